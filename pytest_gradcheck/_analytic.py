@@ -1,0 +1,103 @@
+"""The user's gradient as one vector in the layout of params.
+
+Names, shapes and lengths must match exactly: nothing is broadcast, transposed or reordered.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ._blocks import Block, Leaf, Structure, coordinates, flatten, listing
+
+Array = np.ndarray[Any, Any]
+
+
+def gradient_vector(
+    gradient: Any, structure: Structure, blocks: Sequence[Block], what: str = "the gradient"
+) -> tuple[Array, tuple[np.dtype[Any], ...]]:
+    """Match a gradient with the parameters.
+
+    Parameters
+    ----------
+    gradient : object
+        The gradient in params' structure.  Leaves that are not checked may be missing or None.
+    structure : Structure
+        Of the parameters.
+    blocks : sequence of Block
+        Those that are checked.
+    what : str
+        How an error calls `gradient`.
+
+    Returns
+    -------
+    vector : ndarray, shape (n,)
+        float64, or longdouble if the gradient is; NaN and infinity stay.
+    dtypes : tuple of numpy.dtype
+        Of the gradient of each block: its real part's; float64 for Python numbers and integers.
+
+    Raises
+    ------
+    ValueError
+        When names or shapes differ, with both.
+    TypeError
+        When a leaf is no array or number, or complex where the parameter is real.
+    """
+    found = {leaf.name: leaf for leaf in flatten(gradient).leaves}
+    _match_names(set(found), structure, blocks, what)
+    parts = [_matched(found[block.name], block, structure, what) for block in blocks]
+    dtypes = tuple(_precision(part) for part in parts)
+    wide = any(dtype.itemsize > 8 for dtype in dtypes)
+    dtype = np.dtype(np.longdouble if wide else np.float64)
+    vector = [coordinates(part).astype(dtype) for part in parts]
+    return np.concatenate(vector or [np.empty(0)]), dtypes
+
+
+def _match_names(found: set[str], structure: Structure, blocks: Sequence[Block], what: str) -> None:
+    known = {leaf.name for leaf in structure.leaves}
+    wanted = [block.name for block in blocks]
+    missing = [name for name in wanted if name not in found]
+    extra = sorted(found - known)
+    if not missing and not extra:
+        return
+    said = [f"it has no {listing(missing)}"] if missing else []
+    said += [f"params has no {listing(extra)}"] if extra else []
+    hint = ""
+    for prefix in ("d", "grad_", "g_", "d_"):
+        if missing and all(prefix + name in found for name in missing):
+            hint = (
+                "; give it params' names, for instance "
+                f"{{name: grads[{prefix!r} + name] for name in params}}"
+            )
+            break
+    raise ValueError(f"{what} does not match params: {' and '.join(said)}{hint}")
+
+
+def _matched(leaf: Leaf, block: Block, structure: Structure, what: str) -> Array:
+    if not leaf.numeric or isinstance(leaf.value, (bool, np.ma.MaskedArray)):
+        raise TypeError(
+            f"{what} of {block.name} is a {type(leaf.value).__name__}; it must be "
+            f"{'an array of shape ' + str(block.shape) if block.shape else 'a number'}"
+        )
+    value = np.asarray(leaf.value)
+    if value.dtype.kind not in "fciu":
+        raise TypeError(f"{what} of {block.name} has dtype {value.dtype}; it must be numeric")
+    if value.shape != block.shape:
+        raise ValueError(
+            f"{what} of {block.name} has shape {value.shape}, but params has {block.shape}; "
+            "shapes must be equal, nothing is broadcast or transposed"
+        )
+    if block.is_complex:
+        return value.astype(np.result_type(value.dtype, np.complex64))
+    if value.dtype.kind == "c":
+        raise TypeError(
+            f"{what} of {block.name} is complex ({value.dtype}), but the parameter is real; "
+            "pass its real part if that is the gradient"
+        )
+    return value
+
+
+def _precision(value: Array) -> np.dtype[Any]:
+    return value.real.dtype if value.dtype.kind in "fc" else np.dtype(np.float64)

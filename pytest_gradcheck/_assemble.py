@@ -1,0 +1,325 @@
+"""From vectors to a report: what each block and the whole check come to."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ._blocks import Block, Structure
+from ._compare import Outcome, Tolerance, relative_difference
+from ._diagnose import BlockData, explain
+from ._differences import labels
+from ._options import Options
+from ._refine import CONFIDENCE, DISAGREE, KINK, OPEN
+from ._report import VERDICTS, BlockReport, Entry, GradientReport
+
+Array = np.ndarray[Any, Any]
+
+LARGE = 0.01
+"""The resolution is that of entries at least this part of their block's gradient."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """All that a report is made from; vectors of shape (n,)."""
+
+    name: str
+    structure: Structure
+    blocks: Sequence[Block]
+    theta: Array
+    scale: Array
+    analytic: Array
+    outcome: Outcome
+    limits: Tolerance
+    flat: Array
+    evaluated: Array
+    value: float
+    noise: float
+    precision: str
+    evaluations: int
+    scheme: str
+    reasons: tuple[str, ...] = ()
+
+
+def assemble(finding: Finding, options: Options, seconds: float) -> GradientReport:
+    """Return the report of a check.
+
+    Parameters
+    ----------
+    finding : Finding
+    options : Options
+    seconds : float
+
+    Returns
+    -------
+    GradientReport
+    """
+    outcome, a = finding.outcome, finding.analytic
+    kinked = np.zeros(a.size, dtype=bool)
+    kinked[list(outcome.slopes)] = True
+    verdicts = outcome.verdict.copy()
+    if options.kinks == "fail":
+        verdicts[kinked & (verdicts != DISAGREE)] = OPEN
+    reference = _reference(outcome, a, kinked)
+    ratio, gap = _ratio(finding, verdicts)
+    blocks = tuple(_block(finding, block, verdicts, kinked, reference) for block in finding.blocks)
+    names = {block.name for block in finding.blocks}
+    wrong = int(np.count_nonzero(verdicts == DISAGREE))
+    left = int(np.count_nonzero(verdicts == OPEN))
+    seen = finding.evaluated
+    difference = relative_difference(a[seen], reference[seen])
+    vacuous = tuple(block.name for block in blocks if block.vacuous)
+    nothing = not a.size or bool(finding.reasons) or _all_zero(finding)
+    whole = _whole(wrong, left, nothing)
+    ok, warning = _passes(whole, vacuous, left, nothing, difference, finding, options)
+    if whole == "agree" and vacuous and options.vacuous == "fail":
+        whole = "inconclusive"
+    resolutions = [block.resolution for block in blocks if block.checked and not block.vacuous]
+    return GradientReport(
+        name=finding.name,
+        ok=ok,
+        verdict=whole,
+        difference=difference,
+        size=int(a.size),
+        checked=int(np.count_nonzero(seen)),
+        wrong=wrong,
+        open=left,
+        kinks=int(np.count_nonzero(kinked)),
+        evaluations=finding.evaluations,
+        seconds=seconds,
+        rtol=options.rtol,
+        atol=options.atol,
+        rtol_used=float(finding.limits.rtol.max(initial=options.rtol or 0.0)),
+        threshold=options.threshold,
+        resolution=max(resolutions, default=math.inf),
+        noise=finding.noise,
+        precision=finding.precision,
+        value=finding.value,
+        seed=options.seed,
+        scheme=finding.scheme,
+        blocks=blocks,
+        worst=_entries(finding, verdicts, kinked, ratio, gap),
+        reasons=_reasons(finding, whole, left, nothing),
+        warning=warning,
+        vacuous=vacuous,
+        skipped=tuple(leaf.name for leaf in finding.structure.leaves if leaf.name not in names),
+        max_report=options.max_report,
+    )
+
+
+def _reference(outcome: Outcome, a: Array, kinked: Array) -> Array:
+    """Return the numeric gradient that is compared: at a kink, the nearest subgradient."""
+    reference = outcome.numeric.copy()
+    for i, (backward, forward) in outcome.slopes.items():
+        if kinked[i] and outcome.verdict[i] != DISAGREE:
+            reference[i] = min(max(float(a[i]), min(backward, forward)), max(backward, forward))
+    return reference
+
+
+def _ratio(finding: Finding, verdicts: Array) -> tuple[Array, Array]:
+    """Return the error over what would have passed, and the error; infinity where not finite."""
+    outcome, a = finding.outcome, finding.analytic
+    with np.errstate(all="ignore"):
+        gap = np.abs(a - outcome.numeric).astype(np.float64)
+        allowed = finding.limits.of(a, outcome.numeric) + CONFIDENCE * outcome.error
+        ratio = (gap / allowed).astype(np.float64)
+    ratio[~np.isfinite(a)] = math.inf
+    gap[np.isinf(a)] = math.inf
+    for i, (backward, forward) in outcome.slopes.items():
+        outside = max(min(backward, forward) - a[i], a[i] - max(backward, forward), 0.0)
+        size = finding.limits.rtol[i] * max(abs(a[i]), abs(backward), abs(forward))
+        ratio[i] = outside / max(finding.limits.atol[i] + size, 1e-300)
+    ratio[np.isnan(ratio)] = 0.0
+    ratio[(verdicts == DISAGREE) & (ratio < 1)] = 1.0
+    return ratio, gap
+
+
+def _block(
+    finding: Finding, block: Block, verdicts: Array, kinked: Array, reference: Array
+) -> BlockReport:
+    w, outcome = block.window, finding.outcome
+    a, mine = finding.analytic[w], verdicts[w]
+    seen = finding.evaluated[w]
+    wrong = int(np.count_nonzero(mine == DISAGREE))
+    left = int(np.count_nonzero(mine == OPEN))
+    vacuous = bool(
+        block.size and seen.all() and not wrong and finding.flat[w].all() and not np.any(a)
+    )
+    hint = None
+    if wrong and seen.all() and not kinked[w].any() and not block.is_complex:
+        shape = block.shape
+        hint = explain(
+            BlockData(
+                block.name,
+                a.reshape(shape),
+                outcome.numeric[w].reshape(shape),
+                outcome.error[w].reshape(shape),
+                finding.theta[w].reshape(shape),
+            )
+        )
+    return BlockReport(
+        name=block.name,
+        shape=block.shape,
+        size=block.size,
+        checked=int(np.count_nonzero(seen)),
+        wrong=wrong,
+        open=left,
+        kinks=int(np.count_nonzero(kinked[w])),
+        difference=relative_difference(a[seen], reference[w][seen]),
+        resolution=_resolution(finding, block),
+        verdict=VERDICTS[1] if wrong else VERDICTS[2] if left else VERDICTS[0],
+        vacuous=vacuous,
+        hint=hint.sentence if hint else "",
+        code=hint.code if hint else "",
+    )
+
+
+def _resolution(finding: Finding, block: Block) -> float:
+    """Return the worst relative error bar of the block's large entries; infinity for none."""
+    w = block.window
+    bar = CONFIDENCE * np.minimum(finding.outcome.error[w], finding.outcome.bound[w])
+    size = np.abs(finding.outcome.numeric[w])
+    with np.errstate(all="ignore"):
+        large = (size > 0) & (size >= LARGE * finding.limits.rms[w]) & np.isfinite(bar)
+        ratios = bar[large] / size[large]
+    return float(ratios.max()) if ratios.size else math.inf
+
+
+def _all_zero(finding: Finding) -> bool:
+    """Return whether both gradients are zero within the error bars, in every entry."""
+    outcome, a = finding.outcome, finding.analytic
+    if not a.size or (outcome.verdict == DISAGREE).any() or outcome.slopes:
+        return False
+    bar = CONFIDENCE * np.minimum(outcome.error, outcome.bound)
+    with np.errstate(all="ignore"):
+        zero = (np.abs(a) <= bar) & (np.abs(outcome.numeric) <= bar)
+    return bool((zero | (finding.flat & (a == 0))).all())
+
+
+def _whole(wrong: int, left: int, nothing: bool) -> str:
+    if wrong:
+        return VERDICTS[1]
+    return VERDICTS[2] if left or nothing else VERDICTS[0]
+
+
+def _passes(
+    whole: str,
+    vacuous: tuple[str, ...],
+    left: int,
+    nothing: bool,
+    difference: float,
+    finding: Finding,
+    options: Options,
+) -> tuple[bool, str]:
+    """Apply the options: does a test pass, and with what warning."""
+    if whole == "disagree":
+        return False, ""
+    if options.threshold is not None and not difference < options.threshold:
+        return False, ""
+    if options.kinks == "fail" and finding.outcome.slopes:
+        return False, ""
+    ways = []
+    if left or finding.reasons:
+        ways.append((options.inconclusive, "inconclusive"))
+    if vacuous or (nothing and not finding.reasons):
+        ways.append((options.vacuous, "nothing was checked"))
+    if any(way == "fail" for way, _ in ways):
+        return False, ""
+    said = [text for way, text in ways if way == "warn"]
+    return True, f"gradcheck of {finding.name}: {', '.join(said)}" if said else ""
+
+
+def _entries(
+    finding: Finding, verdicts: Array, kinked: Array, ratio: Array, gap: Array
+) -> tuple[Entry, ...]:
+    """Return what is wrong, open or on a kink, worst first; else the entry that differs most."""
+    outcome, a = finding.outcome, finding.analytic
+    rank = np.where(verdicts == DISAGREE, 2, np.where(verdicts == OPEN, 1, 0))
+    chosen = np.flatnonzero((rank > 0) | kinked)
+    if not chosen.size and a.size and finding.evaluated.any():
+        chosen = np.array([int(np.argmax(np.where(finding.evaluated, ratio, -1.0)))])
+    # NaN before infinity before the rest; then the error, so that equals have an order.
+    order = np.lexsort((-gap[chosen], -ratio[chosen], ~np.isnan(a[chosen]), -rank[chosen]))
+    label = labels(finding.blocks)
+    entries = []
+    for i in chosen[order].tolist():
+        block = next(b for b in finding.blocks if b.start <= i < b.stop)
+        entries.append(
+            Entry(
+                label=label(i),
+                block=block.name,
+                index=block.index(i - block.start),
+                analytic=float(a[i]),
+                numeric=float(outcome.numeric[i]),
+                error_bar=float(outcome.error[i]),
+                error=float(gap[i]),
+                ratio=float(ratio[i]),
+                verdict=VERDICTS[int(verdicts[i])],
+                reason=outcome.reasons.get(i, "") or (KINK if kinked[i] else ""),
+                slopes=outcome.slopes.get(i),
+            )
+        )
+    return tuple(entries)
+
+
+def _reasons(finding: Finding, whole: str, left: int, nothing: bool) -> tuple[str, ...]:
+    """Return the sentences that say why a check can't tell, and what would settle it."""
+    said = list(finding.reasons)
+    outcome, a = finding.outcome, finding.analytic
+    if nothing and not said and whole != "disagree":
+        if not a.size:
+            said.append("nothing was checked: there is no parameter to difference")
+        elif finding.flat.all():
+            said.append(
+                "nothing was checked: func is constant in every parameter, and the gradient zero"
+            )
+        else:
+            said.append(
+                "nothing was checked: analytic and numeric are zero within the error bars; check "
+                "at a point that is not stationary"
+            )
+        return tuple(said)
+    if left and whole == "inconclusive":
+        counts: dict[str, int] = {}
+        for i in np.flatnonzero(outcome.verdict == OPEN).tolist():
+            reason = outcome.reasons.get(i, "")
+            counts[reason] = counts.get(reason, 0) + 1
+        for reason, count in sorted(counts.items(), key=lambda item: -item[1]):
+            said.append(_advice(reason, count, finding))
+    return tuple(text for text in said if text)
+
+
+def _advice(reason: str, count: int, finding: Finding) -> str:
+    if reason != "func is too noisy here":
+        return f"{count:,} undecided: {reason}" if reason else ""
+    outcome, a = finding.outcome, finding.analytic
+    open_ = np.flatnonzero(outcome.verdict == OPEN)
+    with np.errstate(all="ignore"):
+        size = np.fmax(np.abs(a[open_]), np.abs(outcome.numeric[open_]))
+        # rtol is not asked of entries far below their block's gradient.
+        size = np.fmax(size, LARGE * finding.limits.rms[open_])
+        needed = CONFIDENCE * outcome.error[open_] / size
+    finite = needed[np.isfinite(needed) & (size > 0)]
+    reach = float(finite.max()) if finite.size else math.inf
+    what = "float32" if finding.precision == "float32" else "noisy"
+    could = (
+        f"; rtol={_rounded_up(reach):g} could be concluded"
+        if reach < 1e-2
+        else "; no useful rtol could be concluded at these parameters"
+    )
+    return (
+        f"{count:,} undecided: func is {what}, with noise {finding.noise:.0e} in J = "
+        f"{finding.value:.4g}{could}"
+    )
+
+
+def _rounded_up(value: float) -> float:
+    """Return the value rounded up to one digit: 3.2e-5 to 4e-5."""
+    if value <= 0:
+        return 0.0
+    power = math.floor(math.log10(value))
+    return float(f"{math.ceil(value / 10**power - 1e-9)}e{power}")

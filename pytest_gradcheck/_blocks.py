@@ -1,0 +1,340 @@
+"""Parameters as named blocks: any nested structure to leaves and back.
+
+A *leaf* is an array or a number with its name in the structure, `W2` or ``layers[3].bias``.  A
+*block* is a leaf that is checked: a window on one flat vector of real coordinates.  A complex
+entry is two coordinates, its real and its imaginary part.
+
+Containers are taken apart by the hook ``gradcheck_flatten``, so an adapter adds a kind of
+container without this module knowing it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Any
+
+import numpy as np
+
+from .hookspecs import plugin_manager
+
+ROOT = "params"
+
+_PLAIN_KEY = re.compile(r"[\w.\-/:]+")
+
+
+@dataclass(frozen=True)
+class Node:
+    """A container taken apart.
+
+    Parameters
+    ----------
+    children : sequence of (str, object)
+        Each child with the step to it from its container: ``".bias"``, ``"[3]"``.
+    rebuild : callable
+        Takes the list of new children, in the same order, and returns a new container.
+    """
+
+    children: Sequence[tuple[str, Any]]
+    rebuild: Callable[[list[Any]], Any]
+
+
+def key_step(key: object) -> str:
+    """Return the step to the entry `key` of a mapping: ``.W1``, or ``['a b']`` where needed."""
+    if isinstance(key, str) and _PLAIN_KEY.fullmatch(key):
+        return f".{key}"
+    return f"[{key!r}]"
+
+
+@dataclass(frozen=True)
+class Leaf:
+    """One value of a structure, with its name."""
+
+    name: str
+    value: Any
+
+    @property
+    def numeric(self) -> bool:
+        """Whether the value is an array or a number."""
+        return isinstance(self.value, (np.ndarray, np.generic, int, float, complex))
+
+    @property
+    def is_array(self) -> bool:
+        """Whether the value can be perturbed in place."""
+        return isinstance(self.value, np.ndarray)
+
+
+@dataclass(frozen=True)
+class Structure:
+    """A nested structure as leaves in order, and the way back."""
+
+    leaves: tuple[Leaf, ...]
+    rebuild: Callable[[Sequence[Any]], Any]
+
+
+def flatten(value: Any) -> Structure:
+    """Take a nested structure apart.
+
+    Parameters
+    ----------
+    value : object
+        An array, a number, or containers of them, nested at will; None is an empty container.
+
+    Returns
+    -------
+    Structure
+        The leaves in the containers' order.  What no adapter takes apart is a leaf too.
+
+    Raises
+    ------
+    ValueError
+        When a container holds itself, or two leaves would have the same name.
+    """
+    leaves: list[Leaf] = []
+    open_containers: list[int] = []
+
+    def visit(item: Any, name: str) -> Callable[[Sequence[Any]], Any]:
+        node = (
+            None
+            if isinstance(item, (np.ndarray, np.generic, int, float, complex))
+            else (
+                Node((), lambda _: None)
+                if item is None
+                else plugin_manager().hook.gradcheck_flatten(value=item)
+            )
+        )
+        if node is None:
+            position = len(leaves)
+            leaves.append(Leaf(name or ROOT, item))
+            return lambda values: values[position]
+        if id(item) in open_containers:
+            raise ValueError(
+                f"{name or ROOT} holds itself: a structure of parameters must be a tree"
+            )
+        open_containers.append(id(item))
+        builders = [visit(child, _joined(name, step)) for step, child in node.children]
+        open_containers.pop()
+        return lambda values: node.rebuild([build(values) for build in builders])
+
+    rebuild = visit(value, "")
+    names = [leaf.name for leaf in leaves]
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(
+            f"two parameters have the same name {twice!r}: rename a key, so that a report can "
+            "tell them apart"
+        )
+    return Structure(tuple(leaves), rebuild)
+
+
+def _joined(name: str, step: str) -> str:
+    if name:
+        return name + step
+    return step[1:] if step.startswith(".") else ROOT + step
+
+
+@dataclass(frozen=True)
+class Block:
+    """A leaf that is checked: a named window on the flat vector of coordinates.
+
+    Parameters
+    ----------
+    name : str
+        As in labels.
+    shape : tuple of int
+        The leaf's.
+    dtype : numpy.dtype
+        Of one coordinate: the leaf's own, or that of its real part.
+    is_complex : bool
+        Whether an entry is two coordinates.
+    start, stop : int
+        The window.
+    leaf : int
+        Which leaf of the structure it is.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    is_complex: bool
+    start: int
+    stop: int
+    leaf: int
+
+    @property
+    def size(self) -> int:
+        """How many coordinates."""
+        return self.stop - self.start
+
+    @property
+    def window(self) -> slice:
+        """The block's place in the flat vector."""
+        return slice(self.start, self.stop)
+
+    def index(self, coordinate: int) -> tuple[int, ...]:
+        """Return the multi-index of the entry that coordinate `coordinate` of the block is in."""
+        entry = coordinate // 2 if self.is_complex else coordinate
+        return tuple(int(i) for i in np.unravel_index(entry, self.shape)) if self.shape else ()
+
+    def label(self, coordinate: int) -> str:
+        """Return the name of a coordinate of the block: ``W2[1, 3]``, ``z[0].imag``."""
+        index = ", ".join(map(str, self.index(coordinate)))
+        part = (".imag" if coordinate % 2 else ".real") if self.is_complex else ""
+        return self.name + (f"[{index}]" if self.shape else "") + part
+
+
+def selected(name: str, only: Sequence[str], skip: Sequence[str]) -> bool:
+    """Return whether the patterns leave the block `name` in the check."""
+
+    def matches(patterns: Sequence[str]) -> bool:
+        # Equality first: in a glob, the [3] of "layers[3].bias" means the letter 3.
+        return any(name == pattern or fnmatchcase(name, pattern) for pattern in patterns)
+
+    return (not only or matches(only)) and not matches(skip)
+
+
+def blocks_of(structure: Structure, only: Sequence[str], skip: Sequence[str]) -> tuple[Block, ...]:
+    """Choose the leaves that are checked and lay them out in one vector.
+
+    Parameters
+    ----------
+    structure : Structure
+        The parameters.
+    only, skip : sequence of str
+        Names or glob patterns.
+
+    Returns
+    -------
+    tuple of Block
+
+    Raises
+    ------
+    TypeError
+        For a leaf of the selection that is not real or complex floating point.
+    ValueError
+        For a pattern that matches no leaf, or an entry that is not finite.
+    """
+    names = [leaf.name for leaf in structure.leaves]
+    for pattern in (*only, *skip):
+        if not any(selected(name, (pattern,), ()) for name in names):
+            raise ValueError(
+                f"{pattern!r} matches no block of params; they are {listing(names) or 'none'}"
+            )
+    blocks: list[Block] = []
+    start = 0
+    for position, leaf in enumerate(structure.leaves):
+        if not selected(leaf.name, only, skip):
+            continue
+        value = checked_value(leaf, alone=len(structure.leaves) == 1 and leaf.name == ROOT)
+        is_complex = value.dtype.kind == "c"
+        size = value.size * (2 if is_complex else 1)
+        dtype = value.real.dtype
+        block = Block(leaf.name, value.shape, dtype, is_complex, start, start + size, position)
+        _require_finite(block, value)
+        blocks.append(block)
+        start += size
+    return tuple(blocks)
+
+
+def checked_value(leaf: Leaf, *, alone: bool) -> np.ndarray[Any, Any]:
+    """Return a parameter as an array of a floating-point type, or say why it can't be one."""
+    value = leaf.value
+    if isinstance(value, np.ma.MaskedArray):
+        raise TypeError(
+            f"{leaf.name} is a masked array: what a masked entry's gradient is, is not defined; "
+            f"pass the data without the mask, or leave the block out with skip={leaf.name!r}"
+        )
+    if not leaf.numeric or isinstance(value, bool):
+        raise TypeError(
+            f"{leaf.name} is {_kind(value)}, but a parameter is an array or a number, in dicts, "
+            "lists, tuples and dataclasses; pass other things in args=, or leave them out with "
+            f"skip={leaf.name!r}"
+        )
+    if alone and type(value) is int:
+        return np.array(float(value))
+    array = np.asarray(value)
+    if array.dtype.kind not in "fc":
+        change = f"{value!r}.0" if type(value) is int else "x.astype(float)"
+        raise TypeError(
+            f"{leaf.name} is {_kind(value)}, which has no small steps to take; pass floating-point "
+            f"values ({change}), or leave the block out with skip={leaf.name!r}"
+        )
+    return array
+
+
+def _require_finite(block: Block, value: np.ndarray[Any, Any]) -> None:
+    finite = np.isfinite(value)
+    if not finite.all():
+        entry = int(np.argmin(finite))
+        label = block.label(entry * (2 if block.is_complex else 1))
+        raise ValueError(
+            f"params must be finite to be differenced: {label} is {value.reshape(-1)[entry]}"
+        )
+
+
+def _kind(value: Any) -> str:
+    if isinstance(value, (np.ndarray, np.generic)):
+        return f"{type(value).__name__} of dtype {value.dtype}"
+    return type(value).__name__
+
+
+def listing(names: Iterable[str], most: int = 8) -> str:
+    """Return names with commas, the first `most` of them."""
+    names = list(names)
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
+
+
+def coordinates(value: Any) -> np.ndarray[Any, Any]:
+    """Return a leaf's coordinates in C order: shape (size,), a complex entry as two."""
+    array = np.asarray(value)
+    flat = array.reshape(-1) if array.flags.c_contiguous else array.ravel(order="C")
+    return flat.view(flat.real.dtype) if flat.dtype.kind == "c" else flat
+
+
+def vector_of(structure: Structure, blocks: Sequence[Block]) -> np.ndarray[Any, Any]:
+    """Return the coordinates of all blocks as one vector: float64, or longdouble if any is."""
+    parts = [coordinates(checked_leaf(structure, block)) for block in blocks]
+    wide = any(part.dtype.itemsize > 8 for part in parts)
+    dtype = np.dtype(np.longdouble if wide else np.float64)
+    return np.concatenate([part.astype(dtype, copy=False) for part in parts] or [np.empty(0)])
+
+
+def checked_leaf(structure: Structure, block: Block) -> np.ndarray[Any, Any]:
+    """Return the array of a block, a lone Python int as the float that it stands for."""
+    return np.asarray(
+        structure.leaves[block.leaf].value,
+        dtype=None
+        if block.shape
+        else (np.result_type(block.dtype, np.complex64) if block.is_complex else block.dtype),
+    )
+
+
+def to_structure(
+    structure: Structure, blocks: Sequence[Block], vector: np.ndarray[Any, Any]
+) -> Any:
+    """Put a vector into the structure of the parameters.
+
+    Parameters
+    ----------
+    structure : Structure
+        Of the parameters.
+    blocks : sequence of Block
+        Their layout in `vector`.
+    vector : ndarray, shape (n,)
+
+    Returns
+    -------
+    object
+        The same containers with new arrays, float64 (complex128 where the parameter is complex);
+        numbers are Python floats; leaves that were not checked are None.
+    """
+    values: list[Any] = [None] * len(structure.leaves)
+    for block in blocks:
+        part = np.array(vector[block.window])
+        part = part.view(np.result_type(part.dtype, np.complex64)) if block.is_complex else part
+        array = part.reshape(block.shape)
+        values[block.leaf] = array if structure.leaves[block.leaf].is_array else array.item()
+    return structure.rebuild(values)

@@ -1,0 +1,234 @@
+"""Tolerances and verdicts, over all coordinates at once.
+
+The rules are those of `_refine.Question`, which holds them for one coordinate; here they are
+applied to vectors, and to what only a whole block can say: how large its gradient is.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from ._blocks import Block
+from ._options import Options
+from ._refine import AGREE, CONFIDENCE, DISAGREE, OPEN, Question
+
+Array = np.ndarray[Any, Any]
+
+FINEST_RTOL = 1e-7
+COARSEST_RTOL = 1e-2
+"""With rtol unset a check is as tight as can be between these two."""
+
+FINE = 3e-6
+"""With rtol unset, two evaluations settle an entry whose error bar is below this part of it."""
+
+DUST = 32.0
+"""Rounding in an analytic entry is at most about this many eps of its block's gradient."""
+
+IN_BLOCK = 1e-3
+"""An entry is judged, too, when its error bar is below this part of its block's gradient."""
+
+IN_CHECK = 1e-6
+"""Zero on both sides is judged when its error bar is below this part of everything seen."""
+
+
+def relative_difference(a: Array, b: Array) -> float:
+    """Return ‖a − b‖₂ / (‖a‖₂ + ‖b‖₂), 0 when both are zero.
+
+    The difference of the course; computed without overflow.
+    """
+    first, second = (np.asarray(x, dtype=np.result_type(x, np.float64)) for x in (a, b))
+    largest = max((float(np.max(np.abs(x))) for x in (first, second) if x.size), default=0.0)
+    if largest == 0.0:
+        return 0.0
+    if not math.isfinite(largest):
+        return math.nan if np.isnan(first).any() or np.isnan(second).any() else math.inf
+    scaled, other = first / largest, second / largest
+    gap = float(np.linalg.norm(scaled - other))
+    return gap / (float(np.linalg.norm(scaled)) + float(np.linalg.norm(other)))
+
+
+@dataclass(frozen=True)
+class Tolerance:
+    """What each coordinate is judged by: vectors of shape (n,), as in `Question`.
+
+    `rms` is the block's gradient as one number, over the coordinate's scale.
+    """
+
+    rtol: Array
+    atol: Array
+    dust: Array
+    goal_rtol: Array
+    goal_atol: Array
+    rms: Array
+
+    def question(self, coordinate: int, analytic: float) -> Question:
+        """Return the rules for one coordinate."""
+        i = coordinate
+        return Question(
+            float(analytic),
+            float(self.rtol[i]),
+            float(self.atol[i]),
+            float(self.dust[i]),
+            float(self.goal_rtol[i]),
+            float(self.goal_atol[i]),
+        )
+
+    def of(self, analytic: Array, numeric: Array) -> Array:
+        """Return atol + rtol·max(|a|, |n|)."""
+        with np.errstate(all="ignore"):
+            size: Array = np.fmax(np.abs(analytic), np.abs(numeric))
+            allowed: Array = self.atol + self.rtol * size
+        return allowed
+
+
+@dataclass
+class Outcome:
+    """What is known of every coordinate so far; vectors of shape (n,).
+
+    Attributes
+    ----------
+    numeric, error : ndarray
+        The derivative and its error bar; NaN and infinity where nothing was evaluated.
+    bound : ndarray
+        How large the analytic entry's error can be at most where a direction through several
+        entries agreed; infinity elsewhere.
+    verdict : ndarray of int8
+    reasons : dict of int to str
+        Why a coordinate was left open, or is special.
+    slopes : dict of int to (float, float)
+        Backward and forward slope at a kink.
+    """
+
+    numeric: Array
+    error: Array
+    bound: Array
+    verdict: Array
+    reasons: dict[int, str] = field(default_factory=dict)
+    slopes: dict[int, tuple[float, float]] = field(default_factory=dict)
+
+
+def block_size(values: Array, scale: Array) -> float:
+    """Return the root mean square of gradient times scale: the block's gradient as one number."""
+    product = (values * scale).astype(np.float64)
+    product = product[np.isfinite(product)]
+    if not product.size:
+        return 0.0
+    largest = float(np.abs(product).max())
+    if largest == 0.0:
+        return 0.0
+    return largest * math.sqrt(float(np.mean((product / largest) ** 2)))
+
+
+def tolerance(
+    numeric: Array,
+    scale: Array,
+    blocks: Sequence[Block],
+    precision: Sequence[float],
+    options: Options,
+    fine: float,
+) -> Tolerance:
+    """Return the tolerances, from the options, the precision and each block's numeric gradient.
+
+    Parameters
+    ----------
+    numeric, scale : ndarray, shape (n,)
+    blocks : sequence of Block
+    precision : sequence of float
+        Machine epsilon of each block's analytic gradient.
+    options : Options
+    fine : float
+        The relative error bar that settles an entry when rtol is unset.
+    """
+    columns = [np.empty(scale.size) for _ in range(6)]
+    rtol, atol, dust, goal_rtol, goal_atol, rms = columns
+    for block, eps in zip(blocks, precision, strict=True):
+        w = block.window
+        low = min(max(FINEST_RTOL, eps ** (2 / 3)), COARSEST_RTOL)
+        size = rms[w] = block_size(numeric[w], scale[w]) / scale[w]
+        rtol[w] = low if options.rtol is None else options.rtol
+        narrow = eps > 1e-10
+        if options.atol is not None:
+            atol[w] = options.atol
+        else:
+            atol[w] = DUST * eps * size if narrow else 0.0
+        dust[w] = DUST * eps * size
+        if options.rtol is None:
+            goal_rtol[w] = min(max(fine, 2 * low if narrow else 0.0), COARSEST_RTOL)
+            goal_atol[w] = atol[w]
+        else:
+            goal_rtol[w] = options.rtol
+            goal_atol[w] = np.maximum(atol[w], options.rtol * 0.01 * size)
+    return Tolerance(*columns)
+
+
+def within(outcome: Outcome, analytic: Array, limits: Tolerance) -> Array:
+    """Return where analytic and numeric are equal as far as the error bar tells (bool)."""
+    with np.errstate(all="ignore"):
+        gap = np.abs(analytic - outcome.numeric)
+        near = gap <= limits.of(analytic, outcome.numeric) + CONFIDENCE * outcome.error
+        clear = np.abs(outcome.numeric) > 10 * CONFIDENCE * outcome.error
+        dusty = (gap <= limits.dust) & ~(clear & (gap <= 0.5 * np.abs(outcome.numeric)))
+    found: Array = near | dusty
+    return found
+
+
+def settled(outcome: Outcome, analytic: Array, limits: Tolerance) -> Array:
+    """Return where the error bar is small enough for agreement to mean something (bool)."""
+    with np.errstate(all="ignore"):
+        size = np.fmax(np.abs(analytic), np.abs(outcome.numeric))
+        goal = limits.goal_atol + limits.goal_rtol * size
+        small: Array = goal >= CONFIDENCE * outcome.error
+    return small
+
+
+def conclude(
+    outcome: Outcome,
+    analytic: Array,
+    scale: Array,
+    blocks: Sequence[Block],
+    limits: Tolerance,
+    options: Options,
+    value: float,
+) -> None:
+    """Leave open what agrees but was not resolved; mark as agreeing what is resolved after all.
+
+    Parameters
+    ----------
+    outcome : Outcome
+        Changed in place.
+    analytic, scale : ndarray, shape (n,)
+    blocks : sequence of Block
+    limits : Tolerance
+    options : Options
+    value : float
+        |J| at θ.
+    """
+    agrees = within(outcome, analytic, limits)
+    bar = CONFIDENCE * np.minimum(outcome.error, outcome.bound)
+    size = np.fmax(np.abs(analytic), np.abs(outcome.numeric))
+    if options.rtol is not None:
+        resolved = bar <= limits.goal_atol + limits.goal_rtol * size
+    else:
+        sizes = [block_size(outcome.numeric[b.window], scale[b.window]) for b in blocks]
+        everything = max([abs(value), *sizes])
+        own = np.empty(scale.size)
+        for block, one in zip(blocks, sizes, strict=True):
+            own[block.window] = one
+        with np.errstate(all="ignore"):
+            resolved = bar <= COARSEST_RTOL * size + limits.goal_atol
+            resolved |= bar * scale <= IN_BLOCK * own
+            zero = np.abs(analytic) <= bar
+            resolved |= zero & (bar * scale <= IN_CHECK * everything)
+    unjudged = (outcome.verdict != DISAGREE) & np.isfinite(outcome.error)
+    kinked = np.zeros(scale.size, dtype=bool)
+    kinked[list(outcome.slopes)] = True
+    change = unjudged & agrees & ~kinked
+    outcome.verdict[change & resolved] = AGREE
+    outcome.verdict[change & ~resolved] = OPEN
+    for i in [i for i in outcome.reasons if outcome.verdict[i] == AGREE and not kinked[i]]:
+        del outcome.reasons[i]

@@ -1,0 +1,266 @@
+"""Differencing every coordinate: two evaluations each, more only where those don't settle it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from ._compare import Outcome
+from ._differences import Evaluator
+from ._ladder import FLOOR, ROUNDING_FACTOR, Line
+from ._noise import Noise, from_values, measured
+from ._options import Options
+from ._probes import random_weights
+from ._problem import Problem
+from ._stencils import STENCILS, Stencil
+from ._steps import Points, derivatives, points, relative_step
+
+Array = np.ndarray[Any, Any]
+
+MOST_FIXED_NOISE = 1000.0
+"""At a given step noise is taken to be at most this many times what func's format implies."""
+
+BEND_SHOWN = 0.01
+"""Slopes to both sides that differ by this part are looked at: a smooth func's rarely do."""
+
+
+@dataclass
+class Sweep:
+    """Two (or more) evaluations of every coordinate.
+
+    Attributes
+    ----------
+    outcome : Outcome
+        Derivatives and error bars; all verdicts open.
+    noise : Noise
+    step : ndarray, shape (n,)
+        Steps taken, 0 for a coordinate that was not evaluated.
+    bent : ndarray of bool, shape (n,)
+        Where the slopes to both sides differ by more than noise and a smooth func explain.
+    flat : ndarray of bool, shape (n,)
+        Where func did not respond at all.
+    pairs : ndarray, shape (n, 2)
+        func at +h and −h, where the row has them.
+    ends : ndarray, shape (n, 2)
+        The steps of `pairs`.
+    largest : ndarray, shape (n,)
+        The largest |J| seen for a coordinate.
+    title : str
+        The formula, in words.
+    """
+
+    outcome: Outcome
+    noise: Noise
+    step: Array
+    bent: Array
+    flat: Array
+    pairs: Array
+    ends: Array
+    largest: Array
+    title: str = ""
+
+
+def nothing(problem: Problem, noise: Noise | None = None, title: str = "") -> Sweep:
+    """Return a sweep in which no coordinate was evaluated yet."""
+    n = problem.size
+    return Sweep(
+        Outcome(np.full(n, np.nan), np.full(n, np.inf), np.full(n, np.inf), np.full(n, 2, np.int8)),
+        noise or from_values(np.array([problem.center]), problem.jitter),
+        np.zeros(n),
+        np.zeros(n, dtype=bool),
+        np.zeros(n, dtype=bool),
+        np.full((n, 2), np.nan, dtype=problem.evaluator.kind),
+        np.zeros((n, 2)),
+        np.zeros(n),
+        title,
+    )
+
+
+def noise_of(problem: Problem, options: Options) -> Noise:
+    """Measure func's noise along one random direction; by its format alone for a given step."""
+    center = np.array([problem.center], dtype=problem.evaluator.kind)
+    if options.eps is not None or problem.size == 0:
+        return from_values(center, problem.jitter)
+    shift = random_weights(problem.size, options.seed, 1) * problem.scale
+    noise, _ = measured(
+        lambda steps: problem.evaluator.along(shift, steps), problem.center, problem.jitter
+    )
+    return noise
+
+
+def value_size(problem: Problem, analytic: Array | None) -> float:
+    """Return V, the size of func's values near θ: |J|, or what a step of size s changes it by.
+
+    J may be zero by cancellation; the median of the analytic entries then tells what its terms
+    are like, and a few wrong ones among them do not change it.
+    """
+    sizes = [abs(float(problem.center))]
+    if analytic is not None:
+        product = np.abs(analytic * problem.scale)
+        product = product[np.isfinite(product) & (product > 0)]
+        if product.size:
+            sizes.append(float(np.median(product)))
+    return max(sizes)
+
+
+def sweep(
+    problem: Problem,
+    row: Stencil,
+    noise: Noise,
+    options: Options,
+    size: float,
+    chosen: Sequence[Array] | None = None,
+) -> Sweep:
+    """Difference every coordinate with one formula.
+
+    Parameters
+    ----------
+    problem : Problem
+    row : Stencil
+    noise : Noise
+    options : Options
+        ``eps`` given: that step, exactly.
+    size : float
+        V, as from `value_size`.
+    chosen : sequence of ndarray of int, optional
+        Which coordinates of each block; unset: all.
+
+    Returns
+    -------
+    Sweep
+    """
+    fixed = options.eps is not None
+    relative = relative_step(row, noise.sigma, size)
+    result = nothing(problem, noise, row.title)
+    for position, block in enumerate(problem.blocks):
+        theta = problem.evaluator.work.theta[position]
+        which = np.arange(block.size) if chosen is None else chosen[position]
+        if not which.size:
+            continue
+        scale = problem.scale[block.window][which]
+        step = np.full(which.size, options.eps) if fixed else relative * scale
+        laid = points(theta[which], np.asarray(step, dtype=np.float64), row, exact=fixed)
+        values = problem.evaluator.sweep(position, which.tolist(), laid.values)
+        place = block.start + which
+        _record(result, place, problem, row, laid, values, theta[which])
+    seen = np.flatnonzero(result.step > 0)
+    if fixed:
+        result.noise = _noise_at_fixed_step(result, problem.center)
+    _set_error_bars(result, seen, problem, row, fixed=fixed)
+    return result
+
+
+def _record(
+    result: Sweep,
+    place: Array,
+    problem: Problem,
+    row: Stencil,
+    laid: Points,
+    values: Array,
+    theta: Array,
+) -> None:
+    """Turn a block's values into derivatives, and keep what its error bars are made from."""
+    center = problem.center
+    result.outcome.numeric[place] = derivatives(values, center, row, laid.taken)
+    result.step[place] = laid.taken.astype(np.float64)
+    result.flat[place] = (values == center).all(axis=1)
+    wide = np.result_type(theta.dtype, np.float64)
+    with np.errstate(all="ignore"):
+        result.largest[place] = np.abs(values).max(axis=1).astype(np.float64)
+    if 1.0 in laid.offsets and -1.0 in laid.offsets:
+        columns = [laid.offsets.index(1.0), laid.offsets.index(-1.0)]
+        result.pairs[place] = values[:, columns]
+        result.ends[place] = laid.values[:, columns].astype(wide) - theta.astype(wide)[:, None]
+
+
+def _bends(result: Sweep, center: Any, which: Array) -> Array:
+    """Return |f(θ + h) − 2f(θ) + f(θ − h)|: noise, and h²·f'' or a kink; NaN where unknown."""
+    with np.errstate(all="ignore"):
+        up, down = result.pairs[which, 0] - center, result.pairs[which, 1] - center
+        bends: Array = np.abs(up + down).astype(np.float64)
+        return bends
+
+
+def _noise_at_fixed_step(result: Sweep, center: Any) -> Noise:
+    """Return the noise that the second differences show, at no further evaluation.
+
+    They hold curvature too, so what they show is too large for large steps, and is capped.
+    """
+    seen = result.step > 0
+    values = np.concatenate([np.array([center]), result.pairs[seen].ravel()])
+    base = from_values(values, 0.0)
+    bends = _bends(result, center, np.flatnonzero(seen & ~result.flat))
+    bends = bends[np.isfinite(bends)]
+    # 2.45 σ is the standard deviation of a bend.  Not their median: rounding comes in few large
+    # jumps where func loses digits, as log(1 - a) does for a near 1.
+    shown = float(np.sqrt(np.mean(bends**2))) / 2.45 if bends.size else 0.0
+    return replace(
+        base, sigma=max(base.sigma, result.noise.sigma, min(shown, MOST_FIXED_NOISE * base.sigma))
+    )
+
+
+def _set_error_bars(
+    result: Sweep, which: Array, problem: Problem, row: Stencil, *, fixed: bool
+) -> None:
+    outcome, center = result.outcome, problem.center
+    numeric, taken = outcome.numeric[which], result.step[which]
+    with np.errstate(all="ignore"):
+        largest = np.maximum(result.largest[which], abs(float(center)))
+        sigma = result.noise.at(largest)
+        error = ROUNDING_FACTOR * row.noise_gain * sigma / taken + FLOOR * np.abs(numeric)
+        if fixed:
+            # Nothing but the given step may be evaluated, so truncation is guessed from its
+            # size, and so is the rounding of θ ± eps, which is divided by eps as given.
+            grain = np.spacing(np.abs(problem.theta[which]) + taken).astype(np.float64)
+            guess = (row.reach * taken / problem.scale[which]) ** row.order + grain / taken
+            error = error + guess * np.abs(numeric)
+        outcome.error[which] = np.where(np.isfinite(numeric), error, np.inf)
+        bend = _bends(result, center, which)
+        result.bent[which] = (bend > 8 * 2.45 * sigma) & (
+            bend > BEND_SHOWN * np.abs(numeric) * taken
+        )
+
+
+def line(problem: Problem, coordinate: int, noise: Noise, seeded: Sweep | None = None) -> Line:
+    """Return one coordinate as a function of one variable, with the sweep's rung if any."""
+    position = next(
+        p for p, block in enumerate(problem.blocks) if block.start <= coordinate < block.stop
+    )
+    offset = coordinate - problem.blocks[position].start
+    theta = problem.evaluator.work.theta[position][offset]
+    new = Line(_stepper(problem.evaluator, position, offset, theta), problem.center, noise)
+    if seeded is not None and seeded.ends[coordinate].all():
+        ends, pair = seeded.ends[coordinate], seeded.pairs[coordinate]
+        new.record((float(ends[0]), float(ends[1])), tuple(pair))
+    return new
+
+
+def _stepper(
+    evaluator: Evaluator, position: int, offset: int, theta: Any
+) -> Callable[[Sequence[float]], tuple[Sequence[float], Sequence[Any]]]:
+    wide = np.result_type(theta.dtype, np.float64)
+
+    def evaluate(steps: Sequence[float]) -> tuple[Sequence[float], Sequence[Any]]:
+        to = (theta.astype(wide) + np.array(steps, dtype=wide)).astype(theta.dtype)
+        values = evaluator.sweep(position, [offset], to[None, :])[0]
+        return [float(t) for t in to.astype(wide) - theta.astype(wide)], tuple(values)
+
+    return evaluate
+
+
+def least_step(problem: Problem, coordinate: int) -> float:
+    """Return the smallest step worth taking: some units in the last place of the parameter."""
+    position = next(
+        p for p, block in enumerate(problem.blocks) if block.start <= coordinate < block.stop
+    )
+    block = problem.blocks[position]
+    theta = problem.evaluator.work.theta[position][coordinate - block.start]
+    return 16.0 * float(np.spacing(np.abs(theta) + problem.scale[coordinate] * 0))
+
+
+def central_row(options: Options) -> Stencil:
+    """Return the row that the sweep uses; the complex step has a stage of its own."""
+    return STENCILS.get(options.scheme, STENCILS["central"])

@@ -1,0 +1,322 @@
+"""The only stage that calls user code."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from ._blocks import Block
+from ._work import WorkCopy
+
+Array = np.ndarray[Any, Any]
+
+_PLAIN = frozenset((float, np.float64))
+
+# What a func says with an exception instead of a NaN when a probe leaves its domain.
+_DOMAIN_TEXTS = ("math domain error", "expected a positive input", "expected a nonnegative input")
+
+
+class _ComplexValueError(TypeError):
+    """J is complex: a power of a negative number does that in Python."""
+
+
+class BudgetExhausted(Exception):  # noqa: N818 - a signal between two stages, never the user's
+    """The next evaluation would exceed ``max_evals``."""
+
+
+def scalar(value: Any) -> Any:
+    """Return what func returned as a real number.
+
+    Parameters
+    ----------
+    value : object
+        A number, a 0-d or one-element array.
+
+    Returns
+    -------
+    float or numpy.longdouble
+
+    Raises
+    ------
+    TypeError, ValueError
+        When it is anything else, with what to do.
+    """
+    if isinstance(value, (float, int)) and not isinstance(value, bool):
+        return float(value)
+    if isinstance(value, tuple):
+        raise TypeError(
+            f"func returned a tuple of {len(value)}; pass has_aux=True if it returns "
+            "(J, anything), or grad=True if it returns (J, gradient)"
+        )
+    if value is None:
+        raise TypeError("func returned None; it must return the number J (is a return missing?)")
+    try:
+        array = np.asarray(value)
+    except Exception:  # what a foreign object's conversion raises is its own business
+        array = np.asarray(None)
+    if array.dtype.kind == "c":
+        raise _ComplexValueError(
+            f"func returned a complex {array.dtype}; J must be real: pass its real part"
+        )
+    if array.dtype.kind not in "fiu":
+        raise TypeError(f"func returned {type(value).__name__} ({value!r:.60}); J must be a number")
+    if array.size != 1:
+        raise ValueError(
+            f"func returned an array of shape {array.shape}; J must be one number: return its sum "
+            "or mean, or check a vector-valued function along a direction, J = func(params) @ v"
+        )
+    item = array.reshape(())[()]
+    return item if array.dtype.itemsize > 8 else float(item)
+
+
+class Evaluator:
+    """Calls func at perturbed parameters and counts.
+
+    Parameters
+    ----------
+    call : callable
+        Takes params and returns J (see `bound`).
+    work : WorkCopy
+        What is perturbed.
+    max_evals : int or None
+        `BudgetExhausted` is raised before evaluation number ``max_evals + 1``.
+
+    Attributes
+    ----------
+    evaluations : int
+        Calls of func so far.
+    dtype : numpy.dtype
+        longdouble once func returned one, else float64.
+    """
+
+    def __init__(
+        self, call: Callable[[Any], Any], work: WorkCopy, max_evals: int | None = None
+    ) -> None:
+        self.call = call
+        self.work = work
+        self.max_evals = max_evals
+        self.evaluations = 0
+        self.kind: Any = np.float64
+
+    def _collect(self, values: list[Any], shape: tuple[int, ...]) -> Array:
+        return np.array(values, dtype=self.kind).reshape(shape)
+
+    def spend(self) -> None:
+        """Count an evaluation that a stage of its own is about to make."""
+        self._allow(1)
+        self.evaluations += 1
+
+    def _allow(self, count: int) -> None:
+        if self.max_evals is not None and self.evaluations + count > self.max_evals:
+            raise BudgetExhausted
+
+    def at_theta(self) -> Any:
+        """Return J at the parameters as they are; it must be finite.
+
+        Raises
+        ------
+        ValueError
+            When J is NaN or infinite, or func wrote to its parameters.
+        """
+        self._allow(1)
+        self.evaluations += 1
+        value = scalar(self.call(self.work.params))
+        if isinstance(value, np.longdouble):
+            self.kind = np.longdouble
+        if not np.isfinite(value):
+            raise ValueError(f"func returned {value} at params; J must be finite to be differenced")
+        self.require_unchanged("func")
+        return value
+
+    def require_unchanged(self, who: str) -> None:
+        """Raise ValueError when the work copy is not what it was: `who` wrote to it."""
+        name = self.work.changed()
+        if name is not None:
+            self.work.restore()
+            raise ValueError(
+                f"{who} changed its parameters: {name} is not what it was before the call; copy "
+                "what is to be changed, or pass copy=True to give func a fresh copy each time "
+                "(your own arrays are as they were)"
+            )
+
+    def sweep(self, position: int, coordinates: Sequence[int], values: Array) -> Array:
+        """Evaluate func with single coordinates of a block changed.
+
+        Parameters
+        ----------
+        position : int
+            The block's number.
+        coordinates : sequence of int, length n
+            Which of its coordinates, one after the other.
+        values : ndarray, shape (n, k)
+            What each is set to.
+
+        Returns
+        -------
+        ndarray, shape (n, k)
+            J; NaN where func left its domain with an exception.
+        """
+        self._allow(values.size)
+        work, call = self.work, self.call
+        cell = work.cell(position)
+        saved = work.theta[position][list(coordinates)].tolist()
+        found: list[Any] = []
+        append = found.append
+        coordinate = -1
+        try:
+            with _contained():
+                rows = zip(coordinates, values.tolist(), saved, strict=True)
+                for coordinate, row, theta in rows:
+                    try:
+                        for value in row:
+                            cell[coordinate] = value
+                            out = call(work.params)
+                            if type(out) not in _PLAIN:
+                                out = scalar(out)
+                            append(out)
+                    except Exception as error:
+                        if not _left_domain(error):
+                            raise
+                        found.extend([math.nan] * (len(row) - len(found) % len(row)))
+                    finally:
+                        cell[coordinate] = theta
+        except Exception as error:
+            label = work.blocks[position].label(coordinate) if coordinate >= 0 else "a parameter"
+            error.add_note(
+                f"gradcheck: raised by func with {label} perturbed, in evaluation "
+                f"{self.evaluations + len(found) + 1}; the parameters are as they were"
+            )
+            raise
+        finally:
+            self.evaluations += len(found)
+        return self._collect(found, values.shape)
+
+    def along(self, shift: Array, steps: Sequence[float]) -> Array:
+        """Evaluate func along a direction.
+
+        Parameters
+        ----------
+        shift : ndarray, shape (n,)
+            The direction over all blocks.
+        steps : sequence of float, length k
+
+        Returns
+        -------
+        ndarray, shape (k,)
+            J at θ + step·shift.
+        """
+        self._allow(len(steps))
+        found: list[Any] = []
+        try:
+            with _contained():
+                for step in steps:
+                    self.work.move(shift, step)
+                    self.evaluations += 1
+                    try:
+                        found.append(scalar(self.call(self.work.params)))
+                    except Exception as error:
+                        if not _left_domain(error):
+                            error.add_note(
+                                "gradcheck: raised by func with all parameters perturbed by "
+                                f"{step:.1e} of their size, in evaluation {self.evaluations}; the "
+                                "parameters are as they were"
+                            )
+                            raise
+                        found.append(math.nan)
+        finally:
+            self.work.reset()
+        return self._collect(found, (len(found),))
+
+
+def _left_domain(error: Exception) -> bool:
+    return isinstance(error, (ArithmeticError, np.linalg.LinAlgError, _ComplexValueError)) or (
+        isinstance(error, ValueError) and str(error).startswith(_DOMAIN_TEXTS)
+    )
+
+
+@contextmanager
+def _contained() -> Iterator[None]:
+    """Keep func's warnings at probe points from the user's output: only those at θ are theirs."""
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore")
+        yield
+
+
+def bound(
+    func: Callable[..., Any],
+    args: tuple[Any, ...],
+    *,
+    takes_params: bool,
+    takes_first: bool,
+    gradients: list[Any] | None = None,
+    has_aux: bool = False,
+    fresh: Callable[[], Any] | None = None,
+) -> Callable[[Any], Any]:
+    """Return func as a function of params alone that returns J alone.
+
+    Parameters
+    ----------
+    func : callable
+    args : tuple
+        Passed on behind params.
+    takes_params : bool
+        False for ``in_place``: func reads the parameters through a closure.
+    takes_first : bool
+        func returns a tuple whose first item is J.
+    gradients : list, optional
+        func returns ``(J, gradient)``, and the last gradient is put here.
+    has_aux : bool
+        That first item is in turn a tuple, ``((J, anything), gradient)``.
+    fresh : callable, optional
+        Makes the copy of the parameters that func gets instead.
+    """
+    if not takes_params:
+
+        def plain(params: Any) -> Any:
+            return func(*args)
+    elif fresh is not None:
+
+        def plain(params: Any) -> Any:
+            return func(fresh(), *args)
+    elif args:
+
+        def plain(params: Any) -> Any:
+            return func(params, *args)
+    else:
+        plain = func
+    if not takes_first:
+        return plain
+
+    def first(params: Any) -> Any:
+        out = plain(params)
+        if not (isinstance(out, tuple) and len(out) >= 2):
+            raise TypeError(
+                f"func returned {type(out).__name__}, but has_aux=True or grad=True says that it "
+                "returns a tuple whose first item is J"
+            )
+        if gradients is None:
+            return out[0]
+        gradients[:] = out[1:2]
+        return scalar(out[0][0]) if has_aux else out[0]
+
+    return first
+
+
+def labels(blocks: Sequence[Block]) -> Callable[[int], str]:
+    """Return the function from a coordinate of the flat vector to its label."""
+    starts = [block.start for block in blocks]
+
+    def label(coordinate: int) -> str:
+        position = int(np.searchsorted(starts, coordinate, side="right")) - 1
+        # Empty blocks share their start with the next one.
+        while blocks[position].size == 0:
+            position -= 1
+        block = blocks[position]
+        return block.label(coordinate - block.start)
+
+    return label

@@ -1,0 +1,230 @@
+"""From the sweep to verdicts: what is settled, what is asked again, what stays open."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from . import _coordinates as coordinates
+from ._compare import FINE, Outcome, Tolerance, conclude, settled, tolerance, within
+from ._coordinates import Sweep
+from ._differences import BudgetExhausted
+from ._ladder import RATIO, Line
+from ._options import Options
+from ._probes import random_weights
+from ._problem import Analytic, Problem
+from ._refine import AGREE, CONFIDENCE, DISAGREE, EXHAUSTED, KINK, NOISY, OPEN, refine
+
+Array = np.ndarray[Any, Any]
+
+TRIED = 12
+"""Of the entries that a demanded rtol leaves open, so many are climbed before the rest are
+given up when not one of them could be settled."""
+
+NOISY_BLOCK = 1e-7
+"""An error bar above this part of the block's gradient: the block is badly scaled."""
+
+GROUP_RANGE = 1e4
+"""Entries of one direction differ in size by at most this factor, or the largest would hide the
+smallest."""
+
+GROUP_RTOL = 1e-9
+"""By how much a direction may be off before its entries are asked one by one."""
+
+TINY = 1e-5
+"""An entry below this part of the block's gradient is badly scaled, too."""
+
+GROUP_RUNGS = 5
+DEEP_GROUP_RUNGS = 9
+"""Rungs of a direction through entries that are small beside their error bars; for badly scaled
+ones the second number, of which each is two ordinary rungs from the next."""
+
+
+def judge(problem: Problem, analytic: Analytic, options: Options, found: Sweep) -> Tolerance:
+    """Reach a verdict on every coordinate, with as few further evaluations as that needs.
+
+    Parameters
+    ----------
+    problem : Problem
+    analytic : Analytic
+    options : Options
+    found : Sweep
+        Its outcome is changed in place.
+
+    Returns
+    -------
+    Tolerance
+        What the verdicts were reached by.
+    """
+    outcome, a = found.outcome, analytic.vector
+    size = coordinates.value_size(problem, a)
+    fine = fine_limit(found.noise.sigma, size)
+    limits = tolerance(
+        outcome.numeric, problem.scale, problem.blocks, analytic.precision, options, fine
+    )
+    limits.atol[:] += analytic.jitter
+    bad = ~np.isfinite(a)
+    outcome.verdict[bad] = DISAGREE
+    evaluated = found.step > 0
+    asked = evaluated & ~bad
+    agrees = within(outcome, a, limits)
+    done = settled(outcome, a, limits)
+    dead = found.flat & (a == 0)
+    if options.eps is not None:
+        _judge_fixed(found, a, limits, asked, agrees, problem)
+    else:
+        good = asked & agrees & ~found.bent & (done | dead)
+        outcome.verdict[good] = AGREE
+        try:
+            for i in np.flatnonzero(asked & (~agrees | found.bent)).tolist():
+                _refine_one(i, problem, a, limits, found)
+            coarse = np.flatnonzero(asked & agrees & ~found.bent & ~done & ~dead)
+            if options.rtol is None:
+                _test_groups(coarse, problem, a, limits, found, options.seed)
+            else:
+                _refine_each(coarse, problem, a, limits, found)
+        except BudgetExhausted:
+            left = np.flatnonzero((outcome.verdict == OPEN) & ~agrees)
+            outcome.reasons.update(dict.fromkeys(left.tolist(), EXHAUSTED))
+    conclude(outcome, a, problem.scale, problem.blocks, limits, options, abs(float(problem.center)))
+    for i in np.flatnonzero(outcome.verdict == OPEN).tolist():
+        outcome.reasons.setdefault(i, NOISY if evaluated[i] else EXHAUSTED)
+    return limits
+
+
+def fine_limit(sigma: float, size: float) -> float:
+    """Return the relative error bar that settles an entry: what two evaluations give, times 30."""
+    balanced = 30 * (sigma / size) ** (2 / 3) if size > 0 else 0.0
+    return max(FINE, balanced)
+
+
+def _refine_one(i: int, problem: Problem, a: Array, limits: Tolerance, found: Sweep) -> int:
+    outcome = found.outcome
+    ladder = coordinates.line(problem, i, found.noise, found)
+    answer = refine(
+        ladder,
+        limits.question(i, a[i]),
+        float(found.step[i]),
+        float(problem.scale[i]),
+        coordinates.least_step(problem, i),
+    )
+    outcome.numeric[i], outcome.error[i] = answer.value, answer.error
+    outcome.verdict[i] = answer.verdict
+    outcome.reasons.pop(i, None)
+    if answer.reason and (answer.verdict == OPEN or answer.reason == KINK):
+        outcome.reasons[i] = answer.reason
+    if answer.slopes is not None:
+        outcome.slopes[i] = answer.slopes
+    return answer.verdict
+
+
+def _refine_each(
+    members: Array, problem: Problem, a: Array, limits: Tolerance, found: Sweep
+) -> None:
+    """Climb for each entry, worst resolved first, and give up when none of the first settles."""
+    with np.errstate(all="ignore"):
+        size = np.fmax(np.abs(a[members]), np.abs(found.outcome.numeric[members]))
+        ease = found.outcome.error[members] / (
+            limits.goal_atol[members] + limits.goal_rtol[members] * size
+        )
+    order = members[np.argsort(ease, kind="stable")]
+    verdicts: list[int] = []
+    for i in order.tolist():
+        if len(verdicts) == TRIED and AGREE not in verdicts and DISAGREE not in verdicts:
+            return
+        verdicts.append(_refine_one(i, problem, a, limits, found))
+
+
+def _test_groups(
+    members: Array, problem: Problem, a: Array, limits: Tolerance, found: Sweep, seed: int
+) -> None:
+    """Judge entries that are small beside their error bars together, by like size.
+
+    Their error bars at the sweep's step are rounding, and a direction may take larger steps:
+    one ladder tells for all of them at once whether any is wrong.  If so the group is halved.
+    """
+    # By the analytic entry: the numeric one is noise here.
+    size = np.abs(a) * problem.scale
+    left = members[np.argsort(-size[members], kind="stable")]
+    while left.size:
+        alike = size[left] >= size[left[0]] / GROUP_RANGE
+        _test_group(left[alike], problem, a, limits, found, seed)
+        left = left[~alike]
+
+
+def _test_group(
+    members: Array, problem: Problem, a: Array, limits: Tolerance, found: Sweep, seed: int
+) -> None:
+    outcome = found.outcome
+    weights = random_weights(members.size, seed, 2, members.size, int(members[0]))
+    direction = weights * problem.scale[members]
+    shift = np.zeros(problem.size)
+    shift[members] = direction
+    terms = (a[members] * direction).astype(np.float64)
+    slack = np.linalg.norm(limits.dust[members] * direction)
+    allowed = float(GROUP_RTOL * np.linalg.norm(terms) + slack)
+    relative = float(np.median(found.step[members] / problem.scale[members]))
+    noisy = outcome.error[members] > NOISY_BLOCK * limits.rms[members]
+    tiny = (a[members] != 0) & (np.abs(a[members]) < TINY * limits.rms[members])
+    deep = bool(np.any(noisy | tiny))
+    value, error = _group_derivative(problem, found, shift, relative, deep=deep)
+    gap = abs(float(terms.sum()) - value)
+    if gap <= allowed + CONFIDENCE * error:
+        bound = (gap / CONFIDENCE + error) / np.abs(direction)
+        outcome.bound[members] = np.minimum(outcome.bound[members], bound)
+        outcome.verdict[members] = AGREE
+    elif members.size == 1:
+        _refine_one(int(members[0]), problem, a, limits, found)
+    elif math.isfinite(error):
+        half = members.size // 2
+        for part in (members[:half], members[half:]):
+            _test_group(part, problem, a, limits, found, seed)
+
+
+def _group_derivative(
+    problem: Problem, found: Sweep, shift: Array, relative: float, *, deep: bool
+) -> tuple[float, float]:
+    """Return the derivative along `shift` and its error bar, from steps as large as pay."""
+
+    def evaluate(steps: Any) -> Any:
+        return steps, tuple(problem.evaluator.along(shift, steps))
+
+    ladder = Line(evaluate, problem.center, found.noise)
+    step = relative * RATIO**2
+    ratio, rungs = (RATIO**2, DEEP_GROUP_RUNGS) if deep else (RATIO, GROUP_RUNGS)
+    best, value, worse = math.inf, math.nan, 0
+    for _ in range(rungs):
+        rung = ladder.add(step)
+        if not math.isfinite(rung.central):
+            break
+        estimate = ladder.estimate()
+        if estimate is not None:
+            worse = worse + 1 if estimate.error > 0.5 * best else 0
+            if estimate.error < best:
+                best, value = estimate.error, estimate.value
+        if worse == 2:
+            break
+        step *= ratio
+    return value, best
+
+
+def _judge_fixed(
+    found: Sweep, a: Array, limits: Tolerance, asked: Array, agrees: Array, problem: Problem
+) -> None:
+    """Judge by one step alone; a value between the two slopes of a bend is a subgradient."""
+    outcome: Outcome = found.outcome
+    outcome.verdict[asked] = np.where(agrees[asked], AGREE, DISAGREE)
+    outcome.verdict[asked & ~np.isfinite(outcome.error)] = OPEN
+    small = found.step <= 1e-4 * problem.scale
+    for i in np.flatnonzero(asked & found.bent & small).tolist():
+        up, down = found.ends[i]
+        center = problem.center
+        forward = float((found.pairs[i, 0] - center) / up)
+        backward = float((found.pairs[i, 1] - center) / down)
+        slack = outcome.error[i] + limits.of(a, outcome.numeric)[i]
+        if min(forward, backward) - slack <= a[i] <= max(forward, backward) + slack:
+            outcome.verdict[i] = AGREE
+        outcome.reasons[i] = KINK
+        outcome.slopes[i] = (backward, forward)

@@ -1,0 +1,264 @@
+"""One coordinate as a function of one variable: its derivative, known how well, and its kinks.
+
+Rungs are central (or, at the edge of the domain, one-sided) differences at steps with an
+irrational ratio; a Romberg tableau extrapolates them.  Every entry of the tableau carries
+
+* rounding, from the noise of func;
+* truncation, from what its neighbours disagree by; it must also cover whatever a smaller step
+  says beyond its own noise, so a structure finer than the large steps can't be extrapolated away.
+
+The entry with the smallest sum is the estimate.  Sources: Press et al., *Numerical Recipes*,
+section 5.7 (Ridders' method) for the tableau; the ratio and the cover are this project's own,
+and `docs/numerics.md` has what they measured.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from ._noise import Noise
+
+RATIO = 3.8197
+"""Of neighbouring steps.  With 2 or 4, sin(ωθ) aliases at every rung at once."""
+
+COLUMNS = 3
+"""Orders 2, 4 and 6: more columns amplify noise and assume more smoothness than code has."""
+
+ROUNDING_FACTOR = 3.0
+"""Standard deviations of rounding that an error bar holds."""
+
+FLOOR = 4 * float(np.finfo(np.float64).eps)
+"""An error bar is never below this part of the value."""
+
+
+@dataclass(frozen=True)
+class Rung:
+    """Differences at one step.
+
+    Parameters
+    ----------
+    h : float
+        The step.
+    forward, backward : float
+        One-sided slopes; NaN where that side is out of the domain.
+    sigma : float
+        Noise of the values they were made from.
+    """
+
+    h: float
+    forward: float
+    backward: float
+    sigma: float
+
+    @property
+    def central(self) -> float:
+        """The mean of the slopes."""
+        return 0.5 * (self.forward + self.backward)
+
+    @property
+    def bend(self) -> float:
+        """Forward minus backward slope: h·f'' where smooth, the jump of the slope at a kink."""
+        return self.forward - self.backward
+
+    @property
+    def bend_noise(self) -> float:
+        """Standard deviation of `bend`: three values, weights 1, 2 and 1."""
+        return 2.45 * self.sigma / self.h
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A derivative and its error bar.
+
+    `rounding` is the part of the bar that noise makes, `h` the smallest step that is in it.
+    """
+
+    value: float
+    error: float
+    rounding: float = 0.0
+    h: float = 0.0
+
+
+@dataclass
+class Line:
+    """func along one coordinate, remembered.
+
+    Parameters
+    ----------
+    evaluate : callable
+        Takes steps t (to be rounded to what is representable) and returns the steps taken and
+        func there.
+    center : float
+        func at θ.
+    noise : Noise
+    """
+
+    evaluate: Callable[[Sequence[float]], tuple[Sequence[float], Sequence[Any]]]
+    center: Any
+    noise: Noise
+    rungs: list[Rung] = field(default_factory=list)
+
+    def add(self, h: float) -> Rung:
+        """Evaluate at ±h, remember the rung and return it."""
+        return self.record(*self.evaluate((h, -h)))
+
+    def record(self, steps: Sequence[float], values: Sequence[Any]) -> Rung:
+        """Remember a rung that was evaluated elsewhere: steps (+h, −h) and func there."""
+        up, down = steps
+        high, low = values
+        finite = [v for v in (high, low, self.center) if math.isfinite(v)]
+        sigma = float(self.noise.at(np.array([max(abs(v) for v in finite)]))[0])
+        forward = float((high - self.center) / up) if math.isfinite(high) and up else math.nan
+        backward = float((self.center - low) / -down) if math.isfinite(low) and down else math.nan
+        if math.isfinite(forward) and math.isfinite(backward) and up != -down:
+            # Unequal steps: weigh the slopes so that their mean is (f₊ − f₋)/(h₊ + h₋).
+            mean = float((high - low) / (up - down))
+            shift = mean - 0.5 * (forward + backward)
+            forward, backward = forward + shift, backward + shift
+        elif math.isfinite(forward) and math.isfinite(backward):
+            mean = float((high - low) / (2 * up))
+            half = 0.5 * (forward - backward)
+            forward, backward = mean + half, mean - half
+        rung = Rung(0.5 * (up - down), forward, backward, sigma)
+        self.rungs.append(rung)
+        self.rungs.sort(key=lambda item: -item.h)
+        return rung
+
+    def sides(self) -> str:
+        """Return which slopes are known at the smallest step: "both", "forward", …, "none"."""
+        last = self.rungs[-1]
+        known = (math.isfinite(last.forward), math.isfinite(last.backward))
+        return {
+            (True, True): "both",
+            (True, False): "forward",
+            (False, True): "backward",
+            (False, False): "none",
+        }[known]
+
+    def series(self, side: str) -> list[tuple[float, float, float]]:
+        """Return (step, slope, standard deviation of its rounding), largest step first."""
+        found = []
+        for rung in self.rungs:
+            slope = {"both": rung.central, "forward": rung.forward, "backward": rung.backward}[side]
+            gain = math.sqrt(0.5) if side == "both" else math.sqrt(2.0)
+            if math.isfinite(slope):
+                found.append((rung.h, slope, gain * rung.sigma / rung.h + FLOOR / 4 * abs(slope)))
+        return found
+
+    def estimate(self) -> Estimate | None:
+        """Return the best entry of the tableau, or None while one rung is all there is."""
+        side = self.sides()
+        return None if side == "none" else best_entry(self.series(side), even=side == "both")
+
+    def noisier_estimate(self) -> Estimate | None:
+        """Return the estimate when what small steps disagree by is called noise.
+
+        Noise makes slopes differ by σ/h, more the smaller the step.  The σ that would explain
+        the largest such difference replaces the measured one wherever it is larger.
+        """
+        side = self.sides()
+        if side == "none":
+            return None
+        series = self.series(side)
+        sigma = max(
+            (abs(s1 - s2) * h2 for (_, s1, _), (h2, s2, _) in itertools.pairwise(series)),
+            default=0.0,
+        )
+        louder = [(h, slope, max(rounding, sigma / h)) for h, slope, rounding in series]
+        return best_entry(louder, even=side == "both")
+
+
+def best_entry(series: Sequence[tuple[float, float, float]], *, even: bool) -> Estimate | None:
+    """Extrapolate slopes and choose the entry that is known best.
+
+    Parameters
+    ----------
+    series : sequence of (h, slope, rounding), h falling
+    even : bool
+        The error is a series in h² (central) and not in h (one-sided).
+
+    Returns
+    -------
+    Estimate or None
+        None for fewer than two slopes.
+    """
+    best: Estimate | None = None
+    previous: list[tuple[float, float]] = []
+    for k, (h, slope, rounding) in enumerate(series):
+        row = [(slope, rounding)]
+        for j in range(1, min(k, COLUMNS - 1) + 1):
+            power = 2 * j if even else j
+            factor = (series[k - j][0] / h) ** power - 1.0
+            value = row[j - 1][0] + (row[j - 1][0] - previous[j - 1][0]) / factor
+            noise = math.hypot(row[j - 1][1] * (1 + 1 / factor), previous[j - 1][1] / factor)
+            row.append((value, noise))
+        for j, (value, noise) in enumerate(row):
+            if k == 0:
+                continue
+            beside = [abs(value - previous[min(j, len(previous) - 1)][0])]
+            if j:
+                beside.append(abs(value - row[j - 1][0]))
+            truncation = max(beside)
+            for _, finer, finer_noise in series[k + 1 :]:
+                truncation = max(truncation, abs(finer - value) - ROUNDING_FACTOR * finer_noise)
+            error = truncation + ROUNDING_FACTOR * noise + FLOOR * abs(value)
+            if math.isfinite(error) and (best is None or error < best.error):
+                best = Estimate(value, error, ROUNDING_FACTOR * noise, h)
+        previous = row
+    return best
+
+
+SMOOTH_POWER = 0.6
+KINK_POWER = 0.25
+JUMP_POWER = -0.6
+
+
+def bend_power(rungs: Sequence[Rung]) -> float | None:
+    """Return p in bend ∝ h^p over the smallest steps at which the bend is above its noise.
+
+    Returns
+    -------
+    float or None
+        1 where func is smooth, 0 at a kink, −1 at a jump; None when fewer than two rungs show a
+        bend.
+    """
+    shown = [
+        rung for rung in rungs if math.isfinite(rung.bend) and abs(rung.bend) > 8 * rung.bend_noise
+    ]
+    if len(shown) < 2:
+        return None
+    big, small = shown[-2], shown[-1]
+    return math.log(abs(big.bend / small.bend)) / math.log(big.h / small.h)
+
+
+def kink_slopes(rungs: Sequence[Rung]) -> tuple[Estimate, Estimate] | None:
+    """Return the one-sided slopes when θ is on a kink, else None.
+
+    A kink is a bend that stays as the step shrinks: over three rungs that show it, the
+    power of the step is within `KINK_POWER` of 0 both times, and the signs are the same.
+    """
+    shown = [
+        rung for rung in rungs if math.isfinite(rung.bend) and abs(rung.bend) > 8 * rung.bend_noise
+    ][-3:]
+    if len(shown) < 3 or len({rung.bend > 0 for rung in shown}) > 1:
+        return None
+    if rungs[-1] is not shown[-1]:
+        return None  # a smaller step no longer shows it
+    for pair in (shown[:2], shown[1:]):
+        power = bend_power(pair)
+        if power is None or abs(power) > KINK_POWER:
+            return None
+    found = []
+    for side in ("forward", "backward"):
+        big, small = (getattr(rung, side) for rung in shown[1:])
+        noise = math.sqrt(2.0) * shown[-1].sigma / shown[-1].h
+        factor = shown[1].h / shown[2].h - 1.0
+        value = small + (small - big) / factor
+        found.append(Estimate(value, abs(value - small) + ROUNDING_FACTOR * noise))
+    return found[0], found[1]

@@ -1,0 +1,159 @@
+"""The noise of func: the part of its value that is rounding, measured and not assumed.
+
+Method: J. J. Moré and S. M. Wild, *Estimating Computational Noise*, SIAM J. Sci. Comput. 33(3),
+2011 (ECNoise): differences of order k of values on a line, so close that the smooth part
+vanishes, estimate the standard deviation of what does not.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+Array = np.ndarray[Any, Any]
+
+SAMPLES = 8
+SPACINGS = (2.0**-40, 2.0**-30, 2.0**-20)
+"""Distances between the values, in parts of the parameters; the next when values repeat."""
+
+FLOOR = 0.3
+"""Units in the last place: the standard deviation of one rounding is 1/√12."""
+
+FORMATS = ((8, "bfloat16"), (11, "float16"), (24, "float32"), (53, "float64"), (64, "longdouble"))
+"""Bits of precision, and the name of the format that has them."""
+
+
+@dataclass(frozen=True)
+class Noise:
+    """What is known of func's rounding.
+
+    Parameters
+    ----------
+    sigma : float
+        Standard deviation of func's value near θ.
+    unit : float
+        Half the spacing of the format of func's values, relative to a value.
+    format : str
+        The coarsest binary format in which every value seen is exact: ``"float32"`` for a
+        func that computes in it, whatever it returns.
+    """
+
+    sigma: float
+    unit: float
+    format: str
+
+    def at(self, values: Array) -> Array:
+        """Return σ for `values`, which may be much larger than J at θ; shape of `values`."""
+        return np.maximum(self.sigma, 2 * FLOOR * self.unit * np.abs(values).astype(np.float64))
+
+
+def precision(values: Array) -> int:
+    """Return the bits of the narrowest format of `FORMATS` that holds all values exactly.
+
+    Parameters
+    ----------
+    values : ndarray
+        Values of func.  Fewer than three different ones say nothing: a constant such as 1.0 is
+        exact in every format.
+    """
+    widest = 64 if values.dtype.itemsize > 8 else 53
+    seen = np.unique(values[np.isfinite(values) & (values != 0)])
+    if seen.size < 3:
+        return widest
+    mantissas, _ = np.frexp(np.abs(seen))
+    for bits, _name in FORMATS:
+        scaled = np.ldexp(mantissas, bits)
+        if bits >= widest or bool(np.all(scaled == np.floor(scaled))):
+            return min(bits, widest)
+    return widest
+
+
+def from_values(values: Array, jitter: float = 0.0) -> Noise:
+    """Return the noise that a set of values of func implies by its format alone.
+
+    Parameters
+    ----------
+    values : ndarray
+    jitter : float
+        Known noise beside rounding (``nondet_tol``, or what two calls differed by).
+    """
+    bits = precision(values)
+    unit = 2.0**-bits
+    finite = np.abs(values[np.isfinite(values)]).astype(np.float64)
+    largest = float(finite.max()) if finite.size else 0.0
+    return Noise(max(2 * FLOOR * unit * largest, jitter), unit, dict(FORMATS)[bits])
+
+
+def table_estimate(values: Array) -> float | None:
+    """Return ECNoise's σ for equally spaced values.
+
+    Parameters
+    ----------
+    values : ndarray, shape (m,), m >= 5
+
+    Returns
+    -------
+    float or None
+        None when the table does not settle: the spacing is too small (most values repeat) or
+        too large (the smooth part still shows).
+    """
+    count = values.size
+    differences = values.astype(values.dtype)
+    if np.count_nonzero(np.diff(values) == 0) >= count / 2:
+        return None
+    gamma = 1.0
+    level: list[float] = []
+    changes_sign: list[bool] = []
+    for order in range(1, count - 1):
+        differences = np.diff(differences)
+        gamma *= 0.5 * order / (2 * order - 1)
+        level.append(math.sqrt(gamma * float(np.mean(differences**2))))
+        changes_sign.append(float(differences.min()) * float(differences.max()) < 0)
+    for k in range(len(level) - 2):
+        three = level[k : k + 3]
+        if max(three) <= 4 * min(three) and changes_sign[k]:
+            return level[k]
+    return None
+
+
+def measured(
+    along: Callable[[Sequence[float]], Array], center: Any, jitter: float = 0.0
+) -> tuple[Noise, Array]:
+    """Measure the noise of func along one direction.
+
+    Parameters
+    ----------
+    along : callable
+        Takes steps and returns func there, NaN outside its domain.
+    center : float
+        func at θ.
+    jitter : float
+        Known noise beside rounding.
+
+    Returns
+    -------
+    noise : Noise
+    values : ndarray
+        All values of func that were seen.
+    """
+    seen = [np.array([center])]
+    sigma: float | None = None
+    for spacing in SPACINGS:
+        steps = [spacing * k for k in range(1, SAMPLES)]
+        values = along(steps)
+        seen.append(values)
+        table = np.concatenate([[center], values])
+        table = table[np.isfinite(table)]
+        if table.size < 5:
+            break  # the edge of the domain is nearer than the smallest step
+        sigma = table_estimate(table)
+        repeats = np.count_nonzero(np.diff(table) == 0)
+        if sigma is not None or repeats < table.size / 2:
+            break
+    everything = np.concatenate(seen)
+    floor = from_values(everything, jitter)
+    return Noise(max(floor.sigma, sigma or 0.0), floor.unit, floor.format), everything

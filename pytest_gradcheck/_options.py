@@ -1,0 +1,205 @@
+"""The options of a check: one frozen dataclass that every way of setting them is made from.
+
+This module imports neither numpy nor pytest, because pytest reads it at start-up to build its
+command line.  A field's metadata holds what the marker, the command line, the ini file and the
+README's table need to know of it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+SCHEMES = (
+    "central",
+    "central4",
+    "central6",
+    "forward",
+    "backward",
+    "forward2",
+    "backward2",
+    "complex",
+)
+"""Names of the rows of the stencil table (`_stencils.STENCILS`; a test holds the two together)."""
+
+
+def _number(value: Any, wanted: str, holds: Callable[[float], bool]) -> float:
+    if isinstance(value, (bool, bytes, list, tuple, dict)):
+        raise TypeError(f"must be {wanted}, not {value!r}")
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        raise TypeError(f"must be {wanted}, not {value!r}") from None
+    if not (math.isfinite(number) and holds(number)):
+        raise ValueError(f"must be {wanted}, not {value!r}")
+    return number
+
+
+def _positive(value: Any) -> float:
+    return _number(value, "a positive finite number", lambda x: x > 0)
+
+
+def _not_negative(value: Any) -> float:
+    return _number(value, "a finite number, 0 or more", lambda x: x >= 0)
+
+
+def _whole(least: int) -> Callable[[Any], int]:
+    def convert(value: Any) -> int:
+        wanted = f"a whole number, {least} or more"
+        number = _number(value, wanted, lambda x: x >= least and x == int(x))
+        try:
+            return int(value)  # exact above 2**53, as seeds may be
+        except ValueError:
+            return int(number)  # "1e6"
+
+    return convert
+
+
+def _one_of(*names: str) -> Callable[[Any], str]:
+    def convert(value: Any) -> str:
+        if value not in names:
+            raise ValueError(f"must be one of {', '.join(map(repr, names))}, not {value!r}")
+        return str(value)
+
+    return convert
+
+
+def _patterns(value: Any) -> tuple[str, ...]:
+    given = (value,) if isinstance(value, str) else value
+    if not isinstance(given, Iterable) or not all(isinstance(item, str) for item in given):
+        raise TypeError(f"must be a glob pattern or a list of them, not {value!r}")
+    return tuple(given)
+
+
+def _option(default: Any, convert: Callable[[Any], Any], text: str, cli: bool = True) -> Any:
+    return field(default=default, metadata={"convert": convert, "help": text, "cli": cli})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What a check may be told beside func, grad and params.
+
+    Every field is a keyword of `assert_gradients_close` and an argument of the marker; those
+    with ``cli`` in their metadata are a command-line option and an ini key too.
+    """
+
+    rtol: float | None = _option(
+        None,
+        _positive,
+        "relative tolerance per parameter; unset: as tight as func allows, from 1e-7 to 1e-2",
+    )
+    atol: float | None = _option(
+        None,
+        _not_negative,
+        "absolute tolerance per parameter; unset: relative to the gradient of its block",
+    )
+    eps: float | None = _option(
+        None,
+        _positive,
+        "the step, the same for every parameter, taken exactly; unset: chosen per parameter",
+    )
+    threshold: float | None = _option(
+        None,
+        _positive,
+        "largest difference (the norm ratio) that passes; unset: reported, not applied",
+    )
+    scheme: str = _option("central", _one_of(*SCHEMES), f"difference formula: {', '.join(SCHEMES)}")
+    max_evals: int | None = _option(
+        None, _whole(8), "most evaluations of func in one check; unset: as many as it needs"
+    )
+    seed: int = _option(0, _whole(0), "seed of everything random in a check")
+    only: tuple[str, ...] = _option(
+        (), _patterns, "glob patterns: check only the blocks with these names", cli=False
+    )
+    skip: tuple[str, ...] = _option(
+        (), _patterns, "glob patterns: leave out the blocks with these names", cli=False
+    )
+    nondet_tol: float = _option(
+        0.0, _not_negative, "by how much func may differ between two calls at the same parameters"
+    )
+    inconclusive: str = _option(
+        "fail",
+        _one_of("fail", "warn", "pass"),
+        "what a check that can't tell does to the test: fail, warn or pass",
+    )
+    kinks: str = _option(
+        "pass",
+        _one_of("pass", "fail"),
+        "whether a subgradient at a kink passes: pass or fail",
+    )
+    vacuous: str = _option(
+        "fail",
+        _one_of("fail", "warn", "pass"),
+        "what a block on which nothing was checked does to the test: fail, warn or pass",
+    )
+    max_report: int = _option(5, _whole(0), "worst parameters shown in a failure; 0: all")
+
+
+NAMES = tuple(item.name for item in fields(Options))
+CLI_FIELDS = tuple(item for item in fields(Options) if item.metadata["cli"])
+
+
+def validated(given: Mapping[str, Any], source: str) -> dict[str, Any]:
+    """Check names and values of options.
+
+    Parameters
+    ----------
+    given : mapping of str to object
+        Options by name.
+    source : str
+        Where they come from, for the error: ``"marker gradcheck"``, ``"gradcheck_rtol in ..."``.
+
+    Returns
+    -------
+    dict
+        The same options, converted to the types of `Options`.  A None stays None ("unset").
+
+    Raises
+    ------
+    TypeError
+        For a name that is not an option, or a value of another type.
+    ValueError
+        For a value that is out of range.
+    """
+    unknown = sorted(set(map(str, given)) - set(NAMES))
+    if unknown:
+        raise TypeError(
+            f"{source}: no option named {', '.join(unknown)}; the options are {', '.join(NAMES)}"
+        )
+    converters = {item.name: item.metadata["convert"] for item in fields(Options)}
+    defaults = {item.name: item.default for item in fields(Options)}
+    checked: dict[str, Any] = {}
+    for name, value in given.items():
+        if value is None:
+            checked[name] = defaults[name]
+            continue
+        try:
+            checked[name] = converters[name](value)
+        except (TypeError, ValueError) as error:
+            raise type(error)(f"{source}: {name} {error}") from None
+    return checked
+
+
+def merged(*layers: tuple[str, Mapping[str, Any]]) -> Options:
+    """Make Options from layers, the first being the weakest.
+
+    Parameters
+    ----------
+    *layers : (str, mapping)
+        The source's name, for errors, and its options.
+
+    Returns
+    -------
+    Options
+
+    Raises
+    ------
+    TypeError, ValueError
+        As in `validated`.
+    """
+    values: dict[str, Any] = {}
+    for source, layer in layers:
+        values.update(validated(layer, source))
+    return Options(**values)

@@ -1,0 +1,257 @@
+"""From the user's arguments to a problem: blocks, evaluator, J at θ, the analytic gradient."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ._analytic import gradient_vector
+from ._blocks import Block, Structure, blocks_of, flatten, vector_of
+from ._differences import Evaluator, bound, labels
+from ._options import Options
+from ._steps import scales
+from ._work import WorkCopy
+
+Array = np.ndarray[Any, Any]
+
+REPEATS_WITHIN = 64 * float(np.finfo(np.float64).eps)
+"""Two calls may differ by this part of J: threads that sum in another order do."""
+
+GRADIENT_REPEATS_WITHIN = 1e-10
+"""Two gradients may differ by this part of their largest entry, in float64."""
+
+
+@dataclass(frozen=True)
+class Call:
+    """How func and grad are to be called."""
+
+    args: tuple[Any, ...] = ()
+    has_aux: bool = False
+    in_place: bool = False
+    copy: bool = False
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What is differenced.
+
+    Parameters
+    ----------
+    structure : Structure
+    blocks : tuple of Block
+    evaluator : Evaluator
+    theta, scale : ndarray, shape (n,)
+        The coordinates and their scales.
+    center : float
+        J at θ.
+    jitter : float
+        By how much two calls of func differ, or are allowed to.
+    unrepeated : str
+        Non-empty when func does not repeat itself: the sentence that says so.
+    gradients : tuple of (vector, dtypes)
+        What a func that returns ``(J, gradient)`` returned at θ.
+    """
+
+    structure: Structure
+    blocks: tuple[Block, ...]
+    evaluator: Evaluator
+    theta: Array
+    scale: Array
+    center: Any
+    jitter: float
+    unrepeated: str = ""
+    gradients: tuple[tuple[Array, tuple[np.dtype[Any], ...]], ...] = ()
+
+    @property
+    def size(self) -> int:
+        """How many coordinates."""
+        return int(self.theta.size)
+
+
+@dataclass(frozen=True)
+class Analytic:
+    """The analytic gradient.
+
+    Parameters
+    ----------
+    vector : ndarray, shape (n,)
+    precision : tuple of float
+        The machine epsilon of each block's gradient.
+    jitter : ndarray, shape (n,), or float
+        By how much two calls of grad differ.
+    unrepeated : str
+    """
+
+    vector: Array
+    precision: tuple[float, ...]
+    jitter: Any = 0.0
+    unrepeated: str = ""
+
+
+def structure_of(params: Any, options: Options) -> tuple[Structure, tuple[Block, ...]]:
+    """Flatten the parameters and choose the blocks."""
+    structure = flatten(params)
+    return structure, blocks_of(structure, options.only, options.skip)
+
+
+def require_callable(func: Any, grad: Any = None) -> None:
+    """Raise TypeError when func is not callable; two gradients are a likely reason."""
+    if callable(func):
+        return
+    advice = (
+        "; to compare two gradients that you have, call compare_gradients(analytic, reference)"
+        if grad is not None and not callable(grad)
+        else ""
+    )
+    raise TypeError(
+        f"func must be callable, func(params, *args) -> J, but is {type(func).__name__}{advice}"
+    )
+
+
+def prepare(
+    func: Callable[..., Any], params: Any, call: Call, options: Options, *, returns_pair: bool
+) -> Problem:
+    """Set up the evaluator and evaluate func at θ, twice.
+
+    Parameters
+    ----------
+    func : callable
+    params : object
+    call : Call
+    options : Options
+    returns_pair : bool
+        func returns ``(J, gradient)``.
+
+    Returns
+    -------
+    Problem
+    """
+    require_callable(func)
+    structure, blocks = structure_of(params, options)
+    last: list[Any] = []
+
+    def evaluator(dtype: Any = None) -> Evaluator:
+        work = WorkCopy(structure, blocks, dtype, call.in_place)
+        plain = bound(
+            func,
+            call.args,
+            takes_params=not call.in_place,
+            takes_first=call.has_aux or returns_pair,
+            gradients=last if returns_pair else None,
+            has_aux=call.has_aux and returns_pair,
+            fresh=work.fresh if call.copy else None,
+        )
+        return Evaluator(plain, work, options.max_evals)
+
+    chosen = None
+    if not call.in_place and any(block.dtype.itemsize < 8 for block in blocks):
+        chosen = _promoted(evaluator)
+    if chosen is None:
+        native = evaluator()
+        chosen = native, native.at_theta()
+    runner, center = chosen
+    # Read before the next call: a gradient returned in a buffer is overwritten by it.
+    gradients = [gradient_vector(item, structure, blocks) for item in last]
+    again = runner.at_theta()
+    gradients += [gradient_vector(item, structure, blocks) for item in last]
+    theta = vector_of(structure, blocks)
+    scale = np.concatenate(
+        [scales(theta[block.window]) for block in blocks] or [np.empty(0)]
+    ).astype(np.float64)
+    gap = abs(float(again - center))
+    unrepeated = ""
+    if gap > options.nondet_tol + REPEATS_WITHIN * abs(float(center)):
+        unrepeated = (
+            f"func does not repeat itself: {float(center)!r}, then {float(again)!r}, at the same "
+            "parameters (dropout, shuffling or an unseeded generator?)"
+        )
+    jitter = max(gap, options.nondet_tol)
+    return Problem(
+        structure, blocks, runner, theta, scale, center, jitter, unrepeated, tuple(gradients)
+    )
+
+
+def _promoted(
+    evaluator: Callable[[Any], Evaluator],
+) -> tuple[Evaluator, Any] | None:
+    """Return an evaluator in float64 for float32 or float16 parameters, if func allows it.
+
+    It must give J to the precision of the narrow type, and more digits than that type holds.
+    """
+    wide, narrow = evaluator(np.float64), evaluator(None)
+    low = narrow.at_theta()
+    try:
+        high = wide.at_theta()
+    except Exception:  # a func may refuse float64 in any way it likes
+        high = None
+    wide.evaluations += narrow.evaluations
+    narrow.evaluations = wide.evaluations
+    close = high is not None and abs(float(high - low)) <= 0.02 * abs(float(low)) + 1e-6
+    more_digits = high is not None and float(np.float32(high)) != float(high)
+    return (wide, high) if close and more_digits else (narrow, low)
+
+
+def evaluate_gradient(grad: Any, problem: Problem, call: Call, options: Options) -> Analytic:
+    """Return the analytic gradient; a callable is called twice to see that it repeats itself.
+
+    Parameters
+    ----------
+    grad : callable, True, or object
+        True: what func returned at θ is used.
+    problem : Problem
+    call : Call
+    options : Options
+
+    Returns
+    -------
+    Analytic
+    """
+    structure, blocks = problem.structure, problem.blocks
+    found = list(problem.gradients)
+    if grad is not True and not callable(grad):
+        found = [gradient_vector(grad, structure, blocks)]
+    if callable(grad):
+        work = WorkCopy(structure, blocks, None, call.in_place)
+        watch = Evaluator(grad, work)
+        for _ in range(2):
+            params = work.fresh() if call.copy else work.params
+            gradient = grad(*call.args) if call.in_place else grad(params, *call.args)
+            found.append(gradient_vector(gradient, structure, blocks))
+            watch.require_unchanged("grad")
+    vector, dtypes = found[0]
+    repetition = _repetition(vector, found[-1][0], dtypes, blocks, options)
+    return Analytic(vector, _epsilons(dtypes), *repetition)
+
+
+def _epsilons(dtypes: Sequence[np.dtype[Any]]) -> tuple[float, ...]:
+    return tuple(max(float(np.finfo(dtype).eps), 2.0**-52) for dtype in dtypes)
+
+
+def _repetition(
+    first: Array,
+    second: Array,
+    dtypes: Sequence[np.dtype[Any]],
+    blocks: Sequence[Block],
+    options: Options,
+) -> tuple[Array, str]:
+    """Return by how much two gradients differ, and the sentence when that is too much."""
+    with np.errstate(invalid="ignore"):
+        gap = np.abs(first - second).astype(np.float64)
+    same = (first == second) | (np.isnan(first) & np.isnan(second))
+    gap[same] = 0.0
+    finite = np.abs(first[np.isfinite(first)])
+    largest = float(finite.max()) if finite.size else 0.0
+    narrow = max((float(np.finfo(dtype).eps) for dtype in dtypes), default=0.0)
+    allowed = max(GRADIENT_REPEATS_WITHIN, 64 * narrow) * largest + options.nondet_tol
+    bad = ~(gap <= allowed)
+    if not bad.any():
+        return gap, ""
+    worst = int(np.argmax(np.where(np.isnan(gap), math.inf, gap)))
+    return gap, (
+        f"grad does not repeat itself: {labels(blocks)(worst)} is {float(first[worst])!r}, then "
+        f"{float(second[worst])!r}, at the same parameters"
+    )

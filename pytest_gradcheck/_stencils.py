@@ -1,0 +1,134 @@
+"""Difference formulas as rows of one table.
+
+A row is offsets and weights, nothing else: f'(x) ≈ Σ wⱼ·f(x + oⱼ·h) / h.  Its order, its error
+constants and its step size follow from the row, so no other module branches on a scheme's name.
+
+Sources: B. Fornberg, *Generation of finite difference formulas on arbitrarily spaced grids*,
+Math. Comp. 51 (1988), table 1, for the weights; the tests derive the same weights again from the
+moment conditions, in exact arithmetic.  W. Squire and G. Trapp, *Using complex variables to
+estimate derivatives of real functions*, SIAM Review 40 (1998), for the complex step.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import cached_property
+
+Row = tuple[Fraction, ...]
+
+
+@dataclass(frozen=True)
+class Stencil:
+    """A difference formula with real steps.
+
+    Parameters
+    ----------
+    name : str
+        What the option ``scheme`` calls it.
+    offsets : tuple of Fraction
+        Where func is evaluated, in steps from the parameter.
+    weights : tuple of Fraction
+        The factor of each evaluation.
+    title : str
+        The name in reports.
+    """
+
+    name: str
+    offsets: Row
+    weights: Row
+    title: str
+
+    def moment(self, power: int) -> Fraction:
+        """Return Σ wⱼ·oⱼ^power: 1 at power 1 and 0 at every other power below the order + 1."""
+        pairs = zip(self.offsets, self.weights, strict=True)
+        return sum((w * o**power for o, w in pairs), start=Fraction(0))
+
+    @cached_property
+    def symmetric(self) -> bool:
+        """Whether only even powers of the step occur in the error."""
+        return set(self.offsets) == {-offset for offset in self.offsets}
+
+    @cached_property
+    def order(self) -> int:
+        """The power of the step with which the leading error falls."""
+        power = 2
+        while self.moment(power) == 0:
+            power += 1
+        return power - 1
+
+    @cached_property
+    def error_constant(self) -> float:
+        """C in the leading error C·h^order·f^(order + 1), signed."""
+        return float(self.moment(self.order + 1)) / math.factorial(self.order + 1)
+
+    @cached_property
+    def noise_gain(self) -> float:
+        """‖w‖₂: the derivative's noise is this times the noise of func over h."""
+        return math.sqrt(float(sum(w * w for w in self.weights)))
+
+    @cached_property
+    def reach(self) -> float:
+        """The largest offset."""
+        return float(max(abs(offset) for offset in self.offsets))
+
+    def error_power(self, column: int) -> int:
+        """Return the power of h that column `column` of a Romberg tableau removes."""
+        return self.order + column * (2 if self.symmetric else 1)
+
+
+@dataclass(frozen=True)
+class ComplexStep:
+    """The row of another kind: f'(x) ≈ Im f(x + ih) / h, with no subtraction and so no noise."""
+
+    name: str
+    title: str
+    offsets: tuple[complex, ...] = (1j,)
+    order: int = 2
+    noise_gain: float = 0.0
+
+
+def _row(name: str, title: str, offsets: str, weights: str) -> Stencil:
+    return Stencil(
+        name,
+        tuple(Fraction(item) for item in offsets.split()),
+        tuple(Fraction(item) for item in weights.split()),
+        title,
+    )
+
+
+STENCILS: dict[str, Stencil] = {
+    row.name: row
+    for row in (
+        _row("central", "central differences", "1 -1", "1/2 -1/2"),
+        _row("central4", "central differences of order 4", "2 1 -1 -2", "-1/12 2/3 -2/3 1/12"),
+        _row(
+            "central6",
+            "central differences of order 6",
+            "3 2 1 -1 -2 -3",
+            "1/60 -3/20 3/4 -3/4 3/20 -1/60",
+        ),
+        _row("forward", "forward differences", "0 1", "-1 1"),
+        _row("backward", "backward differences", "0 -1", "1 -1"),
+        _row("forward2", "forward differences of order 2", "0 1 2", "-3/2 2 -1/2"),
+        _row("backward2", "backward differences of order 2", "0 -1 -2", "3/2 -2 1/2"),
+    )
+}
+
+COMPLEX_STEP = ComplexStep("complex", "complex step")
+
+
+def scheme(name: str) -> Stencil | ComplexStep:
+    """Return the row that the option `name` means.
+
+    Parameters
+    ----------
+    name : str
+        A key of `STENCILS`, or ``"complex"``.
+
+    Returns
+    -------
+    Stencil or ComplexStep
+    """
+    return COMPLEX_STEP if name == COMPLEX_STEP.name else STENCILS[name]

@@ -1,0 +1,140 @@
+"""Step sizes, and the step really taken.
+
+The step of a parameter balances rounding against truncation: h = C·s·(σ/V)^(1/(p + 1)) for a
+formula of order p, with s the parameter's scale, σ the noise of func and V the size of its
+values (W. H. Press et al., *Numerical Recipes*, 3rd ed., section 5.7).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ._stencils import Stencil
+
+Array = np.ndarray[Any, Any]
+
+SMALLEST_SCALE = 1e-3
+"""A parameter near zero is stepped as one of this part of its block's median."""
+
+LARGEST_STEP = 0.05
+"""The first step is at most this part of the parameter's scale."""
+
+STEP_FACTOR = 2.0
+"""C: the third derivative of most functions is smaller than V/s³, so the balance lies higher."""
+
+
+def scales(theta: Array) -> Array:
+    """Return the scale of each coordinate of a block.
+
+    Parameters
+    ----------
+    theta : ndarray, shape (n,)
+
+    Returns
+    -------
+    ndarray, shape (n,), float64
+        ``|θ|``, but not below 10⁻³ of the median of the block's non-zero entries (or of 1 where
+        that is larger), and that median, or 1 where all are zero, where θ is 0.
+    """
+    size = np.abs(theta).astype(np.float64)
+    nonzero = size[size > 0]
+    median = float(np.median(nonzero)) if nonzero.size else 1.0
+    floor = SMALLEST_SCALE * min(median, 1.0)
+    # The smallest normal number, so that a subnormal parameter has a step at all.
+    tiny = float(np.finfo(np.float64).tiny) ** 0.5
+    return np.where(size > 0, np.maximum(size, floor), median).clip(min=tiny)
+
+
+@dataclass(frozen=True)
+class Points:
+    """Where func is evaluated for a block.
+
+    Parameters
+    ----------
+    values : ndarray, shape (n, k)
+        The parameter at each offset of the stencil that is not 0, in the dtype func gets.
+    taken : ndarray, shape (n,)
+        The step to divide by.
+    offsets : tuple of float
+        Those of the columns of `values`.
+    """
+
+    values: Array
+    taken: Array
+    offsets: tuple[float, ...]
+
+
+def relative_step(row: Stencil, noise: float, size: float) -> float:
+    """Return h/s for a func with noise σ and values of size V."""
+    ratio = noise / size if size > 0 else 0.0
+    floor = float(np.finfo(np.float64).eps) / 4
+    balanced = STEP_FACTOR * float(max(ratio, floor)) ** (1.0 / (row.order + 1))
+    return float(min(balanced, LARGEST_STEP) / row.reach)
+
+
+def points(theta: Array, step: Array, row: Stencil, *, exact: bool) -> Points:
+    """Lay out the evaluations for a block.
+
+    Parameters
+    ----------
+    theta : ndarray, shape (n,)
+        The coordinates, in the dtype that func gets.
+    step : ndarray, shape (n,)
+        The step wanted.
+    row : Stencil
+        The formula.
+    exact : bool
+        True: θ + o·step as it is rounded, divided by `step` itself, as for an explicit ``eps``.
+        False: the step is changed so that it is exactly representable next to θ, and what is
+        divided by is what was really taken.
+
+    Returns
+    -------
+    Points
+    """
+    offsets = tuple(float(offset) for offset in row.offsets if offset != 0)
+    wide = np.result_type(theta.dtype, np.float64)
+    base = theta.astype(wide)
+    h = step.astype(wide)
+    if not exact:
+        reach = (np.abs(theta) + (row.reach * h).astype(theta.dtype)).astype(theta.dtype)
+        grain = np.spacing(reach).astype(wide)
+        h = np.maximum(np.round(h / grain), 1.0) * grain
+    values = (base[:, None] + h[:, None] * np.array(offsets)[None, :]).astype(theta.dtype)
+    if exact:
+        return Points(values, h, offsets)
+    ends = np.concatenate([values, theta[:, None]], axis=1).astype(wide)
+    span = max(*offsets, 0.0) - min(*offsets, 0.0)
+    return Points(values, (ends.max(axis=1) - ends.min(axis=1)) / span, offsets)
+
+
+def derivatives(values: Array, center: Any, row: Stencil, taken: Array) -> Array:
+    """Apply a formula.
+
+    Parameters
+    ----------
+    values : ndarray, shape (n, k)
+        Of func, at the offsets that are not 0.
+    center : float
+        func at θ.
+    row : Stencil
+    taken : ndarray, shape (n,)
+
+    Returns
+    -------
+    ndarray, shape (n,), float64
+    """
+    weights = [float(w) for o, w in zip(row.offsets, row.weights, strict=True) if o != 0]
+    middle = sum(float(w) for o, w in zip(row.offsets, row.weights, strict=True) if o == 0)
+    if row.symmetric:
+        # Differences of pairs first: each is small and exact to the last bits.
+        half = len(weights) // 2
+        total = sum(weights[j] * (values[:, j] - values[:, -1 - j]) for j in range(half))
+    else:
+        total = sum(w * (values[:, j] - center) for j, w in enumerate(weights))
+        assert abs(sum(weights) + middle) < 1e-12
+    with np.errstate(all="ignore"):
+        return np.asarray(total / taken, dtype=np.float64)

@@ -1,0 +1,90 @@
+"""The hooks of the engine, and the manager that calls them.
+
+Nothing here knows pytest or numpy.  A conftest file, an installed package (entry-point group
+``pytest_gradcheck``) and a plain script implement a hook in the same way::
+
+    from pytest_gradcheck import hookimpl
+
+    @hookimpl
+    def gradcheck_flatten(value):
+        ...
+
+A script registers its module with ``plugin_manager().register(module)``; the other two are found.
+"""
+
+from __future__ import annotations
+
+from contextvars import ContextVar
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import pluggy
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ._blocks import Node
+    from ._report import GradientReport
+
+PROJECT = "pytest_gradcheck"
+
+hookspec = pluggy.HookspecMarker(PROJECT)
+hookimpl = pluggy.HookimplMarker(PROJECT)
+
+observer: ContextVar[Callable[[GradientReport], None] | None] = ContextVar(
+    "pytest_gradcheck_observer", default=None
+)
+"""Called with every report.  The pytest plugin sets it around each test."""
+
+
+@hookspec(firstresult=True)
+def gradcheck_flatten(value: Any) -> Node | None:
+    """Take a container apart.
+
+    Parameters
+    ----------
+    value : object
+        A part of ``params`` or of a gradient that is neither an array nor a number.
+
+    Returns
+    -------
+    Node or None
+        The named children and the function that puts new children together again, or None for
+        "not mine": the next implementation is asked.
+    """
+
+
+@hookspec
+def gradcheck_explain(report: GradientReport) -> str | None:
+    """Say what the failure looks like to you.
+
+    Parameters
+    ----------
+    report : GradientReport
+        A finished check that did not agree.
+
+    Returns
+    -------
+    str or None
+        One plain sentence, shown under "hints", or None.
+    """
+
+
+@cache
+def plugin_manager() -> pluggy.PluginManager:
+    """Return the manager of the engine's hooks, made at its first use.
+
+    Returns
+    -------
+    pluggy.PluginManager
+        With the built-in containers and everything of the entry-point group
+        ``pytest_gradcheck`` registered.
+    """
+    from . import adapters, hookspecs
+
+    manager = pluggy.PluginManager(PROJECT)
+    manager.add_hookspecs(hookspecs)
+    for adapter in adapters.built_in():
+        manager.register(adapter)
+    manager.load_setuptools_entrypoints(PROJECT)
+    return manager

@@ -36,12 +36,34 @@ IN_CHECK = 1e-6
 """Zero on both sides is judged when its error bar is below this part of everything seen."""
 
 
-def relative_difference(a: Array, b: Array) -> float:
-    """Return ‖a − b‖₂ / (‖a‖₂ + ‖b‖₂), 0 when both are zero.
+def relative_difference(a: Any, b: Any) -> float:
+    """Return ‖a − b‖₂ / (‖a‖₂ + ‖b‖₂), 0 when both are zero: the difference of the course.
 
-    The difference of the course; computed without overflow.
+    Parameters
+    ----------
+    a, b : array_like
+        Of the same shape.  Neither overflows nor underflows on the way.
+
+    Returns
+    -------
+    float
+        Between 0 and 1; NaN or infinity when an entry is.
+
+    Raises
+    ------
+    ValueError
+        When the shapes differ.
+
+    Examples
+    --------
+    >>> from pytest_gradcheck import relative_difference
+    >>> relative_difference([3.0, 0.0], [1.0, 0.0])
+    0.5
     """
-    first, second = (np.asarray(x, dtype=np.result_type(x, np.float64)) for x in (a, b))
+    arrays = np.asarray(a), np.asarray(b)
+    if arrays[0].shape != arrays[1].shape:
+        raise ValueError(f"shapes differ: {arrays[0].shape} and {arrays[1].shape}")
+    first, second = (x.astype(np.result_type(x, np.float64), copy=False) for x in arrays)
     largest = max((float(np.max(np.abs(x))) for x in (first, second) if x.size), default=0.0)
     if largest == 0.0:
         return 0.0

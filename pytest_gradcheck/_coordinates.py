@@ -23,7 +23,7 @@ Array = np.ndarray[Any, Any]
 MOST_FIXED_NOISE = 1000.0
 """At a given step noise is taken to be at most this many times what func's format implies."""
 
-BEND_SHOWN = 0.01
+BEND_SHOWN = 0.1
 """Slopes to both sides that differ by this part are looked at: a smooth func's rarely do."""
 
 
@@ -68,7 +68,7 @@ def nothing(problem: Problem, noise: Noise | None = None, title: str = "") -> Sw
     n = problem.size
     return Sweep(
         Outcome(np.full(n, np.nan), np.full(n, np.inf), np.full(n, np.inf), np.full(n, 2, np.int8)),
-        noise or from_values(np.array([problem.center]), problem.jitter),
+        noise or from_values(np.array([problem.center]), problem.jitter, problem.evaluator.narrow),
         np.zeros(n),
         np.zeros(n, dtype=bool),
         np.zeros(n, dtype=bool),
@@ -83,10 +83,13 @@ def noise_of(problem: Problem, options: Options) -> Noise:
     """Measure func's noise along one random direction; by its format alone for a given step."""
     center = np.array([problem.center], dtype=problem.evaluator.kind)
     if options.eps is not None or problem.size == 0:
-        return from_values(center, problem.jitter)
+        return from_values(center, problem.jitter, problem.evaluator.narrow)
     shift = random_weights(problem.size, options.seed, 1) * problem.scale
     noise, _ = measured(
-        lambda steps: problem.evaluator.along(shift, steps), problem.center, problem.jitter
+        lambda steps: problem.evaluator.along(shift, steps),
+        problem.center,
+        problem.jitter,
+        problem.evaluator.narrow,
     )
     return noise
 
@@ -148,7 +151,7 @@ def sweep(
         _record(result, place, problem, row, laid, values, theta[which])
     seen = np.flatnonzero(result.step > 0)
     if fixed:
-        result.noise = _noise_at_fixed_step(result, problem.center)
+        result.noise = _noise_at_fixed_step(result, problem)
     _set_error_bars(result, seen, problem, row, fixed=fixed)
     return result
 
@@ -184,14 +187,14 @@ def _bends(result: Sweep, center: Any, which: Array) -> Array:
         return bends
 
 
-def _noise_at_fixed_step(result: Sweep, center: Any) -> Noise:
+def _noise_at_fixed_step(result: Sweep, problem: Problem) -> Noise:
     """Return the noise that the second differences show, at no further evaluation.
 
     They hold curvature too, so what they show is too large for large steps, and is capped.
     """
-    seen = result.step > 0
+    seen, center = result.step > 0, problem.center
     values = np.concatenate([np.array([center]), result.pairs[seen].ravel()])
-    base = from_values(values, 0.0)
+    base = from_values(values, 0.0, problem.evaluator.narrow)
     bends = _bends(result, center, np.flatnonzero(seen & ~result.flat))
     bends = bends[np.isfinite(bends)]
     # 2.45 σ is the standard deviation of a bend.  Not their median: rounding comes in few large

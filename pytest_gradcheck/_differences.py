@@ -92,6 +92,8 @@ class Evaluator:
         Calls of func so far.
     dtype : numpy.dtype
         longdouble once func returned one, else float64.
+    narrow : int or None
+        Bits of precision of the type that func returns, when it is narrower than float64.
     """
 
     def __init__(
@@ -102,6 +104,7 @@ class Evaluator:
         self.max_evals = max_evals
         self.evaluations = 0
         self.kind: Any = np.float64
+        self.narrow: int | None = None
 
     def _collect(self, values: list[Any], shape: tuple[int, ...]) -> Array:
         return np.array(values, dtype=self.kind).reshape(shape)
@@ -125,7 +128,11 @@ class Evaluator:
         """
         self._allow(1)
         self.evaluations += 1
-        value = scalar(self.call(self.work.params))
+        out = self.call(self.work.params)
+        value = scalar(out)
+        dtype = getattr(out, "dtype", None)
+        if isinstance(dtype, np.dtype) and dtype.kind == "f" and dtype.itemsize < 8:
+            self.narrow = np.finfo(dtype).nmant + 1
         if isinstance(value, np.longdouble):
             self.kind = np.longdouble
         if not np.isfinite(value):

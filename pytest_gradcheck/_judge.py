@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -36,8 +37,12 @@ GROUP_RTOL = 1e-9
 TINY = 1e-5
 """An entry below this part of the block's gradient is badly scaled, too."""
 
+FEW = 0.02
+"""Entries that small are the tail of any network's gradient while they are fewer than this part
+of all, and get no directions of their own: they are known to `_compare.IN_BLOCK` all the same."""
+
 GROUP_RUNGS = 5
-DEEP_GROUP_RUNGS = 9
+DEEP_GROUP_RUNGS = 10
 """Rungs of a direction through entries that are small beside their error bars; for badly scaled
 ones the second number, of which each is two ordinary rungs from the next."""
 
@@ -79,8 +84,12 @@ def judge(problem: Problem, analytic: Analytic, options: Options, found: Sweep) 
         outcome.verdict[good] = AGREE
         try:
             for i in np.flatnonzero(asked & (~agrees | found.bent)).tolist():
-                _refine_one(i, problem, a, limits, found)
-            coarse = np.flatnonzero(asked & agrees & ~found.bent & ~done & ~dead)
+                # One that agrees is asked only whether it is on a kink.
+                _refine_one(i, problem, a, limits, found, kink_alone=bool(agrees[i]))
+            smooth = ~found.bent | (outcome.verdict == AGREE)
+            smooth[list(outcome.slopes)] = False
+            done = settled(outcome, a, limits)
+            coarse = np.flatnonzero(asked & agrees & smooth & ~done & ~dead)
             if options.rtol is None:
                 _test_groups(coarse, problem, a, limits, found, options.seed)
             else:
@@ -100,12 +109,21 @@ def fine_limit(sigma: float, size: float) -> float:
     return max(FINE, balanced)
 
 
-def _refine_one(i: int, problem: Problem, a: Array, limits: Tolerance, found: Sweep) -> int:
+def _refine_one(
+    i: int,
+    problem: Problem,
+    a: Array,
+    limits: Tolerance,
+    found: Sweep,
+    *,
+    kink_alone: bool = False,
+) -> int:
     outcome = found.outcome
     ladder = coordinates.line(problem, i, found.noise, found)
+    question = limits.question(i, a[i])
     answer = refine(
         ladder,
-        limits.question(i, a[i]),
+        replace(question, goal_rtol=math.inf) if kink_alone else question,
         float(found.step[i]),
         float(problem.scale[i]),
         coordinates.least_step(problem, i),
@@ -148,8 +166,12 @@ def _test_groups(
     # By the analytic entry: the numeric one is noise here.
     size = np.abs(a) * problem.scale
     left = members[np.argsort(-size[members], kind="stable")]
+    first = True
     while left.size:
         alike = size[left] >= size[left[0]] / GROUP_RANGE
+        if not first and np.count_nonzero(alike) < FEW * problem.size:
+            return
+        first = False
         _test_group(left[alike], problem, a, limits, found, seed)
         left = left[~alike]
 
@@ -163,14 +185,15 @@ def _test_group(
     shift = np.zeros(problem.size)
     shift[members] = direction
     terms = (a[members] * direction).astype(np.float64)
-    slack = np.linalg.norm(limits.dust[members] * direction)
-    allowed = float(GROUP_RTOL * np.linalg.norm(terms) + slack)
     relative = float(np.median(found.step[members] / problem.scale[members]))
     noisy = outcome.error[members] > NOISY_BLOCK * limits.rms[members]
     tiny = (a[members] != 0) & (np.abs(a[members]) < TINY * limits.rms[members])
-    deep = bool(np.any(noisy | tiny))
+    deep = bool(np.count_nonzero(noisy | tiny) >= FEW * problem.size)
     value, error = _group_derivative(problem, found, shift, relative, deep=deep)
     gap = abs(float(terms.sum()) - value)
+    allowed = float(GROUP_RTOL * np.linalg.norm(terms))
+    if not (abs(value) > 10 * CONFIDENCE * error and gap <= 0.5 * abs(value)):
+        allowed += float(np.linalg.norm(limits.dust[members] * direction))
     if gap <= allowed + CONFIDENCE * error:
         bound = (gap / CONFIDENCE + error) / np.abs(direction)
         outcome.bound[members] = np.minimum(outcome.bound[members], bound)

@@ -33,6 +33,9 @@ COLUMNS = 3
 ROUNDING_FACTOR = 3.0
 """Standard deviations of rounding that an error bar holds."""
 
+COARSEST_JUMP = 2.0**-7
+"""Of the value: bfloat16 has 8 bits."""
+
 FLOOR = 4 * float(np.finfo(np.float64).eps)
 """An error bar is never below this part of the value."""
 
@@ -103,6 +106,25 @@ class Line:
     center: Any
     noise: Noise
     rungs: list[Rung] = field(default_factory=list)
+    changes: list[float] = field(default_factory=list)
+
+    @property
+    def flat(self) -> bool:
+        """Whether func has not changed at all so far."""
+        return not any(self.changes)
+
+    @property
+    def grain(self) -> float:
+        """The noise of a func that moves in small jumps, as a rounded one does; else 0.
+
+        Where some steps change nothing, the smallest change that was seen is taken for the size
+        of the jumps, unless it is too large for any floating-point format.
+        """
+        moved = [change for change in self.changes if change]
+        if len(moved) == len(self.changes) or not moved:
+            return 0.0
+        jump = min(moved)
+        return 0.3 * jump if jump <= COARSEST_JUMP * abs(float(self.center)) else 0.0
 
     def add(self, h: float) -> Rung:
         """Evaluate at ±h, remember the rung and return it."""
@@ -112,6 +134,7 @@ class Line:
         """Remember a rung that was evaluated elsewhere: steps (+h, −h) and func there."""
         up, down = steps
         high, low = values
+        self.changes += [abs(float(v - self.center)) for v in values if math.isfinite(v)]
         finite = [v for v in (high, low, self.center) if math.isfinite(v)]
         sigma = float(self.noise.at(np.array([max(abs(v) for v in finite)]))[0])
         forward = float((high - self.center) / up) if math.isfinite(high) and up else math.nan
@@ -144,11 +167,13 @@ class Line:
     def series(self, side: str) -> list[tuple[float, float, float]]:
         """Return (step, slope, standard deviation of its rounding), largest step first."""
         found = []
+        grain = self.grain
         for rung in self.rungs:
             slope = {"both": rung.central, "forward": rung.forward, "backward": rung.backward}[side]
             gain = math.sqrt(0.5) if side == "both" else math.sqrt(2.0)
             if math.isfinite(slope):
-                found.append((rung.h, slope, gain * rung.sigma / rung.h + FLOOR / 4 * abs(slope)))
+                noise = gain * max(rung.sigma, grain) / rung.h
+                found.append((rung.h, slope, noise + FLOOR / 4 * abs(slope)))
         return found
 
     def estimate(self) -> Estimate | None:

@@ -17,7 +17,7 @@ import numpy as np
 Array = np.ndarray[Any, Any]
 
 SAMPLES = 8
-SPACINGS = (2.0**-40, 2.0**-30, 2.0**-20)
+SPACINGS = (2.0**-40, 2.0**-26, 2.0**-12)
 """Distances between the values, in parts of the parameters; the next when values repeat."""
 
 FLOOR = 0.3
@@ -57,22 +57,27 @@ def precision(values: Array) -> int:
     Parameters
     ----------
     values : ndarray
-        Values of func.  Fewer than three different ones say nothing: a constant such as 1.0 is
-        exact in every format.
+        Values of func.  Fewer than three different ones say little: 1.0 is exact in every
+        format, so they must use more than half of the bits of a format to be taken for it.
     """
     widest = 64 if values.dtype.itemsize > 8 else 53
     seen = np.unique(values[np.isfinite(values) & (values != 0)])
-    if seen.size < 3:
-        return widest
     mantissas, _ = np.frexp(np.abs(seen))
-    for bits, _name in FORMATS:
+
+    def exact(bits: int) -> bool:
         scaled = np.ldexp(mantissas, bits)
-        if bits >= widest or bool(np.all(scaled == np.floor(scaled))):
-            return min(bits, widest)
+        return bool(np.all(scaled == np.floor(scaled)))
+
+    for bits, _name in FORMATS:
+        if bits >= widest:
+            break
+        if exact(bits):
+            few = seen.size < 3 and (bits < 24 or exact(bits // 2 + 4))
+            return widest if few else bits
     return widest
 
 
-def from_values(values: Array, jitter: float = 0.0) -> Noise:
+def from_values(values: Array, jitter: float = 0.0, narrow: int | None = None) -> Noise:
     """Return the noise that a set of values of func implies by its format alone.
 
     Parameters
@@ -80,8 +85,10 @@ def from_values(values: Array, jitter: float = 0.0) -> Noise:
     values : ndarray
     jitter : float
         Known noise beside rounding (``nondet_tol``, or what two calls differed by).
+    narrow : int, optional
+        Bits of the type that func returns, if it is known to be narrow.
     """
-    bits = precision(values)
+    bits = min(precision(values), narrow or 64)
     unit = 2.0**-bits
     finite = np.abs(values[np.isfinite(values)]).astype(np.float64)
     largest = float(finite.max()) if finite.size else 0.0
@@ -121,7 +128,10 @@ def table_estimate(values: Array) -> float | None:
 
 
 def measured(
-    along: Callable[[Sequence[float]], Array], center: Any, jitter: float = 0.0
+    along: Callable[[Sequence[float]], Array],
+    center: Any,
+    jitter: float = 0.0,
+    narrow: int | None = None,
 ) -> tuple[Noise, Array]:
     """Measure the noise of func along one direction.
 
@@ -133,6 +143,8 @@ def measured(
         func at θ.
     jitter : float
         Known noise beside rounding.
+    narrow : int, optional
+        Bits of the type that func returns, if it is known to be narrow.
 
     Returns
     -------
@@ -142,7 +154,8 @@ def measured(
     """
     seen = [np.array([center])]
     sigma: float | None = None
-    for spacing in SPACINGS:
+    spacings = SPACINGS if narrow is None else SPACINGS[-2:]
+    for spacing in spacings:
         steps = [spacing * k for k in range(1, SAMPLES)]
         values = along(steps)
         seen.append(values)
@@ -155,5 +168,5 @@ def measured(
         if sigma is not None or repeats < table.size / 2:
             break
     everything = np.concatenate(seen)
-    floor = from_values(everything, jitter)
+    floor = from_values(everything, jitter, narrow)
     return Noise(max(floor.sigma, sigma or 0.0), floor.unit, floor.format), everything

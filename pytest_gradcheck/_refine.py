@@ -11,7 +11,7 @@ import itertools
 import math
 from dataclasses import dataclass
 
-from ._ladder import RATIO, SMOOTH_POWER, Estimate, Line, bend_power, kink_slopes
+from ._ladder import COARSEST_JUMP, RATIO, SMOOTH_POWER, Estimate, Line, bend_power, kink_slopes
 
 CONFIDENCE = 1.5
 """K: an error bar counts this many times when a verdict is reached."""
@@ -117,6 +117,9 @@ def refine(line: Line, question: Question, first: float, scale: float, least: fl
             return at_kink
         estimate = line.estimate()
         if estimate is not None:
+            if line.flat and (step := _until_it_moves(line, question, scale)) is not None:
+                line.add(step)
+                continue
             agrees = question.within(estimate.value, estimate.error)
             if not agrees and confirmed and _smooth_enough(line, question, estimate):
                 return Answer(estimate.value, estimate.error, DISAGREE)
@@ -145,6 +148,19 @@ def _enter_domain(line: Line, least: float) -> None:
         if line.sides() == "both" or step < least:
             return
         line.add(step)
+
+
+def _until_it_moves(line: Line, question: Question, scale: float) -> float | None:
+    """Return a larger step while func has not changed, though its steps may be too coarse to.
+
+    A func that rounds its value (to float32, to six decimals) is flat at small steps.  It is
+    truly flat when it does not move where the analytic slope says by more than any rounding.
+    """
+    top = line.rungs[0].h
+    told = abs(question.analytic) * top > 4 * COARSEST_JUMP * abs(float(line.center))
+    if question.analytic == 0 or told or top >= scale:
+        return None
+    return min(top * RATIO**2, scale)
 
 
 def _next_step(
@@ -222,7 +238,7 @@ def _bent(line: Line, question: Question) -> bool:
     rung = line.rungs[-1]
     if not math.isfinite(rung.bend) or abs(rung.bend) <= 8 * rung.bend_noise:
         return False
-    if abs(rung.bend) <= 0.01 * max(question.size(rung.central), 1e-300):
+    if abs(rung.bend) <= 0.1 * max(question.size(rung.central), 1e-300):
         return False
     power = bend_power(line.rungs)
     return power is None or power < SMOOTH_POWER

@@ -1,0 +1,122 @@
+"""Takes note of every check that a test makes and sends it on with the test's report.
+
+Checks reach the recorder through `hookspecs.observer`.  What leaves it are builtins only, in the
+attribute ``gradcheck`` of pytest's TestReport, which pytest-xdist carries from a worker to the
+controller like the rest of the report: `Recorder.pytest_runtest_makereport` is the only way out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from ._config import marker_options
+from .hookspecs import observer
+
+if TYPE_CHECKING:
+    from ._report import GradientReport
+
+UNUSED = """no check used these options
+
+A marker's options reach the checks that a test makes through the fixtures gradcheck and
+numerical_gradient, and this test made none.  Request a fixture and call it, or give the options
+to assert_gradients_close itself.  To select tests, leave the marker without options; to set
+options for a directory, a module or a class, override the fixture gradcheck_options there."""
+
+MOST_SECTIONS = 10
+"""Failing checks of one phase of a test that are shown in full; a line of the summary has each."""
+
+_options = pytest.StashKey[dict[str, Any]]()
+_performed = pytest.StashKey[bool]()
+
+
+class Recorder:
+    """The plugin that accompanies each test, on workers and wherever tests run in process.
+
+    Parameters
+    ----------
+    whole : bool
+        Whether the session needs whole checks (for ``--gradcheck-json``) and not just a line.
+    """
+
+    def __init__(self, whole: bool) -> None:
+        self._whole = whole
+        # The test in progress is looked up, not bound to the observer: an event loop that
+        # outlives a test keeps the context, and so the observer, of the test that opened it.
+        self._item: pytest.Item | None = None
+        self._records: list[dict[str, Any]] = []
+        self._sections: list[tuple[str, str]] = []
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
+        """Observe checks during setup, call and teardown, reruns included."""
+        previous, self._item = self._item, item
+        token = observer.set(self._observe)
+        try:
+            return (yield)
+        finally:
+            observer.reset(token)
+            self._item = previous
+
+    def pytest_runtest_setup(self, item: pytest.Item) -> None:
+        """Read the test's markers."""
+        item.stash[_performed] = False
+        item.stash[_options] = marker_options(item)
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, object, object]:
+        """Fail a test that passed but whose marker's options nothing has used."""
+        result = yield
+        options = item.stash.get(_options, {})
+        if options and not item.stash.get(_performed, False):
+            given = ", ".join(f"{name}={value!r}" for name, value in options.items())
+            pytest.fail(f"marker gradcheck({given}): {UNUSED}", pytrace=False)
+        return result
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(
+        self,
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        """Put what has been checked since the last report on this one."""
+        report = yield
+        if self._records:
+            report.gradcheck = self._records  # type: ignore[attr-defined]
+            report.sections += self._sections
+            self._records, self._sections = [], []
+        return report
+
+    def _observe(self, report: GradientReport) -> None:
+        if self._item is None:  # a thread that outlived its test
+            return
+        record: dict[str, Any] = {"ok": report.ok, "summary": report.summary()}
+        if self._whole:
+            record["check"] = report.to_dict()
+        self._records.append(record)
+        if not report.ok and len(self._sections) < MOST_SECTIONS:
+            self._sections.append(("gradcheck", report.details()))
+        self._item.ihook.pytest_gradcheck_result(item=self._item, report=report)
+
+    @contextmanager
+    def performing(self, item: pytest.Item) -> Iterator[None]:
+        """Surround a check made through a fixture.
+
+        The observer is set once more, because a test may call its fixture in a thread of its
+        own, which starts with an empty context.
+        """
+        item.stash[_performed] = True
+        token = observer.set(self._observe)
+        try:
+            yield
+        finally:
+            observer.reset(token)
+
+
+RECORDER = pytest.StashKey[Recorder]()
+
+
+def options_of_markers(item: pytest.Item) -> dict[str, Any]:
+    """Return the options that the markers of a test in progress give."""
+    return item.stash.get(_options, {})

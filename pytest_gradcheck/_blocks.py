@@ -45,6 +45,8 @@ def key_step(key: object) -> str:
     """Return the step to the entry `key` of a mapping: ``.W1``, or ``['a b']`` where needed."""
     if isinstance(key, str) and _PLAIN_KEY.fullmatch(key):
         return f".{key}"
+    if isinstance(key, np.generic):
+        key = key.item()  # a dict finds np.int64(1) under 1
     return f"[{key!r}]"
 
 

@@ -309,7 +309,8 @@ def compare_gradients(
     )
     ones = np.ones(n)
     limits = tolerance(outcome.numeric, ones, blocks, precision, options, fine=1.0)
-    outcome.verdict[:] = np.where(within(outcome, a, limits), AGREE, DISAGREE)
+    agrees = within(outcome, a, limits) & np.isfinite(a)
+    outcome.verdict[:] = np.where(agrees, AGREE, DISAGREE)
     finding = Finding(
         name="compare_gradients",
         structure=structure,
@@ -438,6 +439,8 @@ def _engine(
         found, _ = _differenced(problem, None, options)
         if accurate or not np.isfinite(found.outcome.numeric).all():
             climb_all(problem, found, only_missing=not accurate)
+        if np.isnan(found.outcome.numeric).any():
+            _require_inside(problem, found)
     finally:
         problem.evaluator.work.restore()
     return problem, found.outcome
@@ -488,7 +491,8 @@ def _run(
         else:
             found, _ = _differenced(problem, analytic, options)
             limits = judge(problem, analytic, options, found)
-            _verify(problem)
+            _require_inside(problem, found)
+            problem.evaluator.require_unchanged("func")
     finally:
         problem.evaluator.work.restore()
     finding = Finding(
@@ -512,9 +516,12 @@ def _run(
     return assemble(finding, options, time.perf_counter() - started)
 
 
-def _verify(problem: Problem) -> None:
-    """See that func left its parameters alone until the end, at no evaluation."""
-    problem.evaluator.require_unchanged("func")
+def _require_inside(problem: Problem, found: coordinates.Sweep) -> None:
+    """Raise what func raised near θ when no step was inside its domain."""
+    error = problem.evaluator.domain_error
+    if error is not None and (np.isinf(found.outcome.error) & (found.step > 0)).any():
+        error.add_note("gradcheck: raised by func at every step from the parameters that was tried")
+        raise error
 
 
 def _announced(report: GradientReport) -> GradientReport:

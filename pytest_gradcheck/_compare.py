@@ -15,7 +15,7 @@ import numpy as np
 
 from ._blocks import Block
 from ._options import Options
-from ._refine import AGREE, CONFIDENCE, DISAGREE, OPEN, Question
+from ._refine import AGREE, CONFIDENCE, DISAGREE, JUMP, NOT_SMOOTH, OPEN, Question
 
 Array = np.ndarray[Any, Any]
 
@@ -190,7 +190,7 @@ def within(outcome: Outcome, analytic: Array, limits: Tolerance) -> Array:
         gap = np.abs(analytic - outcome.numeric)
         near = gap <= limits.of(analytic, outcome.numeric) + CONFIDENCE * outcome.error
         clear = np.abs(outcome.numeric) > 10 * CONFIDENCE * outcome.error
-        dusty = (gap <= limits.dust) & ~(clear & (gap <= 0.5 * np.abs(outcome.numeric)))
+        dusty = (gap <= limits.dust) & ~clear
     found: Array = near | dusty
     return found
 
@@ -243,6 +243,7 @@ def conclude(
             zero = np.abs(analytic) <= bar
             resolved |= zero & (bar * scale <= IN_CHECK * everything)
     unjudged = (outcome.verdict != DISAGREE) & np.isfinite(outcome.error)
+    unjudged[[i for i, reason in outcome.reasons.items() if reason in (JUMP, NOT_SMOOTH)]] = False
     kinked = np.zeros(scale.size, dtype=bool)
     kinked[list(outcome.slopes)] = True
     change = unjudged & agrees & ~kinked

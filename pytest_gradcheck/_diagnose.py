@@ -81,7 +81,10 @@ def factor(block: BlockData) -> Hint | None:
     """Name a constant factor."""
     if _seen(block) < LEAST:
         return None
-    weight = 1.0 / np.maximum(block.error, 1e-300) ** 2
+    # A reference that is given has no error bars: what float64 holds stands in for them.
+    least = 1e-16 * float(np.max(np.abs(block.numeric)))
+    largest = max(float(np.max(block.error)), least)
+    weight = (np.maximum(block.error, least) / largest) ** -2.0
     weight = np.minimum(weight, np.median(weight) * 1e6)
     below = float(np.sum(weight * block.numeric**2))
     ratio = float(np.sum(weight * block.numeric * block.analytic)) / below if below else 0.0

@@ -17,12 +17,17 @@ Array = np.ndarray[Any, Any]
 
 _PLAIN = frozenset((float, np.float64))
 
-# What a func says with an exception instead of a NaN when a probe leaves its domain.
-_DOMAIN_TEXTS = ("math domain error", "expected a positive input", "expected a nonnegative input")
-
 
 class _ComplexValueError(TypeError):
     """J is complex: a power of a negative number does that in Python."""
+
+
+_DOMAIN_ERRORS = (ArithmeticError, ValueError, np.linalg.LinAlgError, _ComplexValueError)
+"""What a func raises where another returns NaN: numpy's, math's, its own checks of arguments."""
+
+
+class _ShapeError(ValueError):
+    """J is an array: never a sign that a probe left func's domain."""
 
 
 class BudgetExhausted(Exception):  # noqa: N818 - a signal between two stages, never the user's
@@ -66,7 +71,7 @@ def scalar(value: Any) -> Any:
     if array.dtype.kind not in "fiu":
         raise TypeError(f"func returned {type(value).__name__} ({value!r:.60}); J must be a number")
     if array.size != 1:
-        raise ValueError(
+        raise _ShapeError(
             f"func returned an array of shape {array.shape}; J must be one number: return its sum "
             "or mean, or check a vector-valued function along a direction, J = func(params) @ v"
         )
@@ -94,6 +99,8 @@ class Evaluator:
         longdouble once func returned one, else float64.
     narrow : int or None
         Bits of precision of the type that func returns, when it is narrower than float64.
+    domain_error : Exception or None
+        The first one that was taken for a probe outside func's domain.
     """
 
     def __init__(
@@ -105,6 +112,7 @@ class Evaluator:
         self.evaluations = 0
         self.kind: Any = np.float64
         self.narrow: int | None = None
+        self.domain_error: Exception | None = None
 
     def _collect(self, values: list[Any], shape: tuple[int, ...]) -> Array:
         return np.array(values, dtype=self.kind).reshape(shape)
@@ -128,14 +136,19 @@ class Evaluator:
         """
         self._allow(1)
         self.evaluations += 1
-        out = self.call(self.work.params)
-        value = scalar(out)
+        try:
+            out = self.call(self.work.params)
+            value = scalar(out)
+        except BaseException:
+            self.work.restore()
+            raise
         dtype = getattr(out, "dtype", None)
         if isinstance(dtype, np.dtype) and dtype.kind == "f" and dtype.itemsize < 8:
             self.narrow = np.finfo(dtype).nmant + 1
         if isinstance(value, np.longdouble):
             self.kind = np.longdouble
         if not np.isfinite(value):
+            self.work.restore()
             raise ValueError(f"func returned {value} at params; J must be finite to be differenced")
         self.require_unchanged("func")
         return value
@@ -187,7 +200,7 @@ class Evaluator:
                                 out = scalar(out)
                             append(out)
                     except Exception as error:
-                        if not _left_domain(error):
+                        if not self._left_domain(error):
                             raise
                         found.extend([math.nan] * (len(row) - len(found) % len(row)))
                     finally:
@@ -202,6 +215,25 @@ class Evaluator:
         finally:
             self.evaluations += len(found)
         return self._collect(found, values.shape)
+
+    def _left_domain(self, error: Exception) -> bool:
+        """Return whether an exception says that the parameters, as they stand, have no J.
+
+        A func may raise where another would return NaN: that is no error of the user's, as long
+        as some step stays inside.  But only what it raises again at the same parameters is one
+        of these; and the first is kept, to be raised if no step does.
+        """
+        if not isinstance(error, _DOMAIN_ERRORS) or isinstance(error, _ShapeError):
+            return False
+        self.evaluations += 1
+        try:
+            scalar(self.call(self.work.params))
+        except _DOMAIN_ERRORS:
+            self.domain_error = self.domain_error or error
+            return True
+        except Exception:
+            return False
+        return False
 
     def along(self, shift: Array, steps: Sequence[float]) -> Array:
         """Evaluate func along a direction.
@@ -227,7 +259,7 @@ class Evaluator:
                     try:
                         found.append(scalar(self.call(self.work.params)))
                     except Exception as error:
-                        if not _left_domain(error):
+                        if not self._left_domain(error):
                             error.add_note(
                                 "gradcheck: raised by func with all parameters perturbed by "
                                 f"{step:.1e} of their size, in evaluation {self.evaluations}; the "
@@ -238,12 +270,6 @@ class Evaluator:
         finally:
             self.work.reset()
         return self._collect(found, (len(found),))
-
-
-def _left_domain(error: Exception) -> bool:
-    return isinstance(error, (ArithmeticError, np.linalg.LinAlgError, _ComplexValueError)) or (
-        isinstance(error, ValueError) and str(error).startswith(_DOMAIN_TEXTS)
-    )
 
 
 @contextmanager

@@ -41,7 +41,15 @@ FEW = 0.02
 """Entries that small are the tail of any network's gradient while they are fewer than this part
 of all, and get no directions of their own: they are known to `_compare.IN_BLOCK` all the same."""
 
-GROUP_RUNGS = 5
+SHARP = 1e-5
+MOST_STUBBORN = 32
+"""Badly scaled entries that a direction does not resolve to this part of them are asked one by
+one, the largest first, at most so many."""
+
+DEAD_STEP = 1e-3
+"""In parts of the scale: what does not respond to this is taken not to depend at all."""
+
+GROUP_RUNGS = 4
 DEEP_GROUP_RUNGS = 10
 """Rungs of a direction through entries that are small beside their error bars; for badly scaled
 ones the second number, of which each is two ordinary rungs from the next."""
@@ -90,6 +98,14 @@ def judge(problem: Problem, analytic: Analytic, options: Options, found: Sweep) 
             smooth[list(outcome.slopes)] = False
             done = settled(outcome, a, limits)
             coarse = np.flatnonzero(asked & agrees & smooth & ~done & ~dead)
+            _test_dead(
+                np.flatnonzero(asked & agrees & dead & ~found.bent),
+                problem,
+                a,
+                limits,
+                found,
+                options.seed,
+            )
             if options.rtol is None:
                 _test_groups(coarse, problem, a, limits, found, options.seed)
             else:
@@ -192,18 +208,48 @@ def _test_group(
     value, error = _group_derivative(problem, found, shift, relative, deep=deep)
     gap = abs(float(terms.sum()) - value)
     allowed = float(GROUP_RTOL * np.linalg.norm(terms))
-    if not (abs(value) > 10 * CONFIDENCE * error and gap <= 0.5 * abs(value)):
+    if abs(value) <= 10 * CONFIDENCE * error:
         allowed += float(np.linalg.norm(limits.dust[members] * direction))
     if gap <= allowed + CONFIDENCE * error:
         bound = (gap / CONFIDENCE + error) / np.abs(direction)
         outcome.bound[members] = np.minimum(outcome.bound[members], bound)
         outcome.verdict[members] = AGREE
+        if deep:
+            _refine_stubborn(members, problem, a, limits, found)
     elif members.size == 1:
         _refine_one(int(members[0]), problem, a, limits, found)
     elif math.isfinite(error):
         half = members.size // 2
         for part in (members[:half], members[half:]):
             _test_group(part, problem, a, limits, found, seed)
+
+
+def _refine_stubborn(
+    members: Array, problem: Problem, a: Array, limits: Tolerance, found: Sweep
+) -> None:
+    """Ask those entries of an agreeing direction one by one that it does not resolve well."""
+    reached = CONFIDENCE * found.outcome.bound[members]
+    size = np.abs(a[members])
+    poor = members[(size > 0) & (reached > SHARP * size)]
+    order = np.argsort(-np.abs(a[poor] * problem.scale[poor]), kind="stable")
+    for i in poor[order][:MOST_STUBBORN].tolist():
+        _refine_one(i, problem, a, limits, found)
+
+
+def _test_dead(
+    members: Array, problem: Problem, a: Array, limits: Tolerance, found: Sweep, seed: int
+) -> None:
+    """See that func does not respond to larger steps either where it was flat, all at once."""
+    if not members.size:
+        return
+    shift = np.zeros(problem.size)
+    weights = random_weights(members.size, seed, 4)
+    shift[members] = weights * problem.scale[members]
+    values = problem.evaluator.along(shift, (DEAD_STEP, -DEAD_STEP))
+    if np.all(values == problem.center) or not np.isfinite(values).all():
+        found.outcome.bound[members] = 0.0
+        return
+    _test_group(members, problem, a, limits, found, seed)
 
 
 def _group_derivative(

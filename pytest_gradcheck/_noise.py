@@ -109,7 +109,10 @@ def table_estimate(values: Array) -> float | None:
         too large (the smooth part still shows).
     """
     count = values.size
-    differences = values.astype(values.dtype)
+    # In units of the largest value, so that squares of differences can't overflow.
+    largest = float(np.abs(values).max()) or 1.0
+    unit = 2.0 ** math.frexp(largest)[1]
+    differences = values / unit
     if np.count_nonzero(np.diff(values) == 0) >= count / 2:
         return None
     gamma = 1.0
@@ -123,7 +126,7 @@ def table_estimate(values: Array) -> float | None:
     for k in range(len(level) - 2):
         three = level[k : k + 3]
         if max(three) <= 4 * min(three) and changes_sign[k]:
-            return level[k]
+            return level[k] * unit
     return None
 
 
@@ -164,6 +167,10 @@ def measured(
         if table.size < 5:
             break  # the edge of the domain is nearer than the smallest step
         sigma = table_estimate(table)
+        # θ itself may be on a jump or a kink: then the values beside it are quieter by far.
+        beside = table_estimate(table[1:]) if table.size > 5 else None
+        if sigma is not None and beside is not None and beside < 0.01 * sigma:
+            sigma = beside
         repeats = np.count_nonzero(np.diff(table) == 0)
         if sigma is not None or repeats < table.size / 2:
             break

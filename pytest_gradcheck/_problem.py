@@ -191,8 +191,26 @@ def _promoted(
     wide.evaluations += narrow.evaluations
     narrow.evaluations = wide.evaluations
     close = high is not None and abs(float(high - low)) <= 0.02 * abs(float(low)) + 1e-6
-    more_digits = high is not None and float(np.float32(high)) != float(high)
-    return (wide, high) if close and more_digits else (narrow, low)
+    found = (wide, high) if close and _beyond_float32(wide, high) else (narrow, low)
+    found[0].evaluations = max(wide.evaluations, narrow.evaluations)
+    return found
+
+
+def _beyond_float32(wide: Evaluator, center: Any) -> bool:
+    """Return whether J has more digits than float32 holds, here or, where it is short, nearby."""
+
+    def long(value: Any) -> bool:
+        with np.errstate(over="ignore", under="ignore"):
+            return bool(np.isfinite(value)) and float(np.float32(value)) != float(value)
+
+    if long(center):
+        return True
+    # Σθ² of whole numbers is short, and so is a constant.
+    theta = np.concatenate([part.astype(np.float64) for part in wide.work.theta])
+    try:
+        return any(long(value) for value in wide.along(theta, (1e-3 / 3,)))
+    except Exception:  # as above
+        return False
 
 
 def evaluate_gradient(grad: Any, problem: Problem, call: Call, options: Options) -> Analytic:

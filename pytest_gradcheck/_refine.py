@@ -11,12 +11,24 @@ import itertools
 import math
 from dataclasses import dataclass
 
-from ._ladder import COARSEST_JUMP, RATIO, SMOOTH_POWER, Estimate, Line, bend_power, kink_slopes
+from ._ladder import (
+    COARSEST_JUMP,
+    JUMP_POWER,
+    RATIO,
+    SMOOTH_POWER,
+    Estimate,
+    Line,
+    bend_power,
+    kink_slopes,
+)
 
 CONFIDENCE = 1.5
 """K: an error bar counts this many times when a verdict is reached."""
 
 MOST_RUNGS = 16
+
+ROUGH_RUNGS = 8
+"""A bend that is neither a kink's nor a smooth func's after so many rungs stays unexplained."""
 
 GAP = RATIO**2.5
 """Neighbouring rungs farther apart than this have room for another between them."""
@@ -69,9 +81,8 @@ class Question:
         if gap <= self.atol + self.rtol * self.size(numeric) + CONFIDENCE * error:
             return True
         # Terms that cancel leave dust in the analytic entry.  A numeric value that stands clear
-        # of its error bar and comes near the analytic one is a gradient, not dust.
-        clear = abs(numeric) > 10 * CONFIDENCE * error
-        return gap <= self.dust and not (clear and gap <= 0.5 * abs(numeric))
+        # of its error bar shows a gradient that is there, and dust is no excuse.
+        return gap <= self.dust and abs(numeric) <= 10 * CONFIDENCE * error
 
     def settled(self, numeric: float, error: float) -> bool:
         """Return whether `error` is small enough for agreement to mean something."""
@@ -121,7 +132,7 @@ def refine(line: Line, question: Question, first: float, scale: float, least: fl
                 line.add(step)
                 continue
             agrees = question.within(estimate.value, estimate.error)
-            if not agrees and confirmed and _smooth_enough(line, question, estimate):
+            if not agrees and confirmed and _smooth_enough(line, question):
                 return Answer(estimate.value, estimate.error, DISAGREE)
             if (
                 agrees
@@ -136,7 +147,8 @@ def refine(line: Line, question: Question, first: float, scale: float, least: fl
                     line.add(step)
                 continue
         step = _next_step(line, question, estimate, scale, least)
-        if step is None or len(line.rungs) >= MOST_RUNGS:
+        rough = len(line.rungs) >= ROUGH_RUNGS and _bent(line, question)
+        if step is None or rough or len(line.rungs) >= MOST_RUNGS:
             return _left_open(line, question, estimate)
         line.add(step)
 
@@ -227,7 +239,8 @@ def _sentinel(line: Line, question: Question, estimate: Estimate, least: float) 
         return None
     gap = abs(question.analytic - estimate.value)
     value = question.size(estimate.value)
-    telling = smallest.sigma / (0.1 * gap) if gap else math.inf
+    # The bend's noise is 3.5 times the slope's, and a kink must show here if there is one.
+    telling = smallest.sigma / (0.02 * gap) if gap else math.inf
     faint = smallest.sigma / (0.03 * value) if value else math.inf
     step = max(min(telling, smallest.h / RATIO**2), faint, least)
     return step if step <= smallest.h / RATIO else None
@@ -244,14 +257,15 @@ def _bent(line: Line, question: Question) -> bool:
     return power is None or power < SMOOTH_POWER
 
 
-def _smooth_enough(line: Line, question: Question, estimate: Estimate) -> bool:
+def _smooth_enough(line: Line, question: Question) -> bool:
     """Return whether the two sides leave no room for the analytic value to be a subgradient."""
-    rung = line.rungs[-1]
-    if not math.isfinite(rung.bend):
+    both = [rung for rung in line.rungs if math.isfinite(rung.bend)]
+    if not both:
         return True
-    room = 0.5 * abs(rung.bend) + 3 * rung.bend_noise
-    gap = abs(question.analytic - rung.central)
-    if abs(rung.bend) <= 8 * rung.bend_noise or gap > 1.5 * room:
+    gaps = [(rung, abs(question.analytic - rung.central)) for rung in both]
+    telling = [(rung, gap) for rung, gap in gaps if 8 * rung.bend_noise < gap]
+    rung, gap = telling[-1] if telling else gaps[0]
+    if abs(rung.bend) <= 8 * rung.bend_noise or gap > 0.75 * abs(rung.bend):
         return True
     power = bend_power(line.rungs)
     return power is not None and power >= SMOOTH_POWER
@@ -286,20 +300,31 @@ def _judge_kink(line: Line, question: Question) -> Answer | None:
 def _left_open(line: Line, question: Question, estimate: Estimate | None) -> Answer:
     """Return the best that is known when no further step helps, with the reason."""
     if estimate is None:
-        known = line.rungs[-1].central
-        return Answer(known, math.inf, OPEN, NOT_FINITE)
-    power = bend_power(line.rungs)
+        return Answer(line.rungs[-1].central, math.inf, OPEN, NOT_FINITE)
+    if _bent(line, question):
+        power = bend_power(line.rungs)
+        jump = power is not None and power < JUMP_POWER
+        return Answer(estimate.value, estimate.error, OPEN, JUMP if jump else NOT_SMOOTH)
     louder = line.noisier_estimate()
-    if power is not None and power < -SMOOTH_POWER and _bent(line, question):
-        return Answer(estimate.value, estimate.error, OPEN, JUMP)
-    if question.within(estimate.value, estimate.error):
-        best = estimate
-        if (
-            louder is not None
-            and louder.error < best.error
-            and question.within(louder.value, louder.error)
-        ):
-            best = louder
-        settled = question.settled(best.value, best.error) and not _bent(line, question)
-        return Answer(best.value, best.error, AGREE if settled else OPEN, NOISY)
-    return Answer(estimate.value, estimate.error, OPEN, NOT_SMOOTH)
+    best = estimate
+    if louder is not None and louder.error < best.error:
+        best = louder
+    if question.within(best.value, best.error):
+        verdict = AGREE if question.settled(best.value, best.error) else OPEN
+        return Answer(best.value, best.error, verdict, NOISY)
+    if best is louder and _every_rung_denies(line, question, best):
+        return Answer(best.value, best.error, DISAGREE)
+    return Answer(estimate.value, estimate.error, OPEN, NOISY)
+
+
+def _every_rung_denies(line: Line, question: Question, estimate: Estimate) -> bool:
+    """Return whether a loud func still tells that the analytic value is wrong.
+
+    What looked like noise could be structure finer than the steps.  It is not when no step
+    comes near the analytic value, and several come near the estimate.
+    """
+    gap = abs(question.analytic - estimate.value)
+    slopes = [slope for _, slope, _ in line.series(line.sides())]
+    near = sum(abs(slope - estimate.value) < 0.1 * gap for slope in slopes)
+    denied = all(abs(slope - question.analytic) > 0.3 * gap for slope in slopes)
+    return near >= 3 and denied

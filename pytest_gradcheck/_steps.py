@@ -43,8 +43,8 @@ def scales(theta: Array) -> Array:
     nonzero = size[size > 0]
     median = float(np.median(nonzero)) if nonzero.size else 1.0
     floor = SMALLEST_SCALE * min(median, 1.0)
-    # The smallest normal number, so that a subnormal parameter has a step at all.
-    tiny = float(np.finfo(np.float64).tiny) ** 0.5
+    # Room for a step below a scale that is itself subnormal.
+    tiny = float(np.finfo(np.float64).tiny) * 1e6
     return np.where(size > 0, np.maximum(size, floor), median).clip(min=tiny)
 
 

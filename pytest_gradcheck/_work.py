@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ._blocks import Block, Structure, checked_leaf, coordinates
+from ._blocks import Block, Structure, coordinates
 
 Array = np.ndarray[Any, Any]
 
@@ -72,6 +72,8 @@ class WorkCopy:
             value = leaf.value
             if leaf.is_array and not in_place:
                 value = self._copied(value, checked.get(position), dtype)
+            elif position in checked and isinstance(value, np.generic) and dtype is not None:
+                value = np.result_type(dtype, value.dtype).type(value)
             self.values.append(value)
         self.params: Any = structure.rebuild(self.values)
         # What is compared bit for bit and, in place, restored.
@@ -94,7 +96,7 @@ class WorkCopy:
     def _cell(self, block: Block) -> Any:
         value = self.values[block.leaf]
         if not isinstance(value, np.ndarray):
-            parts = list(coordinates(checked_leaf(self.structure, block)).tolist())
+            parts = self._saved_coordinates(block).tolist()
             kind = float if type(value) is int else type(value)
             cell = _NumberCell(self, block.leaf, kind, parts)
             if type(value) is int:
@@ -110,7 +112,8 @@ class WorkCopy:
         saved = self._saved[block.leaf]
         if isinstance(saved, np.ndarray):
             return coordinates(saved.view(np.ndarray))
-        return coordinates(checked_leaf(self.structure, block))
+        # The float that a lone Python int stands for.
+        return coordinates(float(saved) if type(saved) is int else saved)
 
     def cell(self, position: int) -> Any:
         """Return what ``cell[i] = value`` sets coordinate i of block number `position` through."""

@@ -29,7 +29,8 @@ def _mapping(value: Any) -> Node:
         if isinstance(value, MappingProxyType):
             return MappingProxyType(dict(zip(keys, children, strict=True)))
         new = copy.copy(value)  # keeps an OrderedDict's order and a defaultdict's factory
-        new.update(zip(keys, children, strict=True))
+        for key, child in zip(keys, children, strict=True):
+            new[key] = child  # not update, which adds the counts of a Counter
         return new
 
     return Node([(key_step(key), value[key]) for key in keys], rebuild)

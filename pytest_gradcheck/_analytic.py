@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from ._blocks import Block, Leaf, Structure, coordinates, flatten, listing
+from ._blocks import Block, Leaf, Structure, coordinates, flatten
+from ._names import NAME_WIDTH_IN_ERRORS, listing, shown
 
 Array = np.ndarray[Any, Any]
 
@@ -76,24 +77,25 @@ def _match_names(found: set[str], structure: Structure, blocks: Sequence[Block],
 
 
 def _matched(leaf: Leaf, block: Block, structure: Structure, what: str) -> Array:
+    name = shown(block.name, NAME_WIDTH_IN_ERRORS)
     if not leaf.numeric or isinstance(leaf.value, (bool, np.ma.MaskedArray)):
         raise TypeError(
-            f"{what} of {block.name} is a {type(leaf.value).__name__}; it must be "
+            f"{what} of {name} is a {type(leaf.value).__name__}; it must be "
             f"{'an array of shape ' + str(block.shape) if block.shape else 'a number'}"
         )
     value = np.asarray(leaf.value)
     if value.dtype.kind not in "fciu":
-        raise TypeError(f"{what} of {block.name} has dtype {value.dtype}; it must be numeric")
+        raise TypeError(f"{what} of {name} has dtype {value.dtype}; it must be numeric")
     if value.shape != block.shape:
         raise ValueError(
-            f"{what} of {block.name} has shape {value.shape}, but params has {block.shape}; "
+            f"{what} of {name} has shape {value.shape}, but params has {block.shape}; "
             "shapes must be equal, nothing is broadcast or transposed"
         )
     if block.is_complex:
         return value.astype(np.result_type(value.dtype, np.complex64))
     if value.dtype.kind == "c":
         raise TypeError(
-            f"{what} of {block.name} is complex ({value.dtype}), but the parameter is real; "
+            f"{what} of {name} is complex ({value.dtype}), but the parameter is real; "
             "pass its real part if that is the gradient"
         )
     return value

@@ -14,7 +14,7 @@ from ._compare import Outcome, Tolerance, relative_difference
 from ._diagnose import BlockData, explain
 from ._differences import labels
 from ._options import Options
-from ._refine import CONFIDENCE, DISAGREE, KINK, OPEN
+from ._refine import AGREE, CONFIDENCE, DISAGREE, KINK, OPEN
 from ._report import VERDICTS, BlockReport, Entry, GradientReport
 
 Array = np.ndarray[Any, Any]
@@ -192,7 +192,7 @@ def _resolution(finding: Finding, block: Block) -> float:
 def _all_zero(finding: Finding) -> bool:
     """Return whether both gradients are zero within the error bars, in every entry."""
     outcome, a = finding.outcome, finding.analytic
-    if not a.size or (outcome.verdict == DISAGREE).any() or outcome.slopes:
+    if not a.size or (outcome.verdict != AGREE).any() or outcome.slopes:
         return False
     bar = CONFIDENCE * np.minimum(outcome.error, outcome.bound)
     with np.errstate(all="ignore"):

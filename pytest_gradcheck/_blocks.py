@@ -11,13 +11,14 @@ container without this module knowing it.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
 
 import numpy as np
 
+from ._names import NAME_WIDTH_IN_ERRORS, listing, shown
 from .hookspecs import plugin_manager
 
 ROOT = "params"
@@ -242,17 +243,17 @@ def blocks_of(structure: Structure, only: Sequence[str], skip: Sequence[str]) ->
 
 def checked_value(leaf: Leaf, *, alone: bool) -> np.ndarray[Any, Any]:
     """Return a parameter as an array of a floating-point type, or say why it can't be one."""
-    value = leaf.value
+    value, name = leaf.value, shown(leaf.name, NAME_WIDTH_IN_ERRORS)
     if isinstance(value, np.ma.MaskedArray):
         raise TypeError(
-            f"{leaf.name} is a masked array: what a masked entry's gradient is, is not defined; "
-            f"pass the data without the mask, or leave the block out with skip={leaf.name!r}"
+            f"{name} is a masked array: what a masked entry's gradient is, is not defined; "
+            f"pass the data without the mask, or leave the block out with skip={name!r}"
         )
     if not leaf.numeric or isinstance(value, bool):
         raise TypeError(
-            f"{leaf.name} is {_kind(value)}, but a parameter is an array or a number, in dicts, "
+            f"{name} is {_kind(value)}, but a parameter is an array or a number, in dicts, "
             "lists, tuples and dataclasses; pass other things in args=, or leave them out with "
-            f"skip={leaf.name!r}"
+            f"skip={name!r}"
         )
     if alone and type(value) is int:
         return np.array(float(value))
@@ -260,8 +261,8 @@ def checked_value(leaf: Leaf, *, alone: bool) -> np.ndarray[Any, Any]:
     if array.dtype.kind not in "fc":
         change = f"{value!r}.0" if type(value) is int else "x.astype(float)"
         raise TypeError(
-            f"{leaf.name} is {_kind(value)}, which has no small steps to take; pass floating-point "
-            f"values ({change}), or leave the block out with skip={leaf.name!r}"
+            f"{name} is {_kind(value)}, which has no small steps to take; pass floating-point "
+            f"values ({change}), or leave the block out with skip={name!r}"
         )
     return array
 
@@ -280,13 +281,6 @@ def _kind(value: Any) -> str:
     if isinstance(value, (np.ndarray, np.generic)):
         return f"{type(value).__name__} of dtype {value.dtype}"
     return type(value).__name__
-
-
-def listing(names: Iterable[str], most: int = 8) -> str:
-    """Return names with commas, the first `most` of them."""
-    names = list(names)
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more
 
 
 def coordinates(value: Any) -> np.ndarray[Any, Any]:

@@ -224,24 +224,23 @@ def conclude(
     limits : Tolerance
     options : Options
     value : float
-        |J| at θ.
+        How large func's values and their changes over a parameter's scale are: what a gradient
+        that is zero is small beside.
     """
     agrees = within(outcome, analytic, limits)
     bar = CONFIDENCE * np.minimum(outcome.error, outcome.bound)
     size = np.fmax(np.abs(analytic), np.abs(outcome.numeric))
-    if options.rtol is not None:
+    sizes = [block_size(outcome.numeric[b.window], scale[b.window]) for b in blocks]
+    everything = max([value, *sizes])
+    with np.errstate(all="ignore"):
+        zero = (np.abs(analytic) <= bar) & (bar * scale <= IN_CHECK * everything)
         resolved = bar <= limits.goal_atol + limits.goal_rtol * size
-    else:
-        sizes = [block_size(outcome.numeric[b.window], scale[b.window]) for b in blocks]
-        everything = max([abs(value), *sizes])
-        own = np.empty(scale.size)
-        for block, one in zip(blocks, sizes, strict=True):
-            own[block.window] = one
-        with np.errstate(all="ignore"):
-            resolved = bar <= COARSEST_RTOL * size + limits.goal_atol
-            resolved |= bar * scale <= IN_BLOCK * own
-            zero = np.abs(analytic) <= bar
-            resolved |= zero & (bar * scale <= IN_CHECK * everything)
+        if options.rtol is None:
+            resolved |= bar <= COARSEST_RTOL * size
+            for block, own in zip(blocks, sizes, strict=True):
+                w = block.window
+                resolved[w] |= bar[w] * scale[w] <= IN_BLOCK * own
+    resolved |= zero
     unjudged = (outcome.verdict != DISAGREE) & np.isfinite(outcome.error)
     unjudged[[i for i, reason in outcome.reasons.items() if reason in (JUMP, NOT_SMOOTH)]] = False
     kinked = np.zeros(scale.size, dtype=bool)

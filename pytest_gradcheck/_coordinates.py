@@ -15,6 +15,7 @@ from ._noise import Noise, from_values, measured
 from ._options import Options
 from ._probes import random_weights
 from ._problem import Problem
+from ._refine import AGREE
 from ._stencils import STENCILS, Stencil
 from ._steps import Points, derivatives, points, relative_step
 
@@ -225,6 +226,18 @@ def _set_error_bars(
         result.bent[which] = (bend > 8 * 2.45 * sigma) & (
             bend > BEND_SHOWN * np.abs(numeric) * taken
         )
+
+
+def curvature(problem: Problem, found: Sweep) -> float:
+    """Return the largest |f''|·s², by what func changes over a scale beside its slope."""
+    seen = np.flatnonzero(found.step > 0)
+    with np.errstate(all="ignore"):
+        bends = _bends(found, problem.center, seen)
+        sizes = bends * (problem.scale[seen] / found.step[seen]) ** 2
+    smooth = ~found.bent | (found.outcome.verdict == AGREE)
+    smooth[list(found.outcome.slopes)] = False
+    sizes = sizes[np.isfinite(sizes) & smooth[seen]]
+    return float(sizes.max(initial=0.0))
 
 
 def line(problem: Problem, coordinate: int, noise: Noise, seeded: Sweep | None = None) -> Line:

@@ -106,14 +106,17 @@ def judge(problem: Problem, analytic: Analytic, options: Options, found: Sweep) 
                 found,
                 options.seed,
             )
-            if options.rtol is None:
-                _test_groups(coarse, problem, a, limits, found, options.seed)
-            else:
+            if options.rtol is not None:
                 _refine_each(coarse, problem, a, limits, found)
+                coarse = np.flatnonzero(
+                    asked & agrees & smooth & done & ~dead & _by_atol_alone(outcome, a, limits)
+                )
+            _test_groups(coarse, problem, a, limits, found, options.seed)
         except BudgetExhausted:
             left = np.flatnonzero((outcome.verdict == OPEN) & ~agrees)
             outcome.reasons.update(dict.fromkeys(left.tolist(), EXHAUSTED))
-    conclude(outcome, a, problem.scale, problem.blocks, limits, options, abs(float(problem.center)))
+    variation = max(abs(float(problem.center)), coordinates.curvature(problem, found))
+    conclude(outcome, a, problem.scale, problem.blocks, limits, options, variation)
     for i in np.flatnonzero(outcome.verdict == OPEN).tolist():
         outcome.reasons.setdefault(i, NOISY if evaluated[i] else EXHAUSTED)
     return limits
@@ -123,6 +126,14 @@ def fine_limit(sigma: float, size: float) -> float:
     """Return the relative error bar that settles an entry: what two evaluations give, times 30."""
     balanced = 30 * (sigma / size) ** (2 / 3) if size > 0 else 0.0
     return max(FINE, balanced)
+
+
+def _by_atol_alone(outcome: Outcome, a: Array, limits: Tolerance) -> Array:
+    """Return where the error bar meets the absolute goal, but not the relative one (bool)."""
+    with np.errstate(all="ignore"):
+        size = np.fmax(np.abs(a), np.abs(outcome.numeric))
+        blunt: Array = limits.goal_rtol * size < CONFIDENCE * outcome.error
+    return blunt
 
 
 def _refine_one(
@@ -139,7 +150,7 @@ def _refine_one(
     question = limits.question(i, a[i])
     answer = refine(
         ladder,
-        replace(question, goal_rtol=math.inf) if kink_alone else question,
+        replace(question, goal_atol=math.inf) if kink_alone else question,
         float(found.step[i]),
         float(problem.scale[i]),
         coordinates.least_step(problem, i),

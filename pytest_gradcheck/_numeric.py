@@ -59,9 +59,23 @@ def _climb(line: Line, first: float, scale: float, least: float) -> Estimate:
         best = estimate if estimate is not None else best
         if worse:
             break
+    best = _descend(line, best, least)
     slopes = kink_slopes(line.rungs)
     if slopes is not None:
         forward, backward = slopes
         gap = 0.5 * abs(forward.value - backward.value)
         return Estimate(0.5 * (forward.value + backward.value), gap + forward.error)
     return best if best is not None else Estimate(math.nan, math.inf)
+
+
+def _descend(line: Line, best: Estimate | None, least: float) -> Estimate | None:
+    """Take smaller steps while truncation is most of the error bar."""
+    for _ in range(MOST_RUNGS):
+        if best is None or best.error <= ENOUGH * abs(best.value):
+            break
+        step = line.rungs[-1].h / RATIO
+        if best.rounding >= 0.5 * best.error or step < least:
+            break
+        line.add(step)
+        best = line.estimate()
+    return best

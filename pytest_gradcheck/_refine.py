@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from ._ladder import (
     COARSEST_JUMP,
     JUMP_POWER,
+    KINK_POWER,
     RATIO,
     SMOOTH_POWER,
     Estimate,
@@ -147,7 +148,7 @@ def refine(line: Line, question: Question, first: float, scale: float, least: fl
                     line.add(step)
                 continue
         step = _next_step(line, question, estimate, scale, least)
-        rough = len(line.rungs) >= ROUGH_RUNGS and _bent(line, question)
+        rough = len(line.rungs) >= ROUGH_RUNGS and _rough(line, question)
         if step is None or rough or len(line.rungs) >= MOST_RUNGS:
             return _left_open(line, question, estimate)
         line.add(step)
@@ -253,8 +254,17 @@ def _bent(line: Line, question: Question) -> bool:
         return False
     if abs(rung.bend) <= 0.1 * max(question.size(rung.central), 1e-300):
         return False
+    shown = [r.bend > 0 for r in line.rungs if abs(r.bend) > 8 * r.bend_noise][-3:]
+    if len(shown) == 3 and len(set(shown)) > 1:
+        return False  # of no sign of its own: noise beyond what was measured
     power = bend_power(line.rungs)
     return power is None or power < SMOOTH_POWER
+
+
+def _rough(line: Line, question: Question) -> bool:
+    """Return whether the bend hardly falls with the step, or rises: smaller ones won't help."""
+    power = bend_power(line.rungs)
+    return _bent(line, question) and power is not None and power < KINK_POWER
 
 
 def _smooth_enough(line: Line, question: Question) -> bool:

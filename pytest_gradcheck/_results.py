@@ -56,7 +56,7 @@ class Results:
 
         content = {"schema": SCHEMA, "version": __version__, "checks": self._checks}
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+        path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """List the checks that ``--gradcheck-summary`` asks for."""

@@ -8,20 +8,10 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 
-from ._blocks import listing
+from ._names import NAME_WIDTH, listing, shown
 from ._report import BlockReport, Entry, GradientReport
 
 MOST_BLOCKS = 6
-NAME_WIDTH = 28
-
-
-def shown(name: str, width: int = NAME_WIDTH) -> str:
-    """Return a name as it can be printed: no control characters, at most `width` long."""
-    clean = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in name)
-    if len(clean) <= width:
-        return clean
-    keep = width - 1
-    return clean[: keep // 2] + "…" + clean[-(keep - keep // 2) :]
 
 
 def label(entry: Entry, width: int = NAME_WIDTH) -> str:
@@ -58,8 +48,12 @@ def message(report: GradientReport) -> str:
     limit = report.max_report or len(report.worst)
     most = MOST_BLOCKS if report.max_report else len(report.blocks)
     parts = [[headline(report)]]
-    if report.reasons:
-        parts.append([*report.reasons])
+    if said := [reason for reason in report.reasons if reason != parts[0][0]]:
+        parts.append(said)
+    if not report.checked:  # nothing is known of any parameter
+        return "\n\n".join(
+            "\n".join(lines) for lines in [*parts, [*_notes(report), footer(report)]]
+        )
     blocks = [block for block in report.blocks if block.wrong or block.open]
     if blocks:
         parts.append([*_block_lines(blocks[:most], len(blocks) - most), *_agreeing(report)])
@@ -72,6 +66,8 @@ def message(report: GradientReport) -> str:
 
 def headline(report: GradientReport) -> str:
     """Return the first line."""
+    if report.reasons and not report.checked:
+        return report.reasons[0]
     failing = [entry for entry in report.worst if entry.verdict != "agree"]
     if failing:
         entry = failing[0]
@@ -188,16 +184,17 @@ def told_apart_e(a: float, b: float) -> tuple[str, str]:
 
 def _notes(report: GradientReport) -> list[str]:
     lines = [f"hint: {hint}" for hint in report.hints]
-    if report.kinks:
+    passing = sum(entry.slopes is not None and entry.verdict == "agree" for entry in report.worst)
+    if passing:
         lines.append(
-            f"{report.kinks:,} of {report.checked:,} parameters are on a kink, where any value "
-            "between the two slopes passes as a subgradient"
+            f"{passing:,} of {report.checked:,} parameters are on a kink, where any value between "
+            "the two slopes passes as a subgradient"
         )
     if report.vacuous and report.worst:
         lines.append(f"nothing was checked in {_names(report.vacuous)}: func ignores it here")
     if report.skipped:
         lines.append(f"left out: {listing([shown(name) for name in report.skipped])}")
-    if report.checked < report.size:
+    if 0 < report.checked < report.size:
         lines.append(
             f"{report.checked:,} of {report.size:,} parameters were differenced "
             f"(max_evals; seed {report.seed})"
@@ -215,8 +212,9 @@ def tolerances(report: GradientReport) -> str:
 
 def footer(report: GradientReport) -> str:
     """Return the last line: difference, tolerances, formula, cost."""
+    how = f"{report.scheme}, " if report.scheme else ""
     return (
-        f"difference {report.difference:.2e} · {tolerances(report)} · {report.scheme}, "
+        f"difference {report.difference:.2e} · {tolerances(report)} · {how}"
         f"{report.evaluations:,} evaluations of func"
     )
 

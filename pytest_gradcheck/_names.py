@@ -1,0 +1,28 @@
+"""Names of parameters as they can be printed: users choose them, and frameworks make long ones."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+NAME_WIDTH = 28
+"""Characters of a name in a table."""
+
+NAME_WIDTH_IN_ERRORS = 80
+
+
+def shown(name: str, width: int = NAME_WIDTH) -> str:
+    """Return a name as it can be printed: no control characters, at most `width` long."""
+    # Of a name of a million characters, only the ends are looked at.
+    ends = name if len(name) <= 2 * width else name[:width] + "\0" + name[-width:]
+    clean = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in ends)
+    if len(clean) <= width:
+        return clean
+    keep = width - 1
+    return clean[: keep // 2] + "…" + clean[-(keep - keep // 2) :]
+
+
+def listing(names: Iterable[str], most: int = 8) -> str:
+    """Return names with commas, the first `most` of them, each as it can be printed."""
+    names = list(names)
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(shown(name, NAME_WIDTH_IN_ERRORS) for name in names[:most]) + more

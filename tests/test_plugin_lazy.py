@@ -1,0 +1,67 @@
+"""A session without gradient checks costs next to nothing: no numpy, no engine."""
+
+import sys
+
+import pytest
+
+TESTS = """
+    import sys
+    import pytest
+
+    LIGHT = {
+        f"pytest_gradcheck{name}"
+        for name in (
+            "", "._config", "._fixtures", "._options", "._recorder", "._result_hook", "._results",
+            "._version", ".hookspecs", ".plugin",
+        )
+    }
+
+    @pytest.mark.gradcheck
+    def test_it():
+        assert "numpy" not in sys.modules
+        assert {name for name in sys.modules if name.startswith("pytest_gradcheck")} <= LIGHT
+"""
+
+AT_EXIT = """
+    import atexit
+    import sys
+
+    atexit.register(lambda: print("numpy at exit:", "numpy" in sys.modules))
+"""
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        ("--gradcheck-summary=all", "--gradcheck-seed=3", "--gradcheck-json=checks.json", "-rA"),
+        ("--help",),
+    ],
+    ids=["run", "help"],
+)
+def test_a_session_without_checks_loads_no_numpy(suite, args):
+    suite.makepyfile(test_light=TESTS, conftest=AT_EXIT)
+    result = suite.runpytest_subprocess(*args)
+    assert result.ret == 0
+    result.stdout.fnmatch_lines(["numpy at exit: False"])
+    if "-rA" in args:
+        result.assert_outcomes(passed=1)
+        result.stdout.fnmatch_lines(["gradcheck: seed=3", "plugins:*gradcheck*"])
+        assert (suite.path / "checks.json").exists()
+
+
+def test_the_engines_manager_is_made_by_the_first_that_needs_it(suite):
+    suite.makepyfile(
+        test_manager="""
+        from pytest_gradcheck import hookspecs
+
+        def test_it():
+            assert hookspecs.plugin_manager.cache_info().currsize == 0
+        """
+    )
+    suite.runpytest_subprocess().assert_outcomes(passed=1)
+
+
+def test_importing_the_package_loads_no_numpy(suite):
+    code = "import sys, pytest_gradcheck; print('numpy' in sys.modules, 'pytest' in sys.modules)"
+    result = suite.run(sys.executable, "-c", code)
+    result.stdout.fnmatch_lines(["False False"])

@@ -16,8 +16,9 @@ from ._assemble import Finding, assemble
 from ._blocks import to_structure
 from ._compare import Outcome, relative_difference, tolerance, within
 from ._complex import complex_sweep
+from ._differences import BudgetExhausted
 from ._judge import judge
-from ._noise import Noise
+from ._noise import Noise, from_values
 from ._numeric import climb_all
 from ._options import Options, merged
 from ._probes import sample
@@ -454,7 +455,10 @@ def _differenced(
         found = complex_sweep(problem, options)
         return found, found.noise
     row = coordinates.central_row(options)
-    noise = coordinates.noise_of(problem, options)
+    try:
+        noise = coordinates.noise_of(problem, options)
+    except BudgetExhausted:
+        noise = from_values(np.array([problem.center]), problem.jitter)
     each = sum(1 for offset in row.offsets if offset != 0)
     chosen = None
     if options.max_evals is not None:

@@ -16,6 +16,7 @@ from ._coordinates import Sweep
 from ._ladder import FLOOR
 from ._noise import from_values
 from ._options import Options
+from ._probes import sample
 from ._problem import Problem
 from ._stencils import COMPLEX_STEP
 
@@ -64,6 +65,10 @@ def complex_sweep(problem: Problem, options: Options) -> Sweep:
             zip(problem.structure.leaves, work.values, strict=True)
         )
     ]
+    left = problem.size
+    if options.max_evals is not None:
+        left = max(options.max_evals - problem.evaluator.evaluations, 0)
+    picked = sample(problem.size, left, options.seed)
     for block in problem.blocks:
         value = arrays[block.leaf]
         steps = (
@@ -71,7 +76,7 @@ def complex_sweep(problem: Problem, options: Options) -> Sweep:
             if options.eps is not None
             else STEP * problem.scale[block.window]
         )
-        for i in range(block.size):
+        for i in (picked[(picked >= block.start) & (picked < block.stop)] - block.start).tolist():
             h = float(steps[i])
             if isinstance(value, np.ndarray):
                 theta = value.flat[i]

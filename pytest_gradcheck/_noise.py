@@ -7,6 +7,7 @@ vanishes, estimate the standard deviation of what does not.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -108,21 +109,23 @@ def table_estimate(values: Array) -> float | None:
         None when the table does not settle: the spacing is too small (most values repeat) or
         too large (the smooth part still shows).
     """
-    count = values.size
-    # In units of the largest value, so that squares of differences can't overflow.
-    largest = float(np.abs(values).max()) or 1.0
-    unit = 2.0 ** math.frexp(largest)[1]
-    differences = values / unit
-    if np.count_nonzero(np.diff(values) == 0) >= count / 2:
+    # Plain numbers: on eight values numpy's calls would cost more than the rest of a small check.
+    numbers = values.tolist()
+    count = len(numbers)
+    if sum(x == y for x, y in itertools.pairwise(numbers)) >= count / 2:
         return None
+    # In units of the largest value, so that squares of differences can't overflow.
+    unit = 2.0 ** math.frexp(float(max(map(abs, numbers))) or 1.0)[1]
+    differences = [number / unit for number in numbers]
     gamma = 1.0
     level: list[float] = []
     changes_sign: list[bool] = []
     for order in range(1, count - 1):
-        differences = np.diff(differences)
+        differences = [y - x for x, y in itertools.pairwise(differences)]
         gamma *= 0.5 * order / (2 * order - 1)
-        level.append(math.sqrt(gamma * float(np.mean(differences**2))))
-        changes_sign.append(float(differences.min()) * float(differences.max()) < 0)
+        mean = float(sum(x * x for x in differences)) / len(differences)
+        level.append(math.sqrt(gamma * mean))
+        changes_sign.append(min(differences) * max(differences) < 0)
     for k in range(len(level) - 2):
         three = level[k : k + 3]
         if max(three) <= 4 * min(three) and changes_sign[k]:

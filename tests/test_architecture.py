@@ -1,0 +1,220 @@
+"""The layout: who may import whom, what a run without checks pays for, what is public."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import pytest_gradcheck
+
+PACKAGE = Path(pytest_gradcheck.__file__).parent
+
+ORDER = (
+    "_version",
+    "hookspecs",
+    "_options",
+    "_stencils",
+    "_probes",
+    "_names",
+    "_blocks",
+    "adapters.containers",
+    "adapters",
+    "_analytic",
+    "_work",
+    "_differences",
+    "_steps",
+    "_noise",
+    "_ladder",
+    "_refine",
+    "_compare",
+    "_problem",
+    "_coordinates",
+    "_complex",
+    "_judge",
+    "_numeric",
+    "_diagnose",
+    "_report",
+    "_text",
+    "_assemble",
+    "_check",
+    "_config",
+    "_results",
+    "_result_hook",
+    "_recorder",
+    "_fixtures",
+    "plugin",
+)
+"""A module imports, when it is imported itself, only from those above it."""
+
+HOST = {"plugin", "_config", "_fixtures", "_recorder", "_result_hook", "_results"}
+"""All that may import pytest."""
+
+LATE = {
+    ("hookspecs", "adapters"),  # the manager registers them at its first use
+    ("hookspecs", "hookspecs"),
+    ("_report", "_text"),  # a report is a value first; its text is made when asked for
+    ("_work", "_blocks"),
+}
+"""Imports inside a function that go down the list, each for a reason."""
+
+MOST_LINES = 350
+
+
+def module_name(path):
+    name = ".".join(path.relative_to(PACKAGE).with_suffix("").parts)
+    return name.removesuffix(".__init__")
+
+
+MODULES = {module_name(path): path for path in sorted(PACKAGE.rglob("*.py"))}
+
+
+def imports(path, name):
+    """Yield (module of ours or top-level package, whether at import time) of a file."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    late, typing_only = set(), set()
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
+            late.update(map(id, ast.walk(node)))
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            typing_only.update(map(id, ast.walk(node)))
+    parts = name.split(".") if path.name == "__init__.py" else name.split(".")[:-1]
+    for node in ast.walk(tree):
+        if id(node) in typing_only:
+            continue
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield alias.name, id(node) in late
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            yield node.module, id(node) in late
+        elif isinstance(node, ast.ImportFrom):
+            base = [*parts[: len(parts) - node.level + 1], *(node.module or "").split(".")]
+            target = ".".join(part for part in base if part)
+            for alias in node.names:
+                inner = f"{target}.{alias.name}".strip(".")
+                home = target or pytest_gradcheck._HOMES.get(alias.name, "")
+                yield f"pytest_gradcheck.{inner if inner in MODULES else home}", id(node) in late
+
+
+def ours(found):
+    return (
+        found.removeprefix("pytest_gradcheck.") if found.startswith("pytest_gradcheck.") else None
+    )
+
+
+def test_the_list_holds_every_module_once():
+    assert sorted(ORDER) == sorted(set(MODULES) - {"__init__"})
+
+
+@pytest.mark.parametrize("name", ORDER)
+def test_a_module_imports_only_from_those_above_it(name):
+    above = set(ORDER[: ORDER.index(name)])
+    for found, late in imports(MODULES[name], name):
+        target = ours(found)
+        if target is not None and not (late and (name, target) in LATE):
+            assert target in above, f"{name} imports {target}"
+
+
+def test_the_exceptions_are_all_in_use():
+    used = {
+        (name, ours(found))
+        for name in ORDER
+        for found, late in imports(MODULES[name], name)
+        if late
+    }
+    assert not LATE.difference(used)
+
+
+@pytest.mark.parametrize("name", sorted(set(MODULES) - HOST))
+def test_only_the_host_layer_imports_pytest(name):
+    roots = {found.split(".")[0] for found, _ in imports(MODULES[name], name)}
+    assert not roots & {"pytest", "_pytest", "xdist"}
+
+
+def test_the_host_layer_is_what_it_says():
+    assert HOST.issubset(MODULES)
+    assert "pytest" in {found for found, _ in imports(MODULES["plugin"], "plugin")}
+
+
+@pytest.mark.parametrize("name", sorted(MODULES))
+def test_frameworks_are_imported_nowhere_but_in_an_adapter(name):
+    known = {"numpy", "pluggy", "pytest", "_pytest", "xdist", "pytest_gradcheck", "attr", "attrs"}
+    roots = {found.split(".")[0] for found, _ in imports(MODULES[name], name)}
+    foreign = roots - set(sys.stdlib_module_names) - known
+    assert not foreign or name.startswith("adapters.")
+
+
+@pytest.mark.parametrize("name", sorted(MODULES))
+def test_modules_are_short_and_say_what_they_are(name):
+    text = MODULES[name].read_text(encoding="utf-8")
+    assert len(text.splitlines()) <= MOST_LINES
+    assert ast.get_docstring(ast.parse(text)) or not text.strip()
+
+
+@pytest.mark.parametrize("name", sorted(name for name in MODULES if name.startswith("adapters.")))
+def test_an_adapter_stays_small(name):
+    assert len(MODULES[name].read_text(encoding="utf-8").splitlines()) < 70
+
+
+def run(code):
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.split()
+
+
+def test_importing_the_package_or_the_plugin_loads_no_numpy():
+    code = (
+        "import sys, pytest_gradcheck, pytest_gradcheck.plugin, pytest_gradcheck._options\n"
+        "pytest_gradcheck.plugin_manager; pytest_gradcheck.hookimpl; pytest_gradcheck.Options\n"
+        "dir(pytest_gradcheck)\n"
+        "print('numpy' in sys.modules)"
+    )
+    assert run(code) == ["False"]
+
+
+def test_importing_the_package_alone_loads_neither_pytest_nor_pluggy_managers():
+    code = "import sys, pytest_gradcheck; print('pytest' in sys.modules, 'numpy' in sys.modules)"
+    assert run(code) == ["False", "False"]
+
+
+def test_a_check_in_a_script_loads_no_pytest():
+    code = (
+        "import sys\n"
+        "from pytest_gradcheck import check_gradients\n"
+        "report = check_gradients(lambda x: x**2, lambda x: 2*x, 3.0)\n"
+        "print(report.verdict, 'pytest' in sys.modules)"
+    )
+    assert run(code) == ["agree", "False"]
+
+
+def test_all_is_sorted_complete_and_lazy():
+    names = pytest_gradcheck.__all__
+    assert names == sorted(set(names))
+    assert set(names) == {*pytest_gradcheck._HOMES, "__version__"}
+    for name in names:
+        assert getattr(pytest_gradcheck, name) is not None
+        assert name in dir(pytest_gradcheck)
+    with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
+        _ = pytest_gradcheck.nothing
+
+
+def test_star_import_gives_what_all_says():
+    scope = {}
+    exec("from pytest_gradcheck import *", scope)  # the statement is a module's alone
+    assert set(pytest_gradcheck.__all__) <= set(scope)
+
+
+def test_public_objects_are_documented_and_say_where_they_live():
+    for name in set(pytest_gradcheck.__all__) - {"__version__", "hookimpl"}:
+        value = getattr(pytest_gradcheck, name)
+        assert value.__doc__, name
+        assert not value.__doc__.startswith(f"{name}("), f"{name} has only a made-up docstring"
+
+
+def test_the_version_is_one():
+    from importlib.metadata import version
+
+    assert pytest_gradcheck.__version__ == version("pytest-gradcheck")

@@ -1,0 +1,238 @@
+"""How many evaluations of func a check costs."""
+
+from itertools import pairwise
+from typing import ClassVar
+
+import numpy as np
+import pytest
+
+from pytest_gradcheck import check_gradients, numerical_gradient
+
+ALLOWANCE = 20
+"""A right, well-behaved gradient may cost 2N evaluations and so many more."""
+
+
+def softmax(z):
+    e = np.exp(z - z.max(axis=0))
+    return e / e.sum(axis=0)
+
+
+def sigmoid(z):
+    return 1 / (1 + np.exp(-z))
+
+
+class Network:
+    """Layers with one activation and a softmax, sigmoid or linear output; counts its forwards."""
+
+    ACTIVATIONS: ClassVar = {
+        "tanh": (np.tanh, lambda a: 1 - a**2),
+        "relu": (lambda z: np.maximum(z, 0), lambda a: (a > 0) * 1.0),
+        "sigmoid": (sigmoid, lambda a: a * (1 - a)),
+    }
+
+    def __init__(self, sizes, activation, output, samples, seed):
+        rng = np.random.default_rng(seed)
+        self.output = output
+        self.activate, self.slope = self.ACTIVATIONS[activation]
+        self.x = rng.normal(size=(sizes[0], samples))
+        classes = rng.integers(sizes[-1], size=samples)
+        self.y = (
+            np.eye(sizes[-1])[:, classes]
+            if output == "softmax"
+            else rng.random((sizes[-1], samples))
+        )
+        self.depth = len(sizes) - 1
+        self.params = {}
+        for i, (fan_in, fan_out) in enumerate(pairwise(sizes), start=1):
+            self.params[f"W{i}"] = rng.normal(size=(fan_out, fan_in)) / np.sqrt(fan_in)
+            self.params[f"b{i}"] = 0.1 * rng.normal(size=(fan_out, 1))
+        self.calls = 0
+
+    @property
+    def size(self):
+        return sum(value.size for value in self.params.values())
+
+    def forward(self, params):
+        a = [self.x]
+        for i in range(1, self.depth + 1):
+            z = params[f"W{i}"] @ a[-1] + params[f"b{i}"]
+            last = {"softmax": softmax, "sigmoid": sigmoid, "linear": lambda z: z}[self.output]
+            a.append(self.activate(z) if i < self.depth else last(z))
+        return a
+
+    def cost(self, params):
+        self.calls += 1
+        out, m = self.forward(params)[-1], self.x.shape[1]
+        if self.output == "softmax":
+            return float(-np.sum(self.y * np.log(out)) / m)
+        if self.output == "sigmoid":
+            return float(-np.sum(self.y * np.log(out) + (1 - self.y) * np.log(1 - out)) / m)
+        return float(0.5 * np.sum((out - self.y) ** 2) / m)
+
+    def backward(self, params):
+        a, m = self.forward(params), self.x.shape[1]
+        grads, dz = {}, (a[-1] - self.y) / m
+        for i in range(self.depth, 0, -1):
+            grads[f"W{i}"] = dz @ a[i - 1].T
+            grads[f"b{i}"] = dz.sum(axis=1, keepdims=True)
+            if i > 1:
+                dz = (params[f"W{i}"].T @ dz) * self.slope(a[i - 1])
+        return grads
+
+
+SHAPES = [
+    ("tanh", "sigmoid", (2, 1, 1)),  # N = 5
+    ("tanh", "sigmoid", (3, 4, 1)),
+    ("tanh", "softmax", (4, 8, 3)),
+    ("tanh", "linear", (10, 20, 5)),
+    ("tanh", "softmax", (20, 30, 10)),  # N = 940
+    ("sigmoid", "softmax", (4, 8, 3)),
+    ("sigmoid", "sigmoid", (10, 20, 5)),
+    ("relu", "sigmoid", (4, 5, 3, 1)),
+    ("relu", "softmax", (4, 8, 3)),
+    ("relu", "linear", (10, 20, 5)),
+    ("relu", "softmax", (20, 30, 10)),
+]
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize(("activation", "output", "sizes"), SHAPES)
+def test_right_networks_pass_within_2N_and_twenty(activation, output, sizes, seed):
+    network = Network(sizes, activation, output, samples=7, seed=seed)
+    vacuous = "pass"  # a relu unit that is dead for all samples is none of this test's business
+    report = check_gradients(network.cost, network.backward, network.params, vacuous=vacuous)
+    assert report.verdict == "agree"
+    assert report.evaluations == network.calls
+    assert report.evaluations <= 2 * network.size + ALLOWANCE
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("count", [1, 2, 10, 300])
+@pytest.mark.parametrize(
+    ("func", "grad"),
+    [
+        (lambda t: float(t @ t), lambda t: 2 * t),
+        (lambda t: float(np.sum(np.exp(t))), np.exp),
+        (lambda t: float(np.sum(t)), np.ones_like),
+        (lambda t: float(np.sum(np.sin(t) * t)), lambda t: np.sin(t) + t * np.cos(t)),
+        (lambda t: float(np.log(np.sum(np.exp(t)))), softmax),
+    ],
+    ids=["square", "exp", "sum", "x sin x", "logsumexp"],
+)
+def test_right_plain_functions_pass_within_2N_and_twenty(func, grad, count, seed):
+    theta = np.random.default_rng(seed).normal(size=count)
+    report = check_gradients(func, grad, theta)
+    assert report.verdict == "agree"
+    assert report.evaluations <= 2 * count + ALLOWANCE
+
+
+class Counted:
+    def __init__(self):
+        self.calls = 0
+
+    def __call__(self, theta):
+        self.calls += 1
+        return float(np.sum(theta**3))
+
+
+POINTS = {"central": 2, "central4": 4, "central6": 6}
+POINTS |= {"forward": 1, "backward": 1, "forward2": 2, "backward2": 2, "complex": 1}
+
+
+@pytest.mark.parametrize("factor", [1.0, 1.5], ids=["right", "wrong"])
+@pytest.mark.parametrize("count", [1, 7, 100])
+@pytest.mark.parametrize("scheme", POINTS)
+def test_a_given_step_costs_the_formula_and_two(scheme, count, factor):
+    theta = np.linspace(0.5, 1.5, count)
+    func = Counted()
+    if scheme == "complex":
+        report = check_gradients(
+            lambda t: np.sum(t**3), lambda t: factor * 3 * t**2, theta, scheme=scheme, eps=1e-20
+        )
+        assert report.evaluations == count + 2
+        return
+    report = check_gradients(
+        func, lambda t: factor * 3 * t**2, theta, eps=1e-6, scheme=scheme, rtol=1e-3
+    )
+    assert report.verdict == ("agree" if factor == 1 else "disagree")
+    assert report.evaluations == func.calls == POINTS[scheme] * count + 2
+
+
+def test_numerical_gradient_costs_2N_and_two_at_a_given_step():
+    func = Counted()
+    numerical_gradient(func, np.linspace(0.5, 1.5, 40), eps=1e-6)
+    assert func.calls == 2 * 40 + 2
+
+
+def test_numerical_gradient_costs_2N_and_twenty_at_most():
+    func = Counted()
+    numerical_gradient(func, np.linspace(0.5, 1.5, 40))
+    assert func.calls <= 2 * 40 + ALLOWANCE
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("scheme", ["central", "central6", "forward", "complex"])
+@pytest.mark.parametrize("factor", [1.0, 1.5], ids=["right", "wrong"])
+@pytest.mark.parametrize("most", [8, 9, 10, 11, 12, 15, 20, 50, 99, 120, 300])
+def test_max_evals_is_never_exceeded(most, factor, scheme, dtype):
+    theta = np.linspace(0.5, 1.5, 50, dtype=dtype)
+    calls = [0]
+
+    def func(t):
+        calls[0] += 1
+        return np.sum(t**3)
+
+    report = check_gradients(
+        func, lambda t: 3 * factor * t**2, theta, max_evals=most, scheme=scheme
+    )
+    assert calls[0] == report.evaluations <= most
+    if report.checked < report.size:
+        assert report.verdict != "agree"
+        said = f"{report.checked:,} of {report.size:,} parameters were differenced"
+        assert (said if report.checked else "max_evals reached") in report.message()
+    assert (report.verdict == "agree") <= (factor == 1.0)
+
+
+def test_max_evals_that_suffices_changes_nothing():
+    theta = np.linspace(0.5, 1.5, 50)
+    free = check_gradients(Counted(), lambda t: 3 * t**2, theta)
+    bound = check_gradients(Counted(), lambda t: 3 * t**2, theta, max_evals=free.evaluations)
+    assert (bound.verdict, bound.evaluations) == ("agree", free.evaluations)
+
+
+def test_what_max_evals_affords_still_names_an_error():
+    """Fewer evaluations than 2N, but enough to confirm what a sample of the entries shows."""
+    theta = np.linspace(0.5, 1.5, 500)
+    report = check_gradients(Counted(), lambda t: 4.5 * t**2, theta, max_evals=200)
+    assert report.verdict == "disagree"
+    assert report.wrong >= 1
+
+
+def test_a_wrong_entry_costs_few_evaluations_more():
+    theta = np.linspace(0.5, 1.5, 200)
+
+    def grad(t):
+        gradient = 3 * t**2
+        gradient[17] *= 1.001
+        return gradient
+
+    report = check_gradients(Counted(), grad, theta)
+    assert [entry.label for entry in report.worst] == ["params[17]"]
+    assert report.evaluations <= 2 * 200 + ALLOWANCE + 36
+
+
+@pytest.mark.parametrize("most", [None, 8, 12, 20, 40, 60])
+@pytest.mark.parametrize("beyond", ["nan", "inf", "raise"])
+def test_evaluations_are_counted_right_at_the_edge_of_a_domain(beyond, most):
+    theta = np.array([0.5, 0.6, 0.7, 0.8, 0.9])
+    calls = [0]
+
+    def func(t):
+        calls[0] += 1
+        if t[0] > 0.5 + 1e-9:
+            return 1 / 0 if beyond == "raise" else float(beyond)
+        return float(np.sum(np.sqrt(t)))
+
+    report = check_gradients(func, 0.5 / np.sqrt(theta), theta, max_evals=most)
+    assert report.evaluations == calls[0] <= (most or 100)
+    assert report.verdict == ("inconclusive" if most in (8, 12) else report.verdict) != "disagree"

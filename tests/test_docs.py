@@ -1,0 +1,295 @@
+"""Run every block of code in the documentation, and every example in a docstring.
+
+How a fenced block is run follows from its language:
+
+``python``
+    With ``>>>``: as a doctest.  With a test in it: by pytest, in a folder of its own.  Else as a
+    script.  A first line such as ``# conftest.py`` names the file; a named file that is not a test
+    is kept for the next block.  An HTML comment on the line above the fence may say
+    ``<!-- continues -->``, the block is read after the one before it, or ``<!-- fails -->``, it
+    must fail.
+``text``
+    What the block before it prints; a line ``...`` stands for any lines.  Spaces don't count, and
+    a rounded number may differ by 20 %, an error bar by a factor of 100, as it does between
+    builds of numpy.
+``sh``
+    Commands, run one by one in a folder that holds the examples and pyproject.toml; an install is
+    left to .ci/run, which runs the block that opens the README.
+``toml``, ``ini``
+    A configuration, under which an example must pass.
+"""
+
+from __future__ import annotations
+
+import ast
+import doctest
+import importlib
+import inspect
+import os
+import pkgutil
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import pytest
+
+import pytest_gradcheck
+from pytest_gradcheck import Options
+
+ROOT = Path(__file__).parents[1]
+README = ROOT / "README.md"
+DOCUMENTS = [README, *sorted((ROOT / "docs").glob("*.md"))]
+MODULES = sorted(
+    module.name for module in pkgutil.walk_packages(pytest_gradcheck.__path__, "pytest_gradcheck.")
+)
+FENCE = re.compile(
+    r"^(?:<!-- (?P<note>.*?) -->\n)?```(?P<language>\S*)\n(?P<text>.*?)^```$", re.M | re.S
+)
+
+
+@dataclass
+class Block:
+    """A fenced block, with the comment above it and the blocks it needs."""
+
+    name: str
+    language: str
+    note: str
+    text: str
+    before: str = ""
+    files: tuple[tuple[str, str], ...] = ()
+    output: str = ""
+
+    @property
+    def fails(self) -> bool:
+        return "fails" in self.note
+
+    @property
+    def file(self) -> str:
+        named = re.match(r"# (\w+\.py)\n", self.text)
+        return named[1] if named else "test_block.py"
+
+
+def blocks_of(document: Path) -> list[Block]:
+    """Return the blocks to run; text blocks are attached to the block that prints them."""
+    text = document.read_text(encoding="utf-8") if document.exists() else ""
+    found: list[Block] = []
+    kept: tuple[tuple[str, str], ...] = ()
+    for match in FENCE.finditer(text):
+        line = text.count("\n", 0, match.start("language")) + 1
+        block = Block(
+            f"{document.name}:{line}", match["language"], match["note"] or "", match["text"]
+        )
+        if block.language == "text" and found and not found[-1].output:
+            found[-1].output = block.text
+            continue
+        if block.language == "python":
+            if "continues" in block.note:
+                previous = next(old for old in reversed(found) if old.language == "python")
+                block.before = previous.before + previous.text + "\n"
+            block.files = kept
+            kept = ()
+            if block.file != "test_block.py" and not block.file.startswith("test_"):
+                kept = (*block.files, (block.file, block.text))
+        found.append(block)
+    return found
+
+
+BLOCKS = [block for document in DOCUMENTS for block in blocks_of(document)]
+
+
+def run(folder: Path, *command: str) -> tuple[int, str]:
+    done = subprocess.run(
+        command,
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        env={**os.environ, "PYTHONPATH": "", "COLUMNS": "80"},
+    )
+    return done.returncode, done.stdout + done.stderr
+
+
+def same_word(shown: str, wanted: str, *, is_error_bar: bool) -> bool:
+    """Return whether two words are equal; numbers that were rounded may be rounded elsewhere."""
+    if shown == wanted or all(re.fullmatch(r"\d+\.\d+s", word) for word in (shown, wanted)):
+        return True
+    shown, wanted = shown.rstrip(",;:"), wanted.rstrip(",;:")
+    if not all(re.fullmatch(r"[-+]?\d+\.?\d*(e[-+]\d+)?", word) for word in (shown, wanted)):
+        return False
+    if not re.search(r"[.e]", wanted):
+        return False  # a count
+    a, b = float(shown), float(wanted)
+    return 0.01 < a / b < 100 if is_error_bar else abs(a - b) <= 0.2 * abs(b)
+
+
+def same_line(shown: str, wanted: str) -> bool:
+    words = list(zip(shown.split(), wanted.split(), strict=False))
+    return len(shown.split()) == len(wanted.split()) and all(
+        same_word(word, other, is_error_bar=before[1] == "+-")
+        for (word, other), before in zip(words, [("", ""), *words], strict=False)
+    )
+
+
+def shows(lines: list[str], wanted: list[str]) -> bool:
+    if not wanted:
+        return True
+    if wanted[0].strip() in ("...", "…"):
+        return any(shows(lines[start:], wanted[1:]) for start in range(len(lines) + 1))
+    return bool(lines) and same_line(lines[0], wanted[0]) and shows(lines[1:], wanted[1:])
+
+
+def assert_shows(output: str, wanted: str) -> None:
+    """Assert that the wanted lines stand in output one after the other, `...` for any."""
+    lines, expected = output.splitlines(), wanted.strip("\n").splitlines()
+    found = any(shows(lines[start:], expected) for start in range(len(lines)))
+    assert found, f"{wanted}\n--- is not in ---\n{output}"
+
+
+def run_python_block(block: Block, folder: Path) -> tuple[int, str]:
+    for name, text in block.files:
+        (folder / name).write_text(text, encoding="utf-8")
+    source = block.before + block.text
+    (folder / block.file).write_text(source, encoding="utf-8")
+    (folder / "pytest.ini").write_text("[pytest]\nfilterwarnings = error\n")
+    if re.search(r"^\s*def test_", source, re.M):
+        return run(folder, sys.executable, "-m", "pytest", "-p", "no:cacheprovider", block.file)
+    return run(folder, sys.executable, "-W", "error", block.file)
+
+
+# The README and docs/
+
+
+@pytest.mark.parametrize(
+    "block", [pytest.param(block, id=block.name) for block in BLOCKS if block.language == "python"]
+)
+def test_python_block(block, tmp_path):
+    if ">>>" in block.text:
+        test = doctest.DocTestParser().get_doctest(
+            block.before + block.text, {}, block.name, block.name, 0
+        )
+        log: list[str] = []
+        failed, attempted = doctest.DocTestRunner(verbose=False).run(test, out=log.append)
+        assert attempted
+        assert not failed, "".join(log)
+        return
+    code, output = run_python_block(block, tmp_path)
+    assert code == (1 if block.fails else 0), output
+    if block.output:
+        assert_shows(output, block.output)
+
+
+@pytest.mark.parametrize(
+    "block", [pytest.param(block, id=block.name) for block in BLOCKS if block.language == "sh"]
+)
+def test_shell_block(block, tmp_path):
+    shutil.copytree(ROOT / "examples", tmp_path / "examples")
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    output = ""
+    for command in block.text.splitlines():
+        steps = [step for step in re.split(r"\s*&&\s*", command) if "pip install" not in step]
+        code, printed = run(tmp_path, "env", f"PATH={path}", "bash", "-c", " && ".join(steps))
+        assert code == (1 if block.fails else 0), f"{command}\n{printed}"
+        output += printed
+    if block.output:
+        assert_shows(output, block.output)
+
+
+@pytest.mark.parametrize(
+    "block",
+    [pytest.param(block, id=block.name) for block in BLOCKS if block.language in ("toml", "ini")],
+)
+def test_configuration_block(block, tmp_path):
+    name = {"toml": "pyproject.toml", "ini": "pytest.ini"}[block.language]
+    (tmp_path / name).write_text(block.text, encoding="utf-8")
+    for example in ("network.py", "test_network.py"):
+        shutil.copy(ROOT / "examples" / example, tmp_path)
+    code, output = run(
+        tmp_path, sys.executable, "-m", "pytest", "--strict-config", "test_network.py"
+    )
+    assert code == 0, output
+
+
+def test_every_block_is_run():
+    assert BLOCKS, "the README has no code"
+    languages = {"python", "sh", "toml", "ini"}
+    assert [block.name for block in BLOCKS if block.language not in languages] == []
+    for document in DOCUMENTS:
+        fences = re.findall(r"^\s*(?:```|~~~)", document.read_text(encoding="utf-8"), re.M)
+        found = blocks_of(document)
+        assert len(fences) == 2 * (len(found) + sum(bool(block.output) for block in found))
+
+
+def test_readme_lists_every_option_and_no_other():
+    text = README.read_text(encoding="utf-8")
+    table = re.findall(r"^\| `(\w+)` \|", text, re.M)
+    assert table == [item.name for item in fields(Options)]
+
+
+def test_readme_opens_with_the_commands_that_ci_runs():
+    first = next(block for block in BLOCKS if block.language == "sh")
+    commands = first.text.strip().splitlines()
+    assert any("pytest examples/test_network.py" in command for command in commands)
+    assert re.search(r"python -m pytest\s*(#.*)?$", commands[-1])
+    assert "README.md" in (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+
+
+# CONTRIBUTING.md: the list of modules is their order
+
+PACKAGE = Path(pytest_gradcheck.__file__).parent
+LISTED = re.findall(
+    r"^\| `(\S+?)(?:\.py|/)` \|", (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8"), re.M
+)
+
+
+def imported_at_once(file: Path) -> set[str]:
+    """Return the modules of ours that a module imports when it is imported, not later."""
+    found: set[str] = set()
+    for node in ast.parse(file.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.ImportFrom) and node.level == len(file.relative_to(PACKAGE).parts):
+            found |= {node.module} if node.module else {alias.name for alias in node.names}
+    return found
+
+
+def test_list_of_modules_is_complete():
+    there = {path.stem for path in PACKAGE.glob("*.py")} - {"__init__", "_version"}
+    assert sorted(LISTED) == sorted(there | {"adapters"})
+
+
+@pytest.mark.parametrize("name", LISTED)
+def test_module_imports_only_from_those_above_it(name):
+    above = {*LISTED[: LISTED.index(name)], "_version"}
+    folder = PACKAGE / name
+    for file in sorted(folder.glob("*.py")) if folder.is_dir() else [PACKAGE / f"{name}.py"]:
+        assert imported_at_once(file) <= above
+
+
+@pytest.mark.parametrize("name", LISTED[: LISTED.index("_config")])
+def test_engine_does_not_know_pytest(name):
+    folder = PACKAGE / name
+    for file in sorted(folder.glob("*.py")) if folder.is_dir() else [PACKAGE / f"{name}.py"]:
+        imports = re.findall(r"^\s*(?:import|from) (_?pytest)\b", file.read_text("utf-8"), re.M)
+        assert imports == [], file.name
+
+
+# Docstrings
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_docstring_examples(name):
+    module = importlib.import_module(name)
+    log: list[str] = []
+    runner = doctest.DocTestRunner(verbose=False, optionflags=doctest.NORMALIZE_WHITESPACE)
+    for test in doctest.DocTestFinder(exclude_empty=True).find(module, name):
+        runner.run(test, out=log.append)
+    assert not runner.failures, "".join(log)
+
+
+def test_every_public_function_has_an_example():
+    public = {name: getattr(pytest_gradcheck, name) for name in pytest_gradcheck.__all__}
+    functions = [name for name, value in public.items() if inspect.isfunction(value)]
+    assert "assert_gradients_close" in functions
+    assert [name for name in functions if ">>> " not in (public[name].__doc__ or "")] == []

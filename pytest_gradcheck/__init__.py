@@ -16,11 +16,10 @@ if TYPE_CHECKING:
     from ._check import (
         assert_gradients_close,
         check_gradients,
-        compare_gradients,
-        numerical_gradient,
-        numerical_gradient_with_error,
     )
     from ._compare import relative_difference
+    from ._given import compare_gradients
+    from ._gradient import numerical_gradient, numerical_gradient_with_error
     from ._options import Options
     from ._report import BlockReport, Entry, GradcheckWarning, GradientMismatch, GradientReport
     from .hookspecs import hookimpl, plugin_manager
@@ -35,10 +34,10 @@ _HOMES = {
     "Options": "_options",
     "assert_gradients_close": "_check",
     "check_gradients": "_check",
-    "compare_gradients": "_check",
+    "compare_gradients": "_given",
     "hookimpl": "hookspecs",
-    "numerical_gradient": "_check",
-    "numerical_gradient_with_error": "_check",
+    "numerical_gradient": "_gradient",
+    "numerical_gradient_with_error": "_gradient",
     "plugin_manager": "hookspecs",
     "relative_difference": "_compare",
 }

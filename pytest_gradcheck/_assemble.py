@@ -9,10 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from ._blocks import Block, Structure
+from ._blocks import Block, Structure, labels
 from ._compare import Outcome, Tolerance, relative_difference
 from ._diagnose import BlockData, explain
-from ._differences import labels
 from ._options import Options
 from ._refine import AGREE, CONFIDENCE, DISAGREE, KINK, OPEN
 from ._report import VERDICTS, BlockReport, Entry, GradientReport
@@ -270,6 +269,11 @@ def _reasons(finding: Finding, whole: str, left: int, nothing: bool) -> tuple[st
     """Return the sentences that say why a check can't tell, and what would settle it."""
     said = list(finding.reasons)
     outcome, a = finding.outcome, finding.analytic
+    if a.size and finding.flat.all() and np.any(a):
+        said.append(
+            "func answers to no parameter, while the gradient is not zero: does it read the arrays "
+            "through a closure (in_place=True) or remember results by identity (copy=True)?"
+        )
     if nothing and not said and whole != "disagree":
         if not a.size:
             said.append("nothing was checked: there is no parameter to difference")

@@ -1,8 +1,8 @@
 """Parameters as named blocks: any nested structure to leaves and back.
 
 A *leaf* is an array or a number with its name in the structure, `W2` or ``layers[3].bias``.  A
-*block* is a leaf that is checked: a window on one flat vector of real coordinates.  A complex
-entry is two coordinates, its real and its imaginary part.
+*block* is a leaf that is checked: a window on one flat vector of real coordinates, two of them
+for a complex entry.
 
 Containers are taken apart by the hook ``gradcheck_flatten``, so an adapter adds a kind of
 container without this module knowing it.
@@ -334,3 +334,17 @@ def to_structure(
         array = part.reshape(block.shape)
         values[block.leaf] = array if structure.leaves[block.leaf].is_array else array.item()
     return structure.rebuild(values)
+
+
+def labels(blocks: Sequence[Block]) -> Callable[[int], str]:
+    """Return the function from a coordinate of the flat vector to its label."""
+    starts = [block.start for block in blocks]
+
+    def label(coordinate: int) -> str:
+        position = int(np.searchsorted(starts, coordinate, side="right")) - 1
+        while blocks[position].size == 0:  # an empty block shares its start with the next one
+            position -= 1
+        block = blocks[position]
+        return block.label(coordinate - block.start)
+
+    return label

@@ -3,44 +3,19 @@
 from __future__ import annotations
 
 import time
-import warnings
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-
 from . import _coordinates as coordinates
-from ._analytic import gradient_vector
 from ._assemble import Finding, assemble
-from ._blocks import to_structure
-from ._compare import Outcome, relative_difference, tolerance, within
-from ._complex import complex_sweep
-from ._differences import BudgetExhausted
+from ._compare import tolerance
+from ._given import announced
+from ._gradient import Patterns, as_tuple, differenced, options_from, raise_domain_error
 from ._judge import judge
-from ._noise import Noise, from_values
-from ._numeric import climb_all
-from ._options import Options, merged
-from ._probes import sample
-from ._problem import (
-    Analytic,
-    Call,
-    Problem,
-    evaluate_gradient,
-    prepare,
-    require_callable,
-    structure_of,
-)
-from ._refine import AGREE, DISAGREE
-from ._report import GradcheckWarning, GradientMismatch, GradientReport, hide_frame
-from ._stencils import COMPLEX_STEP
-from .hookspecs import observer, plugin_manager
-
-Patterns = str | Sequence[str]
-
-
-def _options(**given: Any) -> Options:
-    return merged(("gradcheck", given))
+from ._options import Options
+from ._problem import Call, evaluate_gradient, prepare, require_callable
+from ._refine import NOT_FINITE
+from ._report import GradientReport, hide_frame
 
 
 def check_gradients(
@@ -88,7 +63,7 @@ def check_gradients(
     >>> report.verdict, report.worst[0].analytic, round(report.worst[0].numeric, 6)
     ('disagree', 8.0, 12.0)
     """
-    options = _options(
+    options = options_from(
         rtol=rtol,
         atol=atol,
         eps=eps,
@@ -104,8 +79,8 @@ def check_gradients(
         vacuous=vacuous,
         max_report=max_report,
     )
-    report = _run(func, grad, params, Call(_tuple(args), has_aux, in_place, copy), options)
-    return _announced(report)
+    report = _run(func, grad, params, Call(as_tuple(args), has_aux, in_place, copy), options)
+    return announced(report)
 
 
 def assert_gradients_close(
@@ -247,231 +222,6 @@ def assert_gradients_close(
     ).raise_if_failed()
 
 
-def compare_gradients(
-    analytic: Any,
-    reference: Any,
-    *,
-    rtol: float | None = None,
-    atol: float | None = None,
-    threshold: float | None = None,
-    only: Patterns = (),
-    skip: Patterns = (),
-    max_report: int = 5,
-) -> GradientReport:
-    """Compare two gradients that you already have, and return the report.
-
-    Parameters
-    ----------
-    analytic, reference : array, number or container of them
-        Of the same structure.  `reference` stands where the numeric gradient stands in reports,
-        without an error bar.
-    rtol : float, optional
-        Relative tolerance per entry.  Unset: 1e-7, or coarser by the dtypes.
-    atol : float, optional
-        Absolute tolerance per entry.  Unset: 32 eps of the block's root mean square.
-    threshold : float, optional
-        Largest difference that passes.  Unset: not applied.
-    only, skip : str or sequence of str, optional
-        Names of blocks, or glob patterns.
-    max_report : int, optional
-        Worst entries in the message, default 5.
-
-    Returns
-    -------
-    GradientReport
-        Call its ``raise_if_failed()`` to assert.
-
-    Raises
-    ------
-    TypeError, ValueError
-        When the structures do not match.
-
-    Examples
-    --------
-    >>> from pytest_gradcheck import compare_gradients
-    >>> report = compare_gradients({"W": [1.0, 2.0]}, {"W": [1.0, 2.5]})
-    >>> report.ok, report.worst[0].label
-    (False, 'W[1]')
-    """
-    started = time.perf_counter()
-    options = _options(
-        rtol=rtol, atol=atol, threshold=threshold, only=only, skip=skip, max_report=max_report
-    )
-    structure, blocks = structure_of(reference, options)
-    numeric, narrow = gradient_vector(reference, structure, blocks, "reference")
-    a, dtypes = gradient_vector(analytic, structure, blocks, "analytic")
-    precision = [
-        max(float(np.finfo(x).eps), float(np.finfo(y).eps), 2.0**-52)
-        for x, y in zip(dtypes, narrow, strict=True)
-    ]
-    n = a.size
-    outcome = Outcome(
-        numeric.astype(np.float64), np.zeros(n), np.full(n, np.inf), np.zeros(n, np.int8)
-    )
-    ones = np.ones(n)
-    limits = tolerance(outcome.numeric, ones, blocks, precision, options, fine=1.0)
-    agrees = within(outcome, a, limits) & np.isfinite(a)
-    outcome.verdict[:] = np.where(agrees, AGREE, DISAGREE)
-    finding = Finding(
-        name="compare_gradients",
-        structure=structure,
-        blocks=blocks,
-        theta=numeric,
-        scale=ones,
-        analytic=a,
-        outcome=outcome,
-        limits=limits,
-        flat=numeric == 0,
-        evaluated=np.ones(n, dtype=bool),
-        value=float("nan"),
-        noise=0.0,
-        precision="given",
-        evaluations=0,
-        scheme="two gradients as given",
-    )
-    return _announced(assemble(finding, options, time.perf_counter() - started))
-
-
-def numerical_gradient(
-    func: Callable[..., Any],
-    params: Any,
-    *,
-    args: tuple[Any, ...] = (),
-    has_aux: bool = False,
-    in_place: bool = False,
-    copy: bool = False,
-    eps: float | None = None,
-    scheme: str = "central",
-    seed: int = 0,
-    only: Patterns = (),
-    skip: Patterns = (),
-) -> Any:
-    """Return the gradient of func by differences, in params' structure.
-
-    Parameters
-    ----------
-    func, params, args, has_aux, in_place, copy, eps, scheme, seed, only, skip
-        As in `assert_gradients_close`.
-
-    Returns
-    -------
-    object
-        params' containers with float64 arrays (complex128 for complex parameters) and floats;
-        None for what was left out.
-
-    Raises
-    ------
-    TypeError, ValueError
-        For bad input.
-
-    See Also
-    --------
-    numerical_gradient_with_error : the same with error bars, at more evaluations.
-
-    Examples
-    --------
-    >>> from pytest_gradcheck import numerical_gradient
-    >>> gradient = numerical_gradient(lambda p: p["a"] * p["b"] ** 2, {"a": 2.0, "b": 3.0})
-    >>> {name: round(value, 6) for name, value in gradient.items()}
-    {'a': 9.0, 'b': 12.0}
-    """
-    options = _options(eps=eps, scheme=scheme, seed=seed, only=only, skip=skip)
-    call = Call(_tuple(args), has_aux, in_place, copy)
-    problem, outcome = _engine(func, params, call, options, accurate=False)
-    return to_structure(problem.structure, problem.blocks, outcome.numeric)
-
-
-def numerical_gradient_with_error(
-    func: Callable[..., Any],
-    params: Any,
-    *,
-    args: tuple[Any, ...] = (),
-    has_aux: bool = False,
-    in_place: bool = False,
-    copy: bool = False,
-    seed: int = 0,
-    only: Patterns = (),
-    skip: Patterns = (),
-) -> tuple[Any, Any]:
-    """Return the gradient of func by extrapolated differences, and its error bars.
-
-    Every parameter is differenced at several steps, 6 to 30 evaluations each.
-
-    Parameters
-    ----------
-    func, params, args, has_aux, in_place, copy, seed, only, skip
-        As in `assert_gradients_close`.
-
-    Returns
-    -------
-    gradient, error : object
-        Both in params' structure.  At a kink the gradient is the mean of the two slopes and the
-        error bar half of their distance; where func is finite on neither side it is infinite.
-
-    Raises
-    ------
-    TypeError, ValueError
-        For bad input.
-
-    Examples
-    --------
-    >>> import math
-    >>> from pytest_gradcheck import numerical_gradient_with_error
-    >>> slope, error = numerical_gradient_with_error(math.sin, 1.0)
-    >>> abs(slope - math.cos(1.0)) <= error < 1e-9
-    True
-    """
-    options = _options(seed=seed, only=only, skip=skip)
-    call = Call(_tuple(args), has_aux, in_place, copy)
-    problem, outcome = _engine(func, params, call, options, accurate=True)
-    return (
-        to_structure(problem.structure, problem.blocks, outcome.numeric),
-        to_structure(problem.structure, problem.blocks, outcome.error),
-    )
-
-
-def _engine(
-    func: Callable[..., Any], params: Any, call: Call, options: Options, *, accurate: bool
-) -> tuple[Problem, Outcome]:
-    problem = prepare(func, params, call, options, returns_pair=False)
-    try:
-        if problem.unrepeated:
-            raise ValueError(problem.unrepeated)
-        found, _ = _differenced(problem, None, options)
-        if accurate or not np.isfinite(found.outcome.numeric).all():
-            climb_all(problem, found, only_missing=not accurate)
-        if np.isnan(found.outcome.numeric).any():
-            _require_inside(problem, found)
-    finally:
-        problem.evaluator.work.restore()
-    return problem, found.outcome
-
-
-def _differenced(
-    problem: Problem, analytic: Analytic | None, options: Options
-) -> tuple[coordinates.Sweep, Noise]:
-    """Difference every coordinate, or, when max_evals allows no more, a sample of them."""
-    if options.scheme == COMPLEX_STEP.name:
-        found = complex_sweep(problem, options)
-        return found, found.noise
-    row = coordinates.central_row(options)
-    try:
-        noise = coordinates.noise_of(problem, options)
-    except BudgetExhausted:
-        noise = from_values(np.array([problem.center]), problem.jitter)
-    each = sum(1 for offset in row.offsets if offset != 0)
-    chosen = None
-    if options.max_evals is not None:
-        affordable = (options.max_evals - problem.evaluator.evaluations) // each
-        if affordable < problem.size:
-            picked = sample(problem.size, max(affordable, 0), options.seed)
-            chosen = [
-                picked[(picked >= b.start) & (picked < b.stop)] - b.start for b in problem.blocks
-            ]
-    size = coordinates.value_size(problem, analytic.vector if analytic else None)
-    return coordinates.sweep(problem, row, noise, options, size, chosen), noise
-
-
 def _run(
     func: Callable[..., Any], grad: Any, params: Any, call: Call, options: Options
 ) -> GradientReport:
@@ -493,9 +243,10 @@ def _run(
                 fine=1.0,
             )
         else:
-            found, _ = _differenced(problem, analytic, options)
+            found, _ = differenced(problem, analytic, options)
             limits = judge(problem, analytic, options, found)
-            _require_inside(problem, found)
+            if NOT_FINITE in found.outcome.reasons.values():
+                raise_domain_error(problem)
             problem.evaluator.require_unchanged("func")
     finally:
         problem.evaluator.work.restore()
@@ -518,43 +269,3 @@ def _run(
         reasons=reasons,
     )
     return assemble(finding, options, time.perf_counter() - started)
-
-
-def _require_inside(problem: Problem, found: coordinates.Sweep) -> None:
-    """Raise what func raised near θ when no step was inside its domain."""
-    error = problem.evaluator.domain_error
-    if error is not None and (np.isinf(found.outcome.error) & (found.step > 0)).any():
-        error.add_note("gradcheck: raised by func at every step from the parameters that was tried")
-        raise error
-
-
-def _announced(report: GradientReport) -> GradientReport:
-    """Add the hints of plugins, tell the observer, and warn where the options ask for it."""
-    if not report.ok:
-        said = plugin_manager().hook.gradcheck_explain(report=report)
-        hints = tuple(str(hint) for hint in said if hint)
-        if hints:
-            report = replace(report, hints=hints)
-    watcher = observer.get()
-    if watcher is not None:
-        watcher(report)
-    if report.warning:
-        warnings.warn(report.warning, GradcheckWarning, stacklevel=3)
-    return report
-
-
-def _tuple(args: Any) -> tuple[Any, ...]:
-    if not isinstance(args, (tuple, list)):
-        raise TypeError(f"args must be a tuple of what follows params, not {type(args).__name__}")
-    return tuple(args)
-
-
-__all__ = [
-    "GradientMismatch",
-    "assert_gradients_close",
-    "check_gradients",
-    "compare_gradients",
-    "numerical_gradient",
-    "numerical_gradient_with_error",
-    "relative_difference",
-]

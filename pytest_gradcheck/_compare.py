@@ -132,7 +132,8 @@ class Outcome:
 
 def block_size(values: Array, scale: Array) -> float:
     """Return the root mean square of gradient times scale: the block's gradient as one number."""
-    product = (values * scale).astype(np.float64)
+    with np.errstate(over="ignore"):
+        product = (values * scale).astype(np.float64)
     product = product[np.isfinite(product)]
     if not product.size:
         return 0.0

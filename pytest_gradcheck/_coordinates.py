@@ -103,7 +103,8 @@ def value_size(problem: Problem, analytic: Array | None) -> float:
     """
     sizes = [abs(float(problem.center))]
     if analytic is not None:
-        product = np.abs(analytic * problem.scale)
+        with np.errstate(over="ignore"):
+            product = np.abs(analytic * problem.scale)
         product = product[np.isfinite(product) & (product > 0)]
         if product.size:
             sizes.append(float(np.median(product)))

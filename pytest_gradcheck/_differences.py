@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ._blocks import Block
+from ._call import DOMAIN_ERRORS, ShapeError, scalar
 from ._work import WorkCopy
 
 Array = np.ndarray[Any, Any]
@@ -18,65 +18,8 @@ Array = np.ndarray[Any, Any]
 _PLAIN = frozenset((float, np.float64))
 
 
-class _ComplexValueError(TypeError):
-    """J is complex: a power of a negative number does that in Python."""
-
-
-_DOMAIN_ERRORS = (ArithmeticError, ValueError, np.linalg.LinAlgError, _ComplexValueError)
-"""What a func raises where another returns NaN: numpy's, math's, its own checks of arguments."""
-
-
-class _ShapeError(ValueError):
-    """J is an array: never a sign that a probe left func's domain."""
-
-
 class BudgetExhausted(Exception):  # noqa: N818 - a signal between two stages, never the user's
     """The next evaluation would exceed ``max_evals``."""
-
-
-def scalar(value: Any) -> Any:
-    """Return what func returned as a real number.
-
-    Parameters
-    ----------
-    value : object
-        A number, a 0-d or one-element array.
-
-    Returns
-    -------
-    float or numpy.longdouble
-
-    Raises
-    ------
-    TypeError, ValueError
-        When it is anything else, with what to do.
-    """
-    if isinstance(value, (float, int)) and not isinstance(value, bool):
-        return float(value)
-    if isinstance(value, tuple):
-        raise TypeError(
-            f"func returned a tuple of {len(value)}; pass has_aux=True if it returns "
-            "(J, anything), or grad=True if it returns (J, gradient)"
-        )
-    if value is None:
-        raise TypeError("func returned None; it must return the number J (is a return missing?)")
-    try:
-        array = np.asarray(value)
-    except Exception:  # what a foreign object's conversion raises is its own business
-        array = np.asarray(None)
-    if array.dtype.kind == "c":
-        raise _ComplexValueError(
-            f"func returned a complex {array.dtype}; J must be real: pass its real part"
-        )
-    if array.dtype.kind not in "fiu":
-        raise TypeError(f"func returned {type(value).__name__} ({value!r:.60}); J must be a number")
-    if array.size != 1:
-        raise _ShapeError(
-            f"func returned an array of shape {array.shape}; J must be one number: return its sum "
-            "or mean, or check a vector-valued function along a direction, J = func(params) @ v"
-        )
-    item = array.reshape(())[()]
-    return item if array.dtype.itemsize > 8 else float(item)
 
 
 class Evaluator:
@@ -187,7 +130,7 @@ class Evaluator:
         saved = work.theta[position][list(coordinates)].tolist()
         found: list[Any] = []
         append = found.append
-        coordinate = -1
+        coordinate, padded = -1, 0
         try:
             with _contained():
                 rows = zip(coordinates, values.tolist(), saved, strict=True)
@@ -202,18 +145,20 @@ class Evaluator:
                     except Exception as error:
                         if not self._left_domain(error):
                             raise
-                        found.extend([math.nan] * (len(row) - len(found) % len(row)))
+                        missing = len(row) - len(found) % len(row)
+                        found.extend([math.nan] * missing)
+                        padded += missing - 1
                     finally:
                         cell[coordinate] = theta
         except Exception as error:
             label = work.blocks[position].label(coordinate) if coordinate >= 0 else "a parameter"
             error.add_note(
                 f"gradcheck: raised by func with {label} perturbed, in evaluation "
-                f"{self.evaluations + len(found) + 1}; the parameters are as they were"
+                f"{self.evaluations + len(found) - padded + 1}; the parameters are as they were"
             )
             raise
         finally:
-            self.evaluations += len(found)
+            self.evaluations += len(found) - padded
         return self._collect(found, values.shape)
 
     def _left_domain(self, error: Exception) -> bool:
@@ -223,12 +168,14 @@ class Evaluator:
         as some step stays inside.  But only what it raises again at the same parameters is one
         of these; and the first is kept, to be raised if no step does.
         """
-        if not isinstance(error, _DOMAIN_ERRORS) or isinstance(error, _ShapeError):
+        if not isinstance(error, DOMAIN_ERRORS) or isinstance(error, ShapeError):
             return False
+        if self.max_evals is not None and self.evaluations >= self.max_evals - 1:
+            return True
         self.evaluations += 1
         try:
             scalar(self.call(self.work.params))
-        except _DOMAIN_ERRORS:
+        except DOMAIN_ERRORS:
             self.domain_error = self.domain_error or error
             return True
         except Exception:
@@ -278,78 +225,3 @@ def _contained() -> Iterator[None]:
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
         yield
-
-
-def bound(
-    func: Callable[..., Any],
-    args: tuple[Any, ...],
-    *,
-    takes_params: bool,
-    takes_first: bool,
-    gradients: list[Any] | None = None,
-    has_aux: bool = False,
-    fresh: Callable[[], Any] | None = None,
-) -> Callable[[Any], Any]:
-    """Return func as a function of params alone that returns J alone.
-
-    Parameters
-    ----------
-    func : callable
-    args : tuple
-        Passed on behind params.
-    takes_params : bool
-        False for ``in_place``: func reads the parameters through a closure.
-    takes_first : bool
-        func returns a tuple whose first item is J.
-    gradients : list, optional
-        func returns ``(J, gradient)``, and the last gradient is put here.
-    has_aux : bool
-        That first item is in turn a tuple, ``((J, anything), gradient)``.
-    fresh : callable, optional
-        Makes the copy of the parameters that func gets instead.
-    """
-    if not takes_params:
-
-        def plain(params: Any) -> Any:
-            return func(*args)
-    elif fresh is not None:
-
-        def plain(params: Any) -> Any:
-            return func(fresh(), *args)
-    elif args:
-
-        def plain(params: Any) -> Any:
-            return func(params, *args)
-    else:
-        plain = func
-    if not takes_first:
-        return plain
-
-    def first(params: Any) -> Any:
-        out = plain(params)
-        if not (isinstance(out, tuple) and len(out) >= 2):
-            raise TypeError(
-                f"func returned {type(out).__name__}, but has_aux=True or grad=True says that it "
-                "returns a tuple whose first item is J"
-            )
-        if gradients is None:
-            return out[0]
-        gradients[:] = out[1:2]
-        return scalar(out[0][0]) if has_aux else out[0]
-
-    return first
-
-
-def labels(blocks: Sequence[Block]) -> Callable[[int], str]:
-    """Return the function from a coordinate of the flat vector to its label."""
-    starts = [block.start for block in blocks]
-
-    def label(coordinate: int) -> str:
-        position = int(np.searchsorted(starts, coordinate, side="right")) - 1
-        # Empty blocks share their start with the next one.
-        while blocks[position].size == 0:
-            position -= 1
-        block = blocks[position]
-        return block.label(coordinate - block.start)
-
-    return label

@@ -17,6 +17,7 @@ from ._options import Options
 from ._probes import random_weights
 from ._problem import Analytic, Problem
 from ._refine import AGREE, CONFIDENCE, DISAGREE, EXHAUSTED, KINK, NOISY, OPEN, refine
+from ._stencils import COMPLEX_STEP
 
 Array = np.ndarray[Any, Any]
 
@@ -85,7 +86,7 @@ def judge(problem: Problem, analytic: Analytic, options: Options, found: Sweep) 
     agrees = within(outcome, a, limits)
     done = settled(outcome, a, limits)
     dead = found.flat & (a == 0)
-    if options.eps is not None:
+    if options.eps is not None or options.scheme == COMPLEX_STEP.name:
         _judge_fixed(found, a, limits, asked, agrees, problem)
     else:
         good = asked & agrees & ~found.bent & (done | dead)

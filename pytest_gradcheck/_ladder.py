@@ -262,28 +262,37 @@ def bend_power(rungs: Sequence[Rung]) -> float | None:
     return math.log(abs(big.bend / small.bend)) / math.log(big.h / small.h)
 
 
-def kink_slopes(rungs: Sequence[Rung]) -> tuple[Estimate, Estimate] | None:
-    """Return the one-sided slopes when θ is on a kink, else None.
+def on_kink(rungs: Sequence[Rung]) -> bool:
+    """Return whether the bend stays as the step shrinks.
 
-    A kink is a bend that stays as the step shrinks: over three rungs that show it, the
-    power of the step is within `KINK_POWER` of 0 both times, and the signs are the same.
+    Over three rungs that show it, the power of the step is within `KINK_POWER` of 0 both times,
+    and the signs are the same.
     """
     shown = [
         rung for rung in rungs if math.isfinite(rung.bend) and abs(rung.bend) > 8 * rung.bend_noise
     ][-3:]
     if len(shown) < 3 or len({rung.bend > 0 for rung in shown}) > 1:
-        return None
+        return False
     if rungs[-1] is not shown[-1]:
-        return None  # a smaller step no longer shows it
-    for pair in (shown[:2], shown[1:]):
-        power = bend_power(pair)
-        if power is None or abs(power) > KINK_POWER:
-            return None
-    found = []
-    for side in ("forward", "backward"):
-        big, small = (getattr(rung, side) for rung in shown[1:])
-        noise = math.sqrt(2.0) * shown[-1].sigma / shown[-1].h
-        factor = shown[1].h / shown[2].h - 1.0
-        value = small + (small - big) / factor
-        found.append(Estimate(value, abs(value - small) + ROUNDING_FACTOR * noise))
-    return found[0], found[1]
+        return False  # a smaller step no longer shows it
+    powers = [bend_power(pair) for pair in (shown[:2], shown[1:])]
+    return all(power is not None and abs(power) <= KINK_POWER for power in powers)
+
+
+def nearest_kink_step(line: Line, least: float) -> float | None:
+    """Return the step at which a kink at θ itself would still be seen, if none so small was tried.
+
+    A kink beside θ bends the slopes of all steps that reach it; only one that does not can tell.
+    """
+    bottom = line.rungs[-1]
+    wanted = max(least, bottom.bend_noise * bottom.h / (0.05 * abs(bottom.bend)))
+    return wanted if bottom.h > 3 * wanted else None
+
+
+def kink_slopes(line: Line) -> tuple[Estimate, Estimate] | None:
+    """Return the forward and the backward slope, each extrapolated from its own side."""
+    forward, backward = (best_entry(line.series(side), even=False) for side in SIDES)
+    return None if forward is None or backward is None else (forward, backward)
+
+
+SIDES = ("forward", "backward")

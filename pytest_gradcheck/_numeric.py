@@ -8,7 +8,7 @@ import numpy as np
 
 from . import _coordinates as coordinates
 from ._coordinates import Sweep
-from ._ladder import RATIO, Estimate, Line, kink_slopes
+from ._ladder import RATIO, Estimate, Line, kink_slopes, on_kink
 from ._problem import Problem
 
 ENOUGH = 1e-10
@@ -60,7 +60,7 @@ def _climb(line: Line, first: float, scale: float, least: float) -> Estimate:
         if worse:
             break
     best = _descend(line, best, least)
-    slopes = kink_slopes(line.rungs)
+    slopes = kink_slopes(line) if on_kink(line.rungs) else None
     if slopes is not None:
         forward, backward = slopes
         gap = 0.5 * abs(forward.value - backward.value)

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from ._analytic import gradient_vector
-from ._blocks import Block, Structure, blocks_of, flatten, vector_of
-from ._differences import Evaluator, bound, labels
+from ._blocks import Block, Structure, blocks_of, flatten, labels, vector_of
+from ._call import bound
+from ._differences import Evaluator
 from ._options import Options
 from ._steps import scales
 from ._work import WorkCopy

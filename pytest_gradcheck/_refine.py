@@ -21,6 +21,8 @@ from ._ladder import (
     Line,
     bend_power,
     kink_slopes,
+    nearest_kink_step,
+    on_kink,
 )
 
 CONFIDENCE = 1.5
@@ -125,8 +127,13 @@ def refine(line: Line, question: Question, first: float, scale: float, least: fl
     _enter_domain(line, least)
     confirmed = False
     while True:
-        if (at_kink := _judge_kink(line, question)) is not None:
-            return at_kink
+        if on_kink(line.rungs):
+            step = nearest_kink_step(line, least)
+            if step is None and (at_kink := _judge_kink(line, question)) is not None:
+                return at_kink
+            if step is not None and len(line.rungs) < MOST_RUNGS:
+                line.add(step)
+                continue
         estimate = line.estimate()
         if estimate is not None:
             if line.flat and (step := _until_it_moves(line, question, scale)) is not None:
@@ -282,7 +289,7 @@ def _smooth_enough(line: Line, question: Question) -> bool:
 
 
 def _judge_kink(line: Line, question: Question) -> Answer | None:
-    slopes = kink_slopes(line.rungs)
+    slopes = kink_slopes(line)
     if slopes is None:
         return None
     forward, backward = slopes

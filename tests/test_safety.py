@@ -179,7 +179,7 @@ def test_the_edge_of_a_domain_in_every_way_that_func_can_say_it(check, name):
     assert check(func, lambda theta: 2.002 * theta).wrong == 3
 
 
-@pytest.mark.parametrize("name", set(EDGES) - {"nan", "infinity", "complex", "power"})
+@pytest.mark.parametrize("name", sorted(set(EDGES) - {"nan", "infinity", "complex", "power"}))
 def test_at_params_themselves_the_same_exception_is_the_users(check, name):
     with pytest.raises(Exception) as caught:
         check(lambda theta: EDGES[name]())

@@ -1,0 +1,125 @@
+"""func as the engine calls it: a function of params alone that returns one real number."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+
+class ComplexValueError(TypeError):
+    """J is complex: a power of a negative number does that in Python."""
+
+
+DOMAIN_ERRORS = (ArithmeticError, ValueError, np.linalg.LinAlgError, ComplexValueError)
+"""What a func raises where another returns NaN: numpy's, math's, its own checks of arguments."""
+
+
+class ShapeError(ValueError):
+    """J is an array: never a sign that a probe left func's domain."""
+
+
+def scalar(value: Any) -> Any:
+    """Return what func returned as a real number.
+
+    Parameters
+    ----------
+    value : object
+        A number, a 0-d or one-element array.
+
+    Returns
+    -------
+    float or numpy.longdouble
+
+    Raises
+    ------
+    TypeError, ValueError
+        When it is anything else, with what to do.
+    """
+    if isinstance(value, (float, int)) and not isinstance(value, bool):
+        return float(value)
+    if isinstance(value, tuple):
+        raise TypeError(
+            f"func returned a tuple of {len(value)}; pass has_aux=True if it returns "
+            "(J, anything), or grad=True if it returns (J, gradient)"
+        )
+    if value is None:
+        raise TypeError("func returned None; it must return the number J (is a return missing?)")
+    try:
+        array = np.asarray(value)
+    except Exception:  # what a foreign object's conversion raises is its own business
+        array = np.asarray(None)
+    if array.dtype.kind == "c":
+        raise ComplexValueError(
+            f"func returned a complex {array.dtype}; J must be real: pass its real part"
+        )
+    if array.dtype.kind not in "fiu":
+        raise TypeError(f"func returned {type(value).__name__} ({value!r:.60}); J must be a number")
+    if array.size != 1:
+        raise ShapeError(
+            f"func returned an array of shape {array.shape}; J must be one number: return its sum "
+            "or mean, or check a vector-valued function along a direction, J = func(params) @ v"
+        )
+    item = array.reshape(())[()]
+    return item if array.dtype.itemsize > 8 else float(item)
+
+
+def bound(
+    func: Callable[..., Any],
+    args: tuple[Any, ...],
+    *,
+    takes_params: bool,
+    takes_first: bool,
+    gradients: list[Any] | None = None,
+    has_aux: bool = False,
+    fresh: Callable[[], Any] | None = None,
+) -> Callable[[Any], Any]:
+    """Return func as a function of params alone that returns J alone.
+
+    Parameters
+    ----------
+    func : callable
+    args : tuple
+        Passed on behind params.
+    takes_params : bool
+        False for ``in_place``: func reads the parameters through a closure.
+    takes_first : bool
+        func returns a tuple whose first item is J.
+    gradients : list, optional
+        func returns ``(J, gradient)``, and the last gradient is put here.
+    has_aux : bool
+        That first item is in turn a tuple, ``((J, anything), gradient)``.
+    fresh : callable, optional
+        Makes the copy of the parameters that func gets instead.
+    """
+    if not takes_params:
+
+        def plain(params: Any) -> Any:
+            return func(*args)
+    elif fresh is not None:
+
+        def plain(params: Any) -> Any:
+            return func(fresh(), *args)
+    elif args:
+
+        def plain(params: Any) -> Any:
+            return func(params, *args)
+    else:
+        plain = func
+    if not takes_first:
+        return plain
+
+    def first(params: Any) -> Any:
+        out = plain(params)
+        if not (isinstance(out, tuple) and len(out) >= 2):
+            raise TypeError(
+                f"func returned {type(out).__name__}, but has_aux=True or grad=True says that it "
+                "returns a tuple whose first item is J"
+            )
+        if gradients is None:
+            return out[0]
+        gradients[:] = out[1:2]
+        return scalar(out[0][0]) if has_aux else out[0]
+
+    return first

@@ -1,0 +1,119 @@
+"""Two gradients that the user already has; and what is done with every report."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from ._analytic import gradient_vector
+from ._assemble import Finding, assemble
+from ._compare import Outcome, tolerance, within
+from ._gradient import Patterns, options_from
+from ._problem import structure_of
+from ._refine import AGREE, DISAGREE
+from ._report import GradcheckWarning, GradientReport
+from .hookspecs import observer, plugin_manager
+
+
+def compare_gradients(
+    analytic: Any,
+    reference: Any,
+    *,
+    rtol: float | None = None,
+    atol: float | None = None,
+    threshold: float | None = None,
+    only: Patterns = (),
+    skip: Patterns = (),
+    max_report: int = 5,
+) -> GradientReport:
+    """Compare two gradients that you already have, and return the report.
+
+    Parameters
+    ----------
+    analytic, reference : array, number or container of them
+        Of the same structure.  `reference` stands where the numeric gradient stands in reports,
+        without an error bar.
+    rtol : float, optional
+        Relative tolerance per entry.  Unset: 1e-7, or coarser by the dtypes.
+    atol : float, optional
+        Absolute tolerance per entry.  Unset: 32 eps of the block's root mean square.
+    threshold : float, optional
+        Largest difference that passes.  Unset: not applied.
+    only, skip : str or sequence of str, optional
+        Names of blocks, or glob patterns.
+    max_report : int, optional
+        Worst entries in the message, default 5.
+
+    Returns
+    -------
+    GradientReport
+        Call its ``raise_if_failed()`` to assert.
+
+    Raises
+    ------
+    TypeError, ValueError
+        When the structures do not match.
+
+    Examples
+    --------
+    >>> from pytest_gradcheck import compare_gradients
+    >>> report = compare_gradients({"W": [1.0, 2.0]}, {"W": [1.0, 2.5]})
+    >>> report.ok, report.worst[0].label
+    (False, 'W[1]')
+    """
+    started = time.perf_counter()
+    options = options_from(
+        rtol=rtol, atol=atol, threshold=threshold, only=only, skip=skip, max_report=max_report
+    )
+    structure, blocks = structure_of(reference, options)
+    numeric, narrow = gradient_vector(reference, structure, blocks, "reference")
+    a, dtypes = gradient_vector(analytic, structure, blocks, "analytic")
+    precision = [
+        max(float(np.finfo(x).eps), float(np.finfo(y).eps), 2.0**-52)
+        for x, y in zip(dtypes, narrow, strict=True)
+    ]
+    n = a.size
+    outcome = Outcome(
+        numeric.astype(np.float64), np.zeros(n), np.full(n, np.inf), np.zeros(n, np.int8)
+    )
+    ones = np.ones(n)
+    limits = tolerance(outcome.numeric, ones, blocks, precision, options, fine=1.0)
+    agrees = within(outcome, a, limits) & np.isfinite(a)
+    outcome.verdict[:] = np.where(agrees, AGREE, DISAGREE)
+    finding = Finding(
+        name="compare_gradients",
+        structure=structure,
+        blocks=blocks,
+        theta=numeric,
+        scale=ones,
+        analytic=a,
+        outcome=outcome,
+        limits=limits,
+        flat=numeric == 0,
+        evaluated=np.ones(n, dtype=bool),
+        value=float("nan"),
+        noise=0.0,
+        precision="given",
+        evaluations=0,
+        scheme="two gradients as given",
+    )
+    return announced(assemble(finding, options, time.perf_counter() - started))
+
+
+def announced(report: GradientReport) -> GradientReport:
+    """Add the hints of plugins, tell the observer, and warn where the options ask for it."""
+    if not report.ok:
+        said = plugin_manager().hook.gradcheck_explain(report=report)
+        hints = tuple(str(hint) for hint in said if hint)
+        if hints:
+            report = replace(report, hints=hints)
+    watcher = observer.get()
+    if watcher is not None:
+        watcher(report)
+    if report.warning:
+        warnings.warn(report.warning, GradcheckWarning, stacklevel=3)
+    return report

@@ -1,0 +1,248 @@
+"""Checking all parameters at once, along random directions.
+
+Along v two evaluations give y(v) = a·v − (J(θ + hv) − J(θ − hv))/2h = e·v + noise, with e the
+error of the analytic gradient a.  The weights of v are regenerated from the seed whenever they
+are needed and never kept: memory is a few vectors, whatever the number of directions.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from ._blocks import Block
+from ._coordinates import noise_of, value_size
+from ._ladder import RATIO, Line
+from ._noise import Noise
+from ._options import Options
+from ._probes import generator
+from ._problem import Analytic, Problem
+from ._refine import CONFIDENCE, DISAGREE, OPEN, Answer, Question, refine
+from ._stencils import STENCILS
+from ._steps import relative_step
+
+Array = np.ndarray[Any, Any]
+
+SCREENED = 3
+"""Directions of a screen: one misses an error of 10, 100 or 1,000 times the detection limit with
+a chance of 8, 0.8 or 0.08 %, if it is spread over many entries, and three with its cube."""
+
+ACCUSED = 5.0
+"""A residual above so many σ is looked at again."""
+
+SAFETY = 1.5
+"""σ of a direction is what calibration says times this."""
+
+FARTHEST = 0.3
+"""Steps along a direction are at most this part of the parameters."""
+
+
+@dataclass
+class Screen:
+    """Directions that were measured, and how well.
+
+    Attributes
+    ----------
+    problem : Problem
+    analytic : ndarray, shape (n,)
+    seed : int
+    noise : Noise
+    step : float
+        h, in parts of the parameters' scales.
+    sigma : float
+        Standard deviation of a residual.
+    residuals : dict of int to float
+        y of each direction over all parameters, by number.
+    truth : dict of int to float
+        Parameters that were found wrong, with the error of each, which `clean` takes out.
+    """
+
+    problem: Problem
+    analytic: Array
+    seed: int
+    noise: Noise
+    step: float = 0.0
+    sigma: float = 0.0
+    residuals: dict[int, float] = field(default_factory=dict)
+    truth: dict[int, float] = field(default_factory=dict)
+
+    def weights(self, number: int, block: Block) -> Array:
+        """Return the weights of direction `number` in a block: ±uniform[½, 3/2], times the scale.
+
+        Parameters
+        ----------
+        number : int
+        block : Block
+
+        Returns
+        -------
+        ndarray, shape (block.size,)
+        """
+        drawn = generator(self.seed, 5, number, block.start).uniform(-1.0, 1.0, block.size)
+        drawn += np.copysign(0.5, drawn)
+        drawn *= self.problem.scale[block.window]
+        return drawn
+
+    def shift(self, number: int, subset: Subset | None = None) -> Array:
+        """Return a direction over all parameters, zero outside `subset`."""
+        vector = np.zeros(self.problem.size)
+        for block in self.problem.blocks if subset is None else subset.blocks:
+            weights = self.weights(number, block)
+            if subset is None or subset.inside is None:
+                vector[block.window] = weights
+            else:
+                vector[block.window][subset.inside] = weights[subset.inside]
+        return vector
+
+    def measure(self, number: int, subset: Subset | None = None) -> float:
+        """Return the residual along a direction, at two evaluations."""
+        vector = self.shift(number, subset)
+        told = float(np.dot(self.analytic, vector))
+        up, down = self.problem.evaluator.along(vector, (self.step, -self.step))
+        residual = told - float((up - down) / (2 * self.step))
+        if subset is None:
+            self.residuals[number] = residual
+        return residual
+
+    def line(self, vector: Array) -> Line:
+        """Return func along a direction as a function of one variable."""
+
+        def evaluate(steps: Sequence[float]) -> tuple[Sequence[float], Sequence[Any]]:
+            return steps, tuple(self.problem.evaluator.along(vector, steps))
+
+        return Line(evaluate, self.problem.center, self.noise)
+
+    def explained(self, number: int, subset: Subset | None = None) -> float:
+        """Return the part of a residual that the wrong parameters found so far account for."""
+        total = 0.0
+        for block in self.problem.blocks if subset is None else subset.blocks:
+            known = [i for i in self.truth if block.start <= i < block.stop]
+            if not known:
+                continue
+            weights = self.weights(number, block)
+            for i in known:
+                offset = i - block.start
+                if subset is None or subset.holds(offset):
+                    total += self.truth[i] * float(weights[offset])
+        return total
+
+    def clean(self, numbers: Iterable[int]) -> dict[int, float]:
+        """Return the residuals without what is known already."""
+        return {j: self.residuals[j] - self.explained(j) for j in numbers}
+
+
+@dataclass(frozen=True)
+class Subset:
+    """Some coordinates: whole blocks, or some of one block.
+
+    Parameters
+    ----------
+    blocks : tuple of Block
+    inside : ndarray of int, optional
+        Offsets in the one block; unset: all of every block.
+    """
+
+    blocks: tuple[Block, ...]
+    inside: Array | None = None
+
+    @property
+    def size(self) -> int:
+        """How many coordinates."""
+        if self.inside is not None:
+            return int(self.inside.size)
+        return sum(block.size for block in self.blocks)
+
+    def holds(self, offset: int) -> bool:
+        """Return whether a coordinate of the block is among these."""
+        return self.inside is None or bool(np.any(self.inside == offset))
+
+
+def calibrate(problem: Problem, analytic: Analytic, options: Options) -> Screen:
+    """Choose the step along directions, and learn how noisy their residuals are.
+
+    From the step that balances rounding against the truncation of an average func, go to larger
+    ones until truncation shows above the noise, then stay one below.
+
+    Parameters
+    ----------
+    problem : Problem
+    analytic : Analytic
+    options : Options
+
+    Returns
+    -------
+    Screen
+        With direction 0 measured.
+    """
+    noise = noise_of(problem, options)
+    screen = Screen(problem, analytic.vector, options.seed, noise)
+    row = STENCILS["central"]
+    first = relative_step(row, noise.sigma, value_size(problem, analytic.vector))
+    vector = screen.shift(0)
+    told = float(np.dot(analytic.vector, vector))
+    line = screen.line(vector)
+    line.add(first)
+    line.add(first / RATIO)
+    step = first
+    while step * RATIO <= FARTHEST and line.rungs[0].h == step and len(line.rungs) < 7:
+        (_, large, loud), (_, small, louder) = line.series("both")[:2]
+        if not math.isfinite(large) or abs(large - small) > 5 * (loud + louder):
+            break
+        step *= RATIO
+        line.add(step)
+    screen.step, screen.sigma, slope = _best_rung(line)
+    screen.residuals[0] = told - slope
+    return screen
+
+
+def _best_rung(line: Line) -> tuple[float, float, float]:
+    """Return the step, the σ of a difference at it, and the difference, of the best rung."""
+    series = [item for item in line.series("both") if math.isfinite(item[1])]
+    best: tuple[float, float, float] | None = None
+    for k, (h, slope, rounding) in enumerate(series):
+        seen = [abs(slope - s) - 2 * (rounding + r) for _, s, r in series[k + 1 :]]
+        observed = max([0.0, *seen])
+        if k:
+            above = abs(series[k - 1][1] - slope) / (RATIO**2 - 1)
+            beside = abs(series[k - 1][1] - slope)
+            observed = max(observed, min(above, beside))
+        elif len(series) > 1:
+            observed = max(observed, abs(slope - series[1][1]))
+        sigma = SAFETY * math.hypot(rounding, observed)
+        if best is None or sigma < best[1]:
+            best = (h, sigma, slope)
+    if best is None:
+        rung = line.rungs[-1]
+        return rung.h, math.inf, rung.central
+    return best
+
+
+def screen_all(screen: Screen, allowed: float) -> bool:
+    """Measure the directions of a screen; return whether any residual is too large.
+
+    Parameters
+    ----------
+    screen : Screen
+    allowed : float
+        What the tolerances of the parameters add up to along a direction.
+    """
+    for number in range(1, SCREENED):
+        screen.measure(number)
+    worst = max(abs(y) for y in screen.residuals.values())
+    return worst > allowed + ACCUSED * screen.sigma
+
+
+def reexamine(screen: Screen, allowed: float) -> Answer:
+    """Ask the direction with the largest residual again, as one coordinate would be."""
+    number = max(screen.residuals, key=lambda j: abs(screen.residuals[j]))
+    vector = screen.shift(number)
+    told = float(np.dot(screen.analytic, vector))
+    question = Question(told, 0.0, allowed, 0.0, 1e-3, allowed + ACCUSED * screen.sigma)
+    answer = refine(screen.line(vector), question, screen.step, 1.0, 1e-12)
+    if answer.verdict == DISAGREE and abs(told - answer.value) <= CONFIDENCE * answer.error:
+        return Answer(answer.value, answer.error, OPEN, answer.reason)
+    return answer

@@ -13,9 +13,10 @@ from ._given import announced
 from ._gradient import Patterns, as_tuple, differenced, options_from, raise_domain_error
 from ._judge import judge
 from ._options import Options
-from ._problem import Call, evaluate_gradient, prepare, require_callable
+from ._problem import Call, Problem, evaluate_gradient, prepare, require_callable
 from ._refine import NOT_FINITE
 from ._report import GradientReport, hide_frame
+from ._scale import AtScale, report_at_scale
 
 
 def check_gradients(
@@ -242,6 +243,11 @@ def _run(
                 options,
                 fine=1.0,
             )
+        elif goes_along_directions(problem, options):
+            check = AtScale(problem, analytic, options)
+            check.run()
+            problem.evaluator.require_unchanged("func")
+            return report_at_scale(name_of(func), check, time.perf_counter() - started)
         else:
             found, _ = differenced(problem, analytic, options)
             limits = judge(problem, analytic, options, found)
@@ -251,7 +257,7 @@ def _run(
     finally:
         problem.evaluator.work.restore()
     finding = Finding(
-        name=getattr(func, "__qualname__", type(func).__name__),
+        name=name_of(func),
         structure=problem.structure,
         blocks=problem.blocks,
         theta=problem.theta,
@@ -269,3 +275,26 @@ def _run(
         reasons=reasons,
     )
     return assemble(finding, options, time.perf_counter() - started)
+
+
+def name_of(func: Callable[..., Any]) -> str:
+    """Return func's name for a report."""
+    return str(getattr(func, "__qualname__", type(func).__name__))
+
+
+def goes_along_directions(problem: Problem, options: Options) -> bool:
+    """Return whether differencing every parameter takes more evaluations than are allowed.
+
+    A given step, or another formula, is for parameters one by one, and so is never screened.
+    """
+    if options.eps is not None or options.scheme != "central":
+        return False
+    most = EXHAUSTIVE if options.max_evals is None else options.max_evals
+    return problem.evaluator.evaluations + 2 * problem.size + OVERHEAD > most
+
+
+EXHAUSTIVE = 4200
+"""Evaluations up to which every parameter is differenced when ``max_evals`` is not given."""
+
+OVERHEAD = 20
+"""Evaluations that a right gradient costs beside two for each parameter."""

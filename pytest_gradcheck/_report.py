@@ -148,6 +148,13 @@ class GradientReport:
         From implementations of ``gradcheck_explain``.
     max_report : int
         How many of `worst` the message shows; 0: all.
+    directions : int
+        Random directions that all parameters were checked along at once, because differencing
+        each would have taken more than ``max_evals``; 0 where each was differenced.
+    miss : float
+        The chance that those directions all miss an error ten times the resolution.
+    patterns : tuple of str
+        What the directions say of the error.
     """
 
     name: str
@@ -179,6 +186,9 @@ class GradientReport:
     skipped: tuple[str, ...] = ()
     hints: tuple[str, ...] = ()
     max_report: int = 5
+    directions: int = 0
+    miss: float = 0.0
+    patterns: tuple[str, ...] = ()
 
     def __bool__(self) -> bool:
         return self.ok

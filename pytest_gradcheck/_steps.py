@@ -45,7 +45,9 @@ def scales(theta: Array) -> Array:
     floor = SMALLEST_SCALE * min(median, 1.0)
     # Room for a step below a scale that is itself subnormal.
     tiny = float(np.finfo(np.float64).tiny) * 1e6
-    return np.where(size > 0, np.maximum(size, floor), median).clip(min=tiny)
+    # And room for a weight and a step above the largest.
+    largest = float(np.finfo(np.float64).max) / 16
+    return np.where(size > 0, np.maximum(size, floor), median).clip(min=tiny, max=largest)
 
 
 @dataclass(frozen=True)

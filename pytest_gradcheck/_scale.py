@@ -1,0 +1,270 @@
+"""A check of more parameters than can be differenced one by one: screen, then localise."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from . import _coordinates as coordinates
+from ._blocks import Block, labels
+from ._compare import COARSEST_RTOL, DUST, FINEST_RTOL, block_size
+from ._differences import BudgetExhausted
+from ._localise import Findings, localise
+from ._options import Options
+from ._problem import Analytic, Problem
+from ._refine import CONFIDENCE, DISAGREE, OPEN, Answer, Question, refine
+from ._report import VERDICTS, BlockReport, Entry, GradientReport
+from ._screen import ACCUSED, SCREENED, Screen, calibrate, reexamine, screen_all
+
+Array = np.ndarray[Any, Any]
+
+MISSED = 0.08
+"""The chance that one direction hides an error of ten times its resolution, spread over many
+entries, below it: |N(0, 1)| < 0.1.  A single wrong entry is never hidden."""
+
+SMALLEST_ALLOWED = 1e-9
+
+MOST_EXTRA = 2000
+"""Evaluations that localising may take when ``max_evals`` is not given."""
+
+
+class AtScale:
+    """One check along directions: what each stage leaves for the report."""
+
+    def __init__(self, problem: Problem, analytic: Analytic, options: Options) -> None:
+        self.problem, self.analytic, self.options = problem, analytic, options
+        self.answers: dict[int, Answer] = {}
+        self.findings = Findings()
+        self.verdict = "agree"
+        self.reasons: list[str] = []
+        self.screen: Screen | None = None
+
+    def tolerances(self, block: Block) -> tuple[float, float]:
+        """Return a block's relative tolerance, and its gradient as one number."""
+        eps = self.analytic.precision[self.problem.blocks.index(block)]
+        low = min(max(FINEST_RTOL, eps ** (2 / 3)), COARSEST_RTOL)
+        w = block.window
+        own = block_size(self.analytic.vector[w], self.problem.scale[w])
+        return self.options.rtol or low, own
+
+    def allowed(self) -> float:
+        """Return what the tolerances of all parameters come to along a direction."""
+        total = 0.0
+        for block, eps in zip(self.problem.blocks, self.analytic.precision, strict=True):
+            _, own = self.tolerances(block)
+            part = max(DUST * eps, SMALLEST_ALLOWED)
+            total += (self.options.rtol or part) ** 2 * own**2 * block.size
+        return math.sqrt(total * 13 / 12)
+
+    def confirm(self, i: int) -> float | None:
+        """Difference one parameter; return its error if it is wrong, else None."""
+        problem, screen = self.problem, self.screen
+        assert screen is not None
+        block = next(b for b in problem.blocks if b.start <= i < b.stop)
+        rtol, own = self.tolerances(block)
+        s = float(problem.scale[i])
+        eps = self.analytic.precision[problem.blocks.index(block)]
+        dust = DUST * eps * own / s
+        atol = self.options.atol if self.options.atol is not None else dust if eps > 1e-10 else 0.0
+        a = float(self.analytic.vector[i])
+        ladder = coordinates.line(problem, i, screen.noise)
+        question = Question(a, rtol, atol, dust, 1e-3, atol)
+        least = coordinates.least_step(problem, i)
+        answer = refine(ladder, question, screen.step * s, s, least)
+        self.answers[i] = answer
+        return a - answer.value if answer.verdict == DISAGREE else None
+
+    def run(self) -> None:
+        """Calibrate, screen, look again, localise."""
+        problem = self.problem
+        bad = np.flatnonzero(~np.isfinite(self.analytic.vector))
+        if bad.size:
+            self.verdict = "disagree"
+            for i in bad[:100].tolist():
+                self.answers[i] = Answer(math.nan, math.inf, DISAGREE)
+            self.analytic.vector[bad] = 0.0
+        limit = self.options.max_evals or problem.evaluator.evaluations + MOST_EXTRA
+        try:
+            self.screen = calibrate(problem, self.analytic, self.options)
+            allowed = self.allowed()
+            if screen_all(self.screen, allowed):
+                self.look_again(allowed, limit)
+        except BudgetExhausted:
+            self.reasons.append("max_evals reached before what is wrong was found")
+            self.verdict = "inconclusive" if self.verdict == "agree" else self.verdict
+        if self.verdict == "agree" and not self.resolved():
+            self.verdict = "inconclusive"
+
+    def look_again(self, allowed: float, limit: int) -> None:
+        """Judge the direction that stands out, then find what is wrong along it."""
+        screen = self.screen
+        assert screen is not None
+        again = reexamine(screen, allowed)
+        if again.verdict != DISAGREE:
+            if again.verdict == OPEN:
+                self.verdict = "inconclusive"
+                self.reasons.append(f"along a random direction {again.reason or 'func is noisy'}")
+            return
+        self.findings = localise(screen, self.confirm, allowed, limit)
+        wrong = screen.truth or self.findings.patterns or self.findings.unexplained
+        self.verdict = "disagree" if wrong else "agree"
+        if self.findings.unexplained and not screen.truth:
+            self.reasons.append(
+                "the gradient is wrong along random directions, by no pattern that was recognised"
+            )
+
+    def resolved(self) -> bool:
+        """Return whether the directions could see what was demanded of them; if not, say so."""
+        screen = self.screen
+        total = math.sqrt(sum(self.tolerances(b)[1] ** 2 * b.size for b in self.problem.blocks))
+        reach = ACCUSED * screen.sigma / total if screen is not None and total else math.inf
+        demanded = self.options.rtol or COARSEST_RTOL
+        if reach <= demanded:
+            return True
+        if not total:
+            self.reasons.append("nothing was checked: the gradient is zero in every parameter")
+        else:
+            self.reasons.append(
+                f"along random directions only errors above {reach:.0e} of the gradient are seen: "
+                "func is noisy or float32; pass a larger max_evals to difference every parameter"
+            )
+        return False
+
+
+def report_at_scale(name: str, check: AtScale, seconds: float) -> GradientReport:
+    """Return the report of a check along directions.
+
+    Parameters
+    ----------
+    name : str
+        func's name.
+    check : AtScale
+        After its run.
+    seconds : float
+
+    Returns
+    -------
+    GradientReport
+    """
+    problem, options, screen = check.problem, check.options, check.screen
+    wrong = {i: answer for i, answer in check.answers.items() if answer.verdict == DISAGREE}
+    blocks = tuple(_block(check, block, wrong) for block in problem.blocks)
+    difference = _difference(check)
+    ok = check.verdict == "agree" or (
+        check.verdict == "inconclusive" and options.inconclusive != "fail"
+    )
+    if options.threshold is not None and not difference < options.threshold:
+        ok = False
+    warn = check.verdict == "inconclusive" and options.inconclusive == "warn"
+    directions = len(screen.residuals) if screen is not None else 0
+    names = {block.name for block in problem.blocks}
+    return GradientReport(
+        name=name,
+        ok=ok,
+        verdict=check.verdict,
+        difference=difference,
+        size=problem.size,
+        checked=problem.size if directions >= SCREENED else len(check.answers),
+        wrong=sum(block.wrong for block in blocks),
+        open=0,
+        kinks=0,
+        evaluations=problem.evaluator.evaluations,
+        seconds=seconds,
+        rtol=options.rtol,
+        atol=options.atol,
+        rtol_used=options.rtol or FINEST_RTOL,
+        threshold=options.threshold,
+        resolution=max((block.resolution for block in blocks if block.size), default=math.inf),
+        noise=screen.noise.sigma if screen is not None else math.nan,
+        precision=screen.noise.format if screen is not None else "",
+        value=float(problem.center),
+        seed=options.seed,
+        scheme="central differences along random directions",
+        blocks=blocks,
+        worst=_entries(check, wrong),
+        reasons=tuple(check.reasons),
+        warning=f"gradcheck of {name}: inconclusive" if warn else "",
+        skipped=tuple(leaf.name for leaf in problem.structure.leaves if leaf.name not in names),
+        max_report=options.max_report,
+        directions=directions,
+        miss=MISSED**SCREENED,
+        patterns=_sentences(check),
+    )
+
+
+def _sentences(check: AtScale) -> tuple[str, ...]:
+    said = [f"{', '.join(names)}: {text}" for names, text in check.findings.patterns]
+    for name, (wrong, count) in check.findings.shares.items():
+        said.append(f"{name}: {wrong} of {count} sampled entries are wrong, by no pattern")
+    if check.findings.unexplained and check.screen is not None and check.screen.truth:
+        said.append("more is wrong than was found within the evaluations allowed")
+    return tuple(said)
+
+
+def _block(check: AtScale, block: Block, wrong: dict[int, Answer]) -> BlockReport:
+    mine = [i for i in wrong if block.start <= i < block.stop]
+    whole = [text for names, text in check.findings.patterns if block.name in names]
+    share = check.findings.shares.get(block.name)
+    count = len(mine)
+    if whole and not whole[0].startswith("only "):
+        count = int(np.count_nonzero(check.analytic.vector[block.window]))
+    elif share is not None:
+        count = max(count, round(block.size * share[0] / share[1]))
+    _, own = check.tolerances(block)
+    norm = own * math.sqrt(block.size)
+    sigma = check.screen.sigma if check.screen is not None else math.inf
+    return BlockReport(
+        name=block.name,
+        shape=block.shape,
+        size=block.size,
+        checked=block.size,
+        wrong=count,
+        open=0,
+        kinks=0,
+        difference=math.nan,
+        resolution=ACCUSED * sigma / norm if norm else math.inf,
+        verdict=VERDICTS[1] if count else VERDICTS[0],
+        hint=whole[0] if whole else "",
+        code="pattern" if whole else "",
+    )
+
+
+def _difference(check: AtScale) -> float:
+    """Return the difference as the residuals estimate it, entries weighed by their scales."""
+    screen = check.screen
+    if screen is None or not screen.residuals:
+        return math.nan
+    norm = math.sqrt(
+        sum(check.tolerances(b)[1] ** 2 * b.size for b in check.problem.blocks) * 13 / 12
+    )
+    error = math.sqrt(sum(y * y for y in screen.residuals.values()) / len(screen.residuals))
+    return error / (2 * norm + error) if norm else 0.0 if not error else 1.0
+
+
+def _entries(check: AtScale, wrong: dict[int, Answer]) -> tuple[Entry, ...]:
+    label = labels(check.problem.blocks)
+    entries = []
+    for i, answer in wrong.items():
+        block = next(b for b in check.problem.blocks if b.start <= i < b.stop)
+        rtol, _ = check.tolerances(block)
+        a = float(check.analytic.vector[i])
+        gap = abs(a - answer.value)
+        passed = rtol * max(abs(a), abs(answer.value)) + CONFIDENCE * answer.error
+        entries.append(
+            Entry(
+                label=label(i),
+                block=block.name,
+                index=block.index(i - block.start),
+                analytic=a if math.isfinite(answer.error) else math.nan,
+                numeric=answer.value,
+                error_bar=answer.error,
+                error=gap,
+                ratio=gap / passed if math.isfinite(answer.error) and passed else math.inf,
+                verdict="disagree",
+                reason=answer.reason,
+                slopes=answer.slopes,
+            )
+        )
+    return tuple(sorted(entries, key=lambda entry: -entry.ratio))

@@ -12,7 +12,7 @@ from ._compare import tolerance
 from ._given import announced
 from ._gradient import Patterns, as_tuple, differenced, options_from, raise_domain_error
 from ._judge import judge
-from ._options import Options
+from ._options import Options, Workers
 from ._problem import Call, Problem, evaluate_gradient, prepare, require_callable
 from ._refine import NOT_FINITE
 from ._report import GradientReport, hide_frame
@@ -42,6 +42,8 @@ def check_gradients(
     kinks: str = "pass",
     vacuous: str = "fail",
     max_report: int = 5,
+    workers: Workers = 1,
+    vectorized: bool = False,
 ) -> GradientReport:
     """Check an analytic gradient against centred differences and return the report.
 
@@ -79,6 +81,8 @@ def check_gradients(
         kinks=kinks,
         vacuous=vacuous,
         max_report=max_report,
+        workers=workers,
+        vectorized=vectorized,
     )
     report = _run(func, grad, params, Call(as_tuple(args), has_aux, in_place, copy), options)
     return announced(report)
@@ -107,6 +111,8 @@ def assert_gradients_close(
     kinks: str = "pass",
     vacuous: str = "fail",
     max_report: int = 5,
+    workers: Workers = 1,
+    vectorized: bool = False,
 ) -> GradientReport:
     """Assert that an analytic gradient is that of func.
 
@@ -159,6 +165,13 @@ def assert_gradients_close(
         What a block on which nothing was checked does.
     max_report : int, optional
         Worst parameters in the failure, default 5; 0: all.
+    workers : int, executor, or map-like callable, optional
+        Who evaluates func, with the same results: so many threads (-1: one for each processor),
+        a ``concurrent.futures.Executor`` (then func can be pickled, as a process pool wants it),
+        Dask's ``client.get_executor()``, or a ``map(function, list)``.  Default 1, the caller.
+    vectorized : bool, optional
+        func takes many points at once: every array in params has a leading batch axis, floats
+        are arrays of shape (batch,), and J has shape (batch,).  grad gets params without it.
 
     Returns
     -------
@@ -220,6 +233,8 @@ def assert_gradients_close(
         kinks=kinks,
         vacuous=vacuous,
         max_report=max_report,
+        workers=workers,
+        vectorized=vectorized,
     ).raise_if_failed()
 
 
@@ -255,7 +270,7 @@ def _run(
                 raise_domain_error(problem)
             problem.evaluator.require_unchanged("func")
     finally:
-        problem.evaluator.work.restore()
+        problem.evaluator.close()
     finding = Finding(
         name=name_of(func),
         structure=problem.structure,
@@ -296,5 +311,5 @@ def goes_along_directions(problem: Problem, options: Options) -> bool:
 EXHAUSTIVE = 4200
 """Evaluations up to which every parameter is differenced when ``max_evals`` is not given."""
 
-OVERHEAD = 20
-"""Evaluations that a right gradient costs beside two for each parameter."""
+OVERHEAD = 7
+"""Evaluations that measuring the noise takes."""

@@ -14,10 +14,10 @@ from ._ladder import FLOOR, ROUNDING_FACTOR, Line
 from ._noise import Noise, from_values, measured
 from ._options import Options
 from ._probes import random_weights
-from ._problem import Problem
+from ._problem import Analytic, Problem
 from ._refine import AGREE
 from ._stencils import STENCILS, Stencil
-from ._steps import Points, derivatives, points, relative_step
+from ._steps import Points, derivatives, middle, points, relative_step
 
 Array = np.ndarray[Any, Any]
 
@@ -107,8 +107,13 @@ def value_size(problem: Problem, analytic: Array | None) -> float:
             product = np.abs(analytic * problem.scale)
         product = product[np.isfinite(product) & (product > 0)]
         if product.size:
-            sizes.append(float(np.median(product)))
+            sizes.append(middle(product))
     return max(sizes)
+
+
+def first_step(problem: Problem, noise: Noise, analytic: Analytic) -> float:
+    """Return the step of a single coordinate, in parts of its scale."""
+    return relative_step(STENCILS["central"], noise.sigma, value_size(problem, analytic.vector))
 
 
 def sweep(

@@ -90,6 +90,8 @@ def factor(block: BlockData) -> Hint | None:
     ratio = float(np.sum(weight * block.numeric * block.analytic)) / below if below else 0.0
     if not ratio or not _equal(block.analytic / ratio, block.numeric, block):
         return None
+    if abs(ratio - 1) < 1e-5:
+        return None
     everywhere = "everywhere in the block"
     if abs(ratio + 1) < 1e-5:
         return Hint("factor", f"analytic = -numeric, {everywhere}: the sign is wrong")

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from dataclasses import dataclass
+from time import perf_counter
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -22,6 +24,44 @@ class BudgetExhausted(Exception):  # noqa: N818 - a signal between two stages, n
     """The next evaluation would exceed ``max_evals``."""
 
 
+@dataclass
+class Part:
+    """What one piece of a sweep came to, wherever it was evaluated.
+
+    Parameters
+    ----------
+    values : ndarray
+        J, of the shape of what was asked for.
+    evaluations : int
+        Calls of func.
+    domain_error : Exception or None
+    error : Exception or None
+        What func raised that is no sign of its domain.
+    """
+
+    values: Array
+    evaluations: int
+    domain_error: Exception | None = None
+    error: Exception | None = None
+
+
+class Pool(Protocol):
+    """Where points are evaluated when not here, in this thread (see `_parallel`)."""
+
+    def sweep(
+        self, evaluator: Evaluator, position: int, coordinates: Sequence[int], values: Array
+    ) -> Generator[Part, None, None]:
+        """Return the parts of `Evaluator.sweep`, in order."""
+
+    def along(
+        self, evaluator: Evaluator, shift: Array, steps: Sequence[float]
+    ) -> Generator[Part, None, None]:
+        """Return the parts of `Evaluator.along`, in order."""
+
+    def close(self) -> None:
+        """Let go of threads."""
+
+
 class Evaluator:
     """Calls func at perturbed parameters and counts.
 
@@ -33,6 +73,8 @@ class Evaluator:
         What is perturbed.
     max_evals : int or None
         `BudgetExhausted` is raised before evaluation number ``max_evals + 1``.
+    pool : Pool, optional
+        Evaluates what can be evaluated side by side.
 
     Attributes
     ----------
@@ -44,14 +86,28 @@ class Evaluator:
         Bits of precision of the type that func returns, when it is narrower than float64.
     domain_error : Exception or None
         The first one that was taken for a probe outside func's domain.
+    seconds : float
+        What a call costs.
+    asks : bool
+        Whether an exception near θ may be asked for again (see `_left_domain`).
+    quiet : callable
+        Makes the context that keeps func's warnings from the user's output.
     """
 
     def __init__(
-        self, call: Callable[[Any], Any], work: WorkCopy, max_evals: int | None = None
+        self,
+        call: Callable[[Any], Any],
+        work: WorkCopy,
+        max_evals: int | None = None,
+        pool: Pool | None = None,
     ) -> None:
         self.call = call
         self.work = work
         self.max_evals = max_evals
+        self.pool = pool
+        self.seconds = math.inf
+        self.asks = True
+        self.quiet = contained
         self.evaluations = 0
         self.kind: Any = np.float64
         self.narrow: int | None = None
@@ -79,12 +135,14 @@ class Evaluator:
         """
         self._allow(1)
         self.evaluations += 1
+        started = perf_counter()
         try:
             out = self.call(self.work.params)
             value = scalar(out)
         except BaseException:
             self.work.restore()
             raise
+        self.seconds = min(self.seconds, perf_counter() - started)
         dtype = getattr(out, "dtype", None)
         if isinstance(dtype, np.dtype) and dtype.kind == "f" and dtype.itemsize < 8:
             self.narrow = np.finfo(dtype).nmant + 1
@@ -125,6 +183,27 @@ class Evaluator:
             J; NaN where func left its domain with an exception.
         """
         self._allow(values.size)
+        if self.pool is None or len(coordinates) < 2:
+            return self._sweep_here(position, coordinates, values)
+        with self.quiet():
+            found = self._gathered(self.pool.sweep(self, position, coordinates, values))
+        return self._collect(found, values.shape)
+
+    def _gathered(self, parts: Generator[Part, None, None]) -> list[Any]:
+        """Count what the pool evaluated and return J, in order; raise what func raised first."""
+        found: list[Any] = []
+        try:
+            for part in parts:
+                self.evaluations += part.evaluations
+                self.domain_error = self.domain_error or part.domain_error
+                if part.error is not None:
+                    raise part.error
+                found.extend(part.values.ravel())
+        finally:
+            parts.close()  # now, not when a traceback lets go of it: what is under way stops
+        return found
+
+    def _sweep_here(self, position: int, coordinates: Sequence[int], values: Array) -> Array:
         work, call = self.work, self.call
         cell = work.cell(position)
         saved = work.theta[position][list(coordinates)].tolist()
@@ -132,7 +211,7 @@ class Evaluator:
         append = found.append
         coordinate, padded = -1, 0
         try:
-            with _contained():
+            with self.quiet():
                 rows = zip(coordinates, values.tolist(), saved, strict=True)
                 for coordinate, row, theta in rows:
                     try:
@@ -170,7 +249,9 @@ class Evaluator:
         """
         if not isinstance(error, DOMAIN_ERRORS) or isinstance(error, ShapeError):
             return False
-        if self.max_evals is not None and self.evaluations >= self.max_evals - 1:
+        over = self.max_evals is not None and self.evaluations >= self.max_evals - 1
+        if over or not self.asks:
+            self.domain_error = self.domain_error or error
             return True
         self.evaluations += 1
         try:
@@ -197,9 +278,16 @@ class Evaluator:
             J at θ + step·shift.
         """
         self._allow(len(steps))
+        if self.pool is None or len(steps) < 2:
+            return self._along_here(shift, steps)
+        with self.quiet():
+            found = self._gathered(self.pool.along(self, shift, steps))
+        return self._collect(found, (len(found),))
+
+    def _along_here(self, shift: Array, steps: Sequence[float]) -> Array:
         found: list[Any] = []
         try:
-            with _contained():
+            with self.quiet():
                 for step in steps:
                     self.work.move(shift, step)
                     self.evaluations += 1
@@ -218,9 +306,15 @@ class Evaluator:
             self.work.reset()
         return self._collect(found, (len(found),))
 
+    def close(self) -> None:
+        """Put the user's arrays back, whatever happened, and let go of threads."""
+        self.work.restore()
+        if self.pool is not None:
+            self.pool.close()
+
 
 @contextmanager
-def _contained() -> Iterator[None]:
+def contained() -> Iterator[None]:
     """Keep func's warnings at probe points from the user's output: only those at θ are theirs."""
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")

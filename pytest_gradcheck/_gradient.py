@@ -14,7 +14,7 @@ from ._complex import complex_sweep
 from ._differences import BudgetExhausted
 from ._noise import Noise, from_values
 from ._numeric import climb_all
-from ._options import Options, merged
+from ._options import Options, Workers, merged
 from ._probes import sample
 from ._problem import Analytic, Call, Problem, prepare
 from ._stencils import COMPLEX_STEP
@@ -47,12 +47,14 @@ def numerical_gradient(
     seed: int = 0,
     only: Patterns = (),
     skip: Patterns = (),
+    workers: Workers = 1,
+    vectorized: bool = False,
 ) -> Any:
     """Return the gradient of func by differences, in params' structure.
 
     Parameters
     ----------
-    func, params, args, has_aux, in_place, copy, eps, scheme, seed, only, skip
+    func, params, args, has_aux, in_place, copy, eps, scheme, seed, only, skip, workers, vectorized
         As in `assert_gradients_close`.
 
     Returns
@@ -77,7 +79,15 @@ def numerical_gradient(
     >>> {name: round(value, 6) for name, value in gradient.items()}
     {'a': 9.0, 'b': 12.0}
     """
-    options = options_from(eps=eps, scheme=scheme, seed=seed, only=only, skip=skip)
+    options = options_from(
+        eps=eps,
+        scheme=scheme,
+        seed=seed,
+        only=only,
+        skip=skip,
+        workers=workers,
+        vectorized=vectorized,
+    )
     call = Call(as_tuple(args), has_aux, in_place, copy)
     problem, outcome = _engine(func, params, call, options, accurate=False)
     return to_structure(problem.structure, problem.blocks, outcome.numeric)
@@ -94,6 +104,8 @@ def numerical_gradient_with_error(
     seed: int = 0,
     only: Patterns = (),
     skip: Patterns = (),
+    workers: Workers = 1,
+    vectorized: bool = False,
 ) -> tuple[Any, Any]:
     """Return the gradient of func by extrapolated differences, and its error bars.
 
@@ -101,7 +113,7 @@ def numerical_gradient_with_error(
 
     Parameters
     ----------
-    func, params, args, has_aux, in_place, copy, seed, only, skip
+    func, params, args, has_aux, in_place, copy, seed, only, skip, workers, vectorized
         As in `assert_gradients_close`.
 
     Returns
@@ -123,7 +135,7 @@ def numerical_gradient_with_error(
     >>> abs(slope - math.cos(1.0)) <= error < 1e-9
     True
     """
-    options = options_from(seed=seed, only=only, skip=skip)
+    options = options_from(seed=seed, only=only, skip=skip, workers=workers, vectorized=vectorized)
     call = Call(as_tuple(args), has_aux, in_place, copy)
     problem, outcome = _engine(func, params, call, options, accurate=True)
     return (
@@ -145,7 +157,7 @@ def _engine(
         if np.isnan(found.outcome.numeric).any():
             raise_domain_error(problem)
     finally:
-        problem.evaluator.work.restore()
+        problem.evaluator.close()
     return problem, found.outcome
 
 

@@ -62,6 +62,10 @@ def precision(values: Array) -> int:
         format, so they must use more than half of the bits of a format to be taken for it.
     """
     widest = 64 if values.dtype.itemsize > 8 else 53
+    # Nearly always one of the first few values needs more bits than any narrow format has.
+    first, _ = np.frexp(values[:16])
+    if widest == 53 and bool(((first != first.astype(np.float32)) & np.isfinite(first)).any()):
+        return 53
     seen = np.unique(values[np.isfinite(values) & (values != 0)])
     mantissas, _ = np.frexp(np.abs(seen))
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any
+from typing import Any, Protocol
 
 SCHEMES = (
     "central",
@@ -23,6 +23,16 @@ SCHEMES = (
     "complex",
 )
 """Names of the rows of the stencil table (`_stencils.STENCILS`; a test holds the two together)."""
+
+
+class Submits(Protocol):
+    """What `workers` needs of an executor, as ``concurrent.futures.Executor`` has it."""
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+        """Return a future of ``fn(*args, **kwargs)``."""
+
+
+Workers = int | Submits | Callable[..., Iterable[Any]]
 
 
 def _number(value: Any, wanted: str, holds: Callable[[float], bool]) -> float:
@@ -71,6 +81,28 @@ def _patterns(value: Any) -> tuple[str, ...]:
     if not isinstance(given, Iterable) or not all(isinstance(item, str) for item in given):
         raise TypeError(f"must be a glob pattern or a list of them, not {value!r}")
     return tuple(given)
+
+
+def _flag(value: Any) -> bool:
+    if value is not True and value is not False:
+        raise TypeError(f"must be True or False, not {value!r}")
+    return bool(value)
+
+
+def _workers(value: Any) -> Workers:
+    wanted = (
+        "a number of threads (-1: one for each processor), a concurrent.futures executor, or a "
+        "callable like map"
+    )
+    if callable(getattr(value, "get_executor", None)):
+        raise TypeError(f"must be {wanted}; pass client.get_executor() for a Dask client")
+    if isinstance(value, type) or isinstance(value, (bool, str)):
+        raise TypeError(f"must be {wanted}, not {value!r}")
+    if callable(getattr(value, "submit", None)) or callable(value):
+        found: Workers = value
+        return found
+    number = _number(value, wanted, lambda x: (x >= 1 or x == -1) and x == int(x))
+    return int(number)
 
 
 def _option(default: Any, convert: Callable[[Any], Any], text: str, cli: bool = True) -> Any:
@@ -135,6 +167,18 @@ class Options:
         "what a block on which nothing was checked does to the test: fail, warn or pass",
     )
     max_report: int = _option(5, _whole(0), "worst parameters shown in a failure; 0: all")
+    workers: Workers = _option(
+        1,
+        _workers,
+        "who evaluates func: a number of threads, an executor, or a callable like map",
+        cli=False,
+    )
+    vectorized: bool = _option(
+        False,
+        _flag,
+        "func takes a leading batch axis on every array and returns shape (batch,)",
+        cli=False,
+    )
 
 
 NAMES = tuple(item.name for item in fields(Options))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,20 +13,58 @@ from ._screen import Screen
 Array = np.ndarray[Any, Any]
 
 
-def patterns(screen: Screen, count: int) -> Iterator[tuple[str, str, tuple[str, ...], Array]]:
-    """Yield what bugs make: code, sentence, blocks, and Σ p·vⱼ for each direction.
+@dataclass(frozen=True)
+class Pattern:
+    """What a bug makes of the gradient, summed over the directions.
+
+    Attributes
+    ----------
+    code : str
+        "gradient", "theta", "constant" or "slice".
+    names : tuple of str
+        The blocks.
+    columns : ndarray, shape (count,)
+        Σ p·vⱼ for directions 0 … count − 1.
+    place : (int, int) or None
+        Axis and position of a slice.
+    """
+
+    code: str
+    names: tuple[str, ...]
+    columns: Array
+    place: tuple[int, int] | None = None
+
+    def same(self, other: Pattern) -> bool:
+        """Return whether two patterns are one, whatever the number of directions."""
+        return (self.code, self.names, self.place) == (other.code, other.names, other.place)
+
+    def sentence(self, amount: float, rank: int) -> str:
+        """Return what it looks like, with the fitted number; `rank` is the block's."""
+        if self.code in ("gradient", "slice") and amount != 1:
+            told = f"analytic = {simple(1 / (1 - amount))} x numeric"
+            if self.place is None:
+                return f"{told}, everywhere"
+            index = [":"] * rank
+            index[self.place[0]] = str(self.place[1])
+            return f"{told} in [{', '.join(index)}] alone"
+        if self.code == "theta":
+            return f"error = {simple(amount)} x the parameters: weight decay missing or too much?"
+        if self.code == "constant":
+            return f"error = {simple(amount)}, the same everywhere"
+        return "numeric is zero where analytic is not"
+
+
+def patterns(screen: Screen, count: int) -> Iterator[Pattern]:
+    """Yield what bugs make, for directions 0 … count − 1.
 
     Parameters
     ----------
     screen : Screen
     count : int
-        Directions 0 … count − 1.
 
     Yields
     ------
-    code, sentence, names : str, str, tuple of str
-        The sentence has ``{}`` for the fitted number.
-    columns : ndarray, shape (count,)
+    Pattern
     """
     problem = screen.problem
     sums: dict[str, Array] = {}
@@ -36,43 +75,34 @@ def patterns(screen: Screen, count: int) -> Iterator[tuple[str, str, tuple[str, 
         kinds = {
             "gradient": screen.analytic[block.window],
             "theta": problem.theta[block.window],
-            "constant": np.ones(block.size),
+            "constant": np.ones(1),
         }
         columns = {kind: np.zeros(count) for kind in kinds}
-        lines: dict[int, Array] = {}
+        slices: dict[int, Array] = {}
         for j in range(count):
             weights = screen.weights(j, block)
             for kind, vector in kinds.items():
-                columns[kind][j] = float(np.dot(weights, vector))
+                total = np.dot(weights, vector) if vector.size == block.size else weights.sum()
+                columns[kind][j] = float(total)
             if len(block.shape) >= 2 and not block.is_complex:
                 product = (weights * kinds["gradient"]).reshape(block.shape)
-                for axis in range(len(block.shape)):
+                for axis, length in enumerate(block.shape):
                     others = tuple(k for k in range(len(block.shape)) if k != axis)
-                    rows = lines.setdefault(axis, np.zeros((block.shape[axis], count)))
+                    rows = slices.setdefault(axis, np.zeros((length, count)))
                     rows[:, j] = product.sum(axis=others)
         for kind, values in columns.items():
             sums[kind] = sums.get(kind, np.zeros(count)) + values
-            yield kind, _SENTENCES[kind], (block.name,), values
-        for axis, rows in lines.items():
+            yield Pattern(kind, (block.name,), values)
+        for axis, rows in slices.items():
             for position in range(rows.shape[0]):
-                place = ["…"] * len(block.shape)
-                place[axis] = str(position)
-                where = f"{block.name}[{', '.join(place)}]".replace("…", ":")
-                yield (
-                    "slice",
-                    f"only {where} is wrong: analytic = {{}} x numeric there",
-                    (block.name,),
-                    rows[position],
-                )
+                yield Pattern("slice", (block.name,), rows[position], (axis, position))
     if len(names) > 1:
         for kind in ("gradient", "theta"):
-            yield kind, _SENTENCES[kind], names, sums[kind]
+            yield Pattern(kind, names, sums[kind])
         yield from _from_layer(screen, names, count)
 
 
-def _from_layer(
-    screen: Screen, names: tuple[str, ...], count: int
-) -> Iterator[tuple[str, str, tuple[str, ...], Array]]:
+def _from_layer(screen: Screen, names: tuple[str, ...], count: int) -> Iterator[Pattern]:
     """Yield the gradient of all blocks up to one: an error that enters the backward pass there."""
     total = np.zeros(count)
     blocks = [block for block in screen.problem.blocks if block.size]
@@ -80,14 +110,7 @@ def _from_layer(
         for j in range(count):
             total[j] += float(np.dot(screen.weights(j, block), screen.analytic[block.window]))
         if position:
-            yield "gradient", _SENTENCES["gradient"], names[: position + 1], total.copy()
-
-
-_SENTENCES = {
-    "gradient": "analytic = {} x numeric, everywhere",
-    "theta": "error = {} x the parameters: a term like weight decay is missing or too much",
-    "constant": "error = {}, the same everywhere",
-}
+            yield Pattern("gradient", names[: position + 1], total.copy())
 
 
 def simple(value: float) -> str:

@@ -11,10 +11,12 @@ import numpy as np
 
 from ._analytic import gradient_vector
 from ._blocks import Block, Structure, blocks_of, flatten, labels, vector_of
-from ._call import bound
 from ._differences import Evaluator
 from ._options import Options
+from ._parallel import Workers
+from ._recipe import Recipe
 from ._steps import scales
+from ._task import Task
 from ._work import WorkCopy
 
 Array = np.ndarray[Any, Any]
@@ -135,18 +137,26 @@ def prepare(
     structure, blocks = structure_of(params, options)
     last: list[Any] = []
 
+    recipe = Recipe(
+        func,
+        params,
+        call.args,
+        blocks,
+        returns_pair,
+        call.has_aux,
+        call.in_place,
+        call.copy,
+        options.vectorized,
+    )
+    _require_combination(recipe, options)
+
     def evaluator(dtype: Any = None) -> Evaluator:
-        work = WorkCopy(structure, blocks, dtype, call.in_place)
-        plain = bound(
-            func,
-            call.args,
-            takes_params=not call.in_place,
-            takes_first=call.has_aux or returns_pair,
-            gradients=last if returns_pair else None,
-            has_aux=call.has_aux and returns_pair,
-            fresh=work.fresh if call.copy else None,
+        pool = None
+        if options.workers != 1:
+            pool = Workers(options.workers, Task(recipe, dtype, structure))
+        return recipe.evaluator(
+            structure, dtype, gradients=last, max_evals=options.max_evals, pool=pool
         )
-        return Evaluator(plain, work, options.max_evals)
 
     chosen = None
     if not call.in_place and any(block.dtype.itemsize < 8 for block in blocks):
@@ -174,6 +184,30 @@ def prepare(
     return Problem(
         structure, blocks, runner, theta, scale, center, jitter, unrepeated, tuple(gradients)
     )
+
+
+def _require_combination(recipe: Recipe, options: Options) -> None:
+    """Raise ValueError for options that can't go together."""
+    if recipe.in_place and options.workers != 1:
+        raise ValueError(
+            "in_place=True: workers can't each perturb the one set of arrays that func reads; "
+            "pass a func that takes params, or leave out workers"
+        )
+    if recipe.in_place and options.vectorized:
+        raise ValueError(
+            "in_place=True: the arrays that func reads have no batch axis; pass a func that takes "
+            "params, or leave out vectorized"
+        )
+    if recipe.returns_pair and options.vectorized:
+        raise ValueError(
+            "vectorized=True: func returns J alone, shape (batch,); pass grad as a function of "
+            "its own, which gets params without the batch axis"
+        )
+    if options.scheme == "complex" and (options.vectorized or options.workers != 1):
+        raise ValueError(
+            'scheme="complex" evaluates one parameter after the other; leave out workers and '
+            "vectorized, or use another scheme"
+        )
 
 
 def _promoted(

@@ -11,7 +11,10 @@ from . import _coordinates as coordinates
 from ._blocks import Block, labels
 from ._compare import COARSEST_RTOL, DUST, FINEST_RTOL, block_size
 from ._differences import BudgetExhausted
-from ._localise import Findings, localise
+from ._ladder import ROUNDING_FACTOR
+from ._localise import entries_of, localise
+from ._match import Findings
+from ._names import listing
 from ._options import Options
 from ._problem import Analytic, Problem
 from ._refine import CONFIDENCE, DISAGREE, OPEN, Answer, Question, refine
@@ -72,7 +75,11 @@ class AtScale:
         ladder = coordinates.line(problem, i, screen.noise)
         question = Question(a, rtol, atol, dust, 1e-3, atol)
         least = coordinates.least_step(problem, i)
-        answer = refine(ladder, question, screen.step * s, s, least)
+        rung = ladder.add(coordinates.first_step(problem, screen.noise, self.analytic) * s)
+        bar = ROUNDING_FACTOR * rung.sigma / (math.sqrt(2.0) * rung.h)
+        if question.within(rung.central, bar) and abs(rung.bend) * 10 < abs(a):
+            return None
+        answer = refine(ladder, question, rung.h, s, least)
         self.answers[i] = answer
         return a - answer.value if answer.verdict == DISAGREE else None
 
@@ -89,7 +96,7 @@ class AtScale:
         try:
             self.screen = calibrate(problem, self.analytic, self.options)
             allowed = self.allowed()
-            if screen_all(self.screen, allowed):
+            if math.isfinite(self.screen.sigma) and screen_all(self.screen, allowed):
                 self.look_again(allowed, limit)
         except BudgetExhausted:
             self.reasons.append("max_evals reached before what is wrong was found")
@@ -123,6 +130,10 @@ class AtScale:
         demanded = self.options.rtol or COARSEST_RTOL
         if reach <= demanded:
             return True
+        error = self.problem.evaluator.domain_error
+        if not math.isfinite(reach) and total and error is not None:
+            error.add_note("gradcheck: raised by func at every step along a random direction")
+            raise error
         if not total:
             self.reasons.append("nothing was checked: the gradient is zero in every parameter")
         else:
@@ -195,22 +206,40 @@ def report_at_scale(name: str, check: AtScale, seconds: float) -> GradientReport
 
 
 def _sentences(check: AtScale) -> tuple[str, ...]:
-    said = [f"{', '.join(names)}: {text}" for names, text in check.findings.patterns]
+    said = []
+    for pattern, amount in check.findings.patterns:
+        if len(pattern.names) > 1:
+            names = (
+                "every block" if len(pattern.names) == _filled(check) else listing(pattern.names)
+            )
+            said.append(f"{names}: {pattern.sentence(amount, 0)}")
     for name, (wrong, count) in check.findings.shares.items():
         said.append(f"{name}: {wrong} of {count} sampled entries are wrong, by no pattern")
+    for name, index, wrong, count, _ in check.findings.slices:
+        said.append(f"{name}{index}: {wrong} of {count} sampled entries are wrong, by no pattern")
     if check.findings.unexplained and check.screen is not None and check.screen.truth:
         said.append("more is wrong than was found within the evaluations allowed")
     return tuple(said)
 
 
+def _filled(check: AtScale) -> int:
+    return sum(block.size > 0 for block in check.problem.blocks)
+
+
 def _block(check: AtScale, block: Block, wrong: dict[int, Answer]) -> BlockReport:
     mine = [i for i in wrong if block.start <= i < block.stop]
-    whole = [text for names, text in check.findings.patterns if block.name in names]
     share = check.findings.shares.get(block.name)
-    count = len(mine)
-    if whole and not whole[0].startswith("only "):
-        count = int(np.count_nonzero(check.analytic.vector[block.window]))
-    elif share is not None:
+    count, hint, code = len(mine), "", ""
+    for pattern, amount in check.findings.patterns:
+        if block.name in pattern.names and check.screen is not None:
+            count = max(count, int(entries_of(check.screen, pattern, block).size))
+            code = pattern.code
+            hint = pattern.sentence(amount, len(block.shape)) if len(pattern.names) == 1 else ""
+    for name, index, bad, sampled, size in check.findings.slices:
+        if name == block.name:
+            count = max(count, round(size * bad / sampled))
+            hint, code = f"only {index} is wrong", "slice"
+    if share is not None:
         count = max(count, round(block.size * share[0] / share[1]))
     _, own = check.tolerances(block)
     norm = own * math.sqrt(block.size)
@@ -226,8 +255,8 @@ def _block(check: AtScale, block: Block, wrong: dict[int, Answer]) -> BlockRepor
         difference=math.nan,
         resolution=ACCUSED * sigma / norm if norm else math.inf,
         verdict=VERDICTS[1] if count else VERDICTS[0],
-        hint=whole[0] if whole else "",
-        code="pattern" if whole else "",
+        hint=hint,
+        code=code,
     )
 
 

@@ -66,7 +66,7 @@ class Screen:
     seed: int
     noise: Noise
     step: float = 0.0
-    sigma: float = 0.0
+    sigma: float = math.inf
     residuals: dict[int, float] = field(default_factory=dict)
     truth: dict[int, float] = field(default_factory=dict)
 
@@ -185,12 +185,17 @@ def calibrate(problem: Problem, analytic: Analytic, options: Options) -> Screen:
     vector = screen.shift(0)
     told = float(np.dot(analytic.vector, vector))
     line = screen.line(vector)
-    line.add(first)
-    line.add(first / RATIO)
     step = first
-    while step * RATIO <= FARTHEST and line.rungs[0].h == step and len(line.rungs) < 7:
-        (_, large, loud), (_, small, louder) = line.series("both")[:2]
-        if not math.isfinite(large) or abs(large - small) > 5 * (loud + louder):
+    line.add(step)
+    while not math.isfinite(line.rungs[-1].central) and len(line.rungs) < 8:
+        step /= RATIO**2
+        line.add(step)
+    line.add(step / RATIO)
+    if len(line.series("both")) < 2:
+        return screen  # func is finite at no step: σ stays infinite, and nothing is resolved
+    while step * RATIO <= FARTHEST and len(line.rungs) < 12:
+        (top, large, loud), (_, small, louder) = line.series("both")[:2]
+        if top < step or abs(large - small) > 5 * (loud + louder):
             break
         step *= RATIO
         line.add(step)

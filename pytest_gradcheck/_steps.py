@@ -26,6 +26,13 @@ STEP_FACTOR = 2.0
 """C: the third derivative of most functions is smaller than V/s³, so the balance lies higher."""
 
 
+def middle(values: Array) -> float:
+    """Return the median; `numpy.median` takes ten times as long on few values."""
+    ordered = np.sort(values)
+    half = ordered.size // 2
+    return 0.5 * float(ordered[half]) + 0.5 * float(ordered[~half])
+
+
 def scales(theta: Array) -> Array:
     """Return the scale of each coordinate of a block.
 
@@ -41,7 +48,7 @@ def scales(theta: Array) -> Array:
     """
     size = np.abs(theta).astype(np.float64)
     nonzero = size[size > 0]
-    median = float(np.median(nonzero)) if nonzero.size else 1.0
+    median = middle(nonzero) if nonzero.size else 1.0
     floor = SMALLEST_SCALE * min(median, 1.0)
     # Room for a step below a scale that is itself subnormal.
     tiny = float(np.finfo(np.float64).tiny) * 1e6

@@ -130,7 +130,7 @@ def _block_lines(blocks: Sequence[BlockReport], more: int) -> list[str]:
                 shown(block.name),
                 _shape(block.shape),
                 f"{block.wrong} / {block.size}",
-                f"{block.difference:.2e}",
+                "" if math.isnan(block.difference) else f"{block.difference:.2e}",
                 look,
             ]
         )
@@ -183,7 +183,13 @@ def told_apart_e(a: float, b: float) -> tuple[str, str]:
 
 
 def _notes(report: GradientReport) -> list[str]:
-    lines = [f"hint: {hint}" for hint in report.hints]
+    lines = [*report.patterns, *(f"hint: {hint}" for hint in report.hints)]
+    if report.directions:
+        lines.append(
+            f"{report.size:,} parameters along {report.directions} random directions (seed "
+            f"{report.seed}): resolution {report.resolution:.0e}; an error of 10 x that is missed "
+            f"with a chance of {report.miss:.0e}"
+        )
     passing = sum(entry.slopes is not None and entry.verdict == "agree" for entry in report.worst)
     if passing:
         lines.append(
@@ -227,6 +233,8 @@ def summary(report: GradientReport) -> str:
         parts = [(report.wrong, "wrong"), (report.open, "open")]
         told = ", ".join(f"{n:,} of {report.checked:,} {word}" for n, word in parts if n)
         told = told or report.verdict
+    if report.directions:
+        told += f" along {report.directions} random directions"
     if report.kinks:
         told += f", {report.kinks:,} at a kink"
     if report.vacuous:

@@ -361,7 +361,9 @@ def test_the_message_is_short_at_a_hundred_thousand_parameters():
 
 def test_everything_undecided_at_many_parameters_is_short():
     theta = np.linspace(0.5, 1.5, 2000)
-    value = check_gradients(lambda t: float(np.sum(t**3)), lambda t: 3 * t**2, theta, max_evals=50)
+    value = check_gradients(
+        lambda t: float(np.sum(t**3)), lambda t: 3 * t**2, theta, max_evals=50, eps=1e-6
+    )
     assert value.open > 1900
     assert len(lines(value.message())) <= MOST_LINES
 

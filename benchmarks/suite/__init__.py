@@ -1,0 +1,1 @@
+"""What runs the cases: mutants, the oracle, the checkers and the tables."""

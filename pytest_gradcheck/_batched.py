@@ -1,0 +1,184 @@
+"""``vectorized=True``: func takes many points at once, along a leading axis."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from ._blocks import Block, Structure, flatten
+from ._differences import Array, BudgetExhausted, Evaluator, Pool
+from ._work import WorkCopy
+
+BATCH_BYTES = 64 * 2**20
+"""Memory that the parameters of one batch may take."""
+
+NUDGE = 1e-4
+"""By this part of itself every parameter is moved to see whether entries of a batch mix."""
+
+
+class BatchShapeError(ValueError):
+    """func did not return one J for each entry: never a sign that a probe left its domain."""
+
+
+class Batched(Evaluator):
+    """Calls func with batches of points.
+
+    Every array of the parameters, perturbed or not, gets a leading axis of the batch's length;
+    every float or complex number becomes an array of that length.  Whole numbers that are not
+    checked, strings and the like stay what they are.  The arrays are new in every call, plain,
+    C-contiguous and writable.
+
+    Parameters
+    ----------
+    func : callable
+        Takes params with the leading axis and returns J, shape (batch,).
+    structure : Structure
+    work : WorkCopy
+        Holds θ; never given to func.
+    max_evals : int, optional
+        An entry of a batch counts as an evaluation.
+    pool : Pool, optional
+    """
+
+    def __init__(
+        self,
+        func: Callable[[Any], Any],
+        structure: Structure,
+        work: WorkCopy,
+        max_evals: int | None = None,
+        pool: Pool | None = None,
+    ) -> None:
+        super().__init__(self._alone, work, max_evals, pool)
+        self.func = func
+        self.structure = structure
+        size = sum(value.nbytes for value in work.values if isinstance(value, np.ndarray))
+        self.largest = max(1, BATCH_BYTES // max(size, 8))
+        self.tested = False
+
+    def _alone(self, params: Any) -> Any:
+        """Return J at one point, params as they are without the leading axis."""
+        values = [leaf.value for leaf in flatten(params).leaves]
+        return self._called([_repeated(value, 1) for value in values], 1)[0]
+
+    def _batch(self, count: int) -> list[Any]:
+        return [_repeated(value, count) for value in self.work.values]
+
+    def _called(self, values: list[Any], count: int) -> Array:
+        out = self.func(self.structure.rebuild(values))
+        return _checked(out, count)
+
+    def at_theta(self) -> Any:
+        """Return J at the parameters as they are; the first time, look whether entries mix."""
+        value = super().at_theta()
+        if not self.tested:
+            self.tested = True
+            self._require_entries_apart(float(value))
+        return value
+
+    def _require_entries_apart(self, alone: float) -> None:
+        """Raise ValueError when J of one point depends on the other points of its batch."""
+        shift = np.concatenate([part.astype(np.float64) for part in self.work.theta] or [[]])
+        self._allow(2)
+        self.evaluations += 2
+        try:
+            with self.quiet():
+                nudged, beside = map(float, self._points_along(shift, (NUDGE, 0.0)))
+        except BatchShapeError:
+            raise
+        except Exception:  # it may have left func's domain: what follows finds out
+            return
+        eps = np.finfo(self.kind).eps if self.narrow is None else 2.0**-self.narrow
+        floor = 64 * float(eps) * max(abs(alone), abs(nudged), abs(beside))
+        if not abs(beside - alone) > max(0.1 * abs(nudged - alone), floor):
+            return
+        if float(super().at_theta()) != alone:
+            return  # func does not repeat itself, and is told so
+        raise ValueError(
+            f"vectorized=True: func mixes the entries of a batch: J at params is {alone!r} alone "
+            f"and {beside!r} beside another entry; compute each entry of axis 0 on its own "
+            "(reduce over the other axes only), or leave out vectorized"
+        )
+
+    def _sweep_here(self, position: int, coordinates: Sequence[int], values: Array) -> Array:
+        found = np.empty(values.shape, dtype=self.kind)
+        rows = max(1, self.largest // max(values.shape[1], 1))
+        for start in range(0, len(coordinates), rows):
+            some = slice(start, start + rows)
+            found[some] = self._rows(position, coordinates[some], values[some])
+        return found
+
+    def _rows(self, position: int, coordinates: Sequence[int], values: Array) -> Array:
+        block = self.work.blocks[position]
+        try:
+            batch = self._batch(values.size)
+            places = np.repeat(np.asarray(coordinates, dtype=np.intp), values.shape[1])
+            flat = _window(batch, block, values.size)
+            flat[np.arange(values.size), places] = values.ravel()
+            with self.quiet():
+                out = self._called(batch, values.size)
+        except (BudgetExhausted, BatchShapeError):
+            raise
+        except Exception:
+            # One point of them raised: one by one it has a name, or is known to have no J.
+            return super()._sweep_here(position, coordinates, values)
+        self.evaluations += values.size
+        return out.reshape(values.shape)
+
+    def _along_here(self, shift: Array, steps: Sequence[float]) -> Array:
+        try:
+            with self.quiet():
+                found = self._points_along(shift, steps)
+        except BatchShapeError:
+            raise
+        except Exception:
+            return super()._along_here(shift, steps)
+        self.evaluations += len(steps)
+        return found
+
+    def _points_along(self, shift: Array, steps: Sequence[float]) -> Array:
+        found: list[Array] = []
+        for start in range(0, len(steps), self.largest):
+            some = np.asarray(steps[start : start + self.largest])
+            batch = self._batch(some.size)
+            for block, theta in zip(self.work.blocks, self.work.theta, strict=True):
+                points = theta + some[:, None] * shift[block.window]
+                _window(batch, block, some.size)[...] = points
+            found.append(self._called(batch, some.size))
+        return np.concatenate(found).astype(self.kind)
+
+
+def _repeated(value: Any, count: int) -> Any:
+    if not isinstance(value, (np.ndarray, np.inexact, float, complex)):
+        return value
+    return np.repeat(np.asarray(value)[None], count, axis=0)
+
+
+def _window(batch: list[Any], block: Block, count: int) -> Array:
+    """Return a block of a batch as an array of shape (count, block.size) to assign to."""
+    flat = batch[block.leaf].reshape(count, -1)
+    view: Array = flat.view(flat.real.dtype) if block.is_complex else flat
+    return view
+
+
+def _checked(out: Any, count: int) -> Array:
+    """Return what func returned as an array of shape (count,), or say what it should be."""
+    advice = (
+        "return one J for each entry of the leading axis of its parameters, for instance a sum "
+        "over all other axes"
+    )
+    if isinstance(out, tuple):
+        raise TypeError(
+            f"vectorized=True: func returned a tuple of {len(out)}; pass has_aux=True if it "
+            "returns (J, anything)"
+        )
+    array = np.asarray(out)
+    if array.dtype.kind not in "fiuc":
+        raise TypeError(f"vectorized=True: func returned {type(out).__name__} ({out!r:.60})")
+    if array.shape != (count,):
+        raise BatchShapeError(
+            f"vectorized=True: func returned shape {array.shape} for a batch of {count}; it must "
+            f"return shape ({count},): {advice}; a func of single points needs no vectorized"
+        )
+    return array

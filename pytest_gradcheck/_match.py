@@ -1,0 +1,110 @@
+"""One wrong entry among millions, from a few residuals: the column of weights that fits them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from ._patterns import Pattern
+from ._screen import Screen, Subset
+
+Array = np.ndarray[Any, Any]
+
+DISTINCT = 4.0
+"""The second best must fit so many times worse."""
+
+Confirm = Callable[[int], float | None]
+"""Differences one coordinate; its error, or None when it is not wrong."""
+
+
+@dataclass
+class Findings:
+    """What was found.
+
+    Attributes
+    ----------
+    patterns : list of (Pattern, float)
+        With the fitted number.
+    shares : dict of str to (int, int)
+        Of a block with errors everywhere: how many of the sampled entries are wrong.
+    slices : list of (str, str, int, int, int)
+        A row or column with errors by no pattern: block, index, wrong ones of the sampled ones,
+        and its size.
+    unexplained : bool
+        Something is wrong that was not found within the evaluations allowed.
+    """
+
+    patterns: list[tuple[Pattern, float]] = field(default_factory=list)
+    shares: dict[str, tuple[int, int]] = field(default_factory=dict)
+    slices: list[tuple[str, str, int, int, int]] = field(default_factory=list)
+    unexplained: bool = False
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A coordinate, its error, and χ² of the residuals without it."""
+
+    what: Any
+    amount: float
+    misfit: float
+
+
+def threshold(count: int) -> float:
+    """Return the largest χ² of a fit with one free number to `count` residuals."""
+    free = count - 1
+    return free + 4 * math.sqrt(2 * free) + 6
+
+
+def match(
+    screen: Screen, residuals: dict[int, float], subset: Subset | None = None, loud: float = 1.0
+) -> tuple[Fit, bool]:
+    """Return the single entry that explains the residuals best, and whether it alone does.
+
+    Parameters
+    ----------
+    screen : Screen
+    residuals : dict of int to float
+        By number of direction.
+    subset : Subset, optional
+        Where the entry may be.
+    loud : float
+        The residuals' variance, in parts of a direction's: they may be differences of others.
+
+    Returns
+    -------
+    fit : Fit
+        ``what`` is the coordinate in the flat vector.
+    alone : bool
+    """
+    total = sum(y * y for y in residuals.values())
+    best, second = (-1.0, -1, 0.0), -1.0
+    for block in screen.problem.blocks if subset is None else subset.blocks:
+        if not block.size:
+            continue
+        cross, square = np.zeros(block.size), np.zeros(block.size)
+        for number, y in residuals.items():
+            weights = screen.weights(number, block)
+            cross += y * weights
+            square += weights * weights
+        gain = cross * cross / square
+        if subset is not None and subset.inside is not None:
+            outside = np.ones(block.size, dtype=bool)
+            outside[subset.inside] = False
+            gain[outside] = -1.0
+        top = np.argpartition(gain, -2)[-2:] if block.size > 1 else np.array([0])
+        for i in top[np.argsort(-gain[top])].tolist():
+            if gain[i] > best[0]:
+                second = best[0]
+                best = (float(gain[i]), block.start + i, float(cross[i] / square[i]))
+            else:
+                second = max(second, float(gain[i]))
+    variance = loud * screen.sigma**2
+    misfit = max(total - best[0], 0.0) / variance
+    runner_up = (total - second) / variance
+    count = len(residuals)
+    alone = misfit <= threshold(count) and runner_up > DISTINCT * max(misfit, threshold(count))
+    return Fit(best[1], best[2], misfit), alone

@@ -1,0 +1,251 @@
+"""``workers``: points evaluated side by side, by threads, an executor or a map-like callable.
+
+Rules:
+
+- The points and their order are those of a serial check; only who evaluates them differs, so
+  that results are the same, bit for bit, for any number of workers.
+- Work goes out in parts of many points, each to last long enough to be worth sending and short
+  enough for Ctrl-C.  At most `AHEAD` parts for each worker are on their way, so that the
+  parameters, which travel with each to another process, are not copied for all of them at once.
+- A part works on a copy of the parameters that nobody else has.
+- What func raises comes back as a value and is raised here, for the first point in order.
+- ``warnings.catch_warnings`` is no thread's own: the calling thread enters it around all parts.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import pickle
+from collections import deque
+from collections.abc import Generator, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from ._batched import Batched
+from ._differences import Array, Evaluator, Part
+from ._task import Job, Task, run_pickled
+
+SHORTEST = 2e-3
+"""Seconds that a part is to last at least."""
+
+LONGEST = 0.5
+"""Seconds that a part is to last at most, if it is more than one coordinate."""
+
+AHEAD = 4
+"""Parts for each worker: the last ones to finish are then small."""
+
+UNKNOWN = 16
+"""Workers that an executor is taken for that does not say how many it has."""
+
+_serial = itertools.count()
+
+
+@dataclass
+class Workers:
+    """A pool (`_differences.Pool`) of threads, or over an executor or a map-like callable.
+
+    Parameters
+    ----------
+    given : int, executor or callable
+        As in `Options`, more than one.
+    task : Task
+    """
+
+    given: Any
+    task: Task
+    own: Any = None
+    key: str = ""
+    pickled: bytes = b""
+    count: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        if isinstance(self.given, int):
+            self.count = self.given if self.given > 0 else os.cpu_count() or 1
+        else:
+            self.count = int(getattr(self.given, "_max_workers", UNKNOWN))
+
+    def close(self) -> None:
+        """Stop the threads that were started here; an executor of the user's is theirs."""
+        if self.own is not None:
+            self.own.shutdown(wait=False, cancel_futures=True)
+            self.own = None
+
+    def sweep(
+        self, evaluator: Evaluator, position: int, coordinates: Sequence[int], values: Array
+    ) -> Generator[Part, None, None]:
+        """Return the parts of a sweep, in order (see `Evaluator.sweep`)."""
+        rows, width = values.shape
+        jobs = [
+            Job(
+                evaluator.evaluations + start * width,
+                evaluator.kind,
+                _may_ask(evaluator, values.size + rows),
+                values[start:stop],
+                position=position,
+                coordinates=list(coordinates[start:stop]),
+            )
+            for start, stop in self._cut(rows, width, evaluator)
+        ]
+        return self._parts(jobs)
+
+    def along(
+        self, evaluator: Evaluator, shift: Array, steps: Sequence[float]
+    ) -> Generator[Part, None, None]:
+        """Return the parts of some points along a direction (see `Evaluator.along`)."""
+        values = np.array(steps, dtype=np.float64)
+        asks = _may_ask(evaluator, 2 * values.size)
+        jobs = [
+            Job(evaluator.evaluations + start, evaluator.kind, asks, values[start:stop], shift)
+            for start, stop in self._cut(values.size, 1, evaluator)
+        ]
+        return self._parts(jobs)
+
+    def _cut(self, rows: int, width: int, evaluator: Evaluator) -> Iterable[tuple[int, int]]:
+        """Yield where parts start and stop, by what a call costs.  No result depends on it."""
+        each = max(evaluator.seconds * width, 1e-9)
+        ahead = 1 if isinstance(evaluator, Batched) else AHEAD
+        size = max(-(-rows // (ahead * self.count)), int(SHORTEST / each))
+        if not isinstance(evaluator, Batched):
+            size = min(size, int(LONGEST / each))
+        size = max(size, 1)
+        return ((start, min(start + size, rows)) for start in range(0, rows, size))
+
+    def _parts(self, jobs: list[Job]) -> Generator[Part, None, None]:
+        self.task.stopped = False
+        if not isinstance(self.given, int) and not hasattr(self.given, "submit"):
+            return self._mapped(jobs)
+        return self._submitted(jobs)
+
+    def _mapped(self, jobs: list[Job]) -> Generator[Part, None, None]:
+        try:
+            parts = list(self.given(self.task, jobs))
+        except Exception as error:
+            raise self._explained(error, jobs) from error
+        if len(parts) != len(jobs) or not all(isinstance(part, Part) for part in parts):
+            raise TypeError(
+                "workers: a map-like callable takes a function and a list, and returns what the "
+                "function returns for each item, in order"
+            )
+        yield from parts
+
+    def _submitted(self, jobs: list[Job]) -> Generator[Part, None, None]:
+        pending: deque[tuple[Job, Any]] = deque()
+        try:
+            for job in jobs:
+                pending.append((job, self._submit(job)))
+                if len(pending) >= AHEAD * self.count:
+                    yield self._result(*pending.popleft())
+            while pending:
+                yield self._result(*pending.popleft())
+        except BaseException:
+            self.task.stopped = True
+            raise
+        finally:
+            for _, future in pending:
+                future.cancel()
+
+    def _submit(self, job: Job) -> Any:
+        from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
+
+        executor = self.given
+        if isinstance(executor, int):
+            self.own = self.own or ThreadPoolExecutor(self.count, "gradcheck")
+            executor = self.own
+        in_processes = isinstance(executor, ProcessPoolExecutor)
+        if in_processes and not self.pickled:
+            self.pickled = self._pickled()
+            self.key = f"{os.getpid()}-{next(_serial)}"
+        try:
+            if not in_processes:
+                return executor.submit(self.task, job)
+            return executor.submit(run_pickled, self.key, self.pickled, job)
+        except Exception as error:
+            failed: Future[Part] = Future()
+            failed.set_exception(error)
+            return failed
+
+    def _pickled(self) -> bytes:
+        try:
+            return pickle.dumps(self.task)
+        except Exception as error:
+            raise self._explained(error, []) from error
+
+    def _result(self, job: Job, future: Any) -> Part:
+        try:
+            return _part(future.result())
+        except Exception as error:
+            if not _lost(error):
+                raise self._explained(error, [job]) from error
+            try:
+                return _part(self._submit(job).result())
+            except Exception as again:
+                raise self._explained(again, [job]) from error
+
+    def _explained(self, error: Exception, jobs: list[Job]) -> Exception:
+        """Return what to raise for an exception that is not func's but the pool's."""
+        if _lost(error):
+            return RuntimeError(
+                f"workers: a worker process died while func was evaluated, {self._where(jobs)} "
+                "(os._exit, a crash in compiled code, out of memory, or a script without "
+                f'if __name__ == "__main__"?): {type(error).__name__}: {error}; its work was '
+                "sent out once more, in vain; leave out workers to see what func does there"
+            )
+        if isinstance(error, pickle.PicklingError) or "pickle" in str(error).lower():
+            return TypeError(self._not_picklable(error))
+        if not isinstance(error, TypeError) or "workers" not in str(error):
+            error.add_note("gradcheck: raised by workers, not by func")
+        return error
+
+    def _where(self, jobs: list[Job]) -> str:
+        if len(jobs) == 1 and jobs[0].shift is None:
+            block = self.task.recipe.blocks[jobs[0].position]
+            ends = [block.label(jobs[0].coordinates[i]) for i in (0, -1)]
+            return f"with {' to '.join(dict.fromkeys(ends))} perturbed or a part sent beside it"
+        return "along a direction" if len(jobs) == 1 else "somewhere in a sweep"
+
+    def _not_picklable(self, error: Exception) -> str:
+        recipe = self.task.recipe
+        name = str(getattr(recipe.func, "__qualname__", type(recipe.func).__name__))
+        advice = "or use threads, workers=2, which need no pickling"
+        if "<lambda>" in name or "<locals>" in name:
+            what = "a lambda" if "<lambda>" in name else "defined inside another function"
+            return (
+                f"workers: func can't be sent to another process: {name} is {what}; define it "
+                f"with def at the top level of a module, {advice}"
+            )
+        for said, value in (
+            ("func", recipe.func),
+            ("args", recipe.args),
+            ("params", recipe.params),
+        ):
+            try:
+                pickle.dumps(value)
+            except Exception as why:
+                return f"workers: {said} can't be sent to another process: {why}; {advice}"
+        return f"workers: {error}; {advice}"
+
+
+def _part(found: Any) -> Part:
+    if not isinstance(found, Part):
+        raise TypeError(
+            f"workers: the executor returned {type(found).__name__}, not what the task returned"
+        )
+    return found
+
+
+def _lost(error: Exception) -> bool:
+    """Return whether a worker is gone: its process died, or Dask gave up on it."""
+    from concurrent.futures import BrokenExecutor
+
+    return isinstance(error, BrokenExecutor) or any(
+        kind.__name__ == "KilledWorker" for kind in type(error).__mro__
+    )
+
+
+def _may_ask(evaluator: Evaluator, most: int) -> bool:
+    """Return whether max_evals leaves room to ask again for every exception there may be."""
+    limit = evaluator.max_evals
+    return limit is None or evaluator.evaluations + most <= limit

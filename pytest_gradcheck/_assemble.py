@@ -13,7 +13,7 @@ from ._blocks import Block, Structure, labels
 from ._compare import Outcome, Tolerance, relative_difference
 from ._diagnose import BlockData, explain
 from ._options import Options
-from ._refine import AGREE, CONFIDENCE, DISAGREE, KINK, OPEN
+from ._question import AGREE, CONFIDENCE, DISAGREE, KINK, OPEN
 from ._report import VERDICTS, BlockReport, Entry, GradientReport
 
 Array = np.ndarray[Any, Any]

@@ -8,14 +8,15 @@ from typing import Any
 import numpy as np
 
 from ._blocks import Block, Structure, flatten
-from ._differences import Array, BudgetExhausted, Evaluator, Pool
+from ._call import ComplexValueError
+from ._differences import Array, Evaluator, Pool
 from ._work import WorkCopy
 
 BATCH_BYTES = 64 * 2**20
 """Memory that the parameters of one batch may take."""
 
 NUDGE = 1e-4
-"""By this part of itself every parameter is moved to see whether entries of a batch mix."""
+"""By this part of itself (of 1 for a zero) every parameter is moved to see whether entries mix."""
 
 
 class BatchShapeError(ValueError):
@@ -71,7 +72,15 @@ class Batched(Evaluator):
 
     def at_theta(self) -> Any:
         """Return J at the parameters as they are; the first time, look whether entries mix."""
-        value = super().at_theta()
+        try:
+            value = super().at_theta()
+        except Exception as error:
+            if not isinstance(error, BatchShapeError):
+                error.add_note(
+                    "gradcheck: func got every array with a leading axis, here of length 1, and "
+                    "floats as arrays, because of vectorized=True"
+                )
+            raise
         if not self.tested:
             self.tested = True
             self._require_entries_apart(float(value))
@@ -79,7 +88,8 @@ class Batched(Evaluator):
 
     def _require_entries_apart(self, alone: float) -> None:
         """Raise ValueError when J of one point depends on the other points of its batch."""
-        shift = np.concatenate([part.astype(np.float64) for part in self.work.theta] or [[]])
+        theta = np.concatenate([part.astype(np.float64) for part in self.work.theta])
+        shift = np.where(theta == 0, 1.0, theta)
         self._allow(2)
         self.evaluations += 2
         try:
@@ -107,6 +117,8 @@ class Batched(Evaluator):
         for start in range(0, len(coordinates), rows):
             some = slice(start, start + rows)
             found[some] = self._rows(position, coordinates[some], values[some])
+            if self.watch is not None:
+                self.watch.gathered(found[: start + rows].reshape(-1))
         return found
 
     def _rows(self, position: int, coordinates: Sequence[int], values: Array) -> Array:
@@ -118,7 +130,7 @@ class Batched(Evaluator):
             flat[np.arange(values.size), places] = values.ravel()
             with self.quiet():
                 out = self._called(batch, values.size)
-        except (BudgetExhausted, BatchShapeError):
+        except BatchShapeError:
             raise
         except Exception:
             # One point of them raised: one by one it has a name, or is known to have no J.
@@ -135,6 +147,8 @@ class Batched(Evaluator):
         except Exception:
             return super()._along_here(shift, steps)
         self.evaluations += len(steps)
+        if self.watch is not None:
+            self.watch.advance()
         return found
 
     def _points_along(self, shift: Array, steps: Sequence[float]) -> Array:
@@ -176,6 +190,8 @@ def _checked(out: Any, count: int) -> Array:
     array = np.asarray(out)
     if array.dtype.kind not in "fiuc":
         raise TypeError(f"vectorized=True: func returned {type(out).__name__} ({out!r:.60})")
+    if array.dtype.kind == "c" and count > 1:
+        raise ComplexValueError  # one by one it is told to the user, or taken for a NaN
     if array.shape != (count,):
         raise BatchShapeError(
             f"vectorized=True: func returned shape {array.shape} for a batch of {count}; it must "

@@ -7,16 +7,18 @@ from collections.abc import Callable
 from typing import Any
 
 from . import _coordinates as coordinates
+from ._again import look_again, of_suspects, remembered
 from ._assemble import Finding, assemble
-from ._compare import tolerance
+from ._compare import Tolerance, tolerance
 from ._given import announced
 from ._gradient import Patterns, as_tuple, differenced, options_from, raise_domain_error
 from ._judge import judge
 from ._options import Options, Workers
-from ._problem import Call, Problem, evaluate_gradient, prepare, require_callable
-from ._refine import NOT_FINITE
+from ._problem import Analytic, Call, Problem, evaluate_gradient, prepare, require_callable
+from ._question import NOT_FINITE
 from ._report import GradientReport, hide_frame
 from ._scale import AtScale, report_at_scale
+from ._watch import Watch
 
 
 def check_gradients(
@@ -243,32 +245,31 @@ def _run(
 ) -> GradientReport:
     """Run a check from arguments to report."""
     started = time.perf_counter()
+    asked = remembered()
     require_callable(func, grad)
     problem = prepare(func, params, call, options, returns_pair=grad is True)
+    watch = problem.evaluator.watch = Watch(problem.evaluator, problem.blocks)
     try:
         analytic = evaluate_gradient(grad, problem, call, options)
+        watch.analytic = analytic.vector
+        # Before anything else is evaluated, which must not influence it.
+        along = goes_along_directions(problem, options)
         reasons = tuple(text for text in (problem.unrepeated, analytic.unrepeated) if text)
-        if reasons:
-            found = coordinates.nothing(problem)
-            limits = tolerance(
-                found.outcome.numeric,
-                problem.scale,
-                problem.blocks,
-                analytic.precision,
-                options,
-                fine=1.0,
-            )
-        elif goes_along_directions(problem, options):
+        again = None if reasons else look_again(problem, analytic, options, asked)
+        if again is not None:
+            found, limits, reasons = again.found, again.limits, (again.reason,)
+        elif along and not reasons:
             check = AtScale(problem, analytic, options)
+            watch.answers = check.answers
             check.run()
             problem.evaluator.require_unchanged("func")
             return report_at_scale(name_of(func), check, time.perf_counter() - started)
         else:
-            found, _ = differenced(problem, analytic, options)
-            limits = judge(problem, analytic, options, found)
-            if NOT_FINITE in found.outcome.reasons.values():
-                raise_domain_error(problem)
-            problem.evaluator.require_unchanged("func")
+            found, limits = _one_by_one(problem, analytic, options, evaluated=not reasons)
+        problem.evaluator.require_unchanged("func")
+    except KeyboardInterrupt as stop:
+        stop.add_note(watch.note())
+        raise
     finally:
         problem.evaluator.close()
     finding = Finding(
@@ -289,7 +290,30 @@ def _run(
         scheme=found.title,
         reasons=reasons,
     )
-    return assemble(finding, options, time.perf_counter() - started)
+    report = assemble(finding, options, time.perf_counter() - started)
+    return of_suspects(report) if again is not None else report
+
+
+def _one_by_one(
+    problem: Problem, analytic: Analytic, options: Options, *, evaluated: bool
+) -> tuple[coordinates.Sweep, Tolerance]:
+    """Difference every parameter and judge it; not `evaluated`: only say how it would be."""
+    if evaluated:
+        found, _ = differenced(problem, analytic, options)
+        limits = judge(problem, analytic, options, found)
+        if NOT_FINITE in found.outcome.reasons.values():
+            raise_domain_error(problem)
+        return found, limits
+    found = coordinates.nothing(problem)
+    limits = tolerance(
+        found.outcome.numeric,
+        problem.scale,
+        problem.blocks,
+        analytic.precision,
+        options,
+        fine=1.0,
+    )
+    return found, limits
 
 
 def name_of(func: Callable[..., Any]) -> str:

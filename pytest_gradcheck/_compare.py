@@ -15,7 +15,7 @@ import numpy as np
 
 from ._blocks import Block
 from ._options import Options
-from ._refine import AGREE, CONFIDENCE, DISAGREE, JUMP, NOT_SMOOTH, OPEN, Question
+from ._question import AGREE, BENDS, CONFIDENCE, DISAGREE, JUMP, NOT_SMOOTH, OPEN, Question
 
 Array = np.ndarray[Any, Any]
 
@@ -28,6 +28,9 @@ FINE = 3e-6
 
 DUST = 32.0
 """Rounding in an analytic entry is at most about this many eps of its block's gradient."""
+
+LEAST_TERM = 0.1
+"""Terms that cancel are taken to be at least this large, where n is zero within its error bar."""
 
 IN_BLOCK = 1e-3
 """An entry is judged, too, when its error bar is below this part of its block's gradient."""
@@ -150,6 +153,7 @@ def tolerance(
     precision: Sequence[float],
     options: Options,
     fine: float,
+    value: float = 0.0,
 ) -> Tolerance:
     """Return the tolerances, from the options, the precision and each block's numeric gradient.
 
@@ -162,6 +166,8 @@ def tolerance(
     options : Options
     fine : float
         The relative error bar that settles an entry when rtol is unset.
+    value : float
+        |J| at θ.
     """
     columns = [np.empty(scale.size) for _ in range(6)]
     rtol, atol, dust, goal_rtol, goal_atol, rms = columns
@@ -175,7 +181,8 @@ def tolerance(
             atol[w] = options.atol
         else:
             atol[w] = DUST * eps * size if narrow else 0.0
-        dust[w] = DUST * eps * size
+        # The terms that cancel may be as large as J itself, or larger when J is zero by that.
+        dust[w] = DUST * eps * np.maximum(size, max(value, LEAST_TERM) / scale[w])
         if options.rtol is None:
             goal_rtol[w] = min(max(fine, 2 * low if narrow else 0.0), COARSEST_RTOL)
             goal_atol[w] = atol[w]
@@ -243,7 +250,9 @@ def conclude(
                 resolved[w] |= bar[w] * scale[w] <= IN_BLOCK * own
     resolved |= zero
     unjudged = (outcome.verdict != DISAGREE) & np.isfinite(outcome.error)
-    unjudged[[i for i, reason in outcome.reasons.items() if reason in (JUMP, NOT_SMOOTH)]] = False
+    unjudged[
+        [i for i, reason in outcome.reasons.items() if reason in (BENDS, JUMP, NOT_SMOOTH)]
+    ] = False
     kinked = np.zeros(scale.size, dtype=bool)
     kinked[list(outcome.slopes)] = True
     change = unjudged & agrees & ~kinked

@@ -32,6 +32,7 @@ class Settings:
     skip: str  # why checks are skipped; empty: they are not
     summary: str
     json: Path | None
+    cache: bool  # whether failing parameters are remembered
 
 
 SETTINGS = pytest.StashKey[Settings]()
@@ -56,6 +57,10 @@ def add_options(parser: pytest.Parser) -> None:
     text = "skip every test that uses the fixtures gradcheck or numerical_gradient"
     group.addoption(_flag("skip"), dest=_key("skip"), action="store_true", help=text)
     parser.addini(_key("skip"), text, type="bool", default=False)
+
+    text = "do not look first at the parameters that were wrong in the last run"
+    group.addoption(_flag("no-cache"), dest=_key("no_cache"), action="store_true", help=text)
+    parser.addini(_key("no_cache"), text, type="bool", default=False)
 
     text = "checks listed at the end: those of failed tests (default), all or none"
     group.addoption(_flag("summary"), dest=_key("summary"), choices=SUMMARIES, help=text)
@@ -108,6 +113,7 @@ def read_settings(config: pytest.Config) -> Settings:
         skip=_skip(config),
         summary=_summary(config),
         json=_json_path(config),
+        cache=not (config.getoption(_key("no_cache")) or _ini(config, _key("no_cache"))),
     )
 
 

@@ -15,7 +15,7 @@ from ._noise import Noise, from_values, measured
 from ._options import Options
 from ._probes import random_weights
 from ._problem import Analytic, Problem
-from ._refine import AGREE
+from ._question import AGREE
 from ._stencils import STENCILS, Stencil
 from ._steps import Points, derivatives, middle, points, relative_step
 
@@ -145,6 +145,12 @@ def sweep(
     fixed = options.eps is not None
     relative = relative_step(row, noise.sigma, size)
     result = nothing(problem, noise, row.title)
+    watch = problem.evaluator.watch
+    if watch is not None:
+        each = sum(1 for offset in row.offsets if offset != 0)
+        count = problem.size if chosen is None else sum(which.size for which in chosen)
+        gain = ROUNDING_FACTOR * row.noise_gain * noise.sigma
+        watch.plan(result, count, each, gain, lambda v, h: derivatives(v, problem.center, row, h))
     for position, block in enumerate(problem.blocks):
         theta = problem.evaluator.work.theta[position]
         which = np.arange(block.size) if chosen is None else chosen[position]
@@ -153,8 +159,12 @@ def sweep(
         scale = problem.scale[block.window][which]
         step = np.full(which.size, options.eps) if fixed else relative * scale
         laid = points(theta[which], np.asarray(step, dtype=np.float64), row, exact=fixed)
-        values = problem.evaluator.sweep(position, which.tolist(), laid.values)
         place = block.start + which
+        if watch is not None:
+            watch.enter(place, laid.taken)
+        values = problem.evaluator.sweep(position, which.tolist(), laid.values)
+        if watch is not None:
+            watch.leave()
         _record(result, place, problem, row, laid, values, theta[which])
     seen = np.flatnonzero(result.step > 0)
     if fixed:

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from time import perf_counter
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from ._call import DOMAIN_ERRORS, ShapeError, scalar
 from ._work import WorkCopy
+
+if TYPE_CHECKING:
+    from ._watch import Watch
 
 Array = np.ndarray[Any, Any]
 
@@ -45,17 +48,19 @@ class Part:
     error: Exception | None = None
 
 
+Parts = Generator[Part, None, None]
+"""Closed when no more of them are wanted, which stops what is under way."""
+
+
 class Pool(Protocol):
     """Where points are evaluated when not here, in this thread (see `_parallel`)."""
 
     def sweep(
         self, evaluator: Evaluator, position: int, coordinates: Sequence[int], values: Array
-    ) -> Generator[Part, None, None]:
+    ) -> Parts:
         """Return the parts of `Evaluator.sweep`, in order."""
 
-    def along(
-        self, evaluator: Evaluator, shift: Array, steps: Sequence[float]
-    ) -> Generator[Part, None, None]:
+    def along(self, evaluator: Evaluator, shift: Array, steps: Sequence[float]) -> Parts:
         """Return the parts of `Evaluator.along`, in order."""
 
     def close(self) -> None:
@@ -90,6 +95,8 @@ class Evaluator:
         What a call costs.
     asks : bool
         Whether an exception near θ may be asked for again (see `_left_domain`).
+    watch : Watch or None
+        Is told how far it is.
     quiet : callable
         Makes the context that keeps func's warnings from the user's output.
     """
@@ -105,9 +112,10 @@ class Evaluator:
         self.work = work
         self.max_evals = max_evals
         self.pool = pool
+        self.watch: Watch | None = None
         self.seconds = math.inf
         self.asks = True
-        self.quiet = contained
+        self.quiet: Callable[[], AbstractContextManager[Any]] = contained
         self.evaluations = 0
         self.kind: Any = np.float64
         self.narrow: int | None = None
@@ -124,6 +132,15 @@ class Evaluator:
     def _allow(self, count: int) -> None:
         if self.max_evals is not None and self.evaluations + count > self.max_evals:
             raise BudgetExhausted
+
+    def _request(self, count: int, questions: int) -> None:
+        """Allow so many evaluations; and to ask again, if max_evals has room for all that may be.
+
+        Not for some of them: which ones would depend on who evaluates what first.
+        """
+        self._allow(count)
+        if self.max_evals is not None:
+            self.asks = self.evaluations + count + questions <= self.max_evals
 
     def at_theta(self) -> Any:
         """Return J at the parameters as they are; it must be finite.
@@ -182,14 +199,14 @@ class Evaluator:
         ndarray, shape (n, k)
             J; NaN where func left its domain with an exception.
         """
-        self._allow(values.size)
+        self._request(values.size, values.shape[0])
         if self.pool is None or len(coordinates) < 2:
             return self._sweep_here(position, coordinates, values)
         with self.quiet():
             found = self._gathered(self.pool.sweep(self, position, coordinates, values))
         return self._collect(found, values.shape)
 
-    def _gathered(self, parts: Generator[Part, None, None]) -> list[Any]:
+    def _gathered(self, parts: Parts) -> list[Any]:
         """Count what the pool evaluated and return J, in order; raise what func raised first."""
         found: list[Any] = []
         try:
@@ -199,8 +216,10 @@ class Evaluator:
                 if part.error is not None:
                     raise part.error
                 found.extend(part.values.ravel())
+                if self.watch is not None:
+                    self.watch.gathered(found)
         finally:
-            parts.close()  # now, not when a traceback lets go of it: what is under way stops
+            parts.close()  # now, not when a traceback lets go of it
         return found
 
     def _sweep_here(self, position: int, coordinates: Sequence[int], values: Array) -> Array:
@@ -212,7 +231,9 @@ class Evaluator:
         coordinate, padded = -1, 0
         try:
             with self.quiet():
-                rows = zip(coordinates, values.tolist(), saved, strict=True)
+                rows: Iterable[Any] = zip(coordinates, values.tolist(), saved, strict=True)
+                if self.watch is not None:
+                    rows = self.watch.rows(rows, found, len(coordinates))
                 for coordinate, row, theta in rows:
                     try:
                         for value in row:
@@ -249,8 +270,7 @@ class Evaluator:
         """
         if not isinstance(error, DOMAIN_ERRORS) or isinstance(error, ShapeError):
             return False
-        over = self.max_evals is not None and self.evaluations >= self.max_evals - 1
-        if over or not self.asks:
+        if not self.asks:
             self.domain_error = self.domain_error or error
             return True
         self.evaluations += 1
@@ -277,7 +297,7 @@ class Evaluator:
         ndarray, shape (k,)
             J at θ + step·shift.
         """
-        self._allow(len(steps))
+        self._request(len(steps), len(steps))
         if self.pool is None or len(steps) < 2:
             return self._along_here(shift, steps)
         with self.quiet():
@@ -304,11 +324,15 @@ class Evaluator:
                         found.append(math.nan)
         finally:
             self.work.reset()
+        if self.watch is not None:
+            self.watch.advance()
         return self._collect(found, (len(found),))
 
     def close(self) -> None:
         """Put the user's arrays back, whatever happened, and let go of threads."""
         self.work.restore()
+        if self.watch is not None:
+            self.watch.close()
         if self.pool is not None:
             self.pool.close()
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ._config import SETTINGS, fixture_options
-from ._recorder import RECORDER, options_of_markers
+from ._recorder import NODEID, RECORDER, options_of_markers
 
 if TYPE_CHECKING:
     import numpy as np
@@ -23,9 +23,6 @@ if TYPE_CHECKING:
 
 CHECKING = frozenset({"gradcheck", "numerical_gradient"})
 FIXTURES = CHECKING | {"gradcheck_options", "gradcheck_rng"}
-
-NODEID = pytest.StashKey[str]()
-"""A test's node id as it was collected: what seeds its generator."""
 
 
 def fixtures_of_ours(item: pytest.Item) -> set[str]:

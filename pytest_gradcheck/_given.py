@@ -14,7 +14,7 @@ from ._assemble import Finding, assemble
 from ._compare import Outcome, tolerance, within
 from ._gradient import Patterns, options_from
 from ._problem import structure_of
-from ._refine import AGREE, DISAGREE
+from ._question import AGREE, DISAGREE
 from ._report import GradcheckWarning, GradientReport
 from .hookspecs import observer, plugin_manager
 

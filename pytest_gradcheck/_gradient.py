@@ -18,6 +18,7 @@ from ._options import Options, Workers, merged
 from ._probes import sample
 from ._problem import Analytic, Call, Problem, prepare
 from ._stencils import COMPLEX_STEP
+from ._watch import Watch
 
 Patterns = str | Sequence[str]
 
@@ -148,6 +149,7 @@ def _engine(
     func: Callable[..., Any], params: Any, call: Call, options: Options, *, accurate: bool
 ) -> tuple[Problem, Outcome]:
     problem = prepare(func, params, call, options, returns_pair=False)
+    watch = problem.evaluator.watch = Watch(problem.evaluator, problem.blocks)
     try:
         if problem.unrepeated:
             raise ValueError(problem.unrepeated)
@@ -156,6 +158,9 @@ def _engine(
             climb_all(problem, found, only_missing=not accurate)
         if np.isnan(found.outcome.numeric).any():
             raise_domain_error(problem)
+    except KeyboardInterrupt as stop:
+        stop.add_note(watch.note())
+        raise
     finally:
         problem.evaluator.close()
     return problem, found.outcome

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from . import _coordinates as coordinates
+from ._climb import parabolic
 from ._compare import FINE, Outcome, Tolerance, conclude, settled, tolerance, within
 from ._coordinates import Sweep
 from ._differences import BudgetExhausted
@@ -16,7 +17,8 @@ from ._ladder import RATIO, Line
 from ._options import Options
 from ._probes import random_weights
 from ._problem import Analytic, Problem
-from ._refine import AGREE, CONFIDENCE, DISAGREE, EXHAUSTED, KINK, NOISY, OPEN, refine
+from ._question import AGREE, BENDS, CONFIDENCE, DISAGREE, EXHAUSTED, KINK, NOISY, OPEN
+from ._refine import refine
 from ._stencils import COMPLEX_STEP
 
 Array = np.ndarray[Any, Any]
@@ -76,7 +78,13 @@ def judge(problem: Problem, analytic: Analytic, options: Options, found: Sweep) 
     size = coordinates.value_size(problem, a)
     fine = fine_limit(found.noise.sigma, size)
     limits = tolerance(
-        outcome.numeric, problem.scale, problem.blocks, analytic.precision, options, fine
+        outcome.numeric,
+        problem.scale,
+        problem.blocks,
+        analytic.precision,
+        options,
+        fine,
+        abs(float(problem.center)),
     )
     limits.atol[:] += analytic.jitter
     bad = ~np.isfinite(a)
@@ -287,6 +295,8 @@ def _group_derivative(
                 best, value = estimate.error, estimate.value
         if worse == 2:
             break
+        if rung.h >= 1 and not parabolic(ladder):
+            break
         step *= ratio
     return value, best
 
@@ -294,18 +304,27 @@ def _group_derivative(
 def _judge_fixed(
     found: Sweep, a: Array, limits: Tolerance, asked: Array, agrees: Array, problem: Problem
 ) -> None:
-    """Judge by one step alone; a value between the two slopes of a bend is a subgradient."""
+    """Judge by one step alone.
+
+    A value between the two slopes of a bend is a subgradient when the step is small; when it is
+    large, one step can't tell a kink, curvature or noise from a wrong gradient.
+    """
     outcome: Outcome = found.outcome
     outcome.verdict[asked] = np.where(agrees[asked], AGREE, DISAGREE)
     outcome.verdict[asked & ~np.isfinite(outcome.error)] = OPEN
+    allowed = limits.of(a, outcome.numeric)
     small = found.step <= 1e-4 * problem.scale
-    for i in np.flatnonzero(asked & found.bent & small).tolist():
+    two_sided = found.ends.all(axis=1) & np.isfinite(outcome.error)
+    for i in np.flatnonzero(asked & two_sided & (found.bent | ~agrees)).tolist():
         up, down = found.ends[i]
-        center = problem.center
-        forward = float((found.pairs[i, 0] - center) / up)
-        backward = float((found.pairs[i, 1] - center) / down)
-        slack = outcome.error[i] + limits.of(a, outcome.numeric)[i]
-        if min(forward, backward) - slack <= a[i] <= max(forward, backward) + slack:
-            outcome.verdict[i] = AGREE
-        outcome.reasons[i] = KINK
-        outcome.slopes[i] = (backward, forward)
+        forward = float((found.pairs[i, 0] - problem.center) / up)
+        backward = float((found.pairs[i, 1] - problem.center) / down)
+        slack = outcome.error[i] + allowed[i]
+        between = min(forward, backward) - slack <= a[i] <= max(forward, backward) + slack
+        if found.bent[i] and small[i]:
+            outcome.verdict[i] = AGREE if between else DISAGREE
+            outcome.reasons[i] = KINK
+            outcome.slopes[i] = (backward, forward)
+        elif between and not agrees[i]:
+            outcome.verdict[i] = OPEN
+            outcome.reasons[i] = BENDS

@@ -18,8 +18,16 @@ import numpy as np
 Array = np.ndarray[Any, Any]
 
 SAMPLES = 8
-SPACINGS = (2.0**-40, 2.0**-26, 2.0**-12)
-"""Distances between the values, in parts of the parameters; the next when values repeat."""
+SPACING = 2.0**-30
+NARROWER = 2.0**-40
+WIDER = 2.0**-12
+"""Distances between the values, in parts of the parameters.  The first is wide enough for a
+parameter to be rounded against a constant a million times larger, as it is at the steps of a
+difference; the second is for a func that oscillates within it, the third for one whose values
+repeat."""
+
+LOUD = 1e-10
+"""Noise above this part of the values is looked at again, closer."""
 
 FLOOR = 0.3
 """Units in the last place: the standard deviation of one rounding is 1/√12."""
@@ -110,8 +118,8 @@ def table_estimate(values: Array) -> float | None:
     Returns
     -------
     float or None
-        None when the table does not settle: the spacing is too small (most values repeat) or
-        too large (the smooth part still shows).
+        None when most values repeat: the spacing is too small.  A table that does not settle,
+        because the smooth part shows in it, gives too large an estimate.
     """
     # Plain numbers: on eight values numpy's calls would cost more than the rest of a small check.
     numbers = values.tolist()
@@ -134,7 +142,8 @@ def table_estimate(values: Array) -> float | None:
         three = level[k : k + 3]
         if max(three) <= 4 * min(three) and changes_sign[k]:
             return level[k] * unit
-    return None
+    # Not settled: the last levels hold the least of the smooth part.
+    return max(level[-3:]) * unit
 
 
 def measured(
@@ -164,23 +173,32 @@ def measured(
     """
     seen = [np.array([center])]
     sigma: float | None = None
-    spacings = SPACINGS if narrow is None else SPACINGS[-2:]
-    for spacing in spacings:
-        steps = [spacing * k for k in range(1, SAMPLES)]
-        values = along(steps)
+    louder: float | None = None
+    spacing = SPACING
+    for _ in range(3):
+        values = along([spacing * k for k in range(1, SAMPLES)])
         seen.append(values)
         table = np.concatenate([[center], values])
         table = table[np.isfinite(table)]
         if table.size < 5:
-            break  # the edge of the domain is nearer than the smallest step
+            break  # the edge of the domain is nearer than the steps
         sigma = table_estimate(table)
         # θ itself may be on a jump or a kink: then the values beside it are quieter by far.
         beside = table_estimate(table[1:]) if table.size > 5 else None
         if sigma is not None and beside is not None and beside < 0.01 * sigma:
             sigma = beside
-        repeats = np.count_nonzero(np.diff(table) == 0)
-        if sigma is not None or repeats < table.size / 2:
+        if louder is not None:
+            sigma = min(louder, sigma or louder)
             break
+        repeats = np.count_nonzero(np.diff(table) == 0)
+        following = WIDER if repeats >= table.size / 2 else NARROWER
+        suspicious = sigma is not None and sigma > LOUD * float(np.abs(table).max())
+        if suspicious and spacing == SPACING:
+            # What looks like noise here may be an oscillation, which a narrower table resolves.
+            louder, following = sigma, NARROWER
+        elif sigma is not None or spacing != SPACING:
+            break
+        spacing = following
     everything = np.concatenate(seen)
     floor = from_values(everything, jitter, narrow)
     return Noise(max(floor.sigma, sigma or 0.0), floor.unit, floor.format), everything

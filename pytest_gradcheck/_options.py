@@ -96,7 +96,8 @@ def _workers(value: Any) -> Workers:
     )
     if callable(getattr(value, "get_executor", None)):
         raise TypeError(f"must be {wanted}; pass client.get_executor() for a Dask client")
-    if isinstance(value, type) or isinstance(value, (bool, str)):
+    a_class = isinstance(value, type) and hasattr(value, "submit")  # map is a type, and fine
+    if a_class or isinstance(value, (bool, str)):
         raise TypeError(f"must be {wanted}, not {value!r}")
     if callable(getattr(value, "submit", None)) or callable(value):
         found: Workers = value
@@ -167,7 +168,7 @@ class Options:
         "what a block on which nothing was checked does to the test: fail, warn or pass",
     )
     max_report: int = _option(5, _whole(0), "worst parameters shown in a failure; 0: all")
-    workers: Workers = _option(
+    workers: Workers = _option(  # noqa: RUF009 - a field, as the others
         1,
         _workers,
         "who evaluates func: a number of threads, an executor, or a callable like map",

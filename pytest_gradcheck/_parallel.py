@@ -18,14 +18,15 @@ import itertools
 import os
 import pickle
 from collections import deque
-from collections.abc import Generator, Iterable, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Iterable, Sequence
+from contextvars import copy_context
+from dataclasses import dataclass, field, replace
+from typing import Any, NoReturn
 
 import numpy as np
 
 from ._batched import Batched
-from ._differences import Array, Evaluator, Part
+from ._differences import Array, Evaluator, Part, Parts
 from ._task import Job, Task, run_pickled
 
 SHORTEST = 2e-3
@@ -75,14 +76,14 @@ class Workers:
 
     def sweep(
         self, evaluator: Evaluator, position: int, coordinates: Sequence[int], values: Array
-    ) -> Generator[Part, None, None]:
+    ) -> Parts:
         """Return the parts of a sweep, in order (see `Evaluator.sweep`)."""
         rows, width = values.shape
         jobs = [
             Job(
                 evaluator.evaluations + start * width,
                 evaluator.kind,
-                _may_ask(evaluator, values.size + rows),
+                evaluator.asks,
                 values[start:stop],
                 position=position,
                 coordinates=list(coordinates[start:stop]),
@@ -91,14 +92,17 @@ class Workers:
         ]
         return self._parts(jobs)
 
-    def along(
-        self, evaluator: Evaluator, shift: Array, steps: Sequence[float]
-    ) -> Generator[Part, None, None]:
+    def along(self, evaluator: Evaluator, shift: Array, steps: Sequence[float]) -> Parts:
         """Return the parts of some points along a direction (see `Evaluator.along`)."""
         values = np.array(steps, dtype=np.float64)
-        asks = _may_ask(evaluator, 2 * values.size)
         jobs = [
-            Job(evaluator.evaluations + start, evaluator.kind, asks, values[start:stop], shift)
+            Job(
+                evaluator.evaluations + start,
+                evaluator.kind,
+                evaluator.asks,
+                values[start:stop],
+                shift,
+            )
             for start, stop in self._cut(values.size, 1, evaluator)
         ]
         return self._parts(jobs)
@@ -113,17 +117,17 @@ class Workers:
         size = max(size, 1)
         return ((start, min(start + size, rows)) for start in range(0, rows, size))
 
-    def _parts(self, jobs: list[Job]) -> Generator[Part, None, None]:
+    def _parts(self, jobs: list[Job]) -> Parts:
         self.task.stopped = False
         if not isinstance(self.given, int) and not hasattr(self.given, "submit"):
             return self._mapped(jobs)
         return self._submitted(jobs)
 
-    def _mapped(self, jobs: list[Job]) -> Generator[Part, None, None]:
+    def _mapped(self, jobs: list[Job]) -> Parts:
         try:
             parts = list(self.given(self.task, jobs))
         except Exception as error:
-            raise self._explained(error, jobs) from error
+            self._raise(error, jobs)
         if len(parts) != len(jobs) or not all(isinstance(part, Part) for part in parts):
             raise TypeError(
                 "workers: a map-like callable takes a function and a list, and returns what the "
@@ -131,7 +135,7 @@ class Workers:
             )
         yield from parts
 
-    def _submitted(self, jobs: list[Job]) -> Generator[Part, None, None]:
+    def _submitted(self, jobs: list[Job]) -> Parts:
         pending: deque[tuple[Job, Any]] = deque()
         try:
             for job in jobs:
@@ -153,7 +157,8 @@ class Workers:
         executor = self.given
         if isinstance(executor, int):
             self.own = self.own or ThreadPoolExecutor(self.count, "gradcheck")
-            executor = self.own
+            # func sees the caller's context variables, as it does without threads.
+            return self.own.submit(copy_context().run, self.task, job)
         in_processes = isinstance(executor, ProcessPoolExecutor)
         if in_processes and not self.pickled:
             self.pickled = self._pickled()
@@ -171,33 +176,33 @@ class Workers:
         try:
             return pickle.dumps(self.task)
         except Exception as error:
-            raise self._explained(error, []) from error
+            self._raise(error, [])
 
     def _result(self, job: Job, future: Any) -> Part:
         try:
             return _part(future.result())
         except Exception as error:
             if not _lost(error):
-                raise self._explained(error, [job]) from error
+                self._raise(error, [job])
             try:
-                return _part(self._submit(job).result())
+                return _part(self._submit(replace(job, number=-1 - job.number)).result())
             except Exception as again:
-                raise self._explained(again, [job]) from error
+                self._raise(again, [job])
 
-    def _explained(self, error: Exception, jobs: list[Job]) -> Exception:
-        """Return what to raise for an exception that is not func's but the pool's."""
+    def _raise(self, error: Exception, jobs: list[Job]) -> NoReturn:
+        """Raise what is not func's exception but the pool's, in words that help."""
         if _lost(error):
-            return RuntimeError(
+            raise RuntimeError(
                 f"workers: a worker process died while func was evaluated, {self._where(jobs)} "
                 "(os._exit, a crash in compiled code, out of memory, or a script without "
                 f'if __name__ == "__main__"?): {type(error).__name__}: {error}; its work was '
                 "sent out once more, in vain; leave out workers to see what func does there"
-            )
+            ) from error
         if isinstance(error, pickle.PicklingError) or "pickle" in str(error).lower():
-            return TypeError(self._not_picklable(error))
-        if not isinstance(error, TypeError) or "workers" not in str(error):
+            raise TypeError(self._not_picklable(error)) from error
+        if not str(error).startswith("workers: "):
             error.add_note("gradcheck: raised by workers, not by func")
-        return error
+        raise error
 
     def _where(self, jobs: list[Job]) -> str:
         if len(jobs) == 1 and jobs[0].shift is None:
@@ -243,9 +248,3 @@ def _lost(error: Exception) -> bool:
     return isinstance(error, BrokenExecutor) or any(
         kind.__name__ == "KilledWorker" for kind in type(error).__mro__
     )
-
-
-def _may_ask(evaluator: Evaluator, most: int) -> bool:
-    """Return whether max_evals leaves room to ask again for every exception there may be."""
-    limit = evaluator.max_evals
-    return limit is None or evaluator.evaluations + most <= limit

@@ -7,14 +7,15 @@ controller like the rest of the report: `Recorder.pytest_runtest_makereport` is 
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from ._config import marker_options
-from .hookspecs import observer
+from ._memory import Memory
+from .hookspecs import observer, suspects
 
 if TYPE_CHECKING:
     from ._report import GradientReport
@@ -29,6 +30,9 @@ options for a directory, a module or a class, override the fixture gradcheck_opt
 MOST_SECTIONS = 10
 """Failing checks of one phase of a test that are shown in full; a line of the summary has each."""
 
+NODEID = pytest.StashKey[str]()
+"""A test's node id as it was collected: what seeds its generator and what it is remembered by."""
+
 _options = pytest.StashKey[dict[str, Any]]()
 _performed = pytest.StashKey[bool]()
 
@@ -40,10 +44,13 @@ class Recorder:
     ----------
     whole : bool
         Whether the session needs whole checks (for ``--gradcheck-json``) and not just a line.
+    memory : Memory or None
+        Knows what was wrong in the last run.
     """
 
-    def __init__(self, whole: bool) -> None:
+    def __init__(self, whole: bool, memory: Memory | None) -> None:
         self._whole = whole
+        self._memory = memory
         # The test in progress is looked up, not bound to the observer: an event loop that
         # outlives a test keeps the context, and so the observer, of the test that opened it.
         self._item: pytest.Item | None = None
@@ -54,16 +61,31 @@ class Recorder:
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
         """Observe checks during setup, call and teardown, reruns included."""
         previous, self._item = self._item, item
-        token = observer.set(self._observe)
         try:
-            return (yield)
+            with self._listening():
+                return (yield)
         finally:
-            observer.reset(token)
             self._item = previous
+
+    @contextmanager
+    def _listening(self) -> Iterator[None]:
+        token = observer.set(self._observe)
+        asking = suspects.set(self._suspects)
+        try:
+            yield
+        finally:
+            suspects.reset(asking)
+            observer.reset(token)
+
+    def _suspects(self) -> Sequence[str]:
+        # As in `_observe`, the test in progress is what counts.
+        return () if self._item is None or self._memory is None else self._memory.suspects()
 
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
         """Read the test's markers."""
         item.stash[_performed] = False
+        if self._memory is not None:
+            self._memory.begin(item.stash.get(NODEID, item.nodeid))
         item.stash[_options] = marker_options(item)
 
     @pytest.hookimpl(wrapper=True)
@@ -78,10 +100,13 @@ class Recorder:
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(
-        self,
+        self, call: pytest.CallInfo[None]
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
         """Put what has been checked since the last report on this one."""
         report = yield
+        if self._memory is not None:
+            error = call.excinfo.value if call.excinfo and report.failed else None
+            self._memory.settle(error)
         if self._records:
             report.gradcheck = self._records  # type: ignore[attr-defined]
             report.sections += self._sections
@@ -95,6 +120,8 @@ class Recorder:
         if self._whole:
             record["check"] = report.to_dict()
         self._records.append(record)
+        if self._memory is not None:
+            self._memory.observe(record, report)
         if not report.ok and len(self._sections) < MOST_SECTIONS:
             self._sections.append(("gradcheck", report.details()))
         self._item.ihook.pytest_gradcheck_result(item=self._item, report=report)
@@ -103,15 +130,12 @@ class Recorder:
     def performing(self, item: pytest.Item) -> Iterator[None]:
         """Surround a check made through a fixture.
 
-        The observer is set once more, because a test may call its fixture in a thread of its
+        The context is set once more, because a test may call its fixture in a thread of its
         own, which starts with an empty context.
         """
         item.stash[_performed] = True
-        token = observer.set(self._observe)
-        try:
+        with self._listening():
             yield
-        finally:
-            observer.reset(token)
 
 
 RECORDER = pytest.StashKey[Recorder]()

@@ -155,6 +155,8 @@ class GradientReport:
         The chance that those directions all miss an error ten times the resolution.
     patterns : tuple of str
         What the directions say of the error.
+    repeated : bool
+        Only parameters that were wrong in the last run were differenced, and some still are.
     """
 
     name: str
@@ -189,6 +191,7 @@ class GradientReport:
     directions: int = 0
     miss: float = 0.0
     patterns: tuple[str, ...] = ()
+    repeated: bool = False
 
     def __bool__(self) -> bool:
         return self.ok

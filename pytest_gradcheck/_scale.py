@@ -17,7 +17,8 @@ from ._match import Findings
 from ._names import listing
 from ._options import Options
 from ._problem import Analytic, Problem
-from ._refine import CONFIDENCE, DISAGREE, OPEN, Answer, Question, refine
+from ._question import CONFIDENCE, DISAGREE, OPEN, Answer, Question
+from ._refine import refine
 from ._report import VERDICTS, BlockReport, Entry, GradientReport
 from ._screen import ACCUSED, SCREENED, Screen, calibrate, reexamine, screen_all
 

@@ -21,7 +21,8 @@ from ._noise import Noise
 from ._options import Options
 from ._probes import generator
 from ._problem import Analytic, Problem
-from ._refine import CONFIDENCE, DISAGREE, OPEN, Answer, Question, refine
+from ._question import CONFIDENCE, DISAGREE, OPEN, Answer, Question
+from ._refine import refine
 from ._stencils import STENCILS
 from ._steps import relative_step
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import pickle
 import traceback
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -34,6 +35,8 @@ class Job:
         A direction, and `values`, shape (k,), steps along it; unset: a sweep.
     position : int
         A block, with some of its `coordinates`, and `values`, shape (len(coordinates), k).
+    number : int
+        No two jobs are equal: Dask evaluates what is equal only once.
     """
 
     first: int
@@ -43,6 +46,7 @@ class Job:
     shift: Array | None = None
     position: int = 0
     coordinates: Sequence[int] = ()
+    number: int = field(default_factory=itertools.count().__next__)
 
 
 class Stopped(Exception):  # noqa: N818 - a signal from the calling thread, never the user's

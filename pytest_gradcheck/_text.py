@@ -129,7 +129,7 @@ def _block_lines(blocks: Sequence[BlockReport], more: int) -> list[str]:
             [
                 shown(block.name),
                 _shape(block.shape),
-                f"{block.wrong} / {block.size}",
+                f"{block.wrong} / {block.checked or block.size}",
                 "" if math.isnan(block.difference) else f"{block.difference:.2e}",
                 look,
             ]
@@ -200,7 +200,7 @@ def _notes(report: GradientReport) -> list[str]:
         lines.append(f"nothing was checked in {_names(report.vacuous)}: func ignores it here")
     if report.skipped:
         lines.append(f"left out: {listing([shown(name) for name in report.skipped])}")
-    if 0 < report.checked < report.size:
+    if 0 < report.checked < report.size and not report.repeated:
         lines.append(
             f"{report.checked:,} of {report.size:,} parameters were differenced "
             f"(max_evals; seed {report.seed})"

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ._blocks import Block, labels
+from ._question import DISAGREE, Answer
 from .hookspecs import progress
 
 if TYPE_CHECKING:
     from ._coordinates import Sweep
     from ._differences import Evaluator
-    from ._refine import Answer
 
 Array = np.ndarray[Any, Any]
 
@@ -25,9 +25,6 @@ BATCH_SECONDS = 0.05
 STANDS_OUT = 1e-6
 """Analytic and numeric that differ by less than this part of them, or by what noise explains, do
 not stand out before the check has looked again."""
-
-CONFIRMED = 1
-"""`_refine.DISAGREE`, which is below this module in the order of imports."""
 
 
 class Watch:
@@ -55,50 +52,50 @@ class Watch:
         self._evaluator = evaluator
         self._blocks = blocks
         self._tell = progress.get()
-        self._found: Sequence[Any] = ()
+        self._found: Sequence[Any] | Array = ()
         self._sweep: Sweep | None = None
         self._place: Array | None = None
         self._partly: Callable[[Array, Array], Array] | None = None
         self._taken: Array = np.empty(0)
-        self._gain = 0.0
+        self._gain, self._each = 0.0, 1
         self._compared = 0
         self._worst: tuple[float, int, float] = (1.0, -1, math.nan)
 
-    def plan(self, sweep: Sweep, more: int, gain: float) -> None:
+    def plan(
+        self,
+        sweep: Sweep,
+        count: int,
+        each: int,
+        gain: float,
+        partly: Callable[[Array, Array], Array],
+    ) -> None:
         """Learn of a sweep that begins.
 
         Parameters
         ----------
         sweep : Sweep
             Filled block by block, in order.
-        more : int
-            Evaluations that it takes.
+        count, each : int
+            Coordinates that it takes, and evaluations for each.
         gain : float
             The error bar from noise is this, over the step.
-        """
-        self._sweep, self._gain = sweep, gain
-        self._compared, self._worst = 0, (1.0, -1, math.nan)
-        self.planned = self._evaluator.evaluations + more
-
-    def enter(self, place: Array, partly: Callable[[Array, Array], Array], taken: Array) -> None:
-        """Learn of the block that is evaluated now.
-
-        Parameters
-        ----------
-        place : ndarray of int, shape (m,)
-            Its coordinates.
         partly : callable
-            Takes J at the points of the first k of them, and their steps; returns derivatives.
-        taken : ndarray, shape (m,)
-            The steps.
+            Takes J, shape (k, each), and k steps; returns k derivatives.
         """
-        self._found, self._place, self._partly, self._taken = (), place, partly, taken
+        self._partly = partly
+        self._sweep, self._each, self._gain = sweep, each, gain
+        self._compared, self._worst = 0, (1.0, -1, math.nan)
+        self.planned = self._evaluator.evaluations + each * count
+
+    def enter(self, place: Array, taken: Array) -> None:
+        """Learn which coordinates are evaluated now, and their steps; shape (m,)."""
+        self._found, self._place, self._taken = (), place, taken
 
     def leave(self) -> None:
         """Learn that the block is in the sweep."""
         self._place = None
 
-    def rows(self, rows: Iterable[Any], found: Sequence[Any]) -> Iterable[Any]:
+    def rows(self, rows: Iterable[Any], found: Sequence[Any], count: int) -> Iterable[Any]:
         """Pass rows on, telling of progress in between if anybody listens.
 
         Parameters
@@ -107,8 +104,12 @@ class Watch:
             One for each coordinate.
         found : sequence
             J, as it is evaluated: it grows meanwhile.
+        count : int
+            How many rows there are.
         """
-        self._found = found
+        # Part of a block has no place of its own here; it is compared when it is in the sweep.
+        whole = self._place is not None and self._place.size == count
+        self._found = found if whole else ()
         return rows if self._tell is None else self._telling(rows, found)
 
     def _telling(self, rows: Iterable[Any], found: Sequence[Any]) -> Iterator[Any]:
@@ -125,9 +126,10 @@ class Watch:
                 left, began = batch, now
             left -= 1
             yield row
+        self.advance(len(found))
 
-    def gathered(self, found: Sequence[Any]) -> None:
-        """Tell of a part that came back from workers; it has been counted."""
+    def gathered(self, found: Sequence[Any] | Array) -> None:
+        """Tell of a part that was evaluated side by side: `found` has all since the beginning."""
         self._found = found
         self.advance()
 
@@ -161,10 +163,10 @@ class Watch:
 
     def _confirmed(self, a: Array) -> tuple[int, float] | None:
         """Return the parameter that is most wrong of those that were looked at again."""
-        wrong = {i: x.value for i, x in self.answers.items() if x.verdict == CONFIRMED}
+        wrong = {i: x.value for i, x in self.answers.items() if x.verdict == DISAGREE}
         if self._sweep is not None:
             outcome = self._sweep.outcome
-            seen = np.flatnonzero((outcome.verdict == CONFIRMED) & (self._sweep.step > 0))
+            seen = np.flatnonzero((outcome.verdict == DISAGREE) & (self._sweep.step > 0))
             wrong |= {int(i): float(outcome.numeric[i]) for i in seen}
         if not wrong:
             return None
@@ -186,21 +188,14 @@ class Watch:
             done = np.flatnonzero(sweep.step[self._compared : stop] > 0) + self._compared
             self._keep(a, done, sweep.outcome.numeric[done], sweep.step[done])
             self._compared = stop
-        if self._place is None or self._partly is None or not self._found:
+        if self._place is None or self._partly is None or not len(self._found):
             return
-        each = max(1, round(self._width()))
+        each = self._each
         k = len(self._found) // each
         if k:
             values = np.array(self._found[: k * each], dtype=self._evaluator.kind)
             numeric = self._partly(values.reshape(k, each), self._taken[:k])
             self._keep(a, self._place[:k], numeric, self._taken[:k])
-
-    def _width(self) -> float:
-        assert self._sweep is not None
-        assert self._place is not None
-        return self._each
-
-    _each = 2
 
     def _keep(self, a: Array, place: Array, numeric: Array, taken: Array) -> None:
         """Keep the worst of these parameters, if it is worse than what was kept."""
@@ -221,4 +216,5 @@ class Watch:
         about = f" of about {self.planned:,}" if self.planned else ""
         worst = self.worst()
         told = f"worst so far {worst}" if worst else "no parameter stands out so far"
-        return f"gradcheck: interrupted after {self._evaluator.evaluations:,}{about} evaluations; {told}"
+        done = f"{self._evaluator.evaluations:,}{about} evaluations"
+        return f"gradcheck: interrupted after {done}; {told}"

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 import pluggy
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from ._blocks import Node
     from ._report import GradientReport
@@ -35,6 +35,17 @@ observer: ContextVar[Callable[[GradientReport], None] | None] = ContextVar(
     "pytest_gradcheck_observer", default=None
 )
 """Called with every report.  The pytest plugin sets it around each test."""
+
+progress: ContextVar[Callable[[int, int, Callable[[], str] | None], None] | None] = ContextVar(
+    "pytest_gradcheck_progress", default=None
+)
+"""Called now and then during a check: with the evaluations so far, about how many there will be
+(0: not known), and a function that returns what is worst so far; with None for it at the end."""
+
+suspects: ContextVar[Callable[[], Sequence[str]] | None] = ContextVar(
+    "pytest_gradcheck_suspects", default=None
+)
+"""Called once in each check; returns labels (``W2[1, 3]``) of parameters to difference first."""
 
 
 @hookspec(firstresult=True)

@@ -13,14 +13,15 @@ from . import _result_hook, hookspecs
 from ._config import MARKER, SETTINGS, add_options, read_settings
 from ._fixtures import (
     CHECKING,
-    NODEID,
     fixtures_of_ours,
     gradcheck,
     gradcheck_options,
     gradcheck_rng,
     numerical_gradient,
 )
-from ._recorder import RECORDER, Recorder
+from ._memory import Keeper, Memory
+from ._progress import Interruption, LiveLine, can_be_live
+from ._recorder import NODEID, RECORDER, Recorder
 from ._results import Results
 
 # pytest finds the fixtures in this module because it is the one that the entry point names.
@@ -50,11 +51,20 @@ def pytest_configure(config: pytest.Config) -> None:
         "of the fixtures gradcheck and numerical_gradient, which the test then has to call.",
     )
     settings = config.stash[SETTINGS] = read_settings(config)
-    recorder = config.stash[RECORDER] = Recorder(whole=settings.json is not None)
+    memory = Memory(config) if settings.cache else None
+    recorder = config.stash[RECORDER] = Recorder(settings.json is not None, memory)
     config.pluginmanager.register(recorder, "gradcheck-recorder")
     config.pluginmanager.register(EngineHooks(config), "gradcheck-engine-hooks")
     if not hasattr(config, "workerinput"):  # a worker of pytest-xdist has it
         config.pluginmanager.register(Results(settings), "gradcheck-results")
+        config.pluginmanager.register(Keeper(config), "gradcheck-keeper")
+        config.pluginmanager.register(Interruption(), "gradcheck-interruption")
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Show progress where that is possible, which is known once pytest has its terminal."""
+    if can_be_live(session.config):
+        session.config.pluginmanager.register(LiveLine(session.config), "gradcheck-live-line")
 
 
 def pytest_report_header(config: pytest.Config) -> str | None:

@@ -32,7 +32,10 @@ ORDER = (
     "_steps",
     "_noise",
     "_ladder",
+    "_question",
+    "_climb",
     "_refine",
+    "_watch",
     "_compare",
     "_problem",
     "_coordinates",
@@ -50,18 +53,30 @@ ORDER = (
     "_text",
     "_assemble",
     "_given",
+    "_again",
     "_scale",
     "_check",
     "_config",
     "_results",
     "_result_hook",
+    "_progress",
+    "_memory",
     "_recorder",
     "_fixtures",
     "plugin",
 )
 """A module imports, when it is imported itself, only from those above it."""
 
-HOST = {"plugin", "_config", "_fixtures", "_recorder", "_result_hook", "_results"}
+HOST = {
+    "plugin",
+    "_config",
+    "_fixtures",
+    "_memory",
+    "_progress",
+    "_recorder",
+    "_result_hook",
+    "_results",
+}
 """All that may import pytest."""
 
 LATE = {

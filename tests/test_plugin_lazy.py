@@ -11,8 +11,8 @@ TESTS = """
     LIGHT = {
         f"pytest_gradcheck{name}"
         for name in (
-            "", "._config", "._fixtures", "._options", "._recorder", "._result_hook", "._results",
-            "._version", ".hookspecs", ".plugin",
+            "", "._config", "._fixtures", "._memory", "._options", "._progress", "._recorder",
+            "._result_hook", "._results", "._version", ".hookspecs", ".plugin",
         )
     }
 

@@ -48,6 +48,7 @@ class Network:
         dtype: Any = np.float64,
     ) -> None:
         rng = np.random.default_rng(seed)
+        self.dtype = np.dtype(dtype)
         self.activation, self.depth, self.samples = activation, len(sizes) - 1, samples
         self.x = rng.normal(size=(sizes[0], samples)).astype(dtype)
         self.y = np.eye(sizes[-1], dtype=dtype)[:, rng.integers(sizes[-1], size=samples)]
@@ -66,7 +67,8 @@ class Network:
         """Return the input, the hidden layers and the logits."""
         a = [self.x]
         for k in range(1, self.depth + 1):
-            z = params[f"W{k}"] @ a[-1] + params[f"b{k}"]
+            w, b = (params[f"{x}{k}"].astype(self.dtype, copy=False) for x in "Wb")
+            z = w @ a[-1] + b
             a.append(z - z.max(axis=0) if k == self.depth else self._activate(z))
         return a
 
@@ -172,8 +174,8 @@ def _row(random: bool) -> Callable[..., Planted]:
         alive = np.flatnonzero(np.abs(w).max(axis=1))
         row = int(rng.choice(alive))
         w[row] = median_size(gradient) * rng.normal(size=w.shape[1]) if random else 2 * w[row]
-        place = f"W2[{row}, :]"
-        return Planted(gradient, lambda report: _said(report, place, "" if random else "= 2 x"))
+        factor = "" if random else "= 2 x"
+        return Planted(gradient, lambda report: _said(report, "W2", f"[{row}, :]", factor))
 
     return plant
 
@@ -203,7 +205,7 @@ def _column(network: Network, rng: np.random.Generator) -> Planted:
     gradient = network.gradient(network.params)
     last = int(np.flatnonzero(np.abs(gradient["W2"]).max(axis=0))[-1])
     gradient["W2"][:, last] = 0.0
-    return Planted(gradient, lambda report: _said(report, f"W2[:, {last}]"))
+    return Planted(gradient, lambda report: _said(report, "W2", f"[:, {last}]"))
 
 
 def _dense(network: Network, rng: np.random.Generator) -> Planted:

@@ -1,0 +1,685 @@
+"""Checks along random directions: what is found among 100,000 parameters, and what is said."""
+
+import dataclasses
+import hashlib
+import re
+from collections import namedtuple
+
+import numpy as np
+import pytest
+
+from pytest_gradcheck import (
+    GradcheckWarning,
+    GradientMismatch,
+    assert_gradients_close,
+    check_gradients,
+)
+
+
+def shapes(inputs, first, second):
+    rows = (("1", first, inputs), ("2", second, first), ("3", 10, second))
+    return {f"{x}{k}": (n, m if x == "W" else 1) for k, n, m in rows for x in "Wb"}
+
+
+SHAPES = shapes(80, 72, 48)
+LARGE = shapes(256, 256, 128)
+
+
+def count(sizes):
+    return sum(a * b for a, b in sizes.values())
+
+
+SIZE = count(SHAPES)
+
+
+class Network:
+    """Two tanh layers and a linear one under squared errors; counts its calls."""
+
+    def __init__(self, seed=0, dtype=np.float64, sizes=SHAPES):
+        rng = np.random.default_rng(seed)
+        self.params = {
+            name: (rng.normal(size=shape) / np.sqrt(sizes["W" + name[1]][1])).astype(dtype)
+            for name, shape in sizes.items()
+        }
+        self.dtype = dtype
+        self.x = rng.normal(size=(sizes["W1"][1], 16)).astype(dtype)
+        self.y = rng.normal(size=(10, 16)).astype(dtype)
+        self.calls = 0
+        self.seen = set()
+
+    def forward(self, p):
+        a1 = np.tanh(p["W1"] @ self.x + p["b1"])
+        a2 = np.tanh(p["W2"] @ a1 + p["b2"])
+        return a1, a2, p["W3"] @ a2 + p["b3"] - self.y
+
+    def cost(self, p):
+        self.calls += 1
+        self.seen.add(p["W1"].dtype)
+        return np.sum(self.forward(p)[2] ** 2) / 32
+
+    def gradient(self, p):
+        a1, a2, dz = self.forward(p)
+        dz = dz / 16
+        dz2 = (p["W3"].T @ dz) * (1 - a2**2)
+        dz1 = (p["W2"].T @ dz2) * (1 - a1**2)
+        dz3 = {"W3": dz @ a2.T, "b3": dz.sum(axis=1, keepdims=True)}
+        dz2s = {"W2": dz2 @ a1.T, "b2": dz2.sum(axis=1, keepdims=True)}
+        return {"W1": dz1 @ self.x.T, "b1": dz1.sum(axis=1, keepdims=True), **dz2s, **dz3}
+
+
+@pytest.fixture
+def network():
+    return Network()
+
+
+def check(network, gradient=None, **options):
+    """Check, and confirm what holds of every check along directions."""
+    given = network.gradient if gradient is None else gradient
+    network.calls = 0
+    report = check_gradients(network.cost, given, network.params, **options)
+    assert report.evaluations == network.calls
+    assert report.directions > 0
+    assert (report.verdict == "disagree") == bool(report.wrong)
+    return report
+
+
+def said(report):
+    """Return every line that says what a block's error looks like."""
+    return [*report.patterns, *(f"{block.name}: {block.hint}" for block in report.blocks)]
+
+
+def labels(report):
+    return {entry.label for entry in report.worst}
+
+
+# -- right gradients -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_right_gradient_passes_within_thirty_evaluations(seed):
+    report = check(Network(seed, sizes=LARGE), seed=seed)
+    assert (report.verdict, report.ok, report.wrong) == ("agree", True, 0)
+    assert report.evaluations <= 30
+    assert report.size == report.checked == count(LARGE) > 99_000
+    assert report.resolution < 1e-6
+    assert 0 < report.miss < 1e-3
+
+
+def test_the_report_says_what_was_covered_and_what_would_be_missed(network):
+    report = check(network, seed=7)
+    for text in (report.message(), report.details()):
+        line = next(row for row in text.splitlines() if "random directions" in row)
+        found = re.fullmatch(
+            r"([\d,]+) parameters along (\d+) random directions \(seed (\d+)\): resolution (\S+); "
+            r"an error of 10 x that is missed with a chance of (\S+)",
+            line,
+        )
+        assert found, line
+        size, directions, seed, resolution, chance = found.groups()
+        assert size == f"{SIZE:,}"
+        assert int(directions) == report.directions
+        assert seed == "7"
+        assert float(resolution) == pytest.approx(report.resolution, rel=0.5)
+        assert float(chance) == pytest.approx(report.miss, rel=0.5)
+    assert f"{SIZE:,} agree" in report.summary()
+    assert f"{report.evaluations:,} evaluations" in report.summary()
+    assert report.to_dict()["directions"] == report.directions
+
+
+def test_a_failure_says_so_too(network):
+    gradient = network.gradient(network.params)
+    gradient["W2"] *= 2
+    text = check(network, gradient, seed=3).message()
+    assert f"{SIZE:,} parameters along " in text
+    assert "(seed 3)" in text
+    assert "nan" not in text
+
+
+def test_every_block_has_a_resolution_of_its_own(network):
+    report = check(network)
+    assert [block.name for block in report.blocks] == list(SHAPES)
+    assert all(0 < block.resolution < 1e-5 for block in report.blocks)
+    assert max(block.resolution for block in report.blocks) == report.resolution
+
+
+# -- what is wrong is named ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("share", [1.0, 1e-2, 1e-4])
+@pytest.mark.parametrize("seed", range(3))
+def test_one_wrong_entry_is_named(share, seed):
+    network = Network(seed, sizes=LARGE)
+    gradient = network.gradient(network.params)
+    median = np.median(np.abs(np.concatenate([g.ravel() for g in gradient.values()])))
+    gradient["W2"][seed + 3, 60] += share * median
+    report = check(network, gradient, seed=seed)
+    assert labels(report) == {f"W2[{seed + 3}, 60]"}
+    assert report.wrong == 1
+    entry = report.worst[0]
+    assert entry.error == pytest.approx(share * median, rel=0.1)
+    assert abs(entry.analytic - entry.numeric) == entry.error
+    assert entry.error_bar < entry.error
+    assert report.message().startswith(f"W2[{seed + 3}, 60]: analytic ")
+
+
+def test_one_wrong_entry_is_named_within_45_evaluations_by_the_median():
+    cost = []
+    for seed in range(7):
+        network = Network(seed, sizes=LARGE)
+        gradient = network.gradient(network.params)
+        gradient["W1"][seed, 17] *= 1.5
+        report = check(network, gradient, seed=seed)
+        assert labels(report) == {f"W1[{seed}, 17]"}
+        cost.append(report.evaluations)
+    assert np.median(cost) <= 45
+    assert max(cost) <= 120
+
+
+def test_the_error_of_an_entry_is_seen_however_small_its_parameter_is(network):
+    """A direction proportional to |θ| alone would hardly move it."""
+    network.params["W2"][3, 5] = 1e-6
+    gradient = network.gradient(network.params)
+    gradient["W2"][3, 5] += np.median(np.abs(gradient["W2"])) * 1e-2
+    assert labels(check(network, gradient)) == {"W2[3, 5]"}
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_five_wrong_entries_are_named_and_no_other(network, seed):
+    gradient = network.gradient(network.params)
+    rng = np.random.default_rng(seed)
+    planted = set()
+    for name in ("W1", "W1", "W2", "W2", "b2"):
+        index = tuple(int(rng.integers(k)) for k in SHAPES[name])
+        gradient[name][index] += 10 * np.abs(gradient[name]).mean()
+        planted.add(f"{name}[{index[0]}, {index[1]}]")
+    report = check(network, gradient, seed=seed)
+    assert labels(report) == planted
+    assert report.evaluations <= 250
+    assert {block.name for block in report.blocks if block.wrong} == {"W1", "W2", "b2"}
+
+
+PATTERNS = {
+    "a block times 2": ("W2", lambda g, p: {"W2": 2 * g["W2"]}, "= 2 x numeric"),
+    "a bias averaged": ("b1", lambda g, p: {"b1": g["b1"] / 16}, "= 0.0625 x numeric"),
+    "a block negated": ("W1", lambda g, p: {"W1": -g["W1"]}, "= -1 x numeric"),
+    "a constant added": ("b2", lambda g, p: {"b2": g["b2"] + 0.01}, "error = 0.01"),
+    "weight decay of a block": (
+        "W1",
+        lambda g, p: {"W1": g["W1"] - 0.01 * p["W1"]},
+        "-0.01 x the parameters",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", PATTERNS)
+def test_a_pattern_in_one_block_is_named(network, name):
+    block, change, words = PATTERNS[name]
+    gradient = network.gradient(network.params)
+    gradient |= change(gradient, network.params)
+    report = check(network, gradient)
+    assert [b.name for b in report.blocks if b.wrong] == [block]
+    assert any(line.startswith(f"{block}: ") and words in line for line in said(report))
+    assert report.evaluations <= 60
+    assert words in report.message()
+
+
+@pytest.mark.parametrize("names", [tuple(SHAPES), ("W1", "W2", "W3")], ids=["all", "weights"])
+def test_weight_decay_forgotten_is_named(network, names):
+    gradient = network.gradient(network.params)
+    for name in names:
+        gradient[name] -= 0.01 * network.params[name]
+    report = check(network, gradient)
+    assert {block.name for block in report.blocks if block.wrong} == set(names)
+    assert any("-0.01 x the parameters" in line for line in said(report))
+
+
+def test_a_constant_factor_on_everything_is_named(network):
+    gradient = {name: value / 16 for name, value in network.gradient(network.params).items()}
+    report = check(network, gradient)
+    assert all(block.wrong == block.size for block in report.blocks)
+    assert any("= 0.0625 x numeric" in line for line in said(report))
+
+
+@pytest.mark.parametrize("kind", ["times 2", "random", "zero"])
+@pytest.mark.parametrize("axis", [0, 1])
+def test_a_wrong_row_or_column_is_named(network, axis, kind):
+    gradient = network.gradient(network.params)
+    row = gradient["W2"][7] if axis == 0 else gradient["W2"][:, 7]
+    noise = np.abs(row).mean() * np.random.default_rng(0).normal(size=row.size)
+    row[:] = {"times 2": 2 * row, "random": noise, "zero": 0 * row}[kind]
+    place = ("[7, :]", "[:, 7]")[axis]
+    report = check(network, gradient)
+    assert any(line.startswith("W2") and place in line for line in said(report))
+    assert place in report.message()
+    (block,) = (block for block in report.blocks if block.wrong)
+    assert (block.name, block.wrong) == ("W2", row.size)
+
+
+def test_errors_everywhere_without_a_pattern_are_counted_on_a_sample(network):
+    gradient = network.gradient(network.params)
+    rng = np.random.default_rng(0)
+    gradient["W2"] += np.abs(gradient["W2"]).mean() * rng.normal(size=SHAPES["W2"])
+    report = check(network, gradient)
+    (block,) = (block for block in report.blocks if block.wrong)
+    assert (block.name, block.wrong) == ("W2", block.size)
+    assert any("sampled entries are wrong" in line for line in said(report))
+    for entry in report.worst:
+        assert entry.block == "W2"
+        assert entry.error == abs(entry.analytic - entry.numeric) > 0
+
+
+def test_what_the_entries_say_is_what_coordinates_say(network):
+    gradient = network.gradient(network.params)
+    gradient["b3"][4, 0] *= 1.5
+    right = network.gradient(network.params)["b3"][4, 0]
+    (entry,) = check(network, gradient).worst
+    assert (entry.block, entry.index, entry.verdict) == ("b3", (4, 0), "disagree")
+    assert entry.analytic == 1.5 * right
+    assert entry.numeric == pytest.approx(right, rel=1e-6)
+    assert abs(entry.numeric - right) <= entry.error_bar
+
+
+def test_a_wrong_gradient_raises_with_its_report(network):
+    gradient = network.gradient(network.params)
+    gradient["W1"][1, 2] *= 3
+    with pytest.raises(GradientMismatch, match=r"^W1\[1, 2\]: analytic ") as caught:
+        assert_gradients_close(network.cost, gradient, network.params)
+    assert labels(caught.value.report) == {"W1[1, 2]"}
+
+
+def test_errors_spread_over_many_blocks_are_not_lost():
+    """Each block's own residual is below the limit that they exceed together."""
+    rng = np.random.default_rng(5)
+    theta = {f"B{k:02}": rng.normal(size=100) for k in range(24)}
+
+    def cost(p):
+        return sum(np.sum(np.cos(v)) for v in p.values())
+
+    for seed in range(6):
+        rng = np.random.default_rng(seed)
+        reached = check_gradients(cost, {k: -np.sin(v) for k, v in theta.items()}, theta, seed=seed)
+        size = 30 * reached.resolution
+        wrong = {k: -np.sin(v) + size * rng.normal(size=100) for k, v in theta.items()}
+        report = check_gradients(cost, wrong, theta, seed=seed, max_evals=300)
+        assert report.verdict != "agree", seed
+
+
+# -- determinism -----------------------------------------------------------------------------------
+
+
+def timeless(report):
+    return dataclasses.replace(report, seconds=0.0)
+
+
+@pytest.mark.parametrize("wrong", [False, True])
+def test_the_same_seed_gives_the_same_report(network, wrong):
+    gradient = network.gradient(network.params)
+    if wrong:
+        gradient["W1"][5] = np.sin(gradient["W1"][5])
+        gradient["b2"][3] *= 2
+    first, second = (check(network, gradient, seed=11) for _ in range(2))
+    assert repr(timeless(first)) == repr(timeless(second))
+    assert first.verdict == ("disagree" if wrong else "agree")
+
+
+@pytest.mark.parametrize("wrong", [False, True])
+def test_different_seeds_agree_on_the_verdict(network, wrong):
+    gradient = network.gradient(network.params)
+    if wrong:
+        gradient["W1"][5, 6] *= 1.5
+    reports = [check(network, gradient, seed=seed) for seed in range(6)]
+    assert {report.verdict for report in reports} == {"disagree" if wrong else "agree"}
+    assert {frozenset(labels(report)) for report in reports} == {
+        frozenset({"W1[5, 6]"} if wrong else ())
+    }
+    assert len({report.difference for report in reports}) > 1
+
+
+def test_what_is_given_is_left_as_it_was(network):
+    before = {name: value.copy() for name, value in network.params.items()}
+    gradient = network.gradient(network.params)
+    gradient["W1"][0, 0] = np.nan
+    kept = {name: value.copy() for name, value in gradient.items()}
+    check(network, gradient)
+    for name, value in before.items():
+        assert np.array_equal(network.params[name], value)
+        assert np.array_equal(gradient[name], kept[name], equal_nan=True)
+
+
+# -- max_evals -------------------------------------------------------------------------------------
+
+
+def quadratic(theta):
+    return np.sum(theta**2)
+
+
+@pytest.mark.parametrize(
+    ("count", "most", "along"),
+    [(2000, None, False), (3000, None, True), (500, 100, True), (500, 1100, False)],
+)
+def test_max_evals_chooses_between_coordinates_and_directions(count, most, along):
+    theta = np.linspace(0.5, 1.5, count)
+    report = check_gradients(quadratic, 2 * theta, theta, max_evals=most)
+    assert bool(report.directions) == along
+    assert report.verdict == "agree"
+    assert (report.evaluations < 40) == along
+
+
+@pytest.mark.parametrize("kind", ["right", "one", "dense", "row"])
+@pytest.mark.parametrize("most", [8, 9, 12, 17, 22, 26, 31, 36, 50, 80, 120, 200])
+def test_max_evals_is_never_exceeded(network, kind, most):
+    gradient = network.gradient(network.params)
+    if kind == "one":
+        gradient["W1"][5, 6] *= 1.5
+    if kind == "row":
+        gradient["W1"][5] = np.abs(gradient["W1"][5])
+    if kind == "dense":
+        gradient["W1"] += np.random.default_rng(0).normal(size=SHAPES["W1"])
+    network.calls = 0
+    report = check_gradients(network.cost, gradient, network.params, max_evals=most)
+    assert report.evaluations == network.calls <= most
+    if kind == "right":
+        assert report.verdict in ("agree", "inconclusive")
+        assert (report.verdict == "agree") == (most >= 30) or most in (22, 26)
+    else:
+        assert report.verdict != "agree"
+    if report.verdict == "inconclusive":
+        assert not report.ok
+        assert "max_evals" in report.message()
+
+
+def test_what_was_found_before_max_evals_stays_found(network):
+    """The screen has shown that the gradient is wrong, whatever is left to be named."""
+    gradient = network.gradient(network.params)
+    for index in range(5):
+        gradient["W1"][index, 3 * index] += 0.1
+    full = check(network, gradient)
+    assert len(full.worst) == 5
+    cut = check_gradients(network.cost, gradient, network.params, max_evals=full.evaluations - 10)
+    assert cut.verdict == "disagree"
+    assert cut.wrong >= 1
+
+
+# -- kinds of parameters ---------------------------------------------------------------------------
+
+
+def test_float32_parameters():
+    network = Network(dtype=np.float32)
+    right = check(network)
+    assert right.verdict == "agree"
+    gradient = network.gradient(network.params)
+    gradient["W2"][3, 5] += 0.5
+    assert labels(check(network, gradient)) == {"W2[3, 5]"}
+
+
+def test_a_func_that_computes_in_float32_says_what_it_can_see():
+    network = Network(dtype=np.float32)
+
+    def cost(p):
+        return network.cost({name: value.astype(np.float32) for name, value in p.items()})
+
+    gradient = network.gradient(network.params)
+    report = check_gradients(cost, gradient, network.params)
+    assert report.verdict != "disagree"
+    assert report.resolution > 1e-6
+    assert f"resolution {report.resolution:.0e}" in report.details()
+    gradient["W2"] *= 3
+    wrong = check_gradients(cost, gradient, network.params)
+    assert wrong.verdict == "disagree"
+    assert [block.name for block in wrong.blocks if block.wrong] == ["W2"]
+
+
+def test_in_place(network):
+    params = network.params
+    gradient = network.gradient(params)
+    gradient["W2"][1, 1] *= 2
+    before = {name: value.copy() for name, value in params.items()}
+    report = check_gradients(lambda: network.cost(params), gradient, params, in_place=True)
+    assert labels(report) == {"W2[1, 1]"}
+    assert all(np.array_equal(params[name], before[name]) for name in params)
+
+
+Pair = namedtuple("Pair", "left right")
+
+
+def test_nested_structures(network):
+    p = network.params
+
+    def nest(d):
+        return {
+            "layers": [Pair(d["W1"], d["b1"]), (d["W2"], d["b2"])],
+            "out": Pair(d["W3"], d["b3"]),
+        }
+
+    def flat(n):
+        (w1, b1), (w2, b2) = n["layers"]
+        return dict(zip(SHAPES, (w1, b1, w2, b2, *n["out"]), strict=True))
+
+    gradient = network.gradient(p)
+    assert check_gradients(lambda n: network.cost(flat(n)), nest(gradient), nest(p)).ok
+    gradient["b2"][9, 0] += 1
+    report = check_gradients(lambda n: network.cost(flat(n)), nest(gradient), nest(p))
+    (entry,) = report.worst
+    assert entry.index == (9, 0)
+    assert "layers" in entry.label
+
+
+def test_a_single_vector_and_complex_parameters():
+    rng = np.random.default_rng(0)
+    z = rng.normal(size=4000) + 1j * rng.normal(size=4000)
+
+    def cost(v):
+        return np.sum(np.abs(v) ** 2 * np.cos(v.real))
+
+    gradient = 2 * z * np.cos(z.real) - np.abs(z) ** 2 * np.sin(z.real)
+    assert check_gradients(cost, gradient, z).verdict == "agree"
+    gradient[77] += 0.5j
+    report = check_gradients(cost, gradient, z)
+    assert report.verdict == "disagree"
+    assert all("77" in entry.label for entry in report.worst)
+    assert report.wrong == len(report.worst) == 1
+
+
+@pytest.mark.parametrize("options", [{"only": "W2"}, {"skip": ["W1", "b*", "W3"]}])
+def test_only_and_skip(network, options):
+    gradient = network.gradient(network.params)
+    gradient["W1"] *= 2
+    report = check(network, gradient, **options)
+    assert report.verdict == "agree"
+    assert report.size == 48 * 72
+    assert set(report.skipped) == set(SHAPES) - {"W2"}
+    gradient["W2"][3, 4] *= 2
+    assert labels(check(network, gradient, **options)) == {"W2[3, 4]"}
+
+
+def test_threshold(network):
+    gradient = {name: 1.001 * value for name, value in network.gradient(network.params).items()}
+    report = check(network, gradient)
+    assert report.difference == pytest.approx(5e-4, rel=0.9)
+    right = check(network, threshold=1e-6)
+    assert right.ok
+    assert right.difference < 1e-8
+    tight = check(network, threshold=1e-30)
+    assert (tight.verdict, tight.ok) == ("agree", False)
+    assert "is not below threshold 1e-30" in tight.message()
+
+
+# -- what can't be told ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_an_analytic_entry_that_is_not_finite_is_named(network, bad):
+    gradient = network.gradient(network.params)
+    gradient["W1"][3, 4] = bad
+    report = check(network, gradient)
+    assert report.verdict == "disagree"
+    assert labels(report) == {"W1[3, 4]"}
+    (entry,) = report.worst
+    assert str(entry.analytic) == str(bad)
+    assert np.isfinite(entry.numeric)
+    assert "max_evals" not in report.message()
+
+
+def test_a_gradient_of_nothing_but_nan(network):
+    gradient = {name: np.full(shape, np.nan) for name, shape in SHAPES.items()}
+    report = check(network, gradient)
+    assert report.verdict == "disagree"
+    assert report.wrong == SIZE
+
+
+@pytest.mark.parametrize("beyond", ["nan", "raise"])
+@pytest.mark.parametrize("wrong", [False, True])
+def test_near_the_edge_of_the_domain_the_step_stays_inside(beyond, wrong):
+    rng = np.random.default_rng(0)
+    theta = {"A": rng.uniform(0.1, 1, size=(80, 80)), "B": np.full((40,), 1.0)}
+
+    def cost(p):
+        slack = 1.0 + 1e-5 - p["B"]
+        if (slack <= 0).any():
+            if beyond == "raise":
+                raise ValueError("outside")
+            return float("nan")
+        return np.sum(p["A"] ** 2) - 1e-3 * np.sum(np.log(slack))
+
+    gradient = {"A": 2 * theta["A"], "B": 1e-3 / (1.0 + 1e-5 - theta["B"])}
+    if wrong:
+        gradient["A"][2, 3] *= 2
+    report = check_gradients(cost, gradient, theta)
+    if wrong:
+        assert labels(report) == {"A[2, 3]"}
+    else:
+        assert report.verdict == "agree"
+
+
+@pytest.mark.parametrize("beyond", ["nan", "raise"])
+def test_a_func_that_is_nowhere_finite_beside_theta_is_inconclusive_and_says_why(beyond):
+    theta = np.linspace(1, 2, 5000)
+
+    def cost(p):
+        if p[7] != theta[7]:
+            if beyond == "raise":
+                raise ValueError("outside")
+            return float("nan")
+        return np.sum(p**2)
+
+    try:
+        report = check_gradients(cost, 2 * theta, theta)
+    except ValueError as error:
+        assert beyond == "raise"
+        assert "outside" in str(error)  # noqa: PT017 - either is an answer, a wrong verdict is none
+        return
+    assert (report.verdict, report.ok) == ("inconclusive", False)
+    assert "finite" in report.message()
+    assert "noisy" not in report.message()
+
+
+def noise_of(theta):
+    digest = hashlib.blake2b(theta.tobytes(), digest_size=8).digest()
+    return int.from_bytes(digest, "big") / 2**63 - 1
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_noisy_func_is_inconclusive_with_its_reason_or_agrees_with_a_coarse_resolution(seed):
+    theta = np.random.default_rng(seed).normal(size=5000)
+
+    def cost(p):
+        return np.sum(np.cos(p)) * (1 + 1e-5 * noise_of(p))
+
+    report = check_gradients(cost, -np.sin(theta), theta, seed=seed)
+    assert report.verdict != "disagree"
+    assert report.resolution > 1e-5
+    if report.verdict == "inconclusive":
+        assert not report.ok
+        assert "noisy" in report.message()
+
+
+def test_a_func_that_is_all_noise_is_inconclusive():
+    theta = np.random.default_rng(0).normal(size=5000)
+
+    def cost(p):
+        return np.sum(np.cos(p)) + 1e3 * noise_of(p)
+
+    report = check_gradients(cost, -np.sin(theta), theta)
+    assert (report.verdict, report.ok) == ("inconclusive", False)
+    assert "nois" in report.message()
+    assert check_gradients(cost, -np.sin(theta), theta, inconclusive="pass").ok
+    with pytest.warns(GradcheckWarning, match="inconclusive"):
+        warned = check_gradients(cost, -np.sin(theta), theta, inconclusive="warn")
+    assert warned.ok
+    assert "inconclusive" in warned.warning
+
+
+def test_a_func_that_does_not_repeat_itself_is_inconclusive():
+    theta = np.ones(5000)
+    rng = np.random.default_rng(0)
+    report = check_gradients(lambda p: np.sum(p) + rng.normal(), np.ones(5000), theta)
+    assert report.verdict == "inconclusive"
+    assert "does not repeat itself" in report.message()
+
+
+def test_a_constant_func_with_a_zero_gradient_was_not_checked():
+    theta = np.ones(5000)
+    report = check_gradients(lambda p: 3.0, np.zeros(5000), theta)
+    assert not report.ok
+    assert report.verdict == "inconclusive" or report.vacuous
+    assert "nothing was checked" in report.message()
+
+
+def test_a_constant_func_with_a_gradient_is_wrong():
+    theta = np.linspace(1, 2, 5000)
+    report = check_gradients(lambda p: 3.0, np.cos(theta), theta)
+    assert report.verdict == "disagree"
+    assert report.wrong == 5000
+
+
+def test_a_block_that_func_never_reads_was_not_checked(network):
+    params = network.params | {"unused": np.ones((5, 3))}
+    gradient = network.gradient(params) | {"unused": np.zeros((5, 3))}
+    report = check_gradients(network.cost, gradient, params)
+    assert report.vacuous == ("unused",)
+    assert not report.ok
+    assert check_gradients(network.cost, gradient, params, vacuous="pass").ok
+
+
+def test_a_block_that_no_direction_resolves_does_not_agree_unsaid():
+    """Its share of every direction is below the noise: twice its gradient looks the same."""
+    rng = np.random.default_rng(0)
+    theta = {"A": rng.normal(size=(100, 100)), "tiny": rng.normal(size=10)}
+
+    def cost(p):
+        return np.sum(np.cos(p["A"])) + 1e-9 * np.sum(np.cos(p["tiny"]))
+
+    gradient = {"A": -np.sin(theta["A"]), "tiny": -2e-9 * np.sin(theta["tiny"])}
+    report = check_gradients(cost, gradient, theta)
+    assert report.verdict != "agree"
+    assert "tiny" in report.message()
+
+
+def test_a_gradient_forgotten_altogether_is_wrong_everywhere(network):
+    gradient = {name: np.zeros(shape) for name, shape in SHAPES.items()}
+    report = check(network, gradient)
+    assert report.verdict == "disagree"
+    assert report.wrong == SIZE
+    assert report.evaluations <= 650
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_kinks_within_the_first_step_make_the_step_smaller(seed):
+    """A relu network so wide that every direction crosses a kink at the usual step."""
+    rng = np.random.default_rng(seed)
+    theta = {"W": rng.normal(size=(400, 100)) / 10, "v": rng.normal(size=400) / 20}
+    x = rng.normal(size=(100, 200))
+
+    def cost(p):
+        return np.mean(p["v"] @ np.maximum(p["W"] @ x, 0))
+
+    h = theta["W"] @ x
+    gradient = {
+        "W": (theta["v"][:, None] * (h > 0)) @ x.T / 200,
+        "v": np.maximum(h, 0).mean(axis=1),
+    }
+    report = check_gradients(cost, gradient, theta, seed=seed)
+    assert report.verdict == "agree"
+    assert report.resolution < 1e-4
+    gradient["W"][3, 4] *= 2
+    assert labels(check_gradients(cost, gradient, theta, seed=seed)) == {"W[3, 4]"}

@@ -263,7 +263,8 @@ def line(problem: Problem, coordinate: int, noise: Noise, seeded: Sweep | None =
     )
     offset = coordinate - problem.blocks[position].start
     theta = problem.evaluator.work.theta[position][offset]
-    new = Line(_stepper(problem.evaluator, position, offset, theta), problem.center, noise)
+    stepper = _stepper(problem.evaluator, position, offset, theta)
+    new = Line(stepper, problem.center, noise, float(np.spacing(np.abs(theta))))
     if seeded is not None and seeded.ends[coordinate].all():
         ends, pair = seeded.ends[coordinate], seeded.pairs[coordinate]
         new.record((float(ends[0]), float(ends[1])), tuple(pair))
@@ -290,7 +291,7 @@ def least_step(problem: Problem, coordinate: int) -> float:
     )
     block = problem.blocks[position]
     theta = problem.evaluator.work.theta[position][coordinate - block.start]
-    return 16.0 * float(np.spacing(np.abs(theta) + problem.scale[coordinate] * 0))
+    return 16.0 * float(np.spacing(np.abs(theta)))
 
 
 def central_row(options: Options) -> Stencil:

@@ -100,11 +100,14 @@ class Line:
     center : float
         func at θ.
     noise : Noise
+    ulp : float
+        The spacing of floats at the coordinate: what func makes of it is rounded as coarsely.
     """
 
     evaluate: Callable[[Sequence[float]], tuple[Sequence[float], Sequence[Any]]]
     center: Any
     noise: Noise
+    ulp: float = 0.0
     rungs: list[Rung] = field(default_factory=list)
     changes: list[float] = field(default_factory=list)
 
@@ -172,7 +175,7 @@ class Line:
             slope = {"both": rung.central, "forward": rung.forward, "backward": rung.backward}[side]
             gain = math.sqrt(0.5) if side == "both" else math.sqrt(2.0)
             if math.isfinite(slope):
-                noise = gain * max(rung.sigma, grain) / rung.h
+                noise = gain * max(rung.sigma, grain) / rung.h + self.ulp / rung.h * abs(slope)
                 found.append((rung.h, slope, noise + FLOOR / 4 * abs(slope)))
         return found
 

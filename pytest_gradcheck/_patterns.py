@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ._blocks import Block
 from ._screen import Screen
 
 Array = np.ndarray[Any, Any]
@@ -68,6 +69,7 @@ def patterns(screen: Screen, count: int) -> Iterator[Pattern]:
     """
     problem = screen.problem
     sums: dict[str, Array] = {}
+    own: dict[tuple[str, str], Array] = {}
     names = tuple(block.name for block in problem.blocks if block.size)
     for block in problem.blocks:
         if not block.size:
@@ -92,6 +94,7 @@ def patterns(screen: Screen, count: int) -> Iterator[Pattern]:
                     rows[:, j] = product.sum(axis=others)
         for kind, values in columns.items():
             sums[kind] = sums.get(kind, np.zeros(count)) + values
+            own[kind, block.name] = values
             yield Pattern(kind, (block.name,), values)
         for axis, rows in slices.items():
             for position in range(rows.shape[0]):
@@ -99,7 +102,17 @@ def patterns(screen: Screen, count: int) -> Iterator[Pattern]:
     if len(names) > 1:
         for kind in ("gradient", "theta"):
             yield Pattern(kind, names, sums[kind])
+            matrices = tuple(
+                block.name for block in problem.blocks if block.size and _is_matrix(block)
+            )
+            if 1 < len(matrices) < len(names):  # weight decay leaves biases alone
+                columns_of = [own[kind, name] for name in matrices]
+                yield Pattern(kind, matrices, np.sum(columns_of, axis=0))
         yield from _from_layer(screen, names, count)
+
+
+def _is_matrix(block: Block) -> bool:
+    return sum(length > 1 for length in block.shape) > 1
 
 
 def _from_layer(screen: Screen, names: tuple[str, ...], count: int) -> Iterator[Pattern]:

@@ -11,16 +11,16 @@ from . import _coordinates as coordinates
 from ._blocks import Block, labels
 from ._compare import COARSEST_RTOL, DUST, FINEST_RTOL, block_size
 from ._differences import BudgetExhausted
-from ._ladder import ROUNDING_FACTOR
+from ._ladder import RATIO, ROUNDING_FACTOR, Estimate
 from ._localise import entries_of, localise
 from ._match import Findings
 from ._names import listing
 from ._options import Options
 from ._problem import Analytic, Problem
-from ._question import CONFIDENCE, DISAGREE, OPEN, Answer, Question
+from ._question import CONFIDENCE, DISAGREE, Answer, Question
 from ._refine import refine
 from ._report import VERDICTS, BlockReport, Entry, GradientReport
-from ._screen import ACCUSED, SCREENED, Screen, calibrate, reexamine, screen_all
+from ._screen import ACCUSED, SCREENED, Screen, Subset, calibrate, reexamine, screen_all
 
 Array = np.ndarray[Any, Any]
 
@@ -29,6 +29,9 @@ MISSED = 0.08
 entries, below it: |N(0, 1)| < 0.1.  A single wrong entry is never hidden."""
 
 SMALLEST_ALLOWED = 1e-9
+
+SHOWN_BAD = 5
+"""NaN and infinite entries whose numeric value is looked up, to be shown."""
 
 MOST_EXTRA = 2000
 """Evaluations that localising may take when ``max_evals`` is not given."""
@@ -44,14 +47,20 @@ class AtScale:
         self.verdict = "agree"
         self.reasons: list[str] = []
         self.screen: Screen | None = None
+        self.sizes: dict[int, float] = {}
+        self.bad: dict[int, float] = {}
+        self.vacuous: list[str] = []
+        self.reached: dict[str, float] = {}
 
     def tolerances(self, block: Block) -> tuple[float, float]:
         """Return a block's relative tolerance, and its gradient as one number."""
         eps = self.analytic.precision[self.problem.blocks.index(block)]
         low = min(max(FINEST_RTOL, eps ** (2 / 3)), COARSEST_RTOL)
         w = block.window
-        own = block_size(self.analytic.vector[w], self.problem.scale[w])
-        return self.options.rtol or low, own
+        if block.start not in self.sizes or not block.size:
+            spread = self.screen.spread(block) if self.screen else self.problem.scale[w]
+            self.sizes[block.start] = block_size(self.analytic.vector[w], spread)
+        return self.options.rtol or low, self.sizes[block.start] if block.size else 0.0
 
     def allowed(self) -> float:
         """Return what the tolerances of all parameters come to along a direction."""
@@ -66,6 +75,8 @@ class AtScale:
         """Difference one parameter; return its error if it is wrong, else None."""
         problem, screen = self.problem, self.screen
         assert screen is not None
+        if i in self.bad:
+            return None
         block = next(b for b in problem.blocks if b.start <= i < b.stop)
         rtol, own = self.tolerances(block)
         s = float(problem.scale[i])
@@ -86,21 +97,29 @@ class AtScale:
 
     def run(self) -> None:
         """Calibrate, screen, look again, localise."""
-        problem = self.problem
-        bad = np.flatnonzero(~np.isfinite(self.analytic.vector))
+        problem, vector = self.problem, self.analytic.vector
+        bad = np.flatnonzero(~np.isfinite(vector))
         if bad.size:
             self.verdict = "disagree"
-            for i in bad[:100].tolist():
-                self.answers[i] = Answer(math.nan, math.inf, DISAGREE)
-            self.analytic.vector[bad] = 0.0
+            self.bad = {i: float(vector[i]) for i in bad.tolist()}
+            vector[bad] = 0.0
         limit = self.options.max_evals or problem.evaluator.evaluations + MOST_EXTRA
         try:
             self.screen = calibrate(problem, self.analytic, self.options)
             allowed = self.allowed()
-            if math.isfinite(self.screen.sigma) and screen_all(self.screen, allowed):
-                self.look_again(allowed, limit)
+            for i in list(self.bad)[:SHOWN_BAD]:
+                ladder = coordinates.line(problem, i, self.screen.noise)
+                ladder.add(self.screen.step * float(problem.scale[i]))
+                ladder.add(ladder.rungs[-1].h / RATIO)
+                numeric = ladder.estimate() or Estimate(math.nan, math.inf)
+                self.answers[i] = Answer(numeric.value, numeric.error, DISAGREE)
+            if len(self.bad) < problem.size and math.isfinite(self.screen.sigma):
+                if screen_all(self.screen, allowed):
+                    self.look_again(allowed, limit)
+                if self.verdict == "agree":
+                    self.look_at_blocks()
         except BudgetExhausted:
-            self.reasons.append("max_evals reached before what is wrong was found")
+            self.reasons.append("max_evals reached before all that is wrong was found")
             self.verdict = "inconclusive" if self.verdict == "agree" else self.verdict
         if self.verdict == "agree" and not self.resolved():
             self.verdict = "inconclusive"
@@ -111,17 +130,44 @@ class AtScale:
         assert screen is not None
         again = reexamine(screen, allowed)
         if again.verdict != DISAGREE:
-            if again.verdict == OPEN:
-                self.verdict = "inconclusive"
-                self.reasons.append(f"along a random direction {again.reason or 'func is noisy'}")
             return
+        self.verdict = "disagree"
         self.findings = localise(screen, self.confirm, allowed, limit)
-        wrong = screen.truth or self.findings.patterns or self.findings.unexplained
-        self.verdict = "disagree" if wrong else "agree"
-        if self.findings.unexplained and not screen.truth:
+        if not screen.truth and not self.findings.patterns:
             self.reasons.append(
                 "the gradient is wrong along random directions, by no pattern that was recognised"
             )
+
+    def look_at_blocks(self) -> None:
+        """Give a direction of its own to each block that those over all do not resolve."""
+        screen = self.screen
+        assert screen is not None
+        for block in self.problem.blocks:
+            rtol, own = self.tolerances(block)
+            norm = own * math.sqrt(block.size)
+            if not block.size or (norm and ACCUSED * screen.sigma <= COARSEST_RTOL * norm):
+                continue
+            shift = screen.shift(0, Subset((block,)))
+            if not norm:
+                values = self.problem.evaluator.along(shift, (screen.step, -screen.step))
+                if np.all(values == self.problem.center):
+                    self.vacuous.append(block.name)
+                continue
+            told = float(np.dot(screen.analytic, shift))
+            question = Question(told, rtol, 0.0, DUST * 2.0**-52 * norm, COARSEST_RTOL / 4, 0.0)
+            answer = refine(screen.line(shift), question, screen.step, 1.0, 1e-12)
+            self.reached[block.name] = CONFIDENCE * answer.error / norm
+            if answer.verdict == DISAGREE:
+                self.verdict = "disagree"
+                self.reasons.append(
+                    f"{block.name}: along a direction of its own analytic {told:.6g} != numeric "
+                    f"{answer.value:.6g} +- {answer.error:.0e}"
+                )
+            elif self.reached[block.name] > COARSEST_RTOL and self.verdict == "agree":
+                self.verdict = "inconclusive"
+                self.reasons.append(
+                    f"{block.name}: func is too noisy for so small a gradient, or float32"
+                )
 
     def resolved(self) -> bool:
         """Return whether the directions could see what was demanded of them; if not, say so."""
@@ -131,10 +177,14 @@ class AtScale:
         demanded = self.options.rtol or COARSEST_RTOL
         if reach <= demanded:
             return True
+        if self.screen is not None and not math.isfinite(self.screen.sigma):
+            self.reasons.append("func is not finite near here, along random directions")
         error = self.problem.evaluator.domain_error
         if not math.isfinite(reach) and total and error is not None:
             error.add_note("gradcheck: raised by func at every step along a random direction")
             raise error
+        if self.reasons:
+            return False
         if not total:
             self.reasons.append("nothing was checked: the gradient is zero in every parameter")
         else:
@@ -164,9 +214,10 @@ def report_at_scale(name: str, check: AtScale, seconds: float) -> GradientReport
     wrong = {i: answer for i, answer in check.answers.items() if answer.verdict == DISAGREE}
     blocks = tuple(_block(check, block, wrong) for block in problem.blocks)
     difference = _difference(check)
-    ok = check.verdict == "agree" or (
-        check.verdict == "inconclusive" and options.inconclusive != "fail"
-    )
+    verdict = check.verdict
+    if verdict == "agree" and check.vacuous and options.vacuous == "fail":
+        verdict = "inconclusive"
+    ok = verdict == "agree" or (check.verdict == "inconclusive" and options.inconclusive != "fail")
     if options.threshold is not None and not difference < options.threshold:
         ok = False
     warn = check.verdict == "inconclusive" and options.inconclusive == "warn"
@@ -175,7 +226,7 @@ def report_at_scale(name: str, check: AtScale, seconds: float) -> GradientReport
     return GradientReport(
         name=name,
         ok=ok,
-        verdict=check.verdict,
+        verdict=verdict,
         difference=difference,
         size=problem.size,
         checked=problem.size if directions >= SCREENED else len(check.answers),
@@ -188,7 +239,9 @@ def report_at_scale(name: str, check: AtScale, seconds: float) -> GradientReport
         atol=options.atol,
         rtol_used=options.rtol or FINEST_RTOL,
         threshold=options.threshold,
-        resolution=max((block.resolution for block in blocks if block.size), default=math.inf),
+        resolution=max(
+            (b.resolution for b in blocks if b.size and not b.vacuous), default=math.inf
+        ),
         noise=screen.noise.sigma if screen is not None else math.nan,
         precision=screen.noise.format if screen is not None else "",
         value=float(problem.center),
@@ -197,6 +250,7 @@ def report_at_scale(name: str, check: AtScale, seconds: float) -> GradientReport
         blocks=blocks,
         worst=_entries(check, wrong),
         reasons=tuple(check.reasons),
+        vacuous=tuple(check.vacuous),
         warning=f"gradcheck of {name}: inconclusive" if warn else "",
         skipped=tuple(leaf.name for leaf in problem.structure.leaves if leaf.name not in names),
         max_report=options.max_report,
@@ -230,7 +284,8 @@ def _filled(check: AtScale) -> int:
 def _block(check: AtScale, block: Block, wrong: dict[int, Answer]) -> BlockReport:
     mine = [i for i in wrong if block.start <= i < block.stop]
     share = check.findings.shares.get(block.name)
-    count, hint, code = len(mine), "", ""
+    not_finite = sum(block.start <= i < block.stop for i in check.bad)
+    count, hint, code = max(len(mine), not_finite), "", ""
     for pattern, amount in check.findings.patterns:
         if block.name in pattern.names and check.screen is not None:
             count = max(count, int(entries_of(check.screen, pattern, block).size))
@@ -254,7 +309,11 @@ def _block(check: AtScale, block: Block, wrong: dict[int, Answer]) -> BlockRepor
         open=0,
         kinks=0,
         difference=math.nan,
-        resolution=ACCUSED * sigma / norm if norm else math.inf,
+        resolution=min(
+            (ACCUSED * sigma + check.allowed()) / norm if norm else math.inf,
+            check.reached.get(block.name, math.inf),
+        ),
+        vacuous=block.name in check.vacuous,
         verdict=VERDICTS[1] if count else VERDICTS[0],
         hint=hint,
         code=code,
@@ -279,7 +338,7 @@ def _entries(check: AtScale, wrong: dict[int, Answer]) -> tuple[Entry, ...]:
     for i, answer in wrong.items():
         block = next(b for b in check.problem.blocks if b.start <= i < b.stop)
         rtol, _ = check.tolerances(block)
-        a = float(check.analytic.vector[i])
+        a = check.bad.get(i, float(check.analytic.vector[i]))
         gap = abs(a - answer.value)
         passed = rtol * max(abs(a), abs(answer.value)) + CONFIDENCE * answer.error
         entries.append(
@@ -287,11 +346,11 @@ def _entries(check: AtScale, wrong: dict[int, Answer]) -> tuple[Entry, ...]:
                 label=label(i),
                 block=block.name,
                 index=block.index(i - block.start),
-                analytic=a if math.isfinite(answer.error) else math.nan,
+                analytic=a,
                 numeric=answer.value,
                 error_bar=answer.error,
                 error=gap,
-                ratio=gap / passed if math.isfinite(answer.error) and passed else math.inf,
+                ratio=gap / passed if math.isfinite(gap) and passed else math.inf,
                 verdict="disagree",
                 reason=answer.reason,
                 slopes=answer.slopes,

@@ -21,7 +21,7 @@ from ._noise import Noise
 from ._options import Options
 from ._probes import generator
 from ._problem import Analytic, Problem
-from ._question import CONFIDENCE, DISAGREE, OPEN, Answer, Question
+from ._question import AGREE, CONFIDENCE, DISAGREE, OPEN, Answer, Question
 from ._refine import refine
 from ._stencils import STENCILS
 from ._steps import relative_step
@@ -37,6 +37,14 @@ ACCUSED = 5.0
 
 SAFETY = 1.5
 """σ of a direction is what calibration says times this."""
+
+PROVEN = 3.0
+"""A direction is wrong when its gap is so many times what would do for a coordinate: entries are
+accused by their own differences later, and σ by this one's."""
+
+SMALLEST_PART = 0.1
+"""Along a direction a parameter moves at least as one of this part of its block's median would,
+or errors of the small ones would hardly be seen."""
 
 FARTHEST = 0.3
 """Steps along a direction are at most this part of the parameters."""
@@ -60,6 +68,8 @@ class Screen:
         y of each direction over all parameters, by number.
     truth : dict of int to float
         Parameters that were found wrong, with the error of each, which `clean` takes out.
+    floors : dict of int to float
+        By a block's start, the least that a coordinate of it moves by.
     """
 
     problem: Problem
@@ -70,6 +80,7 @@ class Screen:
     sigma: float = math.inf
     residuals: dict[int, float] = field(default_factory=dict)
     truth: dict[int, float] = field(default_factory=dict)
+    floors: dict[int, float] = field(default_factory=dict)
 
     def weights(self, number: int, block: Block) -> Array:
         """Return the weights of direction `number` in a block: ±uniform[½, 3/2], times the scale.
@@ -85,8 +96,15 @@ class Screen:
         """
         drawn = generator(self.seed, 5, number, block.start).uniform(-1.0, 1.0, block.size)
         drawn += np.copysign(0.5, drawn)
-        drawn *= self.problem.scale[block.window]
+        drawn *= self.spread(block)
         return drawn
+
+    def spread(self, block: Block) -> Array:
+        """Return by how much each coordinate of a block moves along a direction; a new array."""
+        scale = self.problem.scale[block.window]
+        if block.start not in self.floors:
+            self.floors[block.start] = SMALLEST_PART * float(np.median(scale)) if block.size else 0
+        return np.maximum(scale, self.floors[block.start])
 
     def shift(self, number: int, subset: Subset | None = None) -> Array:
         """Return a direction over all parameters, zero outside `subset`."""
@@ -194,15 +212,23 @@ def calibrate(problem: Problem, analytic: Analytic, options: Options) -> Screen:
     line.add(step / RATIO)
     if len(line.series("both")) < 2:
         return screen  # func is finite at no step: σ stays infinite, and nothing is resolved
+    while len(line.rungs) < 9 and _differ(line.series("both")[-2:]):
+        line.add(line.rungs[-1].h / RATIO)  # kinks within the step, or a fast oscillation
     while step * RATIO <= FARTHEST and len(line.rungs) < 12:
-        (top, large, loud), (_, small, louder) = line.series("both")[:2]
-        if top < step or abs(large - small) > 5 * (loud + louder):
+        pair = line.series("both")[:2]
+        if pair[0][0] < step or _differ(pair):
             break
         step *= RATIO
         line.add(step)
     screen.step, screen.sigma, slope = _best_rung(line)
     screen.residuals[0] = told - slope
     return screen
+
+
+def _differ(pair: Sequence[tuple[float, float, float]]) -> bool:
+    """Return whether two slopes differ by more than their rounding."""
+    (_, one, loud), (_, other, louder) = pair
+    return abs(one - other) > 5 * (loud + louder)
 
 
 def _best_rung(line: Line) -> tuple[float, float, float]:
@@ -247,8 +273,13 @@ def reexamine(screen: Screen, allowed: float) -> Answer:
     number = max(screen.residuals, key=lambda j: abs(screen.residuals[j]))
     vector = screen.shift(number)
     told = float(np.dot(screen.analytic, vector))
-    question = Question(told, 0.0, allowed, 0.0, 1e-3, allowed + ACCUSED * screen.sigma)
+    goal = allowed + ACCUSED * screen.sigma
+    question = Question(told, 0.0, allowed, 0.0, 0.0, goal)
     answer = refine(screen.line(vector), question, screen.step, 1.0, 1e-12)
-    if answer.verdict == DISAGREE and abs(told - answer.value) <= CONFIDENCE * answer.error:
-        return Answer(answer.value, answer.error, OPEN, answer.reason)
-    return answer
+    clear = abs(told - answer.value) > allowed + PROVEN * CONFIDENCE * answer.error
+    if answer.verdict == DISAGREE and clear:
+        return answer
+    # Excused: the step was too large for this direction, so σ is what its residual shows.
+    worst = abs(screen.residuals[number])
+    screen.sigma = max(screen.sigma, worst / ACCUSED, answer.error / ACCUSED)
+    return Answer(answer.value, answer.error, AGREE if answer.verdict == AGREE else OPEN)

@@ -17,7 +17,8 @@ from ._options import Options, Workers
 from ._problem import Analytic, Call, Problem, evaluate_gradient, prepare, require_callable
 from ._question import NOT_FINITE
 from ._report import GradientReport, hide_frame
-from ._scale import AtScale, report_at_scale
+from ._scale import AtScale
+from ._scale_report import report_at_scale
 from ._watch import Watch
 
 

@@ -175,7 +175,9 @@ class Line:
             slope = {"both": rung.central, "forward": rung.forward, "backward": rung.backward}[side]
             gain = math.sqrt(0.5) if side == "both" else math.sqrt(2.0)
             if math.isfinite(slope):
-                noise = gain * max(rung.sigma, grain) / rung.h + self.ulp / rung.h * abs(slope)
+                noise = gain * max(rung.sigma, grain) / rung.h + 0.3 * self.ulp / rung.h * abs(
+                    slope
+                )
                 found.append((rung.h, slope, noise + FLOOR / 4 * abs(slope)))
         return found
 

@@ -131,9 +131,9 @@ def entries_of(screen: Screen, pattern: Pattern, block: Block) -> Array:
 
 
 def _confirm_largest(screen: Screen, pattern: Pattern, confirm: Confirm) -> None:
-    """Difference the entry of each block that the pattern makes largest: a number to show."""
+    """Difference the entry of a block that the pattern makes largest: a number to show."""
     for block in screen.problem.blocks:
-        if block.name not in pattern.names or len(screen.truth) >= 3:
+        if block.name not in pattern.names or screen.truth:
             continue
         entries = entries_of(screen, pattern, block)
         if entries.size:

@@ -268,7 +268,10 @@ def evaluate_gradient(grad: Any, problem: Problem, call: Call, options: Options)
     if grad is not True and not callable(grad):
         found = [gradient_vector(grad, structure, blocks)]
     if callable(grad):
-        work = WorkCopy(structure, blocks, None, call.in_place)
+        # grad sees the parameters in the user's own precision, func perhaps in float64.
+        wide = all(block.dtype.itemsize >= 8 for block in blocks)
+        work = problem.evaluator.work
+        work = work if wide else WorkCopy(structure, blocks, None, call.in_place)
         watch = Evaluator(grad, work)
         for _ in range(2):
             params = work.fresh() if call.copy else work.params
@@ -290,8 +293,10 @@ def _repetition(
     dtypes: Sequence[np.dtype[Any]],
     blocks: Sequence[Block],
     options: Options,
-) -> tuple[Array, str]:
+) -> tuple[Any, str]:
     """Return by how much two gradients differ, and the sentence when that is too much."""
+    if np.array_equal(first, second, equal_nan=True):
+        return 0.0, ""
     with np.errstate(invalid="ignore"):
         gap = np.abs(first - second).astype(np.float64)
     same = (first == second) | (np.isnan(first) & np.isnan(second))

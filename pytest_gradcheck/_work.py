@@ -130,7 +130,12 @@ class WorkCopy:
             How far along it.
         """
         for block, cell, theta in zip(self.blocks, self._cells, self.theta, strict=True):
-            self._assign(block, cell, theta + step * shift[block.window])
+            if isinstance(cell, np.ndarray) and cell.dtype == shift.dtype:
+                # In the work copy itself: of a million parameters, no further vector is made.
+                np.multiply(shift[block.window], step, out=cell)
+                cell += theta
+            else:
+                self._assign(block, cell, theta + step * shift[block.window])
 
     def _assign(self, block: Block, cell: Any, values: Array) -> None:
         if isinstance(cell, _NumberCell):

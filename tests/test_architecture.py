@@ -55,6 +55,7 @@ ORDER = (
     "_given",
     "_again",
     "_scale",
+    "_scale_report",
     "_check",
     "_config",
     "_results",

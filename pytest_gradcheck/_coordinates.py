@@ -85,7 +85,10 @@ def noise_of(problem: Problem, options: Options) -> Noise:
     center = np.array([problem.center], dtype=problem.evaluator.kind)
     if options.eps is not None or problem.size == 0:
         return from_values(center, problem.jitter, problem.evaluator.narrow)
-    shift = random_weights(problem.size, options.seed, 1) * problem.scale
+    # By their own size, where steps go by scales: a parameter of 1e-12 has a domain of its own.
+    own = np.abs(problem.theta).astype(np.float64)
+    shift = random_weights(problem.size, options.seed, 1)
+    shift *= np.where(own > 0, own, problem.scale).clip(max=1e300)
     noise, _ = measured(
         lambda steps: problem.evaluator.along(shift, steps),
         problem.center,

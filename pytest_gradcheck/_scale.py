@@ -18,7 +18,7 @@ from ._options import Options
 from ._problem import Analytic, Problem
 from ._question import CONFIDENCE, DISAGREE, Answer, Question
 from ._refine import refine
-from ._screen import ACCUSED, Screen, Subset, calibrate, reexamine, screen_all
+from ._screen import ACCUSED, PROVEN, Screen, Subset, calibrate, reexamine, screen_all
 
 Array = np.ndarray[Any, Any]
 
@@ -26,6 +26,10 @@ SMALLEST_ALLOWED = 1e-9
 
 SHOWN_BAD = 5
 """NaN and infinite entries whose numeric value is looked up, to be shown."""
+
+GROSS = 0.3
+"""A block that directions over all parameters do not resolve is so near the noise of func that
+only an error of this part of it is believed."""
 
 MOST_EXTRA = 2000
 """Evaluations that localising may take when ``max_evals`` is not given."""
@@ -151,13 +155,16 @@ class AtScale:
             question = Question(told, rtol, 0.0, DUST * 2.0**-52 * norm, COARSEST_RTOL / 4, 0.0)
             answer = refine(screen.line(shift), question, screen.step, 1.0, 1e-12)
             self.reached[block.name] = CONFIDENCE * answer.error / norm
-            if answer.verdict == DISAGREE:
+            gap = abs(told - answer.value)
+            gross = gap > GROSS * abs(told) and gap > PROVEN * CONFIDENCE * answer.error
+            known = answer.verdict != DISAGREE and self.reached[block.name] <= COARSEST_RTOL
+            if answer.verdict == DISAGREE and gross and screen.noise.unit < 1e-10:
                 self.verdict = "disagree"
                 self.reasons.append(
                     f"{block.name}: along a direction of its own analytic {told:.6g} != numeric "
                     f"{answer.value:.6g} +- {answer.error:.0e}"
                 )
-            elif self.reached[block.name] > COARSEST_RTOL and self.verdict == "agree":
+            elif not known and self.verdict == "agree":
                 self.verdict = "inconclusive"
                 self.reasons.append(
                     f"{block.name}: func is too noisy for so small a gradient, or float32"

@@ -128,7 +128,8 @@ def assert_gradients_close(
         func returns ``(J, gradient)``.
     params : array, number, dict, list, tuple, named tuple, dataclass, nested at will
         Where the gradient is checked.  func gets a private copy; yours are never changed.
-        Floating point, real or complex (then the gradient is ∂J/∂Re + i·∂J/∂Im).
+        Floating point, real or complex.  The gradient of a complex parameter is ∂J/∂Re +
+        i·∂J/∂Im; where yours is the conjugate, as `jax.grad` gives it, pass `numpy.conj` of it.
     args : tuple, optional
         Passed on to func and grad behind params, untouched.
     has_aux : bool, optional

@@ -38,7 +38,11 @@ ACCUSED = 5.0
 SAFETY = 1.5
 """σ of a direction is what calibration says times this."""
 
+NARROW = 1e-10
+"""Half the spacing of func's format, relative: above this it is float32 or narrower."""
+
 PROVEN = 3.0
+PROVEN_NARROW = 10.0
 """A direction is wrong when its gap is so many times what would do for a coordinate: entries are
 accused by their own differences later, and σ by this one's."""
 
@@ -276,7 +280,8 @@ def reexamine(screen: Screen, allowed: float) -> Answer:
     goal = allowed + ACCUSED * screen.sigma
     question = Question(told, 0.0, allowed, 0.0, 0.0, goal)
     answer = refine(screen.line(vector), question, screen.step, 1.0, 1e-12)
-    clear = abs(told - answer.value) > allowed + PROVEN * CONFIDENCE * answer.error
+    proven = PROVEN if screen.noise.unit < NARROW else PROVEN_NARROW
+    clear = abs(told - answer.value) > allowed + proven * CONFIDENCE * answer.error
     if answer.verdict == DISAGREE and clear:
         return answer
     # Excused: the step was too large for this direction, so σ is what its residual shows.

@@ -198,7 +198,10 @@ class Workers:
                 f'if __name__ == "__main__"?): {type(error).__name__}: {error}; its work was '
                 "sent out once more, in vain; leave out workers to see what func does there"
             ) from error
-        if isinstance(error, pickle.PicklingError) or "pickle" in str(error).lower():
+        said = str(error).lower()
+        # From Python 3.13 on, an AttributeError says it of a local function.
+        local = "pickle" in said or "can't get local object" in said
+        if isinstance(error, pickle.PicklingError) or local:
             raise TypeError(self._not_picklable(error)) from error
         if not str(error).startswith("workers: "):
             error.add_note("gradcheck: raised by workers, not by func")

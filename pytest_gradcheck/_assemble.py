@@ -126,7 +126,7 @@ def _ratio(finding: Finding, verdicts: Array) -> tuple[Array, Array]:
         gap = np.abs(a - outcome.numeric).astype(np.float64)
         allowed = finding.limits.of(a, outcome.numeric) + CONFIDENCE * outcome.error
         ratio = (gap / allowed).astype(np.float64)
-    ratio[~np.isfinite(a)] = math.inf
+    ratio[~np.isfinite(a) | (~np.isfinite(outcome.numeric) & (verdicts == DISAGREE))] = math.inf
     gap[np.isinf(a)] = math.inf
     for i, (backward, forward) in outcome.slopes.items():
         outside = max(min(backward, forward) - a[i], a[i] - max(backward, forward), 0.0)

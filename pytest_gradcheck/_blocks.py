@@ -217,7 +217,7 @@ def blocks_of(structure: Structure, only: Sequence[str], skip: Sequence[str]) ->
     TypeError
         For a leaf of the selection that is not real or complex floating point.
     ValueError
-        For a pattern that matches no leaf, or an entry that is not finite.
+        For a pattern that matches no leaf.
     """
     names = [leaf.name for leaf in structure.leaves]
     for pattern in (*only, *skip):
@@ -225,8 +225,7 @@ def blocks_of(structure: Structure, only: Sequence[str], skip: Sequence[str]) ->
             raise ValueError(
                 f"{pattern!r} matches no block of params; they are {listing(names) or 'none'}"
             )
-    blocks: list[Block] = []
-    start = 0
+    blocks, start = list[Block](), 0
     for position, leaf in enumerate(structure.leaves):
         if not selected(leaf.name, only, skip):
             continue
@@ -235,7 +234,6 @@ def blocks_of(structure: Structure, only: Sequence[str], skip: Sequence[str]) ->
         size = value.size * (2 if is_complex else 1)
         dtype = value.real.dtype
         block = Block(leaf.name, value.shape, dtype, is_complex, start, start + size, position)
-        _require_finite(block, value)
         blocks.append(block)
         start += size
     return tuple(blocks)
@@ -267,7 +265,9 @@ def checked_value(leaf: Leaf, *, alone: bool) -> np.ndarray[Any, Any]:
     return array
 
 
-def _require_finite(block: Block, value: np.ndarray[Any, Any]) -> None:
+def require_finite(structure: Structure, block: Block) -> None:
+    """Raise ValueError when an entry of a parameter is NaN or infinite."""
+    value = checked_leaf(structure, block)
     finite = np.isfinite(value)
     if not finite.all():
         entry = int(np.argmin(finite))

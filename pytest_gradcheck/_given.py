@@ -11,6 +11,7 @@ import numpy as np
 
 from ._analytic import gradient_vector
 from ._assemble import Finding, assemble
+from ._blocks import flatten
 from ._compare import Outcome, tolerance, within
 from ._gradient import Patterns, options_from
 from ._problem import structure_of
@@ -69,7 +70,7 @@ def compare_gradients(
     options = options_from(
         rtol=rtol, atol=atol, threshold=threshold, only=only, skip=skip, max_report=max_report
     )
-    structure, blocks = structure_of(reference, options)
+    structure, blocks = structure_of(_floating(reference), options)
     numeric, narrow = gradient_vector(reference, structure, blocks, "reference")
     a, dtypes = gradient_vector(analytic, structure, blocks, "analytic")
     precision = [
@@ -102,6 +103,18 @@ def compare_gradients(
         scheme="two gradients as given",
     )
     return announced(assemble(finding, options, time.perf_counter() - started))
+
+
+def _floating(gradient: Any) -> Any:
+    """Return a gradient whose integers are floating point: exact ones are often written so."""
+    structure = flatten(gradient)
+    values = [
+        np.asarray(leaf.value, dtype=float)[()]
+        if leaf.numeric and np.asarray(leaf.value).dtype.kind in "iu"
+        else leaf.value
+        for leaf in structure.leaves
+    ]
+    return structure.rebuild(values)
 
 
 def announced(report: GradientReport) -> GradientReport:

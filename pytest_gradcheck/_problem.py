@@ -10,7 +10,15 @@ from typing import Any
 import numpy as np
 
 from ._analytic import gradient_vector
-from ._blocks import Block, Structure, blocks_of, flatten, labels, vector_of
+from ._blocks import (
+    Block,
+    Structure,
+    blocks_of,
+    flatten,
+    labels,
+    require_finite,
+    vector_of,
+)
 from ._differences import Evaluator
 from ._options import Options
 from ._parallel import Workers
@@ -135,6 +143,8 @@ def prepare(
     """
     require_callable(func)
     structure, blocks = structure_of(params, options)
+    for block in blocks:
+        require_finite(structure, block)
     last: list[Any] = []
 
     recipe = Recipe(

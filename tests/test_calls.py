@@ -558,3 +558,19 @@ def test_numerical_gradient_of_a_func_that_does_not_repeat_itself():
     draws = iter(range(100))
     with pytest.raises(ValueError, match="func does not repeat itself"):
         numerical_gradient(lambda x: x * next(draws), 3.0)
+
+
+@pytest.mark.parametrize(
+    ("analytic", "reference", "verdict"),
+    [
+        ({"W": np.array([1.0, 2.0])}, {"W": np.array([1, 2])}, "agree"),
+        ([1, 2], [1, 3], "disagree"),
+        (3.0, 3, "agree"),
+        ({"W": np.array([1.0, 2.0])}, {"W": np.array([1.0, np.nan])}, "disagree"),
+        ({"W": np.array([1.0, np.nan])}, {"W": np.array([1.0, np.nan])}, "disagree"),
+    ],
+)
+def test_two_gradients_may_be_whole_numbers_or_not_finite(analytic, reference, verdict):
+    report = compare_gradients(analytic, reference)
+    assert report.verdict == verdict
+    assert verdict == "agree" or report.worst[0].ratio > 1

@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from ._blocks import Block
+from ._analytic import gradient_vector
+from ._blocks import Block, blocks_of, flatten
 from ._options import Options
 from ._question import AGREE, BENDS, CONFIDENCE, DISAGREE, JUMP, NOT_SMOOTH, OPEN, Question
 
@@ -39,13 +40,29 @@ IN_CHECK = 1e-6
 """Zero on both sides is judged when its error bar is below this part of everything seen."""
 
 
+def _arrays(a: Any, b: Any) -> tuple[Array, Array]:
+    """Return two arrays, or two structures as vectors."""
+    try:
+        arrays = np.asarray(a), np.asarray(b)
+    except ValueError:  # a list of arrays of several shapes
+        arrays = np.array(None), np.array(None)
+    if all(array.dtype.kind in "fciub" for array in arrays):
+        return arrays
+    structure = flatten(b)
+    blocks = blocks_of(structure, (), ())
+    first, _ = gradient_vector(a, structure, blocks, "a")
+    second, _ = gradient_vector(b, structure, blocks, "b")
+    return first, second
+
+
 def relative_difference(a: Any, b: Any) -> float:
     """Return ‖a − b‖₂ / (‖a‖₂ + ‖b‖₂), 0 when both are zero: the difference of the course.
 
     Parameters
     ----------
-    a, b : array_like
-        Of the same shape, or a ValueError says so.  Nothing overflows on the way.
+    a, b : array_like, or containers of arrays
+        Of the same shape, or of the same names and shapes, or a ValueError says so.  Nothing
+        overflows on the way.
 
     Returns
     -------
@@ -57,7 +74,7 @@ def relative_difference(a: Any, b: Any) -> float:
     >>> relative_difference([4.0, 0.0], [1.0, 0.0])
     0.6
     """
-    arrays = np.asarray(a), np.asarray(b)
+    arrays = _arrays(a, b)
     if arrays[0].shape != arrays[1].shape:
         raise ValueError(f"shapes differ: {arrays[0].shape} and {arrays[1].shape}")
     first, second = (x.astype(np.result_type(x, np.float64), copy=False) for x in arrays)

@@ -574,3 +574,11 @@ def test_two_gradients_may_be_whole_numbers_or_not_finite(analytic, reference, v
     report = compare_gradients(analytic, reference)
     assert report.verdict == verdict
     assert verdict == "agree" or report.worst[0].ratio > 1
+
+
+def test_relative_difference_of_structures():
+    one = {"W": np.array([[3.0]]), "b": [np.array([4.0, 0.0])]}
+    other = {"W": np.array([[3.0]]), "b": [np.array([0.0, 0.0])]}
+    assert relative_difference(one, other) == 0.5
+    with pytest.raises(ValueError, match="it has no b"):
+        relative_difference({"W": np.ones(1)}, {"W": np.ones(1), "b": np.ones(2)})

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ._blocks import Block, Structure, labels
+from ._blocks import Block, Structure, labels, position_of
 from ._compare import Outcome, Tolerance, relative_difference
 from ._diagnose import BlockData, explain
 from ._options import Options
@@ -246,7 +246,7 @@ def _entries(
     label = labels(finding.blocks)
     entries = []
     for i in chosen[order].tolist():
-        block = next(b for b in finding.blocks if b.start <= i < b.stop)
+        block = finding.blocks[position_of(finding.blocks, i)]
         entries.append(
             Entry(
                 label=label(i),

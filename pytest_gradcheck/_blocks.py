@@ -4,8 +4,7 @@ A *leaf* is an array or a number with its name in the structure, `W2` or ``layer
 *block* is a leaf that is checked: a window on one flat vector of real coordinates, two of them
 for a complex entry.
 
-Containers are taken apart by the hook ``gradcheck_flatten``, so an adapter adds a kind of
-container without this module knowing it.
+The hook ``gradcheck_flatten`` takes containers apart; adapters add kinds unknown to this module.
 """
 
 from __future__ import annotations
@@ -336,15 +335,16 @@ def to_structure(
     return structure.rebuild(values)
 
 
+def position_of(blocks: Sequence[Block], coordinate: int) -> int:
+    """Return the number of the block that a coordinate of the flat vector is in."""
+    return next(p for p, b in enumerate(blocks) if b.start <= coordinate < b.stop)
+
+
 def labels(blocks: Sequence[Block]) -> Callable[[int], str]:
     """Return the function from a coordinate of the flat vector to its label."""
-    starts = [block.start for block in blocks]
 
     def label(coordinate: int) -> str:
-        position = int(np.searchsorted(starts, coordinate, side="right")) - 1
-        while blocks[position].size == 0:  # an empty block shares its start with the next one
-            position -= 1
-        block = blocks[position]
+        block = blocks[position_of(blocks, coordinate)]
         return block.label(coordinate - block.start)
 
     return label

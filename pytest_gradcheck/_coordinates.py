@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ._blocks import position_of
 from ._compare import Outcome
 from ._differences import Evaluator
 from ._ladder import FLOOR, ROUNDING_FACTOR, Line
@@ -261,9 +262,7 @@ def curvature(problem: Problem, found: Sweep) -> float:
 
 def line(problem: Problem, coordinate: int, noise: Noise, seeded: Sweep | None = None) -> Line:
     """Return one coordinate as a function of one variable, with the sweep's rung if any."""
-    position = next(
-        p for p, block in enumerate(problem.blocks) if block.start <= coordinate < block.stop
-    )
+    position = position_of(problem.blocks, coordinate)
     offset = coordinate - problem.blocks[position].start
     theta = problem.evaluator.work.theta[position][offset]
     stepper = _stepper(problem.evaluator, position, offset, theta)
@@ -289,9 +288,7 @@ def _stepper(
 
 def least_step(problem: Problem, coordinate: int) -> float:
     """Return the smallest step worth taking: some units in the last place of the parameter."""
-    position = next(
-        p for p, block in enumerate(problem.blocks) if block.start <= coordinate < block.stop
-    )
+    position = position_of(problem.blocks, coordinate)
     block = problem.blocks[position]
     theta = problem.evaluator.work.theta[position][coordinate - block.start]
     return 16.0 * float(np.spacing(np.abs(theta)))

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from . import _coordinates as coordinates
-from ._blocks import Block
+from ._blocks import Block, position_of
 from ._compare import COARSEST_RTOL, DUST, FINEST_RTOL, block_size
 from ._differences import BudgetExhausted
 from ._ladder import RATIO, ROUNDING_FACTOR, Estimate
@@ -75,7 +75,7 @@ class AtScale:
         assert screen is not None
         if i in self.bad:
             return None
-        block = next(b for b in problem.blocks if b.start <= i < b.stop)
+        block = problem.blocks[position_of(problem.blocks, i)]
         rtol, own = self.tolerances(block)
         s = float(problem.scale[i])
         eps = self.analytic.precision[problem.blocks.index(block)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from ._blocks import Block, labels
+from ._blocks import Block, labels, position_of
 from ._compare import FINEST_RTOL
 from ._localise import entries_of
 from ._names import listing
@@ -159,7 +159,7 @@ def _entries(check: AtScale, wrong: dict[int, Answer]) -> tuple[Entry, ...]:
     label = labels(check.problem.blocks)
     entries = []
     for i, answer in wrong.items():
-        block = next(b for b in check.problem.blocks if b.start <= i < b.stop)
+        block = check.problem.blocks[position_of(check.problem.blocks, i)]
         rtol, _ = check.tolerances(block)
         a = check.bad.get(i, float(check.analytic.vector[i]))
         gap = abs(a - answer.value)

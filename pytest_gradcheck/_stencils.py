@@ -73,10 +73,6 @@ class Stencil:
         """The largest offset."""
         return float(max(abs(offset) for offset in self.offsets))
 
-    def error_power(self, column: int) -> int:
-        """Return the power of h that column `column` of a Romberg tableau removes."""
-        return self.order + column * (2 if self.symmetric else 1)
-
 
 @dataclass(frozen=True)
 class ComplexStep:

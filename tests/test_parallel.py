@@ -139,11 +139,9 @@ def test_every_thread_has_a_copy_of_its_own():
 def test_threads_end_with_the_check():
     check_gradients(pooled.slow_cost, pooled.gradient, pooled.params(), workers=2)
     gc.collect()
-    deadline = time.monotonic() + 5
-    while time.monotonic() < deadline and any(
-        thread.name.startswith("gradcheck") for thread in threading.enumerate()
-    ):
-        time.sleep(0.01)
+    for thread in threading.enumerate():
+        if thread.name.startswith("gradcheck"):
+            thread.join(timeout=5)
     assert not [t for t in threading.enumerate() if t.name.startswith("gradcheck")]
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from ._blocks import Block, Structure, labels, position_of
 from ._compare import Outcome, Tolerance, relative_difference
 from ._diagnose import BlockData, explain
+from ._evidence import Evidence
 from ._options import Options
 from ._question import AGREE, CONFIDENCE, DISAGREE, KINK, OPEN
 from ._report import VERDICTS, BlockReport, Entry, GradientReport
@@ -64,7 +65,7 @@ def assemble(finding: Finding, options: Options, seconds: float) -> GradientRepo
     if options.kinks == "fail":
         verdicts[kinked & (verdicts != DISAGREE)] = OPEN
     reference = _reference(outcome, a, kinked)
-    ratio, gap = _ratio(finding, verdicts)
+    ratio, gap, allowed = _ratio(finding, verdicts)
     blocks = tuple(_block(finding, block, verdicts, kinked, reference) for block in finding.blocks)
     names = {block.name for block in finding.blocks}
     wrong = int(np.count_nonzero(verdicts == DISAGREE))
@@ -107,6 +108,16 @@ def assemble(finding: Finding, options: Options, seconds: float) -> GradientRepo
         vacuous=vacuous,
         skipped=tuple(leaf.name for leaf in finding.structure.leaves if leaf.name not in names),
         max_report=options.max_report,
+        evidence=Evidence(
+            blocks=finding.blocks,
+            params=finding.theta,
+            analytic=a,
+            numeric=outcome.numeric,
+            error_bar=outcome.error,
+            allowed=allowed,
+            verdict=verdicts,
+            kinks=kinked,
+        ),
     )
 
 
@@ -119,8 +130,8 @@ def _reference(outcome: Outcome, a: Array, kinked: Array) -> Array:
     return reference
 
 
-def _ratio(finding: Finding, verdicts: Array) -> tuple[Array, Array]:
-    """Return the error over what would have passed, and the error; infinity where not finite."""
+def _ratio(finding: Finding, verdicts: Array) -> tuple[Array, Array, Array]:
+    """Return the error over what would have passed, and both; infinity where not finite."""
     outcome, a = finding.outcome, finding.analytic
     with np.errstate(all="ignore"):
         gap = np.abs(a - outcome.numeric).astype(np.float64)
@@ -134,7 +145,7 @@ def _ratio(finding: Finding, verdicts: Array) -> tuple[Array, Array]:
         ratio[i] = outside / max(finding.limits.atol[i] + size, 1e-300)
     ratio[np.isnan(ratio)] = 0.0
     ratio[(verdicts == DISAGREE) & (ratio < 1)] = 1.0
-    return ratio, gap
+    return ratio, gap, allowed
 
 
 def _block(

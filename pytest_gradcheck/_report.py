@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 import numpy as np
+
+from ._evidence import Evidence
 
 VERDICTS = ("agree", "disagree", "inconclusive")
 
@@ -157,6 +159,8 @@ class GradientReport:
         What the directions say of the error.
     repeated : bool
         Only parameters that were wrong in the last run were differenced, and some still are.
+    evidence : Evidence or None
+        The vectors behind the report where each parameter was differenced; not in `to_dict`.
     """
 
     name: str
@@ -192,6 +196,7 @@ class GradientReport:
     miss: float = 0.0
     patterns: tuple[str, ...] = ()
     repeated: bool = False
+    evidence: Evidence | None = field(default=None, repr=False, compare=False)
 
     def __bool__(self) -> bool:
         return self.ok
@@ -226,6 +231,7 @@ class GradientReport:
             Keys are the attributes, and "schema".  At most 1,000 entries of `worst`.
         """
         plain = {item.name: getattr(self, item.name) for item in fields(self)}
+        del plain["evidence"]
         plain["blocks"] = [asdict(block) for block in self.blocks]
         plain["worst"] = [asdict(entry) for entry in self.worst[:1000]]
         return {"schema": SCHEMA, **{key: _builtin(value) for key, value in plain.items()}}

@@ -49,6 +49,7 @@ ORDER = (
     "_split",
     "_localise",
     "_diagnose",
+    "_evidence",
     "_report",
     "_text",
     "_assemble",

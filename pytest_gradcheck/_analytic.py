@@ -52,8 +52,10 @@ def gradient_vector(
     dtypes = tuple(_precision(part) for part in parts)
     wide = any(dtype.itemsize > 8 for dtype in dtypes)
     dtype = np.dtype(np.longdouble if wide else np.float64)
-    vector = [coordinates(part).astype(dtype) for part in parts]
-    return np.concatenate(vector or [np.empty(0)]), dtypes
+    vector = np.empty(blocks[-1].stop if blocks else 0, dtype)
+    for block, part in zip(blocks, parts, strict=True):
+        vector[block.window] = coordinates(part)
+    return vector, dtypes
 
 
 def _match_names(found: set[str], structure: Structure, blocks: Sequence[Block], what: str) -> None:

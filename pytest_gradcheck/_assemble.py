@@ -252,8 +252,10 @@ def _entries(
     chosen = np.flatnonzero((rank > 0) | kinked)
     if not chosen.size and a.size and finding.evaluated.any():
         chosen = np.array([int(np.argmax(np.where(finding.evaluated, ratio, -1.0)))])
-    # NaN before infinity before the rest; then the error, so that equals have an order.
-    order = np.lexsort((-gap[chosen], -ratio[chosen], ~np.isnan(a[chosen]), -rank[chosen]))
+    # NaN before infinity before the rest.  Ratios within a tenth of a decade are equal: what is
+    # twice as large as it should be everywhere has its worst where the error is largest.
+    decades = np.round(np.log10(np.maximum(ratio[chosen], 1e-300)), 1)
+    order = np.lexsort((-gap[chosen], -decades, ~np.isnan(a[chosen]), -rank[chosen]))
     label = labels(finding.blocks)
     entries = []
     for i in chosen[order].tolist():

@@ -14,11 +14,11 @@ from ._differences import Evaluator
 from ._ladder import FLOOR, ROUNDING_FACTOR, Line
 from ._noise import Noise, from_values, measured
 from ._options import Options
-from ._probes import random_weights
+from ._probes import chunks, random_weights
 from ._problem import Analytic, Problem
 from ._question import AGREE
 from ._stencils import STENCILS, Stencil
-from ._steps import Points, derivatives, middle, points, relative_step
+from ._steps import LEAST_SCALE, Points, derivatives, middle, points, relative_step
 
 Array = np.ndarray[Any, Any]
 
@@ -86,10 +86,16 @@ def noise_of(problem: Problem, options: Options) -> Noise:
     center = np.array([problem.center], dtype=problem.evaluator.kind)
     if options.eps is not None or problem.size == 0:
         return from_values(center, problem.jitter, problem.evaluator.narrow)
-    # By their own size, where steps go by scales: a parameter of 1e-12 has a domain of its own.
-    own = np.abs(problem.theta).astype(np.float64)
     shift = random_weights(problem.size, options.seed, 1)
-    shift *= np.where(own > 0, own, problem.scale).clip(max=1e300)
+    for position, block in enumerate(problem.blocks):
+        theta, along = problem.evaluator.work.theta[position], shift[block.window]
+        for part in chunks(block.size):
+            # By their own size, where steps go by scales: a parameter of 1e-12 has a domain of
+            # its own.
+            own = np.abs(theta[part]).astype(np.float64, copy=False)
+            zero = own == 0
+            own[zero] = problem.scaling[position].at_zero
+            along[part] *= own.clip(LEAST_SCALE, 1e300)
     noise, _ = measured(
         lambda steps: problem.evaluator.along(shift, steps),
         problem.center,
@@ -107,12 +113,24 @@ def value_size(problem: Problem, analytic: Array | None) -> float:
     """
     sizes = [abs(float(problem.center))]
     if analytic is not None:
-        with np.errstate(over="ignore"):
-            product = np.abs(analytic * problem.scale)
-        product = product[np.isfinite(product) & (product > 0)]
+        product = _by_scale(problem, analytic)
+        counts = np.isfinite(product) & (product > 0)
+        product = product if counts.all() else product[counts]
         if product.size:
             sizes.append(middle(product))
     return max(sizes)
+
+
+def _by_scale(problem: Problem, analytic: Array) -> Array:
+    """Return |a|·s."""
+    product: Array = np.empty(problem.size)
+    with np.errstate(over="ignore"):
+        for position, block in enumerate(problem.blocks):
+            for part in chunks(block.size):
+                here = slice(block.start + part.start, block.start + part.stop)
+                scale = problem.scale_of(position, part)
+                product[here] = np.abs(analytic[here] * scale)
+    return product
 
 
 def first_step(problem: Problem, noise: Noise, analytic: Analytic) -> float:

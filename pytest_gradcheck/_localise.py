@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from ._blocks import Block
+from ._blocks import Block, position_of
 from ._match import DISTINCT, Confirm, Findings, match, threshold
 from ._patterns import Pattern, patterns
 from ._screen import ACCUSED, Screen
@@ -119,15 +119,23 @@ def _named_pattern(
 
 def entries_of(screen: Screen, pattern: Pattern, block: Block) -> Array:
     """Return the flat coordinates of a block that a pattern says are wrong."""
-    every = np.arange(block.start, block.stop)
-    if pattern.place is not None:
-        axis, position = pattern.place
-        every = np.take(every.reshape(block.shape), position, axis=axis).ravel()
+    values = _values(screen, pattern, block)
     if pattern.code == "constant":
-        return every
-    vector = screen.problem.theta if pattern.code == "theta" else screen.analytic
-    chosen: Array = every[vector[every] != 0]
+        return np.arange(block.start, block.stop)
+    if pattern.place is None:
+        return block.start + np.flatnonzero(values)
+    axis, position = pattern.place
+    every = np.arange(block.start, block.stop).reshape(block.shape)
+    every = np.take(every, position, axis=axis).ravel()
+    chosen: Array = every[values[every - block.start] != 0]
     return chosen
+
+
+def _values(screen: Screen, pattern: Pattern, block: Block) -> Array:
+    if pattern.code != "theta":
+        return screen.analytic[block.window]
+    work = screen.problem.evaluator.work
+    return work.theta[position_of(work.blocks, block.start)]
 
 
 def _confirm_largest(screen: Screen, pattern: Pattern, confirm: Confirm) -> None:
@@ -137,8 +145,8 @@ def _confirm_largest(screen: Screen, pattern: Pattern, confirm: Confirm) -> None
             continue
         entries = entries_of(screen, pattern, block)
         if entries.size:
-            vector = screen.problem.theta if pattern.code == "theta" else screen.analytic
-            i = int(entries[np.argmax(np.abs(vector[entries]))])
+            size = np.abs(_values(screen, pattern, block)[entries - block.start])
+            i = int(entries[np.argmax(size)])
             error = confirm(i)
             if error is not None:
                 screen.truth[i] = error

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -59,6 +59,24 @@ def threshold(count: int) -> float:
     return free + 4 * math.sqrt(2 * free) + 6
 
 
+def _best_two(y: Array, weights: Sequence[Array]) -> list[tuple[float, int, float]]:
+    """Return (gain, position, amount) of the two columns that explain most of y, best first."""
+    if not weights[0].size:
+        return []
+    cross, square = np.zeros_like(weights[0]), np.zeros_like(weights[0])
+    for value, w in zip(y.tolist(), weights, strict=True):
+        cross += value * w
+        w *= w
+        square += w
+    gain = cross * cross
+    gain /= square
+    top = np.argpartition(gain, -2)[-2:] if gain.size > 1 else np.array([0])
+    return [
+        (float(gain[k]), k, float(cross[k] / square[k]))
+        for k in top[np.argsort(-gain[top], kind="stable")].tolist()
+    ]
+
+
 def match(
     screen: Screen, residuals: dict[int, float], subset: Subset | None = None, loud: float = 1.0
 ) -> tuple[Fit, bool]:
@@ -85,23 +103,18 @@ def match(
     for block in screen.problem.blocks if subset is None else subset.blocks:
         if not block.size:
             continue
-        cross, square = np.zeros(block.size), np.zeros(block.size)
-        for number, y in residuals.items():
-            weights = screen.weights(number, block)
-            cross += y * weights
-            square += weights * weights
-        gain = cross * cross / square
-        if subset is not None and subset.inside is not None:
-            outside = np.ones(block.size, dtype=bool)
-            outside[subset.inside] = False
-            gain[outside] = -1.0
-        top = np.argpartition(gain, -2)[-2:] if block.size > 1 else np.array([0])
-        for i in top[np.argsort(-gain[top])].tolist():
-            if gain[i] > best[0]:
-                second = best[0]
-                best = (float(gain[i]), block.start + i, float(cross[i] / square[i]))
-            else:
-                second = max(second, float(gain[i]))
+        for part, weights in screen.columns(tuple(residuals), block):
+            inside = None if subset is None or subset.inside is None else subset.within(part)
+            if inside is not None:
+                weights = [w[inside - part.start] for w in weights]
+            found = _best_two(np.array(list(residuals.values())), weights)
+            for gain, k, amount in found:
+                if gain > best[0]:
+                    second = best[0]
+                    offset = part.start + k if inside is None else int(inside[k])
+                    best = (gain, block.start + offset, amount)
+                else:
+                    second = max(second, gain)
     variance = loud * screen.sigma**2
     misfit = max(total - best[0], 0.0) / variance
     runner_up = (total - second) / variance

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -68,26 +68,23 @@ def patterns(screen: Screen, count: int) -> Iterator[Pattern]:
     Pattern
     """
     problem = screen.problem
+    thetas = problem.evaluator.work.theta
     sums: dict[str, Array] = {}
     own: dict[tuple[str, str], Array] = {}
     names = tuple(block.name for block in problem.blocks if block.size)
-    for block in problem.blocks:
+    for block, theta in zip(problem.blocks, thetas, strict=True):
         if not block.size:
             continue
-        kinds = {
-            "gradient": screen.analytic[block.window],
-            "theta": problem.theta[block.window],
-            "constant": np.ones(1),
-        }
-        columns = {kind: np.zeros(count) for kind in kinds}
+        columns = {kind: np.zeros(count) for kind in ("gradient", "theta", "constant")}
         slices: dict[int, Array] = {}
         for j in range(count):
             weights = screen.weights(j, block)
-            for kind, vector in kinds.items():
-                total = np.dot(weights, vector) if vector.size == block.size else weights.sum()
-                columns[kind][j] = float(total)
+            columns["theta"][j] = float(np.dot(weights, theta))
+            columns["constant"][j] = float(weights.sum())
+            weights *= screen.analytic[block.window]
+            columns["gradient"][j] = float(weights.sum())
             if len(block.shape) >= 2 and not block.is_complex:
-                product = (weights * kinds["gradient"]).reshape(block.shape)
+                product = weights.reshape(block.shape)
                 for axis, length in enumerate(block.shape):
                     others = tuple(k for k in range(len(block.shape)) if k != axis)
                     rows = slices.setdefault(axis, np.zeros((length, count)))
@@ -108,22 +105,19 @@ def patterns(screen: Screen, count: int) -> Iterator[Pattern]:
             if 1 < len(matrices) < len(names):  # weight decay leaves biases alone
                 columns_of = [own[kind, name] for name in matrices]
                 yield Pattern(kind, matrices, np.sum(columns_of, axis=0))
-        yield from _from_layer(screen, names, count)
+        yield from _from_layer(names, [own["gradient", name] for name in names])
 
 
 def _is_matrix(block: Block) -> bool:
     return sum(length > 1 for length in block.shape) > 1
 
 
-def _from_layer(screen: Screen, names: tuple[str, ...], count: int) -> Iterator[Pattern]:
+def _from_layer(names: tuple[str, ...], columns: Sequence[Array]) -> Iterator[Pattern]:
     """Yield the gradient of all blocks up to one: an error that enters the backward pass there."""
-    total = np.zeros(count)
-    blocks = [block for block in screen.problem.blocks if block.size]
-    for position, block in enumerate(blocks[:-1]):
-        for j in range(count):
-            total[j] += float(np.dot(screen.weights(j, block), screen.analytic[block.window]))
-        if position:
-            yield Pattern("gradient", names[: position + 1], total.copy())
+    total = columns[0].copy()
+    for position in range(1, len(names) - 1):
+        total += columns[position]
+        yield Pattern("gradient", names[: position + 1], total.copy())
 
 
 def simple(value: float) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -23,9 +24,9 @@ from ._differences import Evaluator
 from ._options import Options
 from ._parallel import Workers
 from ._recipe import Recipe
-from ._steps import scales
+from ._steps import Scale, scale_of
 from ._task import Task
-from ._work import WorkCopy
+from ._work import WorkCopy, same_bits
 
 Array = np.ndarray[Any, Any]
 
@@ -55,8 +56,6 @@ class Problem:
     structure : Structure
     blocks : tuple of Block
     evaluator : Evaluator
-    theta, scale : ndarray, shape (n,)
-        The coordinates and their scales.
     center : float
         J at θ.
     jitter : float
@@ -70,8 +69,6 @@ class Problem:
     structure: Structure
     blocks: tuple[Block, ...]
     evaluator: Evaluator
-    theta: Array
-    scale: Array
     center: Any
     jitter: float
     unrepeated: str = ""
@@ -80,7 +77,30 @@ class Problem:
     @property
     def size(self) -> int:
         """How many coordinates."""
-        return int(self.theta.size)
+        return self.blocks[-1].stop if self.blocks else 0
+
+    @cached_property
+    def theta(self) -> Array:
+        """The coordinates, shape (n,): float64, or longdouble if any is.
+
+        Made when it is asked for, as `scale` is: a check along directions needs neither.
+        """
+        return vector_of(self.structure, self.blocks)
+
+    @cached_property
+    def scale(self) -> Array:
+        """The scale of each coordinate, shape (n,)."""
+        parts = [self.scale_of(p, slice(None)) for p in range(len(self.blocks))]
+        return np.concatenate(parts or [np.empty(0)])
+
+    @cached_property
+    def scaling(self) -> tuple[Scale, ...]:
+        """How each block is scaled."""
+        return tuple(scale_of(theta) for theta in self.evaluator.work.theta)
+
+    def scale_of(self, position: int, part: Any) -> Any:
+        """Return the scale of some coordinates of block number `position`, a new array."""
+        return self.scaling[position].of(self.evaluator.work.theta[position][part])
 
 
 @dataclass(frozen=True)
@@ -179,10 +199,6 @@ def prepare(
     gradients = [gradient_vector(item, structure, blocks) for item in last]
     again = runner.at_theta()
     gradients += [gradient_vector(item, structure, blocks) for item in last]
-    theta = vector_of(structure, blocks)
-    scale = np.concatenate(
-        [scales(theta[block.window]) for block in blocks] or [np.empty(0)]
-    ).astype(np.float64)
     gap = abs(float(again - center))
     unrepeated = ""
     if gap > options.nondet_tol + REPEATS_WITHIN * abs(float(center)):
@@ -191,9 +207,7 @@ def prepare(
             "parameters (dropout, shuffling or an unseeded generator?)"
         )
     jitter = max(gap, options.nondet_tol)
-    return Problem(
-        structure, blocks, runner, theta, scale, center, jitter, unrepeated, tuple(gradients)
-    )
+    return Problem(structure, blocks, runner, center, jitter, unrepeated, tuple(gradients))
 
 
 def _require_combination(recipe: Recipe, options: Options) -> None:
@@ -287,6 +301,7 @@ def evaluate_gradient(grad: Any, problem: Problem, call: Call, options: Options)
             params = work.fresh() if call.copy else work.params
             gradient = grad(*call.args) if call.in_place else grad(params, *call.args)
             found.append(gradient_vector(gradient, structure, blocks))
+            del gradient  # of a million parameters: before the next one is made
             watch.require_unchanged("grad")
     vector, dtypes = found[0]
     repetition = _repetition(vector, found[-1][0], dtypes, blocks, options)
@@ -305,7 +320,9 @@ def _repetition(
     options: Options,
 ) -> tuple[Any, str]:
     """Return by how much two gradients differ, and the sentence when that is too much."""
-    if np.array_equal(first, second, equal_nan=True):
+    if first is second or same_bits(first, second):
+        return 0.0, ""
+    if np.array_equal(first, second, equal_nan=True):  # -0.0 equals 0.0
         return 0.0, ""
     with np.errstate(invalid="ignore"):
         gap = np.abs(first - second).astype(np.float64)

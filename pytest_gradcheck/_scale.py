@@ -9,7 +9,7 @@ import numpy as np
 
 from . import _coordinates as coordinates
 from ._blocks import Block, position_of
-from ._compare import COARSEST_RTOL, DUST, FINEST_RTOL, block_size
+from ._compare import COARSEST_RTOL, DUST, FINEST_RTOL
 from ._differences import BudgetExhausted
 from ._ladder import RATIO, ROUNDING_FACTOR, Estimate
 from ._localise import localise
@@ -54,11 +54,11 @@ class AtScale:
         """Return a block's relative tolerance, and its gradient as one number."""
         eps = self.analytic.precision[self.problem.blocks.index(block)]
         low = min(max(FINEST_RTOL, eps ** (2 / 3)), COARSEST_RTOL)
-        w = block.window
-        if block.start not in self.sizes or not block.size:
-            spread = self.screen.spread(block) if self.screen else self.problem.scale[w]
-            self.sizes[block.start] = block_size(self.analytic.vector[w], spread)
-        return self.options.rtol or low, self.sizes[block.start] if block.size else 0.0
+        if not block.size or self.screen is None:
+            return self.options.rtol or low, 0.0
+        if block.start not in self.sizes:
+            self.sizes[block.start] = self.screen.size(block)
+        return self.options.rtol or low, self.sizes[block.start]
 
     def allowed(self) -> float:
         """Return what the tolerances of all parameters come to along a direction."""
@@ -77,7 +77,7 @@ class AtScale:
             return None
         block = problem.blocks[position_of(problem.blocks, i)]
         rtol, own = self.tolerances(block)
-        s = float(problem.scale[i])
+        s = self.scale_at(i)
         eps = self.analytic.precision[problem.blocks.index(block)]
         dust = DUST * eps * own / s
         atol = self.options.atol if self.options.atol is not None else dust if eps > 1e-10 else 0.0
@@ -85,13 +85,19 @@ class AtScale:
         ladder = coordinates.line(problem, i, screen.noise)
         question = Question(a, rtol, atol, dust, 1e-3, atol)
         least = coordinates.least_step(problem, i)
-        rung = ladder.add(coordinates.first_step(problem, screen.noise, self.analytic) * s)
+        rung = ladder.add(screen.single * s)
         bar = ROUNDING_FACTOR * rung.sigma / (math.sqrt(2.0) * rung.h)
         if question.within(rung.central, bar) and abs(rung.bend) * 10 < abs(a):
             return None
         answer = refine(ladder, question, rung.h, s, least)
         self.answers[i] = answer
         return a - answer.value if answer.verdict == DISAGREE else None
+
+    def scale_at(self, i: int) -> float:
+        """Return the scale of one coordinate."""
+        position = position_of(self.problem.blocks, i)
+        offset = i - self.problem.blocks[position].start
+        return float(self.problem.scale_of(position, slice(offset, offset + 1))[0])
 
     def run(self) -> None:
         """Calibrate, screen, look again, localise."""
@@ -107,7 +113,7 @@ class AtScale:
             allowed = self.allowed()
             for i in list(self.bad)[:SHOWN_BAD]:
                 ladder = coordinates.line(problem, i, self.screen.noise)
-                ladder.add(self.screen.step * float(problem.scale[i]))
+                ladder.add(self.screen.step * self.scale_at(i))
                 ladder.add(ladder.rungs[-1].h / RATIO)
                 numeric = ladder.estimate() or Estimate(math.nan, math.inf)
                 self.answers[i] = Answer(numeric.value, numeric.error, DISAGREE)

@@ -8,23 +8,23 @@ are needed and never kept: memory is a few vectors, whatever the number of direc
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from ._blocks import Block
+from ._blocks import Block, position_of
 from ._coordinates import noise_of, value_size
 from ._ladder import RATIO, Line
 from ._noise import Noise
 from ._options import Options
-from ._probes import generator
+from ._probes import chunks, fill_with_weights, generator
 from ._problem import Analytic, Problem
 from ._question import AGREE, CONFIDENCE, DISAGREE, OPEN, Answer, Question
 from ._refine import refine
 from ._stencils import STENCILS
-from ._steps import relative_step
+from ._steps import middle, relative_step
 
 Array = np.ndarray[Any, Any]
 
@@ -46,7 +46,7 @@ PROVEN_NARROW = 10.0
 """A direction is wrong when its gap is so many times what would do for a coordinate: entries are
 accused by their own differences later, and σ by this one's."""
 
-SMALLEST_PART = 0.1
+SMALLEST_PART = 0.5
 """Along a direction a parameter moves at least as one of this part of its block's median would,
 or errors of the small ones would hardly be seen."""
 
@@ -74,6 +74,8 @@ class Screen:
         Parameters that were found wrong, with the error of each, which `clean` takes out.
     floors : dict of int to float
         By a block's start, the least that a coordinate of it moves by.
+    single : float
+        The first step of one coordinate, in parts of its scale.
     """
 
     problem: Problem
@@ -85,6 +87,7 @@ class Screen:
     residuals: dict[int, float] = field(default_factory=dict)
     truth: dict[int, float] = field(default_factory=dict)
     floors: dict[int, float] = field(default_factory=dict)
+    single: float = 0.0
 
     def weights(self, number: int, block: Block) -> Array:
         """Return the weights of direction `number` in a block: ±uniform[½, 3/2], times the scale.
@@ -98,27 +101,74 @@ class Screen:
         -------
         ndarray, shape (block.size,)
         """
-        drawn = generator(self.seed, 5, number, block.start).uniform(-1.0, 1.0, block.size)
-        drawn += np.copysign(0.5, drawn)
-        drawn *= self.spread(block)
+        drawn: Array = np.empty(block.size)
+        for part, (weights,) in self.columns((number,), block):
+            drawn[part] = weights
         return drawn
 
-    def spread(self, block: Block) -> Array:
-        """Return by how much each coordinate of a block moves along a direction; a new array."""
-        scale = self.problem.scale[block.window]
+    def columns(self, numbers: Sequence[int], block: Block) -> Iterator[tuple[slice, list[Array]]]:
+        """Yield the weights of several directions in a block, side by side, part by part.
+
+        Parameters
+        ----------
+        numbers : sequence of int
+            Of the directions.
+        block : Block
+
+        Yields
+        ------
+        part : slice
+            Of the block.
+        weights : list of ndarray, shape (part,)
+            One for each direction.
+        """
+        drawing = [generator(self.seed, 5, number, block.start) for number in numbers]
+        for part in chunks(block.size):
+            spread = self.spread(block, part)
+            drawn = [np.empty(spread.size) for _ in drawing]
+            for weights, rng in zip(drawn, drawing, strict=True):
+                fill_with_weights(weights, rng)
+                weights *= spread
+            yield part, drawn
+
+    def spread(self, block: Block, part: slice) -> Array:
+        """Return by how much coordinates of a block move along a direction; a new array."""
+        position = position_of(self.problem.blocks, block.start)
         if block.start not in self.floors:
-            self.floors[block.start] = SMALLEST_PART * float(np.median(scale)) if block.size else 0
-        return np.maximum(scale, self.floors[block.start])
+            every = self.problem.scale_of(position, slice(None))
+            self.floors[block.start] = SMALLEST_PART * middle(every)
+        scale: Array = self.problem.scale_of(position, part)
+        np.maximum(scale, self.floors[block.start], out=scale)
+        return scale
+
+    def size(self, block: Block) -> float:
+        """Return the root mean square of gradient times spread: the gradient as one number."""
+        total, largest = 0.0, 0.0
+        for unit in (None, 1.0):  # largest first: squares of what is divided by it can't overflow
+            for part in chunks(block.size):
+                with np.errstate(over="ignore"):
+                    product = self.analytic[block.window][part] * self.spread(block, part)
+                product[~np.isfinite(product)] = 0.0
+                if unit is None:
+                    largest = max(largest, float(np.abs(product).max()))
+                else:
+                    product /= largest
+                    total += float(np.dot(product, product))
+            if largest == 0.0:
+                return 0.0
+        return largest * math.sqrt(total / block.size)
 
     def shift(self, number: int, subset: Subset | None = None) -> Array:
         """Return a direction over all parameters, zero outside `subset`."""
-        vector = np.zeros(self.problem.size)
+        vector = (np.empty if subset is None else np.zeros)(self.problem.size)
         for block in self.problem.blocks if subset is None else subset.blocks:
-            weights = self.weights(number, block)
-            if subset is None or subset.inside is None:
-                vector[block.window] = weights
-            else:
-                vector[block.window][subset.inside] = weights[subset.inside]
+            own = vector[block.window]
+            for part, (weights,) in self.columns((number,), block):
+                if subset is None or subset.inside is None:
+                    own[part] = weights
+                else:
+                    inside = subset.within(part)
+                    own[inside] = weights[inside - part.start]
         return vector
 
     def measure(self, number: int, subset: Subset | None = None) -> float:
@@ -142,16 +192,17 @@ class Screen:
     def explained(self, number: int, subset: Subset | None = None) -> float:
         """Return the part of a residual that the wrong parameters found so far account for."""
         total = 0.0
-        for block in self.problem.blocks if subset is None else subset.blocks:
-            known = [i for i in self.truth if block.start <= i < block.stop]
-            if not known:
-                continue
-            weights = self.weights(number, block)
-            for i in known:
-                offset = i - block.start
-                if subset is None or subset.holds(offset):
-                    total += self.truth[i] * float(weights[offset])
+        for i, error in self.truth.items():
+            block = self.problem.blocks[position_of(self.problem.blocks, i)]
+            if subset is None or (block in subset.blocks and subset.holds(i - block.start)):
+                total += error * self.weight(number, block, i - block.start)
         return total
+
+    def weight(self, number: int, block: Block, offset: int) -> float:
+        """Return one entry of `weights`, at a cost that does not depend on where it is."""
+        few = np.empty(offset % 4 + 1)
+        fill_with_weights(few, generator(self.seed, 5, number, block.start, skip=offset // 4))
+        return float(few[-1] * self.spread(block, slice(offset, offset + 1))[0])
 
     def clean(self, numbers: Iterable[int]) -> dict[int, float]:
         """Return the residuals without what is known already."""
@@ -166,7 +217,7 @@ class Subset:
     ----------
     blocks : tuple of Block
     inside : ndarray of int, optional
-        Offsets in the one block; unset: all of every block.
+        Offsets in the one block, in order; unset: all of every block.
     """
 
     blocks: tuple[Block, ...]
@@ -179,9 +230,16 @@ class Subset:
             return int(self.inside.size)
         return sum(block.size for block in self.blocks)
 
+    def within(self, part: slice) -> Array:
+        """Return which of the block's coordinates in a part are among these."""
+        if self.inside is None:
+            return np.arange(part.start, part.stop)
+        first, last = np.searchsorted(self.inside, (part.start, part.stop))
+        return self.inside[first:last]
+
     def holds(self, offset: int) -> bool:
         """Return whether a coordinate of the block is among these."""
-        return self.inside is None or bool(np.any(self.inside == offset))
+        return bool(self.within(slice(offset, offset + 1)).size)
 
 
 def calibrate(problem: Problem, analytic: Analytic, options: Options) -> Screen:
@@ -205,6 +263,7 @@ def calibrate(problem: Problem, analytic: Analytic, options: Options) -> Screen:
     screen = Screen(problem, analytic.vector, options.seed, noise)
     row = STENCILS["central"]
     first = relative_step(row, noise.sigma, value_size(problem, analytic.vector))
+    screen.single = first
     vector = screen.shift(0)
     told = float(np.dot(analytic.vector, vector))
     line = screen.line(vector)

@@ -8,11 +8,12 @@ everything beside it is found clean.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from ._blocks import Block
+from ._blocks import Block, position_of
 from ._match import Confirm, Findings, match
 from ._probes import generator
 from ._screen import Screen, Subset
@@ -26,6 +27,9 @@ SAMPLED = 12
 SAMPLED_IN_SLICE = 4
 
 MOST_ENTRIES = 40
+
+LARGE = 0.05
+"""Blocks with less than this part of all parameters are measured together at first."""
 
 GLANCE = 3
 """Entries looked at when both halves of a block are wrong: most of them are, if errors are
@@ -64,17 +68,36 @@ def split(screen: Screen, confirm: Confirm, found: Findings, limit: float, budge
     -------
     bool
     """
-    left = screen.clean(NUMBERS)
-    blocks = [block for block in screen.problem.blocks if block.size]
+    blocks = tuple(block for block in screen.problem.blocks if block.size)
+    large = [b for b in blocks if b.size >= LARGE * screen.problem.size]
+    small = tuple(b for b in blocks if b not in large)
+    groups = [*((b,) for b in large), *([small] if small else [])]
+    explained = True
+    for part in _parted(screen, groups, screen.clean(NUMBERS), 1.0):
+        parts = [part]
+        if len(part.subset.blocks) > 1:
+            while part.dirty(limit) and _matched(screen, confirm, part):
+                pass
+            each = [(b,) for b in part.subset.blocks]
+            dirty = part.dirty(limit)
+            parts = _parted(screen, each, part.residuals, part.loud) if dirty else []
+        for each_part in parts:
+            explained &= _search(screen, confirm, found, each_part, limit, budget)
+    return explained
+
+
+def _parted(
+    screen: Screen, groups: Sequence[tuple[Block, ...]], left: dict[int, float], loud: float
+) -> list[Part]:
+    """Measure groups of blocks, the last by subtraction from what they come to together."""
     parts: list[Part] = []
-    for position, block in enumerate(blocks):
-        subset = Subset((block,))
-        last = position == len(blocks) - 1
+    for position, group in enumerate(groups):
+        subset = Subset(group)
+        last = position == len(groups) - 1
         ys = dict(left) if last else {j: _clean(screen, j, subset) for j in NUMBERS}
         left = {j: left[j] - ys[j] for j in NUMBERS}
-        parts.append(Part(subset, ys, float(len(blocks)) if last else 1.0, None, 0))
-    explained = [_search(screen, confirm, found, part, limit, budget) for part in parts]
-    return all(explained)
+        parts.append(Part(subset, ys, loud + len(groups) - 1 if last else 1.0, None, 0))
+    return parts
 
 
 def _clean(screen: Screen, number: int, subset: Subset) -> float:
@@ -93,7 +116,7 @@ def _search(
             continue
         if screen.problem.evaluator.evaluations >= budget or len(screen.truth) >= MOST_ENTRIES:
             return _sample(screen, confirm, found, block)
-        if _matched(screen, confirm, part, block):
+        if _matched(screen, confirm, part):
             queue.append(part)
             continue
         if part.subset.size == 1:
@@ -109,7 +132,7 @@ def _search(
     return True
 
 
-def _matched(screen: Screen, confirm: Confirm, part: Part, block: Block) -> bool:
+def _matched(screen: Screen, confirm: Confirm, part: Part) -> bool:
     """Name the one entry that explains a part, if there is one, and take its error out."""
     fit, alone = match(screen, part.residuals, part.subset, part.loud)
     if not (alone or part.subset.size == 1) or fit.what in screen.truth:
@@ -118,8 +141,9 @@ def _matched(screen: Screen, confirm: Confirm, part: Part, block: Block) -> bool
     if error is None:
         return False
     screen.truth[fit.what] = error
+    block = screen.problem.blocks[position_of(screen.problem.blocks, fit.what)]
     for number in part.residuals:
-        weight = float(screen.weights(number, block)[fit.what - block.start])
+        weight = screen.weight(number, block, fit.what - block.start)
         part.residuals[number] -= error * weight
     return True
 
@@ -127,12 +151,16 @@ def _matched(screen: Screen, confirm: Confirm, part: Part, block: Block) -> bool
 def _positions(inside: Array, block: Block, axis: int) -> Array:
     """Return where along an axis each of some offsets in a block is."""
     stride = math.prod(block.shape[axis + 1 :])
-    places: Array = (inside // stride) % block.shape[axis]
+    places: Array = inside // stride
+    places %= block.shape[axis]
     return places
 
 
 def _inside(part: Part, block: Block) -> Array:
-    return np.arange(block.size) if part.subset.inside is None else part.subset.inside
+    if part.subset.inside is not None:
+        return part.subset.inside
+    # Half the memory of what numpy would choose, where it will do.
+    return np.arange(block.size, dtype=np.int32 if block.size < 2**31 else np.int64)
 
 
 def _axes(block: Block) -> tuple[int, ...]:
@@ -186,17 +214,19 @@ def _divide(screen: Screen, part: Part, block: Block, limit: float) -> list[Part
 def _halved(screen: Screen, part: Part, block: Block, axis: int | None) -> list[Part] | None:
     inside = _inside(part, block)
     if axis is None:
-        order = generator(screen.seed, 6, int(inside[0]), inside.size).permutation(inside.size)
-        first = np.zeros(inside.size, dtype=bool)
-        first[order[: inside.size // 2]] = True
+        rng = generator(screen.seed, 6, int(inside[0]), inside.size)
+        first = np.arange(inside.size) < inside.size // 2
+        rng.shuffle(first)
     else:
         places = _positions(inside, block, axis)
-        known = np.unique(places)
+        known = np.flatnonzero(np.bincount(places, minlength=block.shape[axis]))
         if known.size < 2:
             return None
         first = places < known[known.size // 2]
+        del places
     one = Subset(part.subset.blocks, inside[first])
-    other = Subset(part.subset.blocks, inside[~first])
+    other = Subset(part.subset.blocks, inside[np.logical_not(first, out=first)])
+    del inside, first
     measured = {j: _clean(screen, j, one) for j in part.residuals}
     rest = {j: y - measured[j] for j, y in part.residuals.items()}
     return [

@@ -27,34 +27,73 @@ STEP_FACTOR = 2.0
 
 
 def middle(values: Array) -> float:
-    """Return the median; `numpy.median` takes ten times as long on few values."""
-    ordered = np.sort(values)
-    half = ordered.size // 2
-    return 0.5 * float(ordered[half]) + 0.5 * float(ordered[~half])
+    """Return the median of some numbers, which may be reordered.
+
+    `numpy.median` takes ten times as long on few of them, and a copy of many.
+    """
+    half = values.size // 2
+    if values.size > FEW:
+        values.partition((values.size - 1 - half, half))
+    else:
+        values = np.sort(values)
+    return 0.5 * float(values[half]) + 0.5 * float(values[~half])
 
 
-def scales(theta: Array) -> Array:
-    """Return the scale of each coordinate of a block.
+@dataclass(frozen=True)
+class Scale:
+    """The scale of a block's coordinates: ``|θ|``, held above zero by two numbers.
+
+    Parameters
+    ----------
+    floor : float
+        10⁻³ of the median of the block's non-zero entries, or of 1 where that is smaller.
+    at_zero : float
+        That median, or 1 where all are zero.
+    """
+
+    floor: float
+    at_zero: float
+
+    def of(self, theta: Array) -> Array:
+        """Return the scale of each coordinate.
+
+        Parameters
+        ----------
+        theta : ndarray, shape (n,)
+
+        Returns
+        -------
+        ndarray, shape (n,), float64
+        """
+        size = np.abs(theta).astype(np.float64, copy=False)
+        zero = size == 0
+        np.maximum(size, self.floor, out=size)
+        size[zero] = self.at_zero
+        return size.clip(LEAST_SCALE, MOST_SCALE, out=size)
+
+
+def scale_of(theta: Array) -> Scale:
+    """Return how the coordinates of a block are scaled.
 
     Parameters
     ----------
     theta : ndarray, shape (n,)
-
-    Returns
-    -------
-    ndarray, shape (n,), float64
-        ``|θ|``, but not below 10⁻³ of the median of the block's non-zero entries (or of 1 where
-        that is larger), and that median, or 1 where all are zero, where θ is 0.
     """
-    size = np.abs(theta).astype(np.float64)
-    nonzero = size[size > 0]
-    median = middle(nonzero) if nonzero.size else 1.0
-    floor = SMALLEST_SCALE * min(median, 1.0)
-    # Room for a step below a scale that is itself subnormal.
-    tiny = float(np.finfo(np.float64).tiny) * 1e6
-    # And room for a weight and a step above the largest.
-    largest = float(np.finfo(np.float64).max) / 16
-    return np.where(size > 0, np.maximum(size, floor), median).clip(min=tiny, max=largest)
+    size = np.abs(theta).astype(np.float64, copy=False)
+    if np.count_nonzero(size) < size.size:
+        size = size[size > 0]
+    median = middle(size) if size.size else 1.0
+    return Scale(SMALLEST_SCALE * min(median, 1.0), median)
+
+
+FEW = 4096
+"""Up to so many numbers sorting is faster than partitioning."""
+
+LEAST_SCALE = float(np.finfo(np.float64).tiny) * 1e6
+"""Room for a step below a scale that is itself subnormal."""
+
+MOST_SCALE = float(np.finfo(np.float64).max) / 16
+"""And room for a weight and a step above the largest."""
 
 
 @dataclass(frozen=True)

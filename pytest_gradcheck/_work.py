@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from ._blocks import Block, Structure, coordinates
+from ._probes import chunks
 
 Array = np.ndarray[Any, Any]
 
@@ -76,13 +77,20 @@ class WorkCopy:
                 value = np.result_type(dtype, value.dtype).type(value)
             self.values.append(value)
         self.params: Any = structure.rebuild(self.values)
-        # What is compared bit for bit and, in place, restored.
+        # What is compared bit for bit and, in place, restored.  The user's own arrays will do
+        # where func can't reach them through its parameters.
         self._saved = [
-            value.copy(order="K") if isinstance(value, np.ndarray) else value
-            for value in self.values
+            self._kept(leaf.value, value)
+            for leaf, value in zip(structure.leaves, self.values, strict=True)
         ]
         self._cells = [self._cell(block) for block in blocks]
         self.theta = [self._saved_coordinates(block) for block in blocks]
+
+    def _kept(self, own: Any, value: Any) -> Any:
+        if not isinstance(value, np.ndarray):
+            return value
+        same = not self.in_place and own.dtype == value.dtype
+        return own if same else value.copy(order="K")
 
     @staticmethod
     def _copied(value: Any, block: Block | None, dtype: Any) -> Any:
@@ -130,10 +138,11 @@ class WorkCopy:
             How far along it.
         """
         for block, cell, theta in zip(self.blocks, self._cells, self.theta, strict=True):
-            if isinstance(cell, np.ndarray) and cell.dtype == shift.dtype:
-                # In the work copy itself: of a million parameters, no further vector is made.
-                np.multiply(shift[block.window], step, out=cell)
-                cell += theta
+            if isinstance(cell, np.ndarray):
+                # In parts: of a million parameters, no further vector is made.
+                along = shift[block.window]
+                for part in chunks(block.size):
+                    cell[part] = along[part] * step + theta[part]
             else:
                 self._assign(block, cell, theta + step * shift[block.window])
 
@@ -188,13 +197,14 @@ def same_bits(a: Array, b: Array) -> bool:
     """Return whether two arrays of one dtype hold the same bits, NaN and the sign of 0 included."""
     if a.shape != b.shape or a.dtype != b.dtype:
         return False
-    first, second = np.ascontiguousarray(a), np.ascontiguousarray(b)
+    first, second = (np.ascontiguousarray(x).reshape(-1) for x in (a, b))
     if first.dtype.hasobject:
         return all(x is y for x, y in zip(first.flat, second.flat, strict=True))
     if (first.dtype.itemsize == 16 and first.dtype.kind == "f") or first.dtype.itemsize == 32:
         # The padding bytes of a longdouble are not part of its value.
         return bool(np.array_equal(first, second, equal_nan=True))
-    return first.tobytes() == second.tobytes()
+    whole = np.dtype(np.uint64 if first.dtype.itemsize % 8 == 0 else np.uint8)
+    return bool(np.array_equal(first.view(whole), second.view(whole)))
 
 
 def _require_in_place(structure: Structure, blocks: Sequence[Block]) -> None:

@@ -9,7 +9,7 @@ import pytest
 from pytest_gradcheck import numerical_gradient
 from pytest_gradcheck._options import SCHEMES
 from pytest_gradcheck._stencils import COMPLEX_STEP, STENCILS, ComplexStep, Stencil, scheme
-from pytest_gradcheck._steps import derivatives, points, relative_step, scales
+from pytest_gradcheck._steps import derivatives, points, relative_step, scale_of
 
 ROWS = [pytest.param(row, id=name) for name, row in STENCILS.items()]
 
@@ -22,6 +22,10 @@ ORDERS = {
     "forward2": 2,
     "backward2": 2,
 }
+
+
+def scales(theta):
+    return scale_of(theta).of(theta)
 
 
 def polynomial(degree):

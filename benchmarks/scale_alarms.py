@@ -32,7 +32,7 @@ import numpy as np
 from suite.planted import Network, layers
 
 from pytest_gradcheck import check_gradients
-from pytest_gradcheck._steps import scales
+from pytest_gradcheck._steps import scale_of
 
 SIZE = 50_000
 
@@ -117,7 +117,7 @@ def miss(task: tuple[str, int, int]) -> tuple[str, float, int]:
     network = Network(layers(SIZE), "tanh", seed)
     right = network.gradient(network.params)
     stated = check_gradients(network.cost, right, network.params, seed=seed)
-    s = {name: scales(value.ravel()).reshape(value.shape) for name, value in network.params.items()}
+    s = {name: scale_of(value.ravel()).of(value) for name, value in network.params.items()}
     error = SHAPES[shape](s, np.random.default_rng(seed))
     name = next(name for name, value in error.items() if value.any())
     resolution = next(block.resolution for block in stated.blocks if block.name == name)

@@ -86,6 +86,7 @@ def noise_of(problem: Problem, options: Options) -> Noise:
     center = np.array([problem.center], dtype=problem.evaluator.kind)
     if options.eps is not None or problem.size == 0:
         return from_values(center, problem.jitter, problem.evaluator.narrow)
+    scaling = problem.scaling  # it takes a vector to find, so before the next one is made
     shift = random_weights(problem.size, options.seed, 1)
     for position, block in enumerate(problem.blocks):
         theta, along = problem.evaluator.work.theta[position], shift[block.window]
@@ -94,7 +95,7 @@ def noise_of(problem: Problem, options: Options) -> Noise:
             # its own.
             own = np.abs(theta[part]).astype(np.float64, copy=False)
             zero = own == 0
-            own[zero] = problem.scaling[position].at_zero
+            own[zero] = scaling[position].at_zero
             along[part] *= own.clip(LEAST_SCALE, 1e300)
     noise, _ = measured(
         lambda steps: problem.evaluator.along(shift, steps),

@@ -21,9 +21,10 @@ from typing import Any
 import numpy as np
 
 from ._blocks import Block, position_of
+from ._calibrate import ACCUSED
 from ._match import DISTINCT, Confirm, Findings, match, threshold
 from ._patterns import Pattern, patterns
-from ._screen import ACCUSED, Screen
+from ._screen import Screen
 from ._split import MOST_ENTRIES, split
 
 Array = np.ndarray[Any, Any]

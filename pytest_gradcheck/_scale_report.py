@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 
 from ._blocks import Block, labels, position_of
+from ._calibrate import ACCUSED, SCREENED
 from ._compare import FINEST_RTOL
 from ._localise import entries_of
 from ._names import listing
 from ._question import CONFIDENCE, DISAGREE, Answer
 from ._report import VERDICTS, BlockReport, Entry, GradientReport
 from ._scale import AtScale
-from ._screen import ACCUSED, SCREENED
 
 MISSED = 0.08
 """The chance that one direction hides an error of ten times its resolution, spread over many

@@ -15,43 +15,17 @@ from typing import Any
 import numpy as np
 
 from ._blocks import Block, position_of
-from ._coordinates import noise_of, value_size
-from ._ladder import RATIO, Line
+from ._ladder import Line
 from ._noise import Noise
-from ._options import Options
 from ._probes import chunks, fill_with_weights, generator
-from ._problem import Analytic, Problem
-from ._question import AGREE, CONFIDENCE, DISAGREE, OPEN, Answer, Question
-from ._refine import refine
-from ._stencils import STENCILS
-from ._steps import middle, relative_step
+from ._problem import Problem
+from ._steps import middle
 
 Array = np.ndarray[Any, Any]
-
-SCREENED = 3
-"""Directions of a screen: one misses an error of 10, 100 or 1,000 times the detection limit with
-a chance of 8, 0.8 or 0.08 %, if it is spread over many entries, and three with its cube."""
-
-ACCUSED = 5.0
-"""A residual above so many σ is looked at again."""
-
-SAFETY = 1.5
-"""σ of a direction is what calibration says times this."""
-
-NARROW = 1e-10
-"""Half the spacing of func's format, relative: above this it is float32 or narrower."""
-
-PROVEN = 3.0
-PROVEN_NARROW = 10.0
-"""A direction is wrong when its gap is so many times what would do for a coordinate: entries are
-accused by their own differences later, and σ by this one's."""
 
 SMALLEST_PART = 0.5
 """Along a direction a parameter moves at least as one of this part of its block's median would,
 or errors of the small ones would hardly be seen."""
-
-FARTHEST = 0.3
-"""Steps along a direction are at most this part of the parameters."""
 
 
 @dataclass
@@ -134,12 +108,17 @@ class Screen:
     def spread(self, block: Block, part: slice) -> Array:
         """Return by how much coordinates of a block move along a direction; a new array."""
         position = position_of(self.problem.blocks, block.start)
-        if block.start not in self.floors:
-            every = self.problem.scale_of(position, slice(None))
-            self.floors[block.start] = SMALLEST_PART * middle(every)
         scale: Array = self.problem.scale_of(position, part)
-        np.maximum(scale, self.floors[block.start], out=scale)
+        np.maximum(scale, self.floor(block), out=scale)
         return scale
+
+    def floor(self, block: Block) -> float:
+        """Return the least that a coordinate of a block moves by."""
+        if block.start not in self.floors:
+            position = position_of(self.problem.blocks, block.start)
+            every = self.problem.scale_of(position, slice(None))
+            self.floors[block.start] = SMALLEST_PART * middle(every) if every.size else 0.0
+        return self.floors[block.start]
 
     def size(self, block: Block) -> float:
         """Return the root mean square of gradient times spread: the gradient as one number."""
@@ -240,110 +219,3 @@ class Subset:
     def holds(self, offset: int) -> bool:
         """Return whether a coordinate of the block is among these."""
         return bool(self.within(slice(offset, offset + 1)).size)
-
-
-def calibrate(problem: Problem, analytic: Analytic, options: Options) -> Screen:
-    """Choose the step along directions, and learn how noisy their residuals are.
-
-    From the step that balances rounding against the truncation of an average func, go to larger
-    ones until truncation shows above the noise, then stay one below.
-
-    Parameters
-    ----------
-    problem : Problem
-    analytic : Analytic
-    options : Options
-
-    Returns
-    -------
-    Screen
-        With direction 0 measured.
-    """
-    noise = noise_of(problem, options)
-    screen = Screen(problem, analytic.vector, options.seed, noise)
-    row = STENCILS["central"]
-    first = relative_step(row, noise.sigma, value_size(problem, analytic.vector))
-    screen.single = first
-    vector = screen.shift(0)
-    told = float(np.dot(analytic.vector, vector))
-    line = screen.line(vector)
-    step = first
-    line.add(step)
-    while not math.isfinite(line.rungs[-1].central) and len(line.rungs) < 8:
-        step /= RATIO**2
-        line.add(step)
-    line.add(step / RATIO)
-    if len(line.series("both")) < 2:
-        return screen  # func is finite at no step: σ stays infinite, and nothing is resolved
-    while len(line.rungs) < 9 and _differ(line.series("both")[-2:]):
-        line.add(line.rungs[-1].h / RATIO)  # kinks within the step, or a fast oscillation
-    while step * RATIO <= FARTHEST and len(line.rungs) < 12:
-        pair = line.series("both")[:2]
-        if pair[0][0] < step or _differ(pair):
-            break
-        step *= RATIO
-        line.add(step)
-    screen.step, screen.sigma, slope = _best_rung(line)
-    screen.residuals[0] = told - slope
-    return screen
-
-
-def _differ(pair: Sequence[tuple[float, float, float]]) -> bool:
-    """Return whether two slopes differ by more than their rounding."""
-    (_, one, loud), (_, other, louder) = pair
-    return abs(one - other) > 5 * (loud + louder)
-
-
-def _best_rung(line: Line) -> tuple[float, float, float]:
-    """Return the step, the σ of a difference at it, and the difference, of the best rung."""
-    series = [item for item in line.series("both") if math.isfinite(item[1])]
-    best: tuple[float, float, float] | None = None
-    for k, (h, slope, rounding) in enumerate(series):
-        seen = [abs(slope - s) - 2 * (rounding + r) for _, s, r in series[k + 1 :]]
-        observed = max([0.0, *seen])
-        if k:
-            above = abs(series[k - 1][1] - slope) / (RATIO**2 - 1)
-            beside = abs(series[k - 1][1] - slope)
-            observed = max(observed, min(above, beside))
-        elif len(series) > 1:
-            observed = max(observed, abs(slope - series[1][1]))
-        sigma = SAFETY * math.hypot(rounding, observed)
-        if best is None or sigma < best[1]:
-            best = (h, sigma, slope)
-    if best is None:
-        rung = line.rungs[-1]
-        return rung.h, math.inf, rung.central
-    return best
-
-
-def screen_all(screen: Screen, allowed: float) -> bool:
-    """Measure the directions of a screen; return whether any residual is too large.
-
-    Parameters
-    ----------
-    screen : Screen
-    allowed : float
-        What the tolerances of the parameters add up to along a direction.
-    """
-    for number in range(1, SCREENED):
-        screen.measure(number)
-    worst = max(abs(y) for y in screen.residuals.values())
-    return worst > allowed + ACCUSED * screen.sigma
-
-
-def reexamine(screen: Screen, allowed: float) -> Answer:
-    """Ask the direction with the largest residual again, as one coordinate would be."""
-    number = max(screen.residuals, key=lambda j: abs(screen.residuals[j]))
-    vector = screen.shift(number)
-    told = float(np.dot(screen.analytic, vector))
-    goal = allowed + ACCUSED * screen.sigma
-    question = Question(told, 0.0, allowed, 0.0, 0.0, goal)
-    answer = refine(screen.line(vector), question, screen.step, 1.0, 1e-12)
-    proven = PROVEN if screen.noise.unit < NARROW else PROVEN_NARROW
-    clear = abs(told - answer.value) > allowed + proven * CONFIDENCE * answer.error
-    if answer.verdict == DISAGREE and clear:
-        return answer
-    # Excused: the step was too large for this direction, so σ is what its residual shows.
-    worst = abs(screen.residuals[number])
-    screen.sigma = max(screen.sigma, worst / ACCUSED, answer.error / ACCUSED)
-    return Answer(answer.value, answer.error, AGREE if answer.verdict == AGREE else OPEN)

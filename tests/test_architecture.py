@@ -44,6 +44,7 @@ ORDER = (
     "_numeric",
     "_gradient",
     "_screen",
+    "_calibrate",
     "_patterns",
     "_match",
     "_split",

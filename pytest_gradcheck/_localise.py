@@ -22,7 +22,7 @@ import numpy as np
 
 from ._blocks import Block, position_of
 from ._calibrate import ACCUSED
-from ._match import DISTINCT, Confirm, Findings, match, threshold
+from ._match import DISTINCT, Confirm, Findings, match, spread_of, threshold
 from ._patterns import Pattern, patterns
 from ._screen import Screen
 from ._split import MOST_ENTRIES, split
@@ -91,12 +91,13 @@ def _named_pattern(
 ) -> bool:
     numbers = sorted(residuals)
     y = np.array([residuals[j] for j in numbers])
+    variance = spread_of(screen, residuals.values())
     fits: list[tuple[float, float, Pattern]] = []
     for pattern in patterns(screen, len(numbers)):
         square = float(pattern.columns @ pattern.columns)
         if square:
             amount = float(pattern.columns @ y) / square
-            misfit = float(np.sum((y - amount * pattern.columns) ** 2)) / screen.sigma**2
+            misfit = float(np.sum((y - amount * pattern.columns) ** 2)) / variance
             fits.append((misfit, amount, pattern))
     fits.sort(key=lambda fit: fit[0])
     if not fits or fits[0][0] > threshold(len(numbers)):

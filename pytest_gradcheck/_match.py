@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,6 +16,8 @@ Array = np.ndarray[Any, Any]
 
 DISTINCT = 4.0
 """The second best must fit so many times worse."""
+
+SIX_DIGITS = 1e-6
 
 Confirm = Callable[[int], float | None]
 """Differences one coordinate; its error, or None when it is not wrong."""
@@ -57,6 +59,16 @@ def threshold(count: int) -> float:
     """Return the largest χ² of a fit with one free number to `count` residuals."""
     free = count - 1
     return free + 4 * math.sqrt(2 * free) + 6
+
+
+def spread_of(screen: Screen, residuals: Iterable[float], loud: float = 1.0) -> float:
+    """Return the variance that χ² of residuals is reckoned with.
+
+    σ is measured along one direction, and others may be a few times as loud.  Where residuals
+    are a million times as large, that must not keep a fit to six digits from being one.
+    """
+    largest = max((abs(y) for y in residuals), default=0.0)
+    return loud * (screen.sigma**2 + (SIX_DIGITS * largest) ** 2)
 
 
 def _best_two(y: Array, weights: Sequence[Array]) -> list[tuple[float, int, float]]:
@@ -115,7 +127,7 @@ def match(
                     best = (gain, block.start + offset, amount)
                 else:
                     second = max(second, gain)
-    variance = loud * screen.sigma**2
+    variance = spread_of(screen, residuals.values(), loud)
     misfit = max(total - best[0], 0.0) / variance
     runner_up = (total - second) / variance
     count = len(residuals)

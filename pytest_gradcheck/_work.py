@@ -197,14 +197,18 @@ def same_bits(a: Array, b: Array) -> bool:
     """Return whether two arrays of one dtype hold the same bits, NaN and the sign of 0 included."""
     if a.shape != b.shape or a.dtype != b.dtype:
         return False
-    first, second = (np.ascontiguousarray(x).reshape(-1) for x in (a, b))
+    first, second = np.ascontiguousarray(a), np.ascontiguousarray(b)
     if first.dtype.hasobject:
         return all(x is y for x, y in zip(first.flat, second.flat, strict=True))
     if (first.dtype.itemsize == 16 and first.dtype.kind == "f") or first.dtype.itemsize == 32:
         # The padding bytes of a longdouble are not part of its value.
         return bool(np.array_equal(first, second, equal_nan=True))
+    if first.nbytes <= 1 << 16:
+        return first.tobytes() == second.tobytes()
+    # Of many parameters no copy is made.
     whole = np.dtype(np.uint64 if first.dtype.itemsize % 8 == 0 else np.uint8)
-    return bool(np.array_equal(first.view(whole), second.view(whole)))
+    one, other = first.reshape(-1).view(whole), second.reshape(-1).view(whole)
+    return bool(np.array_equal(one, other))
 
 
 def _require_in_place(structure: Structure, blocks: Sequence[Block]) -> None:

@@ -5,7 +5,7 @@ Names, shapes and lengths must match exactly: nothing is broadcast, transposed o
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -46,7 +46,12 @@ def gradient_vector(
     TypeError
         When a leaf is no array or number, or complex where the parameter is real.
     """
+    if blocks and gradient is None:
+        raise TypeError(
+            f"{what} is None; it must have params' structure (does grad lack a return?)"
+        )
     found = {leaf.name: leaf for leaf in flatten(gradient).leaves}
+    _refuse_pair(gradient, found, blocks, what)
     _match_names(set(found), structure, blocks, what)
     parts = [_matched(found[block.name], block, structure, what) for block in blocks]
     dtypes = tuple(_precision(part) for part in parts)
@@ -56,6 +61,22 @@ def gradient_vector(
     for block, part in zip(blocks, parts, strict=True):
         vector[block.window] = coordinates(part)
     return vector, dtypes
+
+
+def _refuse_pair(
+    gradient: Any, found: Mapping[str, Leaf], blocks: Sequence[Block], what: str
+) -> None:
+    """Raise TypeError for what looks like (J, gradient)."""
+    if not (isinstance(gradient, tuple) and len(gradient) == 2):
+        return
+    first = flatten(gradient[0]).leaves
+    if len(first) != 1 or not first[0].numeric or np.size(first[0].value) != 1:
+        return
+    if any(block.name not in found for block in blocks):
+        raise TypeError(
+            f"{what} is a tuple of a number and something else; if a function returns "
+            "(J, gradient), pass it as func, with grad=True"
+        )
 
 
 def _match_names(found: set[str], structure: Structure, blocks: Sequence[Block], what: str) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ._blocks import position_of
+from ._blocks import Block, position_of
 from ._compare import Outcome
 from ._differences import Evaluator
 from ._ladder import FLOOR, ROUNDING_FACTOR, Line
@@ -182,6 +182,8 @@ def sweep(
         scale = problem.scale[block.window][which]
         step = np.full(which.size, options.eps) if fixed else relative * scale
         laid = points(theta[which], np.asarray(step, dtype=np.float64), row, exact=fixed)
+        if fixed:
+            _require_a_step(laid, theta[which], block, which, options)
         place = block.start + which
         if watch is not None:
             watch.enter(place, laid.taken)
@@ -194,6 +196,20 @@ def sweep(
         result.noise = _noise_at_fixed_step(result, problem)
     _set_error_bars(result, seen, problem, row, fixed=fixed)
     return result
+
+
+def _require_a_step(
+    laid: Points, theta: Array, block: Block, which: Array, options: Options
+) -> None:
+    """Raise ValueError when a given step is lost in the rounding of a parameter."""
+    lost = np.flatnonzero((laid.values == theta[:, None]).any(axis=1))
+    if lost.size:
+        k = int(lost[0])
+        raise ValueError(
+            f"eps={options.eps:g} is too small for {block.label(int(which[k]))} = {theta[k]!s}, "
+            "which does not change by it; pass a larger eps, or none: a step is then chosen for "
+            "each parameter"
+        )
 
 
 def _record(

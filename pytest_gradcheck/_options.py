@@ -51,6 +51,13 @@ def _positive(value: Any) -> float:
     return _number(value, "a positive finite number", lambda x: x > 0)
 
 
+def _relative(value: Any) -> float:
+    number = _positive(value)
+    if number >= 1:
+        raise ValueError(f"must be below 1, or no gradient would be wrong, not {value!r}")
+    return number
+
+
 def _not_negative(value: Any) -> float:
     return _number(value, "a finite number, 0 or more", lambda x: x >= 0)
 
@@ -120,7 +127,7 @@ class Options:
 
     rtol: float | None = _option(
         None,
-        _positive,
+        _relative,
         "relative tolerance per parameter; unset: as tight as func allows, from 1e-7 to 1e-2",
     )
     atol: float | None = _option(

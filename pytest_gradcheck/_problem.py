@@ -125,7 +125,14 @@ class Analytic:
 
 def structure_of(params: Any, options: Options) -> tuple[Structure, tuple[Block, ...]]:
     """Flatten the parameters and choose the blocks."""
-    structure = flatten(params)
+    if params is None:
+        raise TypeError("params is None; pass the arrays or numbers at which to check the gradient")
+    try:
+        structure = flatten(params)
+    except RecursionError:
+        raise ValueError(
+            "params is nested too deeply to be taken apart; pass its arrays in one dict"
+        ) from None
     return structure, blocks_of(structure, options.only, options.skip)
 
 

@@ -356,7 +356,7 @@ MISMATCHES = [
     ({**NET, "W": NET["W"] + 0j}, TypeError, r"the gradient of W is complex \(complex128\)"),
     ({**NET, "W": NET["W"] > 0}, TypeError, "the gradient of W has dtype bool"),
     ({**NET, "W": NET["W"].astype(object)}, TypeError, "the gradient of W has dtype object"),
-    (None, ValueError, "it has no W, bias, k"),
+    (None, TypeError, "the gradient is None; it must have params' structure"),
     (np.ones(7), ValueError, "it has no W, bias, k and params has no params"),
     ([1.0], ValueError, "it has no W, bias, k"),
 ]

@@ -21,9 +21,10 @@ from ._screen import Screen
 from ._stencils import STENCILS
 from ._steps import relative_step
 
-SCREENED = 3
+SCREENED = 4
 """Directions of a screen: one misses an error of 10, 100 or 1,000 times the detection limit with
-a chance of 8, 0.8 or 0.08 %, if it is spread over many entries, and three with its cube."""
+a chance of 8, 0.8 or 0.08 %, if it is spread over many entries (13, 1.4 or 0.15 % if it is two
+equal ones), and four with its fourth power."""
 
 ACCUSED = 5.0
 """A residual above so many σ is looked at again."""

@@ -13,9 +13,10 @@ from ._question import CONFIDENCE, DISAGREE, Answer
 from ._report import VERDICTS, BlockReport, Entry, GradientReport
 from ._scale import AtScale
 
-MISSED = 0.08
-"""The chance that one direction hides an error of ten times its resolution, spread over many
-entries, below it: |N(0, 1)| < 0.1.  A single wrong entry is never hidden."""
+MISSED = 0.13
+"""The chance that one direction hides an error of ten times its resolution: that of two equal
+wrong entries whose weights nearly cancel.  It is 0.08 for an error spread over many entries,
+|N(0, 1)| < 0.1, and none for a single one."""
 
 
 def report_at_scale(name: str, check: AtScale, seconds: float) -> GradientReport:

@@ -288,6 +288,7 @@ def _run(
         value=float(problem.center),
         noise=found.noise.sigma,
         precision=found.noise.format,
+        precision_of=analytic.precision,
         evaluations=problem.evaluator.evaluations,
         scheme=found.title,
         reasons=reasons,

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ._analytic import gradient_vector
-from ._assemble import Finding, assemble
+from ._assemble import GIVEN, Finding, assemble
 from ._blocks import flatten
 from ._compare import Outcome, tolerance, within
 from ._gradient import Patterns, options_from
@@ -98,7 +98,8 @@ def compare_gradients(
         evaluated=np.ones(n, dtype=bool),
         value=float("nan"),
         noise=0.0,
-        precision="given",
+        precision=GIVEN,
+        precision_of=tuple(precision),
         evaluations=0,
         scheme="two gradients as given",
     )

@@ -1,0 +1,347 @@
+"""The table of repairs that keep each entry in its place.
+
+Each function takes one block and yields the repairs that its numbers suggest; `_diagnose` weighs
+them.  To add one, write the function and put it in `REPAIRS`.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator
+from fractions import Fraction
+
+import numpy as np
+
+from ._repair import (
+    Array,
+    BlockData,
+    Fitted,
+    Predicted,
+    Repair,
+    Suggest,
+    fit,
+    named_factor,
+    number,
+)
+
+NAMED, FITTED = 7.0, 12.0
+"""Bits that a formula costs when its number is a name or is fitted."""
+
+UNCHANGED = 1e-5
+"""A factor nearer to 1 is none."""
+
+
+def zero(block: BlockData) -> Iterator[Repair]:
+    """Name a block that was never written."""
+
+    def apply(other: BlockData) -> Predicted | None:
+        empty = not np.any(other.analytic[other.valid]) and other.seen.any()
+        return Predicted(np.zeros(other.shape), of_analytic=True) if empty else None
+
+    yield Repair(
+        "zero",
+        ("zero",),
+        "analytic is zero everywhere: never written?",
+        apply,
+        prior=4.0,
+        told="analytic is zero everywhere in {names}: never written?",
+    )
+
+
+def factor(block: BlockData) -> Iterator[Repair]:
+    """Name a constant factor: in the whole block, or where it is wrong."""
+    ratio = _ratio_where(block, block.valid)
+    partial = ratio is None
+    if ratio is None:
+        ratio = _ratio_where(block, block.asked)
+    if ratio is None or abs(ratio.value - 1) < UNCHANGED or not ratio.value:
+        return
+    named = named_factor(ratio, block.sizes)
+    value = float(named[0]) if named else ratio.value
+    prior = NAMED + named[1] if named else FITTED
+
+    def whole(other: BlockData) -> Predicted | None:
+        return Predicted(other.analytic / value)
+
+    def where_wrong(other: BlockData) -> Predicted | None:
+        return Predicted(np.where(other.wrong, other.analytic / value, other.analytic))
+
+    what = _factor_words(named[0] if named else None, value, block.sizes)
+    if not partial:
+        sign = ": the sign is wrong" if value == -1 else ""
+        yield Repair(
+            "factor",
+            ("factor", value),
+            f"analytic = {what[0]}, everywhere in the block{sign}",
+            whole,
+            prior,
+            fitted=0 if named else 1,
+            told=f"analytic = {what[1]} in all of {{names}}{sign}",
+        )
+        return
+    wrong, content = int(block.asked.sum()), int((block.valid & (block.numeric != 0)).sum())
+    # Each entry costs a bit: whether it is one of them.
+    yield Repair(
+        "factor",
+        ("factor in part", value, block.name),
+        f"analytic = {what[0]} in {wrong} of {content} entries, the rest is right",
+        where_wrong,
+        prior + PARTIAL + content,
+        fitted=0 if named else 1,
+    )
+
+
+PARTIAL = 8.0
+"""Further bits when only some entries have the factor."""
+
+
+def _ratio_where(block: BlockData, where: Array) -> Fitted | None:
+    """Return analytic / numeric, if it is one number for the entries chosen."""
+    n, a = block.numeric[where], block.analytic[where]
+    # As n = k·a: the numeric value is the one with an error bar.
+    found = fit(n, (a,), block.floor[where])
+    if found is None or not found[0].value:
+        return None
+    inverse = found[0]
+    if np.any(np.abs(n - inverse.value * a) > block.slack[where]):
+        return None
+    return Fitted(1 / inverse.value, inverse.spread / inverse.value**2)
+
+
+def _factor_words(named: Fraction | None, value: float, sizes: dict[int, str]) -> tuple[str, str]:
+    """Return "2 x numeric", without and with what a size in it is the size of."""
+    if value == -1:
+        return "-numeric", "-numeric"
+    text = f"{named if named is not None else number(value)} x numeric"
+    notes = [
+        f"{k} is {sizes[k]}"
+        for k in ((abs(named.numerator), named.denominator) if named else ())
+        if k >= LEAST_SIZE and sizes.get(k)
+    ]
+    return text, f"{text} ({'; '.join(notes)})" if notes else text
+
+
+LEAST_SIZE = 4
+"""Smaller numbers are factors for reasons enough."""
+
+
+def term(block: BlockData) -> Iterator[Repair]:
+    """Name a term that is missing or too much: λθ, λ·sign(θ), a constant; with a factor, too."""
+    yield from _term(block, "constant", lambda b: np.ones(b.shape), 14.0, _constant_words)
+    if block.theta is None:
+        return
+    yield from _term(block, "theta", lambda b: b.theta, 12.0, _decay_words)
+    yield from _term(
+        block,
+        "sign-theta",
+        lambda b: None if b.theta is None else np.sign(b.theta),
+        13.0,
+        _lasso_words,
+    )
+
+
+Words = Callable[[float, str], str]
+
+
+def _term(
+    block: BlockData,
+    code: str,
+    column: Callable[[BlockData], Array | None],
+    prior: float,
+    words: Words,
+) -> Iterator[Repair]:
+    x, where = column(block), block.valid
+    if x is None:
+        return
+    d = block.analytic[where] - block.numeric[where]
+    alone = fit(d, (x[where],), block.floor[where])
+    if alone is not None and np.all(
+        np.abs(d - alone[0].value * x[where]) <= block.slack[where] + 3 * alone[0].spread
+    ):
+        amount = alone[0].neat
+
+        def apply(other: BlockData) -> Predicted | None:
+            mine = column(other)
+            return None if mine is None else Predicted(other.analytic - amount * mine)
+
+        told = words(amount, "{names}")
+        if "{names}" not in told:
+            told += ", in {names}"
+        yield Repair(
+            code,
+            (code, amount),
+            words(amount, "{}"),
+            apply,
+            prior,
+            fitted=1,
+            told=told,
+        )
+        return
+    if code == "theta":
+        yield from _factor_and_decay(block, prior)
+
+
+def _factor_and_decay(block: BlockData, prior: float) -> Iterator[Repair]:
+    """Yield a factor and a multiple of θ together: analytic = ρ·numeric + λθ."""
+    where = block.valid
+    assert block.theta is not None
+    found = fit(
+        block.numeric[where],
+        (block.analytic[where], block.theta[where]),
+        block.floor[where],
+    )
+    if found is None or not found[0].value:
+        return
+    ratio = Fitted(1 / found[0].value, found[0].spread / found[0].value ** 2)
+    named = named_factor(ratio, block.sizes)
+    value = float(named[0]) if named else ratio.value
+    scaled = Fitted(-found[1].value * value, found[1].spread * abs(value))
+    if abs(value - 1) < UNCHANGED or abs(scaled.value) <= 3 * scaled.spread:
+        return
+    amount = scaled.neat
+
+    def apply(other: BlockData) -> Predicted | None:
+        if other.theta is None:
+            return None
+        return Predicted((other.analytic - amount * other.theta) / value)
+
+    sign = "-" if amount < 0 else "+"
+    what, _ = _factor_words(named[0] if named else None, value, {})
+
+    def words(name: str) -> str:
+        return f"analytic = {what} {sign} {number(abs(amount))} x {name}"
+
+    yield Repair(
+        "theta",
+        ("factor and theta", value, amount),
+        words("{}"),
+        apply,
+        prior + (named[1] + 4 if named else 8),
+        fitted=1 if named else 2,
+        told=words("{names}"),
+    )
+
+
+def _decay_words(amount: float, name: str) -> str:
+    shown = number(abs(amount))
+    if amount < 0:
+        return (
+            f"analytic - numeric = -{shown} x {name}: weight decay with coefficient {shown} is "
+            "missing from the gradient"
+        )
+    return (
+        f"analytic - numeric = {shown} x {name}: weight decay with coefficient {shown} is in the "
+        "gradient once too often"
+    )
+
+
+def _lasso_words(amount: float, name: str) -> str:
+    shown = number(abs(amount))
+    told = "is missing from" if amount < 0 else "is once too often in"
+    return (
+        f"analytic - numeric = {'-' if amount < 0 else ''}{shown} x sign({name}): an L1 penalty "
+        f"with coefficient {shown} {told} the gradient"
+    )
+
+
+def _constant_words(amount: float, name: str) -> str:
+    del name
+    return f"analytic - numeric = {number(amount)}, the same in every entry"
+
+
+def reduction(block: BlockData) -> Iterator[Repair]:
+    """Name a sum or a mean over the wrong axes, broadcast."""
+    axes = [axis for axis, length in enumerate(block.shape) if length > 1]
+    for count in range(1, len(axes) + 1):
+        for chosen in itertools.combinations(axes, count):
+            yield from _reduced(block, chosen)
+
+
+def _reduced(block: BlockData, axes: tuple[int, ...]) -> Iterator[Repair]:
+    place = f"axis {axes[0]}" if len(axes) == 1 else f"axes {', '.join(map(str, axes))}"
+    for kind, what in ((np.sum, "sum"), (np.mean, "mean")):
+
+        def of_numeric(other: BlockData, kind: Callable[..., Array] = kind) -> Predicted | None:
+            if not other.whole or other.analytic.ndim <= axes[-1]:
+                return None
+            values = np.broadcast_to(kind(other.numeric, axis=axes, keepdims=True), other.shape)
+            return Predicted(values, of_analytic=True, groups=_groups(other.shape, axes))
+
+        def of_analytic(other: BlockData, kind: Callable[..., Array] = kind) -> Predicted | None:
+            if other.analytic.ndim <= axes[-1]:
+                return None
+            values = np.broadcast_to(kind(other.analytic, axis=axes, keepdims=True), other.shape)
+            return Predicted(values, groups=_groups(other.shape, axes))
+
+        one, other_way = f"the {what} over {place} of numeric", f"the {what} over {place}"
+        yield Repair(
+            "reduction",
+            ("reduction", what, axes),
+            f"analytic is {one}, broadcast",
+            of_numeric,
+            11.0,
+            told=f"analytic is {one}, broadcast, in {{names}}",
+        )
+        yield Repair(
+            "reduction",
+            ("not reduced", what, axes),
+            f"numeric is {other_way} of analytic, broadcast: not reduced over it",
+            of_analytic,
+            13.0,
+            told=f"numeric is {other_way} of analytic, broadcast, in {{names}}",
+        )
+
+
+def _groups(shape: tuple[int, ...], axes: tuple[int, ...]) -> Array:
+    reduced = tuple(1 if axis in axes else length for axis, length in enumerate(shape))
+    labels = np.arange(int(np.prod(reduced))).reshape(reduced)
+    return np.broadcast_to(labels, shape)
+
+
+def single(block: BlockData) -> Iterator[Repair]:
+    """Name errors in the seventh digit, as arithmetic in single precision makes them."""
+    asked = block.asked
+    if not asked.any():
+        return
+    size = block.size + float(np.sqrt(np.mean(block.size[block.valid] ** 2)))
+    near = bool(np.all(block.gap[block.valid] <= SEVENTH * size[block.valid]))
+    written = block.analytic[asked]
+    with np.errstate(all="ignore"):
+        narrow = written.astype(np.float32).astype(np.float64) == written
+    declared = block.eps > 1e-10
+    if not near or not (declared or narrow.all()):
+        return
+
+    def apply(other: BlockData) -> Predicted | None:
+        values = np.where(other.wrong, other.numeric, other.analytic)
+        far = other.gap[other.valid] > SEVENTH * (
+            other.size[other.valid] + float(np.sqrt(np.mean(other.size[other.valid] ** 2)))
+        )
+        mine = other.analytic[other.asked]
+        with np.errstate(all="ignore"):
+            exact = mine.astype(np.float32).astype(np.float64) == mine
+        plain = other.eps > 1e-10 or bool(exact.all())
+        return None if far.any() or not plain else Predicted(values)
+
+    yield Repair(
+        "float32",
+        ("float32",),
+        "analytic is right to seven digits alone: computed in single precision (float32)",
+        apply,
+        8.0,
+        told="analytic is right to seven digits alone in {names}: computed in single precision "
+        "(float32)",
+    )
+
+
+SEVENTH = 4e-6
+"""What single precision leaves, relative to an entry and its block together."""
+
+
+REPAIRS: tuple[Suggest, ...] = (
+    zero,
+    factor,
+    term,
+    reduction,
+    single,
+)

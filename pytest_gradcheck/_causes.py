@@ -165,16 +165,12 @@ def _copy(block: BlockData, other: BlockData) -> tuple[float, str] | None:
     """Return the bits for one block's analytic being another's numeric, and how."""
     if not other.whole:
         return None
-    for how, values in _fitted_to(other.numeric, block.shape):
-        bars = _fitted_to(other.error, block.shape)[0][1]
-        if np.all(bars <= 1e3 * (block.floor + CLOSE_BARS * np.abs(values))):
-            bits = gained(block, Predicted(values, of_analytic=True), 0)
-            if bits is not None:
-                return bits, how
+    bars = _fitted_to(other.floor, block.shape)
+    for (how, values), (_, bar) in zip(_fitted_to(other.numeric, block.shape), bars, strict=True):
+        bits = gained(block, Predicted(values, of_analytic=True, bar=bar), 0)
+        if bits is not None:
+            return bits, how
     return None
-
-
-CLOSE_BARS = 1e-6
 
 
 def _exchanged(blocks: Sequence[BlockData], left: dict[str, BlockData]) -> Iterator[Cause]:
@@ -205,8 +201,9 @@ def _exchanged(blocks: Sequence[BlockData], left: dict[str, BlockData]) -> Itera
 def _tied(one: BlockData, other: BlockData) -> Iterator[Cause]:
     if not other.whole or one.analytic.size < LEAST_TIED:
         return
-    for (how, values), sign in zip(_fitted_to(other.numeric, one.shape), (1.0, 1.0), strict=False):
-        bits = gained(one, Predicted(one.analytic + sign * values), 0)
+    bar = _fitted_to(other.floor, one.shape)
+    for (how, values), (_, loose) in zip(_fitted_to(other.numeric, one.shape), bar, strict=True):
+        bits = gained(one, Predicted(one.analytic + values, bar=loose), 0)
         if bits is not None:
             text = (
                 f"numeric - analytic = {how}the gradient of {shown(other.name)}: a contribution "

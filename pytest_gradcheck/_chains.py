@@ -38,6 +38,16 @@ CHAINS: tuple[tuple[str, Callable[[Array], Array], float], ...] = (
 
 CHAIN = 10.0
 
+TOLD_BY_NAME = (
+    (("log", "ln_"), "exp"),
+    (("logit", "raw", "unconstrained"), "sigmoid"),
+    (("rho", "softplus"), "sigmoid({})"),
+)
+"""Words in a parameter's name, and the derivative that they make likely."""
+
+LIKELY = 5.0
+"""Bits that such a name is worth."""
+
 
 def chain(block: BlockData) -> Iterator[Repair]:
     """Name the derivative of a parametrisation, in θ, that is missing or once too much."""
@@ -67,6 +77,11 @@ def chain(block: BlockData) -> Iterator[Repair]:
             return Predicted(values) if np.isfinite(values[other.valid]).all() else None
 
         prior = CHAIN + odd + (0.0 if sign > 0 else 2.0)
+        if any(
+            name.startswith(begin) and any(word in block.name.lower() for word in words)
+            for words, begin in TOLD_BY_NAME
+        ):
+            prior -= LIKELY
         yield Repair(
             "chain",
             ("chain", name, missing, sign),

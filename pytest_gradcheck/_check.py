@@ -19,6 +19,7 @@ from ._question import NOT_FINITE
 from ._report import GradientReport, hide_frame
 from ._scale import AtScale
 from ._scale_report import report_at_scale
+from ._stale import remembers
 from ._watch import Watch
 
 
@@ -269,6 +270,7 @@ def _run(
         else:
             found, limits = _one_by_one(problem, analytic, options, evaluated=not reasons)
         problem.evaluator.require_unchanged("func")
+        stale = remembers(grad, problem, analytic, call, options, found.outcome)
     except KeyboardInterrupt as stop:
         stop.add_note(watch.note())
         raise
@@ -289,6 +291,7 @@ def _run(
         noise=found.noise.sigma,
         precision=found.noise.format,
         precision_of=analytic.precision,
+        diagnoses=stale,
         evaluations=problem.evaluator.evaluations,
         scheme=found.title,
         reasons=reasons,

@@ -17,15 +17,12 @@ from ._blocks import Block
 from ._causes import Cause, causes
 from ._evidence import Evidence
 from ._question import BENDS, DISAGREE, JUMP, KINK, NOISY, OPEN
-from ._repair import BlockData, Diagnosis
+from ._repair import CERTAIN, BlockData, Diagnosis
 
 Array = np.ndarray[Any, Any]
 
 MOST = 8
 """Diagnoses kept."""
-
-CERTAIN = 60.0
-"""Bits given to what is seen and not inferred: NaN, a kink, noise."""
 
 
 @dataclass(frozen=True)
@@ -123,7 +120,8 @@ def explain(
             for block, eps in zip(evidence.blocks, every, strict=True)
             if block.size and not block.is_complex
         ]
-        found = diagnose(data)
+        with np.errstate(all="ignore"):  # 1e300, squared
+            found = diagnose(data)
     return replace(found, diagnoses=(*found.diagnoses, *_seen(evidence, reasons or {})))
 
 

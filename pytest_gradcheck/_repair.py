@@ -22,6 +22,9 @@ Array = np.ndarray[Any, Any]
 OFFERED = 16.0
 """Bits below which nothing is said."""
 
+CERTAIN = 60.0
+"""Bits given to what is seen and not inferred: NaN, a kink, noise, a cache."""
+
 MOST_PER_ENTRY = 40.0
 """Bits of one entry at most: error bars are not known better than that."""
 
@@ -49,8 +52,9 @@ class Diagnosis:
 
     Examples
     --------
+    >>> import numpy as np
     >>> from pytest_gradcheck import check_gradients
-    >>> report = check_gradients(lambda x: (x**3).sum(), lambda x: x**2, [1.0, 2.0, 3.0])
+    >>> report = check_gradients(lambda x: np.sum(x**3), lambda x: x**2, np.array([1.0, 2.0, 3.0]))
     >>> report.diagnoses[0].code, report.diagnoses[0].sentence
     ('factor', 'analytic = 1/3 x numeric, everywhere in the block')
     """
@@ -207,12 +211,15 @@ class Predicted:
         Entries of one group are one statement: only the one that fits worst speaks.
     loose : ndarray of bool or None
         Wrong entries that may stay unexplained.
+    bar : ndarray or None
+        How uncertain the prediction itself is.
     """
 
     values: Array
     of_analytic: bool = False
     groups: Array | None = None
     loose: Array | None = None
+    bar: Array | None = None
 
 
 Suggest = Callable[[BlockData], Iterator[Repair]]
@@ -239,21 +246,25 @@ def gained(block: BlockData, predicted: Predicted, fitted: int) -> float | None:
         return None
     with np.errstate(all="ignore"):
         miss = np.abs(target - predicted.values)
-        if not bool(np.all(miss[must] <= block.slack[must])):  # False for NaN, too
+        slack, floor = block.slack, block.floor
+        if predicted.bar is not None:
+            slack, floor = slack + 3 * predicted.bar, floor + predicted.bar
+        if not bool(np.all(miss[must] <= slack[must])):  # False for NaN, too
             return None
-        gain = np.log2(block.gap[asked] / np.maximum(miss[asked], block.floor[asked]))
+        gain = np.log2(block.gap[asked] / np.maximum(miss[asked], floor[asked]))
     gain = np.clip(np.nan_to_num(gain, posinf=MOST_PER_ENTRY), 0.0, MOST_PER_ENTRY)
-    extra = 0.0
     if predicted.groups is not None:
         label = predicted.groups[asked]
-        extra = CONSTANT_BITS * (label.size - np.unique(label).size)
-        gain = np.array([gain[label == one].min() for one in np.unique(label)])
+        each, counts = np.unique(label, return_counts=True)
+        least = np.array([gain[label == one].min() for one in each])
+        # An entry that only repeats another of its group says little more.
+        gain = least + np.minimum(least, REPEATED) * (counts - 1)
     kept = np.sort(gain)[: max(gain.size - fitted, 0)]
-    return float(kept.sum()) + (extra if kept.size else 0.0)
+    return float(kept.sum())
 
 
-CONSTANT_BITS = 4.0
-"""What an entry says that only repeats another of its group."""
+REPEATED = 4.0
+"""Bits of an entry that repeats another of its group."""
 
 
 @dataclass(frozen=True)

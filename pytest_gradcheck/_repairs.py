@@ -153,6 +153,8 @@ def _term(
     x, where = column(block), block.valid
     if x is None:
         return
+    if code == "sign-theta" and np.unique(x[where]).size < 2:
+        prior += ONE_SIGN
     d = block.analytic[where] - block.numeric[where]
     alone = fit(d, (x[where],), block.floor[where])
     if alone is not None and np.all(
@@ -179,6 +181,10 @@ def _term(
         return
     if code == "theta":
         yield from _factor_and_decay(block, prior)
+
+
+ONE_SIGN = 3.0
+"""Where all parameters have one sign, λ·sign(θ) is a constant, and that is told first."""
 
 
 def _factor_and_decay(block: BlockData, prior: float) -> Iterator[Repair]:
@@ -265,7 +271,11 @@ def _reduced(block: BlockData, axes: tuple[int, ...]) -> Iterator[Repair]:
             if not other.whole or other.analytic.ndim <= axes[-1]:
                 return None
             values = np.broadcast_to(kind(other.numeric, axis=axes, keepdims=True), other.shape)
-            return Predicted(values, of_analytic=True, groups=_groups(other.shape, axes))
+            # Where func does not answer at all, no step was small enough to say how well: it is 0.
+            known = np.where(other.numeric == 0, 0.0, other.floor)
+            bar = np.broadcast_to(kind(known, axis=axes, keepdims=True), other.shape)
+            groups = _groups(other.shape, axes)
+            return Predicted(values, of_analytic=True, groups=groups, bar=bar)
 
         def of_analytic(other: BlockData, kind: Callable[..., Array] = kind) -> Predicted | None:
             if other.analytic.ndim <= axes[-1]:

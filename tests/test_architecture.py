@@ -63,6 +63,7 @@ ORDER = (
     "_again",
     "_scale",
     "_scale_report",
+    "_stale",
     "_check",
     "_config",
     "_results",

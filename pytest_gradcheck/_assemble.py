@@ -15,7 +15,6 @@ from ._diagnose import Explained, explain
 from ._evidence import Evidence
 from ._options import Options
 from ._question import AGREE, CONFIDENCE, DISAGREE, KINK, OPEN
-from ._repair import Diagnosis
 from ._report import VERDICTS, BlockReport, Entry, GradientReport
 
 Array = np.ndarray[Any, Any]
@@ -48,7 +47,6 @@ class Finding:
     scheme: str
     reasons: tuple[str, ...] = ()
     precision_of: tuple[float, ...] = ()
-    diagnoses: tuple[Diagnosis, ...] = ()
 
 
 def assemble(finding: Finding, options: Options, seconds: float) -> GradientReport:
@@ -133,7 +131,7 @@ def assemble(finding: Finding, options: Options, seconds: float) -> GradientRepo
         skipped=tuple(leaf.name for leaf in finding.structure.leaves if leaf.name not in names),
         max_report=options.max_report,
         evidence=evidence,
-        diagnoses=(*finding.diagnoses, *explained.diagnoses),
+        diagnoses=explained.diagnoses,
     )
 
 

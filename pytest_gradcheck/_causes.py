@@ -28,8 +28,9 @@ from ._repair import (
     gained,
 )
 from ._repairs import REPAIRS
+from ._slices import factor_per_slice
 
-SUGGESTIONS: tuple[Suggest, ...] = (*REPAIRS, chain, *REARRANGED)
+SUGGESTIONS: tuple[Suggest, ...] = (*REPAIRS, factor_per_slice, chain, *REARRANGED)
 """All formulas that are tried."""
 
 TIE = 6.0
@@ -270,6 +271,8 @@ def _backward(blocks: Sequence[BlockData], left: dict[str, BlockData]) -> Cause 
     if len(wrong) < 2 or len(left) < min(2, len(wrong)):
         return None
     right = [block for layer in layers[depth:] for block in layer]
+    if not all(block.agrees.all() for block in right):
+        return None
     entries = sum(int(block.seen.sum()) for block in right)
     bits = 8.0 * min(entries, 8) + 8.0 * len(wrong) - 8.0
     if bits < OFFERED:

@@ -19,7 +19,7 @@ from ._question import NOT_FINITE
 from ._report import GradientReport, hide_frame
 from ._scale import AtScale
 from ._scale_report import report_at_scale
-from ._stale import remembers
+from ._stale import reconsidered
 from ._watch import Watch
 
 
@@ -270,14 +270,27 @@ def _run(
         else:
             found, limits = _one_by_one(problem, analytic, options, evaluated=not reasons)
         problem.evaluator.require_unchanged("func")
-        stale = remembers(grad, problem, analytic, call, options, found.outcome)
+        finding = _finding(name_of(func), problem, analytic, found, limits, reasons)
+        report = assemble(finding, options, time.perf_counter() - started)
+        report = reconsidered(report, grad, problem, analytic, call, options)
     except KeyboardInterrupt as stop:
         stop.add_note(watch.note())
         raise
     finally:
         problem.evaluator.close()
-    finding = Finding(
-        name=name_of(func),
+    return of_suspects(report) if again is not None else report
+
+
+def _finding(
+    name: str,
+    problem: Problem,
+    analytic: Analytic,
+    found: coordinates.Sweep,
+    limits: Tolerance,
+    reasons: tuple[str, ...],
+) -> Finding:
+    return Finding(
+        name=name,
         structure=problem.structure,
         blocks=problem.blocks,
         theta=problem.theta,
@@ -291,13 +304,10 @@ def _run(
         noise=found.noise.sigma,
         precision=found.noise.format,
         precision_of=analytic.precision,
-        diagnoses=stale,
         evaluations=problem.evaluator.evaluations,
         scheme=found.title,
         reasons=reasons,
     )
-    report = assemble(finding, options, time.perf_counter() - started)
-    return of_suspects(report) if again is not None else report
 
 
 def _one_by_one(

@@ -16,7 +16,7 @@ import numpy as np
 from ._blocks import Block
 from ._causes import Cause, causes
 from ._evidence import Evidence
-from ._question import BENDS, DISAGREE, JUMP, KINK, NOISY, OPEN
+from ._question import AGREE, BENDS, DISAGREE, JUMP, KINK, NOISY, OPEN
 from ._repair import CERTAIN, BlockData, Diagnosis
 
 Array = np.ndarray[Any, Any]
@@ -109,7 +109,7 @@ def explain(
     -------
     Explained
     """
-    if not (evidence.verdict != 0).any():
+    if not (evidence.verdict != AGREE).any():
         return Explained({}, ())
     sizes = _sizes(evidence.blocks)
     every = precision or [2.0**-52] * len(evidence.blocks)
@@ -139,6 +139,7 @@ def _data(
         error=part["error_bar"],
         theta=part["params"] if params_known else None,
         wrong=part["verdict"] == DISAGREE,
+        agrees=(part["verdict"] == AGREE) & np.isfinite(part["numeric"]),
         known=np.isfinite(part["numeric"]) & np.logical_not(part["kinks"]),
         allowed=part["allowed"],
         eps=eps,

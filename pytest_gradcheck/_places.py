@@ -68,8 +68,9 @@ def locate(block: BlockData) -> Located | None:
     block : BlockData
     """
     wrong = block.asked
-    right = block.seen & ~block.wrong
-    if not wrong.any() or not right.any() or np.any(block.wrong & ~block.valid):
+    right = block.seen & block.agrees
+    told = np.array_equal(wrong, block.wrong) and bool(np.all(wrong | block.agrees))
+    if not told or not wrong.any() or not right.any():
         return None
     best: tuple[float, Place] | None = None
     for place in _places(block):

@@ -106,6 +106,7 @@ def _axes(shape: tuple[int, ...]) -> Iterator[Row]:
                 lambda a, order=order: a.transpose(order),  # type: ignore[misc]
                 cost,
             )
+            continue
         # Written in one order of the axes and read in another.
         back = tuple(int(k) for k in np.argsort(order))
         fortran = order == tuple(reversed(range(len(shape))))

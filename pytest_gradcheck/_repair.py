@@ -78,6 +78,8 @@ class BlockData:
         The parameters; None where they are not known (two given gradients).
     wrong : ndarray of bool
         Which entries disagree.
+    agrees : ndarray of bool
+        Which entries were evaluated and agree; those neither wrong nor this can't be told.
     known : ndarray of bool
         Which entries say something: evaluated, and not on a kink.
     allowed : ndarray
@@ -94,6 +96,7 @@ class BlockData:
     error: Array
     theta: Array | None
     wrong: Array
+    agrees: Array
     known: Array
     allowed: Array
     eps: float = 2.0**-52

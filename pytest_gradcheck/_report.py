@@ -160,6 +160,8 @@ class GradientReport:
         What the directions say of the error.
     repeated : bool
         Only parameters that were wrong in the last run were differenced, and some still are.
+    diagnoses : tuple of Diagnosis
+        What the error looks like, over all blocks, best first; empty when nothing is convincing.
     evidence : Evidence or None
         The vectors behind the report where each parameter was differenced; not in `to_dict`.
     """

@@ -51,6 +51,7 @@ ORDER = (
     "_evidence",
     "_repair",
     "_repairs",
+    "_slices",
     "_chains",
     "_rearranged",
     "_places",

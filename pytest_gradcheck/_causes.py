@@ -29,8 +29,9 @@ from ._repair import (
 )
 from ._repairs import REPAIRS
 from ._slices import factor_per_slice
+from ._terms import term
 
-SUGGESTIONS: tuple[Suggest, ...] = (*REPAIRS, factor_per_slice, chain, *REARRANGED)
+SUGGESTIONS: tuple[Suggest, ...] = (*REPAIRS, term, factor_per_slice, chain, *REARRANGED)
 """All formulas that are tried."""
 
 TIE = 6.0

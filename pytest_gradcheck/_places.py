@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ._repair import OFFERED, Array, BlockData, fit, named_factor, number
+from ._fits import fit, named_factor, number
+from ._repair import OFFERED, Array, BlockData
 
 RIGHT_BITS = 8.0
 """What a right entry outside says."""

@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from ._repair import Array, BlockData, Predicted, Repair, Suggest, fit, named_factor
+from ._fits import fit, named_factor
+from ._repair import Array, BlockData, Predicted, Repair, Suggest
 
 PLAIN = 8.0
 """Bits that a rearrangement costs, besides the number of its like."""

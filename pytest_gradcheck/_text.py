@@ -46,7 +46,7 @@ def table(rows: Sequence[Sequence[str]], right: Iterable[int] = ()) -> list[str]
 def message(report: GradientReport) -> str:
     """Return the failure: a first line, the blocks, the worst parameters, how it was judged."""
     limit = report.max_report or len(report.worst)
-    most = MOST_BLOCKS if report.max_report else len(report.blocks)
+    most = MOST_BLOCKS - len(_together(report)) if report.max_report else len(report.blocks)
     parts = [[headline(report)]]
     if said := [reason for reason in report.reasons if reason != parts[0][0]]:
         parts.append(said)

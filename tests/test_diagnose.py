@@ -9,8 +9,9 @@ import pytest_gradcheck
 from pytest_gradcheck import Diagnosis, check_gradients, compare_gradients
 from pytest_gradcheck._causes import causes
 from pytest_gradcheck._diagnose import diagnose
+from pytest_gradcheck._fits import Fitted, named_factor
 from pytest_gradcheck._places import locate
-from pytest_gradcheck._repair import OFFERED, BlockData, Fitted, named_factor
+from pytest_gradcheck._repair import OFFERED, BlockData
 
 
 def block(analytic, numeric, theta=None, name="W", error=None, **other):

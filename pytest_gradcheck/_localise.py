@@ -16,11 +16,14 @@ is small enough to match;
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import chain
 from typing import Any
 
 import numpy as np
 
 from ._blocks import Block
+from ._exchanges import exchanges
 from ._match import DISTINCT, Confirm, Findings, match, threshold
 from ._patterns import Pattern, patterns
 from ._screen import ACCUSED, Screen
@@ -91,10 +94,9 @@ def _named_pattern(
     numbers = sorted(residuals)
     y = np.array([residuals[j] for j in numbers])
     fits: list[tuple[float, float, Pattern]] = []
-    for pattern in patterns(screen, len(numbers)):
+    for pattern in _all_patterns(screen, len(numbers)):
         square = float(pattern.columns @ pattern.columns)
-        if square:
-            amount = float(pattern.columns @ y) / square
+        if square and pattern.holds(amount := float(pattern.columns @ y) / square):
             misfit = float(np.sum((y - amount * pattern.columns) ** 2)) / screen.sigma**2
             fits.append((misfit, amount, pattern))
     fits.sort(key=lambda fit: fit[0])
@@ -108,13 +110,17 @@ def _named_pattern(
     fresh = len(screen.residuals)
     for number in (fresh, fresh + 1):
         screen.measure(number)
-    predicted = next(p.columns for p in patterns(screen, fresh + 2) if p.same(best))
+    predicted = next(p.columns for p in _all_patterns(screen, fresh + 2) if p.same(best))
     gap = max(abs(screen.residuals[j] - amount * predicted[j]) for j in (fresh, fresh + 1))
     if gap > limit + 1e-6 * abs(amount) * float(np.abs(predicted[fresh:]).max()):
         return False
     found.patterns.append((best, amount))
     _confirm_largest(screen, best, confirm)
     return True
+
+
+def _all_patterns(screen: Screen, count: int) -> Iterator[Pattern]:
+    return chain(patterns(screen, count), exchanges(screen, count))
 
 
 def entries_of(screen: Screen, pattern: Pattern, block: Block) -> Array:
@@ -125,7 +131,8 @@ def entries_of(screen: Screen, pattern: Pattern, block: Block) -> Array:
         every = np.take(every.reshape(block.shape), position, axis=axis).ravel()
     if pattern.code == "constant":
         return every
-    vector = screen.problem.theta if pattern.code == "theta" else screen.analytic
+    by_theta = pattern.code in ("theta", "sign-theta")
+    vector = screen.problem.theta if by_theta else screen.analytic
     chosen: Array = every[vector[every] != 0]
     return chosen
 

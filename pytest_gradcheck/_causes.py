@@ -269,7 +269,7 @@ def _backward(blocks: Sequence[BlockData], left: dict[str, BlockData]) -> Cause 
     if not left or not 0 < depth < len(layers) or not all(all(layer) for layer in bad[:depth]):
         return None
     wrong = [block for layer in layers[:depth] for block in layer]
-    if len(wrong) < 2 or len(left) < min(2, len(wrong)):
+    if len(wrong) < 2 or len(left) < 2 or not any(block.analytic.ndim > 1 for block in wrong):
         return None
     right = [block for layer in layers[depth:] for block in layer]
     if not all(block.agrees.all() for block in right):

@@ -255,9 +255,11 @@ def gained(block: BlockData, predicted: Predicted, fitted: int) -> float | None:
         gain = np.log2(block.gap[asked] / np.maximum(miss[asked], floor[asked]))
     gain = np.clip(np.nan_to_num(gain, posinf=MOST_PER_ENTRY), 0.0, MOST_PER_ENTRY)
     if predicted.groups is not None:
-        label = predicted.groups[asked]
-        each, counts = np.unique(label, return_counts=True)
-        least = np.array([gain[label == one].min() for one in each])
+        each, counts = np.unique(predicted.groups[asked], return_inverse=True, return_counts=True)[
+            1:
+        ]
+        least = np.full(counts.size, np.inf)
+        np.minimum.at(least, each.ravel(), gain)
         # An entry that only repeats another of its group says little more.
         gain = least + np.minimum(least, REPEATED) * (counts - 1)
     kept = np.sort(gain)[: max(gain.size - fitted, 0)]

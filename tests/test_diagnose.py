@@ -437,6 +437,15 @@ def test_the_same_position_in_a_matrix_and_its_bias_is_one_place():
     assert found[0].told == "only row 3 of W1 and b1 is wrong"
 
 
+def test_numbers_are_no_layers():
+    blocks = [
+        block([1.3], [0.7], name="a"),
+        block([2.9], [-0.2], name="b"),
+        block([5], [5], name="c"),
+    ]
+    assert codes(*blocks) == []
+
+
 # -- numbers ---------------------------------------------------------------------------------------
 
 

@@ -21,11 +21,13 @@ if TYPE_CHECKING:
     from ._given import compare_gradients
     from ._gradient import numerical_gradient, numerical_gradient_with_error
     from ._options import Options
+    from ._repair import Diagnosis
     from ._report import BlockReport, Entry, GradcheckWarning, GradientMismatch, GradientReport
     from .hookspecs import hookimpl, plugin_manager
 
 _HOMES = {
     "BlockReport": "_report",
+    "Diagnosis": "_repair",
     "Entry": "_report",
     "GradcheckWarning": "_report",
     "GradientMismatch": "_report",
@@ -44,6 +46,7 @@ _HOMES = {
 
 __all__ = [
     "BlockReport",
+    "Diagnosis",
     "Entry",
     "GradcheckWarning",
     "GradientMismatch",

@@ -11,13 +11,16 @@ import numpy as np
 
 from ._blocks import Block, Structure, labels, position_of
 from ._compare import Outcome, Tolerance, relative_difference
-from ._diagnose import BlockData, explain
+from ._diagnose import Explained, explain
 from ._evidence import Evidence
 from ._options import Options
 from ._question import AGREE, CONFIDENCE, DISAGREE, KINK, OPEN
 from ._report import VERDICTS, BlockReport, Entry, GradientReport
 
 Array = np.ndarray[Any, Any]
+
+GIVEN = "given"
+"""The precision of two gradients that are compared: there are no parameters."""
 
 LARGE = 0.01
 """The resolution is that of entries at least this part of their block's gradient."""
@@ -43,6 +46,7 @@ class Finding:
     evaluations: int
     scheme: str
     reasons: tuple[str, ...] = ()
+    precision_of: tuple[float, ...] = ()
 
 
 def assemble(finding: Finding, options: Options, seconds: float) -> GradientReport:
@@ -66,7 +70,25 @@ def assemble(finding: Finding, options: Options, seconds: float) -> GradientRepo
         verdicts[kinked & (verdicts != DISAGREE)] = OPEN
     reference = _reference(outcome, a, kinked)
     ratio, gap, allowed = _ratio(finding, verdicts)
-    blocks = tuple(_block(finding, block, verdicts, kinked, reference) for block in finding.blocks)
+    evidence = Evidence(
+        blocks=finding.blocks,
+        params=finding.theta,
+        analytic=a,
+        numeric=outcome.numeric,
+        error_bar=outcome.error,
+        allowed=allowed,
+        verdict=verdicts,
+        kinks=kinked,
+    )
+    explained = explain(
+        evidence,
+        finding.precision_of,
+        params_known=finding.precision != GIVEN,
+        reasons=outcome.reasons,
+    )
+    blocks = tuple(
+        _block(finding, block, verdicts, kinked, reference, explained) for block in finding.blocks
+    )
     names = {block.name for block in finding.blocks}
     wrong = int(np.count_nonzero(verdicts == DISAGREE))
     left = int(np.count_nonzero(verdicts == OPEN))
@@ -108,16 +130,8 @@ def assemble(finding: Finding, options: Options, seconds: float) -> GradientRepo
         vacuous=vacuous,
         skipped=tuple(leaf.name for leaf in finding.structure.leaves if leaf.name not in names),
         max_report=options.max_report,
-        evidence=Evidence(
-            blocks=finding.blocks,
-            params=finding.theta,
-            analytic=a,
-            numeric=outcome.numeric,
-            error_bar=outcome.error,
-            allowed=allowed,
-            verdict=verdicts,
-            kinks=kinked,
-        ),
+        evidence=evidence,
+        diagnoses=explained.diagnoses,
     )
 
 
@@ -149,9 +163,14 @@ def _ratio(finding: Finding, verdicts: Array) -> tuple[Array, Array, Array]:
 
 
 def _block(
-    finding: Finding, block: Block, verdicts: Array, kinked: Array, reference: Array
+    finding: Finding,
+    block: Block,
+    verdicts: Array,
+    kinked: Array,
+    reference: Array,
+    explained: Explained,
 ) -> BlockReport:
-    w, outcome = block.window, finding.outcome
+    w = block.window
     a, mine = finding.analytic[w], verdicts[w]
     seen = finding.evaluated[w]
     wrong = int(np.count_nonzero(mine == DISAGREE))
@@ -159,18 +178,7 @@ def _block(
     vacuous = bool(
         block.size and seen.all() and not wrong and finding.flat[w].all() and not np.any(a)
     )
-    hint = None
-    if wrong and seen.all() and not kinked[w].any() and not block.is_complex:
-        shape = block.shape
-        hint = explain(
-            BlockData(
-                block.name,
-                a.reshape(shape),
-                outcome.numeric[w].reshape(shape),
-                outcome.error[w].reshape(shape),
-                finding.theta[w].reshape(shape),
-            )
-        )
+    hint = explained.hints.get(block.name)
     return BlockReport(
         name=block.name,
         shape=block.shape,

@@ -8,8 +8,9 @@ from typing import Any
 
 from . import _coordinates as coordinates
 from ._again import look_again, of_suspects, remembered
-from ._assemble import Finding, assemble
+from ._assemble import assemble
 from ._compare import Tolerance, tolerance
+from ._found import finding_of
 from ._given import announced
 from ._gradient import Patterns, as_tuple, differenced, options_from, raise_domain_error
 from ._judge import judge
@@ -19,6 +20,7 @@ from ._question import NOT_FINITE
 from ._report import GradientReport, hide_frame
 from ._scale import AtScale
 from ._scale_report import report_at_scale
+from ._stale import reconsidered
 from ._watch import Watch
 
 
@@ -269,30 +271,14 @@ def _run(
         else:
             found, limits = _one_by_one(problem, analytic, options, evaluated=not reasons)
         problem.evaluator.require_unchanged("func")
+        finding = finding_of(name_of(func), problem, analytic, found, limits, reasons)
+        report = assemble(finding, options, time.perf_counter() - started)
+        report = reconsidered(report, grad, problem, analytic, call, options)
     except KeyboardInterrupt as stop:
         stop.add_note(watch.note())
         raise
     finally:
         problem.evaluator.close()
-    finding = Finding(
-        name=name_of(func),
-        structure=problem.structure,
-        blocks=problem.blocks,
-        theta=problem.theta,
-        scale=problem.scale,
-        analytic=analytic.vector,
-        outcome=found.outcome,
-        limits=limits,
-        flat=found.flat,
-        evaluated=found.step > 0,
-        value=float(problem.center),
-        noise=found.noise.sigma,
-        precision=found.noise.format,
-        evaluations=problem.evaluator.evaluations,
-        scheme=found.title,
-        reasons=reasons,
-    )
-    report = assemble(finding, options, time.perf_counter() - started)
     return of_suspects(report) if again is not None else report
 
 

@@ -1,34 +1,28 @@
-"""What the pattern of an error looks like.
+"""What the error of a gradient looks like: for each block a hint, for the check diagnoses.
 
-A hint is a pure function from one block's numbers to a code and a sentence, or None.  A wrong
-hint is worse than none, so each holds for *every* entry of the block within its error bar, and
-none is offered on fewer than `LEAST` entries that could contradict it.  To add one, write the
-function and put it in `HINTS`; the first that speaks wins.
+Everything here is a pure function of arrays.  `_repair` says what evidence is, `_repairs` and
+`_rearranged` are the tables of formulas, `_places` says where, and `_causes` what goes together.
+A wrong hint is worse than none.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from fractions import Fraction
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
+from ._blocks import Block
+from ._causes import Cause, causes
+from ._evidence import Evidence
+from ._question import AGREE, BENDS, DISAGREE, JUMP, KINK, NOISY, OPEN
+from ._repair import CERTAIN, BlockData, Diagnosis
+
 Array = np.ndarray[Any, Any]
 
-LEAST = 3
-
-
-@dataclass(frozen=True)
-class BlockData:
-    """One block for the hints: arrays of shape `shape`, all finite but `analytic`."""
-
-    name: str
-    analytic: Array
-    numeric: Array
-    error: Array
-    theta: Array
+MOST = 8
+"""Diagnoses kept."""
 
 
 @dataclass(frozen=True)
@@ -39,85 +33,150 @@ class Hint:
     sentence: str
 
 
-def explain(block: BlockData) -> Hint | None:
-    """Return what the error of a block looks like, or None when nothing is convincing."""
-    if not np.isfinite(block.numeric).all():
-        return None
-    for hint in HINTS:
-        said = hint(block)
-        if said is not None:
-            return said
-    return None
+@dataclass(frozen=True)
+class Explained:
+    """What is said.
+
+    Parameters
+    ----------
+    hints : dict of str to Hint
+        By block, the best one.
+    diagnoses : tuple of Diagnosis
+        Best first.
+    """
+
+    hints: dict[str, Hint]
+    diagnoses: tuple[Diagnosis, ...]
 
 
-def _equal(a: Array, b: Array, block: BlockData) -> bool:
-    gap = np.abs(a - b)
-    largest = float(np.max(np.abs(block.numeric), initial=0.0))
-    return bool(np.all(gap <= 1e-6 * np.abs(b) + 3 * block.error + 1e-9 * largest))
+def diagnose(blocks: Sequence[BlockData]) -> Explained:
+    """Return what the errors look like.
+
+    Parameters
+    ----------
+    blocks : sequence of BlockData
+        All blocks of the check, right ones too.
+
+    Returns
+    -------
+    Explained
+        Empty when nothing is convincing, as for right gradients.
+    """
+    broken = [block for block in blocks if not_finite(block) is not None]
+    found: list[Cause] = []
+    for block in broken:
+        text = not_finite(block) or ""
+        told = text.replace("analytic", f"analytic of {block.name}", 1) if len(blocks) > 1 else text
+        found.append(Cause("not-finite", (block.name,), CERTAIN, 0.0, {block.name: text}, told))
+    whole = [block for block in blocks if block not in broken]
+    found += causes(whole)
+    hints: dict[str, Hint] = {}
+    for cause in found:
+        for name, text in cause.hints.items():
+            hints.setdefault(name, Hint(cause.code, text))
+    return Explained(hints, tuple(cause.diagnosis() for cause in found[:MOST]))
 
 
-def _seen(block: BlockData) -> int:
-    """Return how many entries are well above their error bars."""
-    return int(np.count_nonzero(np.abs(block.numeric) > 100 * block.error))
-
-
-def not_finite(block: BlockData) -> Hint | None:
+def not_finite(block: BlockData) -> str | None:
     """Name entries that are NaN or infinite."""
     bad = int(np.count_nonzero(~np.isfinite(block.analytic)))
     if not bad:
         return None
     which = "every entry" if bad == block.analytic.size else f"{bad} of {block.analytic.size}"
-    return Hint("not-finite", f"analytic is NaN or infinite in {which}")
+    return f"analytic is NaN or infinite in {which}"
 
 
-def zero(block: BlockData) -> Hint | None:
-    """Name a block that was never written."""
-    if not np.any(block.analytic) and _seen(block):
-        return Hint("zero", "analytic is zero everywhere: never written?")
-    return None
+def explain(
+    evidence: Evidence,
+    precision: Sequence[float] = (),
+    *,
+    params_known: bool = True,
+    reasons: Mapping[int, str] | None = None,
+) -> Explained:
+    """Return what the errors of a check look like.
+
+    Parameters
+    ----------
+    evidence : Evidence
+    precision : sequence of float, optional
+        The machine epsilon of each block's gradient; unset: float64's.
+    params_known : bool, optional
+        Whether ``evidence.params`` are the parameters.
+    reasons : mapping of int to str, optional
+        By coordinate, why it was left open.
+
+    Returns
+    -------
+    Explained
+    """
+    if not (evidence.verdict != AGREE).any():
+        return Explained({}, ())
+    sizes = _sizes(evidence.blocks)
+    every = precision or [2.0**-52] * len(evidence.blocks)
+    found = Explained({}, ())
+    if (evidence.verdict == DISAGREE).any():
+        data = [
+            _data(evidence, block, eps, sizes, params_known)
+            for block, eps in zip(evidence.blocks, every, strict=True)
+            if block.size and not block.is_complex
+        ]
+        with np.errstate(all="ignore"):  # 1e300, squared
+            found = diagnose(data)
+    return replace(found, diagnoses=(*found.diagnoses, *_seen(evidence, reasons or {})))
 
 
-def factor(block: BlockData) -> Hint | None:
-    """Name a constant factor."""
-    if _seen(block) < LEAST:
-        return None
-    # A reference that is given has no error bars: what float64 holds stands in for them.
-    least = 1e-16 * float(np.max(np.abs(block.numeric)))
-    largest = max(float(np.max(block.error)), least)
-    weight = (np.maximum(block.error, least) / largest) ** -2.0
-    weight = np.minimum(weight, np.median(weight) * 1e6)
-    below = float(np.sum(weight * block.numeric**2))
-    ratio = float(np.sum(weight * block.numeric * block.analytic)) / below if below else 0.0
-    if not ratio or not _equal(block.analytic / ratio, block.numeric, block):
-        return None
-    if abs(ratio - 1) < 1e-5:
-        return None
-    everywhere = "everywhere in the block"
-    if abs(ratio + 1) < 1e-5:
-        return Hint("factor", f"analytic = -numeric, {everywhere}: the sign is wrong")
-    return Hint("factor", f"analytic = {_named(ratio)} x numeric, {everywhere}")
+def _data(
+    evidence: Evidence, block: Block, eps: float, sizes: dict[int, str], params_known: bool
+) -> BlockData:
+    part = {
+        name: values.astype(np.float64) if values.dtype.kind == "f" else values
+        for name, values in evidence.arrays(block).items()
+    }
+    return BlockData(
+        name=block.name,
+        analytic=part["analytic"],
+        numeric=part["numeric"],
+        error=part["error_bar"],
+        theta=part["params"] if params_known else None,
+        wrong=part["verdict"] == DISAGREE,
+        agrees=(part["verdict"] == AGREE) & np.isfinite(part["numeric"]),
+        known=np.isfinite(part["numeric"]) & np.logical_not(part["kinks"]),
+        allowed=part["allowed"],
+        eps=eps,
+        sizes=sizes,
+    )
 
 
-def _named(ratio: float) -> str:
-    """Return a factor as a small fraction where it is one, else with five digits."""
-    simple = Fraction(ratio).limit_denominator(1000)
-    if (
-        simple
-        and abs(float(simple) / ratio - 1) < 1e-6
-        and (simple.denominator == 1 or abs(simple.numerator) <= 12)
-    ):
-        return str(simple)
-    return f"{ratio:.5g}"
+def _sizes(blocks: Sequence[Block]) -> dict[int, str]:
+    """Return the lengths and sizes of blocks, with what alone has each."""
+    sizes: dict[int, list[str]] = {}
+    for block in blocks:
+        if len(block.shape) > 1:
+            sizes.setdefault(block.size, []).append(f"the size of {block.name}")
+        for axis, length in enumerate(block.shape):
+            sizes.setdefault(length, []).append(f"the length of axis {axis} of {block.name}")
+    return {size: names[0] if len(names) == 1 else "" for size, names in sizes.items() if size > 1}
 
 
-def transposed(block: BlockData) -> Hint | None:
-    """Name a square block whose axes are swapped."""
-    a = block.analytic
-    if a.ndim != 2 or a.shape[0] != a.shape[1] or _seen(block) < LEAST:
-        return None
-    if _equal(a.T, block.numeric, block):
-        return Hint("transposed", "analytic = the transpose of numeric")
-    return None
+def _seen(evidence: Evidence, reasons: Mapping[int, str]) -> tuple[Diagnosis, ...]:
+    """Name a kink or noise, where a verdict is due to one."""
+    wrong, left = evidence.verdict == DISAGREE, evidence.verdict == OPEN
+    said = []
+    at_kink = evidence.kinks & (wrong | left)
+    jumps = [i for i, reason in reasons.items() if reason == JUMP and left[i]]
+    if at_kink.any() or jumps:
+        at_kink[jumps] = True
+        count = int(np.count_nonzero(at_kink))
+        told = f"func is {KINK} in {count:,} of {at_kink.size:,} parameters"
+        said.append(Diagnosis("kink", told, _names_of(evidence, at_kink), CERTAIN))
+    noisy = np.zeros(left.shape, dtype=bool)
+    noisy[[i for i, reason in reasons.items() if reason in (NOISY, BENDS) and left[i]]] = True
+    if noisy.any() and not wrong.any():
+        count = int(np.count_nonzero(noisy))
+        told = f"func is too noisy to tell {count:,} of {noisy.size:,} parameters"
+        said.append(Diagnosis("noise", told, _names_of(evidence, noisy), CERTAIN))
+    return tuple(said)
 
 
-HINTS: tuple[Callable[[BlockData], Hint | None], ...] = (not_finite, zero, factor, transposed)
+def _names_of(evidence: Evidence, which: Array) -> tuple[str, ...]:
+    return tuple(block.name for block in evidence.blocks if which[block.window].any())

@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 
 from ._analytic import gradient_vector
-from ._assemble import Finding, assemble
+from ._assemble import GIVEN, Finding, assemble
 from ._blocks import flatten
 from ._compare import Outcome, tolerance, within
 from ._gradient import Patterns, options_from
 from ._problem import structure_of
 from ._question import AGREE, DISAGREE
+from ._repair import Diagnosis
 from ._report import GradcheckWarning, GradientReport
 from .hookspecs import observer, plugin_manager
 
@@ -98,7 +99,8 @@ def compare_gradients(
         evaluated=np.ones(n, dtype=bool),
         value=float("nan"),
         noise=0.0,
-        precision="given",
+        precision=GIVEN,
+        precision_of=tuple(precision),
         evaluations=0,
         scheme="two gradients as given",
     )
@@ -120,13 +122,31 @@ def _floating(gradient: Any) -> Any:
 def announced(report: GradientReport) -> GradientReport:
     """Add the hints of plugins, tell the observer, and warn where the options ask for it."""
     if not report.ok:
-        said = plugin_manager().hook.gradcheck_explain(report=report)
-        hints = tuple(str(hint) for hint in said if hint)
-        if hints:
-            report = replace(report, hints=hints)
+        report = _with_hints(report, plugin_manager().hook.gradcheck_explain(report=report))
     watcher = observer.get()
     if watcher is not None:
         watcher(report)
     if report.warning:
         warnings.warn(report.warning, GradcheckWarning, stacklevel=3)
     return report
+
+
+def _with_hints(report: GradientReport, said: list[Any]) -> GradientReport:
+    """Add what implementations of ``gradcheck_explain`` returned: sentences and diagnoses."""
+    every: list[Any] = []
+    for one in said:
+        every += one if isinstance(one, (list, tuple)) else [one]
+    every = [one for one in every if one]
+    for one in every:
+        if not isinstance(one, (str, Diagnosis)):
+            raise TypeError(
+                f"gradcheck_explain returned {type(one).__name__}; return a sentence (str), a "
+                "Diagnosis, a list or tuple of them, or None"
+            )
+    diagnoses = list(report.diagnoses)
+    for one in every:
+        if isinstance(one, Diagnosis):
+            fewer = (i for i, known in enumerate(diagnoses) if known.bits < one.bits)
+            diagnoses.insert(next(fewer, len(diagnoses)), one)
+    hints = tuple(one.sentence if isinstance(one, Diagnosis) else one for one in every)
+    return replace(report, hints=hints, diagnoses=tuple(diagnoses)) if every else report

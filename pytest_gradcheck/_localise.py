@@ -16,12 +16,15 @@ is small enough to match;
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import chain
 from typing import Any
 
 import numpy as np
 
 from ._blocks import Block, position_of
 from ._calibrate import ACCUSED
+from ._exchanges import exchanges
 from ._match import DISTINCT, Confirm, Findings, match, spread_of, threshold
 from ._patterns import Pattern, patterns
 from ._screen import Screen
@@ -93,10 +96,9 @@ def _named_pattern(
     y = np.array([residuals[j] for j in numbers])
     variance = spread_of(screen, residuals.values())
     fits: list[tuple[float, float, Pattern]] = []
-    for pattern in patterns(screen, len(numbers)):
+    for pattern in _all_patterns(screen, len(numbers)):
         square = float(pattern.columns @ pattern.columns)
-        if square:
-            amount = float(pattern.columns @ y) / square
+        if square and pattern.holds(amount := float(pattern.columns @ y) / square):
             misfit = float(np.sum((y - amount * pattern.columns) ** 2)) / variance
             fits.append((misfit, amount, pattern))
     fits.sort(key=lambda fit: fit[0])
@@ -110,13 +112,17 @@ def _named_pattern(
     fresh = len(screen.residuals)
     for number in (fresh, fresh + 1):
         screen.measure(number)
-    predicted = next(p.columns for p in patterns(screen, fresh + 2) if p.same(best))
+    predicted = next(p.columns for p in _all_patterns(screen, fresh + 2) if p.same(best))
     gap = max(abs(screen.residuals[j] - amount * predicted[j]) for j in (fresh, fresh + 1))
     if gap > limit + 1e-6 * abs(amount) * float(np.abs(predicted[fresh:]).max()):
         return False
     found.patterns.append((best, amount))
     _confirm_largest(screen, best, confirm)
     return True
+
+
+def _all_patterns(screen: Screen, count: int) -> Iterator[Pattern]:
+    return chain(patterns(screen, count), exchanges(screen, count))
 
 
 def entries_of(screen: Screen, pattern: Pattern, block: Block) -> Array:
@@ -134,7 +140,7 @@ def entries_of(screen: Screen, pattern: Pattern, block: Block) -> Array:
 
 
 def _values(screen: Screen, pattern: Pattern, block: Block) -> Array:
-    if pattern.code != "theta":
+    if pattern.code not in ("theta", "sign-theta"):
         return screen.analytic[block.window]
     work = screen.problem.evaluator.work
     return work.theta[position_of(work.blocks, block.start)]

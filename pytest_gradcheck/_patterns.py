@@ -21,7 +21,7 @@ class Pattern:
     Attributes
     ----------
     code : str
-        "gradient", "theta", "constant" or "slice".
+        "gradient", "theta", "sign-theta", "constant", "slice", "transposed" or "swapped".
     names : tuple of str
         The blocks.
     columns : ndarray, shape (count,)
@@ -34,6 +34,10 @@ class Pattern:
     names: tuple[str, ...]
     columns: Array
     place: tuple[int, int] | None = None
+
+    def holds(self, amount: float) -> bool:
+        """Return whether a fitted number is one that the pattern can have."""
+        return self.code not in ("transposed", "swapped") or abs(amount - 1) < EXACT
 
     def same(self, other: Pattern) -> bool:
         """Return whether two patterns are one, whatever the number of directions."""
@@ -50,8 +54,17 @@ class Pattern:
             return f"{told} in [{', '.join(index)}] alone"
         if self.code == "theta":
             return f"error = {simple(amount)} x the parameters: weight decay missing or too much?"
+        if self.code == "sign-theta":
+            return (
+                f"error = {simple(amount)} x the parameters' signs: an L1 penalty missing or "
+                "too much?"
+            )
         if self.code == "constant":
             return f"error = {simple(amount)}, the same everywhere"
+        if self.code == "transposed":
+            return "analytic = the transpose of numeric"
+        if self.code == "swapped":
+            return f"the analytic gradients of {self.names[0]} and {self.names[1]} are swapped"
         return "numeric is zero where analytic is not"
 
 
@@ -75,11 +88,15 @@ def patterns(screen: Screen, count: int) -> Iterator[Pattern]:
     for block, theta in zip(problem.blocks, thetas, strict=True):
         if not block.size:
             continue
-        columns = {kind: np.zeros(count) for kind in ("gradient", "theta", "constant")}
+        signs = np.sign(theta)
+        columns = {
+            kind: np.zeros(count) for kind in ("gradient", "theta", "sign-theta", "constant")
+        }
         slices: dict[int, Array] = {}
         for j in range(count):
             weights = screen.weights(j, block)
             columns["theta"][j] = float(np.dot(weights, theta))
+            columns["sign-theta"][j] = float(np.dot(weights, signs))
             columns["constant"][j] = float(weights.sum())
             weights *= screen.analytic[block.window]
             columns["gradient"][j] = float(weights.sum())
@@ -106,6 +123,10 @@ def patterns(screen: Screen, count: int) -> Iterator[Pattern]:
                 columns_of = [own[kind, name] for name in matrices]
                 yield Pattern(kind, matrices, np.sum(columns_of, axis=0))
         yield from _from_layer(names, [own["gradient", name] for name in names])
+
+
+EXACT = 1e-3
+"""How near to 1 the number of a pattern is that has none of its own."""
 
 
 def _is_matrix(block: Block) -> bool:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ._evidence import Evidence
+from ._repair import Diagnosis
 
 VERDICTS = ("agree", "disagree", "inconclusive")
 
@@ -159,6 +160,8 @@ class GradientReport:
         What the directions say of the error.
     repeated : bool
         Only parameters that were wrong in the last run were differenced, and some still are.
+    diagnoses : tuple of Diagnosis
+        What the error looks like, over all blocks, best first; empty when nothing is convincing.
     evidence : Evidence or None
         The vectors behind the report where each parameter was differenced; not in `to_dict`.
     """
@@ -196,6 +199,7 @@ class GradientReport:
     miss: float = 0.0
     patterns: tuple[str, ...] = ()
     repeated: bool = False
+    diagnoses: tuple[Diagnosis, ...] = ()
     evidence: Evidence | None = field(default=None, repr=False, compare=False)
 
     def __bool__(self) -> bool:
@@ -234,6 +238,7 @@ class GradientReport:
         del plain["evidence"]
         plain["blocks"] = [asdict(block) for block in self.blocks]
         plain["worst"] = [asdict(entry) for entry in self.worst[:1000]]
+        plain["diagnoses"] = [asdict(diagnosis) for diagnosis in self.diagnoses]
         return {"schema": SCHEMA, **{key: _builtin(value) for key, value in plain.items()}}
 
     def raise_if_failed(self) -> GradientReport:

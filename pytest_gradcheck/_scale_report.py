@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
 from ._blocks import Block, labels, position_of
 from ._calibrate import ACCUSED, SCREENED
 from ._compare import FINEST_RTOL
@@ -12,6 +14,7 @@ from ._names import listing
 from ._question import CONFIDENCE, DISAGREE, Answer
 from ._report import VERDICTS, BlockReport, Entry, GradientReport
 from ._scale import AtScale
+from ._scale_diagnoses import ZERO, code_of, diagnoses_at_scale
 
 MISSED = 0.13
 """The chance that one direction hides an error of ten times its resolution: that of two equal
@@ -81,6 +84,7 @@ def report_at_scale(name: str, check: AtScale, seconds: float) -> GradientReport
         directions=directions,
         miss=MISSED**SCREENED,
         patterns=_sentences(check),
+        diagnoses=diagnoses_at_scale(check, blocks),
     )
 
 
@@ -113,13 +117,15 @@ def _block(check: AtScale, block: Block, wrong: dict[int, Answer]) -> BlockRepor
     for pattern, amount in check.findings.patterns:
         if block.name in pattern.names and check.screen is not None:
             count = max(count, int(entries_of(check.screen, pattern, block).size))
-            code = pattern.code
+            code = code_of(pattern)
             hint = pattern.sentence(amount, len(block.shape)) if len(pattern.names) == 1 else ""
     for name, index, bad, sampled, size in check.findings.slices:
         if name == block.name:
             count = max(count, round(size * bad / sampled))
             hint, code = f"only {index} is wrong", "slice"
     if share is not None:
+        if not np.any(check.analytic.vector[block.window]):
+            hint, code = ZERO, "zero"
         count = max(count, round(block.size * share[0] / share[1]))
     _, own = check.tolerances(block)
     norm = own * math.sqrt(block.size)

@@ -46,7 +46,7 @@ def table(rows: Sequence[Sequence[str]], right: Iterable[int] = ()) -> list[str]
 def message(report: GradientReport) -> str:
     """Return the failure: a first line, the blocks, the worst parameters, how it was judged."""
     limit = report.max_report or len(report.worst)
-    most = MOST_BLOCKS if report.max_report else len(report.blocks)
+    most = MOST_BLOCKS - len(_together(report)) if report.max_report else len(report.blocks)
     parts = [[headline(report)]]
     if said := [reason for reason in report.reasons if reason != parts[0][0]]:
         parts.append(said)
@@ -183,7 +183,7 @@ def told_apart_e(a: float, b: float) -> tuple[str, str]:
 
 
 def _notes(report: GradientReport) -> list[str]:
-    lines = [*report.patterns, *(f"hint: {hint}" for hint in report.hints)]
+    lines = [*report.patterns, *_together(report), *(f"hint: {hint}" for hint in report.hints)]
     if report.directions:
         lines.append(
             f"{report.size:,} parameters along {report.directions} random directions (seed "
@@ -206,6 +206,24 @@ def _notes(report: GradientReport) -> list[str]:
             f"(max_evals; seed {report.seed})"
         )
     return lines
+
+
+MOST_TOGETHER = 3
+
+
+def _together(report: GradientReport) -> list[str]:
+    """Return the diagnoses that the table of blocks does not show: those of several blocks."""
+    said = [
+        diagnosis.sentence
+        for diagnosis in report.diagnoses
+        if (len(diagnosis.blocks) > 1 or diagnosis.code in ALWAYS_TOLD)
+        and diagnosis.sentence not in (*report.reasons, *report.patterns)
+    ]
+    return [f"looks like: {sentence}" for sentence in said[:MOST_TOGETHER]]
+
+
+ALWAYS_TOLD = ("backward", "stale", "swapped")
+"""Codes whose sentence says more than the table of blocks."""
 
 
 def tolerances(report: GradientReport) -> str:
@@ -269,6 +287,10 @@ def details(report: GradientReport) -> str:
         )
     lines = [f"{shown(report.name, 60)}: {report.verdict}", *report.reasons, "", *table(rows)]
     hints = [f"{shown(b.name)}: {b.hint}" for b in report.blocks if b.hint]
+    hints += [
+        f"{diagnosis.code}, {diagnosis.bits:.0f} bits: {diagnosis.sentence}"
+        for diagnosis in report.diagnoses
+    ]
     if hints:
         lines += ["", *hints]
     if report.worst:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from ._blocks import Node
+    from ._repair import Diagnosis
     from ._report import GradientReport
 
 PROJECT = "pytest_gradcheck"
@@ -66,7 +67,9 @@ def gradcheck_flatten(value: Any) -> Node | None:
 
 
 @hookspec
-def gradcheck_explain(report: GradientReport) -> str | None:
+def gradcheck_explain(
+    report: GradientReport,
+) -> str | Diagnosis | Sequence[str | Diagnosis] | None:
     """Say what the failure looks like to you.
 
     Parameters
@@ -76,8 +79,9 @@ def gradcheck_explain(report: GradientReport) -> str | None:
 
     Returns
     -------
-    str or None
-        One plain sentence, shown under "hints", or None.
+    str, Diagnosis, sequence of them, or None
+        A plain sentence, shown as ``hint: ...`` and listed in ``report.hints``.  A `Diagnosis`
+        is also in ``report.diagnoses``, at the place that its bits give it.  None: nothing to say.
     """
 
 

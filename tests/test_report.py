@@ -595,8 +595,9 @@ def looks_like(wrong, shape=(4, 4), seed=3):
         (lambda g: 0 * g, "analytic is zero everywhere: never written?"),
         (lambda g: g.T, "analytic = the transpose of numeric"),
         (lambda g: g * np.nan, "analytic is NaN or infinite in every entry"),
-        (lambda g: g + 0.1, ""),
-        (lambda g: g[::-1], ""),
+        (lambda g: g + 0.1, "analytic - numeric = 0.1, the same in every entry"),
+        (lambda g: g[::-1], "analytic = numeric reversed along axis 0"),
+        (lambda g: np.sin(9 * g), ""),
     ],
 )
 def test_what_the_error_of_a_block_looks_like(wrong, said):
@@ -604,7 +605,8 @@ def test_what_the_error_of_a_block_looks_like(wrong, said):
 
 
 def test_no_hint_where_two_entries_prove_nothing():
-    assert looks_like(lambda g: 2 * g, shape=(2,)) == ""
+    assert looks_like(lambda g: 1.2345 * g + [0.0, 0.1], shape=(2,)) == ""
+    assert looks_like(lambda g: 1.2345 * g, shape=(1,)) == ""
 
 
 def test_compare_gradients_has_hints_too():

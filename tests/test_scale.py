@@ -279,6 +279,46 @@ def test_what_the_entries_say_is_what_coordinates_say(network):
     assert abs(entry.numeric - right) <= entry.error_bar
 
 
+DIAGNOSED = {
+    "factor": lambda g, p: {"W2": 2 * g["W2"]},
+    "zero": lambda g, p: {"W2": 0 * g["W2"]},
+    "theta": lambda g, p: {"W1": g["W1"] - 0.01 * p["W1"]},
+    "sign-theta": lambda g, p: {"W1": g["W1"] - 0.01 * np.sign(p["W1"])},
+    "constant": lambda g, p: {"b2": g["b2"] + 0.01},
+}
+
+
+@pytest.mark.parametrize("code", DIAGNOSED)
+def test_patterns_are_diagnoses(network, code):
+    gradient = network.gradient(network.params)
+    changed = DIAGNOSED[code](gradient, network.params)
+    report = check(network, gradient | changed)
+    (one,) = report.diagnoses
+    assert (one.code, one.blocks) == (code, tuple(changed))
+    (block,) = (block for block in report.blocks if block.wrong)
+    assert (block.code, block.hint) == (code, one.sentence)
+    assert one.bits > 16
+
+
+def test_a_transposed_and_two_swapped_blocks_are_named():
+    network = Network(sizes=shapes(60, 60, 60))
+    right = network.gradient(network.params)
+    report = check(network, right | {"W2": right["W2"].T})
+    assert [(d.code, d.blocks) for d in report.diagnoses] == [("transposed", ("W2",))]
+    report = check(network, right | {"W1": right["W2"], "W2": right["W1"]})
+    assert [(d.code, d.blocks) for d in report.diagnoses] == [("swapped", ("W1", "W2"))]
+    assert check(network, right).diagnoses == ()
+
+
+def test_a_wrong_entry_and_a_wrong_row_are_diagnoses(network):
+    gradient = network.gradient(network.params)
+    gradient["W2"][3, 4] *= 2
+    assert [d.code for d in check(network, gradient).diagnoses] == ["entry"]
+    gradient = network.gradient(network.params)
+    gradient["W2"][3] *= 2
+    assert [d.code for d in check(network, gradient).diagnoses] == ["slice"]
+
+
 def test_a_wrong_gradient_raises_with_its_report(network):
     gradient = network.gradient(network.params)
     gradient["W1"][1, 2] *= 3

@@ -1,0 +1,141 @@
+"""The table of repairs by a term that is missing or too much: λθ, λ·sign(θ), a constant."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+from ._fits import Fitted, fit, named_factor, number
+from ._repair import Array, BlockData, Predicted, Repair
+from ._repairs import UNCHANGED, factor_words
+
+
+def term(block: BlockData) -> Iterator[Repair]:
+    """Name a term that is missing or too much: λθ, λ·sign(θ), a constant; with a factor, too."""
+    yield from _term(block, "constant", lambda b: np.ones(b.shape), 14.0, _constant_words)
+    if block.theta is None:
+        return
+    yield from _term(block, "theta", lambda b: b.theta, 12.0, _decay_words)
+    yield from _term(
+        block,
+        "sign-theta",
+        lambda b: None if b.theta is None else np.sign(b.theta),
+        13.0,
+        _lasso_words,
+    )
+
+
+Words = Callable[[float, str], str]
+
+
+def _term(
+    block: BlockData,
+    code: str,
+    column: Callable[[BlockData], Array | None],
+    prior: float,
+    words: Words,
+) -> Iterator[Repair]:
+    x, where = column(block), block.valid
+    if x is None:
+        return
+    if code == "sign-theta" and np.unique(x[where]).size < 2:
+        prior += ONE_SIGN
+    d = block.analytic[where] - block.numeric[where]
+    alone = fit(d, (x[where],), block.floor[where])
+    if alone is not None and np.all(
+        np.abs(d - alone[0].value * x[where]) <= block.slack[where] + 3 * alone[0].spread
+    ):
+        amount = alone[0].neat
+
+        def apply(other: BlockData) -> Predicted | None:
+            mine = column(other)
+            return None if mine is None else Predicted(other.analytic - amount * mine)
+
+        told = words(amount, "{names}")
+        if "{names}" not in told:
+            told += ", in {names}"
+        yield Repair(
+            code,
+            (code, amount),
+            words(amount, "{}"),
+            apply,
+            prior,
+            fitted=1,
+            told=told,
+        )
+        return
+    if code == "theta":
+        yield from _factor_and_decay(block, prior)
+
+
+ONE_SIGN = 3.0
+"""Where all parameters have one sign, λ·sign(θ) is a constant, and that is told first."""
+
+
+def _factor_and_decay(block: BlockData, prior: float) -> Iterator[Repair]:
+    """Yield a factor and a multiple of θ together: analytic = ρ·numeric + λθ."""
+    where = block.valid
+    assert block.theta is not None
+    found = fit(
+        block.numeric[where],
+        (block.analytic[where], block.theta[where]),
+        block.floor[where],
+    )
+    if found is None or not found[0].value:
+        return
+    ratio = Fitted(1 / found[0].value, found[0].spread / found[0].value ** 2)
+    named = named_factor(ratio, block.sizes)
+    value = float(named[0]) if named else ratio.value
+    scaled = Fitted(-found[1].value * value, found[1].spread * abs(value))
+    if abs(value - 1) < UNCHANGED or abs(scaled.value) <= 3 * scaled.spread:
+        return
+    amount = scaled.neat
+
+    def apply(other: BlockData) -> Predicted | None:
+        if other.theta is None:
+            return None
+        return Predicted((other.analytic - amount * other.theta) / value)
+
+    sign = "-" if amount < 0 else "+"
+    what, _ = factor_words(named[0] if named else None, value, {})
+
+    def words(name: str) -> str:
+        return f"analytic = {what} {sign} {number(abs(amount))} x {name}"
+
+    yield Repair(
+        "theta",
+        ("factor and theta", value, amount),
+        words("{}"),
+        apply,
+        prior + (named[1] + 4 if named else 8),
+        fitted=1 if named else 2,
+        told=words("{names}"),
+    )
+
+
+def _decay_words(amount: float, name: str) -> str:
+    shown = number(abs(amount))
+    if amount < 0:
+        return (
+            f"analytic - numeric = -{shown} x {name}: weight decay with coefficient {shown} is "
+            "missing from the gradient"
+        )
+    return (
+        f"analytic - numeric = {shown} x {name}: weight decay with coefficient {shown} is in the "
+        "gradient once too often"
+    )
+
+
+def _lasso_words(amount: float, name: str) -> str:
+    shown = number(abs(amount))
+    told = "is missing from" if amount < 0 else "is once too often in"
+    return (
+        f"analytic - numeric = {'-' if amount < 0 else ''}{shown} x sign({name}): an L1 penalty "
+        f"with coefficient {shown} {told} the gradient"
+    )
+
+
+def _constant_words(amount: float, name: str) -> str:
+    del name
+    return f"analytic - numeric = {number(amount)}, the same in every entry"

@@ -1,0 +1,674 @@
+"""Hints: each code on arrays with a planted bug, and what must not be said."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import pytest_gradcheck
+from pytest_gradcheck import Diagnosis, check_gradients, compare_gradients
+from pytest_gradcheck._causes import causes
+from pytest_gradcheck._diagnose import diagnose
+from pytest_gradcheck._fits import Fitted, named_factor
+from pytest_gradcheck._places import locate
+from pytest_gradcheck._repair import OFFERED, BlockData
+
+
+def block(analytic, numeric, theta=None, name="W", error=None, **other):
+    """Return a block whose entries are wrong where they differ by more than their error bars."""
+    a, n = np.asarray(analytic, dtype=float), np.asarray(numeric, dtype=float)
+    u = (
+        1e-10 * (np.abs(n) + 1e-3 * np.abs(n).max())
+        if error is None
+        else np.broadcast_to(error, n.shape)
+    )
+    with np.errstate(invalid="ignore"):
+        wrong = ~(np.abs(a - n) <= 1e-7 * np.maximum(np.abs(a), np.abs(n)) + 1.5 * u)
+    given = {
+        "name": name,
+        "analytic": a,
+        "numeric": n,
+        "error": u,
+        "theta": None if theta is None else np.asarray(theta, dtype=float),
+        "wrong": wrong,
+        "agrees": ~wrong,
+        "known": np.ones(n.shape, dtype=bool),
+        "allowed": 1e-7 * np.abs(n),
+    }
+    return BlockData(**(given | other))
+
+
+def codes(*blocks):
+    return [diagnosis.code for diagnosis in diagnose(blocks).diagnoses]
+
+
+def told(*blocks):
+    return [diagnosis.sentence for diagnosis in diagnose(blocks).diagnoses]
+
+
+def drawn(shape, seed=0):
+    rng = np.random.default_rng(seed)
+    return rng.normal(size=shape), rng.normal(size=shape)
+
+
+def last_column_zero(n):
+    a = n.copy()
+    a[..., -1] = 0
+    return a
+
+
+def with_random_row(n):
+    a = n.copy()
+    a[2] = np.random.default_rng(9).normal(size=a[2].shape)
+    return a
+
+
+def with_one_entry(n):
+    a = n.copy()
+    a[(1,) * a.ndim] *= 1.3
+    return a
+
+
+def without_upper(n):
+    return np.tril(n)
+
+
+def without_border(n):
+    a = np.zeros_like(n)
+    a[1:-1, 1:-1] = n[1:-1, 1:-1]
+    return a
+
+
+def shifted(n):
+    a = np.zeros_like(n)
+    a[1:] = n[:-1]
+    return a
+
+
+N, T = drawn((5, 4))
+SQUARE, _ = drawn((4, 4), seed=3)
+KERNEL, _ = drawn((4, 2, 3, 3), seed=4)
+LONG, LONG_T = drawn(8, seed=5)
+
+PLANTED = [
+    ("not-finite", N * np.nan, N, "analytic is NaN or infinite in every entry"),
+    ("zero", 0 * N, N, "analytic is zero everywhere: never written?"),
+    ("factor", 2 * N, N, "analytic = 2 x numeric, everywhere in the block"),
+    ("factor", -N, N, "analytic = -numeric, everywhere in the block: the sign is wrong"),
+    ("factor", N / 7, N, "analytic = 1/7 x numeric, everywhere in the block"),
+    ("factor", N * 1.2345, N, "analytic = 1.2345 x numeric, everywhere in the block"),
+    (
+        "factor",
+        N * np.arange(1, 6)[:, None] ** 0.5 * 1.1,
+        N,
+        "analytic = a factor x numeric, another one in each row",
+    ),
+    ("transposed", SQUARE.T, SQUARE, "analytic = the transpose of numeric"),
+    (
+        "transposed",
+        KERNEL.swapaxes(2, 3),
+        KERNEL,
+        "analytic = numeric with axes 2, 3 swapped",
+    ),
+    (
+        "reshaped",
+        N.ravel("F").reshape(N.shape),
+        N,
+        "analytic has the values of numeric in Fortran memory order (a wrong reshape)",
+    ),
+    (
+        "reshaped",
+        N.ravel()[np.random.default_rng(1).permutation(20)].reshape(N.shape),
+        N,
+        "analytic has the same values as numeric, in another order",
+    ),
+    ("rolled", np.roll(N, 1, 0), N, "analytic = numeric rolled by 1 along axis 0"),
+    ("rolled", np.roll(LONG, -2), LONG, "analytic = numeric rolled by -2 along axis 0"),
+    ("rolled", shifted(N), N, "analytic = numeric shifted by 1 along axis 0"),
+    ("flipped", N[::-1], N, "analytic = numeric reversed along axis 0"),
+    (
+        "flipped",
+        KERNEL[:, :, ::-1, ::-1],
+        KERNEL,
+        "analytic = numeric reversed along axes 2 and 3",
+    ),
+    (
+        "slice",
+        last_column_zero(N),
+        N,
+        "only column 3 (the last) is wrong: analytic is zero there",
+    ),
+    ("slice", with_random_row(N), N, "only row 2 is wrong"),
+    (
+        "slice",
+        without_upper(SQUARE),
+        SQUARE,
+        "only the part above the diagonal is wrong: analytic is zero there",
+    ),
+    (
+        "slice",
+        without_border(drawn((7, 7))[0]),
+        drawn((7, 7))[0],
+        "only the border is wrong: analytic is zero there",
+    ),
+    (
+        "slice",
+        last_column_zero(KERNEL),
+        KERNEL,
+        "only position 2 (the last) along axis 3 is wrong: analytic is zero there",
+    ),
+    ("entry", with_one_entry(N), N, "only the entry [1, 1] is wrong"),
+    ("entry", with_one_entry(LONG), LONG, "only the entry [1] is wrong"),
+    (
+        "constant",
+        N + 0.25,
+        N,
+        "analytic - numeric = 0.25, the same in every entry",
+    ),
+    (
+        "reduction",
+        np.broadcast_to(N.mean(axis=0), N.shape),
+        N,
+        "analytic is the mean over axis 0 of numeric, broadcast",
+    ),
+    (
+        "reduction",
+        np.broadcast_to(N.sum(), N.shape),
+        N,
+        "analytic is the sum over axes 0, 1 of numeric, broadcast",
+    ),
+    (
+        "shared",
+        SQUARE,
+        SQUARE + SQUARE.T,
+        "numeric = analytic + its transpose: one of two uses of it is not accumulated",
+    ),
+    (
+        "float32",
+        (N * (1 + 3e-7 * np.sign(T))).astype(np.float32),
+        N,
+        "analytic is right to seven digits alone: computed in single precision (float32)",
+    ),
+]
+
+
+@pytest.mark.parametrize(("code", "a", "n", "sentence"), PLANTED, ids=[p[3][:50] for p in PLANTED])
+def test_each_code_is_named_first(code, a, n, sentence):
+    found = diagnose([block(a, n)])
+    assert (found.diagnoses[0].code, found.diagnoses[0].sentence) == (code, sentence)
+    assert (found.hints["W"].code, found.hints["W"].sentence) == (code, sentence)
+    assert found.diagnoses[0].blocks == ("W",)
+    assert found.diagnoses[0].bits >= OFFERED
+
+
+WITH_PARAMETERS = [
+    (
+        "theta",
+        N - 0.1 * T,
+        "analytic - numeric = -0.1 x W: weight decay with coefficient 0.1 is missing from the "
+        "gradient",
+    ),
+    (
+        "theta",
+        N + 0.02 * T,
+        "analytic - numeric = 0.02 x W: weight decay with coefficient 0.02 is in the gradient once "
+        "too often",
+    ),
+    ("theta", 2 * N - 0.1 * T, "analytic = 2 x numeric - 0.1 x W"),
+    (
+        "sign-theta",
+        N - 0.05 * np.sign(T),
+        "analytic - numeric = -0.05 x sign(W): an L1 penalty with coefficient 0.05 is missing from "
+        "the gradient",
+    ),
+    (
+        "chain",
+        N / np.exp(T),
+        "numeric = analytic x exp(W): that factor of the chain rule is missing",
+    ),
+    (
+        "chain",
+        N * np.exp(T),
+        "numeric = analytic / exp(W): that factor of the chain rule is once too many",
+    ),
+    (
+        "chain",
+        N * (1 + np.exp(-T)),
+        "numeric = analytic x sigmoid(W): that factor of the chain rule is missing",
+    ),
+    (
+        "chain",
+        N / (2 * T),
+        "numeric = analytic x 2 x W: that factor of the chain rule is missing",
+    ),
+]
+
+
+@pytest.mark.parametrize(("code", "a", "sentence"), WITH_PARAMETERS)
+def test_codes_that_need_the_parameters(code, a, sentence):
+    assert (codes(block(a, N, T))[0], told(block(a, N, T))[0]) == (code, sentence)
+    assert code not in codes(block(a, N))
+
+
+def test_softmax_left_out():
+    p = np.exp(LONG_T) / np.exp(LONG_T).sum()
+    n = p * (LONG - p @ LONG)
+    assert codes(block(LONG, n, LONG_T))[0] == "chain"
+
+
+# -- what must not be said -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize("shape", [(), (1,), (2,), (2, 2), (1, 3), (5, 4), (3, 3, 2), (40,)])
+def test_random_errors_have_no_hint(shape, seed):
+    n, t = drawn(shape, seed)
+    noise = np.random.default_rng(seed + 100).normal(size=shape)
+    for a in (n + noise, n * noise, noise):
+        assert codes(block(a, n, t)) == []
+
+
+@pytest.mark.parametrize(
+    "a",
+    [2 * N, N - 0.1 * T, N + 0.3, N[::-1], np.roll(N, 1, 1), N / np.exp(T), N - 0.1 * np.sign(T)],
+)
+def test_what_is_nearly_a_formula_is_none(a):
+    spoilt = a * (1 + 1e-4 * np.random.default_rng(5).normal(size=N.shape))
+    assert codes(block(a, N, T)) != []
+    assert codes(block(spoilt, N, T)) == []
+
+
+@pytest.mark.parametrize("a", [2 * N, N - 0.1 * T, N[::-1], N + 0.3])
+def test_error_bars_as_large_as_the_error_prove_nothing(a):
+    b = block(a, N, T, error=0.9 * np.abs(a - N))
+    assert codes(b) == []
+
+
+def test_a_right_gradient_has_none():
+    assert codes(block(N, N, T), block(SQUARE, SQUARE, name="V")) == []
+    assert check_gradients(lambda x: np.sum(x**3), lambda x: 3 * x**2, T).diagnoses == ()
+
+
+def test_a_fitted_factor_of_one_entry_is_nothing_and_a_named_one_is_something():
+    assert codes(block([1.234567], [1.0])) == []
+    assert codes(block([2.0], [1.0])) == ["factor"]
+    assert codes(block([2.0], [1.0], error=1e-5)) == []
+
+
+def test_a_factor_per_row_of_an_outer_product_names_nothing():
+    n = np.outer(T[:, 0], LONG[:4])
+    assert codes(block(n * np.array([[1.1], [0.7], [2.3], [0.2], [1.9]]), n)) == []
+
+
+def test_zeros_on_both_sides_say_nothing():
+    n = np.zeros((6, 5))
+    n[2, 3] = 0.7
+    assert codes(block(1.2345 * n, n, error=1e-10)) == []
+    assert codes(block(2 * n, n, error=1e-10)) == ["factor"]
+
+
+def test_entries_on_a_kink_or_not_evaluated_are_left_out():
+    known = np.ones(N.shape, dtype=bool)
+    known[:2] = False
+    a = np.where(known, 2 * N, 0.3)
+    assert codes(block(a, N, known=known)) == ["factor"]
+    assert codes(block(a, np.where(known, N, np.nan), known=known, error=1e-10)) == ["factor"]
+    assert codes(block(a, N)) != ["factor"]
+
+
+def test_no_place_is_named_where_entries_could_not_be_told():
+    a = last_column_zero(N)
+    agrees = a == N
+    agrees[0, 0] = False
+    assert locate(block(a, N)) is not None
+    assert locate(block(a, N, agrees=agrees)) is None
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.integers(0, 10**6),
+    st.lists(st.integers(1, 5), min_size=1, max_size=3).map(tuple),
+    st.sampled_from([-3.0, -1.0, 0.5, 2.0, 1 / 3, 1 / 64]),
+)
+def test_a_named_factor_is_named_in_any_block(seed, shape, factor):
+    n, t = drawn(shape, seed)
+    assert codes(block(factor * n, n, t))[0] == "factor"
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 10**6), st.floats(1e-3, 1e3), st.floats(1e-8, 1e8))
+def test_the_size_of_a_gradient_does_not_matter(seed, amount, size):
+    n, t = drawn((4, 3), seed)
+    assert codes(block((n - amount * t) * size, n * size, t))[:1] == ["theta"]
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 10**6), st.lists(st.integers(1, 4), min_size=0, max_size=3).map(tuple))
+def test_hints_change_no_array(seed, shape):
+    n, t = drawn(shape, seed)
+    b = block(n * 1.5 + 0.1, n, t)
+    saved = [np.copy(x) for x in (b.analytic, b.numeric, b.error, b.theta, b.wrong)]
+    diagnose([b])
+    after = (b.analytic, b.numeric, b.error, b.theta, b.wrong)
+    assert all(np.array_equal(x, y) for x, y in zip(saved, after, strict=True))
+
+
+# -- several blocks --------------------------------------------------------------------------------
+
+
+def test_one_cause_in_several_blocks_is_one_sentence():
+    v, b = drawn((3, 5), 7)[0], drawn((5, 1), 8)[0]
+    found = diagnose(
+        [block(N / 6, N, name="W1"), block(b / 6, b, name="b1"), block(v, v, name="W2")]
+    )
+    (one,) = found.diagnoses
+    assert one.sentence == "analytic = 1/6 x numeric in all of W1 and b1"
+    assert one.blocks == ("W1", "b1")
+    alone = diagnose([block(N / 6, N, name="W1")]).diagnoses[0]
+    assert one.bits > alone.bits
+    assert found.hints["b1"].sentence == "analytic = 1/6 x numeric, everywhere in the block"
+
+
+def test_a_fitted_number_counts_once_for_all_blocks():
+    theta = {name: drawn((1,), seed)[1] for seed, name in enumerate(("a", "b"), start=20)}
+    blocks = [block(1 - 0.3 * t, np.ones(1), t, name=name) for name, t in theta.items()]
+    assert codes(blocks[0]) == []
+    assert codes(*blocks) == ["theta"]
+
+
+def test_two_causes_are_two_sentences():
+    found = diagnose([block(2 * N, N, T, name="W"), block(SQUARE.T, SQUARE, name="V")])
+    assert {d.code: d.blocks for d in found.diagnoses} == {"factor": ("W",), "transposed": ("V",)}
+
+
+def test_exchanged_blocks():
+    b1, b2 = drawn(5, 1)
+    found = diagnose([block(b2, b1, name="b1"), block(b1, b2, name="b2")])
+    assert found.diagnoses[0].code == "swapped"
+    assert found.diagnoses[0].sentence == "the analytic gradients of b1 and b2 are swapped"
+    assert found.hints["b1"].sentence == "analytic = the numeric gradient of b2"
+    one_way = diagnose([block(b2, b1, name="b1"), block(b2, b2, name="b2")])
+    assert one_way.diagnoses[0].sentence == "analytic of b1 = the numeric gradient of b2"
+
+
+def test_a_contribution_of_a_tied_block():
+    v = drawn((4, 5), 3)[0]
+    found = diagnose([block(N, N + v.T, name="encode"), block(v, v, name="decode")])
+    assert found.diagnoses[0].code == "shared"
+    assert "the transpose of the gradient of decode" in found.diagnoses[0].sentence
+
+
+def layers(wrong, names=("W1", "b1", "W2", "b2", "W3", "b3")):
+    made = []
+    for seed, name in enumerate(names):
+        n, noise = drawn((4, 3) if name[0] == "W" else (4, 1), seed)
+        made.append(block(n * noise if name in wrong else n, n, name=name))
+    return made
+
+
+def test_blocks_wrong_before_a_layer_are_laid_to_the_backward_pass():
+    (one,) = diagnose(layers({"W1", "b1", "W2", "b2"})).diagnoses
+    assert one.code == "backward"
+    assert one.sentence.startswith("the error enters the backward pass between W3 and W2")
+    assert set(one.blocks) == {"W1", "b1", "W2", "b2"}
+
+
+def test_the_order_of_the_layers_is_in_their_names():
+    names = ("W3", "b3", "W2", "b2", "W1", "b1")
+    assert codes(*layers({"W1", "b1"}, names)) == ["backward"]
+    assert codes(*layers({"W3", "b3"}, names)) == []
+
+
+@pytest.mark.parametrize("wrong", [{"W1"}, {"W2", "b2"}, {"W3", "b3"}, {"W1", "W2"}, {"W1", "b3"}])
+def test_other_blocks_wrong_are_not(wrong):
+    assert codes(*layers(wrong)) == []
+
+
+def test_all_blocks_wrong_are_not_either():
+    assert codes(*layers({"W1", "b1", "W2", "b2", "W3", "b3"})) == []
+
+
+def test_the_same_position_in_a_matrix_and_its_bias_is_one_place():
+    w, b = drawn((6, 4), 1)[0], drawn((6, 1), 2)[0]
+    wrong_w, wrong_b = w.copy(), b.copy()
+    wrong_w[3], wrong_b[3] = drawn(4, 5)[0], 0.3
+    found = causes([block(wrong_w, w, name="W1"), block(wrong_b, b, name="b1")])
+    assert (found[0].code, found[0].names) == ("slice", ("W1", "b1"))
+    assert found[0].told == "only row 3 of W1 and b1 is wrong"
+
+
+def test_numbers_are_no_layers():
+    blocks = [
+        block([1.3], [0.7], name="a"),
+        block([2.9], [-0.2], name="b"),
+        block([5], [5], name="c"),
+    ]
+    assert codes(*blocks) == []
+
+
+# -- numbers ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("value", "name"),
+    [(2.0, "2"), (-0.5, "-1/2"), (1 / 128, "1/128"), (1.2345678, None), (3 / 4, "3/4")],
+)
+def test_which_factors_have_a_name(value, name):
+    found = named_factor(Fitted(value, 1e-10), {})
+    assert (None if found is None else str(found[0])) == name
+
+
+def test_lengths_are_cheap_names():
+    plain = named_factor(Fitted(1 / 784, 1e-12), {})
+    known = named_factor(Fitted(1 / 784, 1e-12), {784: "the length of axis 1 of W1"})
+    assert plain is not None
+    assert known is not None
+    assert known[1] < plain[1]
+    a, b = (
+        block(N / 9, N, name="A", sizes={9: "the length of axis 0 of X"}),
+        block(SQUARE / 9, SQUARE, name="B", sizes={9: "the length of axis 0 of X"}),
+    )
+    assert told(a, b) == [
+        "analytic = 1/9 x numeric (9 is the length of axis 0 of X) in all of A and B"
+    ]
+
+
+# -- whole checks ----------------------------------------------------------------------------------
+
+X = np.random.default_rng(1).normal(size=(3, 6))
+PARAMS = {
+    "W": np.random.default_rng(2).normal(size=(4, 3)),
+    "V": np.random.default_rng(3).normal(size=(2, 4)),
+}
+
+
+class Net:
+    """Two layers; what the forward pass leaves for the backward pass is `cache`."""
+
+    def __init__(self):
+        self.cache = self.forward({name: value + 0.1 for name, value in PARAMS.items()})
+
+    @staticmethod
+    def forward(p):
+        return np.tanh(p["W"] @ X)
+
+    def cost(self, p):
+        return 0.5 * np.sum(np.sin(p["V"] @ self.forward(p)))
+
+    @staticmethod
+    def backward(p, h):
+        do = 0.5 * np.cos(p["V"] @ h)
+        return {"W": ((p["V"].T @ do) * (1 - h * h)) @ X.T, "V": do @ h.T}
+
+    def from_first(self, p):
+        return self.backward(p, self.cache)
+
+    def one_late(self, p):
+        gradient = self.backward(p, self.cache)
+        self.cache = self.forward(p)
+        return gradient
+
+
+def test_a_cache_of_the_first_forward_pass():
+    net = Net()
+    report = check_gradients(net.cost, net.from_first, PARAMS)
+    assert report.diagnoses[0].code == "stale"
+    assert "bit for bit, at another W" in report.message()
+
+
+def test_a_cache_of_the_call_before():
+    net = Net()
+    report = check_gradients(net.cost, net.one_late, PARAMS)
+    assert [d.code for d in report.diagnoses] == ["stale"]
+    assert report.verdict == "inconclusive"
+
+
+def test_a_gradient_that_is_not_reset():
+    total = {name: np.zeros_like(value) for name, value in PARAMS.items()}
+
+    def grad(p):
+        for name, value in Net.backward(p, Net.forward(p)).items():
+            total[name] += value
+        return {name: value.copy() for name, value in total.items()}
+
+    report = check_gradients(Net().cost, grad, PARAMS)
+    assert report.diagnoses[0].code == "stale"
+    assert report.diagnoses[0].sentence.endswith("it adds to what the call before left")
+
+
+def test_a_random_gradient_is_noise():
+    rng = np.random.default_rng(0)
+    report = check_gradients(
+        Net().cost, lambda p: {k: rng.normal(size=v.shape) for k, v in p.items()}, PARAMS
+    )
+    assert [d.code for d in report.diagnoses] == ["noise"]
+    random = check_gradients(lambda x: x * rng.normal(), lambda x: 1.0, 2.0)
+    assert [d.code for d in random.diagnoses] == ["noise"]
+
+
+def test_a_wrong_linear_gradient_is_not_called_stale():
+    wrong = np.random.default_rng(8).normal(size=(4, 3))
+    report = check_gradients(
+        lambda p: float(np.sum(p["W"] * 2.0)), lambda p: {"W": wrong}, {"W": PARAMS["W"]}
+    )
+    assert (report.verdict, report.diagnoses) == ("disagree", ())
+
+
+def test_the_experiment_changes_nothing_and_counts_its_evaluations():
+    calls = []
+    net = Net()
+    params = {name: value.copy() for name, value in PARAMS.items()}
+
+    def cost(p):
+        calls.append(1)
+        return net.cost(p)
+
+    report = check_gradients(cost, net.from_first, params)
+    assert report.evaluations == len(calls)
+    assert all(np.array_equal(params[name], PARAMS[name]) for name in PARAMS)
+
+
+def test_a_grad_that_refuses_to_be_called_elsewhere_is_left_alone():
+    def grad(p):
+        if not all(np.array_equal(p[name], PARAMS[name]) for name in PARAMS):
+            raise RuntimeError("not here")
+        return {name: np.cos(7 * value) for name, value in p.items()}
+
+    assert check_gradients(Net().cost, grad, PARAMS).verdict == "disagree"
+
+
+def test_a_kink_is_named():
+    report = check_gradients(
+        lambda x: np.sum(np.maximum(x, 0)),
+        lambda x: np.where(x == 0, -0.1, x > 0),
+        np.array([-1.0, 0.0, 2.0]),
+    )
+    assert [d.code for d in report.diagnoses] == ["kink"]
+    assert report.diagnoses[0].sentence == ("func is not differentiable here in 1 of 3 parameters")
+
+
+def test_noise_is_named_when_it_leaves_a_check_open():
+    report = check_gradients(
+        lambda w: np.float32(np.log(np.sum(w))),
+        lambda w: np.full(3, 1 / np.sum(w)),
+        np.arange(1.0, 4.0),
+        rtol=1e-7,
+    )
+    assert report.verdict == "inconclusive"
+    assert [d.code for d in report.diagnoses] == ["noise"]
+
+
+def test_complex_blocks_have_none():
+    z = np.array([1 + 2j, 0.5 - 1j, -0.3 + 0.1j])
+    report = check_gradients(lambda q: np.sum(np.abs(q) ** 2), lambda q: 4 * q, z)
+    assert (report.verdict, report.diagnoses) == ("disagree", ())
+
+
+def test_two_given_gradients_have_no_parameters():
+    report = compare_gradients(N - 0.1 * T, N)
+    assert report.diagnoses == ()
+    assert compare_gradients(-N, N).diagnoses[0].code == "factor"
+
+
+def cube(p):
+    return sum(np.sum(v**3) for v in p.values())
+
+
+def test_several_blocks_have_a_line_under_the_table():
+    params = {"W": N, "b": LONG}
+    report = check_gradients(cube, lambda p: {k: v**2 for k, v in p.items()}, params)
+    assert "looks like: analytic = 1/3 x numeric in all of W and b" in report.message().splitlines()
+    assert report.to_dict()["diagnoses"] == [
+        {
+            "code": "factor",
+            "sentence": "analytic = 1/3 x numeric in all of W and b",
+            "blocks": ["W", "b"],
+            "bits": report.diagnoses[0].bits,
+        }
+    ]
+    assert "factor, " in report.details()
+    assert len(report.message().splitlines()) <= 20
+
+
+class Explains:
+    """A plugin that says whatever it was made with."""
+
+    def __init__(self, said):
+        self.said = said
+
+    @pytest_gradcheck.hookimpl
+    def gradcheck_explain(self, report):
+        return self.said
+
+
+@pytest.fixture
+def explains():
+    plugins = []
+
+    def register(said):
+        plugins.append(Explains(said))
+        pytest_gradcheck.plugin_manager().register(plugins[-1])
+
+    yield register
+    for plugin in plugins:
+        pytest_gradcheck.plugin_manager().unregister(plugin)
+
+
+def wrong_check():
+    return check_gradients(cube, lambda p: {"W": p["W"] ** 2}, {"W": N})
+
+
+def test_hooks_return_sentences_and_diagnoses(explains):
+    explains(["one", "two"])
+    explains(Diagnosis("mine", "ours is better", ("W",), 1e6))
+    explains(None)
+    report = wrong_check()
+    assert set(report.hints) == {"one", "two", "ours is better"}
+    assert [d.code for d in report.diagnoses] == ["mine", "factor"]
+    assert "hint: ours is better" in report.message().splitlines()
+
+
+def test_a_hook_that_returns_something_else_is_told_so(explains):
+    explains(3)
+    with pytest.raises(TypeError, match="gradcheck_explain returned int; return a sentence"):
+        wrong_check()

@@ -8,6 +8,7 @@ import fractions
 import functools
 import math
 import os
+import re
 import sys
 import threading
 import warnings
@@ -775,7 +776,9 @@ OPTIONS = [
 
 
 @pytest.mark.parametrize(
-    ("options", "error", "text"), OPTIONS, ids=[str(row[0]) for row in OPTIONS]
+    ("options", "error", "text"),
+    OPTIONS,
+    ids=[re.sub(r" at 0x\w+", "", str(row[0])) for row in OPTIONS],
 )
 def test_option(options, error, text):
     params = P()

@@ -53,8 +53,8 @@ class Bug:
     model : Model
     name : str
     gradient : callable
-    codes : frozenset of str
-        The hints that are right; "none" where none is.
+    codes : tuple of str
+        The hints that are right, the likeliest first; "none" where it is right to give none.
     why : str
         What was done wrong.
     options : mapping
@@ -64,7 +64,7 @@ class Bug:
     model: Model
     name: str
     gradient: Gradient
-    codes: frozenset[str]
+    codes: tuple[str, ...]
     why: str
     options: Mapping[str, Any] = field(default_factory=dict)
 
@@ -80,7 +80,7 @@ class Bug:
     def right(self, diagnoses: tuple[Any, ...], among: int = 1) -> bool:
         """Return whether one of the first hints is right, or rightly none is given."""
         given = {diagnosis.code for diagnosis in diagnoses[:among]}
-        return bool(given & self.codes) or (not given and "none" in self.codes)
+        return not given.isdisjoint(self.codes) or (not given and "none" in self.codes)
 
     def misled(self, diagnoses: tuple[Any, ...]) -> bool:
         """Return whether the first hint is wrong, which is worse than none."""
@@ -120,7 +120,7 @@ class Plan:
             model,
             name,
             lambda params: fresh(params, name),
-            frozenset(codes.split()),
+            tuple(codes.split()),
             why,
             *options,
         )

@@ -50,9 +50,7 @@ def convolution(rng):
         z = np.zeros((m, f, out, out)) + p["b"][:, None, None]
         for i in range(out):
             for j in range(out):
-                z[:, :, i, j] += np.einsum(
-                    "ncpq,fcpq->nf", X[:, :, i : i + 3, j : j + 3], p["K"]
-                )
+                z[:, :, i, j] += np.einsum("ncpq,fcpq->nf", X[:, :, i : i + 3, j : j + 3], p["K"])
         a = np.tanh(z)
         return z, a, a.reshape(m, -1) @ p["V"].T + p["e"]
 

@@ -55,9 +55,9 @@ def recurrent(rng):
 
     def cost(p):
         states = forward(p)[1]
-        return sum(
-            0.5 * np.sum((p["Wy"] @ states[t + 1] + p["by"] - Y[t]) ** 2) for t in range(T)
-        ) / T
+        return (
+            sum(0.5 * np.sum((p["Wy"] @ states[t + 1] + p["by"] - Y[t]) ** 2) for t in range(T)) / T
+        )
 
     def backward(p, bug=""):
         zs, hs = forward(p)

@@ -7,10 +7,11 @@ they are for, and has to write new ones.
 
 from __future__ import annotations
 
+import held_out_steps
 import numpy as np
 from planted import Plan, away_from_zero, double, planted, sigmoid, single, softmax
 
-PLANS: list[Plan] = []
+PLANS: list[Plan] = [*held_out_steps.PLANS]
 
 KALMAN = {
     "last step only": ("zero none backward", "the adjoint is not carried: start gets nothing"),

@@ -29,10 +29,10 @@ from pathlib import Path
 os.environ.update({"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"})
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
-import held_out_bugs  # noqa: E402
-import planted  # noqa: E402
+import held_out_bugs
+import planted
 
-from pytest_gradcheck import check_gradients  # noqa: E402
+from pytest_gradcheck import check_gradients
 
 PARTS = {"planted": planted.load, "held out": lambda: held_out_bugs.PLANS}
 
@@ -98,7 +98,7 @@ def confusion(rows: list[Row]) -> Iterable[str]:
     cells: dict[str, Counter[str]] = defaultdict(Counter)
     for row in rows:
         cells[row.codes[0]][row.first] += 1
-    order = sorted(planted.CODES) + ["none"]
+    order = [*sorted(planted.CODES), "none"]
     given = [code for code in order if any(line[code] for line in cells.values())]
     outcomes = {code: Counter(r.outcome for r in rows if r.codes[0] == code) for code in cells}
     heads = [*(code[:7] for code in given), "rows", "right", "wrong"]

@@ -27,8 +27,11 @@ Gradient = Callable[[Params], Params]
 Build = Callable[[np.random.Generator], tuple[Params, Cost, Callable[..., Params]]]
 
 CODES = frozenset(
-    "not-finite zero factor transposed reshaped rolled flipped swapped slice entry theta sign-theta"
-    " constant reduction chain backward shared stale float32 kink noise".split()
+    {
+        *("not-finite", "zero", "factor", "transposed", "reshaped", "rolled", "flipped"),
+        *("swapped", "slice", "entry", "theta", "sign-theta", "constant", "reduction", "chain"),
+        *("backward", "shared", "stale", "float32", "kink", "noise"),
+    }
 )
 
 FAMILIES = ("linear", "networks", "images", "sequences", "language", "likelihoods", "matrices")

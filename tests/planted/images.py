@@ -36,7 +36,7 @@ CONVOLUTION = {
 
 @planted(PLANS, "convolution", CONVOLUTION)
 def convolution(rng):
-    f, m, k, side = int(rng.integers(3, 5)), int(rng.integers(2, 5)), 3, 5
+    f, m, k, side = 3, int(rng.integers(2, 5)), int(rng.integers(2, 4)), 5
     c, out = f, side - 2
     params = {
         "K": rng.normal(size=(f, c, 3, 3)) / 3,

@@ -135,7 +135,7 @@ WORDS = {
     "sum over classes": ("reduction zero", "b gets one sum, broadcast: that of p - y is zero"),
     "b in the other order": ("flipped", "classes from the last"),
     "decay missing": ("theta", "of E"),
-    "decay on all rows": ("slice", "the padding row has none in the cost"),
+    "decay on all rows": ("slice theta", "the padding row has none in the cost"),
     "decay on W": ("theta", "W has none in the cost"),
     "missing 1/m": ("factor theta", "summed: a factor in W and b, E has its decay beside it"),
     "E reshape order": ("reshaped", "memory order of the transpose"),

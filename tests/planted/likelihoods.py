@@ -117,7 +117,7 @@ GAUSSIANS = {
     "square's 2 lost": ("factor", "s for 2s"),
     "square's s lost": ("chain", "2 for 2s"),
     "sigmoid's derivative forgotten": ("chain", "p(1 - p) left out, for the weights"),
-    "half of the sigmoid's": ("chain", "p for p(1 - p)"),
+    "half of the sigmoid's": ("none chain", "p for p(1 - p)"),
     "determinant of the prior forgotten": ("constant", "-½ for each precision"),
     "determinant of the likelihood": ("none", "log σ left out of the deviations"),
     "σ for σ²": ("none", "in the means' residuals"),

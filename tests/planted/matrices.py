@@ -23,7 +23,7 @@ FACTORS = {
     "first factor skipped": ("slice", "a column of U"),
     "offset never written": ("zero", "the mean rating is held fixed, yet returned"),
     "bu over everything": ("reduction", "sum over users too, broadcast"),
-    "bv averaged": ("factor none", "over users: the same number for each item"),
+    "bv averaged": ("factor", "mean for sum, over users"),
     "bv over its counts": ("none factor", "a mean over the ratings of each item"),
     "users off by one": ("rolled", "numbered from 1, in U and bu"),
     "U reshape order": ("reshaped", "memory order of the transpose"),

@@ -148,7 +148,7 @@ RELU = {
     "W2 one entry": ("entry", "an index written twice"),
     "first sample skipped": ("none backward", "in every block"),
     "momentum": ("none stale", "the velocity is returned for the gradient"),
-    "W3 for b3": ("reduction constant none", "b3 gets the mean of all of dz3, broadcast"),
+    "b3 over everything": ("reduction none", "the mean of all of dz3, broadcast"),
 }
 
 
@@ -177,7 +177,7 @@ def relu_network(rng):
     while min(np.abs(z).min() for z in forward(params)[:2]) < 2e-3:  # at a kink, or nearly
         params, X = draw()
     Y = rng.normal(size=(k, m))
-    velocity = {name: 0.0 for name in params}
+    velocity = dict.fromkeys(params, 0.0)
 
     def cost(p):
         penalty = sum(np.sum(p[f"W{i}"] ** 2) for i in (1, 2, 3))
@@ -224,7 +224,7 @@ def relu_network(rng):
             g["W1"][:, 0] = 0
         if bug == "W2 one entry":
             g["W2"][1, 2] *= 3
-        if bug == "W3 for b3":
+        if bug == "b3 over everything":
             g["b3"] = np.full((k, 1), dz3.mean())
         if bug == "momentum":
             for name in g:

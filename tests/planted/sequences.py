@@ -146,7 +146,7 @@ LSTM = {
 
 @planted(PLANS, "LSTM", LSTM)
 def lstm(rng):
-    d, h, k, T = (int(n) for n in rng.integers([2, 4, 2, 3], [4, 6, 4, 6]))
+    d, h, k, T = (int(n) for n in rng.integers([2, 3, 2, 3], [4, 5, 4, 5]))
     params = {
         "Wx": rng.normal(size=(4 * h, d)) / 2,
         "Wh": rng.normal(size=(4 * h, h)) / 2,

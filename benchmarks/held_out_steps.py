@@ -182,7 +182,7 @@ def label_chain(rng):
 
 
 ODE = {
-    "identity forgotten": ("backward none", "the step's own path: x + h f(x) gives dx h f' alone"),
+    "identity forgotten": ("none backward", "the step's own path: x + h f(x) gives dx h f' alone"),
     "step size forgotten": ("factor", "h, in the parameters of the field: W and b"),
     "derivative forgotten": ("backward", "tanh's, in every step"),
     "derivative after the step": ("backward", "at the new state"),

@@ -11,7 +11,7 @@ CONVOLUTION = {
     "kernel flipped along one axis": ("flipped", "rows from the last"),
     "kernel's axes swapped": ("transposed", "[q, p] for [p, q]"),
     "kernel's channels swapped": ("transposed", "[c, f] for [f, c], as many filters as channels"),
-    "im2col order": ("reshaped", "columns in the order rows, columns, channels"),
+    "im2col order": ("reshaped transposed", "columns in the order rows, columns, channels"),
     "last row and column never written": ("slice", "range(2) over a kernel of 3 x 3"),
     "last row never written": ("slice", "range(2) over its rows"),
     "first filter skipped": ("slice", "range(1, filters)"),

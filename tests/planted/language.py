@@ -8,9 +8,9 @@ PLANS: list[Plan] = []
 
 ATTENTION = {
     "scale forgotten": ("factor", "1/√d, in Wq and Wk"),
-    "softmax elementwise": ("backward none", "a(1 - a), in Wq and Wk"),
-    "softmax along the wrong axis": ("backward none", "sums over queries, in Wq and Wk"),
-    "scores transposed": ("backward none", "ds.T for ds, in Wq and Wk"),
+    "softmax elementwise": ("none backward", "a(1 - a), in Wq and Wk"),
+    "softmax along the wrong axis": ("none backward", "sums over queries, in Wq and Wk"),
+    "scores transposed": ("none backward", "ds.T for ds, in Wq and Wk"),
     "mask forgotten": ("backward", "the softmax is computed again, without the causal mask"),
     "weights not transposed": ("backward", "Wo for Wo.T"),
     "queries and keys swapped": ("swapped", "one shape, returned in the other order"),

@@ -154,7 +154,7 @@ RELU = {
 
 @planted(PLANS, "leaky relu network", RELU)
 def relu_network(rng):
-    d, h1, h2, k = (int(n) for n in rng.integers([4, 6, 5, 3], [7, 9, 8, 5]))
+    d, h1, h2, k = (int(n) for n in rng.integers([4, 6, 5, 3], [6, 9, 8, 5]))
     m, lam, leak = 20, 0.05, 0.1
     sizes = (d, h1, h2, k)
 

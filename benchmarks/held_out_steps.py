@@ -90,7 +90,7 @@ CHAIN = {
     "sign": ("factor", "of everything"),
     "missing 1/m": ("factor", "of everything"),
     "last label never written": ("slice entry", "in W and b"),
-    "last step dropped": ("none", "of the emissions, in W and b"),
+    "last step dropped": ("none backward", "of the emissions, in W and b"),
     "labels off by one": ("rolled", "in W and b"),
     "bias over everything": ("reduction zero", "one sum, which is zero"),
     "bias averaged": ("factor", "over steps"),

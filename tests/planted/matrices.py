@@ -28,7 +28,10 @@ FACTORS = {
     "users off by one": ("rolled", "numbered from 1, in U and bu"),
     "U reshape order": ("reshaped", "memory order of the transpose"),
     "items in the other order": ("flipped", "in V"),
-    "one rating lost": ("none entry", "a row of U, one of V and their biases, and the offset"),
+    "one rating lost": (
+        "none entry slice",
+        "a row of U, one of V and their biases, and the offset",
+    ),
     "bu with the offset": ("constant", "the offset is added to each bias"),
     "missing the factor's gradient": ("zero", "V is left at zero"),
 }
@@ -107,8 +110,8 @@ def factorisation(rng):
 FORMS = {
     "one side of A": ("shared", "A's other appearance, as Aᵀ, is not counted"),
     "diagonal counted twice": ("none factor", "G + Gᵀ + diag(G): the diagonal 1.5 times too large"),
-    "diagonal lost": ("none", "the diagonal is left at zero"),
-    "upper triangle only": ("none", "below the diagonal nothing is written"),
+    "diagonal lost": ("none slice", "the diagonal is left at zero"),
+    "upper triangle only": ("none shared", "below the diagonal nothing is written"),
     "A antisymmetric": ("none", "G - Gᵀ"),
     "one side of x": ("none shared", "Bx for (B + Bᵀ)x"),
     "other side of x": ("none shared", "Bᵀx for (B + Bᵀ)x"),

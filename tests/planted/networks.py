@@ -147,7 +147,7 @@ RELU = {
     "W1 first column skipped": ("slice", "taken for the intercept"),
     "W2 one entry": ("entry", "an index written twice"),
     "first sample skipped": ("none backward", "in every block"),
-    "momentum": ("none stale", "the velocity is returned for the gradient"),
+    "momentum": ("none stale noise", "the velocity is returned for the gradient"),
     "b3 over everything": ("reduction none", "the mean of all of dz3, broadcast"),
 }
 

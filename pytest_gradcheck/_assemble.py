@@ -22,6 +22,9 @@ Array = np.ndarray[Any, Any]
 GIVEN = "given"
 """The precision of two gradients that are compared: there are no parameters."""
 
+MOST_ENTRIES = 10_000
+"""Entries of a report, unless more are to be shown: a million take many seconds to make."""
+
 LARGE = 0.01
 """The resolution is that of entries at least this part of their block's gradient."""
 
@@ -124,7 +127,7 @@ def assemble(finding: Finding, options: Options, seconds: float) -> GradientRepo
         seed=options.seed,
         scheme=finding.scheme,
         blocks=blocks,
-        worst=_entries(finding, verdicts, kinked, ratio, gap),
+        worst=_entries(finding, verdicts, kinked, ratio, gap, options.max_report),
         reasons=_reasons(finding, whole, left, nothing),
         warning=warning,
         vacuous=vacuous,
@@ -252,7 +255,7 @@ def _passes(
 
 
 def _entries(
-    finding: Finding, verdicts: Array, kinked: Array, ratio: Array, gap: Array
+    finding: Finding, verdicts: Array, kinked: Array, ratio: Array, gap: Array, most: int
 ) -> tuple[Entry, ...]:
     """Return what is wrong, open or on a kink, worst first; else the entry that differs most."""
     outcome, a = finding.outcome, finding.analytic
@@ -266,7 +269,8 @@ def _entries(
     order = np.lexsort((-gap[chosen], -decades, ~np.isnan(a[chosen]), -rank[chosen]))
     label = labels(finding.blocks)
     entries = []
-    for i in chosen[order].tolist():
+    most = max(MOST_ENTRIES, most) if most else None
+    for i in chosen[order][:most].tolist():
         block = finding.blocks[position_of(finding.blocks, i)]
         entries.append(
             Entry(

@@ -139,6 +139,7 @@ class GradientReport:
     blocks : tuple of BlockReport
     worst : tuple of Entry
         Worst first, over all blocks.  Those that disagree, then those that are open; kinks last.
+        At most 10,000, unless `max_report` is larger, or 0.
     reasons : tuple of str
         Sentences about the whole check: why it can't tell, what would settle it.
     warning : str

@@ -269,8 +269,8 @@ def _entries(
     order = np.lexsort((-gap[chosen], -decades, ~np.isnan(a[chosen]), -rank[chosen]))
     label = labels(finding.blocks)
     entries = []
-    most = max(MOST_ENTRIES, most) if most else None
-    for i in chosen[order][:most].tolist():
+    kept = chosen[order][: max(MOST_ENTRIES, most)] if most else chosen[order]
+    for i in kept.tolist():
         block = finding.blocks[position_of(finding.blocks, i)]
         entries.append(
             Entry(

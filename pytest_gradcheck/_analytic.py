@@ -83,7 +83,7 @@ def _matched(leaf: Leaf, block: Block, structure: Structure, what: str) -> Array
             f"{what} of {name} is a {type(leaf.value).__name__}; it must be "
             f"{'an array of shape ' + str(block.shape) if block.shape else 'a number'}"
         )
-    value = np.asarray(leaf.value)
+    value = Leaf(f"{what} of {block.name}", leaf.value, leaf.kind).array
     if value.dtype.kind not in "fciu":
         raise TypeError(f"{what} of {name} has dtype {value.dtype}; it must be numeric")
     if value.shape != block.shape:

@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from ._kinds import Unreadable, foreign_kind
+
 
 class ComplexValueError(TypeError):
     """J is complex: a power of a negative number does that in Python."""
@@ -46,8 +48,14 @@ def scalar(value: Any) -> Any:
         )
     if value is None:
         raise TypeError("func returned None; it must return the number J (is a return missing?)")
+    kind = None if isinstance(value, (np.ndarray, np.generic)) else foreign_kind(value)
+    item = None if kind is None else kind.item(value)
+    if type(item) is float:
+        return item
     try:
-        array = np.asarray(value)
+        array = np.asarray(value) if kind is None else kind.to_numpy(value)
+    except Unreadable as error:
+        raise TypeError(f"J, what func returned, {error}") from error
     except Exception:  # what a foreign object's conversion raises is its own business
         array = np.asarray(None)
     if array.dtype.kind == "c":
@@ -63,6 +71,15 @@ def scalar(value: Any) -> Any:
         )
     item = array.reshape(())[()]
     return item if array.dtype.itemsize > 8 else float(item)
+
+
+def narrow_bits(value: Any) -> int | None:
+    """Return the bits of precision of the type that func returned, if narrower than float64."""
+    kind = None if isinstance(value, (np.ndarray, np.generic)) else foreign_kind(value)
+    dtype = getattr(value, "dtype", None) if kind is None else kind.to_numpy(value).dtype
+    if isinstance(dtype, np.dtype) and dtype.kind == "f" and dtype.itemsize < 8:
+        return np.finfo(dtype).nmant + 1
+    return None
 
 
 def bound(

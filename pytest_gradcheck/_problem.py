@@ -20,6 +20,7 @@ from ._blocks import (
     vector_of,
 )
 from ._differences import Evaluator
+from ._kinds import NUMBER, NUMPY
 from ._options import Options
 from ._parallel import Workers
 from ._recipe import Recipe
@@ -213,6 +214,13 @@ def _require_combination(recipe: Recipe, options: Options) -> None:
             "vectorized=True: func returns J alone, shape (batch,); pass grad as a function of "
             "its own, which gets params without the batch axis"
         )
+    if options.scheme == "complex" and any(
+        leaf.kind not in (None, NUMPY, NUMBER) for leaf in flatten(recipe.params).leaves
+    ):
+        raise ValueError(
+            'scheme="complex" takes numpy arrays and numbers; use "central" for those of other '
+            "libraries"
+        )
     if options.scheme == "complex" and (options.vectorized or options.workers != 1):
         raise ValueError(
             'scheme="complex" evaluates one parameter after the other; leave out workers and '
@@ -284,6 +292,7 @@ def evaluate_gradient(grad: Any, problem: Problem, call: Call, options: Options)
         work = work if wide else WorkCopy(structure, blocks, None, call.in_place)
         watch = Evaluator(grad, work)
         for _ in range(2):
+            work.set_aside()
             params = work.fresh() if call.copy else work.params
             gradient = grad(*call.args) if call.in_place else grad(params, *call.args)
             found.append(gradient_vector(gradient, structure, blocks))

@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from ._blocks import Block, Leaf, Structure, coordinates, flatten
+from ._blocks import Block, Leaf, Structure, flatten
+from ._kinds import coordinates
 from ._names import NAME_WIDTH_IN_ERRORS, listing, shown
 
 Array = np.ndarray[Any, Any]

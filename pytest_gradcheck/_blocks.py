@@ -17,15 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from ._kinds import (
-    NUMBER,
-    ArrayKind,
-    complex_of,
-    coordinates,
-    foreign_kind,
-    kind_of,
-    read,
-)
+from ._kinds import NUMBER, ArrayKind, complex_of, coordinates, foreign_kind, kind_of, read
 from ._names import NAME_WIDTH_IN_ERRORS, listing, shown
 from .hookspecs import plugin_manager
 
@@ -65,6 +57,11 @@ class Leaf:
     def is_array(self) -> bool:
         """Whether the value is an array, of whatever library."""
         return self.kind is not None and self.kind is not NUMBER
+
+    @property
+    def is_floating(self) -> bool:
+        """Whether it is an array or a number of a floating-point type, real or complex."""
+        return self.numeric and self.array.dtype.kind in "fc"
 
     @property
     def array(self) -> np.ndarray[Any, Any]:

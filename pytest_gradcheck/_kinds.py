@@ -80,6 +80,7 @@ class ArrayKind(Protocol):
 
     def restore(self, value: Any, saved: Any) -> None:
         """Put the bits of `saved` into the user's own array `value` (``in_place``)."""
+        return
 
     def set_aside(self, value: Any) -> Callable[[], None] | None:
         """Take off what a call leaves beside the values, torch's ``.grad``, before the next one.
@@ -104,7 +105,8 @@ class _NumpyKind(ArrayKind):
         return value.copy(order="K") if dtype is None else value.astype(dtype, order="K")
 
     def cell(self, value: Any, publish: Callable[[Any], None]) -> Cell:
-        return window(value.view(np.ndarray))
+        cell: Cell = window(value.view(np.ndarray))
+        return cell
 
     def refuses_in_place(self, value: Any) -> str:
         return "" if value.flags.writeable else "is read-only; pass writable arrays"
@@ -130,7 +132,7 @@ class _NumberKind(ArrayKind):
     def cell(self, value: Any, publish: Callable[[Any], None]) -> Cell:
         cell = _NumberCell(value, publish)
         if type(value) is int:  # it stands for a float
-            cell[0] = float(value)
+            cell[0] = value * 1.0
         return cell
 
     def same_bits(self, a: Any, b: Any) -> bool:
@@ -145,7 +147,7 @@ class _NumberKind(ArrayKind):
 
 class _NumberCell:
     def __init__(self, value: Any, publish: Callable[[Any], None]) -> None:
-        self.kind = float if type(value) is int else type(value)
+        self.kind: Any = float if type(value) is int else type(value)
         array = np.asarray(value).reshape(1)
         self.parts: list[Any] = array.view(array.real.dtype).tolist()
         self.publish = publish

@@ -176,10 +176,14 @@ def prepare(
         native = evaluator()
         chosen = native, native.at_theta()
     runner, center = chosen
-    # Read before the next call: a gradient returned in a buffer is overwritten by it.
-    gradients = [gradient_vector(item, structure, blocks) for item in last]
-    again = runner.at_theta()
-    gradients += [gradient_vector(item, structure, blocks) for item in last]
+    try:
+        # Read before the next call: a gradient returned in a buffer is overwritten by it.
+        gradients = [gradient_vector(item, structure, blocks) for item in last]
+        again = runner.at_theta()
+        gradients += [gradient_vector(item, structure, blocks) for item in last]
+    except BaseException:
+        runner.work.restore()
+        raise
     theta = vector_of(structure, blocks)
     scale = np.concatenate(
         [scales(theta[block.window]) for block in blocks] or [np.empty(0)]

@@ -14,10 +14,11 @@ from ..hookspecs import hookimpl
 
 def from_dlpack(value: Any) -> Array:
     """Return an array of any library as numpy, copied only if it is on another device."""
-    for options in ({}, {"device": "cpu"}):  # numpy 1.26 has no such option
+    takes: tuple[Callable[[Any], Array], ...]
+    takes = np.from_dlpack, lambda x: np.from_dlpack(x, device="cpu")  # numpy 1.26 has no device
+    for take in takes:
         try:
-            array: Array = np.from_dlpack(value, **options)
-            return array
+            return take(value)
         except Exception as error:  # what a foreign object's exchange raises is its own business
             why = error
     raise Unreadable(
@@ -33,7 +34,7 @@ class ExchangedKind(ArrayKind):
         return from_dlpack(value)
 
     def like(self, value: Any, array: Array) -> Any:
-        return _maker(value)(np.require(array, requirements="CW"))
+        return _maker(value)(np.require(array, requirements=("C", "W")))
 
     def copy(self, value: Any, dtype: np.dtype[Any] | None = None) -> Any:
         return self.like(value, np.array(from_dlpack(value), dtype=dtype, order="C"))

@@ -69,7 +69,8 @@ def _put() -> Callable[..., Any]:
         new = jnp.where(key % 2, new, jax.lax.complex(0 * old.imag + number, old.imag))
         return value.reshape(-1).at[key // 2].set(new).reshape(value.shape)
 
-    return jax.jit(put)
+    jitted: Callable[..., Any] = jax.jit(put)
+    return jitted
 
 
 KIND = JaxKind()

@@ -28,12 +28,19 @@ def _module(module: Any, torch: Any) -> Node:
 
     def rebuild(children: list[Any]) -> Any:
         pairs = list(zip(named.values(), children, strict=True))
-        if all(new is old for old, new in pairs):
+        if pairs and all(new is old for old, new in pairs):
             return module
-        if not all(isinstance(new, torch.Tensor) for new in children):
-            return dict(zip(named, children, strict=True))  # a gradient in numpy
+        if not all(isinstance(new, torch.nn.Parameter) for new in children):
+            return dict(zip(named, children, strict=True))  # a gradient
         # deepcopy takes what the memo has for a parameter, and so keeps ties and copies buffers.
-        twin = copy.deepcopy(module, {id(old): new for old, new in pairs})
+        try:
+            twin = copy.deepcopy(module, {id(old): new for old, new in pairs})
+        except Exception as error:
+            error.add_note(
+                "gradcheck: func gets a copy.deepcopy of the module; where that can't be, pass a "
+                "loss() without arguments, and in_place=True"
+            )
+            raise
         wide = [new.dtype for old, new in pairs if old.dtype != new.dtype]
         for part in twin.modules() if wide else ():
             for name, buffer in part._buffers.items():

@@ -28,7 +28,7 @@ class TorchKind(ArrayKind):
         return array
 
     def like(self, value: Any, array: Array) -> Any:
-        tensor = sys.modules["torch"].from_numpy(np.require(array, requirements="CW"))
+        tensor = sys.modules["torch"].from_numpy(np.require(array, requirements=("C", "W")))
         return tensor.to(value.device).requires_grad_(value.requires_grad)
 
     def copy(self, value: Any, dtype: np.dtype[Any] | None = None) -> Any:
@@ -48,9 +48,11 @@ class TorchKind(ArrayKind):
         return value.item() if value.numel() == 1 else None
 
     def same_bits(self, a: Any, b: Any) -> bool:
-        torch, alike = sys.modules["torch"], a.dtype == b.dtype and a.shape == b.shape
+        if a.dtype != b.dtype or a.shape != b.shape:
+            return False
         # As bytes, on their device: bfloat16 too, and NaN is equal to itself.
-        return alike and torch.equal(*(x.detach().reshape(-1).view(torch.uint8) for x in (a, b)))
+        torch = sys.modules["torch"]
+        return bool(torch.equal(*(x.detach().reshape(-1).view(torch.uint8) for x in (a, b))))
 
     def refuses_in_place(self, value: Any) -> str:
         lazy = value.is_conj() or value.is_neg()

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from ._blocks import Block, Structure, flatten
-from ._call import ComplexValueError
+from ._call import ComplexValueError, J
 from ._differences import Array, Evaluator, Pool
-from ._kinds import NUMBER, ArrayKind, kind_of
+from ._kinds import NUMBER, ArrayKind, kind_of, read
 from ._work import WorkCopy
 
 BATCH_BYTES = 64 * 2**20
@@ -194,7 +194,7 @@ def _checked(out: Any, count: int) -> Array:
             "returns (J, anything)"
         )
     kind = kind_of(out)
-    array = np.asarray(out) if kind is None else kind.to_numpy(out)
+    array = np.asarray(out) if kind is None else read(kind, out, J)
     if array.dtype.kind not in "fiuc":
         raise TypeError(f"vectorized=True: func returned {type(out).__name__} ({out!r:.60})")
     if array.dtype.kind == "c" and count > 1:

@@ -7,7 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from ._kinds import Unreadable, foreign_kind
+from ._kinds import Unreadable, foreign_kind, read
+
+J = "J, what func returned,"
 
 
 class ComplexValueError(TypeError):
@@ -55,7 +57,7 @@ def scalar(value: Any) -> Any:
     try:
         array = np.asarray(value) if kind is None else kind.to_numpy(value)
     except Unreadable as error:
-        raise TypeError(f"J, what func returned, {error}") from error
+        raise TypeError(f"{J} {error}") from error
     except Exception:  # what a foreign object's conversion raises is its own business
         array = np.asarray(None)
     if array.dtype.kind == "c":
@@ -76,7 +78,7 @@ def scalar(value: Any) -> Any:
 def narrow_bits(value: Any) -> int | None:
     """Return the bits of precision of the type that func returned, if narrower than float64."""
     kind = None if isinstance(value, (np.ndarray, np.generic)) else foreign_kind(value)
-    dtype = getattr(value, "dtype", None) if kind is None else kind.to_numpy(value).dtype
+    dtype = getattr(value, "dtype", None) if kind is None else read(kind, value, J).dtype
     if isinstance(dtype, np.dtype) and dtype.kind == "f" and dtype.itemsize < 8:
         return np.finfo(dtype).nmant + 1
     return None

@@ -59,11 +59,6 @@ class Leaf:
         return self.kind is not None and self.kind is not NUMBER
 
     @property
-    def is_floating(self) -> bool:
-        """Whether it is an array or a number of a floating-point type, real or complex."""
-        return self.numeric and self.array.dtype.kind in "fc"
-
-    @property
     def array(self) -> np.ndarray[Any, Any]:
         """The value as numpy has it, not to be written to.  TypeError: it can't have it."""
         return read(self.kind, self.value, self.name)

@@ -193,7 +193,7 @@ class ItemCell:
 NUMPY = _NumpyKind()
 NUMBER = _NumberKind()
 
-_asked: dict[type, ArrayKind] = {}
+ASKED: dict[type, ArrayKind] = {}
 """What plugins said, once for each type: func may return such an array at every evaluation."""
 
 
@@ -208,11 +208,11 @@ def kind_of(value: Any) -> ArrayKind | None:
 
 def foreign_kind(value: Any) -> ArrayKind | None:
     """Return how to handle another library's array, or None for what is none."""
-    known = _asked.get(type(value))
+    known = ASKED.get(type(value))
     if known is None and value is not None and not isinstance(value, (str, bytes)):
         known = plugin_manager().hook.gradcheck_array(value=value)
         if known is not None:
-            _asked[type(value)] = known
+            ASKED[type(value)] = known
     return known
 
 

@@ -46,7 +46,11 @@ def autograd_gradients(loss: Callable[..., Any]) -> Callable[..., Any]:
 
         structure = flatten(params)
         values = [leaf.value for leaf in structure.leaves]
-        smooth = [i for i, leaf in enumerate(structure.leaves) if leaf.is_floating]
+        smooth = [
+            i
+            for i, leaf in enumerate(structure.leaves)
+            if leaf.numeric and leaf.array.dtype.kind in "fc"
+        ]
 
         def of(chosen: Any) -> Any:
             full = list(values)

@@ -30,6 +30,7 @@ def jax_gradients(loss: Callable[..., Any], *, has_aux: bool = False) -> Callabl
     callable
         ``grad(params, *args)``: arrays in params' structure, None for what is not floating
         point.  A complex gradient is ∂J/∂Re + i·∂J/∂Im, the conjugate of what `jax.grad` returns.
+        `jax.jit` takes it.
 
     Examples
     --------
@@ -46,7 +47,11 @@ def jax_gradients(loss: Callable[..., Any], *, has_aux: bool = False) -> Callabl
 
         structure = flatten(params)
         values = [leaf.value for leaf in structure.leaves]
-        smooth = [i for i, leaf in enumerate(structure.leaves) if leaf.is_floating]
+        smooth = [
+            i
+            for i, leaf in enumerate(structure.leaves)
+            if leaf.numeric and jax.numpy.issubdtype(jax.numpy.result_type(values[i]), np.inexact)
+        ]
 
         def of(chosen: list[Any]) -> Any:
             full = dict(enumerate(values)) | dict(zip(smooth, chosen, strict=True))

@@ -35,8 +35,11 @@ class ArrayKind(Protocol):
     """What the engine must know of a library's arrays; one without state serves them all.
 
     An adapter subclasses it and returns an instance from the hook ``gradcheck_array``.  It must
-    define `to_numpy`, `like`, `copy` and `cell`.
+    define `to_numpy`, `like`, `copy` and `cell`; one that is `mutable`, `restore` too.
     """
+
+    mutable: bool = False
+    """Whether the user's own array can be perturbed in place, and put back by `restore`."""
 
     def to_numpy(self, value: Any) -> Array:
         """Return the values as numpy, in the array's own memory where that is possible.
@@ -72,11 +75,11 @@ class ArrayKind(Protocol):
         return same_bits(self.to_numpy(a), self.to_numpy(b))
 
     def refuses_in_place(self, value: Any) -> str:
-        """Return why the user's own array can't be perturbed in place, or an empty string.
+        """Return why this array of a mutable kind can't be perturbed in place, or "".
 
-        The text reads on from a name, "is a …", and says what to do.
+        The text reads on from a name, "is read-only …", and says what to do.
         """
-        return "is of a kind that can't be changed in place; pass a func that takes params"
+        return ""
 
     def restore(self, value: Any, saved: Any) -> None:
         """Put the bits of `saved` into the user's own array `value` (``in_place``)."""
@@ -92,6 +95,8 @@ class ArrayKind(Protocol):
 
 class _NumpyKind(ArrayKind):
     """numpy's arrays, subclasses included."""
+
+    mutable = True
 
     def to_numpy(self, value: Any) -> Array:
         return np.asarray(value)
@@ -137,12 +142,6 @@ class _NumberKind(ArrayKind):
 
     def same_bits(self, a: Any, b: Any) -> bool:
         return a is b or bool(a == b)
-
-    def refuses_in_place(self, value: Any) -> str:
-        return (
-            f"is a {type(value).__name__}, which can't be changed in place; pass arrays, or a "
-            "func that takes params"
-        )
 
 
 class _NumberCell:

@@ -191,10 +191,13 @@ def _require_in_place(structure: Structure, blocks: Sequence[Block]) -> None:
     for block in blocks:
         leaf = structure.leaves[block.leaf]
         assert leaf.kind is not None
-        if refusal := leaf.kind.refuses_in_place(leaf.value):
-            raise (TypeError if "can't be" in refusal else ValueError)(
-                f"in_place=True: {block.name} {refusal}"
+        if not leaf.kind.mutable:
+            raise TypeError(
+                f"in_place=True: {block.name} is a {type(leaf.value).__name__}, which can't be "
+                "changed in place; pass arrays that can, or a func that takes params"
             )
+        if refusal := leaf.kind.refuses_in_place(leaf.value):
+            raise ValueError(f"in_place=True: {block.name} {refusal}")
         value = leaf.array
         if block.is_complex and not value.flags.c_contiguous:
             raise ValueError(

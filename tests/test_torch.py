@@ -258,8 +258,8 @@ def test_coarse_and_special_dtypes_are_refused_by_name():
     square = lambda w: (w.float() ** 2).sum()  # noqa: E731
     with pytest.raises(
         TypeError,
-        match=r"^params is a tensor of torch\.bfloat16, which numpy has no equal of; check the "
-        "same function with dense tensors of float32 or float64$",
+        match=r"^params is a tensor of torch\.bfloat16 that numpy can't take \(.*\); check the "
+        r"same function with dense tensors of float32 or float64$",
     ):
         check_gradients(square, lambda w: 2 * w, W)
     with pytest.raises(TypeError, match=r"^the gradient of params is a tensor of torch\.bfloat16"):
@@ -291,8 +291,10 @@ def test_J_must_be_one_real_number():
 
 
 def test_functions_of_two_gradients_take_tensors():
-    a = dict_params()
+    a = dict_params(requires_grad=True)
     assert relative_difference(a, a) == 0
+    assert relative_difference(3 * a["W"], a["W"]) == 0.5
+    a = dict_params()
     assert compare_gradients(a, {name: value.numpy() for name, value in a.items()}).ok
     assert not compare_gradients(a, {name: 2 * value for name, value in a.items()}).ok
 
@@ -587,6 +589,51 @@ def test_in_place_refuses_what_shares_memory():
     ):
         with pytest.raises(ValueError, match=f"^in_place=True: {said}"):
             check_gradients(lambda: 1.0, lambda: 1.0, params, in_place=True)
+
+
+# In pytest
+
+
+def test_the_fixture_s_failure_names_torch_s_parameter(pytester, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    for name in ("CI", "BUILD_NUMBER"):
+        monkeypatch.delenv(name, raising=False)
+    pytester.makepyfile(
+        test_net="""
+        import pytest
+        import torch
+        from pytest_gradcheck import torch_gradients
+
+
+        class Doubled(torch.autograd.Function):
+            @staticmethod
+            def forward(ctx, x):
+                return x.clone()
+
+            @staticmethod
+            def backward(ctx, dy):
+                return 2 * dy
+
+
+        @pytest.mark.parametrize("f", [torch.clone, Doubled.apply])
+        def test_net(gradcheck, f):
+            torch.manual_seed(0)
+            net = torch.nn.ModuleDict({"enc": torch.nn.Linear(2, 1)}).double()
+            x = torch.ones(3, 2, dtype=torch.float64)
+            loss = lambda net: torch.tanh(f(net["enc"](x))).sum()
+            gradcheck(loss, torch_gradients(loss), net)
+        """
+    )
+    result = pytester.runpytest_subprocess("-p", "no:cacheprovider")
+    result.assert_outcomes(passed=1, failed=1)
+    result.stdout.re_match_lines(
+        [
+            r"E +GradientMismatch: enc\.(weight|bias)\[.*\]: analytic .* 3 of 3 wrong, in enc\..*",
+            r"E +enc\.weight +\(1, 2\) +2 / 2 +3\.33e-01.*",
+            r"E +enc\.bias +\(1,\) +1 / 1 +3\.33e-01.*",
+            r"FAILED test_net\.py::test_net\[apply\] - GradientMismatch: enc\..*",
+        ]
+    )
 
 
 # workers and vectorized

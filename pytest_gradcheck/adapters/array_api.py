@@ -15,6 +15,8 @@ from .dlpack import from_dlpack
 class StandardKind(ArrayKind):
     """Arrays with an ``__array_namespace__``, read by DLPack."""
 
+    mutable = True
+
     def to_numpy(self, value: Any) -> Array:
         return from_dlpack(value)
 
@@ -30,9 +32,6 @@ class StandardKind(ArrayKind):
         array = self.to_numpy(value)
         parts = coordinates(array).copy() if array.dtype.kind == "c" else None
         return ItemCell(value, lambda new: self.like(value, new.astype(array.dtype)), parts)
-
-    def refuses_in_place(self, value: Any) -> str:
-        return ""
 
     def restore(self, value: Any, saved: Any) -> None:
         value[...] = saved

@@ -16,13 +16,16 @@ from ..hookspecs import hookimpl
 class TorchKind(ArrayKind):
     """Tensors; copies are detached leaves with the same ``requires_grad``."""
 
+    mutable = True
+
     def to_numpy(self, value: Any) -> Array:
         try:
             array: Array = value.detach().cpu().resolve_conj().resolve_neg().numpy()
         except (TypeError, RuntimeError) as error:
             said = value.dtype if str(value.layout) == "torch.strided" else value.layout
+            why = str(error).splitlines()[0]
             raise Unreadable(
-                f"is a tensor of {said}, which numpy has no equal of; check the same function "
+                f"is a tensor of {said} that numpy can't take ({why}); check the same function "
                 "with dense tensors of float32 or float64"
             ) from error
         return array

@@ -77,7 +77,7 @@ def scalar(value: Any) -> Any:
 
 def narrow_bits(value: Any) -> int | None:
     """Return the bits of precision of the type that func returned, if narrower than float64."""
-    kind = None if isinstance(value, (np.ndarray, np.generic)) else foreign_kind(value)
+    kind = None if isinstance(value, (np.ndarray, np.generic, float)) else foreign_kind(value)
     dtype = getattr(value, "dtype", None) if kind is None else read(kind, value, J).dtype
     if isinstance(dtype, np.dtype) and dtype.kind == "f" and dtype.itemsize < 8:
         return np.finfo(dtype).nmant + 1

@@ -36,6 +36,32 @@ class ArrayKind(Protocol):
 
     An adapter subclasses it and returns an instance from the hook ``gradcheck_array``.  It must
     define `to_numpy`, `like`, `copy` and `cell`; one that is `mutable`, `restore` too.
+
+    Examples
+    --------
+    >>> import array
+    >>> import numpy as np
+    >>> from pytest_gradcheck import ArrayKind, check_gradients, hookimpl, plugin_manager
+    >>> class StandardLibraryKind(ArrayKind):
+    ...     def to_numpy(self, value):
+    ...         return np.frombuffer(value, value.typecode)
+    ...     def like(self, value, numbers):
+    ...         return array.array(value.typecode, numbers.tolist())
+    ...     def copy(self, value, dtype=None):
+    ...         return array.array(dtype.char if dtype else value.typecode, value)
+    ...     def cell(self, value, publish):
+    ...         return np.frombuffer(value, value.typecode)
+    >>> class Plugin:
+    ...     kind = StandardLibraryKind()
+    ...     @hookimpl
+    ...     def gradcheck_array(self, value):
+    ...         return self.kind if isinstance(value, array.array) else None
+    >>> name = plugin_manager().register(Plugin())
+    >>> theta = array.array("d", [1.0, 2.0])
+    >>> check_gradients(lambda x: sum(x), lambda x: array.array("d", [1, 1]), theta).verdict
+    'agree'
+    >>> plugin_manager().unregister(name=name).kind is Plugin.kind
+    True
     """
 
     mutable: bool = False

@@ -14,7 +14,7 @@ def torch_gradients(
 ) -> Callable[..., Any]:
     """Return the function that computes the gradient of a loss by torch's autograd.
 
-    With it a `torch.autograd.Function`, a layer or a whole network is checked in one line.
+    It checks a `torch.autograd.Function`, a layer or a whole network in one line.
 
     Parameters
     ----------
@@ -31,8 +31,7 @@ def torch_gradients(
     callable
         ``grad(params, *args)``, for a closure ``grad(*args)``: tensors in params' structure, for
         a module a dict by the names of its parameters; zeros where J does not depend on a tensor,
-        None for what is no floating-point tensor.  ``requires_grad`` and ``.grad`` are kept.
-        TypeError when J is no tensor.
+        None for what is no floating-point tensor.  TypeError when J is no tensor.
 
     Examples
     --------

@@ -123,14 +123,14 @@ def test_float32_that_func_insists_on():
 
 
 def test_without_x64_float32_is_checked_coarsely_and_without_a_warning():
-    with jax.enable_x64(False):
-        params = params_of()
-        assert params["W"].dtype == np.float32
-        report = check_gradients(loss, jax_gradients(loss), params)
-        assert report.verdict == "agree"
-        assert 1e-6 < report.resolution < 1e-2
-        twice = lambda p: jax.tree.map(lambda g: 2 * g, jax.grad(loss)(p))  # noqa: E731
-        assert check_gradients(loss, twice, params).verdict == "disagree"
+    jax.config.update("jax_enable_x64", False)
+    params = params_of()
+    assert params["W"].dtype == np.float32
+    report = check_gradients(loss, jax_gradients(loss), params)
+    assert report.verdict == "agree"
+    assert 1e-6 < report.resolution < 1e-2
+    twice = lambda p: jax.tree.map(lambda g: 2 * g, jax.grad(loss)(p))  # noqa: E731
+    assert check_gradients(loss, twice, params).verdict == "disagree"
 
 
 def test_what_numpy_lacks_is_refused_by_name():

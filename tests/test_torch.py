@@ -415,6 +415,30 @@ def test_a_module_in_a_container_and_frozen_parameters():
     ]
 
 
+def test_a_module_that_cannot_be_copied_is_told_the_other_way():
+    class Holder(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.w = nn.Parameter(normal(2))
+            self.cache = self.w * 2
+
+    net = Holder()
+    loss = lambda net: net.w.square().sum()  # noqa: E731
+    with pytest.raises(RuntimeError, match="deepcopy") as caught:
+        check_gradients(loss, torch_gradients(loss), net)
+    assert caught.value.__notes__ == [
+        "gradcheck: func gets a copy.deepcopy of the module; where that can't be, pass a loss() "
+        "without arguments, and in_place=True"
+    ]
+    closure = lambda: loss(net)  # noqa: E731
+    assert_gradients_close(closure, torch_gradients(closure, net), net, in_place=True)
+
+
+def test_under_no_grad_torch_s_gradient_is_still_there():
+    with torch.no_grad():
+        assert_gradients_close(dict_loss, torch_gradients(dict_loss), dict_params())
+
+
 LAYERS = {
     "linear": (lambda: nn.Linear(4, 3), (5, 4)),
     "conv1d": (lambda: nn.Conv1d(2, 3, 3, padding=1), (2, 2, 6)),

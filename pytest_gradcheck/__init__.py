@@ -20,12 +20,17 @@ if TYPE_CHECKING:
     from ._compare import relative_difference
     from ._given import compare_gradients
     from ._gradient import numerical_gradient, numerical_gradient_with_error
+    from ._kinds import ArrayKind
     from ._options import Options
     from ._repair import Diagnosis
     from ._report import BlockReport, Entry, GradcheckWarning, GradientMismatch, GradientReport
+    from .adapters.autograd_autodiff import autograd_gradients
+    from .adapters.jax_autodiff import jax_gradients
+    from .adapters.torch_autodiff import torch_gradients
     from .hookspecs import hookimpl, plugin_manager
 
 _HOMES = {
+    "ArrayKind": "_kinds",
     "BlockReport": "_report",
     "Diagnosis": "_repair",
     "Entry": "_report",
@@ -35,16 +40,20 @@ _HOMES = {
     "Node": "_blocks",
     "Options": "_options",
     "assert_gradients_close": "_check",
+    "autograd_gradients": "adapters.autograd_autodiff",
     "check_gradients": "_check",
     "compare_gradients": "_given",
     "hookimpl": "hookspecs",
+    "jax_gradients": "adapters.jax_autodiff",
     "numerical_gradient": "_gradient",
     "numerical_gradient_with_error": "_gradient",
     "plugin_manager": "hookspecs",
     "relative_difference": "_compare",
+    "torch_gradients": "adapters.torch_autodiff",
 }
 
 __all__ = [
+    "ArrayKind",
     "BlockReport",
     "Diagnosis",
     "Entry",
@@ -55,13 +64,16 @@ __all__ = [
     "Options",
     "__version__",
     "assert_gradients_close",
+    "autograd_gradients",
     "check_gradients",
     "compare_gradients",
     "hookimpl",
+    "jax_gradients",
     "numerical_gradient",
     "numerical_gradient_with_error",
     "plugin_manager",
     "relative_difference",
+    "torch_gradients",
 ]
 
 

@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from ._blocks import Block, Leaf, Structure, coordinates, flatten
+from ._blocks import Block, Leaf, Structure, flatten
+from ._kinds import coordinates
 from ._names import NAME_WIDTH_IN_ERRORS, listing, shown
 
 Array = np.ndarray[Any, Any]
@@ -106,7 +107,7 @@ def _matched(leaf: Leaf, block: Block, structure: Structure, what: str) -> Array
             f"{what} of {name} is a {type(leaf.value).__name__}; it must be "
             f"{'an array of shape ' + str(block.shape) if block.shape else 'a number'}"
         )
-    value = np.asarray(leaf.value)
+    value = Leaf(f"{what} of {block.name}", leaf.value, leaf.kind).array
     if value.dtype.kind not in "fciu":
         raise TypeError(f"{what} of {name} has dtype {value.dtype}; it must be numeric")
     if value.shape != block.shape:

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from ._blocks import Block, Structure, flatten
-from ._call import ComplexValueError
+from ._call import ComplexValueError, J
 from ._differences import Array, Evaluator, Pool
+from ._kinds import NUMBER, ArrayKind, kind_of, read
 from ._work import WorkCopy
 
 BATCH_BYTES = 64 * 2**20
@@ -54,21 +55,26 @@ class Batched(Evaluator):
         super().__init__(self._alone, work, max_evals, pool)
         self.func = func
         self.structure = structure
-        size = sum(value.nbytes for value in work.values if isinstance(value, np.ndarray))
+        size = sum(getattr(value, "nbytes", 0) for value in work.values)
         self.largest = max(1, BATCH_BYTES // max(size, 8))
         self.tested = False
 
     def _alone(self, params: Any) -> Any:
         """Return J at one point, params as they are without the leading axis."""
         values = [leaf.value for leaf in flatten(params).leaves]
-        return self._called([_repeated(value, 1) for value in values], 1)[0]
+        return self._called(self._batch(1, values), 1)[0]
 
-    def _batch(self, count: int) -> list[Any]:
-        return [_repeated(value, count) for value in self.work.values]
+    def _batch(self, count: int, values: Sequence[Any] | None = None) -> list[Any]:
+        """Return the leaves, the work copy's if unset, with the leading axis, arrays as numpy's."""
+        pairs = zip(self.structure.leaves, values or self.work.values, strict=True)
+        return [_repeated(leaf.kind, value, count) for leaf, value in pairs]
 
     def _called(self, values: list[Any], count: int) -> Array:
-        out = self.func(self.structure.rebuild(values))
-        return _checked(out, count)
+        own = [
+            leaf.kind.like(leaf.value, value) if leaf.kind and leaf.is_array else value
+            for leaf, value in zip(self.structure.leaves, values, strict=True)
+        ]
+        return _checked(self.func(self.structure.rebuild(own)), count)
 
     def at_theta(self) -> Any:
         """Return J at the parameters as they are; the first time, look whether entries mix."""
@@ -163,10 +169,10 @@ class Batched(Evaluator):
         return np.concatenate(found).astype(self.kind)
 
 
-def _repeated(value: Any, count: int) -> Any:
-    if not isinstance(value, (np.ndarray, np.inexact, float, complex)):
+def _repeated(kind: ArrayKind | None, value: Any, count: int) -> Any:
+    if kind is None or (kind is NUMBER and not isinstance(value, (np.inexact, float, complex))):
         return value
-    return np.repeat(np.asarray(value)[None], count, axis=0)
+    return np.repeat(kind.to_numpy(value)[None], count, axis=0)
 
 
 def _window(batch: list[Any], block: Block, count: int) -> Array:
@@ -187,7 +193,8 @@ def _checked(out: Any, count: int) -> Array:
             f"vectorized=True: func returned a tuple of {len(out)}; pass has_aux=True if it "
             "returns (J, anything)"
         )
-    array = np.asarray(out)
+    kind = kind_of(out)
+    array = np.asarray(out) if kind is None else read(kind, out, J)
     if array.dtype.kind not in "fiuc":
         raise TypeError(f"vectorized=True: func returned {type(out).__name__} ({out!r:.60})")
     if array.dtype.kind == "c" and count > 1:

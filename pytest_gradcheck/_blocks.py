@@ -4,12 +4,12 @@ A *leaf* is an array or a number with its name in the structure, `W2` or ``layer
 *block* is a leaf that is checked: a window on one flat vector of real coordinates, two of them
 for a complex entry.
 
-The hook ``gradcheck_flatten`` takes containers apart; adapters add kinds unknown to this module.
+The hook ``gradcheck_flatten`` takes containers apart, ``gradcheck_array`` knows arrays of other
+libraries; adapters implement both.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -17,12 +17,11 @@ from typing import Any
 
 import numpy as np
 
+from ._kinds import NUMBER, ArrayKind, complex_of, coordinates, foreign_kind, kind_of, read
 from ._names import NAME_WIDTH_IN_ERRORS, listing, shown
 from .hookspecs import plugin_manager
 
 ROOT = "params"
-
-_PLAIN_KEY = re.compile(r"[\w.\-/:]+")
 
 
 @dataclass(frozen=True)
@@ -41,31 +40,28 @@ class Node:
     rebuild: Callable[[list[Any]], Any]
 
 
-def key_step(key: object) -> str:
-    """Return the step to the entry `key` of a mapping: ``.W1``, or ``['a b']`` where needed."""
-    if isinstance(key, str) and _PLAIN_KEY.fullmatch(key):
-        return f".{key}"
-    if isinstance(key, np.generic):
-        key = key.item()  # a dict finds np.int64(1) under 1
-    return f"[{key!r}]"
-
-
 @dataclass(frozen=True)
 class Leaf:
     """One value of a structure, with its name."""
 
     name: str
     value: Any
+    kind: ArrayKind | None = None
 
     @property
     def numeric(self) -> bool:
         """Whether the value is an array or a number."""
-        return isinstance(self.value, (np.ndarray, np.generic, int, float, complex))
+        return self.kind is not None
 
     @property
     def is_array(self) -> bool:
-        """Whether the value can be perturbed in place."""
-        return isinstance(self.value, np.ndarray)
+        """Whether the value is an array, of whatever library."""
+        return self.kind is not None and self.kind is not NUMBER
+
+    @property
+    def array(self) -> np.ndarray[Any, Any]:
+        """The value as numpy has it, not to be written to.  TypeError: it can't have it."""
+        return read(self.kind, self.value, self.name)
 
 
 @dataclass(frozen=True)
@@ -98,18 +94,16 @@ def flatten(value: Any) -> Structure:
     open_containers: list[int] = []
 
     def visit(item: Any, name: str) -> Callable[[Sequence[Any]], Any]:
-        node = (
-            None
-            if isinstance(item, (np.ndarray, np.generic, int, float, complex))
-            else (
-                Node((), lambda _: None)
-                if item is None
-                else plugin_manager().hook.gradcheck_flatten(value=item)
-            )
-        )
+        if isinstance(item, (np.ndarray, np.generic, int, float, complex)):
+            kind, node = kind_of(item), None
+        elif item is None:
+            kind, node = None, Node((), lambda _: None)
+        else:
+            node = plugin_manager().hook.gradcheck_flatten(value=item)
+            kind = foreign_kind(item) if node is None else None
         if node is None:
             position = len(leaves)
-            leaves.append(Leaf(name or ROOT, item))
+            leaves.append(Leaf(name or ROOT, item, kind))
             return lambda values: values[position]
         if id(item) in open_containers:
             raise ValueError(
@@ -254,9 +248,10 @@ def checked_value(leaf: Leaf, *, alone: bool) -> np.ndarray[Any, Any]:
         )
     if alone and type(value) is int:
         return np.array(float(value))
-    array = np.asarray(value)
+    array = leaf.array
     if array.dtype.kind not in "fc":
         change = f"{value!r}.0" if type(value) is int else "x.astype(float)"
+        change = "a float64 copy" if leaf.is_array and type(array) is not type(value) else change
         raise TypeError(
             f"{name} is {_kind(value)}, which has no small steps to take; pass floating-point "
             f"values ({change}), or leave the block out with skip={name!r}"
@@ -277,16 +272,9 @@ def require_finite(structure: Structure, block: Block) -> None:
 
 
 def _kind(value: Any) -> str:
-    if isinstance(value, (np.ndarray, np.generic)):
+    if hasattr(value, "dtype") and kind_of(value) is not None:
         return f"{type(value).__name__} of dtype {value.dtype}"
     return type(value).__name__
-
-
-def coordinates(value: Any) -> np.ndarray[Any, Any]:
-    """Return a leaf's coordinates in C order: shape (size,), a complex entry as two."""
-    array = np.asarray(value)
-    flat = array.reshape(-1) if array.flags.c_contiguous else array.ravel(order="C")
-    return flat.view(flat.real.dtype) if flat.dtype.kind == "c" else flat
 
 
 def vector_of(structure: Structure, blocks: Sequence[Block]) -> np.ndarray[Any, Any]:
@@ -300,7 +288,7 @@ def vector_of(structure: Structure, blocks: Sequence[Block]) -> np.ndarray[Any, 
 def checked_leaf(structure: Structure, block: Block) -> np.ndarray[Any, Any]:
     """Return the array of a block, a lone Python int as the float that it stands for."""
     return np.asarray(
-        structure.leaves[block.leaf].value,
+        structure.leaves[block.leaf].array,
         dtype=None
         if block.shape
         else (np.result_type(block.dtype, np.complex64) if block.is_complex else block.dtype),
@@ -329,7 +317,7 @@ def to_structure(
     values: list[Any] = [None] * len(structure.leaves)
     for block in blocks:
         part = np.array(vector[block.window])
-        part = part.view(np.result_type(part.dtype, np.complex64)) if block.is_complex else part
+        part = complex_of(part) if block.is_complex else part
         array = part.reshape(block.shape)
         values[block.leaf] = array if structure.leaves[block.leaf].is_array else array.item()
     return structure.rebuild(values)

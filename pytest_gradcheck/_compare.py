@@ -44,7 +44,7 @@ def _arrays(a: Any, b: Any) -> tuple[Array, Array]:
     """Return two arrays, or two structures as vectors."""
     try:
         arrays = np.asarray(a), np.asarray(b)
-    except ValueError:  # a list of arrays of several shapes
+    except Exception:  # a list of arrays of several shapes, or an array that numpy can't take
         arrays = np.array(None), np.array(None)
     if all(array.dtype.kind in "fciub" for array in arrays):
         return arrays

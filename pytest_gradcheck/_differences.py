@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from ._call import DOMAIN_ERRORS, ShapeError, scalar
+from ._call import DOMAIN_ERRORS, ShapeError, narrow_bits, scalar
 from ._work import WorkCopy
 
 if TYPE_CHECKING:
@@ -152,6 +152,7 @@ class Evaluator:
         """
         self._allow(1)
         self.evaluations += 1
+        self.work.set_aside()
         started = perf_counter()
         try:
             out = self.call(self.work.params)
@@ -160,9 +161,7 @@ class Evaluator:
             self.work.restore()
             raise
         self.seconds = min(self.seconds, perf_counter() - started)
-        dtype = getattr(out, "dtype", None)
-        if isinstance(dtype, np.dtype) and dtype.kind == "f" and dtype.itemsize < 8:
-            self.narrow = np.finfo(dtype).nmant + 1
+        self.narrow = narrow_bits(out) or self.narrow
         if isinstance(value, np.longdouble):
             self.kind = np.longdouble
         if not np.isfinite(value):

@@ -111,8 +111,8 @@ def _floating(gradient: Any) -> Any:
     """Return a gradient whose integers are floating point: exact ones are often written so."""
     structure = flatten(gradient)
     values = [
-        np.asarray(leaf.value, dtype=float)[()]
-        if leaf.numeric and np.asarray(leaf.value).dtype.kind in "iu"
+        leaf.array.astype(float)[()]
+        if leaf.numeric and leaf.array.dtype.kind in "iu"
         else leaf.value
         for leaf in structure.leaves
     ]

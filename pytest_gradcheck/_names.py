@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 NAME_WIDTH = 28
 """Characters of a name in a table."""
 
 NAME_WIDTH_IN_ERRORS = 80
+
+_PLAIN_KEY = re.compile(r"[\w.\-/:]+")
+
+
+def key_step(key: object) -> str:
+    """Return the step to the entry `key` of a mapping: ``.W1``, or ``['a b']`` where needed."""
+    if isinstance(key, str) and _PLAIN_KEY.fullmatch(key):
+        return f".{key}"
+    if hasattr(key, "item") and hasattr(key, "dtype"):
+        key = key.item()  # a dict finds np.int64(1) under 1
+    return f"[{key!r}]"
 
 
 def shown(name: str, width: int = NAME_WIDTH) -> str:

@@ -21,12 +21,13 @@ from ._blocks import (
     vector_of,
 )
 from ._differences import Evaluator
+from ._kinds import NUMBER, NUMPY, same_bits
 from ._options import Options
 from ._parallel import Workers
 from ._recipe import Recipe
 from ._steps import Scale, scale_of
 from ._task import Task
-from ._work import WorkCopy, same_bits
+from ._work import WorkCopy
 
 Array = np.ndarray[Any, Any]
 
@@ -202,10 +203,14 @@ def prepare(
         native = evaluator()
         chosen = native, native.at_theta()
     runner, center = chosen
-    # Read before the next call: a gradient returned in a buffer is overwritten by it.
-    gradients = [gradient_vector(item, structure, blocks) for item in last]
-    again = runner.at_theta()
-    gradients += [gradient_vector(item, structure, blocks) for item in last]
+    try:
+        # Read before the next call: a gradient returned in a buffer is overwritten by it.
+        gradients = [gradient_vector(item, structure, blocks) for item in last]
+        again = runner.at_theta()
+        gradients += [gradient_vector(item, structure, blocks) for item in last]
+    except BaseException:
+        runner.work.restore()
+        raise
     gap = abs(float(again - center))
     unrepeated = ""
     if gap > options.nondet_tol + REPEATS_WITHIN * abs(float(center)):
@@ -233,6 +238,13 @@ def _require_combination(recipe: Recipe, options: Options) -> None:
         raise ValueError(
             "vectorized=True: func returns J alone, shape (batch,); pass grad as a function of "
             "its own, which gets params without the batch axis"
+        )
+    if options.scheme == "complex" and any(
+        leaf.kind not in (None, NUMPY, NUMBER) for leaf in flatten(recipe.params).leaves
+    ):
+        raise ValueError(
+            'scheme="complex" takes numpy arrays and numbers; use "central" for those of other '
+            "libraries"
         )
     if options.scheme == "complex" and (options.vectorized or options.workers != 1):
         raise ValueError(
@@ -305,6 +317,7 @@ def evaluate_gradient(grad: Any, problem: Problem, call: Call, options: Options)
         work = work if wide else WorkCopy(structure, blocks, None, call.in_place)
         watch = Evaluator(grad, work)
         for _ in range(2):
+            work.set_aside()
             params = work.fresh() if call.copy else work.params
             gradient = grad(*call.args) if call.in_place else grad(params, *call.args)
             found.append(gradient_vector(gradient, structure, blocks))

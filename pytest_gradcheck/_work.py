@@ -6,28 +6,16 @@ assignment of the saved value, never an inverse operation, so it is exact whatev
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
-from ._blocks import Block, Structure, coordinates
+from ._blocks import Block, Leaf, Structure
+from ._kinds import coordinates
 from ._probes import chunks
 
 Array = np.ndarray[Any, Any]
-
-
-class _NumberCell:
-    """A leaf that is a Python or numpy number: its structure is rebuilt at every change."""
-
-    def __init__(self, work: WorkCopy, leaf: int, kind: type, parts: list[Any]) -> None:
-        self.work, self.leaf, self.kind, self.parts = work, leaf, kind, parts
-
-    def __setitem__(self, key: Any, value: Any) -> None:
-        self.parts[key] = value
-        number = complex(*self.parts) if len(self.parts) == 2 else self.parts[0]
-        self.work.values[self.leaf] = self.kind(number)
-        self.work.params = self.work.structure.rebuild(self.work.values)
 
 
 class WorkCopy:
@@ -71,57 +59,57 @@ class WorkCopy:
         self.values: list[Any] = []
         for position, leaf in enumerate(structure.leaves):
             value = leaf.value
-            if leaf.is_array and not in_place:
-                value = self._copied(value, checked.get(position), dtype)
-            elif position in checked and isinstance(value, np.generic) and dtype is not None:
-                value = np.result_type(dtype, value.dtype).type(value)
+            if leaf.kind is not None and not in_place:
+                value = leaf.kind.copy(value, _wanted(checked.get(position), dtype))
             self.values.append(value)
         self.params: Any = structure.rebuild(self.values)
         # What is compared bit for bit and, in place, restored.  The user's own arrays will do
         # where func can't reach them through its parameters.
         self._saved = [
-            self._kept(leaf.value, value)
+            value if leaf.kind is None else self._kept(leaf, value)
             for leaf, value in zip(structure.leaves, self.values, strict=True)
         ]
-        self._cells = [self._cell(block) for block in blocks]
+        self._put_back = self.set_aside() if in_place else []
         self.theta = [self._saved_coordinates(block) for block in blocks]
+        self._cells = [self._cell(block) for block in blocks]
 
-    def _kept(self, own: Any, value: Any) -> Any:
-        if not isinstance(value, np.ndarray):
-            return value
-        same = not self.in_place and own.dtype == value.dtype
-        return own if same else value.copy(order="K")
-
-    @staticmethod
-    def _copied(value: Any, block: Block | None, dtype: Any) -> Any:
-        if block is None:
-            return value.copy(order="K")
-        if block.is_complex:
-            wanted = value.dtype if dtype is None else np.result_type(dtype, np.complex64)
-            return np.array(value, dtype=wanted, order="C", subok=True)
-        return value.copy(order="K") if dtype is None else value.astype(dtype, order="K")
+    def _kept(self, leaf: Leaf, value: Any) -> Any:
+        assert leaf.kind is not None
+        own = leaf.value
+        same = not self.in_place and getattr(own, "dtype", None) == getattr(value, "dtype", None)
+        return own if same else leaf.kind.copy(value)
 
     def _cell(self, block: Block) -> Any:
-        value = self.values[block.leaf]
-        if not isinstance(value, np.ndarray):
-            parts = self._saved_coordinates(block).tolist()
-            kind = float if type(value) is int else type(value)
-            cell = _NumberCell(self, block.leaf, kind, parts)
-            if type(value) is int:
-                cell[0] = parts[0]
-            return cell
-        plain = value.view(np.ndarray)
-        if block.is_complex:
-            return plain.reshape(-1).view(plain.real.dtype)
-        # A one-dimensional view where the memory allows it; else C order through flat.
-        return plain.reshape(-1) if plain.flags.c_contiguous else plain.flat
+        kind = self.structure.leaves[block.leaf].kind
+        assert kind is not None
+
+        def publish(value: Any) -> None:
+            self.values[block.leaf] = value
+            self.params = self.structure.rebuild(self.values)
+
+        return kind.cell(self.values[block.leaf], publish)
 
     def _saved_coordinates(self, block: Block) -> Array:
-        saved = self._saved[block.leaf]
-        if isinstance(saved, np.ndarray):
-            return coordinates(saved.view(np.ndarray))
+        kind, saved = self.structure.leaves[block.leaf].kind, self._saved[block.leaf]
+        assert kind is not None
+        array = kind.to_numpy(saved)
         # The float that a lone Python int stands for.
-        return coordinates(float(saved) if type(saved) is int else saved)
+        return coordinates(array.astype(float) if type(saved) is int else array)
+
+    def set_aside(self) -> list[Callable[[], None]]:
+        """Make ready for a call: take off what the last one left beside the values.
+
+        Returns
+        -------
+        list of callable
+            What puts back what was there.
+        """
+        undo = [
+            leaf.kind.set_aside(value)
+            for leaf, value in zip(self.structure.leaves, self.values, strict=True)
+            if leaf.kind is not None
+        ]
+        return [put_back for put_back in undo if put_back is not None]
 
     def cell(self, position: int) -> Any:
         """Return what ``cell[i] = value`` sets coordinate i of block number `position` through."""
@@ -147,10 +135,7 @@ class WorkCopy:
                 self._assign(block, cell, theta + step * shift[block.window])
 
     def _assign(self, block: Block, cell: Any, values: Array) -> None:
-        if isinstance(cell, _NumberCell):
-            for part, value in enumerate(values.tolist()):
-                cell[part] = value
-        elif block.size:
+        if block.size:
             cell[:] = values
 
     def reset(self) -> None:
@@ -162,14 +147,19 @@ class WorkCopy:
         """Put the user's arrays back, bit for bit, whatever was written to them."""
         if not self.in_place:
             return
-        for value, saved in zip(self.values, self._saved, strict=True):
-            if isinstance(value, np.ndarray) and not same_bits(value, saved):
-                np.copyto(value, saved)
+        for leaf, value, saved in zip(self.structure.leaves, self.values, self._saved, strict=True):
+            if leaf.kind is not None and leaf.is_array and not leaf.kind.same_bits(value, saved):
+                leaf.kind.restore(value, saved)
+        for put_back in self._put_back:
+            put_back()
 
     def fresh(self) -> Any:
         """Return another copy of the parameters as they stand, for a func that scribbles."""
         return self.structure.rebuild(
-            [v.copy(order="K") if isinstance(v, np.ndarray) else v for v in self.values]
+            [
+                value if leaf.kind is None else leaf.kind.copy(value)
+                for leaf, value in zip(self.structure.leaves, self.values, strict=True)
+            ]
         )
 
     def changed(self) -> str | None:
@@ -184,53 +174,56 @@ class WorkCopy:
         if [leaf.name for leaf in now] != [leaf.name for leaf in before]:
             names = {leaf.name for leaf in now} ^ {leaf.name for leaf in before}
             return sorted(names)[0] if names else before[0].name
-        for leaf, value, saved in zip(now, self.values, self._saved, strict=True):
-            if isinstance(saved, np.ndarray):
-                if leaf.value is not value or not same_bits(value, saved):
-                    return leaf.name
-            elif leaf.numeric and leaf.value != value:
+        for leaf, first, value, saved in zip(now, before, self.values, self._saved, strict=True):
+            if first.kind is None:
+                continue
+            if leaf.kind is not first.kind:
+                return leaf.name
+            if not first.is_array:
+                saved = value  # a number can't be written to, only replaced
+            elif leaf.value is not value:
+                return leaf.name
+            if not first.kind.same_bits(leaf.value, saved):
                 return leaf.name
         return None
 
 
-def same_bits(a: Array, b: Array) -> bool:
-    """Return whether two arrays of one dtype hold the same bits, NaN and the sign of 0 included."""
-    if a.shape != b.shape or a.dtype != b.dtype:
-        return False
-    first, second = np.ascontiguousarray(a), np.ascontiguousarray(b)
-    if first.dtype.hasobject:
-        return all(x is y for x, y in zip(first.flat, second.flat, strict=True))
-    if (first.dtype.itemsize == 16 and first.dtype.kind == "f") or first.dtype.itemsize == 32:
-        # The padding bytes of a longdouble are not part of its value.
-        return bool(np.array_equal(first, second, equal_nan=True))
-    if first.nbytes <= 1 << 16:
-        return first.tobytes() == second.tobytes()
-    # Of many parameters no copy is made.
-    whole = np.dtype(np.uint64 if first.dtype.itemsize % 8 == 0 else np.uint8)
-    one, other = first.reshape(-1).view(whole), second.reshape(-1).view(whole)
-    return bool(np.array_equal(one, other))
+def _wanted(block: Block | None, dtype: Any) -> np.dtype[Any] | None:
+    """Return the precision of the copy of a leaf; None: its own."""
+    if block is None or dtype is None:
+        return None
+    return np.dtype(np.result_type(dtype, np.complex64) if block.is_complex else dtype)
 
 
 def _require_in_place(structure: Structure, blocks: Sequence[Block]) -> None:
-    arrays: list[tuple[str, Array]] = []
+    arrays: list[tuple[str, Any, Array]] = []
     for block in blocks:
-        value = structure.leaves[block.leaf].value
-        if not isinstance(value, np.ndarray):
+        leaf = structure.leaves[block.leaf]
+        assert leaf.kind is not None
+        if not leaf.kind.mutable:
             raise TypeError(
-                f"in_place=True: {block.name} is a {type(value).__name__}, which can't be changed "
-                "in place; pass arrays, or a func that takes params"
+                f"in_place=True: {block.name} is a {type(leaf.value).__name__}, which can't be "
+                "changed in place; pass arrays that can, or a func that takes params"
             )
-        if not value.flags.writeable:
-            raise ValueError(f"in_place=True: {block.name} is read-only; pass writable arrays")
+        if refusal := leaf.kind.refuses_in_place(leaf.value):
+            raise ValueError(f"in_place=True: {block.name} {refusal}")
+        value = leaf.array
         if block.is_complex and not value.flags.c_contiguous:
             raise ValueError(
                 f"in_place=True: {block.name} is complex and not C-contiguous; pass an array made "
                 "with numpy.ascontiguousarray"
             )
-        for name, other in arrays:
-            if np.shares_memory(value, other):
+        if any(
+            step == 0 and size > 1 for step, size in zip(value.strides, value.shape, strict=True)
+        ):
+            raise ValueError(
+                f"in_place=True: entries of {block.name} share memory, so one can't be perturbed "
+                "without the others; pass a copy"
+            )
+        for name, other, memory in arrays:
+            if leaf.value is other or np.shares_memory(value, memory):
                 raise ValueError(
                     f"in_place=True: {block.name} and {name} share memory, so one can't be "
                     "perturbed without the other; pass each array once"
                 )
-        arrays.append((block.name, value))
+        arrays.append((block.name, leaf.value, value))

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from ._blocks import Node
+    from ._kinds import ArrayKind
     from ._repair import Diagnosis
     from ._report import GradientReport
 
@@ -63,6 +64,23 @@ def gradcheck_flatten(value: Any) -> Node | None:
     Node or None
         The named children and the function that puts new children together again, or None for
         "not mine": the next implementation is asked.
+    """
+
+
+@hookspec(firstresult=True)
+def gradcheck_array(value: Any) -> ArrayKind | None:
+    """Say how a library's arrays are read, copied and perturbed.
+
+    Parameters
+    ----------
+    value : object
+        A part of ``params`` or of a gradient, or J, that is neither numpy's nor a number and that
+        no ``gradcheck_flatten`` takes apart.
+
+    Returns
+    -------
+    ArrayKind or None
+        For this value and all others of its type: asked once.  None for "not mine".
     """
 
 

@@ -210,6 +210,11 @@ def test_in_place_with_strided_and_fortran_arrays():
     ("params", "error", "said"),
     [
         ({"k": 2.0}, TypeError, "in_place=True: k is a float, which can't be changed in place"),
+        (
+            {"k": np.lib.stride_tricks.as_strided(np.ones(1), (3,), (0,))},
+            ValueError,
+            "in_place=True: entries of k share memory",
+        ),
         ({"a": np.broadcast_to(1.0, 2)}, ValueError, "in_place=True: a is read-only"),
         ((lambda a: {"a": a, "b": a[1:]})(np.ones(3)), ValueError, "b and a share memory"),
         (np.ones((2, 2), complex)[:, 0], ValueError, "complex and not C-contiguous"),

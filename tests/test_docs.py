@@ -7,7 +7,7 @@ How a fenced block is run follows from its language:
     script.  A first line such as ``# conftest.py`` names the file; a named file that is not a test
     is kept for the next block.  An HTML comment on the line above the fence may say
     ``<!-- continues -->``, the block is read after the one before it, or ``<!-- fails -->``, it
-    must fail.
+    must fail; ``<!-- needs torch -->``: it is skipped where torch is not installed.
 ``text``
     What the block before it prints; a line ``...`` stands for any lines.  Spaces don't count, and
     a rounded number may differ by 20 %, an error bar by a factor of 100, as it does between
@@ -65,6 +65,10 @@ class Block:
     @property
     def fails(self) -> bool:
         return "fails" in self.note
+
+    def skip_without_its_needs(self) -> None:
+        for name in re.findall(r"needs (\w+)", self.note):
+            pytest.importorskip(name, reason=f'the extra "{name}" is not installed')
 
     @property
     def file(self) -> str:
@@ -172,6 +176,7 @@ def run_python_block(block: Block, folder: Path) -> tuple[int, str]:
     "block", [pytest.param(block, id=block.name) for block in BLOCKS if block.language == "python"]
 )
 def test_python_block(block, tmp_path):
+    block.skip_without_its_needs()
     if ">>>" in block.text:
         test = doctest.DocTestParser().get_doctest(
             block.before + block.text, {}, block.name, block.name, 0
@@ -264,6 +269,8 @@ def test_modules_are_listed_in_the_order_that_is_enforced():
 
 @pytest.mark.parametrize("name", MODULES)
 def test_docstring_examples(name):
+    if needed := re.search(r"adapters\.(\w+)_autodiff$", name):
+        pytest.importorskip(needed[1], reason=f'the extra "{needed[1]}" is not installed')
     module = importlib.import_module(name)
     log: list[str] = []
     runner = doctest.DocTestRunner(verbose=False, optionflags=doctest.NORMALIZE_WHITESPACE)

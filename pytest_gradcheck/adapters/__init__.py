@@ -1,7 +1,8 @@
-"""What takes containers apart: one module per family, registered with the engine's hooks.
+"""What takes containers apart and knows arrays: one module per family or library.
 
-To add one, write a module with a ``gradcheck_flatten`` of at most some lines and name it in
-`built_in`.  A framework is imported nowhere but inside its adapter.
+To add one, write a small module with a ``gradcheck_flatten`` or a ``gradcheck_array`` and name it
+in `built_in`.  A library is imported nowhere but inside its adapter, and there not before a value
+of its own was seen: whoever made that value has imported it.
 """
 
 from __future__ import annotations
@@ -11,6 +12,23 @@ from types import ModuleType
 
 def built_in() -> tuple[ModuleType, ...]:
     """Return the adapters that come with the package."""
-    from . import containers
+    from . import (
+        array_api,
+        containers,
+        dlpack,
+        jax_arrays,
+        jax_trees,
+        torch_modules,
+        torch_tensors,
+    )
 
-    return (containers,)
+    # Asked from the end, but for those that are trylast: these come after, in this order.
+    return (
+        containers,
+        array_api,
+        dlpack,
+        jax_trees,
+        jax_arrays,
+        torch_modules,
+        torch_tensors,
+    )

@@ -1,0 +1,695 @@
+"""torch: tensors, modules and state_dicts as parameters, its autograd as the analytic side."""
+
+from __future__ import annotations
+
+import re
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+
+import numpy as np
+import pytest
+
+from pytest_gradcheck import (
+    GradientMismatch,
+    assert_gradients_close,
+    check_gradients,
+    compare_gradients,
+    numerical_gradient,
+    relative_difference,
+    torch_gradients,
+)
+
+torch = pytest.importorskip("torch", reason='the extra "torch" is not installed')
+nn = torch.nn
+functional = nn.functional
+
+torch.set_num_threads(1)
+
+CUDA = pytest.mark.skipif(
+    not torch.cuda.is_available(), reason="torch sees no CUDA device on this machine"
+)
+DEVICES = ["cpu", pytest.param("cuda", marks=CUDA)]
+
+
+def normal(*shape, dtype=torch.float64, seed=0, **options):
+    rng = np.random.default_rng([seed, *shape])
+    return torch.tensor(rng.normal(size=shape), dtype=dtype, **options)
+
+
+def network(dtype=torch.float64):
+    torch.manual_seed(3)
+    return nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 2)).to(dtype)
+
+
+X = normal(5, 3)
+
+
+def dict_loss(p):
+    return torch.tanh(X.to(p["W"]) @ p["W"] + p["b"]).square().sum()
+
+
+def dict_params(**options):
+    return {"W": normal(3, 2, **options), "b": normal(2, **options)}
+
+
+def net_loss(net):
+    return net(X.to(next(net.parameters()))).square().sum()
+
+
+class WrongTanh(torch.autograd.Function):
+    """Forgets the square in 1 - tanh²."""
+
+    @staticmethod
+    def forward(ctx, x):
+        y = torch.tanh(x)
+        ctx.save_for_backward(y)
+        return y
+
+    @staticmethod
+    def backward(ctx, dy):
+        (y,) = ctx.saved_tensors
+        return dy * (1 - y)
+
+
+class RightTanh(WrongTanh):
+    @staticmethod
+    def backward(ctx, dy):
+        (y,) = ctx.saved_tensors
+        return dy * (1 - y**2)
+
+
+# Tensors
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("requires_grad", [False, True])
+def test_func_gets_detached_tensors_of_its_own_kind(device, requires_grad):
+    params = dict_params(device=device, requires_grad=requires_grad)
+    seen = set()
+
+    def loss(p):
+        W = p["W"]
+        seen.add((type(W), W.dtype, W.device.type, W.requires_grad, W.is_leaf))
+        assert W is not params["W"]
+        assert W.data_ptr() != params["W"].data_ptr()
+        return dict_loss(p)
+
+    report = assert_gradients_close(loss, torch_gradients(dict_loss), params)
+    assert seen == {(torch.Tensor, torch.float64, device, requires_grad, True)}
+    assert report.evaluations > 16
+    assert [block.name for block in report.blocks] == ["W", "b"]
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_a_wrong_entry_is_named(device):
+    params = dict_params(device=device)
+
+    def grad(p):
+        found = torch_gradients(dict_loss)(p)
+        found["W"][2, 1] *= 1.01
+        return found
+
+    with pytest.raises(GradientMismatch, match=r"^W\[2, 1\]: analytic .* 1 of 8 wrong, in W\n"):
+        assert_gradients_close(dict_loss, grad, params)
+
+
+def test_gradients_may_be_numpy_and_params_mixed():
+    params = {"t": normal(3), "n": np.array([0.5, -0.5]), "f": 2.0}
+
+    def loss(p):
+        return (p["t"] ** 2).sum() * p["f"] + float(np.sum(p["n"] ** 3))
+
+    def grad(p):
+        return {
+            "t": 2 * p["t"].numpy() * p["f"],
+            "n": 3 * p["n"] ** 2,
+            "f": (p["t"] ** 2).sum(),
+        }
+
+    assert check_gradients(loss, grad, params).verdict == "agree"
+
+
+@pytest.mark.parametrize(
+    "layout",
+    [
+        lambda t: t,
+        lambda t: t.T,
+        lambda t: t[::2],
+        lambda t: t.expand(3, *t.shape),
+        lambda t: t[0, 0],
+        lambda t: t[:0],
+    ],
+    ids=["plain", "transposed", "strided", "expanded", "0-d", "empty"],
+)
+def test_any_layout(layout):
+    params = {"t": layout(normal(4, 3)), "u": normal(2)}
+
+    def loss(p):
+        return (torch.sin(p["t"]) * 1.5).sum() + p["u"].prod()
+
+    report = check_gradients(loss, torch_gradients(loss), params, vacuous="pass")
+    assert report.verdict == "agree"
+    assert report.blocks[0].shape == tuple(params["t"].shape)
+
+
+@pytest.mark.parametrize("make", [normal, lambda *s: normal(*s)[0], lambda *s: normal(*s, 2)])
+def test_complex_gradients_have_torch_s_own_convention(make):
+    z = torch.complex(make(3, 2), make(3, 2) * 0.5)
+
+    def loss(z):
+        return (z * z.conj() * 1.5 + z**2).real.sum()
+
+    assert check_gradients(loss, torch_gradients(loss), z).verdict == "agree"
+    conjugate = lambda z: torch_gradients(loss)(z).conj()  # noqa: E731
+    assert check_gradients(loss, conjugate, z).verdict == "disagree"
+    assert check_gradients(loss, torch_gradients(loss), z.conj()).verdict == "agree"
+
+
+def test_the_item_cell_of_other_devices_sets_what_numpy_sets():
+    """What a CUDA tensor is perturbed by needs no CUDA."""
+    from pytest_gradcheck.adapters.torch_tensors import KIND, item_cell
+
+    for tensor in (normal(2, 3), normal(3, 2).T, torch.complex(normal(4), normal(4)), normal()):
+        one, other = KIND.copy(tensor), KIND.copy(tensor)
+        first, second = item_cell(one), KIND.cell(other, print)
+        size = tensor.numel() * (2 if tensor.is_complex() else 1)
+        for i in range(size):
+            first[i] = second[i] = 0.25 * i
+        assert KIND.same_bits(one, other)
+        assert not KIND.same_bits(one, tensor)
+        first[:] = second[:] = np.arange(size) * 1.5
+        assert KIND.same_bits(one, other)
+
+
+def test_parameters_s_bits_flags_and_grads_are_as_they_were():
+    params = dict_params(requires_grad=True)
+    params["b"].requires_grad_(False)
+    params["W"].grad = torch.full((3, 2), 7.0, dtype=torch.float64)
+    kept, mark = params["W"].grad, {name: value.clone() for name, value in params.items()}
+
+    def backward(p):
+        p["b"].requires_grad_(True)
+        dict_loss(p).backward()
+        return {name: value.grad for name, value in p.items()}
+
+    def failing(p):
+        raise RuntimeError("no")
+
+    assert check_gradients(dict_loss, backward, params).verdict == "agree"
+    assert check_gradients(dict_loss, torch_gradients(dict_loss), params).verdict == "agree"
+    with pytest.raises(RuntimeError, match=r"no"):
+        check_gradients(dict_loss, failing, params)
+    assert params["W"].grad is kept
+    assert bool((kept == 7).all())
+    assert params["b"].grad is None
+    assert [value.requires_grad for value in params.values()] == [True, False]
+    assert all(torch.equal(params[name], mark[name]) for name in params)
+
+
+def test_a_func_that_returns_the_gradient_too_may_use_backward():
+    def both(p):
+        J = dict_loss(p)
+        J.backward()
+        return J, {name: value.grad for name, value in p.items()}
+
+    assert check_gradients(both, True, dict_params(requires_grad=True)).verdict == "agree"
+
+
+def test_func_may_differentiate_itself():
+    def penalty(p):
+        with torch.enable_grad():
+            (slope,) = torch.autograd.grad(torch.sin(p).sum(), p, create_graph=True)
+        return (slope**2).sum()
+
+    params = normal(4, requires_grad=True)
+    assert_gradients_close(penalty, torch_gradients(penalty), params)
+    assert_gradients_close(penalty, lambda p: -torch.sin(2 * p), params)
+
+
+def test_a_func_that_writes_to_its_tensors_is_told_so():
+    def scribbles(p):
+        with torch.no_grad():
+            p["W"] += 1
+        return dict_loss(p)
+
+    def replaces(p):
+        p["W"] = p["W"] + 0
+        return dict_loss(p)
+
+    params = dict_params()
+    mark = params["W"].clone()
+    for func in (scribbles, replaces):
+        with pytest.raises(ValueError, match=r"^func changed its parameters: W is not what it was"):
+            check_gradients(func, torch_gradients(dict_loss), params)
+    assert torch.equal(params["W"], mark)
+    wrong = numerical_gradient(scribbles, params, copy=True)
+    assert wrong["W"].shape == (3, 2)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
+def test_narrow_tensors_are_checked_in_float64_where_func_allows_it(dtype):
+    params = dict_params(dtype=dtype)
+    report = assert_gradients_close(dict_loss, torch_gradients(dict_loss), params)
+    assert report.resolution < 0.05 if dtype is torch.float16 else report.resolution < 1e-4
+
+
+def test_coarse_and_special_dtypes_are_refused_by_name():
+    W = normal(3, dtype=torch.bfloat16)
+    square = lambda w: (w.float() ** 2).sum()  # noqa: E731
+    with pytest.raises(
+        TypeError,
+        match=r"^params is a tensor of torch\.bfloat16 that numpy can't take \(.*\); check the "
+        r"same function with dense tensors of float32 or float64$",
+    ):
+        check_gradients(square, lambda w: 2 * w, W)
+    with pytest.raises(TypeError, match=r"^the gradient of params is a tensor of torch\.bfloat16"):
+        check_gradients(square, lambda w: 2 * w.bfloat16(), W.float())
+    with pytest.raises(TypeError, match=r"^J, what func returned, is a tensor of torch\.bfloat16"):
+        check_gradients(lambda w: square(w).bfloat16().reshape(1, 1), lambda w: w, W.float())
+    with pytest.raises(TypeError, match=r"^params is a tensor of torch\.sparse_coo"):
+        check_gradients(square, lambda w: 2 * w, torch.eye(2).to_sparse())
+    with pytest.raises(TypeError, match=r"^n is Tensor of dtype torch\.int64, which has no small"):
+        check_gradients(square, lambda w: w, {"n": torch.arange(3)})
+
+
+def test_what_is_left_out_may_be_of_any_dtype():
+    params = {"w": normal(2), "half": normal(2, dtype=torch.bfloat16), "n": torch.arange(2)}
+
+    def loss(p):
+        return (p["w"] ** 2 * p["half"].double()).sum() * p["n"][1]
+
+    report = assert_gradients_close(loss, torch_gradients(loss), params, only="w")
+    assert set(report.skipped) == {"half", "n"}
+
+
+def test_J_must_be_one_real_number():
+    with pytest.raises(ValueError, match=r"^func returned an array of shape \(5, 2\); J must be"):
+        check_gradients(lambda p: X @ p["W"] + p["b"], None, dict_params())
+    with pytest.raises(TypeError, match=r"^func returned a complex complex128"):
+        check_gradients(lambda p: (p + 0j).sum(), None, normal(2))
+    assert check_gradients(lambda p: (p**2).sum().reshape(1, 1), lambda p: 2 * p, normal(2)).ok
+
+
+def test_functions_of_two_gradients_take_tensors():
+    a = dict_params(requires_grad=True)
+    assert relative_difference(a, a) == 0
+    assert relative_difference(3 * a["W"], a["W"]) == 0.5
+    a = dict_params()
+    assert compare_gradients(a, {name: value.numpy() for name, value in a.items()}).ok
+    assert not compare_gradients(a, {name: 2 * value for name, value in a.items()}).ok
+
+
+def test_numerical_gradient_is_numpy_s_in_the_same_structure():
+    found = numerical_gradient(dict_loss, dict_params())
+    assert {name: (type(v), v.dtype, v.shape) for name, v in found.items()} == {
+        "W": (np.ndarray, np.float64, (3, 2)),
+        "b": (np.ndarray, np.float64, (2,)),
+    }
+    named = numerical_gradient(net_loss, network())
+    assert list(named) == ["0.weight", "0.bias", "2.weight", "2.bias"]
+    exact = torch_gradients(net_loss)(network())
+    assert all(np.allclose(named[name], exact[name], rtol=1e-6) for name in named)
+
+
+def test_the_complex_step_is_refused():
+    with pytest.raises(ValueError, match=r'^scheme="complex" takes numpy arrays and numbers'):
+        check_gradients(dict_loss, torch_gradients(dict_loss), dict_params(), scheme="complex")
+
+
+# Modules
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_a_module_has_torch_s_names(device):
+    net = network().to(device)
+    mark = {name: value.clone() for name, value in net.state_dict().items()}
+    report = assert_gradients_close(net_loss, torch_gradients(net_loss), net)
+    assert [block.name for block in report.blocks] == [name for name, _ in net.named_parameters()]
+    assert all(torch.equal(value, mark[name]) for name, value in net.state_dict().items())
+    assert all(value.grad is None and value.requires_grad for value in net.parameters())
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+def test_a_closure_over_a_module_is_perturbed_in_place(dtype):
+    net = network(dtype)
+    net[0].bias.requires_grad_(False)
+    net[0].weight.grad = torch.ones_like(net[0].weight)
+    kept, mark = net[0].weight.grad, {n: v.clone() for n, v in net.state_dict().items()}
+    loss = lambda: net_loss(net)  # noqa: E731
+    assert_gradients_close(loss, torch_gradients(loss, net), net, in_place=True)
+
+    def backward():
+        net[0].bias.requires_grad_(True)
+        net_loss(net).backward()
+        net[0].bias.requires_grad_(False)
+        return {name: value.grad for name, value in net.named_parameters()}
+
+    assert_gradients_close(loss, backward, net, in_place=True)
+    with pytest.raises(GradientMismatch, match=r"^2\.bias\["):
+        assert_gradients_close(
+            loss, lambda: {**backward(), "2.bias": torch.zeros(2)}, net, in_place=True
+        )
+    with pytest.raises(ValueError, match=r"the gradient does not match params"):
+        assert_gradients_close(lambda: (loss(), {}), True, net, in_place=True)
+    assert net[0].weight.grad is kept
+    assert net[2].bias.grad is None
+    assert all(torch.equal(value, mark[name]) for name, value in net.state_dict().items())
+    assert [v.requires_grad for v in net.parameters()] == [True, False, True, True]
+
+
+def test_a_tied_parameter_is_counted_once():
+    class Tied(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.embed = nn.Linear(3, 2, bias=False)
+            self.out = nn.Linear(3, 2, bias=False)
+            self.out.weight = self.embed.weight
+
+        def forward(self, x):
+            return torch.tanh(self.embed(x)) @ self.out.weight
+
+    torch.manual_seed(0)
+    net = Tied().double()
+    report = assert_gradients_close(net_loss, torch_gradients(net_loss), net)
+    assert [(block.name, block.shape) for block in report.blocks] == [("embed.weight", (2, 3))]
+
+    def of_state(state):
+        return torch.func.functional_call(net, state, (X,)).square().sum()
+
+    report = assert_gradients_close(of_state, torch_gradients(of_state), net.state_dict())
+    assert [block.name for block in report.blocks] == ["embed.weight"]
+
+
+def test_a_state_dict_with_buffers():
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Linear(4, 1)).double().eval()
+
+    def of_state(state):
+        return torch.func.functional_call(net, state, (X,)).square().sum()
+
+    state = net.state_dict()
+    with pytest.raises(TypeError, match=r"^1\.num_batches_tracked is Tensor of dtype torch\.int64"):
+        check_gradients(of_state, torch_gradients(of_state), state)
+    names = [name for name, _ in net.named_parameters()]
+
+    def grad(state):
+        rest = lambda p: of_state({**state, **p})  # noqa: E731 - torch differentiates no buffer
+        return torch_gradients(rest)({name: state[name] for name in names})
+
+    report = assert_gradients_close(of_state, grad, state, skip=["*num_batches*", "*.running_*"])
+    assert [block.name for block in report.blocks] == names
+    assert numerical_gradient(of_state, state, only="1.running_*")["1.running_var"].all()
+
+
+def test_a_module_in_a_container_and_frozen_parameters():
+    params = {"net": network(), "scale": torch.tensor(1.5, dtype=torch.float64)}
+    params["net"][0].weight.requires_grad_(False)
+    loss = lambda p: net_loss(p["net"]) * p["scale"]  # noqa: E731
+    report = assert_gradients_close(loss, torch_gradients(loss), params)
+    assert [block.name for block in report.blocks] == [
+        "net.0.weight",
+        "net.0.bias",
+        "net.2.weight",
+        "net.2.bias",
+        "scale",
+    ]
+
+
+def test_a_module_that_cannot_be_copied_is_told_the_other_way():
+    class Holder(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.w = nn.Parameter(normal(2))
+            self.cache = self.w * 2
+
+    net = Holder()
+    loss = lambda net: net.w.square().sum()  # noqa: E731
+    with pytest.raises(RuntimeError, match="deepcopy") as caught:
+        check_gradients(loss, torch_gradients(loss), net)
+    assert caught.value.__notes__ == [
+        "gradcheck: func gets a copy.deepcopy of the module; where that can't be, pass a loss() "
+        "without arguments, and in_place=True"
+    ]
+    closure = lambda: loss(net)  # noqa: E731
+    assert_gradients_close(closure, torch_gradients(closure, net), net, in_place=True)
+
+
+def test_under_no_grad_torch_s_gradient_is_still_there():
+    with torch.no_grad():
+        assert_gradients_close(dict_loss, torch_gradients(dict_loss), dict_params())
+
+
+LAYERS = {
+    "linear": (lambda: nn.Linear(4, 3), (5, 4)),
+    "conv1d": (lambda: nn.Conv1d(2, 3, 3, padding=1), (2, 2, 6)),
+    "conv2d": (lambda: nn.Conv2d(1, 2, 3, stride=2), (2, 1, 5, 5)),
+    "convt": (lambda: nn.ConvTranspose2d(1, 2, 2), (2, 1, 3, 3)),
+    "batchnorm": (lambda: nn.BatchNorm1d(3), (6, 3)),
+    "layernorm": (lambda: nn.Sequential(nn.Linear(4, 4), nn.LayerNorm(4)), (3, 4)),
+    "groupnorm": (lambda: nn.GroupNorm(2, 4), (3, 4, 2)),
+    "lstm": (lambda: nn.LSTM(2, 3), (4, 2, 2)),
+    "gru": (lambda: nn.GRU(2, 3), (4, 2, 2)),
+    "bilinear-gelu": (lambda: nn.Sequential(nn.Linear(3, 3), nn.GELU(), nn.Linear(3, 2)), (4, 3)),
+    "weight-norm": (lambda: nn.utils.parametrizations.weight_norm(nn.Linear(3, 2)), (4, 3)),
+    "transformer": (
+        lambda: nn.TransformerEncoderLayer(4, 2, 6, dropout=0.0, batch_first=True),
+        (2, 3, 4),
+    ),
+}
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=["float32", "float64"])
+@pytest.mark.parametrize("name", sorted(LAYERS))
+def test_layers_of_torch_are_right_in_both_precisions(name, dtype):
+    make, shape = LAYERS[name]
+    torch.manual_seed(1)
+    layer, x = make().to(dtype), normal(*shape, dtype=dtype)
+
+    def loss(layer):
+        out = layer(x)
+        out = out[0] if isinstance(out, tuple) else out
+        return (out * torch.cos(torch.arange(out.numel(), dtype=dtype)).reshape(out.shape)).sum()
+
+    report = check_gradients(loss, torch_gradients(loss), layer)
+    assert report.verdict == "agree" if dtype is torch.float64 else report.verdict != "disagree"
+
+
+def test_a_planted_bug_in_a_convolution_is_named():
+    class Conv(torch.autograd.Function):
+        """A convolution whose weight gradient counts the last row twice."""
+
+        @staticmethod
+        def forward(ctx, x, weight):
+            ctx.save_for_backward(x, weight)
+            return functional.conv2d(x, weight)
+
+        @staticmethod
+        def backward(ctx, dy):
+            x, weight = ctx.saved_tensors
+            dw = torch.nn.grad.conv2d_weight(x, weight.shape, dy)
+            dw[:, :, -1, :] *= 2
+            return torch.nn.grad.conv2d_input(x.shape, weight, dy), dw
+
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.body = nn.ModuleDict({"conv": nn.Conv2d(1, 2, 3, bias=False)})
+            self.head = nn.Linear(2, 1)
+
+        def forward(self, x):
+            y = torch.tanh(Conv.apply(x, self.body["conv"].weight))
+            return self.head(y.mean(dim=(2, 3)))
+
+    torch.manual_seed(0)
+    net, x = Net().double(), normal(2, 1, 5, 5)
+    loss = lambda net: net(x).square().sum()  # noqa: E731
+    with pytest.raises(GradientMismatch) as caught:
+        assert_gradients_close(loss, torch_gradients(loss), net)
+    first, *rest = str(caught.value).splitlines()
+    assert re.match(r"body\.conv\.weight\[\d, 0, 2, \d\]: analytic .* 6 of 21 wrong", first)
+    assert "head.weight, head.bias agree" in rest, rest
+
+
+def test_a_planted_bug_in_attention_is_named():
+    class Block(nn.Module):
+        def __init__(self, tanh):
+            super().__init__()
+            self.attn = nn.MultiheadAttention(4, 2, batch_first=True)
+            self.out = nn.Linear(4, 1)
+            self.tanh = tanh
+
+        def forward(self, x):
+            y = self.tanh.apply(x + self.attn(x, x, x, need_weights=False)[0])
+            return self.out(y)
+
+    x = normal(2, 3, 4)
+    loss = lambda net: net(x).square().sum()  # noqa: E731
+    torch.manual_seed(0)
+    right = Block(RightTanh).double()
+    assert check_gradients(loss, torch_gradients(loss), right).verdict == "agree"
+    torch.manual_seed(0)
+    with pytest.raises(GradientMismatch) as caught:
+        assert_gradients_close(loss, torch_gradients(loss), Block(WrongTanh).double())
+    wrong = {block.name for block in caught.value.report.blocks if block.wrong}
+    assert wrong == {
+        "attn.in_proj_weight",
+        "attn.in_proj_bias",
+        "attn.out_proj.weight",
+        "attn.out_proj.bias",
+    }
+    assert re.match(r"attn\.\w+[\w.]*\[\d+(, \d+)?\]: analytic ", str(caught.value))
+
+
+def test_dropout_is_named_before_the_gradient_is_blamed():
+    net = nn.Sequential(nn.Linear(3, 8), nn.Dropout(0.5), nn.Linear(8, 1)).double()
+    report = check_gradients(net_loss, torch_gradients(net_loss), net)
+    assert report.verdict == "inconclusive"
+    assert "does not repeat itself" in report.message()
+
+
+def test_a_large_module_goes_along_directions():
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Linear(3, 64), nn.Tanh(), nn.Linear(64, 64), nn.Tanh(), nn.Linear(64, 1))
+    net = net.double()
+    report = assert_gradients_close(net_loss, torch_gradients(net_loss), net)
+    assert report.evaluations < 100
+
+    def wrong(net):
+        found = torch_gradients(net_loss)(net)
+        found["2.weight"][7, 9] += 0.1
+        return found
+
+    with pytest.raises(GradientMismatch, match=r"^2\.weight\[7, 9\]: "):
+        assert_gradients_close(net_loss, wrong, net)
+
+
+# torch_gradients
+
+
+def test_gradients_of_what_is_unused_or_untouched():
+    params = {"used": normal(2), "unused": normal(3), "n": torch.arange(2), "other": [1.0, None]}
+    found = torch_gradients(lambda p: (p["used"] ** 2).sum())(params)
+    assert torch.equal(found["used"], 2 * params["used"])
+    assert torch.equal(found["unused"], torch.zeros(3, dtype=torch.float64))
+    assert found["n"] is None
+    assert found["other"] == [None, None]
+
+
+def test_arguments_and_aux():
+    loss = lambda p, x, y: (((x @ p["W"] + p["b"] - y) ** 2).sum(), "aux")  # noqa: E731
+    grad = torch_gradients(loss, has_aux=True)
+    assert_gradients_close(loss, grad, dict_params(), args=(X, normal(5, 2)), has_aux=True)
+
+
+def test_a_loss_that_torch_cannot_follow_is_told_so():
+    with pytest.raises(
+        TypeError, match=r"^torch_gradients: loss returned a float that torch can't"
+    ):
+        torch_gradients(lambda p: p.sum().item())(normal(2))
+    with pytest.raises(
+        TypeError, match=r"^torch_gradients: loss returned a Tensor that torch can't"
+    ):
+        torch_gradients(lambda p: p.detach().sum())(normal(2))
+
+
+def test_gradients_that_are_one_tensor_stay_two():
+    params = network().state_dict()
+    params = type(params)({"a": normal(2), "b": normal(2, 1)[:, 0].clone()})
+    params._metadata = {}
+    loss = lambda p: (p["a"] + p["b"]).sum()  # noqa: E731
+    assert_gradients_close(loss, torch_gradients(loss), params)
+
+
+# in_place
+
+
+def test_in_place_refuses_what_shares_memory():
+    shared = normal(3)
+    for params, said in (
+        ([shared, shared], r"params\[1\] and params\[0\] share memory"),
+        ([shared, shared[1:]], r"params\[1\] and params\[0\] share memory"),
+        (normal(1).expand(3), "entries of params share memory"),
+        (torch.complex(shared, shared).conj(), "params is a view with a conjugation pending"),
+    ):
+        with pytest.raises(ValueError, match=f"^in_place=True: {said}"):
+            check_gradients(lambda: 1.0, lambda: 1.0, params, in_place=True)
+
+
+# In pytest
+
+
+def test_the_fixture_s_failure_names_torch_s_parameter(pytester, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    for name in ("CI", "BUILD_NUMBER"):
+        monkeypatch.delenv(name, raising=False)
+    pytester.makepyfile(
+        test_net="""
+        import pytest
+        import torch
+        from pytest_gradcheck import torch_gradients
+
+
+        class Doubled(torch.autograd.Function):
+            @staticmethod
+            def forward(ctx, x):
+                return x.clone()
+
+            @staticmethod
+            def backward(ctx, dy):
+                return 2 * dy
+
+
+        @pytest.mark.parametrize("f", [torch.clone, Doubled.apply])
+        def test_net(gradcheck, f):
+            torch.manual_seed(0)
+            net = torch.nn.ModuleDict({"enc": torch.nn.Linear(2, 1)}).double()
+            x = torch.ones(3, 2, dtype=torch.float64)
+            loss = lambda net: torch.tanh(f(net["enc"](x))).sum()
+            gradcheck(loss, torch_gradients(loss), net)
+        """
+    )
+    result = pytester.runpytest_subprocess("-p", "no:cacheprovider")
+    result.assert_outcomes(passed=1, failed=1)
+    result.stdout.re_match_lines(
+        [
+            r"E +GradientMismatch: enc\.(weight|bias)\[.*\]: analytic .* 3 of 3 wrong, in enc\..*",
+            r"E +enc\.weight +\(1, 2\) +2 / 2 +3\.33e-01.*",
+            r"E +enc\.bias +\(1,\) +1 / 1 +3\.33e-01.*",
+            r"FAILED test_net\.py::test_net\[apply\] - GradientMismatch: enc\..*",
+        ]
+    )
+
+
+# workers and vectorized
+
+
+def test_threads_give_the_same():
+    net = network()
+    serial = check_gradients(net_loss, torch_gradients(net_loss), net)
+    threads = check_gradients(net_loss, torch_gradients(net_loss), net, workers=2)
+    assert threads.verdict == "agree"
+    assert threads.difference == serial.difference
+    assert threads.evaluations == serial.evaluations
+
+
+def test_processes_give_the_same():
+    serial = check_gradients(net_loss, torch_gradients(net_loss), network())
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        found = check_gradients(net_loss, torch_gradients(net_loss), network(), workers=pool)
+    assert found.verdict == "agree"
+    assert found.difference == pytest.approx(serial.difference, rel=1e-6)
+
+
+def test_vectorized_takes_vmap():
+    seen = set()
+
+    def batched(p):
+        seen.add((type(p["W"]), p["W"].ndim))
+        return torch.vmap(dict_loss)(p)
+
+    params = dict_params(requires_grad=True)
+    report = assert_gradients_close(batched, torch_gradients(dict_loss), params, vectorized=True)
+    assert seen == {(torch.Tensor, 3)}
+    assert report.evaluations > 16
+    with pytest.raises(ValueError, match=r"^vectorized=True: func returned shape"):
+        check_gradients(dict_loss, torch_gradients(dict_loss), params, vectorized=True)

@@ -18,9 +18,17 @@ if TYPE_CHECKING:
         check_gradients,
     )
     from ._compare import relative_difference
+    from ._derivatives import assert_jacobian_close, check_jacobian
     from ._given import compare_gradients
     from ._gradient import numerical_gradient, numerical_gradient_with_error
+    from ._hessian import (
+        assert_hessian_close,
+        assert_hvp_close,
+        check_hessian,
+        check_hvp,
+    )
     from ._options import Options
+    from ._products import assert_jvp_close, assert_vjp_close, check_jvp, check_vjp
     from ._report import BlockReport, Entry, GradcheckWarning, GradientMismatch, GradientReport
     from .hookspecs import hookimpl, plugin_manager
 
@@ -33,7 +41,17 @@ _HOMES = {
     "Node": "_blocks",
     "Options": "_options",
     "assert_gradients_close": "_check",
+    "assert_hessian_close": "_hessian",
+    "assert_hvp_close": "_hessian",
+    "assert_jacobian_close": "_derivatives",
+    "assert_jvp_close": "_products",
+    "assert_vjp_close": "_products",
     "check_gradients": "_check",
+    "check_hessian": "_hessian",
+    "check_hvp": "_hessian",
+    "check_jacobian": "_derivatives",
+    "check_jvp": "_products",
+    "check_vjp": "_products",
     "compare_gradients": "_given",
     "hookimpl": "hookspecs",
     "numerical_gradient": "_gradient",
@@ -52,7 +70,17 @@ __all__ = [
     "Options",
     "__version__",
     "assert_gradients_close",
+    "assert_hessian_close",
+    "assert_hvp_close",
+    "assert_jacobian_close",
+    "assert_jvp_close",
+    "assert_vjp_close",
     "check_gradients",
+    "check_hessian",
+    "check_hvp",
+    "check_jacobian",
+    "check_jvp",
+    "check_vjp",
     "compare_gradients",
     "hookimpl",
     "numerical_gradient",

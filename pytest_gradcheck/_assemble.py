@@ -43,6 +43,8 @@ class Finding:
     evaluations: int
     scheme: str
     reasons: tuple[str, ...] = ()
+    may_be_zero: frozenset[str] = frozenset()
+    """Blocks that are no sign of a check of nothing where they are zero."""
 
 
 def assemble(finding: Finding, options: Options, seconds: float) -> GradientReport:
@@ -159,6 +161,7 @@ def _block(
     vacuous = bool(
         block.size and seen.all() and not wrong and finding.flat[w].all() and not np.any(a)
     )
+    vacuous = vacuous and block.name not in finding.may_be_zero
     hint = None
     if wrong and seen.all() and not kinked[w].any() and not block.is_complex:
         shape = block.shape

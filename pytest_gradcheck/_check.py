@@ -87,7 +87,7 @@ def check_gradients(
         workers=workers,
         vectorized=vectorized,
     )
-    report = _run(func, grad, params, Call(as_tuple(args), has_aux, in_place, copy), options)
+    report = run_check(func, grad, params, Call(as_tuple(args), has_aux, in_place, copy), options)
     return announced(report)
 
 
@@ -242,7 +242,7 @@ def assert_gradients_close(
     ).raise_if_failed()
 
 
-def _run(
+def run_check(
     func: Callable[..., Any], grad: Any, params: Any, call: Call, options: Options
 ) -> GradientReport:
     """Run a check from arguments to report."""

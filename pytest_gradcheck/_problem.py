@@ -289,20 +289,22 @@ def evaluate_gradient(grad: Any, problem: Problem, call: Call, options: Options)
             found.append(gradient_vector(gradient, structure, blocks))
             watch.require_unchanged("grad")
     vector, dtypes = found[0]
-    repetition = _repetition(vector, found[-1][0], dtypes, blocks, options)
-    return Analytic(vector, _epsilons(dtypes), *repetition)
+    gap = repetition(vector, found[-1][0], dtypes, blocks, options)
+    return Analytic(vector, gradient_precision(dtypes), *gap)
 
 
-def _epsilons(dtypes: Sequence[np.dtype[Any]]) -> tuple[float, ...]:
+def gradient_precision(dtypes: Sequence[np.dtype[Any]]) -> tuple[float, ...]:
+    """Return the machine epsilon of each block of a gradient, float64's at the least."""
     return tuple(max(float(np.finfo(dtype).eps), 2.0**-52) for dtype in dtypes)
 
 
-def _repetition(
+def repetition(
     first: Array,
     second: Array,
     dtypes: Sequence[np.dtype[Any]],
     blocks: Sequence[Block],
     options: Options,
+    what: str = "grad",
 ) -> tuple[Any, str]:
     """Return by how much two gradients differ, and the sentence when that is too much."""
     if np.array_equal(first, second, equal_nan=True):
@@ -320,6 +322,6 @@ def _repetition(
         return gap, ""
     worst = int(np.argmax(np.where(np.isnan(gap), math.inf, gap)))
     return gap, (
-        f"grad does not repeat itself: {labels(blocks)(worst)} is {float(first[worst])!r}, then "
+        f"{what} does not repeat itself: {labels(blocks)(worst)} is {float(first[worst])!r}, then "
         f"{float(second[worst])!r}, at the same parameters"
     )

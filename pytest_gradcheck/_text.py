@@ -16,6 +16,8 @@ MOST_BLOCKS = 6
 
 def label(entry: Entry, width: int = NAME_WIDTH) -> str:
     """Return an entry's label, its name shortened and its index never."""
+    if not entry.label.startswith(entry.block):  # of a Jacobian: an index in the middle, too
+        return shown(entry.label, 2 * width)
     index = entry.label[len(entry.block) :]
     return shown(entry.block, width) + index
 

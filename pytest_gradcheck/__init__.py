@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ._version import __version__
 
 if TYPE_CHECKING:
+    from ._adjoint import assert_adjoint, check_adjoint
     from ._blocks import Node
     from ._check import (
         assert_gradients_close,
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from ._options import Options
     from ._products import assert_jvp_close, assert_vjp_close, check_jvp, check_vjp
     from ._report import BlockReport, Entry, GradcheckWarning, GradientMismatch, GradientReport
+    from ._taylor import TaylorRates, assert_taylor_rate, taylor_rates
     from .hookspecs import hookimpl, plugin_manager
 
 _HOMES = {
@@ -40,12 +42,16 @@ _HOMES = {
     "GradientReport": "_report",
     "Node": "_blocks",
     "Options": "_options",
+    "TaylorRates": "_taylor",
+    "assert_adjoint": "_adjoint",
     "assert_gradients_close": "_check",
     "assert_hessian_close": "_hessian",
     "assert_hvp_close": "_hessian",
     "assert_jacobian_close": "_derivatives",
     "assert_jvp_close": "_products",
+    "assert_taylor_rate": "_taylor",
     "assert_vjp_close": "_products",
+    "check_adjoint": "_adjoint",
     "check_gradients": "_check",
     "check_hessian": "_hessian",
     "check_hvp": "_hessian",
@@ -58,6 +64,7 @@ _HOMES = {
     "numerical_gradient_with_error": "_gradient",
     "plugin_manager": "hookspecs",
     "relative_difference": "_compare",
+    "taylor_rates": "_taylor",
 }
 
 __all__ = [
@@ -68,13 +75,17 @@ __all__ = [
     "GradientReport",
     "Node",
     "Options",
+    "TaylorRates",
     "__version__",
+    "assert_adjoint",
     "assert_gradients_close",
     "assert_hessian_close",
     "assert_hvp_close",
     "assert_jacobian_close",
     "assert_jvp_close",
+    "assert_taylor_rate",
     "assert_vjp_close",
+    "check_adjoint",
     "check_gradients",
     "check_hessian",
     "check_hvp",
@@ -87,6 +98,7 @@ __all__ = [
     "numerical_gradient_with_error",
     "plugin_manager",
     "relative_difference",
+    "taylor_rates",
 ]
 
 

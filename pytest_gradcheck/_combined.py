@@ -10,16 +10,18 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 
 from ._again import coordinate_of
-from ._blocks import Block, Structure, flatten, labels
+from ._blocks import Block, Structure, flatten, labels, position_of
 from ._check import run_check
-from ._jacobian import MOST_ENTRIES, Check, checking, own_params, report_of
+from ._jacobian import Check, checking, own_params
 from ._matrix import Matrix
 from ._outputs import dtypes_of, output_vector
+from ._pairs import report_of
 from ._probes import random_weights
 from ._problem import Call
 from ._report import GradientReport
@@ -30,7 +32,12 @@ COMBINED = 3
 """Random combinations: two errors that cancel in one of them do not in another."""
 
 LOOKED_AT = 8
-"""Parameters that a combination accuses, and whose columns are then judged entry by entry."""
+OUTPUTS_LOOKED_AT = 100
+"""Parameters that a combination accuses, and the outputs that then differ most: judged entry by
+entry."""
+
+GLANCE = 1e-5
+"""The step, in parts of a scale, that tells which outputs those are."""
 
 
 def at(structure: Structure, blocks: Sequence[Block], vector: Array) -> Any:
@@ -112,7 +119,8 @@ def along_cotangents(
     )
     if columns is None or whole.verdict != "disagree":
         return whole
-    return _by_entry(check, whole, columns, call) or whole
+    by_entry = _by_entry(check, whole, columns, call)
+    return whole if by_entry is None else by_entry
 
 
 def _by_entry(
@@ -122,31 +130,61 @@ def _by_entry(
     blocks, theta = check.problem.blocks, check.problem.theta
     named = [entry.label for entry in report.worst if entry.verdict == "disagree"][:LOOKED_AT]
     places = {place for name in named if (place := coordinate_of(blocks, name)) is not None}
-    if not places or len(places) * check.shared.center.size > MOST_ENTRIES:
+    if not places:
         return None
     chosen = np.array(sorted(places))
+    matrix = columns(chosen)
+    outputs = _most_wrong(check, matrix.dense, chosen)
     structure = flatten(own_params(check))
+    name_of_output, name_of_param = labels(check.capture.outputs.blocks), labels(blocks)
+    names = [name_of_output(k) for k in outputs.tolist()]
 
-    def func(few: dict[str, float], *args: Any) -> Any:
+    def func(few: SimpleNamespace, *args: Any) -> Any:
         moved = theta.copy()
-        moved[chosen] = list(few.values())
-        return check.capture.func(at(structure, blocks, moved), *args)
+        moved[chosen] = list(vars(few).values())
+        check.capture(at(structure, blocks, moved), *args)
+        values = np.full(outputs.size, np.nan)
+        if check.capture.last is not None:
+            values = check.capture.last[outputs]
+        return SimpleNamespace(**dict(zip(names, values, strict=True)))
 
     func.__qualname__ = check.capture.__qualname__
-    label = labels(blocks)
-    params = {label(int(i)): float(theta[i]) for i in chosen}
+    params = SimpleNamespace(**{name_of_param(int(i)): float(theta[i]) for i in chosen})
     options = replace(check.options, only=(), skip=(), max_evals=None)
-    with checking(func, params, call, options) as few:
-        found = report_of(few, [columns(chosen)], may_be_zero=True)
+    plain = replace(call, has_aux=False)
+    with checking(func, params, plain, options, check.capture.called) as few:
+        dtypes = (matrix.dtypes[0],) * (outputs.size * chosen.size)
+        found = report_of(few, [Matrix(matrix.dense[outputs], dtypes)], may_be_zero=True)
     if found.ok:
         return None
-    said = f"shown are {len(chosen)} parameters that stood out, of {check.problem.size:,}"
+    said = (
+        f"shown are {chosen.size} of {check.problem.size:,} parameters that stood out, and "
+        f"{outputs.size} of {check.shared.center.size:,} outputs"
+    )
     return replace(
         found,
         evaluations=report.evaluations + found.evaluations,
         seconds=report.seconds + found.seconds,
         patterns=(*report.patterns, said),
     )
+
+
+def _most_wrong(check: Check, dense: Array, chosen: Array) -> Array:
+    """Return the outputs whose entries differ most from central differences, in order."""
+    gaps = np.zeros(dense.shape[0])
+    for column, coordinate in enumerate(chosen.tolist()):
+        position = position_of(check.problem.blocks, coordinate)
+        offset = coordinate - check.problem.blocks[position].start
+        theta = check.problem.evaluator.work.theta[position][offset]
+        h = GLANCE * float(check.problem.scale[coordinate])
+        to = np.array([[theta + h, theta - h]], dtype=theta.dtype)
+        high, low = check.shared.sweep(position, [offset], to)[:, 0].T
+        with np.errstate(all="ignore"):
+            gap = np.abs(dense[:, column] - (high - low) / (to[0, 0] - to[0, 1]))
+        gaps = np.fmax(gaps, np.where(np.isnan(gap), np.inf, gap))
+    order = np.argsort(-gaps, kind="stable")[:OUTPUTS_LOOKED_AT]
+    # Beside the largest gaps the others are this glance's own error.
+    return np.sort(order[gaps[order] >= 1e-3 * gaps[order[0]]])
 
 
 def along_tangents(

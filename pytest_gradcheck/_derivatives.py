@@ -11,8 +11,9 @@ from ._blocks import to_structure
 from ._combined import along_cotangents, along_tangents, cotangent
 from ._given import announced
 from ._gradient import as_tuple, options_from
-from ._jacobian import Check, Judging, checking, given, report_of
+from ._jacobian import Check, Judging, checking, given
 from ._matrix import Matrix, is_operator, is_sparse, matrix_of
+from ._pairs import report_of
 from ._problem import Call
 from ._report import GradientReport, hide_frame
 

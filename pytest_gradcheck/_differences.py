@@ -143,15 +143,8 @@ class Evaluator:
             self.asks = self.evaluations + count + questions <= self.max_evals
 
     def shared(self, position: int, offset: int, steps: Sequence[float]) -> Sequence[float]:
-        """Return the steps to take where these are wanted.
-
-        Others near them, if func's values there answer more than this question (see `_rows`).
-        """
+        """Return steps near these at which func's values serve other questions too (`_rows`)."""
         return steps
-
-    def known_still(self, members: Array) -> Array:
-        """Return which coordinates are known not to move func at any step (bool)."""
-        return np.zeros(members.size, dtype=bool)
 
     def at_theta(self) -> Any:
         """Return J at the parameters as they are; it must be finite.

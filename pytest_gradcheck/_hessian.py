@@ -9,29 +9,21 @@ from typing import Any, Unpack
 
 import numpy as np
 
-from ._blocks import Block, Structure, blocks_of, flatten, labels, to_structure
-from ._call import bound
-from ._check import name_of
+from ._blocks import blocks_of, flatten, labels
 from ._combined import along_tangents, tangent
 from ._coordinates import Sweep
-from ._differences import Evaluator
 from ._given import announced
 from ._gradient import as_tuple, options_from
-from ._jacobian import Check, Judging, checking, contradicted, given, own_params, report_of
+from ._jacobian import Check, Judging, checking, given, own_params
 from ._matrix import Matrix, matrix_of
 from ._options import Options
+from ._pairs import contradicted, report_of
 from ._problem import Call, require_callable
 from ._products import MOST_PRODUCTS, by_columns
 from ._report import GradientReport, hide_frame
-from ._stencils import STENCILS
-from ._steps import derivatives, points, scales
-from ._work import WorkCopy
+from ._slopes import Slopes
 
 Array = np.ndarray[Any, Any]
-
-INNER_STEP = 1e-2
-"""Of the parameter's scale: the step of the differences that stand for the gradient, where none is
-given.  Sixth order leaves 1e-12 of truncation there, and noise of 1e-14 for the outer ones."""
 
 MOST_WITHOUT_GRADIENT = 60
 """Parameters of a Hessian without a gradient: it takes 12 n² evaluations of func."""
@@ -268,54 +260,10 @@ def _second_order(
             f"second differences of func would take {12 * n * n:,} evaluations for {n} parameters; "
             "pass grad=, which is checked with assert_gradients_close, and is differenced once"
         )
-    slopes = _Slopes(func, structure, blocks, has_aux=call.has_aux)
+    slopes = Slopes(func, structure, blocks, has_aux=call.has_aux)
     plain = Call(call.args)
     with checking(slopes, params, plain, options, "params", slopes.coarser) as check:
         yield check
-
-
-class _Slopes:
-    """The gradient of func by differences of sixth order, and of fourth beside it.
-
-    What the two differ by bounds what the first is off by.
-    """
-
-    def __init__(
-        self,
-        func: Callable[..., Any],
-        structure: Structure,
-        blocks: Sequence[Block],
-        *,
-        has_aux: bool,
-    ) -> None:
-        self.evaluations = 0
-        self.__qualname__ = name_of(func)
-        self._func, self._blocks, self._has_aux = func, blocks, has_aux
-        theta = WorkCopy(structure, blocks).theta
-        self._steps = [INNER_STEP * scales(part) for part in theta]
-        self._coarser = np.empty(0)
-
-    def coarser(self) -> Array:
-        """Return the gradient of fourth order at the last call."""
-        return self._coarser
-
-    def __call__(self, params: Any, *args: Any) -> Any:
-        """Return the gradient of sixth order, in params' structure."""
-        structure = flatten(params)
-        work = WorkCopy(structure, self._blocks)
-        call = bound(self._func, args, takes_params=True, takes_first=self._has_aux)
-        runner = Evaluator(call, work)
-        fine, coarse = STENCILS["central6"], STENCILS["central4"]
-        best, second = [], []
-        for position, block in enumerate(self._blocks):
-            laid = points(work.theta[position], self._steps[position], fine, exact=False)
-            values = runner.sweep(position, range(block.size), laid.values)
-            inner = [laid.offsets.index(float(o)) for o in coarse.offsets if o != 0]
-            best.append(derivatives(values, 0.0, fine, laid.taken))
-            second.append(derivatives(values[:, inner], 0.0, coarse, laid.taken))
-        self.evaluations += runner.evaluations
-        self._coarser = np.concatenate(second)
-        return to_structure(structure, self._blocks, np.concatenate(best))
 
 
 def _report(check: Check, matrices: Sequence[Matrix], what: str) -> GradientReport:
@@ -323,9 +271,8 @@ def _report(check: Check, matrices: Sequence[Matrix], what: str) -> GradientRepo
     m, n = matrices[0].dense.shape
     beside = check.shared.center.size > m
 
-    def bias(k: int, fine: Sweep, swept: Callable[[int], Sweep]) -> Array:
-        coarse = swept(k + m)
-        gap = np.abs(fine.outcome.numeric - coarse.outcome.numeric)
+    def bias(k: int, swept: Callable[[int], Sweep]) -> Array:
+        gap = np.abs(swept(k).outcome.numeric - swept(k + m).outcome.numeric)
         return np.where(np.isfinite(gap), gap, 0.0)
 
     report = report_of(
@@ -337,7 +284,7 @@ def _report(check: Check, matrices: Sequence[Matrix], what: str) -> GradientRepo
         bias=bias if beside else None,
         scheme="second differences" if beside else "central differences of grad",
     )
-    if isinstance(check.capture.func, _Slopes):
+    if isinstance(check.capture.func, Slopes):
         report = replace(report, evaluations=check.capture.func.evaluations)
     remark = _asymmetry(check, matrices[0], what) if m == n else ""
     return contradicted(report, remark) if remark else report

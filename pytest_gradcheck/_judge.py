@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -49,10 +50,6 @@ MOST_STUBBORN = 32
 """Badly scaled entries that a direction does not resolve to this part of them are asked one by
 one, the largest first, at most so many."""
 
-PLAIN = 0.05
-"""Two steps that differ by at most this part of the gap, which is more than what is allowed over
-this, need no ladder to be believed."""
-
 DEAD_STEP = 1e-3
 """In parts of the scale: what does not respond to this is taken not to depend at all."""
 
@@ -67,7 +64,7 @@ def judge(
     analytic: Analytic,
     options: Options,
     found: Sweep,
-    closer: Sweep | None = None,
+    denied: Callable[[Tolerance], Array] | None = None,
 ) -> Tolerance:
     """Reach a verdict on every coordinate, with as few further evaluations as that needs.
 
@@ -78,8 +75,8 @@ def judge(
     options : Options
     found : Sweep
         Its outcome is changed in place.
-    closer : Sweep, optional
-        The same at smaller steps.  What both deny plainly is accused without a ladder of its own.
+    denied : callable, optional
+        Says what else is known to be wrong by these tolerances: it is asked no more.
 
     Returns
     -------
@@ -106,8 +103,8 @@ def judge(
     agrees = within(outcome, a, limits)
     done = settled(outcome, a, limits)
     dead = found.flat & (a == 0)
-    if closer is not None:
-        plain = asked & ~agrees & _denied(found, closer, a, limits)
+    if denied is not None:
+        plain = asked & ~agrees & denied(limits)
         outcome.verdict[plain] = DISAGREE
         asked &= ~plain
     if options.eps is not None or options.scheme == COMPLEX_STEP.name:
@@ -151,21 +148,6 @@ def fine_limit(sigma: float, size: float) -> float:
     """Return the relative error bar that settles an entry: what two evaluations give, times 30."""
     balanced = 30 * (sigma / size) ** (2 / 3) if size > 0 else 0.0
     return max(FINE, balanced)
-
-
-def _denied(found: Sweep, closer: Sweep, a: Array, limits: Tolerance) -> Array:
-    """Return where two steps agree with each other, and both plainly not with the analytic value.
-
-    The smaller step stands for the sentinel of a ladder: fine structure would show between them.
-    """
-    one, other = found.outcome, closer.outcome
-    with np.errstate(all="ignore"):
-        gap = np.minimum(np.abs(a - one.numeric), np.abs(a - other.numeric))
-        bars = CONFIDENCE * np.maximum(one.error, other.error)
-        near = np.abs(one.numeric - other.numeric) <= PLAIN * gap
-        allowed = limits.of(a, one.numeric) + bars
-        plain: Array = near & (gap > allowed / PLAIN) & ~found.bent & ~closer.bent
-    return plain
 
 
 def _by_atol_alone(outcome: Outcome, a: Array, limits: Tolerance) -> Array:
@@ -291,9 +273,10 @@ def _test_dead(
     members: Array, problem: Problem, a: Array, limits: Tolerance, found: Sweep, seed: int
 ) -> None:
     """See that func does not respond to larger steps either where it was flat, all at once."""
-    known = problem.evaluator.known_still(members)
-    found.outcome.bound[members[known]] = 0.0
-    members = members[~known]
+    if members.size and problem.still is not None:
+        known = problem.still(members)
+        found.outcome.bound[members[known]] = 0.0
+        members = members[~known]
     if not members.size:
         return
     shift = np.zeros(problem.size)

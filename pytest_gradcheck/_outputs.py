@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from ._blocks import ROOT, Block, Structure, flatten
+from ._blocks import ROOT, Block, Structure, flatten, labels, position_of
 from ._call import ComplexValueError
 from ._names import NAME_WIDTH_IN_ERRORS, listing, shown
 
@@ -156,6 +156,9 @@ class Capture:
         After the first call.
     last : ndarray, shape (m,), or None
         What the last call returned; None when it raised.
+    dtypes : tuple of numpy.dtype
+        Of each block of outputs at the last call: a func may answer in the precision of its
+        parameters, which is raised for it.
     """
 
     def __init__(
@@ -168,8 +171,9 @@ class Capture:
         self.func = func
         self.outputs = Outputs(Structure((), lambda _: None), ())
         self.last: Array | None = None
+        self.dtypes: tuple[np.dtype[Any], ...] = ()
         self._has_aux = has_aux
-        self._called = called
+        self.called = called
         self._beside = beside
         self._shown = 0
         self.__qualname__ = str(getattr(func, "__qualname__", type(func).__name__))
@@ -188,34 +192,28 @@ class Capture:
         if not self.outputs.blocks:
             self._begin(value)
         own = self.last = output_vector(value, self.outputs)
+        self.dtypes = dtypes_of(value)
         if self._beside is not None:
             self.last = np.concatenate([own, self._beside()])
         if not np.isfinite(own).all():
             return np.nan
-        block = next(b for b in self.outputs.blocks if b.start <= self._shown < b.stop)
         # In its own type: float32 is recognised by it.
-        kind = block.dtype.type if self.last.dtype == np.float64 else np.longdouble
-        return kind(self.last[self._shown])
+        which = position_of(self.outputs.blocks, self._shown)
+        return self.dtypes[which].type(own[self._shown])
 
     def _begin(self, value: Any) -> None:
-        outputs = outputs_of(value, self._called)
+        outputs = outputs_of(value, self.called)
         vector = output_vector(value, outputs)
         finite = np.isfinite(vector)
         if not finite.all():
             k = int(np.argmin(finite))
-            label = label_of(outputs.blocks, k)
+            label = labels(outputs.blocks)(k)
             raise ValueError(
                 f"func returned {label} = {vector[k]} at params; outputs must be finite to be "
                 "differenced"
             )
         self._shown = int(np.argmax(np.abs(vector)))
         self.outputs = outputs
-
-
-def label_of(blocks: Sequence[Block], coordinate: int) -> str:
-    """Return the label of an entry of the outputs: ``residual[4]``."""
-    block = next(b for b in blocks if b.start <= coordinate < b.stop)
-    return block.label(coordinate - block.start)
 
 
 @dataclass(frozen=True)

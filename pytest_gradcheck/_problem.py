@@ -65,6 +65,8 @@ class Problem:
         Non-empty when func does not repeat itself: the sentence that says so.
     gradients : tuple of (vector, dtypes)
         What a func that returns ``(J, gradient)`` returned at θ.
+    still : callable, optional
+        Takes coordinates; returns which are known not to move func at large steps either (bool).
     """
 
     structure: Structure
@@ -76,6 +78,7 @@ class Problem:
     jitter: float
     unrepeated: str = ""
     gradients: tuple[tuple[Array, tuple[np.dtype[Any], ...]], ...] = ()
+    still: Callable[[Array], Array] | None = None
 
     @property
     def size(self) -> int:

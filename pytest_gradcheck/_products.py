@@ -11,9 +11,10 @@ from ._analytic import gradient_vector
 from ._combined import along_cotangents, along_tangents, cotangent, tangent
 from ._given import announced
 from ._gradient import as_tuple, options_from
-from ._jacobian import Check, Judging, checking, own_params, report_of
+from ._jacobian import Check, Judging, checking, own_params
 from ._matrix import Matrix
 from ._outputs import dtypes_of, output_vector
+from ._pairs import report_of
 from ._probes import random_weights
 from ._problem import Call, require_callable
 from ._report import GradientReport, hide_frame

@@ -16,12 +16,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from . import _coordinates as coordinates
-from ._blocks import Block
+from ._blocks import position_of
 from ._compare import Tolerance
 from ._coordinates import Sweep
 from ._differences import BudgetExhausted, Evaluator
@@ -31,10 +32,13 @@ from ._noise import Noise
 from ._options import Options
 from ._outputs import Capture
 from ._problem import REPEATS_WITHIN, Analytic, Problem
+from ._question import CONFIDENCE
 from ._stencils import STENCILS
 from ._steps import relative_step
 
 Array = np.ndarray[Any, Any]
+
+Bias = Callable[[int, Callable[[int], Sweep]], Array]
 
 MANY = 300
 """Suspicious entries beyond which a second step accuses what is plainly wrong."""
@@ -42,6 +46,10 @@ MANY = 300
 MOST_DIRECTIONS = 4200
 """Evaluations along directions of a single output's, in one check: what would be learnt beyond is
 about entries that are small beside their row."""
+
+PLAIN = 0.05
+"""Two steps that differ by at most this part of the gap, which is more than what is allowed over
+this, need no ladder to be believed."""
 
 SUSPICIOUS = 1e-6
 """Analytic and numeric that differ by this part are looked at again."""
@@ -62,6 +70,8 @@ class Shared:
     ----------
     center, jitter : ndarray, shape (m,)
         The outputs at the parameters, and by how much two calls of func differ.
+    dtypes : tuple of numpy.dtype
+        Of each block of outputs.
     directions : int
         Evaluations so far along directions that served a single output.
     """
@@ -75,6 +85,7 @@ class Shared:
         self._still: Array | None = None
         self.runner.at_theta()
         self.center = first = _required(capture.last)
+        self.dtypes = capture.dtypes
         self.runner.at_theta()
         self.jitter = np.abs(first - _required(capture.last)).astype(np.float64)
 
@@ -142,14 +153,14 @@ class Row(Evaluator):
     shared : Shared
     number : int
         Which output.
-    block : Block
-        The block of outputs that it is in.
+    dtype : numpy.dtype
+        Its type.
     """
 
-    def __init__(self, shared: Shared, number: int, block: Block) -> None:
+    def __init__(self, shared: Shared, number: int, dtype: np.dtype[Any]) -> None:
         super().__init__(shared.runner.call, shared.runner.work)
         self.kind = shared.center.dtype.type
-        self.narrow = np.finfo(block.dtype).nmant + 1 if block.dtype.itemsize < 8 else None
+        self.narrow = np.finfo(dtype).nmant + 1 if dtype.itemsize < 8 else None
         self.first: Sweep | None = None
         self._from, self._number = shared, number
         self._grid: dict[int, set[int]] = {}
@@ -186,11 +197,6 @@ class Row(Evaluator):
         taken.add(number)
         return (h, -h)
 
-    def known_still(self, members: Array) -> Array:
-        """Return which coordinates this output does not answer to."""
-        found: Array = self._from.still()[self._number, members]
-        return found
-
 
 @dataclass(frozen=True)
 class Rows:
@@ -218,7 +224,7 @@ def judged_rows(
     rows: Sequence[int],
     analytic: Sequence[Analytic],
     options: Options,
-    bias: Callable[[int, Sweep, Callable[[int], Sweep]], Array] | None = None,
+    bias: Bias | None = None,
 ) -> Rows:
     """Judge the rows of a Jacobian.
 
@@ -231,8 +237,8 @@ def judged_rows(
         The row of each.
     options : Options
     bias : callable, optional
-        Takes an output's number, its sweep, and a function from any other output's number to its
-        sweep; returns by how much numeric derivatives are off beside their error bars, shape (n,).
+        Takes an output's number, and a function from a number to that output's sweep; returns by
+        how much analytic and numeric may differ beside tolerance and error bar, shape (n,).
 
     Returns
     -------
@@ -248,11 +254,18 @@ def judged_rows(
     steps = [relative_step(row, noise[k].sigma, sizes[k]) for k in rows]
     relative = math.exp(float(np.median(np.log(steps))))
 
-    def swept(k: int, part: float = 1.0) -> Sweep:
+    def sweep(k: int, part: float = 1.0) -> Sweep:
         size = sizes.get(k, 0.0)
         return coordinates.sweep(
             problems[k], row, noise[k], options, size, relative=relative * part
         )
+
+    sweeps: dict[int, Sweep] = {}
+
+    def swept(k: int) -> Sweep:
+        if k not in sweeps:
+            sweeps[k] = sweep(k)
+        return sweeps[k]
 
     found = Rows([], [], [])
     suspicious = 0
@@ -262,26 +275,44 @@ def judged_rows(
         assert isinstance(runner, Row)
         runner.first = first
         if bias is not None:
-            own = replace(own, jitter=own.jitter + bias(k, first, swept))
+            own = replace(own, jitter=own.jitter + bias(k, swept))
         with np.errstate(all="ignore"):
             gap = np.abs(own.vector - first.outcome.numeric)
             size = np.fmax(np.abs(own.vector), np.abs(first.outcome.numeric))
             suspicious += int(np.count_nonzero(gap > SUSPICIOUS * size + 3 * first.outcome.error))
-        closer = swept(k, RATIO**-2) if suspicious > MANY else None
-        found.limits.append(judge(problems[k], own, options, first, closer))
+        denied = None
+        if suspicious > MANY:
+            denied = partial(_denied, first, sweep(k, RATIO**-2), own.vector)
+        found.limits.append(judge(problems[k], own, options, first, denied))
         found.sweeps.append(first)
         found.noise.append(noise[k])
     return found
+
+
+def _denied(found: Sweep, closer: Sweep, a: Array, limits: Tolerance) -> Array:
+    """Return where two steps agree with each other, and both plainly not with the analytic value.
+
+    The smaller step stands for the sentinel of a ladder: fine structure would show between them.
+    """
+    one, other = found.outcome, closer.outcome
+    with np.errstate(all="ignore"):
+        gap = np.minimum(np.abs(a - one.numeric), np.abs(a - other.numeric))
+        bars = CONFIDENCE * np.maximum(one.error, other.error)
+        near = np.abs(one.numeric - other.numeric) <= PLAIN * gap
+        allowed = limits.of(a, one.numeric) + bars
+        plain: Array = near & (gap > allowed / PLAIN) & ~found.bent & ~closer.bent
+    return plain
 
 
 def _problem(shared: Shared, k: int) -> Problem:
     """Return output k as the engine's problem."""
     outputs = shared.capture.outputs
     # What a func returns beside its outputs comes behind them, in the same layout.
-    block = next(b for b in outputs.blocks if b.start <= k % outputs.size < b.stop)
+    which = position_of(outputs.blocks, k % outputs.size)
     return replace(
         shared.problem,
-        evaluator=Row(shared, k, block),
+        evaluator=Row(shared, k, shared.dtypes[which]),
         center=shared.center[k],
         jitter=max(float(shared.jitter[k]), shared.allowed),
+        still=lambda members: shared.still()[k, members],
     )

@@ -20,8 +20,7 @@ from ._blocks import Block, Structure, blocks_of, flatten
 from ._check import name_of
 from ._compare import DUST, Outcome, block_size, tolerance, within
 from ._given import announced
-from ._gradient import options_from
-from ._jacobian import Judging
+from ._jacobian import Judging, judging
 from ._options import Options
 from ._outputs import pair_blocks
 from ._pairs import contradicted
@@ -70,7 +69,7 @@ def check_adjoint(
     started = time.perf_counter()
     require_callable(forward)
     require_callable(adjoint)
-    pair = _Pair(forward, adjoint, x, y, options_from(**options))
+    pair = _Pair(forward, adjoint, x, y, judging(options))
     finding, remark = pair.exhaustive() if pair.few else pair.by_blocks()
     report = assemble(finding, pair.options, time.perf_counter() - started)
     return announced(contradicted(report, remark) if remark else report)

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from ._again import coordinate_of
-from ._blocks import Block, Structure, flatten, labels, position_of
+from ._blocks import Block, Structure, flatten, labels, position_of, to_structure
 from ._check import run_check
 from ._jacobian import Check, checking, own_params
 from ._matrix import Matrix
@@ -35,6 +35,9 @@ LOOKED_AT = 8
 OUTPUTS_LOOKED_AT = 100
 """Parameters that a combination accuses, and the outputs that then differ most: judged entry by
 entry."""
+
+OUTPUTS_ONE_BY_ONE = 300
+"""Outputs that are judged one by one along tangents."""
 
 GLANCE = 1e-5
 """The step, in parts of a scale, that tells which outputs those are."""
@@ -218,9 +221,20 @@ def along_tangents(
     params = {f"v{number + 1}": 0.0 for number in range(COMBINED)}
     values = [products(v) for v in tangents]
     dense = np.stack([output_vector(value, check.capture.outputs, what) for value in values], 1)
-    dtypes = tuple(dtype for dtype in dtypes_of(values[0]) for _ in range(COMBINED))
-    with checking(func, params, call, replace(check.options, only=(), skip=())) as few:
-        found = report_of(few, [Matrix(dense, dtypes)])
+    types = dtypes_of(values[0])
+    options = replace(check.options, only=(), skip=())
+    with checking(func, params, call, options, check.capture.called) as few:
+
+        def columns(which: Array) -> Matrix:
+            return Matrix(dense[:, which], tuple(x for x in types for _ in range(which.size)))
+
+        def rows(u: Array) -> Any:
+            return to_structure(few.problem.structure, few.problem.blocks, u @ dense)
+
+        if dense.shape[0] > OUTPUTS_ONE_BY_ONE:
+            found = along_cotangents(few, rows, call, columns)
+        else:
+            found = report_of(few, [columns(np.arange(COMBINED))])
     said = f"{n:,} parameters along {COMBINED} random tangents, v1 to v3 (seed {seed})"
     return replace(
         found,

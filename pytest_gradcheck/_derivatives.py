@@ -10,8 +10,8 @@ import numpy as np
 from ._blocks import to_structure
 from ._combined import along_cotangents, along_tangents, cotangent
 from ._given import announced
-from ._gradient import as_tuple, options_from
-from ._jacobian import Check, Judging, checking, given
+from ._gradient import as_tuple
+from ._jacobian import Check, Judging, checking, given, judging
 from ._matrix import Matrix, is_operator, is_sparse, matrix_of
 from ._pairs import report_of
 from ._problem import Call
@@ -55,7 +55,7 @@ def check_jacobian(
     ['output[1] / params[0]', 'output[1] / params[1]']
     """
     call = Call(as_tuple(args), has_aux)
-    with checking(func, params, call, options_from(**options)) as check:
+    with checking(func, params, call, judging(options)) as check:
         found = given(jac, check, call)
         if check.exhaustive:
             matrices = [matrix_of(one, check.shape) for one in found]

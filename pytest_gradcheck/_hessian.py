@@ -13,8 +13,8 @@ from ._blocks import blocks_of, flatten, labels
 from ._combined import along_tangents, tangent
 from ._coordinates import Sweep
 from ._given import announced
-from ._gradient import as_tuple, options_from
-from ._jacobian import Check, Judging, checking, given, own_params
+from ._gradient import as_tuple
+from ._jacobian import Check, Judging, checking, given, judging, own_params
 from ._matrix import Matrix, matrix_of
 from ._options import Options
 from ._pairs import contradicted, report_of
@@ -70,7 +70,7 @@ def check_hessian(
     'hess is not symmetric: params[0] / params[1] is 2, params[1] / params[0] is 0'
     """
     call = Call(as_tuple(args), has_aux)
-    with _second_order(func, grad, params, call, options_from(**options)) as check:
+    with _second_order(func, grad, params, call, judging(options)) as check:
         matrices = [matrix_of(one, check.shape, "hess") for one in given(hess, check, call)]
         return announced(_report(check, matrices, "hess"))
 
@@ -174,7 +174,7 @@ def check_hvp(
     """
     require_callable(hvp)
     call = Call(as_tuple(args), has_aux)
-    with _second_order(func, grad, params, call, options_from(**options)) as check:
+    with _second_order(func, grad, params, call, judging(options)) as check:
 
         def product(v: Array) -> Any:
             return hvp(own_params(check), tangent(check, v), *call.args)

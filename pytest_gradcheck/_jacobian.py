@@ -10,7 +10,7 @@ from typing import Any, TypedDict
 
 import numpy as np
 
-from ._gradient import Patterns
+from ._gradient import Patterns, options_from
 from ._matrix import Shape, is_operator
 from ._options import Options
 from ._outputs import OUTPUT, Capture, PairBlock, pair_blocks
@@ -51,6 +51,17 @@ class Judging(TypedDict, total=False):
     kinks: str
     vacuous: str
     max_report: int
+
+
+def judging(given: Judging) -> Options:
+    """Return the options of a check of derivatives; those of gradients alone are an error."""
+    unknown = sorted(set(given) - set(Judging.__annotations__))
+    if unknown:
+        raise TypeError(
+            f"no option named {', '.join(unknown)} here; the options are "
+            f"{', '.join(Judging.__annotations__)}"
+        )
+    return options_from(**given)
 
 
 @dataclass

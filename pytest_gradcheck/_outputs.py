@@ -231,6 +231,11 @@ class PairBlock(Block):
         return f"{self.output.label(k)} / {self.param.label(i)}"
 
 
+def _real_shape(block: Block) -> tuple[int, ...]:
+    """Return the shape of a block's coordinates: real and imaginary part last."""
+    return (*block.shape, 2) if block.is_complex else block.shape
+
+
 def pair_blocks(outputs: Sequence[Block], params: Sequence[Block]) -> tuple[PairBlock, ...]:
     """Lay out a Jacobian: one block for each pair, outputs outermost."""
     blocks, start = list[PairBlock](), 0
@@ -240,7 +245,7 @@ def pair_blocks(outputs: Sequence[Block], params: Sequence[Block]) -> tuple[Pair
             blocks.append(
                 PairBlock(
                     f"{output.name} / {param.name}",
-                    output.shape + param.shape,
+                    _real_shape(output) + _real_shape(param),
                     param.dtype,
                     False,
                     start,

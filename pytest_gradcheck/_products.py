@@ -10,8 +10,8 @@ import numpy as np
 from ._analytic import gradient_vector
 from ._combined import along_cotangents, along_tangents, cotangent, tangent
 from ._given import announced
-from ._gradient import as_tuple, options_from
-from ._jacobian import Check, Judging, checking, own_params
+from ._gradient import as_tuple
+from ._jacobian import Check, Judging, checking, judging, own_params
 from ._matrix import Matrix
 from ._outputs import dtypes_of, output_vector
 from ._pairs import report_of
@@ -60,7 +60,7 @@ def check_jvp(
     """
     require_callable(jvp)
     call = Call(as_tuple(args), has_aux)
-    with checking(func, params, call, options_from(**options)) as check:
+    with checking(func, params, call, judging(options)) as check:
 
         def product(v: Array) -> Any:
             return jvp(own_params(check), tangent(check, v), *call.args)
@@ -152,7 +152,7 @@ def check_vjp(
     """
     require_callable(vjp)
     call = Call(as_tuple(args), has_aux)
-    with checking(func, params, call, options_from(**options)) as check:
+    with checking(func, params, call, judging(options)) as check:
 
         def product(u: Array) -> Any:
             return vjp(own_params(check), cotangent(check, u), *call.args)

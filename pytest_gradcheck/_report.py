@@ -159,6 +159,10 @@ class GradientReport:
         What the directions say of the error.
     repeated : bool
         Only parameters that were wrong in the last run were differenced, and some still are.
+    at : str
+        Which of several points it is of, ``points[2]``; empty for a check at one.
+    points : tuple of GradientReport
+        Of each point, where there were several.
     evidence : Evidence or None
         The vectors behind the report where each parameter was differenced; not in `to_dict`.
     """
@@ -196,6 +200,8 @@ class GradientReport:
     miss: float = 0.0
     patterns: tuple[str, ...] = ()
     repeated: bool = False
+    at: str = ""
+    points: tuple[GradientReport, ...] = ()
     evidence: Evidence | None = field(default=None, repr=False, compare=False)
 
     def __bool__(self) -> bool:
@@ -233,6 +239,7 @@ class GradientReport:
         plain = {item.name: getattr(self, item.name) for item in fields(self)}
         del plain["evidence"]
         plain["blocks"] = [asdict(block) for block in self.blocks]
+        plain["points"] = [point.to_dict() for point in self.points]
         plain["worst"] = [asdict(entry) for entry in self.worst[:1000]]
         return {"schema": SCHEMA, **{key: _builtin(value) for key, value in plain.items()}}
 

@@ -57,6 +57,7 @@ ORDER = (
     "_again",
     "_scale",
     "_scale_report",
+    "_points",
     "_check",
     "_outputs",
     "_matrix",

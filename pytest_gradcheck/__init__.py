@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         check_hessian,
         check_hvp,
     )
+    from ._manifold import pulled_back
     from ._options import Options
     from ._products import assert_jvp_close, assert_vjp_close, check_jvp, check_vjp
     from ._report import BlockReport, Entry, GradcheckWarning, GradientMismatch, GradientReport
@@ -63,6 +64,7 @@ _HOMES = {
     "numerical_gradient": "_gradient",
     "numerical_gradient_with_error": "_gradient",
     "plugin_manager": "hookspecs",
+    "pulled_back": "_manifold",
     "relative_difference": "_compare",
     "taylor_rates": "_taylor",
 }
@@ -97,6 +99,7 @@ __all__ = [
     "numerical_gradient",
     "numerical_gradient_with_error",
     "plugin_manager",
+    "pulled_back",
     "relative_difference",
     "taylor_rates",
 ]

@@ -25,8 +25,8 @@ MOST_PRODUCTS = 2000
 """Products with basis vectors, beyond which random vectors are taken."""
 
 LINEAR_WITHIN = 64.0
-"""Machine epsilons, times the root of the number of terms and the size of the product, by which a
-product with a random vector may differ from the sum of those with basis vectors."""
+"""Machine epsilons, times the size of the terms, by which a product with a random vector may differ
+from the sum of those with basis vectors."""
 
 
 def check_jvp(
@@ -241,7 +241,9 @@ def by_columns(check: Check, product: Callable[[Array], Any], what: str) -> Matr
     dense = np.stack(columns, axis=1) if columns else np.empty((outputs.size, 0))
     v = random_weights(n, check.options.seed, 8)
     found = output_vector(product(v), outputs, what) if n else dense @ v
-    remark = _linear(dense * v, found, dtypes, what, "v", check.capture.outputs.blocks)
+    center = float(np.abs(check.shared.center).max(initial=0.0))
+    dust = center * float(np.sum(np.abs(v) / check.problem.scale))
+    remark = _linear(dense * v, found, dtypes, what, "v", check.capture.outputs.blocks, dust)
     each = len(check.shape.blocks)
     return Matrix(dense, tuple(dtype for dtype in dtypes for _ in range(each)), remark)
 
@@ -259,18 +261,25 @@ def _by_rows(check: Check, product: Callable[[Array], Any]) -> Matrix:
     dense = np.stack(rows)
     u = random_weights(m, check.options.seed, 8)
     found, _ = gradient_vector(product(u), structure, blocks, "vjp")
-    remark = _linear(dense.T * u, found, dtypes, "vjp", "u", blocks)
+    dust = float(np.abs(u) @ np.abs(check.shared.center[:m])) / check.problem.scale
+    remark = _linear(dense.T * u, found, dtypes, "vjp", "u", blocks, dust)
     return Matrix(dense, dtypes * len(check.capture.outputs.blocks), remark)
 
 
-def _linear(terms: Array, found: Array, dtypes: Any, what: str, name: str, blocks: Any) -> str:
-    """Return the sentence that says where a product is not the sum of its terms, or nothing."""
+def _linear(
+    terms: Array, found: Array, dtypes: Any, what: str, name: str, blocks: Any, dust: Any
+) -> str:
+    """Return the sentence that says where a product is not the sum of its terms, or nothing.
+
+    `dust` is what func's own values come to along the vector: terms as large may have cancelled
+    inside each product.
+    """
     eps = max((float(np.finfo(dtype).eps) for dtype in dtypes), default=0.0)
     with np.errstate(all="ignore"):
         told = terms.sum(axis=1)
         gap = np.abs(told - found)
-        size = np.abs(terms).sum(axis=1)
-        bad = gap > LINEAR_WITHIN * max(eps, 2.0**-52) * size + 1e-12 * np.max(size, initial=0.0)
+        size = np.abs(terms).sum(axis=1) + dust
+        bad = gap > LINEAR_WITHIN * max(eps, 2.0**-52) * size
     if not bad.any():
         return ""
     i = int(np.argmax(np.where(bad, gap, 0)))

@@ -39,8 +39,7 @@ def test_a_wrong_gradient_shrinks_to_the_edge_of_where_it_is_wrong():
         return False
 
     smallest = find(points((2,), low=0.5, high=4.0), fails, settings=settings(deadline=None))
-    assert sorted(smallest.tolist())[0] == 0.5 or smallest.tolist() == [1.5, 1.0]
-    assert smallest.max() <= 2
+    assert sorted(smallest.tolist()) == [1.0, 2.0]
 
 
 @given(seed=st.integers(0, 5))
@@ -78,7 +77,7 @@ def test_a_run_of_hypothesis_with_our_fixture_and_records(pytester):
     result = pytester.runpytest("-p", "no:cacheprovider", "--gradcheck-summary", "all")
     result.assert_outcomes(passed=2, failed=1)
     result.stdout.fnmatch_lines(["*GradientMismatch: params[[]*analytic * != numeric *"])
-    result.stdout.fnmatch_lines(["*Falsifying example: test_wrong(*", "*gradient checks*"])
+    result.stdout.fnmatch_lines(["*test_wrong(*", "*x=array([[]1., 1.[]])*", "*gradient checks*"])
 
 
 def test_bad_points():

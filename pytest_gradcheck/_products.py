@@ -9,6 +9,7 @@ import numpy as np
 
 from ._analytic import gradient_vector
 from ._combined import along_cotangents, along_tangents, cotangent, tangent
+from ._compare import LEAST_TERM
 from ._given import announced
 from ._gradient import as_tuple
 from ._jacobian import Check, Judging, checking, judging, own_params
@@ -241,7 +242,7 @@ def by_columns(check: Check, product: Callable[[Array], Any], what: str) -> Matr
     dense = np.stack(columns, axis=1) if columns else np.empty((outputs.size, 0))
     v = random_weights(n, check.options.seed, 8)
     found = output_vector(product(v), outputs, what) if n else dense @ v
-    center = float(np.abs(check.shared.center).max(initial=0.0))
+    center = float(np.abs(check.shared.center).max(initial=LEAST_TERM))
     dust = center * float(np.sum(np.abs(v) / check.problem.scale))
     remark = _linear(dense * v, found, dtypes, what, "v", check.capture.outputs.blocks, dust)
     each = len(check.shape.blocks)
@@ -261,7 +262,8 @@ def _by_rows(check: Check, product: Callable[[Array], Any]) -> Matrix:
     dense = np.stack(rows)
     u = random_weights(m, check.options.seed, 8)
     found, _ = gradient_vector(product(u), structure, blocks, "vjp")
-    dust = float(np.abs(u) @ np.abs(check.shared.center[:m])) / check.problem.scale
+    center = np.maximum(np.abs(check.shared.center[:m]), LEAST_TERM)
+    dust = float(np.abs(u) @ center) / check.problem.scale
     remark = _linear(dense.T * u, found, dtypes, "vjp", "u", blocks, dust)
     return Matrix(dense, dtypes * len(check.capture.outputs.blocks), remark)
 

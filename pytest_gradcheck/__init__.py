@@ -12,18 +12,29 @@ from typing import TYPE_CHECKING, Any
 from ._version import __version__
 
 if TYPE_CHECKING:
+    from ._adjoint import assert_adjoint, check_adjoint
     from ._blocks import Node
     from ._check import (
         assert_gradients_close,
         check_gradients,
     )
     from ._compare import relative_difference
+    from ._derivatives import assert_jacobian_close, check_jacobian
     from ._given import compare_gradients
     from ._gradient import numerical_gradient, numerical_gradient_with_error
+    from ._hessian import (
+        assert_hessian_close,
+        assert_hvp_close,
+        check_hessian,
+        check_hvp,
+    )
     from ._kinds import ArrayKind
+    from ._manifold import pulled_back
     from ._options import Options
+    from ._products import assert_jvp_close, assert_vjp_close, check_jvp, check_vjp
     from ._repair import Diagnosis
     from ._report import BlockReport, Entry, GradcheckWarning, GradientMismatch, GradientReport
+    from ._taylor import TaylorRates, assert_taylor_rate, taylor_rates
     from .adapters.autograd_autodiff import autograd_gradients
     from .adapters.jax_autodiff import jax_gradients
     from .adapters.torch_autodiff import torch_gradients
@@ -39,16 +50,32 @@ _HOMES = {
     "GradientReport": "_report",
     "Node": "_blocks",
     "Options": "_options",
+    "TaylorRates": "_taylor",
+    "assert_adjoint": "_adjoint",
     "assert_gradients_close": "_check",
+    "assert_hessian_close": "_hessian",
+    "assert_hvp_close": "_hessian",
+    "assert_jacobian_close": "_derivatives",
+    "assert_jvp_close": "_products",
+    "assert_taylor_rate": "_taylor",
+    "assert_vjp_close": "_products",
     "autograd_gradients": "adapters.autograd_autodiff",
+    "check_adjoint": "_adjoint",
     "check_gradients": "_check",
+    "check_hessian": "_hessian",
+    "check_hvp": "_hessian",
+    "check_jacobian": "_derivatives",
+    "check_jvp": "_products",
+    "check_vjp": "_products",
     "compare_gradients": "_given",
     "hookimpl": "hookspecs",
     "jax_gradients": "adapters.jax_autodiff",
     "numerical_gradient": "_gradient",
     "numerical_gradient_with_error": "_gradient",
     "plugin_manager": "hookspecs",
+    "pulled_back": "_manifold",
     "relative_difference": "_compare",
+    "taylor_rates": "_taylor",
     "torch_gradients": "adapters.torch_autodiff",
 }
 
@@ -62,17 +89,33 @@ __all__ = [
     "GradientReport",
     "Node",
     "Options",
+    "TaylorRates",
     "__version__",
+    "assert_adjoint",
     "assert_gradients_close",
+    "assert_hessian_close",
+    "assert_hvp_close",
+    "assert_jacobian_close",
+    "assert_jvp_close",
+    "assert_taylor_rate",
+    "assert_vjp_close",
     "autograd_gradients",
+    "check_adjoint",
     "check_gradients",
+    "check_hessian",
+    "check_hvp",
+    "check_jacobian",
+    "check_jvp",
+    "check_vjp",
     "compare_gradients",
     "hookimpl",
     "jax_gradients",
     "numerical_gradient",
     "numerical_gradient_with_error",
     "plugin_manager",
+    "pulled_back",
     "relative_difference",
+    "taylor_rates",
     "torch_gradients",
 ]
 

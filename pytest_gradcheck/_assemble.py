@@ -50,6 +50,8 @@ class Finding:
     scheme: str
     reasons: tuple[str, ...] = ()
     precision_of: tuple[float, ...] = ()
+    may_be_zero: frozenset[str] = frozenset()
+    """Blocks that are no sign of a check of nothing where they are zero."""
 
 
 def assemble(finding: Finding, options: Options, seconds: float) -> GradientReport:
@@ -181,6 +183,7 @@ def _block(
     vacuous = bool(
         block.size and seen.all() and not wrong and finding.flat[w].all() and not np.any(a)
     )
+    vacuous = vacuous and block.name not in finding.may_be_zero
     hint = explained.hints.get(block.name)
     return BlockReport(
         name=block.name,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from . import _coordinates as coordinates
@@ -15,6 +15,7 @@ from ._given import announced
 from ._gradient import Patterns, as_tuple, differenced, options_from, raise_domain_error
 from ._judge import judge
 from ._options import Options, Workers
+from ._points import at_points
 from ._problem import Analytic, Call, Problem, evaluate_gradient, prepare, require_callable
 from ._question import NOT_FINITE
 from ._report import GradientReport, hide_frame
@@ -27,8 +28,9 @@ from ._watch import Watch
 def check_gradients(
     func: Callable[..., Any],
     grad: Any,
-    params: Any,
+    params: Any = None,
     *,
+    points: Iterable[Any] | None = None,
     args: tuple[Any, ...] = (),
     has_aux: bool = False,
     in_place: bool = False,
@@ -89,15 +91,18 @@ def check_gradients(
         workers=workers,
         vectorized=vectorized,
     )
-    report = _run(func, grad, params, Call(as_tuple(args), has_aux, in_place, copy), options)
-    return announced(report)
+    call = Call(as_tuple(args), has_aux, in_place, copy)
+    return announced(
+        at_points(lambda at: run_check(func, grad, at, call, options), params, points, grad)
+    )
 
 
 def assert_gradients_close(
     func: Callable[..., Any],
     grad: Any,
-    params: Any,
+    params: Any = None,
     *,
+    points: Iterable[Any] | None = None,
     args: tuple[Any, ...] = (),
     has_aux: bool = False,
     in_place: bool = False,
@@ -132,6 +137,9 @@ def assert_gradients_close(
         Where the gradient is checked.  func gets a private copy; yours are never changed.
         Floating point, real or complex.  The gradient of a complex parameter is ∂J/∂Re +
         i·∂J/∂Im; where yours is the conjugate, as `jax.grad` gives it, pass `numpy.conj` of it.
+    points : iterable of params, optional
+        Several points, in place of params: all are checked, and the report is that of the first
+        that fails, with all of them in its `points`.
     args : tuple, optional
         Passed on to func and grad behind params, untouched.
     has_aux : bool, optional
@@ -221,6 +229,7 @@ def assert_gradients_close(
         func,
         grad,
         params,
+        points=points,
         args=args,
         has_aux=has_aux,
         in_place=in_place,
@@ -244,7 +253,7 @@ def assert_gradients_close(
     ).raise_if_failed()
 
 
-def _run(
+def run_check(
     func: Callable[..., Any], grad: Any, params: Any, call: Call, options: Options
 ) -> GradientReport:
     """Run a check from arguments to report."""

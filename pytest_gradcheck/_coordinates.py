@@ -146,6 +146,7 @@ def sweep(
     options: Options,
     size: float,
     chosen: Sequence[Array] | None = None,
+    relative: float | None = None,
 ) -> Sweep:
     """Difference every coordinate with one formula.
 
@@ -160,13 +161,16 @@ def sweep(
         V, as from `value_size`.
     chosen : sequence of ndarray of int, optional
         Which coordinates of each block; unset: all.
+    relative : float, optional
+        The step in parts of the scales; unset: the one that suits noise and size.
 
     Returns
     -------
     Sweep
     """
     fixed = options.eps is not None
-    relative = relative_step(row, noise.sigma, size)
+    if relative is None:
+        relative = relative_step(row, noise.sigma, size)
     result = nothing(problem, noise, row.title)
     watch = problem.evaluator.watch
     if watch is not None:
@@ -314,6 +318,7 @@ def _stepper(
     wide = np.result_type(theta.dtype, np.float64)
 
     def evaluate(steps: Sequence[float]) -> tuple[Sequence[float], Sequence[Any]]:
+        steps = evaluator.shared(position, offset, steps)
         to = (theta.astype(wide) + np.array(steps, dtype=wide)).astype(theta.dtype)
         values = evaluator.sweep(position, [offset], to[None, :])[0]
         return [float(t) for t in to.astype(wide) - theta.astype(wide)], tuple(values)

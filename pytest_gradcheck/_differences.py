@@ -142,6 +142,10 @@ class Evaluator:
         if self.max_evals is not None:
             self.asks = self.evaluations + count + questions <= self.max_evals
 
+    def shared(self, position: int, offset: int, steps: Sequence[float]) -> Sequence[float]:
+        """Return steps near these at which func's values serve other questions too (`_rows`)."""
+        return steps
+
     def at_theta(self) -> Any:
         """Return J at the parameters as they are; it must be finite.
 

@@ -5,7 +5,7 @@ The engine, and numpy with it, is imported when a test uses a fixture, not befor
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import partial
@@ -61,8 +61,9 @@ class Gradcheck:
         self,
         func: Callable[..., Any],
         grad: Any,
-        params: Any,
+        params: Any = None,
         *,
+        points: Iterable[Any] | None = None,
         args: tuple[Any, ...] = (),
         has_aux: bool = False,
         in_place: bool = False,
@@ -74,6 +75,7 @@ class Gradcheck:
         from . import assert_gradients_close
 
         call: dict[str, Any] = {
+            "points": points,
             "args": args,
             "has_aux": has_aux,
             "in_place": in_place,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -58,7 +59,13 @@ DEEP_GROUP_RUNGS = 10
 ones the second number, of which each is two ordinary rungs from the next."""
 
 
-def judge(problem: Problem, analytic: Analytic, options: Options, found: Sweep) -> Tolerance:
+def judge(
+    problem: Problem,
+    analytic: Analytic,
+    options: Options,
+    found: Sweep,
+    denied: Callable[[Tolerance], Array] | None = None,
+) -> Tolerance:
     """Reach a verdict on every coordinate, with as few further evaluations as that needs.
 
     Parameters
@@ -68,6 +75,8 @@ def judge(problem: Problem, analytic: Analytic, options: Options, found: Sweep) 
     options : Options
     found : Sweep
         Its outcome is changed in place.
+    denied : callable, optional
+        Says what else is known to be wrong by these tolerances: it is asked no more.
 
     Returns
     -------
@@ -94,6 +103,10 @@ def judge(problem: Problem, analytic: Analytic, options: Options, found: Sweep) 
     agrees = within(outcome, a, limits)
     done = settled(outcome, a, limits)
     dead = found.flat & (a == 0)
+    if denied is not None:
+        plain = asked & ~agrees & denied(limits)
+        outcome.verdict[plain] = DISAGREE
+        asked &= ~plain
     if options.eps is not None or options.scheme == COMPLEX_STEP.name:
         _judge_fixed(found, a, limits, asked, agrees, problem)
     else:
@@ -260,6 +273,10 @@ def _test_dead(
     members: Array, problem: Problem, a: Array, limits: Tolerance, found: Sweep, seed: int
 ) -> None:
     """See that func does not respond to larger steps either where it was flat, all at once."""
+    if members.size and problem.still is not None:
+        known = problem.still(members)
+        found.outcome.bound[members[known]] = 0.0
+        members = members[~known]
     if not members.size:
         return
     shift = np.zeros(problem.size)

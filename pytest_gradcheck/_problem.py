@@ -65,6 +65,8 @@ class Problem:
         Non-empty when func does not repeat itself: the sentence that says so.
     gradients : tuple of (vector, dtypes)
         What a func that returns ``(J, gradient)`` returned at θ.
+    still : callable, optional
+        Takes coordinates; returns which are known not to move func at large steps either (bool).
     """
 
     structure: Structure
@@ -74,6 +76,7 @@ class Problem:
     jitter: float
     unrepeated: str = ""
     gradients: tuple[tuple[Array, tuple[np.dtype[Any], ...]], ...] = ()
+    still: Callable[[Array], Array] | None = None
 
     @property
     def size(self) -> int:
@@ -324,20 +327,22 @@ def evaluate_gradient(grad: Any, problem: Problem, call: Call, options: Options)
             del gradient  # of a million parameters: before the next one is made
             watch.require_unchanged("grad")
     vector, dtypes = found[0]
-    repetition = _repetition(vector, found[-1][0], dtypes, blocks, options)
-    return Analytic(vector, _epsilons(dtypes), *repetition)
+    gap = repetition(vector, found[-1][0], dtypes, blocks, options)
+    return Analytic(vector, gradient_precision(dtypes), *gap)
 
 
-def _epsilons(dtypes: Sequence[np.dtype[Any]]) -> tuple[float, ...]:
+def gradient_precision(dtypes: Sequence[np.dtype[Any]]) -> tuple[float, ...]:
+    """Return the machine epsilon of each block of a gradient, float64's at the least."""
     return tuple(max(float(np.finfo(dtype).eps), 2.0**-52) for dtype in dtypes)
 
 
-def _repetition(
+def repetition(
     first: Array,
     second: Array,
     dtypes: Sequence[np.dtype[Any]],
     blocks: Sequence[Block],
     options: Options,
+    what: str = "grad",
 ) -> tuple[Any, str]:
     """Return by how much two gradients differ, and the sentence when that is too much."""
     if first is second or same_bits(first, second):
@@ -357,6 +362,6 @@ def _repetition(
         return gap, ""
     worst = int(np.argmax(np.where(np.isnan(gap), math.inf, gap)))
     return gap, (
-        f"grad does not repeat itself: {labels(blocks)(worst)} is {float(first[worst])!r}, then "
+        f"{what} does not repeat itself: {labels(blocks)(worst)} is {float(first[worst])!r}, then "
         f"{float(second[worst])!r}, at the same parameters"
     )

@@ -163,6 +163,10 @@ class GradientReport:
         Only parameters that were wrong in the last run were differenced, and some still are.
     diagnoses : tuple of Diagnosis
         What the error looks like, over all blocks, best first; empty when nothing is convincing.
+    at : str
+        Which of several points it is of, ``points[2]``; empty for a check at one.
+    points : tuple of GradientReport
+        Of each point, where there were several.
     evidence : Evidence or None
         The vectors behind the report where each parameter was differenced; not in `to_dict`.
     """
@@ -201,6 +205,8 @@ class GradientReport:
     patterns: tuple[str, ...] = ()
     repeated: bool = False
     diagnoses: tuple[Diagnosis, ...] = ()
+    at: str = ""
+    points: tuple[GradientReport, ...] = ()
     evidence: Evidence | None = field(default=None, repr=False, compare=False)
 
     def __bool__(self) -> bool:
@@ -238,6 +244,7 @@ class GradientReport:
         plain = {item.name: getattr(self, item.name) for item in fields(self)}
         del plain["evidence"]
         plain["blocks"] = [asdict(block) for block in self.blocks]
+        plain["points"] = [point.to_dict() for point in self.points]
         plain["worst"] = [asdict(entry) for entry in self.worst[:1000]]
         plain["diagnoses"] = [asdict(diagnosis) for diagnosis in self.diagnoses]
         return {"schema": SCHEMA, **{key: _builtin(value) for key, value in plain.items()}}

@@ -16,6 +16,8 @@ MOST_BLOCKS = 6
 
 def label(entry: Entry, width: int = NAME_WIDTH) -> str:
     """Return an entry's label, its name shortened and its index never."""
+    if not entry.label.startswith(entry.block):  # of a Jacobian: an index in the middle, too
+        return shown(entry.label, 2 * width)
     index = entry.label[len(entry.block) :]
     return shown(entry.block, width) + index
 
@@ -48,7 +50,7 @@ def message(report: GradientReport) -> str:
     limit = report.max_report or len(report.worst)
     most = MOST_BLOCKS - len(_together(report)) if report.max_report else len(report.blocks)
     parts = [[headline(report)]]
-    if said := [reason for reason in report.reasons if reason != parts[0][0]]:
+    if said := [reason for reason in report.reasons if reason != _of_point(report)]:
         parts.append(said)
     if not report.checked:  # nothing is known of any parameter
         return "\n\n".join(
@@ -65,7 +67,11 @@ def message(report: GradientReport) -> str:
 
 
 def headline(report: GradientReport) -> str:
-    """Return the first line."""
+    """Return the first line; of several points it begins with the one that failed."""
+    return f"at {report.at}: {_of_point(report)}" if report.at else _of_point(report)
+
+
+def _of_point(report: GradientReport) -> str:
     if report.reasons and not report.checked:
         return report.reasons[0]
     failing = [entry for entry in report.worst if entry.verdict != "agree"]
@@ -182,8 +188,21 @@ def told_apart_e(a: float, b: float) -> tuple[str, str]:
     return first, second
 
 
+def _points(report: GradientReport) -> list[str]:
+    """Return the line that says at which of several points a check fails."""
+    failed = [point.at for point in report.points if not point.ok]
+    if not failed:
+        return []
+    return [f"{len(failed):,} of {len(report.points):,} points fail: {listing(failed)}"]
+
+
 def _notes(report: GradientReport) -> list[str]:
-    lines = [*report.patterns, *_together(report), *(f"hint: {hint}" for hint in report.hints)]
+    lines = [
+        *report.patterns,
+        *_together(report),
+        *_points(report),
+        *(f"hint: {hint}" for hint in report.hints),
+    ]
     if report.directions:
         lines.append(
             f"{report.size:,} parameters along {report.directions} random directions (seed "
@@ -253,6 +272,8 @@ def summary(report: GradientReport) -> str:
         told = told or report.verdict
     if report.directions:
         told += f" along {report.directions} random directions"
+    if report.points:
+        told += f", at {len(report.points):,} points" if report.ok else f", at {report.at}"
     if report.kinks:
         told += f", {report.kinks:,} at a kink"
     if report.vacuous:

@@ -64,7 +64,8 @@ def test_every_option_is_a_keyword_with_its_default(function):
         assert keywords[item.name].kind is inspect.Parameter.KEYWORD_ONLY
         assert keywords[item.name].default == item.default
     rest = [name for name in keywords if name not in {item.name for item in fields(Options)}]
-    assert rest == ["func", "grad", "params", "args", "has_aux", "in_place", "copy"]
+    given = ["func", "grad", "params", "points", "args", "has_aux", "in_place", "copy"]
+    assert rest == given
 
 
 def test_the_gradient_itself_instead_of_a_function():

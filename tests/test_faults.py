@@ -244,7 +244,7 @@ INPUTS = [
         "params None",
         lambda: check(q, dq, None),
         TypeError,
-        "params is None; pass the arrays or numbers at which to check the gradient",
+        "params is missing: pass params, or points=[params, ...]",
     ),
     (
         "params a string",
@@ -417,7 +417,7 @@ INPUTS = [
         "in_place a number",
         lambda: check(lambda: 1.0, lambda: 1.0, 2.0, in_place=True),
         TypeError,
-        "in_place=True: params is a float, which can't be changed in place; pass arrays, or a func that takes params",
+        "in_place=True: params is a float, which can't be changed in place; pass arrays that can, or a func that takes params",
     ),
     (
         "in_place overlapping",

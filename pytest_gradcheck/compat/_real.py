@@ -1,0 +1,77 @@
+"""Values of another library as real numpy arrays: complex entries as two, numbers as floats."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from .._blocks import Structure, flatten
+
+Array = np.ndarray[Any, Any]
+
+LENIENT: dict[str, Any] = {"inconclusive": "pass", "vacuous": "pass"}
+"""Other checkers know no third answer: what can't be told is in the report, and passes."""
+
+
+class Real:
+    """One space of values, as real arrays and back.
+
+    Parameters
+    ----------
+    sample : object
+        Arrays and numbers in any containers that are known.
+    to_numpy : callable, optional
+        From a leaf to what numpy understands.
+    from_numpy : callable, optional
+        From an array, and the leaf in its place in `sample`, to a leaf.
+    """
+
+    def __init__(
+        self,
+        sample: Any,
+        to_numpy: Callable[[Any], Any] = np.asarray,
+        from_numpy: Callable[[Array, Any], Any] = lambda array, like: array,
+    ) -> None:
+        self.structure: Structure = flatten(sample)
+        self._to, self._from = to_numpy, from_numpy
+
+    def arrays(self, value: Any) -> Any:
+        """Return a value of the space in its containers, with real arrays for leaves."""
+        structure = flatten(value)
+        return structure.rebuild([self._real(leaf.value) for leaf in structure.leaves])
+
+    def _real(self, leaf: Any) -> Any:
+        array = np.asarray(self._to(leaf))
+        if array.dtype.kind == "c":
+            pairs = np.stack([array.real, array.imag], axis=-1)
+            return np.ascontiguousarray(pairs)
+        if array.dtype.kind != "f":
+            array = array.astype(np.float64)
+        return np.array(array)
+
+    def value(self, arrays: Any) -> Any:
+        """Return real arrays as a value of the space."""
+        leaves = flatten(arrays).leaves
+        pairs = zip(leaves, self.structure.leaves, strict=True)
+        return self.structure.rebuild([self._back(leaf.value, like.value) for leaf, like in pairs])
+
+    def _back(self, array: Any, like: Any) -> Any:
+        array = np.asarray(array)
+        if np.asarray(self._to(like)).dtype.kind == "c":
+            array = array[..., 0] + 1j * array[..., 1]
+        return self._from(array, like)
+
+
+def random_like(arrays: Any, rng: np.random.Generator) -> Any:
+    """Return normal random numbers in the place of every array."""
+    structure = flatten(arrays)
+    return structure.rebuild([rng.normal(size=np.shape(leaf.value)) for leaf in structure.leaves])
+
+
+def require_modes(modes: Sequence[str]) -> None:
+    """Raise ValueError for a mode that is neither "fwd" nor "rev"."""
+    unknown = [mode for mode in modes if mode not in ("fwd", "rev")]
+    if unknown:
+        raise ValueError(f"modes are 'fwd' and 'rev', not {unknown[0]!r}")

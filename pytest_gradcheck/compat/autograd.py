@@ -1,0 +1,117 @@
+"""`check_grads` as autograd.test_util has it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from typing import Any
+
+import numpy as np
+
+from .. import _products
+from .._probes import generator
+from ._real import LENIENT, Real, random_like, require_modes
+
+
+def check_grads(
+    f: Callable[..., Any],
+    argnum: int | Sequence[int] = 0,
+    modes: Sequence[str] = ("fwd", "rev"),
+    order: int = 2,
+) -> Callable[..., None]:
+    """Return a function that checks autograd's derivatives of f at its arguments.
+
+    Parameters
+    ----------
+    f : callable
+        Written with ``autograd.numpy``.
+    argnum : int or sequence of int, optional
+        Which arguments are differentiated, default the first.
+    modes : sequence of {"fwd", "rev"}, optional
+        Forward and reverse mode; default both.
+    order : int, optional
+        2 (default) checks the derivatives of the derivatives, too.
+
+    Returns
+    -------
+    callable
+        ``check(*args, **kwargs)`` raises `GradientMismatch`, an AssertionError, for a derivative
+        that is wrong, and names its entry.
+
+    Raises
+    ------
+    ValueError
+        For a mode of another name.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pytest_gradcheck.compat.autograd import check_grads
+    >>> def check():
+    ...     import autograd.numpy as anp
+    ...     check_grads(anp.tanh, modes=["rev"])(np.array([0.5, -1.0]))
+    """
+    require_modes(modes)
+    which = (argnum,) if isinstance(argnum, int) else tuple(argnum)
+
+    def check(*args: Any, **kwargs: Any) -> None:
+        __tracebackhide__ = True
+        autograd_tuple = import_module("autograd.builtins").tuple
+
+        def of_some(chosen: Any) -> Any:
+            given = list(args)
+            parts = [chosen] if isinstance(argnum, int) else list(chosen)
+            for place, part in zip(which, parts, strict=True):
+                given[place] = part
+            return f(*given, **kwargs)
+
+        of_some.__name__ = of_some.__qualname__ = getattr(f, "__name__", "f")
+        parts = [args[place] for place in which]
+        x = parts[0] if isinstance(argnum, int) else autograd_tuple(parts)
+        _check(of_some, x, tuple(modes), order, 0)
+
+    return check
+
+
+def _check(f: Any, x: Any, modes: Sequence[str], order: int, depth: int) -> None:
+    __tracebackhide__ = True
+    core, getval = import_module("autograd.core"), import_module("autograd.tracer").getval
+    make_jvp, make_vjp, vspace = core.make_jvp, core.make_vjp, core.vspace
+    space = vspace(x)
+    y = f(x)
+    back = vspace(y)
+    here, there = Real(x, from_numpy=_number), Real(y, from_numpy=_number)
+
+    def func(arrays: Any) -> Any:
+        return there.arrays(getval(f(here.value(arrays))))
+
+    def jvp(arrays: Any, v: Any) -> Any:
+        return there.arrays(make_jvp(f, here.value(arrays))(here.value(v))[1])
+
+    def vjp(arrays: Any, u: Any) -> Any:
+        pull, _ = make_vjp(f, here.value(arrays))
+        # autograd's own convention for complex numbers: covectors are conjugate.
+        return here.arrays(space.covector(pull(back.covector(there.value(u)))))
+
+    func.__qualname__ = getattr(f, "__name__", "f")
+    params = here.arrays(x)
+    if "fwd" in modes:
+        _products.check_jvp(func, jvp, params, **LENIENT).raise_if_failed()
+    if "rev" in modes:
+        _products.check_vjp(func, vjp, params, **LENIENT).raise_if_failed()
+    if order < 2:
+        return
+    rng = generator(0, 20, depth)
+    pair = import_module("autograd.builtins").tuple
+    if "fwd" in modes:
+        v = here.value(random_like(here.arrays(x), rng))
+        second = lambda p: make_jvp(f, p[0])(p[1])[1]  # noqa: E731 - as short as what it stands for
+        _check(second, pair((x, v)), modes, order - 1, depth + 1)
+    if "rev" in modes:
+        u = there.value(random_like(there.arrays(y), rng))
+        second = lambda p: make_vjp(f, p[0])[0](p[1])  # noqa: E731
+        _check(second, pair((x, u)), modes, order - 1, depth + 1)
+
+
+def _number(array: Any, like: Any) -> Any:
+    return array if isinstance(like, np.ndarray) else array[()]

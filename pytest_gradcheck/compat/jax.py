@@ -1,0 +1,103 @@
+"""`check_grads` as jax.test_util has it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from typing import Any
+
+from .. import _products
+from .._probes import generator
+from ._real import LENIENT, Real, random_like, require_modes
+
+
+def check_grads(
+    f: Callable[..., Any],
+    args: Sequence[Any],
+    order: int,
+    modes: Sequence[str] = ("fwd", "rev"),
+    atol: float | None = None,
+    rtol: float | None = None,
+    eps: float | None = None,
+) -> None:
+    """Check JAX's derivatives of f, as ``jax.test_util.check_grads`` does.
+
+    Parameters
+    ----------
+    f : callable
+        ``f(*args)``, which JAX can differentiate.
+    args : sequence
+        Arrays, numbers and containers of them, all differentiated.
+    order : int
+        1, or 2 and more for the derivatives of the derivatives.
+    modes : sequence of {"fwd", "rev"}, optional
+        `jax.jvp` and `jax.vjp`; default both.
+    atol, rtol : float, optional
+        Tolerances per entry.  Unset: as tight as the dtypes allow.
+    eps : float, optional
+        Taken and not used.
+
+    Raises
+    ------
+    GradientMismatch
+        An AssertionError that names the entry.
+    ValueError
+        For a mode of another name.
+
+    Examples
+    --------
+    >>> from pytest_gradcheck.compat.jax import check_grads
+    >>> def check():
+    ...     import jax.numpy as jnp
+    ...     check_grads(jnp.tanh, (jnp.array([0.5, -1.0]),), order=2)
+    """
+    __tracebackhide__ = True
+    require_modes(modes)
+    _check(f, tuple(args), tuple(modes), order, {"rtol": rtol, "atol": atol, **LENIENT}, 0)
+
+
+def _check(
+    f: Any, args: tuple[Any, ...], modes: Sequence[str], order: int, options: Any, depth: int
+) -> None:
+    __tracebackhide__ = True
+    jax, jnp = import_module("jax"), import_module("jax.numpy")
+
+    def leaf(array: Any, like: Any) -> Any:
+        return jnp.asarray(array, dtype=jnp.result_type(like))
+
+    args = jax.tree_util.tree_map(lambda one: jnp.asarray(one, jnp.result_type(one, float)), args)
+    here = Real(list(args), from_numpy=leaf)
+    out = f(*args)
+    there = Real(out, from_numpy=leaf)
+
+    def func(arrays: Any) -> Any:
+        return there.arrays(f(*here.value(arrays)))
+
+    def jvp(arrays: Any, v: Any) -> Any:
+        return there.arrays(jax.jvp(f, here.value(arrays), here.value(v))[1])
+
+    def vjp(arrays: Any, u: Any) -> Any:
+        _, pull = jax.vjp(f, *here.value(arrays))
+        return here.arrays(_conjugate(list(pull(_conjugate(there.value(u))))))
+
+    def _conjugate(tree: Any) -> Any:
+        # JAX pulls back without conjugating: the real coordinates' product does.
+        return jax.tree_util.tree_map(jnp.conj, tree)
+
+    func.__qualname__ = getattr(f, "__name__", "f")
+    params = here.arrays(list(args))
+    if "fwd" in modes:
+        _products.check_jvp(func, jvp, params, **options).raise_if_failed()
+    if "rev" in modes:
+        _products.check_vjp(func, vjp, params, **options).raise_if_failed()
+    if order < 2:
+        return
+    rng = generator(0, 21, depth)
+    if "fwd" in modes:
+        v = here.value(random_like(params, rng))
+        _check(
+            lambda x, v: jax.jvp(f, x, v)[1], (args, tuple(v)), modes, order - 1, options, depth + 1
+        )
+    if "rev" in modes:
+        u = there.value(random_like(there.arrays(out), rng))
+        _check(lambda x, u: jax.vjp(f, *x)[1](u), (args, u), modes, order - 1, options, depth + 1)

@@ -1,0 +1,186 @@
+"""The checkers of other libraries, by their signatures: their meanings kept, bugs named."""
+
+import numpy as np
+import pytest
+
+from pytest_gradcheck import GradientMismatch
+from pytest_gradcheck.compat.scipy import check_grad
+
+RNG = np.random.default_rng(5)
+
+
+def rosenbrock(x, scale=100.0):
+    return scale * (x[1] - x[0] ** 2) ** 2 + (1 - x[0]) ** 2
+
+
+def gradient(x, scale=100.0):
+    return np.array(
+        [-4 * scale * x[0] * (x[1] - x[0] ** 2) - 2 * (1 - x[0]), 2 * scale * (x[1] - x[0] ** 2)]
+    )
+
+
+# scipy.optimize.check_grad
+
+
+def test_scipy_gives_a_float_near_zero_for_a_right_gradient():
+    found = check_grad(rosenbrock, gradient, [2.0, -1.0])
+    assert type(found) is float
+    assert found == 0
+    assert check_grad(rosenbrock, gradient, np.array([2.0, -1.0]), 5.0) == 0
+    assert check_grad(rosenbrock, gradient, [2.0, -1.0], epsilon=1e-6, direction="random") == 0
+
+
+def test_scipy_gives_the_norm_of_what_is_wrong():
+    found = check_grad(rosenbrock, lambda x: gradient(x) + np.array([0, 3.0]), [2.0, -1.0])
+    assert found == pytest.approx(3.0, rel=1e-5)
+    assert np.isnan(check_grad(rosenbrock, lambda x: gradient(x) * np.nan, [2.0, -1.0]))
+
+
+def test_scipy_takes_vectors_and_numbers():
+    assert check_grad(np.sin, lambda x: np.diag(np.cos(x)), [0.1, 0.2]) == 0
+    wrong = check_grad(np.sin, lambda x: np.diag(np.cos(x)) + np.eye(2, k=1), [0.1, 0.2])
+    assert wrong == pytest.approx(1.0, rel=1e-5)
+    assert check_grad(lambda x: x[0] ** 3, lambda x: 3 * x**2, 2.0) == 0
+
+
+def test_scipy_agrees_with_scipy():
+    optimize = pytest.importorskip("scipy.optimize")
+    for grad in (gradient, lambda x: gradient(x) + 1.0):
+        ours, theirs = (f(rosenbrock, grad, [2.0, -1.0]) for f in (check_grad, optimize.check_grad))
+        assert ours == pytest.approx(theirs, abs=1e-4)
+    with pytest.raises(ValueError, match="direction must be 'all' or 'random'"):
+        check_grad(rosenbrock, gradient, [2.0, -1.0], direction="some")
+
+
+def test_scipy_counts_no_kink_and_no_rounding():
+    assert check_grad(lambda x: np.abs(x).sum(), np.sign, [0.0, 1.0]) == 0
+    big = check_grad(lambda x: 1e9 + 1e8 * np.sum(x**2), lambda x: 2e8 * x, [1.0, 3.0])
+    assert big == 0
+
+
+# autograd.test_util.check_grads
+
+
+def test_autograd():
+    anp = pytest.importorskip("autograd.numpy")
+    from autograd.extend import defvjp, primitive
+
+    from pytest_gradcheck.compat.autograd import check_grads
+
+    x = RNG.normal(size=3)
+    check_grads(anp.tanh)(x)
+    check_grads(lambda a, b: anp.dot(a, b), (0, 1), modes=["rev"], order=2)(
+        RNG.normal(size=(2, 3)), x
+    )
+    check_grads(lambda a, k=1.0: k * a**2, modes=["fwd", "rev"])(0.7, k=3.0)
+    check_grads(lambda z: anp.abs(z) ** 2 + anp.real(anp.exp(z)))(x + 1j * RNG.normal(size=3))
+    check_grads(lambda p: p["a"] * anp.sum(p["b"]), modes=["rev"])({"a": 2.0, "b": x})
+
+    @primitive
+    def cube(x):
+        return x**3
+
+    defvjp(cube, lambda ans, x: lambda g: 2 * g * x**2)
+    with pytest.raises(AssertionError, match=r"^output\[\d\] / params\[\d\]: analytic ") as caught:
+        check_grads(cube, modes=["rev"], order=1)(x)
+    assert isinstance(caught.value, GradientMismatch)
+    assert caught.value.report.blocks[0].hint == "analytic = 2/3 x numeric, everywhere in the block"
+    with pytest.raises(ValueError, match="modes are 'fwd' and 'rev', not 'both'"):
+        check_grads(cube, modes=["both"])
+
+
+def test_autograd_second_order():
+    anp = pytest.importorskip("autograd.numpy")
+    from autograd.extend import defvjp, primitive
+
+    from pytest_gradcheck.compat.autograd import check_grads
+
+    @primitive
+    def inner(x):
+        return 3 * x**2
+
+    defvjp(inner, lambda ans, x: lambda g: 5 * g * x)
+
+    @primitive
+    def cube(x):
+        return x**3
+
+    defvjp(cube, lambda ans, x: lambda g: g * inner(x))
+    x = anp.array([0.5, 2.0])
+    check_grads(cube, modes=["rev"], order=1)(x)
+    with pytest.raises(GradientMismatch):
+        check_grads(cube, modes=["rev"], order=2)(x)
+
+
+# jax.test_util.check_grads
+
+
+def test_jax():
+    jax = pytest.importorskip("jax")
+    import jax.numpy as jnp
+
+    from pytest_gradcheck.compat.jax import check_grads
+
+    x = jnp.array([0.5, -1.0, 2.0])
+    check_grads(jnp.tanh, (x,), order=2)
+    check_grads(lambda a, b: {"out": a @ b["w"]}, (x, {"w": jnp.ones((3, 2))}), 1, modes=["rev"])
+
+    @jax.custom_vjp
+    def cube(x):
+        return x**3
+
+    cube.defvjp(lambda x: (x**3, x), lambda x, g: (2 * g * x**2,))
+    with pytest.raises(AssertionError, match=r"^output\[\d\] / params\[0\]\[\d\]: analytic "):
+        check_grads(cube, (x,), order=1, modes=["rev"])
+    with pytest.raises(ValueError, match="modes are"):
+        check_grads(cube, (x,), 1, modes=["both"])
+
+
+# torch.autograd.gradcheck
+
+
+def test_torch():
+    torch = pytest.importorskip("torch")
+    from pytest_gradcheck.compat.torch import gradcheck, gradgradcheck
+
+    x = torch.tensor([0.5, -1.0, 2.0], dtype=torch.float64, requires_grad=True)
+    w = torch.randn(2, 3, dtype=torch.float64, requires_grad=True)
+    assert gradcheck(torch.tanh, (x,)) is True
+    assert gradcheck(torch.tanh, x, eps=1e-6, atol=1e-4, fast_mode=True)
+    assert gradcheck(lambda w, x: (w @ x, x.detach(), x**2), (w, x))
+    assert gradgradcheck(lambda w, x: torch.sigmoid(w @ x), (w, x))
+    z = torch.tensor([0.5 + 1j, -1.0], dtype=torch.complex128, requires_grad=True)
+    assert gradcheck(lambda z: torch.exp(z) * z.conj(), (z,))
+    assert gradcheck(lambda x: x.mul_(2), (x,))
+
+    class Cube(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            ctx.save_for_backward(x)
+            return x**3
+
+        @staticmethod
+        def backward(ctx, g):
+            (x,) = ctx.saved_tensors
+            return 2 * g * x**2
+
+    with pytest.raises(RuntimeError, match=r"inputs\[0\]\[\d\]: analytic ") as caught:
+        gradcheck(Cube.apply, (x,))
+    assert type(caught.value).__name__ == "GradcheckError"
+    assert caught.value.report.wrong == 3
+    assert gradcheck(Cube.apply, (x,), raise_exception=False) is False
+    with pytest.raises(TypeError, match="gradcheck has no option speed"):
+        gradcheck(Cube.apply, (x,), speed=1)
+    with pytest.raises(ValueError, match="no input is a floating-point tensor"):
+        gradcheck(Cube.apply, (torch.ones(2),))
+
+
+def test_importing_a_module_imports_no_library():
+    import subprocess
+    import sys
+
+    names = ("scipy", "autograd", "jax", "torch")
+    code = "import sys\n" + "".join(f"import pytest_gradcheck.compat.{n}\n" for n in names)
+    code += f"print([n for n in {names} if n in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"

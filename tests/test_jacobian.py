@@ -1,0 +1,475 @@
+"""Jacobians and products with them: right ones pass, planted bugs are caught and named."""
+
+import numpy as np
+import pytest
+
+from pytest_gradcheck import (
+    GradientMismatch,
+    assert_jacobian_close,
+    assert_jvp_close,
+    assert_vjp_close,
+    check_jacobian,
+    check_jvp,
+    check_vjp,
+)
+
+RNG = np.random.default_rng(7)
+A = RNG.normal(size=(30, 20))
+S = 10.0 ** np.linspace(-8, 8, 20)
+T = np.linspace(0, 2, 25)
+
+
+def broyden(x):
+    y = np.concatenate([[0.0], x, [0.0]])
+    return (3 - 2 * x) * x - y[:-2] - 2 * y[2:] + 1
+
+
+def broyden_jac(x):
+    n = x.size
+    return np.diag(3 - 4 * x) - np.eye(n, k=-1) - 2 * np.eye(n, k=1)
+
+
+def softmax(z):
+    e = np.exp(z - z.max())
+    return e / e.sum()
+
+
+def layer(params):
+    return np.tanh(params["W"] @ np.array([1.0, -2.0, 0.5]) + params["b"])
+
+
+def layer_jac(params):
+    slope = 1 - layer(params) ** 2
+    eye = np.eye(slope.size)
+    by_w = np.einsum("k,kl,j->klj", slope, eye, np.array([1.0, -2.0, 0.5]))
+    return {"W": by_w, "b": np.diag(slope)}
+
+
+LAYER = {"W": RNG.normal(size=(4, 3)), "b": RNG.normal(size=4)}
+
+RIGHT = {
+    "rosenbrock": (
+        lambda x: np.array([10 * (x[1] - x[0] ** 2), 1 - x[0]]),
+        lambda x: np.array([[-20 * x[0], 10.0], [-1.0, 0.0]]),
+        np.array([-1.2, 1.0]),
+    ),
+    "powell badly scaled": (
+        lambda x: np.array([1e4 * x[0] * x[1] - 1, np.exp(-x[0]) + np.exp(-x[1]) - 1.0001]),
+        lambda x: np.array([[1e4 * x[1], 1e4 * x[0]], [-np.exp(-x[0]), -np.exp(-x[1])]]),
+        np.array([0.0, 1.0]),
+    ),
+    "brown badly scaled": (
+        lambda x: np.array([x[0] - 1e6, x[1] - 2e-6, x[0] * x[1] - 2]),
+        lambda x: np.array([[1.0, 0.0], [0.0, 1.0], [x[1], x[0]]]),
+        np.array([1.0, 1.0]),
+    ),
+    "broyden tridiagonal": (broyden, broyden_jac, -np.ones(60) + 0.1 * RNG.normal(size=60)),
+    "exponential fit": (
+        lambda p: p[0] * np.exp(-p[1] * T) + p[2],
+        lambda p: np.stack([np.exp(-p[1] * T), -p[0] * T * np.exp(-p[1] * T), T**0], axis=1),
+        np.array([2.0, 3.0, 0.5]),
+    ),
+    "softmax": (
+        softmax,
+        lambda z: np.diag(softmax(z)) - np.outer(softmax(z), softmax(z)),
+        5 * RNG.normal(size=12),
+    ),
+    "scaled parameters": (
+        lambda x: np.sin(x / S),
+        lambda x: np.diag(np.cos(x / S) / S),
+        S * RNG.normal(size=20),
+    ),
+    "scaled outputs": (
+        lambda x: S * np.sin(A[:20] @ x),
+        lambda x: (S * np.cos(A[:20] @ x))[:, None] * A[:20],
+        RNG.normal(size=20),
+    ),
+    "large offset": (
+        lambda x: 1e6 + np.sin(A @ x),
+        lambda x: np.cos(A @ x)[:, None] * A,
+        RNG.normal(size=20),
+    ),
+    "relu": (
+        lambda x: np.maximum(A @ x, 0),
+        lambda x: (A @ x > 0)[:, None] * A,
+        RNG.normal(size=20),
+    ),
+    "on kinks": (
+        lambda x: np.maximum(x, 0),
+        lambda x: np.diag(1.0 * (x > 0)),
+        np.array([0.0, 1.0, -1.0]),
+    ),
+    "float32": (
+        lambda x: np.tanh(A.astype(np.float32) @ x),
+        lambda x: (1 - np.tanh(A.astype(np.float32) @ x) ** 2)[:, None] * A.astype(np.float32),
+        RNG.normal(size=20).astype(np.float32),
+    ),
+    "float32 inside": (
+        lambda x: np.tanh(A.astype(np.float32) @ x.astype(np.float32)),
+        lambda x: (1 - np.tanh(A.astype(np.float32) @ x) ** 2)[:, None] * A.astype(np.float32),
+        RNG.normal(size=20).astype(np.float32),
+    ),
+    "named blocks": (layer, layer_jac, LAYER),
+    "a number": (
+        lambda x: np.array([x**2, np.sin(x)]),
+        lambda x: np.array([2 * x, np.cos(x)]),
+        0.7,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", RIGHT)
+def test_a_right_jacobian_agrees(name):
+    func, jac, params = RIGHT[name]
+    report = assert_jacobian_close(func, jac, params)
+    assert report.verdict == "agree"
+    assert report.checked == report.size > 0
+
+
+@pytest.mark.parametrize("name", sorted(set(RIGHT) - {"on kinks"}))
+@pytest.mark.parametrize("seed", [0, 1])
+def test_one_wrong_entry_is_named(name, seed):
+    func, jac, params = RIGHT[name]
+    right = jac(params)
+    if name == "named blocks":
+        wrong = {key: value.copy() for key, value in right.items()}
+        wrong["W"][2, 2, 1] *= 1.01
+        label = "output[2] / W[2, 1]"
+    else:
+        wrong = np.array(right, dtype=right.dtype)
+        large = np.argwhere(np.abs(wrong) > 0.3 * np.abs(wrong).max())
+        place = tuple(large[np.random.default_rng(seed).integers(len(large))])
+        wrong[place] *= 1.01 if name != "float32 inside" else 1.5
+        label = f"output[{place[0]}] / params" + (f"[{place[1]}]" if wrong.ndim > 1 else "")
+    with pytest.raises(GradientMismatch) as caught:
+        assert_jacobian_close(func, wrong, params)
+    report = caught.value.report
+    assert report.worst[0].label == label
+    assert report.wrong == 1
+    assert str(caught.value).startswith(f"{label}: analytic ")
+
+
+def test_the_cost_is_two_evaluations_for_each_parameter_however_many_outputs():
+    for m in (1, 30, 300):
+        matrix = RNG.normal(size=(m, 20))
+        x = RNG.normal(size=20) / 20
+
+        def func(x, matrix=matrix):
+            return np.tanh(matrix @ x)
+
+        def jac(x, matrix=matrix):
+            return (1 - np.tanh(matrix @ x) ** 2)[:, None] * matrix
+
+        assert check_jacobian(func, jac, x).evaluations <= 2 * 20 + 12
+
+
+def test_a_banded_jacobian_costs_one_more_evaluation_for_each_parameter():
+    report = assert_jacobian_close(broyden, broyden_jac, -np.ones(50))
+    assert report.evaluations <= 3 * 50 + 12
+
+
+def test_a_jacobian_that_is_wrong_everywhere_is_named_and_does_not_cost_a_ladder_an_entry():
+    matrix = RNG.normal(size=(60, 50))
+    report = check_jacobian(
+        lambda x: np.tanh(matrix @ x / 10),
+        lambda x: 2 * (1 - np.tanh(matrix @ x / 10) ** 2)[:, None] * matrix / 10,
+        RNG.normal(size=50),
+    )
+    assert report.wrong == 3000
+    assert report.blocks[0].hint == "analytic = 2 x numeric, everywhere in the block"
+    assert report.evaluations < 30 * 50
+
+
+def test_the_failure_line_by_line():
+    def jac(params):
+        found = layer_jac(params)
+        found["b"] = np.zeros_like(found["b"])
+        return found
+
+    text = check_jacobian(layer, jac, LAYER).message().splitlines()
+    assert text[0].startswith("output[")
+    assert text[0].endswith("4 of 64 wrong, in output / b")
+    assert text[2].split() == [
+        "block",
+        "shape",
+        "wrong",
+        "difference",
+        "what",
+        "it",
+        "looks",
+        "like",
+    ]
+    assert text[3].startswith("output / b  (4, 4)  4 / 16  1.00e+00    analytic is zero everywhere")
+    assert text[4] == "output / W agrees"
+    assert text[6].split()[:2] == ["worst", "analytic"]
+    assert text[7].startswith("output[")
+    assert " / b[" in text[7]
+    assert text[-1].startswith("difference ")
+
+
+# What a Jacobian may look like
+
+
+def test_outputs_with_names():
+    def func(params):
+        return {"residual": params["x"] ** 2, "penalty": np.sum(params["x"])}
+
+    def jac(params):
+        return {
+            "residual": {"x": np.diag(2 * params["x"])},
+            "penalty": {"x": np.ones(3)},
+        }
+
+    params = {"x": np.array([1.0, 2.0, 3.0])}
+    report = assert_jacobian_close(func, jac, params)
+    assert [block.name for block in report.blocks] == ["residual / x", "penalty / x"]
+
+    def wrong(params):
+        return jac(params) | {"penalty": {"x": np.array([1.0, 1.0, 2.0])}}
+
+    assert check_jacobian(func, wrong, params).worst[0].label == "penalty / x[2]"
+
+
+def test_a_whole_matrix_has_the_leaves_in_order():
+    matrix = np.concatenate([layer_jac(LAYER)["W"].reshape(4, 12), layer_jac(LAYER)["b"]], axis=1)
+    assert assert_jacobian_close(layer, matrix, LAYER).size == 64
+    matrix[1, 13] += 0.1
+    assert check_jacobian(layer, matrix, LAYER).worst[0].label == "output[1] / b[1]"
+
+
+def test_only_and_skip_choose_columns():
+    matrix = np.concatenate([layer_jac(LAYER)["W"].reshape(4, 12), layer_jac(LAYER)["b"]], axis=1)
+    report = assert_jacobian_close(layer, matrix, LAYER, skip="W")
+    assert report.skipped == ("W",)
+    assert report.size == 16
+    only = assert_jacobian_close(layer, {"b": layer_jac(LAYER)["b"]}, LAYER, only="b")
+    assert [block.name for block in only.blocks] == ["output / b"]
+
+
+def test_args_and_has_aux():
+    assert_jacobian_close(
+        lambda x, k: (k * x**2, "cache"), lambda x, k: np.diag(2 * k * x), np.ones(3),
+        args=(3.0,), has_aux=True,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", ["csr_matrix", "csc_array", "coo_matrix", "lil_matrix"])
+def test_a_sparse_jacobian_and_its_forgotten_entry(kind):
+    sparse = pytest.importorskip("scipy.sparse")
+    make = getattr(sparse, kind)
+    x = -np.ones(40)
+    assert_jacobian_close(broyden, lambda x: make(broyden_jac(x)), x)
+
+    def forgetful(x):
+        dense = broyden_jac(x)
+        dense[3, 4] = 0
+        return make(dense)
+
+    report = check_jacobian(broyden, forgetful, x)
+    assert [entry.label for entry in report.worst] == ["output[3] / params[4]"]
+    assert report.worst[0].analytic == 0
+
+
+def test_an_operator_and_its_adjoint():
+    linalg = pytest.importorskip("scipy.sparse.linalg")
+    x = -np.ones(10)
+    matrix = broyden_jac(x)
+    assert_jacobian_close(broyden, linalg.aslinearoperator(matrix), x)
+    without = linalg.LinearOperator((10, 10), matvec=lambda v: matrix @ v, dtype=float)
+    assert_jacobian_close(broyden, without, x)
+    wrong = linalg.LinearOperator(
+        (10, 10), matvec=lambda v: matrix @ v, rmatvec=lambda u: matrix @ u, dtype=float
+    )
+    report = check_jacobian(broyden, wrong, x)
+    assert report.verdict == "disagree"
+    assert report.message().startswith("rmatvec is not the adjoint of matvec: output[")
+    assert report.wrong == 0
+    late = linalg.LinearOperator((10, 10), matvec=lambda v: 2 * (matrix @ v), dtype=float)
+    assert check_jacobian(broyden, late, x).wrong == 28
+
+
+# More than can be judged one by one
+
+
+def test_many_parameters_are_checked_in_combinations_and_the_entry_is_named():
+    sparse = pytest.importorskip("scipy.sparse")
+    n = 3000
+    x = -np.ones(n) + 0.1 * RNG.normal(size=n)
+
+    def jac(x, forgotten=False):
+        made = sparse.diags(
+            [np.full(n - 1, -1.0), 3 - 4 * x, np.full(n - 1, -2.0)], [-1, 0, 1]
+        ).tolil()
+        if forgotten:
+            made[17, 18] = 0
+        return made.tocsr()
+
+    report = assert_jacobian_close(broyden, jac, x)
+    assert report.evaluations < 200
+    assert "3,000 outputs in 3 random combinations (seed 0)" in report.details()
+    wrong = check_jacobian(broyden, jac(x, forgotten=True), x)
+    assert [entry.label for entry in wrong.worst] == ["output[17] / params[18]"]
+
+
+def test_many_outputs_are_checked_in_combinations():
+    t = np.linspace(0, 1, 20_000)
+
+    def func(p):
+        return {"fit": p["a"] * np.exp(-p["k"] * t)}
+
+    def jac(p, factor=1.0):
+        slow = -p["a"] * t * np.exp(-p["k"] * t)
+        slow[777] *= factor
+        return {"fit": {"a": np.exp(-p["k"] * t), "k": slow}}
+
+    params = {"a": 2.0, "k": 3.0}
+    assert_jacobian_close(func, jac, params)
+    report = check_jacobian(func, jac(params, 1.5), params)
+    assert [entry.label for entry in report.worst] == ["fit[777] / k"]
+
+
+def test_an_operator_without_adjoint_is_checked_along_tangents():
+    linalg = pytest.importorskip("scipy.sparse.linalg")
+    n = 2500
+    x = RNG.normal(size=n)
+    for factor, verdict in ((1.0, "agree"), (1.001, "disagree")):
+        slope = 2 * x
+        slope[4] *= factor
+        jac = linalg.LinearOperator((n, n), matvec=lambda v, d=slope: d * v, dtype=float)
+        report = check_jacobian(lambda x: x**2, jac, x)
+        assert report.verdict == verdict
+        if factor != 1:
+            assert {entry.label for entry in report.worst} == {
+                f"output[4] / v{number}" for number in (1, 2, 3)
+            }
+
+
+# Products
+
+
+def layer_jvp(params, v):
+    slope = 1 - layer(params) ** 2
+    return slope * (v["W"] @ np.array([1.0, -2.0, 0.5]) + v["b"])
+
+
+def layer_vjp(params, u):
+    dz = u * (1 - layer(params) ** 2)
+    return {"W": np.outer(dz, [1.0, -2.0, 0.5]), "b": dz}
+
+
+def test_products_of_a_layer():
+    assert assert_jvp_close(layer, layer_jvp, LAYER).size == 64
+    assert assert_vjp_close(layer, layer_vjp, LAYER).size == 64
+
+
+def test_wrong_products_are_named():
+    def jvp(params, v):
+        found = layer_jvp(params, v)
+        found[1] += 0.1 * v["b"][3]
+        return found
+
+    with pytest.raises(GradientMismatch, match=r"^output\[1\] / b\[3\]: analytic 0.1 != numeric"):
+        assert_jvp_close(layer, jvp, LAYER)
+
+    def vjp(params, u):
+        return layer_vjp(params, u) | {"b": u}
+
+    report = check_vjp(layer, vjp, LAYER)
+    assert report.wrong == 4
+    assert {block.name for block in report.blocks if block.wrong} == {"output / b"}
+    with pytest.raises(GradientMismatch):
+        assert_vjp_close(layer, vjp, LAYER)
+
+
+def test_a_product_that_is_not_linear_is_said_to_be_so():
+    report = check_jvp(np.sin, lambda x, v: np.cos(x) * v * np.abs(v), np.array([0.5, 1.5]))
+    assert report.verdict == "disagree"
+    assert report.reasons[0].startswith("jvp is not linear in v: output[")
+
+
+def test_products_of_many_parameters_or_outputs():
+    n = 6000
+    x = RNG.uniform(0.5, 1.5, n)
+    assert_jvp_close(np.log, lambda x, v: v / x, x)
+    assert_vjp_close(np.log, lambda x, u: u / x, x)
+
+    def wrong(x, u):
+        found = u / x
+        found[123] *= 1.01
+        return found
+
+    assert check_jvp(np.log, wrong, x).worst[0].label.startswith("output[123] / v")
+    assert check_vjp(np.log, wrong, x).worst[0].label == "params[123]"
+
+
+# Bad input, and what is left as it was
+
+
+@pytest.mark.parametrize(
+    ("jac", "error", "text"),
+    [
+        (np.ones((2, 3)), ValueError, "jac has shape (2, 3), but 3 outputs and 2 parameters need "
+         "(3, 2), outputs first; it is transposed"),
+        (np.ones(6), ValueError, "jac has shape (6,), but"),
+        (np.ones((3, 2)) * 1j, TypeError, "jac has dtype complex128; it must be real"),
+        ({"a": np.ones((3, 2))}, ValueError, "jac does not match: it has no params"),
+        (lambda x: None, ValueError, "jac does not match"),
+    ],
+)  # fmt: skip
+def test_a_jacobian_of_another_kind(jac, error, text):
+    with pytest.raises(error) as caught:
+        check_jacobian(lambda x: np.ones(3) * x[0], jac, np.ones(2))
+    assert str(caught.value).startswith(text)
+
+
+def test_outputs_that_cannot_be_differenced():
+    with pytest.raises(TypeError, match="outputs must be real"):
+        check_jacobian(lambda x: x * 1j, np.eye(2), np.ones(2))
+    with pytest.raises(ValueError, match=r"func returned output\[1\] = nan at params"):
+        check_jacobian(lambda x: np.array([1.0, np.nan]), np.eye(2), np.ones(2))
+    with pytest.raises(ValueError, match="func returned nothing to differentiate"):
+        check_jacobian(lambda x: None, np.eye(2), np.ones(2))
+    with pytest.raises(TypeError, match="params is complex: pass real and imaginary part"):
+        check_jacobian(lambda x: x.real, np.eye(2), np.ones(2) * 1j)
+    with pytest.raises(TypeError, match="no option named eps"):
+        check_jacobian(lambda x: x, np.eye(2), np.ones(2), eps=1e-6)
+
+
+def test_a_func_that_does_not_repeat_itself_is_named_first():
+    rng = np.random.default_rng(0)
+    report = check_jacobian(lambda x: np.append(x, rng.normal()), np.eye(3, 2), np.ones(2))
+    assert report.message().startswith("func does not repeat itself: output[2] differs by")
+
+
+def test_parameters_and_nothing_else_changes():
+    params = {"W": LAYER["W"].copy(), "b": LAYER["b"].copy()}
+    before = {key: value.tobytes() for key, value in params.items()}
+
+    def raises(p):
+        if p["b"][1] != params["b"][1]:
+            raise RuntimeError("boom")
+        return layer(p)
+
+    check_jacobian(layer, layer_jac, params)
+    with pytest.raises(RuntimeError, match="boom"):
+        check_jacobian(raises, layer_jac, params)
+    with pytest.raises(ValueError, match="func changed its parameters"):
+        check_jacobian(lambda p: p["b"].__iadd__(1), layer_jac, params)
+    assert {key: value.tobytes() for key, value in params.items()} == before
+
+
+def test_a_parameter_that_nothing_depends_on_is_not_passed_over():
+    func = {"used": np.ones(2), "unused": np.ones(2)}
+    report = check_jacobian(
+        lambda p: p["used"] ** 2, {"used": 2 * np.eye(2), "unused": np.zeros((2, 2))}, func
+    )
+    assert report.vacuous == ("output / unused",)
+    assert not report.ok
+
+
+def test_noise_too_large_for_a_demand_is_inconclusive():
+    report = check_jacobian(
+        lambda x: np.float32(1) * np.sin(x).astype(np.float32), lambda x: np.diag(np.cos(x)),
+        np.array([0.5, 1.0]), rtol=1e-8,
+    )  # fmt: skip
+    assert report.verdict == "inconclusive"

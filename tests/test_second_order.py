@@ -1,0 +1,271 @@
+"""Hessians, products with them, adjoint pairs, Taylor remainders."""
+
+import numpy as np
+import pytest
+
+from pytest_gradcheck import (
+    GradientMismatch,
+    assert_adjoint,
+    assert_hessian_close,
+    assert_hvp_close,
+    assert_taylor_rate,
+    check_adjoint,
+    check_hessian,
+    check_hvp,
+    check_jacobian,
+    taylor_rates,
+)
+
+RNG = np.random.default_rng(3)
+
+
+def rosenbrock(x):
+    return np.sum(100 * (x[1:] - x[:-1] ** 2) ** 2 + (1 - x[:-1]) ** 2)
+
+
+def rosenbrock_grad(x):
+    g = np.zeros_like(x)
+    g[:-1] = -400 * x[:-1] * (x[1:] - x[:-1] ** 2) - 2 * (1 - x[:-1])
+    g[1:] += 200 * (x[1:] - x[:-1] ** 2)
+    return g
+
+
+def rosenbrock_hess(x):
+    diagonal = np.zeros_like(x)
+    diagonal[:-1] = 1200 * x[:-1] ** 2 - 400 * x[1:] + 2
+    diagonal[1:] += 200
+    return np.diag(diagonal) + np.diag(-400 * x[:-1], 1) + np.diag(-400 * x[:-1], -1)
+
+
+X = RNG.normal(size=6)
+DATA, SIGNS = RNG.normal(size=(40, 3)), np.sign(RNG.normal(size=40))
+
+
+def logistic(p):
+    return np.sum(np.logaddexp(0, -SIGNS * (DATA @ p["w"] + p["b"]))) + 0.5 * p["w"] @ p["w"]
+
+
+def logistic_grad(p):
+    s = -SIGNS / (1 + np.exp(SIGNS * (DATA @ p["w"] + p["b"])))
+    return {"w": DATA.T @ s + p["w"], "b": np.sum(s)}
+
+
+def logistic_hess(p):
+    s = 1 / (1 + np.exp(-(DATA @ p["w"] + p["b"])))
+    d = s * (1 - s)
+    ww = DATA.T @ (d[:, None] * DATA) + np.eye(3)
+    return {"w": {"w": ww, "b": DATA.T @ d}, "b": {"w": DATA.T @ d, "b": np.sum(d)}}
+
+
+P = {"w": np.array([0.2, -0.4, 0.1]), "b": 0.3}
+
+
+@pytest.mark.parametrize("given", [True, False])
+def test_right_hessians_agree(given):
+    grads = {"grad": rosenbrock_grad} if given else {}
+    report = assert_hessian_close(rosenbrock, rosenbrock_hess, X, **grads)
+    assert report.size == 36
+    assert report.resolution < 1e-5
+    assert report.scheme == ("central differences of grad" if given else "second differences")
+    grads = {"grad": logistic_grad} if given else {}
+    report = assert_hessian_close(logistic, logistic_hess, P, **grads)
+    assert [block.name for block in report.blocks] == ["w / w", "w / b", "b / w", "b / b"]
+
+
+@pytest.mark.parametrize("given", [True, False])
+@pytest.mark.parametrize("factor", [2.0, 1.001])
+def test_a_wrong_pair_of_entries_is_named(given, factor):
+    def hess(p):
+        found = logistic_hess(p)
+        found["w"]["b"] = found["b"]["w"] = found["w"]["b"] * np.array([1.0, factor, 1.0])
+        return found
+
+    grads = {"grad": logistic_grad} if given else {}
+    report = check_hessian(logistic, hess, P, **grads)
+    assert {entry.label for entry in report.worst} == {"w[1] / b", "b / w[1]"}
+    with pytest.raises(GradientMismatch):
+        assert_hessian_close(logistic, hess, P, **grads)
+
+
+def test_a_hessian_that_is_not_symmetric_is_said_to_be_so():
+    def hess(x):
+        return np.triu(rosenbrock_hess(x))
+
+    report = check_hessian(rosenbrock, hess, X, grad=rosenbrock_grad)
+    assert report.reasons[0].startswith("hess is not symmetric: params[")
+    assert report.wrong == 5
+
+
+def test_a_gradient_of_no_func_has_a_hessian_that_is_not_symmetric():
+    def grad(x):
+        return np.array([x[1], 2 * x[0]])
+
+    report = check_hessian(
+        lambda x: x[0] * x[1], np.array([[0.0, 1.0], [2.0, 0.0]]), np.ones(2), grad=grad
+    )
+    assert report.wrong == 0
+    assert report.verdict == "disagree"
+    assert report.message().startswith("hess is not symmetric: params[0] / params[1] is 1, ")
+
+
+def test_a_hessian_of_a_linear_parameter_may_be_zero():
+    report = check_hessian(
+        lambda p: p["a"] ** 2 + p["b"], {"a": {"a": 2.0, "b": 0.0}, "b": {"a": 0.0, "b": 0.0}},
+        {"a": 1.0, "b": 2.0},
+    )  # fmt: skip
+    assert report.verdict == "agree"
+
+
+def test_second_differences_cost_what_they_are_said_to():
+    calls = 0
+
+    def func(x):
+        nonlocal calls
+        calls += 1
+        return rosenbrock(x)
+
+    report = assert_hessian_close(func, rosenbrock_hess, X)
+    assert report.evaluations == calls
+    assert calls <= 12 * 6**2 + 6 * 6 * 50
+    with pytest.raises(ValueError, match="second differences of func would take 44,652"):
+        check_hessian(rosenbrock, np.eye(61), np.ones(61))
+
+
+def test_products_with_a_hessian():
+    def hvp(x, v):
+        return rosenbrock_hess(x) @ v
+
+    def wrong(x, v):
+        found = hvp(x, v)
+        found[2] += 0.1 * v[4]
+        return found
+
+    for grads in ({}, {"grad": rosenbrock_grad}):
+        assert_hvp_close(rosenbrock, hvp, X, **grads)
+        report = check_hvp(rosenbrock, wrong, X, **grads)
+        assert report.worst[0].label == "params[2] / params[4]"
+        assert report.reasons[0].startswith("hvp is not symmetric: ")
+
+
+def test_products_with_a_large_hessian():
+    x = RNG.normal(size=5000)
+
+    def wrong(x, v):
+        found = 12 * x**2 * v
+        found[77] *= 1.01
+        return found
+
+    assert_hvp_close(lambda x: np.sum(x**4), lambda x, v: 12 * x**2 * v, x, grad=lambda x: 4 * x**3)
+    report = check_hvp(lambda x: np.sum(x**4), wrong, x, grad=lambda x: 4 * x**3)
+    assert report.worst[0].label.startswith("params[77] / v")
+
+
+def test_the_gradient_of_a_gradient_is_the_jacobian_of_the_gradient():
+    assert check_jacobian(rosenbrock_grad, rosenbrock_hess, X).verdict == "agree"
+
+
+# Adjoint pairs
+
+
+def forward(p):
+    return {"image": np.cumsum(p["signal"]), "mean": np.mean(p["signal"]) + 2 * p["level"]}
+
+
+def backward(y):
+    image = np.cumsum(y["image"][::-1])[::-1]
+    n = y["image"].size
+    return {"signal": image + y["mean"] / n, "level": 2 * y["mean"]}
+
+
+@pytest.mark.parametrize("size", [5, 1000])
+def test_an_adjoint_pair(size):
+    x = {"signal": np.zeros(size), "level": 0.0}
+    assert assert_adjoint(forward, backward, x).verdict == "agree"
+
+    def wrong(y):
+        return backward(y) | {"level": y["mean"]}
+
+    report = check_adjoint(forward, wrong, x)
+    assert {block.name for block in report.blocks if block.wrong} == {"mean / level"}
+    assert report.worst[0].label.startswith("mean / level")
+    with pytest.raises(GradientMismatch):
+        assert_adjoint(forward, wrong, x)
+
+
+def test_a_wrong_entry_of_a_small_pair_is_named():
+    def wrong(y):
+        found = backward(y)
+        found["signal"][1] += 1e-6 * y["image"][3]
+        return found
+
+    report = check_adjoint(forward, wrong, {"signal": np.zeros(5), "level": 0.0})
+    assert [entry.label for entry in report.worst] == ["image[3] / signal[1]"]
+
+
+@pytest.mark.parametrize("size", [16, 2048])
+def test_a_complex_pair_has_the_conjugate_transpose(size):
+    x = np.zeros(size, complex)
+    assert_adjoint(np.fft.fft, lambda y: size * np.fft.ifft(y), x)
+    assert not check_adjoint(np.fft.fft, np.fft.ifft, x).ok
+    assert not check_adjoint(np.fft.fft, lambda y: np.fft.fft(y), x).ok
+
+
+def test_float32_pairs_round_as_such():
+    matrix = RNG.normal(size=(300, 200)).astype(np.float32)
+    x = np.zeros(200, np.float32)
+    assert_adjoint(lambda x: matrix @ x, lambda y: matrix.T @ y, x)
+    bent = matrix.T.copy()
+    bent[0] *= 1.01
+    assert not check_adjoint(lambda x: matrix @ x, lambda y: bent @ y, x).ok
+
+
+def test_shapes_stand_for_samples():
+    report = assert_adjoint(lambda x: x.T, lambda y: y.T, (2, 3), (3, 2))
+    assert report.blocks[0].name == "output / x"
+    assert report.blocks[0].shape == (3, 2, 2, 3)
+
+
+def test_operators_that_are_not_linear_are_said_to_be_so():
+    report = check_adjoint(lambda x: x + 1, lambda y: y, np.zeros(3))
+    assert "forward is not linear: output[0] of forward(0) is 1, not 0" in report.message()
+    report = check_adjoint(lambda x: x * np.abs(x), lambda y: y, np.zeros(3))
+    assert report.reasons[0].startswith("forward is not linear: output[")
+    report = check_adjoint(lambda x: x, lambda y: y**3, np.zeros(3))
+    assert report.reasons[0].startswith("adjoint is not linear: x[")
+
+
+def test_an_adjoint_of_another_shape():
+    with pytest.raises(ValueError, match=r"adjoint of params has shape \(3,\)"):
+        check_adjoint(lambda x: x[:3], lambda y: y, np.zeros(4))
+
+
+# Taylor remainders
+
+
+def test_taylor_rates_tell_right_from_wrong():
+    rates = taylor_rates(rosenbrock, rosenbrock_grad, X)
+    assert rates.rate0 == pytest.approx(1, abs=0.1)
+    assert rates.rate1 == pytest.approx(2, abs=0.1)
+    assert assert_taylor_rate(rosenbrock, rosenbrock_grad, X).rate1 == rates.rate1
+    wrong = taylor_rates(rosenbrock, lambda x: 1.01 * rosenbrock_grad(x), X)
+    assert wrong.rate1 < 1.5
+    with pytest.raises(AssertionError) as caught:
+        assert_taylor_rate(rosenbrock, lambda x: 1.5 * rosenbrock_grad(x), X)
+    first, _, heading, *_ = str(caught.value).splitlines()
+    assert first.startswith("rosenbrock: first-order Taylor remainder falls as h^1.0")
+    assert heading == "step      zeroth    rate  first     rate"
+
+
+def test_a_linear_func_has_no_remainder_and_passes():
+    rates = assert_taylor_rate(lambda x: np.sum(3 * x), lambda x: np.full(4, 3.0), np.ones(4))
+    assert rates.exact
+    assert np.isnan(rates.rate1)
+    with pytest.raises(AssertionError):
+        assert_taylor_rate(lambda x: np.sum(3 * x), lambda x: np.full(4, 3.1), np.ones(4))
+
+
+def test_bad_steps():
+    with pytest.raises(ValueError, match="step must be a positive finite number"):
+        taylor_rates(rosenbrock, rosenbrock_grad, X, step=0)
+    with pytest.raises(ValueError, match="count must be a whole number, 3 or more"):
+        taylor_rates(rosenbrock, rosenbrock_grad, X, count=2)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from ._gradient import numerical_gradient, numerical_gradient_with_error
     from ._options import Options
     from ._report import BlockReport, Entry, GradcheckWarning, GradientMismatch, GradientReport
+    from ._saved import SavedCheck, load_saved
     from .hookspecs import hookimpl, plugin_manager
 
 _HOMES = {
@@ -32,10 +33,12 @@ _HOMES = {
     "GradientReport": "_report",
     "Node": "_blocks",
     "Options": "_options",
+    "SavedCheck": "_saved",
     "assert_gradients_close": "_check",
     "check_gradients": "_check",
     "compare_gradients": "_given",
     "hookimpl": "hookspecs",
+    "load_saved": "_saved",
     "numerical_gradient": "_gradient",
     "numerical_gradient_with_error": "_gradient",
     "plugin_manager": "hookspecs",
@@ -50,11 +53,13 @@ __all__ = [
     "GradientReport",
     "Node",
     "Options",
+    "SavedCheck",
     "__version__",
     "assert_gradients_close",
     "check_gradients",
     "compare_gradients",
     "hookimpl",
+    "load_saved",
     "numerical_gradient",
     "numerical_gradient_with_error",
     "plugin_manager",

@@ -291,6 +291,7 @@ def _run(
         evaluations=problem.evaluator.evaluations,
         scheme=found.title,
         reasons=reasons,
+        ladders=found.ladders,
     )
     report = assemble(finding, options, time.perf_counter() - started)
     return of_suspects(report) if again is not None else report

@@ -11,6 +11,7 @@ import math
 import re
 import warnings
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -27,12 +28,17 @@ INK, FAINT = "#111213", "#787776"
 
 COLOURS = {"agree": "#8a93a0", "disagree": "#d1242f", "inconclusive": "#3c7dd9"}
 MARKERS = {"agree": "o", "disagree": "X", "inconclusive": "s"}
-WRONGEST = ((0.98, 0.75, 0.35), (0.95, 0.43, 0.20), (0.78, 0.12, 0.22), (0.45, 0.05, 0.32))
+WRONGEST = ((0.99, 0.78, 0.36), (0.96, 0.48, 0.18), (0.85, 0.13, 0.20), (0.58, 0.04, 0.42))
 """Colours of an error of 1, 1e2, 1e4, 1e6 times what would have passed, and between."""
 
 AGREEING = (0.54, 0.60, 0.66, 0.28)
 UNTOLD = (0.24, 0.49, 0.85, 0.85)
 UNDEFINED = (0.05, 0.05, 0.06, 1.0)
+
+LINES = (
+    "#3c7dd9", "#e0772f", "#2a9d6f", "#c4407f", "#8a6fd1", "#b08a1e", "#3fa3b5", "#d1242f",
+)  # fmt: skip
+"""Of the convergence of one parameter each, told apart on light and on dark ground."""
 
 MOST_MAPS_DRAWN = 6
 
@@ -50,32 +56,83 @@ SETTINGS: dict[str, Any] = {
     **{f"axes.{part}": INK for part in ("edgecolor", "labelcolor", "titlecolor")},
 }
 
-Panel = tuple[str, tuple[float, float], Callable[["Axes"], None]]
-"""What a picture shows, in words; width and height in inches; what draws it."""
+
+@dataclass(frozen=True)
+class Panel:
+    """One picture.
+
+    Attributes
+    ----------
+    title : str
+        What it shows, in words.
+    width, height : float
+        Of its axes, in inches.
+    left, right, bottom : float
+        Inches beside and below them.
+    draw : callable
+        Draws on axes.
+    """
+
+    title: str
+    width: float
+    height: float
+    left: float
+    right: float
+    bottom: float
+    draw: Callable[[Axes], None]
+
+    @property
+    def size(self) -> tuple[float, float]:
+        """Width and height of the whole, in inches."""
+        return self.left + self.width + self.right, TOP + self.height + self.bottom
+
+    @property
+    def place(self) -> tuple[float, float, float, float]:
+        """Where the axes are: left, bottom, width and height in parts of the whole."""
+        width, height = self.size
+        return self.left / width, self.bottom / height, self.width / width, self.height / height
+
+
+TOP = 0.1
+"""Inches above the axes."""
+
+LETTER = 0.078
+"""Width of a letter of a name, in inches."""
 
 
 def panels(picture: dict[str, Any]) -> Iterator[Panel]:
     """Yield the pictures of a check, each to be drawn on axes of its own."""
     for grid in picture["maps"][:MOST_MAPS_DRAWN]:
-        yield map_title(grid), _map_size(grid), partial(_draw_map, grid=grid)
+        rows, columns = len(grid["kind"]), len(grid["kind"][0])
+        cell = min(3.6 / columns, 2.6 / rows, 0.32)
+        # Not too small to be seen.
+        width, height = max(cell * columns, 1.0), max(cell * rows, 0.3)
+        draw = partial(_draw_map, grid=grid)
+        yield Panel(map_title(grid), width, height, 0.45, 0.15, 0.28, draw)
     if picture["bars"]:
-        height = 0.7 + 0.22 * len(picture["bars"])
-        told = "share of each block that is wrong"
-        yield told, (4.6, height), partial(_draw_bars, bars=picture["bars"])
+        left = 0.2 + LETTER * max(len(bar["name"]) for bar in picture["bars"])
+        draw = partial(_draw_bars, bars=picture["bars"])
+        height = 0.22 * len(picture["bars"])
+        yield Panel("share of each block that is wrong", 3.0, height, left, 0.2, 0.5, draw)
     if picture["points"]["analytic"]:
         count, size = len(picture["points"]["analytic"]), picture["size"]
         told = f"analytic against numeric, {count:,} of {size:,} parameters"
-        yield told, (3.7, 3.2), partial(_draw_points, points=picture["points"])
+        draw = partial(_draw_points, points=picture["points"])
+        yield Panel(told, 2.9, 2.6, 0.75, 0.15, 0.5, draw)
     if picture["ladders"]:
-        told = "differences at several steps h: how far each is from the numeric value"
-        yield told, (4.9, 3.2), partial(_draw_ladders, ladders=picture["ladders"])
+        told = "differences D at several steps h: how far each is from the numeric value"
+        below = 0.55 + 0.16 * -(-len(picture["ladders"]) // 2)
+        draw = partial(_draw_ladders, ladders=picture["ladders"])
+        yield Panel(told, 3.5, 2.3, 0.75, 0.2, below, draw)
 
 
 def map_title(grid: dict[str, Any]) -> str:
-    """Return a map's title: the block, its shape, how much of it is wrong."""
+    """Return a map's title: the block, its shape, how much of it is wrong, what a cell is."""
     counts = [(grid["wrong"], "wrong"), (grid["open"], "can't be told")]
     told = ", ".join(f"{n:,} of {grid['size']:,} {words}" for n, words in counts if n)
-    return f"{grid['name']} {grid['shape']}: {told}"
+    cells = f"a cell is {grid['pooled']}" if grid["pooled"] else ""
+    notes = [note for note in (grid["folded"], cells) if note]
+    return "; ".join([f"{grid['name']} {grid['shape']}: {told}", *notes])
 
 
 def figure_of(picture: dict[str, Any]) -> Figure:
@@ -96,15 +153,16 @@ def figure_of(picture: dict[str, Any]) -> Figure:
         )
     columns = min(len(found), 2)
     rows = [found[i : i + columns] for i in range(0, len(found), columns)]
-    heights = [max(size[1] for _, size, _ in row) + 0.35 for row in rows]
+    heights = [max(panel.size[1] for panel in row) + 0.35 for row in rows]
     with settings({**SETTINGS, "svg.fonttype": "path"}):
         figure = figure_class(figsize=(4.9 * columns, sum(heights)), layout="constrained")
         places = figure.add_gridspec(len(rows), columns, height_ratios=heights)
         for r, row in enumerate(rows):
-            for c, (title, _, draw) in enumerate(row):
+            for c, panel in enumerate(row):
                 axes = figure.add_subplot(places[r, c])
-                draw(axes)
-                axes.set_title(title, fontsize="small", loc="left", wrap=True, parse_math=False)
+                panel.draw(axes)
+                title = panel.title.replace("; ", "\n", 1)
+                axes.set_title(title, fontsize="small", loc="left", parse_math=False)
         if picture["maps"]:
             _draw_key(figure)
     figure.set_facecolor("white")
@@ -151,12 +209,13 @@ def svgs_of(picture: dict[str, Any], prefix: str) -> list[tuple[str, str]]:
     """
     figure_class, settings = _matplotlib()
     found = []
-    for number, (title, size, draw) in enumerate(panels(picture)):
+    for number, panel in enumerate(panels(picture)):
+        # Margins are known: to have them computed takes as long as all the rest.
         # Fonts without a name's letters are no matter: the page brings its own.
         with settings(SETTINGS), warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            figure = figure_class(figsize=size, layout="constrained")
-            draw(figure.add_subplot())
+            figure = figure_class(figsize=panel.size)
+            panel.draw(figure.add_axes(panel.place))
             stream = io.StringIO()
             figure.savefig(
                 stream,
@@ -164,7 +223,8 @@ def svgs_of(picture: dict[str, Any], prefix: str) -> list[tuple[str, str]]:
                 transparent=True,
                 metadata=dict.fromkeys(("Creator", "Date", "Format", "Type")),
             )
-        found.append((title, _embedded(stream.getvalue(), f"{prefix}-{number}-", title)))
+        svg = _embedded(stream.getvalue(), f"{prefix}-{number}-", panel.title)
+        found.append((panel.title, svg))
     return found
 
 
@@ -188,13 +248,6 @@ def _matplotlib() -> tuple[type[Figure], Any]:
     except ImportError as error:
         raise ImportError(NEEDED) from error
     return Figure, rc_context
-
-
-def _map_size(grid: dict[str, Any]) -> tuple[float, float]:
-    rows, columns = len(grid["kind"]), len(grid["kind"][0])
-    cell = min(3.6 / columns, 2.6 / rows, 0.32)
-    # A long row is stretched to be seen.
-    return max(cell * columns, 1.0) + 0.7, max(cell * rows, 0.3) + 0.55
 
 
 def _draw_map(axes: Axes, grid: dict[str, Any]) -> None:
@@ -226,10 +279,15 @@ def _draw_map(axes: Axes, grid: dict[str, Any]) -> None:
 
 
 def _draw_bars(axes: Axes, bars: list[dict[str, Any]]) -> None:
+    from matplotlib.ticker import LogLocator, NullLocator
+
     places = range(len(bars))
     shares = [bar["wrong"] / max(bar["size"], 1) for bar in bars]
     axes.barh(places, shares, color=COLOURS["disagree"], height=0.6)
     axes.set_xscale("log")
+    axes.xaxis.set_major_locator(LogLocator(numticks=6))
+    axes.xaxis.set_major_formatter(_power)
+    axes.xaxis.set_minor_locator(NullLocator())
     axes.set_xlim(min(0.5 * min(shares), 0.1), 1.0)
     axes.invert_yaxis()
     axes.set_yticks(places, [bar["name"] for bar in bars], parse_math=False)
@@ -266,22 +324,32 @@ def _draw_points(axes: Axes, points: dict[str, list[Any]]) -> None:
 
 
 def _few_ticks(axes: Axes) -> None:
+    from matplotlib.ticker import NullLocator
+
     for axis in (axes.xaxis, axes.yaxis):
         if axis.get_scale() == "symlog":
             ticks = [tick for tick in axis.get_majorticklocs() if math.isfinite(tick)]
             low, high = sorted(axis.get_view_interval())
             ticks = [tick for tick in ticks if low <= tick <= high]
             axis.set_ticks(ticks[:: max(-(-len(ticks) // 5), 1)])
+            axis.set_major_formatter(_power)
+            axis.set_minor_locator(NullLocator())
     axes.tick_params(labelsize="small")
 
 
-def _draw_ladders(axes: Axes, ladders: list[dict[str, Any]]) -> None:
-    from matplotlib import colormaps
+def _power(value: float, _: object = None) -> str:
+    """Return a power of ten as the reports write it: 1e-5."""
+    return (
+        f"{value:.0e}".replace("e-0", "e-").replace("e+0", "e").replace("e+", "e") if value else "0"
+    )
 
-    shades = colormaps["viridis"]
-    handles = []
+
+def _draw_ladders(axes: Axes, ladders: list[dict[str, Any]]) -> None:
+    from matplotlib.ticker import LogLocator, NullLocator
+
+    handles: list[Any] = []
     for number, ladder in enumerate(ladders):
-        colour = shades(0.1 + 0.75 * number / max(len(ladders) - 1, 1))
+        colour = LINES[number % len(LINES)]
         best = ladder["numeric"]
         size = max(abs(best), abs(ladder["analytic"]), 1e-300)
         # A difference equal to the numeric value has no logarithm: it is drawn at rounding.
@@ -291,10 +359,13 @@ def _draw_ladders(axes: Axes, ladders: list[dict[str, Any]]) -> None:
         wrong_by = abs(ladder["analytic"] - best)
         if wrong_by > 0:
             axes.axhline(wrong_by, color=colour, linewidth=0.9, linestyle=":")
-    axes.set_xscale("log")
-    axes.set_yscale("log")
+    for axis, name in ((axes.xaxis, "x"), (axes.yaxis, "y")):
+        getattr(axes, f"set_{name}scale")("log")
+        axis.set_major_locator(LogLocator(numticks=6))
+        axis.set_major_formatter(_power)
+        axis.set_minor_locator(NullLocator())
     axes.set_xlabel("h")
-    axes.set_ylabel("|D(h) - numeric|; dotted: |analytic - numeric|", fontsize="small")
+    axes.set_ylabel("|D(h) - numeric|; dotted: |analytic - numeric|", fontsize="x-small")
     axes.tick_params(labelsize="small")
     # Given as numbers first: a label that begins with _ would be left out.
     legend = axes.legend(
@@ -302,8 +373,9 @@ def _draw_ladders(axes: Axes, ladders: list[dict[str, Any]]) -> None:
         [str(number) for number in range(len(handles))],
         frameon=False,
         fontsize="x-small",
-        loc="center left",
-        bbox_to_anchor=(1.0, 0.5),
+        ncols=2,
+        loc="upper center",
+        bbox_to_anchor=(0.42, -0.19),
     )
     for text, ladder in zip(legend.get_texts(), ladders, strict=True):
         text.set_parse_math(False)

@@ -93,9 +93,10 @@ class Kept:
 
 def file_name(nodeid: str, attempt: int, number: int) -> str:
     """Return a file's name for a check: readable, safe everywhere, and of no other check."""
-    stem = re.sub(r"[^A-Za-z0-9_.]+", "-", nodeid.rpartition("/")[2])[:LONGEST_STEM].strip("-.")
+    file, _, test = nodeid.partition("::")
+    stem = re.sub(r"[^A-Za-z0-9_.]+", "-", f"{file.rpartition('/')[2]}-{test}").strip("-.")
     digest = sha256(nodeid.encode("utf-8", "surrogatepass")).hexdigest()[:8]
-    return f"{stem}-{digest}-{attempt}-{number}.npz"
+    return f"{stem[:LONGEST_STEM]}-{digest}-{attempt}-{number}.npz"
 
 
 def again(nodeid: str, seed: int) -> str:

@@ -54,6 +54,7 @@ ORDER = (
     "_report",
     "_text",
     "_picture",
+    "_draw",
     "_figure",
     "_page",
     "_writing",
@@ -102,10 +103,11 @@ LATE = {
 """Imports inside a function that go down the list, each for a reason."""
 
 EXTRAS = {
+    "_draw": {"matplotlib"},
     "_figure": {"matplotlib"},
     "_page": {"jinja2", "markupsafe"},
 }
-"""Packages of an extra, imported inside functions of one module each."""
+"""Packages of an extra, imported inside functions of these modules."""
 
 MOST_LINES = 350
 

@@ -160,9 +160,16 @@ def _draw_bars(axes: Axes, bars: list[dict[str, Any]]) -> None:
 
 
 def _draw_points(axes: Axes, points: dict[str, list[Any]]) -> None:
-    values = [abs(v) for name in ("analytic", "numeric") for v in points[name]]
-    largest = max(values) or 1.0
-    small = sorted(value for value in values if value > 0)
+    largest = max(abs(v) for name in ("analytic", "numeric") for v in points[name]) or 1.0
+    # Scales of matplotlib overflow near the ends of what floats can be.
+    power = math.floor(math.log10(largest))
+    unit = 1.0 if abs(power) < 50 else 10.0 ** max(power, -307)
+    points = {
+        **points,
+        **{name: [v / unit for v in points[name]] for name in ("analytic", "numeric")},
+    }
+    largest /= unit
+    small = sorted(abs(v) for name in ("analytic", "numeric") for v in points[name] if v)
     # Gradients that span many decades are shown by decades, zero among them.
     if small and small[len(small) // 4] < 1e-3 * largest:
         threshold = max(small[len(small) // 10], 1e-9 * largest)
@@ -182,8 +189,9 @@ def _draw_points(axes: Axes, points: dict[str, list[Any]]) -> None:
                 linewidths=0,
                 label=verdict,
             )
-    axes.set_xlabel("numeric")
-    axes.set_ylabel("analytic")
+    times = f" / {_power(unit)}" if unit != 1 else ""
+    axes.set_xlabel(f"numeric{times}")
+    axes.set_ylabel(f"analytic{times}")
     _few_ticks(axes)
     axes.legend(frameon=False, fontsize="small", handletextpad=0.2)
 
@@ -218,10 +226,10 @@ def _draw_ladders(axes: Axes, ladders: list[dict[str, Any]]) -> None:
         best = ladder["numeric"]
         size = max(abs(best), abs(ladder["analytic"]), 1e-300)
         # A difference equal to the numeric value has no logarithm: it is drawn at rounding.
-        gaps = [max(abs(value - best), 1e-16 * size) for _, value in ladder["steps"]]
+        gaps = [max(abs(value - best) / size, 1e-16) for _, value in ladder["steps"]]
         steps = [h for h, _ in ladder["steps"]]
         handles += axes.plot(steps, gaps, color=colour, linewidth=1.1, marker="o", markersize=3)
-        wrong_by = abs(ladder["analytic"] - best)
+        wrong_by = abs(ladder["analytic"] - best) / size
         if wrong_by > 0:
             axes.axhline(wrong_by, color=colour, linewidth=0.9, linestyle=":")
     for axis, name in ((axes.xaxis, "x"), (axes.yaxis, "y")):
@@ -230,7 +238,7 @@ def _draw_ladders(axes: Axes, ladders: list[dict[str, Any]]) -> None:
         axis.set_major_formatter(_power)
         axis.set_minor_locator(NullLocator())
     axes.set_xlabel("h")
-    axes.set_ylabel("|D(h) - numeric|; dotted: |analytic - numeric|", fontsize="x-small")
+    axes.set_ylabel("|D(h) - numeric|, relative; dotted: |analytic - numeric|", fontsize="x-small")
     axes.tick_params(labelsize="small")
     # Given as numbers first: a label that begins with _ would be left out.
     legend = axes.legend(

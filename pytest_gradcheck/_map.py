@@ -22,8 +22,9 @@ Array = np.ndarray[Any, Any]
 BLANK, AGREES, OPEN, WRONG, NOT_FINITE = range(5)
 """What a cell is: the largest of its entries', so that nothing wrong is pooled away."""
 
-DECADES = (2, 4, 6)
-"""Powers of ten of the error over what would have passed at which the next mark begins."""
+DECADES = (1, 2, 4)
+"""Powers of ten of the error over what would have passed at which the next mark begins.  A gross
+error is beyond the last whatever its entry's error bar, so that a block off by a factor is even."""
 
 MARKS = {BLANK: " ", AGREES: "·", OPEN: "?", WRONG: "░▒▓█", NOT_FINITE: "N"}
 
@@ -33,6 +34,7 @@ ASCII = str.maketrans({"·": ".", "░": "-", "▒": "+", "▓": "*", "█": "#"
 MOST_COLUMNS = 64
 MOST_ROWS = 16
 MOST_MAPS = 6
+SCREEN = 80
 
 
 @dataclass(frozen=True)
@@ -155,7 +157,7 @@ def error_maps(evidence: Evidence, names: Sequence[str]) -> list[str]:
     grids = [grid_of(evidence, block, MOST_ROWS, MOST_COLUMNS) for block in found[:MOST_MAPS]]
     if not grids:
         return []
-    lines = [_legend(grids)]
+    lines = _legend(grids)
     for block, grid in zip(found, grids, strict=False):
         lines += ["", *_map(evidence, block, grid)]
     if len(found) > len(grids):
@@ -167,19 +169,21 @@ def _mark(kind: int, ratio: float) -> str:
     return MARKS[WRONG][level(ratio)] if kind == WRONG else MARKS[kind]
 
 
-def _legend(grids: Sequence[Grid]) -> str:
+def _legend(grids: Sequence[Grid]) -> list[str]:
     """Return what the marks mean that are in any of the grids."""
     there = {
         _mark(kind, ratio)
         for grid in grids
         for kind, ratio in zip(grid.kind.flat, grid.ratio.flat, strict=True)
     }
-    over = ("above 1", *(f"above 1e{power}" for power in DECADES))
+    over = ("> 1", *(f"> {10**power:,}" for power in DECADES))
     meaning = [(MARKS[AGREES], "agrees"), *zip(MARKS[WRONG], over, strict=True)]
     meaning += [(MARKS[OPEN], "can't be told"), (MARKS[NOT_FINITE], "not finite")]
     told = [f"{mark} {words}" for mark, words in meaning if mark in there]
     told += ["blank not differenced"] if MARKS[BLANK] in there else []
-    return f"error over what would have passed: {', '.join(told)}"
+    title, marks = "error over what would have passed:", ", ".join(told)
+    whole = f"{title} {marks}"
+    return [whole] if len(whole) <= SCREEN else [title, marks]
 
 
 def _map(evidence: Evidence, block: Block, grid: Grid) -> list[str]:

@@ -6,9 +6,10 @@ import pytest
 
 pytest.importorskip("jinja2")
 pytest.importorskip("matplotlib")
-playwright = pytest.importorskip("playwright.sync_api")
+pytest.importorskip("playwright")
 
 from pages import CHECKS, FAILED, SUITE, warm
+from playwright.sync_api import sync_playwright
 
 warm()
 
@@ -43,7 +44,7 @@ def address(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def browser():
-    with playwright.sync_playwright() as session:
+    with sync_playwright() as session:
         found = session.chromium.launch(executable_path=BROWSER, args=["--no-sandbox"])
         yield found
         found.close()

@@ -128,6 +128,8 @@ def _embedded(svg: str, prefix: str, title: str) -> str:
     from html import escape
 
     svg = svg[svg.index("<svg") :]
+    # A hundredth of a point is finer than any screen.
+    svg = re.sub(r' (x|y|d)="[^"]*"', lambda found: re.sub(r"(\.\d\d)\d+", r"\1", found[0]), svg)
     svg = re.sub(r"<metadata>.*?</metadata>\s*", "", svg, flags=re.S)
     svg = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{prefix}", svg)
     svg = svg.replace(INK, "currentColor").replace(FAINT, "var(--faint, #787776)")

@@ -8,9 +8,7 @@ from typing import Any
 import pytest
 
 from ._keeping import MOST_PICTURES, page_of_pytest_html
-
-TITLE = "gradcheck"
-"""Of the sections of a test's report."""
+from ._recorder import TITLE
 
 _UNDRAWN = "█·…"
 

@@ -69,10 +69,10 @@ ORDER = (
     "_results",
     "_result_hook",
     "_keeping",
-    "_shown",
     "_progress",
     "_memory",
     "_recorder",
+    "_shown",
     "_fixtures",
     "plugin",
 )

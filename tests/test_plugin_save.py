@@ -223,3 +223,45 @@ def test_what_is_there_stays_there_when_writing_fails(tmp_path, monkeypatch):
         save(report, path)
     assert path.read_bytes() == before
     assert [found.name for found in tmp_path.iterdir()] == ["bug.npz"]
+
+
+def test_the_command_names_a_test_as_it_was_collected(suite):
+    pytest.importorskip("xdist")
+    suite.makepyfile(
+        test_nn="""
+        import pytest
+        from quadratic import cost, theta, wrong
+
+        @pytest.mark.xdist_group("one")
+        def test_it(gradcheck):
+            gradcheck(cost, wrong, theta)
+        """
+    )
+    result = suite.runpytest_subprocess("-n1", "--dist=loadgroup", "--gradcheck-save=kept")
+    result.stdout.fnmatch_lines(["again: pytest test_nn.py::test_it --gradcheck-seed 0"])
+
+
+def test_what_can_not_be_kept_costs_no_outcome(tests):
+    tests.makeconftest(
+        """
+        import pytest
+        from pytest_gradcheck import _saved
+
+        @pytest.fixture(autouse=True)
+        def broken(monkeypatch):
+            def fails(*args):
+                raise RuntimeError("out of order")
+            before = _saved.save
+            _saved.save = fails
+            yield
+            _saved.save = before
+        """
+    )
+    result = tests.runpytest_inprocess("--gradcheck-save=kept")
+    result.assert_outcomes(passed=2, failed=3)
+    result.stdout.fnmatch_lines(
+        [
+            "not kept: RuntimeError: out of order",
+            "gradcheck: a failing check was not kept: RuntimeError: out of order",
+        ]
+    )

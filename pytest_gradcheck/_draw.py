@@ -101,7 +101,7 @@ def panels(picture: dict[str, Any]) -> Iterator[Panel]:
         yield Panel(told, 2.9, 2.6, 0.75, 0.15, 0.5, draw)
     if picture["ladders"]:
         told = "differences D at several steps h: how far each is from the numeric value"
-        below = 0.55 + 0.16 * -(-len(picture["ladders"]) // 2)
+        below = 0.55 + 0.16 * -(-len(picture["ladders"]) // _columns(picture["ladders"]))
         draw = partial(_draw_ladders, ladders=picture["ladders"])
         yield Panel(told, 3.5, 2.3, 0.75, 0.2, below, draw)
 
@@ -217,6 +217,11 @@ def _power(value: float, _: object = None) -> str:
     )
 
 
+def _columns(ladders: list[dict[str, Any]]) -> int:
+    """Return how many labels go beside each other below the axes."""
+    return 2 if max(len(ladder["label"]) for ladder in ladders) <= 26 else 1
+
+
 def _draw_ladders(axes: Axes, ladders: list[dict[str, Any]]) -> None:
     from matplotlib.ticker import LogLocator, NullLocator
 
@@ -246,7 +251,7 @@ def _draw_ladders(axes: Axes, ladders: list[dict[str, Any]]) -> None:
         [str(number) for number in range(len(handles))],
         frameon=False,
         fontsize="x-small",
-        ncols=2,
+        ncols=_columns(ladders),
         loc="upper center",
         bbox_to_anchor=(0.42, -0.19),
     )

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ._blocks import Block, labels
+from ._blocks import Block, labels, position_of
 from ._evidence import Evidence
 from ._map import MOST_MAPS, WRONG, grid_of
 from ._names import shown
@@ -28,6 +28,7 @@ MOST_TOLD = 300
 """Of the points, so many at most are wrong or open; the others show what right ones look like."""
 
 MOST_BARS = 30
+NAME_IN_LEGEND = 24
 
 
 def picture_of(report: GradientReport) -> dict[str, Any]:
@@ -141,13 +142,15 @@ def _spread(places: Array, most: int) -> Array:
 
 def _ladders(evidence: Evidence) -> list[dict[str, Any]]:
     label = labels(evidence.blocks)
-    found = []
+    found: list[dict[str, Any]] = []
     for i, steps in evidence.ladders.items():
+        # A name may be shortened, an index never.
+        name = evidence.blocks[position_of(evidence.blocks, i)].name
         a, n = float(evidence.analytic[i]), float(evidence.numeric[i])
         if len(steps) > 1 and math.isfinite(a) and math.isfinite(n):
             found.append(
                 {
-                    "label": shown(label(i), 40),
+                    "label": shown(name, NAME_IN_LEGEND) + label(i)[len(name) :],
                     "analytic": a,
                     "numeric": n,
                     "steps": [[float(h), float(value)] for h, value in steps],

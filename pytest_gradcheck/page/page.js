@@ -77,8 +77,8 @@
       shown += !row.hidden;
       if (row.dataset.details) byId(row.dataset.details).hidden = row.hidden;
     });
-    byId("count").textContent =
-      shown === rows.length ? `${shown} checks` : `${shown} of ${rows.length} checks`;
+    const all = `${rows.length} check${rows.length === 1 ? "" : "s"}`;
+    byId("count").textContent = shown === rows.length ? all : `${shown} of ${all}`;
     byId("nothing").hidden = shown > 0;
     table.hidden = shown === 0;
     const failures = byId("failures");

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from ._products import assert_jvp_close, assert_vjp_close, check_jvp, check_vjp
     from ._repair import Diagnosis
     from ._report import BlockReport, Entry, GradcheckWarning, GradientMismatch, GradientReport
+    from ._saved import SavedCheck, load_saved
     from ._taylor import TaylorRates, assert_taylor_rate, taylor_rates
     from .adapters.autograd_autodiff import autograd_gradients
     from .adapters.jax_autodiff import jax_gradients
@@ -50,6 +51,7 @@ _HOMES = {
     "GradientReport": "_report",
     "Node": "_blocks",
     "Options": "_options",
+    "SavedCheck": "_saved",
     "TaylorRates": "_taylor",
     "assert_adjoint": "_adjoint",
     "assert_gradients_close": "_check",
@@ -70,6 +72,7 @@ _HOMES = {
     "compare_gradients": "_given",
     "hookimpl": "hookspecs",
     "jax_gradients": "adapters.jax_autodiff",
+    "load_saved": "_saved",
     "numerical_gradient": "_gradient",
     "numerical_gradient_with_error": "_gradient",
     "plugin_manager": "hookspecs",
@@ -89,6 +92,7 @@ __all__ = [
     "GradientReport",
     "Node",
     "Options",
+    "SavedCheck",
     "TaylorRates",
     "__version__",
     "assert_adjoint",
@@ -110,6 +114,7 @@ __all__ = [
     "compare_gradients",
     "hookimpl",
     "jax_gradients",
+    "load_saved",
     "numerical_gradient",
     "numerical_gradient_with_error",
     "plugin_manager",

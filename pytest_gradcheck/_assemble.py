@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ import numpy as np
 from ._blocks import Block, Structure, labels, position_of
 from ._compare import Outcome, Tolerance, relative_difference
 from ._diagnose import Explained, explain
-from ._evidence import Evidence
+from ._evidence import Evidence, Ladder, worst_ladders
 from ._options import Options
 from ._question import AGREE, CONFIDENCE, DISAGREE, KINK, OPEN
 from ._report import VERDICTS, BlockReport, Entry, GradientReport
@@ -52,6 +52,7 @@ class Finding:
     precision_of: tuple[float, ...] = ()
     may_be_zero: frozenset[str] = frozenset()
     """Blocks that are no sign of a check of nothing where they are zero."""
+    ladders: Mapping[int, Ladder] = field(default_factory=dict)
 
 
 def assemble(finding: Finding, options: Options, seconds: float) -> GradientReport:
@@ -84,6 +85,8 @@ def assemble(finding: Finding, options: Options, seconds: float) -> GradientRepo
         allowed=allowed,
         verdict=verdicts,
         kinks=kinked,
+        evaluated=finding.evaluated,
+        ladders=worst_ladders(finding.ladders, verdicts, ratio),
     )
     explained = explain(
         evidence,

@@ -21,6 +21,16 @@ SUMMARIES = ("failed", "all", "none")
 MARKER = "gradcheck"
 KNOWN = f"the options are {', '.join(NAMES)}"
 
+PATHS = (
+    ("json", "PATH", "write every check of the session to this file"),
+    (
+        "html",
+        "PATH",
+        "write a page with every check of the session, and pictures of those that fail",
+    ),
+    ("save", "DIR", "write the vectors of every failing check to a .npz file in this folder"),
+)
+
 _INI_TYPES: dict[Any, Any] = {"float": "float", "int": "int", "str": "string"}
 
 
@@ -32,6 +42,8 @@ class Settings:
     skip: str  # why checks are skipped; empty: they are not
     summary: str
     json: Path | None
+    html: Path | None
+    save: Path | None  # a folder
     cache: bool  # whether failing parameters are remembered
 
 
@@ -66,9 +78,9 @@ def add_options(parser: pytest.Parser) -> None:
     group.addoption(_flag("summary"), dest=_key("summary"), choices=SUMMARIES, help=text)
     parser.addini(_key("summary"), text, type="string", default="failed")
 
-    text = "write every check of the session to this file"
-    group.addoption(_flag("json"), dest=_key("json"), metavar="PATH", help=text)
-    parser.addini(_key("json"), text, type="string", default=None)
+    for name, metavar, text in PATHS:
+        group.addoption(_flag(name), dest=_key(name), metavar=metavar, help=text)
+        parser.addini(_key(name), text, type="string", default=None)
 
 
 def _flag(name: str) -> str:
@@ -112,7 +124,9 @@ def read_settings(config: pytest.Config) -> Settings:
         options=given,
         skip=_skip(config),
         summary=_summary(config),
-        json=_json_path(config),
+        json=_path(config, "json"),
+        html=_path(config, "html"),
+        save=_path(config, "save"),
         cache=not (config.getoption(_key("no_cache")) or _ini(config, _key("no_cache"))),
     )
 
@@ -148,12 +162,12 @@ def _summary(config: pytest.Config) -> str:
     return str(value)
 
 
-def _json_path(config: pytest.Config) -> Path | None:
+def _path(config: pytest.Config, name: str) -> Path | None:
     # As pytest itself has it: a path is relative to where it was written down.
     here = config.invocation_params.dir
-    if said := config.getoption(_key("json")):
+    if said := config.getoption(_key(name)):
         return Path(here, said)
-    if written := _ini(config, _key("json")):
+    if written := _ini(config, _key(name)):
         return Path(config.inipath.parent if config.inipath else here, written)
     return None
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -52,6 +52,8 @@ class Sweep:
         The largest |J| seen for a coordinate.
     title : str
         The formula, in words.
+    ladders : dict of int to tuple of (step, difference)
+        What was seen of coordinates that were asked again and did not agree.
     """
 
     outcome: Outcome
@@ -63,6 +65,7 @@ class Sweep:
     ends: Array
     largest: Array
     title: str = ""
+    ladders: dict[int, tuple[tuple[float, float], ...]] = field(default_factory=dict)
 
 
 def nothing(problem: Problem, noise: Noise | None = None, title: str = "") -> Sweep:

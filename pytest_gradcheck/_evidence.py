@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,10 @@ from ._blocks import Block
 Array = np.ndarray[Any, Any]
 
 Ladder = tuple[tuple[float, float], ...]
-"""Steps h and the central differences at them."""
+"""Steps h and the central differences at them, one-sided ones at the edge of func's domain."""
+
+MOST_LADDERS = 8
+"""So many ladders of a check are kept, the worst."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,6 +34,8 @@ class Evidence:
     verdict : ndarray, shape (n,)
         0 agree, 1 disagree, 2 inconclusive.
     kinks : ndarray of bool, shape (n,)
+    evaluated : ndarray of bool, shape (n,)
+        What was differenced: not all, where ``max_evals`` or the last run chose.
     ladders : mapping of int to ladder
         By coordinate, what the steps said of it; of some that are wrong or open.
     """
@@ -43,6 +48,7 @@ class Evidence:
     allowed: Array
     verdict: Array
     kinks: Array
+    evaluated: Array
     ladders: Mapping[int, Ladder] = field(default_factory=dict)
 
     def arrays(self, block: Block) -> dict[str, Array]:
@@ -59,5 +65,13 @@ class Evidence:
             for real and imaginary part.
         """
         shape = (*block.shape, 2) if block.is_complex else block.shape
-        names = ("params", "analytic", "numeric", "error_bar", "allowed", "verdict", "kinks")
+        names = [item.name for item in fields(self) if item.name not in ("blocks", "ladders")]
         return {name: getattr(self, name)[block.window].reshape(shape) for name in names}
+
+
+def worst_ladders(ladders: Mapping[int, Ladder], verdict: Array, ratio: Array) -> dict[int, Ladder]:
+    """Return the ladders of what is wrong, then of what is open, the worst first."""
+    told = (i for i in ladders if verdict[i])
+    # Verdicts are 1 for wrong and 2 for open.
+    order = sorted(told, key=lambda i: (int(verdict[i]), -float(ratio[i]), i))
+    return {i: ladders[i] for i in order[:MOST_LADDERS]}

@@ -50,4 +50,5 @@ def finding_of(
         evaluations=problem.evaluator.evaluations,
         scheme=found.title,
         reasons=reasons,
+        ladders=found.ladders,
     )

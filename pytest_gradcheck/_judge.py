@@ -179,6 +179,8 @@ def _refine_one(
     )
     outcome.numeric[i], outcome.error[i] = answer.value, answer.error
     outcome.verdict[i] = answer.verdict
+    if answer.verdict != AGREE:
+        found.ladders[i] = ladder.differences()
     outcome.reasons.pop(i, None)
     if answer.reason and (answer.verdict == OPEN or answer.reason == KINK):
         outcome.reasons[i] = answer.reason

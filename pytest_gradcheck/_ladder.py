@@ -181,6 +181,15 @@ class Line:
                 found.append((rung.h, slope, noise + FLOOR / 4 * abs(slope)))
         return found
 
+    def differences(self) -> tuple[tuple[float, float], ...]:
+        """Return (step, difference): central ones, or one-sided where no step allows more."""
+        central = tuple((rung.h, rung.central) for rung in self.rungs)
+        central = tuple(pair for pair in central if math.isfinite(pair[1]))
+        side = self.sides()
+        if central or side == "none":
+            return central
+        return tuple((h, slope) for h, slope, _ in self.series(side))
+
     def estimate(self) -> Estimate | None:
         """Return the best entry of the tableau, or None while one rung is all there is."""
         side = self.sides()

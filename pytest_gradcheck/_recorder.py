@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ._config import marker_options
+from ._keeping import Kept
 from ._memory import Memory
 from .hookspecs import observer, suspects
 
@@ -30,6 +31,9 @@ options for a directory, a module or a class, override the fixture gradcheck_opt
 MOST_SECTIONS = 10
 """Failing checks of one phase of a test that are shown in full; a line of the summary has each."""
 
+TITLE = "gradcheck"
+"""Of the sections of a test's report."""
+
 NODEID = pytest.StashKey[str]()
 """A test's node id as it was collected: what seeds its generator and what it is remembered by."""
 
@@ -43,19 +47,24 @@ class Recorder:
     Parameters
     ----------
     whole : bool
-        Whether the session needs whole checks (for ``--gradcheck-json``) and not just a line.
+        Whether the session needs whole checks (for a file of them) and not just a line.
     memory : Memory or None
         Knows what was wrong in the last run.
+    kept : Kept
+        Makes pictures and files of failing checks.
     """
 
-    def __init__(self, whole: bool, memory: Memory | None) -> None:
+    def __init__(self, whole: bool, memory: Memory | None, kept: Kept) -> None:
         self._whole = whole
         self._memory = memory
+        self._kept = kept
         # The test in progress is looked up, not bound to the observer: an event loop that
         # outlives a test keeps the context, and so the observer, of the test that opened it.
         self._item: pytest.Item | None = None
         self._records: list[dict[str, Any]] = []
-        self._sections: list[tuple[str, str]] = []
+        # Each section is a list of texts, because more may be said of a check at its test's end.
+        self._sections: list[list[str]] = []
+        self._failing: list[tuple[dict[str, Any], GradientReport, list[str]]] = []
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
@@ -83,6 +92,7 @@ class Recorder:
 
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
         """Read the test's markers."""
+        self._kept.begin(item.stash.get(NODEID, item.nodeid))
         item.stash[_performed] = False
         if self._memory is not None:
             self._memory.begin(item.stash.get(NODEID, item.nodeid))
@@ -107,11 +117,23 @@ class Recorder:
         if self._memory is not None:
             error = call.excinfo.value if call.excinfo and report.failed else None
             self._memory.settle(error)
+        if report.failed and self._item is not None:
+            self._keep(self._item.stash.get(NODEID, self._item.nodeid))
         if self._records:
             report.gradcheck = self._records  # type: ignore[attr-defined]
-            report.sections += self._sections
-            self._records, self._sections = [], []
+            report.sections += [(TITLE, "\n\n".join(texts)) for texts in self._sections]
+        self._records, self._sections, self._failing = [], [], []
         return report
+
+    def _keep(self, nodeid: str) -> None:
+        """Make pictures and files, now that it is known that these checks failed a test."""
+        for record, report, section in self._failing:
+            try:
+                said = self._kept.keep(record, report, nodeid)
+            except Exception as error:  # no picture is worth the outcome of a test
+                said = f"not kept: {type(error).__name__}: {error}"
+                record["problem"] = f"gradcheck: a failing check was {said}"
+            section += [said] if said else []
 
     def _observe(self, report: GradientReport) -> None:
         if self._item is None:  # a thread that outlived its test
@@ -122,8 +144,13 @@ class Recorder:
         self._records.append(record)
         if self._memory is not None:
             self._memory.observe(record, report)
-        if not report.ok and len(self._sections) < MOST_SECTIONS:
-            self._sections.append(("gradcheck", report.details()))
+        if not report.ok:
+            section: list[str] = []
+            if len(self._sections) < MOST_SECTIONS:
+                section.append(report.details())
+                self._sections.append(section)
+            if self._kept.anything:
+                self._failing.append((record, report, section))
         self._item.ihook.pytest_gradcheck_result(item=self._item, report=report)
 
     @contextmanager

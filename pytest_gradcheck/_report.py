@@ -218,17 +218,52 @@ class GradientReport:
 
         return message(self)
 
-    def details(self) -> str:
-        """Return the long text: every block, and up to 100 parameters."""
+    def details(self, *, unicode: bool = True) -> str:
+        """Return the long text: every block, maps of the error, and up to 100 parameters.
+
+        Parameters
+        ----------
+        unicode : bool, optional
+            False: ASCII alone, for a terminal that has no more.
+        """
         from ._text import details
 
-        return details(self)
+        return details(self, unicode=unicode)
 
     def summary(self) -> str:
         """Return one line."""
         from ._text import summary
 
         return summary(self)
+
+    def plot(self) -> Any:
+        """Draw the check: a map of the error for each wrong block, and how both gradients differ.
+
+        Needs matplotlib, which the extra ``pytest-gradcheck[html]`` brings.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+            Maps of at most 6 blocks; analytic against numeric; for the worst parameters,
+            differences at several steps.  Of a check along random directions, what was located.
+
+        Raises
+        ------
+        ImportError
+            Without matplotlib.
+        ValueError
+            When there is nothing to draw.
+
+        Examples
+        --------
+        >>> from pytest_gradcheck import check_gradients
+        >>> figure = check_gradients(lambda x: x**3, lambda x: 2 * x**2, 2.0).plot()
+        >>> figure.savefig("bug.png")  # doctest: +SKIP
+        """
+        from ._figure import figure_of
+        from ._picture import picture_of
+
+        return figure_of(picture_of(self))
 
     def __str__(self) -> str:
         return self.summary() if self.ok else self.message()
@@ -269,7 +304,8 @@ def _builtin(value: Any) -> Any:
     if isinstance(value, (float, np.floating)):
         number = float(value)
         return number if math.isfinite(number) else str(number)
-    return value if value is None else str(value)
+    # A lone surrogate, as file names may hold, is no Unicode: nobody could decode it.
+    return None if value is None else str(value).encode("utf-8", "backslashreplace").decode()
 
 
 def _hide_unless_bad_input(excinfo: Any) -> bool:

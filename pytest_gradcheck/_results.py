@@ -1,8 +1,9 @@
-"""Gathers the checks of a session where the session ends: the summary and the JSON file."""
+"""Gathers the checks of a session where the session ends: the summary, the JSON file, the page."""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,20 @@ from ._version import __version__
 
 SCHEMA = "pytest-gradcheck/1"
 
+EXTRA = ("jinja2", "matplotlib")
+"""What ``--gradcheck-html`` needs; the extra ``html`` brings it."""
+
+
+def require_extra() -> None:
+    """Raise `pytest.UsageError` when ``--gradcheck-html`` can't work, before any test is run."""
+    from importlib.util import find_spec
+
+    absent = [name for name in EXTRA if find_spec(name) is None]
+    if absent:
+        raise pytest.UsageError(
+            f"--gradcheck-html needs {' and '.join(absent)}: pip install 'pytest-gradcheck[html]'"
+        )
+
 
 class Results:
     """The plugin that receives what the recorders sent; it is not on pytest-xdist's workers."""
@@ -22,8 +37,8 @@ class Results:
         self._total = 0
         self._failed = 0
         self._lines: list[tuple[str, bool]] = []
-        self._checks: list[dict[str, Any]] = []
-        self._problem = ""
+        self._checks: list[tuple[str, bool, dict[str, Any]]] = []
+        self._problems: dict[str, None] = {}
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Take the checks off a test's report."""
@@ -35,28 +50,56 @@ class Results:
             if failed or self._settings.summary == "all":
                 self._lines.append((f"{report.nodeid} - {record['summary']}", failed))
             if "check" in record:
-                self._checks.append({"nodeid": report.nodeid, **record["check"]})
+                self._checks.append((report.nodeid, failed, record))
+            if problem := record.get("problem"):
+                self._problems[problem] = None
 
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        """Write the JSON file."""
-        path = self._settings.json
+        """Write the JSON file and the page."""
+        self._try(session, "JSON file", self._settings.json, self._json)
+        self._try(session, "HTML file", self._settings.html, self._html)
+
+    def _try(
+        self, session: pytest.Session, what: str, path: Path | None, content: Callable[[], str]
+    ) -> None:
         if path is None:
             return
+        from ._writing import replacing
+
         try:
-            self._write(path)
-        except OSError as error:
-            self._problem = f"gradcheck: the JSON file was not written: {error}"
+            text = content()
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with replacing(path) as stream:
+                stream.write(text.encode("utf-8", "backslashreplace"))
+        # Other people's libraries draw the page, and no error of theirs may cost the results.
+        except Exception as error:
+            said = str(error) if isinstance(error, OSError) else f"{type(error).__name__}: {error}"
+            problem = f"gradcheck: the {what} was not written: {said}"
+            self._problems[problem] = None
             if session.exitstatus == pytest.ExitCode.OK:
                 session.exitstatus = pytest.ExitCode.USAGE_ERROR
             if not session.config.pluginmanager.has_plugin("terminalreporter"):
-                print(self._problem, file=sys.stderr)
+                print(problem, file=sys.stderr)
 
-    def _write(self, path: Path) -> None:
+    def _json(self) -> str:
         import json
 
-        content = {"schema": SCHEMA, "version": __version__, "checks": self._checks}
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+        checks = [{"nodeid": nodeid, **record["check"]} for nodeid, _, record in self._checks]
+        content = {"schema": SCHEMA, "version": __version__, "checks": checks}
+        return json.dumps(content, indent=1, allow_nan=False) + "\n"
+
+    def _html(self) -> str:
+        from datetime import datetime
+
+        from ._page import Checked, page
+
+        checks = [
+            Checked(
+                nodeid, failed, record["check"], record.get("message", ""), record.get("picture")
+            )
+            for nodeid, failed, record in self._checks
+        ]
+        return page(checks, datetime.now().astimezone().isoformat(timespec="seconds"))
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """List the checks that ``--gradcheck-summary`` asks for."""
@@ -65,5 +108,5 @@ class Results:
             terminalreporter.write_sep("=", f"{checks}, {self._failed} failed")
             for line, failed in self._lines:
                 terminalreporter.write_line(line, red=failed)
-        if self._problem:
-            terminalreporter.write_line(self._problem, red=True)
+        for problem in self._problems:
+            terminalreporter.write_line(problem, red=True)

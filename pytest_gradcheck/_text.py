@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 
+from ._map import error_maps, plain
 from ._names import NAME_WIDTH, listing, shown
 from ._report import BlockReport, Entry, GradientReport
 
@@ -290,8 +291,8 @@ COARSE = 1e-4
 """A resolution above this is marked in the summary: errors below it are not seen."""
 
 
-def details(report: GradientReport) -> str:
-    """Return every block and up to 100 parameters, for the report section."""
+def details(report: GradientReport, *, unicode: bool = True) -> str:
+    """Return every block, error maps and up to 100 parameters, for the report section."""
     rows = [["block", "shape", "verdict", "wrong", "open", "kinks", "difference", "resolution"]]
     for block in report.blocks:
         rows.append(
@@ -314,6 +315,8 @@ def details(report: GradientReport) -> str:
     ]
     if hints:
         lines += ["", *hints]
+    if maps := _maps(report):
+        lines += ["", *maps]
     if report.worst:
         lines += ["", *_entry_lines(report.worst[:100])]
         more = report.wrong + report.open - 100
@@ -325,4 +328,13 @@ def details(report: GradientReport) -> str:
         f"J = {report.value!r}, noise of func {report.noise:.1e} ({report.precision}), "
         f"seed {report.seed}, {report.seconds:.3f} s",
     ]
-    return "\n".join(lines)
+    text = "\n".join(lines)
+    return text if unicode else plain(text)
+
+
+def _maps(report: GradientReport) -> list[str]:
+    if report.evidence is None or not report.checked:
+        return []
+    # The worst first, and each once.
+    names = dict.fromkeys(entry.block for entry in report.worst if entry.verdict != "agree")
+    return error_maps(report.evidence, list(names))

@@ -19,10 +19,12 @@ from ._fixtures import (
     gradcheck_rng,
     numerical_gradient,
 )
+from ._keeping import Kept
 from ._memory import Keeper, Memory
 from ._progress import Interruption, LiveLine, can_be_live
 from ._recorder import NODEID, RECORDER, Recorder
-from ._results import Results
+from ._results import Results, require_extra
+from ._shown import Shown
 
 # pytest finds the fixtures in this module because it is the one that the entry point names.
 __all__ = ["gradcheck", "gradcheck_options", "gradcheck_rng", "numerical_gradient"]
@@ -52,11 +54,15 @@ def pytest_configure(config: pytest.Config) -> None:
     )
     settings = config.stash[SETTINGS] = read_settings(config)
     memory = Memory(config) if settings.cache else None
-    recorder = config.stash[RECORDER] = Recorder(settings.json is not None, memory)
+    whole = settings.json is not None or settings.html is not None
+    recorder = config.stash[RECORDER] = Recorder(whole, memory, Kept(config))
     config.pluginmanager.register(recorder, "gradcheck-recorder")
     config.pluginmanager.register(EngineHooks(config), "gradcheck-engine-hooks")
     if not hasattr(config, "workerinput"):  # a worker of pytest-xdist has it
+        if settings.html is not None:
+            require_extra()
         config.pluginmanager.register(Results(settings), "gradcheck-results")
+        config.pluginmanager.register(Shown(config), "gradcheck-shown")
         config.pluginmanager.register(Keeper(config), "gradcheck-keeper")
         config.pluginmanager.register(Interruption(), "gradcheck-interruption")
 

@@ -1,10 +1,21 @@
 """The file of --gradcheck-json."""
 
 import json
+import re
+from dataclasses import fields
+from pathlib import Path
 
 import pytest
 
-from pytest_gradcheck import __version__, _report, _results, check_gradients
+from pytest_gradcheck import (
+    BlockReport,
+    Entry,
+    GradientReport,
+    __version__,
+    _report,
+    _results,
+    check_gradients,
+)
 
 TESTS = """
     import numpy as np
@@ -111,3 +122,93 @@ def test_a_path_that_can_not_be_written_is_no_success(tests):
     result = tests.runpytest_inprocess("-p", "no:terminal", *args)
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(["gradcheck: the JSON file was not written: *"])
+
+
+# docs/json.md
+
+DOCUMENT = Path(__file__).parents[1] / "docs" / "json.md"
+
+
+def documented(heading):
+    """Return the rows of the table under a heading: key to type."""
+    text = DOCUMENT.read_text(encoding="utf-8")
+    part = re.split(r"^## ", text.partition(f"\n## {heading}\n")[2], flags=re.M)[0]
+    return dict(re.findall(r"^\| `(\w+)` \| ([^|]+?) \|", part, re.M))
+
+
+def test_the_document_has_every_key_and_no_other():
+    report = [item.name for item in fields(GradientReport) if item.name != "evidence"]
+    assert list(documented("A check")) == ["schema", *report]
+    assert list(documented("A block")) == [item.name for item in fields(BlockReport)]
+    assert list(documented("An entry")) == [item.name for item in fields(Entry)]
+    assert list(documented("The file")) == ["schema", "version", "checks"]
+
+
+def fits(value, kind):
+    """Return whether a value is of a documented type."""
+    kind, _, rest = kind.partition(" or ")
+    if rest:
+        assert rest == "null"
+        if value is None:
+            return True
+    if kind.startswith("list of"):
+        inner = kind.removeprefix("list of ").removeprefix("2 ")
+        return isinstance(value, list) and all(fits(item, inner) for item in value)
+    if kind == "number" or kind == "numbers":
+        return type(value) is float or value in ("nan", "inf", "-inf")
+    types = {"string": str, "int": int, "bool": bool}
+    return isinstance(value, dict) if kind in ("block", "entry") else type(value) is types[kind]
+
+
+def test_values_have_the_types_that_the_document_says(tests):
+    tests.makepyfile(
+        test_more="""
+        import numpy as np
+
+        def test_kink(gradcheck):
+            x = np.array([-1.0, 0.0, 2.0])
+            gradcheck(
+                lambda x: np.sum(np.maximum(x, 0)), lambda x: 1.0 * (x > 0), x, rtol=1e-5,
+                threshold=1,
+            )
+
+        def test_complex(gradcheck):
+            gradcheck(lambda z: np.sum(np.abs(z) ** 2), lambda z: 2 * z, np.array([1 + 2j]))
+
+        def test_many(gradcheck):
+            gradcheck(lambda x: np.sum(x**2), lambda x: 3 * x, np.ones(4000))
+        """
+    )
+    tests.runpytest_inprocess("--gradcheck-json=checks.json")
+    checks = strict(tests.path / "checks.json")["checks"]
+    assert len(checks) == 6
+    for check in checks:
+        assert type(check.pop("nodeid")) is str
+        for item, kinds in [
+            (check, documented("A check")),
+            *((block, documented("A block")) for block in check["blocks"]),
+            *((entry, documented("An entry")) for entry in check["worst"]),
+        ]:
+            assert list(item) == list(kinds)
+            wrong = {key: item[key] for key, kind in kinds.items() if not fits(item[key], kind)}
+            assert wrong == {}
+
+
+def test_what_is_no_unicode_is_escaped():
+    report = check_gradients(lambda p: p["\udc80"] ** 2, {"\udc80": 1.0}, {"\udc80": 1.0})
+    text = json.dumps(report.to_dict(), ensure_ascii=False)
+    assert "\\udc80" in text
+    text.encode()
+
+
+def test_it_is_there_whole_or_not_at_all(tests, monkeypatch):
+    (tests.path / "checks.json").write_text("before")
+
+    def stop(*args, **kwargs):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "replace", stop)
+    result = tests.runpytest_inprocess("--gradcheck-json=checks.json")
+    result.stdout.fnmatch_lines(["gradcheck: the JSON file was not written: *No space left*"])
+    assert (tests.path / "checks.json").read_text() == "before"
+    assert not list(tests.path.glob(".gradcheck-*"))

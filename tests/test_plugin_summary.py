@@ -1,5 +1,7 @@
 """The lines at the end of the session: --gradcheck-summary."""
 
+import re
+
 import pytest
 
 TESTS = """
@@ -119,3 +121,19 @@ def test_a_check_during_teardown_belongs_to_the_test(suite):
     title, lines = section(result)
     assert title == "1 gradient check, 1 failed"
     assert lines[0].startswith("test_late.py::test_it - cost: 1 of 3 wrong")
+
+
+def test_all_says_what_each_check_cost_and_found(tests):
+    """Evaluations, seconds and difference of every check, as the design has it."""
+    _, lines = section(tests.runpytest_inprocess("--gradcheck-summary=all"))
+    number = r"\d(\.\d)?e[+-]\d+"
+    for line, told in zip(
+        lines, ("3 agree", "3 agree", "1 of 3 wrong", "1 of 3 wrong"), strict=True
+    ):
+        nodeid, _, said = line.partition(" - ")
+        assert nodeid.startswith("test_nn.py::test_")
+        pattern = (
+            rf"cost: {told}, difference {number}, resolution {number}, "
+            r"[\d,]+ evaluations, \d+\.\d\d s"
+        )
+        assert re.fullmatch(pattern, said), line

@@ -19,13 +19,14 @@ from ._assemble import Finding, assemble
 from ._blocks import Block, Structure, blocks_of, flatten
 from ._check import name_of
 from ._compare import DUST, Outcome, block_size, tolerance, within
+from ._evaluated import gradient_precision
 from ._given import announced
 from ._jacobian import Judging, judging
 from ._options import Options
 from ._outputs import pair_blocks
 from ._pairs import contradicted
 from ._probes import random_weights
-from ._problem import gradient_precision, require_callable
+from ._problem import require_callable
 from ._question import AGREE, DISAGREE
 from ._report import GradientReport, hide_frame
 

@@ -10,13 +10,14 @@ from . import _coordinates as coordinates
 from ._again import look_again, of_suspects, remembered
 from ._assemble import assemble
 from ._compare import Tolerance, tolerance
+from ._evaluated import evaluate_gradient
 from ._found import finding_of
 from ._given import announced
 from ._gradient import Patterns, as_tuple, differenced, options_from, raise_domain_error
 from ._judge import judge
 from ._options import Options, Workers
 from ._points import at_points
-from ._problem import Analytic, Call, Problem, evaluate_gradient, prepare, require_callable
+from ._problem import Analytic, Call, Problem, prepare, require_callable
 from ._question import NOT_FINITE
 from ._report import GradientReport, hide_frame
 from ._scale import AtScale

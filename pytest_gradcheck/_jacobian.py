@@ -14,12 +14,7 @@ from ._gradient import Patterns, options_from
 from ._matrix import Shape, is_operator
 from ._options import Options
 from ._outputs import OUTPUT, Capture, PairBlock, pair_blocks
-from ._problem import (
-    Call,
-    Problem,
-    prepare,
-    require_callable,
-)
+from ._problem import Call, Problem, prepare, require_callable
 from ._rows import Shared
 from ._work import WorkCopy
 

@@ -14,16 +14,12 @@ from ._blocks import Leaf, Structure, position_of
 from ._compare import DUST, IN_BLOCK, Outcome, Tolerance, block_size, within
 from ._coordinates import Sweep
 from ._differences import BudgetExhausted
+from ._evaluated import gradient_precision, repetition
 from ._jacobian import OVERHEAD, Check
 from ._matrix import Matrix
 from ._options import Options
 from ._outputs import PairBlock
-from ._problem import (
-    Analytic,
-    Problem,
-    gradient_precision,
-    repetition,
-)
+from ._problem import Analytic, Problem
 from ._question import AGREE, CONFIDENCE, NOISY, OPEN
 from ._report import GradientReport
 from ._rows import Bias, Rows, judged_rows

@@ -15,9 +15,10 @@ import numpy as np
 
 from ._check import name_of
 from ._coordinates import noise_of
+from ._evaluated import evaluate_gradient
 from ._gradient import Patterns, as_tuple, options_from
 from ._probes import random_weights
-from ._problem import Call, evaluate_gradient, prepare, require_callable
+from ._problem import Call, prepare, require_callable
 
 Array = np.ndarray[Any, Any]
 

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from pytest_gradcheck import _calibrate, check_gradients
+from pytest_gradcheck._evaluated import evaluate_gradient
 from pytest_gradcheck._gradient import options_from
 from pytest_gradcheck._probes import CHUNK, chunks, fill_with_weights, generator, random_weights
-from pytest_gradcheck._problem import Call, evaluate_gradient, prepare
+from pytest_gradcheck._problem import Call, prepare
 
 N = 3 * CHUNK + 17
 

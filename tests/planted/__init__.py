@@ -4,7 +4,8 @@ A model is a function of a seed that returns parameters, cost and ``backward(par
 the right gradient, unless one of its bugs is named.  Above it stands the table of its bugs: what
 was done wrong in a line, and which hints are right.  Those were decided by hand, from what an
 expert could conclude from the numbers alone (analytic, numeric and its error bars, parameters of
-all blocks), before any hint was computed.  Among the codes of a bug:
+all blocks), before any hint was computed; in 13 rows a code was added afterwards, where the hint
+that was given turned out to be a true statement.  Among the codes of a bug:
 
 - several: each is true of these numbers, and any of them is right as the first hint;
 - ``none``: no pattern in the numbers can tell, so that saying nothing is right; a code beside it

@@ -16,6 +16,7 @@ is small enough to match;
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from itertools import chain
 from typing import Any
@@ -101,12 +102,15 @@ def _named_pattern(
         if square and pattern.holds(amount := float(pattern.columns @ y) / square):
             misfit = float(np.sum((y - amount * pattern.columns) ** 2)) / variance
             fits.append((misfit, amount, pattern))
+    order = [id(fit[2]) for fit in fits]
     fits.sort(key=lambda fit: fit[0])
     if not fits or fits[0][0] > threshold(len(numbers)):
         return False
-    misfit, amount, best = fits[0]
-    # Two names for the same vector are no rivals: a matrix of one row is a row.
-    rivals = [fit for fit in fits[1:] if not np.allclose(fit[2].columns, best.columns, rtol=1e-9)]
+    # Two names for the same vector are no rivals: a matrix of one row is a row, and with all
+    # parameters equal θ is a constant.  What was tried first is the simplest.
+    alike = [fit for fit in fits if _proportional(fit[2].columns, fits[0][2].columns)]
+    misfit, amount, best = min(alike, key=lambda fit: order.index(id(fit[2])))
+    rivals = [fit for fit in fits if not _proportional(fit[2].columns, best.columns)]
     if rivals and rivals[0][0] <= DISTINCT * max(misfit, threshold(len(numbers))):
         return False
     fresh = len(screen.residuals)
@@ -119,6 +123,11 @@ def _named_pattern(
     found.patterns.append((best, amount))
     _confirm_largest(screen, best, confirm)
     return True
+
+
+def _proportional(one: Array, other: Array) -> bool:
+    lengths = float(one @ one) * float(other @ other)
+    return abs(float(one @ other)) >= (1 - 1e-13) * math.sqrt(lengths)
 
 
 def _all_patterns(screen: Screen, count: int) -> Iterator[Pattern]:

@@ -68,6 +68,8 @@ def picture_of(report: GradientReport) -> dict[str, Any]:
         return picture
     if report.checked:
         names = dict.fromkeys(entry.block for entry in report.worst if entry.verdict != "agree")
+        # Of a million that are wrong the report has the worst.
+        names |= dict.fromkeys(block.name for block in report.blocks if block.wrong or block.open)
         by_name = {block.name: block for block in evidence.blocks}
         found = [by_name[name] for name in names if math.prod(by_name[name].shape) > 1]
         picture["maps"] = [_map(evidence, block) for block in found[:MOST_MAPS]]

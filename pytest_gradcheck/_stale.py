@@ -85,11 +85,9 @@ def reconsidered(
         found = _experiment(report, grad, problem, analytic, call, options)
     except Exception:  # grad may refuse elsewhere in any way it likes, and the check is done
         found = None
-    if found is None:
-        return report
     return replace(
         report,
-        diagnoses=(found, *report.diagnoses),
+        diagnoses=report.diagnoses if found is None else (found, *report.diagnoses),
         evaluations=problem.evaluator.evaluations,
     )
 

@@ -308,11 +308,13 @@ def details(report: GradientReport, *, unicode: bool = True) -> str:
             ]
         )
     lines = [f"{shown(report.name, 60)}: {report.verdict}", *report.reasons, "", *table(rows)]
-    hints = [f"{shown(b.name)}: {b.hint}" for b in report.blocks if b.hint]
-    hints += [
-        f"{diagnosis.code}, {diagnosis.bits:.0f} bits: {diagnosis.sentence}"
+    hints = [
+        f"{shown(' and '.join(diagnosis.blocks), 40) or report.name}: {diagnosis.sentence} "
+        f"({diagnosis.code}, {diagnosis.bits:.0f} bits)"
         for diagnosis in report.diagnoses
     ]
+    told = {name for diagnosis in report.diagnoses for name in diagnosis.blocks}
+    hints += [f"{shown(b.name)}: {b.hint}" for b in report.blocks if b.hint and b.name not in told]
     if hints:
         lines += ["", *hints]
     if maps := _maps(report):

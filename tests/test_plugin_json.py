@@ -9,6 +9,7 @@ import pytest
 
 from pytest_gradcheck import (
     BlockReport,
+    Diagnosis,
     Entry,
     GradientReport,
     __version__,
@@ -140,6 +141,7 @@ def test_the_document_has_every_key_and_no_other():
     report = [item.name for item in fields(GradientReport) if item.name != "evidence"]
     assert list(documented("A check")) == ["schema", *report]
     assert list(documented("A block")) == [item.name for item in fields(BlockReport)]
+    assert list(documented("A diagnosis")) == [item.name for item in fields(Diagnosis)]
     assert list(documented("An entry")) == [item.name for item in fields(Entry)]
     assert list(documented("The file")) == ["schema", "version", "checks"]
 
@@ -157,7 +159,8 @@ def fits(value, kind):
     if kind == "number" or kind == "numbers":
         return type(value) is float or value in ("nan", "inf", "-inf")
     types = {"string": str, "int": int, "bool": bool}
-    return isinstance(value, dict) if kind in ("block", "entry") else type(value) is types[kind]
+    parts = ("block", "entry", "diagnosis", "check")
+    return isinstance(value, dict) if kind in parts else type(value) is types[kind]
 
 
 def test_values_have_the_types_that_the_document_says(tests):

@@ -88,8 +88,9 @@ def _axes(shape: tuple[int, ...]) -> Iterator[Row]:
     if not 2 <= len(shape) <= 4:
         return
     for order in itertools.permutations(range(len(shape))):
-        if order == tuple(range(len(shape))):
-            continue
+        long = [axis for axis in order if shape[axis] > 1]
+        if long == sorted(long):
+            continue  # the same entries in the same order
         swapped = tuple(axis for axis, old in enumerate(order) if axis != old)
         permuted = tuple(shape[axis] for axis in order)
         if permuted == shape:

@@ -16,7 +16,7 @@ from ._ladder import RATIO, Line
 from ._options import Options
 from ._problem import Analytic, Problem
 from ._question import AGREE, CONFIDENCE, DISAGREE, OPEN, Answer, Question
-from ._refine import refine
+from ._refine import NARROW, refine
 from ._screen import Screen
 from ._stencils import STENCILS
 from ._steps import relative_step
@@ -31,9 +31,6 @@ ACCUSED = 5.0
 
 SAFETY = 1.5
 """σ of a direction is what calibration says times this."""
-
-NARROW = 1e-10
-"""Half the spacing of func's format, relative: above this it is float32 or narrower."""
 
 PROVEN = 3.0
 PROVEN_NARROW = 10.0

@@ -9,7 +9,7 @@ import numpy as np
 
 from . import _coordinates as coordinates
 from ._blocks import Block, position_of
-from ._calibrate import ACCUSED, NARROW, PROVEN, calibrate, reexamine, screen_all
+from ._calibrate import ACCUSED, PROVEN, calibrate, reexamine, screen_all
 from ._compare import COARSEST_RTOL, DUST, FINEST_RTOL
 from ._differences import BudgetExhausted
 from ._ladder import RATIO, ROUNDING_FACTOR, Estimate
@@ -18,7 +18,7 @@ from ._match import Findings
 from ._options import Options
 from ._problem import Analytic, Problem
 from ._question import CONFIDENCE, DISAGREE, Answer, Question
-from ._refine import refine
+from ._refine import NARROW, refine
 from ._screen import Screen, Subset
 
 Array = np.ndarray[Any, Any]

@@ -141,7 +141,7 @@ def _experiment(
                 f"called at others: {CACHE}"
             )
             return Diagnosis("stale", sentence, changed, CERTAIN)
-    return _unseen(gradient, problem, analytic, away, options)
+    return _unseen(gradient, problem, analytic, away, options, report.noise)
 
 
 def _repeats(third: Array, fourth: Array, analytic: Analytic) -> Diagnosis:
@@ -161,6 +161,7 @@ def _unseen(
     analytic: Analytic,
     away: Array,
     options: Options,
+    noise: float,
 ) -> Diagnosis | None:
     """Name the blocks that the gradient does not follow."""
     unseen = []
@@ -169,7 +170,7 @@ def _unseen(
         shift = np.zeros(problem.size)
         shift[block.window] = away[block.window]
         same = block.size > 0 and np.array_equal(gradient(shift), analytic.vector)
-        if same and _changes(problem, along, shift):
+        if same and _changes(problem, along, shift, noise):
             unseen.append(block.name)
     if not unseen or not np.any(analytic.vector):
         return None
@@ -181,7 +182,7 @@ def _unseen(
     return Diagnosis("stale", sentence, names, CERTAIN)
 
 
-def _changes(problem: Problem, along: Array, shift: Array) -> bool:
+def _changes(problem: Problem, along: Array, shift: Array, sigma: float) -> bool:
     """Return whether the derivative along a direction is another one after a shift."""
     ends = [
         float(problem.evaluator.along(base * shift + sign * STEP * along, (1.0,))[0])
@@ -189,7 +190,7 @@ def _changes(problem: Problem, along: Array, shift: Array) -> bool:
         for sign in (1.0, -1.0)
     ]
     here, there = ends[0] - ends[1], ends[2] - ends[3]
-    noise = max(64 * 2.0**-52 * max(map(abs, ends)), problem.jitter)
+    noise = max(64 * 2.0**-52 * max(map(abs, ends)), problem.jitter, 8 * sigma)
     changed = abs(here - there) > CHANGED * max(abs(here), abs(there)) + 4 * noise
     return math.isfinite(here - there) and changed
 

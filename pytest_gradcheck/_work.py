@@ -76,8 +76,9 @@ class WorkCopy:
     def _kept(self, leaf: Leaf, value: Any) -> Any:
         assert leaf.kind is not None
         own = leaf.value
-        same = not self.in_place and getattr(own, "dtype", None) == getattr(value, "dtype", None)
-        return own if same else leaf.kind.copy(value)
+        if not self.in_place and isinstance(own, np.ndarray) and own.dtype == value.dtype:
+            return own
+        return leaf.kind.copy(value)
 
     def _cell(self, block: Block) -> Any:
         kind = self.structure.leaves[block.leaf].kind

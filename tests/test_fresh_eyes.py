@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pytest_gradcheck import check_jvp, check_vjp
+from pytest_gradcheck import check_gradients, check_jacobian, check_jvp, check_vjp
 
 A = np.array([[1.0, 2.0, 3.0], [0.0, 1.0, -1.0]])
 X = np.array([0.3, -0.7, 1.2])
@@ -56,3 +56,63 @@ def test_a_product_that_is_computed_in_float32_and_returned_in_float64_is_linear
 def test_a_float32_product_that_is_not_linear_is_still_found():
     report = check_jvp(np.tanh, lambda x, v: (1 - np.tanh(x) ** 2) * v**3, X.astype(np.float32))
     assert "jvp is not linear in v" in report.message()
+
+
+# Hints
+
+
+def test_a_jacobian_s_hint_names_the_parameter_and_not_the_pair():
+    x = np.linspace(-1, 1, 6)
+    report = check_jacobian(lambda p: {"y": np.exp(p["s"])}, lambda p: {"y": {"s": np.eye(6)}},
+                            {"s": x})  # fmt: skip
+    assert [block.hint for block in report.blocks] == [
+        "numeric = analytic x exp(s): that factor of the chain rule is missing"
+    ]
+
+
+def test_several_pairs_of_a_jacobian_name_their_parameter_once():
+    x = np.linspace(-1, 1, 6)
+    report = check_jacobian(
+        lambda p: {"y": np.exp(p["s"]), "z": 3 * np.exp(p["s"])},
+        lambda p: {"y": {"s": np.eye(6)}, "z": {"s": 3 * np.eye(6)}},
+        {"s": x},
+    )
+    assert [found.sentence for found in report.diagnoses] == [
+        "numeric = analytic x exp(s): that factor of the chain rule is missing"
+    ]
+
+
+def dead_unit():
+    """Return the report of a network whose backward pass forgets one hidden unit."""
+    rng = np.random.default_rng(5)
+    x, y = rng.normal(size=(12, 5)), rng.normal(size=(12, 3))
+    params = {
+        "W1": rng.normal(size=(5, 4)) / 2,
+        "b1": rng.normal(size=4) / 5,
+        "W2": rng.normal(size=(4, 3)) / 2,
+        "b2": rng.normal(size=3) / 5,
+    }
+
+    def cost(p):
+        h = np.tanh(x @ p["W1"] + p["b1"])
+        return 0.5 * np.sum((h @ p["W2"] + p["b2"] - y) ** 2)
+
+    def backward(p):
+        h = np.tanh(x @ p["W1"] + p["b1"])
+        d = h @ p["W2"] + p["b2"] - y
+        dz = (d @ p["W2"].T) * (1 - h**2)
+        dz[:, 2] = 0  # bug
+        return {"W1": x.T @ dz, "b1": dz.sum(axis=0), "W2": h.T @ d, "b2": d.sum(axis=0)}
+
+    return check_gradients(cost, backward, params)
+
+
+def test_a_block_with_a_pattern_is_not_said_to_have_none():
+    report = dead_unit()
+    hints = {block.name: block.hint for block in report.blocks}
+    assert hints["W1"] == "only column 2 is wrong: analytic is zero there"
+    (backward,) = [found for found in report.diagnoses if found.code == "backward"]
+    assert backward.sentence == (
+        "the error enters the backward pass between W2 and W1: what is before is wrong, what is "
+        "behind is right"
+    )

@@ -116,3 +116,38 @@ def test_a_block_with_a_pattern_is_not_said_to_have_none():
         "the error enters the backward pass between W2 and W1: what is before is wrong, what is "
         "behind is right"
     )
+
+
+# Odd inputs
+
+
+def test_a_gradient_of_another_kind_than_params_says_which():
+    with pytest.raises(ValueError, match=r"it is a list where params is an array or a number"):
+        check_gradients(lambda x: np.sum(x**2), lambda x: [2 * v for v in x], X)
+    with pytest.raises(ValueError, match=r"it is an array or a number where params is a list"):
+        check_gradients(lambda p: sum(v**2 for v in p), lambda p: 2 * np.array(p), list(X))
+
+
+def test_a_jacobian_that_is_none_lacks_a_return():
+    with pytest.raises(TypeError, match=r"^jac is None; .*does jac lack a return\?"):
+        check_jacobian(residual, lambda x: None, X)
+
+
+def test_scipy_s_gradient_that_is_none_lacks_a_return():
+    from pytest_gradcheck.compat.scipy import check_grad
+
+    with pytest.raises(TypeError, match=r"the gradient is None.*lack a return"):
+        check_grad(lambda x: np.sum(x**2), lambda x: None, [2.0, -1.0])
+    with pytest.raises(TypeError, match=r"jac is None.*lack a return"):
+        check_grad(lambda x: x**2, lambda x: None, [2.0, -1.0])
+
+
+def test_torch_s_func_off_the_graph_is_named():
+    torch = pytest.importorskip("torch")
+    from pytest_gradcheck.compat.torch import gradcheck, gradgradcheck
+
+    x = torch.tensor([0.5, -1.0], dtype=torch.float64, requires_grad=True)
+    for func in (lambda x: 2 * x.detach(), lambda x: None, lambda x: (2 * x).tolist()):
+        for check in (gradcheck, gradgradcheck):
+            with pytest.raises(ValueError, match="func returned no tensor that requires a grad"):
+                check(func, (x,))

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pytest_gradcheck import check_gradients, check_jacobian, check_jvp, check_vjp
+from pytest_gradcheck import check_gradients, check_jacobian, check_jvp, check_vjp, load_saved
 
 A = np.array([[1.0, 2.0, 3.0], [0.0, 1.0, -1.0]])
 X = np.array([0.3, -0.7, 1.2])
@@ -151,3 +151,32 @@ def test_torch_s_func_off_the_graph_is_named():
         for check in (gradcheck, gradgradcheck):
             with pytest.raises(ValueError, match="func returned no tensor that requires a grad"):
                 check(func, (x,))
+
+
+# Files
+
+
+def test_a_saved_check_is_whole_though_the_last_run_failed(suite, monkeypatch):
+    """What was wrong is differenced first, and alone: but not where the vectors are wanted."""
+    monkeypatch.setenv("PYTEST_ADDOPTS", "-p no:hypothesispytest")
+    suite.makepyfile(
+        """
+        import numpy as np
+        from pytest_gradcheck import assert_gradients_close
+
+        def test_wrong():
+            assert_gradients_close(
+                lambda p: np.sum(p["a"] ** 2) + p["b"] ** 2,
+                lambda p: {"a": 4 * p["a"], "b": 2 * p["b"]},
+                {"a": np.array([1.0, 2.0]), "b": 3.0},
+            )
+        """
+    )
+    suite.runpytest().assert_outcomes(failed=1)
+    suite.runpytest("--gradcheck-save", "kept").assert_outcomes(failed=1)
+    (path,) = (suite.path / "kept").iterdir()
+    saved = load_saved(path)
+    assert saved.numeric["b"] == pytest.approx(6.0)
+    assert saved.verdict["b"] == 0
+    again = suite.runpytest()
+    again.stdout.fnmatch_lines(["*wrong in the last run still are*"])

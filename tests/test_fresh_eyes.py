@@ -118,6 +118,29 @@ def test_a_block_with_a_pattern_is_not_said_to_have_none():
     )
 
 
+@pytest.mark.parametrize(
+    "grad",
+    [lambda x: np.round(2 * x, 3), lambda x: 2 * x * (x > 0), lambda x: 2 * np.cbrt(x)],
+    ids=["rounded", "masked", "another"],
+)
+@pytest.mark.parametrize("scheme", ["central", "central4"])
+def test_no_formula_with_weight_decay_where_theta_alone_explains_numeric(grad, scheme):
+    """2θ = 0 x analytic + 2 x θ holds for any analytic, and says nothing of it."""
+    x = np.random.default_rng(1).normal(size=(4, 4))
+    report = check_gradients(lambda x: np.sum(x**2), grad, x, scheme=scheme)
+    assert report.verdict == "disagree"
+    assert "theta" not in {found.code for found in report.diagnoses}
+
+
+def test_a_factor_and_weight_decay_are_still_named_together():
+    x = np.random.default_rng(1).normal(size=(4, 4))
+    report = check_gradients(
+        lambda x: np.sum(np.sin(x)) + 0.1 * np.sum(x**2), lambda x: 2 * np.cos(x), x
+    )
+    (found,) = report.diagnoses
+    assert found.sentence == "analytic = 2 x numeric - 0.4 x params"
+
+
 # Odd inputs
 
 

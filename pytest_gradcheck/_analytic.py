@@ -97,7 +97,19 @@ def _match_names(found: set[str], structure: Structure, blocks: Sequence[Block],
                 f"{{name: grads[{prefix!r} + name] for name in params}}"
             )
             break
+    hint = hint or _kind_hint(missing, extra, known)
     raise ValueError(f"{what} does not match params: {' and '.join(said)}{hint}")
+
+
+def _kind_hint(missing: Sequence[str], extra: Sequence[str], known: set[str]) -> str:
+    """Say where one is a list and the other an array or a number."""
+    if known == set(missing) and len(known) == 1 and extra:
+        (name,) = known
+        if all(label.startswith(f"{name}[") for label in extra):
+            return f"; it is a list where {name} is an array or a number: return an array"
+    if len(extra) == 1 and missing and all(name.startswith(f"{extra[0]}[") for name in missing):
+        return f"; it is an array or a number where {extra[0]} is a list: return a list"
+    return ""
 
 
 def _matched(leaf: Leaf, block: Block, structure: Structure, what: str) -> Array:

@@ -7,7 +7,7 @@ left is located, or laid to the backward pass where just the blocks before some 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import permutations
 
@@ -33,6 +33,9 @@ from ._terms import term
 
 SUGGESTIONS: tuple[Suggest, ...] = (*REPAIRS, term, factor_per_slice, chain, *REARRANGED)
 """All formulas that are tried."""
+
+OF_THETA = ("chain", "theta", "sign-theta")
+"""Codes whose sentences name parameters, not blocks of a gradient."""
 
 TIE = 6.0
 """Bits within which the simpler of two stories is told first."""
@@ -105,7 +108,7 @@ def causes(blocks: Sequence[BlockData]) -> list[Cause]:
     chosen.sort(key=lambda story: -story.bits)
     located = [(left[name], found) for name in left if (found := locate(left[name])) is not None]
     places = _together(located)
-    backward = _backward(blocks, left)
+    backward = _backward(blocks, left, {block.name for block, _ in located})
     if backward is not None:
         one = len(places) == 1 and set(places[0].names) == set(left) and _single(located)
         tail = [*places, backward] if one else [backward, *places]
@@ -141,14 +144,16 @@ def _repaired(proposals: Sequence[Repair], left: dict[str, BlockData]) -> Iterat
             continue
         names = tuple(gains)
         bits = sum(gains.values()) - spent - repair.prior
-        hints = {name: repair.hint.format(shown(name)) for name in names}
-        told = hints[names[0]] if len(names) == 1 else repair.told.format(names=_names(names))
+        called = {name: left[name].parameter or name for name in names}
+        hints = {name: repair.hint.format(shown(called[name])) for name in names}
+        meant = tuple(dict.fromkeys(called.values())) if repair.code in OF_THETA else names
+        told = hints[names[0]] if len(names) == 1 else repair.told.format(names=_names(meant))
         yield Cause(repair.code, names, bits, repair.prior, hints, told)
 
 
 def _names(names: Sequence[str]) -> str:
     clean = [shown(name) for name in names]
-    return f"{clean[0]} and {clean[1]}" if len(clean) == 2 else listing(clean, 4)
+    return " and ".join(clean) if len(clean) <= 2 else listing(clean, 4)
 
 
 def _fitted_to(values: Array, shape: tuple[int, ...]) -> list[tuple[str, Array]]:
@@ -260,7 +265,9 @@ def _layers(blocks: Sequence[BlockData]) -> list[list[BlockData]]:
     return list(layers.values())
 
 
-def _backward(blocks: Sequence[BlockData], left: dict[str, BlockData]) -> Cause | None:
+def _backward(
+    blocks: Sequence[BlockData], left: dict[str, BlockData], located: Collection[str]
+) -> Cause | None:
     """Return the layer at which the error enters, when just the blocks before one are wrong."""
     telling = [b for b in blocks if b.analytic.size and (b.wrong.any() or b.seen.any())]
     layers = _layers(telling)
@@ -280,9 +287,11 @@ def _backward(blocks: Sequence[BlockData], left: dict[str, BlockData]) -> Cause 
         return None
     before, after = shown(layers[depth - 1][0].name), shown(layers[depth][0].name)
     names = tuple(block.name for block in wrong if block.name in left)
+    plain = [name for name in names if name not in located]
+    how = " by no pattern of its own" if len(plain) == len(wrong) else ""
     told = (
         f"the error enters the backward pass between {after} and {before}: what is before is "
-        "wrong by no pattern of its own, what is behind is right"
+        f"wrong{how}, what is behind is right"
     )
-    hints = dict.fromkeys(names, "no pattern of its own")
+    hints = dict.fromkeys(plain, "no pattern of its own")
     return Cause("backward", names, bits, 8.0, hints, told)

@@ -144,6 +144,7 @@ def _data(
         allowed=part["allowed"],
         eps=eps,
         sizes=sizes,
+        parameter=getattr(getattr(block, "param", None), "name", ""),
     )
 
 

@@ -94,6 +94,11 @@ def matrix_of(jac: Any, shape: Shape, what: str = "jac") -> Matrix:
     TypeError, ValueError
         When it is none, or of other names or shapes, with both.
     """
+    if jac is None and shape.blocks:
+        raise TypeError(
+            f"{what} is None; it must be the matrix, or have outputs' structure of params' "
+            f"(does {what} lack a return?)"
+        )
     if is_operator(jac):
         return _of_operator(jac, shape, what)
     if is_sparse(jac):

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Unpack
 
 import numpy as np
 
 from ._analytic import gradient_vector
+from ._blocks import Block
 from ._combined import along_cotangents, along_tangents, cotangent, tangent
 from ._compare import LEAST_TERM
 from ._given import announced
@@ -240,11 +241,12 @@ def by_columns(check: Check, product: Callable[[Array], Any], what: str) -> Matr
         dtypes = dtypes_of(value)
         basis[i] = 0.0
     dense = np.stack(columns, axis=1) if columns else np.empty((outputs.size, 0))
-    v = random_weights(n, check.options.seed, 8)
+    v, narrow = _weights(check, check.problem.blocks)
     found = output_vector(product(v), outputs, what) if n else dense @ v
     center = float(np.abs(check.shared.center).max(initial=LEAST_TERM))
     dust = center * float(np.sum(np.abs(v) / check.problem.scale))
-    remark = _linear(dense * v, found, dtypes, what, "v", check.capture.outputs.blocks, dust)
+    precisions = (*dtypes, *narrow)
+    remark = _linear(dense * v, found, precisions, what, "v", check.capture.outputs.blocks, dust)
     each = len(check.shape.blocks)
     return Matrix(dense, tuple(dtype for dtype in dtypes for _ in range(each)), remark)
 
@@ -260,12 +262,27 @@ def _by_rows(check: Check, product: Callable[[Array], Any]) -> Matrix:
         rows.append(row)
         basis[k] = 0.0
     dense = np.stack(rows)
-    u = random_weights(m, check.options.seed, 8)
+    u, narrow = _weights(check, check.capture.outputs.blocks)
     found, _ = gradient_vector(product(u), structure, blocks, "vjp")
     center = np.maximum(np.abs(check.shared.center[:m]), LEAST_TERM)
     dust = float(np.abs(u) @ center) / check.problem.scale
-    remark = _linear(dense.T * u, found, dtypes, "vjp", "u", blocks, dust)
+    remark = _linear(dense.T * u, found, (*dtypes, *narrow), "vjp", "u", blocks, dust)
     return Matrix(dense, dtypes * len(check.capture.outputs.blocks), remark)
+
+
+def _weights(check: Check, blocks: Sequence[Block]) -> tuple[Array, tuple[np.dtype[Any], ...]]:
+    """Return a random vector for `_linear`, and the types in which the product may be computed.
+
+    The vector is what the product gets, rounded to the type of each block.  It is never positive
+    throughout: a product that takes |v| or max(v, 0) for v is linear there.
+    """
+    vector = random_weights(blocks[-1].stop if blocks else 0, check.options.seed, 8)
+    if (vector > 0).all():
+        vector = -vector
+    for block in blocks:
+        vector[block.window] = vector[block.window].astype(block.dtype)
+    every = (*check.problem.blocks, *check.capture.outputs.blocks)
+    return vector, tuple(block.dtype for block in every)
 
 
 def _linear(

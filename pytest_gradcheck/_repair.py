@@ -86,6 +86,8 @@ class BlockData:
         The machine epsilon of `analytic`.
     sizes : mapping of int to str
         Lengths seen in the whole check, and what has that length when one thing alone has.
+    parameter : str
+        What `theta` is called, where that is not `name`: of a Jacobian's block, the parameter.
     """
 
     name: str
@@ -99,6 +101,7 @@ class BlockData:
     allowed: Array
     eps: float = 2.0**-52
     sizes: dict[int, str] = field(default_factory=dict)
+    parameter: str = ""
 
     @property
     def shape(self) -> tuple[int, ...]:

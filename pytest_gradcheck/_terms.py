@@ -82,7 +82,7 @@ def _factor_and_decay(block: BlockData, prior: float) -> Iterator[Repair]:
         (block.analytic[where], block.theta[where]),
         block.floor[where],
     )
-    if found is None or not found[0].value:
+    if found is None or abs(found[0].value) <= 3 * found[0].spread or _is_theta(block):
         return
     ratio = Fitted(1 / found[0].value, found[0].spread / found[0].value ** 2)
     named = named_factor(ratio, block.sizes)
@@ -112,6 +112,18 @@ def _factor_and_decay(block: BlockData, prior: float) -> Iterator[Repair]:
         fitted=1 if named else 2,
         told=words("{names}"),
     )
+
+
+def _is_theta(block: BlockData) -> bool:
+    """Return whether numeric is a multiple of θ: then a formula with λθ needs no analytic."""
+    where = block.valid
+    assert block.theta is not None
+    x, n = block.theta[where], block.numeric[where]
+    alone = fit(n, (x,), block.floor[where])
+    if alone is None:
+        return False
+    rest = np.abs(n - alone[0].value * x)
+    return bool(np.all(rest <= block.slack[where] + 3 * alone[0].spread * np.abs(x)))
 
 
 def _decay_words(amount: float, name: str) -> str:

@@ -53,7 +53,7 @@ def pytest_configure(config: pytest.Config) -> None:
         "of the fixtures gradcheck and numerical_gradient, which the test then has to call.",
     )
     settings = config.stash[SETTINGS] = read_settings(config)
-    memory = Memory(config) if settings.cache else None
+    memory = Memory(config, ask=settings.save is None) if settings.cache else None
     whole = settings.json is not None or settings.html is not None
     recorder = config.stash[RECORDER] = Recorder(whole, memory, Kept(config))
     config.pluginmanager.register(recorder, "gradcheck-recorder")

@@ -117,7 +117,7 @@ def gradgradcheck(
 
     _require_known(others)
     given = tuple(inputs) if isinstance(inputs, (tuple, list)) else (inputs,)
-    outputs = _differentiable(func(*_apart(given)))
+    outputs = _required(func(*_apart(given)))
     if grad_outputs is None:
         rng = torch.Generator().manual_seed(0)
         chosen = [
@@ -176,6 +176,17 @@ def _differentiable(out: Any) -> tuple[Any, ...]:
     return tuple(one for one in outputs if _checked(one))
 
 
+def _required(out: Any) -> tuple[Any, ...]:
+    """Return the outputs that are differentiated; ValueError when there is none."""
+    outputs = _differentiable(out)
+    if not outputs:
+        raise ValueError(
+            "gradcheck: func returned no tensor that requires a gradient, so there is nothing to "
+            "check (.item(), .detach(), numpy or a missing return on the way?)"
+        )
+    return outputs
+
+
 def _apart(inputs: Sequence[Any]) -> list[Any]:
     """Return inputs that are no leaves, because func may work in place on them."""
     return [one.clone() if _checked(one) else one for one in inputs]
@@ -199,7 +210,7 @@ def _report(func: Any, inputs: tuple[Any, ...], options: Any) -> GradientReport:
         )
     named = SimpleNamespace(**{f"inputs[{i}]": inputs[i] for i in places})
     here = Real(named, to_numpy, tensor)
-    outputs = _differentiable(func(*_apart(inputs)))
+    outputs = _required(func(*_apart(inputs)))
     there = Real(list(outputs), to_numpy, tensor)
 
     def called(arrays: Any) -> tuple[list[Any], tuple[Any, ...]]:

@@ -1,0 +1,205 @@
+"""What a new user ran into: products that are linear, sentences that were false, odd inputs."""
+
+import numpy as np
+import pytest
+
+from pytest_gradcheck import check_gradients, check_jacobian, check_jvp, check_vjp, load_saved
+
+A = np.array([[1.0, 2.0, 3.0], [0.0, 1.0, -1.0]])
+X = np.array([0.3, -0.7, 1.2])
+
+
+def residual(x):
+    return np.sin(A @ x)
+
+
+def jacobian(x):
+    return np.cos(A @ x)[:, None] * A
+
+
+# Products
+
+
+@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("bend", [np.abs, lambda v: np.maximum(v, 0)], ids=["abs", "relu"])
+@pytest.mark.parametrize("size", [1, 2, 3])
+def test_a_product_that_bends_at_zero_is_not_linear(size, bend, seed):
+    x = X[:size]
+    report = check_jvp(np.sin, lambda x, v: np.cos(x) * bend(v), x, seed=seed)
+    assert not report.ok
+    assert "jvp is not linear in v" in report.message()
+    report = check_vjp(np.sin, lambda x, u: np.cos(x) * bend(u), x, seed=seed)
+    assert not report.ok
+    assert "vjp is not linear in u" in report.message()
+
+
+def test_a_product_with_a_rounded_vector_is_linear():
+    """Outputs are float32, so u is; products with it in float64 are exact to float64."""
+    report = check_vjp(
+        lambda x: residual(x).astype(np.float32),
+        lambda x, u: jacobian(x).T @ u.astype(np.float64),
+        X.astype(np.float32),
+    )
+    assert report.ok, report.message()
+
+
+def test_a_product_that_is_computed_in_float32_and_returned_in_float64_is_linear():
+    rng = np.random.default_rng(0)
+    matrix = rng.normal(size=(60, 40)).astype(np.float32)
+    x = rng.normal(size=40).astype(np.float32)
+    reverse = check_vjp(lambda x: matrix @ x, lambda x, u: (matrix.T @ u).astype(np.float64), x)
+    assert reverse.ok, reverse.message()
+    forward = check_jvp(lambda x: matrix @ x, lambda x, v: (matrix @ v).astype(np.float64), x)
+    assert forward.ok, forward.message()
+
+
+def test_a_float32_product_that_is_not_linear_is_still_found():
+    report = check_jvp(np.tanh, lambda x, v: (1 - np.tanh(x) ** 2) * v**3, X.astype(np.float32))
+    assert "jvp is not linear in v" in report.message()
+
+
+# Hints
+
+
+def test_a_jacobian_s_hint_names_the_parameter_and_not_the_pair():
+    x = np.linspace(-1, 1, 6)
+    report = check_jacobian(lambda p: {"y": np.exp(p["s"])}, lambda p: {"y": {"s": np.eye(6)}},
+                            {"s": x})  # fmt: skip
+    assert [block.hint for block in report.blocks] == [
+        "numeric = analytic x exp(s): that factor of the chain rule is missing"
+    ]
+
+
+def test_several_pairs_of_a_jacobian_name_their_parameter_once():
+    x = np.linspace(-1, 1, 6)
+    report = check_jacobian(
+        lambda p: {"y": np.exp(p["s"]), "z": 3 * np.exp(p["s"])},
+        lambda p: {"y": {"s": np.eye(6)}, "z": {"s": 3 * np.eye(6)}},
+        {"s": x},
+    )
+    assert [found.sentence for found in report.diagnoses] == [
+        "numeric = analytic x exp(s): that factor of the chain rule is missing"
+    ]
+
+
+def dead_unit():
+    """Return the report of a network whose backward pass forgets one hidden unit."""
+    rng = np.random.default_rng(5)
+    x, y = rng.normal(size=(12, 5)), rng.normal(size=(12, 3))
+    params = {
+        "W1": rng.normal(size=(5, 4)) / 2,
+        "b1": rng.normal(size=4) / 5,
+        "W2": rng.normal(size=(4, 3)) / 2,
+        "b2": rng.normal(size=3) / 5,
+    }
+
+    def cost(p):
+        h = np.tanh(x @ p["W1"] + p["b1"])
+        return 0.5 * np.sum((h @ p["W2"] + p["b2"] - y) ** 2)
+
+    def backward(p):
+        h = np.tanh(x @ p["W1"] + p["b1"])
+        d = h @ p["W2"] + p["b2"] - y
+        dz = (d @ p["W2"].T) * (1 - h**2)
+        dz[:, 2] = 0  # bug
+        return {"W1": x.T @ dz, "b1": dz.sum(axis=0), "W2": h.T @ d, "b2": d.sum(axis=0)}
+
+    return check_gradients(cost, backward, params)
+
+
+def test_a_block_with_a_pattern_is_not_said_to_have_none():
+    report = dead_unit()
+    hints = {block.name: block.hint for block in report.blocks}
+    assert hints["W1"] == "only column 2 is wrong: analytic is zero there"
+    (backward,) = [found for found in report.diagnoses if found.code == "backward"]
+    assert backward.sentence == (
+        "the error enters the backward pass between W2 and W1: what is before is wrong, what is "
+        "behind is right"
+    )
+
+
+@pytest.mark.parametrize(
+    "grad",
+    [lambda x: np.round(2 * x, 3), lambda x: 2 * x * (x > 0), lambda x: 2 * np.cbrt(x)],
+    ids=["rounded", "masked", "another"],
+)
+@pytest.mark.parametrize("scheme", ["central", "central4"])
+def test_no_formula_with_weight_decay_where_theta_alone_explains_numeric(grad, scheme):
+    """2θ = 0 x analytic + 2 x θ holds for any analytic, and says nothing of it."""
+    x = np.random.default_rng(1).normal(size=(4, 4))
+    report = check_gradients(lambda x: np.sum(x**2), grad, x, scheme=scheme)
+    assert report.verdict == "disagree"
+    assert "theta" not in {found.code for found in report.diagnoses}
+
+
+def test_a_factor_and_weight_decay_are_still_named_together():
+    x = np.random.default_rng(1).normal(size=(4, 4))
+    report = check_gradients(
+        lambda x: np.sum(np.sin(x)) + 0.1 * np.sum(x**2), lambda x: 2 * np.cos(x), x
+    )
+    (found,) = report.diagnoses
+    assert found.sentence == "analytic = 2 x numeric - 0.4 x params"
+
+
+# Odd inputs
+
+
+def test_a_gradient_of_another_kind_than_params_says_which():
+    with pytest.raises(ValueError, match=r"it is a list where params is an array or a number"):
+        check_gradients(lambda x: np.sum(x**2), lambda x: [2 * v for v in x], X)
+    with pytest.raises(ValueError, match=r"it is an array or a number where params is a list"):
+        check_gradients(lambda p: sum(v**2 for v in p), lambda p: 2 * np.array(p), list(X))
+
+
+def test_a_jacobian_that_is_none_lacks_a_return():
+    with pytest.raises(TypeError, match=r"^jac is None; .*does jac lack a return\?"):
+        check_jacobian(residual, lambda x: None, X)
+
+
+def test_scipy_s_gradient_that_is_none_lacks_a_return():
+    from pytest_gradcheck.compat.scipy import check_grad
+
+    with pytest.raises(TypeError, match=r"the gradient is None.*lack a return"):
+        check_grad(lambda x: np.sum(x**2), lambda x: None, [2.0, -1.0])
+    with pytest.raises(TypeError, match=r"jac is None.*lack a return"):
+        check_grad(lambda x: x**2, lambda x: None, [2.0, -1.0])
+
+
+def test_torch_s_func_off_the_graph_is_named():
+    torch = pytest.importorskip("torch")
+    from pytest_gradcheck.compat.torch import gradcheck, gradgradcheck
+
+    x = torch.tensor([0.5, -1.0], dtype=torch.float64, requires_grad=True)
+    for func in (lambda x: 2 * x.detach(), lambda x: None, lambda x: (2 * x).tolist()):
+        for check in (gradcheck, gradgradcheck):
+            with pytest.raises(ValueError, match="func returned no tensor that requires a grad"):
+                check(func, (x,))
+
+
+# Files
+
+
+def test_a_saved_check_is_whole_though_the_last_run_failed(suite, monkeypatch):
+    """What was wrong is differenced first, and alone: but not where the vectors are wanted."""
+    monkeypatch.setenv("PYTEST_ADDOPTS", "-p no:hypothesispytest")
+    suite.makepyfile(
+        """
+        import numpy as np
+        from pytest_gradcheck import assert_gradients_close
+
+        def test_wrong():
+            assert_gradients_close(
+                lambda p: np.sum(p["a"] ** 2) + p["b"] ** 2,
+                lambda p: {"a": 4 * p["a"], "b": 2 * p["b"]},
+                {"a": np.array([1.0, 2.0]), "b": 3.0},
+            )
+        """
+    )
+    suite.runpytest().assert_outcomes(failed=1)
+    suite.runpytest("--gradcheck-save", "kept").assert_outcomes(failed=1)
+    (path,) = (suite.path / "kept").iterdir()
+    saved = load_saved(path)
+    assert saved.numeric["b"] == pytest.approx(6.0)
+    assert saved.verdict["b"] == 0
+    again = suite.runpytest()
+    again.stdout.fnmatch_lines(["*wrong in the last run still are*"])

@@ -57,12 +57,12 @@ def linked(text: str, source: str) -> str:
 
 def options_table() -> str:
     """Return the options of a check as a Markdown table, from the fields of `Options`."""
-    rows = ["| option | default | command line | ini key | meaning |", "| --- | --- | --- | --- | --- |"]
+    rows = ["| option | default | command line | ini key | meaning |", "| --- " * 5 + "|"]
     for item in fields(Options):
-        flag, key = f"`--gradcheck-{item.name.replace('_', '-')}`", f"`gradcheck_{item.name}`"
-        if not item.metadata["cli"]:
-            flag = key = ""
-        default = {None: "unset", (): "none"}.get(item.default) or f"`{item.default!r}`"
+        flag = key = ""
+        if item.metadata["cli"]:
+            flag, key = f"`--gradcheck-{item.name.replace('_', '-')}`", f"`gradcheck_{item.name}`"
+        default = {None: "unset", (): "none"}.get(item.default, f"`{item.default!r}`")
         meaning = item.metadata["help"].replace("|", "\\|")
         rows.append(f"| `{item.name}` | {default} | {flag} | {key} | {meaning} |")
     return "\n".join(rows)

@@ -33,13 +33,15 @@ nox.options.error_on_missing_interpreters = False
 
 def floors(*extras: str) -> dict[str, str]:
     """Return the lowest version of each direct requirement, ``3.6`` written as ``3.6.0``."""
-    lists = [PROJECT["dependencies"], *(PROJECT["optional-dependencies"][name] for name in extras)]
-    pairs = [re.fullmatch(r"([\w-]+)>=([\d.]+)", text) for text in sum(lists, [])]
-    return {found[1]: exact(found[2]) for found in pairs if found}  # an extra has no version
+    required = list(PROJECT["dependencies"])
+    for extra in extras:
+        required += PROJECT["optional-dependencies"][extra]
+    found = (re.fullmatch(r"([\w-]+)>=([\d.]+)", text) for text in required)
+    return {one[1]: exact(one[2]) for one in found if one}  # an extra in an extra has no version
 
 
 def exact(version: str) -> str:
-    """Return a version of three numbers, since ``==3.6`` is 3.6.0 to pip but not to a reader."""
+    """Return a version of three numbers: pip reads ``==3.6`` as 3.6.0, a reader may not."""
     return version + ".0" * (2 - version.count("."))
 
 
@@ -49,8 +51,8 @@ def run_tests(session: nox.Session, constraints: dict[str, str]) -> None:
     file = Path(session.create_tmp(), "constraints.txt")
     file.write_text("".join(f"{name}=={version}\n" for name, version in constraints.items()))
     session.install("--constraint", str(file), "-e", ".[test]")
-    code = "from importlib.metadata import version as v; print(*[n + ' ' + v(n) for n in {}])"
-    session.run("python", "-c", code.format(["numpy", "pytest", "pluggy"]))
+    session.run("python", "-VV")
+    session.run("python", "-m", "pip", "list")
     session.run("python", "-m", "pytest", "-q", *session.posargs)
 
 

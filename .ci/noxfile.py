@@ -1,0 +1,78 @@
+"""The tests with every Python, pytest and numpy that is promised.
+
+::
+
+    nox -f .ci/noxfile.py --list
+    nox -f .ci/noxfile.py                                      all that have a Python here
+    nox -f .ci/noxfile.py -p 3.12 -- -n 2                      of one Python; pytest's arguments
+    nox -f .ci/noxfile.py -s lowest -- tests/test_docs.py
+
+What is lowest is read from pyproject.toml; a Python that isn't here is skipped.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+
+import nox
+
+ROOT = Path(__file__).parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+
+PYTHONS = ("3.11", "3.12", "3.13")
+
+FIRST_NUMPY = {"3.13": "2.1"}
+"""The first version with wheels for a Python that came after the lowest one."""
+
+nox.needs_version = ">=2024.10.9"
+nox.options.envdir = str(ROOT / ".nox")
+nox.options.error_on_missing_interpreters = False
+
+
+def floors(*extras: str) -> dict[str, str]:
+    """Return the lowest version of each direct requirement, ``3.6`` written as ``3.6.0``."""
+    required = list(PROJECT["dependencies"])
+    for extra in extras:
+        required += PROJECT["optional-dependencies"][extra]
+    found = (re.fullmatch(r"([\w-]+)>=([\d.]+)", text) for text in required)
+    return {one[1]: exact(one[2]) for one in found if one}  # an extra in an extra has no version
+
+
+def exact(version: str) -> str:
+    """Return a version of three numbers: pip reads ``==3.6`` as 3.6.0, a reader may not."""
+    return version + ".0" * (2 - version.count("."))
+
+
+def run_tests(session: nox.Session, constraints: dict[str, str]) -> None:
+    """Install the checkout with these versions and run its tests."""
+    session.chdir(ROOT)
+    # Not in create_tmp, which moves TMPDIR into the checkout, and the tests' projects with it.
+    file = Path(session.virtualenv.location, "constraints.txt")
+    file.write_text("".join(f"{name}=={version}\n" for name, version in constraints.items()))
+    session.install("--constraint", str(file), "-e", ".[test]")
+    session.run("python", "-VV")
+    session.run("python", "-m", "pip", "list")
+    session.run("python", "-m", "pytest", "-q", *session.posargs)
+
+
+@nox.session(python=PYTHONS)
+@nox.parametrize("numpy", ["lowest", "newest"], ids=["numpy-lowest", "numpy-newest"])
+@nox.parametrize("pytest", ["lowest", "newest"], ids=["pytest-lowest", "pytest-newest"])
+def tests(session: nox.Session, pytest: str, numpy: str) -> None:
+    """Run the tests with one Python, pytest and numpy; all else is the newest."""
+    lowest = floors()
+    constraints = {}
+    if pytest == "lowest":
+        constraints["pytest"] = lowest["pytest"]
+    if numpy == "lowest":
+        constraints["numpy"] = exact(FIRST_NUMPY.get(str(session.python), lowest["numpy"]))
+    run_tests(session, constraints)
+
+
+@nox.session(python=PYTHONS[0])
+def lowest(session: nox.Session) -> None:
+    """Run the tests with the lowest version of every direct requirement, those of tests too."""
+    # matplotlib 3.8 uses names that later versions of pyparsing warn of.
+    run_tests(session, {**floors("html", "test"), "pyparsing": "3.1.0"})

@@ -32,7 +32,7 @@ nox.options.error_on_missing_interpreters = False
 
 
 def floors(*extras: str) -> dict[str, str]:
-    """Return the lowest version of each direct requirement, ``3.6`` written as ``3.6.0``."""
+    """Return the lowest version of each direct requirement, by name."""
     required = list(PROJECT["dependencies"])
     for extra in extras:
         required += PROJECT["optional-dependencies"][extra]
@@ -41,7 +41,7 @@ def floors(*extras: str) -> dict[str, str]:
 
 
 def exact(version: str) -> str:
-    """Return a version of three numbers: pip reads ``==3.6`` as 3.6.0, a reader may not."""
+    """Return a version as three numbers, as releases are tagged."""
     return version + ".0" * (2 - version.count("."))
 
 

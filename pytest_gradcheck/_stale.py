@@ -3,7 +3,7 @@
 A backward pass that reads what a forward pass left behind is right only where both saw the same
 parameters.  So grad is called at θ again, after func was evaluated elsewhere, and after grad was.
 And one block is moved at a time: a gradient that stays the same, bit for bit, where the numeric
-one does not, was computed from something that did not follow.
+one does not, was computed from something that did not follow, or leaves out what would.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ MOST_BLOCKS = 12
 UNSURE = ("backward", "slice", "entry")
 """Codes that say where, not what: a cache may be behind them."""
 
-CACHE = "it reads what an earlier call left behind (a stale cache)"
+CACHE = "reads what an earlier call left behind (a stale cache)"
 
 
 def reconsidered(
@@ -138,7 +138,7 @@ def _experiment(
         if changed:
             sentence = (
                 f"grad in {_listed(changed)} changed at the same parameters after {what} was "
-                f"called at others: {CACHE}"
+                f"called at others: it {CACHE}"
             )
             return Diagnosis("stale", sentence, changed, CERTAIN)
     return _unseen(gradient, problem, analytic, away, options, report.noise)
@@ -147,7 +147,7 @@ def _experiment(
 def _repeats(third: Array, fourth: Array, analytic: Analytic) -> Diagnosis:
     """Tell a gradient that settles, or adds up, from one that is random."""
     if not _differs(fourth, replace(analytic, vector=third, jitter=0.0)).any():
-        return Diagnosis("stale", f"{analytic.unrepeated}: {CACHE}", (), CERTAIN)
+        return Diagnosis("stale", f"{analytic.unrepeated}: it {CACHE}", (), CERTAIN)
     if not _differs(fourth - third, replace(analytic, jitter=0.0)).any():
         return Diagnosis(
             "stale", f"{analytic.unrepeated}: it adds to what the call before left", (), CERTAIN
@@ -177,7 +177,7 @@ def _unseen(
     names = tuple(unseen)
     sentence = (
         f"grad stays the same, bit for bit, at another {_listed(names)}, and numeric does not: "
-        f"{CACHE}"
+        f"it leaves out a term or a factor, or {CACHE}"
     )
     return Diagnosis("stale", sentence, names, CERTAIN)
 

@@ -141,6 +141,16 @@ def test_a_factor_and_weight_decay_are_still_named_together():
     assert found.sentence == "analytic = 2 x numeric - 0.4 x params"
 
 
+def test_a_factor_left_out_is_not_laid_to_a_cache_alone():
+    """The derivative of sin is missing: grad remembers nothing."""
+    a = np.array([0.3, -1.1, 0.7])
+    report = check_gradients(lambda x: np.sum(np.sin(a * x)), lambda x: a, X)
+    assert [found.sentence for found in report.diagnoses] == [
+        "grad stays the same, bit for bit, at another params, and numeric does not: it leaves out "
+        "a term or a factor, or reads what an earlier call left behind (a stale cache)"
+    ]
+
+
 # Odd inputs
 
 

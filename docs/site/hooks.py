@@ -57,14 +57,12 @@ def linked(text: str, source: str) -> str:
 
 def options_table() -> str:
     """Return the options of a check as a Markdown table, from the fields of `Options`."""
-    rows = ["| option | default | command line | ini key | meaning |", "| --- " * 5 + "|"]
+    rows = ["| option | default | command line | meaning |", "| --- " * 4 + "|"]
     for item in fields(Options):
-        flag = key = ""
-        if item.metadata["cli"]:
-            flag, key = f"`--gradcheck-{item.name.replace('_', '-')}`", f"`gradcheck_{item.name}`"
+        flag = f"`--gradcheck-{item.name.replace('_', '-')}`" if item.metadata["cli"] else ""
         default = {None: "unset", (): "none"}.get(item.default, f"`{item.default!r}`")
         meaning = item.metadata["help"].replace("|", "\\|")
-        rows.append(f"| `{item.name}` | {default} | {flag} | {key} | {meaning} |")
+        rows.append(f"| `{item.name}` | {default} | {flag} | {meaning} |")
     return "\n".join(rows)
 
 

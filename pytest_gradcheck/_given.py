@@ -84,7 +84,7 @@ def compare_gradients(
     )
     ones = np.ones(n)
     limits = tolerance(outcome.numeric, ones, blocks, precision, options, fine=1.0)
-    agrees = within(outcome, a, limits) & np.isfinite(a)
+    agrees = within(outcome, a, limits) & np.isfinite(a) & np.isfinite(outcome.numeric)
     outcome.verdict[:] = np.where(agrees, AGREE, DISAGREE)
     finding = Finding(
         name="compare_gradients",

@@ -215,7 +215,8 @@ def _test_groups(
     one ladder tells for all of them at once whether any is wrong.  If so the group is halved.
     """
     # By the analytic entry: the numeric one is noise here.
-    size = np.abs(a) * problem.scale
+    with np.errstate(over="ignore"):
+        size = np.abs(a) * problem.scale
     left = members[np.argsort(-size[members], kind="stable")]
     first = True
     while left.size:

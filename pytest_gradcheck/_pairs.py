@@ -73,7 +73,8 @@ def report_of(
     m, n = first.dense.shape
     both = (in_pairs(check, first.dense), in_pairs(check, last.dense))
     _, repeats = repetition(*both, first.dtypes, pairs, options, what)
-    gaps = np.abs(first.dense - last.dense).astype(np.float64)
+    with np.errstate(all="ignore"):  # infinity less infinity
+        gaps = np.abs(first.dense - last.dense).astype(np.float64)
     gaps[~np.isfinite(gaps)] = 0.0
     precision = gradient_precision(first.dtypes)
     per_row = len(check.shape.blocks)

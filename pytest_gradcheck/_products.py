@@ -232,7 +232,7 @@ def by_columns(check: Check, product: Callable[[Array], Any], what: str) -> Matr
     Matrix
     """
     outputs, n = check.capture.outputs, check.problem.size
-    dtypes: tuple[np.dtype[Any], ...] = ()
+    dtypes: tuple[np.dtype[Any], ...] = (np.dtype(np.float64),) * len(outputs.blocks)
     basis, columns = np.zeros(n), []
     for i in range(n):
         basis[i] = 1.0

@@ -3,7 +3,14 @@
 import numpy as np
 import pytest
 
-from pytest_gradcheck import check_gradients, check_jacobian, check_jvp, check_vjp, load_saved
+from pytest_gradcheck import (
+    check_gradients,
+    check_jacobian,
+    check_jvp,
+    check_vjp,
+    compare_gradients,
+    load_saved,
+)
 
 A = np.array([[1.0, 2.0, 3.0], [0.0, 1.0, -1.0]])
 X = np.array([0.3, -0.7, 1.2])
@@ -184,6 +191,31 @@ def test_torch_s_func_off_the_graph_is_named():
         for check in (gradcheck, gradgradcheck):
             with pytest.raises(ValueError, match="func returned no tensor that requires a grad"):
                 check(func, (x,))
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("odd", [np.nan, np.inf, -np.inf, 1e308])
+def test_a_derivative_that_is_not_finite_or_huge_is_wrong_and_nothing_else(odd):
+    reports = (
+        check_gradients(lambda x: np.sum(np.sin(x)), lambda x: np.cos(x) + odd, X),
+        check_jacobian(np.sin, lambda x: np.diag(np.cos(x)) + odd, X),
+        check_jvp(np.sin, lambda x, v: np.cos(x) * v + odd, X),
+        check_vjp(np.sin, lambda x, u: np.cos(x) * u + odd, X),
+        compare_gradients(X, X + odd),
+        compare_gradients(X + odd, X),
+    )
+    assert [report.verdict for report in reports] == ["disagree"] * len(reports)
+    for report in reports:
+        assert report.details()
+
+
+def test_products_without_parameters_check_nothing():
+    for report in (
+        check_jvp(lambda x: np.ones(2), lambda x, v: np.zeros(2), np.zeros(0)),
+        check_vjp(lambda x: np.ones(2), lambda x, u: np.zeros(0), np.zeros(0)),
+    ):
+        assert not report.ok
+        assert report.message().startswith("nothing was checked")
 
 
 # Files

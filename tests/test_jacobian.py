@@ -413,7 +413,7 @@ def test_products_of_many_parameters_or_outputs():
         (np.ones(6), ValueError, "jac has shape (6,), but"),
         (np.ones((3, 2)) * 1j, TypeError, "jac has dtype complex128; it must be real"),
         ({"a": np.ones((3, 2))}, ValueError, "jac does not match: it has no params"),
-        (lambda x: None, ValueError, "jac does not match"),
+        (lambda x: None, TypeError, "jac is None; it must be the matrix"),
     ],
 )  # fmt: skip
 def test_a_jacobian_of_another_kind(jac, error, text):

@@ -140,6 +140,9 @@ def sheet_grad(p):
     return {"a": Sheet(3 * a**2 * np.sum(abs(b) ** 2)), "b": 2 * b * np.sum(a**3)}
 
 
+@pytest.mark.skipif(
+    np.lib.NumpyVersion(np.__version__) < "2.1.0", reason="numpy exports by DLPack in fewer ways"
+)
 def test_arrays_that_can_only_be_exchanged(monkeypatch):
     params = sheets(monkeypatch)
     mark = params["a"].held.copy()

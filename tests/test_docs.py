@@ -10,8 +10,8 @@ How a fenced block is run follows from its language:
     must fail; ``<!-- needs torch -->``: it is skipped where torch is not installed.
 ``text``
     What the block before it prints; a line ``...`` stands for any lines.  Spaces don't count, and
-    a rounded number may differ by 20 %, an error bar by a factor of 100, as it does between
-    builds of numpy.
+    a rounded number may differ by 20 %; an error bar, and the ratio to a tolerance that holds it,
+    by a factor of 100, as they do between processors and builds of numpy.
 ``sh``
     Commands, run one by one in a folder that holds the examples and pyproject.toml; an install is
     left to .ci/run, which runs the block that opens the README.
@@ -122,7 +122,7 @@ def run(folder: Path, *command: str) -> tuple[int, str]:
     return done.returncode, done.stdout + done.stderr
 
 
-def same_word(shown: str, wanted: str, *, is_error_bar: bool) -> bool:
+def same_word(shown: str, wanted: str, *, is_of_noise: bool) -> bool:
     """Return whether two words are equal; numbers that were rounded may be rounded elsewhere."""
     if shown == wanted or all(re.fullmatch(r"\d+\.\d+s", word) for word in (shown, wanted)):
         return True
@@ -132,14 +132,22 @@ def same_word(shown: str, wanted: str, *, is_error_bar: bool) -> bool:
     if not re.search(r"[.e]", wanted):
         return False  # a count
     a, b = float(shown), float(wanted)
-    return 0.01 < a / b < 100 if is_error_bar else abs(a - b) <= 0.2 * abs(b)
+    return 0.01 < a / b < 100 if is_of_noise else abs(a - b) <= 0.2 * abs(b)
+
+
+def of_noise(words: list[str]) -> set[int]:
+    """Return where a line has an error bar, or a ratio to the tolerance that holds it."""
+    ratios = {i - 1 for i in range(1, len(words)) if words[i : i + 2] == ["x", "tolerance"]}
+    bars = {i + 1 for i, word in enumerate(words) if word == "+-"}
+    return ratios | bars | {bar + 2 for bar in bars}  # error bar, error, ratio: a row of a table
 
 
 def same_line(shown: str, wanted: str) -> bool:
-    words = list(zip(shown.split(), wanted.split(), strict=False))
-    return len(shown.split()) == len(wanted.split()) and all(
-        same_word(word, other, is_error_bar=before[1] == "+-")
-        for (word, other), before in zip(words, [("", ""), *words], strict=False)
+    words, others = shown.split(), wanted.split()
+    noise = of_noise([other.rstrip(",;:") for other in others])
+    return len(words) == len(others) and all(
+        same_word(word, other, is_of_noise=i in noise)
+        for i, (word, other) in enumerate(zip(words, others, strict=True))
     )
 
 

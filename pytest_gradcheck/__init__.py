@@ -13,7 +13,6 @@ from ._version import __version__
 
 if TYPE_CHECKING:
     from ._adjoint import assert_adjoint, check_adjoint
-    from ._blocks import Node
     from ._check import (
         assert_gradients_close,
         check_gradients,
@@ -35,6 +34,7 @@ if TYPE_CHECKING:
     from ._repair import Diagnosis
     from ._report import BlockReport, Entry, GradcheckWarning, GradientMismatch, GradientReport
     from ._saved import SavedCheck, load_saved
+    from ._structure import Node
     from ._taylor import TaylorRates, assert_taylor_rate, taylor_rates
     from .adapters.autograd_autodiff import autograd_gradients
     from .adapters.jax_autodiff import jax_gradients
@@ -49,7 +49,7 @@ _HOMES = {
     "GradcheckWarning": "_report",
     "GradientMismatch": "_report",
     "GradientReport": "_report",
-    "Node": "_blocks",
+    "Node": "_structure",
     "Options": "_options",
     "SavedCheck": "_saved",
     "TaylorRates": "_taylor",

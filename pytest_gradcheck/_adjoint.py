@@ -16,7 +16,7 @@ import numpy as np
 
 from ._analytic import gradient_vector
 from ._assemble import Finding, assemble
-from ._blocks import Block, Structure, blocks_of, flatten
+from ._blocks import Block, blocks_of
 from ._check import name_of
 from ._compare import DUST, Outcome, block_size, tolerance, within
 from ._evaluated import gradient_precision
@@ -29,6 +29,7 @@ from ._probes import random_weights
 from ._problem import require_callable
 from ._question import AGREE, DISAGREE
 from ._report import GradientReport, hide_frame
+from ._structure import Structure, flatten
 
 Array = np.ndarray[Any, Any]
 

@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from ._blocks import Block, Leaf, Structure, flatten
+from ._blocks import Block
 from ._kinds import coordinates
 from ._names import NAME_WIDTH_IN_ERRORS, listing, shown
+from ._structure import Leaf, Structure, flatten
 
 Array = np.ndarray[Any, Any]
 

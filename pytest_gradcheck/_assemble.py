@@ -10,13 +10,14 @@ from typing import Any
 import numpy as np
 
 from ._advice import LARGE, reasons_of
-from ._blocks import Block, Structure, labels, position_of
+from ._blocks import Block, labels, position_of
 from ._compare import Outcome, Tolerance, relative_difference
 from ._diagnose import Explained, explain
 from ._evidence import Evidence, Ladder, worst_ladders
 from ._options import Options
 from ._question import AGREE, CONFIDENCE, DISAGREE, KINK, OPEN
 from ._report import VERDICTS, BlockReport, Entry, GradientReport
+from ._structure import Structure
 
 Array = np.ndarray[Any, Any]
 

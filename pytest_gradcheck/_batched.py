@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from ._blocks import Block, Structure, flatten
+from ._blocks import Block
 from ._call import ComplexValueError, J
 from ._differences import Array, Evaluator, Pool
 from ._kinds import NUMBER, ArrayKind, kind_of, read
+from ._structure import Structure, flatten
 from ._work import WorkCopy
 
 BATCH_BYTES = 64 * 2**20

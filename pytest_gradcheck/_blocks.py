@@ -1,11 +1,7 @@
-"""Parameters as named blocks: any nested structure to leaves and back.
+"""Parameters as named blocks: which leaves are checked, laid out in one vector.
 
-A *leaf* is an array or a number with its name in the structure, `W2` or ``layers[3].bias``.  A
-*block* is a leaf that is checked: a window on one flat vector of real coordinates, two of them
+A *block* is a leaf that is checked: a window on one flat vector of real coordinates, two of them
 for a complex entry.
-
-The hook ``gradcheck_flatten`` takes containers apart, ``gradcheck_array`` knows arrays of other
-libraries; adapters implement both.
 """
 
 from __future__ import annotations
@@ -17,118 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from ._kinds import NUMBER, ArrayKind, complex_of, coordinates, foreign_kind, kind_of, read
+from ._kinds import complex_of, coordinates, kind_of
 from ._names import NAME_WIDTH_IN_ERRORS, listing, shown
-from .hookspecs import plugin_manager
-
-ROOT = "params"
-
-
-@dataclass(frozen=True)
-class Node:
-    """A container taken apart.
-
-    Parameters
-    ----------
-    children : sequence of (str, object)
-        Each child with the step to it from its container: ``".bias"``, ``"[3]"``.
-    rebuild : callable
-        Takes the list of new children, in the same order, and returns a new container.
-    """
-
-    children: Sequence[tuple[str, Any]]
-    rebuild: Callable[[list[Any]], Any]
-
-
-@dataclass(frozen=True)
-class Leaf:
-    """One value of a structure, with its name."""
-
-    name: str
-    value: Any
-    kind: ArrayKind | None = None
-
-    @property
-    def numeric(self) -> bool:
-        """Whether the value is an array or a number."""
-        return self.kind is not None
-
-    @property
-    def is_array(self) -> bool:
-        """Whether the value is an array, of whatever library."""
-        return self.kind is not None and self.kind is not NUMBER
-
-    @property
-    def array(self) -> np.ndarray[Any, Any]:
-        """The value as numpy has it, not to be written to.  TypeError: it can't have it."""
-        return read(self.kind, self.value, self.name)
-
-
-@dataclass(frozen=True)
-class Structure:
-    """A nested structure as leaves in order, and the way back."""
-
-    leaves: tuple[Leaf, ...]
-    rebuild: Callable[[Sequence[Any]], Any]
-
-
-def flatten(value: Any) -> Structure:
-    """Take a nested structure apart.
-
-    Parameters
-    ----------
-    value : object
-        An array, a number, or containers of them, nested at will; None is an empty container.
-
-    Returns
-    -------
-    Structure
-        The leaves in the containers' order.  What no adapter takes apart is a leaf too.
-
-    Raises
-    ------
-    ValueError
-        When a container holds itself, or two leaves would have the same name.
-    """
-    leaves: list[Leaf] = []
-    open_containers: list[int] = []
-
-    def visit(item: Any, name: str) -> Callable[[Sequence[Any]], Any]:
-        if isinstance(item, (np.ndarray, np.generic, int, float, complex)):
-            kind, node = kind_of(item), None
-        elif item is None:
-            kind, node = None, Node((), lambda _: None)
-        else:
-            node = plugin_manager().hook.gradcheck_flatten(value=item)
-            kind = foreign_kind(item) if node is None else None
-        if node is None:
-            position = len(leaves)
-            leaves.append(Leaf(name or ROOT, item, kind))
-            return lambda values: values[position]
-        if id(item) in open_containers:
-            raise ValueError(
-                f"{name or ROOT} holds itself: a structure of parameters must be a tree"
-            )
-        open_containers.append(id(item))
-        builders = [visit(child, _joined(name, step)) for step, child in node.children]
-        open_containers.pop()
-        return lambda values: node.rebuild([build(values) for build in builders])
-
-    rebuild = visit(value, "")
-    names = [leaf.name for leaf in leaves]
-    if len(set(names)) < len(names):
-        twice = next(name for name in names if names.count(name) > 1)
-        raise ValueError(
-            f"two parameters have the same name {twice!r}: rename a key, so that a report can "
-            "tell them apart"
-        )
-    return Structure(tuple(leaves), rebuild)
-
-
-def _joined(name: str, step: str) -> str:
-    if name:
-        return name + step
-    return step[1:] if step.startswith(".") else ROOT + step
+from ._structure import ROOT, Leaf, Structure
 
 
 @dataclass(frozen=True)
@@ -222,7 +109,7 @@ def blocks_of(structure: Structure, only: Sequence[str], skip: Sequence[str]) ->
     for position, leaf in enumerate(structure.leaves):
         if not selected(leaf.name, only, skip):
             continue
-        value = checked_value(leaf, alone=len(structure.leaves) == 1 and leaf.name == ROOT)
+        value = checked_value(leaf, structure.leaves, skip)
         is_complex = value.dtype.kind == "c"
         size = value.size * (2 if is_complex else 1)
         dtype = value.real.dtype
@@ -232,19 +119,30 @@ def blocks_of(structure: Structure, only: Sequence[str], skip: Sequence[str]) ->
     return tuple(blocks)
 
 
-def checked_value(leaf: Leaf, *, alone: bool) -> np.ndarray[Any, Any]:
-    """Return a parameter as an array of a floating-point type, or say why it can't be one."""
+def checked_value(
+    leaf: Leaf, leaves: Sequence[Leaf], skip: Sequence[str] = ()
+) -> np.ndarray[Any, Any]:
+    """Return a parameter as an array of a floating-point type, or say why it can't be one.
+
+    Of `leaves`, those of the whole structure, an error names all that `skip` would have to name.
+    """
     value, name = leaf.value, shown(leaf.name, NAME_WIDTH_IN_ERRORS)
+    alone = len(leaves) == 1 and leaf.name == ROOT
     if isinstance(value, np.ma.MaskedArray):
         raise TypeError(
             f"{name} is a masked array: what a masked entry's gradient is, is not defined; "
             f"pass the data without the mask, or leave the block out with skip={name!r}"
         )
-    if not leaf.numeric or isinstance(value, bool):
+    if not _is_parameter(leaf):
+        others = [
+            shown(other.name, NAME_WIDTH_IN_ERRORS)
+            for other in leaves
+            if not _is_parameter(other) and selected(other.name, (), skip)
+        ]
         raise TypeError(
             f"{name} is {_kind(value)}, but a parameter is an array or a number, in dicts, "
             "lists, tuples and dataclasses; pass other things in args=, or leave them out with "
-            f"skip={name!r}"
+            f"skip={[*skip, *others] if skip or len(others) > 1 else name!r}"
         )
     if alone and type(value) is int:
         return np.array(float(value))
@@ -257,6 +155,10 @@ def checked_value(leaf: Leaf, *, alone: bool) -> np.ndarray[Any, Any]:
             f"values ({change}), or leave the block out with skip={name!r}"
         )
     return array
+
+
+def _is_parameter(leaf: Leaf) -> bool:
+    return leaf.numeric and not isinstance(leaf.value, bool)
 
 
 def require_finite(structure: Structure, block: Block) -> None:

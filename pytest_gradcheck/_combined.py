@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from ._again import coordinate_of
-from ._blocks import Block, Structure, flatten, labels, position_of, to_structure
+from ._blocks import Block, labels, position_of, to_structure
 from ._check import run_check
 from ._jacobian import Check, checking, own_params
 from ._matrix import Matrix
@@ -25,6 +25,7 @@ from ._pairs import report_of
 from ._probes import random_weights
 from ._problem import Call
 from ._report import GradientReport
+from ._structure import Structure, flatten
 
 Array = np.ndarray[Any, Any]
 

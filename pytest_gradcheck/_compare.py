@@ -14,9 +14,10 @@ from typing import Any
 import numpy as np
 
 from ._analytic import gradient_vector
-from ._blocks import Block, blocks_of, flatten
+from ._blocks import Block, blocks_of
 from ._options import Options
 from ._question import AGREE, BENDS, CONFIDENCE, DISAGREE, JUMP, NOT_SMOOTH, OPEN, Question
+from ._structure import flatten
 
 Array = np.ndarray[Any, Any]
 

@@ -11,13 +11,13 @@ import numpy as np
 
 from ._analytic import gradient_vector
 from ._assemble import GIVEN, Finding, assemble
-from ._blocks import flatten
 from ._compare import Outcome, tolerance, within
 from ._gradient import Patterns, options_from
 from ._problem import structure_of
 from ._question import AGREE, DISAGREE
 from ._repair import Diagnosis
 from ._report import GradcheckWarning, GradientReport
+from ._structure import flatten
 from .hookspecs import observer, plugin_manager
 
 

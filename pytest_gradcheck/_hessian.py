@@ -9,7 +9,7 @@ from typing import Any, Unpack
 
 import numpy as np
 
-from ._blocks import blocks_of, flatten, labels
+from ._blocks import blocks_of, labels
 from ._combined import along_tangents, tangent
 from ._coordinates import Sweep
 from ._given import announced
@@ -22,6 +22,7 @@ from ._problem import Call, require_callable
 from ._products import MOST_PRODUCTS, by_columns
 from ._report import GradientReport, hide_frame
 from ._slopes import Slopes
+from ._structure import flatten
 
 Array = np.ndarray[Any, Any]
 

@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from ._blocks import blocks_of, flatten, vector_of
+from ._blocks import blocks_of, vector_of
 from ._gradient import numerical_gradient
 from ._problem import require_callable
+from ._structure import flatten
 
 Array = np.ndarray[Any, Any]
 

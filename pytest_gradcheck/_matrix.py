@@ -13,9 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from ._blocks import Block, Structure, flatten
+from ._blocks import Block
 from ._names import listing
 from ._outputs import Outputs, output_name
+from ._structure import Structure, flatten
 
 Array = np.ndarray[Any, Any]
 

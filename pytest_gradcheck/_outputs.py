@@ -13,9 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from ._blocks import ROOT, Block, Structure, flatten, labels, position_of
+from ._blocks import Block, labels, position_of
 from ._call import ComplexValueError
 from ._names import NAME_WIDTH_IN_ERRORS, listing, shown
+from ._structure import ROOT, Structure, flatten
 
 Array = np.ndarray[Any, Any]
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ._assemble import Finding, assemble
-from ._blocks import Leaf, Structure, position_of
+from ._blocks import position_of
 from ._compare import DUST, IN_BLOCK, Outcome, Tolerance, block_size, within
 from ._coordinates import Sweep
 from ._differences import BudgetExhausted
@@ -23,6 +23,7 @@ from ._problem import Analytic, Problem
 from ._question import AGREE, CONFIDENCE, NOISY, OPEN
 from ._report import GradientReport
 from ._rows import Bias, Rows, judged_rows
+from ._structure import Leaf, Structure
 
 Array = np.ndarray[Any, Any]
 

@@ -10,20 +10,14 @@ from typing import Any
 import numpy as np
 
 from ._analytic import gradient_vector
-from ._blocks import (
-    Block,
-    Structure,
-    blocks_of,
-    flatten,
-    require_finite,
-    vector_of,
-)
+from ._blocks import Block, blocks_of, require_finite, vector_of
 from ._differences import Evaluator
 from ._kinds import NUMBER, NUMPY
 from ._options import Options
 from ._parallel import Workers
 from ._recipe import Recipe
 from ._steps import Scale, scale_of
+from ._structure import Structure, flatten
 from ._task import Task
 
 Array = np.ndarray[Any, Any]

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from ._batched import Batched
-from ._blocks import Block, Structure, flatten
+from ._blocks import Block
 from ._call import bound
 from ._differences import Evaluator, Pool
+from ._structure import Structure, flatten
 from ._work import WorkCopy
 
 

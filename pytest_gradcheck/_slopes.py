@@ -7,12 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from ._blocks import Block, Structure, flatten, to_structure
+from ._blocks import Block, to_structure
 from ._call import bound
 from ._check import name_of
 from ._differences import Evaluator
 from ._stencils import STENCILS
 from ._steps import derivatives, points, scale_of
+from ._structure import Structure, flatten
 from ._work import WorkCopy
 
 Array = np.ndarray[Any, Any]

@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from ._blocks import Structure
 from ._differences import Array, Evaluator, Part, contained
 from ._recipe import Recipe
+from ._structure import Structure
 
 
 @dataclass(frozen=True)

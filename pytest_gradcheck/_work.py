@@ -11,9 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from ._blocks import Block, Leaf, Structure
+from ._blocks import Block
 from ._kinds import coordinates
 from ._probes import chunks
+from ._structure import Leaf, Structure
 
 Array = np.ndarray[Any, Any]
 
@@ -168,7 +169,7 @@ class WorkCopy:
 
         Called while nothing is perturbed: what differs was written by func.
         """
-        from ._blocks import flatten
+        from ._structure import flatten
 
         now = flatten(self.params).leaves
         before = self.structure.leaves

@@ -23,10 +23,10 @@ import pluggy
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from ._blocks import Node
     from ._kinds import ArrayKind
     from ._repair import Diagnosis
     from ._report import GradientReport
+    from ._structure import Node
 
 PROJECT = "pytest_gradcheck"
 

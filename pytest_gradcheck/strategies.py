@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from ._blocks import checked_value, flatten
+from ._blocks import checked_value
+from ._structure import flatten
 
 
 def points(like: Any, low: float = -2.0, high: float = 2.0) -> Any:
@@ -50,8 +51,7 @@ def points(like: Any, low: float = -2.0, high: float = 2.0) -> Any:
     if isinstance(like, tuple) and all(type(size) is int for size in like):
         like = np.zeros(like)
     structure = flatten(like)
-    alone = len(structure.leaves) == 1
-    arrays = [checked_value(leaf, alone=alone) for leaf in structure.leaves]
+    arrays = [checked_value(leaf, structure.leaves) for leaf in structure.leaves]
     if any(array.dtype.kind == "c" for array in arrays):
         raise TypeError("points are real; draw real and imaginary part and put them together")
 

@@ -19,6 +19,7 @@ ORDER = (
     "_probes",
     "_names",
     "_kinds",
+    "_structure",
     "_blocks",
     "adapters.containers",
     "adapters.dlpack",
@@ -145,7 +146,7 @@ LATE = {
     ("_report", "_text"),  # a report is a value first; its text is made when asked for
     ("_report", "_figure"),
     ("_report", "_picture"),
-    ("_work", "_blocks"),
+    ("_work", "_structure"),
 }
 """Imports inside a function that go down the list, each for a reason."""
 

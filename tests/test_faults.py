@@ -385,6 +385,14 @@ INPUTS = [
         "name is str, but a parameter is an array or a number, in dicts, lists, tuples and dataclasses; pass other things in args=, or leave them out with skip='name'",
     ),
     (
+        "params functions among arrays",
+        lambda: check(
+            J, g, {"W": vec(), "act": math.tanh, "old": "x", "out": math.exp}, skip="old"
+        ),
+        TypeError,
+        "act is builtin_function_or_method, but a parameter is an array or a number, in dicts, lists, tuples and dataclasses; pass other things in args=, or leave them out with skip=['old', 'act', 'out']",
+    ),
+    (
         "params fraction",
         lambda: check(q, dq, fractions.Fraction(1, 2)),
         TypeError,

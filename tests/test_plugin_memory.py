@@ -7,8 +7,9 @@ import pytest
 
 from pytest_gradcheck import check_gradients, numerical_gradient
 from pytest_gradcheck._again import coordinate_of
-from pytest_gradcheck._blocks import blocks_of, flatten
+from pytest_gradcheck._blocks import blocks_of
 from pytest_gradcheck._memory import KEY, MOST
+from pytest_gradcheck._structure import flatten
 from pytest_gradcheck.hookspecs import suspects
 
 MODEL = """

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from .._blocks import flatten
+from .._structure import flatten
 
 
 def autograd_gradients(loss: Callable[..., Any]) -> Callable[..., Any]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .._blocks import flatten
+from .._structure import flatten
 
 
 def jax_gradients(loss: Callable[..., Any], *, has_aux: bool = False) -> Callable[..., Any]:

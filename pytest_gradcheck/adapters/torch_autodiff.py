@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from .._blocks import flatten
+from .._structure import flatten
 from .torch_tensors import KIND
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .._blocks import Structure, flatten
+from .._structure import Structure, flatten
 
 Array = np.ndarray[Any, Any]
 

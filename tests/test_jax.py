@@ -236,6 +236,33 @@ def test_a_class_may_hold_arrays_numbers_and_none():
 # Programs
 
 
+def test_an_equinox_module_without_its_functions():
+    eqx = pytest.importorskip("equinox")
+    net = eqx.nn.MLP(3, 1, 4, 2, key=jax.random.PRNGKey(0), dtype=jnp.float64)
+
+    def error(net):
+        return jnp.sum(jax.vmap(net)(X) ** 2)
+
+    with pytest.raises(TypeError) as caught:
+        check_gradients(error, jax_gradients(error), net)
+    skip = ["activation", "final_activation"]
+    assert f"leave them out with skip={skip}" in str(caught.value)
+
+    right = eqx.filter_grad(error)
+    for gradient in (right, jax_gradients(error)):
+        report = check_gradients(error, gradient, net, skip=skip)
+        assert report.verdict == "agree"
+        assert report.size == sum(x.size for x in jax.tree.leaves(eqx.filter(net, eqx.is_array)))
+
+    def wrong(net):
+        found = right(net)
+        weight = found.layers[1].weight
+        return eqx.tree_at(lambda g: g.layers[1].weight, found, weight.at[2, 3].multiply(1.01))
+
+    report = check_gradients(error, wrong, net, skip=skip)
+    assert [entry.label for entry in report.worst] == ["layers[1].weight[2, 3]"]
+
+
 def test_a_scan_with_its_transpose():
     def f(p):
         def step(h, x):

@@ -240,6 +240,7 @@ def test_an_equinox_module_without_its_functions():
     eqx = pytest.importorskip("equinox")
     net = eqx.nn.MLP(3, 1, 4, 2, key=jax.random.PRNGKey(0), dtype=jnp.float64)
 
+    @eqx.filter_jit
     def error(net):
         return jnp.sum(jax.vmap(net)(X) ** 2)
 
@@ -248,7 +249,7 @@ def test_an_equinox_module_without_its_functions():
     skip = ["activation", "final_activation"]
     assert f"leave them out with skip={skip}" in str(caught.value)
 
-    right = eqx.filter_grad(error)
+    right = eqx.filter_jit(eqx.filter_grad(error))
     for gradient in (right, jax_gradients(error)):
         report = check_gradients(error, gradient, net, skip=skip)
         assert report.verdict == "agree"

@@ -9,6 +9,8 @@ import numpy as np
 
 from ._blocks import checked_value, flatten
 
+__all__ = ["points"]
+
 
 def points(like: Any, low: float = -2.0, high: float = 2.0) -> Any:
     """Return a strategy of parameters in a func's domain.

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     )
     from ._compare import relative_difference
     from ._derivatives import assert_jacobian_close, check_jacobian
+    from ._fixtures import Gradcheck, NumericalGradient
     from ._given import compare_gradients
     from ._gradient import numerical_gradient, numerical_gradient_with_error
     from ._hessian import (
@@ -46,10 +47,12 @@ _HOMES = {
     "BlockReport": "_report",
     "Diagnosis": "_repair",
     "Entry": "_report",
+    "Gradcheck": "_fixtures",
     "GradcheckWarning": "_report",
     "GradientMismatch": "_report",
     "GradientReport": "_report",
     "Node": "_structure",
+    "NumericalGradient": "_fixtures",
     "Options": "_options",
     "SavedCheck": "_saved",
     "TaylorRates": "_taylor",
@@ -87,10 +90,12 @@ __all__ = [
     "BlockReport",
     "Diagnosis",
     "Entry",
+    "Gradcheck",
     "GradcheckWarning",
     "GradientMismatch",
     "GradientReport",
     "Node",
+    "NumericalGradient",
     "Options",
     "SavedCheck",
     "TaylorRates",
@@ -125,12 +130,14 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f".{_HOMES[name]}", __name__), name)
-    globals()[name] = value
-    return value
+if not TYPE_CHECKING:  # or a type checker takes every name, a misspelt one too, for Any
+
+    def __getattr__(name: str) -> Any:
+        if name not in _HOMES:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        value = getattr(import_module(f".{_HOMES[name]}", __name__), name)
+        globals()[name] = value
+        return value
 
 
 def __dir__() -> list[str]:

@@ -18,8 +18,9 @@ from ._analytic import gradient_vector
 from ._assemble import Finding, assemble
 from ._blocks import Block, blocks_of
 from ._check import name_of
-from ._compare import DUST, Outcome, block_size, tolerance, within
+from ._compare import DUST, block_size, tolerance
 from ._evaluated import gradient_precision
+from ._found import finding_of_two
 from ._given import announced
 from ._jacobian import Judging, judging
 from ._options import Options
@@ -27,7 +28,6 @@ from ._outputs import pair_blocks
 from ._pairs import contradicted
 from ._probes import random_weights
 from ._problem import require_callable
-from ._question import AGREE, DISAGREE
 from ._report import GradientReport, hide_frame
 from ._structure import Structure, flatten
 
@@ -277,14 +277,7 @@ class _Pair:
     def _finding(
         self, blocks: Sequence[Block], a: Array, numeric: Array, bar: Array | None
     ) -> Finding:
-        n = a.size
-        ones = np.ones(n)
-        outcome = Outcome(
-            numeric,
-            np.zeros(n) if bar is None else bar,
-            np.full(n, np.inf),
-            np.zeros(n, np.int8),
-        )
+        ones = np.ones(a.size)
         precision = [self.eps] * len(blocks)
         limits = tolerance(numeric, ones, blocks, precision, self.options, fine=1.0)
         if self.options.rtol is None:
@@ -294,25 +287,16 @@ class _Pair:
                 w = block.window
                 limits.atol[w] = DUST * self.eps * block_size(numeric[w], ones[w])
         limits.dust[:] = limits.atol
-        outcome.verdict[:] = np.where(
-            within(outcome, a, limits) & np.isfinite(a) & np.isfinite(numeric), AGREE, DISAGREE
-        )
-        return Finding(
+        return finding_of_two(
+            a,
+            numeric,
+            np.zeros(a.size) if bar is None else bar,
+            limits,
             name=name_of(self.forward),
+            scheme="two operators",
             structure=Structure((), lambda _: None),
             blocks=blocks,
-            theta=np.zeros(n),
-            scale=ones,
-            analytic=a,
-            outcome=outcome,
-            limits=limits,
-            flat=numeric == 0,
-            evaluated=np.ones(n, dtype=bool),
-            value=float("nan"),
-            noise=0.0,
-            precision="given",
             evaluations=self.evaluations,
-            scheme="two operators",
             may_be_zero=frozenset(block.name for block in blocks),
         )
 

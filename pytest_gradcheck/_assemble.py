@@ -54,6 +54,18 @@ class Finding:
     ladders: Mapping[int, Ladder] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class _Judged:
+    """The verdicts with the options applied, and what they are ranked by; vectors of shape (n,)."""
+
+    verdicts: Array
+    kinked: Array
+    reference: Array
+    ratio: Array
+    gap: Array
+    allowed: Array
+
+
 def assemble(finding: Finding, options: Options, seconds: float) -> GradientReport:
     """Return the report of a check.
 
@@ -67,40 +79,21 @@ def assemble(finding: Finding, options: Options, seconds: float) -> GradientRepo
     -------
     GradientReport
     """
-    outcome, a = finding.outcome, finding.analytic
-    kinked = np.zeros(a.size, dtype=bool)
-    kinked[list(outcome.slopes)] = True
-    verdicts = outcome.verdict.copy()
-    if options.kinks == "fail":
-        verdicts[kinked & (verdicts != DISAGREE)] = OPEN
-    reference = _reference(outcome, a, kinked)
-    ratio, gap, allowed = _ratio(finding, verdicts)
-    evidence = Evidence(
-        blocks=finding.blocks,
-        params=finding.theta,
-        analytic=a,
-        numeric=outcome.numeric,
-        error_bar=outcome.error,
-        allowed=allowed,
-        verdict=verdicts,
-        kinks=kinked,
-        evaluated=finding.evaluated,
-        ladders=worst_ladders(finding.ladders, verdicts, ratio),
-    )
+    a = finding.analytic
+    judged = _judged(finding, options)
+    evidence = _evidence(finding, judged)
     explained = explain(
         evidence,
         finding.precision_of,
         params_known=finding.precision != GIVEN,
-        reasons=outcome.reasons,
+        reasons=finding.outcome.reasons,
     )
-    blocks = tuple(
-        _block(finding, block, verdicts, kinked, reference, explained) for block in finding.blocks
-    )
+    blocks = tuple(_block(finding, block, judged, explained) for block in finding.blocks)
     names = {block.name for block in finding.blocks}
-    wrong = int(np.count_nonzero(verdicts == DISAGREE))
-    left = int(np.count_nonzero(verdicts == OPEN))
+    wrong = int(np.count_nonzero(judged.verdicts == DISAGREE))
+    left = int(np.count_nonzero(judged.verdicts == OPEN))
     seen = finding.evaluated
-    difference = relative_difference(a[seen], reference[seen])
+    difference = relative_difference(a[seen], judged.reference[seen])
     vacuous = tuple(block.name for block in blocks if block.vacuous)
     nothing = not a.size or bool(finding.reasons) or _all_zero(finding)
     whole = _whole(wrong, left, nothing)
@@ -117,7 +110,7 @@ def assemble(finding: Finding, options: Options, seconds: float) -> GradientRepo
         checked=int(np.count_nonzero(seen)),
         wrong=wrong,
         open=left,
-        kinks=int(np.count_nonzero(kinked)),
+        kinks=int(np.count_nonzero(judged.kinked)),
         evaluations=finding.evaluations,
         seconds=seconds,
         rtol=options.rtol,
@@ -131,7 +124,7 @@ def assemble(finding: Finding, options: Options, seconds: float) -> GradientRepo
         seed=options.seed,
         scheme=finding.scheme,
         blocks=blocks,
-        worst=_entries(finding, verdicts, kinked, ratio, gap, options.max_report),
+        worst=_entries(finding, judged, options.max_report),
         reasons=reasons_of(finding, whole, left, nothing),
         warning=warning,
         vacuous=vacuous,
@@ -139,6 +132,31 @@ def assemble(finding: Finding, options: Options, seconds: float) -> GradientRepo
         max_report=options.max_report,
         evidence=evidence,
         diagnoses=explained.diagnoses,
+    )
+
+
+def _judged(finding: Finding, options: Options) -> _Judged:
+    outcome, a = finding.outcome, finding.analytic
+    kinked = np.zeros(a.size, dtype=bool)
+    kinked[list(outcome.slopes)] = True
+    verdicts = outcome.verdict.copy()
+    if options.kinks == "fail":
+        verdicts[kinked & (verdicts != DISAGREE)] = OPEN
+    return _Judged(verdicts, kinked, _reference(outcome, a, kinked), *_ratio(finding, verdicts))
+
+
+def _evidence(finding: Finding, judged: _Judged) -> Evidence:
+    return Evidence(
+        blocks=finding.blocks,
+        params=finding.theta,
+        analytic=finding.analytic,
+        numeric=finding.outcome.numeric,
+        error_bar=finding.outcome.error,
+        allowed=judged.allowed,
+        verdict=judged.verdicts,
+        kinks=judged.kinked,
+        evaluated=finding.evaluated,
+        ladders=worst_ladders(finding.ladders, judged.verdicts, judged.ratio),
     )
 
 
@@ -169,16 +187,9 @@ def _ratio(finding: Finding, verdicts: Array) -> tuple[Array, Array, Array]:
     return ratio, gap, allowed
 
 
-def _block(
-    finding: Finding,
-    block: Block,
-    verdicts: Array,
-    kinked: Array,
-    reference: Array,
-    explained: Explained,
-) -> BlockReport:
+def _block(finding: Finding, block: Block, judged: _Judged, explained: Explained) -> BlockReport:
     w = block.window
-    a, mine = finding.analytic[w], verdicts[w]
+    a, mine = finding.analytic[w], judged.verdicts[w]
     seen = finding.evaluated[w]
     wrong = int(np.count_nonzero(mine == DISAGREE))
     left = int(np.count_nonzero(mine == OPEN))
@@ -194,8 +205,8 @@ def _block(
         checked=int(np.count_nonzero(seen)),
         wrong=wrong,
         open=left,
-        kinks=int(np.count_nonzero(kinked[w])),
-        difference=relative_difference(a[seen], reference[w][seen]),
+        kinks=int(np.count_nonzero(judged.kinked[w])),
+        difference=relative_difference(a[seen], judged.reference[w][seen]),
         resolution=_resolution(finding, block),
         verdict=VERDICTS[1] if wrong else VERDICTS[2] if left else VERDICTS[0],
         vacuous=vacuous,
@@ -259,11 +270,10 @@ def _passes(
     return True, f"gradcheck of {finding.name}: {', '.join(said)}" if said else ""
 
 
-def _entries(
-    finding: Finding, verdicts: Array, kinked: Array, ratio: Array, gap: Array, most: int
-) -> tuple[Entry, ...]:
+def _entries(finding: Finding, judged: _Judged, most: int) -> tuple[Entry, ...]:
     """Return what is wrong, open or on a kink, worst first; else the entry that differs most."""
     outcome, a = finding.outcome, finding.analytic
+    verdicts, kinked, ratio, gap = judged.verdicts, judged.kinked, judged.ratio, judged.gap
     rank = np.where(verdicts == DISAGREE, 2, np.where(verdicts == OPEN, 1, 0))
     chosen = np.flatnonzero((rank > 0) | kinked)
     if not chosen.size and a.size and finding.evaluated.any():

@@ -52,6 +52,12 @@ class Gradcheck:
     ----------
     options : dict
         The options in force, from markers, ``gradcheck_options``, command line and ini file.
+
+    Examples
+    --------
+    >>> from pytest_gradcheck import Gradcheck
+    >>> def test_backward(gradcheck: Gradcheck) -> None:
+    ...     gradcheck(lambda x: x**2, lambda x: 2 * x, 3.0)
     """
 
     options: dict[str, Any]
@@ -93,6 +99,12 @@ class NumericalGradient:
     ----------
     options : dict
         As in `Gradcheck`, those that `numerical_gradient` takes.
+
+    Examples
+    --------
+    >>> from pytest_gradcheck import NumericalGradient
+    >>> def test_backward(numerical_gradient: NumericalGradient) -> None:
+    ...     assert abs(numerical_gradient(lambda x: x**2, 3.0) - 6) < 1e-9
     """
 
     options: dict[str, Any]

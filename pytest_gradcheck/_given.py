@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 
 from ._analytic import gradient_vector
-from ._assemble import GIVEN, Finding, assemble
-from ._compare import Outcome, tolerance, within
+from ._assemble import assemble
+from ._compare import tolerance
+from ._found import finding_of_two
 from ._gradient import Patterns, options_from
 from ._problem import structure_of
-from ._question import AGREE, DISAGREE
 from ._repair import Diagnosis
 from ._report import GradcheckWarning, GradientReport
 from ._structure import flatten
@@ -78,31 +78,17 @@ def compare_gradients(
         max(float(np.finfo(x).eps), float(np.finfo(y).eps), 2.0**-52)
         for x, y in zip(dtypes, narrow, strict=True)
     ]
-    n = a.size
-    outcome = Outcome(
-        numeric.astype(np.float64), np.zeros(n), np.full(n, np.inf), np.zeros(n, np.int8)
-    )
-    ones = np.ones(n)
-    limits = tolerance(outcome.numeric, ones, blocks, precision, options, fine=1.0)
-    agrees = within(outcome, a, limits) & np.isfinite(a) & np.isfinite(outcome.numeric)
-    outcome.verdict[:] = np.where(agrees, AGREE, DISAGREE)
-    finding = Finding(
+    numeric = numeric.astype(np.float64)
+    finding = finding_of_two(
+        a,
+        numeric,
+        np.zeros(a.size),
+        tolerance(numeric, np.ones(a.size), blocks, precision, options, fine=1.0),
         name="compare_gradients",
+        scheme="two gradients as given",
         structure=structure,
         blocks=blocks,
-        theta=numeric,
-        scale=ones,
-        analytic=a,
-        outcome=outcome,
-        limits=limits,
-        flat=numeric == 0,
-        evaluated=np.ones(n, dtype=bool),
-        value=float("nan"),
-        noise=0.0,
-        precision=GIVEN,
-        precision_of=tuple(precision),
-        evaluations=0,
-        scheme="two gradients as given",
+        precision_of=precision,
     )
     return announced(assemble(finding, options, time.perf_counter() - started))
 

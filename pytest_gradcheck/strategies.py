@@ -10,6 +10,8 @@ import numpy as np
 from ._blocks import checked_value
 from ._structure import flatten
 
+__all__ = ["points"]
+
 
 def points(like: Any, low: float = -2.0, high: float = 2.0) -> Any:
     """Return a strategy of parameters in a func's domain.

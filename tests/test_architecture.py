@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -158,6 +159,21 @@ EXTRAS = {
 """Packages of an extra, imported inside functions of these modules."""
 
 MOST_LINES = 350
+MOST_LINES_OF_A_FUNCTION = 60
+"""Of a function's body: its signature and docstring are as long as what they have to say."""
+
+NETWORK = {
+    "asyncio",
+    "ftplib",
+    "http",
+    "smtplib",
+    "socket",
+    "socketserver",
+    "ssl",
+    "urllib",
+    "xmlrpc",
+}
+"""Modules of the standard library that nothing here may import: a check asks no other machine."""
 
 
 def module_name(path):
@@ -250,6 +266,39 @@ def test_modules_are_short_and_say_what_they_are(name):
     assert ast.get_docstring(ast.parse(text)) or not text.strip()
 
 
+def functions(tree):
+    return [
+        node for node in ast.walk(tree) if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
+    ]
+
+
+def lines_of_body(function):
+    documented = ast.get_docstring(function) is not None and len(function.body) > 1
+    return function.end_lineno - function.body[documented].lineno + 1
+
+
+@pytest.mark.parametrize("name", sorted(MODULES))
+def test_functions_fit_in_the_eye(name):
+    tree = ast.parse(MODULES[name].read_text(encoding="utf-8"))
+    lengths = {function.name: lines_of_body(function) for function in functions(tree)}
+    assert {
+        name: lines for name, lines in lengths.items() if lines > MOST_LINES_OF_A_FUNCTION
+    } == {}
+
+
+def test_the_length_of_a_function_is_its_body_s():
+    (function,) = functions(
+        ast.parse('def f(\n  a,\n):\n  """One\n\n  two."""\n  b = a\n  return b')
+    )
+    assert lines_of_body(function) == 2
+
+
+@pytest.mark.parametrize("name", sorted(MODULES))
+def test_no_module_can_ask_the_network(name):
+    roots = {found.split(".")[0] for found, _ in imports(MODULES[name], name)}
+    assert not roots & NETWORK
+
+
 @pytest.mark.parametrize("name", sorted(name for name in MODULES if name.startswith("adapters.")))
 def test_an_adapter_stays_small(name):
     lines = MODULES[name].read_text(encoding="utf-8").splitlines()
@@ -298,6 +347,33 @@ def test_all_is_sorted_complete_and_lazy():
         assert name in dir(pytest_gradcheck)
     with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
         _ = pytest_gradcheck.nothing
+
+
+def test_type_checkers_find_each_name_where_it_is_loaded_from():
+    tree = ast.parse(MODULES["__init__"].read_text(encoding="utf-8"))
+    (block,) = (
+        node for node in tree.body
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+    )  # fmt: skip
+    told = {alias.name: statement.module for statement in block.body for alias in statement.names}
+    assert told == pytest_gradcheck._HOMES
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["strategies", *(name for name in ORDER if name.startswith("compat.") and "._" not in name)],
+)
+def test_public_modules_say_which_of_their_functions_are_public(name):
+    module = import_module(f"pytest_gradcheck.{name}")
+    tree = ast.parse(MODULES[name].read_text(encoding="utf-8"))
+    public = [
+        node.name
+        for node in tree.body
+        if isinstance(node, (ast.FunctionDef, ast.ClassDef)) and not node.name.startswith("_")
+    ]
+    assert module.__all__ == sorted(public)
+    for one in public:
+        assert "Parameters\n" in getattr(module, one).__doc__
 
 
 def test_star_import_gives_what_all_says():

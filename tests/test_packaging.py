@@ -115,11 +115,37 @@ def test_pytest_run_without_checks_loads_no_numpy(tmp_path, flags):
 # The files around the package
 
 
-def test_ci_script_is_runnable_bash():
-    script = ROOT / ".ci" / "run"
+CLAIMS = sorted(
+    path.name for path in (ROOT / ".ci").iterdir() if not path.suffix and path.name != "run"
+)
+
+
+@pytest.mark.parametrize("name", ["run", *CLAIMS])
+def test_ci_scripts_are_runnable_bash(name):
+    script = ROOT / ".ci" / name
     assert os.access(script, os.X_OK)
-    assert script.read_text(encoding="utf-8").startswith("#!/usr/bin/env bash\n")
+    assert script.read_text(encoding="utf-8").startswith("#!/usr/bin/env bash\n# ")
     subprocess.run(["bash", "-n", str(script)], check=True, timeout=30)
+
+
+def test_ci_run_says_and_calls_every_script():
+    text = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+    said = re.findall(r"^#   \.ci/(\w+)  ", text, re.M)
+    called = re.search(r"claims=\((\w.*)\)$", text, re.M)
+    assert called is not None
+    assert called[1].split() == [name for name in said if name != "run"]
+    assert set(CLAIMS) <= set(said)
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / ".github").rglob("*.yml")), ids=lambda p: p.stem)
+def test_workflows_may_only_read_and_run_what_is_pinned(path):
+    text = path.read_text(encoding="utf-8")
+    assert re.search(r"^permissions:\n  contents: read\n\n", text, re.M)
+    allowed = re.findall(r"^ +([\w-]+): (?:write|read-all|write-all)\b", text, re.M)
+    assert allowed == (["id-token"] if path.stem == "release" else [])
+    used = re.findall(r"uses: (\S+)", text)
+    assert used
+    assert [one for one in used if not re.fullmatch(r"[\w./-]+@[0-9a-f]{40}", one)] == []
 
 
 def test_no_file_names_a_folder_of_the_machine_it_was_written_on():

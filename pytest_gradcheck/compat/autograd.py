@@ -12,6 +12,8 @@ from .. import _products
 from .._probes import generator
 from ._real import LENIENT, Real, random_like, require_modes
 
+__all__ = ["check_grads"]
+
 
 def check_grads(
     f: Callable[..., Any],

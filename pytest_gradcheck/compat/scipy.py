@@ -13,6 +13,8 @@ from .._question import CONFIDENCE
 from .._report import GradientReport
 from ._real import LENIENT
 
+__all__ = ["check_grad"]
+
 
 def check_grad(
     func: Callable[..., Any],

@@ -13,6 +13,8 @@ from .. import _products
 from .._report import GradientReport
 from ._real import LENIENT, Real
 
+__all__ = ["gradcheck", "gradgradcheck"]
+
 
 def gradcheck(
     func: Callable[..., Any],

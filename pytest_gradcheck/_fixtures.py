@@ -6,7 +6,6 @@ The engine, and numpy with it, is imported when a test uses a fixture, not befor
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ._config import SETTINGS, fixture_options
-from ._recorder import NODEID, RECORDER, options_of_markers
+from ._recorder import NODEID, note_performed, options_of_markers
 
 if TYPE_CHECKING:
     import numpy as np
@@ -55,7 +54,7 @@ class Gradcheck:
     """
 
     options: dict[str, Any]
-    _performing: Callable[[], AbstractContextManager[None]] = field(repr=False)
+    _note: Callable[[], None] = field(repr=False)
 
     def __call__(
         self,
@@ -81,8 +80,8 @@ class Gradcheck:
             "in_place": in_place,
             "copy": copy,
         }
-        with self._performing():
-            return assert_gradients_close(func, grad, params, **call, **{**self.options, **options})
+        self._note()
+        return assert_gradients_close(func, grad, params, **call, **{**self.options, **options})
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +95,7 @@ class NumericalGradient:
     """
 
     options: dict[str, Any]
-    _performing: Callable[[], AbstractContextManager[None]] = field(repr=False)
+    _note: Callable[[], None] = field(repr=False)
 
     def __call__(
         self,
@@ -119,8 +118,8 @@ class NumericalGradient:
             "in_place": in_place,
             "copy": copy,
         }
-        with self._performing():
-            return numerical_gradient(func, params, **call, **{**self.options, **options})
+        self._note()
+        return numerical_gradient(func, params, **call, **{**self.options, **options})
 
 
 def _options_in_force(
@@ -133,10 +132,11 @@ def _options_in_force(
     }
 
 
-def _performing(request: pytest.FixtureRequest) -> Callable[[], AbstractContextManager[None]]:
+def _unless_skipped(request: pytest.FixtureRequest) -> Callable[[], None]:
+    """Return what a fixture calls before it checks."""
     if skip := request.config.stash[SETTINGS].skip:
         pytest.skip(skip)  # asked for by getfixturevalue: its collection could not tell
-    return partial(request.config.stash[RECORDER].performing, request.node)
+    return partial(note_performed, request.node)
 
 
 @pytest.fixture(scope="session")
@@ -151,7 +151,7 @@ def gradcheck_options() -> Mapping[str, Any]:
 @pytest.fixture
 def gradcheck(request: pytest.FixtureRequest, gradcheck_options: Mapping[str, Any]) -> Gradcheck:
     """assert_gradients_close, configured by marker, gradcheck_options, command line and ini."""
-    return Gradcheck(_options_in_force(request, gradcheck_options), _performing(request))
+    return Gradcheck(_options_in_force(request, gradcheck_options), _unless_skipped(request))
 
 
 @pytest.fixture
@@ -166,7 +166,7 @@ def numerical_gradient(
     options = _options_in_force(request, gradcheck_options)
     taken = signature(function).parameters
     used = {name: value for name, value in options.items() if name in taken}
-    return NumericalGradient(used, _performing(request))
+    return NumericalGradient(used, _unless_skipped(request))
 
 
 @pytest.fixture

@@ -93,6 +93,7 @@ class Recorder:
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, object, object]:
         """Fail a test that passed but whose marker's options nothing has used."""
+        __tracebackhide__ = True  # an error in another plugin's hook is no matter of ours
         result = yield
         options = item.stash.get(_options, {})
         if options and not item.stash.get(_performed, False):

@@ -23,6 +23,8 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["
 
 PYTHONS = ("3.11", "3.12", "3.13")
 
+FREE_THREADED = ("3.13t", "3.14t")
+
 FIRST_NUMPY = {"3.13": "2.1"}
 """The first version with wheels for a Python that came after the lowest one."""
 
@@ -45,13 +47,13 @@ def exact(version: str) -> str:
     return version + ".0" * (2 - version.count("."))
 
 
-def run_tests(session: nox.Session, constraints: dict[str, str]) -> None:
-    """Install the checkout with these versions and run its tests."""
+def run_tests(session: nox.Session, constraints: dict[str, str], *more: str) -> None:
+    """Install the checkout with these versions, and more packages, and run its tests."""
     session.chdir(ROOT)
     # Not in create_tmp, which moves TMPDIR into the checkout, and the tests' projects with it.
     file = Path(session.virtualenv.location, "constraints.txt")
     file.write_text("".join(f"{name}=={version}\n" for name, version in constraints.items()))
-    session.install("--constraint", str(file), "-e", ".[test]")
+    session.install("--constraint", str(file), "-e", ".[test]", *more)
     session.run("python", "-VV")
     session.run("python", "-m", "pip", "list")
     session.run("python", "-m", "pytest", "-q", *session.posargs)
@@ -76,3 +78,17 @@ def lowest(session: nox.Session) -> None:
     """Run the tests with the lowest version of every direct requirement, those of tests too."""
     # matplotlib 3.8 uses names that later versions of pyparsing warn of.
     run_tests(session, {**floors("html", "test"), "pyparsing": "3.1.0"})
+
+
+@nox.session(python=PYTHONS[-1])
+def prerelease(session: nox.Session) -> None:
+    """Run the tests with a release candidate of pytest, if there is one, or the newest."""
+    run_tests(session, {}, "--pre", "pytest")
+
+
+@nox.session(python=FREE_THREADED)
+def freethreaded(session: nox.Session) -> None:
+    """Run the tests without the global lock, with pytest-run-parallel for those of threads."""
+    # A library that isn't made for it would bring the lock back; this keeps it away.
+    session.env["PYTHON_GIL"] = "0"
+    run_tests(session, {}, "pytest-run-parallel")

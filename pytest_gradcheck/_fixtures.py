@@ -6,7 +6,6 @@ The engine, and numpy with it, is imported when a test uses a fixture, not befor
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ._config import SETTINGS, fixture_options
-from ._recorder import NODEID, RECORDER, options_of_markers
+from ._recorder import NODEID, note_performed, options_of_markers
 
 if TYPE_CHECKING:
     import numpy as np
@@ -61,7 +60,7 @@ class Gradcheck:
     """
 
     options: dict[str, Any]
-    _performing: Callable[[], AbstractContextManager[None]] = field(repr=False)
+    _note: Callable[[], None] = field(repr=False)
 
     def __call__(
         self,
@@ -87,8 +86,8 @@ class Gradcheck:
             "in_place": in_place,
             "copy": copy,
         }
-        with self._performing():
-            return assert_gradients_close(func, grad, params, **call, **{**self.options, **options})
+        self._note()
+        return assert_gradients_close(func, grad, params, **call, **{**self.options, **options})
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +107,7 @@ class NumericalGradient:
     """
 
     options: dict[str, Any]
-    _performing: Callable[[], AbstractContextManager[None]] = field(repr=False)
+    _note: Callable[[], None] = field(repr=False)
 
     def __call__(
         self,
@@ -131,8 +130,8 @@ class NumericalGradient:
             "in_place": in_place,
             "copy": copy,
         }
-        with self._performing():
-            return numerical_gradient(func, params, **call, **{**self.options, **options})
+        self._note()
+        return numerical_gradient(func, params, **call, **{**self.options, **options})
 
 
 def _options_in_force(
@@ -145,10 +144,11 @@ def _options_in_force(
     }
 
 
-def _performing(request: pytest.FixtureRequest) -> Callable[[], AbstractContextManager[None]]:
+def _unless_skipped(request: pytest.FixtureRequest) -> Callable[[], None]:
+    """Return what a fixture calls before it checks."""
     if skip := request.config.stash[SETTINGS].skip:
         pytest.skip(skip)  # asked for by getfixturevalue: its collection could not tell
-    return partial(request.config.stash[RECORDER].performing, request.node)
+    return partial(note_performed, request.node)
 
 
 @pytest.fixture(scope="session")
@@ -163,7 +163,7 @@ def gradcheck_options() -> Mapping[str, Any]:
 @pytest.fixture
 def gradcheck(request: pytest.FixtureRequest, gradcheck_options: Mapping[str, Any]) -> Gradcheck:
     """assert_gradients_close, configured by marker, gradcheck_options, command line and ini."""
-    return Gradcheck(_options_in_force(request, gradcheck_options), _performing(request))
+    return Gradcheck(_options_in_force(request, gradcheck_options), _unless_skipped(request))
 
 
 @pytest.fixture
@@ -178,7 +178,7 @@ def numerical_gradient(
     options = _options_in_force(request, gradcheck_options)
     taken = signature(function).parameters
     used = {name: value for name, value in options.items() if name in taken}
-    return NumericalGradient(used, _performing(request))
+    return NumericalGradient(used, _unless_skipped(request))
 
 
 @pytest.fixture

@@ -7,8 +7,8 @@ controller like the rest of the report: `Recorder.pytest_runtest_makereport` is 
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Sequence
-from contextlib import contextmanager
+import threading
+from collections.abc import Generator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -58,8 +58,8 @@ class Recorder:
         self._whole = whole
         self._memory = memory
         self._kept = kept
-        # The test in progress is looked up, not bound to the observer: an event loop that
-        # outlives a test keeps the context, and so the observer, of the test that opened it.
+        # Checks of one test may end in several threads at once.
+        self._lock = threading.Lock()
         self._item: pytest.Item | None = None
         self._records: list[dict[str, Any]] = []
         # Each section is a list of texts, because more may be said of a check at its test's end.
@@ -70,25 +70,17 @@ class Recorder:
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
         """Observe checks during setup, call and teardown, reruns included."""
         previous, self._item = self._item, item
+        observed = observer.set(self._observe)
+        asked = suspects.set(self._suspects)
         try:
-            with self._listening():
-                return (yield)
+            return (yield)
         finally:
+            suspects.reset(asked)
+            observer.reset(observed)
             self._item = previous
 
-    @contextmanager
-    def _listening(self) -> Iterator[None]:
-        token = observer.set(self._observe)
-        asking = suspects.set(self._suspects)
-        try:
-            yield
-        finally:
-            suspects.reset(asking)
-            observer.reset(token)
-
     def _suspects(self) -> Sequence[str]:
-        # As in `_observe`, the test in progress is what counts.
-        return () if self._item is None or self._memory is None else self._memory.suspects()
+        return () if self._memory is None else self._memory.suspects()
 
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
         """Read the test's markers."""
@@ -101,6 +93,7 @@ class Recorder:
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, object, object]:
         """Fail a test that passed but whose marker's options nothing has used."""
+        __tracebackhide__ = True  # an error in another plugin's hook is no matter of ours
         result = yield
         options = item.stash.get(_options, {})
         if options and not item.stash.get(_performed, False):
@@ -136,11 +129,16 @@ class Recorder:
             section += [said] if said else []
 
     def _observe(self, report: GradientReport) -> None:
-        if self._item is None:  # a thread that outlived its test
+        if (item := self._item) is None:  # a thread that outlived its test
             return
         record: dict[str, Any] = {"ok": report.ok, "summary": report.summary()}
         if self._whole:
             record["check"] = report.to_dict()
+        with self._lock:
+            self._take(record, report)
+        item.ihook.pytest_gradcheck_result(item=item, report=report)
+
+    def _take(self, record: dict[str, Any], report: GradientReport) -> None:
         self._records.append(record)
         if self._memory is not None:
             self._memory.observe(record, report)
@@ -151,21 +149,11 @@ class Recorder:
                 self._sections.append(section)
             if self._kept.anything:
                 self._failing.append((record, report, section))
-        self._item.ihook.pytest_gradcheck_result(item=self._item, report=report)
-
-    @contextmanager
-    def performing(self, item: pytest.Item) -> Iterator[None]:
-        """Surround a check made through a fixture.
-
-        The context is set once more, because a test may call its fixture in a thread of its
-        own, which starts with an empty context.
-        """
-        item.stash[_performed] = True
-        with self._listening():
-            yield
 
 
-RECORDER = pytest.StashKey[Recorder]()
+def note_performed(item: pytest.Item) -> None:
+    """Note that a test makes a check through a fixture, and so with its markers' options."""
+    item.stash[_performed] = True
 
 
 def options_of_markers(item: pytest.Item) -> dict[str, Any]:

@@ -14,9 +14,8 @@ A script registers its module with ``plugin_manager().register(module)``; the ot
 
 from __future__ import annotations
 
-from contextvars import ContextVar
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import pluggy
 
@@ -33,20 +32,41 @@ PROJECT = "pytest_gradcheck"
 hookspec = pluggy.HookspecMarker(PROJECT)
 hookimpl = pluggy.HookimplMarker(PROJECT)
 
-observer: ContextVar[Callable[[GradientReport], None] | None] = ContextVar(
-    "pytest_gradcheck_observer", default=None
-)
+T = TypeVar("T")
+
+
+class Slot(Generic[T]):
+    """What a session has set for the checks of a test, in whichever thread they are made.
+
+    It is no ContextVar: the threads that a test starts, or pytest-run-parallel for it, begin with
+    an empty context, and nothing would be known of their checks.
+    """
+
+    def __init__(self) -> None:
+        self._value: T | None = None
+
+    def get(self) -> T | None:
+        """Return what is set; None for nothing."""
+        return self._value
+
+    def set(self, value: T) -> T | None:
+        """Set it; return what was set before."""
+        before, self._value = self._value, value
+        return before
+
+    def reset(self, before: T | None) -> None:
+        """Set what `set` returned."""
+        self._value = before
+
+
+observer: Slot[Callable[[GradientReport], None]] = Slot()
 """Called with every report.  The pytest plugin sets it around each test."""
 
-progress: ContextVar[Callable[[int, int, Callable[[], str] | None], None] | None] = ContextVar(
-    "pytest_gradcheck_progress", default=None
-)
+progress: Slot[Callable[[int, int, Callable[[], str] | None], None]] = Slot()
 """Called now and then during a check: with the evaluations so far, about how many there will be
 (0: not known), and a function that returns what is worst so far; with None for it at the end."""
 
-suspects: ContextVar[Callable[[], Sequence[str]] | None] = ContextVar(
-    "pytest_gradcheck_suspects", default=None
-)
+suspects: Slot[Callable[[], Sequence[str]]] = Slot()
 """Called once in each check; returns labels (``W2[1, 3]``) of parameters to difference first."""
 
 

@@ -22,7 +22,7 @@ from ._fixtures import (
 from ._keeping import Kept
 from ._memory import Keeper, Memory
 from ._progress import Interruption, LiveLine, can_be_live
-from ._recorder import NODEID, RECORDER, Recorder
+from ._recorder import NODEID, Recorder
 from ._results import Results, require_extra
 from ._shown import Shown
 
@@ -55,7 +55,7 @@ def pytest_configure(config: pytest.Config) -> None:
     settings = config.stash[SETTINGS] = read_settings(config)
     memory = Memory(config, ask=settings.save is None) if settings.cache else None
     whole = settings.json is not None or settings.html is not None
-    recorder = config.stash[RECORDER] = Recorder(whole, memory, Kept(config))
+    recorder = Recorder(whole, memory, Kept(config))
     config.pluginmanager.register(recorder, "gradcheck-recorder")
     config.pluginmanager.register(EngineHooks(config), "gradcheck-engine-hooks")
     if not hasattr(config, "workerinput"):  # a worker of pytest-xdist has it

@@ -1,6 +1,10 @@
 """What the tests of the plugin share: a little suite of a user's, in a directory of its own."""
 
+import sys
+from functools import partial
+
 import pytest
+from beside import need_plugin
 
 import pytest_gradcheck
 
@@ -40,3 +44,36 @@ def suite(pytester, monkeypatch):
     pytester.makepyfile(quadratic=QUADRATIC)
     pytester.syspathinsert()
     return pytester
+
+
+@pytest.fixture
+def beside(suite, monkeypatch):
+    """Return a function that runs pytest, in a process of its own, with few plugins beside ours.
+
+    Those are named as their entry points are; a test that needs an absent one is skipped.  Every
+    warning is an error, and all checks go to ``checks.json``.
+    """
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+    monkeypatch.delenv("PYTEST_ADDOPTS")
+
+    def run(*args, plugins=(), ours=True, cache=False, python=()):
+        for name in plugins:
+            need_plugin(name)
+        named = [word for name in plugins for word in ("-p", name)]
+        if not cache:
+            named += ["-p", "no:cacheprovider"]
+        if ours:
+            named += ["-p", "gradcheck", "--gradcheck-json=checks.json"]
+        return suite.run(sys.executable, *python, "-m", "pytest", "-Werror", *named, *args)
+
+    return run
+
+
+@pytest.fixture
+def in_terminal(suite, monkeypatch):
+    """Return a function that runs pytest in a terminal and returns all that it wrote."""
+    terminals = pytest.importorskip("terminals", exc_type=ImportError)  # there is none on Windows
+    monkeypatch.setenv("TERM", "xterm")
+    for name in ("NO_COLOR", "PY_COLORS"):  # pytester sets the second
+        monkeypatch.delenv(name, raising=False)
+    return partial(terminals.written_by_pytest, suite.path)

@@ -175,6 +175,20 @@ def test_ways_to_run_python(failing, python, args):
     result.stdout.fnmatch_lines(["FAILED test_nn.py::test_fixture - GradientMismatch: params*"])
 
 
+def test_an_error_in_a_hook_of_another_shows_no_line_of_ours(suite):
+    suite.makeconftest(
+        """
+        def pytest_pyfunc_call():
+            raise RuntimeError("not ours")
+        """
+    )
+    suite.makepyfile("def test_it(): ...")
+    result = suite.runpytest_inprocess()
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["E       RuntimeError: not ours"])
+    result.stdout.no_fnmatch_line("*pytest_gradcheck*_recorder*")
+
+
 def test_blocking_the_plugin_leaves_the_functions(failing):
     result = failing.runpytest_subprocess(
         "-p", "no:gradcheck", "--deselect=test_nn.py::test_fixture"

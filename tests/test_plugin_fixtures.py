@@ -1,5 +1,6 @@
 """The fixtures gradcheck, numerical_gradient, gradcheck_options and gradcheck_rng."""
 
+import json
 import sys
 
 import numpy as np
@@ -147,6 +148,41 @@ def test_the_fixture_works_from_a_thread_of_the_test(suite):
     result = suite.runpytest_inprocess("--gradcheck-summary=all")
     result.assert_outcomes(passed=1)
     result.stdout.fnmatch_lines(["*= 1 gradient check, 0 failed =*"])
+
+
+def test_checks_in_threads_of_a_test_are_its_own(suite):
+    suite.makepyfile(
+        test_nn="""
+        from threading import Barrier, Thread
+        from quadratic import cost, right, theta, wrong
+        from pytest_gradcheck import check_gradients
+
+        def at_once(check, grads):
+            barrier = Barrier(len(grads))
+
+            def run(grad):
+                barrier.wait()
+                check(cost, grad, theta)
+
+            threads = [Thread(target=run, args=(grad,)) for grad in grads]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+
+        def test_plain():
+            at_once(check_gradients, [right, wrong, wrong, right])
+
+        def test_fixture(gradcheck):
+            at_once(gradcheck, [right] * 4)
+        """
+    )
+    result = suite.runpytest_inprocess("--gradcheck-json=checks.json")
+    result.assert_outcomes(passed=2)
+    checks = json.loads((suite.path / "checks.json").read_text())["checks"]
+    found = [(check["nodeid"].split("::")[1], check["verdict"]) for check in checks]
+    assert sorted(found[:4]) == [("test_plain", "agree")] * 2 + [("test_plain", "disagree")] * 2
+    assert found[4:] == [("test_fixture", "agree")] * 4
 
 
 def test_what_gradcheck_options_returns_is_checked(suite):

@@ -1,6 +1,5 @@
 """Checks that last: the live line in a terminal, and what an interrupted check leaves behind."""
 
-import os
 import re
 import signal
 import subprocess
@@ -13,14 +12,9 @@ import pytest
 from pytest_gradcheck import _watch, check_gradients, numerical_gradient
 from pytest_gradcheck.hookspecs import progress
 
-pty = pytest.importorskip("pty")
+pytest.importorskip("pty")
 
-AT_ONCE = """
-    import pytest_gradcheck._progress as live
-    import pytest_gradcheck._watch as watch
-
-    live.SHOWN_AFTER = live.SECONDS_BETWEEN = watch.BATCH_SECONDS = 0.0
-"""
+from terminals import AT_ONCE, screen
 
 TESTS = """
     import numpy as np
@@ -48,58 +42,11 @@ TESTS = """
 
 
 @pytest.fixture
-def terminal(suite, monkeypatch):
-    """Return a function that runs pytest in a pseudo-terminal and returns all that it wrote."""
-    monkeypatch.setenv("TERM", "xterm")
-    for name in ("NO_COLOR", "PY_COLORS"):  # pytester sets the second
-        monkeypatch.delenv(name, raising=False)
+def terminal(suite, in_terminal):
+    """Return a function that runs pytest in a terminal and returns all that it wrote."""
     suite.makeconftest(AT_ONCE)
     suite.makepyfile(test_nn=TESTS)
-
-    def run(*args):
-        ours, theirs = pty.openpty()
-        command = [sys.executable, "-m", "pytest", *args]
-        process = subprocess.Popen(
-            command, cwd=suite.path, stdin=theirs, stdout=theirs, stderr=theirs
-        )
-        os.close(theirs)
-        written = b""
-        try:
-            while piece := os.read(ours, 65536):
-                written += piece
-        except OSError:  # Linux's way to say that the other end is closed
-            pass
-        finally:
-            os.close(ours)
-            process.wait()
-        return written.decode()
-
-    return run
-
-
-TOKEN = r"\x1b\[[0-9;?]*[A-Za-z]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|."
-"""An escape sequence of one kind or the other, or a character."""
-
-
-def screen(written):
-    """Return the lines that a terminal shows after all that was written, without colours."""
-    rows, row, column = [""], 0, 0
-    for token in re.findall(TOKEN, written, re.S):
-        if token == "\r":
-            column = 0
-        elif token == "\n":
-            row += 1
-            rows += [""] * (row + 1 - len(rows))
-        elif token == "\x1b[K":
-            rows[row] = rows[row][:column]
-        elif token == "\x1b[A":
-            row -= 1
-        elif token.endswith("C") and token.startswith("\x1b["):
-            column += int(token[2:-1])
-        elif not token.startswith("\x1b"):
-            rows[row] = rows[row][:column].ljust(column) + token + rows[row][column + 1 :]
-            column += 1
-    return [line.rstrip() for line in rows]
+    return in_terminal
 
 
 def test_the_line_is_live_in_a_terminal_and_gone_afterwards(terminal):

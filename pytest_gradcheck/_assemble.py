@@ -11,6 +11,7 @@ import numpy as np
 
 from ._advice import LARGE, reasons_of
 from ._blocks import Block, Structure, labels, position_of
+from ._causes import Upstream, unknown
 from ._compare import Outcome, Tolerance, relative_difference
 from ._diagnose import Explained, explain
 from ._evidence import Evidence, Ladder, worst_ladders
@@ -51,6 +52,7 @@ class Finding:
     may_be_zero: frozenset[str] = frozenset()
     """Blocks that are no sign of a check of nothing where they are zero."""
     ladders: Mapping[int, Ladder] = field(default_factory=dict)
+    upstream: Upstream = unknown
 
 
 def assemble(finding: Finding, options: Options, seconds: float) -> GradientReport:
@@ -91,6 +93,7 @@ def assemble(finding: Finding, options: Options, seconds: float) -> GradientRepo
         finding.precision_of,
         params_known=finding.precision != GIVEN,
         reasons=outcome.reasons,
+        upstream=finding.upstream,
     )
     blocks = tuple(
         _block(finding, block, verdicts, kinked, reference, explained) for block in finding.blocks

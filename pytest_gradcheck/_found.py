@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from ._assemble import Finding
 from ._compare import Tolerance
 from ._coordinates import Sweep
+from ._options import Options
 from ._problem import Analytic, Problem
+from ._upstream import acts_through
 
 
 def finding_of(
@@ -15,6 +19,7 @@ def finding_of(
     found: Sweep,
     limits: Tolerance,
     reasons: tuple[str, ...],
+    options: Options,
 ) -> Finding:
     """Return what a report is made from, of a check that differenced parameters one by one.
 
@@ -27,6 +32,7 @@ def finding_of(
     limits : Tolerance
     reasons : tuple of str
         Why nothing was differenced, or not all.
+    options : Options
 
     Returns
     -------
@@ -51,4 +57,5 @@ def finding_of(
         scheme=found.title,
         reasons=reasons,
         ladders=found.ladders,
+        upstream=partial(acts_through, problem, options, found.noise.sigma),
     )

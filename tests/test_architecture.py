@@ -83,6 +83,7 @@ ORDER = (
     "_saved",
     "_advice",
     "_assemble",
+    "_upstream",
     "_found",
     "_given",
     "_again",

@@ -210,6 +210,13 @@ def _resolution(finding: Finding, block: Block) -> float:
     """Return the worst relative error bar of the block's large entries; infinity for none."""
     w = block.window
     bar = CONFIDENCE * np.minimum(finding.outcome.error[w], finding.outcome.bound[w])
+    if not np.any(finding.analytic[w]):
+        # A relative error of zero is none: what would be seen is a part of the whole gradient.
+        scale = finding.scale
+        with np.errstate(all="ignore"):
+            whole = float(np.max(finding.limits.rms * scale, initial=0.0))
+            most = float(np.max(bar * scale[w], initial=0.0))
+        return most / whole if whole else math.inf
     size = np.abs(finding.outcome.numeric[w])
     with np.errstate(all="ignore"):
         large = (size > 0) & (size >= LARGE * finding.limits.rms[w]) & np.isfinite(bar)

@@ -75,7 +75,7 @@ class BlockReport:
         ‖analytic − numeric‖₂ / (‖analytic‖₂ + ‖numeric‖₂) of the block.
     resolution : float
         The error bar of the largest entries relative to them: a relative error below it is
-        not seen.
+        not seen.  Of a block whose gradient is zero, relative to the whole gradient.
     verdict : str
     vacuous : bool
         func does not depend on it here and its gradient is zero: nothing was checked.

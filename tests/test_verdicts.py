@@ -422,6 +422,15 @@ def test_a_func_that_is_mostly_noise_is_said_to_be():
     assert "noisy" in value.message()
 
 
+def test_a_func_that_moves_only_at_large_steps_is_not_said_to_answer_to_nothing():
+    def func(t):
+        return 1e9 + 1e-3 * float(np.sum(np.sin(t)))
+
+    value = check_gradients(func, of(1e-3 * np.cos(THETA)), THETA)
+    assert value.verdict == "inconclusive"
+    assert not any("answers to no parameter" in reason for reason in value.reasons)
+
+
 def test_a_rounded_J():
     def func(x):
         return round(x * math.sin(x), 6)

@@ -415,6 +415,16 @@ def in_layers(before, behind):
     return True
 
 
+@pytest.mark.parametrize("size", [1e-300, 1e-160, 1e160, 1e300])
+def test_a_factor_of_any_size_is_looked_for_without_overflow(size):
+    for n, t in ((N, T), (N[:1, :1], T[:1, :1])):
+        with np.errstate(all="ignore"):  # as `explain` has it
+            diagnose([block(n / size, n)])
+            diagnose([block(n, n / size, t)])
+    report = check_gradients(lambda x: x / size, 1.0, 2.0)
+    assert report.verdict == "disagree"
+
+
 def test_blocks_wrong_before_a_layer_are_laid_to_the_backward_pass():
     (one,) = diagnose(layers({"W1", "b1", "W2", "b2"}), in_layers).diagnoses
     assert one.code == "backward"

@@ -596,6 +596,16 @@ def test_at_the_edge_of_the_domain(name):
         assert verdict(func, of(-right), x) == "disagree", x
 
 
+@pytest.mark.parametrize("at", [1.0, 1.0 - 1e-7])
+def test_a_func_that_raises_above_its_domain_is_differenced_below(at):
+    def func(x):
+        return math.sqrt(1 - x) ** 5 + 3 * x
+
+    slope = 3 - 2.5 * (1 - at) ** 1.5
+    assert verdict(func, of(slope), at) == "agree"
+    assert verdict(func, of(1.001 * slope), at) == "disagree"
+
+
 def test_one_entry_at_an_edge_among_others():
     theta = np.array([1.5, 1e-9, 2.5])
     wrong = 1 / theta

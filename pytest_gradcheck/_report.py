@@ -19,7 +19,10 @@ SCHEMA = "pytest-gradcheck/1"
 
 
 class GradcheckWarning(UserWarning):
-    """A check that can't tell, or checked nothing, where the options ask for a warning."""
+    """A check that can't tell, or checked nothing, where the options ask for a warning.
+
+    And a slope that `numerical_gradient` returns though it grows without limit.
+    """
 
 
 @dataclass(frozen=True)

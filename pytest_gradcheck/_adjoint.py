@@ -178,9 +178,19 @@ class _Pair:
         self.x = _Side(x, "x", options.only, options.skip)
         self.forward, self.adjoint = forward, adjoint
         self.evaluations = 0
+        self._require_entries(self.x, "x", "a sample of forward's argument, as np.zeros(3)")
         self.y = _Side(self._first() if y is None else y, "output", (), ())
+        where = "y" if y is not None else "what forward returned"
+        self._require_entries(self.y, where, "a sample of what forward returns")
         self.few = self.x.size + self.y.size <= min(options.max_evals or EXHAUSTIVE, EXHAUSTIVE)
         self.eps = max(self.x.eps(), self.y.eps())
+
+    @staticmethod
+    def _require_entries(side: _Side, name: str, wanted: str) -> None:
+        if not side.size:
+            raise ValueError(
+                f"{name} has no entries, so there is nothing to compare; it must be {wanted}"
+            )
 
     def _first(self) -> Any:
         self.evaluations += 1

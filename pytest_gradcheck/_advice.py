@@ -20,7 +20,7 @@ def reasons_of(finding: Finding, whole: str, left: int, nothing: bool) -> tuple[
     """Return the sentences that say why a check can't tell, and what would settle it."""
     said = list(finding.reasons)
     outcome, a = finding.outcome, finding.analytic
-    if a.size and finding.flat.all() and np.any(a):
+    if a.size and finding.flat.all() and np.any(a) and not np.any(outcome.numeric):
         said.append(
             "func answers to no parameter, while the gradient is not zero: does it read the arrays "
             "through a closure (in_place=True) or remember results by identity (copy=True)?"

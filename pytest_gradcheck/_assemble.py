@@ -11,6 +11,7 @@ import numpy as np
 
 from ._advice import LARGE, reasons_of
 from ._blocks import Block, labels, position_of
+from ._causes import Upstream, unknown
 from ._compare import Outcome, Tolerance, relative_difference
 from ._diagnose import Explained, explain
 from ._evidence import Evidence, Ladder, worst_ladders
@@ -52,6 +53,7 @@ class Finding:
     may_be_zero: frozenset[str] = frozenset()
     """Blocks that are no sign of a check of nothing where they are zero."""
     ladders: Mapping[int, Ladder] = field(default_factory=dict)
+    upstream: Upstream = unknown
 
 
 @dataclass(frozen=True)
@@ -87,6 +89,7 @@ def assemble(finding: Finding, options: Options, seconds: float) -> GradientRepo
         finding.precision_of,
         params_known=finding.precision != GIVEN,
         reasons=finding.outcome.reasons,
+        upstream=finding.upstream,
     )
     blocks = tuple(_block(finding, block, judged, explained) for block in finding.blocks)
     names = {block.name for block in finding.blocks}
@@ -219,6 +222,13 @@ def _resolution(finding: Finding, block: Block) -> float:
     """Return the worst relative error bar of the block's large entries; infinity for none."""
     w = block.window
     bar = CONFIDENCE * np.minimum(finding.outcome.error[w], finding.outcome.bound[w])
+    if not np.any(finding.analytic[w]):
+        # A relative error of zero is none: what would be seen is a part of the whole gradient.
+        scale = finding.scale
+        with np.errstate(all="ignore"):
+            whole = float(np.max(finding.limits.rms * scale, initial=0.0))
+            most = float(np.max(bar * scale[w], initial=0.0))
+        return most / whole if whole else math.inf
     size = np.abs(finding.outcome.numeric[w])
     with np.errstate(all="ignore"):
         large = (size > 0) & (size >= LARGE * finding.limits.rms[w]) & np.isfinite(bar)

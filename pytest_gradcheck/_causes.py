@@ -6,15 +6,14 @@ left is located, or laid to the backward pass where just the blocks before some 
 
 from __future__ import annotations
 
-import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import permutations
 
 import numpy as np
 
 from ._chains import chain
-from ._names import listing, shown
+from ._names import layer_numbers, listing, shown
 from ._places import Located, locate
 from ._rearranged import REARRANGED
 from ._repair import (
@@ -47,6 +46,15 @@ EXCHANGED, COPIED, TIED = 12.0, 20.0, 16.0
 """Bits that it costs to say that a block is another's: both ways, one way, or lacks it."""
 
 
+Upstream = Callable[[Sequence[str], Sequence[str]], bool]
+"""Says whether some blocks act on func through others; it asks func, where there is one."""
+
+
+def unknown(before: Sequence[str], behind: Sequence[str]) -> bool:
+    """Say nothing of what is behind what."""
+    return False
+
+
 @dataclass(frozen=True)
 class Cause:
     """One story about some blocks.
@@ -75,13 +83,15 @@ class Cause:
         return Diagnosis(self.code, self.told, self.names, round(self.bits, 1))
 
 
-def causes(blocks: Sequence[BlockData]) -> list[Cause]:
+def causes(blocks: Sequence[BlockData], upstream: Upstream = unknown) -> list[Cause]:
     """Return what is wrong, best first.
 
     Parameters
     ----------
     blocks : sequence of BlockData
         All of the check, right ones too, in the order of the parameters.
+    upstream : callable, optional
+        Asked before the backward pass is blamed; unset: it never is.
 
     Returns
     -------
@@ -108,7 +118,7 @@ def causes(blocks: Sequence[BlockData]) -> list[Cause]:
     chosen.sort(key=lambda story: -story.bits)
     located = [(left[name], found) for name in left if (found := locate(left[name])) is not None]
     places = _together(located)
-    backward = _backward(blocks, left, {block.name for block, _ in located})
+    backward = _backward(blocks, left, {block.name for block, _ in located}, upstream)
     if backward is not None:
         one = len(places) == 1 and set(places[0].names) == set(left) and _single(located)
         tail = [*places, backward] if one else [backward, *places]
@@ -251,12 +261,9 @@ def _single(located: Sequence[tuple[BlockData, Located]]) -> bool:
     return len(keys) == 1 and len(str(next(iter(keys))[-1]).strip("(),").split(",")) == 1
 
 
-_NUMBERS = re.compile(r"\d+")
-
-
 def _layers(blocks: Sequence[BlockData]) -> list[list[BlockData]]:
     """Return the blocks by layer, as numbers in their names have it, or else one by one."""
-    numbers = [tuple(map(int, _NUMBERS.findall(block.name))) for block in blocks]
+    numbers = [layer_numbers(block.name) for block in blocks]
     if not all(numbers):
         return [[block] for block in blocks]
     layers: dict[tuple[int, ...], list[BlockData]] = {}
@@ -266,7 +273,10 @@ def _layers(blocks: Sequence[BlockData]) -> list[list[BlockData]]:
 
 
 def _backward(
-    blocks: Sequence[BlockData], left: dict[str, BlockData], located: Collection[str]
+    blocks: Sequence[BlockData],
+    left: dict[str, BlockData],
+    located: Collection[str],
+    upstream: Upstream,
 ) -> Cause | None:
     """Return the layer at which the error enters, when just the blocks before one are wrong."""
     telling = [b for b in blocks if b.analytic.size and (b.wrong.any() or b.seen.any())]
@@ -283,7 +293,7 @@ def _backward(
         return None
     entries = sum(int(block.seen.sum()) for block in right)
     bits = 8.0 * min(entries, 8) + 8.0 * len(wrong) - 8.0
-    if bits < OFFERED:
+    if bits < OFFERED or not upstream([b.name for b in wrong], [b.name for b in right]):
         return None
     before, after = shown(layers[depth - 1][0].name), shown(layers[depth][0].name)
     names = tuple(block.name for block in wrong if block.name in left)

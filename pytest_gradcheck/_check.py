@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import Any
 
 from . import _coordinates as coordinates
@@ -281,8 +282,9 @@ def run_check(
         else:
             found, limits = _one_by_one(problem, analytic, options, evaluated=not reasons)
         problem.evaluator.require_unchanged("func")
-        finding = finding_of(name_of(func), problem, analytic, found, limits, reasons)
+        finding = finding_of(name_of(func), problem, analytic, found, limits, reasons, options)
         report = assemble(finding, options, time.perf_counter() - started)
+        report = replace(report, evaluations=problem.evaluator.evaluations)
         report = reconsidered(report, grad, problem, analytic, call, options)
     except KeyboardInterrupt as stop:
         stop.add_note(watch.note())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Unpack
 
 import numpy as np
@@ -14,6 +14,7 @@ from ._gradient import as_tuple
 from ._jacobian import Check, Judging, checking, given, judging
 from ._matrix import Matrix, is_operator, is_sparse, matrix_of
 from ._pairs import report_of
+from ._points import at_points
 from ._problem import Call
 from ._report import GradientReport, hide_frame
 
@@ -23,8 +24,9 @@ Array = np.ndarray[Any, Any]
 def check_jacobian(
     func: Callable[..., Any],
     jac: Any,
-    params: Any,
+    params: Any = None,
     *,
+    points: Iterable[Any] | None = None,
     args: tuple[Any, ...] = (),
     has_aux: bool = False,
     **options: Unpack[Judging],
@@ -54,22 +56,25 @@ def check_jacobian(
     >>> [entry.label for entry in report.worst]
     ['output[1] / params[0]', 'output[1] / params[1]']
     """
-    call = Call(as_tuple(args), has_aux)
-    with checking(func, params, call, judging(options)) as check:
-        found = given(jac, check, call)
-        if check.exhaustive:
-            matrices = [matrix_of(one, check.shape) for one in found]
-            return announced(report_of(check, matrices))
-        if is_operator(found[0]):
-            return announced(_operator_combined(check, found[0], call))
-        return announced(_matrix_combined(check, found[0], call))
+    call, judged = Call(as_tuple(args), has_aux), judging(options)
+
+    def at(point: Any) -> GradientReport:
+        with checking(func, point, call, judged) as check:
+            found = given(jac, check, call)
+            if check.exhaustive:
+                return report_of(check, [matrix_of(one, check.shape) for one in found])
+            combined = _operator_combined if is_operator(found[0]) else _matrix_combined
+            return combined(check, found[0], call)
+
+    return announced(at_points(at, params, points, jac, "jac"))
 
 
 def assert_jacobian_close(
     func: Callable[..., Any],
     jac: Any,
-    params: Any,
+    params: Any = None,
     *,
+    points: Iterable[Any] | None = None,
     args: tuple[Any, ...] = (),
     has_aux: bool = False,
     **options: Unpack[Judging],
@@ -89,6 +94,9 @@ def assert_jacobian_close(
         A matrix has the entries of all leaves in order, each in C order.
     params : array, number, dict, list, tuple, named tuple, dataclass, nested at will
         Where the Jacobian is checked, real and floating point.  func gets a private copy.
+    points : iterable of params, optional
+        Several points, in place of params: all are checked, and the report is that of the first
+        that fails, with all of them in its `points`.  The derivative is then a callable.
     args : tuple, optional
         Passed on to func and jac behind params.
     has_aux : bool, optional
@@ -114,7 +122,7 @@ def assert_jacobian_close(
     -----
     All outputs share the evaluations: 2 for each parameter, some 12 more, one more for each
     parameter that some output does not answer to, and ladders for entries in doubt.  Where that
-    is more than ``max_evals`` (unset: 4,200), or there are more than 4 million entries, random
+    is more than ``max_evals`` (unset: 4,200), or there are more than 2 million entries, random
     combinations of the outputs are checked as gradients are, and the report says so.
 
     Examples
@@ -133,7 +141,7 @@ def assert_jacobian_close(
     """
     __tracebackhide__ = hide_frame
     return check_jacobian(
-        func, jac, params, args=args, has_aux=has_aux, **options
+        func, jac, params, points=points, args=args, has_aux=has_aux, **options
     ).raise_if_failed()
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from ._blocks import Block
-from ._causes import Cause, causes
+from ._causes import Cause, Upstream, causes, unknown
 from ._evidence import Evidence
 from ._question import AGREE, BENDS, DISAGREE, JUMP, KINK, NOISY, OPEN
 from ._repair import CERTAIN, BlockData, Diagnosis
@@ -49,13 +49,15 @@ class Explained:
     diagnoses: tuple[Diagnosis, ...]
 
 
-def diagnose(blocks: Sequence[BlockData]) -> Explained:
+def diagnose(blocks: Sequence[BlockData], upstream: Upstream = unknown) -> Explained:
     """Return what the errors look like.
 
     Parameters
     ----------
     blocks : sequence of BlockData
         All blocks of the check, right ones too.
+    upstream : callable, optional
+        See `causes`.
 
     Returns
     -------
@@ -69,7 +71,7 @@ def diagnose(blocks: Sequence[BlockData]) -> Explained:
         told = text.replace("analytic", f"analytic of {block.name}", 1) if len(blocks) > 1 else text
         found.append(Cause("not-finite", (block.name,), CERTAIN, 0.0, {block.name: text}, told))
     whole = [block for block in blocks if block not in broken]
-    found += causes(whole)
+    found += causes(whole, upstream)
     hints: dict[str, Hint] = {}
     for cause in found:
         for name, text in cause.hints.items():
@@ -92,6 +94,7 @@ def explain(
     *,
     params_known: bool = True,
     reasons: Mapping[int, str] | None = None,
+    upstream: Upstream = unknown,
 ) -> Explained:
     """Return what the errors of a check look like.
 
@@ -104,6 +107,8 @@ def explain(
         Whether ``evidence.params`` are the parameters.
     reasons : mapping of int to str, optional
         By coordinate, why it was left open.
+    upstream : callable, optional
+        See `causes`.
 
     Returns
     -------
@@ -121,7 +126,7 @@ def explain(
             if block.size and not block.is_complex
         ]
         with np.errstate(all="ignore"):  # 1e300, squared
-            found = diagnose(data)
+            found = diagnose(data, upstream)
     return replace(found, diagnoses=(*found.diagnoses, *_seen(evidence, reasons or {})))
 
 

@@ -202,7 +202,7 @@ class Evaluator:
         ndarray, shape (n, k)
             J; NaN where func left its domain with an exception.
         """
-        self._request(values.size, values.shape[0])
+        self._request(values.size, values.size)
         if self.pool is None or len(coordinates) < 2:
             return self._sweep_here(position, coordinates, values)
         with self.quiet():
@@ -231,7 +231,7 @@ class Evaluator:
         saved = work.theta[position][list(coordinates)].tolist()
         found: list[Any] = []
         append = found.append
-        coordinate, padded = -1, 0
+        coordinate = -1
         try:
             with self.quiet():
                 rows: Iterable[Any] = zip(coordinates, values.tolist(), saved, strict=True)
@@ -241,27 +241,26 @@ class Evaluator:
                     try:
                         for value in row:
                             cell[coordinate] = value
-                            out = call(work.params)
-                            if type(out) not in _PLAIN:
-                                out = scalar(out)
+                            try:
+                                out = call(work.params)
+                                if type(out) not in _PLAIN:
+                                    out = scalar(out)
+                            except Exception as error:
+                                if not self._left_domain(error):
+                                    raise
+                                out = math.nan
                             append(out)
-                    except Exception as error:
-                        if not self._left_domain(error):
-                            raise
-                        missing = len(row) - len(found) % len(row)
-                        found.extend([math.nan] * missing)
-                        padded += missing - 1
                     finally:
                         cell[coordinate] = theta
         except Exception as error:
             label = work.blocks[position].label(coordinate) if coordinate >= 0 else "a parameter"
             error.add_note(
                 f"gradcheck: raised by func with {label} perturbed, in evaluation "
-                f"{self.evaluations + len(found) - padded + 1}; the parameters are as they were"
+                f"{self.evaluations + len(found) + 1}; the parameters are as they were"
             )
             raise
         finally:
-            self.evaluations += len(found) - padded
+            self.evaluations += len(found)
         return self._collect(found, values.shape)
 
     def _left_domain(self, error: Exception) -> bool:

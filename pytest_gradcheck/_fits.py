@@ -23,6 +23,10 @@ class Fitted:
         """Return whether it can be this number."""
         return abs(self.value - other) <= 3 * self.spread + 1e-9 * abs(other)
 
+    def inverse(self) -> Fitted:
+        """Return one over it."""
+        return Fitted(1 / self.value, self.spread / self.value / self.value)
+
     @property
     def neat(self) -> float:
         """The number in at most three digits where it can be that, else as fitted."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,9 +13,11 @@ from ._assemble import GIVEN, Finding
 from ._blocks import Block
 from ._compare import Outcome, Tolerance, within
 from ._coordinates import Sweep
+from ._options import Options
 from ._problem import Analytic, Problem
 from ._question import AGREE, DISAGREE
 from ._structure import Structure
+from ._upstream import acts_through
 
 Array = np.ndarray[Any, Any]
 
@@ -26,6 +29,7 @@ def finding_of(
     found: Sweep,
     limits: Tolerance,
     reasons: tuple[str, ...],
+    options: Options,
 ) -> Finding:
     """Return what a report is made from, of a check that differenced parameters one by one.
 
@@ -38,6 +42,7 @@ def finding_of(
     limits : Tolerance
     reasons : tuple of str
         Why nothing was differenced, or not all.
+    options : Options
 
     Returns
     -------
@@ -62,6 +67,7 @@ def finding_of(
         scheme=found.title,
         reasons=reasons,
         ladders=found.ladders,
+        upstream=partial(acts_through, problem, options, found.noise.sigma),
     )
 
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from . import _coordinates as coordinates
-from ._blocks import to_structure
+from ._blocks import labels, to_structure
 from ._compare import Outcome
 from ._complex import complex_sweep
 from ._differences import BudgetExhausted
+from ._names import listing
 from ._noise import Noise, from_values
 from ._numeric import climb_all
 from ._options import Options, Workers, merged
@@ -62,7 +64,8 @@ def numerical_gradient(
     -------
     object
         params' containers with float64 arrays (complex128 for complex parameters) and floats;
-        None for what was left out.
+        None for what was left out.  At the edge of func's domain the slope of one side; where that
+        grows without limit as the step falls, as that of √x does at 0, with a `GradcheckWarning`.
 
     Raises
     ------
@@ -121,7 +124,8 @@ def numerical_gradient_with_error(
     -------
     gradient, error : object
         Both in params' structure.  At a kink the gradient is the mean of the two slopes and the
-        error bar half of their distance; where func is finite on neither side it is infinite.
+        error bar half of their distance; where slopes have no limit as the step falls, as that
+        of √x at 0 has none, or func is finite on neither side, it is infinite.
 
     Raises
     ------
@@ -155,7 +159,9 @@ def _engine(
             raise ValueError(problem.unrepeated)
         found, _ = differenced(problem, None, options)
         if accurate or not np.isfinite(found.outcome.numeric).all():
-            climb_all(problem, found, only_missing=not accurate)
+            vague = climb_all(problem, found, only_missing=not accurate)
+            if vague and not accurate:
+                _warn(problem, vague)
         if np.isnan(found.outcome.numeric).any():
             raise_domain_error(problem)
     except KeyboardInterrupt as stop:
@@ -164,6 +170,19 @@ def _engine(
     finally:
         problem.evaluator.close()
     return problem, found.outcome
+
+
+def _warn(problem: Problem, vague: Sequence[int]) -> None:
+    from ._report import GradcheckWarning
+
+    label = labels(problem.blocks)
+    names = listing([label(i) for i in vague], 4)
+    warnings.warn(
+        f"numerical_gradient: the slope of func by {names}, at the edge of its domain, grows as "
+        "the step falls: the derivative may be infinite there, and what is returned is no estimate",
+        GradcheckWarning,
+        stacklevel=4,
+    )
 
 
 def differenced(

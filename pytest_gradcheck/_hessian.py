@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, Unpack
@@ -18,6 +18,7 @@ from ._jacobian import Check, Judging, checking, given, judging, own_params
 from ._matrix import Matrix, matrix_of
 from ._options import Options
 from ._pairs import contradicted, report_of
+from ._points import at_points
 from ._problem import Call, require_callable
 from ._products import MOST_PRODUCTS, by_columns
 from ._report import GradientReport, hide_frame
@@ -36,8 +37,9 @@ SYMMETRIC_WITHIN = 1e-7
 def check_hessian(
     func: Callable[..., Any],
     hess: Any,
-    params: Any,
+    params: Any = None,
     *,
+    points: Iterable[Any] | None = None,
     grad: Callable[..., Any] | None = None,
     args: tuple[Any, ...] = (),
     has_aux: bool = False,
@@ -70,17 +72,22 @@ def check_hessian(
     >>> report.reasons[0]
     'hess is not symmetric: params[0] / params[1] is 2, params[1] / params[0] is 0'
     """
-    call = Call(as_tuple(args), has_aux)
-    with _second_order(func, grad, params, call, judging(options)) as check:
-        matrices = [matrix_of(one, check.shape, "hess") for one in given(hess, check, call)]
-        return announced(_report(check, matrices, "hess"))
+    call, judged = Call(as_tuple(args), has_aux), judging(options)
+
+    def at(point: Any) -> GradientReport:
+        with _second_order(func, grad, point, call, judged) as check:
+            matrices = [matrix_of(one, check.shape, "hess") for one in given(hess, check, call)]
+            return _report(check, matrices, "hess")
+
+    return announced(at_points(at, params, points, hess, "hess"))
 
 
 def assert_hessian_close(
     func: Callable[..., Any],
     hess: Any,
-    params: Any,
+    params: Any = None,
     *,
+    points: Iterable[Any] | None = None,
     grad: Callable[..., Any] | None = None,
     args: tuple[Any, ...] = (),
     has_aux: bool = False,
@@ -96,7 +103,7 @@ def assert_hessian_close(
     hess : callable or object
         A callable of the same arguments, or the Hessian itself, in any of the forms of
         `assert_jacobian_close`, with params' structure for the outputs'.
-    params : object
+    params, points : object
         As in `assert_jacobian_close`.
     grad : callable, optional
         The gradient, which is then differenced: 2 n evaluations of it.  Check it first.  Unset:
@@ -136,15 +143,16 @@ def assert_hessian_close(
     """
     __tracebackhide__ = hide_frame
     return check_hessian(
-        func, hess, params, grad=grad, args=args, has_aux=has_aux, **options
+        func, hess, params, points=points, grad=grad, args=args, has_aux=has_aux, **options
     ).raise_if_failed()
 
 
 def check_hvp(
     func: Callable[..., Any],
     hvp: Callable[..., Any],
-    params: Any,
+    params: Any = None,
     *,
+    points: Iterable[Any] | None = None,
     grad: Callable[..., Any] | None = None,
     args: tuple[Any, ...] = (),
     has_aux: bool = False,
@@ -174,22 +182,27 @@ def check_hvp(
     'agree'
     """
     require_callable(hvp)
-    call = Call(as_tuple(args), has_aux)
-    with _second_order(func, grad, params, call, judging(options)) as check:
+    call, judged = Call(as_tuple(args), has_aux), judging(options)
 
-        def product(v: Array) -> Any:
-            return hvp(own_params(check), tangent(check, v), *call.args)
+    def at(point: Any) -> GradientReport:
+        with _second_order(func, grad, point, call, judged) as check:
 
-        if grad is not None and (check.problem.size > MOST_PRODUCTS or not check.exhaustive):
-            return announced(along_tangents(check, product, replace(call, has_aux=False), "hvp"))
-        return announced(_report(check, [by_columns(check, product, "hvp")], "hvp"))
+            def product(v: Array) -> Any:
+                return hvp(own_params(check), tangent(check, v), *call.args)
+
+            if grad is not None and (check.problem.size > MOST_PRODUCTS or not check.exhaustive):
+                return along_tangents(check, product, replace(call, has_aux=False), "hvp")
+            return _report(check, [by_columns(check, product, "hvp")], "hvp")
+
+    return announced(at_points(at, params, points, hvp, "hvp"))
 
 
 def assert_hvp_close(
     func: Callable[..., Any],
     hvp: Callable[..., Any],
-    params: Any,
+    params: Any = None,
     *,
+    points: Iterable[Any] | None = None,
     grad: Callable[..., Any] | None = None,
     args: tuple[Any, ...] = (),
     has_aux: bool = False,
@@ -203,7 +216,7 @@ def assert_hvp_close(
         As in `assert_hessian_close`.
     hvp : callable
         ``hvp(params, v, *args)`` with v in params' structure; returns H v in params' structure.
-    params, grad, args, has_aux, **options
+    params, points, grad, args, has_aux, **options
         As in `assert_hessian_close`.
 
     Returns
@@ -234,7 +247,7 @@ def assert_hvp_close(
     """
     __tracebackhide__ = hide_frame
     return check_hvp(
-        func, hvp, params, grad=grad, args=args, has_aux=has_aux, **options
+        func, hvp, params, points=points, grad=grad, args=args, has_aux=has_aux, **options
     ).raise_if_failed()
 
 
@@ -256,6 +269,8 @@ def _second_order(
     structure = flatten(params)
     blocks = blocks_of(structure, options.only, options.skip)
     n = sum(block.size for block in blocks)
+    if not n:
+        raise ValueError("there is no parameter to differentiate by: params has no entries")
     if n > MOST_WITHOUT_GRADIENT:
         raise ValueError(
             f"second differences of func would take {12 * n * n:,} evaluations for {n} parameters; "

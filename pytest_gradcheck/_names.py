@@ -10,6 +10,7 @@ NAME_WIDTH = 28
 
 NAME_WIDTH_IN_ERRORS = 80
 
+_NUMBERS = re.compile(r"\d+")
 _PLAIN_KEY = re.compile(r"[\w.\-/:]+")
 
 
@@ -31,6 +32,11 @@ def shown(name: str, width: int = NAME_WIDTH) -> str:
         return clean
     keep = width - 1
     return clean[: keep // 2] + "…" + clean[-(keep - keep // 2) :]
+
+
+def layer_numbers(name: str) -> tuple[int, ...]:
+    """Return the numbers in a name, which may be those of layers; none in most names."""
+    return tuple(map(int, _NUMBERS.findall(name)))
 
 
 def listing(names: Iterable[str], most: int = 8) -> str:

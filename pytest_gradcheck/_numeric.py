@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import numpy as np
@@ -17,7 +18,7 @@ ENOUGH = 1e-10
 MOST_RUNGS = 12
 
 
-def climb_all(problem: Problem, found: Sweep, *, only_missing: bool) -> None:
+def climb_all(problem: Problem, found: Sweep, *, only_missing: bool) -> list[int]:
     """Replace derivatives by the best estimate of a ladder, and error bars with it.
 
     Parameters
@@ -27,8 +28,13 @@ def climb_all(problem: Problem, found: Sweep, *, only_missing: bool) -> None:
         Its outcome is changed in place.
     only_missing : bool
         Climb only where the sweep found nothing finite, at the edge of func's domain.
+
+    Returns
+    -------
+    list of int
+        Where the slope has no limit that can be seen, though it is finite.
     """
-    outcome = found.outcome
+    outcome, without_limit = found.outcome, []
     which = ~np.isfinite(outcome.numeric) if only_missing else np.ones(problem.size, dtype=bool)
     for i in np.flatnonzero(which).tolist():
         ladder = coordinates.line(problem, i, found.noise, found)
@@ -39,6 +45,47 @@ def climb_all(problem: Problem, found: Sweep, *, only_missing: bool) -> None:
             coordinates.least_step(problem, i),
         )
         outcome.numeric[i], outcome.error[i] = estimate.value, estimate.error
+        if math.isinf(estimate.error) and math.isfinite(estimate.value):
+            without_limit.append(i)
+    return without_limit
+
+
+def unbounded(line: Line) -> bool:
+    """Return whether the smallest steps show a slope that has no limit, as √x has none at 0.
+
+    The slopes of a smooth func come nearer to each other as the step falls, by the square or by
+    the whole of what it falls by, and those of x^1.5 by its root.
+    """
+    side = line.sides()
+    series = line.series(side) if side != "none" else []
+    # Rounding by the format alone: the estimate of func's noise takes such a bend for noise.
+    unit = line.noise.unit * (abs(float(line.center)) + max(line.changes, default=0.0))
+    gaps = []
+    for (wide, slope, _), (h, finer, _) in reversed(list(itertools.pairwise(series))):
+        if abs(finer - slope) * h > LOUD * unit:
+            gaps.append(((finer - slope) / math.log(wide / h), math.sqrt(wide * h)))
+        elif gaps:
+            break
+    gaps = gaps[:APART]
+    if len(gaps) < APART or min(gap for gap, _ in gaps) * max(gap for gap, _ in gaps) <= 0:
+        return False
+    return all(
+        abs(gap) > abs(wider) * (h / step) ** NEARER
+        for (gap, h), (wider, step) in itertools.pairwise(gaps)
+    )
+
+
+APART = 5
+"""So many slopes in a row must stay as far from the one before."""
+
+LOUD = 8.0
+"""Units in the last place of func's value by which two slopes differ, or it may be rounding."""
+
+NEARER = 0.15
+"""The distance of two slopes falls at least by this power of the step where there is a limit."""
+
+VAGUE = 1e-3
+"""A relative error bar above this is doubted."""
 
 
 def _climb(line: Line, first: float, scale: float, least: float) -> Estimate:
@@ -60,6 +107,8 @@ def _climb(line: Line, first: float, scale: float, least: float) -> Estimate:
         if worse:
             break
     best = _descend(line, best, least)
+    if best is not None and best.error > VAGUE * abs(best.value) and unbounded(line):
+        return Estimate(best.value, math.inf)
     slopes = kink_slopes(line) if on_kink(line.rungs) else None
     if slopes is not None:
         forward, backward = slopes

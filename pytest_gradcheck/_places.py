@@ -110,7 +110,7 @@ def _what(block: BlockData, place: Place) -> str:
     if np.any(np.abs(n - found[0].value * a) > block.slack[block.asked]):
         return ""
     del place
-    ratio = type(found[0])(1 / found[0].value, found[0].spread / found[0].value ** 2)
+    ratio = found[0].inverse()
     named = named_factor(ratio, block.sizes)
     if named is not None and named[0] == -1:
         return ": analytic = -numeric there"

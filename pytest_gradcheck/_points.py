@@ -10,7 +10,7 @@ from ._report import GradientReport
 
 
 def at_points(
-    check: Callable[[Any], GradientReport], params: Any, points: Any, grad: Any
+    check: Callable[[Any], GradientReport], params: Any, points: Any, grad: Any, what: str = "grad"
 ) -> GradientReport:
     """Check at every point, and return the report of the first that fails, with all of them.
 
@@ -22,7 +22,9 @@ def at_points(
         The one point when `points` is None.
     points : iterable of object, or None
     grad : object
-        The analytic gradient: of several points it must be a function.
+        The analytic derivative: of several points it must be a function.
+    what : str, optional
+        What it is called.
 
     Returns
     -------
@@ -46,7 +48,7 @@ def at_points(
         )
     if grad is not True and not callable(grad):
         raise TypeError(
-            "grad must be a function where there are points: a gradient that you have is one "
+            f"{what} must be a function where there are points: a derivative that you have is one "
             "point's alone"
         )
     reports = []

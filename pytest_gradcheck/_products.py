@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Unpack
 
 import numpy as np
@@ -17,6 +17,7 @@ from ._jacobian import Check, Judging, checking, judging, own_params
 from ._matrix import Matrix
 from ._outputs import dtypes_of, output_vector
 from ._pairs import report_of
+from ._points import at_points
 from ._probes import random_weights
 from ._problem import Call, require_callable
 from ._report import GradientReport, hide_frame
@@ -34,8 +35,9 @@ from the sum of those with basis vectors."""
 def check_jvp(
     func: Callable[..., Any],
     jvp: Callable[..., Any],
-    params: Any,
+    params: Any = None,
     *,
+    points: Iterable[Any] | None = None,
     args: tuple[Any, ...] = (),
     has_aux: bool = False,
     **options: Unpack[Judging],
@@ -61,22 +63,27 @@ def check_jvp(
     'agree'
     """
     require_callable(jvp)
-    call = Call(as_tuple(args), has_aux)
-    with checking(func, params, call, judging(options)) as check:
+    call, judged = Call(as_tuple(args), has_aux), judging(options)
 
-        def product(v: Array) -> Any:
-            return jvp(own_params(check), tangent(check, v), *call.args)
+    def at(point: Any) -> GradientReport:
+        with checking(func, point, call, judged) as check:
 
-        if check.problem.size > MOST_PRODUCTS or not check.exhaustive:
-            return announced(along_tangents(check, product, call, "jvp"))
-        return announced(report_of(check, [by_columns(check, product, "jvp")]))
+            def product(v: Array) -> Any:
+                return jvp(own_params(check), tangent(check, v), *call.args)
+
+            if check.problem.size > MOST_PRODUCTS or not check.exhaustive:
+                return along_tangents(check, product, call, "jvp")
+            return report_of(check, [by_columns(check, product, "jvp")])
+
+    return announced(at_points(at, params, points, jvp, "jvp"))
 
 
 def assert_jvp_close(
     func: Callable[..., Any],
     jvp: Callable[..., Any],
-    params: Any,
+    params: Any = None,
     *,
+    points: Iterable[Any] | None = None,
     args: tuple[Any, ...] = (),
     has_aux: bool = False,
     **options: Unpack[Judging],
@@ -91,7 +98,7 @@ def assert_jvp_close(
         ``jvp(params, v, *args)`` with v in params' structure; returns J v in the outputs'.
     params : object
         As in `assert_jacobian_close`.
-    args, has_aux, **options
+    points, args, has_aux, **options
         As in `assert_jacobian_close`.
 
     Returns
@@ -119,14 +126,17 @@ def assert_jvp_close(
     4
     """
     __tracebackhide__ = hide_frame
-    return check_jvp(func, jvp, params, args=args, has_aux=has_aux, **options).raise_if_failed()
+    return check_jvp(
+        func, jvp, params, points=points, args=args, has_aux=has_aux, **options
+    ).raise_if_failed()
 
 
 def check_vjp(
     func: Callable[..., Any],
     vjp: Callable[..., Any],
-    params: Any,
+    params: Any = None,
     *,
+    points: Iterable[Any] | None = None,
     args: tuple[Any, ...] = (),
     has_aux: bool = False,
     **options: Unpack[Judging],
@@ -153,22 +163,27 @@ def check_vjp(
     'analytic = the transpose of numeric'
     """
     require_callable(vjp)
-    call = Call(as_tuple(args), has_aux)
-    with checking(func, params, call, judging(options)) as check:
+    call, judged = Call(as_tuple(args), has_aux), judging(options)
 
-        def product(u: Array) -> Any:
-            return vjp(own_params(check), cotangent(check, u), *call.args)
+    def at(point: Any) -> GradientReport:
+        with checking(func, point, call, judged) as check:
 
-        if check.capture.outputs.size > MOST_PRODUCTS or not check.exhaustive:
-            return announced(along_cotangents(check, product, call))
-        return announced(report_of(check, [_by_rows(check, product)]))
+            def product(u: Array) -> Any:
+                return vjp(own_params(check), cotangent(check, u), *call.args)
+
+            if check.capture.outputs.size > MOST_PRODUCTS or not check.exhaustive:
+                return along_cotangents(check, product, call)
+            return report_of(check, [_by_rows(check, product)])
+
+    return announced(at_points(at, params, points, vjp, "vjp"))
 
 
 def assert_vjp_close(
     func: Callable[..., Any],
     vjp: Callable[..., Any],
-    params: Any,
+    params: Any = None,
     *,
+    points: Iterable[Any] | None = None,
     args: tuple[Any, ...] = (),
     has_aux: bool = False,
     **options: Unpack[Judging],
@@ -183,7 +198,7 @@ def assert_vjp_close(
         ``vjp(params, u, *args)`` with u in the outputs' structure; returns uᵀ J in params'.
     params : object
         As in `assert_jacobian_close`.
-    args, has_aux, **options
+    points, args, has_aux, **options
         As in `assert_jacobian_close`.
 
     Returns
@@ -213,7 +228,9 @@ def assert_vjp_close(
     ['output / W', 'output / b']
     """
     __tracebackhide__ = hide_frame
-    return check_vjp(func, vjp, params, args=args, has_aux=has_aux, **options).raise_if_failed()
+    return check_vjp(
+        func, vjp, params, points=points, args=args, has_aux=has_aux, **options
+    ).raise_if_failed()
 
 
 def by_columns(check: Check, product: Callable[[Array], Any], what: str) -> Matrix:

@@ -161,15 +161,23 @@ def _noise_grows(line: Line) -> bool:
 
 
 def _step_that_shows(line: Line, question: Question, estimate: Estimate) -> float | None:
-    """Return a step at which the analytic slope would show, if none so small was tried.
+    """Return a step at which the analytic slope would show; 0 if it did, None if it did not.
 
-    Only for a func with noise as large as itself: that may be an oscillation, too fast for the
-    steps so far, of which the analytic slope is a right part.
+    Only for a func with noise as large as itself: that may be an oscillation or chaos, too fast
+    for the steps so far, of which the analytic slope is a right part.  Where that part is a large
+    one func bends within the step, so some smaller ones are asked too.
     """
     if not _all_noise(line):
         return None
-    wanted = max(line.changes) / (4 * abs(question.analytic - estimate.value))
-    return wanted if line.rungs[-1].h > 2 * wanted else None
+    gap = abs(question.analytic - estimate.value)
+    wanted = max(line.changes) / (4 * gap)
+    last = line.rungs[-1].h
+    if last > 2 * wanted:
+        return wanted
+    fine = [rung.central for rung in line.rungs if rung.h < wanted / 4]
+    if any(abs(question.analytic - slope) < 0.3 * gap for slope in fine):
+        return 0.0
+    return last / 8 if last > wanted / 100 else None
 
 
 def _all_noise(line: Line) -> bool:

@@ -102,7 +102,7 @@ def _ratio_where(block: BlockData, where: Array) -> Fitted | None:
     inverse = found[0]
     if np.any(np.abs(n - inverse.value * a) > block.slack[where]):
         return None
-    return Fitted(1 / inverse.value, inverse.spread / inverse.value**2)
+    return inverse.inverse()
 
 
 def factor_words(named: Fraction | None, value: float, sizes: dict[int, str]) -> tuple[str, str]:

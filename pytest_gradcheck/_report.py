@@ -19,7 +19,10 @@ SCHEMA = "pytest-gradcheck/1"
 
 
 class GradcheckWarning(UserWarning):
-    """A check that can't tell, or checked nothing, where the options ask for a warning."""
+    """A check that can't tell, or checked nothing, where the options ask for a warning.
+
+    And a slope that `numerical_gradient` returns though it grows without limit.
+    """
 
 
 @dataclass(frozen=True)
@@ -75,7 +78,7 @@ class BlockReport:
         ‖analytic − numeric‖₂ / (‖analytic‖₂ + ‖numeric‖₂) of the block.
     resolution : float
         The error bar of the largest entries relative to them: a relative error below it is
-        not seen.
+        not seen.  Of a block whose gradient is zero, relative to the whole gradient.
     verdict : str
     vacuous : bool
         func does not depend on it here and its gradient is zero: nothing was checked.

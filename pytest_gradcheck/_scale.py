@@ -70,6 +70,10 @@ class AtScale:
             total += (self.options.rtol or part) ** 2 * own**2 * block.size
         return math.sqrt(total * 13 / 12)
 
+    def total(self) -> float:
+        """Return what the gradient of all parameters comes to along a direction."""
+        return math.sqrt(sum(self.tolerances(b)[1] ** 2 * b.size for b in self.problem.blocks))
+
     def confirm(self, i: int) -> float | None:
         """Difference one parameter; return its error if it is wrong, else None."""
         problem, screen = self.problem, self.screen
@@ -189,7 +193,7 @@ class AtScale:
     def resolved(self) -> bool:
         """Return whether the directions could see what was demanded of them; if not, say so."""
         screen = self.screen
-        total = math.sqrt(sum(self.tolerances(b)[1] ** 2 * b.size for b in self.problem.blocks))
+        total = self.total()
         reach = ACCUSED * screen.sigma / total if screen is not None and total else math.inf
         demanded = self.options.rtol or COARSEST_RTOL
         if reach <= demanded:

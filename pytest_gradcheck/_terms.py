@@ -84,7 +84,7 @@ def _factor_and_decay(block: BlockData, prior: float) -> Iterator[Repair]:
     )
     if found is None or abs(found[0].value) <= 3 * found[0].spread or _is_theta(block):
         return
-    ratio = Fitted(1 / found[0].value, found[0].spread / found[0].value ** 2)
+    ratio = found[0].inverse()
     named = named_factor(ratio, block.sizes)
     value = float(named[0]) if named else ratio.value
     scaled = Fitted(-found[1].value * value, found[1].spread * abs(value))

@@ -85,6 +85,7 @@ ORDER = (
     "_saved",
     "_advice",
     "_assemble",
+    "_upstream",
     "_found",
     "_given",
     "_again",
@@ -146,6 +147,7 @@ LATE = {
     ("hookspecs", "hookspecs"),
     ("_report", "_text"),  # a report is a value first; its text is made when asked for
     ("_report", "_figure"),
+    ("_gradient", "_report"),  # for the class of a warning alone
     ("_report", "_picture"),
     ("_work", "_structure"),
 }

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from pytest_gradcheck import (
+    GradcheckWarning,
     GradientMismatch,
     GradientReport,
     Options,
@@ -558,6 +559,34 @@ def test_numerical_gradient_at_a_kink_and_at_an_edge():
     edge, error = numerical_gradient_with_error(lambda x: math.sqrt(x) ** 3, 0.0)
     assert abs(edge) <= 1.5 * error  # what a verdict allows; x^1.5 has no series there
     assert numerical_gradient(lambda x: math.log(x), 1e-9) == pytest.approx(1e9, rel=1e-6)
+
+
+def x_log_x(x):
+    return x * math.log(x) if x else 0.0
+
+
+@pytest.mark.parametrize(
+    ("func", "at"),
+    [
+        *[(math.sqrt, 0.0), (lambda x: 3 + x**0.9, 0.0), (x_log_x, 0.0)],
+        *[(math.acos, 1.0), (math.asin, -1.0), (lambda x: -math.sqrt(1 - x), 1.0)],
+    ],
+)
+def test_an_infinite_slope_at_an_edge_is_no_estimate(func, at):
+    value, error = numerical_gradient_with_error(func, at)
+    assert abs(value) > 9
+    assert error == math.inf
+    with pytest.warns(GradcheckWarning, match="by params, at the edge of its domain, grows"):
+        numerical_gradient(func, at)
+    with pytest.warns(GradcheckWarning, match=r"by a\[1\], at"):
+        numerical_gradient(lambda p: func(p["a"][1]) + p["a"][0], {"a": np.array([0.5, at])})
+
+
+def test_a_finite_slope_at_an_edge_is_told_without_a_word():
+    for power in (1.2, 1.5, 2, 3):
+        assert abs(numerical_gradient(lambda x, p=power: math.sqrt(x) ** (2 * p), 0.0)) < 0.01
+    value, error = numerical_gradient_with_error(lambda x: math.sqrt(1 - x) ** 4 + x, 1.0)
+    assert abs(value - 1) <= error < 1e-6
 
 
 def test_numerical_gradient_of_a_func_that_does_not_repeat_itself():

@@ -6,8 +6,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import pytest_gradcheck
-from pytest_gradcheck import Diagnosis, check_gradients, compare_gradients
-from pytest_gradcheck._causes import causes
+from pytest_gradcheck import (
+    Diagnosis,
+    check_gradients,
+    compare_gradients,
+    numerical_gradient,
+)
+from pytest_gradcheck._causes import causes, unknown
 from pytest_gradcheck._diagnose import diagnose
 from pytest_gradcheck._fits import Fitted, named_factor
 from pytest_gradcheck._places import locate
@@ -38,8 +43,8 @@ def block(analytic, numeric, theta=None, name="W", error=None, **other):
     return BlockData(**(given | other))
 
 
-def codes(*blocks):
-    return [diagnosis.code for diagnosis in diagnose(blocks).diagnoses]
+def codes(*blocks, upstream=unknown):
+    return [diagnosis.code for diagnosis in diagnose(blocks, upstream).diagnoses]
 
 
 def told(*blocks):
@@ -406,8 +411,22 @@ def layers(wrong, names=("W1", "b1", "W2", "b2", "W3", "b3")):
     return made
 
 
+def in_layers(before, behind):
+    return True
+
+
+@pytest.mark.parametrize("size", [1e-300, 1e-160, 1e160, 1e300])
+def test_a_factor_of_any_size_is_looked_for_without_overflow(size):
+    for n, t in ((N, T), (N[:1, :1], T[:1, :1])):
+        with np.errstate(all="ignore"):  # as `explain` has it
+            diagnose([block(n / size, n)])
+            diagnose([block(n, n / size, t)])
+    report = check_gradients(lambda x: x / size, 1.0, 2.0)
+    assert report.verdict == "disagree"
+
+
 def test_blocks_wrong_before_a_layer_are_laid_to_the_backward_pass():
-    (one,) = diagnose(layers({"W1", "b1", "W2", "b2"})).diagnoses
+    (one,) = diagnose(layers({"W1", "b1", "W2", "b2"}), in_layers).diagnoses
     assert one.code == "backward"
     assert one.sentence.startswith("the error enters the backward pass between W3 and W2")
     assert set(one.blocks) == {"W1", "b1", "W2", "b2"}
@@ -415,13 +434,62 @@ def test_blocks_wrong_before_a_layer_are_laid_to_the_backward_pass():
 
 def test_the_order_of_the_layers_is_in_their_names():
     names = ("W3", "b3", "W2", "b2", "W1", "b1")
-    assert codes(*layers({"W1", "b1"}, names)) == ["backward"]
-    assert codes(*layers({"W3", "b3"}, names)) == []
+    assert codes(*layers({"W1", "b1"}, names), upstream=in_layers) == ["backward"]
+    assert codes(*layers({"W3", "b3"}, names), upstream=in_layers) == []
 
 
 @pytest.mark.parametrize("wrong", [{"W1"}, {"W2", "b2"}, {"W3", "b3"}, {"W1", "W2"}, {"W1", "b3"}])
 def test_other_blocks_wrong_are_not(wrong):
-    assert codes(*layers(wrong)) == []
+    assert codes(*layers(wrong), upstream=in_layers) == []
+
+
+def test_nor_is_it_blamed_without_evidence_that_one_is_behind_the_other():
+    assert codes(*layers({"W1", "b1"})) == []
+
+
+def network(p, weight_decay=0.0):
+    first, bias, second = p.values()
+    x = np.linspace(-1, 1, 9).reshape(3, 3)
+    return np.sum(np.cos(second @ np.tanh(first @ x + bias))) + weight_decay * np.sum(first**2)
+
+
+def network_with_decay(p):
+    return network(p, 0.1)
+
+
+def network_not_at_zero(p):
+    return network(p) if list(p.values())[2].any() else [].pop()
+
+
+def apart(p):
+    return sum(np.sum(np.sin(value)) for value in p.values())
+
+
+@pytest.mark.parametrize(
+    ("cost", "names", "given"),
+    [
+        (network, ("in", "shift", "out"), ["backward"]),
+        (network, ("W1", "b1", "W2"), ["backward"]),
+        (apart, ("in", "shift", "out"), []),
+        (apart, ("W1", "b1", "W2"), []),
+        # There is a way past the last block; then what is known is the order in the names.
+        (network_with_decay, ("in", "shift", "out"), []),
+        (network_with_decay, ("W1", "b1", "W2"), ["backward"]),
+        (network_not_at_zero, ("in", "shift", "out"), []),
+        (network_not_at_zero, ("W1", "b1", "W2"), ["backward"]),
+    ],
+)
+def test_func_is_asked_what_is_behind_what(cost, names, given):
+    shapes = [(4, 3), (4, 1), (2, 4)]
+    params = {
+        name: drawn(shape, k)[0] for k, (name, shape) in enumerate(zip(names, shapes, strict=True))
+    }
+    wrong = numerical_gradient(cost, params)
+    for name in names[:2]:
+        wrong[name] = wrong[name] * drawn(wrong[name].shape, 9)[0]
+    report = check_gradients(cost, wrong, params)
+    assert [one.code for one in report.diagnoses] == given
+    assert {block.hint for block in report.blocks} <= {"", "no pattern of its own"}
 
 
 def test_all_blocks_wrong_are_not_either():

@@ -3,7 +3,17 @@
 import numpy as np
 import pytest
 
-from pytest_gradcheck import GradientMismatch, assert_gradients_close, check_gradients
+from pytest_gradcheck import (
+    GradientMismatch,
+    assert_gradients_close,
+    assert_hessian_close,
+    assert_hvp_close,
+    assert_jacobian_close,
+    assert_jvp_close,
+    assert_vjp_close,
+    check_gradients,
+    check_jacobian,
+)
 
 
 def cost(x):
@@ -68,3 +78,30 @@ def test_an_error_says_at_which_point_it_was_raised():
     with pytest.raises(ValueError, match="params must be finite") as caught:
         check_gradients(cost, right, points=[POINTS[0], np.array([np.nan, 1.0])])
     assert caught.value.__notes__ == ["gradcheck: at points[1]"]
+
+
+DERIVATIVES = {
+    "jacobian": (assert_jacobian_close, lambda x: x * np.abs(x), lambda x: np.diag(2 * np.abs(x))),
+    "jvp": (assert_jvp_close, lambda x: x * np.abs(x), lambda x, v: 2 * np.abs(x) * v),
+    "vjp": (assert_vjp_close, lambda x: x * np.abs(x), lambda x, u: 2 * np.abs(x) * u),
+    "hessian": (assert_hessian_close, cost, lambda x: np.diag(6 * np.abs(x))),
+    "hvp": (assert_hvp_close, cost, lambda x, v: 6 * np.abs(x) * v),
+}
+
+
+@pytest.mark.parametrize("name", DERIVATIVES)
+def test_other_derivatives_are_checked_at_several_points(name):
+    check, func, derivative = DERIVATIVES[name]
+    report = check(func, derivative, points=POINTS)
+    assert [point.at for point in report.points] == ["points[0]", "points[1]", "points[2]"]
+    with pytest.raises(GradientMismatch) as caught:
+        check(func, lambda x, *v: derivative(np.maximum(x, 0), *v), points=POINTS)
+    assert str(caught.value).startswith("at points[1]: ")
+    assert [point.ok for point in caught.value.report.points] == [True, False, False]
+    with pytest.raises(TypeError, match="params is missing: pass params, or points="):
+        check(func, derivative)
+
+
+def test_a_jacobian_of_several_points_is_a_function():
+    with pytest.raises(TypeError, match="jac must be a function where there are points"):
+        check_jacobian(lambda x: x, np.eye(2), points=POINTS)

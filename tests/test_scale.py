@@ -142,6 +142,26 @@ def test_every_block_has_a_resolution_of_its_own(network):
     assert max(block.resolution for block in report.blocks) == report.resolution
 
 
+@pytest.mark.parametrize("count", [30, 3000])
+def test_a_block_whose_gradient_is_zero_is_resolved_against_the_others(count):
+    params = {"a": np.linspace(0.1, 1, count), "b": np.full(5, 0.3)}
+
+    def cost(p):
+        return np.sum(np.sin(p["a"])) + np.sum((p["b"] - 0.3) ** 2 + (p["b"] - 0.3) ** 3)
+
+    def grad(p):
+        return {"a": np.cos(p["a"]), "b": np.zeros(5)}
+
+    report = check_gradients(cost, grad, params)
+    assert report.verdict == "agree"
+    assert all(0 < block.resolution < 1e-6 for block in report.blocks)
+    assert report.resolution < 1e-6
+    off = check_gradients(
+        cost, lambda p: grad(p) | {"b": np.full(5, 100 * report.resolution)}, params
+    )
+    assert off.verdict == "disagree"
+
+
 # -- what is wrong is named ------------------------------------------------------------------------
 
 

@@ -239,6 +239,26 @@ def test_an_adjoint_of_another_shape():
         check_adjoint(lambda x: x[:3], lambda y: y, np.zeros(4))
 
 
+@pytest.mark.parametrize(
+    ("x", "y", "text"),
+    [
+        (np.zeros(0), None, "^x has no entries, so there is nothing to compare"),
+        ((0, 3), None, "^x has no entries"),
+        ({}, None, "^x has no entries"),
+        (np.zeros(2), np.zeros(0), "^y has no entries"),
+        (np.zeros(2), None, "^what forward returned has no entries"),
+    ],
+)
+def test_operators_between_nothing_are_an_error(x, y, text):
+    with pytest.raises(ValueError, match=text):
+        check_adjoint(lambda x: np.zeros(0), lambda y: np.zeros(2), x, y)
+
+
+def test_a_hessian_by_nothing_is_an_error():
+    with pytest.raises(ValueError, match="there is no parameter to differentiate by"):
+        check_hessian(np.sum, np.zeros((0, 0)), np.zeros(0))
+
+
 # Taylor remainders
 
 

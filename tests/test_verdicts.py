@@ -422,6 +422,15 @@ def test_a_func_that_is_mostly_noise_is_said_to_be():
     assert "noisy" in value.message()
 
 
+def test_a_func_that_moves_only_at_large_steps_is_not_said_to_answer_to_nothing():
+    def func(t):
+        return 1e9 + 1e-3 * float(np.sum(np.sin(t)))
+
+    value = check_gradients(func, of(1e-3 * np.cos(THETA)), THETA)
+    assert value.verdict == "inconclusive"
+    assert not any("answers to no parameter" in reason for reason in value.reasons)
+
+
 def test_a_rounded_J():
     def func(x):
         return round(x * math.sin(x), 6)
@@ -587,6 +596,16 @@ def test_at_the_edge_of_the_domain(name):
         assert verdict(func, of(-right), x) == "disagree", x
 
 
+@pytest.mark.parametrize("at", [1.0, 1.0 - 1e-7])
+def test_a_func_that_raises_above_its_domain_is_differenced_below(at):
+    def func(x):
+        return math.sqrt(1 - x) ** 5 + 3 * x
+
+    slope = 3 - 2.5 * (1 - at) ** 1.5
+    assert verdict(func, of(slope), at) == "agree"
+    assert verdict(func, of(1.001 * slope), at) == "disagree"
+
+
 def test_one_entry_at_an_edge_among_others():
     theta = np.array([1.5, 1e-9, 2.5])
     wrong = 1 / theta
@@ -735,3 +754,46 @@ def test_a_given_step_judges_by_that_step():
 def test_a_given_step_beside_a_kink():
     assert verdict(abs, of(1.0), 1e-3, eps=1e-5, rtol=1e-3) == "agree"
     assert verdict(abs, of(-1.0), 1e-3, eps=1e-5, rtol=1e-3) == "disagree"
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_bias_before_a_normalisation_has_no_gradient_but_rounding(seed):
+    rng = np.random.default_rng(seed)
+    x, t = rng.normal(size=(20, 3)), rng.normal(size=20)
+    params = {"W": rng.normal(size=(3, 4)), "b": rng.normal(size=4), "v": rng.normal(size=4)}
+
+    def forward(p):
+        z = x @ p["W"] + p["b"]
+        deviation = np.sqrt(z.var(axis=0) + 1e-5)
+        h = (z - z.mean(axis=0)) / deviation
+        return h, deviation, np.tanh(h @ p["v"]) - t
+
+    def cost(p):
+        return np.sum(forward(p)[-1] ** 2)
+
+    def grad(p):
+        h, deviation, gap = forward(p)
+        do = 2 * gap * (1 - (gap + t) ** 2)
+        dh = np.outer(do, p["v"])
+        dz = (dh - dh.mean(axis=0) - h * (dh * h).mean(axis=0)) / deviation
+        return {"W": x.T @ dz, "b": dz.sum(axis=0), "v": h.T @ do}
+
+    assert 0 < np.abs(grad(params)["b"]).max() < 1e-12
+    report = check_gradients(cost, grad, params)
+    assert report.verdict == "agree", report
+    off = check_gradients(cost, lambda p: grad(p) | {"b": 1e-8 * np.ones(4)}, params)
+    assert off.verdict == "disagree"
+
+
+@pytest.mark.parametrize(
+    ("rate", "start", "steps"), [(3.9, 0.3, 50), (3.9, 0.3, 60), (3.7, 0.41, 80)]
+)
+def test_chaos_that_float64_can_hardly_follow_accuses_nobody(rate, start, steps):
+    def orbit(p):
+        x, dx = p[1], np.array([0.0, 1.0])
+        for _ in range(steps):
+            x, dx = p[0] * x * (1 - x), p[0] * (1 - 2 * x) * dx + np.array([x * (1 - x), 0.0])
+        return x, dx
+
+    report = check_gradients(lambda p: orbit(p)[0], lambda p: orbit(p)[1], np.array([rate, start]))
+    assert report.verdict != "disagree"

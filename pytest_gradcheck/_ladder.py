@@ -229,10 +229,11 @@ def best_entry(series: Sequence[tuple[float, float, float]], *, even: bool) -> E
     """
     best: Estimate | None = None
     previous: list[tuple[float, float]] = []
+    power = 2 if even else 1
     for k, (h, slope, rounding) in enumerate(series):
         row = [(slope, rounding)]
         for j in range(1, min(k, COLUMNS - 1) + 1):
-            power = 2 * j if even else j
+            # Neville's rule in x = h² or h: any steps will do, not only those of one ratio.
             factor = (series[k - j][0] / h) ** power - 1.0
             value = row[j - 1][0] + (row[j - 1][0] - previous[j - 1][0]) / factor
             noise = math.hypot(row[j - 1][1] * (1 + 1 / factor), previous[j - 1][1] / factor)

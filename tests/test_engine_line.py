@@ -197,8 +197,14 @@ def test_what_a_report_keeps_of_a_line():
     assert slopes((2.0, 3.0), (1.0, 4.0)).differences() == ((2.0, 3.0), (1.0, 4.0))
     made = line((2.0, 3.0, 5.0, 0.0), (1.0, NAN, 4.0, 0.0))
     assert made.differences() == ((2.0, 4.0),)
-    assert line((2.0, NAN, 5.0, 0.0), (1.0, NAN, 4.0, 0.0)).differences() == ((2.0, 5.0), (1.0, 4.0))
-    assert line((2.0, 7.0, NAN, 0.0), (1.0, 6.0, NAN, 0.0)).differences() == ((2.0, 7.0), (1.0, 6.0))
+    assert line((2.0, NAN, 5.0, 0.0), (1.0, NAN, 4.0, 0.0)).differences() == (
+        (2.0, 5.0),
+        (1.0, 4.0),
+    )
+    assert line((2.0, 7.0, NAN, 0.0), (1.0, 6.0, NAN, 0.0)).differences() == (
+        (2.0, 7.0),
+        (1.0, 6.0),
+    )
     assert line((2.0, NAN, 5.0, 0.0), (1.0, NAN, NAN, 0.0)).differences() == ()
 
 
@@ -233,7 +239,9 @@ def test_three_columns_take_two_terms_of_the_error_away_at_any_steps(even, secon
 
 def test_no_fourth_column_is_trusted():
     """1 + h + h³/4096: the third column leaves h₁·h₂·h₃ of 4096, 8 at last and 64 before."""
-    found = best_entry([(h, 1 + h + h**3 / 4096, 0.0) for h in (16.0, 8.0, 4.0, 2.0, 1.0)], even=False)
+    found = best_entry(
+        [(h, 1 + h + h**3 / 4096, 0.0) for h in (16.0, 8.0, 4.0, 2.0, 1.0)], even=False
+    )
     assert found.value == approx(1 + 8 / 4096)
     assert found.error == pytest.approx((64 - 8) / 4096, rel=1e-9)
 
@@ -791,7 +799,9 @@ def test_every_rung_denies_an_analytic_value_that_none_comes_near():
 FINE = {"rtol": 1e-7, "goal_rtol": 3e-6}
 
 
-def answered(func, analytic, first=1e-5, scale=1.0, least=1e-15, sigma=1e-16, unit=2.0**-53, **goal):
+def answered(
+    func, analytic, first=1e-5, scale=1.0, least=1e-15, sigma=1e-16, unit=2.0**-53, **goal
+):
     made, seen = through(func, sigma, unit)
     found = _refine.refine(made, question(analytic, **(goal or FINE)), first, scale, least)
     return found, seen, made
@@ -884,7 +894,9 @@ def test_noise_is_named():
 
 
 def test_at_most_sixteen_steps():
-    _, seen, made = answered(lambda t: t + 1e-4 * hashed(t), 1.0, sigma=1e-4, goal_rtol=1e-12, atol=0)
+    _, seen, made = answered(
+        lambda t: t + 1e-4 * hashed(t), 1.0, sigma=1e-4, goal_rtol=1e-12, atol=0
+    )
     assert len(made.rungs) <= 16
     assert len(seen) <= 32
 

@@ -124,7 +124,7 @@ def test_a_rung_of_unequal_steps_has_the_slope_between_its_ends():
 
 
 def test_the_mean_of_equal_steps_is_of_the_values_themselves():
-    """At 2⁵³ + 2t, t = ±1, with values rounded to even: (8 − 0)/2, of which no slope has a digit."""
+    """The slopes 8/3 and 1/3 are rounded, and their mean is (8 + 1)/6 to the last bit."""
     made = line(center=2.0**53, changes=())
     rung = made.record((3.0, -3.0), (2.0**53 + 8, 2.0**53 - 1))
     assert rung.central == 9 / 6

@@ -558,7 +558,7 @@ def test_an_exception_that_does_not_repeat_itself_is_an_error_of_funcs():
         return weighed(params)
 
     made = evaluator(flaky)
-    with pytest.raises(ValueError, match="^once") as caught:
+    with pytest.raises(ValueError, match="once") as caught:
         made.sweep(0, [1], np.array([[3.0, 1.0]]))
     # Three evaluations: one, the one that raised, the question whether it would again.
     assert made.evaluations == 2
@@ -570,7 +570,7 @@ def test_an_exception_that_does_not_repeat_itself_is_an_error_of_funcs():
         raise ValueError("first") if len(calls) % 2 else KeyError("then")
 
     del calls[:]
-    with pytest.raises(ValueError, match="^first"):
+    with pytest.raises(ValueError, match="first"):
         evaluator(fickle).along(np.ones(6), (1.0,))
 
 

@@ -142,14 +142,9 @@ class Line:
         sigma = float(self.noise.at(np.array([max(abs(v) for v in finite)]))[0])
         forward = float((high - self.center) / up) if math.isfinite(high) and up else math.nan
         backward = float((self.center - low) / -down) if math.isfinite(low) and down else math.nan
-        if math.isfinite(forward) and math.isfinite(backward) and up != -down:
-            # Unequal steps: weigh the slopes so that their mean is (f₊ − f₋)/(h₊ + h₋).
-            mean = float((high - low) / (up - down))
-            shift = mean - 0.5 * (forward + backward)
-            forward, backward = forward + shift, backward + shift
-        elif math.isfinite(forward) and math.isfinite(backward):
-            mean = float((high - low) / (2 * up))
-            half = 0.5 * (forward - backward)
+        if math.isfinite(forward) and math.isfinite(backward):
+            # Weighed so that their mean is (f₊ − f₋)/(h₊ + h₋), whether the steps are equal or not.
+            mean, half = float((high - low) / (up - down)), 0.5 * (forward - backward)
             forward, backward = mean + half, mean - half
         rung = Rung(0.5 * (up - down), forward, backward, sigma)
         self.rungs.append(rung)

@@ -334,10 +334,12 @@ def test_a_kink_keeps_its_bend_over_three_steps():
     kink = _ladder.on_kink
     assert kink(rungs((16.0, 2.0), (4.0, 2.0), (1.0, 2.0)))
     assert kink(rungs((64.0, 9.0), (16.0, -2.0), (4.0, -2.0), (1.0, -2.0)))  # the last three
+    assert kink(rungs((64.0, 2.0), (16.0, 2.0), (4.0, 0.0), (1.0, 2.0)))  # that show it
     assert not kink(rungs((4.0, 2.0), (1.0, 2.0)))
     assert not kink(rungs((16.0, 2.0), (4.0, -2.0), (1.0, 2.0)))
     # 4^0.25 is √2: the powers of both pairs must be below.
     assert kink(rungs((16.0, 1.96), (4.0, 1.4), (1.0, 1.0)))
+    assert kink(rungs((256.0, 4.0), (16.0, 2.0), (1.0, 1.0)))  # ¼, exactly
     assert not kink(rungs((16.0, 1.4), (4.0, 1.4), (1.0, 0.98)))
     assert not kink(rungs((16.0, 1.43), (4.0, 1.0), (1.0, 1.0)))
     assert not kink(rungs((16.0, 1.0), (4.0, 1.0), (1.0, 1.43)))
@@ -394,9 +396,8 @@ def test_entering_the_domain_shrinks_by_the_ratio_squared():
     made.add(1.0)
     _climb.enter_domain(made, RHO**-2 * JUST_ABOVE)
     assert len(made.rungs) == 1
-    made.add(1.0)
-    _climb.enter_domain(made, RHO**-2 / JUST_ABOVE)
-    assert made.rungs[-1].h == approx(RHO**-2)
+    _climb.enter_domain(made, 1 / RHO**2)  # the least step may be taken
+    assert [rung.h for rung in made.rungs] == [1.0, 1 / RHO**2]
 
 
 def test_a_flat_func_is_asked_farther_until_the_analytic_slope_would_show():
@@ -449,6 +450,11 @@ def test_a_wide_gap_between_rungs_is_filled_first():
     assert following(1.0, 0.0) == approx(1 / RHO)
     assert following(0.03, 0.0) == approx(0.03 / RHO)
     assert following(0.001, 0.0) == approx(0.001 / RHO)
+    close = slopes((RHO**2.5, 1.0), (1.0, 1.0))
+    told = Estimate(1.0, 1.0, 1.0, 1.0)
+    assert _climb.next_step(close, asked, told, 100.0, 0.0) == approx(RHO**3.5)
+    told = Estimate(1.0, 1.0, 0.0, RHO**2.5)
+    assert _climb.next_step(close, asked, told, 100.0, 0.0) == approx(1 / RHO)
     close = slopes((1.0, 1.0), (1 / 28.5, 1.0))
     told = Estimate(1.0, 1.0, 1.0, 1 / 28.5)
     assert _climb.next_step(close, asked, told, 10.0, 0.0) == approx(RHO)
@@ -482,6 +488,7 @@ def test_larger_steps_are_twice_as_long_where_much_is_wanted():
 
     assert following(212.8 / 4.5) == approx(RHO)  # goal: ½ of the larger, the numeric slope
     assert following(213.0 / 4.5) == approx(RHO**2)
+    assert following(RHO**4, question(-1.0, goal_atol=4.5)) == approx(RHO**2)
     wide = question(-1.0, goal_rtol=0.25, goal_atol=0.5)
     assert following(212.8 / 4.5, wide) == approx(RHO)
     assert following(213.0 / 4.5, wide) == approx(RHO**2)
@@ -516,7 +523,7 @@ def test_no_step_is_so_small_that_noise_hides_the_slope():
     assert following(NAN, 2.0, NAN, 0.0785) == down
     assert following(NAN, NAN, NAN, 1e-9) is None
     assert following(0.0, 0.0, 0.0, 0.0) == down
-    assert following(1.0, 1.0, 1.0, 0.0, least=0.1309) == down
+    assert following(1.0, 1.0, 1.0, 0.0, least=0.5 / RHO) == down
     assert following(1.0, 1.0, 1.0, 0.0, least=0.131) is None
 
 
@@ -527,6 +534,9 @@ def test_parabolic_and_flat_tops():
     assert not parabola(bends((4.0, 8.0), (1.0, 2.0021)))
     assert not parabola(bends((4.0, 8.0), (1.0, 1.9979)))
     assert not parabola(bends((4.0, 8.0), (1.0, -2.0)))
+    # A thousandth of the larger one, whichever that is.
+    assert parabola(bends((4.0, 8.008004), (1.0, 2.0)))
+    assert parabola(bends((4.0, 8.0), (1.0, 2.002001)))
     # And three times the noise of a curvature, 7.35·σ/h²: 0.0078 for σ = 10⁻³, h = 4 and 1.
     noise = 1e-3 * 7.35 * (1 + 1 / 16)
     assert parabola(bends((4.0, 8.0), (1.0, 2.0 - 0.002 - 0.99 * noise), sigma=1e-3))
@@ -534,6 +544,7 @@ def test_parabolic_and_flat_tops():
 
     flat = _climb._flat_top
     assert not flat(slopes((1.0, 1.0)))
+    assert flat(slopes((4.0, 0.0), (1.0, 0.0)))
     assert flat(slopes((4.0, 1.0), (1.0, 1.0)))
     # Noise √½·σ/h: 3·√½·(¼ + 1) = 2.65.
     assert flat(slopes((4.0, 1.0), (1.0, -1.65), (0.5, 9.0), sigma=1.0))
@@ -542,17 +553,19 @@ def test_parabolic_and_flat_tops():
 
 def test_a_sentinel_goes_as_far_down_as_noise_allows():
     def step(analytic, value, sigma, least=0.0, h=1.0):
-        made = slopes((9.0, 1.0), (h, 1.0), sigma=sigma)
+        made = slopes((9.0, 1.0), (5.0, 1.0), (h, 1.0), sigma=sigma)
         return _climb.sentinel(made, question(analytic), Estimate(value, 1.0), least)
 
     # gap 1: noise is 2 % of it at 0.03; 3 % of the value 2 at 0.01; ρ⁻² is 0.0685.
     assert step(-2.0, -1.0, 6e-4) == approx(0.03)
     assert step(1.0, 2.0, 6e-4) == approx(0.03)
+    assert step(3.0, 1.0, 1.2e-3) == approx(0.03)
     assert step(2.0, 1.0, 2e-3) == approx(RHO**-2)
     assert step(2.0, 1.0, 0.012) == approx(0.2)  # the value is faint
     assert step(2.0, 1.0, 0.02) is None
     assert step(2.0, 1.0, 6e-4, least=0.2) == 0.2
     assert step(2.0, 1.0, 6e-4, least=0.3) is None
+    assert step(2.0, 1.0, 6e-4, least=1 / RHO) == 1 / RHO
     assert step(2.0, 1.0, 6e-4, least=0.52, h=2.0) == 0.52
     assert step(1.0, 1.0, 6e-4) == approx(RHO**-2)
     assert step(0.0, 0.0, 6e-4) is None
@@ -567,6 +580,7 @@ def test_what_is_bent_and_what_is_rough():
     assert bent(bends((1.0, 1.0)), zero)  # one rung can't tell
     assert not bent(bends((4.0, 4.0), (1.0, 1.0)), zero)  # falls with the step
     assert bent(bends((4.0, 2.0), (1.0, 1.0)), zero)
+    assert not bent(bends((32.0, 8.0), (1.0, 1.0)), zero)  # with a power of 0.6, exactly
     assert not bent(bends((4.0, 1.0), (1.0, NAN)), zero)
     assert not bent(bends((4.0, 1.0), (1.0, INF)), zero)
     # Not above a tenth of the slopes, numeric or analytic.
@@ -579,6 +593,8 @@ def test_what_is_bent_and_what_is_rough():
     # Nor where it has no sign of its own over the last three that show it.
     assert not bent(bends((16.0, 1.0), (4.0, -1.0), (1.0, 1.0)), zero)
     assert bent(bends((64.0, -1.0), (16.0, 1.0), (4.0, 1.0), (1.0, 1.0)), zero)
+    assert not bent(bends((64.0, 1.0), (16.0, 1.0), (4.0, -1.0), (1.0, 1.0)), zero)
+    assert bent(bends((8.0, 19.7), (2.0, -8 * 2.45 / 2), (1.0, 19.7), sigma=1.0), zero)
     assert bent(bends((4.0, -1.0), (1.0, 1.0)), zero)
     assert bent(bends((16.0, -19.0), (4.0, 19.7), (1.0, 19.7), sigma=1.0), zero) is False
     assert bent(bends((16.0, -1.0), (4.0, 19.7), (1.0, 19.7), sigma=1.0), zero)
@@ -586,6 +602,7 @@ def test_what_is_bent_and_what_is_rough():
     assert rough(bends((4.0, 1.0), (1.0, 1.0)), zero)
     assert rough(bends((4.0, 1.4), (1.0, 1.0)), zero)
     assert not rough(bends((4.0, 1.43), (1.0, 1.0)), zero)  # 4^¼ = 1.41
+    assert not rough(bends((16.0, 2.0), (1.0, 1.0)), zero)  # ¼, exactly
     assert not rough(bends((1.0, 1.0)), zero)
     assert not rough(bends((4.0, 1.0), (1.0, 1.0), central=20.0), zero)
 
@@ -690,6 +707,7 @@ def test_two_sides_leave_room_for_a_subgradient_or_not():
     assert enough(bends((4.0, 4.0), (1.0, 1.0)), question(0.3))
     assert not enough(bends((4.0, 2.0), (1.0, 1.0)), question(0.3))
     assert enough(bends((4.0, 2.4), (1.0, 1.0)), question(0.3))  # 4^0.6 = 2.30
+    assert enough(bends((32.0, 8.0), (1.0, 1.0)), question(0.3))
     assert not enough(bends((1.0, 1.0)), question(0.3))
     assert not enough(bends((4.0, 1.0), (1.0, 1.0), (0.25, NAN)), question(0.3))
     assert enough(bends((4.0, NAN), (1.0, INF)), question(0.3))
@@ -750,6 +768,7 @@ def test_what_is_left_open_says_why():
     found = left(bends((4.0, 1.0), (1.0, 2.2)), question(0.0), told)  # power −0.57
     assert found == _refine.Answer(0.25, 0.5, OPEN, NOT_SMOOTH)
     assert left(bends((1.0, 1.0)), question(0.0), told).reason == NOT_SMOOTH
+    assert left(bends((32.0, 1.0), (1.0, 8.0)), question(0.0), told).reason == NOT_SMOOTH  # −0.6
 
 
 def test_a_loud_func_is_judged_by_the_noise_that_its_slopes_show():

@@ -142,14 +142,9 @@ class Line:
         sigma = float(self.noise.at(np.array([max(abs(v) for v in finite)]))[0])
         forward = float((high - self.center) / up) if math.isfinite(high) and up else math.nan
         backward = float((self.center - low) / -down) if math.isfinite(low) and down else math.nan
-        if math.isfinite(forward) and math.isfinite(backward) and up != -down:
-            # Unequal steps: weigh the slopes so that their mean is (f₊ − f₋)/(h₊ + h₋).
-            mean = float((high - low) / (up - down))
-            shift = mean - 0.5 * (forward + backward)
-            forward, backward = forward + shift, backward + shift
-        elif math.isfinite(forward) and math.isfinite(backward):
-            mean = float((high - low) / (2 * up))
-            half = 0.5 * (forward - backward)
+        if math.isfinite(forward) and math.isfinite(backward):
+            # Weighed so that their mean is (f₊ − f₋)/(h₊ + h₋), whether the steps are equal or not.
+            mean, half = float((high - low) / (up - down)), 0.5 * (forward - backward)
             forward, backward = mean + half, mean - half
         rung = Rung(0.5 * (up - down), forward, backward, sigma)
         self.rungs.append(rung)
@@ -229,10 +224,11 @@ def best_entry(series: Sequence[tuple[float, float, float]], *, even: bool) -> E
     """
     best: Estimate | None = None
     previous: list[tuple[float, float]] = []
+    power = 2 if even else 1
     for k, (h, slope, rounding) in enumerate(series):
         row = [(slope, rounding)]
         for j in range(1, min(k, COLUMNS - 1) + 1):
-            power = 2 * j if even else j
+            # Neville's rule in x = h² or h: any steps will do, not only those of one ratio.
             factor = (series[k - j][0] / h) ** power - 1.0
             value = row[j - 1][0] + (row[j - 1][0] - previous[j - 1][0]) / factor
             noise = math.hypot(row[j - 1][1] * (1 + 1 / factor), previous[j - 1][1] / factor)

@@ -127,7 +127,7 @@ def table_estimate(values: Array) -> float | None:
     if sum(x == y for x, y in itertools.pairwise(numbers)) >= count / 2:
         return None
     # In units of the largest value, so that squares of differences can't overflow.
-    unit = 2.0 ** math.frexp(float(max(map(abs, numbers))) or 1.0)[1]
+    unit = 2.0 ** math.frexp(float(max(map(abs, numbers))))[1]
     differences = [number / unit for number in numbers]
     gamma = 1.0
     level: list[float] = []

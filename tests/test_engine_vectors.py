@@ -1,0 +1,919 @@
+"""All coordinates at once, function by function: tolerances, the sweep, what is asked again.
+
+Every value here is worked out by hand from the formulas of docs/numerics.md, on functions whose
+derivatives are known.
+"""
+
+import math
+import sys
+import warnings
+
+import numpy as np
+import pytest
+
+from pytest_gradcheck import _coordinates as coordinates
+from pytest_gradcheck import _judge, relative_difference
+from pytest_gradcheck._blocks import Block
+from pytest_gradcheck._compare import (
+    Outcome,
+    Tolerance,
+    block_size,
+    conclude,
+    settled,
+    tolerance,
+    within,
+)
+from pytest_gradcheck._gradient import differenced
+from pytest_gradcheck._noise import Noise
+from pytest_gradcheck._options import Options
+from pytest_gradcheck._problem import Analytic, Call, prepare
+from pytest_gradcheck._question import (
+    AGREE,
+    BENDS,
+    DISAGREE,
+    EXHAUSTED,
+    JUMP,
+    KINK,
+    NOISY,
+    NOT_SMOOTH,
+    OPEN,
+)
+from pytest_gradcheck._stencils import STENCILS
+
+NAN, INF, EPS = math.nan, math.inf, sys.float_info.epsilon
+
+
+def approx(value):
+    return pytest.approx(value, rel=1e-12, abs=0)
+
+
+def block(name, start, stop):
+    return Block(name, (stop - start,), np.dtype(float), False, start, stop, 0)
+
+
+def limits(n, **given):
+    """Return tolerances, each a number or n numbers, 0 where nothing is given."""
+    names = ("rtol", "atol", "dust", "goal_rtol", "goal_atol", "rms")
+    return Tolerance(*(np.broadcast_to(given.get(name, 0.0), n).astype(float) for name in names))
+
+
+def outcome(numeric, error, verdict=OPEN, bound=INF):
+    numeric = np.array(numeric, dtype=float)
+
+    def full(value, dtype=float):
+        return np.broadcast_to(value, numeric.shape).astype(dtype)
+
+    return Outcome(numeric, full(error), full(bound), full(verdict, np.int8))
+
+
+# -- _compare: the difference of the course --------------------------------------------------------
+
+
+def test_relative_difference():
+    assert relative_difference([4.0, 0.0], [1.0, 0.0]) == 0.6
+    assert relative_difference([3.0, 4.0], [0.0, 0.0]) == 1.0
+    assert relative_difference([3.0, 4.0], [-3.0, -4.0]) == 1.0
+    assert relative_difference(np.float32([3.0]), np.float32([1.0])) == 0.5
+    assert relative_difference(3, 1) == 0.5
+    assert relative_difference([0.0, 0.0], [0, 0]) == 0.0
+    assert relative_difference([], []) == 0.0
+    assert relative_difference([1j], [1.0]) == approx(math.sqrt(2) / 2)
+    assert relative_difference([True], [False]) == 1.0
+    # Nothing overflows, nor vanishes.
+    assert relative_difference([1.7e308] * 3, [-1.7e308] * 3) == approx(1.0)
+    assert relative_difference([3e-320], [1e-320]) == pytest.approx(0.5, rel=1e-3)
+    assert relative_difference([1.0], [NAN]) is not relative_difference([1.0], [1.0])
+    for a, b in ((NAN, 1.0), (1.0, NAN), (NAN, INF)):
+        assert math.isnan(relative_difference([a], [b]))
+    assert relative_difference([INF], [1.0]) == INF
+    assert relative_difference([1.0], [-INF]) == INF
+    # float32 values are differenced in float64: 1 + 2⁻²³ and 1.
+    assert relative_difference(np.float32([1 + 2.0**-23]), np.float32([1])) == approx(
+        2.0**-23 / (2 + 2.0**-23)
+    )
+    wide = np.longdouble(1) + np.finfo(np.longdouble).eps
+    assert relative_difference(wide, np.longdouble(1)) > 0
+
+
+def test_relative_difference_of_containers():
+    a = {"W": np.array([[3.0], [0.0]]), "b": 4.0}
+    b = {"b": 0.0, "W": np.array([[0.0], [0.0]])}
+    assert relative_difference(a, b) == 1.0
+    assert relative_difference(
+        {"W": np.array([[4.0], [0.0]]), "b": 0.0}, {**b, "b": 1.0}
+    ) == approx(math.sqrt(17) / 5)
+    assert relative_difference([np.ones(2), np.ones(3)], [np.ones(2), np.ones(3)]) == 0.0
+    with pytest.raises(ValueError, match=r"shapes differ: \(2,\) and \(3,\)"):
+        relative_difference([1, 2], [1, 2, 3])
+    with pytest.raises(ValueError) as caught:
+        relative_difference({"W": np.ones(2)}, {"W": np.ones(3)})
+    assert str(caught.value).startswith("a of W has shape (2,), but ")
+    with pytest.raises(ValueError, match="a "):
+        relative_difference({"V": 1.0}, {"W": 1.0})
+    with pytest.raises(TypeError, match="a "):
+        relative_difference({"W": "x"}, {"W": 1.0})
+
+
+# -- _compare: tolerances --------------------------------------------------------------------------
+
+
+def test_a_tolerance_of_one_coordinate_and_of_all():
+    made = limits(2, rtol=[9, 0.5], atol=[9, 2], dust=[9, 3], goal_rtol=[9, 4], goal_atol=[9, 5])
+    asked = made.question(1, np.float64(7))
+    assert (asked.analytic, asked.rtol, asked.atol, asked.dust) == (7.0, 0.5, 2.0, 3.0)
+    assert (asked.goal_rtol, asked.goal_atol) == (4.0, 5.0)
+    made = limits(3, rtol=0.5, atol=2)
+    found = made.of(np.array([-4.0, 1.0, NAN]), np.array([2.0, -8.0, 2.0]))
+    assert found.tolist() == [4.0, 6.0, 3.0]
+
+
+def test_the_gradient_of_a_block_as_one_number():
+    one = np.ones(2)
+    assert block_size(np.array([3.0, 4.0]), one) == approx(math.sqrt(12.5))
+    assert block_size(np.array([3.0, -2.0]), np.array([1.0, 2.0])) == approx(math.sqrt(12.5))
+    assert block_size(np.array([3.0, NAN]), one) == 3.0
+    assert block_size(np.array([-3.0, INF]), one) == 3.0
+    assert block_size(np.array([NAN, INF]), one) == 0.0
+    assert block_size(np.zeros(2), one) == 0.0
+    assert block_size(np.empty(0), np.empty(0)) == 0.0
+    assert block_size(np.array([1e200, -1e200]), one) == 1e200
+    assert block_size(np.array([1e-200, 1e-200]), one) == 1e-200
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert block_size(np.array([1e300, 1.0]), np.array([1e300, 2.0])) == 2.0
+
+
+W, B = block("W", 0, 2), block("b", 2, 3)
+
+
+def tolerances(eps=EPS, fine=3e-6, value=0.0, **options):
+    """Of W with gradient times scale (3, 8), rms √36.5, and of b with 1."""
+    return tolerance(
+        np.array([3.0, 4.0, 1.0]),
+        np.array([1.0, 2.0, 1.0]),
+        (W, B),
+        (eps, EPS),
+        Options(**options),
+        fine,
+        value,
+    )
+
+
+RMS = math.sqrt(36.5)
+
+
+def each(*values):
+    return [approx(value) for value in values]
+
+
+def test_tolerances_where_nothing_is_asked():
+    found = tolerances()
+    assert found.rms.tolist() == each(RMS, RMS / 2, 1.0)
+    assert found.rtol.tolist() == [1e-7] * 3
+    assert found.atol.tolist() == found.goal_atol.tolist() == [0.0] * 3
+    assert found.goal_rtol.tolist() == [3e-6] * 3
+    # 32 eps of the block, or of J, or of 0.1 where that is smaller still.
+    assert found.dust.tolist() == each(32 * EPS * RMS, 16 * EPS * RMS, 32 * EPS)
+    found = tolerances(value=100.0)
+    assert found.dust.tolist() == each(3200 * EPS, 1600 * EPS, 3200 * EPS)
+    small = tolerance(
+        np.array([1e-3]), np.ones(1), (block("x", 0, 1),), (EPS,), Options(), 1e-6, 1e-3
+    )
+    assert small.dust.tolist() == each(3.2 * EPS)
+    assert tolerances(fine=1e-3).goal_rtol.tolist() == [1e-3] * 3
+    assert tolerances(fine=0.5).goal_rtol.tolist() == [1e-2] * 3
+
+
+def test_tolerances_of_a_gradient_in_a_narrow_format():
+    eps = 2.0**-24
+    found = tolerances(eps=eps)
+    assert found.rtol.tolist() == each(2.0**-16, 2.0**-16, 1e-7)
+    assert found.atol.tolist() == [approx(32 * eps * RMS), approx(16 * eps * RMS), 0.0]
+    assert found.goal_atol.tolist() == found.atol.tolist()
+    assert found.goal_rtol.tolist() == each(2.0**-15, 2.0**-15, 3e-6)
+    assert tolerances(eps=eps, fine=1e-3).goal_rtol.tolist() == [1e-3] * 3
+    found = tolerances(eps=2.0**-9)
+    assert found.rtol.tolist() == [1e-2, 1e-2, 1e-7]
+    assert found.goal_rtol.tolist() == [1e-2, 1e-2, 3e-6]
+    assert tolerances(eps=2.0**-24, rtol=1e-6).rtol.tolist() == [1e-6] * 3
+    assert tolerances(eps=1e-10).atol.tolist() == [0.0] * 3
+
+
+def test_tolerances_that_are_asked_for():
+    found = tolerances(rtol=1e-4, fine=0.5)
+    assert found.rtol.tolist() == found.goal_rtol.tolist() == [1e-4] * 3
+    assert found.atol.tolist() == [0.0] * 3
+    assert found.goal_atol.tolist() == each(1e-6 * RMS, 0.5e-6 * RMS, 1e-6)
+    found = tolerances(rtol=1e-4, atol=2.0)
+    assert found.atol.tolist() == found.goal_atol.tolist() == [2.0] * 3
+    found = tolerances(atol=2.0)
+    assert found.goal_atol.tolist() == [2.0] * 3
+    assert found.goal_rtol.tolist() == [3e-6] * 3
+    assert tolerances(rtol=0.0).rtol.tolist() == [0.0] * 3
+    with pytest.raises(ValueError, match="shorter"):
+        tolerance(np.ones(3), np.ones(3), (W, B), (EPS,), Options(), 1e-6)
+
+
+# -- _compare: verdicts ----------------------------------------------------------------------------
+
+
+def test_within():
+    # tol + 1.5·u = ¼ + ⅛·4 + 1.5·½ = 1.5 beside 4.
+    found = outcome([4.0, 4.0, 5.5, -5.5, NAN, 4.0], [0.5] * 5 + [INF])
+    analytic = np.array([2.5, 2.49, 4.0, -4.0, 4.0, 1e9])
+    judged = within(found, analytic, limits(6, atol=0.25, rtol=0.125))
+    assert judged.tolist() == [True, False, True, True, False, True]
+    # Dust is an excuse only where n is within 15 error bars of zero.
+    found = outcome([0.0, 2e-3, 2e-3, 0.0], [0.0, 2e-3 / 15, 1.9e-3 / 15, 0.0])
+    judged = within(found, np.array([1e-3, 1e-3, 1e-3, 1.1e-3]), limits(4, dust=1e-3))
+    assert judged.tolist() == [True, True, False, False]
+
+
+def test_settled():
+    # ¼ + ⅛·4 = 0.75 beside 1.5·½.
+    found = outcome([4.0, 1.0, -3.9, NAN, 4.0, 4.0], [0.5, 0.5, 0.5, 0.5, 0.501, INF])
+    judged = settled(
+        found, np.array([1.0, -4.0, 1.0, 4.0, 1.0, 1.0]), limits(6, goal_atol=0.25, goal_rtol=0.125)
+    )
+    assert judged.tolist() == [True, True, False, True, False, False]
+
+
+def concluded(found, analytic, value=0.0, blocks=None, scale=None, made=None, **options):
+    n = len(analytic)
+    made = made or limits(n, rtol=1e-7, goal_rtol=1e-5)
+    scale = np.ones(n) if scale is None else scale
+    blocks = blocks or [block("x", 0, n)]
+    conclude(found, np.array(analytic, float), scale, blocks, made, Options(**options), value)
+    return found.verdict.tolist()
+
+
+def test_agreement_counts_where_the_error_bar_is_small_beside_entry_or_block():
+    # The block's size is 4.5 = rms(1, …): an entry is known to a thousandth of it, or a hundredth
+    # of itself, or to the goal.
+    numeric = [9.0, 1e-4, 1e-4, 1.0]
+    rms = math.sqrt((81 + 1 + 2e-8) / 4)
+    errors = [0.059, 0.99e-3 * rms / 1.5, 1.01e-3 * rms / 1.5, 0.0099 / 1.5]
+    assert concluded(outcome(numeric, errors), numeric) == [AGREE, AGREE, OPEN, AGREE]
+    assert concluded(outcome(numeric, errors, AGREE), numeric) == [AGREE, AGREE, OPEN, AGREE]
+    assert concluded(outcome([9.0], [0.061]), [9.0]) == [OPEN]
+    # A demanded rtol knows none of these excuses.
+    assert concluded(outcome(numeric, errors), numeric, rtol=1e-7) == [OPEN] * 4
+    good = [0.99e-5 * 9 / 1.5, 1e-9 / 1.5, 1.01e-9 / 1.5, 0.0]
+    assert concluded(outcome(numeric, good), numeric, rtol=1e-7) == [AGREE, AGREE, OPEN, AGREE]
+    made = limits(4, rtol=1e-7, goal_rtol=1e-5, goal_atol=1e-9)
+    assert concluded(outcome(numeric, good), numeric, made=made, rtol=1e-7)[2] == AGREE
+
+
+def test_each_block_has_a_size_of_its_own_in_parts_of_the_scale():
+    numeric = [100.0, 1e-6, 1.0, 1e-6]
+    blocks = [block("x", 0, 2), block("y", 2, 4)]
+    bar = 1e-3 * math.sqrt(0.5) / 1.5  # a thousandth of y, and less of x
+    errors = [0.0, 0.99 * bar, 0.0, 1.01 * bar]
+    assert concluded(outcome(numeric, errors), numeric, blocks=blocks) == [
+        AGREE,
+        AGREE,
+        AGREE,
+        OPEN,
+    ]
+    errors[3] = 0.99 * bar
+    assert concluded(outcome(numeric, errors), numeric, blocks=blocks)[3] == AGREE
+    # With scale 2 for that entry alone its error bar counts twice.
+    scale = np.array([1.0, 1, 1, 2])
+    assert concluded(outcome(numeric, errors), numeric, blocks=blocks, scale=scale)[3] == OPEN
+
+
+def test_zero_on_both_sides_counts_beside_everything_that_was_seen():
+    def one(error, value=1.0, analytic=0.0, scale=1.0, **options):
+        found = outcome([0.0], [error])
+        return concluded(found, [analytic], value, scale=np.array([scale]), **options)[0]
+
+    just = 1e-6 / 1.5
+    assert one(0.99 * just) == AGREE
+    assert one(1.01 * just) == OPEN
+    assert one(1.01 * just, value=2.0) == AGREE
+    assert one(0.99 * just, scale=2.0) == OPEN
+    assert one(0.99 * just, analytic=0.98e-6) == AGREE
+    assert one(0.99 * just, rtol=1e-5) == AGREE
+    assert one(1e-9 / 1.5, analytic=1e-9, rtol=1e-7) == AGREE
+    assert one(1e-9 / 1.5, analytic=-1.00001e-9, rtol=1e-1, value=9.0) == OPEN
+    # Other blocks count too.
+    found = outcome([0.0, 5.0], [2e-6, 0.0])
+    assert concluded(found, [0.0, 5.0], blocks=[block("x", 0, 1), block("y", 1, 2)])[0] == AGREE
+    found = outcome([0.0, 2.0], [2e-6, 0.0])
+    assert concluded(found, [0.0, 2.0], blocks=[block("x", 0, 1), block("y", 1, 2)])[0] == OPEN
+
+
+def test_what_a_direction_bounds_is_as_good_as_an_error_bar():
+    assert concluded(outcome([1.0], [0.5], bound=1e-6), [1.0]) == [AGREE]
+    assert concluded(outcome([1.0], [0.5], bound=INF), [1.0]) == [OPEN]
+
+
+def test_what_is_left_as_it_was():
+    # What disagrees, what was never evaluated, and what does not agree.
+    assert concluded(outcome([1.0], [1e-9], DISAGREE), [1.0]) == [DISAGREE]
+    assert concluded(outcome([1.0], [INF], AGREE), [1.0]) == [AGREE]
+    assert concluded(outcome([NAN], [INF]), [1.0]) == [OPEN]
+    assert concluded(outcome([1.0], [1e-9]), [2.0]) == [OPEN]
+    # What is special for its shape: reasons stay, and so does a kink's agreement.
+    for reason in (BENDS, JUMP, NOT_SMOOTH):
+        found = outcome([1.0], [1e-9])
+        found.reasons[0] = reason
+        assert concluded(found, [1.0]) == [OPEN]
+        assert found.reasons == {0: reason}
+    found = outcome([1.0, 1.0], [1.0, 1e-9], [AGREE, OPEN])
+    found.reasons.update({0: KINK, 1: NOISY})
+    found.slopes[0] = (0.0, 2.0)
+    assert concluded(found, [1.5, 1.0]) == [AGREE, AGREE]
+    assert found.reasons == {0: KINK}
+    found = outcome([1.0], [1.0])
+    found.reasons[0] = NOISY
+    assert concluded(found, [1.0]) == [OPEN]
+    assert found.reasons == {0: NOISY}
+
+
+# -- _coordinates ----------------------------------------------------------------------------------
+
+
+def prepared(func, params, **options):
+    given = Options(**options)
+    return prepare(func, params, Call(), given, returns_pair=False), given
+
+
+def quadratic(p):
+    """3·x₀ + 2·x₁² − y: slopes 3, 4·x₁, −1."""
+    return float(3 * p["x"][0] + 2 * p["x"][1] ** 2 - p["y"])
+
+
+AT = {"x": np.array([1.0, 2.0]), "y": 4.0}
+
+
+def test_a_sweep_of_nothing():
+    problem, _ = prepared(quadratic, AT)
+    found = coordinates.nothing(problem, title="none yet")
+    assert np.isnan(found.outcome.numeric).all()
+    assert found.outcome.numeric.shape == (3,)
+    assert found.outcome.error.tolist() == found.outcome.bound.tolist() == [INF] * 3
+    assert found.outcome.verdict.tolist() == [OPEN] * 3
+    assert found.outcome.verdict.dtype == np.int8
+    assert found.step.tolist() == found.largest.tolist() == [0.0] * 3
+    assert found.bent.tolist() == found.flat.tolist() == [False] * 3
+    assert found.bent.dtype == found.flat.dtype == bool
+    assert np.isnan(found.pairs).all()
+    assert found.pairs.shape == found.ends.shape == (3, 2)
+    assert found.ends.tolist() == [[0.0, 0.0]] * 3
+    assert (found.title, found.ladders, found.pairs.dtype) == ("none yet", {}, np.float64)
+    # J = 7 is exact in any format; it is taken for a float64.
+    assert found.noise == Noise(0.6 * 2.0**-53 * 7, 2.0**-53, "float64")
+    assert coordinates.nothing(problem).title == ""
+    noise = Noise(1.0, 1.0, "")
+    assert coordinates.nothing(problem, noise).noise is noise
+    problem, _ = prepared(lambda p: np.float16(quadratic(p)), AT)
+    assert coordinates.nothing(problem).noise.format == "float16"
+    problem, _ = prepared(quadratic, AT, nondet_tol=0.25)
+    assert coordinates.nothing(problem).noise.sigma == 0.25
+    problem, _ = prepared(lambda p: np.longdouble(quadratic(p)), AT)
+    assert coordinates.nothing(problem).pairs.dtype == np.longdouble
+
+
+def test_noise_is_measured_in_parts_of_each_parameter_itself():
+    seen = []
+
+    def func(p):
+        seen.append(p["x"].copy())
+        return float(np.sum(np.exp(-p["x"])))
+
+    theta = np.array([1e-12, -3.0, 0.0, 5.0])
+    problem, options = prepared(func, {"x": theta})
+    del seen[:]
+    noise = coordinates.noise_of(problem, options)
+    assert len(seen) == 7
+    assert noise.format == "float64"
+    assert 1e-17 < noise.sigma < 1e-14
+    moved = [np.abs(x - theta) for x in seen]
+    # Weights are ½ to 3/2; zero is moved as the median of the others, 3.
+    own = np.abs(np.array([1e-12, -3.0, 3.0, 5.0])) * 2.0**-30
+    for k, distance in enumerate(moved, start=1):
+        assert (distance / own / k >= 0.49).all()
+        assert (distance / own / k <= 1.51).all()
+    assert np.ptp(moved[0] / own) > 0.01
+    again, _ = prepared(func, {"x": theta})
+    assert coordinates.noise_of(again, options) == noise
+
+
+def test_noise_by_the_format_alone_costs_nothing():
+    problem, options = prepared(quadratic, AT, eps=1e-6, nondet_tol=0.25)
+    before = problem.evaluator.evaluations
+    assert coordinates.noise_of(problem, options) == Noise(0.25, 2.0**-53, "float64")
+    assert problem.evaluator.evaluations == before
+    problem, options = prepared(lambda p: np.float32(quadratic(p)), AT, eps=1e-6)
+    assert coordinates.noise_of(problem, options).format == "float32"
+    problem, options = prepared(lambda p: np.float32(1 / 3), {})
+    before = problem.evaluator.evaluations
+    assert coordinates.noise_of(problem, options).sigma == pytest.approx(0.6 * 2.0**-24 / 3)
+    assert problem.evaluator.evaluations == before
+    problem, options = prepared(lambda p: np.longdouble(quadratic(p)) / 3, AT, eps=1e-6)
+    assert coordinates.noise_of(problem, options).format == "longdouble"
+    # Where it is measured these count too.
+    problem, options = prepared(quadratic, AT, nondet_tol=0.25)
+    assert coordinates.noise_of(problem, options).sigma == 0.25
+    problem, options = prepared(lambda p: np.float32(quadratic(p)), AT)
+    assert coordinates.noise_of(problem, options).format == "float32"
+
+
+def test_noise_of_parameters_of_any_size():
+    def func(p):
+        return float(np.arctan(p[0] / 1e305))
+
+    problem, options = prepared(func, np.array([1.7e308]))
+    assert math.isfinite(coordinates.noise_of(problem, options).sigma)
+
+
+def test_the_size_of_func():
+    problem, _ = prepared(lambda p: -2.0 + 0 * p["y"], AT)
+    assert coordinates.value_size(problem, None) == 2.0
+    # |a|·s = 5, 6, 8 with scales 1, 2, 4; what is zero or not finite says nothing.
+    assert coordinates.value_size(problem, np.array([5.0, -3.0, 2.0])) == 6.0
+    assert coordinates.value_size(problem, np.array([0.0, -3.0, 2.0])) == 7.0
+    assert coordinates.value_size(problem, np.array([NAN, -3.0, INF])) == 6.0
+    assert coordinates.value_size(problem, np.array([0.0, 0.5, 0.0])) == 2.0
+    assert coordinates.value_size(problem, np.zeros(3)) == 2.0
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert coordinates.value_size(problem, np.array([5.0, 1e308, 1e308])) == 5.0
+    analytic = Analytic(np.array([5.0, -3.0, 2.0]), (EPS, EPS))
+    assert coordinates.first_step(problem, Noise(6e-9, EPS, ""), analytic) == approx(2e-3)
+
+
+LOUD = Noise(0.5, 2.0**-53, "float64")
+
+
+def swept(func=quadratic, params=None, row="central", noise=LOUD, size=1.0, **given):
+    chosen, relative = given.pop("chosen", None), given.pop("relative", 2.0**-6)
+    problem, options = prepared(func, AT if params is None else params, **given)
+    found = coordinates.sweep(problem, STENCILS[row], noise, options, size, chosen, relative)
+    return found, problem
+
+
+def test_a_sweep_of_central_differences():
+    found, problem = swept()
+    assert problem.evaluator.evaluations == 2 + 2 * 3
+    assert found.outcome.numeric.tolist() == [3.0, 8.0, -1.0]
+    assert found.step.tolist() == [2.0**-6, 2.0**-5, 2.0**-4]  # of scales 1, 2, 4
+    h = 2.0**-5
+    assert found.pairs[1].tolist() == [7 + 8 * h + 2 * h * h, 7 - 8 * h + 2 * h * h]
+    assert found.ends.tolist() == [[s, -s] for s in found.step.tolist()]
+    assert found.largest.tolist() == [7 + 3 / 64, found.pairs[1, 0], 7 + 1 / 16]
+    assert found.flat.tolist() == found.bent.tolist() == [False] * 3
+    assert found.title == "central differences"
+    assert found.noise is LOUD
+    # Three standard deviations: 3·√½·σ/h, and 4 eps of the value.
+    gain = 3 * math.sqrt(0.5) * 0.5
+    assert found.outcome.error.tolist() == each(*(gain / s for s in found.step.tolist()))
+    quiet, _ = swept(noise=Noise(0.0, 0.0, ""))
+    assert quiet.outcome.error.tolist() == each(12 * EPS, 32 * EPS, 4 * EPS)
+    # Larger values have larger noise: 0.6 units of the largest seen.
+    coarse, _ = swept(noise=Noise(0.0, 2.0**-10, ""))
+    sigma = 0.6 * 2.0**-10 * (7 + 3 / 64)
+    assert coarse.outcome.error[0] == approx(3 * math.sqrt(0.5) * sigma * 64 + 12 * EPS)
+
+
+def test_a_sweep_chooses_its_step_by_noise_and_size():
+    found, _ = swept(noise=Noise(1e-9, 0.0, ""), relative=None)
+    assert found.step.tolist() == pytest.approx([2e-3, 4e-3, 8e-3])
+    found, _ = swept(noise=Noise(8e-9, 0.0, ""), size=8.0, relative=None)
+    assert found.step.tolist() == pytest.approx([2e-3, 4e-3, 8e-3])
+
+
+@pytest.mark.parametrize(
+    ("row", "count", "paired"),
+    [("central6", 6, True), ("forward", 1, False), ("backward2", 2, False)],
+)
+def test_a_sweep_of_another_formula(row, count, paired):
+    found, problem = swept(row=row)
+    assert problem.evaluator.evaluations == 2 + count * 3
+    bias = {"forward": 2 * 2.0**-5}.get(row, 0)
+    assert found.outcome.numeric.tolist() == pytest.approx([3.0, 8.0 + bias, -1.0])
+    assert found.title == STENCILS[row].title
+    assert found.outcome.error[0] == approx(3 * STENCILS[row].noise_gain * 0.5 / found.step[0])
+    if paired:
+        assert found.ends[0].tolist() == [found.step[0], -found.step[0]]
+        assert found.pairs[0].tolist() == [7 + 3 * found.step[0], 7 - 3 * found.step[0]]
+    else:
+        assert found.ends.tolist() == [[0.0, 0.0]] * 3
+        assert np.isnan(found.pairs).all()
+
+
+def test_a_sweep_of_some_coordinates():
+    found, problem = swept(chosen=[np.array([1]), np.array([], dtype=int)])
+    assert problem.evaluator.evaluations == 4
+    assert np.isnan(found.outcome.numeric).tolist() == [True, False, True]
+    assert found.outcome.numeric[1] == 8.0
+    assert found.step.tolist() == [0.0, 2.0**-5, 0.0]
+    assert found.outcome.error[[0, 2]].tolist() == [INF, INF]
+    found, _ = swept(chosen=[np.array([], dtype=int), np.array([0])])
+    assert found.outcome.numeric[2] == -1.0
+    assert found.step.tolist() == [0.0, 0.0, 2.0**-4]
+
+
+def test_what_is_flat_bent_or_not_finite():
+    def func(x):
+        return float(abs(x[0]) + 0 * x[1] + 100 * x[2] + x[2] ** 2 + np.log(x[3] + 1e-9) + x[4])
+
+    theta = np.array([0.0, 2.0, 1.0, 0.0, 1.0])
+    with np.errstate(all="ignore"):
+        found, _ = swept(func, theta, noise=Noise(1e-12, 0.0, ""))
+    assert found.flat.tolist() == [False, True, False, False, False]
+    # A bend beyond a tenth of the slope: a kink, and not the parabola of the third.
+    assert found.bent[[0, 1, 2, 4]].tolist() == [True, False, False, False]
+    assert np.isnan(found.outcome.numeric).tolist() == [False, False, False, True, False]
+    assert found.outcome.error[3] == INF
+    # Nor what eight times its noise, 19.6·σ, explains: h·|bend of the slopes| is 2/64 here.
+    for sigma, bent in ((1.55e-3, True), (1.65e-3, False)):
+        found, _ = swept(func, theta, noise=Noise(sigma, 0.0, ""))
+        assert bool(found.bent[0]) is bent
+
+
+def test_a_bend_of_a_tenth_of_the_slope_is_looked_at():
+    for slope, bent in ((9.9, True), (10.1, False)):
+        found, _ = swept(
+            lambda x, slope=slope: float(slope * x[0] + 0.5 * abs(x[0])),
+            np.array([0.0]),
+            noise=Noise(0.0, 0.0, ""),
+        )
+        assert bool(found.bent[0]) is bent
+
+
+SILENT = Noise(0.0, 0.0, "")
+
+
+def test_a_sweep_at_a_given_step():
+    found, problem = swept(lambda p: quadratic(p) + 1 / 3, eps=0.25)
+    assert found.step.tolist() == [0.25] * 3
+    assert found.outcome.numeric.tolist() == pytest.approx([3.0, 8.0, -1.0])
+    assert problem.evaluator.evaluations == 8
+    assert found.noise == Noise(0.5, 2.0**-53, "float64")
+    # The truncation is guessed from the size of the step, and the rounding of θ ± eps from ulps.
+    h, s = 0.25, np.array([1.0, 2.0, 4.0])
+    ulps = np.spacing(np.array([1.25, 2.25, 4.25]))
+    guess = (h / s) ** 2 + ulps / h
+    bars = 3 * math.sqrt(0.5) * 0.5 / h + (4 * EPS + guess) * np.array([3.0, 8.0, 1.0])
+    np.testing.assert_allclose(found.outcome.error, bars, rtol=1e-9)
+    found, _ = swept(
+        lambda p: 1 / 3 + p["x"][0] + p["x"][1] + p["y"], eps=0.25, row="central6", noise=SILENT
+    )
+    assert found.outcome.error.tolist() == pytest.approx(
+        [(3 * h) ** 6, (3 * h / 2) ** 6, (3 * h / 4) ** 6], rel=1e-3
+    )
+    # At a small step, where J is near 0, what θ ± eps is rounded by is nearly all of it.
+    found, _ = swept(lambda p: p["x"][0] + p["x"][1] + p["y"] - 7, eps=2.0**-30, noise=SILENT)
+    assert found.outcome.error.tolist() == pytest.approx([2.0**-22, 2.0**-21, 2.0**-20], rel=1e-6)
+
+
+def test_noise_at_a_given_step_is_what_second_differences_show():
+    """4·h² = ¼ for x₁ and 0 else: σ is their root mean square, ¼/√3, of 2.45."""
+    found, _ = swept(eps=0.25, noise=SILENT)
+    # All values are short enough for bfloat16, of which a thousand roundings are more than that.
+    assert (found.noise.unit, found.noise.format) == (2.0**-8, "bfloat16")
+    assert found.noise.sigma == approx(0.25 / math.sqrt(3) / 2.45)
+    # In float64 they are less: 0.6·2⁻⁵³ of the largest value, 7 + ⅓ + 8h + 2h².
+    found, _ = swept(lambda p: quadratic(p) + 1 / 3, eps=0.25, noise=SILENT)
+    assert found.noise.sigma == approx(600 * 2.0**-53 * (7 + 1 / 3 + 2 + 1 / 8))
+
+
+def test_noise_at_a_given_step_without_anything_to_see_it_in():
+    found, _ = swept(lambda x: 1 / 3 + 0 * x[0], np.ones(1), eps=0.25, noise=SILENT)
+    assert found.flat.tolist() == [True]
+    assert found.noise.sigma == approx(0.6 * 2.0**-53 / 3)
+    found, _ = swept(lambda p: quadratic(p) + 1 / 3, row="forward", eps=0.25, noise=SILENT)
+    assert found.noise.sigma == approx(0.6 * 2.0**-53 * (7 + 1 / 3))
+    found, _ = swept(lambda p: np.float16(quadratic(p)), eps=0.25, noise=SILENT)
+    assert found.noise.unit >= 2.0**-11
+
+
+def test_a_given_step_that_is_lost():
+    with pytest.raises(ValueError) as caught:
+        swept(eps=1e-20)
+    assert str(caught.value) == (
+        "eps=1e-20 is too small for x[0] = 1.0, which does not change by it; pass a larger eps, or "
+        "none: a step is then chosen for each parameter"
+    )
+    with pytest.raises(ValueError, match=r"too small for x\[1\] = 10000000000.0, "):
+        swept(params={"x": np.array([1.0, 1e10]), "y": 1.0}, eps=1e-7)
+    with pytest.raises(ValueError, match=r"too small for y = 10000000000.0"):
+        swept(params={"x": np.array([1.0, 1.0]), "y": 1e10}, eps=1e-7, row="forward")
+    # What is not swept may be lost.
+    found, _ = swept(
+        params={"x": np.array([1e10, 1.0]), "y": 1.0},
+        eps=1e-7,
+        chosen=[np.array([1]), np.array([0])],
+    )
+    assert found.step.tolist() == [0.0, 1e-7, 1e-7]
+
+
+def test_the_largest_curvature():
+    """|f''|·s²: 4·2² for x₁; what bends counts only once it was found smooth, a kink never."""
+    found, problem = swept(noise=Noise(1e-12, 0.0, ""))
+    assert coordinates.curvature(problem, found) == approx(16.0)
+    found.bent[1] = True
+    assert coordinates.curvature(problem, found) == 0.0
+    found.outcome.verdict[1] = AGREE
+    assert coordinates.curvature(problem, found) == approx(16.0)
+    found.outcome.slopes[1] = (0.0, 1.0)
+    assert coordinates.curvature(problem, found) == 0.0
+    assert coordinates.curvature(problem, coordinates.nothing(problem)) == 0.0
+
+
+def test_a_line_through_one_coordinate():
+    found, problem = swept(noise=Noise(1e-12, 0.0, ""))
+    made = coordinates.line(problem, 1, LOUD)
+    assert (made.rungs, made.center, made.noise) == ([], 7.0, LOUD)
+    assert made.ulp == 2.0**-51
+    rung = made.add(0.25)
+    assert (rung.h, rung.forward, rung.backward) == (0.25, 8.5, 7.5)
+    assert problem.evaluator.evaluations == 10
+    # A step is what is taken: 2 ± h is rounded to 2⁻⁵² (below) and 2⁻⁵¹ (above).
+    assert made.add(2.0**-30 + 2.0**-54).h == 2.0**-30
+    seeded = coordinates.line(problem, 1, LOUD, found)
+    assert [(rung.h, rung.central) for rung in seeded.rungs] == [(2.0**-5, 8.0)]
+    assert problem.evaluator.evaluations == 12
+    last = coordinates.line(problem, 2, LOUD, found)
+    assert last.rungs[0].central == -1.0
+    assert last.add(1.0).central == -1.0
+    one_sided, problem = swept(row="forward")
+    assert coordinates.line(problem, 1, LOUD, one_sided).rungs == []
+
+
+def test_the_least_step_and_the_row_of_a_scheme():
+    problem, _ = prepared(quadratic, {"x": np.array([1.0, -2.0]), "y": 1e10})
+    assert coordinates.least_step(problem, 0) == 16 * 2.0**-52
+    assert coordinates.least_step(problem, 1) == 16 * 2.0**-51
+    assert coordinates.least_step(problem, 2) == 16 * np.spacing(1e10)
+    assert coordinates.central_row(Options(scheme="central6")).name == "central6"
+    assert coordinates.central_row(Options(scheme="complex")).name == "central"
+
+
+# -- _judge ----------------------------------------------------------------------------------------
+
+
+def judged(func, analytic, params, denied=None, jitter=0.0, **given):
+    """Return the sweep, its verdicts reached, and what it cost beyond the first differences."""
+    problem, options = prepared(func, params, **given)
+    made = Analytic(np.array(analytic, dtype=float), (EPS,) * len(problem.blocks), jitter)
+    found, _ = differenced(problem, made, options)
+    before = problem.evaluator.evaluations
+    _judge.judge(problem, made, options, found, denied)
+    return found, problem.evaluator.evaluations - before
+
+
+def verdicts(*args, **given):
+    return judged(*args, **given)[0].outcome.verdict.tolist()
+
+
+def exponentials(x):
+    return float(np.sum(np.exp(x)))
+
+
+THETA = np.array([0.1, 0.5, -0.7, 1.2])
+RIGHT = np.exp(THETA)
+
+
+def test_right_entries_need_nothing_more():
+    found, cost = judged(exponentials, RIGHT, THETA)
+    assert found.outcome.verdict.tolist() == [AGREE] * 4
+    assert cost == 0
+    assert (found.outcome.reasons, found.outcome.slopes, found.ladders) == ({}, {}, {})
+
+
+def test_a_wrong_entry_is_asked_again_alone():
+    for factor in (1.001, 0.0, -1.0):
+        wrong = RIGHT * [1, factor, 1, 1]
+        found, cost = judged(exponentials, wrong, THETA)
+        assert found.outcome.verdict.tolist() == [AGREE, DISAGREE, AGREE, AGREE]
+        assert 2 <= cost <= 20
+        assert abs(found.outcome.numeric[1] - RIGHT[1]) <= found.outcome.error[1] < 1e-6
+        assert list(found.ladders) == [1]
+        steps = [h for h, _ in found.ladders[1]]
+        assert steps == sorted(steps, reverse=True)
+        assert len(steps) == 1 + cost / 2
+        assert found.outcome.reasons == {}
+
+
+def test_what_is_not_finite_is_wrong_without_being_asked():
+    for bad in (NAN, INF, -INF):
+        found, cost = judged(exponentials, [*RIGHT[:3], bad], THETA)
+        assert found.outcome.verdict.tolist() == [AGREE, AGREE, AGREE, DISAGREE]
+        assert cost == 0
+
+
+def test_what_is_known_to_be_wrong_is_asked_no_more():
+    asked = []
+
+    def denied(tolerances):
+        asked.append(tolerances.rtol.tolist())
+        return np.array([True, True, False, False])
+
+    wrong = RIGHT * [1, 1.5, 1.5, 1]
+    found, cost = judged(exponentials, wrong, THETA, denied)
+    assert found.outcome.verdict.tolist() == [AGREE, DISAGREE, DISAGREE, AGREE]
+    assert asked == [[1e-7] * 4]
+    assert list(found.ladders) == [2]
+    assert cost == 2 * (len(found.ladders[2]) - 1)
+
+
+def test_what_grad_itself_does_not_repeat_is_tolerated():
+    off = RIGHT + np.array([0, 1e-3, 0, 0])
+    assert verdicts(exponentials, off, THETA) == [AGREE, DISAGREE, AGREE, AGREE]
+    assert verdicts(exponentials, off, THETA, jitter=2e-3) == [AGREE] * 4
+    jitter = np.array([1.0, 0.0, 1.0, 1.0])
+    assert verdicts(exponentials, off, THETA, jitter=jitter)[1] == DISAGREE
+
+
+def test_kinks_are_judged_by_their_two_slopes():
+    def func(x):
+        return float(np.sum(np.maximum(x, 0)))
+
+    theta = np.array([0.0, 0.0, 0.0, -1.0, 2.0])
+    found, _ = judged(func, [0.3, 1.0, 1.5, 0.0, 1.0], theta)
+    assert found.outcome.verdict.tolist() == [AGREE, AGREE, DISAGREE, AGREE, AGREE]
+    assert found.outcome.reasons == {0: KINK, 1: KINK, 2: KINK}
+    assert found.outcome.slopes == {k: (0.0, pytest.approx(1.0)) for k in range(3)}
+    assert list(found.ladders) == [2]
+
+
+def test_a_central_value_at_a_kink_is_still_found_to_be_on_one():
+    found, _ = judged(lambda x: float(np.sum(np.maximum(x, 0))), [0.5, 1.0], np.array([0.0, 2.0]))
+    assert found.outcome.verdict.tolist() == [AGREE, AGREE]
+    assert found.outcome.reasons == {0: KINK}
+
+
+def test_entries_that_func_does_not_depend_on():
+    """Flat and zero: all together are asked once more, at a thousandth of their scales."""
+
+    def func(x):
+        return float(np.exp(x[0]))
+
+    theta = np.array([0.5, 1.0, 2.0])
+    right = [math.exp(0.5), 0.0, 0.0]
+    found, cost = judged(func, right, theta)
+    assert found.outcome.verdict.tolist() == [AGREE] * 3
+    assert cost == 2
+    assert found.outcome.bound.tolist() == [INF, 0.0, 0.0]
+
+    # A step of a thousandth shows what the sweep's did not.
+    def dead(x):
+        return float(np.exp(x[0]) + (round(100 * x[1], 1) - 100) * 1e-3)
+
+    found, cost = judged(dead, right, theta)
+    assert cost > 2
+    assert found.outcome.verdict[0] == AGREE
+    assert found.outcome.verdict[1] != AGREE or found.outcome.bound[1] > 0
+
+
+def test_small_entries_are_asked_together_along_one_direction():
+    """Beside J = 10⁸ the slopes of 100 sines are lost in noise at the sweep's step."""
+    n = 100
+    theta = np.linspace(0.2, 1.2, n)
+
+    def func(x):
+        return 1e8 + float(np.sum(np.sin(x)))
+
+    right = np.cos(theta)
+    found, cost = judged(func, right, theta)
+    assert found.outcome.verdict.tolist() == [AGREE] * n
+    # At most ten steps of two evaluations; then the 32 largest may be climbed for, too.
+    assert 2 <= cost <= 20 + 32 * 32
+    assert len(found.ladders) <= 32
+    assert (found.outcome.bound < 1e-3).all()
+    # An error that the sweep's own error bar hides is seen there, and found by halving.
+    assert 1.5 * found.outcome.error[17] > 0.005
+    wrong = right.copy()
+    wrong[17] += 0.005
+    found, cost = judged(func, wrong, theta)
+    assert found.outcome.verdict[17] == DISAGREE
+    assert (np.delete(found.outcome.verdict, 17) == AGREE).all()
+    assert found.outcome.bound[17] == INF
+    assert (np.delete(found.outcome.bound, 17) < 1e-3).all()
+
+
+def test_entries_a_little_too_small_cost_four_steps_for_all_of_them():
+    """Fifty slopes of about 2·10⁻⁴ beside fifty of about 1."""
+    theta = np.linspace(0.2, 1.2, 100)
+    factors = np.where(np.arange(100) % 2, 1.0, 2e-4)
+
+    def func(x):
+        return float(np.sum(factors * np.sin(x)))
+
+    right = factors * np.cos(theta)
+    found, cost = judged(func, right, theta)
+    assert found.outcome.verdict.tolist() == [AGREE] * 100
+    assert cost == 4 * 2
+    small = factors < 1
+    assert (found.outcome.bound[small] < 3e-6 * right[small]).all()
+    assert (found.outcome.bound[~small] == INF).all()
+    off = 0.8 * found.outcome.error[16]
+    found, _ = judged(func, right + np.eye(100)[16] * off, theta)
+    assert found.outcome.bound[16] == INF or found.outcome.bound[16] > off / 2
+    assert (np.delete(found.outcome.verdict, 16) == AGREE).all()
+
+
+def test_a_demanded_rtol_is_climbed_for_entry_by_entry():
+    theta = np.array([0.3, 0.7, 1.1])
+
+    def func(x):
+        return 1e4 + float(np.sum(np.sin(x)))
+
+    right = np.cos(theta)
+    found, cost = judged(func, right, theta, rtol=1e-7)
+    assert found.outcome.verdict.tolist() == [AGREE] * 3
+    assert cost >= 6
+    assert (1.5 * found.outcome.error <= 1e-7 * right + 1e-9).all()
+    # What no step can settle is left open, with the reason.
+    found, _ = judged(func, right, theta, rtol=1e-13)
+    assert found.outcome.verdict.tolist() == [OPEN] * 3
+    assert found.outcome.reasons == dict.fromkeys(range(3), NOISY)
+    assert sorted(found.ladders) == [0, 1, 2]
+
+
+def test_a_demanded_rtol_that_the_first_twelve_do_not_reach_is_given_up():
+    theta = np.linspace(0.3, 1.3, 30)
+
+    def func(x):
+        return 1e4 + float(np.sum(np.sin(x)))
+
+    found, _ = judged(func, np.cos(theta), theta, rtol=1e-13)
+    assert found.outcome.verdict.tolist() == [OPEN] * 30
+    assert len(found.ladders) == 12
+
+
+def test_entries_left_when_max_evals_is_reached():
+    wrong = RIGHT * [1, 1.001, 1.002, 1.003]
+    most = 2 + 7 + 8  # two at θ, seven for the noise, two for each entry, and nothing more
+    found, cost = judged(exponentials, wrong, THETA, max_evals=most)
+    assert cost == 0
+    assert found.outcome.verdict.tolist() == [AGREE, OPEN, OPEN, OPEN]
+    assert found.outcome.reasons == dict.fromkeys((1, 2, 3), EXHAUSTED)
+    found, _ = judged(exponentials, RIGHT, THETA, max_evals=9 + 5)
+    # A fifth is kept back: four fifths of five evaluations are two entries.
+    assert sorted(found.outcome.verdict.tolist()) == [AGREE, AGREE, OPEN, OPEN]
+    assert list(found.outcome.reasons.values()) == [EXHAUSTED, EXHAUSTED]
+
+
+def test_the_error_bar_that_settles_an_entry():
+    assert _judge.fine_limit(1e-16, 1.0) == 3e-6
+    assert _judge.fine_limit(1e-9, 1.0) == approx(3e-5)
+    assert _judge.fine_limit(8e-9, 8.0) == approx(3e-5)
+    assert _judge.fine_limit(1.0, 0.0) == 3e-6
+
+
+def test_what_meets_the_absolute_goal_alone():
+    found = outcome([1.0, 1.0, -3.0, NAN], [0.5, 0.51, 0.5, 0.5])
+    made = limits(4, goal_rtol=0.375)
+    analytic = np.array([-2.0, 2.0, 0.0, 1.9])
+    assert _judge._by_atol_alone(found, analytic, made).tolist() == [False, True, False, True]
+
+
+# -- _judge: a given step --------------------------------------------------------------------------
+
+
+def test_one_step_tells_right_from_wrong():
+    wrong = RIGHT * [1, 1.01, 1, 1]
+    found, cost = judged(exponentials, wrong, THETA, eps=1e-5, rtol=1e-4)
+    assert found.outcome.verdict.tolist() == [AGREE, DISAGREE, AGREE, AGREE]
+    assert cost == 0
+    assert found.outcome.reasons == {}
+
+
+def test_a_kink_at_a_small_step_and_at_a_large_one():
+    def func(x):
+        return float(np.sum(np.maximum(x, 0)))
+
+    theta = np.array([0.0, 0.0, 2.0])
+    found, cost = judged(func, [0.3, 1.5, 1.0], theta, eps=1e-5, rtol=1e-4)
+    assert cost == 0
+    assert found.outcome.verdict.tolist() == [AGREE, DISAGREE, AGREE]
+    assert found.outcome.reasons == {0: KINK, 1: KINK}
+    assert found.outcome.slopes == {k: (0.0, pytest.approx(1.0)) for k in range(2)}
+    # 10⁻⁴ of the scale, 2, is the largest step that is small.
+    for eps, verdict in ((1.9e-4, AGREE), (2.1e-4, OPEN)):
+        found, _ = judged(func, [0.3, 1.5, 1.0], theta, eps=eps, rtol=1e-3)
+        assert found.outcome.verdict.tolist() == [verdict, DISAGREE, AGREE]
+        assert found.outcome.reasons == {0: KINK, 1: KINK} if verdict == AGREE else {0: BENDS}
+    # With forward differences there are no two sides.
+    found, _ = judged(func, [0.3, 1.0, 1.0], theta, eps=1e-5, rtol=1e-4, scheme="forward")
+    assert found.outcome.verdict.tolist() == [DISAGREE, AGREE, AGREE]
+    assert found.outcome.slopes == {}
+    # Concave: the backward slope is the larger.
+    found, _ = judged(lambda x: -func(x), [-0.3, 0.5, -1.0], theta, eps=1e-5, rtol=1e-4)
+    assert found.outcome.verdict.tolist() == [AGREE, DISAGREE, AGREE]
+    assert found.outcome.slopes[0] == (0.0, pytest.approx(-1.0))
+
+
+def test_what_is_not_finite_at_the_given_step_is_open():
+    def func(x):
+        with np.errstate(all="ignore"):
+            return float(np.log(x[0]) + x[1])
+
+    found, _ = judged(func, [10.0, 1.0], np.array([0.1, 1.0]), eps=0.2, rtol=0.1)
+    assert found.outcome.verdict.tolist() == [OPEN, AGREE]
+    found, _ = judged(func, [NAN, 1.0], np.array([0.1, 1.0]), eps=1e-5, rtol=1e-4)
+    assert found.outcome.verdict.tolist() == [DISAGREE, AGREE]

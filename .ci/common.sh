@@ -2,7 +2,7 @@
 #
 # Everything happens in a copy of the files that git knows or would add, with environments that are
 # made anew. Copy and environments are shared by the scripts of one `.ci/run` and go when it ends;
-# a script that is run alone makes its own.
+# a script that is run alone makes its own. Nothing is left behind but what pip caches.
 #
 #   PYTHON   the Python to make them with, python3 where unset
 #   CI       set by every CI service; as root, it lets .ci/extras install a browser
@@ -37,9 +37,12 @@ checkout() { # fill $GRADCHECK_CI with the copy, and the time of its last commit
 if [ -z "${GRADCHECK_CI:-}" ]; then
   GRADCHECK_CI=$(mktemp -d)
   export GRADCHECK_CI
-  trap 'chmod -R u+w "$GRADCHECK_CI"; rm -rf "$GRADCHECK_CI"' EXIT
+  trap 'rm -rf "$GRADCHECK_CI"' EXIT
   checkout
+  mkdir "$GRADCHECK_CI/tmp"
 fi
+# pytest keeps the folders of its last runs, and matplotlib a list of fonts.
+export TMPDIR=$GRADCHECK_CI/tmp MPLCONFIGDIR=$GRADCHECK_CI/tmp/matplotlib
 work=$GRADCHECK_CI
 cd "$work/checkout"
 

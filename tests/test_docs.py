@@ -253,7 +253,7 @@ def test_readme_opens_with_the_commands_that_ci_runs():
     commands = first.text.strip().splitlines()
     assert any("pytest examples/test_network.py" in command for command in commands)
     assert re.search(r"python -m pytest -n auto\s*(#.*)?$", commands[-1])
-    assert "README.md" in (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+    assert "README.md" in (ROOT / ".ci" / "readme").read_text(encoding="utf-8")
 
 
 # CONTRIBUTING.md

@@ -28,9 +28,10 @@ FREE_THREADED = ("3.13t", "3.14t")
 FIRST_NUMPY = {"3.13": "2.1"}
 """The first version with wheels for a Python that came after the lowest one."""
 
-nox.needs_version = ">=2024.10.9"
+nox.needs_version = ">=2025.10.16"
 nox.options.envdir = str(ROOT / ".nox")
 nox.options.error_on_missing_interpreters = False
+nox.options.download_python = "never"
 
 
 def floors(*extras: str) -> dict[str, str]:

@@ -21,7 +21,7 @@ from ._judge import judge
 from ._options import Options
 from ._problem import Analytic, Problem
 from ._question import AGREE, DISAGREE
-from ._report import VERDICTS, GradientReport
+from ._report import VERDICTS, BlockReport, GradientReport
 from ._stencils import COMPLEX_STEP
 from .hookspecs import suspects
 
@@ -160,10 +160,16 @@ def _sentence(still: int) -> str:
 
 def of_suspects(report: GradientReport) -> GradientReport:
     """Return a report that claims nothing of the parameters that were not looked at."""
+    whole = {block.name for block in report.blocks if block.checked == block.size}
     blocks = tuple(
-        block
-        if block.wrong or block.checked == block.size
-        else replace(block, verdict=VERDICTS[2], vacuous=False)
+        block if block.name in whole else _partly(block, told=bool(block.wrong))
         for block in report.blocks
     )
-    return replace(report, blocks=blocks, vacuous=(), repeated=True)
+    # A factor explains the one entry that was looked at, whatever the others are.
+    diagnoses = tuple(one for one in report.diagnoses if whole.issuperset(one.blocks))
+    return replace(report, blocks=blocks, diagnoses=diagnoses, vacuous=(), repeated=True)
+
+
+def _partly(block: BlockReport, told: bool) -> BlockReport:
+    verdict = block.verdict if told else VERDICTS[2]
+    return replace(block, verdict=verdict, vacuous=told and block.vacuous, hint="", code="")

@@ -14,7 +14,8 @@ def pytest_gradcheck_result(item: pytest.Item, report: GradientReport) -> None:
     """Learn of a check as soon as it is finished, before anything is raised for it.
 
     It is called in the process that runs the test, for every check during the test's setup,
-    call and teardown, whichever way the check was called.  What it returns is ignored.
+    call and teardown, whichever way the check was called, and in the thread that made it.  What
+    it returns is ignored.
 
     Parameters
     ----------

@@ -15,7 +15,8 @@ SUITE = """
     from pytest_gradcheck import GradientMismatch, assert_gradients_close
 
     def test_right(gradcheck):
-        assert gradcheck(cost, right, theta).ok
+        report = gradcheck(cost, right, theta)
+        assert report.ok
 
     def test_wrong(gradcheck):
         gradcheck(cost, wrong, theta)

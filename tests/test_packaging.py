@@ -37,6 +37,24 @@ def test_requirements_have_a_floor_and_no_cap():
     assert [item for item in everything if re.search(r"<|==|~=|!=", item)] == []
 
 
+def test_the_page_of_versions_has_the_floors_and_every_plugin():
+    page = (ROOT / "docs" / "versions.md").read_text(encoding="utf-8")
+    floors = dict(requirement.split(">=") for requirement in PROJECT["dependencies"])
+    floors["Python"] = PROJECT["requires-python"].removeprefix(">=")
+    for name, floor in floors.items():
+        assert f"{name} from {floor}" in page
+    rows = re.findall(r"^\| ([\w-]+) \|", page, re.M)
+    plugins = [one.split(">=")[0] for one in PROJECT["optional-dependencies"]["beside"]]
+    assert set(plugins) <= set(rows)
+
+
+def test_every_requirement_allows_a_release_candidate_of_a_later_version():
+    from packaging.requirements import Requirement
+
+    for requirement in map(Requirement, metadata.requires("pytest-gradcheck")):
+        assert requirement.specifier.contains("9999.0rc1", prereleases=True), requirement
+
+
 def test_installed_metadata_is_the_project_s():
     installed = metadata.metadata("pytest-gradcheck")
     assert installed["Requires-Python"] == PROJECT["requires-python"]

@@ -123,6 +123,36 @@ def test_one_of_two_repaired_is_said_to_be_one(project):
     result.stdout.no_fnmatch_line("*W agrees*")
 
 
+def test_of_a_block_that_was_not_looked_at_as_a_whole_no_hint_is_given(suite, monkeypatch):
+    monkeypatch.setenv("PYTEST_ADDOPTS", "-p no:hypothesispytest")
+    suite.makepyfile(
+        test_nn="""
+        from quadratic import cost, theta, wrong
+
+        def test_one_of_three(gradcheck):
+            gradcheck(cost, wrong, theta)
+
+        def test_all(gradcheck):
+            gradcheck(cost, lambda x: 3 * x, theta)
+        """
+    )
+
+    def codes():
+        suite.runpytest_inprocess("--gradcheck-json=checks.json").assert_outcomes(failed=2)
+        checks = json.loads((suite.path / "checks.json").read_text())["checks"]
+        assert [[d["code"] for d in check["diagnoses"]] for check in checks] == [
+            [block["code"] for block in check["blocks"] if block["code"]] for check in checks
+        ]
+        return [
+            ([d["code"] for d in check["diagnoses"]], check["checked"], check["repeated"])
+            for check in checks
+        ]
+
+    assert codes() == [([], 3, False), (["factor"], 3, False)]
+    # 3/2 explains the one entry that was looked at, not the block.
+    assert codes() == [([], 1, True), (["factor"], 3, True)]
+
+
 @pytest.mark.parametrize("way", ["command line", "ini"])
 def test_it_can_be_turned_off(project, way):
     project.runpytest_inprocess().assert_outcomes(failed=1)

@@ -22,6 +22,7 @@ from ._compare import DUST, Outcome, block_size, tolerance, within
 from ._evaluated import gradient_precision
 from ._given import announced
 from ._jacobian import Judging, judging
+from ._names import brief
 from ._options import Options
 from ._outputs import pair_blocks
 from ._pairs import contradicted
@@ -204,7 +205,7 @@ class _Pair:
                 i = int(np.argmax(np.abs(zero)))
                 label = next(b for b in back.blocks if b.start <= i < b.stop)
                 return (
-                    f"{what} is not linear: {label.label(i - label.start)} of {what}(0) is "
+                    f"{what} is not linear: {brief(label.label(i - label.start))} of {what}(0) is "
                     f"{zero[i]:.6g}, not 0"
                 )
             one = random_weights(side.size, self.options.seed, 10)
@@ -220,8 +221,8 @@ class _Pair:
                 i = int(np.argmax(np.where(np.isnan(gap), np.inf, gap)))
                 label = next(b for b in back.blocks if b.start <= i < b.stop)
                 return (
-                    f"{what} is not linear: {label.label(i - label.start)} of {what}(a + b) or of "
-                    f"{what}(2a) is off by {gap[i]:.3g}"
+                    f"{what} is not linear: {brief(label.label(i - label.start))} of {what}(a + "
+                    f"b) or of {what}(2a) is off by {gap[i]:.3g}"
                 )
         return ""
 

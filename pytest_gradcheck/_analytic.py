@@ -12,7 +12,7 @@ import numpy as np
 
 from ._blocks import Block, Leaf, Structure, flatten
 from ._kinds import coordinates
-from ._names import NAME_WIDTH_IN_ERRORS, listing, shown
+from ._names import brief, listing
 
 Array = np.ndarray[Any, Any]
 
@@ -106,14 +106,14 @@ def _kind_hint(missing: Sequence[str], extra: Sequence[str], known: set[str]) ->
     if known == set(missing) and len(known) == 1 and extra:
         (name,) = known
         if all(label.startswith(f"{name}[") for label in extra):
-            return f"; it is a list where {name} is an array or a number: return an array"
+            return f"; it is a list where {brief(name)} is an array or a number: return an array"
     if len(extra) == 1 and missing and all(name.startswith(f"{extra[0]}[") for name in missing):
-        return f"; it is an array or a number where {extra[0]} is a list: return a list"
+        return f"; it is an array or a number where {brief(extra[0])} is a list: return a list"
     return ""
 
 
 def _matched(leaf: Leaf, block: Block, structure: Structure, what: str) -> Array:
-    name = shown(block.name, NAME_WIDTH_IN_ERRORS)
+    name = brief(block.name)
     if not leaf.numeric or isinstance(leaf.value, (bool, np.ma.MaskedArray)):
         raise TypeError(
             f"{what} of {name} is a {type(leaf.value).__name__}; it must be "

@@ -213,11 +213,13 @@ def blocks_of(structure: Structure, only: Sequence[str], skip: Sequence[str]) ->
         For a pattern that matches no leaf.
     """
     names = [leaf.name for leaf in structure.leaves]
-    for pattern in (*only, *skip):
-        if not any(selected(name, (pattern,), ()) for name in names):
-            raise ValueError(
-                f"{pattern!r} matches no block of params; they are {listing(names) or 'none'}"
-            )
+    for option, patterns in (("only", only), ("skip", skip)):
+        for pattern in patterns:
+            if not any(selected(name, (pattern,), ()) for name in names):
+                raise ValueError(
+                    f"{option}: {quoted(pattern)} matches no block of params; they are "
+                    f"{listing(names) or 'none'}"
+                )
     blocks, start = list[Block](), 0
     for position, leaf in enumerate(structure.leaves):
         if not selected(leaf.name, only, skip):
@@ -234,7 +236,7 @@ def blocks_of(structure: Structure, only: Sequence[str], skip: Sequence[str]) ->
 
 def checked_value(leaf: Leaf, *, alone: bool) -> np.ndarray[Any, Any]:
     """Return a parameter as an array of a floating-point type, or say why it can't be one."""
-    value, name = leaf.value, shown(leaf.name, NAME_WIDTH_IN_ERRORS)
+    value, name = leaf.value, brief(leaf.name)
     if isinstance(value, np.ma.MaskedArray):
         raise TypeError(
             f"{name} is a masked array: what a masked entry's gradient is, is not defined; "
@@ -250,7 +252,7 @@ def checked_value(leaf: Leaf, *, alone: bool) -> np.ndarray[Any, Any]:
         return np.array(float(value))
     array = leaf.array
     if array.dtype.kind not in "fc":
-        change = f"{value!r}.0" if type(value) is int else "x.astype(float)"
+        change = f"{quoted(value)}.0" if type(value) is int else "x.astype(float)"
         change = "a float64 copy" if leaf.is_array and type(array) is not type(value) else change
         raise TypeError(
             f"{name} is {_kind(value)}, which has no small steps to take; pass floating-point "
@@ -267,7 +269,7 @@ def require_finite(structure: Structure, block: Block) -> None:
         entry = int(np.argmin(finite))
         label = block.label(entry * (2 if block.is_complex else 1))
         raise ValueError(
-            f"params must be finite to be differenced: {label} is {value.reshape(-1)[entry]}"
+            f"params must be finite to be differenced: {brief(label)} is {value.reshape(-1)[entry]}"
         )
 
 

@@ -65,7 +65,9 @@ def scalar(value: Any) -> Any:
             f"func returned a complex {array.dtype}; J must be real: pass its real part"
         )
     if array.dtype.kind not in "fiu":
-        raise TypeError(f"func returned {type(value).__name__} ({value!r:.60}); J must be a number")
+        raise TypeError(
+            f"func returned {type(value).__name__} ({quoted(value):.60}); J must be a number"
+        )
     if array.size != 1:
         raise ShapeError(
             f"func returned an array of shape {array.shape}; J must be one number: return its sum "

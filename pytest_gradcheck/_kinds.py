@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from ._names import NAME_WIDTH_IN_ERRORS, shown
+from ._names import brief, quoted
 from .hookspecs import plugin_manager
 
 Array = np.ndarray[Any, Any]

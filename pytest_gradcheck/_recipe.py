@@ -10,6 +10,7 @@ from ._batched import Batched
 from ._blocks import Block, Structure, flatten
 from ._call import bound
 from ._differences import Evaluator, Pool
+from ._names import brief
 from ._work import WorkCopy
 
 
@@ -55,9 +56,9 @@ class Recipe:
                 or structure.leaves[block.leaf].name != block.name
             ):
                 raise ValueError(
-                    f"in a worker process params has no {block.name}: the gradcheck_flatten hook "
-                    "that takes params apart is not registered there; pass plain containers, or "
-                    "use threads, workers=2"
+                    f"in a worker process params has no {brief(block.name)}: the "
+                    "gradcheck_flatten hook that takes params apart is not registered there; "
+                    "pass plain containers, or use threads, workers=2"
                 )
         return structure
 

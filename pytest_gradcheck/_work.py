@@ -13,6 +13,7 @@ import numpy as np
 
 from ._blocks import Block, Leaf, Structure
 from ._kinds import coordinates
+from ._names import brief
 from ._probes import chunks
 
 Array = np.ndarray[Any, Any]
@@ -203,28 +204,28 @@ def _require_in_place(structure: Structure, blocks: Sequence[Block]) -> None:
         assert leaf.kind is not None
         if not leaf.kind.mutable:
             raise TypeError(
-                f"in_place=True: {block.name} is a {type(leaf.value).__name__}, which can't be "
-                "changed in place; pass arrays that can, or a func that takes params"
+                f"in_place=True: {brief(block.name)} is a {type(leaf.value).__name__}, which "
+                "can't be changed in place; pass arrays that can, or a func that takes params"
             )
         if refusal := leaf.kind.refuses_in_place(leaf.value):
-            raise ValueError(f"in_place=True: {block.name} {refusal}")
+            raise ValueError(f"in_place=True: {brief(block.name)} {refusal}")
         value = leaf.array
         if block.is_complex and not value.flags.c_contiguous:
             raise ValueError(
-                f"in_place=True: {block.name} is complex and not C-contiguous; pass an array made "
-                "with numpy.ascontiguousarray"
+                f"in_place=True: {brief(block.name)} is complex and not C-contiguous; pass an "
+                "array made with numpy.ascontiguousarray"
             )
         if any(
             step == 0 and size > 1 for step, size in zip(value.strides, value.shape, strict=True)
         ):
             raise ValueError(
-                f"in_place=True: entries of {block.name} share memory, so one can't be perturbed "
-                "without the others; pass a copy"
+                f"in_place=True: entries of {brief(block.name)} share memory, so one can't be "
+                "perturbed without the others; pass a copy"
             )
         for name, other, memory in arrays:
             if leaf.value is other or np.shares_memory(value, memory):
                 raise ValueError(
-                    f"in_place=True: {block.name} and {name} share memory, so one can't be "
-                    "perturbed without the other; pass each array once"
+                    f"in_place=True: {brief(block.name)} and {brief(name)} share memory, so one "
+                    "can't be perturbed without the other; pass each array once"
                 )
         arrays.append((block.name, leaf.value, value))

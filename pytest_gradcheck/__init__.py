@@ -13,7 +13,6 @@ from ._version import __version__
 
 if TYPE_CHECKING:
     from ._adjoint import assert_adjoint, check_adjoint
-    from ._blocks import Node
     from ._check import (
         assert_gradients_close,
         check_gradients,
@@ -30,6 +29,7 @@ if TYPE_CHECKING:
     )
     from ._kinds import ArrayKind
     from ._manifold import pulled_back
+    from ._nodes import Node
     from ._options import Options
     from ._products import assert_jvp_close, assert_vjp_close, check_jvp, check_vjp
     from ._repair import Diagnosis
@@ -49,7 +49,7 @@ _HOMES = {
     "GradcheckWarning": "_report",
     "GradientMismatch": "_report",
     "GradientReport": "_report",
-    "Node": "_blocks",
+    "Node": "_nodes",
     "Options": "_options",
     "SavedCheck": "_saved",
     "TaylorRates": "_taylor",

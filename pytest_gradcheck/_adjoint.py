@@ -136,7 +136,7 @@ class _Side:
     """One space: its structure, and vectors of real coordinates to and fro."""
 
     def __init__(self, sample: Any, name: str, only: Sequence[str], skip: Sequence[str]) -> None:
-        self.structure = flatten(sample)
+        self.structure = flatten(sample, name)
         self.raw = blocks_of(self.structure, only, skip)
         self.size = self.raw[-1].stop if self.raw else 0
         # Two coordinates for a complex entry, as the engine has them everywhere.

@@ -51,7 +51,7 @@ def gradient_vector(
         raise TypeError(
             f"{what} is None; it must have params' structure (does grad lack a return?)"
         )
-    found = {leaf.name: leaf for leaf in flatten(gradient).leaves}
+    found = {leaf.name: leaf for leaf in flatten(gradient, what).leaves}
     _refuse_pair(gradient, found, blocks, what)
     _match_names(set(found), structure, blocks, what)
     parts = [_matched(found[block.name], block, structure, what) for block in blocks]
@@ -70,7 +70,7 @@ def _refuse_pair(
     """Raise TypeError for what looks like (J, gradient)."""
     if not (isinstance(gradient, tuple) and len(gradient) == 2):
         return
-    first = flatten(gradient[0]).leaves
+    first = flatten(gradient[0], what).leaves
     if len(first) != 1 or not first[0].numeric or np.size(first[0].value) != 1:
         return
     if any(block.name not in found for block in blocks):

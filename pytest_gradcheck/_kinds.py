@@ -237,8 +237,19 @@ def foreign_kind(value: Any) -> ArrayKind | None:
     if known is None and value is not None and not isinstance(value, (str, bytes)):
         known = plugin_manager().hook.gradcheck_array(value=value)
         if known is not None:
+            _require_kind(known, value)
             ASKED[type(value)] = known
     return known
+
+
+def _require_kind(kind: Any, value: Any) -> None:
+    needed = ("to_numpy", "like", "copy", "cell")
+    if isinstance(kind, type) or not all(callable(getattr(kind, name, None)) for name in needed):
+        raise TypeError(
+            f"gradcheck_array returned {quoted(kind)} for a value of type "
+            f"{type(value).__name__}; return an instance of a subclass of ArrayKind, or None for "
+            "what is not yours"
+        )
 
 
 def read(kind: ArrayKind | None, value: Any, name: str) -> Array:

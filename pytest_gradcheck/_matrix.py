@@ -160,7 +160,7 @@ def _of_structure(jac: Any, shape: Shape, what: str) -> Matrix:
     params, outputs = shape.structure, shape.outputs
     numbers = [0.0] * len(params.leaves)
     template = flatten(outputs.structure.rebuild([params.rebuild(numbers)] * len(outputs.blocks)))
-    found = {leaf.name: leaf.value for leaf in flatten(jac).leaves}
+    found = {leaf.name: leaf.value for leaf in flatten(jac, what).leaves}
     names = [leaf.name for leaf in template.leaves]
     checked = {block.leaf for block in shape.blocks}
     needed = [name for j, name in enumerate(names) if j % len(params.leaves) in checked]

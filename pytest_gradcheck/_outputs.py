@@ -66,7 +66,7 @@ def outputs_of(value: Any, called: str = OUTPUT) -> Outputs:
     ValueError
         When there is no output at all.
     """
-    structure = flatten(value)
+    structure = flatten(value, "what func returned")
     blocks, start = list[Block](), 0
     for position, leaf in enumerate(structure.leaves):
         name = output_name(leaf.name, called)

@@ -125,12 +125,7 @@ def structure_of(params: Any, options: Options) -> tuple[Structure, tuple[Block,
     """Flatten the parameters and choose the blocks."""
     if params is None:
         raise TypeError("params is None; pass the arrays or numbers at which to check the gradient")
-    try:
-        structure = flatten(params)
-    except RecursionError:
-        raise ValueError(
-            "params is nested too deeply to be taken apart; pass its arrays in one dict"
-        ) from None
+    structure = flatten(params)
     return structure, blocks_of(structure, options.only, options.skip)
 
 

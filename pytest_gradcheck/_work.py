@@ -64,6 +64,7 @@ class WorkCopy:
                 value = leaf.kind.copy(value, _wanted(checked.get(position), dtype))
             self.values.append(value)
         self.params: Any = structure.rebuild(self.values)
+        self._require_rebuilt()
         # What is compared bit for bit and, in place, restored.  The user's own arrays will do
         # where func can't reach them through its parameters.
         self._saved = [
@@ -73,6 +74,22 @@ class WorkCopy:
         self._put_back = self.set_aside() if in_place else []
         self.theta = [self._saved_coordinates(block) for block in blocks]
         self._cells = [self._cell(block) for block in blocks]
+
+    def _require_rebuilt(self) -> None:
+        """Raise TypeError when what takes params apart doesn't put it together again."""
+        from ._blocks import flatten
+
+        before, now = self.structure.leaves, flatten(self.params).leaves
+        names = [leaf.name for leaf in now] == [leaf.name for leaf in before]
+        if not names or any(
+            first.is_array and leaf.value is not value
+            for leaf, first, value in zip(now, before, self.values, strict=True)
+        ):
+            raise TypeError(
+                f"params can't be rebuilt: the {type(self.params).__name__} that its rebuild made "
+                "of new children does not hold them (a gradcheck_flatten hook, or a class that "
+                "copies or changes what it is given?)"
+            )
 
     def _kept(self, leaf: Leaf, value: Any) -> Any:
         assert leaf.kind is not None

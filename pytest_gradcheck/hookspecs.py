@@ -23,8 +23,8 @@ import pluggy
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from ._blocks import Node
     from ._kinds import ArrayKind
+    from ._nodes import Node
     from ._repair import Diagnosis
     from ._report import GradientReport
 

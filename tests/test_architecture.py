@@ -14,11 +14,12 @@ PACKAGE = Path(pytest_gradcheck.__file__).parent
 ORDER = (
     "_version",
     "hookspecs",
+    "_names",
     "_options",
     "_stencils",
     "_probes",
-    "_names",
     "_kinds",
+    "_nodes",
     "_blocks",
     "adapters.containers",
     "adapters.dlpack",

@@ -376,7 +376,7 @@ INPUTS = [
         "params very deep",
         lambda: check(q, dq, functools.reduce(lambda a, _: [a], range(5000), vec())),
         ValueError,
-        "params is nested too deeply to be taken apart; pass its arrays in one dict",
+        "params is nested too deeply to be taken apart, more than 200 containers; pass its arrays in one dict",
     ),
     (
         "params string in a dict",

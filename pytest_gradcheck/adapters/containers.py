@@ -7,8 +7,8 @@ import dataclasses
 from types import MappingProxyType, SimpleNamespace
 from typing import Any
 
-from .._blocks import Node
 from .._names import key_step
+from .._nodes import Node
 from ..hookspecs import hookimpl
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from .._blocks import Node
 from .._names import key_step
+from .._nodes import Node
 from ..hookspecs import hookimpl
 
 

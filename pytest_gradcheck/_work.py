@@ -214,6 +214,24 @@ def _wanted(block: Block | None, dtype: Any) -> np.dtype[Any] | None:
     return np.dtype(np.result_type(dtype, np.complex64) if block.is_complex else dtype)
 
 
+def _overlaps_itself(array: Array) -> bool:
+    """Return whether two entries of an array share memory, as views by strides may."""
+    if not array.size:
+        return False
+    axes = [(abs(s), n) for s, n in zip(array.strides, array.shape, strict=True) if n > 1]
+    reach = array.itemsize
+    for step, count in sorted(axes):
+        if step < reach:
+            break
+        reach += step * (count - 1)
+    else:  # each axis steps over all that those below it reach
+        return False
+    starts = np.zeros((), dtype=np.int64)
+    for step, count in axes:
+        starts = np.add.outer(starts, step * np.arange(count))
+    return bool((np.diff(np.sort(starts, axis=None)) < array.itemsize).any())
+
+
 def _require_in_place(structure: Structure, blocks: Sequence[Block]) -> None:
     arrays: list[tuple[str, Any, Array]] = []
     for block in blocks:
@@ -232,9 +250,7 @@ def _require_in_place(structure: Structure, blocks: Sequence[Block]) -> None:
                 f"in_place=True: {brief(block.name)} is complex and not C-contiguous; pass an "
                 "array made with numpy.ascontiguousarray"
             )
-        if any(
-            step == 0 and size > 1 for step, size in zip(value.strides, value.shape, strict=True)
-        ):
+        if _overlaps_itself(value):
             raise ValueError(
                 f"in_place=True: entries of {brief(block.name)} share memory, so one can't be "
                 "perturbed without the others; pass a copy"

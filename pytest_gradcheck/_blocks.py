@@ -10,6 +10,7 @@ libraries; adapters implement both.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -17,9 +18,18 @@ from typing import Any
 
 import numpy as np
 
-from ._kinds import NUMBER, ArrayKind, complex_of, coordinates, foreign_kind, kind_of, read
-from ._names import NAME_WIDTH_IN_ERRORS, listing, shown
-from .hookspecs import plugin_manager
+from ._kinds import (
+    NUMBER,
+    ArrayKind,
+    complex_of,
+    coordinates,
+    foreign_kind,
+    kind_of,
+    read,
+    to_float,
+)
+from ._names import brief, listing, quoted
+from ._nodes import Node, taken_apart
 
 ROOT = "params"
 
@@ -247,7 +257,9 @@ def checked_value(leaf: Leaf, *, alone: bool) -> np.ndarray[Any, Any]:
             f"skip={name!r}"
         )
     if alone and type(value) is int:
-        return np.array(float(value))
+        if math.isinf(number := to_float(value)):
+            raise ValueError(f"params must be finite to be differenced: {name} is {quoted(value)}")
+        return np.array(number)
     array = leaf.array
     if array.dtype.kind not in "fc":
         change = f"{quoted(value)}.0" if type(value) is int else "x.astype(float)"

@@ -6,6 +6,7 @@ The engine computes with numpy; func gets the user's own kind of array.  Between
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -258,7 +259,15 @@ def read(kind: ArrayKind | None, value: Any, name: str) -> Array:
     try:
         return kind.to_numpy(value)
     except Unreadable as error:
-        raise TypeError(f"{shown(name, NAME_WIDTH_IN_ERRORS)} {error}") from error
+        raise TypeError(f"{brief(name)} {error}") from error
+
+
+def to_float(number: float) -> float:
+    """Return a Python number as a float: infinity for an int beyond all of them."""
+    try:
+        return float(number)
+    except OverflowError:
+        return math.inf if number > 0 else -math.inf
 
 
 def coordinates(array: Array) -> Array:
@@ -285,6 +294,10 @@ def same_bits(a: Array, b: Array) -> bool:
     if a.shape != b.shape or a.dtype != b.dtype:
         return False
     first, second = np.ascontiguousarray(a), np.ascontiguousarray(b)
+    if first.dtype.names is not None and first.dtype.hasobject:
+        return all(same_bits(first[name], second[name]) for name in first.dtype.names)
+    if first.dtype.kind == "T":  # numpy's strings of any length: their bits are addresses
+        return bool((first == second).all())
     if first.dtype.hasobject:
         return all(x is y for x, y in zip(first.flat, second.flat, strict=True))
     if (first.dtype.itemsize == 16 and first.dtype.kind == "f") or first.dtype.itemsize == 32:

@@ -20,6 +20,7 @@ from ._blocks import (
 )
 from ._differences import Evaluator
 from ._kinds import NUMBER, NUMPY
+from ._names import quoted
 from ._options import Options
 from ._parallel import Workers
 from ._recipe import Recipe
@@ -40,6 +41,12 @@ class Call:
     has_aux: bool = False
     in_place: bool = False
     copy: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("has_aux", "in_place", "copy"):
+            given = getattr(self, name)
+            if not isinstance(given, (bool, np.bool_)):
+                raise TypeError(f"{name} must be True or False, not {quoted(given)}")
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """Bad input, row by row: the error that each must give, and that nothing of the user's changes.
 
-What a func does that is no error, and what the plugin meets, is in test_more_faults.py.
+What a func does that is no error, and hooks, names and arrays that are odd, are in
+test_faults_func.py; what the plugin meets is in test_faults_plugin.py.
 """
 
 import decimal

@@ -235,7 +235,7 @@ def tidy():
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
-@pytest.mark.filterwarnings("default")
+@pytest.mark.filterwarnings("ignore")  # the habit of some is to warn
 @pytest.mark.parametrize("wrong", [False, True], ids=["right", "wrong"])
 @pytest.mark.parametrize("how", ["plain", "in_place", "workers"])
 @pytest.mark.parametrize("habit", HABITS, ids=lambda habit: habit.__name__)
@@ -699,7 +699,7 @@ CHECKS = {
         f, {n: 2 * vec(), n + "b": 0 * vec()}, {n: vec(), n + "b": vec()}
     ),
     "skipped": lambda f, n: check_gradients(
-        f, {n: 2 * vec()}, {n: vec(), n + "b": vec()}, skip="*b"
+        f, {n: 2 * vec()}, {n: vec(), n + "!?": vec()}, skip="*!?*"
     ),
     "kink": lambda f, n: check_gradients(
         lambda p: np.abs(p[n]).sum(), {n: np.full(3, 5.0)}, {n: np.zeros(3)}, kinks="fail"
@@ -1329,4 +1329,4 @@ def test_there_are_enough_rows():
         + 3 * len(LEFT_OUT)
         + 2 * len(FLOATS)
     )
-    assert rows >= 850
+    assert rows >= 800

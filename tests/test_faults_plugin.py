@@ -538,21 +538,14 @@ CRASHES = {
 @pytest.mark.parametrize("how", CRASHES)
 def test_a_worker_that_ends_in_mid_check_loses_nothing_else(suite, how):
     pytest.importorskip("xdist")
-    pytest.importorskip("jinja2")
-    pytest.importorskip("matplotlib")
     suite.makepyfile(test_nn=ENDS.format(end=CRASHES[how]))
     result = suite.runpytest_subprocess(
-        "-n1",
-        "--gradcheck-json=checks.json",
-        "--gradcheck-html=page.html",
-        "--gradcheck-save=kept",
+        "-n1", "--gradcheck-json=checks.json", "--gradcheck-save=kept"
     )
     result.assert_outcomes(passed=2, failed=2)
     result.stdout.fnmatch_lines(["*crashed while running *test_ends*"])
     result.stdout.fnmatch_lines(["*= 3 gradient checks, 1 failed =*"])
     assert sorted(outcomes(suite.path / "checks.json")) == sorted(ALL)
-    page = (suite.path / "page.html").read_text(encoding="utf-8")
-    assert page.count("<tr data-status") == 3 or page.count("test_nn.py::test_") >= 3
     (kept,) = (suite.path / "kept").iterdir()
     assert load_saved(kept).about["nodeid"] == "test_nn.py::test_wrong"
     assert left_behind(suite.path) == []

@@ -30,12 +30,12 @@ if TYPE_CHECKING:
     )
     from ._kinds import ArrayKind
     from ._manifold import pulled_back
+    from ._nodes import Node
     from ._options import Options
     from ._products import assert_jvp_close, assert_vjp_close, check_jvp, check_vjp
     from ._repair import Diagnosis
     from ._report import BlockReport, Entry, GradcheckWarning, GradientMismatch, GradientReport
     from ._saved import SavedCheck, load_saved
-    from ._structure import Node
     from ._taylor import TaylorRates, assert_taylor_rate, taylor_rates
     from .adapters.autograd_autodiff import autograd_gradients
     from .adapters.jax_autodiff import jax_gradients
@@ -51,7 +51,7 @@ _HOMES = {
     "GradcheckWarning": "_report",
     "GradientMismatch": "_report",
     "GradientReport": "_report",
-    "Node": "_structure",
+    "Node": "_nodes",
     "NumericalGradient": "_fixtures",
     "Options": "_options",
     "SavedCheck": "_saved",

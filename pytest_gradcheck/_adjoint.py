@@ -23,6 +23,7 @@ from ._evaluated import gradient_precision
 from ._found import finding_of_two
 from ._given import announced
 from ._jacobian import Judging, judging
+from ._names import brief
 from ._options import Options
 from ._outputs import pair_blocks
 from ._pairs import contradicted
@@ -136,7 +137,7 @@ class _Side:
     """One space: its structure, and vectors of real coordinates to and fro."""
 
     def __init__(self, sample: Any, name: str, only: Sequence[str], skip: Sequence[str]) -> None:
-        self.structure = flatten(sample)
+        self.structure = flatten(sample, name)
         self.raw = blocks_of(self.structure, only, skip)
         self.size = self.raw[-1].stop if self.raw else 0
         # Two coordinates for a complex entry, as the engine has them everywhere.
@@ -215,7 +216,7 @@ class _Pair:
                 i = int(np.argmax(np.abs(zero)))
                 label = next(b for b in back.blocks if b.start <= i < b.stop)
                 return (
-                    f"{what} is not linear: {label.label(i - label.start)} of {what}(0) is "
+                    f"{what} is not linear: {brief(label.label(i - label.start))} of {what}(0) is "
                     f"{zero[i]:.6g}, not 0"
                 )
             one = random_weights(side.size, self.options.seed, 10)
@@ -231,8 +232,8 @@ class _Pair:
                 i = int(np.argmax(np.where(np.isnan(gap), np.inf, gap)))
                 label = next(b for b in back.blocks if b.start <= i < b.stop)
                 return (
-                    f"{what} is not linear: {label.label(i - label.start)} of {what}(a + b) or of "
-                    f"{what}(2a) is off by {gap[i]:.3g}"
+                    f"{what} is not linear: {brief(label.label(i - label.start))} of {what}(a + "
+                    f"b) or of {what}(2a) is off by {gap[i]:.3g}"
                 )
         return ""
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from ._blocks import Block
 from ._kinds import coordinates
-from ._names import NAME_WIDTH_IN_ERRORS, listing, shown
+from ._names import brief, listing
 from ._structure import Leaf, Structure, flatten
 
 Array = np.ndarray[Any, Any]
@@ -52,7 +52,7 @@ def gradient_vector(
         raise TypeError(
             f"{what} is None; it must have params' structure (does grad lack a return?)"
         )
-    found = {leaf.name: leaf for leaf in flatten(gradient).leaves}
+    found = {leaf.name: leaf for leaf in flatten(gradient, what).leaves}
     _refuse_pair(gradient, found, blocks, what)
     _match_names(set(found), structure, blocks, what)
     parts = [_matched(found[block.name], block, structure, what) for block in blocks]
@@ -71,7 +71,7 @@ def _refuse_pair(
     """Raise TypeError for what looks like (J, gradient)."""
     if not (isinstance(gradient, tuple) and len(gradient) == 2):
         return
-    first = flatten(gradient[0]).leaves
+    first = flatten(gradient[0], what).leaves
     if len(first) != 1 or not first[0].numeric or np.size(first[0].value) != 1:
         return
     if any(block.name not in found for block in blocks):
@@ -107,14 +107,14 @@ def _kind_hint(missing: Sequence[str], extra: Sequence[str], known: set[str]) ->
     if known == set(missing) and len(known) == 1 and extra:
         (name,) = known
         if all(label.startswith(f"{name}[") for label in extra):
-            return f"; it is a list where {name} is an array or a number: return an array"
+            return f"; it is a list where {brief(name)} is an array or a number: return an array"
     if len(extra) == 1 and missing and all(name.startswith(f"{extra[0]}[") for name in missing):
-        return f"; it is an array or a number where {extra[0]} is a list: return a list"
+        return f"; it is an array or a number where {brief(extra[0])} is a list: return a list"
     return ""
 
 
 def _matched(leaf: Leaf, block: Block, structure: Structure, what: str) -> Array:
-    name = shown(block.name, NAME_WIDTH_IN_ERRORS)
+    name = brief(block.name)
     if not leaf.numeric or isinstance(leaf.value, (bool, np.ma.MaskedArray)):
         raise TypeError(
             f"{what} of {name} is a {type(leaf.value).__name__}; it must be "

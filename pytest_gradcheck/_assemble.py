@@ -15,6 +15,7 @@ from ._causes import Upstream, unknown
 from ._compare import Outcome, Tolerance, relative_difference
 from ._diagnose import Explained, explain
 from ._evidence import Evidence, Ladder, worst_ladders
+from ._names import brief
 from ._options import Options
 from ._question import AGREE, CONFIDENCE, DISAGREE, KINK, OPEN
 from ._report import VERDICTS, BlockReport, Entry, GradientReport
@@ -277,7 +278,7 @@ def _passes(
     if any(way == "fail" for way, _ in ways):
         return False, ""
     said = [text for way, text in ways if way == "warn"]
-    return True, f"gradcheck of {finding.name}: {', '.join(said)}" if said else ""
+    return True, f"gradcheck of {brief(finding.name)}: {', '.join(said)}" if said else ""
 
 
 def _entries(finding: Finding, judged: _Judged, most: int) -> tuple[Entry, ...]:

@@ -6,6 +6,7 @@ for a complex entry.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -13,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from ._kinds import complex_of, coordinates, kind_of
-from ._names import NAME_WIDTH_IN_ERRORS, listing, shown
+from ._kinds import complex_of, coordinates, kind_of, to_float
+from ._names import brief, listing, quoted
 from ._structure import ROOT, Leaf, Structure
 
 
@@ -100,11 +101,13 @@ def blocks_of(structure: Structure, only: Sequence[str], skip: Sequence[str]) ->
         For a pattern that matches no leaf.
     """
     names = [leaf.name for leaf in structure.leaves]
-    for pattern in (*only, *skip):
-        if not any(selected(name, (pattern,), ()) for name in names):
-            raise ValueError(
-                f"{pattern!r} matches no block of params; they are {listing(names) or 'none'}"
-            )
+    for option, patterns in (("only", only), ("skip", skip)):
+        for pattern in patterns:
+            if not any(selected(name, (pattern,), ()) for name in names):
+                raise ValueError(
+                    f"{option}: {quoted(pattern)} matches no block of params; they are "
+                    f"{listing(names) or 'none'}"
+                )
     blocks, start = list[Block](), 0
     for position, leaf in enumerate(structure.leaves):
         if not selected(leaf.name, only, skip):
@@ -126,7 +129,7 @@ def checked_value(
 
     Of `leaves`, those of the whole structure, an error names all that `skip` would have to name.
     """
-    value, name = leaf.value, shown(leaf.name, NAME_WIDTH_IN_ERRORS)
+    value, name = leaf.value, brief(leaf.name)
     alone = len(leaves) == 1 and leaf.name == ROOT
     if isinstance(value, np.ma.MaskedArray):
         raise TypeError(
@@ -135,7 +138,7 @@ def checked_value(
         )
     if not _is_parameter(leaf):
         others = [
-            shown(other.name, NAME_WIDTH_IN_ERRORS)
+            brief(other.name)
             for other in leaves
             if not _is_parameter(other) and selected(other.name, (), skip)
         ]
@@ -145,10 +148,12 @@ def checked_value(
             f"skip={[*skip, *others] if skip or len(others) > 1 else name!r}"
         )
     if alone and type(value) is int:
-        return np.array(float(value))
+        if math.isinf(number := to_float(value)):
+            raise ValueError(f"params must be finite to be differenced: {name} is {quoted(value)}")
+        return np.array(number)
     array = leaf.array
     if array.dtype.kind not in "fc":
-        change = f"{value!r}.0" if type(value) is int else "x.astype(float)"
+        change = f"{quoted(value)}.0" if type(value) is int else "x.astype(float)"
         change = "a float64 copy" if leaf.is_array and type(array) is not type(value) else change
         raise TypeError(
             f"{name} is {_kind(value)}, which has no small steps to take; pass floating-point "
@@ -169,7 +174,7 @@ def require_finite(structure: Structure, block: Block) -> None:
         entry = int(np.argmin(finite))
         label = block.label(entry * (2 if block.is_complex else 1))
         raise ValueError(
-            f"params must be finite to be differenced: {label} is {value.reshape(-1)[entry]}"
+            f"params must be finite to be differenced: {brief(label)} is {value.reshape(-1)[entry]}"
         )
 
 

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from ._kinds import ASKED, Unreadable, foreign_kind, read
+from ._kinds import ASKED, Unreadable, foreign_kind, read, to_float
+from ._names import quoted
 
 J = "J, what func returned,"
 
@@ -45,7 +46,7 @@ def scalar(value: Any) -> Any:
     if (known := ASKED.get(type(value))) and type(item := known.item(value)) is float:
         return item
     if isinstance(value, (float, int)) and not isinstance(value, bool):
-        return float(value)
+        return to_float(value)
     if isinstance(value, tuple):
         raise TypeError(
             f"func returned a tuple of {len(value)}; pass has_aux=True if it returns "
@@ -60,12 +61,16 @@ def scalar(value: Any) -> Any:
         raise TypeError(f"{J} {error}") from error
     except Exception:  # what a foreign object's conversion raises is its own business
         array = np.asarray(None)
+    if isinstance(value, np.ma.MaskedArray) and np.any(value.mask):
+        raise TypeError("func returned a masked value; J must be a number")
     if array.dtype.kind == "c":
         raise ComplexValueError(
             f"func returned a complex {array.dtype}; J must be real: pass its real part"
         )
     if array.dtype.kind not in "fiu":
-        raise TypeError(f"func returned {type(value).__name__} ({value!r:.60}); J must be a number")
+        raise TypeError(
+            f"func returned {type(value).__name__} ({quoted(value):.60}); J must be a number"
+        )
     if array.size != 1:
         raise ShapeError(
             f"func returned an array of shape {array.shape}; J must be one number: return its sum "

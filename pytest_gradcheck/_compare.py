@@ -49,7 +49,7 @@ def _arrays(a: Any, b: Any) -> tuple[Array, Array]:
         arrays = np.array(None), np.array(None)
     if all(array.dtype.kind in "fciub" for array in arrays):
         return arrays
-    structure = flatten(b)
+    structure = flatten(b, "b")
     blocks = blocks_of(structure, (), ())
     first, _ = gradient_vector(a, structure, blocks, "a")
     second, _ = gradient_vector(b, structure, blocks, "b")

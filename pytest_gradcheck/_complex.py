@@ -14,6 +14,7 @@ import numpy as np
 from . import _coordinates as coordinates
 from ._coordinates import Sweep
 from ._ladder import FLOOR
+from ._names import brief
 from ._noise import from_values
 from ._options import Options
 from ._probes import sample
@@ -48,7 +49,9 @@ def complex_sweep(problem: Problem, options: Options) -> Sweep:
     work = problem.evaluator.work
     for block in problem.blocks:
         if block.is_complex:
-            raise TypeError(f'scheme="complex": {block.name} is complex already; use "central"')
+            raise TypeError(
+                f'scheme="complex": {brief(block.name)} is complex already; use "central"'
+            )
     if work.in_place:
         raise TypeError(
             'scheme="complex": real arrays can\'t be perturbed in place by an imaginary step'
@@ -102,7 +105,7 @@ def _imaginary(problem: Problem, params: Any, label: str) -> float:
             out = np.asarray(problem.evaluator.call(params))
     except TypeError as error:
         error.add_note(
-            f"gradcheck: func got complex parameters ({label} + ih), because of "
+            f"gradcheck: func got complex parameters ({brief(label)} + ih), because of "
             'scheme="complex"; use "central" if it can\'t take them'
         )
         raise

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from ._names import quoted
 from ._options import CLI_FIELDS, NAMES, validated
 
 SUMMARIES = ("failed", "all", "none")
@@ -157,7 +158,7 @@ def _summary(config: pytest.Config) -> str:
     if value not in SUMMARIES:
         wanted = ", ".join(map(repr, SUMMARIES))
         raise pytest.UsageError(
-            f"{_place(config)}: gradcheck_summary: must be one of {wanted}, not {value!r}"
+            f"{_place(config)}: gradcheck_summary: must be one of {wanted}, not {quoted(value)}"
         )
     return str(value)
 
@@ -189,7 +190,7 @@ def marker_options(item: pytest.Item) -> dict[str, Any]:
     for mark in reversed(marks):
         if mark.args:
             raise _failure(
-                f"marker gradcheck: takes options by keyword only, not {mark.args!r}; {KNOWN}"
+                f"marker gradcheck: takes options by keyword only, not {quoted(mark.args)}; {KNOWN}"
             )
         merged |= _checked(mark.kwargs, "marker gradcheck")
     return merged
@@ -205,7 +206,7 @@ def fixture_options(value: Any) -> dict[str, Any]:
     """
     if not isinstance(value, Mapping):
         raise _failure(
-            f"fixture gradcheck_options: must return a mapping of options, not {value!r}"
+            f"fixture gradcheck_options: must return a mapping of options, not {quoted(value)}"
         )
     return _checked(value, "fixture gradcheck_options")
 

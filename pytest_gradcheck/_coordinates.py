@@ -12,6 +12,7 @@ from ._blocks import Block, position_of
 from ._compare import Outcome
 from ._differences import Evaluator
 from ._ladder import FLOOR, ROUNDING_FACTOR, Line
+from ._names import brief
 from ._noise import Noise, from_values, measured
 from ._options import Options
 from ._probes import chunks, random_weights
@@ -213,9 +214,9 @@ def _require_a_step(
     if lost.size:
         k = int(lost[0])
         raise ValueError(
-            f"eps={options.eps:g} is too small for {block.label(int(which[k]))} = {theta[k]!s}, "
-            "which does not change by it; pass a larger eps, or none: a step is then chosen for "
-            "each parameter"
+            f"eps={options.eps:g} is too small for {brief(block.label(int(which[k])))} = "
+            f"{theta[k]!s}, which does not change by it; pass a larger eps, or none: a step is "
+            "then chosen for each parameter"
         )
 
 

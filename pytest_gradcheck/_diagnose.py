@@ -16,6 +16,7 @@ import numpy as np
 from ._blocks import Block
 from ._causes import Cause, Upstream, causes, unknown
 from ._evidence import Evidence
+from ._names import brief
 from ._question import AGREE, BENDS, DISAGREE, JUMP, KINK, NOISY, OPEN
 from ._repair import CERTAIN, BlockData, Diagnosis
 
@@ -68,7 +69,11 @@ def diagnose(blocks: Sequence[BlockData], upstream: Upstream = unknown) -> Expla
     found: list[Cause] = []
     for block in broken:
         text = not_finite(block) or ""
-        told = text.replace("analytic", f"analytic of {block.name}", 1) if len(blocks) > 1 else text
+        told = (
+            text.replace("analytic", f"analytic of {brief(block.name)}", 1)
+            if len(blocks) > 1
+            else text
+        )
         found.append(Cause("not-finite", (block.name,), CERTAIN, 0.0, {block.name: text}, told))
     whole = [block for block in blocks if block not in broken]
     found += causes(whole, upstream)
@@ -158,9 +163,9 @@ def _sizes(blocks: Sequence[Block]) -> dict[int, str]:
     sizes: dict[int, list[str]] = {}
     for block in blocks:
         if len(block.shape) > 1:
-            sizes.setdefault(block.size, []).append(f"the size of {block.name}")
+            sizes.setdefault(block.size, []).append(f"the size of {brief(block.name)}")
         for axis, length in enumerate(block.shape):
-            sizes.setdefault(length, []).append(f"the length of axis {axis} of {block.name}")
+            sizes.setdefault(length, []).append(f"the length of axis {axis} of {brief(block.name)}")
     return {size: names[0] if len(names) == 1 else "" for size, names in sizes.items() if size > 1}
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from ._call import DOMAIN_ERRORS, ShapeError, narrow_bits, scalar
+from ._names import brief
 from ._work import WorkCopy
 
 if TYPE_CHECKING:
@@ -180,9 +181,9 @@ class Evaluator:
         if name is not None:
             self.work.restore()
             raise ValueError(
-                f"{who} changed its parameters: {name} is not what it was before the call; copy "
-                "what is to be changed, or pass copy=True to give func a fresh copy each time "
-                "(your own arrays are as they were)"
+                f"{who} changed its parameters: {brief(name)} is not what it was before the "
+                "call; copy what is to be changed, or pass copy=True to give func a fresh copy "
+                "each time (your own arrays are as they were)"
             )
 
     def sweep(self, position: int, coordinates: Sequence[int], values: Array) -> Array:
@@ -255,7 +256,7 @@ class Evaluator:
         except Exception as error:
             label = work.blocks[position].label(coordinate) if coordinate >= 0 else "a parameter"
             error.add_note(
-                f"gradcheck: raised by func with {label} perturbed, in evaluation "
+                f"gradcheck: raised by func with {brief(label)} perturbed, in evaluation "
                 f"{self.evaluations + len(found) + 1}; the parameters are as they were"
             )
             raise

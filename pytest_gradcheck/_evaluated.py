@@ -12,6 +12,7 @@ from ._analytic import gradient_vector
 from ._blocks import Block, labels
 from ._differences import Evaluator
 from ._kinds import same_bits
+from ._names import brief
 from ._options import Options
 from ._problem import Analytic, Call, Problem
 from ._work import WorkCopy
@@ -90,6 +91,6 @@ def repetition(
         return gap, ""
     worst = int(np.argmax(np.where(np.isnan(gap), math.inf, gap)))
     return gap, (
-        f"{what} does not repeat itself: {labels(blocks)(worst)} is {float(first[worst])!r}, then "
-        f"{float(second[worst])!r}, at the same parameters"
+        f"{what} does not repeat itself: {brief(labels(blocks)(worst))} is "
+        f"{float(first[worst])!r}, then {float(second[worst])!r}, at the same parameters"
     )

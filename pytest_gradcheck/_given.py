@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 import warnings
 from dataclasses import replace
@@ -14,6 +15,7 @@ from ._assemble import assemble
 from ._compare import tolerance
 from ._found import finding_of_two
 from ._gradient import Patterns, options_from
+from ._names import quoted, shown
 from ._problem import structure_of
 from ._repair import Diagnosis
 from ._report import GradcheckWarning, GradientReport
@@ -95,7 +97,7 @@ def compare_gradients(
 
 def _floating(gradient: Any) -> Any:
     """Return a gradient whose integers are floating point: exact ones are often written so."""
-    structure = flatten(gradient)
+    structure = flatten(gradient, "reference")
     values = [
         leaf.array.astype(float)[()]
         if leaf.numeric and leaf.array.dtype.kind in "iu"
@@ -117,18 +119,36 @@ def announced(report: GradientReport) -> GradientReport:
     return report
 
 
+LONGEST_HINT = 500
+"""Characters of a plugin's sentence."""
+
+
+def _clean(one: Any) -> str | Diagnosis:
+    """Return what a plugin says as it can be printed, on one line; TypeError for anything else."""
+    if isinstance(one, str):
+        return shown(" ".join(one.split()), LONGEST_HINT)
+    if not isinstance(one, Diagnosis):
+        raise TypeError(
+            f"gradcheck_explain returned {type(one).__name__}; return a sentence (str), a "
+            "Diagnosis, a list or tuple of them, or None"
+        )
+    texts = one.code, one.sentence, *(one.blocks if isinstance(one.blocks, (list, tuple)) else [0])
+    bits = one.bits if isinstance(one.bits, (int, float)) else math.nan
+    if not all(isinstance(text, str) for text in texts) or math.isnan(bits):
+        raise TypeError(
+            f"gradcheck_explain returned {quoted(one)}; code and sentence of a Diagnosis are str, "
+            "blocks is a tuple of them, and bits is a number"
+        )
+    sentence = shown(" ".join(one.sentence.split()), LONGEST_HINT)
+    return replace(one, code=shown(one.code), sentence=sentence, blocks=tuple(one.blocks))
+
+
 def _with_hints(report: GradientReport, said: list[Any]) -> GradientReport:
     """Add what implementations of ``gradcheck_explain`` returned: sentences and diagnoses."""
-    every: list[Any] = []
+    given: list[Any] = []
     for one in said:
-        every += one if isinstance(one, (list, tuple)) else [one]
-    every = [one for one in every if one]
-    for one in every:
-        if not isinstance(one, (str, Diagnosis)):
-            raise TypeError(
-                f"gradcheck_explain returned {type(one).__name__}; return a sentence (str), a "
-                "Diagnosis, a list or tuple of them, or None"
-            )
+        given += one if isinstance(one, (list, tuple)) else [one]
+    every = [clean for one in given if one is not None and (clean := _clean(one))]
     diagnoses = list(report.diagnoses)
     for one in every:
         if isinstance(one, Diagnosis):

@@ -16,6 +16,7 @@ from ._given import announced
 from ._gradient import as_tuple
 from ._jacobian import Check, Judging, checking, given, judging, own_params
 from ._matrix import Matrix, matrix_of
+from ._names import brief
 from ._options import Options
 from ._pairs import contradicted, report_of
 from ._points import at_points
@@ -324,6 +325,7 @@ def _asymmetry(check: Check, matrix: Matrix, what: str) -> str:
     i, j = divmod(int(np.argmax(np.where(bad, gap, 0.0))), dense.shape[1])
     label = labels(check.shape.blocks)
     return (
-        f"{what} is not symmetric: {label(i)} / {label(j)} is {float(dense[i, j]):.6g}, "
-        f"{label(j)} / {label(i)} is {float(dense[j, i]):.6g}"
+        f"{what} is not symmetric: {brief(label(i))} / {brief(label(j))} is "
+        f"{float(dense[i, j]):.6g}, {brief(label(j))} / {brief(label(i))} is "
+        f"{float(dense[j, i]):.6g}"
     )

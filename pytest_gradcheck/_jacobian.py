@@ -12,6 +12,7 @@ import numpy as np
 
 from ._gradient import Patterns, options_from
 from ._matrix import Shape, is_operator
+from ._names import brief, quoted
 from ._options import Options
 from ._outputs import OUTPUT, Capture, PairBlock, pair_blocks
 from ._problem import Call, Problem, prepare, require_callable
@@ -118,8 +119,8 @@ def checking(
         for block in problem.blocks:
             if block.is_complex:
                 raise TypeError(
-                    f"{block.name} is complex: pass real and imaginary part as two parameters, or "
-                    f"leave it out with skip={block.name!r}"
+                    f"{brief(block.name)} is complex: pass real and imaginary part as two "
+                    f"parameters, or leave it out with skip={quoted(block.name)}"
                 )
         yield Check(
             capture,

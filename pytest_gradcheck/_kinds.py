@@ -6,12 +6,13 @@ The engine computes with numpy; func gets the user's own kind of array.  Between
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any, Protocol
 
 import numpy as np
 
-from ._names import NAME_WIDTH_IN_ERRORS, shown
+from ._names import brief, quoted
 from .hookspecs import plugin_manager
 
 Array = np.ndarray[Any, Any]
@@ -237,8 +238,19 @@ def foreign_kind(value: Any) -> ArrayKind | None:
     if known is None and value is not None and not isinstance(value, (str, bytes)):
         known = plugin_manager().hook.gradcheck_array(value=value)
         if known is not None:
+            _require_kind(known, value)
             ASKED[type(value)] = known
     return known
+
+
+def _require_kind(kind: Any, value: Any) -> None:
+    needed = ("to_numpy", "like", "copy", "cell")
+    if isinstance(kind, type) or not all(callable(getattr(kind, name, None)) for name in needed):
+        raise TypeError(
+            f"gradcheck_array returned {quoted(kind)} for a value of type "
+            f"{type(value).__name__}; return an instance of a subclass of ArrayKind, or None for "
+            "what is not yours"
+        )
 
 
 def read(kind: ArrayKind | None, value: Any, name: str) -> Array:
@@ -247,7 +259,15 @@ def read(kind: ArrayKind | None, value: Any, name: str) -> Array:
     try:
         return kind.to_numpy(value)
     except Unreadable as error:
-        raise TypeError(f"{shown(name, NAME_WIDTH_IN_ERRORS)} {error}") from error
+        raise TypeError(f"{brief(name)} {error}") from error
+
+
+def to_float(number: float) -> float:
+    """Return a Python number as a float: infinity for an int beyond all of them."""
+    try:
+        return float(number)
+    except OverflowError:
+        return math.inf if number > 0 else -math.inf
 
 
 def coordinates(array: Array) -> Array:
@@ -274,6 +294,10 @@ def same_bits(a: Array, b: Array) -> bool:
     if a.shape != b.shape or a.dtype != b.dtype:
         return False
     first, second = np.ascontiguousarray(a), np.ascontiguousarray(b)
+    if first.dtype.names is not None and first.dtype.hasobject:
+        return all(same_bits(first[name], second[name]) for name in first.dtype.names)
+    if first.dtype.kind == "T":  # numpy's strings of any length: their bits are addresses
+        return bool((first == second).all())
     if first.dtype.hasobject:
         return all(x is y for x, y in zip(first.flat, second.flat, strict=True))
     if (first.dtype.itemsize == 16 and first.dtype.kind == "f") or first.dtype.itemsize == 32:

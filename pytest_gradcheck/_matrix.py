@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from ._blocks import Block
-from ._names import listing
+from ._names import brief, listing
 from ._outputs import Outputs, output_name
 from ._structure import Structure, flatten
 
@@ -161,7 +161,7 @@ def _of_structure(jac: Any, shape: Shape, what: str) -> Matrix:
     params, outputs = shape.structure, shape.outputs
     numbers = [0.0] * len(params.leaves)
     template = flatten(outputs.structure.rebuild([params.rebuild(numbers)] * len(outputs.blocks)))
-    found = {leaf.name: leaf.value for leaf in flatten(jac).leaves}
+    found = {leaf.name: leaf.value for leaf in flatten(jac, what).leaves}
     names = [leaf.name for leaf in template.leaves]
     checked = {block.leaf for block in shape.blocks}
     needed = [name for j, name in enumerate(names) if j % len(params.leaves) in checked]
@@ -183,14 +183,14 @@ def _of_structure(jac: Any, shape: Shape, what: str) -> Matrix:
             wanted = output.shape + block.shape
             if array.shape != wanted:
                 raise ValueError(
-                    f"{what} of {output.name} by {block.name} has shape {array.shape}, but must "
-                    f"have {wanted}: the output's, then the parameter's; nothing is broadcast or "
-                    "transposed"
+                    f"{what} of {brief(output.name)} by {brief(block.name)} has shape "
+                    f"{array.shape}, but must have {wanted}: the output's, then the parameter's; "
+                    "nothing is broadcast or transposed"
                 )
             if array.dtype.kind not in "fiu":
                 raise TypeError(
-                    f"{what} of {output.name} by {block.name} has dtype {array.dtype}; it must be "
-                    "real and numeric"
+                    f"{what} of {brief(output.name)} by {brief(block.name)} has dtype "
+                    f"{array.dtype}; it must be real and numeric"
                 )
             row.append(array.reshape(output.size, block.size))
             dtypes.append(array.dtype if array.dtype.kind == "f" else np.dtype(np.float64))
@@ -242,6 +242,6 @@ def _adjoint_remark(jac: Any, dense: Array, shape: Shape) -> str:
     block = next((b for b in shape.blocks if b.leaf == leaf), None)
     column = block.label(i - int(ends[leaf])) if block else output_name(f"params[{i}]")
     return (
-        f"rmatvec is not the adjoint of matvec: {output.label(k - output.start)} / {column} is "
-        f"{dense[k, i]:.6g} by matvec, {value:.6g} by rmatvec"
+        f"rmatvec is not the adjoint of matvec: {brief(output.label(k - output.start))} / "
+        f"{brief(column)} is {dense[k, i]:.6g} by matvec, {value:.6g} by rmatvec"
     )

@@ -32,7 +32,10 @@ Wrong = dict[str, dict[str, list[str]]]
 def read(config: pytest.Config) -> Wrong:
     """Return what is in the cache; nothing without it, or if it is not what was written."""
     cache = getattr(config, "cache", None)
-    content = cache.get(KEY, {}) if cache is not None else {}
+    try:
+        content = cache.get(KEY, {}) if cache is not None else {}
+    except RecursionError:  # lists in lists, thousands deep; pytest takes care of what is no JSON
+        content = {}
     found: Wrong = {}
     for nodeid, checks in content.items() if isinstance(content, Mapping) else ():
         if isinstance(checks, Mapping):
@@ -116,6 +119,7 @@ class Keeper:
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
         self._news: Wrong = {}
+        self._problem = ""
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Take what is to be remembered off a test's report."""
@@ -131,7 +135,16 @@ class Keeper:
         stored = read(self._config)
         for nodeid, news in self._news.items():
             checks = {**stored.pop(nodeid, {}), **news}
-            if left := {number: labels for number, labels in checks.items() if labels}:
-                stored[nodeid] = left
+            if wrong := {number: labels for number, labels in checks.items() if labels}:
+                stored[nodeid] = wrong
         root = self._config.rootpath
-        cache.set(KEY, {n: c for n, c in stored.items() if (root / n.split("::")[0]).exists()})
+        left = {n: c for n, c in stored.items() if (root / n.split("::")[0]).exists()}
+        try:
+            cache.set(KEY, left)
+        except Warning as warning:  # an error by -W error, which is not to cost the results
+            self._problem = f"gradcheck: what was wrong is not remembered: {warning}"
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        """Say why nothing was written."""
+        if self._problem:
+            terminalreporter.write_line(self._problem, red=True)

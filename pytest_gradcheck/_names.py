@@ -10,6 +10,9 @@ NAME_WIDTH = 28
 
 NAME_WIDTH_IN_ERRORS = 80
 
+VALUE_WIDTH = 160
+"""Characters of a value that an error quotes."""
+
 _NUMBERS = re.compile(r"\d+")
 _PLAIN_KEY = re.compile(r"[\w.\-/:]+")
 
@@ -20,7 +23,19 @@ def key_step(key: object) -> str:
         return f".{key}"
     if hasattr(key, "item") and hasattr(key, "dtype"):
         key = key.item()  # a dict finds np.int64(1) under 1
-    return f"[{key!r}]"
+    return f"[{_repr(key)}]"
+
+
+def quoted(value: object, width: int = VALUE_WIDTH) -> str:
+    """Return a value as an error quotes it: printable, at most `width` long, whatever it is."""
+    return shown(_repr(value), width)
+
+
+def _repr(value: object) -> str:
+    try:
+        return repr(value)
+    except Exception as error:  # an error about a value must not end in one of the value's own
+        return f"<{type(value).__name__}, whose repr raises {type(error).__name__}>"
 
 
 def shown(name: str, width: int = NAME_WIDTH) -> str:
@@ -39,8 +54,13 @@ def layer_numbers(name: str) -> tuple[int, ...]:
     return tuple(map(int, _NUMBERS.findall(name)))
 
 
+def brief(name: str) -> str:
+    """Return a name or a label as a sentence has it."""
+    return shown(name, NAME_WIDTH_IN_ERRORS)
+
+
 def listing(names: Iterable[str], most: int = 8) -> str:
     """Return names with commas, the first `most` of them, each as it can be printed."""
     names = list(names)
     more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(shown(name, NAME_WIDTH_IN_ERRORS) for name in names[:most]) + more
+    return ", ".join(brief(name) for name in names[:most]) + more

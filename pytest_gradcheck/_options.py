@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Protocol
 
+from ._names import quoted, shown
+
 SCHEMES = (
     "central",
     "central4",
@@ -36,14 +38,17 @@ Workers = int | Submits | Callable[..., Iterable[Any]]
 
 
 def _number(value: Any, wanted: str, holds: Callable[[float], bool]) -> float:
-    if isinstance(value, (bool, bytes, list, tuple, dict)):
-        raise TypeError(f"must be {wanted}, not {value!r}")
+    of_bools = getattr(getattr(value, "dtype", None), "kind", "") == "b"  # numpy's True is 1.0
+    if of_bools or isinstance(value, (bool, bytes, list, tuple, dict)):
+        raise TypeError(f"must be {wanted}, not {quoted(value)}")
     try:
         number = float(value)
-    except (TypeError, ValueError):
-        raise TypeError(f"must be {wanted}, not {value!r}") from None
+    except OverflowError:  # an int beyond all floats
+        number = math.inf
+    except Exception:  # a float() of the value's own may raise anything
+        raise TypeError(f"must be {wanted}, not {quoted(value)}") from None
     if not (math.isfinite(number) and holds(number)):
-        raise ValueError(f"must be {wanted}, not {value!r}")
+        raise ValueError(f"must be {wanted}, not {quoted(value)}")
     return number
 
 
@@ -54,7 +59,7 @@ def _positive(value: Any) -> float:
 def _relative(value: Any) -> float:
     number = _positive(value)
     if number >= 1:
-        raise ValueError(f"must be below 1, or no gradient would be wrong, not {value!r}")
+        raise ValueError(f"must be below 1, or no gradient would be wrong, not {quoted(value)}")
     return number
 
 
@@ -68,7 +73,7 @@ def _whole(least: int) -> Callable[[Any], int]:
         number = _number(value, wanted, lambda x: x >= least and x == int(x))
         try:
             return int(value)  # exact above 2**53, as seeds may be
-        except ValueError:
+        except (TypeError, ValueError):
             return int(number)  # "1e6"
 
     return convert
@@ -76,8 +81,8 @@ def _whole(least: int) -> Callable[[Any], int]:
 
 def _one_of(*names: str) -> Callable[[Any], str]:
     def convert(value: Any) -> str:
-        if value not in names:
-            raise ValueError(f"must be one of {', '.join(map(repr, names))}, not {value!r}")
+        if not isinstance(value, str) or value not in names:
+            raise ValueError(f"must be one of {', '.join(map(repr, names))}, not {quoted(value)}")
         return str(value)
 
     return convert
@@ -85,14 +90,17 @@ def _one_of(*names: str) -> Callable[[Any], str]:
 
 def _patterns(value: Any) -> tuple[str, ...]:
     given = (value,) if isinstance(value, str) else value
-    if not isinstance(given, Iterable) or not all(isinstance(item, str) for item in given):
-        raise TypeError(f"must be a glob pattern or a list of them, not {value!r}")
-    return tuple(given)
+    found = []  # one pass: an iterator has no second
+    for item in given if isinstance(given, Iterable) else (None,):
+        if not isinstance(item, str):
+            raise TypeError(f"must be a glob pattern or a list of them, not {quoted(value)}")
+        found.append(item)
+    return tuple(found)
 
 
 def _flag(value: Any) -> bool:
     if value is not True and value is not False:
-        raise TypeError(f"must be True or False, not {value!r}")
+        raise TypeError(f"must be True or False, not {quoted(value)}")
     return bool(value)
 
 
@@ -105,7 +113,7 @@ def _workers(value: Any) -> Workers:
         raise TypeError(f"must be {wanted}; pass client.get_executor() for a Dask client")
     a_class = isinstance(value, type) and hasattr(value, "submit")  # map is a type, and fine
     if a_class or isinstance(value, (bool, str)):
-        raise TypeError(f"must be {wanted}, not {value!r}")
+        raise TypeError(f"must be {wanted}, not {quoted(value)}")
     if callable(getattr(value, "submit", None)) or callable(value):
         found: Workers = value
         return found
@@ -218,7 +226,8 @@ def validated(given: Mapping[str, Any], source: str) -> dict[str, Any]:
     unknown = sorted(set(map(str, given)) - set(NAMES))
     if unknown:
         raise TypeError(
-            f"{source}: no option named {', '.join(unknown)}; the options are {', '.join(NAMES)}"
+            f"{source}: no option named {', '.join(map(shown, unknown))}; the options are "
+            f"{', '.join(NAMES)}"
         )
     converters = {item.name: item.metadata["convert"] for item in fields(Options)}
     defaults = {item.name: item.default for item in fields(Options)}

@@ -15,7 +15,7 @@ import numpy as np
 
 from ._blocks import Block, labels, position_of
 from ._call import ComplexValueError
-from ._names import NAME_WIDTH_IN_ERRORS, listing, shown
+from ._names import brief, listing
 from ._structure import ROOT, Structure, flatten
 
 Array = np.ndarray[Any, Any]
@@ -67,7 +67,7 @@ def outputs_of(value: Any, called: str = OUTPUT) -> Outputs:
     ValueError
         When there is no output at all.
     """
-    structure = flatten(value)
+    structure = flatten(value, "what func returned")
     blocks, start = list[Block](), 0
     for position, leaf in enumerate(structure.leaves):
         name = output_name(leaf.name, called)
@@ -85,7 +85,7 @@ def outputs_of(value: Any, called: str = OUTPUT) -> Outputs:
 
 
 def _real(value: Any, name: str) -> Array:
-    name = shown(name, NAME_WIDTH_IN_ERRORS)
+    name = brief(name)
     try:
         array = np.asarray(value)
     except Exception:  # what a foreign object's conversion raises is its own business
@@ -210,8 +210,8 @@ class Capture:
             k = int(np.argmin(finite))
             label = labels(outputs.blocks)(k)
             raise ValueError(
-                f"func returned {label} = {vector[k]} at params; outputs must be finite to be "
-                "differenced"
+                f"func returned {brief(label)} = {vector[k]} at params; outputs must be finite "
+                "to be differenced"
             )
         self._shown = int(np.argmax(np.abs(vector)))
         self.outputs = outputs

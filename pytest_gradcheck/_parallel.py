@@ -27,6 +27,7 @@ import numpy as np
 
 from ._batched import Batched
 from ._differences import Array, Evaluator, Part, Parts
+from ._names import brief
 from ._task import Job, Task, run_pickled
 
 SHORTEST = 2e-3
@@ -210,7 +211,7 @@ class Workers:
     def _where(self, jobs: list[Job]) -> str:
         if len(jobs) == 1 and jobs[0].shift is None:
             block = self.task.recipe.blocks[jobs[0].position]
-            ends = [block.label(jobs[0].coordinates[i]) for i in (0, -1)]
+            ends = [brief(block.label(jobs[0].coordinates[i])) for i in (0, -1)]
             return f"with {' to '.join(dict.fromkeys(ends))} perturbed or a part sent beside it"
         return "along a direction" if len(jobs) == 1 else "somewhere in a sweep"
 

@@ -13,6 +13,7 @@ from ._analytic import gradient_vector
 from ._blocks import Block, blocks_of, require_finite, vector_of
 from ._differences import Evaluator
 from ._kinds import NUMBER, NUMPY
+from ._names import quoted
 from ._options import Options
 from ._parallel import Workers
 from ._recipe import Recipe
@@ -34,6 +35,12 @@ class Call:
     has_aux: bool = False
     in_place: bool = False
     copy: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("has_aux", "in_place", "copy"):
+            given = getattr(self, name)
+            if not isinstance(given, (bool, np.bool_)):
+                raise TypeError(f"{name} must be True or False, not {quoted(given)}")
 
 
 @dataclass(frozen=True)
@@ -119,12 +126,7 @@ def structure_of(params: Any, options: Options) -> tuple[Structure, tuple[Block,
     """Flatten the parameters and choose the blocks."""
     if params is None:
         raise TypeError("params is None; pass the arrays or numbers at which to check the gradient")
-    try:
-        structure = flatten(params)
-    except RecursionError:
-        raise ValueError(
-            "params is nested too deeply to be taken apart; pass its arrays in one dict"
-        ) from None
+    structure = flatten(params)
     return structure, blocks_of(structure, options.only, options.skip)
 
 

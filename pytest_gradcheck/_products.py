@@ -15,6 +15,7 @@ from ._given import announced
 from ._gradient import as_tuple
 from ._jacobian import Check, Judging, checking, judging, own_params
 from ._matrix import Matrix
+from ._names import brief
 from ._outputs import dtypes_of, output_vector
 from ._pairs import report_of
 from ._points import at_points
@@ -321,6 +322,7 @@ def _linear(
     i = int(np.argmax(np.where(bad, gap, 0)))
     block = next(b for b in blocks if b.start <= i < b.stop)
     return (
-        f"{what} is not linear in {name}: {block.label(i - block.start)} is {float(found[i]):.6g} "
-        f"for a random {name}, and {float(told[i]):.6g} as the sum over basis vectors"
+        f"{what} is not linear in {name}: {brief(block.label(i - block.start))} is "
+        f"{float(found[i]):.6g} for a random {name}, and {float(told[i]):.6g} as the sum over "
+        "basis vectors"
     )

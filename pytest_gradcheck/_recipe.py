@@ -10,6 +10,7 @@ from ._batched import Batched
 from ._blocks import Block
 from ._call import bound
 from ._differences import Evaluator, Pool
+from ._names import brief
 from ._structure import Structure, flatten
 from ._work import WorkCopy
 
@@ -56,9 +57,9 @@ class Recipe:
                 or structure.leaves[block.leaf].name != block.name
             ):
                 raise ValueError(
-                    f"in a worker process params has no {block.name}: the gradcheck_flatten hook "
-                    "that takes params apart is not registered there; pass plain containers, or "
-                    "use threads, workers=2"
+                    f"in a worker process params has no {brief(block.name)}: the "
+                    "gradcheck_flatten hook that takes params apart is not registered there; "
+                    "pass plain containers, or use threads, workers=2"
                 )
         return structure
 

@@ -16,6 +16,7 @@ import pytest
 from ._config import marker_options
 from ._keeping import Kept
 from ._memory import Memory
+from ._names import quoted
 from .hookspecs import observer, suspects
 
 if TYPE_CHECKING:
@@ -97,7 +98,7 @@ class Recorder:
         result = yield
         options = item.stash.get(_options, {})
         if options and not item.stash.get(_performed, False):
-            given = ", ".join(f"{name}={value!r}" for name, value in options.items())
+            given = ", ".join(f"{name}={quoted(value)}" for name, value in options.items())
             pytest.fail(f"marker gradcheck({given}): {UNUSED}", pytrace=False)
         return result
 

@@ -28,6 +28,7 @@ from ._coordinates import Sweep
 from ._differences import BudgetExhausted, Evaluator
 from ._judge import DEAD_STEP, judge
 from ._ladder import RATIO
+from ._names import brief
 from ._noise import Noise
 from ._options import Options
 from ._outputs import Capture
@@ -97,7 +98,7 @@ class Shared:
             if bad.any():
                 k = int(np.argmax(gap))
                 return (
-                    f"func does not repeat itself: {block.label(k)} differs by {gap[k]:.3g} "
+                    f"func does not repeat itself: {brief(block.label(k))} differs by {gap[k]:.3g} "
                     "between two calls at the same parameters (dropout, shuffling or an unseeded "
                     "generator?)"
                 )

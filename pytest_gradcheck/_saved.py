@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from ._evidence import Evidence
+from ._names import quoted, shown
 from ._report import GradientReport
 from ._version import __version__
 from ._writing import replacing
@@ -144,19 +145,35 @@ def load_saved(path: str | os.PathLike[str]) -> SavedCheck:
     """
     wanted = f"{os.fspath(path)} is not a file of --gradcheck-save"
     try:
-        with np.load(path, allow_pickle=False) as file:
+        # Opened here, because numpy leaves a file open that turns out to be no archive.
+        with Path(path).open("rb") as stream, np.load(stream, allow_pickle=False) as file:
             about = json.loads(bytes(file["about"]))
-            if not isinstance(about, dict) or about.get("format") != FORMAT:
-                raise ValueError(f"{wanted} in a format that this version reads ({FORMAT})")
+            _require_format(about, os.fspath(path), wanted)
             names = json.loads(bytes(file["names"]))
             found = {
                 vector: {name: file[f"{vector}_{i}"] for i, name in enumerate(names)}
                 for vector in VECTORS
             }
-    except OSError:
+    except (OSError, _FormatError):
         raise
     except Exception as error:  # numpy, zipfile and json each have their own
-        if str(error).startswith(wanted):
-            raise
-        raise ValueError(f"{wanted}: {error}") from error
+        raise ValueError(f"{wanted}, or not a whole one: {error}") from error
     return SavedCheck(about=about, **found)
+
+
+class _FormatError(ValueError):
+    """A sound file that this version can't read."""
+
+
+def _require_format(about: Any, path: str, wanted: str) -> None:
+    found = about.get("format") if isinstance(about, dict) else None
+    if found == FORMAT:
+        return
+    kind = FORMAT.rpartition("/")[0]
+    if not (isinstance(found, str) and found.rpartition("/")[0] == kind):
+        raise _FormatError(f"{wanted}: its format is {quoted(found)}, not {FORMAT!r}")
+    raise _FormatError(
+        f"{path} has the format {quoted(found)}, of pytest-gradcheck "
+        f"{shown(str(about.get('version')))}; this version, {__version__}, reads {FORMAT!r}: "
+        "read it with that one (pip install -U pytest-gradcheck)"
+    )

@@ -15,6 +15,7 @@ from ._differences import BudgetExhausted
 from ._ladder import RATIO, ROUNDING_FACTOR, Estimate
 from ._localise import localise
 from ._match import Findings
+from ._names import brief
 from ._options import Options
 from ._problem import Analytic, Problem
 from ._question import CONFIDENCE, DISAGREE, Answer, Question
@@ -181,13 +182,13 @@ class AtScale:
             if answer.verdict == DISAGREE and gross and screen.noise.unit < NARROW:
                 self.verdict = "disagree"
                 self.reasons.append(
-                    f"{block.name}: along a direction of its own analytic {told:.6g} != numeric "
-                    f"{answer.value:.6g} +- {answer.error:.0e}"
+                    f"{brief(block.name)}: along a direction of its own analytic {told:.6g} != "
+                    f"numeric {answer.value:.6g} +- {answer.error:.0e}"
                 )
             elif not known and self.verdict == "agree":
                 self.verdict = "inconclusive"
                 self.reasons.append(
-                    f"{block.name}: func is too noisy for so small a gradient, or float32"
+                    f"{brief(block.name)}: func is too noisy for so small a gradient, or float32"
                 )
 
     def resolved(self) -> bool:

@@ -10,7 +10,7 @@ from ._blocks import Block, labels, position_of
 from ._calibrate import ACCUSED, SCREENED
 from ._compare import FINEST_RTOL
 from ._localise import entries_of
-from ._names import listing
+from ._names import brief, listing
 from ._question import CONFIDENCE, DISAGREE, Answer
 from ._report import VERDICTS, BlockReport, Entry, GradientReport
 from ._scale import AtScale
@@ -78,7 +78,7 @@ def report_at_scale(name: str, check: AtScale, seconds: float) -> GradientReport
         worst=_entries(check, wrong),
         reasons=tuple(check.reasons),
         vacuous=tuple(check.vacuous),
-        warning=f"gradcheck of {name}: inconclusive" if warn else "",
+        warning=f"gradcheck of {brief(name)}: inconclusive" if warn else "",
         skipped=tuple(leaf.name for leaf in problem.structure.leaves if leaf.name not in names),
         max_report=options.max_report,
         directions=directions,
@@ -97,9 +97,11 @@ def _sentences(check: AtScale) -> tuple[str, ...]:
             )
             said.append(f"{names}: {pattern.sentence(amount, 0)}")
     for name, (wrong, count) in check.findings.shares.items():
-        said.append(f"{name}: {wrong} of {count} sampled entries are wrong, by no pattern")
+        said.append(f"{brief(name)}: {wrong} of {count} sampled entries are wrong, by no pattern")
     for name, index, wrong, count, _ in check.findings.slices:
-        said.append(f"{name}{index}: {wrong} of {count} sampled entries are wrong, by no pattern")
+        said.append(
+            f"{brief(name)}{index}: {wrong} of {count} sampled entries are wrong, by no pattern"
+        )
     if check.findings.unexplained and check.screen is not None and check.screen.truth:
         said.append("more is wrong than was found within the evaluations allowed")
     return tuple(said)

@@ -15,25 +15,13 @@ from typing import Any
 import numpy as np
 
 from ._kinds import NUMBER, ArrayKind, foreign_kind, kind_of, read
-from .hookspecs import plugin_manager
+from ._names import brief, quoted
+from ._nodes import Node, taken_apart
 
 ROOT = "params"
 
-
-@dataclass(frozen=True)
-class Node:
-    """A container taken apart.
-
-    Parameters
-    ----------
-    children : sequence of (str, object)
-        Each child with the step to it from its container: ``".bias"``, ``"[3]"``.
-    rebuild : callable
-        Takes the list of new children, in the same order, and returns a new container.
-    """
-
-    children: Sequence[tuple[str, Any]]
-    rebuild: Callable[[list[Any]], Any]
+DEEPEST = 200
+"""Containers in containers: each takes two of the 1,000 frames that Python has, there and back."""
 
 
 @dataclass(frozen=True)
@@ -68,13 +56,16 @@ class Structure:
     rebuild: Callable[[Sequence[Any]], Any]
 
 
-def flatten(value: Any) -> Structure:
+def flatten(value: Any, what: str = ROOT) -> Structure:
     """Take a nested structure apart.
 
     Parameters
     ----------
     value : object
-        An array, a number, or containers of them, nested at will; None is an empty container.
+        An array, a number, or containers of them, nested up to `DEEPEST`; None is an empty
+        container.
+    what : str, optional
+        How an error calls `value`.
 
     Returns
     -------
@@ -83,8 +74,11 @@ def flatten(value: Any) -> Structure:
 
     Raises
     ------
+    TypeError
+        When a ``gradcheck_flatten`` returns no `Node`.
     ValueError
-        When a container holds itself, or two leaves would have the same name.
+        When a container holds itself or is nested too deeply, or two leaves would have the same
+        name.
     """
     leaves: list[Leaf] = []
     open_containers: list[int] = []
@@ -95,15 +89,20 @@ def flatten(value: Any) -> Structure:
         elif item is None:
             kind, node = None, Node((), lambda _: None)
         else:
-            node = plugin_manager().hook.gradcheck_flatten(value=item)
+            node = taken_apart(item)
             kind = foreign_kind(item) if node is None else None
         if node is None:
             position = len(leaves)
             leaves.append(Leaf(name or ROOT, item, kind))
             return lambda values: values[position]
         if id(item) in open_containers:
+            at = f" at {brief(name)}" if name else ""
+            place = brief(name or ROOT) if what == ROOT else what + at
+            raise ValueError(f"{place} holds itself: a structure of parameters must be a tree")
+        if len(open_containers) == DEEPEST:
             raise ValueError(
-                f"{name or ROOT} holds itself: a structure of parameters must be a tree"
+                f"{what} is nested too deeply to be taken apart, more than {DEEPEST} containers; "
+                "pass its arrays in one dict"
             )
         open_containers.append(id(item))
         builders = [visit(child, _joined(name, step)) for step, child in node.children]
@@ -115,8 +114,8 @@ def flatten(value: Any) -> Structure:
     if len(set(names)) < len(names):
         twice = next(name for name in names if names.count(name) > 1)
         raise ValueError(
-            f"two parameters have the same name {twice!r}: rename a key, so that a report can "
-            "tell them apart"
+            f"two parameters have the same name {quoted(twice)}: rename a key, so that a report "
+            "can tell them apart"
         )
     return Structure(tuple(leaves), rebuild)
 

@@ -17,6 +17,7 @@ from ._check import name_of
 from ._coordinates import noise_of
 from ._evaluated import evaluate_gradient
 from ._gradient import Patterns, as_tuple, options_from
+from ._names import quoted
 from ._probes import random_weights
 from ._problem import Call, prepare, require_callable
 
@@ -134,9 +135,9 @@ def taylor_rates(
     step      zeroth    rate  first     rate
     """
     if not (step > 0 and math.isfinite(step)):
-        raise ValueError(f"step must be a positive finite number, not {step!r}")
+        raise ValueError(f"step must be a positive finite number, not {quoted(step)}")
     if type(count) is not int or count < 3:
-        raise ValueError(f"count must be a whole number, 3 or more, not {count!r}")
+        raise ValueError(f"count must be a whole number, 3 or more, not {quoted(count)}")
     options = options_from(seed=seed, only=only, skip=skip)
     require_callable(func, grad)
     call = Call(as_tuple(args), has_aux)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ._blocks import Block, labels
+from ._names import brief
 from ._question import DISAGREE, Answer
 from .hookspecs import progress
 
@@ -157,7 +158,7 @@ class Watch:
             found, note = (found_at, numeric), "not confirmed"
         i, numeric = found
         return (
-            f"{labels(self._blocks)(i)}: analytic {float(self.analytic[i]):.6g}, "
+            f"{brief(labels(self._blocks)(i))}: analytic {float(self.analytic[i]):.6g}, "
             f"numeric {numeric:.6g} ({note})"
         )
 

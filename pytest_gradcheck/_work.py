@@ -13,6 +13,7 @@ import numpy as np
 
 from ._blocks import Block
 from ._kinds import coordinates
+from ._names import brief
 from ._probes import chunks
 from ._structure import Leaf, Structure
 
@@ -64,6 +65,7 @@ class WorkCopy:
                 value = leaf.kind.copy(value, _wanted(checked.get(position), dtype))
             self.values.append(value)
         self.params: Any = structure.rebuild(self.values)
+        self._require_rebuilt()
         # What is compared bit for bit and, in place, restored.  The user's own arrays will do
         # where func can't reach them through its parameters.
         self._saved = [
@@ -73,6 +75,22 @@ class WorkCopy:
         self._put_back = self.set_aside() if in_place else []
         self.theta = [self._saved_coordinates(block) for block in blocks]
         self._cells = [self._cell(block) for block in blocks]
+
+    def _require_rebuilt(self) -> None:
+        """Raise TypeError when what takes params apart doesn't put it together again."""
+        from ._structure import flatten
+
+        before, now = self.structure.leaves, flatten(self.params).leaves
+        names = [leaf.name for leaf in now] == [leaf.name for leaf in before]
+        if not names or any(
+            first.is_array and leaf.value is not value
+            for leaf, first, value in zip(now, before, self.values, strict=True)
+        ):
+            raise TypeError(
+                f"params can't be rebuilt: the {type(self.params).__name__} that its rebuild made "
+                "of new children does not hold them (a gradcheck_flatten hook, or a class that "
+                "copies or changes what it is given?)"
+            )
 
     def _kept(self, leaf: Leaf, value: Any) -> Any:
         assert leaf.kind is not None
@@ -197,6 +215,24 @@ def _wanted(block: Block | None, dtype: Any) -> np.dtype[Any] | None:
     return np.dtype(np.result_type(dtype, np.complex64) if block.is_complex else dtype)
 
 
+def _overlaps_itself(array: Array) -> bool:
+    """Return whether two entries of an array share memory, as views by strides may."""
+    if not array.size:
+        return False
+    axes = [(abs(s), n) for s, n in zip(array.strides, array.shape, strict=True) if n > 1]
+    reach = array.itemsize
+    for step, count in sorted(axes):
+        if step < reach:
+            break
+        reach += step * (count - 1)
+    else:  # each axis steps over all that those below it reach
+        return False
+    starts = np.zeros((), dtype=np.int64)
+    for step, count in axes:
+        starts = np.add.outer(starts, step * np.arange(count))
+    return bool((np.diff(np.sort(starts, axis=None)) < array.itemsize).any())
+
+
 def _require_in_place(structure: Structure, blocks: Sequence[Block]) -> None:
     arrays: list[tuple[str, Any, Array]] = []
     for block in blocks:
@@ -204,28 +240,26 @@ def _require_in_place(structure: Structure, blocks: Sequence[Block]) -> None:
         assert leaf.kind is not None
         if not leaf.kind.mutable:
             raise TypeError(
-                f"in_place=True: {block.name} is a {type(leaf.value).__name__}, which can't be "
-                "changed in place; pass arrays that can, or a func that takes params"
+                f"in_place=True: {brief(block.name)} is a {type(leaf.value).__name__}, which "
+                "can't be changed in place; pass arrays that can, or a func that takes params"
             )
         if refusal := leaf.kind.refuses_in_place(leaf.value):
-            raise ValueError(f"in_place=True: {block.name} {refusal}")
+            raise ValueError(f"in_place=True: {brief(block.name)} {refusal}")
         value = leaf.array
         if block.is_complex and not value.flags.c_contiguous:
             raise ValueError(
-                f"in_place=True: {block.name} is complex and not C-contiguous; pass an array made "
-                "with numpy.ascontiguousarray"
+                f"in_place=True: {brief(block.name)} is complex and not C-contiguous; pass an "
+                "array made with numpy.ascontiguousarray"
             )
-        if any(
-            step == 0 and size > 1 for step, size in zip(value.strides, value.shape, strict=True)
-        ):
+        if _overlaps_itself(value):
             raise ValueError(
-                f"in_place=True: entries of {block.name} share memory, so one can't be perturbed "
-                "without the others; pass a copy"
+                f"in_place=True: entries of {brief(block.name)} share memory, so one can't be "
+                "perturbed without the others; pass a copy"
             )
         for name, other, memory in arrays:
             if leaf.value is other or np.shares_memory(value, memory):
                 raise ValueError(
-                    f"in_place=True: {block.name} and {name} share memory, so one can't be "
-                    "perturbed without the other; pass each array once"
+                    f"in_place=True: {brief(block.name)} and {brief(name)} share memory, so one "
+                    "can't be perturbed without the other; pass each array once"
                 )
         arrays.append((block.name, leaf.value, value))

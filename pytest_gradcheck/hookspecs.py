@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from ._kinds import ArrayKind
+    from ._nodes import Node
     from ._repair import Diagnosis
     from ._report import GradientReport
-    from ._structure import Node
 
 PROJECT = "pytest_gradcheck"
 

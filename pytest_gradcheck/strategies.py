@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ._blocks import checked_value
+from ._names import quoted
 from ._structure import flatten
 
 __all__ = ["points"]
@@ -48,7 +49,7 @@ def points(like: Any, low: float = -2.0, high: float = 2.0) -> Any:
     >>> check_log()
     """
     if not low < high:
-        raise ValueError(f"low must be less than high, not {low!r} and {high!r}")
+        raise ValueError(f"low must be less than high, not {quoted(low)} and {quoted(high)}")
     st = import_module("hypothesis.strategies")
     if isinstance(like, tuple) and all(type(size) is int for size in like):
         like = np.zeros(like)

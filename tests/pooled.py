@@ -2,6 +2,7 @@
 
 import math
 import os
+import signal
 import time
 from pathlib import Path
 
@@ -59,6 +60,12 @@ def ends_process(p):
     return cost(p)
 
 
+def kills_process(p):
+    if moved(p) and os.environ.get(HOME) != str(os.getpid()):
+        os.kill(os.getpid(), signal.SIGKILL)
+    return cost(p)
+
+
 def ends_process_once(p):
     if moved(p) and not Path(os.environ[ONCE]).exists():
         Path(os.environ[ONCE]).touch()
@@ -71,6 +78,21 @@ class OfTwoError(Exception):
 
     def __init__(self, first, second):
         super().__init__(first)
+
+
+class WithoutTextError(Exception):
+    """An exception that can't be shown."""
+
+    def __str__(self):
+        raise RuntimeError("no text")
+
+    __repr__ = __str__
+
+
+def raises_without_text(p):
+    if moved(p):
+        raise WithoutTextError
+    return cost(p)
 
 
 def raises_of_two(p):

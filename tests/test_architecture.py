@@ -15,11 +15,12 @@ PACKAGE = Path(pytest_gradcheck.__file__).parent
 ORDER = (
     "_version",
     "hookspecs",
+    "_names",
     "_options",
     "_stencils",
     "_probes",
-    "_names",
     "_kinds",
+    "_nodes",
     "_structure",
     "_blocks",
     "adapters.containers",

@@ -1,6 +1,7 @@
 """Bad input, row by row: the error that each must give, and that nothing of the user's changes.
 
-What a func does that is no error, and what the plugin meets, is in test_more_faults.py.
+What a func does that is no error, and hooks, names and arrays that are odd, are in
+test_faults_func.py; what the plugin meets is in test_faults_plugin.py.
 """
 
 import decimal
@@ -376,7 +377,7 @@ INPUTS = [
         "params very deep",
         lambda: check(q, dq, functools.reduce(lambda a, _: [a], range(5000), vec())),
         ValueError,
-        "params is nested too deeply to be taken apart; pass its arrays in one dict",
+        "params is nested too deeply to be taken apart, more than 200 containers; pass its arrays in one dict",
     ),
     (
         "params string in a dict",

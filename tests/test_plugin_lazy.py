@@ -11,9 +11,9 @@ TESTS = """
     LIGHT = {
         f"pytest_gradcheck{name}"
         for name in (
-            "", "._config", "._fixtures", "._keeping", "._memory", "._options", "._progress",
-            "._recorder", "._result_hook", "._results", "._shown", "._version", ".hookspecs",
-            ".plugin",
+            "", "._config", "._fixtures", "._keeping", "._memory", "._names", "._options",
+            "._progress", "._recorder", "._result_hook", "._results", "._shown", "._version",
+            ".hookspecs", ".plugin",
         )
     }
 

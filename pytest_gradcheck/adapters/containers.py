@@ -8,7 +8,7 @@ from types import MappingProxyType, SimpleNamespace
 from typing import Any
 
 from .._names import key_step
-from .._structure import Node
+from .._nodes import Node
 from ..hookspecs import hookimpl
 
 

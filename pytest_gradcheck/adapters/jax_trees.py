@@ -6,7 +6,7 @@ import sys
 from typing import Any
 
 from .._names import key_step
-from .._structure import Node
+from .._nodes import Node
 from ..hookspecs import hookimpl
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from .._names import quoted
 from .._structure import Structure, flatten
 
 Array = np.ndarray[Any, Any]
@@ -74,4 +75,4 @@ def require_modes(modes: Sequence[str]) -> None:
     """Raise ValueError for a mode that is neither "fwd" nor "rev"."""
     unknown = [mode for mode in modes if mode not in ("fwd", "rev")]
     if unknown:
-        raise ValueError(f"modes are 'fwd' and 'rev', not {unknown[0]!r}")
+        raise ValueError(f"modes are 'fwd' and 'rev', not {quoted(unknown[0])}")

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from .. import _check, _derivatives
+from .._names import quoted
 from .._question import CONFIDENCE
 from .._report import GradientReport
 from ._real import LENIENT
@@ -63,7 +64,7 @@ def check_grad(
     3.0
     """
     if direction not in ("all", "random"):
-        raise ValueError(f"direction must be 'all' or 'random', not {direction!r}")
+        raise ValueError(f"direction must be 'all' or 'random', not {quoted(direction)}")
     start = np.asarray(x0)
     x = np.atleast_1d(start).astype(np.result_type(start, np.float32) if start.dtype.kind == "f"
                                     else np.float64)  # fmt: skip

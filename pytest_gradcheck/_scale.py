@@ -10,7 +10,7 @@ import numpy as np
 from . import _coordinates as coordinates
 from ._blocks import Block, position_of
 from ._calibrate import ACCUSED, PROVEN, calibrate, reexamine, screen_all
-from ._compare import COARSEST_RTOL, DUST, FINEST_RTOL
+from ._compare import COARSEST_RTOL, DUST, FINEST_RTOL, LEAST_TERM
 from ._differences import BudgetExhausted
 from ._ladder import RATIO, ROUNDING_FACTOR, Estimate
 from ._localise import localise
@@ -69,6 +69,15 @@ class AtScale:
             part = max(DUST * eps, SMALLEST_ALLOWED)
             total += (self.options.rtol or part) ** 2 * own**2 * block.size
         return math.sqrt(total * 13 / 12)
+
+    def nothing(self, block: Block) -> bool:
+        """Return whether a block's gradient is zero, or what rounding leaves of a zero.
+
+        So it is for a bias before a batch normalisation, and for one of the keys of attention.
+        """
+        eps = self.analytic.precision[self.problem.blocks.index(block)]
+        largest = max(abs(float(self.problem.center)), LEAST_TERM)
+        return self.tolerances(block)[1] <= DUST * eps * largest
 
     def total(self) -> float:
         """Return what the gradient of all parameters comes to along a direction."""
@@ -165,6 +174,8 @@ class AtScale:
             norm = own * math.sqrt(block.size)
             if not block.size or (norm and ACCUSED * screen.sigma <= COARSEST_RTOL * norm):
                 continue
+            if norm and self.nothing(block):
+                continue  # like a zero, it is resolved against the whole gradient
             shift = screen.shift(0, Subset((block,)))
             if not norm:
                 values = self.problem.evaluator.along(shift, (screen.step, -screen.step))

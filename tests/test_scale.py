@@ -142,6 +142,31 @@ def test_every_block_has_a_resolution_of_its_own(network):
     assert max(block.resolution for block in report.blocks) == report.resolution
 
 
+def test_a_bias_whose_gradient_is_nothing_but_rounding_agrees():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(30, 20))
+    params = {"W": rng.normal(size=(20, 150)) / 4, "b": rng.normal(size=150)}
+
+    def hidden(p):
+        z = x @ p["W"] + p["b"]
+        return np.tanh(z - z.mean(axis=0))
+
+    def grad(p):
+        dz = 1 - hidden(p) ** 2
+        dz -= dz.mean(axis=0)
+        return {"W": x.T @ dz, "b": dz.sum(axis=0)}
+
+    def cost(p):
+        return np.sum(hidden(p))
+
+    assert 0 < np.abs(grad(params)["b"]).max() < 1e-12
+    report = check_gradients(cost, grad, params)
+    assert report.verdict == "agree", report
+    assert report.resolution < 1e-6
+    off = check_gradients(cost, lambda p: grad(p) | {"b": np.full(150, 1e-4)}, params)
+    assert off.verdict == "disagree"
+
+
 @pytest.mark.parametrize("count", [30, 3000])
 def test_a_block_whose_gradient_is_zero_is_resolved_against_the_others(count):
     params = {"a": np.linspace(0.1, 1, count), "b": np.full(5, 0.3)}

@@ -5,6 +5,7 @@ Names, shapes and lengths must match exactly: nothing is broadcast, transposed o
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -109,7 +110,22 @@ def _kind_hint(missing: Sequence[str], extra: Sequence[str], known: set[str]) ->
             return f"; it is a list where {name} is an array or a number: return an array"
     if len(extra) == 1 and missing and all(name.startswith(f"{extra[0]}[") for name in missing):
         return f"; it is an array or a number where {extra[0]} is a list: return a list"
+    listed = [all(_POSITION.match(name) for name in names) for names in (extra, known)]
+    if extra == [ALONE]:
+        return "; it is one array or number: split it, and return each part under its name"
+    if extra and known == {ALONE}:
+        return "; it has names where params is one array or number"
+    if extra and known and listed == [True, False]:
+        return "; it is a list or tuple where params has names: return dict(zip(params, gradient))"
+    if extra and known and listed == [False, True]:
+        return "; it has names where params is a list or tuple: return a list in that order"
     return ""
+
+
+ALONE = "params"
+"""The name of a value that is in no container."""
+
+_POSITION = re.compile(re.escape(ALONE) + r"\[\d+\]")
 
 
 def _matched(leaf: Leaf, block: Block, structure: Structure, what: str) -> Array:

@@ -18,6 +18,7 @@ from ._blocks import (
     require_finite,
     vector_of,
 )
+from ._call import calling
 from ._differences import Evaluator
 from ._kinds import NUMBER, NUMPY
 from ._options import Options
@@ -40,6 +41,11 @@ class Call:
     has_aux: bool = False
     in_place: bool = False
     copy: bool = False
+
+    def form(self, name: str) -> str:
+        """Return how a function is called, for an error: ``"func(params, *args)"``."""
+        given = ["params"] * (not self.in_place) + ["*args"] * bool(self.args)
+        return f"{name}({', '.join(given)})"
 
 
 @dataclass(frozen=True)
@@ -194,11 +200,12 @@ def prepare(
         )
 
     chosen = None
-    if not call.in_place and any(block.dtype.itemsize < 8 for block in blocks):
-        chosen = _promoted(evaluator)
-    if chosen is None:
-        native = evaluator()
-        chosen = native, native.at_theta()
+    with calling(call.form("func"), params):
+        if not call.in_place and any(block.dtype.itemsize < 8 for block in blocks):
+            chosen = _promoted(evaluator)
+        if chosen is None:
+            native = evaluator()
+            chosen = native, native.at_theta()
     runner, center = chosen
     try:
         # Read before the next call: a gradient returned in a buffer is overwritten by it.

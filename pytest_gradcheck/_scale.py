@@ -32,6 +32,12 @@ GROSS = 0.3
 """A block that directions over all parameters do not resolve is so near the noise of func that
 only an error of this part of it is believed."""
 
+CLEAR = 10.0
+"""Or one that stands so far above its error bar."""
+
+FEW = 64
+"""Entries of such a block that are differenced one by one, to name those that are wrong."""
+
 MOST_EXTRA = 2000
 """Evaluations that localising may take when ``max_evals`` is not given."""
 
@@ -169,10 +175,11 @@ class AtScale:
         """Give a direction of its own to each block that those over all do not resolve."""
         screen = self.screen
         assert screen is not None
+        unseen = ACCUSED * screen.sigma + self.allowed()
         for block in self.problem.blocks:
             rtol, own = self.tolerances(block)
             norm = own * math.sqrt(block.size)
-            if not block.size or (norm and ACCUSED * screen.sigma <= COARSEST_RTOL * norm):
+            if not block.size or (norm and unseen <= COARSEST_RTOL * norm):
                 continue
             if norm and self.nothing(block):
                 continue  # like a zero, it is resolved against the whole gradient
@@ -186,20 +193,29 @@ class AtScale:
             question = Question(told, rtol, 0.0, DUST * 2.0**-52 * norm, COARSEST_RTOL / 4, 0.0)
             answer = refine(screen.line(shift), question, screen.step, 1.0, 1e-12)
             self.reached[block.name] = CONFIDENCE * answer.error / norm
-            gap = abs(told - answer.value)
-            gross = gap > GROSS * abs(told) and gap > PROVEN * CONFIDENCE * answer.error
             known = answer.verdict != DISAGREE and self.reached[block.name] <= COARSEST_RTOL
-            if answer.verdict == DISAGREE and gross and screen.noise.unit < NARROW:
-                self.verdict = "disagree"
-                self.reasons.append(
-                    f"{block.name}: along a direction of its own analytic {told:.6g} != numeric "
-                    f"{answer.value:.6g} +- {answer.error:.0e}"
-                )
-            elif not known and self.verdict == "agree":
-                self.verdict = "inconclusive"
-                self.reasons.append(
-                    f"{block.name}: func is too noisy for so small a gradient, or float32"
-                )
+            if not known:
+                self.doubt(block, told, answer)
+
+    def doubt(self, block: Block, told: float, answer: Answer) -> None:
+        """Conclude on a block that its own direction denies, or does not resolve."""
+        assert self.screen is not None
+        gap, bar = abs(told - answer.value), PROVEN * CONFIDENCE * answer.error
+        denied = answer.verdict == DISAGREE and self.screen.noise.unit < NARROW
+        gross = gap > bar and (gap > GROSS * abs(told) or gap > CLEAR * bar)
+        few = range(block.start, block.stop) if block.size <= FEW else ()
+        wrong = denied and any([self.confirm(i) is not None for i in few])
+        if wrong or (denied and gross):
+            self.verdict = "disagree"
+            self.reasons.append(
+                f"{block.name}: along a direction of its own analytic {told:.6g} != numeric "
+                f"{answer.value:.6g} +- {answer.error:.0e}"
+            )
+        elif self.verdict == "agree":
+            self.verdict = "inconclusive"
+            self.reasons.append(
+                f"{block.name}: func is too noisy for so small a gradient, or float32"
+            )
 
     def resolved(self) -> bool:
         """Return whether the directions could see what was demanded of them; if not, say so."""

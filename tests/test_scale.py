@@ -355,6 +355,31 @@ def test_a_transposed_and_two_swapped_blocks_are_named():
     assert check(network, right).diagnoses == ()
 
 
+def test_of_a_transposed_block_the_worst_entry_is_named_and_no_right_one_counted():
+    rng = np.random.default_rng(0)
+    matrix = rng.normal(size=(50, 50)) + 8 * np.eye(50)
+    right = np.linalg.inv(matrix).T
+    report = check_gradients(lambda a: np.linalg.slogdet(a)[1], right.T.copy(), matrix)
+    gap = np.abs(right - right.T)
+    (worst,) = report.worst
+    assert gap[worst.index] == gap.max()
+    assert report.wrong == 50 * 49
+
+
+@pytest.mark.parametrize("part", [1.01, 1.5, -1])
+def test_an_error_in_a_block_far_smaller_than_the_others_is_seen_and_named(part):
+    rng = np.random.default_rng(0)
+    params = {"a": rng.normal(size=3000), "t": np.array([0.1, 0.2])}
+
+    def cost(p):
+        return np.sum(np.sin(p["a"])) + 1e-5 * np.sum(np.sin(p["t"]))
+
+    right = {"a": np.cos(params["a"]), "t": 1e-5 * np.cos(params["t"])}
+    assert check_gradients(cost, right, params).resolution < 1e-2
+    report = check_gradients(cost, right | {"t": right["t"] * np.array([1.0, part])}, params)
+    assert (report.verdict, report.worst[0].label, report.wrong) == ("disagree", "t[1]", 1)
+
+
 def test_a_wrong_entry_and_a_wrong_row_are_diagnoses(network):
     gradient = network.gradient(network.params)
     gradient["W2"][3, 4] *= 2

@@ -204,7 +204,7 @@ class AtScale:
         denied = answer.verdict == DISAGREE and self.screen.noise.unit < NARROW
         gross = gap > bar and (gap > GROSS * abs(told) or gap > CLEAR * bar)
         few = range(block.start, block.stop) if block.size <= FEW else ()
-        wrong = denied and any([self.confirm(i) is not None for i in few])
+        wrong = [i for i in few if self.confirm(i) is not None] if denied else []
         if wrong or (denied and gross):
             self.verdict = "disagree"
             self.reasons.append(

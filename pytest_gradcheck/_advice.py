@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ._compare import COARSEST_RTOL, FINEST_RTOL
 from ._question import CONFIDENCE, OPEN
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ def _advice(reason: str, count: int, finding: Finding) -> str:
     what = "float32" if finding.precision == "float32" else "noisy"
     could = (
         f"; rtol={_rounded_up(reach):g} could be concluded"
-        if reach < 1e-2
+        if FINEST_RTOL <= reach < COARSEST_RTOL
         else "; no useful rtol could be concluded at these parameters"
     )
     return (

@@ -5,6 +5,7 @@ Names, shapes and lengths must match exactly: nothing is broadcast, transposed o
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -13,7 +14,7 @@ import numpy as np
 from ._blocks import Block
 from ._kinds import coordinates
 from ._names import brief, listing
-from ._structure import Leaf, Structure, flatten
+from ._structure import ROOT, Leaf, Structure, flatten
 
 Array = np.ndarray[Any, Any]
 
@@ -110,7 +111,19 @@ def _kind_hint(missing: Sequence[str], extra: Sequence[str], known: set[str]) ->
             return f"; it is a list where {brief(name)} is an array or a number: return an array"
     if len(extra) == 1 and missing and all(name.startswith(f"{extra[0]}[") for name in missing):
         return f"; it is an array or a number where {brief(extra[0])} is a list: return a list"
+    listed = [all(_POSITION.match(name) for name in names) for names in (extra, known)]
+    if extra == [ROOT]:
+        return "; it is one array or number: split it, and return each part under its name"
+    if extra and known == {ROOT}:
+        return "; it has names where params is one array or number"
+    if extra and known and listed == [True, False]:
+        return "; it is a list or tuple where params has names: return dict(zip(params, gradient))"
+    if extra and known and listed == [False, True]:
+        return "; it has names where params is a list or tuple: return a list in that order"
     return ""
+
+
+_POSITION = re.compile(re.escape(ROOT) + r"\[\d+\]")
 
 
 def _matched(leaf: Leaf, block: Block, structure: Structure, what: str) -> Array:

@@ -223,7 +223,7 @@ def _resolution(finding: Finding, block: Block) -> float:
     """Return the worst relative error bar of the block's large entries; infinity for none."""
     w = block.window
     bar = CONFIDENCE * np.minimum(finding.outcome.error[w], finding.outcome.bound[w])
-    if not np.any(finding.analytic[w]):
+    if np.all(np.abs(finding.analytic[w]) <= finding.limits.dust[w]):
         # A relative error of zero is none: what would be seen is a part of the whole gradient.
         scale = finding.scale
         with np.errstate(all="ignore"):

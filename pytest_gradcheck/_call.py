@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -78,6 +80,38 @@ def scalar(value: Any) -> Any:
         )
     item = array.reshape(())[()]
     return item if array.dtype.itemsize > 8 else float(item)
+
+
+@contextmanager
+def calling(form: str, params: Any = None) -> Iterator[None]:
+    """Add to an error about a function's arguments how it is called.
+
+    Parameters
+    ----------
+    form : str
+        ``"func(params)"``, as the function was called.
+    params : object, optional
+        What was passed as params, where that may be the mistake.
+    """
+    try:
+        yield
+    except TypeError as error:
+        trace = error.__traceback__
+        while trace is not None and trace.tb_next is not None:
+            trace = trace.tb_next
+        ours = trace is not None and trace.tb_frame.f_globals.get("__package__") == __package__
+        if ours and _ARGUMENTS.search(str(error)):
+            several = isinstance(params, (tuple, list)) and len(params) > 1
+            how = f"; for {form.split('(')[0]}(*params) pass lambda p: f(*p)" if several else ""
+            if "missing" in str(error) and not several:
+                how = "; what follows params goes into args=(...)"
+            if " 0 positional" in str(error):
+                how = "; a func that reads its arrays through a closure wants in_place=True"
+            error.add_note(f"gradcheck: it is called as {form}{how}")
+        raise
+
+
+_ARGUMENTS = re.compile(r"positional argument|required keyword|unexpected keyword")
 
 
 def narrow_bits(value: Any) -> int | None:

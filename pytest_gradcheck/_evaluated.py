@@ -10,6 +10,7 @@ import numpy as np
 
 from ._analytic import gradient_vector
 from ._blocks import Block, labels
+from ._call import calling
 from ._differences import Evaluator
 from ._kinds import same_bits
 from ._names import brief
@@ -51,7 +52,8 @@ def evaluate_gradient(grad: Any, problem: Problem, call: Call, options: Options)
         for _ in range(2):
             work.set_aside()
             params = work.fresh() if call.copy else work.params
-            gradient = grad(*call.args) if call.in_place else grad(params, *call.args)
+            with calling(call.form("grad"), params):
+                gradient = grad(*call.args) if call.in_place else grad(params, *call.args)
             found.append(gradient_vector(gradient, structure, blocks))
             del gradient  # of a million parameters: before the next one is made
             watch.require_unchanged("grad")

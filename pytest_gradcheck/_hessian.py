@@ -10,6 +10,7 @@ from typing import Any, Unpack
 import numpy as np
 
 from ._blocks import blocks_of, labels
+from ._call import calling
 from ._combined import along_tangents, tangent
 from ._coordinates import Sweep
 from ._given import announced
@@ -189,7 +190,8 @@ def check_hvp(
         with _second_order(func, grad, point, call, judged) as check:
 
             def product(v: Array) -> Any:
-                return hvp(own_params(check), tangent(check, v), *call.args)
+                with calling(call.form("hvp").replace("params", "params, v")):
+                    return hvp(own_params(check), tangent(check, v), *call.args)
 
             if grad is not None and (check.problem.size > MOST_PRODUCTS or not check.exhaustive):
                 return along_tangents(check, product, replace(call, has_aux=False), "hvp")

@@ -149,6 +149,15 @@ def entries_of(screen: Screen, pattern: Pattern, block: Block) -> Array:
 
 
 def _values(screen: Screen, pattern: Pattern, block: Block) -> Array:
+    """Return what the error of each entry is proportional to."""
+    own: Array = screen.analytic[block.window]
+    if pattern.code == "transposed":
+        square = own.reshape(block.shape)
+        return np.asarray(square - square.T).ravel()
+    if pattern.code == "swapped":
+        name = next(name for name in pattern.names if name != block.name)
+        other = next(b for b in screen.problem.blocks if b.name == name)
+        return np.asarray(own - screen.analytic[other.window])
     if pattern.code not in ("theta", "sign-theta"):
         return screen.analytic[block.window]
     work = screen.problem.evaluator.work

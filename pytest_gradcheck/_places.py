@@ -125,7 +125,7 @@ def _places(block: BlockData) -> Iterator[Place]:
     count, size = int(wrong.sum()), wrong.size
     if count <= MOST_ENTRIES:
         yield _entries(block, count)
-    if size < LEAST_SIZE:
+    if size < LEAST_SIZE or count == 1:  # a row of zeros but for one entry is that entry
         return
     long = [axis for axis, length in enumerate(block.shape) if length > 1]
     for axis in long:

@@ -11,6 +11,7 @@ import numpy as np
 
 from ._analytic import gradient_vector
 from ._blocks import Block, blocks_of, require_finite, vector_of
+from ._call import calling
 from ._differences import Evaluator
 from ._kinds import NUMBER, NUMPY
 from ._names import quoted
@@ -41,6 +42,11 @@ class Call:
             given = getattr(self, name)
             if not isinstance(given, (bool, np.bool_)):
                 raise TypeError(f"{name} must be True or False, not {quoted(given)}")
+
+    def form(self, name: str) -> str:
+        """Return how a function is called, for an error: ``"func(params, *args)"``."""
+        given = ["params"] * (not self.in_place) + ["*args"] * bool(self.args)
+        return f"{name}({', '.join(given)})"
 
 
 @dataclass(frozen=True)
@@ -190,11 +196,12 @@ def prepare(
         )
 
     chosen = None
-    if not call.in_place and any(block.dtype.itemsize < 8 for block in blocks):
-        chosen = _promoted(evaluator)
-    if chosen is None:
-        native = evaluator()
-        chosen = native, native.at_theta()
+    with calling(call.form("func"), params):
+        if not call.in_place and any(block.dtype.itemsize < 8 for block in blocks):
+            chosen = _promoted(evaluator)
+        if chosen is None:
+            native = evaluator()
+            chosen = native, native.at_theta()
     runner, center = chosen
     try:
         # Read before the next call: a gradient returned in a buffer is overwritten by it.

@@ -9,6 +9,7 @@ import numpy as np
 
 from ._analytic import gradient_vector
 from ._blocks import Block
+from ._call import calling
 from ._combined import along_cotangents, along_tangents, cotangent, tangent
 from ._compare import LEAST_TERM
 from ._given import announced
@@ -70,7 +71,8 @@ def check_jvp(
         with checking(func, point, call, judged) as check:
 
             def product(v: Array) -> Any:
-                return jvp(own_params(check), tangent(check, v), *call.args)
+                with calling(call.form("jvp").replace("params", "params, v")):
+                    return jvp(own_params(check), tangent(check, v), *call.args)
 
             if check.problem.size > MOST_PRODUCTS or not check.exhaustive:
                 return along_tangents(check, product, call, "jvp")
@@ -170,7 +172,8 @@ def check_vjp(
         with checking(func, point, call, judged) as check:
 
             def product(u: Array) -> Any:
-                return vjp(own_params(check), cotangent(check, u), *call.args)
+                with calling(call.form("vjp").replace("params", "params, u")):
+                    return vjp(own_params(check), cotangent(check, u), *call.args)
 
             if check.capture.outputs.size > MOST_PRODUCTS or not check.exhaustive:
                 return along_cotangents(check, product, call)

@@ -33,7 +33,10 @@ def rearranged(block: BlockData) -> Iterator[Repair]:
         if block.whole and block.analytic.size > 2:
             yield _another_order(scale)
     for code, key, hint, move, cost in _shifts_with_edges(shape):
-        yield _moved(code, key, hint, move, cost, 1.0, loose_edges=True)
+        # What comes in at the edge is free, and pays for as much that is explained: in a block of
+        # equal values one wrong entry at the edge would look like a shift.
+        free = int(np.isnan(move(block.analytic)).sum())
+        yield _moved(code, key, hint, move, cost, 1.0, loose_edges=True, fitted=free)
 
 
 Row = tuple[str, tuple[object, ...], str, Move, float]
@@ -62,6 +65,7 @@ def _moved(
     scale: float,
     *,
     loose_edges: bool = False,
+    fitted: int = 0,
 ) -> Repair:
     def apply(other: BlockData) -> Predicted | None:
         try:
@@ -79,6 +83,7 @@ def _moved(
         hint + times,
         apply,
         PLAIN + cost + (0.0 if scale == 1 else 8.0),
+        fitted,
         told=f"{hint}{times}, in {{names}}",
     )
 

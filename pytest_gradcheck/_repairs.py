@@ -186,7 +186,9 @@ def single(block: BlockData) -> Iterator[Repair]:
     with np.errstate(all="ignore"):
         narrow = written.astype(np.float32).astype(np.float64) == written
     declared = block.eps > 1e-10
-    if not near or not (declared or narrow.all()):
+    # Beside much larger ones an entry may be off by all of itself, which no digit of it survives.
+    off = float(np.median(block.gap[asked] / np.maximum(block.size[asked], 1e-300)))
+    if not near or off > 10 * SEVENTH or not (declared or narrow.all()):
         return
 
     def apply(other: BlockData) -> Predicted | None:

@@ -10,7 +10,7 @@ import numpy as np
 from . import _coordinates as coordinates
 from ._blocks import Block, position_of
 from ._calibrate import ACCUSED, PROVEN, calibrate, reexamine, screen_all
-from ._compare import COARSEST_RTOL, DUST, FINEST_RTOL
+from ._compare import COARSEST_RTOL, DUST, FINEST_RTOL, LEAST_TERM
 from ._differences import BudgetExhausted
 from ._ladder import RATIO, ROUNDING_FACTOR, Estimate
 from ._localise import localise
@@ -32,6 +32,12 @@ SHOWN_BAD = 5
 GROSS = 0.3
 """A block that directions over all parameters do not resolve is so near the noise of func that
 only an error of this part of it is believed."""
+
+CLEAR = 10.0
+"""Or one that stands so far above its error bar."""
+
+FEW = 64
+"""Entries of such a block that are differenced one by one, to name those that are wrong."""
 
 MOST_EXTRA = 2000
 """Evaluations that localising may take when ``max_evals`` is not given."""
@@ -70,6 +76,15 @@ class AtScale:
             part = max(DUST * eps, SMALLEST_ALLOWED)
             total += (self.options.rtol or part) ** 2 * own**2 * block.size
         return math.sqrt(total * 13 / 12)
+
+    def nothing(self, block: Block) -> bool:
+        """Return whether a block's gradient is zero, or what rounding leaves of a zero.
+
+        So it is for a bias before a batch normalisation, and for one of the keys of attention.
+        """
+        eps = self.analytic.precision[self.problem.blocks.index(block)]
+        largest = max(abs(float(self.problem.center)), LEAST_TERM)
+        return self.tolerances(block)[1] <= DUST * eps * largest
 
     def total(self) -> float:
         """Return what the gradient of all parameters comes to along a direction."""
@@ -161,11 +176,14 @@ class AtScale:
         """Give a direction of its own to each block that those over all do not resolve."""
         screen = self.screen
         assert screen is not None
+        unseen = ACCUSED * screen.sigma + self.allowed()
         for block in self.problem.blocks:
             rtol, own = self.tolerances(block)
             norm = own * math.sqrt(block.size)
-            if not block.size or (norm and ACCUSED * screen.sigma <= COARSEST_RTOL * norm):
+            if not block.size or (norm and unseen <= COARSEST_RTOL * norm):
                 continue
+            if norm and self.nothing(block):
+                continue  # like a zero, it is resolved against the whole gradient
             shift = screen.shift(0, Subset((block,)))
             if not norm:
                 values = self.problem.evaluator.along(shift, (screen.step, -screen.step))
@@ -176,20 +194,29 @@ class AtScale:
             question = Question(told, rtol, 0.0, DUST * 2.0**-52 * norm, COARSEST_RTOL / 4, 0.0)
             answer = refine(screen.line(shift), question, screen.step, 1.0, 1e-12)
             self.reached[block.name] = CONFIDENCE * answer.error / norm
-            gap = abs(told - answer.value)
-            gross = gap > GROSS * abs(told) and gap > PROVEN * CONFIDENCE * answer.error
             known = answer.verdict != DISAGREE and self.reached[block.name] <= COARSEST_RTOL
-            if answer.verdict == DISAGREE and gross and screen.noise.unit < NARROW:
-                self.verdict = "disagree"
-                self.reasons.append(
-                    f"{brief(block.name)}: along a direction of its own analytic {told:.6g} != "
-                    f"numeric {answer.value:.6g} +- {answer.error:.0e}"
-                )
-            elif not known and self.verdict == "agree":
-                self.verdict = "inconclusive"
-                self.reasons.append(
-                    f"{brief(block.name)}: func is too noisy for so small a gradient, or float32"
-                )
+            if not known:
+                self.doubt(block, told, answer)
+
+    def doubt(self, block: Block, told: float, answer: Answer) -> None:
+        """Conclude on a block that its own direction denies, or does not resolve."""
+        assert self.screen is not None
+        gap, bar = abs(told - answer.value), PROVEN * CONFIDENCE * answer.error
+        denied = answer.verdict == DISAGREE and self.screen.noise.unit < NARROW
+        gross = gap > bar and (gap > GROSS * abs(told) or gap > CLEAR * bar)
+        few = range(block.start, block.stop) if block.size <= FEW else ()
+        wrong = [i for i in few if self.confirm(i) is not None] if denied else []
+        if wrong or (denied and gross):
+            self.verdict = "disagree"
+            self.reasons.append(
+                f"{brief(block.name)}: along a direction of its own analytic {told:.6g} != numeric "
+                f"{answer.value:.6g} +- {answer.error:.0e}"
+            )
+        elif self.verdict == "agree":
+            self.verdict = "inconclusive"
+            self.reasons.append(
+                f"{brief(block.name)}: func is too noisy for so small a gradient, or float32"
+            )
 
     def resolved(self) -> bool:
         """Return whether the directions could see what was demanded of them; if not, say so."""

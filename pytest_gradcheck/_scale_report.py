@@ -130,7 +130,7 @@ def _block(check: AtScale, block: Block, wrong: dict[int, Answer]) -> BlockRepor
             hint, code = ZERO, "zero"
         count = max(count, round(block.size * share[0] / share[1]))
     _, own = check.tolerances(block)
-    norm = own * math.sqrt(block.size) or check.total()
+    norm = check.total() if check.nothing(block) else own * math.sqrt(block.size)
     sigma = check.screen.sigma if check.screen is not None else math.inf
     return BlockReport(
         name=block.name,

@@ -544,6 +544,72 @@ def test_threshold_is_applied_beside_the_tolerances():
     assert not check_gradients(cost, wrong, THETA, threshold=0.9).ok
 
 
+def loss_of(p):
+    return np.sum(p["W"] ** 2) + np.sum(p["b"])
+
+
+LAYER = {"W": np.ones((2, 3)), "b": np.ones(2)}
+
+
+@pytest.mark.parametrize(
+    ("func", "grad", "params", "note"),
+    [
+        (
+            lambda w, b: np.sum(w * b),
+            lambda w, b: (b, w),
+            (1.0, 2.0),
+            "it is called as func(params); for func(*params) pass lambda p: f(*p)",
+        ),
+        (
+            lambda x, a: a * x,
+            lambda x, a: a,
+            1.0,
+            "it is called as func(params); what follows params goes into args=(...)",
+        ),
+        (
+            lambda: 1.0,
+            lambda x: x,
+            1.0,
+            "it is called as func(params); a func that reads its arrays through a closure wants "
+            "in_place=True",
+        ),
+        (
+            lambda x: x,
+            lambda x, a: a,
+            1.0,
+            "it is called as grad(params); what follows params goes into args=(...)",
+        ),
+    ],
+)
+def test_a_wrong_number_of_arguments_is_told_how_the_call_is_made(func, grad, params, note):
+    with pytest.raises(TypeError) as caught:
+        check_gradients(func, grad, params)
+    assert caught.value.__notes__ == [f"gradcheck: {note}"]
+
+
+def test_an_error_of_the_user_s_own_call_is_left_alone():
+    def func(x):
+        return loss_of(x, 1)
+
+    with pytest.raises(TypeError) as caught:
+        check_gradients(func, lambda x: x, 1.0)
+    assert not hasattr(caught.value, "__notes__")
+
+
+@pytest.mark.parametrize(
+    ("gradient", "params", "text"),
+    [
+        (np.ones(8), LAYER, "it is one array or number: split it, and return each part under"),
+        ([np.ones((2, 3)), np.ones(2)], LAYER, r"return dict\(zip\(params, gradient\)\)"),
+        ({"a": 1.0, "b": 1.0}, [1.0, 1.0], "it has names where params is a list or tuple"),
+        ({"a": 1.0, "b": 1.0}, np.ones(2), "it has names where params is one array or number"),
+    ],
+)
+def test_a_gradient_in_another_container_is_told_which(gradient, params, text):
+    with pytest.raises(ValueError, match=text):
+        check_gradients(lambda p: 1.0, gradient, params)
+
+
 # -- the numeric gradient -----------------------------------------------------------------------
 
 

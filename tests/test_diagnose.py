@@ -415,6 +415,27 @@ def in_layers(before, behind):
     return True
 
 
+def test_one_wrong_entry_of_equal_ones_is_no_shift():
+    n = np.full(6, 0.75)
+    for at in (0, -1):
+        a = n.copy()
+        a[at] *= -1
+        assert codes(block(a, n)) == ["entry"]
+
+
+def test_a_sign_beside_much_larger_entries_is_not_single_precision():
+    n = np.array([5e6, 5e3, 16.0, 0.5])
+    a = np.array([5e6, 5e3, 16.0, -0.5])
+    assert "float32" not in codes(block(a, n, error=1e-9 * n))
+
+
+def test_a_row_of_zeros_but_for_one_wrong_entry_is_that_entry():
+    n = np.tril(drawn((4, 4))[0])
+    a = n.copy()
+    a[3, 3] *= 1.2
+    assert told(block(a, n, error=1e-10)) == ["only the entry [3, 3] is wrong"]
+
+
 @pytest.mark.parametrize("size", [1e-300, 1e-160, 1e160, 1e300])
 def test_a_factor_of_any_size_is_looked_for_without_overflow(size):
     for n, t in ((N, T), (N[:1, :1], T[:1, :1])):

@@ -142,6 +142,31 @@ def test_every_block_has_a_resolution_of_its_own(network):
     assert max(block.resolution for block in report.blocks) == report.resolution
 
 
+def test_a_bias_whose_gradient_is_nothing_but_rounding_agrees():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(30, 20))
+    params = {"W": rng.normal(size=(20, 150)) / 4, "b": rng.normal(size=150)}
+
+    def hidden(p):
+        z = x @ p["W"] + p["b"]
+        return np.tanh(z - z.mean(axis=0))
+
+    def grad(p):
+        dz = 1 - hidden(p) ** 2
+        dz -= dz.mean(axis=0)
+        return {"W": x.T @ dz, "b": dz.sum(axis=0)}
+
+    def cost(p):
+        return np.sum(hidden(p))
+
+    assert 0 < np.abs(grad(params)["b"]).max() < 1e-12
+    report = check_gradients(cost, grad, params)
+    assert report.verdict == "agree", report
+    assert report.resolution < 1e-6
+    off = check_gradients(cost, lambda p: grad(p) | {"b": np.full(150, 1e-4)}, params)
+    assert off.verdict == "disagree"
+
+
 @pytest.mark.parametrize("count", [30, 3000])
 def test_a_block_whose_gradient_is_zero_is_resolved_against_the_others(count):
     params = {"a": np.linspace(0.1, 1, count), "b": np.full(5, 0.3)}
@@ -328,6 +353,31 @@ def test_a_transposed_and_two_swapped_blocks_are_named():
     report = check(network, right | {"W1": right["W2"], "W2": right["W1"]})
     assert [(d.code, d.blocks) for d in report.diagnoses] == [("swapped", ("W1", "W2"))]
     assert check(network, right).diagnoses == ()
+
+
+def test_of_a_transposed_block_the_worst_entry_is_named_and_no_right_one_counted():
+    rng = np.random.default_rng(0)
+    matrix = rng.normal(size=(50, 50)) + 8 * np.eye(50)
+    right = np.linalg.inv(matrix).T
+    report = check_gradients(lambda a: np.linalg.slogdet(a)[1], right.T.copy(), matrix)
+    gap = np.abs(right - right.T)
+    (worst,) = report.worst
+    assert gap[worst.index] == gap.max()
+    assert report.wrong == 50 * 49
+
+
+@pytest.mark.parametrize("part", [1.01, 1.5, -1])
+def test_an_error_in_a_block_far_smaller_than_the_others_is_seen_and_named(part):
+    rng = np.random.default_rng(0)
+    params = {"a": rng.normal(size=3000), "t": np.array([0.1, 0.2])}
+
+    def cost(p):
+        return np.sum(np.sin(p["a"])) + 1e-5 * np.sum(np.sin(p["t"]))
+
+    right = {"a": np.cos(params["a"]), "t": 1e-5 * np.cos(params["t"])}
+    assert check_gradients(cost, right, params).resolution < 1e-2
+    report = check_gradients(cost, right | {"t": right["t"] * np.array([1.0, part])}, params)
+    assert (report.verdict, report.worst[0].label, report.wrong) == ("disagree", "t[1]", 1)
 
 
 def test_a_wrong_entry_and_a_wrong_row_are_diagnoses(network):

@@ -124,6 +124,8 @@ def _trusted(line: Line, question: Question, estimate: Estimate) -> bool:
         return False
     if not _clear(line, question, estimate):
         return False
+    if _all_noise(line) and not _none_is_near(line, question, estimate):
+        return False
     return _smooth_enough(line, question) and not _noise_grows(line)
 
 
@@ -247,5 +249,11 @@ def _every_rung_denies(line: Line, question: Question, estimate: Estimate) -> bo
     gap = abs(question.analytic - estimate.value)
     slopes = [slope for _, slope, _ in line.series(line.sides())]
     near = sum(abs(slope - estimate.value) < 0.1 * gap for slope in slopes)
-    denied = all(abs(slope - question.analytic) > 0.3 * gap for slope in slopes)
-    return near >= 3 and denied
+    return near >= 3 and _none_is_near(line, question, estimate)
+
+
+def _none_is_near(line: Line, question: Question, estimate: Estimate) -> bool:
+    """Return whether no step comes near the analytic value, for the distance of the estimate."""
+    gap = abs(question.analytic - estimate.value)
+    slopes = (slope for _, slope, _ in line.series(line.sides()))
+    return all(abs(slope - question.analytic) > 0.3 * gap for slope in slopes)

@@ -44,9 +44,13 @@ def test_the_middle_of_few_numbers_and_of_many():
     assert middle(np.array([3.0, 1.0, 2.0])) == 2.0
     assert middle(np.array([4.0, 1.0, 8.0, 2.0])) == 3.0
     assert middle(np.array([7.0])) == 7.0
+    assert middle(np.array([16.0, 1.0, 100.0, 8.0, 2.0, 4.0])) == 6.0
+    assert middle(np.array([1.0, 100.0, 8.0, 2.0, 4.0])) == 4.0
     rng = np.random.default_rng(0)
     for count in (4095, 4096, 4097, 4098):
-        assert middle(rng.permutation(np.arange(float(count)))) == (count - 1) / 2
+        squares = rng.permutation(np.arange(float(count)) ** 2)
+        low, high = (count - 1) // 2, count // 2
+        assert middle(squares) == (low**2 + high**2) / 2
 
 
 def test_the_scale_of_a_block():
@@ -115,8 +119,11 @@ def test_a_step_of_ones_own_is_a_multiple_of_the_grain_at_the_farthest_point():
     assert found.offsets == (-1.0, -2.0)
     # Never zero.
     assert laid(1.0, 1e-9, "central").taken.tolist() == [2.0**-10]
-    wide = points(np.ones(1, np.longdouble), np.ones(1), STENCILS["central"], exact=False)
-    assert wide.taken.dtype == np.longdouble
+    theta = np.ones(1, np.longdouble) + np.finfo(np.longdouble).eps
+    for exact in (True, False):
+        wide = points(theta, np.full(1, 0.25), STENCILS["central"], exact=exact)
+        assert wide.taken.dtype == wide.values.dtype == np.longdouble
+        assert wide.values[0].tolist() == [theta[0] + 0.25, theta[0] - 0.25]
 
 
 def test_formulas_applied_to_numbers():

@@ -225,6 +225,17 @@ def test_the_table_of_differences():
     assert table_estimate(np.zeros(8)) is None
 
 
+def test_a_table_settles_where_three_levels_are_within_four_and_signs_change():
+    """A parabola and ±1 by turns: levels √(8A² + 2), √((4A² + 16)/6) and 8/√20 of orders 1 to 3."""
+    place = np.arange(8) - 3.5
+    turns = np.array([1.0, -1.0] * 4)
+    # 3.9 times the least, then 4.6: order 2 does not change its sign, so it is order 3.
+    assert table_estimate(2.4 * place**2 + turns) == approx(math.sqrt(8 * 2.4**2 + 2))
+    assert table_estimate(2.84 * place**2 + turns) == approx(8 / math.sqrt(20))
+    # Steps of 0 and 1 change no sign; their differences, 1, 0, −1, 1, 0, 0, do.
+    assert table_estimate(np.array([0.0, 0, 1, 2, 2, 3, 4, 5])) == approx(math.sqrt(3 / 6 / 6))
+
+
 def test_a_table_that_does_not_settle_gives_the_largest_of_its_last_three_levels():
     """10ⁱ: differences of order k are 9ᵏ·10ⁱ, none of which changes its sign."""
     squares = 1 + 100 + 10**4 + 10**6
@@ -309,6 +320,9 @@ def test_loud_is_above_a_ten_thousand_millionth_of_the_values():
     along = Direction(lambda unit, k: -1 + 0.72e-10 * (-1) ** k)
     measured(along, -1 + 0.72e-10)
     assert along.spacings == [FIRST, NARROW]
+    along = Direction(lambda unit, k: -1e3 + 0.7e-7 * (-1) ** k)
+    measured(along, -1e3 + 0.7e-7)
+    assert along.spacings == [FIRST]
 
 
 def test_a_jump_at_theta_itself_is_no_noise():
@@ -316,6 +330,12 @@ def test_a_jump_at_theta_itself_is_no_noise():
     found, _ = measured(along, 1.0)
     assert found.sigma == pytest.approx(math.sqrt(2) * 1e-12, rel=1e-3)
     assert along.spacings == [FIRST]
+    # A value at θ that is off by twice the noise is of the noise.
+    assert measured(Direction(turning(1e-12)), 1 / 3 + 3e-12)[0].sigma > 1.5e-12
+    # Five values beside θ can tell, and four can't.
+    for count, quiet in ((6, True), (5, False)):
+        along = Direction(lambda unit, k, n=count: turning(1e-12)(unit, k) if k < n else NAN)
+        assert (measured(along, 1.0)[0].sigma < 1e-11) is quiet
 
 
 def test_no_noise_is_measured_across_the_edge_of_a_domain():

@@ -147,12 +147,12 @@ def _noise_grows(line: Line) -> bool:
     """
     series = line.series(line.sides())
     gaps = [(abs(s1 - s2), r1 + r2) for (_, s1, r1), (_, s2, r2) in itertools.pairwise(series)]
-    grown = -1
+    grown: int | None = None
     for k, (first, second, third) in enumerate(zip(gaps, gaps[1:], gaps[2:], strict=False)):
         loud = all(gap > 5 * rounding for gap, rounding in (first, second, third))
         if loud and third[0] > 1.2 * second[0] > 1.44 * first[0]:
             grown = k + 2
-    if grown < 0:
+    if grown is None:
         return False
     # An oscillation grows too, but below its period slopes converge as those of any smooth func.
     below = gaps[grown:]

@@ -474,7 +474,8 @@ def test_no_evaluation_beyond_max_evals():
     with pytest.raises(BudgetExhausted):
         made.along(np.ones(6), (0.1, 0.2, 0.3))
     assert made.evaluations == 2
-    made.sweep(0, [0], np.zeros((1, 2)))
+    made.sweep(0, [0], np.zeros((1, 1)))
+    made.spend()
     assert made.evaluations == 4
     for ask in (made.spend, made.at_theta):
         with pytest.raises(BudgetExhausted):
@@ -599,6 +600,17 @@ def test_an_exception_that_does_not_repeat_itself_is_an_error_of_funcs():
     del calls[:]
     with pytest.raises(ValueError, match="first"):
         evaluator(fickle).along(np.ones(6), (1.0,))
+
+
+def test_an_exception_before_the_first_evaluation_names_no_parameter():
+    made = evaluator(weighed)
+    made.quiet = lambda: 1 / 0
+    with pytest.raises(ZeroDivisionError) as caught:
+        made.sweep(0, [1], np.array([[3.0, 1.0]]))
+    assert (
+        "raised by func with a parameter perturbed, in evaluation 1;" in caught.value.__notes__[0]
+    )
+    assert made.evaluations == 0
 
 
 class Parts:

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from pytest_gradcheck._blocks import blocks_of, flatten
+from pytest_gradcheck._call import ShapeError
 from pytest_gradcheck._differences import BudgetExhausted, Evaluator, Part
 from pytest_gradcheck._noise import Noise, from_values, measured, precision, table_estimate
 from pytest_gradcheck._probes import chunks, fill_with_weights, generator, random_weights, sample
@@ -465,6 +466,7 @@ def test_a_func_that_writes_to_its_parameters():
 
 
 def test_no_evaluation_beyond_max_evals():
+    assert evaluator(weighed, max_evals=1).at_theta() == AT
     made = evaluator(weighed, max_evals=4)
     made.spend()
     made.at_theta()
@@ -496,6 +498,10 @@ def test_a_sweep_sets_one_coordinate_at_a_time():
     # Whatever number func returns.
     other = evaluator(lambda p: np.array([weighed(p)]))
     assert other.sweep(1, [1], np.array([[7.0]])).tolist() == [[AT + 1e5]]
+    with pytest.raises(ShapeError):
+        evaluator(lambda p: p["b"]).sweep(1, [1], np.array([[7.0, 5.0]]))
+    with pytest.raises(ValueError, match="longer"):
+        made.sweep(0, [1], np.zeros((2, 2)))
 
 
 def test_a_direction_moves_all():
@@ -537,6 +543,8 @@ def test_an_exception_that_repeats_itself_is_the_edge_of_the_domain():
     found = made.along(np.array([1.0, 0, 0, 0, 0, 0]), (1.0, -1.0))
     np.testing.assert_array_equal(found, [NAN, AT - 1])
     assert made.evaluations == func.calls == 12
+    made.sweep(0, [0, 0], np.array([[2.0, 0.0, 1.0], [3.0, 0.0, 1.0]]))
+    assert made.evaluations == func.calls == 16
     assert made.at_theta() == AT
 
 
@@ -574,6 +582,24 @@ def test_any_other_exception_is_raised_with_where_it_came_from():
         "evaluation 2; the parameters are as they were"
     ]
     assert made.at_theta() == AT
+
+
+def test_evaluations_are_numbered_by_what_was_evaluated():
+    calls = []
+
+    def func(params):
+        calls.append(1)
+        if params["W"][0, 0] > 1:
+            raise ValueError
+        if params["W"][0, 1] > 2:
+            raise KeyError
+        return weighed(params)
+
+    made = evaluator(func)
+    with pytest.raises(KeyError) as caught:
+        made.sweep(0, [0, 1], np.array([[2.0, 0.0, 1.0], [3.0, 1.0, 1.0]]))
+    assert len(calls) == 3  # one that left the domain, the question again, and this one
+    assert "with W[0, 1] perturbed, in evaluation 3;" in caught.value.__notes__[0]
 
 
 def test_an_exception_that_does_not_repeat_itself_is_an_error_of_funcs():

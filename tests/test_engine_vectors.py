@@ -91,6 +91,10 @@ def test_relative_difference():
     assert relative_difference(np.float32([1 + 2.0**-23]), np.float32([1])) == approx(
         2.0**-23 / (2 + 2.0**-23)
     )
+    half = np.ones(5000, np.float16)
+    assert relative_difference(half, half * (np.arange(5000) == 0)) == approx(
+        math.sqrt(4999) / (math.sqrt(5000) + 1)
+    )
     wide = np.longdouble(1) + np.finfo(np.longdouble).eps
     assert relative_difference(wide, np.longdouble(1)) > 0
 
@@ -180,6 +184,8 @@ def test_tolerances_where_nothing_is_asked():
         np.array([1e-3]), np.ones(1), (block("x", 0, 1),), (EPS,), Options(), 1e-6, 1e-3
     )
     assert small.dust.tolist() == each(3.2 * EPS)
+    small = tolerance(np.array([1e-3]), np.ones(1), (block("x", 0, 1),), (EPS,), Options(), 1e-6)
+    assert small.dust.tolist() == each(3.2 * EPS)
     assert tolerances(fine=1e-3).goal_rtol.tolist() == [1e-3] * 3
     assert tolerances(fine=0.5).goal_rtol.tolist() == [1e-2] * 3
 
@@ -236,6 +242,16 @@ def test_settled():
         found, np.array([1.0, -4.0, 1.0, 4.0, 1.0, 1.0]), limits(6, goal_atol=0.25, goal_rtol=0.125)
     )
     assert judged.tolist() == [True, True, False, True, False, False]
+
+
+def test_infinite_values_are_judged_without_a_warning():
+    found, made = outcome([INF, NAN, -INF, 1.0], [INF, 1.0, 0.0, 1.0]), limits(4, dust=1.0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert settled(found, np.array([1.0, NAN, -INF, INF]), made).tolist() == [False] * 4
+        assert within(found, np.array([INF, 1.0, -INF, INF]), made).tolist() == [False] * 4
+        found.verdict[3] = DISAGREE
+        assert concluded(found, [INF, 1.0, -INF, INF]) == [OPEN, OPEN, OPEN, DISAGREE]
 
 
 def concluded(found, analytic, value=0.0, blocks=None, scale=None, made=None, **options):

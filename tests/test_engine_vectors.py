@@ -188,6 +188,7 @@ def test_tolerances_where_nothing_is_asked():
     assert small.dust.tolist() == each(3.2 * EPS)
     assert tolerances(fine=1e-3).goal_rtol.tolist() == [1e-3] * 3
     assert tolerances(fine=0.5).goal_rtol.tolist() == [1e-2] * 3
+    assert tolerances(fine=1e-8).goal_rtol.tolist() == [1e-8] * 3
 
 
 def test_tolerances_of_a_gradient_in_a_narrow_format():
@@ -278,6 +279,8 @@ def test_agreement_counts_where_the_error_bar_is_small_beside_entry_or_block():
     assert concluded(outcome(numeric, good), numeric, rtol=1e-7) == [AGREE, AGREE, OPEN, AGREE]
     made = limits(4, rtol=1e-7, goal_rtol=1e-5, goal_atol=1e-9)
     assert concluded(outcome(numeric, good), numeric, made=made, rtol=1e-7)[2] == AGREE
+    made = limits(1, rtol=1e-7, goal_atol=1e-9)
+    assert concluded(outcome([1e-12], [6e-10]), [1e-12], made=made) == [AGREE]
 
 
 def test_each_block_has_a_size_of_its_own_in_parts_of_the_scale():

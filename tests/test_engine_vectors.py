@@ -7,6 +7,7 @@ derivatives are known.
 import math
 import sys
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -41,6 +42,7 @@ from pytest_gradcheck._question import (
 from pytest_gradcheck._stencils import STENCILS
 
 NAN, INF, EPS = math.nan, math.inf, sys.float_info.epsilon
+RHO = 3.8197
 
 
 def approx(value):
@@ -889,6 +891,99 @@ def test_what_meets_the_absolute_goal_alone():
     made = limits(4, goal_rtol=0.375)
     analytic = np.array([-2.0, 2.0, 0.0, 1.9])
     assert _judge._by_atol_alone(found, analytic, made).tolist() == [False, True, False, True]
+
+
+def derivative(func, params, shift, deep, relative=2.0**-10, sigma=1e-9):
+    """Return what a direction's ladder says, and its steps: parameter 0 moves by them."""
+    seen = []
+
+    def recorded(x):
+        seen.append(float(x[0]))
+        return func(x)
+
+    problem, _ = prepared(recorded, params)
+    del seen[:]
+    found = coordinates.nothing(problem, Noise(sigma, 2.0**-53, "float64"))
+    value, error = _judge._group_derivative(problem, found, np.array(shift), relative, deep=deep)
+    steps = [abs(x - params[0]) for x in seen]
+    assert steps[::2] == pytest.approx(steps[1::2], rel=1e-6)
+    return value, error, steps[::2]
+
+
+def test_a_direction_is_climbed_by_four_steps_or_by_ten_of_twice_the_length():
+    def linear(x):
+        return float(3 * x[0] + 5 * x[1])
+
+    first = 2.0**-10 * RHO**2
+    value, error, steps = derivative(linear, np.array([1.0, 1.0]), [1.0, 2.0], deep=False)
+    assert steps == pytest.approx([first * RHO**k for k in range(4)])
+    assert abs(value - 13) <= error
+    # Three standard deviations of σ/(√2·h), by the largest step.
+    assert error < 3.1 * 1e-9 / math.sqrt(2) / steps[-2]
+    value, error, steps = derivative(linear, np.array([1.0, 1.0]), [1.0, 2.0], deep=True)
+    assert steps == pytest.approx([first * RHO ** (2 * k) for k in range(10)])
+    assert abs(value - 13) <= error
+
+
+def test_a_direction_is_left_where_steps_tell_no_more():
+    # Beyond its own scale a sine is no parabola.
+    value, error, steps = derivative(
+        lambda x: math.sin(x[0]), np.array([1.0]), [1.0], deep=True, sigma=1e-3
+    )
+    assert steps[-2] < 1 <= steps[-1]
+    assert abs(value - math.cos(1.0)) <= error
+    # exp(30·x): from 0.015 on each step is worse than the one before, and two of these suffice.
+    value, error, steps = derivative(
+        lambda x: math.exp(30 * x[0]) / 30, np.array([0.0]), [1.0], deep=False, sigma=1e-16
+    )
+    assert abs(value - 1) <= error
+    assert len(steps) == 4
+    value, error, steps = derivative(
+        lambda x: math.exp(30 * x[0]) / 30, np.array([0.0]), [1.0], deep=True, sigma=1e-16
+    )
+    assert len(steps) < 10
+    # At the edge of the domain nothing is known, or what was known before.
+    value, error, steps = derivative(
+        lambda x: math.log(x[0]) if x[0] > 0 else NAN, np.array([0.01]), [1.0], deep=False
+    )
+    assert (len(steps), error) == (1, INF)
+    assert math.isnan(value)
+    value, error, steps = derivative(
+        lambda x: math.log(x[0]) if x[0] > 0 else NAN, np.array([1.0]), [1.0], deep=False
+    )
+    assert (len(steps), abs(value - 1) <= error < 0.1) == (4, True)
+
+
+def test_what_is_known_to_be_still_is_not_asked():
+    problem, _ = prepared(exponentials, np.zeros(3))
+    found = coordinates.nothing(problem)
+    asked = []
+
+    def still(members):
+        asked.append(members.tolist())
+        return np.array([True, True])
+
+    before = problem.evaluator.evaluations
+    _judge._test_dead(
+        np.array([0, 2]), replace(problem, still=still), np.zeros(3), limits(3), found, 0
+    )
+    assert asked == [[0, 2]]
+    assert problem.evaluator.evaluations == before
+    assert found.outcome.bound.tolist() == [0.0, INF, 0.0]
+    _judge._test_dead(np.empty(0, int), problem, np.zeros(3), limits(3), found, 0)
+    assert problem.evaluator.evaluations == before
+
+
+def test_what_is_not_finite_a_thousandth_away_counts_as_still():
+    def func(x):
+        return 1.0 if abs(x[0] - 1) < 1e-4 else NAN
+
+    problem, _ = prepared(func, np.array([1.0]))
+    found = coordinates.nothing(problem)
+    before = problem.evaluator.evaluations
+    _judge._test_dead(np.array([0]), problem, np.zeros(1), limits(1), found, 0)
+    assert problem.evaluator.evaluations == before + 2
+    assert found.outcome.bound.tolist() == [0.0]
 
 
 # -- _judge: a given step --------------------------------------------------------------------------

@@ -52,7 +52,7 @@ def _arrays(a: Any, b: Any) -> tuple[Array, Array]:
     structure = flatten(b, "b")
     blocks = blocks_of(structure, (), ())
     first, _ = gradient_vector(a, structure, blocks, "a")
-    second, _ = gradient_vector(b, structure, blocks, "b")
+    second, _ = gradient_vector(b, structure, blocks)
     return first, second
 
 

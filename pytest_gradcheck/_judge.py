@@ -192,7 +192,7 @@ def _refine_one(
 def _refine_each(
     members: Array, problem: Problem, a: Array, limits: Tolerance, found: Sweep
 ) -> None:
-    """Climb for each entry, worst resolved first, and give up when none of the first settles."""
+    """Climb for each entry, best resolved first, and give up when none of the first settles."""
     with np.errstate(all="ignore"):
         size = np.fmax(np.abs(a[members]), np.abs(found.outcome.numeric[members]))
         ease = found.outcome.error[members] / (

@@ -175,7 +175,7 @@ def measured(
     sigma: float | None = None
     louder: float | None = None
     spacing = SPACING
-    for _ in range(3):
+    for _ in range(2):
         values = along([spacing * k for k in range(1, SAMPLES)])
         seen.append(values)
         table = np.concatenate([[center], values])
@@ -189,16 +189,13 @@ def measured(
             sigma = beside
         if louder is not None:
             sigma = min(louder, sigma or louder)
-            break
-        repeats = np.count_nonzero(np.diff(table) == 0)
-        following = WIDER if repeats >= table.size / 2 else NARROWER
-        suspicious = sigma is not None and sigma > LOUD * float(np.abs(table).max())
-        if suspicious and spacing == SPACING:
+        elif sigma is None:
+            spacing = WIDER
+        elif sigma > LOUD * float(np.abs(table).max()):
             # What looks like noise here may be an oscillation, which a narrower table resolves.
-            louder, following = sigma, NARROWER
-        elif sigma is not None or spacing != SPACING:
+            louder, spacing = sigma, NARROWER
+        else:
             break
-        spacing = following
     everything = np.concatenate(seen)
     floor = from_values(everything, jitter, narrow)
     return Noise(max(floor.sigma, sigma or 0.0), floor.unit, floor.format), everything

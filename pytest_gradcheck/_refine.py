@@ -124,6 +124,8 @@ def _trusted(line: Line, question: Question, estimate: Estimate) -> bool:
         return False
     if not _clear(line, question, estimate):
         return False
+    if _all_noise(line) and not _none_is_near(line, question, estimate):
+        return False
     return _smooth_enough(line, question) and not _noise_grows(line)
 
 
@@ -145,12 +147,12 @@ def _noise_grows(line: Line) -> bool:
     """
     series = line.series(line.sides())
     gaps = [(abs(s1 - s2), r1 + r2) for (_, s1, r1), (_, s2, r2) in itertools.pairwise(series)]
-    grown = -1
+    grown: int | None = None
     for k, (first, second, third) in enumerate(zip(gaps, gaps[1:], gaps[2:], strict=False)):
         loud = all(gap > 5 * rounding for gap, rounding in (first, second, third))
         if loud and third[0] > 1.2 * second[0] > 1.44 * first[0]:
             grown = k + 2
-    if grown < 0:
+    if grown is None:
         return False
     # An oscillation grows too, but below its period slopes converge as those of any smooth func.
     below = gaps[grown:]
@@ -255,5 +257,11 @@ def _every_rung_denies(line: Line, question: Question, estimate: Estimate) -> bo
     gap = abs(question.analytic - estimate.value)
     slopes = [slope for _, slope, _ in line.series(line.sides())]
     near = sum(abs(slope - estimate.value) < 0.1 * gap for slope in slopes)
-    denied = all(abs(slope - question.analytic) > 0.3 * gap for slope in slopes)
-    return near >= 3 and denied
+    return near >= 3 and _none_is_near(line, question, estimate)
+
+
+def _none_is_near(line: Line, question: Question, estimate: Estimate) -> bool:
+    """Return whether no step comes near the analytic value, for the distance of the estimate."""
+    gap = abs(question.analytic - estimate.value)
+    slopes = (slope for _, slope, _ in line.series(line.sides()))
+    return all(abs(slope - question.analytic) > 0.3 * gap for slope in slopes)

@@ -627,6 +627,12 @@ def test_a_gap_of_a_few_error_bars_is_believed_after_five_rungs():
     assert not _refine._trusted(kinked, question(2.5), Estimate(0.0, 0.01))
     grows = slopes((64.0, 0.0), (16.0, 1.0), (4.0, 2.5), (1.0, 4.75))
     assert not _refine._trusted(grows, question(99.0), Estimate(0.0, 0.01))
+    # Nor, in a func that changes by its noise alone, where a step comes near the analytic value.
+    loud = slopes((4.0, 1.0), (1.0, 1.0), (0.25, 7.0), changes=(1.0,))
+    assert _refine._trusted(loud, question(9.0), Estimate(1.0, 0.01))
+    loud.noise = Noise(1.0, 2.0**-53, "float64")
+    assert not _refine._trusted(loud, question(9.0), Estimate(1.0, 0.01))
+    assert _refine._trusted(loud, question(11.0), Estimate(1.0, 0.01))
     narrow = slopes(*steps, unit=2.0**-24)
     assert not _refine._trusted(narrow, question(2.5), Estimate(1.0, 0.2))
     assert _refine._trusted(narrow, question(2.5), Estimate(1.0, 0.1))
@@ -659,6 +665,7 @@ def test_slopes_that_differ_more_and_more_show_louder_noise():
     assert not grows(gaps(1, 1.5, 1.8))  # by 1.2, and more
     assert grows(gaps(1, 1.5, 1.81))
     assert not grows(gaps(1, 1.19, 2.25))
+    assert not grows(slopes((64.0, 1.0), (16.0, 0.0), (4.0, 1.2), (1.0, -1.05)))  # 1.2, exactly
     assert grows(gaps(1, 1.21, 2.25))
     # Not where noise explains them: 5·√½·σ·(¼ + 1) = 4.42·σ for the last.
     assert grows(gaps(1, 1.5, 2.25, sigma=0.50))
@@ -668,6 +675,8 @@ def test_slopes_that_differ_more_and_more_show_louder_noise():
     assert grows(gaps(1, 1.5, 2.25, 0.46))
     assert not grows(gaps(1, 1.5, 2.25, 0.0376))
     assert grows(gaps(1, 1.5, 2.25, 0.0374))
+    assert grows(gaps(1, 1.5, 2.5, 0.5))  # both exactly
+    assert grows(gaps(1, 1.5, 3.75, 0.0625))
     assert grows(gaps(1, 1.5, 2.25, 0.25, sigma=1.0))  # of which noise may be 0.88
     assert not grows(gaps(1, 1.5, 2.25, 0.25, sigma=0.25))
     # The last growth counts.
@@ -687,7 +696,7 @@ def test_the_step_at_which_the_analytic_slope_of_an_oscillation_would_show():
     """Changes of up to 2 and slopes that differ by 2: a quarter of 2/2."""
 
     def step(h, sigma=1.0, analytic=3.0, slope=1.0):
-        made = slopes((8.0, 1.0), (h, slope), sigma=sigma, changes=(1.0, 2.0))
+        made = slopes((9.0, 1.0), (8.0, 1.0), (h, slope), sigma=sigma, changes=(1.0, 2.0))
         made.noise = Noise(sigma, 2.0**-53, "float64")
         return _refine._step_that_shows(made, question(analytic), Estimate(1.0, 0.1))
 
@@ -710,6 +719,8 @@ def test_two_sides_leave_room_for_a_subgradient_or_not():
     kinked = bends((4.0, 1.0), (1.0, 1.0))
     assert not enough(kinked, question(0.3))
     assert not enough(kinked, question(-0.75))
+    assert not enough(bends((4.0, 1.0), (1.0, 1.0), central=5.0), question(5.3))
+    assert not enough(line((1.0, 4.25, -4.25, 1 / 2.45)), question(0.3))  # 8.5 of its noise
     assert enough(kinked, question(0.76))
     assert enough(kinked, question(-0.76))
     assert enough(bends((4.0, 4.0), (1.0, 1.0)), question(0.3))
@@ -738,11 +749,13 @@ def test_a_value_between_the_slopes_of_a_kink_is_a_subgradient():
     assert (found.value, found.error, found.verdict) == (0.0, 1.0, AGREE)
     assert (found.reason, found.slopes) == (KINK, (-1.0, 1.0))
     assert judged(1.0).verdict == judged(-1.0).verdict == AGREE
+    # Each slope is known to 4 eps, of which 1.5 count.
+    assert judged(1 + 6 * EPS).verdict == judged(-1 - 6 * EPS).verdict == AGREE
     assert judged(1.01).verdict == judged(-1.01).verdict == DISAGREE
     assert judged(1.01).reason == KINK
     # atol + rtol·|a| = 0.1 + 0.1·1.2 = 0.22.
     slack = {"rtol": 0.1, "atol": 0.1}
-    assert judged(1.2, **slack).verdict == judged(-1.2, **slack).verdict == AGREE
+    assert judged(1.21, **slack).verdict == judged(-1.21, **slack).verdict == AGREE
     assert judged(1.23, **slack).verdict == judged(-1.23, **slack).verdict == DISAGREE
     # Relative to the larger slope where that is larger.
     steep = line((4.0, 4.0, -1.0, 0.0), (1.0, 4.0, -1.0, 0.0))
@@ -813,6 +826,8 @@ def test_every_rung_denies_an_analytic_value_that_none_comes_near():
     assert denies(-8.0, 0.7, -0.7, 0.0)
     assert not denies(8.0, 0.7, -0.7)
     assert not denies(8.0, 0.7, -0.7, 0.81)
+    assert not denies(8.0, 0.7, -0.7, 0.8)
+    assert not denies(10.0, 0.0, 0.0, 0.0, 7.0)
     assert denies(8.0, 0.7, -0.7, 0.81, 0.0)
     assert denies(8.0, 0.0, 0.0, 0.0, 5.5)
     assert not denies(8.0, 0.0, 0.0, 0.0, 5.7)
@@ -882,6 +897,10 @@ def test_a_kink_at_theta_is_seen_and_one_beside_it_stepped_under():
     assert made.rungs[-1].h < 1e-6
     found, _, _ = answered(beside, 1.0, sigma=1e-15)
     assert found.verdict == DISAGREE
+    # Also when three steps have shown it before the first that does not reach it.
+    found, _, made = answered(beside, 0.5, first=1e-2, sigma=1e-15)
+    assert sum(rung.h > 1e-6 for rung in made.rungs) >= 3
+    assert (found.verdict, found.reason) == (AGREE, "")
 
 
 def test_one_side_of_the_domain_is_enough():
@@ -920,12 +939,34 @@ def test_noise_is_named():
     assert found.verdict == DISAGREE
 
 
+def test_an_oscillation_that_was_taken_for_noise():
+    """½·sin(10⁹·t): as loud as its noise at all steps but those that show the analytic slope."""
+
+    def fast(t):
+        return 0.5 * math.sin(1e9 * t)
+
+    found, _, made = answered(fast, 0.5e9, first=1e-3, least=1e-13, sigma=0.5, goal_rtol=1.0)
+    assert found.verdict != DISAGREE
+    found, _, made = answered(fast, 0.5e9, first=1e-3, least=0.8e-9, sigma=0.5, goal_rtol=1e-3)
+    assert (found.verdict, found.reason) == (OPEN, NOISY)
+    assert made.rungs[-1].h >= 0.8e-9
+
+
 def test_at_most_sixteen_steps():
-    _, seen, made = answered(
-        lambda t: t + 1e-4 * hashed(t), 1.0, sigma=1e-4, goal_rtol=1e-12, atol=0
+    """A line whose noise no step makes small enough for what is asked, on a scale without end."""
+    found, seen, made = answered(
+        lambda t: t + 1e-4 * hashed(t), 1.0, scale=1e30, sigma=1e-4, goal_rtol=1e-300
     )
-    assert len(made.rungs) <= 16
-    assert len(seen) <= 32
+    assert (found.verdict, found.reason) == (OPEN, NOISY)
+    assert len(made.rungs) == 16
+    assert len(seen) == 32
+
+
+def test_a_bend_that_no_step_lessens_is_given_up_after_eight():
+    """|t|^0.6: neither a kink, nor a jump, nor smooth; its bend grows as h^−0.4."""
+    found, _, made = answered(lambda t: abs(t) ** 0.6, 0.0, first=1e-2, sigma=1e-20)
+    assert (found.verdict, found.reason) == (OPEN, NOT_SMOOTH)
+    assert len(made.rungs) == 8
 
 
 def test_a_rounded_func_is_asked_until_it_moves():

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from pytest_gradcheck._blocks import blocks_of
+from pytest_gradcheck._call import ShapeError
 from pytest_gradcheck._differences import BudgetExhausted, Evaluator, Part
 from pytest_gradcheck._noise import Noise, from_values, measured, precision, table_estimate
 from pytest_gradcheck._probes import chunks, fill_with_weights, generator, random_weights, sample
@@ -45,9 +46,13 @@ def test_the_middle_of_few_numbers_and_of_many():
     assert middle(np.array([3.0, 1.0, 2.0])) == 2.0
     assert middle(np.array([4.0, 1.0, 8.0, 2.0])) == 3.0
     assert middle(np.array([7.0])) == 7.0
+    assert middle(np.array([16.0, 1.0, 100.0, 8.0, 2.0, 4.0])) == 6.0
+    assert middle(np.array([1.0, 100.0, 8.0, 2.0, 4.0])) == 4.0
     rng = np.random.default_rng(0)
     for count in (4095, 4096, 4097, 4098):
-        assert middle(rng.permutation(np.arange(float(count)))) == (count - 1) / 2
+        squares = rng.permutation(np.arange(float(count)) ** 2)
+        low, high = (count - 1) // 2, count // 2
+        assert middle(squares) == (low**2 + high**2) / 2
 
 
 def test_the_scale_of_a_block():
@@ -116,8 +121,11 @@ def test_a_step_of_ones_own_is_a_multiple_of_the_grain_at_the_farthest_point():
     assert found.offsets == (-1.0, -2.0)
     # Never zero.
     assert laid(1.0, 1e-9, "central").taken.tolist() == [2.0**-10]
-    wide = points(np.ones(1, np.longdouble), np.ones(1), STENCILS["central"], exact=False)
-    assert wide.taken.dtype == np.longdouble
+    theta = np.ones(1, np.longdouble) + np.finfo(np.longdouble).eps
+    for exact in (True, False):
+        wide = points(theta, np.full(1, 0.25), STENCILS["central"], exact=exact)
+        assert wide.taken.dtype == wide.values.dtype == np.longdouble
+        assert wide.values[0].tolist() == [theta[0] + 0.25, theta[0] - 0.25]
 
 
 def test_formulas_applied_to_numbers():
@@ -219,6 +227,17 @@ def test_the_table_of_differences():
     assert table_estimate(np.zeros(8)) is None
 
 
+def test_a_table_settles_where_three_levels_are_within_four_and_signs_change():
+    """A parabola and ±1 by turns: levels √(8A² + 2), √((4A² + 16)/6) and 8/√20 of orders 1 to 3."""
+    place = np.arange(8) - 3.5
+    turns = np.array([1.0, -1.0] * 4)
+    # 3.9 times the least, then 4.6: order 2 does not change its sign, so it is order 3.
+    assert table_estimate(2.4 * place**2 + turns) == approx(math.sqrt(8 * 2.4**2 + 2))
+    assert table_estimate(2.84 * place**2 + turns) == approx(8 / math.sqrt(20))
+    # Steps of 0 and 1 change no sign; their differences, 1, 0, −1, 1, 0, 0, do.
+    assert table_estimate(np.array([0.0, 0, 1, 2, 2, 3, 4, 5])) == approx(math.sqrt(3 / 6 / 6))
+
+
 def test_a_table_that_does_not_settle_gives_the_largest_of_its_last_three_levels():
     """10ⁱ: differences of order k are 9ᵏ·10ⁱ, none of which changes its sign."""
     squares = 1 + 100 + 10**4 + 10**6
@@ -303,6 +322,9 @@ def test_loud_is_above_a_ten_thousand_millionth_of_the_values():
     along = Direction(lambda unit, k: -1 + 0.72e-10 * (-1) ** k)
     measured(along, -1 + 0.72e-10)
     assert along.spacings == [FIRST, NARROW]
+    along = Direction(lambda unit, k: -1e3 + 0.7e-7 * (-1) ** k)
+    measured(along, -1e3 + 0.7e-7)
+    assert along.spacings == [FIRST]
 
 
 def test_a_jump_at_theta_itself_is_no_noise():
@@ -310,6 +332,12 @@ def test_a_jump_at_theta_itself_is_no_noise():
     found, _ = measured(along, 1.0)
     assert found.sigma == pytest.approx(math.sqrt(2) * 1e-12, rel=1e-3)
     assert along.spacings == [FIRST]
+    # A value at θ that is off by twice the noise is of the noise.
+    assert measured(Direction(turning(1e-12)), 1 / 3 + 3e-12)[0].sigma > 1.5e-12
+    # Five values beside θ can tell, and four can't.
+    for count, quiet in ((6, True), (5, False)):
+        along = Direction(lambda unit, k, n=count: turning(1e-12)(unit, k) if k < n else NAN)
+        assert (measured(along, 1.0)[0].sigma < 1e-11) is quiet
 
 
 def test_no_noise_is_measured_across_the_edge_of_a_domain():
@@ -439,6 +467,7 @@ def test_a_func_that_writes_to_its_parameters():
 
 
 def test_no_evaluation_beyond_max_evals():
+    assert evaluator(weighed, max_evals=1).at_theta() == AT
     made = evaluator(weighed, max_evals=4)
     made.spend()
     made.at_theta()
@@ -448,7 +477,8 @@ def test_no_evaluation_beyond_max_evals():
     with pytest.raises(BudgetExhausted):
         made.along(np.ones(6), (0.1, 0.2, 0.3))
     assert made.evaluations == 2
-    made.sweep(0, [0], np.zeros((1, 2)))
+    made.sweep(0, [0], np.zeros((1, 1)))
+    made.spend()
     assert made.evaluations == 4
     for ask in (made.spend, made.at_theta):
         with pytest.raises(BudgetExhausted):
@@ -469,6 +499,10 @@ def test_a_sweep_sets_one_coordinate_at_a_time():
     # Whatever number func returns.
     other = evaluator(lambda p: np.array([weighed(p)]))
     assert other.sweep(1, [1], np.array([[7.0]])).tolist() == [[AT + 1e5]]
+    with pytest.raises(ShapeError):
+        evaluator(lambda p: p["b"]).sweep(1, [1], np.array([[7.0, 5.0]]))
+    with pytest.raises(ValueError, match="longer"):
+        made.sweep(0, [1], np.zeros((2, 2)))
 
 
 def test_a_direction_moves_all():
@@ -510,6 +544,8 @@ def test_an_exception_that_repeats_itself_is_the_edge_of_the_domain():
     found = made.along(np.array([1.0, 0, 0, 0, 0, 0]), (1.0, -1.0))
     np.testing.assert_array_equal(found, [NAN, AT - 1])
     assert made.evaluations == func.calls == 13
+    made.sweep(0, [0, 0], np.array([[2.0, 0.0, 1.0], [3.0, 0.0, 1.0]]))
+    assert made.evaluations == func.calls == 21
     assert made.at_theta() == AT
 
 
@@ -549,6 +585,24 @@ def test_any_other_exception_is_raised_with_where_it_came_from():
     assert made.at_theta() == AT
 
 
+def test_evaluations_are_numbered_by_what_was_evaluated():
+    calls = []
+
+    def func(params):
+        calls.append(1)
+        if params["W"][0, 0] > 1:
+            raise ValueError
+        if params["W"][0, 1] > 2:
+            raise KeyError
+        return weighed(params)
+
+    made = evaluator(func)
+    with pytest.raises(KeyError) as caught:
+        made.sweep(0, [0, 1], np.array([[2.0, 0.0, 1.0], [3.0, 1.0, 1.0]]))
+    assert len(calls) == 3  # one that left the domain, the question again, and this one
+    assert "with W[0, 1] perturbed, in evaluation 3;" in caught.value.__notes__[0]
+
+
 def test_an_exception_that_does_not_repeat_itself_is_an_error_of_funcs():
     calls = []
 
@@ -573,6 +627,17 @@ def test_an_exception_that_does_not_repeat_itself_is_an_error_of_funcs():
     del calls[:]
     with pytest.raises(ValueError, match="first"):
         evaluator(fickle).along(np.ones(6), (1.0,))
+
+
+def test_an_exception_before_the_first_evaluation_names_no_parameter():
+    made = evaluator(weighed)
+    made.quiet = lambda: 1 / 0
+    with pytest.raises(ZeroDivisionError) as caught:
+        made.sweep(0, [1], np.array([[3.0, 1.0]]))
+    assert (
+        "raised by func with a parameter perturbed, in evaluation 1;" in caught.value.__notes__[0]
+    )
+    assert made.evaluations == 0
 
 
 class Parts:

@@ -7,6 +7,7 @@ derivatives are known.
 import math
 import sys
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -41,6 +42,7 @@ from pytest_gradcheck._question import (
 from pytest_gradcheck._stencils import STENCILS
 
 NAN, INF, EPS = math.nan, math.inf, sys.float_info.epsilon
+RHO = 3.8197
 
 
 def approx(value):
@@ -90,6 +92,10 @@ def test_relative_difference():
     # float32 values are differenced in float64: 1 + 2⁻²³ and 1.
     assert relative_difference(np.float32([1 + 2.0**-23]), np.float32([1])) == approx(
         2.0**-23 / (2 + 2.0**-23)
+    )
+    half = np.ones(5000, np.float16)
+    assert relative_difference(half, half * (np.arange(5000) == 0)) == approx(
+        math.sqrt(4999) / (math.sqrt(5000) + 1)
     )
     wide = np.longdouble(1) + np.finfo(np.longdouble).eps
     assert relative_difference(wide, np.longdouble(1)) > 0
@@ -180,8 +186,11 @@ def test_tolerances_where_nothing_is_asked():
         np.array([1e-3]), np.ones(1), (block("x", 0, 1),), (EPS,), Options(), 1e-6, 1e-3
     )
     assert small.dust.tolist() == each(3.2 * EPS)
+    small = tolerance(np.array([1e-3]), np.ones(1), (block("x", 0, 1),), (EPS,), Options(), 1e-6)
+    assert small.dust.tolist() == each(3.2 * EPS)
     assert tolerances(fine=1e-3).goal_rtol.tolist() == [1e-3] * 3
     assert tolerances(fine=0.5).goal_rtol.tolist() == [1e-2] * 3
+    assert tolerances(fine=1e-8).goal_rtol.tolist() == [1e-8] * 3
 
 
 def test_tolerances_of_a_gradient_in_a_narrow_format():
@@ -238,6 +247,16 @@ def test_settled():
     assert judged.tolist() == [True, True, False, True, False, False]
 
 
+def test_infinite_values_are_judged_without_a_warning():
+    found, made = outcome([INF, NAN, -INF, 1.0], [INF, 1.0, 0.0, 1.0]), limits(4, dust=1.0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert settled(found, np.array([1.0, NAN, -INF, INF]), made).tolist() == [False] * 4
+        assert within(found, np.array([INF, 1.0, -INF, INF]), made).tolist() == [False] * 4
+        found.verdict[3] = DISAGREE
+        assert concluded(found, [INF, 1.0, -INF, INF]) == [OPEN, OPEN, OPEN, DISAGREE]
+
+
 def concluded(found, analytic, value=0.0, blocks=None, scale=None, made=None, **options):
     n = len(analytic)
     made = made or limits(n, rtol=1e-7, goal_rtol=1e-5)
@@ -262,6 +281,8 @@ def test_agreement_counts_where_the_error_bar_is_small_beside_entry_or_block():
     assert concluded(outcome(numeric, good), numeric, rtol=1e-7) == [AGREE, AGREE, OPEN, AGREE]
     made = limits(4, rtol=1e-7, goal_rtol=1e-5, goal_atol=1e-9)
     assert concluded(outcome(numeric, good), numeric, made=made, rtol=1e-7)[2] == AGREE
+    made = limits(1, rtol=1e-7, goal_atol=1e-9)
+    assert concluded(outcome([1e-12], [6e-10]), [1e-12], made=made) == [AGREE]
 
 
 def test_each_block_has_a_size_of_its_own_in_parts_of_the_scale():
@@ -870,6 +891,99 @@ def test_what_meets_the_absolute_goal_alone():
     made = limits(4, goal_rtol=0.375)
     analytic = np.array([-2.0, 2.0, 0.0, 1.9])
     assert _judge._by_atol_alone(found, analytic, made).tolist() == [False, True, False, True]
+
+
+def derivative(func, params, shift, deep, relative=2.0**-10, sigma=1e-9):
+    """Return what a direction's ladder says, and its steps: parameter 0 moves by them."""
+    seen = []
+
+    def recorded(x):
+        seen.append(float(x[0]))
+        return func(x)
+
+    problem, _ = prepared(recorded, params)
+    del seen[:]
+    found = coordinates.nothing(problem, Noise(sigma, 2.0**-53, "float64"))
+    value, error = _judge._group_derivative(problem, found, np.array(shift), relative, deep=deep)
+    steps = [abs(x - params[0]) for x in seen]
+    assert steps[::2] == pytest.approx(steps[1::2], rel=1e-6)
+    return value, error, steps[::2]
+
+
+def test_a_direction_is_climbed_by_four_steps_or_by_ten_of_twice_the_length():
+    def linear(x):
+        return float(3 * x[0] + 5 * x[1])
+
+    first = 2.0**-10 * RHO**2
+    value, error, steps = derivative(linear, np.array([1.0, 1.0]), [1.0, 2.0], deep=False)
+    assert steps == pytest.approx([first * RHO**k for k in range(4)])
+    assert abs(value - 13) <= error
+    # Three standard deviations of σ/(√2·h), by the largest step.
+    assert error < 3.1 * 1e-9 / math.sqrt(2) / steps[-2]
+    value, error, steps = derivative(linear, np.array([1.0, 1.0]), [1.0, 2.0], deep=True)
+    assert steps == pytest.approx([first * RHO ** (2 * k) for k in range(10)])
+    assert abs(value - 13) <= error
+
+
+def test_a_direction_is_left_where_steps_tell_no_more():
+    # Beyond its own scale a sine is no parabola.
+    value, error, steps = derivative(
+        lambda x: math.sin(x[0]), np.array([1.0]), [1.0], deep=True, sigma=1e-3
+    )
+    assert steps[-2] < 1 <= steps[-1]
+    assert abs(value - math.cos(1.0)) <= error
+    # exp(30·x): from 0.015 on each step is worse than the one before, and two of these suffice.
+    value, error, steps = derivative(
+        lambda x: math.exp(30 * x[0]) / 30, np.array([0.0]), [1.0], deep=False, sigma=1e-16
+    )
+    assert abs(value - 1) <= error
+    assert len(steps) == 4
+    value, error, steps = derivative(
+        lambda x: math.exp(30 * x[0]) / 30, np.array([0.0]), [1.0], deep=True, sigma=1e-16
+    )
+    assert len(steps) < 10
+    # At the edge of the domain nothing is known, or what was known before.
+    value, error, steps = derivative(
+        lambda x: math.log(x[0]) if x[0] > 0 else NAN, np.array([0.01]), [1.0], deep=False
+    )
+    assert (len(steps), error) == (1, INF)
+    assert math.isnan(value)
+    value, error, steps = derivative(
+        lambda x: math.log(x[0]) if x[0] > 0 else NAN, np.array([1.0]), [1.0], deep=False
+    )
+    assert (len(steps), abs(value - 1) <= error < 0.1) == (4, True)
+
+
+def test_what_is_known_to_be_still_is_not_asked():
+    problem, _ = prepared(exponentials, np.zeros(3))
+    found = coordinates.nothing(problem)
+    asked = []
+
+    def still(members):
+        asked.append(members.tolist())
+        return np.array([True, True])
+
+    before = problem.evaluator.evaluations
+    _judge._test_dead(
+        np.array([0, 2]), replace(problem, still=still), np.zeros(3), limits(3), found, 0
+    )
+    assert asked == [[0, 2]]
+    assert problem.evaluator.evaluations == before
+    assert found.outcome.bound.tolist() == [0.0, INF, 0.0]
+    _judge._test_dead(np.empty(0, int), problem, np.zeros(3), limits(3), found, 0)
+    assert problem.evaluator.evaluations == before
+
+
+def test_what_is_not_finite_a_thousandth_away_counts_as_still():
+    def func(x):
+        return 1.0 if abs(x[0] - 1) < 1e-4 else NAN
+
+    problem, _ = prepared(func, np.array([1.0]))
+    found = coordinates.nothing(problem)
+    before = problem.evaluator.evaluations
+    _judge._test_dead(np.array([0]), problem, np.zeros(1), limits(1), found, 0)
+    assert problem.evaluator.evaluations == before + 2
+    assert found.outcome.bound.tolist() == [0.0]
 
 
 # -- _judge: a given step --------------------------------------------------------------------------

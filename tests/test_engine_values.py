@@ -599,8 +599,8 @@ def test_evaluations_are_numbered_by_what_was_evaluated():
     made = evaluator(func)
     with pytest.raises(KeyError) as caught:
         made.sweep(0, [0, 1], np.array([[2.0, 0.0, 1.0], [3.0, 1.0, 1.0]]))
-    assert len(calls) == 3  # one that left the domain, the question again, and this one
-    assert "with W[0, 1] perturbed, in evaluation 3;" in caught.value.__notes__[0]
+    assert len(calls) == 5  # one that left the domain, the question again, two more, and this one
+    assert "with W[0, 1] perturbed, in evaluation 5;" in caught.value.__notes__[0]
 
 
 def test_an_exception_that_does_not_repeat_itself_is_an_error_of_funcs():

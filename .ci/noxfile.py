@@ -32,6 +32,7 @@ nox.needs_version = ">=2025.10.16"
 nox.options.envdir = str(ROOT / ".nox")
 nox.options.error_on_missing_interpreters = False
 nox.options.download_python = "never"
+nox.options.default_venv_backend = "uv|virtualenv"  # uv, where it is, makes them in seconds
 
 
 def floors(*extras: str) -> dict[str, str]:
@@ -56,7 +57,10 @@ def run_tests(session: nox.Session, constraints: dict[str, str], *more: str) -> 
     file.write_text("".join(f"{name}=={version}\n" for name, version in constraints.items()))
     session.install("--constraint", str(file), "-e", ".[test]", *more)
     session.run("python", "-VV")
-    session.run("python", "-m", "pip", "list")
+    if session.venv_backend == "uv":
+        session.run("uv", "pip", "list", external=True)
+    else:
+        session.run("python", "-m", "pip", "list")
     session.run("python", "-m", "pytest", "-q", *session.posargs)
 
 

@@ -259,6 +259,10 @@ def conclude(
     everything = max([value, *sizes])
     with np.errstate(all="ignore"):
         zero = (np.abs(analytic) <= bar) & (bar * scale <= IN_CHECK * everything)
+        # Beside a parameter of size 1, one of 1e-38 moves nothing, whatever its gradient is: what
+        # is claimed must be small at the size of the others too.
+        others = np.maximum(scale, min(float(np.max(scale, initial=0.0)), 1.0))
+        zero &= np.abs(analytic) * others <= IN_CHECK * everything
         resolved = bar <= limits.goal_atol + limits.goal_rtol * size
         if options.rtol is None:
             resolved |= bar <= COARSEST_RTOL * size

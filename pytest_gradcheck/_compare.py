@@ -262,6 +262,10 @@ def conclude(
         # Zero but for rounding: a bias before a batch normalisation has 1e-17 on both sides.
         nothing = np.abs(analytic) <= np.maximum(bar, limits.dust)
         zero = nothing & (bar * scale <= IN_CHECK * everything)
+        # Beside a parameter of size 1, one of 1e-38 moves nothing, whatever its gradient is: what
+        # is claimed must be small at the size of the others too.
+        others = np.maximum(scale, min(float(np.max(scale, initial=0.0)), 1.0))
+        zero &= np.abs(analytic) * others <= IN_CHECK * everything
         resolved = bar <= limits.goal_atol + limits.goal_rtol * size
         if options.rtol is None:
             resolved |= bar <= COARSEST_RTOL * size

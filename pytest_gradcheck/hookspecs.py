@@ -118,8 +118,9 @@ def gradcheck_explain(
     Returns
     -------
     str, Diagnosis, sequence of them, or None
-        A plain sentence, shown as ``hint: ...`` and listed in ``report.hints``.  A `Diagnosis`
-        is also in ``report.diagnoses``, at the place that its bits give it.  None: nothing to say.
+        A plain sentence, shown as ``hint: ...`` and listed in ``report.hints``, on one line and
+        up to 500 characters of it.  A `Diagnosis` is also in ``report.diagnoses``, at the place
+        that its bits give it.  None: nothing to say.
     """
 
 

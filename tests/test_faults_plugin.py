@@ -840,7 +840,7 @@ def test_hostile_names_in_the_terminal(hostile_run):
     _, written = hostile_run
     count = len(HOSTILE)
     assert f"{2 * count} failed, {count} passed" in written
-    assert harmless(written.replace("\t", " ")), sorted({c for c in written if not harmless(c)})
+    assert harmless(written.replace("\t", " "))
     assert max(map(len, written.splitlines())) < 8000  # a node id of 1,000 characters, escaped
 
 

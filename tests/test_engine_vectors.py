@@ -954,6 +954,63 @@ def test_a_direction_is_left_where_steps_tell_no_more():
     assert (len(steps), abs(value - 1) <= error < 0.1) == (4, True)
 
 
+def climbed(n, rank, wrong=(), goal_atol=0.0, func=None):
+    """Return which of n sines beside 10⁴ are climbed for, in order: those that do not agree.
+
+    Their error bars are `rank` parts of what is asked, which no step can reach.
+    """
+    theta = np.linspace(0.3, 1.3, n)
+    problem, options = prepared(lambda x: 1e4 + float(np.sum(np.sin(x))), theta, rtol=1e-13)
+    right = np.cos(theta)
+    found, _ = differenced(problem, Analytic(right, (EPS,)), options)
+    made = limits(n, rtol=1e-13, goal_rtol=1e-13, goal_atol=goal_atol)
+    analytic = right * np.where(np.isin(np.arange(n), wrong), 1.5, 1.0)
+    size = np.maximum(analytic, found.outcome.numeric)
+    found.outcome.error[:] = rank * (made.goal_atol + 1e-13 * size)
+    _judge._refine_each(np.arange(n), problem, analytic, made, found)
+    return list(found.ladders)
+
+
+def test_the_twelve_that_are_nearest_to_what_is_asked_are_climbed_for_first():
+    rank = np.random.default_rng(0).permutation(15) + 1.0
+    nearest = np.argsort(rank).tolist()
+    assert climbed(15, rank) == nearest[:12]
+    assert climbed(15, rank, goal_atol=np.linspace(1e-13, 1e-14, 15)) == nearest[:12]
+    # One that is settled among them is worth going on for.
+    assert climbed(15, rank, wrong=nearest[11:12]) == nearest
+    assert climbed(15, rank, wrong=nearest[12:13]) == nearest[:12]
+    easy = np.where(rank == 12, 1.0, 0.0)
+    assert climbed(15, rank, goal_atol=easy) == [i for i in nearest if rank[i] != 12]
+    assert climbed(12, rank[:12]) == np.argsort(rank[:12]).tolist()
+
+
+def test_the_largest_that_a_direction_does_not_resolve_are_asked_one_by_one():
+    n = 50
+    slopes = np.linspace(1.0, 2.0, n)
+    slopes[7] = 0.0
+    theta = np.ones(n)
+    theta[::2] = 4.0
+    problem, options = prepared(lambda x: float(slopes @ x), theta)
+    found, _ = differenced(problem, Analytic(slopes, (EPS,)), options)
+    made = limits(n, rtol=1e-7, goal_rtol=3e-6)
+
+    def asked(members, bound):
+        found.outcome.error[:] = 123.0
+        found.outcome.bound[:] = bound
+        _judge._refine_stubborn(members, problem, slopes, made, found)
+        return np.flatnonzero(found.outcome.error != 123.0).tolist()
+
+    # Resolved is what is known to 10⁻⁵ of it, 1.5 times its bound.
+    assert asked(np.arange(5), 0.99e-5 * slopes / 1.5) == []
+    assert asked(np.arange(5), 1.01e-5 * slopes / 1.5) == [0, 1, 2, 3, 4]
+    assert asked(np.array([3, 7, 9]), 1.0) == [3, 9]
+    assert asked(np.array([3, 9]), np.where(np.arange(n) == 3, 0.0, 1.0)) == [9]
+    # At most 32 of them, the largest in parts of the scale: all 25 at 4, and the last 7 at 1.
+    large = sorted([*range(0, n, 2), *range(37, n, 2)])
+    assert len(large) == 32
+    assert asked(np.arange(n), 1.0) == large
+
+
 def test_what_is_known_to_be_still_is_not_asked():
     problem, _ = prepared(exponentials, np.zeros(3))
     found = coordinates.nothing(problem)
@@ -1020,6 +1077,69 @@ def test_a_kink_at_a_small_step_and_at_a_large_one():
     found, _ = judged(lambda x: -func(x), [-0.3, 0.5, -1.0], theta, eps=1e-5, rtol=1e-4)
     assert found.outcome.verdict.tolist() == [AGREE, DISAGREE, AGREE]
     assert found.outcome.slopes[0] == (0.0, pytest.approx(-1.0))
+
+
+SMALL, LARGE = 2.0**-17, 2.0**-7
+
+GIVEN = {
+    # step, forward and backward slope, analytic, bent, agrees: verdict, reason
+    "a subgradient": (SMALL, 1, -1, 0.3, True, False, AGREE, KINK),
+    "of a roof": (SMALL, -1, 1, 0.3, True, False, AGREE, KINK),
+    "the central value": (SMALL, 1, -1, 0.0, True, True, AGREE, KINK),
+    "above by less than the slack": (SMALL, 1, -1, 1.375, True, False, AGREE, KINK),
+    "above": (SMALL, 1, -1, 1.38, True, False, DISAGREE, KINK),
+    "below by less than the slack": (SMALL, 1, -1, -1.375, True, False, AGREE, KINK),
+    "below": (SMALL, 1, -1, -1.38, True, False, DISAGREE, KINK),
+    "above a roof": (SMALL, -1, 1, 1.38, True, False, DISAGREE, KINK),
+    "smooth and right": (SMALL, 1, 1, 1.0, False, True, AGREE, None),
+    "smooth and wrong": (SMALL, 1, 1, 3.0, False, False, DISAGREE, None),
+    "curved": (SMALL, 1, -1, 0.3, False, False, OPEN, BENDS),
+    "bent at a large step": (LARGE, 1, -1, 0.3, True, False, OPEN, BENDS),
+    "bent there, and right": (LARGE, 1, -1, 0.0, True, True, AGREE, None),
+    "bent there, and wrong": (LARGE, 1, -1, 1.38, True, False, DISAGREE, None),
+    "the largest small step": (1e-4, 1, -1, 0.3, True, False, AGREE, KINK),
+}
+
+
+def at_a_given_step(case, **change):
+    """Judge one coordinate; its error bar is ¼ and its tolerance ⅛."""
+    h, forward, backward, analytic, bent, agrees, _, _ = case
+    problem, _ = prepared(lambda x: 7.0 + 0 * x[0], np.ones(1))
+    found = coordinates.nothing(problem)
+    found.outcome.numeric[0] = (forward + backward) / 2
+    found.outcome.error[0] = change.get("error", 0.25)
+    found.step[0] = h
+    found.ends[0] = change.get("ends", (h, -h))
+    found.pairs[0] = 7 + forward * h, 7 - backward * h
+    found.bent[0] = bent
+    asked = np.array([change.get("asked", True)])
+    _judge._judge_fixed(
+        found, np.array([analytic]), limits(1, atol=0.125), asked, np.array([agrees]), problem
+    )
+    made = found.outcome
+    return int(made.verdict[0]), made.reasons.get(0), made.slopes.get(0)
+
+
+@pytest.mark.parametrize("name", GIVEN)
+def test_one_step_alone(name):
+    case = GIVEN[name]
+    verdict, reason, slopes = at_a_given_step(case)
+    assert (verdict, reason) == case[-2:]
+    if reason == KINK:
+        assert slopes == pytest.approx((case[2], case[1]), rel=1e-6)
+    else:
+        assert slopes is None
+
+
+def test_one_step_with_one_side_or_no_value_or_no_question():
+    kink = GIVEN["a subgradient"]
+    h = kink[0]
+    assert at_a_given_step(kink, error=INF) == (OPEN, None, None)
+    assert at_a_given_step(kink, asked=False) == (OPEN, None, None)
+    assert at_a_given_step(GIVEN["smooth and right"], asked=False) == (OPEN, None, None)
+    for ends in ((h, 0.0), (0.0, -h), (0.0, 0.0)):
+        assert at_a_given_step(kink, ends=ends) == (DISAGREE, None, None)
+        assert at_a_given_step(GIVEN["the central value"], ends=ends) == (AGREE, None, None)
 
 
 def test_what_is_not_finite_at_the_given_step_is_open():

@@ -8,6 +8,7 @@ import math
 import sys
 import warnings
 from dataclasses import replace
+from itertools import groupby
 
 import numpy as np
 import pytest
@@ -1009,6 +1010,169 @@ def test_the_largest_that_a_direction_does_not_resolve_are_asked_one_by_one():
     large = sorted([*range(0, n, 2), *range(37, n, 2)])
     assert len(large) == 32
     assert asked(np.arange(n), 1.0) == large
+
+
+class Grouped:
+    """A linear func whose entries are tested along directions, and what moved at each evaluation.
+
+    `step` and `error` are those of the sweep before, `rms` the size of the block: all numbers of
+    the test's own.
+    """
+
+    def __init__(self, slopes, theta=None, center=0.0, sigma=1e-15, func=None):
+        self.slopes = np.array(slopes, dtype=float)
+        self.theta = np.ones(self.slopes.size) if theta is None else np.array(theta, dtype=float)
+        self.moves = []
+        call = func or (lambda x: center + float(self.slopes @ (x - self.theta)))
+
+        def recorded(x):
+            self.moves.append(x - self.theta)
+            return call(x)
+
+        self.problem, _ = prepared(recorded, self.theta)
+        del self.moves[:]
+        self.found = coordinates.nothing(self.problem, Noise(sigma, 2.0**-53, "float64"))
+        self.found.step[:] = 2.0**-10 * np.abs(self.theta)
+        self.found.outcome.error[:] = 1e-12
+        self.limits = limits(self.slopes.size, rtol=1e-7, goal_rtol=3e-6, rms=3.0)
+
+    def test(self, members=None, analytic=None, groups=False):
+        """Return at how many evaluations, and which coordinates moved, for each direction."""
+        del self.moves[:]
+        members = np.arange(self.slopes.size) if members is None else np.array(members, dtype=int)
+        analytic = self.slopes if analytic is None else np.array(analytic, dtype=float)
+        ask = _judge._test_groups if groups else _judge._test_group
+        ask(members, self.problem, analytic, self.limits, self.found, 0)
+        moved = [tuple(np.flatnonzero(move).tolist()) for move in self.moves]
+        return [(len(list(run)), who) for who, run in groupby(moved)]
+
+
+def test_a_direction_moves_each_entry_in_parts_of_its_scale():
+    made = Grouped([1.0, 2.0, 3.0], theta=[1.0, 4.0, 0.25])
+    made.found.step[:] = [1e-3, 2e-3, 5e-4]  # 1, ½ and 2 thousandths of the scales
+    assert made.test() == [(8, (0, 1, 2))]
+    first = np.abs(made.moves[0]) / (1e-3 * RHO**2 * np.array([1.0, 4.0, 0.25]))
+    assert ((first > 0.49) & (first < 1.51)).all()
+    assert made.found.outcome.verdict.tolist() == [AGREE] * 3
+    assert (made.found.outcome.bound < 1e-6).all()
+    made = Grouped([1.0, 2.0, 3.0])
+    assert made.test(members=[2, 0]) == [(8, (0, 2))]
+    assert made.found.outcome.verdict.tolist() == [AGREE, OPEN, AGREE]
+    assert made.found.outcome.bound[1] == INF
+    # What is known better stays.
+    made.found.outcome.bound[:] = 1e-30
+    made.test()
+    assert made.found.outcome.bound.tolist() == [1e-30] * 3
+
+
+def test_badly_scaled_entries_make_a_direction_ten_long_steps():
+    """Two in a hundred that are noisy beside the block, 10⁻⁷·3, or tiny, 10⁻⁵·3, but not zero."""
+
+    def long(slopes=(), errors=()):
+        made = Grouped(np.ones(100))
+        made.slopes[: len(slopes)] = slopes
+        made.found.outcome.error[50 : 50 + len(errors)] = errors
+        assert made.test()[0][1] == tuple(range(100))
+        assert (made.found.outcome.verdict == AGREE).all()
+        ratio = np.median(np.abs(made.moves[2] / made.moves[0]))
+        assert ratio in (pytest.approx(RHO), pytest.approx(RHO**2))
+        return ratio > 10
+
+    assert not long()
+    assert not long(errors=[1.0])
+    assert long(errors=[1.0, 1.0])
+    assert long(errors=[3.1e-7, 3.1e-7])
+    assert not long(errors=[2.9e-7, 2.9e-7])
+    assert long(slopes=[2.9e-5, -2.9e-5])
+    assert not long(slopes=[3.1e-5, -3.1e-5])
+    assert not long(slopes=[0.0, 0.0, 0.0])
+    assert not long(slopes=[2.9e-5])
+    assert long(slopes=[2.9e-5], errors=[1.0])
+
+
+def test_dust_is_an_excuse_for_a_direction_whose_slope_is_zero_within_its_error_bar():
+    """One entry of scale 4, known to u: its slope is so many times u, its error ten times."""
+
+    def agrees(times, off=10.0, dust=11.0):
+        still = Grouped([0.0], theta=[4.0], sigma=1e-9)
+        still.found.outcome.error[:] = 0.0
+        still.test()
+        u = still.found.outcome.bound[0]  # all of the gap is the error bar
+        made = Grouped([times * u], theta=[4.0], sigma=1e-9)
+        made.limits.dust[:] = dust * u
+        made.limits.rms[:] = 1e-20  # beside which it is not tiny
+        made.found.outcome.error[:] = 0.0
+        made.found.outcome.numeric[0] = NAN
+        made.test(analytic=[(times + off) * u])
+        return math.isnan(made.found.outcome.numeric[0])  # else it was asked alone
+
+    assert agrees(0.0)
+    assert agrees(12.0)
+    assert agrees(14.5)
+    assert not agrees(15.6)
+    assert not agrees(100.0)
+    assert not agrees(0.0, dust=8.0)
+    assert agrees(0.0, off=1.4, dust=0.0)
+    assert not agrees(0.0, off=1.6, dust=0.0)
+    assert agrees(100.0, off=1.4, dust=0.0)
+
+
+def test_the_bound_of_an_entry_is_what_the_direction_is_off_by():
+    """(gap/1.5 + u) over the entry's own part of the direction."""
+    made = Grouped([5.0], theta=[4.0], sigma=1e-9)
+    made.test()
+    u = made.found.outcome.bound[0]
+    made.found.outcome.bound[0] = INF
+    made.test(analytic=[5.0 + 1.2 * u])
+    assert made.found.outcome.bound[0] == pytest.approx((1.2 / 1.5 + 1) * u, rel=0.05)
+    part = np.abs(made.moves[0][0]) / (2.0**-10 * RHO**2)
+    assert 1.9 < part < 6.1  # ½ to 3/2 of the scale
+
+
+def test_a_direction_that_disagrees_is_halved_until_one_entry_is_left():
+    made = Grouped(np.ones(7))
+    analytic = np.ones(7)
+    analytic[4] = 1.001
+    asked = made.test(analytic=analytic)
+    whole, low, high = (0, 1, 2, 3, 4, 5, 6), (0, 1, 2), (3, 4, 5, 6)
+    assert [who for _, who in asked if len(who) > 1] == [whole, low, high, (3, 4), (5, 6)]
+    assert made.found.outcome.verdict.tolist() == [AGREE] * 4 + [DISAGREE] + [AGREE] * 2
+    assert list(made.found.ladders) == [4]
+
+
+def test_a_direction_out_of_the_domain_tells_nothing():
+    made = Grouped(np.ones(4), func=lambda x: 1.0 if (x == 1).all() else NAN)
+    assert made.test() == [(2, (0, 1, 2, 3))]
+    assert made.found.outcome.verdict.tolist() == [OPEN] * 4
+    assert (made.found.outcome.bound == INF).all()
+
+
+def test_directions_are_of_entries_of_like_size():
+    """Within 10⁴ of the largest that is left, and at least two of a hundred after the first."""
+    slopes = np.full(100, 5e-5)
+    slopes[10:60] = -1.0
+    slopes[60] = 1e-4
+    slopes[61:64] = [1e-9, 0.9e-9, 0.0]
+    made = Grouped(slopes)
+    made.limits.rms[:] = 1e-20
+    asked = made.test(members=range(99, -1, -1), groups=True)
+    first = tuple(range(10, 61))
+    second = tuple(i for i in range(100) if slopes[i] == 5e-5)
+    assert [who for _, who in asked] == [first, second, (61, 62)]
+    assert made.found.outcome.verdict[63] == OPEN
+    # By the size of gradient times scale.
+    made = Grouped([1.0, 1e-3, 1e-3], theta=[1.0, 1.0, 1e-3])
+    made.limits.rms[:] = 1e-20
+    assert [who for _, who in made.test(groups=True)] == [(0, 1), (2,)]
+    # The first of them however few they are.
+    slopes = np.full(100, 1e-9)
+    slopes[5] = 1.0
+    made = Grouped(slopes)
+    made.limits.rms[:] = 1e-20
+    others = tuple(i for i in range(100) if i != 5)
+    assert [who for _, who in made.test(groups=True)] == [(5,), others]
+    assert [who for _, who in made.test(members=[5, 6], groups=True)] == [(5,)]
+    assert made.test(members=[], groups=True) == []
 
 
 def test_what_is_known_to_be_still_is_not_asked():

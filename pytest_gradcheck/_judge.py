@@ -182,7 +182,7 @@ def _refine_one(
     if answer.verdict != AGREE:
         found.ladders[i] = ladder.differences()
     outcome.reasons.pop(i, None)
-    if answer.reason and (answer.verdict == OPEN or answer.reason == KINK):
+    if answer.reason:  # of one that agrees, and is on no kink, `conclude` forgets it
         outcome.reasons[i] = answer.reason
     if answer.slopes is not None:
         outcome.slopes[i] = answer.slopes

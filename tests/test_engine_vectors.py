@@ -768,6 +768,15 @@ def test_a_central_value_at_a_kink_is_still_found_to_be_on_one():
     assert found.outcome.reasons == {0: KINK}
 
 
+def test_an_entry_that_agrees_is_only_asked_whether_it_is_on_a_kink():
+    """(x − 1)² beside 1: two more evaluations show that its bend falls with the step."""
+    theta = np.array([1 + 1e-6])
+    found, cost = judged(lambda x: float((x[0] - 1) ** 2), 2 * (theta - 1), theta)
+    assert found.outcome.verdict.tolist() == [AGREE]
+    assert found.outcome.reasons == {}
+    assert cost == 2
+
+
 def test_entries_that_func_does_not_depend_on():
     """Flat and zero: all together are asked once more, at a thousandth of their scales."""
 
@@ -927,6 +936,11 @@ def test_a_direction_is_climbed_by_four_steps_or_by_ten_of_twice_the_length():
 
 
 def test_a_direction_is_left_where_steps_tell_no_more():
+    # Of 4·t two steps say all: the third is no better, nor the fourth, and that suffices.
+    value, error, steps = derivative(
+        lambda x: float(4 * x[0]), np.array([0.0]), [1.0], deep=True, sigma=0.0
+    )
+    assert (value, len(steps)) == (4.0, 4)
     # Beyond its own scale a sine is no parabola.
     value, error, steps = derivative(
         lambda x: math.sin(x[0]), np.array([1.0]), [1.0], deep=True, sigma=1e-3

@@ -1205,6 +1205,18 @@ def test_what_is_known_to_be_still_is_not_asked():
     assert asked == [[0, 2]]
     assert problem.evaluator.evaluations == before
     assert found.outcome.bound.tolist() == [0.0, INF, 0.0]
+    made = Grouped(np.zeros(4), theta=[1.0, 1.0, 4.0, 0.25])
+    problem = replace(made.problem, still=lambda members: members == 1)
+    _judge._test_dead(np.arange(1, 4), problem, np.zeros(4), made.limits, made.found, 0)
+    assert made.found.outcome.bound.tolist() == [INF, 0.0, 0.0, 0.0]
+    # The others move by ½ to 3/2 thousandths of their scales, to both sides.
+    up, down = made.moves
+    part = np.abs(up) / (1e-3 * made.theta)
+    assert part[:2].tolist() == [0.0, 0.0]
+    assert ((part[2:] > 0.49) & (part[2:] < 1.51)).all()
+    assert down.tolist() == pytest.approx((-up).tolist())
+    problem, _ = prepared(exponentials, np.zeros(3))
+    before = problem.evaluator.evaluations
     _judge._test_dead(np.empty(0, int), problem, np.zeros(3), limits(3), found, 0)
     assert problem.evaluator.evaluations == before
 

@@ -734,9 +734,9 @@ def test_what_is_known_to_be_wrong_is_asked_no_more():
         asked.append(tolerances.rtol.tolist())
         return np.array([True, True, False, False])
 
-    wrong = RIGHT * [1, 1.5, 1.5, 1]
+    wrong = RIGHT * [1, 1.5, 1.5, NAN]
     found, cost = judged(exponentials, wrong, THETA, denied)
-    assert found.outcome.verdict.tolist() == [AGREE, DISAGREE, DISAGREE, AGREE]
+    assert found.outcome.verdict.tolist() == [AGREE, DISAGREE, DISAGREE, DISAGREE]
     assert asked == [[1e-7] * 4]
     assert list(found.ladders) == [2]
     assert cost == 2 * (len(found.ladders[2]) - 1)
@@ -746,6 +746,7 @@ def test_what_grad_itself_does_not_repeat_is_tolerated():
     off = RIGHT + np.array([0, 1e-3, 0, 0])
     assert verdicts(exponentials, off, THETA) == [AGREE, DISAGREE, AGREE, AGREE]
     assert verdicts(exponentials, off, THETA, jitter=2e-3) == [AGREE] * 4
+    assert verdicts(exponentials, off, THETA, atol=2e-3) == [AGREE] * 4
     jitter = np.array([1.0, 0.0, 1.0, 1.0])
     assert verdicts(exponentials, off, THETA, jitter=jitter)[1] == DISAGREE
 
@@ -766,6 +767,7 @@ def test_a_central_value_at_a_kink_is_still_found_to_be_on_one():
     found, _ = judged(lambda x: float(np.sum(np.maximum(x, 0))), [0.5, 1.0], np.array([0.0, 2.0]))
     assert found.outcome.verdict.tolist() == [AGREE, AGREE]
     assert found.outcome.reasons == {0: KINK}
+    assert found.outcome.bound.tolist() == [INF, INF]  # it is no part of a direction
 
 
 def test_an_entry_that_agrees_is_only_asked_whether_it_is_on_a_kink():
@@ -841,6 +843,15 @@ def test_entries_a_little_too_small_cost_four_steps_for_all_of_them():
     small = factors < 1
     assert (found.outcome.bound[small] < 3e-6 * right[small]).all()
     assert (found.outcome.bound[~small] == INF).all()
+    # Also where J itself is nearly zero: what its terms are like is told by the gradient.
+    near_zero = func(theta) - 1e-6
+    found, cost = judged(lambda x: func(x) - near_zero, right, theta)
+    assert cost == 4 * 2
+    # A demanded rtol that only its absolute part is met by is established so, too.
+    found, cost = judged(func, right, theta, rtol=1e-5)
+    assert found.outcome.verdict.tolist() == [AGREE] * 100
+    assert cost == 4 * 2
+    assert (found.outcome.bound < INF).tolist() == small.tolist()
     off = 0.8 * found.outcome.error[16]
     found, _ = judged(func, right + np.eye(100)[16] * off, theta)
     assert found.outcome.bound[16] == INF or found.outcome.bound[16] > off / 2
@@ -882,6 +893,9 @@ def test_entries_left_when_max_evals_is_reached():
     found, cost = judged(exponentials, wrong, THETA, max_evals=most)
     assert cost == 0
     assert found.outcome.verdict.tolist() == [AGREE, OPEN, OPEN, OPEN]
+    assert found.outcome.reasons == dict.fromkeys((1, 2, 3), EXHAUSTED)
+    found, _ = judged(exponentials, [NAN, *wrong[1:]], THETA, max_evals=most)
+    assert found.outcome.verdict.tolist() == [DISAGREE, OPEN, OPEN, OPEN]
     assert found.outcome.reasons == dict.fromkeys((1, 2, 3), EXHAUSTED)
     found, _ = judged(exponentials, RIGHT, THETA, max_evals=9 + 5)
     # A fifth is kept back: four fifths of five evaluations are two entries.
@@ -1339,5 +1353,6 @@ def test_what_is_not_finite_at_the_given_step_is_open():
 
     found, _ = judged(func, [10.0, 1.0], np.array([0.1, 1.0]), eps=0.2, rtol=0.1)
     assert found.outcome.verdict.tolist() == [OPEN, AGREE]
+    assert found.outcome.reasons == {0: NOISY}
     found, _ = judged(func, [NAN, 1.0], np.array([0.1, 1.0]), eps=1e-5, rtol=1e-4)
     assert found.outcome.verdict.tolist() == [DISAGREE, AGREE]

@@ -844,11 +844,14 @@ def test_entries_a_little_too_small_cost_four_steps_for_all_of_them():
     assert (found.outcome.bound[small] < 3e-6 * right[small]).all()
     assert (found.outcome.bound[~small] == INF).all()
     # Also where J itself is nearly zero: what its terms are like is told by the gradient.
-    near_zero = func(theta) - 1e-6
-    found, cost = judged(lambda x: func(x) - near_zero, right, theta)
+    halved = np.where(small, factors / 2, factors)
+    near_zero = float(np.sum(halved * np.sin(theta))) - 1e-6
+    found, cost = judged(
+        lambda x: float(np.sum(halved * np.sin(x))) - near_zero, halved * np.cos(theta), theta
+    )
     assert cost == 4 * 2
     # A demanded rtol that only its absolute part is met by is established so, too.
-    found, cost = judged(func, right, theta, rtol=1e-5)
+    found, cost = judged(func, right, theta, rtol=1e-6)
     assert found.outcome.verdict.tolist() == [AGREE] * 100
     assert cost == 4 * 2
     assert (found.outcome.bound < INF).tolist() == small.tolist()

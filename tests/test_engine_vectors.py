@@ -41,6 +41,7 @@ from pytest_gradcheck._question import (
     OPEN,
 )
 from pytest_gradcheck._stencils import STENCILS
+from pytest_gradcheck._watch import Watch
 
 NAN, INF, EPS = math.nan, math.inf, sys.float_info.epsilon
 RHO = 3.8197
@@ -440,6 +441,28 @@ def test_noise_by_the_format_alone_costs_nothing():
     assert coordinates.noise_of(problem, options).sigma == 0.25
     problem, options = prepared(lambda p: np.float32(quadratic(p)), AT)
     assert coordinates.noise_of(problem, options).format == "float32"
+
+
+def test_a_narrow_type_is_believed_where_the_values_say_little():
+    """One value alone could be of any format; that of the type that func returns is known."""
+
+    def func(p):
+        return np.float16(1 / 3) + np.float16(0 * p["y"])
+
+    for given in ({}, {"eps": 0.25}):
+        problem, options = prepared(func, AT, **given)
+        assert coordinates.noise_of(problem, options).format == "float16"
+    found, _ = swept(func, eps=0.25, noise=SILENT)
+    assert found.noise.format == "float16"
+
+
+@pytest.mark.parametrize(("row", "each"), [("central", 2), ("central6", 6), ("forward", 1)])
+def test_who_watches_is_told_how_many_evaluations_a_sweep_takes(row, each):
+    for chosen, count in ((None, 3), ([np.array([1]), np.array([0])], 2)):
+        problem, options = prepared(quadratic, AT)
+        watch = problem.evaluator.watch = Watch(problem.evaluator, problem.blocks)
+        coordinates.sweep(problem, STENCILS[row], LOUD, options, 1.0, chosen)
+        assert watch.planned == 2 + each * count == problem.evaluator.evaluations
 
 
 def test_noise_of_parameters_of_any_size():

@@ -101,7 +101,6 @@ def judge(
     evaluated = found.step > 0
     asked = evaluated & ~bad
     agrees = within(outcome, a, limits)
-    done = settled(outcome, a, limits)
     dead = found.flat & (a == 0)
     if denied is not None:
         plain = asked & ~agrees & denied(limits)
@@ -110,8 +109,6 @@ def judge(
     if options.eps is not None or options.scheme == COMPLEX_STEP.name:
         _judge_fixed(found, a, limits, asked, agrees, problem)
     else:
-        good = asked & agrees & ~found.bent & (done | dead)
-        outcome.verdict[good] = AGREE
         try:
             for i in np.flatnonzero(asked & (~agrees | found.bent)).tolist():
                 # One that agrees is asked only whether it is on a kink.
@@ -182,7 +179,7 @@ def _refine_one(
     if answer.verdict != AGREE:
         found.ladders[i] = ladder.differences()
     outcome.reasons.pop(i, None)
-    if answer.reason and (answer.verdict == OPEN or answer.reason == KINK):
+    if answer.reason:  # of one that agrees, and is on no kink, `conclude` forgets it
         outcome.reasons[i] = answer.reason
     if answer.slopes is not None:
         outcome.slopes[i] = answer.slopes

@@ -834,6 +834,8 @@ def test_every_rung_denies_an_analytic_value_that_none_comes_near():
     assert not denies(8.0, 10.3, 0.0, 0.0, 0.0)
     assert denies(8.0, 10.5, 0.0, 0.0, 0.0)
     assert denies(9.0, 1.0, 1.0, 1.0, value=1.0)
+    assert denies(9.0, 1.0, 1.0, 1.0, 6.5, value=1.0)  # 2.5 of a gap of 8
+    assert not denies(9.0, 1.0, 1.0, 1.0, 6.7, value=1.0)
 
 
 # -- _refine: the climb ----------------------------------------------------------------------------
@@ -898,8 +900,11 @@ def test_a_kink_at_theta_is_seen_and_one_beside_it_stepped_under():
     found, _, _ = answered(beside, 1.0, sigma=1e-15)
     assert found.verdict == DISAGREE
     # Also when three steps have shown it before the first that does not reach it.
-    found, _, made = answered(beside, 0.5, first=1e-2, sigma=1e-15)
-    assert sum(rung.h > 1e-6 for rung in made.rungs) >= 3
+    made, _ = through(beside, sigma=1e-15)
+    for h in (1e-2, 3e-3, 1e-3):
+        made.add(h)
+    assert _ladder.on_kink(made.rungs)
+    found = _refine.refine(made, question(0.5, **FINE), 1e-2, 1.0, 1e-15)
     assert (found.verdict, found.reason) == (AGREE, "")
 
 

@@ -8,6 +8,7 @@ import math
 import sys
 import warnings
 from dataclasses import replace
+from itertools import groupby
 
 import numpy as np
 import pytest
@@ -40,6 +41,7 @@ from pytest_gradcheck._question import (
     OPEN,
 )
 from pytest_gradcheck._stencils import STENCILS
+from pytest_gradcheck._watch import Watch
 
 NAN, INF, EPS = math.nan, math.inf, sys.float_info.epsilon
 RHO = 3.8197
@@ -441,6 +443,28 @@ def test_noise_by_the_format_alone_costs_nothing():
     assert coordinates.noise_of(problem, options).format == "float32"
 
 
+def test_a_narrow_type_is_believed_where_the_values_say_little():
+    """One value alone could be of any format; that of the type that func returns is known."""
+
+    def func(p):
+        return np.float16(1 / 3) + np.float16(0 * p["y"])
+
+    for given in ({}, {"eps": 0.25}):
+        problem, options = prepared(func, AT, **given)
+        assert coordinates.noise_of(problem, options).format == "float16"
+    found, _ = swept(func, eps=0.25, noise=SILENT)
+    assert found.noise.format == "float16"
+
+
+@pytest.mark.parametrize(("row", "each"), [("central", 2), ("central6", 6), ("forward", 1)])
+def test_who_watches_is_told_how_many_evaluations_a_sweep_takes(row, each):
+    for chosen, count in ((None, 3), ([np.array([1]), np.array([0])], 2)):
+        problem, options = prepared(quadratic, AT)
+        watch = problem.evaluator.watch = Watch(problem.evaluator, problem.blocks)
+        coordinates.sweep(problem, STENCILS[row], LOUD, options, 1.0, chosen)
+        assert watch.planned == 2 + each * count == problem.evaluator.evaluations
+
+
 def test_noise_of_parameters_of_any_size():
     def func(p):
         return float(np.arctan(p[0] / 1e305))
@@ -733,9 +757,9 @@ def test_what_is_known_to_be_wrong_is_asked_no_more():
         asked.append(tolerances.rtol.tolist())
         return np.array([True, True, False, False])
 
-    wrong = RIGHT * [1, 1.5, 1.5, 1]
+    wrong = RIGHT * [1, 1.5, 1.5, NAN]
     found, cost = judged(exponentials, wrong, THETA, denied)
-    assert found.outcome.verdict.tolist() == [AGREE, DISAGREE, DISAGREE, AGREE]
+    assert found.outcome.verdict.tolist() == [AGREE, DISAGREE, DISAGREE, DISAGREE]
     assert asked == [[1e-7] * 4]
     assert list(found.ladders) == [2]
     assert cost == 2 * (len(found.ladders[2]) - 1)
@@ -745,6 +769,7 @@ def test_what_grad_itself_does_not_repeat_is_tolerated():
     off = RIGHT + np.array([0, 1e-3, 0, 0])
     assert verdicts(exponentials, off, THETA) == [AGREE, DISAGREE, AGREE, AGREE]
     assert verdicts(exponentials, off, THETA, jitter=2e-3) == [AGREE] * 4
+    assert verdicts(exponentials, off, THETA, atol=2e-3) == [AGREE] * 4
     jitter = np.array([1.0, 0.0, 1.0, 1.0])
     assert verdicts(exponentials, off, THETA, jitter=jitter)[1] == DISAGREE
 
@@ -765,6 +790,16 @@ def test_a_central_value_at_a_kink_is_still_found_to_be_on_one():
     found, _ = judged(lambda x: float(np.sum(np.maximum(x, 0))), [0.5, 1.0], np.array([0.0, 2.0]))
     assert found.outcome.verdict.tolist() == [AGREE, AGREE]
     assert found.outcome.reasons == {0: KINK}
+    assert found.outcome.bound.tolist() == [INF, INF]  # it is no part of a direction
+
+
+def test_an_entry_that_agrees_is_only_asked_whether_it_is_on_a_kink():
+    """(x − 1)² beside 1: two more evaluations show that its bend falls with the step."""
+    theta = np.array([1 + 1e-6])
+    found, cost = judged(lambda x: float((x[0] - 1) ** 2), 2 * (theta - 1), theta)
+    assert found.outcome.verdict.tolist() == [AGREE]
+    assert found.outcome.reasons == {}
+    assert cost == 2
 
 
 def test_entries_that_func_does_not_depend_on():
@@ -831,6 +866,18 @@ def test_entries_a_little_too_small_cost_four_steps_for_all_of_them():
     small = factors < 1
     assert (found.outcome.bound[small] < 3e-6 * right[small]).all()
     assert (found.outcome.bound[~small] == INF).all()
+    # Also where J itself is nearly zero: what its terms are like is told by the gradient.
+    halved = np.where(small, factors / 2, factors)
+    near_zero = float(np.sum(halved * np.sin(theta))) - 1e-6
+    found, cost = judged(
+        lambda x: float(np.sum(halved * np.sin(x))) - near_zero, halved * np.cos(theta), theta
+    )
+    assert cost == 4 * 2
+    # A demanded rtol that only its absolute part is met by is established so, too.
+    found, cost = judged(func, right, theta, rtol=1e-6)
+    assert found.outcome.verdict.tolist() == [AGREE] * 100
+    assert cost == 4 * 2
+    assert (found.outcome.bound < INF).tolist() == small.tolist()
     off = 0.8 * found.outcome.error[16]
     found, _ = judged(func, right + np.eye(100)[16] * off, theta)
     assert found.outcome.bound[16] == INF or found.outcome.bound[16] > off / 2
@@ -872,6 +919,9 @@ def test_entries_left_when_max_evals_is_reached():
     found, cost = judged(exponentials, wrong, THETA, max_evals=most)
     assert cost == 0
     assert found.outcome.verdict.tolist() == [AGREE, OPEN, OPEN, OPEN]
+    assert found.outcome.reasons == dict.fromkeys((1, 2, 3), EXHAUSTED)
+    found, _ = judged(exponentials, [NAN, *wrong[1:]], THETA, max_evals=most)
+    assert found.outcome.verdict.tolist() == [DISAGREE, OPEN, OPEN, OPEN]
     assert found.outcome.reasons == dict.fromkeys((1, 2, 3), EXHAUSTED)
     found, _ = judged(exponentials, RIGHT, THETA, max_evals=9 + 5)
     # A fifth is kept back: four fifths of five evaluations are two entries.
@@ -926,6 +976,11 @@ def test_a_direction_is_climbed_by_four_steps_or_by_ten_of_twice_the_length():
 
 
 def test_a_direction_is_left_where_steps_tell_no_more():
+    # Of 4·t two steps say all: the third is no better, nor the fourth, and that suffices.
+    value, error, steps = derivative(
+        lambda x: float(4 * x[0]), np.array([0.0]), [1.0], deep=True, sigma=0.0
+    )
+    assert (value, len(steps)) == (4.0, 4)
     # Beyond its own scale a sine is no parabola.
     value, error, steps = derivative(
         lambda x: math.sin(x[0]), np.array([1.0]), [1.0], deep=True, sigma=1e-3
@@ -954,6 +1009,226 @@ def test_a_direction_is_left_where_steps_tell_no_more():
     assert (len(steps), abs(value - 1) <= error < 0.1) == (4, True)
 
 
+def climbed(n, rank, wrong=(), goal_atol=0.0, func=None):
+    """Return which of n sines beside 10⁴ are climbed for, in order: those that do not agree.
+
+    Their error bars are `rank` parts of what is asked, which no step can reach.
+    """
+    theta = np.linspace(0.3, 1.3, n)
+    problem, options = prepared(lambda x: 1e4 + float(np.sum(np.sin(x))), theta, rtol=1e-13)
+    right = np.cos(theta)
+    found, _ = differenced(problem, Analytic(right, (EPS,)), options)
+    made = limits(n, rtol=1e-13, goal_rtol=1e-13, goal_atol=goal_atol)
+    analytic = right * np.where(np.isin(np.arange(n), wrong), 1.5, 1.0)
+    size = np.maximum(analytic, found.outcome.numeric)
+    found.outcome.error[:] = rank * (made.goal_atol + 1e-13 * size)
+    _judge._refine_each(np.arange(n), problem, analytic, made, found)
+    return list(found.ladders)
+
+
+def test_the_twelve_that_are_nearest_to_what_is_asked_are_climbed_for_first():
+    rank = np.random.default_rng(0).permutation(15) + 1.0
+    nearest = np.argsort(rank).tolist()
+    assert climbed(15, rank) == nearest[:12]
+    assert climbed(15, rank, goal_atol=np.linspace(1e-13, 1e-14, 15)) == nearest[:12]
+    # One that is settled among them is worth going on for.
+    assert climbed(15, rank, wrong=nearest[11:12]) == nearest
+    assert climbed(15, rank, wrong=nearest[12:13]) == nearest[:12]
+    easy = np.where(rank == 12, 1.0, 0.0)
+    assert climbed(15, rank, goal_atol=easy) == [i for i in nearest if rank[i] != 12]
+    assert climbed(12, rank[:12]) == np.argsort(rank[:12]).tolist()
+
+
+def test_the_largest_that_a_direction_does_not_resolve_are_asked_one_by_one():
+    n = 50
+    slopes = np.linspace(1.0, 2.0, n)
+    slopes[7] = 0.0
+    theta = np.ones(n)
+    theta[::2] = 4.0
+    problem, options = prepared(lambda x: float(slopes @ x), theta)
+    found, _ = differenced(problem, Analytic(slopes, (EPS,)), options)
+    made = limits(n, rtol=1e-7, goal_rtol=3e-6)
+
+    def asked(members, bound):
+        found.outcome.error[:] = 123.0
+        found.outcome.bound[:] = bound
+        _judge._refine_stubborn(members, problem, slopes, made, found)
+        return np.flatnonzero(found.outcome.error != 123.0).tolist()
+
+    # Resolved is what is known to 10⁻⁵ of it, 1.5 times its bound.
+    assert asked(np.arange(5), 0.99e-5 * slopes / 1.5) == []
+    assert asked(np.arange(5), 1.01e-5 * slopes / 1.5) == [0, 1, 2, 3, 4]
+    assert asked(np.array([3, 7, 9]), 1.0) == [3, 9]
+    assert asked(np.array([3, 9]), np.where(np.arange(n) == 3, 0.0, 1.0)) == [9]
+    # At most 32 of them, the largest in parts of the scale: all 25 at 4, and the last 7 at 1.
+    large = sorted([*range(0, n, 2), *range(37, n, 2)])
+    assert len(large) == 32
+    assert asked(np.arange(n), 1.0) == large
+
+
+class Grouped:
+    """A linear func whose entries are tested along directions, and what moved at each evaluation.
+
+    `step` and `error` are those of the sweep before, `rms` the size of the block: all numbers of
+    the test's own.
+    """
+
+    def __init__(self, slopes, theta=None, center=0.0, sigma=1e-15, func=None):
+        self.slopes = np.array(slopes, dtype=float)
+        self.theta = np.ones(self.slopes.size) if theta is None else np.array(theta, dtype=float)
+        self.moves = []
+        call = func or (lambda x: center + float(self.slopes @ (x - self.theta)))
+
+        def recorded(x):
+            self.moves.append(x - self.theta)
+            return call(x)
+
+        self.problem, _ = prepared(recorded, self.theta)
+        del self.moves[:]
+        self.found = coordinates.nothing(self.problem, Noise(sigma, 2.0**-53, "float64"))
+        self.found.step[:] = 2.0**-10 * np.abs(self.theta)
+        self.found.outcome.error[:] = 1e-12
+        self.limits = limits(self.slopes.size, rtol=1e-7, goal_rtol=3e-6, rms=3.0)
+
+    def test(self, members=None, analytic=None, groups=False):
+        """Return at how many evaluations, and which coordinates moved, for each direction."""
+        del self.moves[:]
+        members = np.arange(self.slopes.size) if members is None else np.array(members, dtype=int)
+        analytic = self.slopes if analytic is None else np.array(analytic, dtype=float)
+        ask = _judge._test_groups if groups else _judge._test_group
+        ask(members, self.problem, analytic, self.limits, self.found, 0)
+        moved = [tuple(np.flatnonzero(move).tolist()) for move in self.moves]
+        return [(len(list(run)), who) for who, run in groupby(moved)]
+
+
+def test_a_direction_moves_each_entry_in_parts_of_its_scale():
+    made = Grouped([1.0, 2.0, 3.0], theta=[1.0, 4.0, 0.25])
+    made.found.step[:] = [1e-3, 2e-3, 5e-4]  # 1, ½ and 2 thousandths of the scales
+    assert made.test() == [(8, (0, 1, 2))]
+    first = np.abs(made.moves[0]) / (1e-3 * RHO**2 * np.array([1.0, 4.0, 0.25]))
+    assert ((first > 0.49) & (first < 1.51)).all()
+    assert made.found.outcome.verdict.tolist() == [AGREE] * 3
+    assert (made.found.outcome.bound < 1e-6).all()
+    made = Grouped([1.0, 2.0, 3.0])
+    assert made.test(members=[2, 0]) == [(8, (0, 2))]
+    assert made.found.outcome.verdict.tolist() == [AGREE, OPEN, AGREE]
+    assert made.found.outcome.bound[1] == INF
+    # What is known better stays.
+    made.found.outcome.bound[:] = 1e-30
+    made.test()
+    assert made.found.outcome.bound.tolist() == [1e-30] * 3
+
+
+def test_badly_scaled_entries_make_a_direction_ten_long_steps():
+    """Two in a hundred that are noisy beside the block, 10⁻⁷·3, or tiny, 10⁻⁵·3, but not zero."""
+
+    def long(slopes=(), errors=()):
+        made = Grouped(np.ones(100))
+        made.slopes[: len(slopes)] = slopes
+        made.found.outcome.error[50 : 50 + len(errors)] = errors
+        assert made.test()[0][1] == tuple(range(100))
+        assert (made.found.outcome.verdict == AGREE).all()
+        ratio = np.median(np.abs(made.moves[2] / made.moves[0]))
+        assert ratio in (pytest.approx(RHO), pytest.approx(RHO**2))
+        return ratio > 10
+
+    assert not long()
+    assert not long(errors=[1.0])
+    assert long(errors=[1.0, 1.0])
+    assert long(errors=[3.1e-7, 3.1e-7])
+    assert not long(errors=[2.9e-7, 2.9e-7])
+    assert long(slopes=[2.9e-5, -2.9e-5])
+    assert not long(slopes=[3.1e-5, -3.1e-5])
+    assert not long(slopes=[0.0, 0.0, 0.0])
+    assert not long(slopes=[2.9e-5])
+    assert long(slopes=[2.9e-5], errors=[1.0])
+
+
+def test_dust_is_an_excuse_for_a_direction_whose_slope_is_zero_within_its_error_bar():
+    """One entry of scale 4, known to u: its slope is so many times u, its error ten times."""
+
+    def agrees(times, off=10.0, dust=11.0):
+        still = Grouped([0.0], theta=[4.0], sigma=1e-9)
+        still.found.outcome.error[:] = 0.0
+        still.test()
+        u = still.found.outcome.bound[0]  # all of the gap is the error bar
+        made = Grouped([times * u], theta=[4.0], sigma=1e-9)
+        made.limits.dust[:] = dust * u
+        made.limits.rms[:] = 1e-20  # beside which it is not tiny
+        made.found.outcome.error[:] = 0.0
+        made.found.outcome.numeric[0] = NAN
+        made.test(analytic=[(times + off) * u])
+        return math.isnan(made.found.outcome.numeric[0])  # else it was asked alone
+
+    assert agrees(0.0)
+    assert agrees(12.0)
+    assert agrees(14.5)
+    assert not agrees(15.6)
+    assert not agrees(100.0)
+    assert not agrees(0.0, dust=8.0)
+    assert agrees(0.0, off=1.4, dust=0.0)
+    assert not agrees(0.0, off=1.6, dust=0.0)
+    assert agrees(100.0, off=1.4, dust=0.0)
+
+
+def test_the_bound_of_an_entry_is_what_the_direction_is_off_by():
+    """(gap/1.5 + u) over the entry's own part of the direction."""
+    made = Grouped([5.0], theta=[4.0], sigma=1e-9)
+    made.test()
+    u = made.found.outcome.bound[0]
+    made.found.outcome.bound[0] = INF
+    made.test(analytic=[5.0 + 1.2 * u])
+    assert made.found.outcome.bound[0] == pytest.approx((1.2 / 1.5 + 1) * u, rel=0.05)
+    part = np.abs(made.moves[0][0]) / (2.0**-10 * RHO**2)
+    assert 1.9 < part < 6.1  # ½ to 3/2 of the scale
+
+
+def test_a_direction_that_disagrees_is_halved_until_one_entry_is_left():
+    made = Grouped(np.ones(7))
+    analytic = np.ones(7)
+    analytic[4] = 1.001
+    asked = made.test(analytic=analytic)
+    whole, low, high = (0, 1, 2, 3, 4, 5, 6), (0, 1, 2), (3, 4, 5, 6)
+    assert [who for _, who in asked if len(who) > 1] == [whole, low, high, (3, 4), (5, 6)]
+    assert made.found.outcome.verdict.tolist() == [AGREE] * 4 + [DISAGREE] + [AGREE] * 2
+    assert list(made.found.ladders) == [4]
+
+
+def test_a_direction_out_of_the_domain_tells_nothing():
+    made = Grouped(np.ones(4), func=lambda x: 1.0 if (x == 1).all() else NAN)
+    assert made.test() == [(2, (0, 1, 2, 3))]
+    assert made.found.outcome.verdict.tolist() == [OPEN] * 4
+    assert (made.found.outcome.bound == INF).all()
+
+
+def test_directions_are_of_entries_of_like_size():
+    """Within 10⁴ of the largest that is left, and at least two of a hundred after the first."""
+    slopes = np.full(100, 5e-5)
+    slopes[10:60] = -1.0
+    slopes[60] = 1e-4
+    slopes[61:64] = [1e-9, 0.9e-9, 0.0]
+    made = Grouped(slopes)
+    made.limits.rms[:] = 1e-20
+    asked = made.test(members=range(99, -1, -1), groups=True)
+    first = tuple(range(10, 61))
+    second = tuple(i for i in range(100) if slopes[i] == 5e-5)
+    assert [who for _, who in asked] == [first, second, (61, 62)]
+    assert made.found.outcome.verdict[63] == OPEN
+    # By the size of gradient times scale.
+    made = Grouped([1.0, 1e-3, 1e-3], theta=[1.0, 1.0, 1e-3])
+    made.limits.rms[:] = 1e-20
+    assert [who for _, who in made.test(groups=True)] == [(0, 1), (2,)]
+    # The first of them however few they are.
+    slopes = np.full(100, 1e-9)
+    slopes[5] = 1.0
+    made = Grouped(slopes)
+    made.limits.rms[:] = 1e-20
+    others = tuple(i for i in range(100) if i != 5)
+    assert [who for _, who in made.test(groups=True)] == [(5,), others]
+    assert [who for _, who in made.test(members=[5, 6], groups=True)] == [(5,)]
+    assert made.test(members=[], groups=True) == []
+
+
 def test_what_is_known_to_be_still_is_not_asked():
     problem, _ = prepared(exponentials, np.zeros(3))
     found = coordinates.nothing(problem)
@@ -970,6 +1245,18 @@ def test_what_is_known_to_be_still_is_not_asked():
     assert asked == [[0, 2]]
     assert problem.evaluator.evaluations == before
     assert found.outcome.bound.tolist() == [0.0, INF, 0.0]
+    made = Grouped(np.zeros(4), theta=[1.0, 1.0, 4.0, 0.25])
+    problem = replace(made.problem, still=lambda members: members == 1)
+    _judge._test_dead(np.arange(1, 4), problem, np.zeros(4), made.limits, made.found, 0)
+    assert made.found.outcome.bound.tolist() == [INF, 0.0, 0.0, 0.0]
+    # The others move by ½ to 3/2 thousandths of their scales, to both sides.
+    up, down = made.moves
+    part = np.abs(up) / (1e-3 * made.theta)
+    assert part[:2].tolist() == [0.0, 0.0]
+    assert ((part[2:] > 0.49) & (part[2:] < 1.51)).all()
+    assert down.tolist() == pytest.approx((-up).tolist())
+    problem, _ = prepared(exponentials, np.zeros(3))
+    before = problem.evaluator.evaluations
     _judge._test_dead(np.empty(0, int), problem, np.zeros(3), limits(3), found, 0)
     assert problem.evaluator.evaluations == before
 
@@ -1022,6 +1309,69 @@ def test_a_kink_at_a_small_step_and_at_a_large_one():
     assert found.outcome.slopes[0] == (0.0, pytest.approx(-1.0))
 
 
+SMALL, LARGE = 2.0**-17, 2.0**-7
+
+GIVEN = {
+    # step, forward and backward slope, analytic, bent, agrees: verdict, reason
+    "a subgradient": (SMALL, 1, -1, 0.3, True, False, AGREE, KINK),
+    "of a roof": (SMALL, -1, 1, 0.3, True, False, AGREE, KINK),
+    "the central value": (SMALL, 1, -1, 0.0, True, True, AGREE, KINK),
+    "above by less than the slack": (SMALL, 1, -1, 1.375, True, False, AGREE, KINK),
+    "above": (SMALL, 1, -1, 1.38, True, False, DISAGREE, KINK),
+    "below by less than the slack": (SMALL, 1, -1, -1.375, True, False, AGREE, KINK),
+    "below": (SMALL, 1, -1, -1.38, True, False, DISAGREE, KINK),
+    "above a roof": (SMALL, -1, 1, 1.38, True, False, DISAGREE, KINK),
+    "smooth and right": (SMALL, 1, 1, 1.0, False, True, AGREE, None),
+    "smooth and wrong": (SMALL, 1, 1, 3.0, False, False, DISAGREE, None),
+    "curved": (SMALL, 1, -1, 0.3, False, False, OPEN, BENDS),
+    "bent at a large step": (LARGE, 1, -1, 0.3, True, False, OPEN, BENDS),
+    "bent there, and right": (LARGE, 1, -1, 0.0, True, True, AGREE, None),
+    "bent there, and wrong": (LARGE, 1, -1, 1.38, True, False, DISAGREE, None),
+    "the largest small step": (1e-4, 1, -1, 0.3, True, False, AGREE, KINK),
+}
+
+
+def at_a_given_step(case, **change):
+    """Judge one coordinate; its error bar is ¼ and its tolerance ⅛."""
+    h, forward, backward, analytic, bent, agrees, _, _ = case
+    problem, _ = prepared(lambda x: 7.0 + 0 * x[0], np.ones(1))
+    found = coordinates.nothing(problem)
+    found.outcome.numeric[0] = (forward + backward) / 2
+    found.outcome.error[0] = change.get("error", 0.25)
+    found.step[0] = h
+    found.ends[0] = change.get("ends", (h, -h))
+    found.pairs[0] = 7 + forward * h, 7 - backward * h
+    found.bent[0] = bent
+    asked = np.array([change.get("asked", True)])
+    _judge._judge_fixed(
+        found, np.array([analytic]), limits(1, atol=0.125), asked, np.array([agrees]), problem
+    )
+    made = found.outcome
+    return int(made.verdict[0]), made.reasons.get(0), made.slopes.get(0)
+
+
+@pytest.mark.parametrize("name", GIVEN)
+def test_one_step_alone(name):
+    case = GIVEN[name]
+    verdict, reason, slopes = at_a_given_step(case)
+    assert (verdict, reason) == case[-2:]
+    if reason == KINK:
+        assert slopes == pytest.approx((case[2], case[1]), rel=1e-6)
+    else:
+        assert slopes is None
+
+
+def test_one_step_with_one_side_or_no_value_or_no_question():
+    kink = GIVEN["a subgradient"]
+    h = kink[0]
+    assert at_a_given_step(kink, error=INF) == (OPEN, None, None)
+    assert at_a_given_step(kink, asked=False) == (OPEN, None, None)
+    assert at_a_given_step(GIVEN["smooth and right"], asked=False) == (OPEN, None, None)
+    for ends in ((h, 0.0), (0.0, -h), (0.0, 0.0)):
+        assert at_a_given_step(kink, ends=ends) == (DISAGREE, None, None)
+        assert at_a_given_step(GIVEN["the central value"], ends=ends) == (AGREE, None, None)
+
+
 def test_what_is_not_finite_at_the_given_step_is_open():
     def func(x):
         with np.errstate(all="ignore"):
@@ -1029,5 +1379,6 @@ def test_what_is_not_finite_at_the_given_step_is_open():
 
     found, _ = judged(func, [10.0, 1.0], np.array([0.1, 1.0]), eps=0.2, rtol=0.1)
     assert found.outcome.verdict.tolist() == [OPEN, AGREE]
+    assert found.outcome.reasons == {0: NOISY}
     found, _ = judged(func, [NAN, 1.0], np.array([0.1, 1.0]), eps=1e-5, rtol=1e-4)
     assert found.outcome.verdict.tolist() == [DISAGREE, AGREE]

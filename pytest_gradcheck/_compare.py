@@ -15,6 +15,7 @@ import numpy as np
 
 from ._analytic import gradient_vector
 from ._blocks import Block, blocks_of
+from ._climb import FARTHEST
 from ._options import Options
 from ._question import AGREE, BENDS, CONFIDENCE, DISAGREE, JUMP, NOT_SMOOTH, OPEN, Question
 from ._structure import flatten
@@ -230,6 +231,17 @@ def settled(outcome: Outcome, analytic: Array, limits: Tolerance) -> Array:
     return small
 
 
+def _claims_little(analytic: Array, scale: Array, little: float) -> Array:
+    """Return where an entry that can't be resolved may be passed for what it is worth (bool).
+
+    Beside parameters of size 1, one of 1e-38 moves nothing, whatever its gradient is: no step
+    comes near the size of the others, and so its gradient must be small at that size, too.
+    """
+    largest = min(float(np.max(scale, initial=0.0)), 1.0)
+    found: Array = (scale * FARTHEST >= largest) | (np.abs(analytic) * largest <= little)
+    return found
+
+
 def conclude(
     outcome: Outcome,
     analytic: Array,
@@ -262,16 +274,14 @@ def conclude(
         # Zero but for rounding: a bias before a batch normalisation has 1e-17 on both sides.
         nothing = np.abs(analytic) <= np.maximum(bar, limits.dust)
         zero = nothing & (bar * scale <= IN_CHECK * everything)
-        # Beside a parameter of size 1, one of 1e-38 moves nothing, whatever its gradient is: what
-        # is claimed must be small at the size of the others too.
-        others = np.maximum(scale, min(float(np.max(scale, initial=0.0)), 1.0))
-        zero &= np.abs(analytic) * others <= IN_CHECK * everything
+        zero &= _claims_little(analytic, scale, IN_CHECK * everything)
         resolved = bar <= limits.goal_atol + limits.goal_rtol * size
         if options.rtol is None:
             resolved |= bar <= COARSEST_RTOL * size
             for block, own in zip(blocks, sizes, strict=True):
                 w = block.window
-                resolved[w] |= bar[w] * scale[w] <= IN_BLOCK * own
+                faint = _claims_little(analytic[w], scale[w], IN_BLOCK * own)
+                resolved[w] |= faint & (bar[w] * scale[w] <= IN_BLOCK * own)
     resolved |= zero
     unjudged = (outcome.verdict != DISAGREE) & np.isfinite(outcome.error)
     unjudged[

@@ -1285,6 +1285,18 @@ def test_a_slope_that_no_step_can_show_is_not_passed(tiny, claimed):
     assert (report.verdict, report.worst[0].label) == ("inconclusive", "tiny")
 
 
+@pytest.mark.parametrize("place", [0, 2])
+def test_nor_is_one_beside_a_large_entry_of_its_own_block(place):
+    x = np.array([1e-20, 3.0, 1e-20])
+    wrong = np.ones(3)
+    wrong[place] = 1.5
+    report = check_gradients(lambda p: p.sum(), wrong, x)
+    assert report.verdict == "inconclusive"
+    assert f"params[{place}]" in {entry.label for entry in report.worst}
+    # Where a step can show it, it is found.
+    assert check_gradients(lambda p: p.sum(), wrong, x * 1e12).worst[0].label == f"params[{place}]"
+
+
 def test_rounding_in_a_gradient_that_is_zero_still_passes():
     params = {"tiny": 1e-38, "one": 1.0}
     report = check_gradients(lambda p: 3 * p["one"], {"tiny": 1e-19, "one": 3.0}, params)

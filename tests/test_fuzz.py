@@ -251,6 +251,33 @@ def test_in_place_any_structure_of_arrays(params):
     assert all(leaf is other for (_, leaf), (_, other) in zip(named, leaves(params), strict=True))
 
 
+tiny = st.floats(-3, 3) | st.sampled_from([5e-324, 1e-300, 1e-38, 1e-20, 1e-16, 1e-8, 0.0, -0.0])
+
+
+@fuzz(80)
+@given(
+    params=st.lists(
+        tiny | st.lists(tiny, min_size=1, max_size=4).map(np.array), min_size=1, max_size=4
+    ),
+    data=st.data(),
+)
+def test_parameters_of_any_size_are_never_accused_and_never_passed(params, data):
+    """Where no step can show a slope the check may be inconclusive, and nothing else."""
+    assert check_gradients(cost, gradient, params).wrong == 0
+    wrong = gradient(params)
+    place = data.draw(st.sampled_from(range(len(params))))
+    if isinstance(wrong[place], float):
+        wrong[place] *= 1.5
+        label = f"params[{place}]"
+    else:
+        index = data.draw(st.sampled_from(range(len(wrong[place]))))
+        wrong[place][index] *= 1.5
+        label = f"params[{place}][{index}]"
+    report = check_gradients(cost, wrong, params)
+    assert not report.ok
+    assert {entry.label for entry in report.worst if entry.verdict == "disagree"} <= {label}
+
+
 # Options
 
 

@@ -102,6 +102,10 @@ class Line:
     noise : Noise
     ulp : float
         The spacing of floats at the coordinate: what func makes of it is rounded as coarsely.
+    grainy : bool or None
+        Whether a func that some steps do not change was seen to move in jumps (see `_grain`).
+    probes : int
+        The rungs that it took to see that.
     """
 
     evaluate: Callable[[Sequence[float]], tuple[Sequence[float], Sequence[Any]]]
@@ -110,6 +114,9 @@ class Line:
     ulp: float = 0.0
     rungs: list[Rung] = field(default_factory=list)
     changes: list[float] = field(default_factory=list)
+    moves: list[tuple[float, float]] = field(default_factory=list)
+    grainy: bool | None = None
+    probes: int = 0
 
     @property
     def flat(self) -> bool:
@@ -124,7 +131,7 @@ class Line:
         of the jumps, unless it is too large for any floating-point format.
         """
         moved = [change for change in self.changes if change]
-        if len(moved) == len(self.changes) or not moved:
+        if len(moved) == len(self.changes) or not moved or self.grainy is False:
             return 0.0
         jump = min(moved)
         return 0.3 * jump if jump <= COARSEST_JUMP * abs(float(self.center)) else 0.0
@@ -137,7 +144,10 @@ class Line:
         """Remember a rung that was evaluated elsewhere: steps (+h, −h) and func there."""
         up, down = steps
         high, low = values
-        self.changes += [abs(float(v - self.center)) for v in values if math.isfinite(v)]
+        for step, value in zip(steps, values, strict=True):
+            if math.isfinite(value):
+                self.moves.append((step, abs(float(value - self.center))))
+                self.changes.append(self.moves[-1][1])
         finite = [v for v in (high, low, self.center) if math.isfinite(v)]
         sigma = float(self.noise.at(np.array([max(abs(v) for v in finite)]))[0])
         forward = float((high - self.center) / up) if math.isfinite(high) and up else math.nan

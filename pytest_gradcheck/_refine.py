@@ -11,6 +11,7 @@ import itertools
 import math
 
 from ._climb import bent, enter_domain, next_step, rough, sentinel, until_it_moves
+from ._grain import may_be_grainy, tell_grain
 from ._ladder import (
     JUMP_POWER,
     SMOOTH_POWER,
@@ -81,9 +82,11 @@ def refine(line: Line, question: Question, first: float, scale: float, least: fl
             step = nearest_kink_step(line, least)
             if step is None and (at_kink := _judge_kink(line, question)) is not None:
                 return at_kink
-            if step is not None and len(line.rungs) < MOST_RUNGS:
+            if step is not None and len(line.rungs) < MOST_RUNGS + line.probes:
                 line.add(step)
                 continue
+        if line.grainy is None and line.noise.unit < NARROW and may_be_grainy(line):
+            tell_grain(line, least)
         estimate = line.estimate()
         if estimate is not None:
             if line.flat and (step := until_it_moves(line, question, scale)) is not None:
@@ -94,7 +97,7 @@ def refine(line: Line, question: Question, first: float, scale: float, least: fl
                 step = _step_that_shows(line, question, estimate)
                 if step is None:
                     return Answer(estimate.value, estimate.error, DISAGREE)
-                if step < least or len(line.rungs) >= MOST_RUNGS:
+                if step < least or len(line.rungs) >= MOST_RUNGS + line.probes:
                     return Answer(estimate.value, estimate.error, OPEN, NOISY)
                 line.add(step)
                 continue
@@ -112,7 +115,7 @@ def refine(line: Line, question: Question, first: float, scale: float, least: fl
                 continue
         step = next_step(line, question, estimate, scale, least)
         stuck = len(line.rungs) >= ROUGH_RUNGS and rough(line, question)
-        if step is None or stuck or len(line.rungs) >= MOST_RUNGS:
+        if step is None or stuck or len(line.rungs) >= MOST_RUNGS + line.probes:
             return _left_open(line, question, estimate)
         line.add(step)
 
@@ -126,7 +129,9 @@ def _trusted(line: Line, question: Question, estimate: Estimate) -> bool:
         return False
     if _all_noise(line) and not _none_is_near(line, question, estimate):
         return False
-    return _smooth_enough(line, question) and not _noise_grows(line)
+    if not _smooth_enough(line, question):
+        return False
+    return line.grainy is False or not _noise_grows(line)
 
 
 def _clear(line: Line, question: Question, estimate: Estimate) -> bool:

@@ -45,6 +45,7 @@ ORDER = (
     "_steps",
     "_noise",
     "_ladder",
+    "_grain",
     "_question",
     "_climb",
     "_refine",

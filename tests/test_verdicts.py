@@ -438,6 +438,44 @@ def test_no_rtol_is_recommended_where_all_is_zero():
     assert "no useful rtol could be concluded" in value.reasons[0]
 
 
+FLAT = {
+    "hinge above": lambda t, d: max(0.0, t - d),
+    "hinge below": lambda t, d: max(0.0, -t - d),
+    "between two kinks": lambda t, d: max(0.0, abs(t - 0.3 * d) - d),
+}
+
+
+@pytest.mark.parametrize("offset", [0.0, 1.0, 100.0])
+@pytest.mark.parametrize("amount", [0.01, 3.0])
+@pytest.mark.parametrize("distance", [1e-6, 1e-5, 1e-4, 1e-3, 0.02])
+@pytest.mark.parametrize("name", FLAT)
+def test_beside_a_kink_func_may_be_flat_without_being_rounded(name, distance, amount, offset):
+    at = np.array([0.7, 1.0, -0.4])
+
+    def func(x):
+        return amount * FLAT[name](float(x[0] - 0.7), distance) + np.sum(np.sin(x[1:])) + offset
+
+    def grad(first):
+        return np.array([first, math.cos(1.0), math.cos(-0.4)])
+
+    assert verdict(func, grad(0.0), at) == "agree"
+    for wrong in (amount, amount / 2, -amount / 2, 1e-3 * amount):
+        assert verdict(func, grad(wrong), at) == "disagree"
+
+
+@pytest.mark.parametrize("digits", [4, 6, 8])
+@pytest.mark.parametrize("slope", [1.0, 30.0])
+def test_a_rounded_func_is_not_taken_for_one_with_kinks(digits, slope):
+    def func(x):
+        return round(float(slope * np.sin(x[0]) + x[1] ** 2), digits)
+
+    at = np.array([0.3, 0.8])
+    right = np.array([slope * math.cos(0.3), 1.6])
+    assert verdict(func, right, at) != "disagree"
+    for wrong in (right * 1.2, right * [0.0, 1.0], right * [1.0, 0.0]):
+        assert verdict(func, wrong, at) != "agree"
+
+
 def test_a_rounded_J():
     def func(x):
         return round(x * math.sin(x), 6)

@@ -31,7 +31,7 @@ def rows(text):
 
 
 FIGURES = {row[0].strip("`"): row[1:] for row in rows(section("Figures"))}
-SURVIVORS = [row for row in rows(section("Survivors")) if row[0] != "where"]
+SURVIVORS = rows(section("Survivors"))
 
 
 def test_each_module_of_the_settings_has_its_figures():

@@ -437,8 +437,8 @@ def test_ctrl_c_between_any_two_instructions(microseconds):
     try:
         for delay in range(1, 6):
             try:
-                signal.setitimer(signal.ITIMER_REAL, delay * microseconds * 1e-6)
-                for _ in range(1000):
+                signal.setitimer(signal.ITIMER_REAL, delay * microseconds * 1e-6, 0.5)
+                for _ in range(10_000):
                     check_gradients(lambda: q(x), lambda: dq(x), x, in_place=True)
             except KeyboardInterrupt:
                 stopped += 1

@@ -627,6 +627,10 @@ def test_a_gap_of_a_few_error_bars_is_believed_after_five_rungs():
     assert not _refine._trusted(kinked, question(2.5), Estimate(0.0, 0.01))
     grows = slopes((64.0, 0.0), (16.0, 1.0), (4.0, 2.5), (1.0, 4.75))
     assert not _refine._trusted(grows, question(99.0), Estimate(0.0, 0.01))
+    grows.grainy = True
+    assert not _refine._trusted(grows, question(99.0), Estimate(0.0, 0.01))
+    grows.grainy = False  # what it was seen to be is a kink, whose slopes change on the way to it
+    assert _refine._trusted(grows, question(99.0), Estimate(0.0, 0.01))
     # Nor, in a func that changes by its noise alone, where a step comes near the analytic value.
     loud = slopes((4.0, 1.0), (1.0, 1.0), (0.25, 7.0), changes=(1.0,))
     assert _refine._trusted(loud, question(9.0), Estimate(1.0, 0.01))
@@ -712,6 +716,16 @@ def test_the_step_at_which_the_analytic_slope_of_an_oscillation_would_show():
     assert step(0.06, slope=3.5) == 0
     assert step(0.06, slope=2.3) == 0.0075
     assert step(0.07, slope=2.5) == 0.00875
+
+
+@pytest.mark.parametrize("analytic", [0.5, 1.0])
+def test_the_flat_side_of_a_kink_has_the_slope_zero(analytic):
+    """Steps of 1e-3 and more see the other side; that smaller ones see nothing is no rounding."""
+    made, _ = through(lambda t: 3.0 + max(t - 1e-3, 0.0))
+    asked = question(analytic, rtol=1e-7, goal_rtol=3e-6)
+    answer = _refine.refine(made, asked, 1e-5, 1.0, 1e-17)
+    assert (answer.verdict, answer.value) == (DISAGREE, 0.0)
+    assert answer.error < 1e-11
 
 
 def test_two_sides_leave_room_for_a_subgradient_or_not():

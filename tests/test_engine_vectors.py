@@ -19,6 +19,7 @@ from pytest_gradcheck._blocks import Block
 from pytest_gradcheck._compare import (
     Outcome,
     Tolerance,
+    _claims_little,
     block_size,
     conclude,
     settled,
@@ -226,6 +227,26 @@ def test_tolerances_that_are_asked_for():
 
 
 # -- _compare: verdicts ----------------------------------------------------------------------------
+
+
+def test_what_a_parameter_claims_that_is_too_small_to_move_func():
+    """A millionth of the largest parameter, or of 1, is near enough for steps that reach it."""
+    analytic = np.array([9.0, 9.0, 0.25, 0.26, -0.26])
+    scale = np.array([4.0, 1e-6, 0.9e-6, 0.9e-6, 0.9e-6])
+    assert _claims_little(analytic, scale, 0.25).tolist() == [True, True, True, False, False]
+    # At the size of the largest, ½, 0.4 comes to 0.2 and 0.6 to 0.3.
+    scale = np.array([0.5, 1e-9, 1e-9])
+    assert _claims_little(np.array([9.0, 0.4, 0.6]), scale, 0.25).tolist() == [True, True, False]
+    assert _claims_little(np.empty(0), np.empty(0), 0.25).size == 0
+
+
+def test_a_structure_without_end_is_named_as_the_argument_that_it_is():
+    deep = [1.0]
+    for _ in range(300):
+        deep = [deep]
+    for name, pair in (("a", (deep, [1.0])), ("b", ([1.0], deep))):
+        with pytest.raises(ValueError, match=f"^{name} is nested too deeply"):
+            relative_difference(*pair)
 
 
 def test_within():

@@ -79,7 +79,7 @@ def relative_difference(a: Any, b: Any) -> float:
     arrays = _arrays(a, b)
     if arrays[0].shape != arrays[1].shape:
         raise ValueError(f"shapes differ: {arrays[0].shape} and {arrays[1].shape}")
-    first, second = (x.astype(np.result_type(x, np.float64), copy=False) for x in arrays)
+    first, second = (x.astype(np.result_type(x.dtype, np.float64), copy=False) for x in arrays)
     largest = max((float(np.max(np.abs(x))) for x in (first, second) if x.size), default=0.0)
     if largest == 0.0:
         return 0.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 from collections.abc import Mapping
@@ -89,8 +90,11 @@ def save(report: GradientReport, path: Path, nodeid: str = "") -> None:
         parts = _entries(evidence, position)
         arrays |= {f"{name}_{position}": parts[name] for name in VECTORS}
     path.parent.mkdir(parents=True, exist_ok=True)
+    # Not into the file: on a full disk numpy 1.26 leaves its archive open, to fail once more.
+    archive = io.BytesIO()
+    np.savez_compressed(archive, **arrays)  # type: ignore[arg-type,unused-ignore]
     with replacing(path) as stream:
-        np.savez_compressed(stream, **arrays)  # type: ignore[arg-type,unused-ignore]
+        stream.write(archive.getbuffer())
 
 
 def _bytes(value: Any) -> Array:

@@ -32,7 +32,7 @@ import numpy as np
 from suite.planted import Network, layers
 
 from pytest_gradcheck import check_gradients
-from pytest_gradcheck._steps import scale_of
+from pytest_gradcheck._params.layout import scale_of
 
 SIZE = 50_000
 

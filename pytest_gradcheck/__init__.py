@@ -12,77 +12,73 @@ from typing import TYPE_CHECKING, Any
 from ._version import __version__
 
 if TYPE_CHECKING:
-    from ._adjoint import assert_adjoint, check_adjoint
-    from ._check import (
-        assert_gradients_close,
-        check_gradients,
+    from ._api.adjoint import assert_adjoint, check_adjoint
+    from ._api.gradients import assert_gradients_close, check_gradients, compare_gradients
+    from ._api.hessians import assert_hessian_close, assert_hvp_close, check_hessian, check_hvp
+    from ._api.jacobians import (
+        assert_jacobian_close,
+        assert_jvp_close,
+        assert_vjp_close,
+        check_jacobian,
+        check_jvp,
+        check_vjp,
     )
-    from ._compare import relative_difference
-    from ._derivatives import assert_jacobian_close, check_jacobian
-    from ._fixtures import Gradcheck, NumericalGradient
-    from ._given import compare_gradients
-    from ._gradient import numerical_gradient, numerical_gradient_with_error
-    from ._hessian import (
-        assert_hessian_close,
-        assert_hvp_close,
-        check_hessian,
-        check_hvp,
-    )
-    from ._kinds import ArrayKind
-    from ._manifold import pulled_back
-    from ._nodes import Node
-    from ._options import Options
-    from ._products import assert_jvp_close, assert_vjp_close, check_jvp, check_vjp
-    from ._repair import Diagnosis
-    from ._report import BlockReport, Entry, GradcheckWarning, GradientMismatch, GradientReport
-    from ._saved import SavedCheck, load_saved
-    from ._taylor import TaylorRates, assert_taylor_rate, taylor_rates
-    from .adapters.autograd_autodiff import autograd_gradients
-    from .adapters.jax_autodiff import jax_gradients
-    from .adapters.torch_autodiff import torch_gradients
+    from ._api.numeric import numerical_gradient, numerical_gradient_with_error, pulled_back
+    from ._api.taylor import TaylorRates, assert_taylor_rate, taylor_rates
+    from ._diagnosis.evidence import Diagnosis
+    from ._options import GradcheckWarning, Options
+    from ._params.arrays import ArrayKind
+    from ._params.structure import Node
+    from ._report.report import BlockReport, Entry, GradientMismatch, GradientReport
+    from ._report.saved import SavedCheck, load_saved
+    from ._verdict.tolerance import relative_difference
+    from .adapters.autograd import autograd_gradients
+    from .adapters.jax import jax_gradients
+    from .adapters.torch import torch_gradients
     from .hookspecs import hookimpl, plugin_manager
+    from .plugin.fixtures import Gradcheck, NumericalGradient
 
 _HOMES = {
-    "ArrayKind": "_kinds",
-    "BlockReport": "_report",
-    "Diagnosis": "_repair",
-    "Entry": "_report",
-    "Gradcheck": "_fixtures",
-    "GradcheckWarning": "_report",
-    "GradientMismatch": "_report",
-    "GradientReport": "_report",
-    "Node": "_nodes",
-    "NumericalGradient": "_fixtures",
+    "ArrayKind": "_params.arrays",
+    "BlockReport": "_report.report",
+    "Diagnosis": "_diagnosis.evidence",
+    "Entry": "_report.report",
+    "Gradcheck": "plugin.fixtures",
+    "GradcheckWarning": "_options",
+    "GradientMismatch": "_report.report",
+    "GradientReport": "_report.report",
+    "Node": "_params.structure",
+    "NumericalGradient": "plugin.fixtures",
     "Options": "_options",
-    "SavedCheck": "_saved",
-    "TaylorRates": "_taylor",
-    "assert_adjoint": "_adjoint",
-    "assert_gradients_close": "_check",
-    "assert_hessian_close": "_hessian",
-    "assert_hvp_close": "_hessian",
-    "assert_jacobian_close": "_derivatives",
-    "assert_jvp_close": "_products",
-    "assert_taylor_rate": "_taylor",
-    "assert_vjp_close": "_products",
-    "autograd_gradients": "adapters.autograd_autodiff",
-    "check_adjoint": "_adjoint",
-    "check_gradients": "_check",
-    "check_hessian": "_hessian",
-    "check_hvp": "_hessian",
-    "check_jacobian": "_derivatives",
-    "check_jvp": "_products",
-    "check_vjp": "_products",
-    "compare_gradients": "_given",
+    "SavedCheck": "_report.saved",
+    "TaylorRates": "_api.taylor",
+    "assert_adjoint": "_api.adjoint",
+    "assert_gradients_close": "_api.gradients",
+    "assert_hessian_close": "_api.hessians",
+    "assert_hvp_close": "_api.hessians",
+    "assert_jacobian_close": "_api.jacobians",
+    "assert_jvp_close": "_api.jacobians",
+    "assert_taylor_rate": "_api.taylor",
+    "assert_vjp_close": "_api.jacobians",
+    "autograd_gradients": "adapters.autograd",
+    "check_adjoint": "_api.adjoint",
+    "check_gradients": "_api.gradients",
+    "check_hessian": "_api.hessians",
+    "check_hvp": "_api.hessians",
+    "check_jacobian": "_api.jacobians",
+    "check_jvp": "_api.jacobians",
+    "check_vjp": "_api.jacobians",
+    "compare_gradients": "_api.gradients",
     "hookimpl": "hookspecs",
-    "jax_gradients": "adapters.jax_autodiff",
-    "load_saved": "_saved",
-    "numerical_gradient": "_gradient",
-    "numerical_gradient_with_error": "_gradient",
+    "jax_gradients": "adapters.jax",
+    "load_saved": "_report.saved",
+    "numerical_gradient": "_api.numeric",
+    "numerical_gradient_with_error": "_api.numeric",
     "plugin_manager": "hookspecs",
-    "pulled_back": "_manifold",
-    "relative_difference": "_compare",
-    "taylor_rates": "_taylor",
-    "torch_gradients": "adapters.torch_autodiff",
+    "pulled_back": "_api.numeric",
+    "relative_difference": "_verdict.tolerance",
+    "taylor_rates": "_api.taylor",
+    "torch_gradients": "adapters.torch",
 }
 
 __all__ = [

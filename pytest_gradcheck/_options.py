@@ -8,11 +8,36 @@ README's table need to know of it.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from typing import Any, Protocol
+from typing import Any, Protocol, TypedDict
 
-from ._names import quoted, shown
+from ._quoting import quoted, shown
+
+Patterns = str | Sequence[str]
+
+
+def options_from(**given: Any) -> Options:
+    """Return the options of a call."""
+    return merged(("gradcheck", given))
+
+
+class Judging(TypedDict, total=False):
+    """The options of `assert_gradients_close` that the checks of other derivatives take."""
+
+    rtol: float | None
+    atol: float | None
+    threshold: float | None
+    max_evals: int | None
+    seed: int
+    only: Patterns
+    skip: Patterns
+    nondet_tol: float
+    inconclusive: str
+    kinks: str
+    vacuous: str
+    max_report: int
+
 
 SCHEMES = (
     "central",
@@ -24,7 +49,7 @@ SCHEMES = (
     "backward2",
     "complex",
 )
-"""Names of the rows of the stencil table (`_stencils.STENCILS`; a test holds the two together)."""
+"""Names of the rows of the stencil table (`STENCILS`; a test holds the two together)."""
 
 
 class Submits(Protocol):
@@ -264,3 +289,10 @@ def merged(*layers: tuple[str, Mapping[str, Any]]) -> Options:
     for source, layer in layers:
         values.update(validated(layer, source))
     return Options(**values)
+
+
+class GradcheckWarning(UserWarning):
+    """A check that can't tell, or checked nothing, where the options ask for a warning.
+
+    And a slope that `numerical_gradient` returns though it grows without limit.
+    """

@@ -22,10 +22,11 @@ import pluggy
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from ._kinds import ArrayKind
-    from ._nodes import Node
-    from ._repair import Diagnosis
-    from ._report import GradientReport
+    from ._diagnosis.evidence import Diagnosis
+    from ._params.arrays import ArrayKind
+    from ._params.structure import Node
+    from ._report.report import GradientReport
+
 
 PROJECT = "pytest_gradcheck"
 

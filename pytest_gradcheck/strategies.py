@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from ._blocks import checked_value
-from ._names import quoted
-from ._structure import flatten
+from ._params.layout import checked_value
+from ._params.structure import flatten
+from ._quoting import quoted
 
 __all__ = ["points"]
 

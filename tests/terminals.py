@@ -9,8 +9,8 @@ import subprocess
 import sys
 
 AT_ONCE = """
-    import pytest_gradcheck._progress as live
-    import pytest_gradcheck._watch as watch
+    import pytest_gradcheck.plugin.progress as live
+    import pytest_gradcheck._gradient.worst_so_far as watch
 
     live.SHOWN_AFTER = live.SECONDS_BETWEEN = watch.BATCH_SECONDS = 0.0
 """

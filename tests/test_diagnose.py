@@ -12,11 +12,9 @@ from pytest_gradcheck import (
     compare_gradients,
     numerical_gradient,
 )
-from pytest_gradcheck._causes import causes, unknown
-from pytest_gradcheck._diagnose import diagnose
-from pytest_gradcheck._fits import Fitted, named_factor
-from pytest_gradcheck._places import locate
-from pytest_gradcheck._repair import OFFERED, BlockData
+from pytest_gradcheck._diagnosis.causes import causes, diagnose, unknown
+from pytest_gradcheck._diagnosis.evidence import OFFERED, BlockData, Fitted, named_factor
+from pytest_gradcheck._diagnosis.locations import locate
 
 
 def block(analytic, numeric, theta=None, name="W", error=None, **other):

@@ -5,11 +5,12 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from pytest_gradcheck import _calibrate, check_gradients
-from pytest_gradcheck._evaluated import evaluate_gradient
-from pytest_gradcheck._gradient import options_from
-from pytest_gradcheck._probes import CHUNK, chunks, fill_with_weights, generator, random_weights
-from pytest_gradcheck._problem import Call, prepare
+from pytest_gradcheck import check_gradients
+from pytest_gradcheck._difference.directions import fill_with_weights, generator, random_weights
+from pytest_gradcheck._evaluate.problem import Call, evaluate_gradient, prepare
+from pytest_gradcheck._gradient import screen
+from pytest_gradcheck._options import options_from
+from pytest_gradcheck._params.arrays import CHUNK, chunks
 
 N = 3 * CHUNK + 17
 
@@ -25,7 +26,7 @@ def screened(size=N):
     problem = prepare(quadratic, params, Call(), options, returns_pair=False)
     gradient = {name: 2 * value for name, value in params.items()}
     analytic = evaluate_gradient(gradient, problem, Call(), options)
-    return _calibrate.calibrate(problem, analytic, options)
+    return screen.calibrate(problem, analytic, options)
 
 
 @pytest.mark.parametrize("size", [0, 1, CHUNK - 1, CHUNK, CHUNK + 1, N])

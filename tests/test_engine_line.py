@@ -9,20 +9,12 @@ import sys
 
 import pytest
 
-from pytest_gradcheck import _climb, _ladder, _refine
-from pytest_gradcheck._ladder import Estimate, Line, Rung, best_entry
-from pytest_gradcheck._noise import Noise
-from pytest_gradcheck._question import (
-    AGREE,
-    DISAGREE,
-    JUMP,
-    KINK,
-    NOISY,
-    NOT_FINITE,
-    NOT_SMOOTH,
-    OPEN,
-    Question,
-)
+from pytest_gradcheck._difference import kinks as _kinks
+from pytest_gradcheck._difference.ladder import Estimate, Line, Rung, best_entry
+from pytest_gradcheck._difference.noise import Noise
+from pytest_gradcheck._difference.sweep import AGREE, DISAGREE, OPEN
+from pytest_gradcheck._verdict import refine as _refine
+from pytest_gradcheck._verdict.tolerance import JUMP, KINK, NOISY, NOT_FINITE, NOT_SMOOTH, Question
 
 NAN, INF, EPS = math.nan, math.inf, sys.float_info.epsilon
 RHO = 3.8197
@@ -317,7 +309,7 @@ def rungs(*pairs, sigma=0.0):
 
 
 def test_the_power_of_the_step_that_a_bend_follows():
-    power = _ladder.bend_power
+    power = _kinks.bend_power
     assert power(rungs((8.0, -8.0), (2.0, -2.0))) == approx(1.0)
     assert power(rungs((8.0, 3.0), (2.0, 3.0))) == 0.0
     assert power(rungs((8.0, 1.0), (2.0, 4.0))) == approx(-1.0)
@@ -331,7 +323,7 @@ def test_the_power_of_the_step_that_a_bend_follows():
 
 
 def test_a_kink_keeps_its_bend_over_three_steps():
-    kink = _ladder.on_kink
+    kink = _kinks.on_kink
     assert kink(rungs((16.0, 2.0), (4.0, 2.0), (1.0, 2.0)))
     assert kink(rungs((64.0, 9.0), (16.0, -2.0), (4.0, -2.0), (1.0, -2.0)))  # the last three
     assert kink(rungs((64.0, 2.0), (16.0, 2.0), (4.0, 0.0), (1.0, 2.0)))  # that show it
@@ -353,7 +345,7 @@ def test_a_kink_keeps_its_bend_over_three_steps():
 
 def test_the_step_at_which_only_a_kink_at_theta_shows():
     """The bend's noise is 5 % of it there: 2.45·σ/(0.05·|bend|) = 0.049 for σ = 10⁻³, bend 1."""
-    step = _ladder.nearest_kink_step
+    step = _kinks.nearest_kink_step
     assert step(bends((1.0, -1.0), sigma=1e-3), 0.0) == approx(0.049)
     assert step(bends((9.0, 0.0), (1.0, 2.0), sigma=1e-3), 0.0) == approx(0.0245)
     assert step(bends((0.5, 1.0), sigma=1e-3), 0.0) == approx(0.049)
@@ -365,11 +357,11 @@ def test_the_step_at_which_only_a_kink_at_theta_shows():
 def test_the_slopes_at_a_kink_are_extrapolated_each_from_its_own_side():
     """1 + h/4 to the right and −1 − h/8 to the left, of which an even series would not get rid."""
     made = line(*((h, 1 + h / 4, -1 - h / 8, 0.0) for h in (4.0, 2.0, 1.0)))
-    forward, backward = _ladder.kink_slopes(made)
+    forward, backward = _kinks.kink_slopes(made)
     assert (forward.value, backward.value) == (approx(1.0), approx(-1.0))
-    assert _ladder.kink_slopes(line((1.0, 1.0, 0.0, 0.0))) is None
-    assert _ladder.kink_slopes(line((2.0, 1.0, 0.0, 0.0), (1.0, 1.0, NAN, 0.0))) is None
-    assert _ladder.kink_slopes(line((2.0, 1.0, 0.0, 0.0), (1.0, NAN, 1.0, 0.0))) is None
+    assert _kinks.kink_slopes(line((1.0, 1.0, 0.0, 0.0))) is None
+    assert _kinks.kink_slopes(line((2.0, 1.0, 0.0, 0.0), (1.0, 1.0, NAN, 0.0))) is None
+    assert _kinks.kink_slopes(line((2.0, 1.0, 0.0, 0.0), (1.0, NAN, 1.0, 0.0))) is None
 
 
 # -- _climb ----------------------------------------------------------------------------------------
@@ -381,28 +373,28 @@ def test_entering_the_domain_shrinks_by_the_ratio_squared():
 
     made, _ = through(inside)
     made.add(1.0)
-    _climb.enter_domain(made, 1e-9)
+    _refine.enter_domain(made, 1e-9)
     assert [rung.h for rung in made.rungs] == [1.0, approx(1 / RHO**2)]
     made, _ = through(inside)
     made.add(0.05)
-    _climb.enter_domain(made, 1e-9)
+    _refine.enter_domain(made, 1e-9)
     assert len(made.rungs) == 1
     made, _ = through(lambda t: t if t >= 0 else NAN)
     made.add(1.0)
-    _climb.enter_domain(made, 1e-99)
+    _refine.enter_domain(made, 1e-99)
     assert len(made.rungs) == 7  # six times and no more
     assert made.rungs[-1].h == approx(RHO**-12)
     made, _ = through(lambda t: t if t >= 0 else NAN)
     made.add(1.0)
-    _climb.enter_domain(made, RHO**-2 * JUST_ABOVE)
+    _refine.enter_domain(made, RHO**-2 * JUST_ABOVE)
     assert len(made.rungs) == 1
-    _climb.enter_domain(made, 1 / RHO**2)  # the least step may be taken
+    _refine.enter_domain(made, 1 / RHO**2)  # the least step may be taken
     assert [rung.h for rung in made.rungs] == [1.0, 1 / RHO**2]
 
 
 def test_a_flat_func_is_asked_farther_until_the_analytic_slope_would_show():
     """J = 32: four jumps of 2⁻⁷ are 1, which a slope of 2 makes of a step of ½."""
-    move = _climb.until_it_moves
+    move = _refine.until_it_moves
     made = slopes((0.5, 0.0), (0.1, 0.0), center=-32.0)
     assert move(made, question(-2.0), 100.0) == approx(0.5 * RHO**2)
     assert move(made, question(2.0), 5.0) == 5.0
@@ -419,7 +411,7 @@ def test_the_next_step_goes_up_for_noise_and_down_for_truncation():
 
     def following(rounding, scale=10.0, least=0.0, h=0.25):
         told = Estimate(1.0, 0.125, rounding, h)
-        return _climb.next_step(made, question(1.0), told, scale, least)
+        return _refine.next_step(made, question(1.0), told, scale, least)
 
     assert following(0.0625) == up
     assert following(0.0624) == down
@@ -427,13 +419,13 @@ def test_the_next_step_goes_up_for_noise_and_down_for_truncation():
     assert following(0.0624, least=1.0) == up
     assert following(0.0625, scale=1e-7) == down
     assert following(0.0625, scale=1e-7, least=1.0) is None
-    assert _climb.next_step(made, question(1.0), None, 10.0, 0.0) == up
-    assert _climb.next_step(made, question(1.0), None, 1e-7, 0.0) == down
+    assert _refine.next_step(made, question(1.0), None, 10.0, 0.0) == up
+    assert _refine.next_step(made, question(1.0), None, 1e-7, 0.0) == down
     # What bends is followed down, whatever the estimate says.
     kinked = bends((1.0, 2.0), (0.25, 2.0))
     told = Estimate(0.0, 1.0, 1.0, 1.0)
-    assert _climb.next_step(kinked, question(0.0), told, 10.0, 0.0) == down
-    assert _climb.next_step(kinked, question(0.0), told, 10.0, 1.0) is None
+    assert _refine.next_step(kinked, question(0.0), told, 10.0, 0.0) == down
+    assert _refine.next_step(kinked, question(0.0), told, 10.0, 1.0) is None
 
 
 def test_a_wide_gap_between_rungs_is_filled_first():
@@ -442,7 +434,7 @@ def test_a_wide_gap_between_rungs_is_filled_first():
     asked = question(1.0)
 
     def following(h, rounding=1.0):
-        return _climb.next_step(made, asked, Estimate(1.0, 1.0, rounding, h), 10.0, 0.0)
+        return _refine.next_step(made, asked, Estimate(1.0, 1.0, rounding, h), 10.0, 0.0)
 
     assert following(0.001) == approx(0.03 / RHO)
     assert following(0.03) == approx(1 / RHO)
@@ -452,19 +444,19 @@ def test_a_wide_gap_between_rungs_is_filled_first():
     assert following(0.001, 0.0) == approx(0.001 / RHO)
     close = slopes((RHO**2.5, 1.0), (1.0, 1.0))
     told = Estimate(1.0, 1.0, 1.0, 1.0)
-    assert _climb.next_step(close, asked, told, 100.0, 0.0) == approx(RHO**3.5)
+    assert _refine.next_step(close, asked, told, 100.0, 0.0) == approx(RHO**3.5)
     told = Estimate(1.0, 1.0, 0.0, RHO**2.5)
-    assert _climb.next_step(close, asked, told, 100.0, 0.0) == approx(1 / RHO)
+    assert _refine.next_step(close, asked, told, 100.0, 0.0) == approx(1 / RHO)
     close = slopes((1.0, 1.0), (1 / 28.5, 1.0))
     told = Estimate(1.0, 1.0, 1.0, 1 / 28.5)
-    assert _climb.next_step(close, asked, told, 10.0, 0.0) == approx(RHO)
+    assert _refine.next_step(close, asked, told, 10.0, 0.0) == approx(RHO)
 
 
 def test_steps_above_the_scale_only_while_func_is_a_parabola():
     asked, told = question(1.0), Estimate(1.0, 1.0, 1.0, 1.0)
 
     def following(made, scale):
-        return _climb.next_step(made, asked, told, scale, 1.0)
+        return _refine.next_step(made, asked, told, scale, 1.0)
 
     assert following(slopes((4.0, 1.0), (1.0, 1.0)), 4.0) == approx(4 * RHO)
     assert following(slopes((4.0, 1.5), (1.0, 1.0)), 4.0) is None  # a slope that changes
@@ -484,7 +476,7 @@ def test_larger_steps_are_twice_as_long_where_much_is_wanted():
 
     def following(sigma, asked=None):
         made = slopes((1.0, 2.0), (0.5, 2.0), sigma=sigma)
-        return _climb.next_step(made, asked or question(-1.0, goal_rtol=0.5), told, 1e9, 0.0)
+        return _refine.next_step(made, asked or question(-1.0, goal_rtol=0.5), told, 1e9, 0.0)
 
     assert following(212.8 / 4.5) == approx(RHO)  # goal: ½ of the larger, the numeric slope
     assert following(213.0 / 4.5) == approx(RHO**2)
@@ -498,7 +490,7 @@ def test_after_one_rung_the_step_that_the_noise_asks_for_is_taken_at_once():
     def following(scale, sigma=1e-9):
         made = slopes((1e-3, 1.0), sigma=sigma)
         asked = question(1.0, goal_rtol=1e-6)
-        return _climb.next_step(made, asked, None, scale, 0.0)
+        return _refine.next_step(made, asked, None, scale, 0.0)
 
     assert following(1.0) == approx(4.5e-3)
     assert following(0.004) == 0.004
@@ -512,7 +504,7 @@ def test_no_step_is_so_small_that_noise_hides_the_slope():
 
     def following(analytic, forward, backward, sigma, least=0.0):
         made = line((0.5, forward, backward, sigma))
-        return _climb._smaller(made, told.h, question(analytic), least)
+        return _refine._smaller(made, told.h, question(analytic), least)
 
     down = approx(0.5 / RHO)  # 0.1309
     assert following(-2.0, 1.0, 1.0, 0.0785) == down
@@ -528,7 +520,7 @@ def test_no_step_is_so_small_that_noise_hides_the_slope():
 
 
 def test_parabolic_and_flat_tops():
-    parabola = _climb.parabolic
+    parabola = _refine.parabolic
     assert parabola(bends((4.0, 8.0), (1.0, 2.0), (0.5, 9.0)))
     assert parabola(bends((4.0, 8.0), (1.0, 2.002)))
     assert not parabola(bends((4.0, 8.0), (1.0, 2.0021)))
@@ -542,7 +534,7 @@ def test_parabolic_and_flat_tops():
     assert parabola(bends((4.0, 8.0), (1.0, 2.0 - 0.002 - 0.99 * noise), sigma=1e-3))
     assert not parabola(bends((4.0, 8.0), (1.0, 2.0 - 0.002 - 1.01 * noise), sigma=1e-3))
 
-    flat = _climb._flat_top
+    flat = _refine._flat_top
     assert not flat(slopes((1.0, 1.0)))
     assert flat(slopes((4.0, 0.0), (1.0, 0.0)))
     assert flat(slopes((4.0, 1.0), (1.0, 1.0)))
@@ -554,7 +546,7 @@ def test_parabolic_and_flat_tops():
 def test_a_sentinel_goes_as_far_down_as_noise_allows():
     def step(analytic, value, sigma, least=0.0, h=1.0):
         made = slopes((9.0, 1.0), (5.0, 1.0), (h, 1.0), sigma=sigma)
-        return _climb.sentinel(made, question(analytic), Estimate(value, 1.0), least)
+        return _refine.sentinel(made, question(analytic), Estimate(value, 1.0), least)
 
     # gap 1: noise is 2 % of it at 0.03; 3 % of the value 2 at 0.01; ρ⁻² is 0.0685.
     assert step(-2.0, -1.0, 6e-4) == approx(0.03)
@@ -575,7 +567,7 @@ def test_a_sentinel_goes_as_far_down_as_noise_allows():
 
 def test_what_is_bent_and_what_is_rough():
     zero = question(0.0)
-    bent, rough = _climb.bent, _climb.rough
+    bent, rough = _refine.bent, _refine.rough
     assert bent(bends((4.0, 1.0), (1.0, 1.0)), zero)
     assert bent(bends((1.0, 1.0)), zero)  # one rung can't tell
     assert not bent(bends((4.0, 4.0), (1.0, 1.0)), zero)  # falls with the step
@@ -917,7 +909,7 @@ def test_a_kink_at_theta_is_seen_and_one_beside_it_stepped_under():
     made, _ = through(beside, sigma=1e-15)
     for h in (1e-2, 3e-3, 1e-3):
         made.add(h)
-    assert _ladder.on_kink(made.rungs)
+    assert _kinks.on_kink(made.rungs)
     found = _refine.refine(made, question(0.5, **FINE), 1e-2, 1.0, 1e-15)
     assert (found.verdict, found.reason) == (AGREE, "")
 

@@ -11,15 +11,32 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from pytest_gradcheck._blocks import blocks_of
-from pytest_gradcheck._call import ShapeError
-from pytest_gradcheck._differences import BudgetExhausted, Evaluator, Part
-from pytest_gradcheck._noise import Noise, from_values, measured, precision, table_estimate
-from pytest_gradcheck._probes import chunks, fill_with_weights, generator, random_weights, sample
-from pytest_gradcheck._stencils import STENCILS, Stencil
-from pytest_gradcheck._steps import Scale, derivatives, middle, points, relative_step, scale_of
-from pytest_gradcheck._structure import flatten
-from pytest_gradcheck._work import WorkCopy
+from pytest_gradcheck._difference.directions import (
+    fill_with_weights,
+    generator,
+    random_weights,
+    sample,
+)
+from pytest_gradcheck._difference.noise import (
+    Noise,
+    from_values,
+    measured,
+    precision,
+    table_estimate,
+)
+from pytest_gradcheck._difference.stencils import (
+    STENCILS,
+    Stencil,
+    derivatives,
+    points,
+    relative_step,
+)
+from pytest_gradcheck._evaluate.call import ShapeError
+from pytest_gradcheck._evaluate.evaluator import BudgetExhausted, Evaluator, Part
+from pytest_gradcheck._params.arrays import chunks
+from pytest_gradcheck._params.layout import Scale, blocks_of, middle, scale_of
+from pytest_gradcheck._params.structure import flatten
+from pytest_gradcheck._params.work_copy import WorkCopy
 
 NAN, INF, EPS = math.nan, math.inf, sys.float_info.epsilon
 

@@ -13,11 +13,23 @@ from itertools import groupby
 import numpy as np
 import pytest
 
-from pytest_gradcheck import _coordinates as coordinates
-from pytest_gradcheck import _judge, relative_difference
-from pytest_gradcheck._blocks import Block
-from pytest_gradcheck._compare import (
-    Outcome,
+from pytest_gradcheck import relative_difference
+from pytest_gradcheck._difference import sweep as coordinates
+from pytest_gradcheck._difference.noise import Noise
+from pytest_gradcheck._difference.stencils import STENCILS
+from pytest_gradcheck._difference.sweep import AGREE, DISAGREE, OPEN, Outcome, differenced
+from pytest_gradcheck._evaluate.problem import Analytic, Call, prepare
+from pytest_gradcheck._gradient.worst_so_far import Watch
+from pytest_gradcheck._options import Options
+from pytest_gradcheck._params.layout import Block
+from pytest_gradcheck._verdict import judge as _judge
+from pytest_gradcheck._verdict.tolerance import (
+    BENDS,
+    EXHAUSTED,
+    JUMP,
+    KINK,
+    NOISY,
+    NOT_SMOOTH,
     Tolerance,
     _claims_little,
     block_size,
@@ -26,23 +38,6 @@ from pytest_gradcheck._compare import (
     tolerance,
     within,
 )
-from pytest_gradcheck._gradient import differenced
-from pytest_gradcheck._noise import Noise
-from pytest_gradcheck._options import Options
-from pytest_gradcheck._problem import Analytic, Call, prepare
-from pytest_gradcheck._question import (
-    AGREE,
-    BENDS,
-    DISAGREE,
-    EXHAUSTED,
-    JUMP,
-    KINK,
-    NOISY,
-    NOT_SMOOTH,
-    OPEN,
-)
-from pytest_gradcheck._stencils import STENCILS
-from pytest_gradcheck._watch import Watch
 
 NAN, INF, EPS = math.nan, math.inf, sys.float_info.epsilon
 RHO = 3.8197
@@ -393,7 +388,7 @@ AT = {"x": np.array([1.0, 2.0]), "y": 4.0}
 
 def test_a_sweep_of_nothing():
     problem, _ = prepared(quadratic, AT)
-    found = coordinates.nothing(problem, title="none yet")
+    found = coordinates.unevaluated(problem, title="none yet")
     assert np.isnan(found.outcome.numeric).all()
     assert found.outcome.numeric.shape == (3,)
     assert found.outcome.error.tolist() == found.outcome.bound.tolist() == [INF] * 3
@@ -408,15 +403,15 @@ def test_a_sweep_of_nothing():
     assert (found.title, found.ladders, found.pairs.dtype) == ("none yet", {}, np.float64)
     # J = 7 is exact in any format; it is taken for a float64.
     assert found.noise == Noise(0.6 * 2.0**-53 * 7, 2.0**-53, "float64")
-    assert coordinates.nothing(problem).title == ""
+    assert coordinates.unevaluated(problem).title == ""
     noise = Noise(1.0, 1.0, "")
-    assert coordinates.nothing(problem, noise).noise is noise
+    assert coordinates.unevaluated(problem, noise).noise is noise
     problem, _ = prepared(lambda p: np.float16(quadratic(p)), AT)
-    assert coordinates.nothing(problem).noise.format == "float16"
+    assert coordinates.unevaluated(problem).noise.format == "float16"
     problem, _ = prepared(quadratic, AT, nondet_tol=0.25)
-    assert coordinates.nothing(problem).noise.sigma == 0.25
+    assert coordinates.unevaluated(problem).noise.sigma == 0.25
     problem, _ = prepared(lambda p: np.longdouble(quadratic(p)), AT)
-    assert coordinates.nothing(problem).pairs.dtype == np.longdouble
+    assert coordinates.unevaluated(problem).pairs.dtype == np.longdouble
 
 
 def test_noise_is_measured_in_parts_of_each_parameter_itself():
@@ -506,8 +501,6 @@ def test_the_size_of_func():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert coordinates.value_size(problem, np.array([5.0, 1e308, 1e308])) == 5.0
-    analytic = Analytic(np.array([5.0, -3.0, 2.0]), (EPS, EPS))
-    assert coordinates.first_step(problem, Noise(6e-9, EPS, ""), analytic) == approx(2e-3)
 
 
 LOUD = Noise(0.5, 2.0**-53, "float64")
@@ -686,12 +679,12 @@ def test_the_largest_curvature():
     assert coordinates.curvature(problem, found) == approx(16.0)
     found.outcome.slopes[1] = (0.0, 1.0)
     assert coordinates.curvature(problem, found) == 0.0
-    assert coordinates.curvature(problem, coordinates.nothing(problem)) == 0.0
+    assert coordinates.curvature(problem, coordinates.unevaluated(problem)) == 0.0
 
 
 def test_a_line_through_one_coordinate():
     found, problem = swept(noise=Noise(1e-12, 0.0, ""))
-    made = coordinates.line(problem, 1, LOUD)
+    made = coordinates.line_of(problem, 1, LOUD)
     assert (made.rungs, made.center, made.noise) == ([], 7.0, LOUD)
     assert made.ulp == 2.0**-51
     rung = made.add(0.25)
@@ -699,14 +692,14 @@ def test_a_line_through_one_coordinate():
     assert problem.evaluator.evaluations == 10
     # A step is what is taken: 2 ± h is rounded to 2⁻⁵² (below) and 2⁻⁵¹ (above).
     assert made.add(2.0**-30 + 2.0**-54).h == 2.0**-30
-    seeded = coordinates.line(problem, 1, LOUD, found)
+    seeded = coordinates.line_of(problem, 1, LOUD, found)
     assert [(rung.h, rung.central) for rung in seeded.rungs] == [(2.0**-5, 8.0)]
     assert problem.evaluator.evaluations == 12
-    last = coordinates.line(problem, 2, LOUD, found)
+    last = coordinates.line_of(problem, 2, LOUD, found)
     assert last.rungs[0].central == -1.0
     assert last.add(1.0).central == -1.0
     one_sided, problem = swept(row="forward")
-    assert coordinates.line(problem, 1, LOUD, one_sided).rungs == []
+    assert coordinates.line_of(problem, 1, LOUD, one_sided).rungs == []
 
 
 def test_the_least_step_and_the_row_of_a_scheme():
@@ -974,7 +967,7 @@ def derivative(func, params, shift, deep, relative=2.0**-10, sigma=1e-9):
 
     problem, _ = prepared(recorded, params)
     del seen[:]
-    found = coordinates.nothing(problem, Noise(sigma, 2.0**-53, "float64"))
+    found = coordinates.unevaluated(problem, Noise(sigma, 2.0**-53, "float64"))
     value, error = _judge._group_derivative(problem, found, np.array(shift), relative, deep=deep)
     steps = [abs(x - params[0]) for x in seen]
     assert steps[::2] == pytest.approx(steps[1::2], rel=1e-6)
@@ -1106,7 +1099,7 @@ class Grouped:
 
         self.problem, _ = prepared(recorded, self.theta)
         del self.moves[:]
-        self.found = coordinates.nothing(self.problem, Noise(sigma, 2.0**-53, "float64"))
+        self.found = coordinates.unevaluated(self.problem, Noise(sigma, 2.0**-53, "float64"))
         self.found.step[:] = 2.0**-10 * np.abs(self.theta)
         self.found.outcome.error[:] = 1e-12
         self.limits = limits(self.slopes.size, rtol=1e-7, goal_rtol=3e-6, rms=3.0)
@@ -1252,7 +1245,7 @@ def test_directions_are_of_entries_of_like_size():
 
 def test_what_is_known_to_be_still_is_not_asked():
     problem, _ = prepared(exponentials, np.zeros(3))
-    found = coordinates.nothing(problem)
+    found = coordinates.unevaluated(problem)
     asked = []
 
     def still(members):
@@ -1287,7 +1280,7 @@ def test_what_is_not_finite_a_thousandth_away_counts_as_still():
         return 1.0 if abs(x[0] - 1) < 1e-4 else NAN
 
     problem, _ = prepared(func, np.array([1.0]))
-    found = coordinates.nothing(problem)
+    found = coordinates.unevaluated(problem)
     before = problem.evaluator.evaluations
     _judge._test_dead(np.array([0]), problem, np.zeros(1), limits(1), found, 0)
     assert problem.evaluator.evaluations == before + 2
@@ -1356,7 +1349,7 @@ def at_a_given_step(case, **change):
     """Judge one coordinate; its error bar is ¼ and its tolerance ⅛."""
     h, forward, backward, analytic, bent, agrees, _, _ = case
     problem, _ = prepared(lambda x: 7.0 + 0 * x[0], np.ones(1))
-    found = coordinates.nothing(problem)
+    found = coordinates.unevaluated(problem)
     found.outcome.numeric[0] = (forward + backward) / 2
     found.outcome.error[0] = change.get("error", 0.25)
     found.step[0] = h

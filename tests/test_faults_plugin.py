@@ -20,8 +20,8 @@ import pytest
 from test_faults_func import HOSTILE, harmless
 
 from pytest_gradcheck import check_gradients, load_saved
-from pytest_gradcheck._memory import KEY
-from pytest_gradcheck._saved import FORMAT, save
+from pytest_gradcheck._report.saved import FORMAT, save
+from pytest_gradcheck.plugin.last_failed import KEY
 
 TESTS = """
     from quadratic import cost, right, theta, wrong

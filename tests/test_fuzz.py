@@ -14,8 +14,8 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from pytest_gradcheck import GradientReport, check_gradients, numerical_gradient
-from pytest_gradcheck._config import fixture_options, marker_options, read_settings
 from pytest_gradcheck._options import CLI_FIELDS, NAMES
+from pytest_gradcheck.plugin.config import fixture_options, marker_options, read_settings
 
 
 def fuzz(examples):

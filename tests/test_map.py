@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from pytest_gradcheck import check_gradients, compare_gradients
-from pytest_gradcheck._map import MOST_COLUMNS, MOST_ROWS, NOT_FINITE, WRONG, grid_of
+from pytest_gradcheck._report.error_map import MOST_COLUMNS, MOST_ROWS, NOT_FINITE, WRONG, grid_of
 
 
 def map_of(analytic, reference, **options):

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from pytest_gradcheck import check_gradients, compare_gradients
-from pytest_gradcheck._evidence import MOST_LADDERS
-from pytest_gradcheck._picture import MOST_CELLS, MOST_POINTS, picture_of
+from pytest_gradcheck._report.assemble import MOST_LADDERS
+from pytest_gradcheck._report.figure import MOST_CELLS, MOST_POINTS, picture_of
 
 matplotlib = pytest.importorskip("matplotlib")
 
@@ -184,7 +184,7 @@ def test_plot_takes_names_as_they_are(tmp_path):
     legend = figure.axes[-1].get_legend()
     found = {text.get_text() for text in legend.get_texts()}
     assert found == {entry.label for entry in report.worst}
-    from pytest_gradcheck._figure import svgs_of
+    from pytest_gradcheck._report.figure import svgs_of
 
     svgs = svgs_of(picture_of(report), "p1")
     assert len(svgs) == 4

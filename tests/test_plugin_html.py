@@ -238,20 +238,20 @@ def test_what_a_library_can_not_draw_costs_no_result(tests):
     tests.makeconftest(
         """
         import pytest
-        from pytest_gradcheck import _page
+        from pytest_gradcheck._report import html_page
 
         @pytest.fixture(scope="session", autouse=True)
         def broken():
             def svgs_of(picture, prefix):
                 raise RuntimeError("no fonts here")
 
-            before, _page.svgs_of = _page.svgs_of, svgs_of
+            before, html_page.svgs_of = html_page.svgs_of, svgs_of
             yield
 
         @pytest.hookimpl(trylast=True)
         def pytest_unconfigure():
-            from pytest_gradcheck._figure import svgs_of
-            _page.svgs_of = svgs_of
+            from pytest_gradcheck._report.figure import svgs_of
+            html_page.svgs_of = svgs_of
         """
     )
     result = tests.runpytest_inprocess("--gradcheck-html=page.html")

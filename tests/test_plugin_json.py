@@ -13,10 +13,10 @@ from pytest_gradcheck import (
     Entry,
     GradientReport,
     __version__,
-    _report,
-    _results,
     check_gradients,
 )
+from pytest_gradcheck._report import report as report_module
+from pytest_gradcheck.plugin import results
 
 TESTS = """
     import numpy as np
@@ -50,7 +50,7 @@ def strict(path):
 
 def test_its_schema_is_that_of_a_report():
     report = check_gradients(lambda p: p, 1.0, 2.0)
-    assert report.to_dict()["schema"] == _report.SCHEMA == _results.SCHEMA
+    assert report.to_dict()["schema"] == report_module.SCHEMA == results.SCHEMA
 
 
 def test_every_check_is_written(tests):

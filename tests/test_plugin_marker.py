@@ -156,7 +156,7 @@ def test_misuse_is_an_error_at_setup_that_lists_the_options(suite, arguments, li
     result.stdout.fnmatch_lines(["*_ ERROR at setup of test_it _*", *lines])
     # No traceback, and no chain of exceptions.
     result.stdout.no_fnmatch_line("*exception*")
-    result.stdout.no_fnmatch_line("*_config.py*")
+    result.stdout.no_fnmatch_line("*config.py*")
 
 
 def test_options_without_a_check_fail_the_test(suite):

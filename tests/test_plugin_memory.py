@@ -6,11 +6,10 @@ import numpy as np
 import pytest
 
 from pytest_gradcheck import check_gradients, numerical_gradient
-from pytest_gradcheck._again import coordinate_of
-from pytest_gradcheck._blocks import blocks_of
-from pytest_gradcheck._memory import KEY, MOST
-from pytest_gradcheck._structure import flatten
+from pytest_gradcheck._params.layout import blocks_of, coordinate_of
+from pytest_gradcheck._params.structure import flatten
 from pytest_gradcheck.hookspecs import suspects
+from pytest_gradcheck.plugin.last_failed import KEY, MOST
 
 MODEL = """
     import json

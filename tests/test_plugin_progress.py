@@ -9,7 +9,8 @@ import time
 import numpy as np
 import pytest
 
-from pytest_gradcheck import _watch, check_gradients, numerical_gradient
+from pytest_gradcheck import check_gradients, numerical_gradient
+from pytest_gradcheck._gradient import worst_so_far as _watch
 from pytest_gradcheck.hookspecs import progress
 
 pytest.importorskip("pty")

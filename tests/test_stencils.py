@@ -7,9 +7,18 @@ import numpy as np
 import pytest
 
 from pytest_gradcheck import numerical_gradient
+from pytest_gradcheck._difference.stencils import (
+    COMPLEX_STEP,
+    STENCILS,
+    ComplexStep,
+    Stencil,
+    derivatives,
+    points,
+    relative_step,
+    scheme,
+)
 from pytest_gradcheck._options import SCHEMES
-from pytest_gradcheck._stencils import COMPLEX_STEP, STENCILS, ComplexStep, Stencil, scheme
-from pytest_gradcheck._steps import derivatives, points, relative_step, scale_of
+from pytest_gradcheck._params.layout import scale_of
 
 ROWS = [pytest.param(row, id=name) for name, row in STENCILS.items()]
 

@@ -167,7 +167,7 @@ def test_complex_gradients_have_torch_s_own_convention(make):
 
 def test_the_item_cell_of_other_devices_sets_what_numpy_sets():
     """What a CUDA tensor is perturbed by needs no CUDA."""
-    from pytest_gradcheck.adapters.torch_tensors import KIND, item_cell
+    from pytest_gradcheck.adapters.torch import KIND, item_cell
 
     for tensor in (normal(2, 3), normal(3, 2).T, torch.complex(normal(4), normal(4)), normal()):
         one, other = KIND.copy(tensor), KIND.copy(tensor)

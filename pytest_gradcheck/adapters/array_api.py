@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .._kinds import Array, ArrayKind, Cell, ItemCell, coordinates
+from .._params.arrays import Array, ArrayKind, Cell, ItemCell, coordinates
 from ..hookspecs import hookimpl
 from .dlpack import from_dlpack
 

@@ -7,8 +7,8 @@ import dataclasses
 from types import MappingProxyType, SimpleNamespace
 from typing import Any
 
-from .._names import key_step
-from .._nodes import Node
+from .._params.structure import Node
+from .._quoting import key_step
 from ..hookspecs import hookimpl
 
 

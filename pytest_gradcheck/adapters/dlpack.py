@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from .._kinds import Array, ArrayKind, Cell, Unreadable, window
+from .._params.arrays import Array, ArrayKind, Cell, Unreadable, window
 from ..hookspecs import hookimpl
 
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from .._names import quoted
-from .._structure import Structure, flatten
+from .._params.structure import Structure, flatten
+from .._quoting import quoted
 
 Array = np.ndarray[Any, Any]
 

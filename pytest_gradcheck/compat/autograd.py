@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from .. import _products
-from .._probes import generator
+from .._api import jacobians
+from .._difference.directions import generator
 from ._real import LENIENT, Real, random_like, require_modes
 
 __all__ = ["check_grads"]
@@ -98,9 +98,9 @@ def _check(f: Any, x: Any, modes: Sequence[str], order: int, depth: int) -> None
     func.__qualname__ = getattr(f, "__name__", "f")
     params = here.arrays(x)
     if "fwd" in modes:
-        _products.check_jvp(func, jvp, params, **LENIENT).raise_if_failed()
+        jacobians.check_jvp(func, jvp, params, **LENIENT).raise_if_failed()
     if "rev" in modes:
-        _products.check_vjp(func, vjp, params, **LENIENT).raise_if_failed()
+        jacobians.check_vjp(func, vjp, params, **LENIENT).raise_if_failed()
     if order < 2:
         return
     rng = generator(0, 20, depth)

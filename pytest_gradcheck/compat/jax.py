@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import Any
 
-from .. import _products
-from .._probes import generator
+from .._api import jacobians
+from .._difference.directions import generator
 from ._real import LENIENT, Real, random_like, require_modes
 
 __all__ = ["check_grads"]
@@ -89,9 +89,9 @@ def _check(
     func.__qualname__ = getattr(f, "__name__", "f")
     params = here.arrays(list(args))
     if "fwd" in modes:
-        _products.check_jvp(func, jvp, params, **options).raise_if_failed()
+        jacobians.check_jvp(func, jvp, params, **options).raise_if_failed()
     if "rev" in modes:
-        _products.check_vjp(func, vjp, params, **options).raise_if_failed()
+        jacobians.check_vjp(func, vjp, params, **options).raise_if_failed()
     if order < 2:
         return
     rng = generator(0, 21, depth)

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from .. import _check, _derivatives
-from .._names import quoted
-from .._question import CONFIDENCE
-from .._report import GradientReport
+from .._api import gradients, jacobians
+from .._quoting import quoted
+from .._report.report import GradientReport
+from .._verdict.tolerance import CONFIDENCE
 from ._real import LENIENT
 
 __all__ = ["check_grad"]
@@ -79,9 +79,9 @@ def check_grad(
         return found.reshape(wanted) if found.size == math.prod(wanted) else found
 
     if value.size != 1:
-        report = _derivatives.check_jacobian(func, analytic, x, args=args, **LENIENT)
+        report = jacobians.check_jacobian(func, analytic, x, args=args, **LENIENT)
     else:
-        report = _check.check_gradients(func, analytic, x, args=args, **LENIENT)
+        report = gradients.check_gradients(func, analytic, x, args=args, **LENIENT)
     return _norm(report)
 
 

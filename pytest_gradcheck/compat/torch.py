@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from .. import _products
-from .._report import GradientReport
+from .._api import jacobians
+from .._report.report import GradientReport
 from ._real import LENIENT, Real
 
 __all__ = ["gradcheck", "gradgradcheck"]
@@ -237,4 +237,4 @@ def _report(func: Any, inputs: tuple[Any, ...], options: Any) -> GradientReport:
         return here.arrays(SimpleNamespace(**dict(zip(vars(named), dense, strict=True))))
 
     evaluate.__qualname__ = getattr(func, "__name__", type(func).__name__)
-    return _products.check_vjp(evaluate, vjp, here.arrays(named), **options)
+    return jacobians.check_vjp(evaluate, vjp, here.arrays(named), **options)

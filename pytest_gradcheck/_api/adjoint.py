@@ -1,0 +1,313 @@
+"""Pairs of adjoint operators: ⟨A x, y⟩ = ⟨x, Aᵀ y⟩.
+
+No difference is taken: A is linear, so both sides are exact but for rounding.  Where there are few
+entries each is compared, by basis vectors; else each block of inputs with each block of outputs,
+by random vectors in them, so a report names what is wrong in either case.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any, Unpack
+
+import numpy as np
+
+from .._difference.directions import random_weights
+from .._evaluate.call import name_of
+from .._evaluate.problem import gradient_precision, require_callable
+from .._jacobian.check import judging
+from .._jacobian.outputs import pair_blocks
+from .._options import Judging, Options
+from .._params.layout import Block, blocks_of, gradient_vector
+from .._params.structure import Structure, flatten
+from .._quoting import brief
+from .._report.assemble import Finding, assemble, contradicted, finding_of_two
+from .._report.report import GradientReport, hide_frame
+from .._verdict.tolerance import DUST, block_size, tolerance
+from .gradients import announced
+
+Array = np.ndarray[Any, Any]
+
+EXHAUSTIVE = 400
+"""Calls of both operators together up to which every entry is compared."""
+
+TRIALS = 3
+"""Random pairs of vectors for each pair of blocks."""
+
+
+def check_adjoint(
+    forward: Callable[[Any], Any],
+    adjoint: Callable[[Any], Any],
+    x: Any,
+    y: Any = None,
+    **options: Unpack[Judging],
+) -> GradientReport:
+    """Check that two linear operators are each other's adjoint and return the report.
+
+    Takes what `assert_adjoint` takes, but never raises for operators that are not.
+
+    Returns
+    -------
+    GradientReport
+
+    Raises
+    ------
+    TypeError, ValueError
+        For bad input.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pytest_gradcheck import check_adjoint
+    >>> report = check_adjoint(np.cumsum, np.cumsum, np.zeros(3))
+    >>> report.worst[0].label
+    'output[0] / x[1]'
+    """
+    started = time.perf_counter()
+    require_callable(forward)
+    require_callable(adjoint)
+    pair = _Pair(forward, adjoint, x, y, judging(options))
+    finding, remark = pair.exhaustive() if pair.few else pair.by_blocks()
+    report = assemble(finding, pair.options, time.perf_counter() - started)
+    return announced(contradicted(report, remark) if remark else report)
+
+
+def assert_adjoint(
+    forward: Callable[[Any], Any],
+    adjoint: Callable[[Any], Any],
+    x: Any,
+    y: Any = None,
+    **options: Unpack[Judging],
+) -> GradientReport:
+    """Assert that two linear operators are each other's adjoint: ⟨A x, y⟩ = ⟨x, Aᵀ y⟩.
+
+    Parameters
+    ----------
+    forward : callable
+        ``forward(x) -> y``, linear.  With complex numbers the inner product is Re Σ x̄ y, and the
+        adjoint the conjugate transpose.
+    adjoint : callable
+        ``adjoint(y) -> x``.
+    x : array, number, or containers of them
+        A sample of the operator's argument, for its structure, shapes and dtypes alone; a tuple of
+        whole numbers is such a sample too, and stands for zeros of this shape.
+    y : array, number, or containers of them, optional
+        A sample of what `forward` returns.  Unset: ``forward(x)``.
+    **options
+        ``rtol``, ``atol``, ``seed``, ``max_report`` and the rest, as in `assert_jacobian_close`.
+        ``rtol`` unset: 32 roundings of the dtypes, for each term.
+
+    Returns
+    -------
+    GradientReport
+        Analytic is the adjoint's side, numeric the forward operator's.  With up to 400 entries of
+        x and y together each entry of the matrix is compared, ``output[1] / x[0]``; with more,
+        random vectors for each pair of blocks, ``output / x[2]`` for the third.
+
+    Raises
+    ------
+    GradientMismatch
+        They are not adjoint, or one of them is not linear.
+    TypeError, ValueError
+        For bad input.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pytest_gradcheck import assert_adjoint
+    >>> kernel = np.array([1.0, 2.0, -1.0])
+    >>> def blur(x):
+    ...     return np.convolve(x, kernel)
+    >>> def blur_adjoint(y):
+    ...     return np.correlate(y, kernel)
+    >>> assert_adjoint(blur, blur_adjoint, np.zeros(5)).verdict
+    'agree'
+    """
+    __tracebackhide__ = hide_frame
+    return check_adjoint(forward, adjoint, x, y, **options).raise_if_failed()
+
+
+class _Side:
+    """One space: its structure, and vectors of real coordinates to and fro."""
+
+    def __init__(self, sample: Any, name: str, only: Sequence[str], skip: Sequence[str]) -> None:
+        self.structure = flatten(sample, name)
+        self.raw = blocks_of(self.structure, only, skip)
+        self.size = self.raw[-1].stop if self.raw else 0
+        # Two coordinates for a complex entry, as the engine has them everywhere.
+        self.blocks = tuple(
+            replace(block, name=name + block.name[len("params") :])
+            if block.name.startswith("params") and block.name[6:7] in ("", "[")
+            else block
+            for block in self.raw
+        )
+
+    def value(self, vector: Array) -> Any:
+        """Return a vector in the structure, in the sample's dtypes; zeros where left out."""
+        values = [leaf.value * 0 if leaf.numeric else leaf.value for leaf in self.structure.leaves]
+        for block in self.raw:
+            part = np.array(vector[block.window], dtype=block.dtype)
+            if block.is_complex:
+                part = part.view(np.result_type(block.dtype, np.complex64))
+            part = part.reshape(block.shape)
+            leaf = self.structure.leaves[block.leaf]
+            values[block.leaf] = part if leaf.is_array else part.item()
+        return self.structure.rebuild(values)
+
+    def vector(self, value: Any, what: str) -> Array:
+        """Return a value of this space as a vector; its names and shapes must match."""
+        return gradient_vector(value, self.structure, self.raw, what)[0].astype(np.float64)
+
+    def eps(self) -> float:
+        """Return the coarsest machine epsilon."""
+        return max(gradient_precision([block.dtype for block in self.raw]), default=2.0**-52)
+
+
+class _Pair:
+    def __init__(self, forward: Any, adjoint: Any, x: Any, y: Any, options: Options) -> None:
+        if isinstance(x, tuple) and all(type(size) is int for size in x):
+            x = np.zeros(x)
+        if isinstance(y, tuple) and all(type(size) is int for size in y):
+            y = np.zeros(y)
+        self.options = options
+        self.x = _Side(x, "x", options.only, options.skip)
+        self.forward, self.adjoint = forward, adjoint
+        self.evaluations = 0
+        self._require_entries(self.x, "x", "a sample of forward's argument, as np.zeros(3)")
+        self.y = _Side(self._first() if y is None else y, "output", (), ())
+        where = "y" if y is not None else "what forward returned"
+        self._require_entries(self.y, where, "a sample of what forward returns")
+        self.few = self.x.size + self.y.size <= min(options.max_evals or EXHAUSTIVE, EXHAUSTIVE)
+        self.eps = max(self.x.eps(), self.y.eps())
+
+    @staticmethod
+    def _require_entries(side: _Side, name: str, wanted: str) -> None:
+        if not side.size:
+            raise ValueError(
+                f"{name} has no entries, so there is nothing to compare; it must be {wanted}"
+            )
+
+    def _first(self) -> Any:
+        self.evaluations += 1
+        return self.forward(self.x.value(np.zeros(self.x.size)))
+
+    def a(self, vector: Array) -> Array:
+        self.evaluations += 1
+        return self.y.vector(self.forward(self.x.value(vector)), "forward")
+
+    def at(self, vector: Array) -> Array:
+        self.evaluations += 1
+        return self.x.vector(self.adjoint(self.y.value(vector)), "adjoint")
+
+    def _linear(self) -> str:
+        """Return the sentence that says that an operator is not linear, or nothing."""
+        for operate, side, back, what in (
+            (self.a, self.x, self.y, "forward"),
+            (self.at, self.y, self.x, "adjoint"),
+        ):
+            zero = operate(np.zeros(side.size))
+            if zero.any():
+                i = int(np.argmax(np.abs(zero)))
+                label = next(b for b in back.blocks if b.start <= i < b.stop)
+                return (
+                    f"{what} is not linear: {brief(label.label(i - label.start))} of {what}(0) is "
+                    f"{zero[i]:.6g}, not 0"
+                )
+            one = random_weights(side.size, self.options.seed, 10)
+            other = random_weights(side.size, self.options.seed, 11)
+            # In the sample's own precision, so that the sum is exact as it is passed on.
+            one, other = (side.vector(side.value(v), what) for v in (one, other))
+            parts = operate(one), operate(other)
+            gap = np.abs(operate(2 * one) - 2 * parts[0])
+            gap = np.maximum(gap, np.abs(operate(one + other) - parts[0] - parts[1]))
+            size = np.abs(parts[0]) + np.abs(parts[1])
+            allowed = 1e3 * self.eps * (size + np.max(size, initial=0.0))
+            if not (gap <= allowed).all():
+                i = int(np.argmax(np.where(np.isnan(gap), np.inf, gap)))
+                label = next(b for b in back.blocks if b.start <= i < b.stop)
+                return (
+                    f"{what} is not linear: {brief(label.label(i - label.start))} of {what}(a + "
+                    f"b) or of {what}(2a) is off by {gap[i]:.3g}"
+                )
+        return ""
+
+    def exhaustive(self) -> tuple[Finding, str]:
+        """Compare the two matrices entry by entry."""
+        remark = self._linear()
+        numeric = np.stack([self.a(row) for row in np.eye(self.x.size)], axis=1)
+        analytic = np.stack([self.at(row) for row in np.eye(self.y.size)], axis=0)
+        pairs = pair_blocks(self.y.blocks, self.x.blocks)
+        return self._finding(pairs, _paired(self, analytic), _paired(self, numeric), None), remark
+
+    def by_blocks(self) -> tuple[Finding, str]:
+        """Compare inner products for each pair of blocks."""
+        remark = self._linear()
+        shape = (len(self.y.blocks), len(self.x.blocks), TRIALS)
+        analytic, numeric, size = np.zeros(shape), np.zeros(shape), np.zeros(shape)
+        for trial in range(TRIALS):
+            x = random_weights(self.x.size, self.options.seed, 12, trial)
+            y = random_weights(self.y.size, self.options.seed, 13, trial)
+            x = self.x.vector(self.x.value(x), "x")
+            y = self.y.vector(self.y.value(y), "y")
+            for j, p in enumerate(self.x.blocks):
+                part = np.zeros_like(x)
+                part[p.window] = x[p.window]
+                image = self.a(part)
+                for i, o in enumerate(self.y.blocks):
+                    terms = image[o.window] * y[o.window]
+                    numeric[i, j, trial] = terms.sum()
+                    size[i, j, trial] = np.sqrt(np.sum(terms**2))
+            for i, o in enumerate(self.y.blocks):
+                part = np.zeros_like(y)
+                part[o.window] = y[o.window]
+                image = self.at(part)
+                for j, p in enumerate(self.x.blocks):
+                    terms = image[p.window] * x[p.window]
+                    analytic[i, j, trial] = terms.sum()
+                    size[i, j, trial] = max(size[i, j, trial], np.sqrt(np.sum(terms**2)))
+        blocks = [
+            Block(f"{o.name} / {p.name}", (TRIALS,), p.dtype, False, 0, 0, 0)
+            for o in self.y.blocks
+            for p in self.x.blocks
+        ]
+        laid = [
+            replace(block, start=TRIALS * k, stop=TRIALS * (k + 1))
+            for k, block in enumerate(blocks)
+        ]
+        length = float(np.sqrt(max(self.x.size, self.y.size)))
+        # A sum of N terms that cancel leaves √N roundings of their size.
+        bar = 32 * self.eps * length * size.ravel()
+        return self._finding(laid, analytic.ravel(), numeric.ravel(), bar), remark
+
+    def _finding(
+        self, blocks: Sequence[Block], a: Array, numeric: Array, bar: Array | None
+    ) -> Finding:
+        ones = np.ones(a.size)
+        precision = [self.eps] * len(blocks)
+        limits = tolerance(numeric, ones, blocks, precision, self.options, fine=1.0)
+        if self.options.rtol is None:
+            limits.rtol[:] = max(1e-12, 64 * self.eps)
+        if self.options.atol is None:
+            for block in blocks:
+                w = block.window
+                limits.atol[w] = DUST * self.eps * block_size(numeric[w], ones[w])
+        limits.dust[:] = limits.atol
+        return finding_of_two(
+            a,
+            numeric,
+            np.zeros(a.size) if bar is None else bar,
+            limits,
+            name=name_of(self.forward),
+            scheme="two operators",
+            structure=Structure((), lambda _: None),
+            blocks=blocks,
+            evaluations=self.evaluations,
+            may_be_zero=frozenset(block.name for block in blocks),
+        )
+
+
+def _paired(pair: _Pair, matrix: Array) -> Array:
+    parts = [matrix[o.window, p.window].ravel() for o in pair.y.blocks for p in pair.x.blocks]
+    return np.concatenate(parts or [np.empty(0)])

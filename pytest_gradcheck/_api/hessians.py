@@ -1,0 +1,383 @@
+"""The public checks of second derivatives: Hessians and products with them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any, Unpack
+
+import numpy as np
+
+from .._difference.stencils import STENCILS, derivatives, points
+from .._difference.sweep import Sweep
+from .._evaluate.call import as_tuple, bound, calling, name_of
+from .._evaluate.evaluator import Evaluator
+from .._evaluate.problem import Call, require_callable
+from .._gradient.check import at_points
+from .._jacobian.check import Check, checking, given, judging, own_params, report_of
+from .._jacobian.linear import Matrix, matrix_of
+from .._jacobian.random_combinations import along_tangents, tangent
+from .._options import Judging, Options
+from .._params.layout import Block, blocks_of, labels, scale_of, to_structure
+from .._params.structure import Structure, flatten
+from .._params.work_copy import WorkCopy
+from .._quoting import brief
+from .._report.assemble import contradicted
+from .._report.report import GradientReport, hide_frame
+from .gradients import announced
+from .jacobians import MOST_PRODUCTS, by_columns
+
+Array = np.ndarray[Any, Any]
+
+MOST_WITHOUT_GRADIENT = 60
+"""Parameters of a Hessian without a gradient: it takes 12 n² evaluations of func."""
+
+SYMMETRIC_WITHIN = 1e-7
+"""Relative difference of mirrored entries that rounding may leave."""
+
+
+def check_hessian(
+    func: Callable[..., Any],
+    hess: Any,
+    params: Any = None,
+    *,
+    points: Iterable[Any] | None = None,
+    grad: Callable[..., Any] | None = None,
+    args: tuple[Any, ...] = (),
+    has_aux: bool = False,
+    **options: Unpack[Judging],
+) -> GradientReport:
+    """Check an analytic Hessian against centred differences and return the report.
+
+    Takes what `assert_hessian_close` takes, but never raises for a Hessian that is wrong.
+
+    Returns
+    -------
+    GradientReport
+
+    Raises
+    ------
+    TypeError, ValueError
+        For bad input, as `assert_hessian_close` does.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pytest_gradcheck import check_hessian
+    >>> def func(x):
+    ...     return x[0] ** 2 * x[1]
+    >>> def hess(x):
+    ...     return np.array([[2 * x[1], 2 * x[0]], [0.0, 0.0]])  # one half alone
+    >>> report = check_hessian(func, hess, np.array([1.0, 2.0]))
+    >>> report.verdict, report.worst[0].label
+    ('disagree', 'params[1] / params[0]')
+    >>> report.reasons[0]
+    'hess is not symmetric: params[0] / params[1] is 2, params[1] / params[0] is 0'
+    """
+    call, judged = Call(as_tuple(args), has_aux), judging(options)
+
+    def at(point: Any) -> GradientReport:
+        with _second_order(func, grad, point, call, judged) as check:
+            matrices = [matrix_of(one, check.shape, "hess") for one in given(hess, check, call)]
+            return _report(check, matrices, "hess")
+
+    return announced(at_points(at, params, points, hess, "hess"))
+
+
+def assert_hessian_close(
+    func: Callable[..., Any],
+    hess: Any,
+    params: Any = None,
+    *,
+    points: Iterable[Any] | None = None,
+    grad: Callable[..., Any] | None = None,
+    args: tuple[Any, ...] = (),
+    has_aux: bool = False,
+    **options: Unpack[Judging],
+) -> GradientReport:
+    """Assert that an analytic Hessian is that of func, and symmetric.
+
+    Parameters
+    ----------
+    func : callable
+        ``func(params, *args) -> J``, as in `assert_gradients_close`.  Not called where `grad` is
+        given.
+    hess : callable or object
+        A callable of the same arguments, or the Hessian itself, in any of the forms of
+        `assert_jacobian_close`, with params' structure for the outputs'.
+    params, points : object
+        As in `assert_jacobian_close`.
+    grad : callable, optional
+        The gradient, which is then differenced: 2 n evaluations of it.  Check it first.  Unset:
+        second differences of func, 12 n² evaluations, for at most 60 parameters.
+    args : tuple, optional
+    has_aux : bool, optional
+        func returns ``(J, anything)``.
+    **options
+        As in `assert_jacobian_close`.
+
+    Returns
+    -------
+    GradientReport
+        Labels are ``W[0, 1] / b[2]``: the derivative by ``b[2]`` of the gradient's ``W[0, 1]``.
+
+    Raises
+    ------
+    GradientMismatch
+        An entry disagrees or can't be told; or the Hessian is not symmetric, which is the first of
+        the report's `reasons` and names the two entries.
+    TypeError, ValueError
+        For bad input.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pytest_gradcheck import assert_hessian_close
+    >>> A = np.array([[2.0, 1.0], [1.0, 3.0]])
+    >>> def func(x):
+    ...     return np.log(x @ A @ x)
+    >>> def grad(x):
+    ...     return 2 * A @ x / (x @ A @ x)
+    >>> def hess(x):
+    ...     return 2 * A / (x @ A @ x) - np.outer(grad(x), grad(x))
+    >>> assert_hessian_close(func, hess, np.array([1.0, 2.0]), grad=grad).verdict
+    'agree'
+    """
+    __tracebackhide__ = hide_frame
+    return check_hessian(
+        func, hess, params, points=points, grad=grad, args=args, has_aux=has_aux, **options
+    ).raise_if_failed()
+
+
+def check_hvp(
+    func: Callable[..., Any],
+    hvp: Callable[..., Any],
+    params: Any = None,
+    *,
+    points: Iterable[Any] | None = None,
+    grad: Callable[..., Any] | None = None,
+    args: tuple[Any, ...] = (),
+    has_aux: bool = False,
+    **options: Unpack[Judging],
+) -> GradientReport:
+    """Check a Hessian-vector product against centred differences and return the report.
+
+    Takes what `assert_hvp_close` takes, but never raises for a product that is wrong.
+
+    Returns
+    -------
+    GradientReport
+
+    Raises
+    ------
+    TypeError, ValueError
+        For bad input.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pytest_gradcheck import check_hvp
+    >>> report = check_hvp(
+    ...     lambda x: np.sum(x**4), lambda x, v: 12 * x**2 * v, np.array([1.0, 2.0])
+    ... )
+    >>> report.verdict
+    'agree'
+    """
+    require_callable(hvp)
+    call, judged = Call(as_tuple(args), has_aux), judging(options)
+
+    def at(point: Any) -> GradientReport:
+        with _second_order(func, grad, point, call, judged) as check:
+
+            def product(v: Array) -> Any:
+                with calling(call.form("hvp").replace("params", "params, v")):
+                    return hvp(own_params(check), tangent(check, v), *call.args)
+
+            if grad is not None and (check.problem.size > MOST_PRODUCTS or not check.exhaustive):
+                return along_tangents(check, product, replace(call, has_aux=False), "hvp")
+            return _report(check, [by_columns(check, product, "hvp")], "hvp")
+
+    return announced(at_points(at, params, points, hvp, "hvp"))
+
+
+def assert_hvp_close(
+    func: Callable[..., Any],
+    hvp: Callable[..., Any],
+    params: Any = None,
+    *,
+    points: Iterable[Any] | None = None,
+    grad: Callable[..., Any] | None = None,
+    args: tuple[Any, ...] = (),
+    has_aux: bool = False,
+    **options: Unpack[Judging],
+) -> GradientReport:
+    """Assert that a Hessian-vector product is that of func, and of a symmetric Hessian.
+
+    Parameters
+    ----------
+    func : callable
+        As in `assert_hessian_close`.
+    hvp : callable
+        ``hvp(params, v, *args)`` with v in params' structure; returns H v in params' structure.
+    params, points, grad, args, has_aux, **options
+        As in `assert_hessian_close`.
+
+    Returns
+    -------
+    GradientReport
+        Of the whole Hessian, entry by entry; along three random v (``W[0, 1] / v1``) where there
+        are more than 2,000 parameters, or more than ``max_evals`` allows.
+
+    Raises
+    ------
+    GradientMismatch
+        An entry disagrees or can't be told, the Hessian is not symmetric, or the product is not
+        linear in v.
+    TypeError, ValueError
+        For bad input.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pytest_gradcheck import assert_hvp_close
+    >>> def grad(x):
+    ...     return 4 * x**3
+    >>> def hvp(x, v):
+    ...     return 12 * x**2 * v
+    >>> x = np.array([1.0, 2.0])
+    >>> assert_hvp_close(lambda x: np.sum(x**4), hvp, x, grad=grad).verdict
+    'agree'
+    """
+    __tracebackhide__ = hide_frame
+    return check_hvp(
+        func, hvp, params, points=points, grad=grad, args=args, has_aux=has_aux, **options
+    ).raise_if_failed()
+
+
+@contextmanager
+def _second_order(
+    func: Callable[..., Any],
+    grad: Callable[..., Any] | None,
+    params: Any,
+    call: Call,
+    options: Options,
+) -> Iterator[Check]:
+    """Prepare the check of a gradient's Jacobian; without a gradient, of differences of func."""
+    require_callable(func)
+    if grad is not None:
+        require_callable(grad)
+        with checking(grad, params, replace(call, has_aux=False), options, "params") as check:
+            yield check
+        return
+    structure = flatten(params)
+    blocks = blocks_of(structure, options.only, options.skip)
+    n = sum(block.size for block in blocks)
+    if not n:
+        raise ValueError("there is no parameter to differentiate by: params has no entries")
+    if n > MOST_WITHOUT_GRADIENT:
+        raise ValueError(
+            f"second differences of func would take {12 * n * n:,} evaluations for {n} parameters; "
+            "pass grad=, which is checked with assert_gradients_close, and is differenced once"
+        )
+    slopes = Slopes(func, structure, blocks, has_aux=call.has_aux)
+    plain = Call(call.args)
+    with checking(slopes, params, plain, options, "params", slopes.coarser) as check:
+        yield check
+
+
+def _report(check: Check, matrices: Sequence[Matrix], what: str) -> GradientReport:
+    """Judge a Hessian, and see that it is symmetric."""
+    m, n = matrices[0].dense.shape
+    beside = check.shared.center.size > m
+
+    def bias(k: int, swept: Callable[[int], Sweep]) -> Array:
+        gap = np.abs(swept(k).outcome.numeric - swept(k + m).outcome.numeric)
+        return np.where(np.isfinite(gap), gap, 0.0)
+
+    report = report_of(
+        check,
+        matrices,
+        what=what,
+        name=check.capture.__qualname__,
+        may_be_zero=True,
+        bias=bias if beside else None,
+        scheme="second differences" if beside else "central differences of grad",
+    )
+    if isinstance(check.capture.func, Slopes):
+        report = replace(report, evaluations=check.capture.func.evaluations)
+    remark = _asymmetry(check, matrices[0], what) if m == n else ""
+    return contradicted(report, remark) if remark else report
+
+
+def _asymmetry(check: Check, matrix: Matrix, what: str) -> str:
+    """Return the sentence that names two mirrored entries that differ, or nothing."""
+    scale, dense, dtypes = check.problem.scale, matrix.dense, matrix.dtypes
+    with np.errstate(all="ignore"):
+        scaled = np.abs(dense * np.outer(scale, scale))
+        largest = np.max(scaled, axis=1, initial=0.0)
+        eps = max((float(np.finfo(dtype).eps) for dtype in dtypes), default=0.0)
+        gap = np.abs(dense - dense.T) * np.outer(scale, scale)
+        within = max(SYMMETRIC_WITHIN, 64 * eps)
+        size = np.maximum(scaled, scaled.T)
+        dust = np.maximum(size, np.minimum.outer(largest, largest))
+        allowed = within * size + 64 * max(eps, 2.0**-52) * dust
+    bad = gap > allowed
+    if not bad.any():
+        return ""
+    i, j = divmod(int(np.argmax(np.where(bad, gap, 0.0))), dense.shape[1])
+    label = labels(check.shape.blocks)
+    return (
+        f"{what} is not symmetric: {brief(label(i))} / {brief(label(j))} is "
+        f"{float(dense[i, j]):.6g}, {brief(label(j))} / {brief(label(i))} is "
+        f"{float(dense[j, i]):.6g}"
+    )
+
+
+INNER_STEP = 1e-2
+"""Of the parameter's scale: the step of the differences that stand for the gradient, where none is
+given.  Sixth order leaves 1e-12 of truncation there, and noise of 1e-14 for the outer ones."""
+
+
+class Slopes:
+    """The gradient of func by differences of sixth order, and of fourth beside it.
+
+    What the two differ by bounds what the first is off by.
+    """
+
+    def __init__(
+        self,
+        func: Callable[..., Any],
+        structure: Structure,
+        blocks: Sequence[Block],
+        *,
+        has_aux: bool,
+    ) -> None:
+        self.evaluations = 0
+        self.__qualname__ = name_of(func)
+        self._func, self._blocks, self._has_aux = func, blocks, has_aux
+        theta = WorkCopy(structure, blocks).theta
+        self._steps = [INNER_STEP * scale_of(part).of(part) for part in theta]
+        self._coarser = np.empty(0)
+
+    def coarser(self) -> Array:
+        """Return the gradient of fourth order at the last call."""
+        return self._coarser
+
+    def __call__(self, params: Any, *args: Any) -> Any:
+        """Return the gradient of sixth order, in params' structure."""
+        structure = flatten(params)
+        work = WorkCopy(structure, self._blocks)
+        call = bound(self._func, args, takes_params=True, takes_first=self._has_aux)
+        runner = Evaluator(call, work)
+        fine, coarse = STENCILS["central6"], STENCILS["central4"]
+        best, second = [], []
+        for position, block in enumerate(self._blocks):
+            laid = points(work.theta[position], self._steps[position], fine, exact=False)
+            values = runner.sweep(position, range(block.size), laid.values)
+            inner = [laid.offsets.index(float(o)) for o in coarse.offsets if o != 0]
+            best.append(derivatives(values, 0.0, fine, laid.taken))
+            second.append(derivatives(values[:, inner], 0.0, coarse, laid.taken))
+        self.evaluations += runner.evaluations
+        self._coarser = np.concatenate(second)
+        return to_structure(structure, self._blocks, np.concatenate(best))

@@ -1,0 +1,1 @@
+"""What an error looks like: formulas, evidence in bits, places, causes; no evaluation."""

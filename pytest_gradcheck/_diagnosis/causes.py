@@ -1,0 +1,477 @@
+"""What the error of a gradient looks like: for each block a hint, for the check diagnoses.
+
+Everything here is a pure function of arrays.  `evidence` says what evidence is, `magnitudes` and
+`permutations` are the tables of formulas, `locations` says where.  A cause is chosen for as many
+blocks as it explains, the one with the most evidence first; what is left is located, or laid to
+the backward pass where just the blocks before some layer are wrong.  A wrong hint is worse than
+none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import permutations
+from typing import Any
+
+import numpy as np
+
+from .._difference.sweep import AGREE, DISAGREE, OPEN
+from .._params.layout import Block
+from .._quoting import brief, layer_numbers, listing, shown
+from .._verdict.comparison import Evidence
+from .._verdict.tolerance import BENDS, JUMP, KINK, NOISY
+from .evidence import CERTAIN, OFFERED, BlockData, Diagnosis, Predicted, Repair, Suggest, gained
+from .locations import Located, locate
+from .magnitudes import REPAIRS, chain, factor_per_slice, term
+from .permutations import REARRANGED
+
+Array = np.ndarray[Any, Any]
+
+
+SUGGESTIONS: tuple[Suggest, ...] = (*REPAIRS, term, factor_per_slice, chain, *REARRANGED)
+"""All formulas that are tried."""
+
+OF_THETA = ("chain", "theta", "sign-theta")
+"""Codes whose sentences name parameters, not blocks of a gradient."""
+
+TIE = 6.0
+"""Bits within which the simpler of two stories is told first."""
+
+RIVAL = 10.0
+"""Bits within which the second story is told as well."""
+
+EXCHANGED, COPIED, TIED = 12.0, 20.0, 16.0
+"""Bits that it costs to say that a block is another's: both ways, one way, or lacks it."""
+
+
+Upstream = Callable[[Sequence[str], Sequence[str]], bool]
+"""Says whether some blocks act on func through others; it asks func, where there is one."""
+
+
+def unknown(before: Sequence[str], behind: Sequence[str]) -> bool:
+    """Say nothing of what is behind what."""
+    return False
+
+
+@dataclass(frozen=True)
+class Cause:
+    """One story about some blocks.
+
+    Parameters
+    ----------
+    code : str
+    names : tuple of str
+    bits, prior : float
+        The evidence, and what of it the formula cost.
+    hints : dict of str to str
+        The sentence for each block alone.
+    told : str
+        The sentence for them all.
+    """
+
+    code: str
+    names: tuple[str, ...]
+    bits: float
+    prior: float
+    hints: dict[str, str]
+    told: str
+
+    def diagnosis(self) -> Diagnosis:
+        """Return it as what the report holds."""
+        return Diagnosis(self.code, self.told, self.names, round(self.bits, 1))
+
+
+def causes(blocks: Sequence[BlockData], upstream: Upstream = unknown) -> list[Cause]:
+    """Return what is wrong, best first.
+
+    Parameters
+    ----------
+    blocks : sequence of BlockData
+        All of the check, right ones too, in the order of the parameters.
+    upstream : callable, optional
+        Asked before the backward pass is blamed; unset: it never is.
+
+    Returns
+    -------
+    list of Cause
+    """
+    left = {block.name: block for block in blocks if block.wrong.any()}
+    proposals = [repair for block in left.values() for repair in proposed(block)]
+    chosen: list[Cause] = []
+    rivals: list[Cause] = []
+    while left:
+        stories = [*_repaired(proposals, left), *_exchanged(blocks, left)]
+        stories = [story for story in stories if story.bits >= OFFERED]
+        if not stories:
+            break
+        most = max(story.bits for story in stories)
+        near = [story for story in stories if story.bits > most - TIE]
+        best = min(near, key=lambda story: (-len(story.names), story.prior))
+        chosen.append(best)
+        others = [story for story in stories if story.names == best.names and story is not best]
+        others = [s for s in others if s.bits > most - RIVAL and s.code != best.code]
+        rivals += sorted(others, key=lambda story: -story.bits)[:1]
+        for name in best.names:
+            del left[name]
+    chosen.sort(key=lambda story: -story.bits)
+    located = [(left[name], found) for name in left if (found := locate(left[name])) is not None]
+    places = _together(located)
+    backward = _backward(blocks, left, {block.name for block, _ in located}, upstream)
+    if backward is not None:
+        one = len(places) == 1 and set(places[0].names) == set(left) and _single(located)
+        tail = [*places, backward] if one else [backward, *places]
+        return [*tail, *chosen, *rivals] if len(left) > len(blocks) / 2 else [*chosen, *tail]
+    return [*chosen, *places, *rivals]
+
+
+def proposed(block: BlockData) -> Iterator[Repair]:
+    """Yield the repairs that hold in a block."""
+    for suggest in SUGGESTIONS:
+        for repair in suggest(block):
+            if repair.bits(block) is not None:
+                yield repair
+
+
+def _repaired(proposals: Sequence[Repair], left: dict[str, BlockData]) -> Iterator[Cause]:
+    """Yield each formula with all the blocks that it repairs."""
+    done: set[tuple[object, ...]] = set()
+    for repair in proposals:
+        if repair.key in done:
+            continue
+        done.add(repair.key)
+        gains: dict[str, float] = {}
+        spent = 0.0
+        for name, block in left.items():
+            free = repair.bits(block, 0)
+            if free is None:
+                continue
+            gains[name] = free
+            paid = repair.bits(block)
+            spent = max(spent, free - (paid or 0.0))
+        if not gains:
+            continue
+        names = tuple(gains)
+        bits = sum(gains.values()) - spent - repair.prior
+        called = {name: left[name].parameter or name for name in names}
+        hints = {name: repair.hint.format(shown(called[name])) for name in names}
+        meant = tuple(dict.fromkeys(called.values())) if repair.code in OF_THETA else names
+        told = hints[names[0]] if len(names) == 1 else repair.told.format(names=_names(meant))
+        yield Cause(repair.code, names, bits, repair.prior, hints, told)
+
+
+def _names(names: Sequence[str]) -> str:
+    clean = [shown(name) for name in names]
+    return " and ".join(clean) if len(clean) <= 2 else listing(clean, 4)
+
+
+def _fitted_to(values: Array, shape: tuple[int, ...]) -> list[tuple[str, Array]]:
+    """Return a block's values in another's shape: as they are, transposed, or reshaped."""
+    found = []
+    if values.shape == shape:
+        found.append(("", values))
+    if values.ndim == 2 and values.shape[::-1] == shape and 1 not in shape:
+        found.append(("the transpose of ", values.T))
+    if not found and values.size == int(np.prod(shape)):
+        found.append(("", values.reshape(shape)))
+    return found
+
+
+def _copy(block: BlockData, other: BlockData) -> tuple[float, str] | None:
+    """Return the bits for one block's analytic being another's numeric, and how."""
+    if not other.whole:
+        return None
+    bars = _fitted_to(other.floor, block.shape)
+    for (how, values), (_, bar) in zip(_fitted_to(other.numeric, block.shape), bars, strict=True):
+        bits = gained(block, Predicted(values, of_analytic=True, bar=bar), 0)
+        if bits is not None:
+            return bits, how
+    return None
+
+
+def _exchanged(blocks: Sequence[BlockData], left: dict[str, BlockData]) -> Iterator[Cause]:
+    """Yield blocks whose analytic gradient is another's, and those that lack another's."""
+    alike = [block for block in blocks if block.analytic.size and np.isfinite(block.analytic).all()]
+    for one, other in permutations(alike, 2):
+        if one.name not in left or one.analytic.size != other.analytic.size:
+            continue
+        there = _copy(one, other)
+        back = _copy(other, one) if other.name in left else None
+        if there is not None and back is not None and one.name < other.name:
+            names = tuple(b.name for b in blocks if b.name in (one.name, other.name))
+            hints = {
+                one.name: f"analytic = {there[1]}the numeric gradient of {shown(other.name)}",
+                other.name: f"analytic = {back[1]}the numeric gradient of {shown(one.name)}",
+            }
+            told = f"the analytic gradients of {_names(names)} are swapped"
+            yield Cause("swapped", names, there[0] + back[0] - EXCHANGED, EXCHANGED, hints, told)
+        elif there is not None and back is None and one.analytic.size > 1:
+            text = f"analytic = {there[1]}the numeric gradient of {shown(other.name)}"
+            hints = {one.name: text}
+            told = f"analytic of {shown(one.name)} = {there[1]}the numeric gradient of "
+            told += shown(other.name)
+            yield Cause("swapped", (one.name,), there[0] - COPIED, COPIED, hints, told)
+        yield from _tied(one, other)
+
+
+def _tied(one: BlockData, other: BlockData) -> Iterator[Cause]:
+    if not other.whole or one.analytic.size < LEAST_TIED:
+        return
+    bar = _fitted_to(other.floor, one.shape)
+    for (how, values), (_, loose) in zip(_fitted_to(other.numeric, one.shape), bar, strict=True):
+        bits = gained(one, Predicted(one.analytic + values, bar=loose), 0)
+        if bits is not None:
+            text = (
+                f"numeric - analytic = {how}the gradient of {shown(other.name)}: a contribution "
+                "that the two share is missing"
+            )
+            yield Cause("shared", (one.name,), bits - TIED, TIED, {one.name: text}, text)
+
+
+LEAST_TIED = 2
+
+
+def _together(located: Sequence[tuple[BlockData, Located]]) -> list[Cause]:
+    """Return places as causes: the same positions in several blocks are one."""
+    groups: dict[tuple[object, ...], list[tuple[BlockData, Located]]] = {}
+    for block, found in located:
+        groups.setdefault(found.place.key, []).append((block, found))
+    made = []
+    for members in groups.values():
+        names = tuple(block.name for block, _ in members)
+        main = max(members, key=lambda pair: pair[0].analytic.size)[1]
+        told = main.hint if len(names) == 1 else main.told.format(names=_names(names))
+        made.append(
+            Cause(
+                main.place.code,
+                names,
+                sum(found.bits for _, found in members),
+                0.0,
+                {block.name: found.hint for block, found in members},
+                told,
+            )
+        )
+    return sorted(made, key=lambda cause: -cause.bits)
+
+
+def _single(located: Sequence[tuple[BlockData, Located]]) -> bool:
+    """Return whether all that is wrong is one position: more are rather a mask that is wrong."""
+    keys = {found.place.key for _, found in located}
+    return len(keys) == 1 and len(str(next(iter(keys))[-1]).strip("(),").split(",")) == 1
+
+
+def _layers(blocks: Sequence[BlockData]) -> list[list[BlockData]]:
+    """Return the blocks by layer, as numbers in their names have it, or else one by one."""
+    numbers = [layer_numbers(block.name) for block in blocks]
+    if not all(numbers):
+        return [[block] for block in blocks]
+    layers: dict[tuple[int, ...], list[BlockData]] = {}
+    for key, block in sorted(zip(numbers, blocks, strict=True), key=lambda pair: pair[0]):
+        layers.setdefault(key, []).append(block)
+    return list(layers.values())
+
+
+def _backward(
+    blocks: Sequence[BlockData],
+    left: dict[str, BlockData],
+    located: Collection[str],
+    upstream: Upstream,
+) -> Cause | None:
+    """Return the layer at which the error enters, when just the blocks before one are wrong."""
+    telling = [b for b in blocks if b.analytic.size and (b.wrong.any() or b.seen.any())]
+    layers = _layers(telling)
+    bad = [[block.wrong.any() for block in layer] for layer in layers]
+    depth = sum(any(layer) for layer in bad)
+    if not left or not 0 < depth < len(layers) or not all(all(layer) for layer in bad[:depth]):
+        return None
+    wrong = [block for layer in layers[:depth] for block in layer]
+    if len(wrong) < 2 or len(left) < 2 or not any(block.analytic.ndim > 1 for block in wrong):
+        return None
+    right = [block for layer in layers[depth:] for block in layer]
+    if not all(block.agrees.all() for block in right):
+        return None
+    entries = sum(int(block.seen.sum()) for block in right)
+    bits = 8.0 * min(entries, 8) + 8.0 * len(wrong) - 8.0
+    if bits < OFFERED or not upstream([b.name for b in wrong], [b.name for b in right]):
+        return None
+    before, after = shown(layers[depth - 1][0].name), shown(layers[depth][0].name)
+    names = tuple(block.name for block in wrong if block.name in left)
+    plain = [name for name in names if name not in located]
+    how = " by no pattern of its own" if len(plain) == len(wrong) else ""
+    told = (
+        f"the error enters the backward pass between {after} and {before}: what is before is "
+        f"wrong{how}, what is behind is right"
+    )
+    hints = dict.fromkeys(plain, "no pattern of its own")
+    return Cause("backward", names, bits, 8.0, hints, told)
+
+
+MOST = 8
+"""Diagnoses kept."""
+
+
+@dataclass(frozen=True)
+class Hint:
+    """A stable code and one plain sentence."""
+
+    code: str
+    sentence: str
+
+
+@dataclass(frozen=True)
+class Explained:
+    """What is said.
+
+    Parameters
+    ----------
+    hints : dict of str to Hint
+        By block, the best one.
+    diagnoses : tuple of Diagnosis
+        Best first.
+    """
+
+    hints: dict[str, Hint]
+    diagnoses: tuple[Diagnosis, ...]
+
+
+def diagnose(blocks: Sequence[BlockData], upstream: Upstream = unknown) -> Explained:
+    """Return what the errors look like.
+
+    Parameters
+    ----------
+    blocks : sequence of BlockData
+        All blocks of the check, right ones too.
+    upstream : callable, optional
+        See `causes`.
+
+    Returns
+    -------
+    Explained
+        Empty when nothing is convincing, as for right gradients.
+    """
+    broken = [block for block in blocks if not_finite(block) is not None]
+    found: list[Cause] = []
+    for block in broken:
+        text = not_finite(block) or ""
+        told = (
+            text.replace("analytic", f"analytic of {brief(block.name)}", 1)
+            if len(blocks) > 1
+            else text
+        )
+        found.append(Cause("not-finite", (block.name,), CERTAIN, 0.0, {block.name: text}, told))
+    whole = [block for block in blocks if block not in broken]
+    found += causes(whole, upstream)
+    hints: dict[str, Hint] = {}
+    for cause in found:
+        for name, text in cause.hints.items():
+            hints.setdefault(name, Hint(cause.code, text))
+    return Explained(hints, tuple(cause.diagnosis() for cause in found[:MOST]))
+
+
+def not_finite(block: BlockData) -> str | None:
+    """Name entries that are NaN or infinite."""
+    bad = int(np.count_nonzero(~np.isfinite(block.analytic)))
+    if not bad:
+        return None
+    which = "every entry" if bad == block.analytic.size else f"{bad} of {block.analytic.size}"
+    return f"analytic is NaN or infinite in {which}"
+
+
+def explain(
+    evidence: Evidence,
+    precision: Sequence[float] = (),
+    *,
+    params_known: bool = True,
+    reasons: Mapping[int, str] | None = None,
+    upstream: Upstream = unknown,
+) -> Explained:
+    """Return what the errors of a check look like.
+
+    Parameters
+    ----------
+    evidence : Evidence
+    precision : sequence of float, optional
+        The machine epsilon of each block's gradient; unset: float64's.
+    params_known : bool, optional
+        Whether ``evidence.params`` are the parameters.
+    reasons : mapping of int to str, optional
+        By coordinate, why it was left open.
+    upstream : callable, optional
+        See `causes`.
+
+    Returns
+    -------
+    Explained
+    """
+    if not (evidence.verdict != AGREE).any():
+        return Explained({}, ())
+    sizes = _sizes(evidence.blocks)
+    every = precision or [2.0**-52] * len(evidence.blocks)
+    found = Explained({}, ())
+    if (evidence.verdict == DISAGREE).any():
+        data = [
+            _data(evidence, block, eps, sizes, params_known)
+            for block, eps in zip(evidence.blocks, every, strict=True)
+            if block.size and not block.is_complex
+        ]
+        with np.errstate(all="ignore"):  # 1e300, squared
+            found = diagnose(data, upstream)
+    return replace(found, diagnoses=(*found.diagnoses, *_seen(evidence, reasons or {})))
+
+
+def _data(
+    evidence: Evidence, block: Block, eps: float, sizes: dict[int, str], params_known: bool
+) -> BlockData:
+    part = {
+        name: values.astype(np.float64) if values.dtype.kind == "f" else values
+        for name, values in evidence.arrays(block).items()
+    }
+    return BlockData(
+        name=block.name,
+        analytic=part["analytic"],
+        numeric=part["numeric"],
+        error=part["error_bar"],
+        theta=part["params"] if params_known else None,
+        wrong=part["verdict"] == DISAGREE,
+        agrees=(part["verdict"] == AGREE) & np.isfinite(part["numeric"]),
+        known=np.isfinite(part["numeric"]) & np.logical_not(part["kinks"]),
+        allowed=part["allowed"],
+        eps=eps,
+        sizes=sizes,
+        parameter=getattr(getattr(block, "param", None), "name", ""),
+    )
+
+
+def _sizes(blocks: Sequence[Block]) -> dict[int, str]:
+    """Return the lengths and sizes of blocks, with what alone has each."""
+    sizes: dict[int, list[str]] = {}
+    for block in blocks:
+        if len(block.shape) > 1:
+            sizes.setdefault(block.size, []).append(f"the size of {brief(block.name)}")
+        for axis, length in enumerate(block.shape):
+            sizes.setdefault(length, []).append(f"the length of axis {axis} of {brief(block.name)}")
+    return {size: names[0] if len(names) == 1 else "" for size, names in sizes.items() if size > 1}
+
+
+def _seen(evidence: Evidence, reasons: Mapping[int, str]) -> tuple[Diagnosis, ...]:
+    """Name a kink or noise, where a verdict is due to one."""
+    wrong, left = evidence.verdict == DISAGREE, evidence.verdict == OPEN
+    said = []
+    at_kink = evidence.kinks & (wrong | left)
+    jumps = [i for i, reason in reasons.items() if reason == JUMP and left[i]]
+    if at_kink.any() or jumps:
+        at_kink[jumps] = True
+        count = int(np.count_nonzero(at_kink))
+        told = f"func is {KINK} in {count:,} of {at_kink.size:,} parameters"
+        said.append(Diagnosis("kink", told, _names_of(evidence, at_kink), CERTAIN))
+    noisy = np.zeros(left.shape, dtype=bool)
+    noisy[[i for i, reason in reasons.items() if reason in (NOISY, BENDS) and left[i]]] = True
+    if noisy.any() and not wrong.any():
+        count = int(np.count_nonzero(noisy))
+        told = f"func is too noisy to tell {count:,} of {noisy.size:,} parameters"
+        said.append(Diagnosis("noise", told, _names_of(evidence, noisy), CERTAIN))
+    return tuple(said)
+
+
+def _names_of(evidence: Evidence, which: Array) -> tuple[str, ...]:
+    return tuple(block.name for block in evidence.blocks if which[block.window].any())

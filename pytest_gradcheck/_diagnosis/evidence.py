@@ -1,0 +1,362 @@
+"""What a repair is, and how much a block's numbers speak for one: evidence in bits.
+
+A *repair* is a formula that turns the analytic block into the numeric one.  An entry whose gap it
+closes from |n − a| down to the error bar speaks for it by log₂ of that ratio; each fitted number
+costs the entry that speaks loudest, and the formula costs what `Repair.prior` says: the number of
+its like, and how odd it is.  See docs/numerics.md, "Hints".  Fitted numbers come with their
+uncertainty, and with the names that they may have.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from fractions import Fraction
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+Array = np.ndarray[Any, Any]
+
+OFFERED = 16.0
+"""Bits below which nothing is said."""
+
+CERTAIN = 60.0
+"""Bits given to what is seen and not inferred: NaN, a kink, noise, a cache."""
+
+MOST_PER_ENTRY = 40.0
+"""Bits of one entry at most: error bars are not known better than that."""
+
+CLOSE = 1e-6
+"""Of an entry: a repair leaves no larger gap than this, or than its error bar allows."""
+
+OF_THE_GAP = 1e-2
+"""Nor a larger part of the gap that it is to close."""
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """What the error of a gradient looks like.
+
+    Attributes
+    ----------
+    code : str
+        A stable word, listed in ``docs/hints.md``: "factor", "transposed", "theta", ...
+    sentence : str
+        One plain sentence, with the figure.
+    blocks : tuple of str
+        The names of the blocks that it is about; empty when it is about the whole check.
+    bits : float
+        The evidence: how many bits of the gradient the formula explains, less its own cost.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pytest_gradcheck import check_gradients
+    >>> report = check_gradients(lambda x: np.sum(x**3), lambda x: x**2, np.array([1.0, 2.0, 3.0]))
+    >>> report.diagnoses[0].code, report.diagnoses[0].sentence
+    ('factor', 'analytic = 1/3 x numeric, everywhere in the block')
+    """
+
+    code: str
+    sentence: str
+    blocks: tuple[str, ...] = ()
+    bits: float = 0.0
+
+
+@dataclass(frozen=True)
+class BlockData:
+    """One block for the hints.
+
+    Parameters
+    ----------
+    name : str
+    analytic, numeric, error : ndarray
+        Of the block's shape, float64; `error` is the error bar of `numeric`.
+    theta : ndarray or None
+        The parameters; None where they are not known (two given gradients).
+    wrong : ndarray of bool
+        Which entries disagree.
+    agrees : ndarray of bool
+        Which entries were evaluated and agree; those neither wrong nor this can't be told.
+    known : ndarray of bool
+        Which entries say something: evaluated, and not on a kink.
+    allowed : ndarray
+        The error that would have passed.
+    eps : float
+        The machine epsilon of `analytic`.
+    sizes : mapping of int to str
+        Lengths seen in the whole check, and what has that length when one thing alone has.
+    parameter : str
+        What `theta` is called, where that is not `name`: of a Jacobian's block, the parameter.
+    """
+
+    name: str
+    analytic: Array
+    numeric: Array
+    error: Array
+    theta: Array | None
+    wrong: Array
+    agrees: Array
+    known: Array
+    allowed: Array
+    eps: float = 2.0**-52
+    sizes: dict[int, str] = field(default_factory=dict)
+    parameter: str = ""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The block's shape."""
+        return tuple(self.analytic.shape)
+
+    @cached_property
+    def valid(self) -> Array:
+        """Which entries can be compared at all."""
+        finite: Array = np.isfinite(self.numeric) & np.isfinite(self.error)
+        return finite & np.isfinite(self.analytic) & self.known
+
+    @cached_property
+    def asked(self) -> Array:
+        """Which entries a repair is to explain."""
+        asked: Array = self.wrong & self.valid
+        return asked
+
+    @cached_property
+    def gap(self) -> Array:
+        """|n − a|; zero where it is not known."""
+        gap = np.zeros(self.shape)
+        gap[self.valid] = np.abs(self.numeric[self.valid] - self.analytic[self.valid])
+        return gap
+
+    @cached_property
+    def size(self) -> Array:
+        """max(|a|, |n|); zero where it is not known."""
+        size = np.zeros(self.shape)
+        a, n = np.abs(self.analytic[self.valid]), np.abs(self.numeric[self.valid])
+        size[self.valid] = np.maximum(a, n)
+        return size
+
+    @cached_property
+    def floor(self) -> Array:
+        """A gap that means nothing: the error bar, and rounding in the analytic value."""
+        largest = float(self.size.max(initial=0.0))
+        floor: Array = self.error + self.eps * (8 * self.size + largest)
+        return floor
+
+    @cached_property
+    def slack(self) -> Array:
+        """The gap that a repair may leave."""
+        largest = float(self.size.max(initial=0.0))
+        near = np.where(self.wrong, np.minimum(CLOSE * self.size, OF_THE_GAP * self.gap), 0.0)
+        right = np.where(self.wrong, 0.0, CLOSE * self.size + self.allowed)
+        slack: Array = 3 * self.error + 64 * self.eps * (self.size + largest / 2) + near + right
+        return slack
+
+    @cached_property
+    def seen(self) -> Array:
+        """Which entries stand well above their error bars."""
+        seen: Array = self.valid & (np.abs(self.numeric) > 100 * self.floor)
+        return seen
+
+    @cached_property
+    def whole(self) -> bool:
+        """Whether every entry is known."""
+        return bool(self.valid.all())
+
+
+@dataclass(frozen=True)
+class Repair:
+    """A formula with its numbers filled in.
+
+    Parameters
+    ----------
+    code : str
+    key : tuple
+        Equal for the same formula with the same numbers, in whatever block.
+    hint : str
+        The sentence for one block; ``{}`` stands for its name.
+    apply : callable
+        Takes a block and returns ``(predicted, target)``, the target being "numeric" or
+        "analytic", or None where the formula is not defined; NaN where it says nothing.
+    prior : float
+        Its cost in bits.
+    fitted : int
+        How many of its numbers were fitted.
+    told : str
+        The sentence for several blocks; ``{names}`` stands for them.
+    """
+
+    code: str
+    key: tuple[Any, ...]
+    hint: str
+    apply: Callable[[BlockData], Predicted | None]
+    prior: float
+    fitted: int = 0
+    told: str = ""
+
+    def bits(self, block: BlockData, fitted: int | None = None) -> float | None:
+        """Return what a block says for the repair before its cost, or None: it does not hold."""
+        predicted = self.apply(block)
+        if predicted is None:
+            return None
+        return gained(block, predicted, self.fitted if fitted is None else fitted)
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """What a repair says a block should be.
+
+    Parameters
+    ----------
+    values : ndarray
+        The prediction; NaN where there is none.
+    of_analytic : bool
+        It predicts the analytic block from the numeric one, not the other way round.
+    groups : ndarray of int or None
+        Entries of one group are one statement: only the one that fits worst speaks.
+    loose : ndarray of bool or None
+        Wrong entries that may stay unexplained.
+    bar : ndarray or None
+        How uncertain the prediction itself is.
+    """
+
+    values: Array
+    of_analytic: bool = False
+    groups: Array | None = None
+    loose: Array | None = None
+    bar: Array | None = None
+
+
+Suggest = Callable[[BlockData], Iterator[Repair]]
+"""Yields the repairs that a block's numbers suggest, numbers filled in, not yet weighed."""
+
+
+def gained(block: BlockData, predicted: Predicted, fitted: int) -> float | None:
+    """Return the bits that a prediction explains, less `fitted` entries; None if it fails.
+
+    Parameters
+    ----------
+    block : BlockData
+    predicted : Predicted
+    fitted : int
+
+    Returns
+    -------
+    float or None
+    """
+    target = block.analytic if predicted.of_analytic else block.numeric
+    must = block.valid if predicted.loose is None else block.valid & ~predicted.loose
+    asked = block.asked & must
+    if not asked.any():
+        return None
+    with np.errstate(all="ignore"):
+        miss = np.abs(target - predicted.values)
+        slack, floor = block.slack, block.floor
+        if predicted.bar is not None:
+            slack, floor = slack + 3 * predicted.bar, floor + predicted.bar
+        if not bool(np.all(miss[must] <= slack[must])):  # False for NaN, too
+            return None
+        gain = np.log2(block.gap[asked] / np.maximum(miss[asked], floor[asked]))
+    gain = np.clip(np.nan_to_num(gain, posinf=MOST_PER_ENTRY), 0.0, MOST_PER_ENTRY)
+    if predicted.groups is not None:
+        each, counts = np.unique(predicted.groups[asked], return_inverse=True, return_counts=True)[
+            1:
+        ]
+        least = np.full(counts.size, np.inf)
+        np.minimum.at(least, each.ravel(), gain)
+        # An entry that only repeats another of its group says little more.
+        gain = least + np.minimum(least, REPEATED) * (counts - 1)
+    kept = np.sort(gain)[: max(gain.size - fitted, 0)]
+    return float(kept.sum())
+
+
+REPEATED = 4.0
+"""Bits of an entry that repeats another of its group."""
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A number with its uncertainty."""
+
+    value: float
+    spread: float
+
+    def is_(self, other: float) -> bool:
+        """Return whether it can be this number."""
+        return abs(self.value - other) <= 3 * self.spread + 1e-9 * abs(other)
+
+    def inverse(self) -> Fitted:
+        """Return one over it."""
+        return Fitted(1 / self.value, self.spread / self.value / self.value)
+
+    @property
+    def neat(self) -> float:
+        """The number in at most three digits where it can be that, else as fitted."""
+        short = float(f"{self.value:.3g}")
+        return short if self.is_(short) else self.value
+
+
+def fit(y: Array, columns: tuple[Array, ...], bar: Array) -> tuple[Fitted, ...] | None:
+    """Fit y ≈ Σ kⱼ·columnsⱼ by weighted least squares.
+
+    Parameters
+    ----------
+    y : ndarray, shape (n,)
+    columns : tuple of ndarray, shape (n,)
+    bar : ndarray, shape (n,)
+        The uncertainty of each y.
+
+    Returns
+    -------
+    tuple of Fitted, or None when the columns can't be told apart
+    """
+    largest = float(bar.max(initial=0.0))
+    if not y.size or not largest:
+        return None
+    # One entry far better known than all others would leave them no say in the fit.
+    weight = np.minimum(largest / bar, float(np.median(largest / bar)) * 1e3)
+    matrix = np.stack([column * weight for column in columns], axis=1)
+    norms = np.linalg.norm(matrix, axis=0)
+    if not np.all(np.isfinite(norms)) or not norms.all():
+        return None
+    with np.errstate(all="ignore"):
+        left, singular, right = np.linalg.svd(matrix / norms, full_matrices=False)
+    if singular[-1] < 1e-6 * singular[0]:
+        return None
+    values = right.T @ ((left.T @ (y * weight)) / singular) / norms
+    spreads = largest * np.linalg.norm(right.T / singular, axis=1) / norms
+    return tuple(Fitted(float(v), float(s)) for v, s in zip(values, spreads, strict=True))
+
+
+def named_factor(ratio: Fitted, sizes: dict[int, str]) -> tuple[Fraction, float] | None:
+    """Return the small fraction that a ratio is, and the bits to name it, or None.
+
+    Parameters
+    ----------
+    ratio : Fitted
+    sizes : dict of int to str
+        Lengths that are as good as small numbers.
+    """
+    if not ratio.value or not math.isfinite(ratio.value) or ratio.spread > 1e-3 * abs(ratio.value):
+        return None
+    simple = Fraction(ratio.value).limit_denominator(1000)
+    if simple and ratio.is_(float(simple)):
+        p, q = abs(simple.numerator), simple.denominator
+        if q == 1 or p <= MOST_NUMERATOR:
+            bits = sum(min(math.log2(k), 2.0 if k in sizes else math.inf) for k in (p, q))
+            return simple, bits + (1.0 if simple < 0 else 0.0)
+    for p in sizes:  # ratios of sizes, of which 13/784 is one
+        for q in sizes:
+            if ratio.is_(p / q):
+                return Fraction(p, q), 4.0
+    return None
+
+
+MOST_NUMERATOR = 12
+
+
+def number(value: float) -> str:
+    """Return a number with up to five digits."""
+    return f"{value:.5g}"

@@ -1,0 +1,234 @@
+"""Where a block is wrong, when only a small part of it is: an entry, a row, an edge, a diagonal.
+
+A place is no repair: it says nothing of what the values should be.  Its evidence is the entries
+elsewhere, each of which would hardly be right by chance.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from .evidence import OFFERED, Array, BlockData, fit, named_factor, number
+
+RIGHT_BITS = 8.0
+"""What a right entry outside says."""
+
+ODD = 8.0
+"""What any place costs, besides the number of its like."""
+
+MOST_ENTRIES = 2
+
+
+@dataclass(frozen=True)
+class Place:
+    """Part of a block.
+
+    Parameters
+    ----------
+    code : str
+        "entry" or "slice".
+    key : tuple
+        Equal for the same place in blocks of several shapes, along axis 0.
+    where : str
+        "row 2", "columns 0 and 4", "[3, 1]".
+    verb : str
+        "is" or "are".
+    inside : ndarray of bool
+    cost : float
+        The bits to name it.
+    """
+
+    code: str
+    key: tuple[object, ...]
+    where: str
+    verb: str
+    inside: Array
+    cost: float
+
+
+@dataclass(frozen=True)
+class Located:
+    """A place that holds, with its evidence."""
+
+    place: Place
+    bits: float
+    hint: str
+    told: str
+
+
+def locate(block: BlockData) -> Located | None:
+    """Return where the block is wrong, or None when it is wrong in too many places.
+
+    Parameters
+    ----------
+    block : BlockData
+    """
+    wrong = block.asked
+    right = block.seen & block.agrees
+    told = np.array_equal(wrong, block.wrong) and bool(np.all(wrong | block.agrees))
+    if not told or not wrong.any() or not right.any():
+        return None
+    best: tuple[float, Place] | None = None
+    for place in _places(block):
+        inside = place.inside
+        if np.any(wrong & ~inside):
+            continue
+        kept, spoilt = int((right & inside).sum()), int(wrong.sum())
+        if 2 * kept > spoilt:
+            continue
+        bits = RIGHT_BITS * (int((right & ~inside).sum()) - kept) - place.cost - ODD
+        if best is None or bits > best[0]:
+            best = bits, place
+    if best is None or best[0] < OFFERED:
+        return None
+    bits, place = best
+    what = _what(block, place)
+    start = f"only {place.where}"
+    return Located(
+        place,
+        bits,
+        f"{start} {place.verb} wrong{what}",
+        f"{start} of {{names}} {place.verb} wrong{what}",
+    )
+
+
+def _what(block: BlockData, place: Place) -> str:
+    """Return what the values there look like, if anything simple."""
+    a, n = block.analytic[block.asked], block.numeric[block.asked]
+    if not a.any():
+        return ": analytic is zero there"
+    if a.size < LEAST_FACTOR:
+        return ""
+    found = fit(n, (a,), block.floor[block.asked])
+    if found is None or not found[0].value:
+        return ""
+    if np.any(np.abs(n - found[0].value * a) > block.slack[block.asked]):
+        return ""
+    del place
+    ratio = found[0].inverse()
+    named = named_factor(ratio, block.sizes)
+    if named is not None and named[0] == -1:
+        return ": analytic = -numeric there"
+    return f": analytic = {named[0] if named else number(ratio.value)} x numeric there"
+
+
+LEAST_FACTOR = 2
+
+
+def _places(block: BlockData) -> Iterator[Place]:
+    wrong = block.asked
+    count, size = int(wrong.sum()), wrong.size
+    if count <= MOST_ENTRIES:
+        yield _entries(block, count)
+    if size < LEAST_SIZE or count == 1:  # a row of zeros but for one entry is that entry
+        return
+    long = [axis for axis, length in enumerate(block.shape) if length > 1]
+    for axis in long:
+        others = tuple(k for k in range(wrong.ndim) if k != axis)
+        hit = np.flatnonzero(wrong.any(axis=others))
+        if len(long) == 1 and hit.size <= MOST_ENTRIES:
+            continue
+        place = _along(block, axis, hit)
+        if place is not None:
+            yield place
+    if len(long) > 1:
+        yield from _edges(block, long)
+    if len(block.shape) == 2 and min(block.shape) > 1:
+        yield from _triangles(block)
+
+
+LEAST_SIZE = 4
+
+
+def _entries(block: BlockData, count: int) -> Place:
+    indices = [tuple(int(k) for k in index) for index in np.argwhere(block.asked)]
+    shown = [f"[{', '.join(map(str, index))}]" for index in indices]
+    key: tuple[object, ...] = ("entry", tuple(indices), block.name)
+    if sum(length > 1 for length in block.shape) == 1:  # a bias: alike with rows of its matrix
+        axis = next(axis for axis, length in enumerate(block.shape) if length > 1)
+        key = ("along", 0, tuple(index[axis] for index in indices))
+    cost = math.log2(math.comb(block.asked.size, count))
+    where = f"the entr{'y' if count == 1 else 'ies'} {' and '.join(shown)}"
+    return Place("entry", key, where, _verb(count), block.asked, cost)
+
+
+def _verb(count: int) -> str:
+    return "is" if count == 1 else "are"
+
+
+def _along(block: BlockData, axis: int, hit: Array) -> Place | None:
+    """Return a few positions along an axis, if they are few enough or evenly spaced."""
+    length, count = block.shape[axis], int(hit.size)
+    steps = set(np.diff(hit).tolist())
+    even = len(steps) == 1
+    if count > length // 2 or (count > MOST_ENTRIES and not even):
+        return None
+    inside = np.zeros(block.shape, dtype=bool)
+    np.moveaxis(inside, axis, 0)[hit] = True
+    cost = 2 * math.log2(length) if even else math.log2(math.comb(length, count))
+    cost += math.log2(len(block.shape)) + (2.0 if steps - {1} and count > MOST_ENTRIES else 0.0)
+    positions = hit.tolist()
+    where = _named_positions(block.shape, axis, positions)
+    # The positions of a sum over rows are those of its rows: W[2, :] and b[2].
+    key: tuple[object, ...] = ("along", axis, tuple(positions))
+    return Place("slice", key, where, _verb(count), inside, cost)
+
+
+def _named_positions(shape: tuple[int, ...], axis: int, positions: list[int]) -> str:
+    one = len(positions) == 1
+    if len(positions) > MOST_ENTRIES:
+        step = positions[1] - positions[0]
+        listed = f"{positions[0]} to {positions[-1]}" + (f" by {step}" if step > 1 else "")
+    else:
+        listed = " and ".join(map(str, positions))
+    if one and positions[0] == shape[axis] - 1:
+        listed += " (the last)"
+    if len(shape) == 1:
+        return f"entries {listed}"
+    if len(shape) == 2:
+        return f"{('row', 'column')[axis]}{'' if one else 's'} {listed}"
+    return f"position{'' if one else 's'} {listed} along axis {axis}"
+
+
+def _edges(block: BlockData, long: list[int]) -> Iterator[Place]:
+    """Yield first and last positions along several axes together: what a loop leaves out."""
+    shape = block.shape
+    axes = long[-2:]
+    sides: dict[str, Array] = {}
+    for axis in axes:
+        for name, position in (("first", 0), ("last", -1)):
+            inside = np.zeros(shape, dtype=bool)
+            np.moveaxis(inside, axis, 0)[position] = True
+            what = ("row", "column")[axis] if len(shape) == 2 else f"position along axis {axis}"
+            sides[f"{name} {what}"] = inside
+    names = list(sides)
+    border = np.logical_or.reduce([sides[name] for name in names])
+    if all(shape[axis] > 2 for axis in axes):
+        yield Place("slice", ("border",), "the border", "is", border, 3.0)
+    for first in names[:2]:
+        for second in names[2:]:
+            inside = sides[first] | sides[second]
+            yield Place(
+                "slice",
+                ("edges", first, second),
+                f"the {first} and the {second}",
+                "are",
+                inside,
+                4.0,
+            )
+
+
+def _triangles(block: BlockData) -> Iterator[Place]:
+    rows, columns = np.indices(block.shape)
+    for name, inside in (
+        ("the diagonal", rows == columns),
+        ("the part above the diagonal", rows < columns),
+        ("the part below the diagonal", rows > columns),
+        ("the upper triangle", rows <= columns),
+        ("the lower triangle", rows >= columns),
+    ):
+        yield Place("slice", ("triangle", name), name, "is", inside, 3.0)

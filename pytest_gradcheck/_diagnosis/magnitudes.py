@@ -1,0 +1,535 @@
+"""The table of repairs that keep each entry in its place: factors, terms, slices, chain rules.
+
+Each function takes one block and yields the repairs that its numbers suggest; `causes` weighs
+them.  To add one, write the function and put it in `REPAIRS`; a derivative that a parametrisation
+leaves out of the chain rule is a row of `CHAINS`.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator
+from fractions import Fraction
+
+import numpy as np
+
+from .evidence import (
+    Array,
+    BlockData,
+    Fitted,
+    Predicted,
+    Repair,
+    Suggest,
+    fit,
+    named_factor,
+    number,
+)
+
+
+def term(block: BlockData) -> Iterator[Repair]:
+    """Name a term that is missing or too much: λθ, λ·sign(θ), a constant; with a factor, too."""
+    yield from _term(block, "constant", lambda b: np.ones(b.shape), 14.0, _constant_words)
+    if block.theta is None:
+        return
+    yield from _term(block, "theta", lambda b: b.theta, 12.0, _decay_words)
+    yield from _term(
+        block,
+        "sign-theta",
+        lambda b: None if b.theta is None else np.sign(b.theta),
+        13.0,
+        _lasso_words,
+    )
+
+
+Words = Callable[[float, str], str]
+
+
+def _term(
+    block: BlockData,
+    code: str,
+    column: Callable[[BlockData], Array | None],
+    prior: float,
+    words: Words,
+) -> Iterator[Repair]:
+    x, where = column(block), block.valid
+    if x is None:
+        return
+    if code == "sign-theta" and np.unique(x[where]).size < 2:
+        prior += ONE_SIGN
+    d = block.analytic[where] - block.numeric[where]
+    alone = fit(d, (x[where],), block.floor[where])
+    if alone is not None and np.all(
+        np.abs(d - alone[0].value * x[where]) <= block.slack[where] + 3 * alone[0].spread
+    ):
+        amount = alone[0].neat
+
+        def apply(other: BlockData) -> Predicted | None:
+            mine = column(other)
+            return None if mine is None else Predicted(other.analytic - amount * mine)
+
+        told = words(amount, "{names}")
+        if "{names}" not in told:
+            told += ", in {names}"
+        yield Repair(
+            code,
+            (code, amount),
+            words(amount, "{}"),
+            apply,
+            prior,
+            fitted=1,
+            told=told,
+        )
+        return
+    if code == "theta":
+        yield from _factor_and_decay(block, prior)
+
+
+ONE_SIGN = 3.0
+"""Where all parameters have one sign, λ·sign(θ) is a constant, and that is told first."""
+
+
+def _factor_and_decay(block: BlockData, prior: float) -> Iterator[Repair]:
+    """Yield a factor and a multiple of θ together: analytic = ρ·numeric + λθ."""
+    where = block.valid
+    assert block.theta is not None
+    found = fit(
+        block.numeric[where],
+        (block.analytic[where], block.theta[where]),
+        block.floor[where],
+    )
+    if found is None or abs(found[0].value) <= 3 * found[0].spread or _is_theta(block):
+        return
+    ratio = found[0].inverse()
+    named = named_factor(ratio, block.sizes)
+    value = float(named[0]) if named else ratio.value
+    scaled = Fitted(-found[1].value * value, found[1].spread * abs(value))
+    if abs(value - 1) < UNCHANGED or abs(scaled.value) <= 3 * scaled.spread:
+        return
+    amount = scaled.neat
+
+    def apply(other: BlockData) -> Predicted | None:
+        if other.theta is None:
+            return None
+        return Predicted((other.analytic - amount * other.theta) / value)
+
+    sign = "-" if amount < 0 else "+"
+    what, _ = factor_words(named[0] if named else None, value, {})
+
+    def words(name: str) -> str:
+        return f"analytic = {what} {sign} {number(abs(amount))} x {name}"
+
+    yield Repair(
+        "theta",
+        ("factor and theta", value, amount),
+        words("{}"),
+        apply,
+        prior + (named[1] + 4 if named else 8),
+        fitted=1 if named else 2,
+        told=words("{names}"),
+    )
+
+
+def _is_theta(block: BlockData) -> bool:
+    """Return whether numeric is a multiple of θ: then a formula with λθ needs no analytic."""
+    where = block.valid
+    assert block.theta is not None
+    x, n = block.theta[where], block.numeric[where]
+    alone = fit(n, (x,), block.floor[where])
+    if alone is None:
+        return False
+    rest = np.abs(n - alone[0].value * x)
+    return bool(np.all(rest <= block.slack[where] + 3 * alone[0].spread * np.abs(x)))
+
+
+def _decay_words(amount: float, name: str) -> str:
+    shown = number(abs(amount))
+    if amount < 0:
+        return (
+            f"analytic - numeric = -{shown} x {name}: weight decay with coefficient {shown} is "
+            "missing from the gradient"
+        )
+    return (
+        f"analytic - numeric = {shown} x {name}: weight decay with coefficient {shown} is in the "
+        "gradient once too often"
+    )
+
+
+def _lasso_words(amount: float, name: str) -> str:
+    shown = number(abs(amount))
+    told = "is missing from" if amount < 0 else "is once too often in"
+    return (
+        f"analytic - numeric = {'-' if amount < 0 else ''}{shown} x sign({name}): an L1 penalty "
+        f"with coefficient {shown} {told} the gradient"
+    )
+
+
+def _constant_words(amount: float, name: str) -> str:
+    del name
+    return f"analytic - numeric = {number(amount)}, the same in every entry"
+
+
+PER_SLICE = 30.0
+"""Bits that it costs, besides one entry for each factor."""
+
+LEAST = 3
+"""Entries in a slice that can contradict its factor, and one more."""
+
+RANK_ONE = 1e-6
+"""Below this the second singular value is none: then any error in one of two factors of an outer
+product looks like a factor per row, and names nothing."""
+
+
+def factor_per_slice(block: BlockData) -> Iterator[Repair]:
+    """Name a factor for each position along an axis, as of units that lack their scale."""
+    for axis, length in enumerate(block.shape):
+        if length < 2 or block.analytic.size < LEAST * length:
+            continue
+        if not block.whole or _rank_one(block, axis):
+            continue
+        a = np.moveaxis(block.analytic, axis, 0).reshape(length, -1)
+        n = np.moveaxis(block.numeric, axis, 0).reshape(length, -1)
+        weight = np.moveaxis(block.floor, axis, 0).reshape(length, -1) ** -2.0
+        with np.errstate(all="ignore"):
+            ratio = (weight * a * n).sum(axis=1) / (weight * a * a).sum(axis=1)
+        ratio = np.where(np.isfinite(ratio), ratio, 1.0)
+
+        def apply(other: BlockData, axis: int = axis, ratio: Array = ratio) -> Predicted | None:
+            if axis >= other.analytic.ndim or other.shape[axis] != ratio.size:
+                return None
+            by = ratio.reshape([-1 if k == axis else 1 for k in range(other.analytic.ndim)])
+            return Predicted(other.analytic * by)
+
+        each = ("row", "column")[axis] if len(block.shape) == 2 else f"position along axis {axis}"
+        yield Repair(
+            "factor",
+            ("factor per slice", axis, block.name),
+            f"analytic = a factor x numeric, another one in each {each}",
+            apply,
+            PER_SLICE,
+            fitted=length,
+        )
+
+
+def _rank_one(block: BlockData, axis: int) -> bool:
+    matrix = np.moveaxis(block.numeric, axis, 0).reshape(block.shape[axis], -1)
+    singular = np.linalg.svd(matrix, compute_uv=False)
+    noise = float(np.linalg.norm(block.floor))
+    return bool(singular.size < 2 or singular[1] <= RANK_ONE * singular[0] + 3 * noise)
+
+
+def _sigmoid(t: Array) -> Array:
+    return np.asarray(1 / (1 + np.exp(-t)))
+
+
+CHAINS: tuple[tuple[str, Callable[[Array], Array], float], ...] = (
+    ("exp({})", np.exp, 0.0),
+    ("{}", lambda t: t, 1.0),
+    ("2 x {}", lambda t: 2 * t, 1.0),
+    ("{}^2", lambda t: t * t, 1.0),
+    ("3 x {}^2", lambda t: 3 * t * t, 3.0),
+    ("-1 / {}^2", lambda t: -1 / (t * t), 1.0),
+    ("sigmoid({})", _sigmoid, 0.0),
+    ("(1 - sigmoid({}))", lambda t: _sigmoid(-t), 2.0),
+    ("sigmoid({}) x (1 - sigmoid({}))", lambda t: _sigmoid(t) * _sigmoid(-t), 0.0),
+    ("(1 - tanh({})^2)", lambda t: 1 - np.tanh(t) ** 2, 1.0),
+    ("2 exp(2 x {})", lambda t: 2 * np.exp(2 * t), 1.0),
+    ("exp(2 x {})", lambda t: np.exp(2 * t), 2.0),
+    ("exp({} / 2) / 2", lambda t: np.exp(t / 2) / 2, 2.0),
+    ("sqrt({})", lambda t: np.sqrt(t), 2.0),
+    ("1 / (2 sqrt({}))", lambda t: 1 / (2 * np.sqrt(t)), 2.0),
+    ("ln(10) x 10^{}", lambda t: np.log(10) * 10**t, 2.0),
+    ("log({})", np.log, 3.0),
+    ("softplus({})", lambda t: np.logaddexp(0, t), 3.0),
+)
+"""Derivatives of parametrisations, and how much odder than the plainest each is, in bits."""
+
+CHAIN = 10.0
+
+TOLD_BY_NAME = (
+    (("log", "ln_"), "exp"),
+    (("logit", "raw", "unconstrained"), "sigmoid"),
+    (("rho", "softplus"), "sigmoid({})"),
+)
+"""Words in a parameter's name, and the derivative that they make likely."""
+
+LIKELY = 5.0
+"""Bits that such a name is worth."""
+
+
+def chain(block: BlockData) -> Iterator[Repair]:
+    """Name the derivative of a parametrisation, in θ, that is missing or once too much."""
+    if block.theta is None:
+        return
+    for (name, derivative, odd), missing, sign in itertools.product(
+        CHAINS, (True, False), (1.0, -1.0)
+    ):
+        with np.errstate(all="ignore"):
+            shape = derivative(block.theta[block.valid])
+        if not shape.size or not np.isfinite(shape).all():
+            continue
+        if shape.size > 1 and np.ptp(shape) <= 1e-6 * np.abs(shape).max():
+            continue  # the same everywhere: a factor
+
+        def apply(
+            other: BlockData,
+            derivative: Callable[[Array], Array] = derivative,
+            missing: bool = missing,
+            sign: float = sign,
+        ) -> Predicted | None:
+            if other.theta is None:
+                return None
+            with np.errstate(all="ignore"):
+                by = sign * derivative(other.theta)
+                values = other.analytic * by if missing else other.analytic / by
+            return Predicted(values) if np.isfinite(values[other.valid]).all() else None
+
+        prior = CHAIN + odd + (0.0 if sign > 0 else 2.0)
+        if any(
+            name.startswith(begin) and any(word in block.name.lower() for word in words)
+            for words, begin in TOLD_BY_NAME
+        ):
+            prior -= LIKELY
+        yield Repair(
+            "chain",
+            ("chain", name, missing, sign),
+            _chain_words(name, missing, sign).replace("{}", "{0}"),
+            apply,
+            prior,
+            told=_chain_words(name, missing, sign).replace("{}", "{names}"),
+        )
+    yield from _softmax(block)
+
+
+def _chain_words(name: str, missing: bool, sign: float) -> str:
+    minus = "-" if sign < 0 else ""
+    if missing:
+        return f"numeric = {minus}analytic x {name}: that factor of the chain rule is missing"
+    return f"numeric = {minus}analytic / {name}: that factor of the chain rule is once too many"
+
+
+def _softmax(block: BlockData) -> Iterator[Repair]:
+    for axis in range(len(block.shape)):
+        if block.shape[axis] < 2:
+            continue
+
+        def apply(other: BlockData, axis: int = axis) -> Predicted | None:
+            if other.theta is None or axis >= other.analytic.ndim:
+                return None
+            e = np.exp(other.theta - other.theta.max(axis=axis, keepdims=True))
+            p = e / e.sum(axis=axis, keepdims=True)
+            mean = (p * other.analytic).sum(axis=axis, keepdims=True)
+            return Predicted(p * (other.analytic - mean))
+
+        yield Repair(
+            "chain",
+            ("softmax", axis),
+            "numeric = analytic through the derivative of softmax({}), which is missing",
+            apply,
+            CHAIN + 4,
+            told="numeric = analytic through the derivative of softmax, which is missing, in "
+            "{names}",
+        )
+
+
+NAMED, FITTED = 7.0, 12.0
+"""Bits that a formula costs when its number is a name or is fitted."""
+
+UNCHANGED = 1e-5
+"""A factor nearer to 1 is none."""
+
+
+def zero(block: BlockData) -> Iterator[Repair]:
+    """Name a block that was never written."""
+
+    def apply(other: BlockData) -> Predicted | None:
+        empty = not np.any(other.analytic[other.valid]) and other.seen.any()
+        return Predicted(np.zeros(other.shape), of_analytic=True) if empty else None
+
+    yield Repair(
+        "zero",
+        ("zero",),
+        "analytic is zero everywhere: never written?",
+        apply,
+        prior=4.0,
+        told="analytic is zero everywhere in {names}: never written?",
+    )
+
+
+def factor(block: BlockData) -> Iterator[Repair]:
+    """Name a constant factor: in the whole block, or where it is wrong."""
+    ratio = _ratio_where(block, block.valid)
+    partial = ratio is None
+    if ratio is None:
+        ratio = _ratio_where(block, block.asked)
+    if ratio is None or abs(ratio.value - 1) < UNCHANGED or not ratio.value:
+        return
+    named = named_factor(ratio, block.sizes)
+    value = float(named[0]) if named else ratio.value
+    prior = NAMED + named[1] if named else FITTED
+
+    def whole(other: BlockData) -> Predicted | None:
+        return Predicted(other.analytic / value)
+
+    def where_wrong(other: BlockData) -> Predicted | None:
+        return Predicted(np.where(other.wrong, other.analytic / value, other.analytic))
+
+    what = factor_words(named[0] if named else None, value, block.sizes)
+    if not partial:
+        sign = ": the sign is wrong" if value == -1 else ""
+        yield Repair(
+            "factor",
+            ("factor", value),
+            f"analytic = {what[0]}, everywhere in the block{sign}",
+            whole,
+            prior,
+            fitted=0 if named else 1,
+            told=f"analytic = {what[1]} in all of {{names}}{sign}",
+        )
+        return
+    wrong, content = int(block.asked.sum()), int((block.valid & (block.numeric != 0)).sum())
+    # Each entry costs a bit: whether it is one of them.
+    yield Repair(
+        "factor",
+        ("factor in part", value, block.name),
+        f"analytic = {what[0]} in {wrong} of {content} entries, the rest is right",
+        where_wrong,
+        prior + PARTIAL + content,
+        fitted=0 if named else 1,
+    )
+
+
+PARTIAL = 8.0
+"""Further bits when only some entries have the factor."""
+
+
+def _ratio_where(block: BlockData, where: Array) -> Fitted | None:
+    """Return analytic / numeric, if it is one number for the entries chosen."""
+    n, a = block.numeric[where], block.analytic[where]
+    # As n = k·a: the numeric value is the one with an error bar.
+    found = fit(n, (a,), block.floor[where])
+    if found is None or not found[0].value:
+        return None
+    inverse = found[0]
+    if np.any(np.abs(n - inverse.value * a) > block.slack[where]):
+        return None
+    return inverse.inverse()
+
+
+def factor_words(named: Fraction | None, value: float, sizes: dict[int, str]) -> tuple[str, str]:
+    """Return "2 x numeric", without and with what a size in it is the size of."""
+    if value == -1:
+        return "-numeric", "-numeric"
+    text = f"{named if named is not None else number(value)} x numeric"
+    notes = [
+        f"{k} is {sizes[k]}"
+        for k in ((abs(named.numerator), named.denominator) if named else ())
+        if k >= LEAST_SIZE and sizes.get(k)
+    ]
+    return text, f"{text} ({'; '.join(notes)})" if notes else text
+
+
+LEAST_SIZE = 4
+"""Smaller numbers are factors for reasons enough."""
+
+
+def reduction(block: BlockData) -> Iterator[Repair]:
+    """Name a sum or a mean over the wrong axes, broadcast."""
+    axes = [axis for axis, length in enumerate(block.shape) if length > 1]
+    for count in range(1, len(axes) + 1):
+        for chosen in itertools.combinations(axes, count):
+            yield from _reduced(block, chosen)
+
+
+def _reduced(block: BlockData, axes: tuple[int, ...]) -> Iterator[Repair]:
+    place = f"axis {axes[0]}" if len(axes) == 1 else f"axes {', '.join(map(str, axes))}"
+    for kind, what in ((np.sum, "sum"), (np.mean, "mean")):
+
+        def of_numeric(other: BlockData, kind: Callable[..., Array] = kind) -> Predicted | None:
+            if not other.whole or other.analytic.ndim <= axes[-1]:
+                return None
+            values = np.broadcast_to(kind(other.numeric, axis=axes, keepdims=True), other.shape)
+            # Where func does not answer at all, no step was small enough to say how well: it is 0.
+            known = np.where(other.numeric == 0, 0.0, other.floor)
+            bar = np.broadcast_to(kind(known, axis=axes, keepdims=True), other.shape)
+            groups = _groups(other.shape, axes)
+            return Predicted(values, of_analytic=True, groups=groups, bar=bar)
+
+        def of_analytic(other: BlockData, kind: Callable[..., Array] = kind) -> Predicted | None:
+            if other.analytic.ndim <= axes[-1]:
+                return None
+            values = np.broadcast_to(kind(other.analytic, axis=axes, keepdims=True), other.shape)
+            return Predicted(values, groups=_groups(other.shape, axes))
+
+        one, other_way = f"the {what} over {place} of numeric", f"the {what} over {place}"
+        yield Repair(
+            "reduction",
+            ("reduction", what, axes),
+            f"analytic is {one}, broadcast",
+            of_numeric,
+            11.0,
+            told=f"analytic is {one}, broadcast, in {{names}}",
+        )
+        yield Repair(
+            "reduction",
+            ("not reduced", what, axes),
+            f"numeric is {other_way} of analytic, broadcast: not reduced over it",
+            of_analytic,
+            13.0,
+            told=f"numeric is {other_way} of analytic, broadcast, in {{names}}",
+        )
+
+
+def _groups(shape: tuple[int, ...], axes: tuple[int, ...]) -> Array:
+    reduced = tuple(1 if axis in axes else length for axis, length in enumerate(shape))
+    labels = np.arange(int(np.prod(reduced))).reshape(reduced)
+    return np.broadcast_to(labels, shape)
+
+
+def single(block: BlockData) -> Iterator[Repair]:
+    """Name errors in the seventh digit, as arithmetic in single precision makes them."""
+    asked = block.asked
+    if not asked.any():
+        return
+    size = block.size + float(np.sqrt(np.mean(block.size[block.valid] ** 2)))
+    near = bool(np.all(block.gap[block.valid] <= SEVENTH * size[block.valid]))
+    written = block.analytic[asked]
+    with np.errstate(all="ignore"):
+        narrow = written.astype(np.float32).astype(np.float64) == written
+    declared = block.eps > 1e-10
+    # Beside much larger ones an entry may be off by all of itself, which no digit of it survives.
+    off = float(np.median(block.gap[asked] / np.maximum(block.size[asked], 1e-300)))
+    if not near or off > 10 * SEVENTH or not (declared or narrow.all()):
+        return
+
+    def apply(other: BlockData) -> Predicted | None:
+        values = np.where(other.wrong, other.numeric, other.analytic)
+        far = other.gap[other.valid] > SEVENTH * (
+            other.size[other.valid] + float(np.sqrt(np.mean(other.size[other.valid] ** 2)))
+        )
+        mine = other.analytic[other.asked]
+        with np.errstate(all="ignore"):
+            exact = mine.astype(np.float32).astype(np.float64) == mine
+        plain = other.eps > 1e-10 or bool(exact.all())
+        return None if far.any() or not plain else Predicted(values)
+
+    yield Repair(
+        "float32",
+        ("float32",),
+        "analytic is right to seven digits alone: computed in single precision (float32)",
+        apply,
+        8.0,
+        told="analytic is right to seven digits alone in {names}: computed in single precision "
+        "(float32)",
+    )
+
+
+SEVENTH = 4e-6
+"""What single precision leaves, relative to an entry and its block together."""
+
+
+REPAIRS: tuple[Suggest, ...] = (
+    zero,
+    factor,
+    reduction,
+    single,
+)

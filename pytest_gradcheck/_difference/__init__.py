@@ -1,0 +1,1 @@
+"""Numeric derivatives with error bars; knows no analytic value and no verdict."""

@@ -1,0 +1,135 @@
+"""Kinks seen from both sides, and whether a func that stands still is rounded or flat.
+
+A kink shows in slopes to both sides whose difference does not fall with the step.  A rounded value
+(to six decimals, say) moves in jumps, and small steps tell nothing of its slope.  That of a hinge
+on its flat side is told by them exactly: zero.  Between the largest step without a change and the
+smallest with one, the change of a rounded value stays a jump, and that beyond a kink falls to
+nothing.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from .ladder import KINK_POWER, SIDES, Estimate, Line, Rung, best_entry
+
+
+def bend_power(rungs: Sequence[Rung]) -> float | None:
+    """Return p in bend ∝ h^p over the smallest steps at which the bend is above its noise.
+
+    Returns
+    -------
+    float or None
+        1 where func is smooth, 0 at a kink, −1 at a jump; None when fewer than two rungs show a
+        bend.
+    """
+    shown = [
+        rung for rung in rungs if math.isfinite(rung.bend) and abs(rung.bend) > 8 * rung.bend_noise
+    ]
+    if len(shown) < 2:
+        return None
+    big, small = shown[-2], shown[-1]
+    return math.log(abs(big.bend / small.bend)) / math.log(big.h / small.h)
+
+
+def on_kink(rungs: Sequence[Rung]) -> bool:
+    """Return whether the bend stays as the step shrinks.
+
+    Over three rungs that show it, the power of the step is within `KINK_POWER` of 0 both times,
+    and the signs are the same.
+    """
+    shown = [
+        rung for rung in rungs if math.isfinite(rung.bend) and abs(rung.bend) > 8 * rung.bend_noise
+    ][-3:]
+    if len(shown) < 3 or len({rung.bend > 0 for rung in shown}) > 1:
+        return False
+    if rungs[-1] is not shown[-1]:
+        return False  # a smaller step no longer shows it
+    powers = [bend_power(pair) for pair in (shown[:2], shown[1:])]
+    return all(power is not None and abs(power) <= KINK_POWER for power in powers)
+
+
+def nearest_kink_step(line: Line, least: float) -> float | None:
+    """Return the step at which a kink at θ itself would still be seen, if none so small was tried.
+
+    A kink beside θ bends the slopes of all steps that reach it; only one that does not can tell.
+    """
+    bottom = line.rungs[-1]
+    wanted = max(least, bottom.bend_noise * bottom.h / (0.05 * abs(bottom.bend)))
+    return wanted if bottom.h > 3 * wanted else None
+
+
+def kink_slopes(line: Line) -> tuple[Estimate, Estimate] | None:
+    """Return the forward and the backward slope, each extrapolated from its own side."""
+    forward, backward = (best_entry(line.series(side), even=False) for side in SIDES)
+    return None if forward is None or backward is None else (forward, backward)
+
+
+CLOSE = 1.15
+"""The two steps are brought so near to each other,"""
+
+MOST = 10
+"""by evaluations at so many steps at most."""
+
+NEAR, FAR = 1.5, 3.0
+"""A step so many times as large tells what the slope is beyond."""
+
+PART = 0.35
+"""A change below this part of what that slope comes to is no jump.  Beyond a kink it is at most
+(1 - 1/1.15) / (1 - 1.15/2) of it, 0.31; of a rounded straight line or parabola about 1."""
+
+
+def may_be_grainy(line: Line) -> bool:
+    """Return whether a side has steps that change nothing, and larger ones that do."""
+    return bool(line.grain) and any(_bounds(line, side)[0] > 0 for side in (1, -1))
+
+
+def tell_grain(line: Line, least: float) -> None:
+    """Find out whether a line that has flat steps is grainy.
+
+    Parameters
+    ----------
+    line : Line
+        Its `grainy` is set.  What was evaluated is kept if it is not.
+    least : float
+        The smallest step that the parameter's format allows.
+    """
+    before = list(line.rungs), list(line.changes), list(line.moves)
+    line.grainy = not _falls_to_nothing(line, least)
+    if line.grainy:
+        line.rungs, line.changes, line.moves = before
+    else:
+        line.probes = len(line.rungs) - len(before[0])
+
+
+def _falls_to_nothing(line: Line, least: float) -> bool:
+    side = 1 if _bounds(line, 1)[2] <= _bounds(line, -1)[2] else -1
+    flat, moved, change = _bounds(line, side)
+    for _ in range(MOST):
+        middle = math.sqrt(flat * moved)
+        if moved <= CLOSE * flat or middle < least:
+            break
+        line.add(middle)
+        flat, moved, change = _bounds(line, side)
+    if not flat < moved <= CLOSE * flat:
+        return False
+
+    def beyond() -> list[tuple[float, float]]:
+        return [(abs(t), c) for t, c in line.moves if NEAR * moved < t * side < FAR * moved]
+
+    if not beyond():
+        line.add(2 * moved)
+    if not beyond():
+        return False
+    step, there = min(beyond())
+    return change < PART * there * moved / step
+
+
+def _bounds(line: Line, side: int) -> tuple[float, float, float]:
+    """Return the largest step that changes nothing, and the smallest that does, with its change."""
+    moved = [(abs(t), c) for t, c in line.moves if t * side > 0 and c]
+    flat = [abs(t) for t, c in line.moves if t * side > 0 and not c]
+    if not moved or not flat:
+        return 0.0, math.inf, math.inf
+    return max(flat), *min(moved)

@@ -1,0 +1,267 @@
+"""One coordinate as a function of one variable: its derivative, known how well, and its kinks.
+
+Rungs are central (or, at the edge of the domain, one-sided) differences at steps with an
+irrational ratio; a Romberg tableau extrapolates them.  Every entry of the tableau carries
+
+* rounding, from the noise of func;
+* truncation, from what its neighbours disagree by; it must also cover whatever a smaller step
+  says beyond its own noise, so a structure finer than the large steps can't be extrapolated away.
+
+The entry with the smallest sum is the estimate.  Sources: Press et al., *Numerical Recipes*,
+section 5.7 (Ridders' method) for the tableau; the ratio and the cover are this project's own,
+and `docs/numerics.md` has what they measured.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from .noise import Noise
+
+RATIO = 3.8197
+"""Of neighbouring steps.  With 2 or 4, sin(ωθ) aliases at every rung at once."""
+
+COLUMNS = 3
+"""Orders 2, 4 and 6: more columns amplify noise and assume more smoothness than code has."""
+
+ROUNDING_FACTOR = 3.0
+"""Standard deviations of rounding that an error bar holds."""
+
+COARSEST_JUMP = 2.0**-7
+"""Of the value: bfloat16 has 8 bits."""
+
+FLOOR = 4 * float(np.finfo(np.float64).eps)
+"""An error bar is never below this part of the value."""
+
+
+@dataclass(frozen=True)
+class Rung:
+    """Differences at one step.
+
+    Parameters
+    ----------
+    h : float
+        The step.
+    forward, backward : float
+        One-sided slopes; NaN where that side is out of the domain.
+    sigma : float
+        Noise of the values they were made from.
+    """
+
+    h: float
+    forward: float
+    backward: float
+    sigma: float
+
+    @property
+    def central(self) -> float:
+        """The mean of the slopes."""
+        return 0.5 * (self.forward + self.backward)
+
+    @property
+    def bend(self) -> float:
+        """Forward minus backward slope: h·f'' where smooth, the jump of the slope at a kink."""
+        return self.forward - self.backward
+
+    @property
+    def bend_noise(self) -> float:
+        """Standard deviation of `bend`: three values, weights 1, 2 and 1."""
+        return 2.45 * self.sigma / self.h
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A derivative and its error bar.
+
+    `rounding` is the part of the bar that noise makes, `h` the smallest step that is in it.
+    """
+
+    value: float
+    error: float
+    rounding: float = 0.0
+    h: float = 0.0
+
+
+@dataclass
+class Line:
+    """func along one coordinate, remembered.
+
+    Parameters
+    ----------
+    evaluate : callable
+        Takes steps t (to be rounded to what is representable) and returns the steps taken and
+        func there.
+    center : float
+        func at θ.
+    noise : Noise
+    ulp : float
+        The spacing of floats at the coordinate: what func makes of it is rounded as coarsely.
+    grainy : bool or None
+        Whether a func that some steps do not change was seen to move in jumps (see `kinks`).
+    probes : int
+        The rungs that it took to see that.
+    """
+
+    evaluate: Callable[[Sequence[float]], tuple[Sequence[float], Sequence[Any]]]
+    center: Any
+    noise: Noise
+    ulp: float = 0.0
+    rungs: list[Rung] = field(default_factory=list)
+    changes: list[float] = field(default_factory=list)
+    moves: list[tuple[float, float]] = field(default_factory=list)
+    grainy: bool | None = None
+    probes: int = 0
+
+    @property
+    def flat(self) -> bool:
+        """Whether func has not changed at all so far."""
+        return not any(self.changes)
+
+    @property
+    def grain(self) -> float:
+        """The noise of a func that moves in small jumps, as a rounded one does; else 0.
+
+        Where some steps change nothing, the smallest change that was seen is taken for the size
+        of the jumps, unless it is too large for any floating-point format.
+        """
+        moved = [change for change in self.changes if change]
+        if len(moved) == len(self.changes) or not moved or self.grainy is False:
+            return 0.0
+        jump = min(moved)
+        return 0.3 * jump if jump <= COARSEST_JUMP * abs(float(self.center)) else 0.0
+
+    def add(self, h: float) -> Rung:
+        """Evaluate at ±h, remember the rung and return it."""
+        return self.record(*self.evaluate((h, -h)))
+
+    def record(self, steps: Sequence[float], values: Sequence[Any]) -> Rung:
+        """Remember a rung that was evaluated elsewhere: steps (+h, −h) and func there."""
+        up, down = steps
+        high, low = values
+        for step, value in zip(steps, values, strict=True):
+            if math.isfinite(value):
+                self.moves.append((step, abs(float(value - self.center))))
+                self.changes.append(self.moves[-1][1])
+        finite = [v for v in (high, low, self.center) if math.isfinite(v)]
+        sigma = float(self.noise.at(np.array([max(abs(v) for v in finite)]))[0])
+        forward = float((high - self.center) / up) if math.isfinite(high) and up else math.nan
+        backward = float((self.center - low) / -down) if math.isfinite(low) and down else math.nan
+        if math.isfinite(forward) and math.isfinite(backward):
+            # Weighed so that their mean is (f₊ − f₋)/(h₊ + h₋), whether the steps are equal or not.
+            mean, half = float((high - low) / (up - down)), 0.5 * (forward - backward)
+            forward, backward = mean + half, mean - half
+        rung = Rung(0.5 * (up - down), forward, backward, sigma)
+        self.rungs.append(rung)
+        self.rungs.sort(key=lambda item: -item.h)
+        return rung
+
+    def sides(self) -> str:
+        """Return which slopes are known at the smallest step: "both", "forward", …, "none"."""
+        last = self.rungs[-1]
+        known = (math.isfinite(last.forward), math.isfinite(last.backward))
+        return {
+            (True, True): "both",
+            (True, False): "forward",
+            (False, True): "backward",
+            (False, False): "none",
+        }[known]
+
+    def series(self, side: str) -> list[tuple[float, float, float]]:
+        """Return (step, slope, standard deviation of its rounding), largest step first."""
+        found = []
+        grain = self.grain
+        for rung in self.rungs:
+            slope = {"both": rung.central, "forward": rung.forward, "backward": rung.backward}[side]
+            gain = math.sqrt(0.5) if side == "both" else math.sqrt(2.0)
+            if math.isfinite(slope):
+                noise = gain * max(rung.sigma, grain) / rung.h + 0.3 * self.ulp / rung.h * abs(
+                    slope
+                )
+                found.append((rung.h, slope, noise + FLOOR / 4 * abs(slope)))
+        return found
+
+    def differences(self) -> tuple[tuple[float, float], ...]:
+        """Return (step, difference): central ones, or one-sided where no step allows more."""
+        central = tuple((rung.h, rung.central) for rung in self.rungs)
+        central = tuple(pair for pair in central if math.isfinite(pair[1]))
+        side = self.sides()
+        if central or side == "none":
+            return central
+        return tuple((h, slope) for h, slope, _ in self.series(side))
+
+    def estimate(self) -> Estimate | None:
+        """Return the best entry of the tableau, or None while one rung is all there is."""
+        side = self.sides()
+        return None if side == "none" else best_entry(self.series(side), even=side == "both")
+
+    def noisier_estimate(self) -> Estimate | None:
+        """Return the estimate when what small steps disagree by is called noise.
+
+        Noise makes slopes differ by σ/h, more the smaller the step.  The σ that would explain
+        the largest such difference replaces the measured one wherever it is larger.
+        """
+        side = self.sides()
+        if side == "none":
+            return None
+        series = self.series(side)
+        sigma = max(
+            (abs(s1 - s2) * h2 for (_, s1, _), (h2, s2, _) in itertools.pairwise(series)),
+            default=0.0,
+        )
+        louder = [(h, slope, max(rounding, sigma / h)) for h, slope, rounding in series]
+        return best_entry(louder, even=side == "both")
+
+
+def best_entry(series: Sequence[tuple[float, float, float]], *, even: bool) -> Estimate | None:
+    """Extrapolate slopes and choose the entry that is known best.
+
+    Parameters
+    ----------
+    series : sequence of (h, slope, rounding), h falling
+    even : bool
+        The error is a series in h² (central) and not in h (one-sided).
+
+    Returns
+    -------
+    Estimate or None
+        None for fewer than two slopes.
+    """
+    best: Estimate | None = None
+    previous: list[tuple[float, float]] = []
+    power = 2 if even else 1
+    for k, (h, slope, rounding) in enumerate(series):
+        row = [(slope, rounding)]
+        for j in range(1, min(k, COLUMNS - 1) + 1):
+            # Neville's rule in x = h² or h: any steps will do, not only those of one ratio.
+            factor = (series[k - j][0] / h) ** power - 1.0
+            value = row[j - 1][0] + (row[j - 1][0] - previous[j - 1][0]) / factor
+            noise = math.hypot(row[j - 1][1] * (1 + 1 / factor), previous[j - 1][1] / factor)
+            row.append((value, noise))
+        for j, (value, noise) in enumerate(row):
+            if k == 0:
+                continue
+            beside = [abs(value - previous[min(j, len(previous) - 1)][0])]
+            if j:
+                beside.append(abs(value - row[j - 1][0]))
+            truncation = max(beside)
+            for _, finer, finer_noise in series[k + 1 :]:
+                truncation = max(truncation, abs(finer - value) - ROUNDING_FACTOR * finer_noise)
+            error = truncation + ROUNDING_FACTOR * noise + FLOOR * abs(value)
+            if math.isfinite(error) and (best is None or error < best.error):
+                best = Estimate(value, error, ROUNDING_FACTOR * noise, h)
+        previous = row
+    return best
+
+
+SMOOTH_POWER = 0.6
+KINK_POWER = 0.25
+JUMP_POWER = -0.6
+
+
+SIDES = ("forward", "backward")

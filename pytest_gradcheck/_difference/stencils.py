@@ -1,0 +1,240 @@
+"""Difference formulas as rows of one table, and the step that suits a row.
+
+A row is offsets and weights, nothing else: f'(x) ≈ Σ wⱼ·f(x + oⱼ·h) / h.  Its order, its error
+constants and its step size follow from the row, so no other module branches on a scheme's name.
+
+The step of a parameter balances rounding against truncation: h = C·s·(σ/V)^(1/(p + 1)) for a
+formula of order p, with s the parameter's scale, σ the noise of func and V the size of its
+values (W. H. Press et al., *Numerical Recipes*, 3rd ed., section 5.7).
+
+Sources: B. Fornberg, *Generation of finite difference formulas on arbitrarily spaced grids*,
+Math. Comp. 51 (1988), table 1, for the weights; the tests derive the same weights again from the
+moment conditions, in exact arithmetic.  W. Squire and G. Trapp, *Using complex variables to
+estimate derivatives of real functions*, SIAM Review 40 (1998), for the complex step.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+Array = np.ndarray[Any, Any]
+
+
+Row = tuple[Fraction, ...]
+
+
+@dataclass(frozen=True)
+class Stencil:
+    """A difference formula with real steps.
+
+    Parameters
+    ----------
+    name : str
+        What the option ``scheme`` calls it.
+    offsets : tuple of Fraction
+        Where func is evaluated, in steps from the parameter.
+    weights : tuple of Fraction
+        The factor of each evaluation.
+    title : str
+        The name in reports.
+    """
+
+    name: str
+    offsets: Row
+    weights: Row
+    title: str
+
+    def moment(self, power: int) -> Fraction:
+        """Return Σ wⱼ·oⱼ^power: 1 at power 1 and 0 at every other power below the order + 1."""
+        pairs = zip(self.offsets, self.weights, strict=True)
+        return sum((w * o**power for o, w in pairs), start=Fraction(0))
+
+    @cached_property
+    def symmetric(self) -> bool:
+        """Whether only even powers of the step occur in the error."""
+        return set(self.offsets) == {-offset for offset in self.offsets}
+
+    @cached_property
+    def order(self) -> int:
+        """The power of the step with which the leading error falls."""
+        power = 2
+        while self.moment(power) == 0:
+            power += 1
+        return power - 1
+
+    @cached_property
+    def error_constant(self) -> float:
+        """C in the leading error C·h^order·f^(order + 1), signed."""
+        return float(self.moment(self.order + 1)) / math.factorial(self.order + 1)
+
+    @cached_property
+    def noise_gain(self) -> float:
+        """‖w‖₂: the derivative's noise is this times the noise of func over h."""
+        return math.sqrt(float(sum(w * w for w in self.weights)))
+
+    @cached_property
+    def reach(self) -> float:
+        """The largest offset."""
+        return float(max(abs(offset) for offset in self.offsets))
+
+
+@dataclass(frozen=True)
+class ComplexStep:
+    """The row of another kind: f'(x) ≈ Im f(x + ih) / h, with no subtraction and so no noise."""
+
+    name: str
+    title: str
+    offsets: tuple[complex, ...] = (1j,)
+    order: int = 2
+    noise_gain: float = 0.0
+
+
+def _row(name: str, title: str, offsets: str, weights: str) -> Stencil:
+    return Stencil(
+        name,
+        tuple(Fraction(item) for item in offsets.split()),
+        tuple(Fraction(item) for item in weights.split()),
+        title,
+    )
+
+
+STENCILS: dict[str, Stencil] = {
+    row.name: row
+    for row in (
+        _row("central", "central differences", "1 -1", "1/2 -1/2"),
+        _row("central4", "central differences of order 4", "2 1 -1 -2", "-1/12 2/3 -2/3 1/12"),
+        _row(
+            "central6",
+            "central differences of order 6",
+            "3 2 1 -1 -2 -3",
+            "1/60 -3/20 3/4 -3/4 3/20 -1/60",
+        ),
+        _row("forward", "forward differences", "0 1", "-1 1"),
+        _row("backward", "backward differences", "0 -1", "1 -1"),
+        _row("forward2", "forward differences of order 2", "0 1 2", "-3/2 2 -1/2"),
+        _row("backward2", "backward differences of order 2", "0 -1 -2", "3/2 -2 1/2"),
+    )
+}
+
+COMPLEX_STEP = ComplexStep("complex", "complex step")
+
+
+def scheme(name: str) -> Stencil | ComplexStep:
+    """Return the row that the option `name` means.
+
+    Parameters
+    ----------
+    name : str
+        A key of `STENCILS`, or ``"complex"``.
+
+    Returns
+    -------
+    Stencil or ComplexStep
+    """
+    return COMPLEX_STEP if name == COMPLEX_STEP.name else STENCILS[name]
+
+
+LARGEST_STEP = 0.05
+"""The first step is at most this part of the parameter's scale."""
+
+STEP_FACTOR = 2.0
+"""C: the third derivative of most functions is smaller than V/s³, so the balance lies higher."""
+
+
+@dataclass(frozen=True)
+class Points:
+    """Where func is evaluated for a block.
+
+    Parameters
+    ----------
+    values : ndarray, shape (n, k)
+        The parameter at each offset of the stencil that is not 0, in the dtype func gets.
+    taken : ndarray, shape (n,)
+        The step to divide by.
+    offsets : tuple of float
+        Those of the columns of `values`.
+    """
+
+    values: Array
+    taken: Array
+    offsets: tuple[float, ...]
+
+
+def relative_step(row: Stencil, noise: float, size: float) -> float:
+    """Return h/s for a func with noise σ and values of size V."""
+    ratio = noise / size if size > 0 else 0.0
+    floor = float(np.finfo(np.float64).eps) / 4
+    balanced = STEP_FACTOR * float(max(ratio, floor)) ** (1.0 / (row.order + 1))
+    return float(min(balanced, LARGEST_STEP) / row.reach)
+
+
+def points(theta: Array, step: Array, row: Stencil, *, exact: bool) -> Points:
+    """Lay out the evaluations for a block.
+
+    Parameters
+    ----------
+    theta : ndarray, shape (n,)
+        The coordinates, in the dtype that func gets.
+    step : ndarray, shape (n,)
+        The step wanted.
+    row : Stencil
+        The formula.
+    exact : bool
+        True: θ + o·step as it is rounded, divided by `step` itself, as for an explicit ``eps``.
+        False: the step is changed so that it is exactly representable next to θ, and what is
+        divided by is what was really taken.
+
+    Returns
+    -------
+    Points
+    """
+    offsets = tuple(float(offset) for offset in row.offsets if offset != 0)
+    wide = np.result_type(theta.dtype, np.float64)
+    base = theta.astype(wide)
+    h = step.astype(wide)
+    if not exact:
+        reach = (np.abs(theta) + (row.reach * h).astype(theta.dtype)).astype(theta.dtype)
+        grain = np.spacing(reach).astype(wide)
+        h = np.maximum(np.round(h / grain), 1.0) * grain
+    values = (base[:, None] + h[:, None] * np.array(offsets)[None, :]).astype(theta.dtype)
+    if exact:
+        return Points(values, h, offsets)
+    ends = np.concatenate([values, theta[:, None]], axis=1).astype(wide)
+    span = max(*offsets, 0.0) - min(*offsets, 0.0)
+    return Points(values, (ends.max(axis=1) - ends.min(axis=1)) / span, offsets)
+
+
+def derivatives(values: Array, center: Any, row: Stencil, taken: Array) -> Array:
+    """Apply a formula.
+
+    Parameters
+    ----------
+    values : ndarray, shape (n, k)
+        Of func, at the offsets that are not 0.
+    center : float
+        func at θ.
+    row : Stencil
+    taken : ndarray, shape (n,)
+
+    Returns
+    -------
+    ndarray, shape (n,), float64
+        NaN where a value is not finite: an infinite slope would be within any tolerance.
+    """
+    weights = [float(w) for o, w in zip(row.offsets, row.weights, strict=True) if o != 0]
+    with np.errstate(all="ignore"):
+        if row.symmetric:
+            # Differences of pairs first: each is small and exact to the last bits.
+            half = len(weights) // 2
+            total = sum(weights[j] * (values[:, j] - values[:, -1 - j]) for j in range(half))
+        else:
+            # The weight of the value at θ is what makes their sum zero.
+            total = sum(w * (values[:, j] - center) for j, w in enumerate(weights))
+        slopes = np.asarray(total / taken, dtype=np.float64)
+    return np.where(np.isfinite(slopes), slopes, np.nan)

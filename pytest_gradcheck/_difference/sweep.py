@@ -1,0 +1,501 @@
+"""Differencing every coordinate, with one formula or by the complex step.
+
+The complex step, f'(x) = Im f(x + ih)/h + O(h²) with h so small that h² is nothing, takes one
+evaluation for each coordinate, with no subtraction and no noise (W. Squire and G. Trapp, SIAM
+Review 40, 1998).  func must be analytic in its parameters as it is written: no abs, no conjugate,
+no comparison, and nothing that drops an imaginary part.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from .._evaluate.evaluator import BudgetExhausted, Evaluator
+from .._evaluate.problem import Analytic, Problem
+from .._options import Options
+from .._params.arrays import chunks
+from .._params.layout import LEAST_SCALE, Block, middle, position_of
+from .._quoting import brief
+from .directions import random_weights, sample
+from .ladder import FLOOR, ROUNDING_FACTOR, Line
+from .noise import Noise, from_values, measured
+from .stencils import COMPLEX_STEP, STENCILS, Points, Stencil, derivatives, points, relative_step
+
+Array = np.ndarray[Any, Any]
+
+
+@dataclass
+class Outcome:
+    """What is known of every coordinate so far; vectors of shape (n,).
+
+    Attributes
+    ----------
+    numeric, error : ndarray
+        The derivative and its error bar; NaN and infinity where nothing was evaluated.
+    bound : ndarray
+        How large the analytic entry's error can be at most where a direction through several
+        entries agreed; infinity elsewhere.
+    verdict : ndarray of int8
+    reasons : dict of int to str
+        Why a coordinate was left open, or is special.
+    slopes : dict of int to (float, float)
+        Backward and forward slope at a kink.
+    """
+
+    numeric: Array
+    error: Array
+    bound: Array
+    verdict: Array
+    reasons: dict[int, str] = field(default_factory=dict)
+    slopes: dict[int, tuple[float, float]] = field(default_factory=dict)
+
+
+MOST_FIXED_NOISE = 1000.0
+"""At a given step noise is taken to be at most this many times what func's format implies."""
+
+BEND_SHOWN = 0.1
+"""Slopes to both sides that differ by this part are looked at: a smooth func's rarely do."""
+
+
+@dataclass
+class Sweep:
+    """Two (or more) evaluations of every coordinate.
+
+    Attributes
+    ----------
+    outcome : Outcome
+        Derivatives and error bars; all verdicts open.
+    noise : Noise
+    step : ndarray, shape (n,)
+        Steps taken, 0 for a coordinate that was not evaluated.
+    bent : ndarray of bool, shape (n,)
+        Where the slopes to both sides differ by more than noise and a smooth func explain.
+    flat : ndarray of bool, shape (n,)
+        Where func did not respond at all.
+    pairs : ndarray, shape (n, 2)
+        func at +h and −h, where the row has them.
+    ends : ndarray, shape (n, 2)
+        The steps of `pairs`.
+    largest : ndarray, shape (n,)
+        The largest |J| seen for a coordinate.
+    title : str
+        The formula, in words.
+    ladders : dict of int to tuple of (step, difference)
+        What was seen of coordinates that were asked again and did not agree.
+    """
+
+    outcome: Outcome
+    noise: Noise
+    step: Array
+    bent: Array
+    flat: Array
+    pairs: Array
+    ends: Array
+    largest: Array
+    title: str = ""
+    ladders: dict[int, tuple[tuple[float, float], ...]] = field(default_factory=dict)
+
+
+def unevaluated(problem: Problem, noise: Noise | None = None, title: str = "") -> Sweep:
+    """Return a sweep in which no coordinate was evaluated yet."""
+    n = problem.size
+    return Sweep(
+        Outcome(np.full(n, np.nan), np.full(n, np.inf), np.full(n, np.inf), np.full(n, 2, np.int8)),
+        noise or from_values(np.array([problem.center]), problem.jitter, problem.evaluator.narrow),
+        np.zeros(n),
+        np.zeros(n, dtype=bool),
+        np.zeros(n, dtype=bool),
+        np.full((n, 2), np.nan, dtype=problem.evaluator.kind),
+        np.zeros((n, 2)),
+        np.zeros(n),
+        title,
+    )
+
+
+def noise_of(problem: Problem, options: Options) -> Noise:
+    """Measure func's noise along one random direction; by its format alone for a given step."""
+    center = np.array([problem.center], dtype=problem.evaluator.kind)
+    if options.eps is not None or problem.size == 0:
+        return from_values(center, problem.jitter, problem.evaluator.narrow)
+    scaling = problem.scaling  # it takes a vector to find, so before the next one is made
+    shift = random_weights(problem.size, options.seed, 1)
+    for position, block in enumerate(problem.blocks):
+        theta, along = problem.evaluator.work.theta[position], shift[block.window]
+        for part in chunks(block.size):
+            # By their own size, where steps go by scales: a parameter of 1e-12 has a domain of
+            # its own.
+            own = np.abs(theta[part]).astype(np.float64, copy=False)
+            zero = own == 0
+            own[zero] = scaling[position].at_zero
+            along[part] *= own.clip(LEAST_SCALE, 1e300)
+    noise, _ = measured(
+        lambda steps: problem.evaluator.along(shift, steps),
+        problem.center,
+        problem.jitter,
+        problem.evaluator.narrow,
+    )
+    return noise
+
+
+def value_size(problem: Problem, analytic: Array | None) -> float:
+    """Return V, the size of func's values near θ: |J|, or what a step of size s changes it by.
+
+    J may be zero by cancellation; the median of the analytic entries then tells what its terms
+    are like, and a few wrong ones among them do not change it.
+    """
+    sizes = [abs(float(problem.center))]
+    if analytic is not None:
+        product = _by_scale(problem, analytic)
+        counts = np.isfinite(product) & (product > 0)
+        product = product if counts.all() else product[counts]
+        if product.size:
+            sizes.append(middle(product))
+    return max(sizes)
+
+
+def _by_scale(problem: Problem, analytic: Array) -> Array:
+    """Return |a|·s."""
+    product: Array = np.empty(problem.size)
+    with np.errstate(over="ignore"):
+        for position, block in enumerate(problem.blocks):
+            for part in chunks(block.size):
+                here = slice(block.start + part.start, block.start + part.stop)
+                scale = problem.scale_of(position, part)
+                product[here] = np.abs(analytic[here] * scale)
+    return product
+
+
+def sweep(
+    problem: Problem,
+    row: Stencil,
+    noise: Noise,
+    options: Options,
+    size: float,
+    chosen: Sequence[Array] | None = None,
+    relative: float | None = None,
+) -> Sweep:
+    """Difference every coordinate with one formula.
+
+    Parameters
+    ----------
+    problem : Problem
+    row : Stencil
+    noise : Noise
+    options : Options
+        ``eps`` given: that step, exactly.
+    size : float
+        V, as from `value_size`.
+    chosen : sequence of ndarray of int, optional
+        Which coordinates of each block; unset: all.
+    relative : float, optional
+        The step in parts of the scales; unset: the one that suits noise and size.
+
+    Returns
+    -------
+    Sweep
+    """
+    fixed = options.eps is not None
+    if relative is None:
+        relative = relative_step(row, noise.sigma, size)
+    result = unevaluated(problem, noise, row.title)
+    watch = problem.evaluator.watch
+    if watch is not None:
+        each = sum(1 for offset in row.offsets if offset != 0)
+        count = problem.size if chosen is None else sum(which.size for which in chosen)
+        gain = ROUNDING_FACTOR * row.noise_gain * noise.sigma
+        watch.plan(result, count, each, gain, lambda v, h: derivatives(v, problem.center, row, h))
+    for position, block in enumerate(problem.blocks):
+        theta = problem.evaluator.work.theta[position]
+        which = np.arange(block.size) if chosen is None else chosen[position]
+        if not which.size:
+            continue
+        scale = problem.scale[block.window][which]
+        step = np.full(which.size, options.eps) if fixed else relative * scale
+        laid = points(theta[which], np.asarray(step, dtype=np.float64), row, exact=fixed)
+        if fixed:
+            _require_a_step(laid, theta[which], block, which, options)
+        place = block.start + which
+        if watch is not None:
+            watch.enter(place, laid.taken)
+        values = problem.evaluator.sweep(position, which.tolist(), laid.values)
+        if watch is not None:
+            watch.leave()
+        _record(result, place, problem, row, laid, values, theta[which])
+    seen = np.flatnonzero(result.step > 0)
+    if fixed:
+        result.noise = _noise_at_fixed_step(result, problem)
+    _set_error_bars(result, seen, problem, row, fixed=fixed)
+    return result
+
+
+def _require_a_step(
+    laid: Points, theta: Array, block: Block, which: Array, options: Options
+) -> None:
+    """Raise ValueError when a given step is lost in the rounding of a parameter."""
+    lost = np.flatnonzero((laid.values == theta[:, None]).any(axis=1))
+    if lost.size:
+        k = int(lost[0])
+        raise ValueError(
+            f"eps={options.eps:g} is too small for {brief(block.label(int(which[k])))} = "
+            f"{theta[k]!s}, which does not change by it; pass a larger eps, or none: a step is "
+            "then chosen for each parameter"
+        )
+
+
+def _record(
+    result: Sweep,
+    place: Array,
+    problem: Problem,
+    row: Stencil,
+    laid: Points,
+    values: Array,
+    theta: Array,
+) -> None:
+    """Turn a block's values into derivatives, and keep what its error bars are made from."""
+    center = problem.center
+    result.outcome.numeric[place] = derivatives(values, center, row, laid.taken)
+    result.step[place] = laid.taken.astype(np.float64)
+    result.flat[place] = (values == center).all(axis=1)
+    wide = np.result_type(theta.dtype, np.float64)
+    with np.errstate(all="ignore"):
+        result.largest[place] = np.abs(values).max(axis=1).astype(np.float64)
+    if 1.0 in laid.offsets and -1.0 in laid.offsets:
+        columns = [laid.offsets.index(1.0), laid.offsets.index(-1.0)]
+        result.pairs[place] = values[:, columns]
+        result.ends[place] = laid.values[:, columns].astype(wide) - theta.astype(wide)[:, None]
+
+
+def _bends(result: Sweep, center: Any, which: Array) -> Array:
+    """Return |f(θ + h) − 2f(θ) + f(θ − h)|: noise, and h²·f'' or a kink; NaN where unknown."""
+    with np.errstate(all="ignore"):
+        up, down = result.pairs[which, 0] - center, result.pairs[which, 1] - center
+        bends: Array = np.abs(up + down).astype(np.float64)
+        return bends
+
+
+def _noise_at_fixed_step(result: Sweep, problem: Problem) -> Noise:
+    """Return the noise that the second differences show, at no further evaluation.
+
+    They hold curvature too, so what they show is too large for large steps, and is capped.
+    """
+    seen, center = result.step > 0, problem.center
+    values = np.concatenate([np.array([center]), result.pairs[seen].ravel()])
+    base = from_values(values, 0.0, problem.evaluator.narrow)
+    bends = _bends(result, center, np.flatnonzero(seen & ~result.flat))
+    bends = bends[np.isfinite(bends)]
+    # 2.45 σ is the standard deviation of a bend.  Not their median: rounding comes in few large
+    # jumps where func loses digits, as log(1 - a) does for a near 1.
+    shown = float(np.sqrt(np.mean(bends**2))) / 2.45 if bends.size else 0.0
+    return replace(
+        base, sigma=max(base.sigma, result.noise.sigma, min(shown, MOST_FIXED_NOISE * base.sigma))
+    )
+
+
+def _set_error_bars(
+    result: Sweep, which: Array, problem: Problem, row: Stencil, *, fixed: bool
+) -> None:
+    outcome, center = result.outcome, problem.center
+    numeric, taken = outcome.numeric[which], result.step[which]
+    with np.errstate(all="ignore"):
+        largest = np.maximum(result.largest[which], abs(float(center)))
+        sigma = result.noise.at(largest)
+        error = ROUNDING_FACTOR * row.noise_gain * sigma / taken + FLOOR * np.abs(numeric)
+        if fixed:
+            # Nothing but the given step may be evaluated, so truncation is guessed from its
+            # size, and so is the rounding of θ ± eps, which is divided by eps as given.
+            grain = np.spacing(np.abs(problem.theta[which]) + taken).astype(np.float64)
+            guess = (row.reach * taken / problem.scale[which]) ** row.order + grain / taken
+            error = error + guess * np.abs(numeric)
+        outcome.error[which] = np.where(np.isfinite(numeric), error, np.inf)
+        bend = _bends(result, center, which)
+        result.bent[which] = (bend > 8 * 2.45 * sigma) & (
+            bend > BEND_SHOWN * np.abs(numeric) * taken
+        )
+
+
+def curvature(problem: Problem, found: Sweep) -> float:
+    """Return the largest |f''|·s², by what func changes over a scale beside its slope."""
+    seen = np.flatnonzero(found.step > 0)
+    with np.errstate(all="ignore"):
+        bends = _bends(found, problem.center, seen)
+        sizes = bends * (problem.scale[seen] / found.step[seen]) ** 2
+    smooth = ~found.bent | (found.outcome.verdict == AGREE)
+    smooth[list(found.outcome.slopes)] = False
+    sizes = sizes[np.isfinite(sizes) & smooth[seen]]
+    return float(sizes.max(initial=0.0))
+
+
+def line_of(problem: Problem, coordinate: int, noise: Noise, seeded: Sweep | None = None) -> Line:
+    """Return one coordinate as a function of one variable, with the sweep's rung if any."""
+    position = position_of(problem.blocks, coordinate)
+    offset = coordinate - problem.blocks[position].start
+    theta = problem.evaluator.work.theta[position][offset]
+    stepper = _stepper(problem.evaluator, position, offset, theta)
+    new = Line(stepper, problem.center, noise, float(np.spacing(np.abs(theta))))
+    if seeded is not None and seeded.ends[coordinate].all():
+        ends, pair = seeded.ends[coordinate], seeded.pairs[coordinate]
+        new.record((float(ends[0]), float(ends[1])), tuple(pair))
+    return new
+
+
+def _stepper(
+    evaluator: Evaluator, position: int, offset: int, theta: Any
+) -> Callable[[Sequence[float]], tuple[Sequence[float], Sequence[Any]]]:
+    wide = np.result_type(theta.dtype, np.float64)
+
+    def evaluate(steps: Sequence[float]) -> tuple[Sequence[float], Sequence[Any]]:
+        steps = evaluator.shared(position, offset, steps)
+        to = (theta.astype(wide) + np.array(steps, dtype=wide)).astype(theta.dtype)
+        values = evaluator.sweep(position, [offset], to[None, :])[0]
+        return [float(t) for t in to.astype(wide) - theta.astype(wide)], tuple(values)
+
+    return evaluate
+
+
+def least_step(problem: Problem, coordinate: int) -> float:
+    """Return the smallest step worth taking: some units in the last place of the parameter."""
+    position = position_of(problem.blocks, coordinate)
+    block = problem.blocks[position]
+    theta = problem.evaluator.work.theta[position][coordinate - block.start]
+    return 16.0 * float(np.spacing(np.abs(theta)))
+
+
+def central_row(options: Options) -> Stencil:
+    """Return the row that the sweep uses; the complex step has a stage of its own."""
+    return STENCILS.get(options.scheme, STENCILS["central"])
+
+
+STEP = 1e-20
+"""In parts of the parameter's scale: its square is below the smallest rounding of anything."""
+
+
+def complex_sweep(problem: Problem, options: Options) -> Sweep:
+    """Difference every coordinate by the complex step.
+
+    Parameters
+    ----------
+    problem : Problem
+    options : Options
+        ``eps`` given: that step.
+
+    Returns
+    -------
+    Sweep
+
+    Raises
+    ------
+    TypeError
+        When a parameter is complex already or perturbed in place, or func's value for complex
+        parameters is real or no number.
+    """
+    work = problem.evaluator.work
+    for block in problem.blocks:
+        if block.is_complex:
+            raise TypeError(
+                f'scheme="complex": {brief(block.name)} is complex already; use "central"'
+            )
+    if work.in_place:
+        raise TypeError(
+            'scheme="complex": real arrays can\'t be perturbed in place by an imaginary step'
+        )
+    noise = from_values(np.array([problem.center]), problem.jitter)
+    found = unevaluated(problem, noise, COMPLEX_STEP.title)
+    arrays = [
+        np.array(value, dtype=complex)
+        if leaf.is_array
+        else complex(value)
+        if position in {block.leaf for block in problem.blocks}
+        else value
+        for position, (leaf, value) in enumerate(
+            zip(problem.structure.leaves, work.values, strict=True)
+        )
+    ]
+    left = problem.size
+    if options.max_evals is not None:
+        left = max(options.max_evals - problem.evaluator.evaluations, 0)
+    picked = sample(problem.size, left, options.seed)
+    for block in problem.blocks:
+        value = arrays[block.leaf]
+        steps = (
+            np.full(block.size, options.eps)
+            if options.eps is not None
+            else STEP * problem.scale[block.window]
+        )
+        for i in (picked[(picked >= block.start) & (picked < block.stop)] - block.start).tolist():
+            h = float(steps[i])
+            if isinstance(value, np.ndarray):
+                theta = value.flat[i]
+                value.flat[i] = theta + 1j * h
+                out = _imaginary(problem, problem.structure.rebuild(arrays), block.label(i))
+                value.flat[i] = theta
+            else:
+                changed = list(arrays)
+                changed[block.leaf] = value + 1j * h
+                out = _imaginary(problem, problem.structure.rebuild(changed), block.label(i))
+            place = block.start + i
+            found.outcome.numeric[place] = out / h
+            found.outcome.error[place] = 4 * FLOOR * abs(out / h)
+            found.step[place] = h
+            found.flat[place] = out == 0
+    return found
+
+
+def _imaginary(problem: Problem, params: Any, label: str) -> float:
+    problem.evaluator.spend()
+    try:
+        with np.errstate(all="ignore"):
+            out = np.asarray(problem.evaluator.call(params))
+    except TypeError as error:
+        error.add_note(
+            f"gradcheck: func got complex parameters ({brief(label)} + ih), because of "
+            'scheme="complex"; use "central" if it can\'t take them'
+        )
+        raise
+    if out.size != 1 or out.dtype.kind != "c":
+        raise TypeError(
+            f'scheme="complex": func returned {out.dtype} of shape {out.shape} for complex '
+            "parameters; it must return one complex number (something in it drops the imaginary "
+            'part), or use "central"'
+        )
+    return float(out.reshape(()).imag)
+
+
+def differenced(
+    problem: Problem, analytic: Analytic | None, options: Options
+) -> tuple[Sweep, Noise]:
+    """Difference every coordinate, or, when max_evals allows no more, a sample of them."""
+    if options.scheme == COMPLEX_STEP.name:
+        found = complex_sweep(problem, options)
+        return found, found.noise
+    row = central_row(options)
+    try:
+        noise = noise_of(problem, options)
+    except BudgetExhausted:
+        noise = from_values(np.array([problem.center]), problem.jitter)
+    each = sum(1 for offset in row.offsets if offset != 0)
+    chosen = None
+    if options.max_evals is not None:
+        left = max(options.max_evals - problem.evaluator.evaluations, 0)
+        if left < each * problem.size:
+            # A fifth is kept for asking again, or what looks wrong could never be confirmed.
+            picked = sample(problem.size, 4 * left // (5 * each), options.seed)
+            chosen = [
+                picked[(picked >= b.start) & (picked < b.stop)] - b.start for b in problem.blocks
+            ]
+    size = value_size(problem, analytic.vector if analytic else None)
+    return sweep(problem, row, noise, options, size, chosen), noise
+
+
+def raise_domain_error(problem: Problem) -> None:
+    """Raise what func raised near θ, if it did, when no step was inside its domain."""
+    error = problem.evaluator.domain_error
+    if error is not None:
+        error.add_note("gradcheck: raised by func at every step from the parameters that was tried")
+        raise error
+
+
+AGREE, DISAGREE, OPEN = 0, 1, 2

@@ -1,0 +1,1 @@
+"""The only place where func is called: counted, bounded, side by side."""

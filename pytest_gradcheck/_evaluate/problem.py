@@ -1,0 +1,380 @@
+"""From the user's arguments to a problem: blocks, evaluator, J at θ, the analytic gradient.
+
+func and grad are both evaluated twice at θ, to see that they repeat themselves.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from .._options import Options
+from .._params.arrays import NUMBER, NUMPY, same_bits
+from .._params.layout import (
+    Block,
+    Scale,
+    blocks_of,
+    gradient_vector,
+    labels,
+    require_finite,
+    scale_of,
+    vector_of,
+)
+from .._params.structure import Structure, flatten
+from .._params.work_copy import WorkCopy
+from .._quoting import brief, quoted
+from .batch import Recipe
+from .call import calling
+from .evaluator import Evaluator
+from .workers import Task, Workers
+
+Array = np.ndarray[Any, Any]
+
+REPEATS_WITHIN = 64 * float(np.finfo(np.float64).eps)
+"""Two calls may differ by this part of J: threads that sum in another order do."""
+
+
+@dataclass(frozen=True)
+class Call:
+    """How func and grad are to be called."""
+
+    args: tuple[Any, ...] = ()
+    has_aux: bool = False
+    in_place: bool = False
+    copy: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("has_aux", "in_place", "copy"):
+            given = getattr(self, name)
+            if not isinstance(given, (bool, np.bool_)):
+                raise TypeError(f"{name} must be True or False, not {quoted(given)}")
+
+    def form(self, name: str) -> str:
+        """Return how a function is called, for an error: ``"func(params, *args)"``."""
+        given = ["params"] * (not self.in_place) + ["*args"] * bool(self.args)
+        return f"{name}({', '.join(given)})"
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What is differenced.
+
+    Parameters
+    ----------
+    structure : Structure
+    blocks : tuple of Block
+    evaluator : Evaluator
+    center : float
+        J at θ.
+    jitter : float
+        By how much two calls of func differ, or are allowed to.
+    unrepeated : str
+        Non-empty when func does not repeat itself: the sentence that says so.
+    gradients : tuple of (vector, dtypes)
+        What a func that returns ``(J, gradient)`` returned at θ.
+    still : callable, optional
+        Takes coordinates; returns which are known not to move func at large steps either (bool).
+    """
+
+    structure: Structure
+    blocks: tuple[Block, ...]
+    evaluator: Evaluator
+    center: Any
+    jitter: float
+    unrepeated: str = ""
+    gradients: tuple[tuple[Array, tuple[np.dtype[Any], ...]], ...] = ()
+    still: Callable[[Array], Array] | None = None
+
+    @property
+    def size(self) -> int:
+        """How many coordinates."""
+        return self.blocks[-1].stop if self.blocks else 0
+
+    @cached_property
+    def theta(self) -> Array:
+        """The coordinates, shape (n,): float64, or longdouble if any is.
+
+        Made when it is asked for, as `scale` is: a check along directions needs neither.
+        """
+        return vector_of(self.structure, self.blocks)
+
+    @cached_property
+    def scale(self) -> Array:
+        """The scale of each coordinate, shape (n,)."""
+        parts = [self.scale_of(p, slice(None)) for p in range(len(self.blocks))]
+        return np.concatenate(parts or [np.empty(0)])
+
+    @cached_property
+    def scaling(self) -> tuple[Scale, ...]:
+        """How each block is scaled."""
+        return tuple(scale_of(theta) for theta in self.evaluator.work.theta)
+
+    def scale_of(self, position: int, part: Any) -> Any:
+        """Return the scale of some coordinates of block number `position`, a new array."""
+        return self.scaling[position].of(self.evaluator.work.theta[position][part])
+
+
+@dataclass(frozen=True)
+class Analytic:
+    """The analytic gradient.
+
+    Parameters
+    ----------
+    vector : ndarray, shape (n,)
+    precision : tuple of float
+        The machine epsilon of each block's gradient.
+    jitter : ndarray, shape (n,), or float
+        By how much two calls of grad differ.
+    unrepeated : str
+    """
+
+    vector: Array
+    precision: tuple[float, ...]
+    jitter: Any = 0.0
+    unrepeated: str = ""
+
+
+def structure_of(params: Any, options: Options) -> tuple[Structure, tuple[Block, ...]]:
+    """Flatten the parameters and choose the blocks."""
+    if params is None:
+        raise TypeError("params is None; pass the arrays or numbers at which to check the gradient")
+    structure = flatten(params)
+    return structure, blocks_of(structure, options.only, options.skip)
+
+
+def require_callable(func: Any, grad: Any = None) -> None:
+    """Raise TypeError when func is not callable; two gradients are a likely reason."""
+    if callable(func):
+        return
+    advice = (
+        "; to compare two gradients that you have, call compare_gradients(analytic, reference)"
+        if grad is not None and not callable(grad)
+        else ""
+    )
+    raise TypeError(
+        f"func must be callable, func(params, *args) -> J, but is {type(func).__name__}{advice}"
+    )
+
+
+def prepare(
+    func: Callable[..., Any], params: Any, call: Call, options: Options, *, returns_pair: bool
+) -> Problem:
+    """Set up the evaluator and evaluate func at θ, twice.
+
+    Parameters
+    ----------
+    func : callable
+    params : object
+    call : Call
+    options : Options
+    returns_pair : bool
+        func returns ``(J, gradient)``.
+
+    Returns
+    -------
+    Problem
+    """
+    require_callable(func)
+    structure, blocks = structure_of(params, options)
+    for block in blocks:
+        require_finite(structure, block)
+    last: list[Any] = []
+
+    recipe = Recipe(
+        func,
+        params,
+        call.args,
+        blocks,
+        returns_pair,
+        call.has_aux,
+        call.in_place,
+        call.copy,
+        options.vectorized,
+    )
+    _require_combination(recipe, options)
+
+    def evaluator(dtype: Any = None) -> Evaluator:
+        pool = None
+        if options.workers != 1:
+            pool = Workers(options.workers, Task(recipe, dtype, structure))
+        return recipe.evaluator(
+            structure, dtype, gradients=last, max_evals=options.max_evals, pool=pool
+        )
+
+    chosen = None
+    with calling(call.form("func"), params):
+        if not call.in_place and any(block.dtype.itemsize < 8 for block in blocks):
+            chosen = _promoted(evaluator)
+        if chosen is None:
+            native = evaluator()
+            chosen = native, native.at_theta()
+    runner, center = chosen
+    try:
+        # Read before the next call: a gradient returned in a buffer is overwritten by it.
+        gradients = [gradient_vector(item, structure, blocks) for item in last]
+        again = runner.at_theta()
+        gradients += [gradient_vector(item, structure, blocks) for item in last]
+    except BaseException:
+        runner.work.restore()
+        raise
+    gap = abs(float(again - center))
+    unrepeated = ""
+    if gap > options.nondet_tol + REPEATS_WITHIN * abs(float(center)):
+        unrepeated = (
+            f"func does not repeat itself: {float(center)!r}, then {float(again)!r}, at the same "
+            "parameters (dropout, shuffling or an unseeded generator?)"
+        )
+    jitter = max(gap, options.nondet_tol)
+    return Problem(structure, blocks, runner, center, jitter, unrepeated, tuple(gradients))
+
+
+def _require_combination(recipe: Recipe, options: Options) -> None:
+    """Raise ValueError for options that can't go together."""
+    if recipe.in_place and options.workers != 1:
+        raise ValueError(
+            "in_place=True: workers can't each perturb the one set of arrays that func reads; "
+            "pass a func that takes params, or leave out workers"
+        )
+    if recipe.in_place and options.vectorized:
+        raise ValueError(
+            "in_place=True: the arrays that func reads have no batch axis; pass a func that takes "
+            "params, or leave out vectorized"
+        )
+    if recipe.returns_pair and options.vectorized:
+        raise ValueError(
+            "vectorized=True: func returns J alone, shape (batch,); pass grad as a function of "
+            "its own, which gets params without the batch axis"
+        )
+    if options.scheme == "complex" and any(
+        leaf.kind not in (None, NUMPY, NUMBER) for leaf in flatten(recipe.params).leaves
+    ):
+        raise ValueError(
+            'scheme="complex" takes numpy arrays and numbers; use "central" for those of other '
+            "libraries"
+        )
+    if options.scheme == "complex" and (options.vectorized or options.workers != 1):
+        raise ValueError(
+            'scheme="complex" evaluates one parameter after the other; leave out workers and '
+            "vectorized, or use another scheme"
+        )
+
+
+def _promoted(
+    evaluator: Callable[[Any], Evaluator],
+) -> tuple[Evaluator, Any] | None:
+    """Return an evaluator in float64 for float32 or float16 parameters, if func allows it.
+
+    It must give J to the precision of the narrow type, and more digits than that type holds.
+    """
+    wide, narrow = evaluator(np.float64), evaluator(None)
+    low = narrow.at_theta()
+    try:
+        high = wide.at_theta()
+    except Exception:  # a func may refuse float64 in any way it likes
+        high = None
+    wide.evaluations += narrow.evaluations
+    narrow.evaluations = wide.evaluations
+    close = high is not None and abs(float(high - low)) <= 0.02 * abs(float(low)) + 1e-6
+    found = (wide, high) if close and _beyond_float32(wide, high) else (narrow, low)
+    found[0].evaluations = max(wide.evaluations, narrow.evaluations)
+    return found
+
+
+def _beyond_float32(wide: Evaluator, center: Any) -> bool:
+    """Return whether J has more digits than float32 holds, here or, where it is short, nearby."""
+
+    def long(value: Any) -> bool:
+        with np.errstate(over="ignore", under="ignore"):
+            return bool(np.isfinite(value)) and float(np.float32(value)) != float(value)
+
+    if long(center):
+        return True
+    # Σθ² of whole numbers is short, and so is a constant.
+    theta = np.concatenate([part.astype(np.float64) for part in wide.work.theta])
+    try:
+        return any(long(value) for value in wide.along(theta, (1e-3 / 3,)))
+    except Exception:  # as above
+        return False
+
+
+GRADIENT_REPEATS_WITHIN = 1e-10
+"""Two gradients may differ by this part of their largest entry, in float64."""
+
+
+def evaluate_gradient(grad: Any, problem: Problem, call: Call, options: Options) -> Analytic:
+    """Return the analytic gradient; a callable is called twice to see that it repeats itself.
+
+    Parameters
+    ----------
+    grad : callable, True, or object
+        True: what func returned at θ is used.
+    problem : Problem
+    call : Call
+    options : Options
+
+    Returns
+    -------
+    Analytic
+    """
+    structure, blocks = problem.structure, problem.blocks
+    found = list(problem.gradients)
+    if grad is not True and not callable(grad):
+        found = [gradient_vector(grad, structure, blocks)]
+    if callable(grad):
+        # grad sees the parameters in the user's own precision, func perhaps in float64.
+        wide = all(block.dtype.itemsize >= 8 for block in blocks)
+        work = problem.evaluator.work
+        work = work if wide else WorkCopy(structure, blocks, None, call.in_place)
+        watch = Evaluator(grad, work)
+        for _ in range(2):
+            work.set_aside()
+            params = work.fresh() if call.copy else work.params
+            with calling(call.form("grad"), params):
+                gradient = grad(*call.args) if call.in_place else grad(params, *call.args)
+            found.append(gradient_vector(gradient, structure, blocks))
+            del gradient  # of a million parameters: before the next one is made
+            watch.require_unchanged("grad")
+    vector, dtypes = found[0]
+    gap = repetition(vector, found[-1][0], dtypes, blocks, options)
+    return Analytic(vector, gradient_precision(dtypes), *gap)
+
+
+def gradient_precision(dtypes: Sequence[np.dtype[Any]]) -> tuple[float, ...]:
+    """Return the machine epsilon of each block of a gradient, float64's at the least."""
+    return tuple(max(float(np.finfo(dtype).eps), 2.0**-52) for dtype in dtypes)
+
+
+def repetition(
+    first: Array,
+    second: Array,
+    dtypes: Sequence[np.dtype[Any]],
+    blocks: Sequence[Block],
+    options: Options,
+    what: str = "grad",
+) -> tuple[Any, str]:
+    """Return by how much two gradients differ, and the sentence when that is too much."""
+    if first is second or same_bits(first, second):
+        return 0.0, ""
+    if np.array_equal(first, second, equal_nan=True):  # -0.0 equals 0.0
+        return 0.0, ""
+    with np.errstate(invalid="ignore"):
+        gap = np.abs(first - second).astype(np.float64)
+    same = (first == second) | (np.isnan(first) & np.isnan(second))
+    gap[same] = 0.0
+    finite = np.abs(first[np.isfinite(first)])
+    largest = float(finite.max()) if finite.size else 0.0
+    narrow = max((float(np.finfo(dtype).eps) for dtype in dtypes), default=0.0)
+    allowed = max(GRADIENT_REPEATS_WITHIN, 64 * narrow) * largest + options.nondet_tol
+    bad = ~(gap <= allowed)
+    if not bad.any():
+        return gap, ""
+    worst = int(np.argmax(np.where(np.isnan(gap), math.inf, gap)))
+    return gap, (
+        f"{what} does not repeat itself: {brief(labels(blocks)(worst))} is "
+        f"{float(first[worst])!r}, then {float(second[worst])!r}, at the same parameters"
+    )

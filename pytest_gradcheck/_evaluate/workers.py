@@ -1,0 +1,408 @@
+"""``workers``: points evaluated side by side, by threads, an executor or a map-like callable.
+
+Rules:
+
+- The points and their order are those of a serial check; only who evaluates them differs, so
+  that results are the same, bit for bit, for any number of workers.
+- Work goes out in parts of many points, each to last long enough to be worth sending and short
+  enough for Ctrl-C.  At most `AHEAD` parts for each worker are on their way, so that the
+  parameters, which travel with each to another process, are not copied for all of them at once.
+- A part works on a copy of the parameters that nobody else has.
+- What func raises comes back as a value and is raised here, for the first point in order.
+- ``warnings.catch_warnings`` is no thread's own: the calling thread enters it around all parts.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import pickle
+import traceback
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
+from contextvars import copy_context
+from dataclasses import dataclass, field, replace
+from typing import Any, NoReturn
+
+import numpy as np
+
+from .._params.structure import Structure
+from .._quoting import brief
+from .batch import Batched, Recipe
+from .evaluator import Array, Evaluator, Part, Parts, contained
+
+
+@dataclass(frozen=True)
+class Job:
+    """Some points.
+
+    Parameters
+    ----------
+    first : int
+        Evaluations before it, for the note on an exception.
+    kind : type
+        Of J, float64 or longdouble.
+    asks : bool
+        See `Evaluator`.
+    shift : ndarray, shape (n,), optional
+        A direction, and `values`, shape (k,), steps along it; unset: a sweep.
+    position : int
+        A block, with some of its `coordinates`, and `values`, shape (len(coordinates), k).
+    number : int
+        No two jobs are equal: Dask evaluates what is equal only once.
+    """
+
+    first: int
+    kind: Any
+    asks: bool
+    values: Array
+    shift: Array | None = None
+    position: int = 0
+    coordinates: Sequence[int] = ()
+    number: int = field(default_factory=itertools.count().__next__)
+
+
+class Stopped(Exception):  # noqa: N818 - a signal from the calling thread, never the user's
+    """The check is over: a thread need not go on."""
+
+
+class Task:
+    """Evaluates jobs, here or in another process.
+
+    Parameters
+    ----------
+    recipe : Recipe
+    dtype : numpy dtype or None
+        See `WorkCopy`.
+    structure : Structure
+    """
+
+    def __init__(self, recipe: Recipe, dtype: Any, structure: Structure | None) -> None:
+        self.recipe, self.dtype, self.structure = recipe, dtype, structure
+        self.home = os.getpid()
+        self.stopped = False
+        self.idle: deque[Evaluator] = deque()
+
+    def __getstate__(self) -> dict[str, Any]:
+        # The structure holds functions made on the spot, and copies of parameters stay at home.
+        return {"recipe": self.recipe, "dtype": self.dtype, "home": self.home}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__init__(state["recipe"], state["dtype"], None)  # type: ignore[misc]
+        self.home = state["home"]
+
+    def _evaluator(self) -> Evaluator:
+        try:
+            return self.idle.pop()
+        except IndexError:
+            pass
+        if self.structure is None:
+            self.structure = self.recipe.structure()
+        here = os.getpid() == self.home
+        new = self.recipe.evaluator(
+            self.structure, self.dtype, watch=self._watched if here else None
+        )
+        # Here the calling thread keeps warnings in; numpy's error state is each thread's own.
+        new.quiet = _silent if here else contained
+        return new
+
+    def _watched(self, call: Callable[[Any], Any]) -> Callable[[Any], Any]:
+        def watched(params: Any) -> Any:
+            if self.stopped:
+                raise Stopped
+            return call(params)
+
+        return watched
+
+    def __call__(self, job: Job) -> Part:
+        """Evaluate a job."""
+        evaluator = self._evaluator()
+        evaluator.kind, evaluator.asks = job.kind, job.asks
+        evaluator.evaluations, evaluator.domain_error = job.first, None
+        values, failed = np.empty(0), None
+        try:
+            if job.shift is not None:
+                values = evaluator.along(job.shift, job.values.tolist())
+            else:
+                values = evaluator.sweep(job.position, job.coordinates, job.values)
+            if not self.recipe.vectorized:
+                evaluator.require_unchanged("func")
+            self.idle.append(evaluator)
+        except Exception as error:
+            failed = error
+        spent = evaluator.evaluations - job.first
+        part = Part(values, spent, evaluator.domain_error, failed)
+        return part if os.getpid() == self.home else _sendable(part)
+
+
+def _silent() -> AbstractContextManager[Any]:
+    return np.errstate(all="ignore")
+
+
+_loaded: dict[str, Task] = {}
+
+
+def run_pickled(key: str, pickled: bytes, job: Job) -> Part:
+    """Evaluate a job in a process of a pool; the task is unpickled for the first one only.
+
+    As bytes, because what can't be unpickled as an argument ends the process without a word.
+    """
+    if key not in _loaded:
+        _loaded.clear()
+        try:
+            _loaded[key] = pickle.loads(pickled)
+        except Exception as error:
+            error.add_note(
+                "gradcheck: func could not be loaded in a worker process; its module must be "
+                "importable there"
+            )
+            raise
+    return _loaded[key](job)
+
+
+def _sendable(part: Part) -> Part:
+    """Make the exceptions of a part ones that reach another process, with their tracebacks."""
+    part.error, part.domain_error = _portable(part.error), _portable(part.domain_error)
+    return part
+
+
+def _portable(error: Exception | None) -> Exception | None:
+    if error is None:
+        return None
+    text = "".join(traceback.format_tb(error.__traceback__)).rstrip()
+    error.add_note(f"gradcheck: raised in a worker process:\n{text}")
+    try:
+        if type(pickle.loads(pickle.dumps(error))) is type(error):
+            return error
+    except Exception:  # its arguments may be anything
+        pass
+    kind = type(error)
+    stand_in = RuntimeError(f"{kind.__module__}.{kind.__qualname__}: {error}")
+    for note in error.__notes__:
+        stand_in.add_note(note)
+    return stand_in
+
+
+SHORTEST = 2e-3
+"""Seconds that a part is to last at least."""
+
+LONGEST = 0.5
+"""Seconds that a part is to last at most, if it is more than one coordinate."""
+
+AHEAD = 4
+"""Parts for each worker: the last ones to finish are then small."""
+
+UNKNOWN = 16
+"""Workers that an executor is taken for that does not say how many it has."""
+
+_serial = itertools.count()
+
+
+@dataclass
+class Workers:
+    """A pool (`evaluator.Pool`) of threads, or over an executor or a map-like callable.
+
+    Parameters
+    ----------
+    given : int, executor or callable
+        As in `Options`, more than one.
+    task : Task
+    """
+
+    given: Any
+    task: Task
+    own: Any = None
+    key: str = ""
+    pickled: bytes = b""
+    count: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        if isinstance(self.given, int):
+            self.count = self.given if self.given > 0 else os.cpu_count() or 1
+        else:
+            self.count = int(getattr(self.given, "_max_workers", UNKNOWN))
+
+    def close(self) -> None:
+        """Stop the threads that were started here; an executor of the user's is theirs."""
+        if self.own is not None:
+            self.own.shutdown(wait=False, cancel_futures=True)
+            self.own = None
+
+    def sweep(
+        self, evaluator: Evaluator, position: int, coordinates: Sequence[int], values: Array
+    ) -> Parts:
+        """Return the parts of a sweep, in order (see `Evaluator.sweep`)."""
+        rows, width = values.shape
+        jobs = [
+            Job(
+                evaluator.evaluations + start * width,
+                evaluator.kind,
+                evaluator.asks,
+                values[start:stop],
+                position=position,
+                coordinates=list(coordinates[start:stop]),
+            )
+            for start, stop in self._cut(rows, width, evaluator)
+        ]
+        return self._parts(jobs)
+
+    def along(self, evaluator: Evaluator, shift: Array, steps: Sequence[float]) -> Parts:
+        """Return the parts of some points along a direction (see `Evaluator.along`)."""
+        values = np.array(steps, dtype=np.float64)
+        jobs = [
+            Job(
+                evaluator.evaluations + start,
+                evaluator.kind,
+                evaluator.asks,
+                values[start:stop],
+                shift,
+            )
+            for start, stop in self._cut(values.size, 1, evaluator)
+        ]
+        return self._parts(jobs)
+
+    def _cut(self, rows: int, width: int, evaluator: Evaluator) -> Iterable[tuple[int, int]]:
+        """Yield where parts start and stop, by what a call costs.  No result depends on it."""
+        each = max(evaluator.seconds * width, 1e-9)
+        ahead = 1 if isinstance(evaluator, Batched) else AHEAD
+        size = max(-(-rows // (ahead * self.count)), int(SHORTEST / each))
+        if not isinstance(evaluator, Batched):
+            size = min(size, int(LONGEST / each))
+        size = max(size, 1)
+        return ((start, min(start + size, rows)) for start in range(0, rows, size))
+
+    def _parts(self, jobs: list[Job]) -> Parts:
+        self.task.stopped = False
+        if not isinstance(self.given, int) and not hasattr(self.given, "submit"):
+            return self._mapped(jobs)
+        return self._submitted(jobs)
+
+    def _mapped(self, jobs: list[Job]) -> Parts:
+        try:
+            parts = list(self.given(self.task, jobs))
+        except Exception as error:
+            self._raise(error, jobs)
+        if len(parts) != len(jobs) or not all(isinstance(part, Part) for part in parts):
+            raise TypeError(
+                "workers: a map-like callable takes a function and a list, and returns what the "
+                "function returns for each item, in order"
+            )
+        yield from parts
+
+    def _submitted(self, jobs: list[Job]) -> Parts:
+        pending: deque[tuple[Job, Any]] = deque()
+        try:
+            for job in jobs:
+                pending.append((job, self._submit(job)))
+                if len(pending) >= AHEAD * self.count:
+                    yield self._result(*pending.popleft())
+            while pending:
+                yield self._result(*pending.popleft())
+        except BaseException:
+            self.task.stopped = True
+            raise
+        finally:
+            for _, future in pending:
+                future.cancel()
+
+    def _submit(self, job: Job) -> Any:
+        from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
+
+        executor = self.given
+        if isinstance(executor, int):
+            self.own = self.own or ThreadPoolExecutor(self.count, "gradcheck")
+            # func sees the caller's context variables, as it does without threads.
+            return self.own.submit(copy_context().run, self.task, job)
+        in_processes = isinstance(executor, ProcessPoolExecutor)
+        if in_processes and not self.pickled:
+            self.pickled = self._pickled()
+            self.key = f"{os.getpid()}-{next(_serial)}"
+        try:
+            if not in_processes:
+                return executor.submit(self.task, job)
+            return executor.submit(run_pickled, self.key, self.pickled, job)
+        except Exception as error:
+            failed: Future[Part] = Future()
+            failed.set_exception(error)
+            return failed
+
+    def _pickled(self) -> bytes:
+        try:
+            return pickle.dumps(self.task)
+        except Exception as error:
+            self._raise(error, [])
+
+    def _result(self, job: Job, future: Any) -> Part:
+        try:
+            return _part(future.result())
+        except Exception as error:
+            if not _lost(error):
+                self._raise(error, [job])
+            try:
+                return _part(self._submit(replace(job, number=-1 - job.number)).result())
+            except Exception as again:
+                self._raise(again, [job])
+
+    def _raise(self, error: Exception, jobs: list[Job]) -> NoReturn:
+        """Raise what is not func's exception but the pool's, in words that help."""
+        if _lost(error):
+            raise RuntimeError(
+                f"workers: a worker process died while func was evaluated, {self._where(jobs)} "
+                "(os._exit, a crash in compiled code, out of memory, or a script without "
+                f'if __name__ == "__main__"?): {type(error).__name__}: {error}; its work was '
+                "sent out once more, in vain; leave out workers to see what func does there"
+            ) from error
+        said = str(error).lower()
+        # From Python 3.13 on, an AttributeError says it of a local function.
+        local = "pickle" in said or "can't get local object" in said
+        if isinstance(error, pickle.PicklingError) or local:
+            raise TypeError(self._not_picklable(error)) from error
+        if not str(error).startswith("workers: "):
+            error.add_note("gradcheck: raised by workers, not by func")
+        raise error
+
+    def _where(self, jobs: list[Job]) -> str:
+        if len(jobs) == 1 and jobs[0].shift is None:
+            block = self.task.recipe.blocks[jobs[0].position]
+            ends = [brief(block.label(jobs[0].coordinates[i])) for i in (0, -1)]
+            return f"with {' to '.join(dict.fromkeys(ends))} perturbed or a part sent beside it"
+        return "along a direction" if len(jobs) == 1 else "somewhere in a sweep"
+
+    def _not_picklable(self, error: Exception) -> str:
+        recipe = self.task.recipe
+        name = str(getattr(recipe.func, "__qualname__", type(recipe.func).__name__))
+        advice = "or use threads, workers=2, which need no pickling"
+        if "<lambda>" in name or "<locals>" in name:
+            what = "a lambda" if "<lambda>" in name else "defined inside another function"
+            return (
+                f"workers: func can't be sent to another process: {name} is {what}; define it "
+                f"with def at the top level of a module, {advice}"
+            )
+        for said, value in (
+            ("func", recipe.func),
+            ("args", recipe.args),
+            ("params", recipe.params),
+        ):
+            try:
+                pickle.dumps(value)
+            except Exception as why:
+                return f"workers: {said} can't be sent to another process: {why}; {advice}"
+        return f"workers: {error}; {advice}"
+
+
+def _part(found: Any) -> Part:
+    if not isinstance(found, Part):
+        raise TypeError(
+            f"workers: the executor returned {type(found).__name__}, not what the task returned"
+        )
+    return found
+
+
+def _lost(error: Exception) -> bool:
+    """Return whether a worker is gone: its process died, or Dask gave up on it."""
+    from concurrent.futures import BrokenExecutor
+
+    return isinstance(error, BrokenExecutor) or any(
+        kind.__name__ == "KilledWorker" for kind in type(error).__mro__
+    )

@@ -1,0 +1,236 @@
+"""The checks: flatten → probes → steps → evaluate → estimate → compare → diagnose → report."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+from .._difference.sweep import Sweep, differenced, raise_domain_error, unevaluated
+from .._evaluate.call import name_of
+from .._evaluate.problem import (
+    Analytic,
+    Call,
+    Problem,
+    evaluate_gradient,
+    prepare,
+    require_callable,
+)
+from .._options import Options
+from .._report.assemble import Finding, assemble
+from .._report.report import VERDICTS, BlockReport, GradientReport
+from .._verdict.judge import judge
+from .._verdict.last_failed import look_again, remembered
+from .._verdict.tolerance import NOT_FINITE, Tolerance, tolerance
+from .experiments import acts_through, reconsidered
+from .random_directions import AtScale, report_at_scale
+from .worst_so_far import Watch
+
+
+def run_check(
+    func: Callable[..., Any], grad: Any, params: Any, call: Call, options: Options
+) -> GradientReport:
+    """Run a check from arguments to report."""
+    started = time.perf_counter()
+    asked = remembered()
+    require_callable(func, grad)
+    problem = prepare(func, params, call, options, returns_pair=grad is True)
+    watch = problem.evaluator.watch = Watch(problem.evaluator, problem.blocks)
+    try:
+        analytic = evaluate_gradient(grad, problem, call, options)
+        watch.analytic = analytic.vector
+        # Before anything else is evaluated, which must not influence it.
+        along = goes_along_directions(problem, options)
+        reasons = tuple(text for text in (problem.unrepeated, analytic.unrepeated) if text)
+        again = None if reasons else look_again(problem, analytic, options, asked)
+        if again is not None:
+            found, limits, reasons = again.found, again.limits, (again.reason,)
+        elif along and not reasons:
+            check = AtScale(problem, analytic, options)
+            watch.answers = check.answers
+            check.run()
+            problem.evaluator.require_unchanged("func")
+            return report_at_scale(name_of(func), check, time.perf_counter() - started)
+        else:
+            found, limits = _one_by_one(problem, analytic, options, evaluated=not reasons)
+        problem.evaluator.require_unchanged("func")
+        finding = finding_of(name_of(func), problem, analytic, found, limits, reasons, options)
+        report = assemble(finding, options, time.perf_counter() - started)
+        report = replace(report, evaluations=problem.evaluator.evaluations)
+        report = reconsidered(report, grad, problem, analytic, call, options)
+    except KeyboardInterrupt as stop:
+        stop.add_note(watch.note())
+        raise
+    finally:
+        problem.evaluator.close()
+    return of_suspects(report) if again is not None else report
+
+
+def _one_by_one(
+    problem: Problem, analytic: Analytic, options: Options, *, evaluated: bool
+) -> tuple[Sweep, Tolerance]:
+    """Difference every parameter and judge it; not `evaluated`: only say how it would be."""
+    if evaluated:
+        found, _ = differenced(problem, analytic, options)
+        limits = judge(problem, analytic, options, found)
+        if NOT_FINITE in found.outcome.reasons.values():
+            raise_domain_error(problem)
+        return found, limits
+    found = unevaluated(problem)
+    limits = tolerance(
+        found.outcome.numeric,
+        problem.scale,
+        problem.blocks,
+        analytic.precision,
+        options,
+        fine=1.0,
+    )
+    return found, limits
+
+
+def goes_along_directions(problem: Problem, options: Options) -> bool:
+    """Return whether differencing every parameter takes more evaluations than are allowed.
+
+    A given step, or another formula, is for parameters one by one, and so is never screened.
+    """
+    if options.eps is not None or options.scheme != "central":
+        return False
+    most = EXHAUSTIVE if options.max_evals is None else options.max_evals
+    return problem.evaluator.evaluations + 2 * problem.size + OVERHEAD > most
+
+
+EXHAUSTIVE = 4200
+"""Evaluations up to which every parameter is differenced when ``max_evals`` is not given."""
+
+OVERHEAD = 7
+"""Evaluations that measuring the noise takes."""
+
+
+def of_suspects(report: GradientReport) -> GradientReport:
+    """Return a report that claims nothing of the parameters that were not looked at."""
+    whole = {block.name for block in report.blocks if block.checked == block.size}
+    blocks = tuple(
+        block if block.name in whole else _partly(block, told=bool(block.wrong))
+        for block in report.blocks
+    )
+    # A factor explains the one entry that was looked at, whatever the others are.
+    diagnoses = tuple(one for one in report.diagnoses if whole.issuperset(one.blocks))
+    return replace(report, blocks=blocks, diagnoses=diagnoses, vacuous=(), repeated=True)
+
+
+def _partly(block: BlockReport, told: bool) -> BlockReport:
+    verdict = block.verdict if told else VERDICTS[2]
+    return replace(block, verdict=verdict, vacuous=told and block.vacuous, hint="", code="")
+
+
+def at_points(
+    check: Callable[[Any], GradientReport], params: Any, points: Any, grad: Any, what: str = "grad"
+) -> GradientReport:
+    """Check at every point, and return the report of the first that fails, with all of them.
+
+    Parameters
+    ----------
+    check : callable
+        Takes params and returns a report.
+    params : object
+        The one point when `points` is None.
+    points : iterable of object, or None
+    grad : object
+        The analytic derivative: of several points it must be a function.
+    what : str, optional
+        What it is called.
+
+    Returns
+    -------
+    GradientReport
+        Where all pass, the one that is known worst.
+
+    Raises
+    ------
+    TypeError, ValueError
+        When both or neither of params and points are given, or points are none.
+    """
+    if points is None:
+        if params is None:
+            raise TypeError("params is missing: pass params, or points=[params, ...]")
+        return check(params)
+    if params is not None:
+        raise TypeError("pass params or points, not both: points=[params, ...] has every point")
+    if isinstance(points, (str, dict)) or not isinstance(points, Iterable):
+        raise TypeError(
+            f"points must be a list of params, or another iterable, not {type(points).__name__}"
+        )
+    if grad is not True and not callable(grad):
+        raise TypeError(
+            f"{what} must be a function where there are points: a derivative that you have is one "
+            "point's alone"
+        )
+    reports = []
+    for number, point in enumerate(points):
+        try:
+            reports.append(replace(check(point), at=f"points[{number}]"))
+        except Exception as error:
+            error.add_note(f"gradcheck: at points[{number}]")
+            raise
+    if not reports:
+        raise ValueError("points is empty: nothing would be checked")
+    failed = [report for report in reports if not report.ok]
+    shown = failed[0] if failed else max(reports, key=lambda report: report.resolution)
+    return replace(
+        shown,
+        points=tuple(reports),
+        evaluations=sum(report.evaluations for report in reports),
+        seconds=sum(report.seconds for report in reports),
+        warning=next((report.warning for report in reports if report.warning), ""),
+    )
+
+
+def finding_of(
+    name: str,
+    problem: Problem,
+    analytic: Analytic,
+    found: Sweep,
+    limits: Tolerance,
+    reasons: tuple[str, ...],
+    options: Options,
+) -> Finding:
+    """Return what a report is made from, of a check that differenced parameters one by one.
+
+    Parameters
+    ----------
+    name : str
+        func's name.
+    problem, analytic : Problem, Analytic
+    found : Sweep
+    limits : Tolerance
+    reasons : tuple of str
+        Why nothing was differenced, or not all.
+    options : Options
+
+    Returns
+    -------
+    Finding
+    """
+    return Finding(
+        name=name,
+        structure=problem.structure,
+        blocks=problem.blocks,
+        theta=problem.theta,
+        scale=problem.scale,
+        analytic=analytic.vector,
+        outcome=found.outcome,
+        limits=limits,
+        flat=found.flat,
+        evaluated=found.step > 0,
+        value=float(problem.center),
+        noise=found.noise.sigma,
+        precision=found.noise.format,
+        precision_of=analytic.precision,
+        evaluations=problem.evaluator.evaluations,
+        scheme=found.title,
+        reasons=reasons,
+        ladders=found.ladders,
+        upstream=partial(acts_through, problem, options, found.noise.sigma),
+    )

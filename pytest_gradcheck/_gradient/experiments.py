@@ -1,0 +1,310 @@
+"""What func and grad are asked after a check failed, before something is blamed.
+
+Does grad remember what was evaluated before?  A backward pass that reads what a forward pass left
+behind is right only where both saw the same parameters.  So grad is called at θ again, after func
+was evaluated elsewhere, and after grad was.  And one block is moved at a time: a gradient that
+stays the same, bit for bit, where the numeric one does not, was computed from something that did
+not follow, or leaves out what would.
+
+Does func read some blocks only through others?  The order of a dict is not the order of layers:
+three blocks that have nothing to do with each other, two of them wrong, look like a backward pass
+that goes wrong behind the third.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from .._diagnosis.evidence import CERTAIN, Diagnosis
+from .._difference.directions import random_weights
+from .._difference.stencils import COMPLEX_STEP
+from .._evaluate.evaluator import Evaluator
+from .._evaluate.problem import Analytic, Call, Problem
+from .._options import Options
+from .._params.layout import Block, gradient_vector
+from .._params.work_copy import WorkCopy
+from .._quoting import layer_numbers, listing, shown
+from .._report.report import GradientReport
+
+Array = np.ndarray[Any, Any]
+
+STALE_AWAY = 1e-2
+"""How far away grad is called, in parts of the parameters' scales."""
+
+STEP = 1e-4
+"""Of a difference there, which need only show that the gradient changes by `CHANGED`."""
+
+CHANGED = 1e-4
+
+SAME = 1e-9
+"""By how much of their largest entry two gradients at θ may differ."""
+
+MOST_BLOCKS = 12
+"""Blocks that are moved."""
+
+UNSURE = ("backward", "slice", "entry")
+"""Codes that say where, not what: a cache may be behind them."""
+
+CACHE = "reads what an earlier call left behind (a stale cache)"
+
+
+def reconsidered(
+    report: GradientReport,
+    grad: Any,
+    problem: Problem,
+    analytic: Analytic,
+    call: Call,
+    options: Options,
+) -> GradientReport:
+    """Return the report, with a diagnosis if grad depends on what was evaluated before.
+
+    Parameters
+    ----------
+    report : GradientReport
+        Of a check that may have failed; only then is anything tried.
+    grad : object
+        As the user gave it; only a callable can remember anything.
+    problem, analytic : Problem, Analytic
+    call : Call
+    options : Options
+
+    Returns
+    -------
+    GradientReport
+    """
+    if not callable(grad) or not (report.wrong or report.reasons):
+        return report
+    if not np.isfinite(analytic.vector).all():
+        return report
+    if not report.wrong and (problem.unrepeated or not analytic.unrepeated):
+        if not problem.unrepeated:
+            return report
+        return replace(report, diagnoses=(_noise(problem.unrepeated), *report.diagnoses))
+    try:
+        found = _experiment(report, grad, problem, analytic, call, options)
+    except Exception:  # grad may refuse elsewhere in any way it likes, and the check is done
+        found = None
+    return replace(
+        report,
+        diagnoses=report.diagnoses if found is None else (found, *report.diagnoses),
+        evaluations=problem.evaluator.evaluations,
+    )
+
+
+def _noise(sentence: str) -> Diagnosis:
+    return Diagnosis("noise", sentence, (), CERTAIN)
+
+
+def _experiment(
+    report: GradientReport,
+    grad: Callable[..., Any],
+    problem: Problem,
+    analytic: Analytic,
+    call: Call,
+    options: Options,
+) -> Diagnosis | None:
+    blocks = problem.blocks
+    wide = all(block.dtype.itemsize >= 8 for block in blocks)
+    work = problem.evaluator.work
+    work = work if wide else WorkCopy(problem.structure, blocks, None, call.in_place)
+    watch = Evaluator(grad, work)
+
+    def gradient(shift: Array | None = None) -> Array:
+        try:
+            if shift is not None:
+                work.move(shift, 1.0)
+            params = work.fresh() if call.copy else work.params
+            found = grad(*call.args) if call.in_place else grad(params, *call.args)
+            vector = gradient_vector(found, problem.structure, blocks)[0]
+        finally:
+            if shift is not None:
+                work.reset()
+        if shift is None:
+            watch.require_unchanged("grad")
+        return vector
+
+    if analytic.unrepeated:
+        return _repeats(gradient(), gradient(), analytic)
+    known = any(diagnosis.code not in UNSURE for diagnosis in report.diagnoses)
+    if known or options.eps is not None or options.scheme == COMPLEX_STEP.name:
+        return None  # a given step promises a number of evaluations
+    away = STALE_AWAY * random_weights(problem.size, options.seed, 6) * problem.scale
+    problem.evaluator.along(away, (1.0,))
+    after_func = gradient()
+    gradient(away)
+    for vector, what in ((after_func, "func"), (gradient(), "grad")):
+        changed = _names(blocks, _differs(vector, analytic))
+        if changed:
+            sentence = (
+                f"grad in {_listed(changed)} changed at the same parameters after {what} was "
+                f"called at others: it {CACHE}"
+            )
+            return Diagnosis("stale", sentence, changed, CERTAIN)
+    return _unseen(gradient, problem, analytic, away, options, report.noise)
+
+
+def _repeats(third: Array, fourth: Array, analytic: Analytic) -> Diagnosis:
+    """Tell a gradient that settles, or adds up, from one that is random."""
+    if not _differs(fourth, replace(analytic, vector=third, jitter=0.0)).any():
+        return Diagnosis("stale", f"{analytic.unrepeated}: it {CACHE}", (), CERTAIN)
+    if not _differs(fourth - third, replace(analytic, jitter=0.0)).any():
+        return Diagnosis(
+            "stale", f"{analytic.unrepeated}: it adds to what the call before left", (), CERTAIN
+        )
+    return _noise(analytic.unrepeated)
+
+
+def _unseen(
+    gradient: Callable[[Array], Array],
+    problem: Problem,
+    analytic: Analytic,
+    away: Array,
+    options: Options,
+    noise: float,
+) -> Diagnosis | None:
+    """Name the blocks that the gradient does not follow."""
+    unseen = []
+    along = random_weights(problem.size, options.seed, 7) * problem.scale
+    for block in problem.blocks[:MOST_BLOCKS]:
+        shift = np.zeros(problem.size)
+        shift[block.window] = away[block.window]
+        same = block.size > 0 and np.array_equal(gradient(shift), analytic.vector)
+        if same and _changes(problem, along, shift, noise):
+            unseen.append(block.name)
+    if not unseen or not np.any(analytic.vector):
+        return None
+    names = tuple(unseen)
+    sentence = (
+        f"grad stays the same, bit for bit, at another {_listed(names)}, and numeric does not: "
+        f"it leaves out a term or a factor, or {CACHE}"
+    )
+    return Diagnosis("stale", sentence, names, CERTAIN)
+
+
+def _changes(problem: Problem, along: Array, shift: Array, sigma: float) -> bool:
+    """Return whether the derivative along a direction is another one after a shift."""
+    ends = [
+        float(problem.evaluator.along(base * shift + sign * STEP * along, (1.0,))[0])
+        for base in (0.0, 1.0)
+        for sign in (1.0, -1.0)
+    ]
+    here, there = ends[0] - ends[1], ends[2] - ends[3]
+    noise = max(64 * 2.0**-52 * max(map(abs, ends)), problem.jitter, 8 * sigma)
+    changed = abs(here - there) > CHANGED * max(abs(here), abs(there)) + 4 * noise
+    return math.isfinite(here - there) and changed
+
+
+def _differs(vector: Array, analytic: Analytic) -> Array:
+    """Return where a gradient at θ is not what it was (bool)."""
+    size = float(np.abs(analytic.vector).max(initial=0.0))
+    narrow = 64 * max(analytic.precision, default=0.0)
+    gap = np.abs(vector - analytic.vector)
+    differs: Array = ~(gap <= max(SAME, narrow) * size + 4 * analytic.jitter)
+    return differs
+
+
+def _names(blocks: tuple[Block, ...], which: Array) -> tuple[str, ...]:
+    return tuple(block.name for block in blocks if which[block.window].any())
+
+
+def _listed(names: tuple[str, ...]) -> str:
+    clean = [shown(name) for name in names]
+    return " and ".join(clean) if len(clean) == 2 else listing(clean, 4)
+
+
+AWAY = 1e-2
+"""How far blocks are moved, in parts of the parameters' scales."""
+
+TOGETHER = 1e-4
+"""Two blocks act on each other when moving one changes by this part what moving the other does."""
+
+CLEAR = 1e4
+"""What func changes by must stand so far above its noise, or nothing can be said."""
+
+_POSITION = re.compile(r"params\[\d+\]")
+
+
+def acts_through(
+    problem: Problem, options: Options, noise: float, before: Sequence[str], behind: Sequence[str]
+) -> bool:
+    """Return whether the blocks `before` act on func through those `behind`.
+
+    They do when func no longer depends on them where those behind are zero.  Where a way past
+    them is left (a residual connection, weight decay), or func is not defined there, they do when
+    their names number the layers and each of them acts together with those behind.  Takes 3
+    evaluations, or 4 and 2 for each block before; none where a given step promises how many.
+
+    Parameters
+    ----------
+    problem : Problem
+    options : Options
+    noise : float
+        Of func.
+    before, behind : sequence of str
+        Names of blocks.
+
+    Returns
+    -------
+    bool
+    """
+    if options.eps is not None or options.scheme == COMPLEX_STEP.name:
+        return False
+    asked = _Asked(problem, noise, options.seed)
+    if asked.blocked(before, behind):
+        return True
+    return _numbered([*before, *behind]) and asked.together(before, behind)
+
+
+def _numbered(names: Sequence[str]) -> bool:
+    """Return whether names have numbers that are not merely positions in one list."""
+    return all(layer_numbers(name) and not _POSITION.fullmatch(name) for name in names)
+
+
+class _Asked:
+    """Values of func where some blocks are moved, and others are zero."""
+
+    def __init__(self, problem: Problem, noise: float, seed: int) -> None:
+        self.problem = problem
+        self.windows = {block.name: block.window for block in problem.blocks}
+        self.away = AWAY * random_weights(problem.size, seed, 8) * problem.scale
+        self.center = float(problem.center)
+        self.noise = max(problem.jitter, 8 * noise)
+
+    def value(self, moved: Sequence[str], zero: Sequence[str] = ()) -> float:
+        shift = np.zeros(self.problem.size)
+        for name in moved:
+            shift[self.windows[name]] = self.away[self.windows[name]]
+        for name in zero:
+            shift[self.windows[name]] = -self.problem.theta[self.windows[name]]
+        try:
+            return float(self.problem.evaluator.along(shift, (1.0,))[0])
+        except Exception:  # func may refuse there in any way it likes, and the check is done
+            return math.nan
+
+    def loud(self, *values: float) -> float:
+        """Return the noise of a difference of values."""
+        return self.noise + 64 * 2.0**-52 * max(map(abs, values))
+
+    def blocked(self, before: Sequence[str], behind: Sequence[str]) -> bool:
+        """Return whether func does not see `before` while all of `behind` are zero."""
+        one, other = self.value((), behind), self.value(before, behind)
+        here = self.value(before) - self.center
+        loud = self.loud(one, other, here)
+        return abs(one - other) <= loud and abs(here) > CLEAR * loud
+
+    def together(self, before: Sequence[str], behind: Sequence[str]) -> bool:
+        """Return whether moving `behind` changes what moving each one of `before` does."""
+        base = self.value(behind)
+        for name in before:
+            alone, both = self.value((name,)), self.value((name, *behind))
+            here, there = alone - self.center, both - base
+            allowed = TOGETHER * max(abs(here), abs(there)) + self.loud(alone, both, base)
+            if not allowed < abs(here - there) < math.inf:
+                return False
+        return True

@@ -1,0 +1,534 @@
+"""Finding the wrong parameters among millions.
+
+In this order, each step dearer than the one before it:
+
+*match*, at no evaluation: if one entry i is wrong, the residuals are α·vⱼ(i) for one α, and no
+other column of weights fits them;
+
+*patterns*, at two evaluations to confirm: if a block is wrong by a multiple of its own gradient,
+of θ, of a constant, or only in a row or a column, the residuals are λ·Σ p·vⱼ for that pattern p;
+
+*split*: directions over single blocks and then over halves tell where the error is, until a part
+is small enough to match.  The residuals of one half are measured, those of the other follow by
+subtraction.  Parts are halved along an axis of their block, so that a wrong row or column keeps
+together while everything beside it is found clean;
+
+*sample*: errors everywhere, by no pattern, are counted on some coordinates.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import chain
+from typing import Any
+
+import numpy as np
+
+from .._difference.directions import generator
+from .._params.layout import Block, position_of
+from .patterns import Pattern, exchanges, patterns
+from .screen import ACCUSED, Screen, Subset
+
+Array = np.ndarray[Any, Any]
+
+DISTINCT = 4.0
+"""The second best must fit so many times worse."""
+
+SIX_DIGITS = 1e-6
+
+Confirm = Callable[[int], float | None]
+"""Differences one coordinate; its error, or None when it is not wrong."""
+
+
+@dataclass
+class Findings:
+    """What was found.
+
+    Attributes
+    ----------
+    patterns : list of (Pattern, float)
+        With the fitted number.
+    shares : dict of str to (int, int)
+        Of a block with errors everywhere: how many of the sampled entries are wrong.
+    slices : list of (str, str, int, int, int)
+        A row or column with errors by no pattern: block, index, wrong ones of the sampled ones,
+        and its size.
+    unexplained : bool
+        Something is wrong that was not found within the evaluations allowed.
+    """
+
+    patterns: list[tuple[Pattern, float]] = field(default_factory=list)
+    shares: dict[str, tuple[int, int]] = field(default_factory=dict)
+    slices: list[tuple[str, str, int, int, int]] = field(default_factory=list)
+    unexplained: bool = False
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A coordinate, its error, and χ² of the residuals without it."""
+
+    what: Any
+    amount: float
+    misfit: float
+
+
+def threshold(count: int) -> float:
+    """Return the largest χ² of a fit with one free number to `count` residuals."""
+    free = count - 1
+    return free + 4 * math.sqrt(2 * free) + 6
+
+
+def spread_of(screen: Screen, residuals: Iterable[float], loud: float = 1.0) -> float:
+    """Return the variance that χ² of residuals is reckoned with.
+
+    σ is measured along one direction, and others may be a few times as loud.  Where residuals
+    are a million times as large, that must not keep a fit to six digits from being one.
+    """
+    largest = max((abs(y) for y in residuals), default=0.0)
+    return loud * (screen.sigma**2 + (SIX_DIGITS * largest) ** 2)
+
+
+def _best_two(y: Array, weights: Sequence[Array]) -> list[tuple[float, int, float]]:
+    """Return (gain, position, amount) of the two columns that explain most of y, best first."""
+    if not weights[0].size:
+        return []
+    cross, square = np.zeros_like(weights[0]), np.zeros_like(weights[0])
+    for value, w in zip(y.tolist(), weights, strict=True):
+        cross += value * w
+        w *= w
+        square += w
+    gain = cross * cross
+    gain /= square
+    top = np.argpartition(gain, -2)[-2:] if gain.size > 1 else np.array([0])
+    return [
+        (float(gain[k]), k, float(cross[k] / square[k]))
+        for k in top[np.argsort(-gain[top], kind="stable")].tolist()
+    ]
+
+
+def match(
+    screen: Screen, residuals: dict[int, float], subset: Subset | None = None, loud: float = 1.0
+) -> tuple[Fit, bool]:
+    """Return the single entry that explains the residuals best, and whether it alone does.
+
+    Parameters
+    ----------
+    screen : Screen
+    residuals : dict of int to float
+        By number of direction.
+    subset : Subset, optional
+        Where the entry may be.
+    loud : float
+        The residuals' variance, in parts of a direction's: they may be differences of others.
+
+    Returns
+    -------
+    fit : Fit
+        ``what`` is the coordinate in the flat vector.
+    alone : bool
+    """
+    total = sum(y * y for y in residuals.values())
+    best, second = (-1.0, -1, 0.0), -1.0
+    for block in screen.problem.blocks if subset is None else subset.blocks:
+        if not block.size:
+            continue
+        for part, weights in screen.columns(tuple(residuals), block):
+            inside = None if subset is None or subset.inside is None else subset.within(part)
+            if inside is not None:
+                weights = [w[inside - part.start] for w in weights]
+            found = _best_two(np.array(list(residuals.values())), weights)
+            for gain, k, amount in found:
+                if gain > best[0]:
+                    second = best[0]
+                    offset = part.start + k if inside is None else int(inside[k])
+                    best = (gain, block.start + offset, amount)
+                else:
+                    second = max(second, gain)
+    variance = spread_of(screen, residuals.values(), loud)
+    misfit = max(total - best[0], 0.0) / variance
+    runner_up = (total - second) / variance
+    count = len(residuals)
+    alone = misfit <= threshold(count) and runner_up > DISTINCT * max(misfit, threshold(count))
+    return Fit(best[1], best[2], misfit), alone
+
+
+NUMBERS = (0, 1, 2)
+"""The directions that are restricted to parts."""
+
+SAMPLED = 12
+SAMPLED_IN_SLICE = 4
+
+MOST_ENTRIES = 40
+
+LARGE = 0.05
+"""Blocks with less than this part of all parameters are measured together at first."""
+
+GLANCE = 3
+"""Entries looked at when both halves of a block are wrong: most of them are, if errors are
+everywhere."""
+
+
+class Part:
+    """Some of a block, its residuals by direction, and their variance in parts of a direction's."""
+
+    def __init__(
+        self, subset: Subset, residuals: dict[int, float], loud: float, axis: int | None, depth: int
+    ) -> None:
+        self.subset, self.residuals, self.loud = subset, residuals, loud
+        self.axis, self.depth = axis, depth
+
+    def dirty(self, limit: float) -> bool:
+        """Return whether something is wrong in it."""
+        return max(map(abs, self.residuals.values())) > limit * math.sqrt(self.loud)
+
+
+def split(screen: Screen, confirm: Confirm, found: Findings, limit: float, budget: int) -> bool:
+    """Divide what is wrong until its parts match; return whether all of it was explained.
+
+    Parameters
+    ----------
+    screen : Screen
+    confirm : callable
+    found : Findings
+        Filled.
+    limit : float
+        The largest residual of a part that is right.
+    budget : int
+        Evaluations of func in the whole check at which to stop.
+
+    Returns
+    -------
+    bool
+    """
+    blocks = tuple(block for block in screen.problem.blocks if block.size)
+    large = [b for b in blocks if b.size >= LARGE * screen.problem.size]
+    small = tuple(b for b in blocks if b not in large)
+    groups = [*((b,) for b in large), *([small] if small else [])]
+    explained = True
+    for part in _parted(screen, groups, screen.clean(NUMBERS), 1.0):
+        parts = [part]
+        if len(part.subset.blocks) > 1:
+            while part.dirty(limit) and _matched(screen, confirm, part):
+                pass
+            each = [(b,) for b in part.subset.blocks]
+            dirty = part.dirty(limit)
+            parts = _parted(screen, each, part.residuals, part.loud) if dirty else []
+        for each_part in parts:
+            explained &= _search(screen, confirm, found, each_part, limit, budget)
+    return explained
+
+
+def _parted(
+    screen: Screen, groups: Sequence[tuple[Block, ...]], left: dict[int, float], loud: float
+) -> list[Part]:
+    """Measure groups of blocks, the last by subtraction from what they come to together."""
+    parts: list[Part] = []
+    for position, group in enumerate(groups):
+        subset = Subset(group)
+        last = position == len(groups) - 1
+        ys = dict(left) if last else {j: _clean(screen, j, subset) for j in NUMBERS}
+        left = {j: left[j] - ys[j] for j in NUMBERS}
+        parts.append(Part(subset, ys, loud + len(groups) - 1 if last else 1.0, None, 0))
+    return parts
+
+
+def _clean(screen: Screen, number: int, subset: Subset) -> float:
+    return screen.measure(number, subset) - screen.explained(number, subset)
+
+
+def _search(
+    screen: Screen, confirm: Confirm, found: Findings, whole: Part, limit: float, budget: int
+) -> bool:
+    """Search one block: match, and halve what does not match."""
+    block = whole.subset.blocks[0]
+    queue = [whole]
+    while queue:
+        part = queue.pop()
+        if not part.dirty(limit):
+            continue
+        if screen.problem.evaluator.evaluations >= budget or len(screen.truth) >= MOST_ENTRIES:
+            return _sample(screen, confirm, found, block)
+        if _matched(screen, confirm, part):
+            queue.append(part)
+            continue
+        if part.subset.size == 1:
+            continue
+        if _slice_found(screen, confirm, found, part, block):
+            continue
+        halves = _divide(screen, part, block, limit)
+        queue += halves
+        if part.depth == 0 and all(half.dirty(limit) for half in halves):
+            glance = generator(screen.seed, 9, block.start).choice(block.size, GLANCE)
+            if 2 * _count(screen, confirm, block, np.unique(glance)) > GLANCE:
+                return _sample(screen, confirm, found, block)
+    return True
+
+
+def _matched(screen: Screen, confirm: Confirm, part: Part) -> bool:
+    """Name the one entry that explains a part, if there is one, and take its error out."""
+    fit, alone = match(screen, part.residuals, part.subset, part.loud)
+    if not (alone or part.subset.size == 1) or fit.what in screen.truth:
+        return False
+    error = confirm(fit.what)
+    if error is None:
+        return False
+    screen.truth[fit.what] = error
+    block = screen.problem.blocks[position_of(screen.problem.blocks, fit.what)]
+    for number in part.residuals:
+        weight = screen.weight(number, block, fit.what - block.start)
+        part.residuals[number] -= error * weight
+    return True
+
+
+def _positions(inside: Array, block: Block, axis: int) -> Array:
+    """Return where along an axis each of some offsets in a block is."""
+    stride = math.prod(block.shape[axis + 1 :])
+    places: Array = inside // stride
+    places %= block.shape[axis]
+    return places
+
+
+def _inside(part: Part, block: Block) -> Array:
+    if part.subset.inside is not None:
+        return part.subset.inside
+    # Half the memory of what numpy would choose, where it will do.
+    return np.arange(block.size, dtype=np.int32 if block.size < 2**31 else np.int64)
+
+
+def _axes(block: Block) -> tuple[int, ...]:
+    if block.is_complex or len(block.shape) < 2:
+        return ()
+    return tuple(axis for axis, length in enumerate(block.shape) if length > 1)
+
+
+def _slice_found(
+    screen: Screen, confirm: Confirm, found: Findings, part: Part, block: Block
+) -> bool:
+    """Name a part that is one row or column, when several of its entries are wrong."""
+    inside = _inside(part, block)
+    if part.depth == 0 or inside.size < SAMPLED_IN_SLICE or part.axis is None:
+        return False
+    places = np.unique(_positions(inside, block, part.axis))
+    if places.size > 1:
+        return False
+    rng = generator(screen.seed, 8, int(inside[0]), inside.size)
+    chosen = rng.choice(inside, SAMPLED_IN_SLICE, replace=False)
+    wrong = _count(screen, confirm, block, chosen)
+    if wrong < SAMPLED_IN_SLICE // 2:
+        return False
+    index = [":"] * len(block.shape)
+    index[part.axis] = str(int(places[0]))
+    found.slices.append(
+        (block.name, f"[{', '.join(index)}]", wrong, SAMPLED_IN_SLICE, int(inside.size))
+    )
+    return True
+
+
+def _divide(screen: Screen, part: Part, block: Block, limit: float) -> list[Part]:
+    """Halve a part along the axis on which one half is clean, if there is one."""
+    axes = _axes(block)
+    if part.axis is not None and part.depth:
+        axes = (part.axis, *(axis for axis in axes if axis != part.axis))
+    tries = []
+    for axis in axes or (None,):
+        halves = _halved(screen, part, block, axis)
+        if halves is None:
+            continue
+        tries.append(halves)
+        # Only a whole block is worth the evaluations of a second axis.
+        if part.depth or sum(half.dirty(limit) for half in halves) < 2:
+            return halves
+    if tries:
+        return tries[0]
+    return _halved(screen, part, block, None) or []
+
+
+def _halved(screen: Screen, part: Part, block: Block, axis: int | None) -> list[Part] | None:
+    inside = _inside(part, block)
+    if axis is None:
+        rng = generator(screen.seed, 6, int(inside[0]), inside.size)
+        first = np.arange(inside.size) < inside.size // 2
+        rng.shuffle(first)
+    else:
+        places = _positions(inside, block, axis)
+        known = np.flatnonzero(np.bincount(places, minlength=block.shape[axis]))
+        if known.size < 2:
+            return None
+        first = places < known[known.size // 2]
+        del places
+    one = Subset(part.subset.blocks, inside[first])
+    other = Subset(part.subset.blocks, inside[np.logical_not(first, out=first)])
+    del inside, first
+    measured = {j: _clean(screen, j, one) for j in part.residuals}
+    rest = {j: y - measured[j] for j, y in part.residuals.items()}
+    return [
+        Part(one, measured, 1.0, axis, part.depth + 1),
+        Part(other, rest, part.loud + 1.0, axis, part.depth + 1),
+    ]
+
+
+def _count(screen: Screen, confirm: Confirm, block: Block, offsets: Array) -> int:
+    wrong = 0
+    for offset in np.sort(offsets).tolist():
+        i = block.start + offset
+        error = screen.truth.get(i) or confirm(i)
+        if error is not None:
+            wrong += 1
+            screen.truth[i] = error
+    return wrong
+
+
+def _sample(screen: Screen, confirm: Confirm, found: Findings, block: Block) -> bool:
+    """Count wrong entries among some of a block's; return whether any was found."""
+    count = min(SAMPLED, block.size)
+    chosen = generator(screen.seed, 7, block.start).choice(block.size, count, replace=False)
+    wrong = _count(screen, confirm, block, chosen)
+    found.shares[block.name] = (wrong, count)
+    return wrong > 0
+
+
+MOST_DIRECTIONS = 7
+"""Over all parameters; more directions tell columns apart whose weights are alike."""
+
+
+def localise(screen: Screen, confirm: Confirm, allowed: float, budget: int) -> Findings:
+    """Find what is wrong.
+
+    Parameters
+    ----------
+    screen : Screen
+        Its ``truth`` is filled with the wrong entries that were confirmed.
+    confirm : callable
+    allowed : float
+        What tolerances add up to along a direction.
+    budget : int
+        Evaluations of func in the whole check at which to stop.
+
+    Returns
+    -------
+    Findings
+    """
+    found = Findings()
+    limit = allowed + ACCUSED * screen.sigma
+    while len(screen.truth) < MOST_ENTRIES:
+        residuals = screen.clean(screen.residuals)
+        if max(abs(y) for y in residuals.values()) <= limit:
+            return found
+        if _named_entry(screen, residuals, confirm):
+            continue
+        if not screen.truth and _named_pattern(screen, residuals, found, confirm, limit):
+            return found
+        if len(screen.residuals) < MOST_DIRECTIONS and _promising(screen, residuals):
+            screen.measure(len(screen.residuals))
+            continue
+        break
+    if not split(screen, confirm, found, limit, budget):
+        found.unexplained = True
+    return found
+
+
+def _promising(screen: Screen, residuals: dict[int, float]) -> bool:
+    """Return whether the best entry fits and only is not distinct yet."""
+    fit, _ = match(screen, residuals)
+    return fit.misfit <= threshold(len(residuals))
+
+
+def _named_entry(screen: Screen, residuals: dict[int, float], confirm: Confirm) -> bool:
+    fit, alone = match(screen, residuals)
+    if not alone or fit.what in screen.truth:
+        return False
+    error = confirm(fit.what)
+    if error is None:
+        return False
+    screen.truth[fit.what] = error
+    return True
+
+
+def _named_pattern(
+    screen: Screen, residuals: dict[int, float], found: Findings, confirm: Confirm, limit: float
+) -> bool:
+    numbers = sorted(residuals)
+    y = np.array([residuals[j] for j in numbers])
+    variance = spread_of(screen, residuals.values())
+    fits: list[tuple[float, float, Pattern]] = []
+    for pattern in _all_patterns(screen, len(numbers)):
+        square = float(pattern.columns @ pattern.columns)
+        if square and pattern.holds(amount := float(pattern.columns @ y) / square):
+            misfit = float(np.sum((y - amount * pattern.columns) ** 2)) / variance
+            fits.append((misfit, amount, pattern))
+    order = [id(fit[2]) for fit in fits]
+    fits.sort(key=lambda fit: fit[0])
+    if not fits or fits[0][0] > threshold(len(numbers)):
+        return False
+    # Two names for the same vector are no rivals: a matrix of one row is a row, and with all
+    # parameters equal θ is a constant.  What was tried first is the simplest.
+    alike = [fit for fit in fits if _proportional(fit[2].columns, fits[0][2].columns)]
+    misfit, amount, best = min(alike, key=lambda fit: order.index(id(fit[2])))
+    rivals = [fit for fit in fits if not _proportional(fit[2].columns, best.columns)]
+    if rivals and rivals[0][0] <= DISTINCT * max(misfit, threshold(len(numbers))):
+        return False
+    fresh = len(screen.residuals)
+    for number in (fresh, fresh + 1):
+        screen.measure(number)
+    predicted = next(p.columns for p in _all_patterns(screen, fresh + 2) if p.same(best))
+    gap = max(abs(screen.residuals[j] - amount * predicted[j]) for j in (fresh, fresh + 1))
+    if gap > limit + 1e-6 * abs(amount) * float(np.abs(predicted[fresh:]).max()):
+        return False
+    found.patterns.append((best, amount))
+    _confirm_largest(screen, best, confirm)
+    return True
+
+
+def _proportional(one: Array, other: Array) -> bool:
+    lengths = float(one @ one) * float(other @ other)
+    return abs(float(one @ other)) >= (1 - 1e-13) * math.sqrt(lengths)
+
+
+def _all_patterns(screen: Screen, count: int) -> Iterator[Pattern]:
+    return chain(patterns(screen, count), exchanges(screen, count))
+
+
+def entries_of(screen: Screen, pattern: Pattern, block: Block) -> Array:
+    """Return the flat coordinates of a block that a pattern says are wrong."""
+    values = _values(screen, pattern, block)
+    if pattern.code == "constant":
+        return np.arange(block.start, block.stop)
+    if pattern.place is None:
+        return block.start + np.flatnonzero(values)
+    axis, position = pattern.place
+    every = np.arange(block.start, block.stop).reshape(block.shape)
+    every = np.take(every, position, axis=axis).ravel()
+    chosen: Array = every[values[every - block.start] != 0]
+    return chosen
+
+
+def _values(screen: Screen, pattern: Pattern, block: Block) -> Array:
+    """Return what the error of each entry is proportional to."""
+    own: Array = screen.analytic[block.window]
+    if pattern.code == "transposed":
+        square = own.reshape(block.shape)
+        return np.asarray(square - square.T).ravel()
+    if pattern.code == "swapped":
+        name = next(name for name in pattern.names if name != block.name)
+        other = next(b for b in screen.problem.blocks if b.name == name)
+        return np.asarray(own - screen.analytic[other.window])
+    if pattern.code not in ("theta", "sign-theta"):
+        return screen.analytic[block.window]
+    work = screen.problem.evaluator.work
+    return work.theta[position_of(work.blocks, block.start)]
+
+
+def _confirm_largest(screen: Screen, pattern: Pattern, confirm: Confirm) -> None:
+    """Difference the entry of a block that the pattern makes largest: a number to show."""
+    for block in screen.problem.blocks:
+        if block.name not in pattern.names or screen.truth:
+            continue
+        entries = entries_of(screen, pattern, block)
+        if entries.size:
+            size = np.abs(_values(screen, pattern, block)[entries - block.start])
+            i = int(entries[np.argmax(size)])
+            error = confirm(i)
+            if error is not None:
+                screen.truth[i] = error

@@ -1,0 +1,189 @@
+"""The patterns that bugs make, as sums over random directions: Σ p·vⱼ, at no evaluation.
+
+A gradient in the wrong place is one of them: a square block transposed, two blocks exchanged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from .._params.layout import Block
+from .screen import Screen
+
+Array = np.ndarray[Any, Any]
+
+
+@dataclass(frozen=True)
+class Pattern:
+    """What a bug makes of the gradient, summed over the directions.
+
+    Attributes
+    ----------
+    code : str
+        "gradient", "theta", "sign-theta", "constant", "slice", "transposed" or "swapped".
+    names : tuple of str
+        The blocks.
+    columns : ndarray, shape (count,)
+        Σ p·vⱼ for directions 0 … count − 1.
+    place : (int, int) or None
+        Axis and position of a slice.
+    """
+
+    code: str
+    names: tuple[str, ...]
+    columns: Array
+    place: tuple[int, int] | None = None
+
+    def holds(self, amount: float) -> bool:
+        """Return whether a fitted number is one that the pattern can have."""
+        return self.code not in ("transposed", "swapped") or abs(amount - 1) < EXACT
+
+    def same(self, other: Pattern) -> bool:
+        """Return whether two patterns are one, whatever the number of directions."""
+        return (self.code, self.names, self.place) == (other.code, other.names, other.place)
+
+    def sentence(self, amount: float, rank: int) -> str:
+        """Return what it looks like, with the fitted number; `rank` is the block's."""
+        if self.code in ("gradient", "slice") and amount != 1:
+            told = f"analytic = {simple(1 / (1 - amount))} x numeric"
+            if self.place is None:
+                return f"{told}, everywhere"
+            index = [":"] * rank
+            index[self.place[0]] = str(self.place[1])
+            return f"{told} in [{', '.join(index)}] alone"
+        if self.code == "theta":
+            return f"error = {simple(amount)} x the parameters: weight decay missing or too much?"
+        if self.code == "sign-theta":
+            return (
+                f"error = {simple(amount)} x the parameters' signs: an L1 penalty missing or "
+                "too much?"
+            )
+        if self.code == "constant":
+            return f"error = {simple(amount)}, the same everywhere"
+        if self.code == "transposed":
+            return "analytic = the transpose of numeric"
+        if self.code == "swapped":
+            return f"the analytic gradients of {self.names[0]} and {self.names[1]} are swapped"
+        return "numeric is zero where analytic is not"
+
+
+def patterns(screen: Screen, count: int) -> Iterator[Pattern]:
+    """Yield what bugs make, for directions 0 … count − 1.
+
+    Parameters
+    ----------
+    screen : Screen
+    count : int
+
+    Yields
+    ------
+    Pattern
+    """
+    problem = screen.problem
+    thetas = problem.evaluator.work.theta
+    sums: dict[str, Array] = {}
+    own: dict[tuple[str, str], Array] = {}
+    names = tuple(block.name for block in problem.blocks if block.size)
+    for block, theta in zip(problem.blocks, thetas, strict=True):
+        if not block.size:
+            continue
+        signs = np.sign(theta)
+        columns = {
+            kind: np.zeros(count) for kind in ("gradient", "theta", "sign-theta", "constant")
+        }
+        slices: dict[int, Array] = {}
+        for j in range(count):
+            weights = screen.weights(j, block)
+            columns["theta"][j] = float(np.dot(weights, theta))
+            columns["sign-theta"][j] = float(np.dot(weights, signs))
+            columns["constant"][j] = float(weights.sum())
+            weights *= screen.analytic[block.window]
+            columns["gradient"][j] = float(weights.sum())
+            if len(block.shape) >= 2 and not block.is_complex:
+                product = weights.reshape(block.shape)
+                for axis, length in enumerate(block.shape):
+                    others = tuple(k for k in range(len(block.shape)) if k != axis)
+                    rows = slices.setdefault(axis, np.zeros((length, count)))
+                    rows[:, j] = product.sum(axis=others)
+        for kind, values in columns.items():
+            sums[kind] = sums.get(kind, np.zeros(count)) + values
+            own[kind, block.name] = values
+            yield Pattern(kind, (block.name,), values)
+        for axis, rows in slices.items():
+            for position in range(rows.shape[0]):
+                yield Pattern("slice", (block.name,), rows[position], (axis, position))
+    if len(names) > 1:
+        for kind in ("gradient", "theta"):
+            yield Pattern(kind, names, sums[kind])
+            matrices = tuple(
+                block.name for block in problem.blocks if block.size and _is_matrix(block)
+            )
+            if 1 < len(matrices) < len(names):  # weight decay leaves biases alone
+                columns_of = [own[kind, name] for name in matrices]
+                yield Pattern(kind, matrices, np.sum(columns_of, axis=0))
+        yield from _from_layer(names, [own["gradient", name] for name in names])
+
+
+EXACT = 1e-3
+"""How near to 1 the number of a pattern is that has none of its own."""
+
+
+def _is_matrix(block: Block) -> bool:
+    return sum(length > 1 for length in block.shape) > 1
+
+
+def _from_layer(names: tuple[str, ...], columns: Sequence[Array]) -> Iterator[Pattern]:
+    """Yield the gradient of all blocks up to one: an error that enters the backward pass there."""
+    total = columns[0].copy()
+    for position in range(1, len(names) - 1):
+        total += columns[position]
+        yield Pattern("gradient", names[: position + 1], total.copy())
+
+
+def simple(value: float) -> str:
+    """Return a number as a small fraction where it is one, else with five digits."""
+    for denominator in range(1, 13):
+        if abs(value * denominator - round(value * denominator)) < 1e-5 * denominator:
+            whole = round(value * denominator)
+            return f"{whole}" if denominator == 1 else f"{whole}/{denominator}"
+    return f"{value:.5g}"
+
+
+MOST_PAIRS = 8
+"""Pairs of blocks of one shape that are tried: neighbours, in the order of the parameters."""
+
+
+def exchanges(screen: Screen, count: int) -> Iterator[Pattern]:
+    """Yield what gradients in the wrong place make, for directions 0 … count − 1.
+
+    Parameters
+    ----------
+    screen : Screen
+    count : int
+
+    Yields
+    ------
+    Pattern
+    """
+    blocks = [b for b in screen.problem.blocks if b.size > 1 and not b.is_complex]
+    for block in blocks:
+        if len(block.shape) == 2 and block.shape[0] == block.shape[1]:
+            a = screen.analytic[block.window].reshape(block.shape)
+            error = (a - a.T).ravel()
+            columns = np.array([screen.weights(j, block) @ error for j in range(count)])
+            yield Pattern("transposed", (block.name,), columns)
+    shapes: dict[tuple[int, ...], list[Block]] = {}
+    for block in blocks:
+        shapes.setdefault(block.shape, []).append(block)
+    pairs = [pair for alike in shapes.values() for pair in pairwise(alike)]
+    for one, other in pairs[:MOST_PAIRS]:
+        gap: Array = screen.analytic[one.window] - screen.analytic[other.window]
+        swapped = [
+            screen.weights(j, one) @ gap - screen.weights(j, other) @ gap for j in range(count)
+        ]
+        yield Pattern("swapped", (one.name, other.name), np.array(swapped))

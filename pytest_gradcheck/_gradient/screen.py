@@ -1,0 +1,379 @@
+"""Checking all parameters at once, along random directions.
+
+Along v two evaluations give y(v) = a·v − (J(θ + hv) − J(θ − hv))/2h = e·v + noise, with e the
+error of the analytic gradient a.  The weights of v are regenerated from the seed whenever they
+are needed and never kept: memory is a few vectors, whatever the number of directions.
+
+The step of a direction and the noise of its residual are measured along one; a residual that
+stands out is examined as a function of one variable before anything is accused.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from .._difference.directions import fill_with_weights, generator
+from .._difference.ladder import RATIO, Line
+from .._difference.noise import Noise
+from .._difference.stencils import STENCILS, relative_step
+from .._difference.sweep import AGREE, DISAGREE, OPEN, noise_of, value_size
+from .._evaluate.problem import Analytic, Problem
+from .._options import Options
+from .._params.arrays import chunks
+from .._params.layout import Block, middle, position_of
+from .._verdict.refine import NARROW, refine
+from .._verdict.tolerance import CONFIDENCE, Answer, Question
+
+Array = np.ndarray[Any, Any]
+
+SMALLEST_PART = 0.5
+"""Along a direction a parameter moves at least as one of this part of its block's median would,
+or errors of the small ones would hardly be seen."""
+
+
+@dataclass
+class Screen:
+    """Directions that were measured, and how well.
+
+    Attributes
+    ----------
+    problem : Problem
+    analytic : ndarray, shape (n,)
+    seed : int
+    noise : Noise
+    step : float
+        h, in parts of the parameters' scales.
+    sigma : float
+        Standard deviation of a residual.
+    residuals : dict of int to float
+        y of each direction over all parameters, by number.
+    truth : dict of int to float
+        Parameters that were found wrong, with the error of each, which `clean` takes out.
+    floors : dict of int to float
+        By a block's start, the least that a coordinate of it moves by.
+    single : float
+        The first step of one coordinate, in parts of its scale.
+    """
+
+    problem: Problem
+    analytic: Array
+    seed: int
+    noise: Noise
+    step: float = 0.0
+    sigma: float = math.inf
+    residuals: dict[int, float] = field(default_factory=dict)
+    truth: dict[int, float] = field(default_factory=dict)
+    floors: dict[int, float] = field(default_factory=dict)
+    single: float = 0.0
+
+    def weights(self, number: int, block: Block) -> Array:
+        """Return the weights of direction `number` in a block: ±uniform[½, 3/2], times the scale.
+
+        Parameters
+        ----------
+        number : int
+        block : Block
+
+        Returns
+        -------
+        ndarray, shape (block.size,)
+        """
+        drawn: Array = np.empty(block.size)
+        for part, (weights,) in self.columns((number,), block):
+            drawn[part] = weights
+        return drawn
+
+    def columns(self, numbers: Sequence[int], block: Block) -> Iterator[tuple[slice, list[Array]]]:
+        """Yield the weights of several directions in a block, side by side, part by part.
+
+        Parameters
+        ----------
+        numbers : sequence of int
+            Of the directions.
+        block : Block
+
+        Yields
+        ------
+        part : slice
+            Of the block.
+        weights : list of ndarray, shape (part,)
+            One for each direction.
+        """
+        drawing = [generator(self.seed, 5, number, block.start) for number in numbers]
+        for part in chunks(block.size):
+            spread = self.spread(block, part)
+            drawn = [np.empty(spread.size) for _ in drawing]
+            for weights, rng in zip(drawn, drawing, strict=True):
+                fill_with_weights(weights, rng)
+                weights *= spread
+            yield part, drawn
+
+    def spread(self, block: Block, part: slice) -> Array:
+        """Return by how much coordinates of a block move along a direction; a new array."""
+        position = position_of(self.problem.blocks, block.start)
+        scale: Array = self.problem.scale_of(position, part)
+        np.maximum(scale, self.floor(block), out=scale)
+        return scale
+
+    def floor(self, block: Block) -> float:
+        """Return the least that a coordinate of a block moves by."""
+        if block.start not in self.floors:
+            position = position_of(self.problem.blocks, block.start)
+            every = self.problem.scale_of(position, slice(None))
+            self.floors[block.start] = SMALLEST_PART * middle(every) if every.size else 0.0
+        return self.floors[block.start]
+
+    def size(self, block: Block) -> float:
+        """Return the root mean square of gradient times spread: the gradient as one number."""
+        total, largest = 0.0, 0.0
+        for unit in (None, 1.0):  # largest first: squares of what is divided by it can't overflow
+            for part in chunks(block.size):
+                with np.errstate(over="ignore"):
+                    product = self.analytic[block.window][part] * self.spread(block, part)
+                product[~np.isfinite(product)] = 0.0
+                if unit is None:
+                    largest = max(largest, float(np.abs(product).max()))
+                else:
+                    product /= largest
+                    total += float(np.dot(product, product))
+            if largest == 0.0:
+                return 0.0
+        return largest * math.sqrt(total / block.size)
+
+    def shift(self, number: int, subset: Subset | None = None) -> Array:
+        """Return a direction over all parameters, zero outside `subset`."""
+        vector = (np.empty if subset is None else np.zeros)(self.problem.size)
+        for block in self.problem.blocks if subset is None else subset.blocks:
+            own = vector[block.window]
+            for part, (weights,) in self.columns((number,), block):
+                if subset is None or subset.inside is None:
+                    own[part] = weights
+                else:
+                    inside = subset.within(part)
+                    own[inside] = weights[inside - part.start]
+        return vector
+
+    def measure(self, number: int, subset: Subset | None = None) -> float:
+        """Return the residual along a direction, at two evaluations."""
+        vector = self.shift(number, subset)
+        told = float(np.dot(self.analytic, vector))
+        up, down = self.problem.evaluator.along(vector, (self.step, -self.step))
+        residual = told - float((up - down) / (2 * self.step))
+        if subset is None:
+            self.residuals[number] = residual
+        return residual
+
+    def line(self, vector: Array) -> Line:
+        """Return func along a direction as a function of one variable."""
+
+        def evaluate(steps: Sequence[float]) -> tuple[Sequence[float], Sequence[Any]]:
+            return steps, tuple(self.problem.evaluator.along(vector, steps))
+
+        return Line(evaluate, self.problem.center, self.noise)
+
+    def explained(self, number: int, subset: Subset | None = None) -> float:
+        """Return the part of a residual that the wrong parameters found so far account for."""
+        total = 0.0
+        for i, error in self.truth.items():
+            block = self.problem.blocks[position_of(self.problem.blocks, i)]
+            if subset is None or (block in subset.blocks and subset.holds(i - block.start)):
+                total += error * self.weight(number, block, i - block.start)
+        return total
+
+    def weight(self, number: int, block: Block, offset: int) -> float:
+        """Return one entry of `weights`, at a cost that does not depend on where it is."""
+        few = np.empty(offset % 4 + 1)
+        fill_with_weights(few, generator(self.seed, 5, number, block.start, skip=offset // 4))
+        return float(few[-1] * self.spread(block, slice(offset, offset + 1))[0])
+
+    def clean(self, numbers: Iterable[int]) -> dict[int, float]:
+        """Return the residuals without what is known already."""
+        return {j: self.residuals[j] - self.explained(j) for j in numbers}
+
+
+@dataclass(frozen=True)
+class Subset:
+    """Some coordinates: whole blocks, or some of one block.
+
+    Parameters
+    ----------
+    blocks : tuple of Block
+    inside : ndarray of int, optional
+        Offsets in the one block, in order; unset: all of every block.
+    """
+
+    blocks: tuple[Block, ...]
+    inside: Array | None = None
+
+    @property
+    def size(self) -> int:
+        """How many coordinates."""
+        if self.inside is not None:
+            return int(self.inside.size)
+        return sum(block.size for block in self.blocks)
+
+    def within(self, part: slice) -> Array:
+        """Return which of the block's coordinates in a part are among these."""
+        if self.inside is None:
+            return np.arange(part.start, part.stop)
+        first, last = np.searchsorted(self.inside, (part.start, part.stop))
+        return self.inside[first:last]
+
+    def holds(self, offset: int) -> bool:
+        """Return whether a coordinate of the block is among these."""
+        return bool(self.within(slice(offset, offset + 1)).size)
+
+
+SCREENED = 4
+"""Directions of a screen: one misses an error of 10, 100 or 1,000 times the detection limit with
+a chance of 8, 0.8 or 0.08 %, if it is spread over many entries (13, 1.4 or 0.15 % if it is two
+equal ones), and four with its fourth power."""
+
+ACCUSED = 5.0
+"""A residual above so many σ is looked at again."""
+
+SAFETY = 1.5
+"""σ of a direction is what calibration says times this."""
+
+PROVEN = 3.0
+PROVEN_NARROW = 10.0
+"""A direction is wrong when its gap is so many times what would do for a coordinate: entries are
+accused by their own differences later, and σ by this one's."""
+
+MARGINAL = 3
+"""So many further steps are taken for a direction whose error is not clear."""
+
+LEAST_STEP = 1e-12
+"""In parts of the parameters."""
+
+FARTHEST = 0.3
+"""Steps along a direction are at most this part of the parameters."""
+
+
+def calibrate(problem: Problem, analytic: Analytic, options: Options) -> Screen:
+    """Choose the step along directions, and learn how noisy their residuals are.
+
+    From the step that balances rounding against the truncation of an average func, go to larger
+    ones until truncation shows above the noise, then stay one below.
+
+    Parameters
+    ----------
+    problem : Problem
+    analytic : Analytic
+    options : Options
+
+    Returns
+    -------
+    Screen
+        With direction 0 measured.
+    """
+    noise = noise_of(problem, options)
+    screen = Screen(problem, analytic.vector, options.seed, noise)
+    row = STENCILS["central"]
+    first = relative_step(row, noise.sigma, value_size(problem, analytic.vector))
+    screen.single = first
+    for block in problem.blocks:
+        screen.floor(block)  # a vector of the block's size, gone before the next one is made
+    vector = screen.shift(0)
+    told = float(np.dot(analytic.vector, vector))
+    line = screen.line(vector)
+    step = first
+    line.add(step)
+    while not math.isfinite(line.rungs[-1].central) and len(line.rungs) < 8:
+        step /= RATIO**2
+        line.add(step)
+    line.add(step / RATIO)
+    if len(line.series("both")) < 2:
+        return screen  # func is finite at no step: σ stays infinite, and nothing is resolved
+    while len(line.rungs) < 9 and _differ(line.series("both")[-2:]):
+        line.add(line.rungs[-1].h / RATIO)  # kinks within the step, or a fast oscillation
+    while step * RATIO <= FARTHEST and len(line.rungs) < 12:
+        pair = line.series("both")[:2]
+        if pair[0][0] < step or _differ(pair):
+            break
+        step *= RATIO
+        line.add(step)
+    screen.step, screen.sigma, slope = _best_rung(line)
+    screen.residuals[0] = told - slope
+    return screen
+
+
+def _differ(pair: Sequence[tuple[float, float, float]]) -> bool:
+    """Return whether two slopes differ by more than their rounding."""
+    (_, one, loud), (_, other, louder) = pair
+    return abs(one - other) > 5 * (loud + louder)
+
+
+def _best_rung(line: Line) -> tuple[float, float, float]:
+    """Return the step, the σ of a difference at it, and the difference, of the best rung."""
+    series = [item for item in line.series("both") if math.isfinite(item[1])]
+    best: tuple[float, float, float] | None = None
+    for k, (h, slope, rounding) in enumerate(series):
+        seen = [abs(slope - s) - 2 * (rounding + r) for _, s, r in series[k + 1 :]]
+        observed = max([0.0, *seen])
+        if k:
+            above = abs(series[k - 1][1] - slope) / (RATIO**2 - 1)
+            beside = abs(series[k - 1][1] - slope)
+            observed = max(observed, min(above, beside))
+        elif len(series) > 1:
+            observed = max(observed, abs(slope - series[1][1]))
+        sigma = SAFETY * math.hypot(rounding, observed)
+        if best is None or sigma < best[1]:
+            best = (h, sigma, slope)
+    if best is None:
+        rung = line.rungs[-1]
+        return rung.h, math.inf, rung.central
+    return best
+
+
+def screen_all(screen: Screen, allowed: float) -> bool:
+    """Measure the directions of a screen; return whether any residual is too large.
+
+    Parameters
+    ----------
+    screen : Screen
+    allowed : float
+        What the tolerances of the parameters add up to along a direction.
+    """
+    for number in range(1, SCREENED):
+        screen.measure(number)
+    worst = max(abs(y) for y in screen.residuals.values())
+    return worst > allowed + ACCUSED * screen.sigma
+
+
+def _clear(answer: Answer, told: float, allowed: float, proven: float) -> bool:
+    return abs(told - answer.value) > allowed + proven * answer.error
+
+
+def reexamine(screen: Screen, allowed: float) -> Answer:
+    """Ask the direction with the largest residual again, as one coordinate would be."""
+    number = max(screen.residuals, key=lambda j: abs(screen.residuals[j]))
+    vector = screen.shift(number)
+    told = float(np.dot(screen.analytic, vector))
+    goal = allowed + ACCUSED * screen.sigma
+    question = Question(told, 0.0, allowed, 0.0, 0.0, goal)
+    line = screen.line(vector)
+    answer = refine(line, question, screen.step, 1.0, LEAST_STEP)
+    proven = CONFIDENCE * (PROVEN if screen.noise.unit < NARROW else PROVEN_NARROW)
+    for _ in range(MARGINAL):
+        if answer.verdict != DISAGREE or _clear(answer, told, allowed, proven):
+            break
+        # Wrong by the measure of one coordinate, but marginally.  Larger steps have less
+        # rounding, and what they have of truncation is extrapolated.
+        step = line.rungs[0].h * RATIO
+        if step > FARTHEST or not math.isfinite(line.add(step).central):
+            break
+        better = line.estimate()
+        if better is not None and not question.within(better.value, better.error):
+            answer = Answer(better.value, better.error, DISAGREE)
+    if answer.verdict == DISAGREE and _clear(answer, told, allowed, proven):
+        return answer
+    # Excused: the step was too large for this direction, so σ is what its residual shows.
+    worst = abs(screen.residuals[number])
+    screen.sigma = max(screen.sigma, worst / ACCUSED, answer.error / ACCUSED)
+    return Answer(answer.value, answer.error, AGREE if answer.verdict == AGREE else OPEN)

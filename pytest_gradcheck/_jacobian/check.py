@@ -1,0 +1,658 @@
+"""A Jacobian: every output by every parameter, with the engine's verdicts and report.
+
+func is evaluated once for each perturbed point and returns all m outputs; that is remembered.
+Output k is then a func of one number for the whole engine: its noise is measured, its differences
+get their error bars, and its row of the Jacobian is judged with its own tolerances.  What that
+costs is 2n evaluations, however many outputs there are, and some more:
+
+* a parameter to which some output does not answer is moved once by more, to see that it is so;
+* a ladder takes steps of one grid, so outputs that doubt the same parameter share its rungs;
+* where more entries are in doubt than can be climbed for one by one, all are differenced once
+  more at a smaller step, and what both steps deny plainly is accused.
+
+The rows are put together, pair of blocks by pair of blocks, into a report.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from .._difference.ladder import RATIO
+from .._difference.noise import Noise
+from .._difference.stencils import STENCILS, relative_step
+from .._difference.sweep import AGREE, OPEN, Outcome, Sweep, noise_of, sweep, value_size
+from .._evaluate.evaluator import BudgetExhausted, Evaluator
+from .._evaluate.problem import (
+    REPEATS_WITHIN,
+    Analytic,
+    Call,
+    Problem,
+    gradient_precision,
+    prepare,
+    repetition,
+    require_callable,
+)
+from .._options import Judging, Options, options_from
+from .._params.layout import position_of
+from .._params.structure import Leaf, Structure
+from .._params.work_copy import WorkCopy
+from .._quoting import brief, quoted
+from .._report.assemble import Finding, assemble, contradicted
+from .._report.report import GradientReport
+from .._verdict.judge import DEAD_STEP, judge
+from .._verdict.tolerance import CONFIDENCE, DUST, IN_BLOCK, NOISY, Tolerance, block_size, within
+from .linear import Matrix, Shape, is_operator
+from .outputs import OUTPUT, Capture, PairBlock, pair_blocks
+
+Array = np.ndarray[Any, Any]
+
+MOST_EVALUATIONS = 4200
+"""Evaluations up to which every parameter is differenced when ``max_evals`` is not given."""
+
+MOST_ENTRIES = 2_000_000
+MOST_OUTPUTS = 5000
+"""Entries of a Jacobian that are judged one by one, and rows of it: each takes a millisecond."""
+
+OVERHEAD = 12
+"""Evaluations at the parameters, and for the noise."""
+
+
+def judging(given: Judging) -> Options:
+    """Return the options of a check of derivatives; those of gradients alone are an error."""
+    unknown = sorted(set(given) - set(Judging.__annotations__))
+    if unknown:
+        raise TypeError(
+            f"no option named {', '.join(unknown)} here; the options are "
+            f"{', '.join(Judging.__annotations__)}"
+        )
+    return options_from(**given)
+
+
+@dataclass
+class Check:
+    """A Jacobian being checked.
+
+    Parameters
+    ----------
+    capture : Capture
+        func.
+    problem : Problem
+        The engine's, for one of the outputs.
+    shared : Shared
+        All outputs.
+    options : Options
+    started : float
+    shape : Shape
+        What the analytic Jacobian must look like.
+    pairs : tuple of PairBlock
+        How its entries are laid out and called.
+    """
+
+    capture: Capture
+    problem: Problem
+    shared: Shared
+    options: Options
+    started: float
+    shape: Shape = field(init=False)
+    pairs: tuple[PairBlock, ...] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.shape = Shape(self.capture.outputs, self.problem.structure, self.problem.blocks)
+        self.pairs = pair_blocks(self.capture.outputs.blocks, self.problem.blocks)
+
+    @property
+    def exhaustive(self) -> bool:
+        """Whether two evaluations for every parameter are allowed."""
+        most = self.options.max_evals or MOST_EVALUATIONS
+        cost = self.problem.evaluator.evaluations + 2 * self.problem.size + OVERHEAD
+        m = self.shared.center.size
+        return cost <= most and m <= MOST_OUTPUTS and m * self.problem.size <= MOST_ENTRIES
+
+
+@contextmanager
+def checking(
+    func: Callable[..., Any],
+    params: Any,
+    call: Call,
+    options: Options,
+    called: str = OUTPUT,
+    beside: Callable[[], Array] | None = None,
+) -> Iterator[Check]:
+    """Prepare the check of a Jacobian, and put everything back in the end."""
+    started = time.perf_counter()
+    require_callable(func)
+    capture = Capture(func, call.has_aux, called, beside)
+    problem = prepare(capture, params, replace(call, has_aux=False), options, returns_pair=False)
+    try:
+        for block in problem.blocks:
+            if block.is_complex:
+                raise TypeError(
+                    f"{brief(block.name)} is complex: pass real and imaginary part as two "
+                    f"parameters, or leave it out with skip={quoted(block.name)}"
+                )
+        yield Check(
+            capture,
+            replace(problem, unrepeated=""),
+            Shared(problem, capture, options.nondet_tol),
+            options,
+            started,
+        )
+        problem.evaluator.require_unchanged("func")
+    finally:
+        problem.evaluator.close()
+
+
+def given(function: Any, check: Check, call: Call) -> tuple[Any, ...]:
+    """Return what the user's derivative is at θ: of a callable two results, else itself."""
+    if not callable(function) or is_operator(function):
+        return (function,)
+    return tuple(function(own_params(check), *call.args) for _ in range(2))
+
+
+def own_params(check: Check) -> Any:
+    """Return a copy of the parameters in the user's own precision."""
+    return WorkCopy(check.problem.structure, check.problem.blocks).fresh()
+
+
+Bias = Callable[[int, Callable[[int], Sweep]], Array]
+
+MANY = 300
+"""Suspicious entries beyond which a second step accuses what is plainly wrong."""
+
+MOST_DIRECTIONS = 4200
+"""Evaluations along directions of a single output's, in one check: what would be learnt beyond is
+about entries that are small beside their row."""
+
+PLAIN = 0.05
+"""Two steps that differ by at most this part of the gap, which is more than what is allowed over
+this, need no ladder to be believed."""
+
+SUSPICIOUS = 1e-6
+"""Analytic and numeric that differ by this part are looked at again."""
+
+
+class Shared:
+    """func's outputs at every point that was asked for, kept.
+
+    Parameters
+    ----------
+    problem : Problem
+        Of the engine, whose func is `capture`.
+    capture : Capture
+    allowed : float
+        By how much outputs may differ between two calls (``nondet_tol``).
+
+    Attributes
+    ----------
+    center, jitter : ndarray, shape (m,)
+        The outputs at the parameters, and by how much two calls of func differ.
+    dtypes : tuple of numpy.dtype
+        Of each block of outputs.
+    directions : int
+        Evaluations so far along directions that served a single output.
+    """
+
+    def __init__(self, problem: Problem, capture: Capture, allowed: float = 0.0) -> None:
+        self.problem, self.capture, self.allowed = problem, capture, allowed
+        self.runner = problem.evaluator
+        self.directions = 0
+        self._swept: dict[tuple[int, tuple[int, ...], bytes], Array] = {}
+        self._along: dict[tuple[bytes, float], Array] = {}
+        self._still: Array | None = None
+        self.runner.at_theta()
+        self.center = first = _required(capture.last)
+        self.dtypes = capture.dtypes
+        self.runner.at_theta()
+        self.jitter = np.abs(first - _required(capture.last)).astype(np.float64)
+
+    def unrepeated(self) -> str:
+        """Return the sentence that names an output that differs between two calls, or nothing."""
+        for block in self.capture.outputs.blocks:
+            gap, own = self.jitter[block.window], np.abs(self.center[block.window])
+            bad = gap > self.allowed + REPEATS_WITHIN * np.max(own, initial=0.0)
+            if bad.any():
+                k = int(np.argmax(gap))
+                return (
+                    f"func does not repeat itself: {brief(block.label(k))} differs by {gap[k]:.3g} "
+                    "between two calls at the same parameters (dropout, shuffling or an unseeded "
+                    "generator?)"
+                )
+        return ""
+
+    def _now(self) -> Array:
+        found = self.capture.last
+        return np.full(self.center.size, np.nan) if found is None else found
+
+    def sweep(self, position: int, offsets: Sequence[int], values: Array) -> Array:
+        """Return the outputs with single coordinates changed: shape (m, *values.shape)."""
+        key = position, tuple(offsets), values.tobytes()
+        if key not in self._swept:
+            found = np.empty((self.center.size, *values.shape), self.center.dtype)
+            for row, offset in enumerate(offsets):
+                for column in range(values.shape[1]):
+                    self.runner.sweep(position, [offset], values[row : row + 1, column, None])
+                    found[:, row, column] = self._now()
+            self._swept[key] = found
+        return self._swept[key]
+
+    def along(self, shift: Array, step: float) -> Array:
+        """Return the outputs along a direction; shape (m,)."""
+        key = shift.tobytes(), step
+        if key not in self._along:
+            self.runner.along(shift, (step,))
+            self._along[key] = self._now()
+        return self._along[key]
+
+    def still(self) -> Array:
+        """Return which outputs do not answer to a large step of which parameter; (m, n), bool."""
+        if self._still is None:
+            parts = []
+            for position, block in enumerate(self.problem.blocks):
+                theta = self.runner.work.theta[position]
+                step = DEAD_STEP * self.problem.scale[block.window]
+                to = (theta + step).astype(theta.dtype)[:, None]
+                parts.append(self.sweep(position, range(block.size), to)[:, :, 0])
+            self._still = np.concatenate(parts, axis=1) == self.center[:, None]
+        return self._still
+
+
+def _required(vector: Array | None) -> Array:
+    assert vector is not None  # the call before returned
+    return vector
+
+
+class Row(Evaluator):
+    """One output as the engine's func: looks its values up among all.
+
+    Parameters
+    ----------
+    shared : Shared
+    number : int
+        Which output.
+    dtype : numpy.dtype
+        Its type.
+    """
+
+    def __init__(self, shared: Shared, number: int, dtype: np.dtype[Any]) -> None:
+        super().__init__(shared.runner.call, shared.runner.work)
+        self.kind = shared.center.dtype.type
+        self.narrow = np.finfo(dtype).nmant + 1 if dtype.itemsize < 8 else None
+        self.first: Sweep | None = None
+        self._from, self._number = shared, number
+        self._grid: dict[int, set[int]] = {}
+
+    def sweep(self, position: int, coordinates: Sequence[int], values: Array) -> Array:
+        """Return this output with single coordinates of a block changed; shape of `values`."""
+        found: Array = self._from.sweep(position, coordinates, values)[self._number]
+        return found
+
+    def along(self, shift: Array, steps: Sequence[float]) -> Array:
+        """Return this output along a direction; shape (k,)."""
+        found = []
+        for step in steps:
+            before = self._from.runner.evaluations
+            found.append(self._from.along(shift, step)[self._number])
+            if self.first is not None:
+                self._from.directions += self._from.runner.evaluations - before
+        if self._from.directions > MOST_DIRECTIONS:
+            raise BudgetExhausted
+        return np.array(found, dtype=self.kind)
+
+    def shared(self, position: int, offset: int, steps: Sequence[float]) -> Sequence[float]:
+        """Move a ladder's step onto the grid of its coordinate, but no two onto one of it."""
+        block = self._from.problem.blocks[position]
+        i = block.start + offset
+        if self.first is None or len(steps) != 2 or not self.first.step[i] > 0:
+            return steps
+        base, theta = float(self.first.step[i]), self.work.theta[position][offset]
+        taken = self._grid.setdefault(i, {0})
+        number = round(math.log(abs(steps[0]) / base) / math.log(RATIO))
+        h = base * RATIO**number
+        if number in taken or h < 16.0 * float(np.spacing(np.abs(theta))):
+            return steps
+        taken.add(number)
+        return (h, -h)
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Every row judged: arrays of shape (m, n), unless said otherwise.
+
+    Attributes
+    ----------
+    sweeps : list of Sweep
+        One for each output.
+    limits : list of Tolerance
+    noise : list of Noise
+    """
+
+    sweeps: list[Sweep]
+    limits: list[Tolerance]
+    noise: list[Noise]
+
+    def stacked(self, take: Callable[[Sweep], Array]) -> Array:
+        """Return a vector of each row, stacked."""
+        return np.stack([take(sweep) for sweep in self.sweeps])
+
+
+def judged_rows(
+    shared: Shared,
+    rows: Sequence[int],
+    analytic: Sequence[Analytic],
+    options: Options,
+    bias: Bias | None = None,
+) -> Rows:
+    """Judge the rows of a Jacobian.
+
+    Parameters
+    ----------
+    shared : Shared
+    rows : sequence of int
+        Which outputs.
+    analytic : sequence of Analytic
+        The row of each.
+    options : Options
+    bias : callable, optional
+        Takes an output's number, and a function from a number to that output's sweep; returns by
+        how much analytic and numeric may differ beside tolerance and error bar, shape (n,).
+
+    Returns
+    -------
+    Rows
+    """
+    problems = {k: _problem(shared, k) for k in range(shared.center.size)}
+    noise = {k: noise_of(problem, options) for k, problem in problems.items()}
+    sizes = {k: value_size(problems[k], a.vector) for k, a in zip(rows, analytic, strict=True)}
+    row = STENCILS["central"]
+    steps = [relative_step(row, noise[k].sigma, sizes[k]) for k in rows]
+    relative = math.exp(float(np.median(np.log(steps))))
+
+    def difference(k: int, part: float = 1.0) -> Sweep:
+        size = sizes.get(k, 0.0)
+        return sweep(problems[k], row, noise[k], options, size, relative=relative * part)
+
+    sweeps: dict[int, Sweep] = {}
+
+    def swept(k: int) -> Sweep:
+        if k not in sweeps:
+            sweeps[k] = difference(k)
+        return sweeps[k]
+
+    found = Rows([], [], [])
+    suspicious = 0
+    for k, own in zip(rows, analytic, strict=True):
+        first = swept(k)
+        runner = problems[k].evaluator
+        assert isinstance(runner, Row)
+        runner.first = first
+        if bias is not None:
+            own = replace(own, jitter=own.jitter + bias(k, swept))
+        with np.errstate(all="ignore"):
+            gap = np.abs(own.vector - first.outcome.numeric)
+            size = np.fmax(np.abs(own.vector), np.abs(first.outcome.numeric))
+            suspicious += int(np.count_nonzero(gap > SUSPICIOUS * size + 3 * first.outcome.error))
+        denied = None
+        if suspicious > MANY:
+            denied = partial(_denied, first, difference(k, RATIO**-2), own.vector)
+        found.limits.append(judge(problems[k], own, options, first, denied))
+        found.sweeps.append(first)
+        found.noise.append(noise[k])
+    return found
+
+
+def _denied(found: Sweep, closer: Sweep, a: Array, limits: Tolerance) -> Array:
+    """Return where two steps agree with each other, and both plainly not with the analytic value.
+
+    The smaller step stands for the sentinel of a ladder: fine structure would show between them.
+    """
+    one, other = found.outcome, closer.outcome
+    with np.errstate(all="ignore"):
+        gap = np.minimum(np.abs(a - one.numeric), np.abs(a - other.numeric))
+        bars = CONFIDENCE * np.maximum(one.error, other.error)
+        near = np.abs(one.numeric - other.numeric) <= PLAIN * gap
+        allowed = limits.of(a, one.numeric) + bars
+        plain: Array = near & (gap > allowed / PLAIN) & ~found.bent & ~closer.bent
+    return plain
+
+
+def _problem(shared: Shared, k: int) -> Problem:
+    """Return output k as the engine's problem."""
+    outputs = shared.capture.outputs
+    # What a func returns beside its outputs comes behind them, in the same layout.
+    which = position_of(outputs.blocks, k % outputs.size)
+    return replace(
+        shared.problem,
+        evaluator=Row(shared, k, shared.dtypes[which]),
+        center=shared.center[k],
+        jitter=max(float(shared.jitter[k]), shared.allowed),
+        still=lambda members: shared.still()[k, members],
+    )
+
+
+NARROW = 1e-10
+"""A machine epsilon above this is float32's or coarser."""
+
+
+def in_pairs(check: Check, rows: Array) -> Array:
+    """Return a matrix (m, n) as the vector of its pairs of blocks."""
+    parts = [
+        rows[o.window, p.window].ravel()
+        for o in check.shape.outputs.blocks
+        for p in check.shape.blocks
+    ]
+    return np.concatenate(parts or [np.empty(0)])
+
+
+def report_of(
+    check: Check,
+    matrices: Sequence[Matrix],
+    *,
+    what: str = "jac",
+    name: str | None = None,
+    may_be_zero: bool = False,
+    bias: Bias | None = None,
+    scheme: str = "",
+) -> GradientReport:
+    """Judge a Jacobian entry by entry and return the report.
+
+    Parameters
+    ----------
+    check : Check
+    matrices : sequence of Matrix
+        One, or what two calls gave.
+    what : str
+        How the report calls the analytic side, when it does not repeat itself.
+    name : str, optional
+        Of the report; unset: func's.
+    may_be_zero : bool
+        A parameter that nothing depends on is no sign of a check of nothing.
+    bias : callable, optional
+        See `judged_rows`.
+    scheme : str
+        The formula in words; unset: as it is.
+    """
+    options, pairs = check.options, check.pairs
+    first, last = matrices[0], matrices[-1]
+    m, n = first.dense.shape
+    both = (in_pairs(check, first.dense), in_pairs(check, last.dense))
+    _, repeats = repetition(*both, first.dtypes, pairs, options, what)
+    with np.errstate(all="ignore"):  # infinity less infinity
+        gaps = np.abs(first.dense - last.dense).astype(np.float64)
+    gaps[~np.isfinite(gaps)] = 0.0
+    precision = gradient_precision(first.dtypes)
+    per_row = len(check.shape.blocks)
+    eps = {
+        k: precision[b * per_row : (b + 1) * per_row]
+        for b, block in enumerate(check.shape.outputs.blocks)
+        for k in range(block.start, block.stop)
+    }
+    analytic = [Analytic(first.dense[k], eps[k], gaps[k]) for k in range(m)]
+    reasons = tuple(text for text in (check.shared.unrepeated(), repeats) if text)
+    if reasons:
+        rows = Rows([], [], [])
+    else:
+        try:
+            rows = judged_rows(
+                check.shared, range(m), analytic, options, _leeway(check, first, bias)
+            )
+        except BudgetExhausted:
+            raise ValueError(
+                f"max_evals={options.max_evals} is too few for {n} parameters: a Jacobian takes "
+                f"2 evaluations for each, and {OVERHEAD} more"
+            ) from None
+    finding = _finding(check, rows, first.dense, reasons, may_be_zero)
+    finding = replace(
+        finding, name=name or check.capture.__qualname__, scheme=scheme or finding.scheme
+    )
+    report = assemble(finding, options, time.perf_counter() - check.started)
+    return contradicted(report, first.remark) if first.remark else report
+
+
+def _leeway(check: Check, matrix: Matrix, bias: Bias | None) -> Callable[..., Array]:
+    """Return what entries may be off by beside their error bars; see `judged_rows`."""
+    outputs, blocks = check.shape.outputs.blocks, check.shape.blocks
+    sizes: dict[tuple[int, int], float] = {}
+
+    def leeway(k: int, swept: Callable[[int], Sweep]) -> Array:
+        found = np.zeros(check.problem.size)
+        row = position_of(outputs, k)
+        for column, block in enumerate(blocks):
+            eps = float(np.finfo(matrix.dtypes[row * len(blocks) + column]).eps)
+            if eps < NARROW:
+                continue
+            # A narrow Jacobian has the rounding of its block, however small a row of it is.
+            if (row, column) not in sizes:
+                window = outputs[row].window
+                numeric = np.stack(
+                    [
+                        swept(j).outcome.numeric[block.window]
+                        for j in range(window.start, window.stop)
+                    ]
+                )
+                scale = np.broadcast_to(check.problem.scale[block.window], numeric.shape)
+                sizes[row, column] = block_size(numeric.ravel(), scale.ravel())
+            found[block.window] = (
+                DUST * eps * sizes[row, column] / check.problem.scale[block.window]
+            )
+        return found if bias is None else found + bias(k, swept)
+
+    return leeway
+
+
+def _finding(
+    check: Check, rows: Rows, dense: Array, reasons: tuple[str, ...], may_be_zero: bool
+) -> Finding:
+    problem, pairs = check.problem, check.pairs
+    m, n = dense.shape
+    judged = bool(rows.sweeps)
+
+    def vector(take: Any, empty: float) -> Array:
+        whole = rows.stacked(take) if judged else np.full((m, n), empty)
+        return in_pairs(check, whole)
+
+    place = in_pairs(check, np.arange(m * n).reshape(m, n)).astype(np.intp)
+    where = np.empty(m * n, dtype=np.intp)
+    where[place] = np.arange(m * n)
+    outcome = Outcome(
+        vector(lambda s: s.outcome.numeric, np.nan),
+        vector(lambda s: s.outcome.error, np.inf),
+        vector(lambda s: s.outcome.bound, np.inf),
+        vector(lambda s: s.outcome.verdict, 2).astype(np.int8),
+    )
+    for k, own in enumerate(rows.sweeps):
+        outcome.reasons |= {int(where[k * n + i]): x for i, x in own.outcome.reasons.items()}
+        outcome.slopes |= {int(where[k * n + i]): x for i, x in own.outcome.slopes.items()}
+    names = ("rtol", "atol", "dust", "goal_rtol", "goal_atol", "rms")
+    limits = Tolerance(
+        *(
+            in_pairs(check, np.stack([getattr(one, name) for one in rows.limits]))
+            if judged
+            else np.zeros(m * n)
+            for name in names
+        )
+    )
+    analytic = in_pairs(check, dense)
+    scale = in_pairs(check, np.broadcast_to(problem.scale, (m, n)))
+    _settle_beside_block(pairs, outcome, analytic, scale, limits, check.options)
+    flat = vector(lambda s: s.flat, 0).astype(bool)
+    shown = int(np.argmax([noise.sigma for noise in rows.noise])) if judged else 0
+    return Finding(
+        name="",
+        structure=_left_out(problem),
+        blocks=pairs,
+        theta=in_pairs(check, np.broadcast_to(problem.theta, (m, n))),
+        scale=scale,
+        analytic=analytic,
+        outcome=outcome,
+        limits=limits,
+        flat=flat,
+        evaluated=vector(lambda s: s.step > 0, 0).astype(bool),
+        value=float(check.shared.center[shown]),
+        noise=rows.noise[shown].sigma if judged else 0.0,
+        precision=rows.noise[shown].format if judged else "",
+        evaluations=problem.evaluator.evaluations,
+        scheme=rows.sweeps[0].title if judged else "",
+        reasons=reasons,
+        may_be_zero=_zero_by_nature(check, flat & (analytic == 0), may_be_zero),
+    )
+
+
+def _settle_beside_block(
+    pairs: Sequence[PairBlock],
+    outcome: Outcome,
+    analytic: Array,
+    scale: Array,
+    limits: Tolerance,
+    options: Options,
+) -> None:
+    """Let a row agree that is too small for func's noise, where its block is large enough.
+
+    A row is judged by its own size first; an output that hardly answers (a saturated unit, in
+    float32) is then as well known as small entries of any gradient need be.
+    """
+    agrees = within(outcome, analytic, limits)
+    for pair in pairs:
+        w = pair.window
+        own = block_size(outcome.numeric[w], scale[w])
+        limits.rms[w] = own / scale[w]
+        if options.rtol is not None:
+            continue
+        bar = CONFIDENCE * np.minimum(outcome.error[w], outcome.bound[w])
+        known = agrees[w] & (outcome.verdict[w] == OPEN) & (bar * scale[w] <= IN_BLOCK * own)
+        for i in (np.flatnonzero(known) + pair.start).tolist():
+            if outcome.reasons.get(i) == NOISY and i not in outcome.slopes:
+                outcome.verdict[i] = AGREE
+                del outcome.reasons[i]
+
+
+def _left_out(problem: Problem) -> Structure:
+    """Return the leaves that are not checked, for the report to name."""
+    checked = {block.leaf for block in problem.blocks}
+    left = tuple(
+        Leaf(leaf.name, None)
+        for position, leaf in enumerate(problem.structure.leaves)
+        if position not in checked
+    )
+    return Structure(left, problem.structure.rebuild)
+
+
+def _zero_by_nature(check: Check, zero: Array, may_be_zero: bool) -> frozenset[str]:
+    """Return the pairs that may be zero: those of a parameter that some other output answers to."""
+    answered = {
+        pair.param.name
+        for pair in check.pairs
+        if pair.param is not None and pair.size and not zero[pair.window].all()
+    }
+    return frozenset(
+        pair.name
+        for pair in check.pairs
+        if pair.param is not None and (may_be_zero or pair.param.name in answered)
+    )

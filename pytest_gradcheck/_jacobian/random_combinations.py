@@ -1,0 +1,242 @@
+"""More outputs or parameters than can be judged one by one: random combinations of them.
+
+With a cotangent u, u·F(θ) is a func of one number and its gradient is uᵀJ; with tangents v,
+t ↦ F(θ + Σ tᵢvᵢ) has as many parameters as there are tangents, and its Jacobian is Jv.  Both are
+checked as any other func, and what is found wrong is then looked at entry by entry.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+
+from .._difference.directions import random_weights
+from .._evaluate.problem import Call
+from .._gradient.check import run_check
+from .._params.layout import Block, coordinate_of, labels, position_of, to_structure
+from .._params.structure import Structure, flatten
+from .._report.report import GradientReport
+from .check import Check, checking, own_params, report_of
+from .linear import Matrix
+from .outputs import dtypes_of, output_vector
+
+Array = np.ndarray[Any, Any]
+
+COMBINED = 3
+"""Random combinations: two errors that cancel in one of them do not in another."""
+
+LOOKED_AT = 8
+OUTPUTS_LOOKED_AT = 100
+"""Parameters that a combination accuses, and the outputs that then differ most: judged entry by
+entry."""
+
+OUTPUTS_ONE_BY_ONE = 300
+"""Outputs that are judged one by one along tangents."""
+
+GLANCE = 1e-5
+"""The step, in parts of a scale, that tells which outputs those are."""
+
+
+def at(structure: Structure, blocks: Sequence[Block], vector: Array) -> Any:
+    """Return the structure with the blocks' coordinates replaced; the rest as it is."""
+    values = [leaf.value for leaf in structure.leaves]
+    for block in blocks:
+        leaf = structure.leaves[block.leaf]
+        part = np.array(vector[block.window], dtype=block.dtype).reshape(block.shape)
+        values[block.leaf] = part if leaf.is_array else part.item()
+    return structure.rebuild(values)
+
+
+def tangent(check: Check, vector: Array) -> Any:
+    """Return a vector over the parameters in their structure; zero in what is left out."""
+    values: list[Any] = [
+        np.zeros(np.shape(leaf.value)) if leaf.is_array else 0.0
+        for leaf in check.problem.structure.leaves
+    ]
+    return _filled(check.problem.structure, check.problem.blocks, values, vector)
+
+
+def cotangent(check: Check, vector: Array) -> Any:
+    """Return a vector over the outputs in their structure."""
+    outputs = check.capture.outputs
+    return _filled(outputs.structure, outputs.blocks, [None] * len(outputs.blocks), vector)
+
+
+def _filled(structure: Structure, blocks: Sequence[Block], values: list[Any], vector: Array) -> Any:
+    for block in blocks:
+        # A narrow parameter's tangent is as narrow: products of the two then stay in its type.
+        part = vector[block.window].reshape(block.shape).astype(block.dtype)
+        values[block.leaf] = part if structure.leaves[block.leaf].is_array else part.item()
+    return structure.rebuild(values)
+
+
+def along_cotangents(
+    check: Check,
+    rows: Callable[[Array], Any],
+    call: Call,
+    columns: Callable[[Array], Matrix] | None = None,
+) -> GradientReport:
+    """Check uᵀJ for some random u.
+
+    Parameters
+    ----------
+    check : Check
+    rows : callable
+        Takes u, shape (m,), and returns uᵀJ in params' structure.
+    call : Call
+    columns : callable, optional
+        Takes coordinates and returns those columns of the analytic Jacobian, for the entries that
+        are wrong to be named.
+
+    Returns
+    -------
+    GradientReport
+    """
+    capture, options = check.capture, check.options
+    m, spent = capture.outputs.size, check.problem.evaluator.evaluations
+    plain = replace(call, has_aux=False)
+    for number in range(COMBINED):
+        u = random_weights(m, options.seed, 6, number)
+
+        def combined(*given: Any, u: Array = u) -> Any:
+            capture(*given)
+            return np.nan if capture.last is None else u @ capture.last
+
+        combined.__qualname__ = capture.__qualname__
+        report = run_check(combined, rows(u), own_params(check), plain, options)
+        spent += report.evaluations
+        if not report.ok:
+            break
+    said = f"{m:,} outputs in {number + 1} random combinations (seed {options.seed})"
+    whole = replace(
+        report,
+        evaluations=spent,
+        seconds=time.perf_counter() - check.started,
+        patterns=(*report.patterns, said),
+    )
+    if columns is None or whole.verdict != "disagree":
+        return whole
+    by_entry = _by_entry(check, whole, columns, call)
+    return whole if by_entry is None else by_entry
+
+
+def _by_entry(
+    check: Check, report: GradientReport, columns: Callable[[Array], Matrix], call: Call
+) -> GradientReport | None:
+    """Judge the columns of the parameters that a combination accuses, entry by entry."""
+    blocks, theta = check.problem.blocks, check.problem.theta
+    named = [entry.label for entry in report.worst if entry.verdict == "disagree"][:LOOKED_AT]
+    places = {place for name in named if (place := coordinate_of(blocks, name)) is not None}
+    if not places:
+        return None
+    chosen = np.array(sorted(places))
+    matrix = columns(chosen)
+    outputs = _most_wrong(check, matrix.dense, chosen)
+    structure = flatten(own_params(check))
+    name_of_output, name_of_param = labels(check.capture.outputs.blocks), labels(blocks)
+    names = [name_of_output(k) for k in outputs.tolist()]
+
+    def func(few: SimpleNamespace, *args: Any) -> Any:
+        moved = theta.copy()
+        moved[chosen] = list(vars(few).values())
+        check.capture(at(structure, blocks, moved), *args)
+        values = np.full(outputs.size, np.nan)
+        if check.capture.last is not None:
+            values = check.capture.last[outputs]
+        return SimpleNamespace(**dict(zip(names, values, strict=True)))
+
+    func.__qualname__ = check.capture.__qualname__
+    params = SimpleNamespace(**{name_of_param(int(i)): float(theta[i]) for i in chosen})
+    options = replace(check.options, only=(), skip=(), max_evals=None)
+    plain = replace(call, has_aux=False)
+    with checking(func, params, plain, options, check.capture.called) as few:
+        dtypes = (matrix.dtypes[0],) * (outputs.size * chosen.size)
+        found = report_of(few, [Matrix(matrix.dense[outputs], dtypes)], may_be_zero=True)
+    if found.ok:
+        return None
+    said = (
+        f"shown are {chosen.size} of {check.problem.size:,} parameters that stood out, and "
+        f"{outputs.size} of {check.shared.center.size:,} outputs"
+    )
+    return replace(
+        found,
+        evaluations=report.evaluations + found.evaluations,
+        seconds=report.seconds + found.seconds,
+        patterns=(*report.patterns, said),
+    )
+
+
+def _most_wrong(check: Check, dense: Array, chosen: Array) -> Array:
+    """Return the outputs whose entries differ most from central differences, in order."""
+    gaps = np.zeros(dense.shape[0])
+    for column, coordinate in enumerate(chosen.tolist()):
+        position = position_of(check.problem.blocks, coordinate)
+        offset = coordinate - check.problem.blocks[position].start
+        theta = check.problem.evaluator.work.theta[position][offset]
+        h = GLANCE * float(check.problem.scale[coordinate])
+        to = np.array([[theta + h, theta - h]], dtype=theta.dtype)
+        high, low = check.shared.sweep(position, [offset], to)[:, 0].T
+        with np.errstate(all="ignore"):
+            gap = np.abs(dense[:, column] - (high - low) / (to[0, 0] - to[0, 1]))
+        gaps = np.fmax(gaps, np.where(np.isnan(gap), np.inf, gap))
+    order = np.argsort(-gaps, kind="stable")[:OUTPUTS_LOOKED_AT]
+    # Beside the largest gaps the others are this glance's own error.
+    return np.sort(order[gaps[order] >= 1e-3 * gaps[order[0]]])
+
+
+def along_tangents(
+    check: Check, products: Callable[[Array], Any], call: Call, what: str
+) -> GradientReport:
+    """Check Jv for some random v, output by output.
+
+    Parameters
+    ----------
+    check : Check
+    products : callable
+        Takes v, shape (n,), and returns Jv in the outputs' structure.
+    call : Call
+    what : str
+        How an error calls `products`.
+
+    Returns
+    -------
+    GradientReport
+    """
+    problem, seed = check.problem, check.options.seed
+    n = problem.size
+    tangents = [random_weights(n, seed, 7, k) * problem.scale for k in range(COMBINED)]
+    structure = flatten(own_params(check))
+
+    def func(steps: dict[str, float], *args: Any) -> Any:
+        moved = problem.theta + sum(t * v for t, v in zip(steps.values(), tangents, strict=True))
+        return check.capture.func(at(structure, problem.blocks, moved), *args)
+
+    func.__qualname__ = check.capture.__qualname__
+    params = {f"v{number + 1}": 0.0 for number in range(COMBINED)}
+    values = [products(v) for v in tangents]
+    dense = np.stack([output_vector(value, check.capture.outputs, what) for value in values], 1)
+    types = dtypes_of(values[0])
+    options = replace(check.options, only=(), skip=())
+    with checking(func, params, call, options, check.capture.called) as few:
+
+        def columns(which: Array) -> Matrix:
+            return Matrix(dense[:, which], tuple(x for x in types for _ in range(which.size)))
+
+        def rows(u: Array) -> Any:
+            return to_structure(few.problem.structure, few.problem.blocks, u @ dense)
+
+        if dense.shape[0] > OUTPUTS_ONE_BY_ONE:
+            found = along_cotangents(few, rows, call, columns)
+        else:
+            found = report_of(few, [columns(np.arange(COMBINED))])
+    said = f"{n:,} parameters along {COMBINED} random tangents, v1 to v3 (seed {seed})"
+    return replace(
+        found,
+        evaluations=problem.evaluator.evaluations + found.evaluations,
+        patterns=(*found.patterns, said),
+    )

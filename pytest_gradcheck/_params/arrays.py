@@ -1,0 +1,322 @@
+"""How arrays are read, copied and perturbed: numpy's and numbers here, others in `adapters`.
+
+The engine computes with numpy; func gets the user's own kind of array.  Between the two stands an
+`ArrayKind`, one for each library, found by the hook ``gradcheck_array``.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from typing import Any, Protocol
+
+import numpy as np
+
+from .._quoting import brief, quoted
+from ..hookspecs import plugin_manager
+
+Array = np.ndarray[Any, Any]
+
+
+class Unreadable(TypeError):  # noqa: N818 - the text goes on behind a parameter's name
+    """An array that numpy has no equal of.  The text reads on from a name: "is a sparse …"."""
+
+
+class Cell(Protocol):
+    """What sets the coordinates of one array; a complex entry is two of them."""
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        """Set coordinate `key` to a float; or with ``[:]`` all, to an array of shape (size,).
+
+        Before another coordinate is set, the last one is set back to what it was.
+        """
+
+
+class ArrayKind(Protocol):
+    """What the engine must know of a library's arrays; one without state serves them all.
+
+    An adapter subclasses it and returns an instance from the hook ``gradcheck_array``.  It must
+    define `to_numpy`, `like`, `copy` and `cell`; one that is `mutable`, `restore` too.
+
+    Examples
+    --------
+    >>> import array
+    >>> import numpy as np
+    >>> from pytest_gradcheck import ArrayKind, check_gradients, hookimpl, plugin_manager
+    >>> class StandardLibraryKind(ArrayKind):
+    ...     def to_numpy(self, value):
+    ...         return np.frombuffer(value, value.typecode)
+    ...     def like(self, value, numbers):
+    ...         return array.array(value.typecode, numbers.tolist())
+    ...     def copy(self, value, dtype=None):
+    ...         return array.array(dtype.char if dtype else value.typecode, value)
+    ...     def cell(self, value, publish):
+    ...         return np.frombuffer(value, value.typecode)
+    >>> class Plugin:
+    ...     kind = StandardLibraryKind()
+    ...     @hookimpl
+    ...     def gradcheck_array(self, value):
+    ...         return self.kind if isinstance(value, array.array) else None
+    >>> name = plugin_manager().register(Plugin())
+    >>> theta = array.array("d", [1.0, 2.0])
+    >>> check_gradients(lambda x: sum(x), lambda x: array.array("d", [1, 1]), theta).verdict
+    'agree'
+    >>> plugin_manager().unregister(name=name).kind is Plugin.kind
+    True
+    """
+
+    mutable: bool = False
+    """Whether the user's own array can be perturbed in place, and put back by `restore`."""
+
+    def to_numpy(self, value: Any) -> Array:
+        """Return the values as numpy, in the array's own memory where that is possible.
+
+        Raises
+        ------
+        Unreadable
+            When numpy has no such dtype or layout.
+        """
+
+    def like(self, value: Any, array: Array) -> Any:
+        """Return a numpy array's values as `value`'s kind of array, on its device."""
+
+    def copy(self, value: Any, dtype: np.dtype[Any] | None = None) -> Any:
+        """Return a copy that func may be given, on the same device; in `dtype` if it is possible.
+
+        A complex one is C-contiguous where that means anything.
+        """
+
+    def cell(self, value: Any, publish: Callable[[Any], None]) -> Cell:
+        """Return what sets coordinates of `value`, in C order.
+
+        `publish` is to be called with the new array when it is another object, because arrays of
+        this kind never change.
+        """
+
+    def item(self, value: Any) -> Any:
+        """Return J, an array of one entry, as a Python number; None to have `to_numpy` asked."""
+        return None
+
+    def same_bits(self, a: Any, b: Any) -> bool:
+        """Return whether two arrays hold the same bits."""
+        return same_bits(self.to_numpy(a), self.to_numpy(b))
+
+    def refuses_in_place(self, value: Any) -> str:
+        """Return why this array of a mutable kind can't be perturbed in place, or "".
+
+        The text reads on from a name, "is read-only …", and says what to do.
+        """
+        return ""
+
+    def restore(self, value: Any, saved: Any) -> None:
+        """Put the bits of `saved` into the user's own array `value` (``in_place``)."""
+        return
+
+    def set_aside(self, value: Any) -> Callable[[], None] | None:
+        """Take off what a call leaves beside the values, torch's ``.grad``, before the next one.
+
+        Returns what puts back what was there, or None for a kind that keeps nothing.
+        """
+        return None
+
+
+class _NumpyKind(ArrayKind):
+    """numpy's arrays, subclasses included."""
+
+    mutable = True
+
+    def to_numpy(self, value: Any) -> Array:
+        return np.asarray(value)
+
+    def like(self, value: Any, array: Array) -> Any:
+        return array
+
+    def copy(self, value: Any, dtype: np.dtype[Any] | None = None) -> Any:
+        if value.dtype.kind == "c":
+            return np.array(value, dtype=dtype or value.dtype, order="C", subok=True)
+        return value.copy(order="K") if dtype is None else value.astype(dtype, order="K")
+
+    def cell(self, value: Any, publish: Callable[[Any], None]) -> Cell:
+        cell: Cell = window(value.view(np.ndarray))
+        return cell
+
+    def refuses_in_place(self, value: Any) -> str:
+        return "" if value.flags.writeable else "is read-only; pass writable arrays"
+
+    def restore(self, value: Any, saved: Any) -> None:
+        np.copyto(value, saved)
+
+
+class _NumberKind(ArrayKind):
+    """Python's and numpy's numbers: what holds them is rebuilt at every change."""
+
+    def to_numpy(self, value: Any) -> Array:
+        return np.asarray(value)
+
+    def like(self, value: Any, array: Array) -> Any:
+        return array
+
+    def copy(self, value: Any, dtype: np.dtype[Any] | None = None) -> Any:
+        if dtype is None or not isinstance(value, np.generic):
+            return value
+        return np.result_type(dtype, value.dtype).type(value)
+
+    def cell(self, value: Any, publish: Callable[[Any], None]) -> Cell:
+        cell = _NumberCell(value, publish)
+        if type(value) is int:  # it stands for a float
+            cell[0] = value * 1.0
+        return cell
+
+    def same_bits(self, a: Any, b: Any) -> bool:
+        return a is b or bool(a == b)
+
+
+class _NumberCell:
+    def __init__(self, value: Any, publish: Callable[[Any], None]) -> None:
+        self.kind: Any = float if type(value) is int else type(value)
+        array = np.asarray(value).reshape(1)
+        self.parts: list[Any] = array.view(array.real.dtype).tolist()
+        self.publish = publish
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        self.parts[key] = value.tolist() if isinstance(key, slice) else value
+        number = complex(*self.parts) if len(self.parts) == 2 else self.parts[0]
+        self.publish(self.kind(number))
+
+
+class ItemCell:
+    """Sets entries of an array that is assigned to by index, as the array API standard has it.
+
+    Parameters
+    ----------
+    target : array
+        Written to.
+    convert : callable
+        Makes an array of the same kind of one of numpy's.
+    parts : ndarray, optional
+        The coordinates of a complex `target`, kept up here.
+    """
+
+    def __init__(
+        self, target: Any, convert: Callable[[Array], Any], parts: Array | None = None
+    ) -> None:
+        self.target, self.convert, self.parts = target, convert, parts
+        self.shape = tuple(target.shape)
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        if self.parts is not None:
+            self.parts[key] = value
+        if isinstance(key, slice):
+            array = value if self.parts is None else complex_of(self.parts)
+            self.target[...] = self.convert(array.reshape(self.shape))
+            return
+        if self.parts is not None:
+            key //= 2
+            value = complex(self.parts[2 * key], self.parts[2 * key + 1])
+        self.target[tuple(map(int, np.unravel_index(key, self.shape)))] = value
+
+
+NUMPY = _NumpyKind()
+NUMBER = _NumberKind()
+
+ASKED: dict[type, ArrayKind] = {}
+"""What plugins said, once for each type: func may return such an array at every evaluation."""
+
+
+def kind_of(value: Any) -> ArrayKind | None:
+    """Return how to handle an array or a number, or None for what is neither."""
+    if isinstance(value, np.ndarray):
+        return NUMPY
+    if isinstance(value, (np.generic, int, float, complex)):
+        return NUMBER
+    return foreign_kind(value)
+
+
+def foreign_kind(value: Any) -> ArrayKind | None:
+    """Return how to handle another library's array, or None for what is none."""
+    known = ASKED.get(type(value))
+    if known is None and value is not None and not isinstance(value, (str, bytes)):
+        known = plugin_manager().hook.gradcheck_array(value=value)
+        if known is not None:
+            _require_kind(known, value)
+            ASKED[type(value)] = known
+    return known
+
+
+def _require_kind(kind: Any, value: Any) -> None:
+    needed = ("to_numpy", "like", "copy", "cell")
+    if isinstance(kind, type) or not all(callable(getattr(kind, name, None)) for name in needed):
+        raise TypeError(
+            f"gradcheck_array returned {quoted(kind)} for a value of type "
+            f"{type(value).__name__}; return an instance of a subclass of ArrayKind, or None for "
+            "what is not yours"
+        )
+
+
+def read(kind: ArrayKind | None, value: Any, name: str) -> Array:
+    """Return an array or a number as numpy has it; TypeError when it can't, with the name."""
+    assert kind is not None
+    try:
+        return kind.to_numpy(value)
+    except Unreadable as error:
+        raise TypeError(f"{brief(name)} {error}") from error
+
+
+def to_float(number: float) -> float:
+    """Return a Python number as a float: infinity for an int beyond all of them."""
+    try:
+        return float(number)
+    except OverflowError:
+        return math.inf if number > 0 else -math.inf
+
+
+def coordinates(array: Array) -> Array:
+    """Return an array's coordinates in C order: shape (size,), a complex entry as two."""
+    flat = array.reshape(-1) if array.flags.c_contiguous else array.ravel(order="C")
+    return flat.view(flat.real.dtype) if flat.dtype.kind == "c" else flat
+
+
+def complex_of(parts: Array) -> Array:
+    """Return complex entries of their coordinates."""
+    return parts.view(np.result_type(parts.dtype, np.complex64))
+
+
+def window(array: Array) -> Any:
+    """Return what sets coordinates in the memory of a numpy array."""
+    if array.dtype.kind == "c":
+        return array.reshape(-1).view(array.real.dtype)
+    # A one-dimensional view where the memory allows it; else C order through flat.
+    return array.reshape(-1) if array.flags.c_contiguous else array.flat
+
+
+def same_bits(a: Array, b: Array) -> bool:
+    """Return whether two arrays of one dtype hold the same bits, NaN and the sign of 0 included."""
+    if a.shape != b.shape or a.dtype != b.dtype:
+        return False
+    first, second = np.ascontiguousarray(a), np.ascontiguousarray(b)
+    if first.dtype.names is not None and first.dtype.hasobject:
+        return all(same_bits(first[name], second[name]) for name in first.dtype.names)
+    if first.dtype.kind == "T":  # numpy's strings of any length: their bits are addresses
+        return bool((first == second).all())
+    if first.dtype.hasobject:
+        return all(x is y for x, y in zip(first.flat, second.flat, strict=True))
+    if (first.dtype.itemsize == 16 and first.dtype.kind == "f") or first.dtype.itemsize == 32:
+        # The padding bytes of a longdouble are not part of its value.
+        return bool(np.array_equal(first, second, equal_nan=True))
+    if first.nbytes <= 1 << 16:
+        return first.tobytes() == second.tobytes()
+    # Of many parameters no copy is made.
+    whole = np.dtype(np.uint64 if first.dtype.itemsize % 8 == 0 else np.uint8)
+    one, other = first.reshape(-1).view(whole), second.reshape(-1).view(whole)
+    return bool(np.array_equal(one, other))
+
+
+CHUNK = 1 << 15
+"""Vectors are made in parts of so many numbers: what is between them stays in the cache, and no
+second vector of a million parameters is ever needed."""
+
+
+def chunks(size: int) -> Iterator[slice]:
+    """Yield the parts of a vector of so many numbers, in order."""
+    for start in range(0, size, CHUNK):
+        yield slice(start, min(start + CHUNK, size))

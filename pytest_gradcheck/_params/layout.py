@@ -1,0 +1,481 @@
+"""Parameters as named blocks of one flat vector, and a gradient in the same layout.
+
+A *block* is a leaf that is checked: a window on one flat vector of real coordinates, two of them
+for a complex entry.  A gradient's names, shapes and lengths must match those of params exactly:
+nothing is broadcast, transposed or reordered.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Any
+
+import numpy as np
+
+from .._quoting import brief, listing, quoted
+from .arrays import complex_of, coordinates, kind_of, to_float
+from .structure import ROOT, Leaf, Structure, flatten
+
+Array = np.ndarray[Any, Any]
+
+
+SMALLEST_SCALE = 1e-3
+"""A parameter near zero is stepped as one of this part of its block's median."""
+
+
+def middle(values: Array) -> float:
+    """Return the median of some numbers, which may be reordered.
+
+    `numpy.median` takes ten times as long on few of them, and a copy of many.
+    """
+    half = values.size // 2
+    if values.size > FEW_TO_SORT:
+        values.partition((values.size - 1 - half, half))
+    else:
+        values = np.sort(values)
+    return 0.5 * float(values[half]) + 0.5 * float(values[~half])
+
+
+@dataclass(frozen=True)
+class Scale:
+    """The scale of a block's coordinates: ``|θ|``, held above zero by two numbers.
+
+    Parameters
+    ----------
+    floor : float
+        10⁻³ of the median of the block's non-zero entries, or of 1 where that is smaller.
+    at_zero : float
+        That median, or 1 where all are zero.
+    """
+
+    floor: float
+    at_zero: float
+
+    def of(self, theta: Array) -> Array:
+        """Return the scale of each coordinate.
+
+        Parameters
+        ----------
+        theta : ndarray, shape (n,)
+
+        Returns
+        -------
+        ndarray, shape (n,), float64
+        """
+        size = np.abs(theta).astype(np.float64, copy=False)
+        zero = size == 0
+        np.maximum(size, self.floor, out=size)
+        size[zero] = self.at_zero
+        return size.clip(LEAST_SCALE, MOST_SCALE, out=size)
+
+
+def scale_of(theta: Array) -> Scale:
+    """Return how the coordinates of a block are scaled.
+
+    Parameters
+    ----------
+    theta : ndarray, shape (n,)
+    """
+    size = np.abs(theta).astype(np.float64, copy=False)
+    if np.count_nonzero(size) < size.size:
+        size = size[size > 0]
+    median = middle(size) if size.size else 1.0
+    return Scale(SMALLEST_SCALE * min(median, 1.0), median)
+
+
+FEW_TO_SORT = 4096
+"""Up to so many numbers sorting is faster than partitioning."""
+
+LEAST_SCALE = float(np.finfo(np.float64).tiny) * 1e6
+"""Room for a step below a scale that is itself subnormal."""
+
+MOST_SCALE = float(np.finfo(np.float64).max) / 16
+"""And room for a weight and a step above the largest."""
+
+
+@dataclass(frozen=True)
+class Block:
+    """A leaf that is checked: a named window on the flat vector of coordinates.
+
+    Parameters
+    ----------
+    name : str
+        As in labels.
+    shape : tuple of int
+        The leaf's.
+    dtype : numpy.dtype
+        Of one coordinate: the leaf's own, or that of its real part.
+    is_complex : bool
+        Whether an entry is two coordinates.
+    start, stop : int
+        The window.
+    leaf : int
+        Which leaf of the structure it is.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    is_complex: bool
+    start: int
+    stop: int
+    leaf: int
+
+    @property
+    def size(self) -> int:
+        """How many coordinates."""
+        return self.stop - self.start
+
+    @property
+    def window(self) -> slice:
+        """The block's place in the flat vector."""
+        return slice(self.start, self.stop)
+
+    def index(self, coordinate: int) -> tuple[int, ...]:
+        """Return the multi-index of the entry that coordinate `coordinate` of the block is in."""
+        entry = coordinate // 2 if self.is_complex else coordinate
+        return tuple(int(i) for i in np.unravel_index(entry, self.shape)) if self.shape else ()
+
+    def label(self, coordinate: int) -> str:
+        """Return the name of a coordinate of the block: ``W2[1, 3]``, ``z[0].imag``."""
+        index = ", ".join(map(str, self.index(coordinate)))
+        part = (".imag" if coordinate % 2 else ".real") if self.is_complex else ""
+        return self.name + (f"[{index}]" if self.shape else "") + part
+
+
+def selected(name: str, only: Sequence[str], skip: Sequence[str]) -> bool:
+    """Return whether the patterns leave the block `name` in the check."""
+
+    def matches(patterns: Sequence[str]) -> bool:
+        # Equality first: in a glob, the [3] of "layers[3].bias" means the letter 3.
+        return any(name == pattern or fnmatchcase(name, pattern) for pattern in patterns)
+
+    return (not only or matches(only)) and not matches(skip)
+
+
+def blocks_of(structure: Structure, only: Sequence[str], skip: Sequence[str]) -> tuple[Block, ...]:
+    """Choose the leaves that are checked and lay them out in one vector.
+
+    Parameters
+    ----------
+    structure : Structure
+        The parameters.
+    only, skip : sequence of str
+        Names or glob patterns.
+
+    Returns
+    -------
+    tuple of Block
+
+    Raises
+    ------
+    TypeError
+        For a leaf of the selection that is not real or complex floating point.
+    ValueError
+        For a pattern that matches no leaf.
+    """
+    names = [leaf.name for leaf in structure.leaves]
+    for option, patterns in (("only", only), ("skip", skip)):
+        for pattern in patterns:
+            if not any(selected(name, (pattern,), ()) for name in names):
+                raise ValueError(
+                    f"{option}: {quoted(pattern)} matches no block of params; they are "
+                    f"{listing(names) or 'none'}"
+                )
+    blocks, start = list[Block](), 0
+    for position, leaf in enumerate(structure.leaves):
+        if not selected(leaf.name, only, skip):
+            continue
+        value = checked_value(leaf, structure.leaves, skip)
+        is_complex = value.dtype.kind == "c"
+        size = value.size * (2 if is_complex else 1)
+        dtype = value.real.dtype
+        block = Block(leaf.name, value.shape, dtype, is_complex, start, start + size, position)
+        blocks.append(block)
+        start += size
+    return tuple(blocks)
+
+
+def checked_value(
+    leaf: Leaf, leaves: Sequence[Leaf], skip: Sequence[str] = ()
+) -> np.ndarray[Any, Any]:
+    """Return a parameter as an array of a floating-point type, or say why it can't be one.
+
+    Of `leaves`, those of the whole structure, an error names all that `skip` would have to name.
+    """
+    value, name = leaf.value, brief(leaf.name)
+    alone = len(leaves) == 1 and leaf.name == ROOT
+    if isinstance(value, np.ma.MaskedArray):
+        raise TypeError(
+            f"{name} is a masked array: what a masked entry's gradient is, is not defined; "
+            f"pass the data without the mask, or leave the block out with skip={name!r}"
+        )
+    if not _is_parameter(leaf):
+        others = [
+            brief(other.name)
+            for other in leaves
+            if not _is_parameter(other) and selected(other.name, (), skip)
+        ]
+        raise TypeError(
+            f"{name} is {_kind(value)}, but a parameter is an array or a number, in dicts, "
+            "lists, tuples and dataclasses; pass other things in args=, or leave them out with "
+            f"skip={[*skip, *others] if skip or len(others) > 1 else name!r}"
+        )
+    if alone and type(value) is int:
+        if math.isinf(number := to_float(value)):
+            raise ValueError(f"params must be finite to be differenced: {name} is {quoted(value)}")
+        return np.array(number)
+    array = leaf.array
+    if array.dtype.kind not in "fc":
+        change = f"{quoted(value)}.0" if type(value) is int else "x.astype(float)"
+        change = "a float64 copy" if leaf.is_array and type(array) is not type(value) else change
+        raise TypeError(
+            f"{name} is {_kind(value)}, which has no small steps to take; pass floating-point "
+            f"values ({change}), or leave the block out with skip={name!r}"
+        )
+    return array
+
+
+def _is_parameter(leaf: Leaf) -> bool:
+    return leaf.numeric and not isinstance(leaf.value, bool)
+
+
+def require_finite(structure: Structure, block: Block) -> None:
+    """Raise ValueError when an entry of a parameter is NaN or infinite."""
+    value = checked_leaf(structure, block)
+    finite = np.isfinite(value)
+    if not finite.all():
+        entry = int(np.argmin(finite))
+        label = block.label(entry * (2 if block.is_complex else 1))
+        raise ValueError(
+            f"params must be finite to be differenced: {brief(label)} is {value.reshape(-1)[entry]}"
+        )
+
+
+def _kind(value: Any) -> str:
+    if hasattr(value, "dtype") and kind_of(value) is not None:
+        return f"{type(value).__name__} of dtype {value.dtype}"
+    return type(value).__name__
+
+
+def vector_of(structure: Structure, blocks: Sequence[Block]) -> np.ndarray[Any, Any]:
+    """Return the coordinates of all blocks as one vector: float64, or longdouble if any is."""
+    parts = [coordinates(checked_leaf(structure, block)) for block in blocks]
+    wide = any(part.dtype.itemsize > 8 for part in parts)
+    dtype = np.dtype(np.longdouble if wide else np.float64)
+    return np.concatenate([part.astype(dtype, copy=False) for part in parts] or [np.empty(0)])
+
+
+def checked_leaf(structure: Structure, block: Block) -> np.ndarray[Any, Any]:
+    """Return the array of a block, a lone Python int as the float that it stands for."""
+    return np.asarray(
+        structure.leaves[block.leaf].array,
+        dtype=None
+        if block.shape
+        else (np.result_type(block.dtype, np.complex64) if block.is_complex else block.dtype),
+    )
+
+
+def to_structure(
+    structure: Structure, blocks: Sequence[Block], vector: np.ndarray[Any, Any]
+) -> Any:
+    """Put a vector into the structure of the parameters.
+
+    Parameters
+    ----------
+    structure : Structure
+        Of the parameters.
+    blocks : sequence of Block
+        Their layout in `vector`.
+    vector : ndarray, shape (n,)
+
+    Returns
+    -------
+    object
+        The same containers with new arrays, float64 (complex128 where the parameter is complex);
+        numbers are Python floats; leaves that were not checked are None.
+    """
+    values: list[Any] = [None] * len(structure.leaves)
+    for block in blocks:
+        part = np.array(vector[block.window])
+        part = complex_of(part) if block.is_complex else part
+        array = part.reshape(block.shape)
+        values[block.leaf] = array if structure.leaves[block.leaf].is_array else array.item()
+    return structure.rebuild(values)
+
+
+def position_of(blocks: Sequence[Block], coordinate: int) -> int:
+    """Return the number of the block that a coordinate of the flat vector is in."""
+    return next(p for p, b in enumerate(blocks) if b.start <= coordinate < b.stop)
+
+
+def labels(blocks: Sequence[Block]) -> Callable[[int], str]:
+    """Return the function from a coordinate of the flat vector to its label."""
+
+    def label(coordinate: int) -> str:
+        block = blocks[position_of(blocks, coordinate)]
+        return block.label(coordinate - block.start)
+
+    return label
+
+
+def gradient_vector(
+    gradient: Any, structure: Structure, blocks: Sequence[Block], what: str = "the gradient"
+) -> tuple[Array, tuple[np.dtype[Any], ...]]:
+    """Match a gradient with the parameters.
+
+    Parameters
+    ----------
+    gradient : object
+        The gradient in params' structure.  Leaves that are not checked may be missing or None.
+    structure : Structure
+        Of the parameters.
+    blocks : sequence of Block
+        Those that are checked.
+    what : str
+        How an error calls `gradient`.
+
+    Returns
+    -------
+    vector : ndarray, shape (n,)
+        float64, or longdouble if the gradient is; NaN and infinity stay.
+    dtypes : tuple of numpy.dtype
+        Of the gradient of each block: its real part's; float64 for Python numbers and integers.
+
+    Raises
+    ------
+    ValueError
+        When names or shapes differ, with both.
+    TypeError
+        When a leaf is no array or number, or complex where the parameter is real.
+    """
+    if blocks and gradient is None:
+        raise TypeError(
+            f"{what} is None; it must have params' structure (does grad lack a return?)"
+        )
+    found = {leaf.name: leaf for leaf in flatten(gradient, what).leaves}
+    _refuse_pair(gradient, found, blocks, what)
+    _match_names(set(found), structure, blocks, what)
+    parts = [_matched(found[block.name], block, structure, what) for block in blocks]
+    dtypes = tuple(_precision(part) for part in parts)
+    wide = any(dtype.itemsize > 8 for dtype in dtypes)
+    dtype = np.dtype(np.longdouble if wide else np.float64)
+    vector = np.empty(blocks[-1].stop if blocks else 0, dtype)
+    for block, part in zip(blocks, parts, strict=True):
+        vector[block.window] = coordinates(part)
+    return vector, dtypes
+
+
+def _refuse_pair(
+    gradient: Any, found: Mapping[str, Leaf], blocks: Sequence[Block], what: str
+) -> None:
+    """Raise TypeError for what looks like (J, gradient)."""
+    if not (isinstance(gradient, tuple) and len(gradient) == 2):
+        return
+    first = flatten(gradient[0], what).leaves
+    if len(first) != 1 or not first[0].numeric or np.size(first[0].value) != 1:
+        return
+    if any(block.name not in found for block in blocks):
+        raise TypeError(
+            f"{what} is a tuple of a number and something else; if a function returns "
+            "(J, gradient), pass it as func, with grad=True"
+        )
+
+
+def _match_names(found: set[str], structure: Structure, blocks: Sequence[Block], what: str) -> None:
+    known = {leaf.name for leaf in structure.leaves}
+    wanted = [block.name for block in blocks]
+    missing = [name for name in wanted if name not in found]
+    extra = sorted(found - known)
+    if not missing and not extra:
+        return
+    said = [f"it has no {listing(missing)}"] if missing else []
+    said += [f"params has no {listing(extra)}"] if extra else []
+    hint = ""
+    for prefix in ("d", "grad_", "g_", "d_"):
+        if missing and all(prefix + name in found for name in missing):
+            hint = (
+                "; give it params' names, for instance "
+                f"{{name: grads[{prefix!r} + name] for name in params}}"
+            )
+            break
+    hint = hint or _kind_hint(missing, extra, known)
+    raise ValueError(f"{what} does not match params: {' and '.join(said)}{hint}")
+
+
+def _kind_hint(missing: Sequence[str], extra: Sequence[str], known: set[str]) -> str:
+    """Say where one is a list and the other an array or a number."""
+    if known == set(missing) and len(known) == 1 and extra:
+        (name,) = known
+        if all(label.startswith(f"{name}[") for label in extra):
+            return f"; it is a list where {brief(name)} is an array or a number: return an array"
+    if len(extra) == 1 and missing and all(name.startswith(f"{extra[0]}[") for name in missing):
+        return f"; it is an array or a number where {brief(extra[0])} is a list: return a list"
+    listed = [all(_POSITION.match(name) for name in names) for names in (extra, known)]
+    if extra == [ROOT]:
+        return "; it is one array or number: split it, and return each part under its name"
+    if extra and known == {ROOT}:
+        return "; it has names where params is one array or number"
+    if extra and known and listed == [True, False]:
+        return "; it is a list or tuple where params has names: return dict(zip(params, gradient))"
+    if extra and known and listed == [False, True]:
+        return "; it has names where params is a list or tuple: return a list in that order"
+    return ""
+
+
+_POSITION = re.compile(re.escape(ROOT) + r"\[\d+\]")
+
+
+def _matched(leaf: Leaf, block: Block, structure: Structure, what: str) -> Array:
+    name = brief(block.name)
+    if not leaf.numeric or isinstance(leaf.value, (bool, np.ma.MaskedArray)):
+        raise TypeError(
+            f"{what} of {name} is a {type(leaf.value).__name__}; it must be "
+            f"{'an array of shape ' + str(block.shape) if block.shape else 'a number'}"
+        )
+    value = Leaf(f"{what} of {block.name}", leaf.value, leaf.kind).array
+    if value.dtype.kind not in "fciu":
+        raise TypeError(f"{what} of {name} has dtype {value.dtype}; it must be numeric")
+    if value.shape != block.shape:
+        raise ValueError(
+            f"{what} of {name} has shape {value.shape}, but params has {block.shape}; "
+            "shapes must be equal, nothing is broadcast or transposed"
+        )
+    if block.is_complex:
+        return value.astype(np.result_type(value.dtype, np.complex64))
+    if value.dtype.kind == "c":
+        raise TypeError(
+            f"{what} of {name} is complex ({value.dtype}), but the parameter is real; "
+            "pass its real part if that is the gradient"
+        )
+    return value
+
+
+def _precision(value: Array) -> np.dtype[Any]:
+    return value.real.dtype if value.dtype.kind in "fc" else np.dtype(np.float64)
+
+
+_INDEX = re.compile(r"(?:\[([0-9, ]*)\])?(\.real|\.imag)?")
+
+
+def coordinate_of(blocks: Sequence[Block], label: str) -> int | None:
+    """Return the coordinate with a label, or None if there is none (any more)."""
+    for block in blocks:
+        if not label.startswith(block.name):
+            continue
+        match = _INDEX.fullmatch(label, len(block.name))
+        if match is None:
+            continue
+        index = tuple(int(part) for part in (match[1] or "").replace(",", " ").split())
+        fits = len(index) == len(block.shape)
+        if not fits or any(i >= n for i, n in zip(index, block.shape, strict=True)):
+            continue
+        entry = int(np.ravel_multi_index(index, block.shape)) if block.shape else 0
+        offset = 2 * entry + (match[2] == ".imag") if block.is_complex else entry
+        if offset < block.size and block.label(offset) == label:
+            return block.start + offset
+    return None

@@ -1,0 +1,264 @@
+"""The one private copy of the parameters that func sees, perturbed in place.
+
+Bookkeeping per evaluation is O(1): one entry is assigned before and one after.  Restoring is
+assignment of the saved value, never an inverse operation, so it is exact whatever func did.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from .._quoting import brief
+from .arrays import chunks, coordinates
+from .layout import Block
+from .structure import Leaf, Structure
+
+Array = np.ndarray[Any, Any]
+
+
+class WorkCopy:
+    """A copy of the parameters to perturb, and the saved values to restore.
+
+    Parameters
+    ----------
+    structure : Structure
+        The user's parameters.
+    blocks : sequence of Block
+        Those that will be perturbed.
+    dtype : numpy dtype, optional
+        Precision of the perturbed leaves; unset: each leaf's own.
+    in_place : bool
+        Perturb the user's own arrays, because func reads them through a closure.
+
+    Attributes
+    ----------
+    params : object
+        What func is called with.
+
+    Raises
+    ------
+    TypeError, ValueError
+        When `in_place` is asked for and a block can't be perturbed in place.
+    """
+
+    def __init__(
+        self,
+        structure: Structure,
+        blocks: Sequence[Block],
+        dtype: Any = None,
+        in_place: bool = False,
+    ) -> None:
+        self.structure = structure
+        self.blocks = blocks
+        self.in_place = in_place
+        if in_place:
+            _require_in_place(structure, blocks)
+        checked = {block.leaf: block for block in blocks}
+        self.values: list[Any] = []
+        for position, leaf in enumerate(structure.leaves):
+            value = leaf.value
+            if leaf.kind is not None and not in_place:
+                value = leaf.kind.copy(value, _wanted(checked.get(position), dtype))
+            self.values.append(value)
+        self.params: Any = structure.rebuild(self.values)
+        self._require_rebuilt()
+        # What is compared bit for bit and, in place, restored.  The user's own arrays will do
+        # where func can't reach them through its parameters.
+        self._saved = [
+            value if leaf.kind is None else self._kept(leaf, value)
+            for leaf, value in zip(structure.leaves, self.values, strict=True)
+        ]
+        self._put_back = self.set_aside() if in_place else []
+        self.theta = [self._saved_coordinates(block) for block in blocks]
+        self._cells = [self._cell(block) for block in blocks]
+
+    def _require_rebuilt(self) -> None:
+        """Raise TypeError when what takes params apart doesn't put it together again."""
+        from .structure import flatten
+
+        before, now = self.structure.leaves, flatten(self.params).leaves
+        names = [leaf.name for leaf in now] == [leaf.name for leaf in before]
+        if not names or any(
+            first.is_array and leaf.value is not value
+            for leaf, first, value in zip(now, before, self.values, strict=True)
+        ):
+            raise TypeError(
+                f"params can't be rebuilt: the {type(self.params).__name__} that its rebuild made "
+                "of new children does not hold them (a gradcheck_flatten hook, or a class that "
+                "copies or changes what it is given?)"
+            )
+
+    def _kept(self, leaf: Leaf, value: Any) -> Any:
+        assert leaf.kind is not None
+        own = leaf.value
+        if not self.in_place and isinstance(own, np.ndarray) and own.dtype == value.dtype:
+            return own
+        return leaf.kind.copy(value)
+
+    def _cell(self, block: Block) -> Any:
+        kind = self.structure.leaves[block.leaf].kind
+        assert kind is not None
+
+        def publish(value: Any) -> None:
+            self.values[block.leaf] = value
+            self.params = self.structure.rebuild(self.values)
+
+        return kind.cell(self.values[block.leaf], publish)
+
+    def _saved_coordinates(self, block: Block) -> Array:
+        kind, saved = self.structure.leaves[block.leaf].kind, self._saved[block.leaf]
+        assert kind is not None
+        array = kind.to_numpy(saved)
+        # The float that a lone Python int stands for.
+        return coordinates(array.astype(float) if type(saved) is int else array)
+
+    def set_aside(self) -> list[Callable[[], None]]:
+        """Make ready for a call: take off what the last one left beside the values.
+
+        Returns
+        -------
+        list of callable
+            What puts back what was there.
+        """
+        undo = [
+            leaf.kind.set_aside(value)
+            for leaf, value in zip(self.structure.leaves, self.values, strict=True)
+            if leaf.kind is not None
+        ]
+        return [put_back for put_back in undo if put_back is not None]
+
+    def cell(self, position: int) -> Any:
+        """Return what ``cell[i] = value`` sets coordinate i of block number `position` through."""
+        return self._cells[position]
+
+    def move(self, shift: Array, step: float) -> None:
+        """Set every coordinate to θ + step·shift.
+
+        Parameters
+        ----------
+        shift : ndarray, shape (n,)
+            A direction over all blocks.
+        step : float
+            How far along it.
+        """
+        for block, cell, theta in zip(self.blocks, self._cells, self.theta, strict=True):
+            if isinstance(cell, np.ndarray):
+                # In parts: of a million parameters, no further vector is made.
+                along = shift[block.window]
+                for part in chunks(block.size):
+                    cell[part] = along[part] * step + theta[part]
+            else:
+                self._assign(block, cell, theta + step * shift[block.window])
+
+    def _assign(self, block: Block, cell: Any, values: Array) -> None:
+        if block.size:
+            cell[:] = values
+
+    def reset(self) -> None:
+        """Set every coordinate to its saved value."""
+        for block, cell, theta in zip(self.blocks, self._cells, self.theta, strict=True):
+            self._assign(block, cell, theta)
+
+    def restore(self) -> None:
+        """Put the user's arrays back, bit for bit, whatever was written to them."""
+        if not self.in_place:
+            return
+        for leaf, value, saved in zip(self.structure.leaves, self.values, self._saved, strict=True):
+            if leaf.kind is not None and leaf.is_array and not leaf.kind.same_bits(value, saved):
+                leaf.kind.restore(value, saved)
+        for put_back in self._put_back:
+            put_back()
+
+    def fresh(self) -> Any:
+        """Return another copy of the parameters as they stand, for a func that scribbles."""
+        return self.structure.rebuild(
+            [
+                value if leaf.kind is None else leaf.kind.copy(value)
+                for leaf, value in zip(self.structure.leaves, self.values, strict=True)
+            ]
+        )
+
+    def changed(self) -> str | None:
+        """Return the name of a leaf that is not what it was, or None.
+
+        Called while nothing is perturbed: what differs was written by func.
+        """
+        from .structure import flatten
+
+        now = flatten(self.params).leaves
+        before = self.structure.leaves
+        if [leaf.name for leaf in now] != [leaf.name for leaf in before]:
+            names = {leaf.name for leaf in now} ^ {leaf.name for leaf in before}
+            return sorted(names)[0] if names else before[0].name
+        for leaf, first, value, saved in zip(now, before, self.values, self._saved, strict=True):
+            if first.kind is None:
+                continue
+            if leaf.kind is not first.kind:
+                return leaf.name
+            if not first.is_array:
+                saved = value  # a number can't be written to, only replaced
+            elif leaf.value is not value:
+                return leaf.name
+            if not first.kind.same_bits(leaf.value, saved):
+                return leaf.name
+        return None
+
+
+def _wanted(block: Block | None, dtype: Any) -> np.dtype[Any] | None:
+    """Return the precision of the copy of a leaf; None: its own."""
+    if block is None or dtype is None:
+        return None
+    return np.dtype(np.result_type(dtype, np.complex64) if block.is_complex else dtype)
+
+
+def _overlaps_itself(array: Array) -> bool:
+    """Return whether two entries of an array share memory, as views by strides may."""
+    if not array.size:
+        return False
+    axes = [(abs(s), n) for s, n in zip(array.strides, array.shape, strict=True) if n > 1]
+    reach = array.itemsize
+    for step, count in sorted(axes):
+        if step < reach:
+            break
+        reach += step * (count - 1)
+    else:  # each axis steps over all that those below it reach
+        return False
+    starts = np.zeros((), dtype=np.int64)
+    for step, count in axes:
+        starts = np.add.outer(starts, step * np.arange(count))
+    return bool((np.diff(np.sort(starts, axis=None)) < array.itemsize).any())
+
+
+def _require_in_place(structure: Structure, blocks: Sequence[Block]) -> None:
+    arrays: list[tuple[str, Any, Array]] = []
+    for block in blocks:
+        leaf = structure.leaves[block.leaf]
+        assert leaf.kind is not None
+        if not leaf.kind.mutable:
+            raise TypeError(
+                f"in_place=True: {brief(block.name)} is a {type(leaf.value).__name__}, which "
+                "can't be changed in place; pass arrays that can, or a func that takes params"
+            )
+        if refusal := leaf.kind.refuses_in_place(leaf.value):
+            raise ValueError(f"in_place=True: {brief(block.name)} {refusal}")
+        value = leaf.array
+        if block.is_complex and not value.flags.c_contiguous:
+            raise ValueError(
+                f"in_place=True: {brief(block.name)} is complex and not C-contiguous; pass an "
+                "array made with numpy.ascontiguousarray"
+            )
+        if _overlaps_itself(value):
+            raise ValueError(
+                f"in_place=True: entries of {brief(block.name)} share memory, so one can't be "
+                "perturbed without the others; pass a copy"
+            )
+        for name, other, memory in arrays:
+            if leaf.value is other or np.shares_memory(value, memory):
+                raise ValueError(
+                    f"in_place=True: {brief(block.name)} and {brief(name)} share memory, so one "
+                    "can't be perturbed without the other; pass each array once"
+                )
+        arrays.append((block.name, leaf.value, value))

@@ -1,0 +1,219 @@
+"""The error of a block as a small grid, so that a wrong row, edge or stripe can be seen.
+
+A block is folded to two dimensions, and each cell of its grid is the worst of the entries that it
+stands for.  Pictures are drawn from the grid, and here it becomes text.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from .._params.layout import Block
+from .._quoting import shown
+from .._verdict.comparison import Evidence
+
+Array = np.ndarray[Any, Any]
+
+BLANK, AGREES, OPEN, WRONG, NOT_FINITE = range(5)
+"""What a cell is: the largest of its entries', so that nothing wrong is pooled away."""
+
+DECADES = (1, 2, 4)
+"""Powers of ten of the error over what would have passed at which the next mark begins.  A gross
+error is beyond the last whatever its entry's error bar, so that a block off by a factor is even."""
+
+MARKS = {BLANK: " ", AGREES: "·", OPEN: "?", WRONG: "░▒▓█", NOT_FINITE: "N"}
+
+ASCII = str.maketrans({"·": ".", "░": "-", "▒": "+", "▓": "*", "█": "#", "…": "..."})
+"""The marks, and what else our texts use, where a terminal has ASCII alone."""
+
+MOST_COLUMNS = 64
+MOST_ROWS = 16
+MOST_MAPS = 6
+SCREEN = 80
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A block's error, folded and pooled.
+
+    Attributes
+    ----------
+    rows, columns : int
+        Of the folded block.
+    kind : ndarray of int, shape (r, c)
+        `BLANK`, `AGREES`, `OPEN`, `WRONG` or `NOT_FINITE`.
+    ratio : ndarray, shape (r, c)
+        The largest error over what would have passed; 0 where unknown, infinity where the
+        analytic gradient is not finite.
+    folded : str
+        How the block became two-dimensional; empty where it was.
+    """
+
+    rows: int
+    columns: int
+    kind: Array
+    ratio: Array
+    folded: str
+
+    @property
+    def pooled(self) -> str:
+        """What a cell stands for; empty where it is one entry."""
+        r, c = self.kind.shape
+        if (r, c) == (self.rows, self.columns):
+            return ""
+        return f"the worst of up to {-(-self.rows // r)} x {-(-self.columns // c)} entries"
+
+
+def folding(shape: Sequence[int]) -> tuple[int, int, str]:
+    """Return rows, columns, and how the axes were folded."""
+    if len(shape) < 2:
+        return 1, math.prod(shape), ""
+    *leading, columns = shape
+    if len(leading) == 1:
+        return leading[0], columns, ""
+    told = " x ".join(map(str, leading))
+    rows = math.prod(leading)
+    return rows, columns, f"rows: axes 0 to {len(leading) - 1} flattened ({told} = {rows:,})"
+
+
+def grid_of(evidence: Evidence, block: Block, most_rows: int, most_columns: int) -> Grid:
+    """Return the error of a block as a grid of at most so many cells.
+
+    Parameters
+    ----------
+    evidence : Evidence
+    block : Block
+        With at least one entry.
+    most_rows, most_columns : int
+
+    Returns
+    -------
+    Grid
+        Of a complex block, the worse of real and imaginary part.
+    """
+    rows, columns, folded = folding(block.shape)
+    parts = evidence.arrays(block)
+    with np.errstate(all="ignore"):
+        gap = np.abs(parts["analytic"] - parts["numeric"]) / parts["allowed"]
+    ratio = np.asarray(np.nan_to_num(gap, nan=0.0, posinf=math.inf), dtype=np.float64)
+    wrong = parts["verdict"] == 1
+    ratio = np.where(wrong, np.maximum(ratio, 1.0), ratio)
+    kind = np.where(wrong, WRONG, np.where(parts["verdict"] == 2, OPEN, AGREES))
+    kind = np.where(parts["evaluated"], kind, BLANK)
+    finite = np.isfinite(parts["analytic"])
+    kind, ratio = np.where(finite, kind, NOT_FINITE), np.where(finite, ratio, math.inf)
+    if block.is_complex:
+        kind, ratio = kind.max(axis=-1), ratio.max(axis=-1)
+    # What agrees or is open does not lend its ratio to a wrong neighbour.
+    ratio = np.where(kind >= WRONG, ratio, 0.0)
+    pooled = [
+        _worst(array.reshape(rows, columns), most_rows, most_columns) for array in (kind, ratio)
+    ]
+    return Grid(rows, columns, pooled[0].astype(np.int8), pooled[1], folded)
+
+
+def _worst(array: Array, most_rows: int, most_columns: int) -> Array:
+    for axis, most in enumerate((most_rows, most_columns)):
+        size = array.shape[axis]
+        if size > most:
+            # Cells of one size, or a pattern would look irregular.
+            starts = np.arange(0, size, -(-size // most))
+            array = np.maximum.reduceat(array, starts, axis=axis)
+    return array
+
+
+def level(ratio: float) -> int:
+    """Return how wrong an entry is: 0 to 3, by `DECADES`."""
+    return sum(ratio > 10.0**power for power in DECADES)
+
+
+def plain(text: str) -> str:
+    """Return a text in ASCII: marks by others, and what else there is as escapes."""
+    return text.translate(ASCII).encode("ascii", "backslashreplace").decode()
+
+
+def error_maps(evidence: Evidence, names: Sequence[str]) -> list[str]:
+    """Return lines with a map of each of some blocks.
+
+    Parameters
+    ----------
+    evidence : Evidence
+    names : sequence of str
+        Of blocks with something wrong or open, in the order in which they are to appear.  A
+        block of one entry gets no map, and at most `MOST_MAPS` do.
+
+    Returns
+    -------
+    list of str
+    """
+    by_name = {block.name: block for block in evidence.blocks}
+    # An entry of a complex block is two coordinates.
+    found = [by_name[name] for name in names if math.prod(by_name[name].shape) > 1]
+    grids = [grid_of(evidence, block, MOST_ROWS, MOST_COLUMNS) for block in found[:MOST_MAPS]]
+    if not grids:
+        return []
+    lines = _legend(grids)
+    for block, grid in zip(found, grids, strict=False):
+        lines += ["", *_map(evidence, block, grid)]
+    if len(found) > len(grids):
+        lines += ["", f"and {len(found) - len(grids):,} more blocks without a map"]
+    return lines
+
+
+def _mark(kind: int, ratio: float) -> str:
+    return MARKS[WRONG][level(ratio)] if kind == WRONG else MARKS[kind]
+
+
+def _legend(grids: Sequence[Grid]) -> list[str]:
+    """Return what the marks mean that are in any of the grids."""
+    there = {
+        _mark(kind, ratio)
+        for grid in grids
+        for kind, ratio in zip(grid.kind.flat, grid.ratio.flat, strict=True)
+    }
+    over = ("> 1", *(f"> {10**power:,}" for power in DECADES))
+    meaning = [(MARKS[AGREES], "agrees"), *zip(MARKS[WRONG], over, strict=True)]
+    meaning += [(MARKS[OPEN], "can't be told"), (MARKS[NOT_FINITE], "not finite")]
+    told = [f"{mark} {words}" for mark, words in meaning if mark in there]
+    told += ["blank not differenced"] if MARKS[BLANK] in there else []
+    title, marks = "error over what would have passed:", ", ".join(told)
+    whole = f"{title} {marks}"
+    return [whole] if len(whole) <= SCREEN else [title, marks]
+
+
+def _map(evidence: Evidence, block: Block, grid: Grid) -> list[str]:
+    verdict = evidence.verdict[block.window]
+    counts = [(int((verdict == 1).sum()), "wrong"), (int((verdict == 2).sum()), "can't be told")]
+    told = [f"{count:,} of {block.size:,} {words}" for count, words in counts if count]
+    notes = [f"each mark {grid.pooled}"] if grid.pooled else []
+    lines = [", ".join([f"{shown(block.name)} {block.shape}", *told])]
+    lines += (
+        ["; ".join([grid.folded, *notes] if grid.folded else notes)]
+        if (grid.folded or notes)
+        else []
+    )
+    height, width = grid.kind.shape
+    # A character is twice as high as wide: two for a cell where there is room.
+    wide = 2 if 2 * width <= MOST_COLUMNS else 1
+    ends = "0" + (str(grid.columns - 1).rjust(max(width * wide - 1, 2)) if grid.columns > 1 else "")
+    sides = _rows(grid.rows, height) if len(block.shape) > 1 else [""]
+    margin = max(map(len, sides))
+    lines.append(f"{'':{margin}}  {ends}")
+    for side, kinds, ratios in zip(sides, grid.kind, grid.ratio, strict=True):
+        cells = "".join(
+            _mark(int(kind), float(ratio)) * wide for kind, ratio in zip(kinds, ratios, strict=True)
+        )
+        lines.append(f"{side:>{margin}}  {cells}".rstrip())
+    return lines
+
+
+def _rows(rows: int, height: int) -> list[str]:
+    """Return the numbers beside the lines: each, or the ends where lines are pooled."""
+    if rows == height:
+        return [str(row) for row in range(rows)]
+    return ["0", *[""] * (height - 2), str(rows - 1)]

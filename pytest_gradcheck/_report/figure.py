@@ -1,0 +1,551 @@
+"""The pictures of a check: what they are drawn from, what they show, and a figure or SVG of them.
+
+What they are drawn from is small, and builtins alone: it is made in the process that ran the
+check, because the evidence stays there, and drawn elsewhere, for the HTML page, for pytest-html,
+and for `GradientReport.plot`.  Each is drawn on axes that it is given, with matplotlib's objects
+alone: no pyplot, no figure that anybody else could see, no settings changed.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import re
+import warnings
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .._params.layout import Block, labels, position_of
+from .._quoting import shown
+from .._verdict.comparison import Evidence
+from .error_map import BLANK, MOST_MAPS, NOT_FINITE, OPEN, WRONG, grid_of
+from .report import VERDICTS, GradientReport
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+
+Array = np.ndarray[Any, Any]
+
+MOST_CELLS = 64
+"""Rows, and columns, of a map."""
+
+MOST_POINTS = 500
+MOST_TOLD = 300
+"""Of the points, so many at most are wrong or open; the others show what right ones look like."""
+
+MOST_BARS = 30
+NAME_IN_LEGEND = 24
+
+
+def picture_of(report: GradientReport) -> dict[str, Any]:
+    """Return what the pictures of a check are drawn from.
+
+    Parameters
+    ----------
+    report : GradientReport
+
+    Returns
+    -------
+    dict
+        Builtins, no float that is not finite.  "maps": blocks with something wrong or open, the
+        worst first, each with its "kind" (rows of cells, as in `error_map`) and "power" (rows of
+        log10 of the error over what would have passed, None where that is unknown);
+        "undrawn": how many more such blocks there are.  "points": "analytic", "numeric" and
+        "verdict", of at most 500 parameters of "size".  "ladders": "label", "analytic",
+        "numeric" and "steps", pairs of step and difference.  "bars": "name", "wrong" and "size"
+        of blocks, where parameters were checked along directions and so have no map.
+    """
+    picture: dict[str, Any] = {
+        "maps": [],
+        "undrawn": 0,
+        "points": {},
+        "ladders": [],
+        "bars": [],
+        "size": int(report.size),
+    }
+    evidence = report.evidence
+    if evidence is None:
+        picture["points"] = _points_of_entries(report)
+        picture["bars"] = [
+            {"name": shown(block.name), "wrong": int(block.wrong), "size": int(block.size)}
+            for block in sorted(report.blocks, key=lambda block: -block.wrong)[:MOST_BARS]
+            if block.wrong
+        ]
+        return picture
+    if report.checked:
+        names = dict.fromkeys(entry.block for entry in report.worst if entry.verdict != "agree")
+        # Of a million that are wrong the report has the worst.
+        names |= dict.fromkeys(block.name for block in report.blocks if block.wrong or block.open)
+        by_name = {block.name: block for block in evidence.blocks}
+        found = [by_name[name] for name in names if math.prod(by_name[name].shape) > 1]
+        picture["maps"] = [_map(evidence, block) for block in found[:MOST_MAPS]]
+        picture["undrawn"] = max(len(found) - MOST_MAPS, 0)
+    picture["points"] = _points(evidence)
+    picture["ladders"] = _ladders(evidence)
+    return picture
+
+
+def _map(evidence: Evidence, block: Block) -> dict[str, Any]:
+    grid = grid_of(evidence, block, MOST_CELLS, MOST_CELLS)
+    verdict = evidence.verdict[block.window]
+    powers = [
+        [
+            round(math.log10(ratio), 2) if kind == WRONG and math.isfinite(ratio) else None
+            for kind, ratio in zip(kinds, ratios, strict=True)
+        ]
+        for kinds, ratios in zip(grid.kind.tolist(), grid.ratio.tolist(), strict=True)
+    ]
+    return {
+        "name": shown(block.name),
+        "shape": str(block.shape),
+        "rows": grid.rows,
+        "columns": grid.columns,
+        "folded": grid.folded,
+        "pooled": grid.pooled,
+        "wrong": int((verdict == 1).sum()),
+        "open": int((verdict == 2).sum()),
+        "size": block.size,
+        "kind": grid.kind.tolist(),
+        "power": powers,
+    }
+
+
+def _points(evidence: Evidence) -> dict[str, list[Any]]:
+    finite = np.isfinite(evidence.analytic) & np.isfinite(evidence.numeric) & evidence.evaluated
+    told = np.flatnonzero(finite & (evidence.verdict > 0))
+    fine = np.flatnonzero(finite & (evidence.verdict == 0))
+    told = _spread(told, MOST_TOLD)
+    chosen = np.concatenate([_spread(fine, MOST_POINTS - told.size), told])
+    return _builtin(
+        evidence.analytic[chosen].tolist(),
+        evidence.numeric[chosen].tolist(),
+        (VERDICTS[int(verdict)] for verdict in evidence.verdict[chosen]),
+    )
+
+
+def _points_of_entries(report: GradientReport) -> dict[str, list[Any]]:
+    entries = [e for e in report.worst if math.isfinite(e.analytic) and math.isfinite(e.numeric)]
+    entries = entries[:MOST_POINTS]
+    return _builtin(
+        (e.analytic for e in entries), (e.numeric for e in entries), (e.verdict for e in entries)
+    )
+
+
+def _builtin(
+    analytic: Iterable[Any], numeric: Iterable[Any], verdict: Iterable[str]
+) -> dict[str, list[Any]]:
+    return {
+        "analytic": [float(value) for value in analytic],
+        "numeric": [float(value) for value in numeric],
+        "verdict": list(verdict),
+    }
+
+
+def _spread(places: Array, most: int) -> Array:
+    """Return at most so many of the places, evenly spread."""
+    if places.size <= most:
+        return places
+    return places[np.arange(most) * places.size // most]
+
+
+def _ladders(evidence: Evidence) -> list[dict[str, Any]]:
+    label = labels(evidence.blocks)
+    found: list[dict[str, Any]] = []
+    for i, steps in evidence.ladders.items():
+        # A name may be shortened, an index never.
+        name = evidence.blocks[position_of(evidence.blocks, i)].name
+        a, n = float(evidence.analytic[i]), float(evidence.numeric[i])
+        if len(steps) > 1 and math.isfinite(a) and math.isfinite(n):
+            found.append(
+                {
+                    "label": shown(name, NAME_IN_LEGEND) + label(i)[len(name) :],
+                    "analytic": a,
+                    "numeric": n,
+                    "steps": [[float(h), float(value)] for h, value in steps],
+                }
+            )
+    return found
+
+
+INK, FAINT = "#111213", "#787776"
+"""Of lines and text.  No other colour has these values, so that a page can exchange them."""
+
+COLOURS = {"agree": "#8a93a0", "disagree": "#d1242f", "inconclusive": "#3c7dd9"}
+MARKERS = {"agree": "o", "disagree": "X", "inconclusive": "s"}
+WRONGEST = ((0.99, 0.78, 0.36), (0.96, 0.48, 0.18), (0.85, 0.13, 0.20), (0.58, 0.04, 0.42))
+"""Colours of an error of 1, 1e2, 1e4, 1e6 times what would have passed, and between."""
+
+AGREEING = (0.54, 0.60, 0.66, 0.28)
+UNTOLD = (0.24, 0.49, 0.85, 0.85)
+UNDEFINED = (0.05, 0.05, 0.06, 1.0)
+
+LINES = (
+    "#3c7dd9", "#e0772f", "#2a9d6f", "#c4407f", "#8a6fd1", "#b08a1e", "#3fa3b5", "#d1242f",
+)  # fmt: skip
+"""Of the convergence of one parameter each, told apart on light and on dark ground."""
+
+MOST_MAPS_DRAWN = 6
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One picture.
+
+    Attributes
+    ----------
+    title : str
+        What it shows, in words.
+    width, height : float
+        Of its axes, in inches.
+    left, right, bottom : float
+        Inches beside and below them.
+    draw : callable
+        Draws on axes.
+    """
+
+    title: str
+    width: float
+    height: float
+    left: float
+    right: float
+    bottom: float
+    draw: Callable[[Axes], None]
+
+    @property
+    def size(self) -> tuple[float, float]:
+        """Width and height of the whole, in inches."""
+        return self.left + self.width + self.right, TOP + self.height + self.bottom
+
+    @property
+    def place(self) -> tuple[float, float, float, float]:
+        """Where the axes are: left, bottom, width and height in parts of the whole."""
+        width, height = self.size
+        return self.left / width, self.bottom / height, self.width / width, self.height / height
+
+
+TOP = 0.1
+"""Inches above the axes."""
+
+LETTER = 0.078
+"""Width of a letter of a name, in inches."""
+
+
+def panels(picture: dict[str, Any]) -> Iterator[Panel]:
+    """Yield the pictures of a check, each to be drawn on axes of its own."""
+    for grid in picture["maps"][:MOST_MAPS_DRAWN]:
+        rows, columns = len(grid["kind"]), len(grid["kind"][0])
+        cell = min(3.6 / columns, 2.6 / rows, 0.32)
+        # Not too small to be seen.
+        width, height = max(cell * columns, 1.0), max(cell * rows, 0.3)
+        draw = partial(_draw_map, grid=grid)
+        yield Panel(map_title(grid), width, height, 0.45, 0.15, 0.28, draw)
+    if picture["bars"]:
+        left = 0.2 + LETTER * max(len(bar["name"]) for bar in picture["bars"])
+        draw = partial(_draw_bars, bars=picture["bars"])
+        height = 0.22 * len(picture["bars"])
+        yield Panel("share of each block that is wrong", 3.0, height, left, 0.2, 0.5, draw)
+    if picture["points"]["analytic"]:
+        count, size = len(picture["points"]["analytic"]), picture["size"]
+        told = f"analytic against numeric, {count:,} of {size:,} parameters"
+        draw = partial(_draw_points, points=picture["points"])
+        yield Panel(told, 2.9, 2.6, 0.75, 0.15, 0.5, draw)
+    if picture["ladders"]:
+        told = "differences D at several steps h: how far each is from the numeric value"
+        below = 0.55 + 0.16 * -(-len(picture["ladders"]) // _columns(picture["ladders"]))
+        draw = partial(_draw_ladders, ladders=picture["ladders"])
+        yield Panel(told, 3.5, 2.3, 0.75, 0.2, below, draw)
+
+
+def map_title(grid: dict[str, Any]) -> str:
+    """Return a map's title: the block, its shape, how much of it is wrong, what a cell is."""
+    counts = [(grid["wrong"], "wrong"), (grid["open"], "can't be told")]
+    told = ", ".join(f"{n:,} of {grid['size']:,} {words}" for n, words in counts if n)
+    cells = f"a cell is {grid['pooled']}" if grid["pooled"] else ""
+    notes = [note for note in (grid["folded"], cells) if note]
+    return "; ".join([f"{grid['name']} {grid['shape']}: {told}", *notes])
+
+
+def _draw_map(axes: Axes, grid: dict[str, Any]) -> None:
+    import numpy as np
+    from matplotlib.ticker import MaxNLocator
+
+    kind = np.array(grid["kind"])
+    colours = np.empty((*kind.shape, 4))
+    colours[:] = AGREEING
+    colours[kind == BLANK] = 0.0
+    colours[kind == OPEN] = UNTOLD
+    colours[kind == NOT_FINITE] = UNDEFINED
+    powers = np.array([[6.0 if p is None else p for p in row] for row in grid["power"]])
+    wrong = kind == WRONG
+    for channel in range(3):
+        shades = np.interp(powers, (0, 2, 4, 6), [colour[channel] for colour in WRONGEST])
+        colours[wrong, channel] = shades[wrong]
+    colours[wrong, 3] = 1.0
+    extent = (-0.5, grid["columns"] - 0.5, grid["rows"] - 0.5, -0.5)
+    axes.imshow(colours, interpolation="none", aspect="auto", extent=extent)
+    axes.xaxis.set_major_locator(MaxNLocator(6, integer=True, min_n_ticks=1))
+    axes.yaxis.set_major_locator(MaxNLocator(6, integer=True, min_n_ticks=1))
+    if grid["rows"] == 1:
+        axes.set_yticks([])
+    axes.tick_params(length=2, labelsize="small")
+    for spine in axes.spines.values():
+        spine.set_visible(True)
+        spine.set_color(FAINT)
+
+
+def _draw_bars(axes: Axes, bars: list[dict[str, Any]]) -> None:
+    from matplotlib.ticker import LogLocator, NullLocator
+
+    places = range(len(bars))
+    shares = [bar["wrong"] / max(bar["size"], 1) for bar in bars]
+    axes.barh(places, shares, color=COLOURS["disagree"], height=0.6)
+    axes.set_xscale("log")
+    axes.xaxis.set_major_locator(LogLocator(numticks=6))
+    axes.xaxis.set_major_formatter(_power)
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.set_xlim(min(0.5 * min(shares), 0.1), 1.0)
+    axes.invert_yaxis()
+    axes.set_yticks(places, [bar["name"] for bar in bars], parse_math=False)
+    axes.set_xlabel("share that is wrong")
+
+
+def _draw_points(axes: Axes, points: dict[str, list[Any]]) -> None:
+    largest = max(abs(v) for name in ("analytic", "numeric") for v in points[name]) or 1.0
+    # Scales of matplotlib overflow near the ends of what floats can be.
+    power = math.floor(math.log10(largest))
+    unit = 1.0 if abs(power) < 50 else 10.0 ** max(power, -307)
+    points = {
+        **points,
+        **{name: [v / unit for v in points[name]] for name in ("analytic", "numeric")},
+    }
+    largest /= unit
+    small = sorted(abs(v) for name in ("analytic", "numeric") for v in points[name] if v)
+    # Gradients that span many decades are shown by decades, zero among them.
+    if small and small[len(small) // 4] < 1e-3 * largest:
+        threshold = max(small[len(small) // 10], 1e-9 * largest)
+        for name in ("x", "y"):
+            getattr(axes, f"set_{name}scale")("symlog", linthresh=threshold)
+    axes.axline((0.0, 0.0), (largest, largest), color=FAINT, linewidth=0.8, linestyle="--")
+    for verdict, colour in COLOURS.items():
+        mine = [i for i, said in enumerate(points["verdict"]) if said == verdict]
+        if mine:
+            axes.scatter(
+                [points["numeric"][i] for i in mine],
+                [points["analytic"][i] for i in mine],
+                s=16,
+                c=colour,
+                marker=MARKERS[verdict],
+                alpha=0.8,
+                linewidths=0,
+                label=verdict,
+            )
+    times = f" / {_power(unit)}" if unit != 1 else ""
+    axes.set_xlabel(f"numeric{times}")
+    axes.set_ylabel(f"analytic{times}")
+    _few_ticks(axes)
+    axes.legend(frameon=False, fontsize="small", handletextpad=0.2)
+
+
+def _few_ticks(axes: Axes) -> None:
+    from matplotlib.ticker import NullLocator
+
+    for axis in (axes.xaxis, axes.yaxis):
+        if axis.get_scale() == "symlog":
+            ticks = [tick for tick in axis.get_majorticklocs() if math.isfinite(tick)]
+            low, high = sorted(axis.get_view_interval())
+            ticks = [tick for tick in ticks if low <= tick <= high]
+            axis.set_ticks(ticks[:: max(-(-len(ticks) // 5), 1)])
+            axis.set_major_formatter(_power)
+            axis.set_minor_locator(NullLocator())
+    axes.tick_params(labelsize="small")
+
+
+def _power(value: float, _: object = None) -> str:
+    """Return a power of ten as the reports write it: 1e-5."""
+    return (
+        f"{value:.0e}".replace("e-0", "e-").replace("e+0", "e").replace("e+", "e") if value else "0"
+    )
+
+
+def _columns(ladders: list[dict[str, Any]]) -> int:
+    """Return how many labels go beside each other below the axes."""
+    return 2 if max(len(ladder["label"]) for ladder in ladders) <= 26 else 1
+
+
+def _draw_ladders(axes: Axes, ladders: list[dict[str, Any]]) -> None:
+    from matplotlib.ticker import LogLocator, NullLocator
+
+    handles: list[Any] = []
+    for number, ladder in enumerate(ladders):
+        colour = LINES[number % len(LINES)]
+        best = ladder["numeric"]
+        size = max(abs(best), abs(ladder["analytic"]), 1e-300)
+        # A difference equal to the numeric value has no logarithm: it is drawn at rounding.
+        gaps = [max(abs(value - best) / size, 1e-16) for _, value in ladder["steps"]]
+        steps = [h for h, _ in ladder["steps"]]
+        handles += axes.plot(steps, gaps, color=colour, linewidth=1.1, marker="o", markersize=3)
+        wrong_by = abs(ladder["analytic"] - best) / size
+        if wrong_by > 0:
+            axes.axhline(wrong_by, color=colour, linewidth=0.9, linestyle=":")
+    for axis, name in ((axes.xaxis, "x"), (axes.yaxis, "y")):
+        getattr(axes, f"set_{name}scale")("log")
+        axis.set_major_locator(LogLocator(numticks=6))
+        axis.set_major_formatter(_power)
+        axis.set_minor_locator(NullLocator())
+    axes.set_xlabel("h")
+    axes.set_ylabel("|D(h) - numeric|, relative; dotted: |analytic - numeric|", fontsize="x-small")
+    axes.tick_params(labelsize="small")
+    # Given as numbers first: a label that begins with _ would be left out.
+    legend = axes.legend(
+        handles,
+        [str(number) for number in range(len(handles))],
+        frameon=False,
+        fontsize="x-small",
+        ncols=_columns(ladders),
+        loc="upper center",
+        bbox_to_anchor=(0.42, -0.19),
+    )
+    for text, ladder in zip(legend.get_texts(), ladders, strict=True):
+        text.set_parse_math(False)
+        text.set_text(ladder["label"])
+
+
+NEEDED = "matplotlib is not installed: pip install 'pytest-gradcheck[html]'"
+
+SETTINGS: dict[str, Any] = {
+    "font.size": 9.0,
+    "axes.linewidth": 0.7,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": False,
+    "axes.facecolor": "white",
+    "text.usetex": False,
+    "svg.fonttype": "none",
+    "svg.image_inline": True,
+    "svg.hashsalt": "gradcheck",
+    **{f"{part}.color": INK for part in ("text", "xtick", "ytick")},
+    **{f"axes.{part}": INK for part in ("edgecolor", "labelcolor", "titlecolor")},
+}
+
+
+def figure_of(picture: dict[str, Any]) -> Figure:
+    """Return one figure with all pictures of a check.
+
+    Raises
+    ------
+    ImportError
+        Without matplotlib, with the line that installs it.
+    ValueError
+        When there is nothing to draw.
+    """
+    figure_class, settings = _matplotlib()
+    found = list(panels(picture))
+    if not found:
+        raise ValueError(
+            "there is nothing to plot: no parameter was differenced, or none is known that is wrong"
+        )
+    columns = min(len(found), 2)
+    rows = [found[i : i + columns] for i in range(0, len(found), columns)]
+    heights = [max(panel.size[1] for panel in row) + 0.35 for row in rows]
+    with settings({**SETTINGS, "svg.fonttype": "path"}):
+        figure = figure_class(figsize=(4.9 * columns, sum(heights)), layout="constrained")
+        places = figure.add_gridspec(len(rows), columns, height_ratios=heights)
+        for r, row in enumerate(rows):
+            for c, panel in enumerate(row):
+                axes = figure.add_subplot(places[r, c])
+                panel.draw(axes)
+                title = panel.title.replace("; ", "\n", 1)
+                axes.set_title(title, fontsize="small", loc="left", parse_math=False)
+        if picture["maps"]:
+            _draw_key(figure)
+    figure.set_facecolor("white")
+    return figure
+
+
+def _draw_key(figure: Figure) -> None:
+    """Say below a figure what the colours of its maps mean."""
+    from matplotlib.patches import Patch
+
+    shades = zip(("1", "1e2", "1e4", "1e6"), WRONGEST, strict=True)
+    meaning: list[tuple[str, Any]] = [("agrees", AGREEING)]
+    meaning += [(f"{power} x what passes", colour) for power, colour in shades]
+    meaning += [("can't be told", UNTOLD), ("not finite", UNDEFINED)]
+    handles: list[Any] = [Patch(facecolor=colour, label=words) for words, colour in meaning]
+    figure.legend(
+        handles=handles,
+        loc="outside lower center",
+        ncols=4,
+        frameon=False,
+        fontsize="small",
+    )
+
+
+def svgs_of(picture: dict[str, Any], prefix: str) -> list[tuple[str, str]]:
+    """Return the pictures of a check as (words, SVG), for a page.
+
+    Parameters
+    ----------
+    picture : dict
+        As from `picture_of`.
+    prefix : str
+        Of every id in them, so that a page can hold many.
+
+    Returns
+    -------
+    list of (str, str)
+        Text is text, and escaped; what has the colour of the page says ``currentColor``.
+
+    Raises
+    ------
+    ImportError
+        Without matplotlib, with the line that installs it.
+    """
+    figure_class, settings = _matplotlib()
+    found = []
+    for number, panel in enumerate(panels(picture)):
+        # Margins are known: to have them computed takes as long as all the rest.
+        # Fonts without a name's letters are no matter: the page brings its own.
+        with settings(SETTINGS), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            figure = figure_class(figsize=panel.size)
+            panel.draw(figure.add_axes(panel.place))
+            stream = io.StringIO()
+            figure.savefig(
+                stream,
+                format="svg",
+                transparent=True,
+                metadata=dict.fromkeys(("Creator", "Date", "Format", "Type")),
+            )
+        svg = _embedded(stream.getvalue(), f"{prefix}-{number}-", panel.title)
+        found.append((panel.title, svg))
+    return found
+
+
+def _embedded(svg: str, prefix: str, title: str) -> str:
+    """Make an SVG file part of a page: its ids unique, its colours the page's, its name said."""
+    from html import escape
+
+    svg = svg[svg.index("<svg") :]
+    # A hundredth of a point is finer than any screen.
+    svg = re.sub(r' (x|y|d)="[^"]*"', lambda found: re.sub(r"(\.\d\d)\d+", r"\1", found[0]), svg)
+    svg = re.sub(r"<metadata>.*?</metadata>\s*", "", svg, flags=re.S)
+    svg = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{prefix}", svg)
+    svg = svg.replace(INK, "currentColor").replace(FAINT, "var(--faint, #787776)")
+    head, _, rest = svg.partition(">")
+    # The size is that of the view box; the page may make it smaller.
+    return f'{head} role="img" aria-label="{escape(title)}">{rest.rstrip()}'
+
+
+def _matplotlib() -> tuple[type[Figure], Any]:
+    try:
+        from matplotlib import rc_context
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise ImportError(NEEDED) from error
+    return Figure, rc_context

@@ -1,0 +1,212 @@
+"""All checks of a run as one page that needs nothing else: no network, no other file.
+
+Everything that a test can name goes through Jinja's escaping, or, in pictures, matplotlib's; the
+page's policy allows no script but its own, and no request at all.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+from importlib.resources import files
+from typing import Any
+
+from .._quoting import listing, shown
+from .._version import __version__
+from .figure import NEEDED, svgs_of
+
+MOST_DETAILS = 50
+"""Failing checks with details and pictures."""
+
+NAME_WIDTH = 160
+"""Characters of a test's name; the ends of a longer one are shown."""
+
+COLUMNS = (
+    ("Result", "number", ""),
+    ("Test", "text", ""),
+    ("Function", "text", "wide"),
+    ("Verdict", "text", "wide"),
+    ("Wrong", "number", "number"),
+    ("Difference", "number", "number wide"),
+    ("Resolution", "number", "number wide"),
+    ("Evaluations", "number", "number wide"),
+    ("Seconds", "number", "number wide"),
+)
+"""Name, how it is sorted, and its look: what is "wide" is left out of a narrow page."""
+
+WORDS = {"failed": "failed", "expected": "expected", "passed": "passed"}
+RANKS = {"failed": 2, "expected": 1, "passed": 0}
+
+
+@dataclass(frozen=True)
+class Checked:
+    """A check as it arrived where the session ends.
+
+    Attributes
+    ----------
+    nodeid : str
+    failed : bool
+        Whether the test failed, and this check is not ok.
+    check : dict
+        As from `GradientReport.to_dict`.
+    message : str
+        The failure's text, of some failing checks.
+    picture : dict or None
+        As from `picture_of`.
+    """
+
+    nodeid: str
+    failed: bool
+    check: dict[str, Any]
+    message: str = ""
+    picture: dict[str, Any] | None = None
+
+    @property
+    def status(self) -> str:
+        """``failed``, ``expected`` (to fail, in a test that passed) or ``passed``."""
+        return "failed" if self.failed else "passed" if self.check["ok"] else "expected"
+
+
+def page(checks: Sequence[Checked], when: str) -> str:
+    """Return the page.
+
+    Parameters
+    ----------
+    checks : sequence of Checked
+        In the order in which they were made.
+    when : str
+        Date and time, ISO 8601.
+
+    Returns
+    -------
+    str
+
+    Raises
+    ------
+    ImportError
+        Without Jinja2 or matplotlib.
+    """
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+    from markupsafe import Markup
+
+    environment = Environment(
+        loader=PackageLoader("pytest_gradcheck._report", "page"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters["number"] = number
+    folder = files("pytest_gradcheck._report") / "page"
+    script = (folder / "page.js").read_text(encoding="utf-8")
+    digest = hashlib.sha256(script.encode()).digest()
+    ordered = sorted(checks, key=lambda check: -RANKS[check.status])
+    told = [check for check in ordered if check.failed and check.message][:MOST_DETAILS]
+    anchors = {id(check): f"check-{place}" for place, check in enumerate(told, start=1)}
+    failed = sum(check.failed for check in checks)
+    details = []
+    for check in told:
+        found = _details(check, anchors[id(check)])
+        found["pictures"] = [(words, Markup(svg)) for words, svg in found["pictures"]]
+        details.append(found)
+    spent = sum(check.check["seconds"] for check in checks)
+    return environment.get_template("page.html").render(
+        title=f"Gradient checks: {failed:,} failed" if failed else "Gradient checks: all passed",
+        version=__version__,
+        when=when,
+        style=Markup((folder / "page.css").read_text(encoding="utf-8")),
+        script=Markup(script),
+        script_hash="sha256-" + base64.b64encode(digest).decode(),
+        columns=[{"name": name, "kind": kind, "look": look} for name, kind, look in COLUMNS],
+        rows=[_row(check, anchors.get(id(check), "")) for check in ordered],
+        details=details,
+        more=failed - len(told),
+        failed=failed,
+        passed=sum(check.status == "passed" for check in checks),
+        expected=sum(check.status == "expected" for check in checks),
+        evaluations=sum(check.check["evaluations"] for check in checks),
+        seconds=f"{spent:.1f} s" if spent < 100 else f"{spent:,.0f} s",
+    )
+
+
+def _row(check: Checked, anchor: str) -> dict[str, Any]:
+    said = check.check
+    return {
+        "status": check.status,
+        "word": WORDS[check.status],
+        "rank": RANKS[check.status],
+        "anchor": anchor,
+        "nodeid": shown(check.nodeid, NAME_WIDTH),
+        # Where in a test a function was defined is of no use here.
+        "name": shown(said["name"].rpartition("<locals>.")[2], 40),
+        "verdict": said["verdict"],
+        "blocks": listing([block["name"] for block in said["blocks"]], 40),
+        "share": _share(said),
+        **{key: said[key] for key in ("wrong", "difference", "resolution", "evaluations")},
+        "seconds": round(said["seconds"], 4),
+    }
+
+
+def _share(said: dict[str, Any]) -> str:
+    return f"{said['wrong']:,} / {said['checked']:,}"
+
+
+def _details(check: Checked, anchor: str) -> dict[str, Any]:
+    picture = check.picture
+    left = ""
+    if picture and picture["undrawn"]:
+        left = f"{picture['undrawn']:,} more blocks with something wrong have no map."
+    return {
+        **_row(check, anchor),
+        "seed": check.check["seed"],
+        "message": printable(check.message),
+        "pictures": svgs_of(picture, anchor) if picture else [],
+        "keyed": bool(picture and picture["maps"]),
+        "left": left,
+    }
+
+
+def fragment(check: Checked, prefix: str) -> str:
+    """Return a failing check as a part of another page.
+
+    Parameters
+    ----------
+    check : Checked
+        With message and picture.
+    prefix : str
+        Of every id in it.
+
+    Returns
+    -------
+    str
+        The text, and pictures where matplotlib is installed.
+    """
+    parts = [f"<pre>{escape(printable(check.message))}</pre>"]
+    try:
+        found = svgs_of(check.picture, prefix) if check.picture else []
+    except ImportError:
+        parts.append(f"<p>no pictures: {escape(NEEDED)}</p>")
+        found = []
+    for words, svg in found:
+        parts.append(f"<figure><figcaption>{escape(words)}</figcaption>{svg}</figure>")
+    return f'<div class="gradcheck">{"".join(parts)}</div>'
+
+
+def printable(text: str) -> str:
+    """Return a text in which what can't be printed is shown as an escape; lines stay."""
+    return "".join(
+        c if c == "\n" or c.isprintable() else c.encode("unicode_escape").decode() for c in text
+    )
+
+
+def number(value: Any, digits: int) -> str:
+    """Return a number of a report for the table: `to_dict` has NaN and infinity as text."""
+    found = float(value)
+    if math.isfinite(found):
+        return f"{found:.{digits}e}" if found else "0"
+    return "" if math.isnan(found) else "∞"

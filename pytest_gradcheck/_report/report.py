@@ -1,0 +1,339 @@
+"""The result of a check: a value first, text second."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any
+
+import numpy as np
+
+from .._diagnosis.evidence import Diagnosis
+from .._verdict.comparison import Evidence
+
+VERDICTS = ("agree", "disagree", "inconclusive")
+
+SCHEMA = "pytest-gradcheck/1"
+"""Of `GradientReport.to_dict`; a change that breaks a reader changes the number."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One parameter that is wrong, open or on a kink.
+
+    Attributes
+    ----------
+    label : str
+        ``W2[1, 3]``.
+    block : str
+        ``W2``.
+    index : tuple of int
+    analytic, numeric, error_bar : float
+    error : float
+        |analytic − numeric|.
+    ratio : float
+        The error over what would have passed: tolerance and error bar.
+    verdict : str
+        "agree", "disagree" or "inconclusive".
+    reason : str
+        Why it was left open, or "not differentiable here".
+    slopes : tuple of (float, float) or None
+        Backward and forward slope at a kink.
+    """
+
+    label: str
+    block: str
+    index: tuple[int, ...]
+    analytic: float
+    numeric: float
+    error_bar: float
+    error: float
+    ratio: float
+    verdict: str
+    reason: str = ""
+    slopes: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True)
+class BlockReport:
+    """One block of the parameters.
+
+    Attributes
+    ----------
+    name : str
+    shape : tuple of int
+    size, checked : int
+        How many parameters it has, and how many were differenced.
+    wrong, open, kinks : int
+        How many disagree, are inconclusive, are on a kink.
+    difference : float
+        ‖analytic − numeric‖₂ / (‖analytic‖₂ + ‖numeric‖₂) of the block.
+    resolution : float
+        The error bar of the largest entries relative to them: a relative error below it is
+        not seen.  Of a block whose gradient is zero, relative to the whole gradient.
+    verdict : str
+    vacuous : bool
+        func does not depend on it here and its gradient is zero: nothing was checked.
+    hint : str
+        What the error looks like; empty when nothing is convincing.
+    code : str
+        The hint's stable code.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    size: int
+    checked: int
+    wrong: int
+    open: int
+    kinks: int
+    difference: float
+    resolution: float
+    verdict: str
+    vacuous: bool = False
+    hint: str = ""
+    code: str = ""
+
+
+@dataclass(frozen=True)
+class GradientReport:
+    """The result of a check.
+
+    Attributes
+    ----------
+    name : str
+        func's name.
+    ok : bool
+        Whether a test passes, the options applied.
+    verdict : str
+        "agree", "disagree" or "inconclusive", of the whole check.
+    difference : float
+        ‖analytic − numeric‖₂ / (‖analytic‖₂ + ‖numeric‖₂).
+    size, checked, wrong, open, kinks : int
+        Parameters in all, differenced, that disagree, are inconclusive, are on a kink.
+    evaluations : int
+        Calls of func.
+    seconds : float
+        Wall-clock time of the check.
+    rtol, atol : float or None
+        As demanded; None where unset.
+    rtol_used : float
+        The relative tolerance that was applied.
+    threshold : float or None
+    resolution : float
+        A relative error below this is not seen, in the block that is known worst.
+    noise : float
+        Standard deviation of func's value at the parameters.
+    precision : str
+        The floating-point format that func's values have.
+    value : float
+        J at the parameters.
+    seed : int
+    scheme : str
+        The difference formula, in words.
+    blocks : tuple of BlockReport
+    worst : tuple of Entry
+        Worst first, over all blocks.  Those that disagree, then those that are open; kinks last.
+        At most 10,000, unless `max_report` is larger, or 0.
+    reasons : tuple of str
+        Sentences about the whole check: why it can't tell, what would settle it.
+    warning : str
+        Non-empty when the test passes with a warning.
+    vacuous : tuple of str
+        Names of blocks on which nothing was checked.
+    skipped : tuple of str
+        Names of leaves that were left out.
+    hints : tuple of str
+        From implementations of ``gradcheck_explain``.
+    max_report : int
+        How many of `worst` the message shows; 0: all.
+    directions : int
+        Random directions that all parameters were checked along at once, because differencing
+        each would have taken more than ``max_evals``; 0 where each was differenced.
+    miss : float
+        The chance that those directions all miss an error ten times the resolution.
+    patterns : tuple of str
+        What the directions say of the error.
+    repeated : bool
+        Only parameters that were wrong in the last run were differenced, and some still are.
+    diagnoses : tuple of Diagnosis
+        What the error looks like, over all blocks, best first; empty when nothing is convincing.
+    at : str
+        Which of several points it is of, ``points[2]``; empty for a check at one.
+    points : tuple of GradientReport
+        Of each point, where there were several.
+    evidence : Evidence or None
+        The vectors behind the report where each parameter was differenced; not in `to_dict`.
+    """
+
+    name: str
+    ok: bool
+    verdict: str
+    difference: float
+    size: int
+    checked: int
+    wrong: int
+    open: int
+    kinks: int
+    evaluations: int
+    seconds: float
+    rtol: float | None
+    atol: float | None
+    rtol_used: float
+    threshold: float | None
+    resolution: float
+    noise: float
+    precision: str
+    value: float
+    seed: int
+    scheme: str
+    blocks: tuple[BlockReport, ...] = ()
+    worst: tuple[Entry, ...] = ()
+    reasons: tuple[str, ...] = ()
+    warning: str = ""
+    vacuous: tuple[str, ...] = ()
+    skipped: tuple[str, ...] = ()
+    hints: tuple[str, ...] = ()
+    max_report: int = 5
+    directions: int = 0
+    miss: float = 0.0
+    patterns: tuple[str, ...] = ()
+    repeated: bool = False
+    diagnoses: tuple[Diagnosis, ...] = ()
+    at: str = ""
+    points: tuple[GradientReport, ...] = ()
+    evidence: Evidence | None = field(default=None, repr=False, compare=False)
+
+    def __bool__(self) -> bool:
+        return self.ok
+
+    def message(self) -> str:
+        """Return the text of the failure; its first line names the worst parameter."""
+        from .message import message
+
+        return message(self)
+
+    def details(self, *, unicode: bool = True) -> str:
+        """Return the long text: every block, maps of the error, and up to 100 parameters.
+
+        Parameters
+        ----------
+        unicode : bool, optional
+            False: ASCII alone, for a terminal that has no more.
+        """
+        from .message import details
+
+        return details(self, unicode=unicode)
+
+    def summary(self) -> str:
+        """Return one line."""
+        from .message import summary
+
+        return summary(self)
+
+    def plot(self) -> Any:
+        """Draw the check: a map of the error for each wrong block, and how both gradients differ.
+
+        Needs matplotlib, which the extra ``pytest-gradcheck[html]`` brings.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+            Maps of at most 6 blocks; analytic against numeric; for the worst parameters,
+            differences at several steps.  Of a check along random directions, what was located.
+
+        Raises
+        ------
+        ImportError
+            Without matplotlib.
+        ValueError
+            When there is nothing to draw.
+
+        Examples
+        --------
+        >>> from pytest_gradcheck import check_gradients
+        >>> figure = check_gradients(lambda x: x**3, lambda x: 2 * x**2, 2.0).plot()
+        >>> figure.savefig("bug.png")  # doctest: +SKIP
+        """
+        from .figure import figure_of, picture_of
+
+        return figure_of(picture_of(self))
+
+    def __str__(self) -> str:
+        return self.summary() if self.ok else self.message()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the report as builtins; NaN and infinity as strings.
+
+        Returns
+        -------
+        dict
+            Keys are the attributes, and "schema".  At most 1,000 entries of `worst`.
+        """
+        plain = {item.name: getattr(self, item.name) for item in fields(self)}
+        del plain["evidence"]
+        plain["blocks"] = [asdict(block) for block in self.blocks]
+        plain["points"] = [point.to_dict() for point in self.points]
+        plain["worst"] = [asdict(entry) for entry in self.worst[:1000]]
+        plain["diagnoses"] = [asdict(diagnosis) for diagnosis in self.diagnoses]
+        return {"schema": SCHEMA, **{key: _builtin(value) for key, value in plain.items()}}
+
+    def raise_if_failed(self) -> GradientReport:
+        """Return the report, or raise `GradientMismatch` when it is not `ok`."""
+        __tracebackhide__ = _hide_unless_bad_input
+        if not self.ok:
+            raise GradientMismatch(self)
+        return self
+
+
+def _builtin(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(key): _builtin(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_builtin(item) for item in value]
+    if isinstance(value, (bool, np.bool_)):
+        return bool(value)
+    if isinstance(value, (int, np.integer)):
+        return int(value)
+    if isinstance(value, (float, np.floating)):
+        number = float(value)
+        return number if math.isfinite(number) else str(number)
+    # A lone surrogate, as file names may hold, is no Unicode: nobody could decode it.
+    return None if value is None else str(value).encode("utf-8", "backslashreplace").decode()
+
+
+def _hide_unless_bad_input(excinfo: Any) -> bool:
+    """Tell pytest to leave our frames out of the traceback of a wrong gradient."""
+    return isinstance(excinfo.value, GradientMismatch)
+
+
+hide_frame: Callable[[Any], bool] = _hide_unless_bad_input
+
+
+class GradientMismatch(AssertionError):  # noqa: N818 - the public name of the contract
+    """The analytic gradient is wrong, or can't be told to be right.
+
+    Attributes
+    ----------
+    report : GradientReport
+    """
+
+    report: GradientReport
+
+    def __init__(self, report: GradientReport) -> None:
+        super().__init__(report.message())
+        self.report = report
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _mismatch, (self.report,)
+
+
+def _mismatch(report: GradientReport) -> GradientMismatch:
+    return GradientMismatch(report)
+
+
+# pytest's short summary has 80 columns for the test's name, the exception's and its first line.
+# Python leaves out the module's name for built-in exceptions alone, and the worst parameter is
+# worth more there than "pytest_gradcheck."; `__reduce__` keeps the exception picklable.
+GradientMismatch.__module__ = "builtins"

@@ -1,0 +1,1 @@
+"""Analytic, numeric and error bar → agree, disagree or inconclusive: each rule once."""

@@ -1,0 +1,169 @@
+"""JAX's arrays and pytrees, and the gradient that JAX's own autodiff finds.
+
+Its arrays never change: a new one is made on their device for every evaluation.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from .._params.arrays import Array, ArrayKind, Cell, Unreadable, complex_of, coordinates
+from .._params.structure import Node, flatten
+from .._quoting import key_step
+from ..hookspecs import hookimpl
+
+
+class JaxKind(ArrayKind):
+    """Arrays; func gets them where they are and in their own dtype."""
+
+    def to_numpy(self, value: Any) -> Array:
+        if getattr(value.dtype, "kind", "V") == "V":
+            raise Unreadable(
+                f"is a JAX array of {value.dtype}, which numpy has no equal of; check the same "
+                "function with float32 or float64"
+            )
+        return np.asarray(value)
+
+    def like(self, value: Any, array: Array) -> Any:
+        return sys.modules["jax"].device_put(array, value.sharding)
+
+    def copy(self, value: Any, dtype: np.dtype[Any] | None = None) -> Any:
+        # Without x64 JAX has no float64, and warns when it is asked for it.
+        wide = sys.modules["jax"].config.jax_enable_x64
+        return value if dtype is None or not wide else value.astype(dtype)
+
+    def cell(self, value: Any, publish: Callable[[Any], None]) -> Cell:
+        return _JaxCell(value, publish)
+
+    def same_bits(self, a: Any, b: Any) -> bool:
+        return a is b or super().same_bits(a, b)
+
+    def item(self, value: Any) -> Any:
+        return value.item() if value.size == 1 else None
+
+
+class _JaxCell:
+    def __init__(self, value: Any, publish: Callable[[Any], None]) -> None:
+        self.value, self.publish = value, publish
+        self.theta = coordinates(np.asarray(value))
+        self.put = _put()
+
+    def __setitem__(self, key: Any, number: Any) -> None:
+        if isinstance(key, slice):
+            if np.array_equal(number, self.theta):
+                self.publish(self.value)
+                return
+            parts = np.asarray(number, dtype=self.theta.dtype)
+            array = complex_of(parts) if self.value.dtype.kind == "c" else parts
+            self.publish(KIND.like(self.value, array.reshape(self.value.shape)))
+        elif number == self.theta[key]:
+            self.publish(self.value)
+        else:
+            self.publish(self.put(self.value, key, number))
+
+
+@cache
+def _put() -> Callable[..., Any]:
+    import jax
+    import jax.numpy as jnp
+
+    def put(value: Any, key: Any, number: Any) -> Any:
+        if not jnp.iscomplexobj(value):
+            return value.reshape(-1).at[key].set(number).reshape(value.shape)
+        old = value.reshape(-1)[key // 2]
+        new = jnp.where(key % 2, jax.lax.complex(old.real, 0 * old.real + number), old)
+        new = jnp.where(key % 2, new, jax.lax.complex(0 * old.imag + number, old.imag))
+        return value.reshape(-1).at[key // 2].set(new).reshape(value.shape)
+
+    jitted: Callable[..., Any] = jax.jit(put)
+    return jitted
+
+
+KIND = JaxKind()
+
+
+@hookimpl
+def gradcheck_array(value: Any) -> ArrayKind | None:
+    """Know a JAX array, if JAX is loaded."""
+    return KIND if isinstance(value, getattr(sys.modules.get("jax"), "Array", ())) else None
+
+
+@hookimpl
+def gradcheck_flatten(value: Any) -> Node | None:
+    """Take a registered class apart; Python's own containers are left to their adapter."""
+    tree = getattr(sys.modules.get("jax"), "tree_util", None)
+    if tree is None or isinstance(value, (dict, list, tuple)) or tree.all_leaves([value]):
+        return None
+    children, definition = tree.tree_flatten_with_path(value, is_leaf=lambda x: x is not value)
+    return Node(
+        [("".join(map(_step, path)), child) for path, child in children],
+        lambda items: tree.tree_unflatten(definition, items),
+    )
+
+
+def _step(key: Any) -> str:
+    if hasattr(key, "name"):  # of an attribute
+        return f".{key.name}"
+    return key_step(key.key if hasattr(key, "key") else getattr(key, "idx", str(key)))
+
+
+def jax_gradients(loss: Callable[..., Any], *, has_aux: bool = False) -> Callable[..., Any]:
+    """Return the function that computes the gradient of a loss by `jax.grad`.
+
+    With it a `jax.custom_vjp` or a whole model is checked in one line against centred
+    differences.  Without ``jax.config.update("jax_enable_x64", True)`` JAX computes in float32,
+    and about three digits can be checked.
+
+    Parameters
+    ----------
+    loss : callable
+        ``loss(params, *args)`` returns a scalar; params are arrays, numbers, containers of them,
+        or registered pytrees.
+    has_aux : bool, optional
+        loss returns ``(J, anything)``.
+
+    Returns
+    -------
+    callable
+        ``grad(params, *args)``: arrays in params' structure, None for what is not floating
+        point.  A complex gradient is ∂J/∂Re + i·∂J/∂Im, the conjugate of what `jax.grad` returns.
+        `jax.jit` takes it.
+
+    Examples
+    --------
+    >>> import jax.numpy as jnp
+    >>> from pytest_gradcheck import assert_gradients_close, jax_gradients
+    >>> loss = lambda params: jnp.sum(jnp.tanh(params["w"]) ** 2)
+    >>> params = {"w": jnp.array([0.5, -1.0])}
+    >>> assert_gradients_close(loss, jax_gradients(loss), params).verdict
+    'agree'
+    """
+
+    def gradients(params: Any, *args: Any) -> Any:
+        import jax
+
+        structure = flatten(params)
+        values = [leaf.value for leaf in structure.leaves]
+        smooth = [
+            i
+            for i, leaf in enumerate(structure.leaves)
+            if leaf.numeric and jax.numpy.issubdtype(jax.numpy.result_type(values[i]), np.inexact)
+        ]
+
+        def of(chosen: list[Any]) -> Any:
+            full = dict(enumerate(values)) | dict(zip(smooth, chosen, strict=True))
+            return loss(structure.rebuild(list(full.values())), *args)
+
+        found = jax.grad(of, has_aux=has_aux)([values[i] for i in smooth])
+        found = found[0] if has_aux else found
+        filled: list[Any] = [None] * len(values)
+        for i, gradient in zip(smooth, found, strict=True):
+            filled[i] = gradient.conj() if np.iscomplexobj(gradient) else gradient
+        return structure.rebuild(filled)
+
+    return gradients

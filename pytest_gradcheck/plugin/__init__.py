@@ -1,0 +1,116 @@
+"""The pytest plugin: where pytest's hooks meet the parts of the host layer.
+
+Nothing here imports numpy or the engine before a test makes its first check; a test asserts it.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+import pytest
+
+from .. import hookspecs
+from .config import MARKER, SETTINGS, add_options, read_settings
+from .fixtures import (
+    CHECKING,
+    fixtures_of_ours,
+    gradcheck,
+    gradcheck_options,
+    gradcheck_rng,
+    numerical_gradient,
+)
+from .last_failed import Keeper, Memory
+from .progress import Interruption, LiveLine, can_be_live
+from .recorder import NODEID, Kept, Recorder, ResultHook
+from .results import Results, Shown, require_extra
+
+# pytest finds the fixtures in this module because it is the one that the entry point names.
+__all__ = ["gradcheck", "gradcheck_options", "gradcheck_rng", "numerical_gradient"]
+
+# The names of the engine's hooks: what is marked as a specification there.
+_ENGINE_HOOKS = tuple(
+    name for name, value in vars(hookspecs).items() if hasattr(value, f"{hookspecs.PROJECT}_spec")
+)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Declare the command line and the ini keys."""
+    add_options(parser)
+
+
+def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
+    """Declare ``pytest_gradcheck_result``."""
+    pluginmanager.add_hookspecs(ResultHook)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Declare the marker and start the parts that live as long as the session."""
+    config.addinivalue_line(
+        "markers",
+        "gradcheck(**options): a gradient check. Bare it only selects; with options it sets those "
+        "of the fixtures gradcheck and numerical_gradient, which the test then has to call.",
+    )
+    settings = config.stash[SETTINGS] = read_settings(config)
+    memory = Memory(config, ask=settings.save is None) if settings.cache else None
+    whole = settings.json is not None or settings.html is not None
+    recorder = Recorder(whole, memory, Kept(config))
+    config.pluginmanager.register(recorder, "gradcheck-recorder")
+    config.pluginmanager.register(EngineHooks(config), "gradcheck-engine-hooks")
+    if not hasattr(config, "workerinput"):  # a worker of pytest-xdist has it
+        if settings.html is not None:
+            require_extra()
+        config.pluginmanager.register(Results(settings), "gradcheck-results")
+        config.pluginmanager.register(Shown(config), "gradcheck-shown")
+        config.pluginmanager.register(Keeper(config), "gradcheck-keeper")
+        config.pluginmanager.register(Interruption(), "gradcheck-interruption")
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Show progress where that is possible, which is known once pytest has its terminal."""
+    if can_be_live(session.config):
+        session.config.pluginmanager.register(LiveLine(session.config), "gradcheck-live-line")
+
+
+def pytest_report_header(config: pytest.Config) -> str | None:
+    """Show the options that hold for the whole session, if there are any."""
+    settings = config.stash[SETTINGS]
+    shown = [f"{name}={value!r}" for name, value in settings.options.items()]
+    if settings.skip:
+        shown.append(settings.skip)
+    return f"gradcheck: {', '.join(shown)}" if shown else None
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Mark the tests that use a fixture of ours, early enough for ``-m``."""
+    used = fixtures_of_ours(item)
+    if not used:
+        return
+    # Under --dist loadgroup pytest-xdist changes the node id of some tests later on.
+    item.stash[NODEID] = item.nodeid
+    if item.get_closest_marker(MARKER) is None:
+        item.add_marker(MARKER)
+    skip = item.config.stash[SETTINGS].skip
+    if skip and used & CHECKING:
+        item.add_marker(pytest.mark.skip(reason=skip))
+
+
+class EngineHooks:
+    """Hands conftest files and plugins with hooks of the engine on to the engine's manager.
+
+    pytest repeats the registrations that came before this one, so none is missed.
+    """
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+
+    def pytest_plugin_registered(self, plugin: object) -> None:
+        """Register a plugin with the engine, until the session ends, if it has hooks for it."""
+        marked = f"{hookspecs.PROJECT}_impl"
+        found = (getattr(getattr(plugin, name, None), marked, None) for name in _ENGINE_HOOKS)
+        if not any(isinstance(options, dict) for options in found):
+            return
+        manager = hookspecs.plugin_manager()
+        # A session inside a session (pytester in process) may meet a plugin of the outer one.
+        if not manager.is_registered(plugin):
+            manager.register(plugin)
+            self._config.add_cleanup(partial(manager.unregister, plugin))

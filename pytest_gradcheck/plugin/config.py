@@ -1,0 +1,224 @@
+"""Where the options of a test come from: ini file, command line, fixture and marker.
+
+The precedence is call > nearest marker > fixture ``gradcheck_options`` > command line > ini file
+> default.  Each source is one mapping of the options that it really gives, so that precedence is
+nothing but the order in which mappings are laid over each other.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from .._options import CLI_FIELDS, NAMES, validated
+from .._quoting import quoted
+
+SUMMARIES = ("failed", "all", "none")
+MARKER = "gradcheck"
+KNOWN = f"the options are {', '.join(NAMES)}"
+
+PATHS = (
+    ("json", "PATH", "write every check of the session to this file"),
+    (
+        "html",
+        "PATH",
+        "write a page with every check of the session, and pictures of those that fail",
+    ),
+    ("save", "DIR", "write the vectors of every failing check to a .npz file in this folder"),
+)
+
+_INI_TYPES: dict[Any, Any] = {"float": "float", "int": "int", "str": "string"}
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What ini file and command line say, for the whole session."""
+
+    options: Mapping[str, Any]
+    skip: str  # why checks are skipped; empty: they are not
+    summary: str
+    json: Path | None
+    html: Path | None
+    save: Path | None  # a folder
+    cache: bool  # whether failing parameters are remembered
+
+
+SETTINGS = pytest.StashKey[Settings]()
+
+
+def add_options(parser: pytest.Parser) -> None:
+    """Declare the command line and the ini keys; those of checks come from `Options`."""
+    group = parser.getgroup("gradcheck", "gradient checks (every option is an ini key as well)")
+    for item in CLI_FIELDS:
+        name, text = item.name, item.metadata["help"]
+        group.addoption(
+            _flag(name),
+            dest=_key(name),
+            type=_argument(item.metadata["convert"]),
+            metavar=name.upper().replace("_", "-"),
+            help=text,
+        )
+        # "int | None" in the dataclass: an unset key is None for every type.
+        kind = str(item.type).removesuffix(" | None")
+        parser.addini(_key(name), text, type=_INI_TYPES[kind], default=None)
+
+    text = "skip every test that uses the fixtures gradcheck or numerical_gradient"
+    group.addoption(_flag("skip"), dest=_key("skip"), action="store_true", help=text)
+    parser.addini(_key("skip"), text, type="bool", default=False)
+
+    text = "do not look first at the parameters that were wrong in the last run"
+    group.addoption(_flag("no-cache"), dest=_key("no_cache"), action="store_true", help=text)
+    parser.addini(_key("no_cache"), text, type="bool", default=False)
+
+    text = "checks listed at the end: those of failed tests (default), all or none"
+    group.addoption(_flag("summary"), dest=_key("summary"), choices=SUMMARIES, help=text)
+    parser.addini(_key("summary"), text, type="string", default="failed")
+
+    for name, metavar, text in PATHS:
+        group.addoption(_flag(name), dest=_key(name), metavar=metavar, help=text)
+        parser.addini(_key(name), text, type="string", default=None)
+
+
+def _flag(name: str) -> str:
+    return "--gradcheck-" + name.replace("_", "-")
+
+
+def _key(name: str) -> str:
+    return "gradcheck_" + name
+
+
+def _argument(convert: Callable[[Any], Any]) -> Callable[[str], Any]:
+    def converted(text: str) -> Any:
+        try:
+            return convert(text)
+        except (TypeError, ValueError) as error:
+            # argparse shows the text of no other exception; pytest makes it a UsageError.
+            raise argparse.ArgumentTypeError(str(error)) from None
+
+    return converted
+
+
+def read_settings(config: pytest.Config) -> Settings:
+    """Read ini file and command line.
+
+    Raises
+    ------
+    pytest.UsageError
+        For a bad value, by the name of its ini key; argparse has checked the command line.
+    """
+    names = [item.name for item in CLI_FIELDS]
+    given = {name: _ini(config, _key(name)) for name in names}
+    given = {name: value for name, value in given.items() if value is not None}
+    for name, value in given.items():
+        try:
+            given[name] = validated({name: value}, _key(name))[name]
+        except (TypeError, ValueError) as error:
+            raise pytest.UsageError(f"{_place(config)}: {error}") from None
+    said = {name: config.getoption(_key(name)) for name in names}
+    given |= {name: value for name, value in said.items() if value is not None}
+    return Settings(
+        options=given,
+        skip=_skip(config),
+        summary=_summary(config),
+        json=_path(config, "json"),
+        html=_path(config, "html"),
+        save=_path(config, "save"),
+        cache=not (config.getoption(_key("no_cache")) or _ini(config, _key("no_cache"))),
+    )
+
+
+def _skip(config: pytest.Config) -> str:
+    if config.getoption(_key("skip")):
+        return "gradient checks are skipped: --gradcheck-skip"
+    if _ini(config, _key("skip")):
+        return "gradient checks are skipped: gradcheck_skip in the ini file"
+    return ""
+
+
+def _place(config: pytest.Config) -> str:
+    return str(config.inipath or "ini options")
+
+
+def _ini(config: pytest.Config, key: str) -> Any:
+    try:
+        return config.getini(key)
+    except (TypeError, ValueError, pytest.UsageError) as error:
+        # Which of the three it is, and whether the key is in the text, depends on pytest's
+        # version and on the file's format.
+        raise pytest.UsageError(f"{_place(config)}: {key}: {error}") from None
+
+
+def _summary(config: pytest.Config) -> str:
+    value = config.getoption(_key("summary")) or _ini(config, _key("summary"))
+    if value not in SUMMARIES:
+        wanted = ", ".join(map(repr, SUMMARIES))
+        raise pytest.UsageError(
+            f"{_place(config)}: gradcheck_summary: must be one of {wanted}, not {quoted(value)}"
+        )
+    return str(value)
+
+
+def _path(config: pytest.Config, name: str) -> Path | None:
+    # As pytest itself has it: a path is relative to where it was written down.
+    here = config.invocation_params.dir
+    if said := config.getoption(_key(name)):
+        return Path(here, said)
+    if written := _ini(config, _key(name)):
+        return Path(config.inipath.parent if config.inipath else here, written)
+    return None
+
+
+def marker_options(item: pytest.Item) -> dict[str, Any]:
+    """Merge the markers of a test, the nearest winning.
+
+    Raises
+    ------
+    pytest.fail.Exception
+        For positional arguments, unknown options and bad values.
+    """
+    marks = list(item.iter_markers(MARKER))
+    # pytest counts a mark in `pytest.param(..., marks=...)` as farther than the function's own,
+    # yet it is written for this one case.
+    of_case = getattr(getattr(item, "callspec", None), "marks", ())
+    marks.sort(key=lambda mark: not any(mark is other for other in of_case))
+    merged: dict[str, Any] = {}
+    for mark in reversed(marks):
+        if mark.args:
+            raise _failure(
+                f"marker gradcheck: takes options by keyword only, not {quoted(mark.args)}; {KNOWN}"
+            )
+        merged |= _checked(mark.kwargs, "marker gradcheck")
+    return merged
+
+
+def fixture_options(value: Any) -> dict[str, Any]:
+    """Check what the fixture ``gradcheck_options`` returned.
+
+    Raises
+    ------
+    pytest.fail.Exception
+        If it is not a mapping of options to good values.
+    """
+    if not isinstance(value, Mapping):
+        raise _failure(
+            f"fixture gradcheck_options: must return a mapping of options, not {quoted(value)}"
+        )
+    return _checked(value, "fixture gradcheck_options")
+
+
+def _checked(given: Mapping[str, Any], source: str) -> dict[str, Any]:
+    try:
+        return validated(given, source)
+    except (TypeError, ValueError) as error:
+        text = str(error)
+        raise _failure(text if KNOWN in text else f"{text}; {KNOWN}") from None
+
+
+def _failure(text: str) -> BaseException:
+    # The text says all: a traceback would show the plugin's code and none of the user's.
+    return pytest.fail.Exception(text, pytrace=False)

@@ -1,0 +1,276 @@
+"""Takes note of every check that a test makes and sends it on with the test's report.
+
+Checks reach the recorder through `hookspecs.observer`.  What leaves it are builtins only, in the
+attribute ``gradcheck`` of pytest's TestReport, which pytest-xdist carries from a worker to the
+controller like the rest of the report: `Recorder.pytest_runtest_makereport` is the only way out.
+A failing check's picture and vectors are kept in the process that ran it.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import threading
+from collections.abc import Generator, Sequence
+from hashlib import sha256
+from pathlib import Path
+from subprocess import list2cmdline
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from .._quoting import quoted
+from ..hookspecs import observer, suspects
+from .config import SETTINGS, marker_options
+from .last_failed import Memory
+
+if TYPE_CHECKING:
+    from .._report.report import GradientReport
+
+
+class ResultHook:
+    """The hook that the plugin adds to pytest's own manager."""
+
+    def pytest_gradcheck_result(self, item: pytest.Item, report: GradientReport) -> None:
+        """Learn of a check as soon as it is finished, before anything is raised for it.
+
+        It is called in the process that runs the test, for every check during the test's setup,
+        call and teardown, whichever way the check was called, and in the thread that made it.  What
+        it returns is ignored.
+
+        Parameters
+        ----------
+        item : pytest.Item
+            The test that is running.
+        report : GradientReport
+            The finished check.
+        """
+
+
+MOST_PICTURES = 50
+"""Failing checks with pictures: of a page, and of what a worker sends for it."""
+
+LONGEST_STEM = 100
+"""Characters of a test's name in the name of a file."""
+
+
+def wants_pictures(config: pytest.Config) -> bool:
+    """Return whether anything is going to draw: our page, or that of pytest-html."""
+    return config.stash[SETTINGS].html is not None or page_of_pytest_html(config)
+
+
+def page_of_pytest_html(config: pytest.Config) -> bool:
+    """Return whether pytest-html writes a page; on a worker too, which has its option only."""
+    return config.pluginmanager.has_plugin("html") and bool(config.getoption("htmlpath", None))
+
+
+class Kept:
+    """Adds to the records of failing checks what others need that have no evidence.
+
+    Parameters
+    ----------
+    config : pytest.Config
+    """
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._pictures = MOST_PICTURES if wants_pictures(config) else 0
+        self._folder = config.stash[SETTINGS].save
+        self._attempts: dict[str, int] = {}
+        self._number = 0
+
+    @property
+    def anything(self) -> bool:
+        """Whether there is anything to do."""
+        return bool(self._pictures) or self._folder is not None
+
+    def begin(self, nodeid: str) -> None:
+        """Count the attempts at a test, and its failing checks from 1."""
+        self._attempts[nodeid] = self._attempts.get(nodeid, 0) + 1
+        self._number = 0
+
+    def keep(self, record: dict[str, Any], report: GradientReport, nodeid: str) -> str:
+        """Add a failing check's picture to its record and save its vectors.
+
+        Returns
+        -------
+        str
+            Lines for the section of the failure.
+        """
+        if self._pictures:
+            from .._report.figure import picture_of
+
+            self._pictures -= 1
+            record["picture"] = picture_of(report)
+            record["message"] = report.message()
+        return self._save(self._folder, record, report, nodeid) if self._folder else ""
+
+    def _save(
+        self, folder: Path, record: dict[str, Any], report: GradientReport, nodeid: str
+    ) -> str:
+        from .._report.saved import save
+
+        if report.evidence is None:
+            return "not saved: parameters were checked along random directions"
+        self._number += 1
+        path = folder / file_name(nodeid, self._attempts.get(nodeid, 1), self._number)
+        try:
+            save(report, path, nodeid)
+        except OSError as error:
+            record["problem"] = f"gradcheck: vectors were not saved: {error}"
+            return f"not saved: {error}"
+        return f"saved: {path}\nagain: {again(nodeid, report.seed)}"
+
+
+def file_name(nodeid: str, attempt: int, number: int) -> str:
+    """Return a file's name for a check: readable, safe everywhere, and of no other check."""
+    file, _, test = nodeid.partition("::")
+    stem = re.sub(r"[^A-Za-z0-9_.]+", "-", f"{file.rpartition('/')[2]}-{test}").strip("-.")
+    digest = sha256(nodeid.encode("utf-8", "surrogatepass")).hexdigest()[:8]
+    return f"{stem[:LONGEST_STEM]}-{digest}-{attempt}-{number}.npz"
+
+
+def again(nodeid: str, seed: int) -> str:
+    """Return the command that repeats a test's checks."""
+    quoted = list2cmdline([nodeid]) if os.name == "nt" else shlex.quote(nodeid)
+    return f"pytest {quoted} --gradcheck-seed {seed}"
+
+
+UNUSED = """no check used these options
+
+A marker's options reach the checks that a test makes through the fixtures gradcheck and
+numerical_gradient, and this test made none.  Request a fixture and call it, or give the options
+to assert_gradients_close itself.  To select tests, leave the marker without options; to set
+options for a directory, a module or a class, override the fixture gradcheck_options there."""
+
+MOST_SECTIONS = 10
+"""Failing checks of one phase of a test that are shown in full; a line of the summary has each."""
+
+TITLE = "gradcheck"
+"""Of the sections of a test's report."""
+
+NODEID = pytest.StashKey[str]()
+"""A test's node id as it was collected: what seeds its generator and what it is remembered by."""
+
+_options = pytest.StashKey[dict[str, Any]]()
+_performed = pytest.StashKey[bool]()
+
+
+class Recorder:
+    """The plugin that accompanies each test, on workers and wherever tests run in process.
+
+    Parameters
+    ----------
+    whole : bool
+        Whether the session needs whole checks (for a file of them) and not just a line.
+    memory : Memory or None
+        Knows what was wrong in the last run.
+    kept : Kept
+        Makes pictures and files of failing checks.
+    """
+
+    def __init__(self, whole: bool, memory: Memory | None, kept: Kept) -> None:
+        self._whole = whole
+        self._memory = memory
+        self._kept = kept
+        # Checks of one test may end in several threads at once.
+        self._lock = threading.Lock()
+        self._item: pytest.Item | None = None
+        self._records: list[dict[str, Any]] = []
+        # Each section is a list of texts, because more may be said of a check at its test's end.
+        self._sections: list[list[str]] = []
+        self._failing: list[tuple[dict[str, Any], GradientReport, list[str]]] = []
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
+        """Observe checks during setup, call and teardown, reruns included."""
+        previous, self._item = self._item, item
+        observed = observer.set(self._observe)
+        asked = suspects.set(self._suspects)
+        try:
+            return (yield)
+        finally:
+            suspects.reset(asked)
+            observer.reset(observed)
+            self._item = previous
+
+    def _suspects(self) -> Sequence[str]:
+        return () if self._memory is None else self._memory.suspects()
+
+    def pytest_runtest_setup(self, item: pytest.Item) -> None:
+        """Read the test's markers."""
+        self._kept.begin(item.stash.get(NODEID, item.nodeid))
+        item.stash[_performed] = False
+        if self._memory is not None:
+            self._memory.begin(item.stash.get(NODEID, item.nodeid))
+        item.stash[_options] = marker_options(item)
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, object, object]:
+        """Fail a test that passed but whose marker's options nothing has used."""
+        __tracebackhide__ = True  # an error in another plugin's hook is no matter of ours
+        result = yield
+        options = item.stash.get(_options, {})
+        if options and not item.stash.get(_performed, False):
+            given = ", ".join(f"{name}={quoted(value)}" for name, value in options.items())
+            pytest.fail(f"marker gradcheck({given}): {UNUSED}", pytrace=False)
+        return result
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(
+        self, call: pytest.CallInfo[None]
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        """Put what has been checked since the last report on this one."""
+        report = yield
+        if self._memory is not None:
+            error = call.excinfo.value if call.excinfo and report.failed else None
+            self._memory.settle(error)
+        if report.failed and self._item is not None:
+            self._keep(self._item.stash.get(NODEID, self._item.nodeid))
+        if self._records:
+            report.gradcheck = self._records  # type: ignore[attr-defined]
+            report.sections += [(TITLE, "\n\n".join(texts)) for texts in self._sections]
+        self._records, self._sections, self._failing = [], [], []
+        return report
+
+    def _keep(self, nodeid: str) -> None:
+        """Make pictures and files, now that it is known that these checks failed a test."""
+        for record, report, section in self._failing:
+            try:
+                said = self._kept.keep(record, report, nodeid)
+            except Exception as error:  # no picture is worth the outcome of a test
+                said = f"not kept: {type(error).__name__}: {error}"
+                record["problem"] = f"gradcheck: a failing check was {said}"
+            section += [said] if said else []
+
+    def _observe(self, report: GradientReport) -> None:
+        if (item := self._item) is None:  # a thread that outlived its test
+            return
+        record: dict[str, Any] = {"ok": report.ok, "summary": report.summary()}
+        if self._whole:
+            record["check"] = report.to_dict()
+        with self._lock:
+            self._take(record, report)
+        item.ihook.pytest_gradcheck_result(item=item, report=report)
+
+    def _take(self, record: dict[str, Any], report: GradientReport) -> None:
+        self._records.append(record)
+        if self._memory is not None:
+            self._memory.observe(record, report)
+        if not report.ok:
+            section: list[str] = []
+            if len(self._sections) < MOST_SECTIONS:
+                section.append(report.details())
+                self._sections.append(section)
+            if self._kept.anything:
+                self._failing.append((record, report, section))
+
+
+def note_performed(item: pytest.Item) -> None:
+    """Note that a test makes a check through a fixture, and so with its markers' options."""
+    item.stash[_performed] = True
+
+
+def options_of_markers(item: pytest.Item) -> dict[str, Any]:
+    """Return the options that the markers of a test in progress give."""
+    return item.stash.get(_options, {})

@@ -1,0 +1,177 @@
+"""What is shown of a session's checks: the summary, the JSON file, the page, failures.
+
+Failures are shown as the place shows them where they are read: a terminal, or pytest-html's page.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from .._version import __version__
+from .config import Settings
+from .recorder import MOST_PICTURES, TITLE, page_of_pytest_html
+
+SCHEMA = "pytest-gradcheck/1"
+
+EXTRA = ("jinja2", "matplotlib")
+"""What ``--gradcheck-html`` needs; the extra ``html`` brings it."""
+
+
+def require_extra() -> None:
+    """Raise `pytest.UsageError` when ``--gradcheck-html`` can't work, before any test is run."""
+    from importlib.util import find_spec
+
+    absent = [name for name in EXTRA if find_spec(name) is None]
+    if absent:
+        raise pytest.UsageError(
+            f"--gradcheck-html needs {' and '.join(absent)}: pip install 'pytest-gradcheck[html]'"
+        )
+
+
+class Results:
+    """The plugin that receives what the recorders sent; it is not on pytest-xdist's workers."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._total = 0
+        self._failed = 0
+        self._lines: list[tuple[str, bool]] = []
+        self._checks: list[tuple[str, bool, dict[str, Any]]] = []
+        self._problems: dict[str, None] = {}
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Take the checks off a test's report."""
+        for record in getattr(report, "gradcheck", ()):
+            # A check that was meant to fail, in a test that passed, is no failure.
+            failed = report.failed and not record["ok"]
+            self._total += 1
+            self._failed += failed
+            if failed or self._settings.summary == "all":
+                self._lines.append((f"{report.nodeid} - {record['summary']}", failed))
+            if "check" in record:
+                self._checks.append((report.nodeid, failed, record))
+            if problem := record.get("problem"):
+                self._problems[problem] = None
+
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        """Write the JSON file and the page."""
+        self._try(session, "JSON file", self._settings.json, self._json)
+        self._try(session, "HTML file", self._settings.html, self._html)
+
+    def _try(
+        self, session: pytest.Session, what: str, path: Path | None, content: Callable[[], str]
+    ) -> None:
+        if path is None:
+            return
+        from .._writing import replacing
+
+        try:
+            text = content()
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with replacing(path) as stream:
+                stream.write(text.encode("utf-8", "backslashreplace"))
+        # Other people's libraries draw the page, and no error of theirs may cost the results.
+        except Exception as error:
+            said = str(error) if isinstance(error, OSError) else f"{type(error).__name__}: {error}"
+            problem = f"gradcheck: the {what} was not written: {said}"
+            self._problems[problem] = None
+            if session.exitstatus == pytest.ExitCode.OK:
+                session.exitstatus = pytest.ExitCode.USAGE_ERROR
+            if not session.config.pluginmanager.has_plugin("terminalreporter"):
+                print(problem, file=sys.stderr)
+
+    def _json(self) -> str:
+        import json
+
+        checks = [{"nodeid": nodeid, **record["check"]} for nodeid, _, record in self._checks]
+        content = {"schema": SCHEMA, "version": __version__, "checks": checks}
+        return json.dumps(content, indent=1, allow_nan=False) + "\n"
+
+    def _html(self) -> str:
+        from datetime import datetime
+
+        from .._report.html_page import Checked, page
+
+        checks = [
+            Checked(
+                nodeid, failed, record["check"], record.get("message", ""), record.get("picture")
+            )
+            for nodeid, failed, record in self._checks
+        ]
+        return page(checks, datetime.now().astimezone().isoformat(timespec="seconds"))
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        """List the checks that ``--gradcheck-summary`` asks for."""
+        if self._lines and self._settings.summary != "none":
+            checks = "1 gradient check" if self._total == 1 else f"{self._total} gradient checks"
+            terminalreporter.write_sep("=", f"{checks}, {self._failed} failed")
+            for line, failed in self._lines:
+                terminalreporter.write_line(line, red=failed)
+        for problem in self._problems:
+            terminalreporter.write_line(problem, red=True)
+
+
+_UNDRAWN = "█·…"
+
+
+class Shown:
+    """The plugin that adapts the reports of tests; it is not on pytest-xdist's workers.
+
+    Parameters
+    ----------
+    config : pytest.Config
+    """
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+        self._plain: bool | None = None
+        self._drawn = 0
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Change a report before the terminal and pytest-html get it."""
+        records: Sequence[dict[str, Any]] = getattr(report, "gradcheck", ())
+        if not records:
+            return
+        if self._plain is None:
+            self._plain = not _is_unicode(self._config)
+        if self._plain:
+            from .._report.error_map import plain
+
+            report.sections = [
+                (title, plain(text) if title == TITLE else text) for title, text in report.sections
+            ]
+        if report.failed and page_of_pytest_html(self._config):
+            self._add_extras(report, records)
+
+    def _add_extras(self, report: pytest.TestReport, records: Sequence[dict[str, Any]]) -> None:
+        from importlib import import_module
+
+        from .._report.html_page import Checked, fragment
+
+        pytest_html: Any = import_module("pytest_html")
+        for record in records:
+            if "message" not in record or self._drawn == MOST_PICTURES:
+                continue
+            self._drawn += 1
+            check = Checked(report.nodeid, True, {}, record["message"], record["picture"])
+            content = fragment(check, f"gradcheck-{self._drawn}")
+            found = [*getattr(report, "extras", ()), pytest_html.extras.html(content)]
+            report.extras = found  # type: ignore[attr-defined]
+
+
+def _is_unicode(config: pytest.Config) -> bool:
+    """Return whether the terminal has the marks of a map."""
+    reporter: Any = config.pluginmanager.getplugin("terminalreporter")
+    # pytest's writer keeps its stream to itself.
+    stream = getattr(getattr(reporter, "_tw", None), "_file", None)
+    try:
+        _UNDRAWN.encode(getattr(stream, "encoding", None) or "utf-8")
+    except (UnicodeEncodeError, LookupError):
+        return False
+    return True

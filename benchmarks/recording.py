@@ -1,8 +1,10 @@
 """What checks report, recorded: two versions of the package are compared bit by bit.
 
     python benchmarks/recording.py record old.json        # about two minutes on one core
-    python benchmarks/recording.py record new.json --group jacobian      # a part of it, seconds
+    python benchmarks/recording.py record new.json
     python benchmarks/recording.py compare old.json new.json --list
+    python benchmarks/recording.py record part.json --group second_order options    # in seconds
+    python benchmarks/recording.py compare old.json part.json --group second_order options
 
 Before and after the internals are rewritten: every case of a recording calls the public functions
 alone, and what comes back is kept whole.  Of a report that is `to_dict` without its time, the
@@ -222,10 +224,10 @@ def compared(old: dict[str, Any], new: dict[str, Any], everything: bool) -> tupl
     return lines, differ
 
 
-def read(path: Path) -> dict[str, Any]:
-    """Return a recording."""
+def read(path: Path, names: list[str]) -> dict[str, Any]:
+    """Return what a recording has of some groups."""
     found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return found
+    return {case: kept for case, kept in found.items() if case.partition(": ")[0] in names}
 
 
 # Gradients of the other benchmarks, right and wrong
@@ -1250,16 +1252,18 @@ def main() -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     making = commands.add_parser("record", help="run the cases and write what they give")
     making.add_argument("file", type=Path)
-    making.add_argument("--group", nargs="+", choices=list(GROUPS), default=list(GROUPS))
     comparing = commands.add_parser("compare", help="say what differs; status 1 if anything does")
     comparing.add_argument("old", type=Path)
     comparing.add_argument("new", type=Path)
     comparing.add_argument("--list", action="store_true", help="name every case that differs")
+    for command in (making, comparing):
+        command.add_argument("--group", nargs="+", choices=list(GROUPS), default=list(GROUPS))
     given = parser.parse_args()
     if given.command == "record":
         record(given.file, given.group)
         return 0
-    lines, differ = compared(read(given.old), read(given.new), given.list)
+    old, new = (read(path, given.group) for path in (given.old, given.new))
+    lines, differ = compared(old, new, given.list)
     print("\n".join(lines))
     return min(differ, 1)
 

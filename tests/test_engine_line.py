@@ -22,7 +22,7 @@ from pytest_gradcheck._verdict.tolerance import (
     NOT_FINITE,
     NOT_SMOOTH,
     OPEN,
-    Question,
+    Tolerance,
 )
 
 NAN, INF, EPS = math.nan, math.inf, sys.float_info.epsilon
@@ -67,10 +67,10 @@ def through(func, sigma=1e-16, unit=2.0**-53):
 
 
 def question(analytic, rtol=0.0, atol=0.0, dust=0.0, goal_rtol=0.0, goal_atol=0.0):
-    return Question(analytic, rtol, atol, dust, goal_rtol, goal_atol)
+    return Tolerance(analytic, rtol, atol, dust, goal_rtol, goal_atol)
 
 
-# -- _question -------------------------------------------------------------------------------------
+# -- the rule -------------------------------------------------------------------------------------
 
 
 def test_within_allows_atol_and_rtol_of_the_larger_and_one_and_a_half_error_bars():

@@ -54,7 +54,7 @@ def block(name, start, stop):
 
 def limits(n, **given):
     """Return tolerances, each a number or n numbers, 0 where nothing is given."""
-    names = ("rtol", "atol", "dust", "goal_rtol", "goal_atol", "rms")
+    names = ("analytic", "rtol", "atol", "dust", "goal_rtol", "goal_atol", "rms")
     return Tolerance(*(np.broadcast_to(given.get(name, 0.0), n).astype(float) for name in names))
 
 
@@ -66,13 +66,15 @@ def compared(numeric, error, verdict=OPEN, bound=INF, analytic=None, made=None):
     def full(value, dtype=float):
         return np.broadcast_to(value, numeric.shape).astype(dtype)
 
-    return Comparison(analytic, numeric, full(error), made, full(bound), full(verdict, np.int8))
+    made = replace(made, analytic=analytic)
+    return Comparison(made, numeric, full(error), full(bound), full(verdict, np.int8))
 
 
 def of_sweep(found, analytic, made=None):
     """Return a sweep beside an analytic gradient, nothing judged yet."""
     analytic = np.array(analytic, dtype=float)
-    return Comparison.unjudged(analytic, found.numeric, found.error, made or limits(analytic.size))
+    made = replace(made or limits(analytic.size), analytic=analytic)
+    return Comparison.unjudged(made, found.numeric, found.error)
 
 
 # -- _compare: the difference of the course --------------------------------------------------------
@@ -131,13 +133,37 @@ def test_relative_difference_of_containers():
 
 
 def test_a_tolerance_of_one_coordinate_and_of_all():
-    made = limits(2, rtol=[9, 0.5], atol=[9, 2], dust=[9, 3], goal_rtol=[9, 4], goal_atol=[9, 5])
-    asked = made.question(1, np.float64(7))
+    made = limits(
+        2,
+        analytic=[9, 7],
+        rtol=[9, 0.5],
+        atol=[9, 2],
+        dust=[9, 3],
+        goal_rtol=[9, 4],
+        goal_atol=[9, 5],
+    )
+    asked = made.at(1)
     assert (asked.analytic, asked.rtol, asked.atol, asked.dust) == (7.0, 0.5, 2.0, 3.0)
     assert (asked.goal_rtol, asked.goal_atol) == (4.0, 5.0)
-    made = limits(3, rtol=0.5, atol=2)
-    found = made.of(np.array([-4.0, 1.0, NAN]), np.array([2.0, -8.0, 2.0]))
-    assert found.tolist() == [4.0, 6.0, 3.0]
+    assert type(asked.analytic) is type(asked.rtol) is float
+    made = limits(3, analytic=[-4.0, 1.0, NAN], rtol=0.5, atol=2)
+    found = made.allowed(np.array([2.0, -8.0, 2.0]), np.array([0.0, 2.0, 0.0]))
+    assert found.tolist() == [4.0, 9.0, 3.0]
+
+
+RULES = {"rtol": 0.125, "atol": 0.25, "dust": 1e-3, "goal_rtol": 0.125, "goal_atol": 0.25}
+
+
+def test_one_value_is_judged_as_every_one_of_a_vector_is():
+    """One rule: the same code for both, and the same answers."""
+    rng = np.random.default_rng(0)
+    analytic, numeric = (rng.choice([0.0, 1e-3, -1e-3, 1.0, -4.0, INF], 500) for _ in range(2))
+    error = rng.choice([0.0, 1e-4, 0.5, INF], 500)
+    made = limits(500, analytic=analytic, **RULES)
+    for rule in ("within", "settled", "allowed"):
+        whole = getattr(made, rule)(numeric, error).tolist()
+        each = [getattr(made.at(i), rule)(float(numeric[i]), float(error[i])) for i in range(500)]
+        np.testing.assert_array_equal(each, whole)
 
 
 def test_the_gradient_of_a_block_as_one_number():
@@ -162,6 +188,7 @@ W, B = block("W", 0, 2), block("b", 2, 3)
 def tolerances(eps=EPS, fine=3e-6, value=0.0, **options):
     """Of W with gradient times scale (3, 8), rms √36.5, and of b with 1."""
     return tolerance(
+        np.zeros(3),
         np.array([3.0, 4.0, 1.0]),
         np.array([1.0, 2.0, 1.0]),
         (W, B),
@@ -189,11 +216,10 @@ def test_tolerances_where_nothing_is_asked():
     assert found.dust.tolist() == each(32 * EPS * RMS, 16 * EPS * RMS, 32 * EPS)
     found = tolerances(value=100.0)
     assert found.dust.tolist() == each(3200 * EPS, 1600 * EPS, 3200 * EPS)
-    small = tolerance(
-        np.array([1e-3]), np.ones(1), (block("x", 0, 1),), (EPS,), Options(), 1e-6, 1e-3
-    )
+    rest = np.ones(1), (block("x", 0, 1),), (EPS,), Options(), 1e-6
+    small = tolerance(np.zeros(1), np.array([1e-3]), *rest, 1e-3)
     assert small.dust.tolist() == each(3.2 * EPS)
-    small = tolerance(np.array([1e-3]), np.ones(1), (block("x", 0, 1),), (EPS,), Options(), 1e-6)
+    small = tolerance(np.zeros(1), np.array([1e-3]), *rest)
     assert small.dust.tolist() == each(3.2 * EPS)
     assert tolerances(fine=1e-3).goal_rtol.tolist() == [1e-3] * 3
     assert tolerances(fine=0.5).goal_rtol.tolist() == [1e-2] * 3
@@ -227,7 +253,7 @@ def test_tolerances_that_are_asked_for():
     assert found.goal_rtol.tolist() == [3e-6] * 3
     assert tolerances(rtol=0.0).rtol.tolist() == [0.0] * 3
     with pytest.raises(ValueError, match="shorter"):
-        tolerance(np.ones(3), np.ones(3), (W, B), (EPS,), Options(), 1e-6)
+        tolerance(np.ones(3), np.ones(3), np.ones(3), (W, B), (EPS,), Options(), 1e-6)
 
 
 # -- _compare: verdicts ----------------------------------------------------------------------------
@@ -272,7 +298,8 @@ def test_settled():
     made = limits(6, goal_atol=0.25, goal_rtol=0.125)
     numeric, error = [4.0, 1.0, -3.9, NAN, 4.0, 4.0], [0.5, 0.5, 0.5, 0.5, 0.501, INF]
     analytic = [1.0, -4.0, 1.0, 4.0, 1.0, 1.0]
-    judged = compared(numeric, error, analytic=analytic, made=made).settled()
+    found = compared(numeric, error, analytic=analytic, made=made)
+    judged = found.tolerance.settled(found.numeric, found.error)
     assert judged.tolist() == [True, True, False, True, False, False]
 
 
@@ -281,7 +308,7 @@ def test_infinite_values_are_judged_without_a_warning():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         found = compared([INF, NAN, -INF, 1.0], bars, analytic=[1.0, NAN, -INF, INF], made=made)
-        assert found.settled().tolist() == [False] * 4
+        assert found.tolerance.settled(found.numeric, found.error).tolist() == [False] * 4
         found = compared([INF, NAN, -INF, 1.0], bars, analytic=[INF, 1.0, -INF, INF], made=made)
         assert found.within().tolist() == [False] * 4
         found.verdict[3] = DISAGREE
@@ -290,7 +317,8 @@ def test_infinite_values_are_judged_without_a_warning():
 
 def concluded(found, analytic, value=0.0, blocks=None, scale=None, made=None, **options):
     n = len(analytic)
-    found = replace(found, analytic=np.array(analytic, float), tolerance=made or found.tolerance)
+    made = replace(made or found.tolerance, analytic=np.array(analytic, float))
+    found = replace(found, tolerance=made)
     scale = np.ones(n) if scale is None else scale
     conclude(found, scale, blocks or [block("x", 0, n)], Options(**options), value)
     return found.verdict.tolist()
@@ -681,7 +709,7 @@ def test_a_given_step_that_is_lost():
 
 def test_nothing_is_judged_at_first():
     numeric, error = np.array([1.0, NAN]), np.array([0.5, INF])
-    found = Comparison.unjudged(np.array([1.0, 2.0]), numeric, error, limits(2))
+    found = Comparison.unjudged(limits(2), numeric, error)
     assert found.bound.tolist() == [INF] * 2
     assert found.verdict.tolist() == [OPEN] * 2
     assert found.verdict.dtype == np.int8
@@ -1136,7 +1164,8 @@ class Grouped:
         del self.moves[:]
         members = np.arange(self.slopes.size) if members is None else np.array(members, dtype=int)
         analytic = self.slopes if analytic is None else np.array(analytic, dtype=float)
-        found = replace(self.found, analytic=analytic)  # the same vectors are filled
+        # The same vectors are filled.
+        found = replace(self.found, tolerance=replace(self.limits, analytic=analytic))
         ask = _judge._test_groups if groups else _judge._test_group
         ask(members, found, self.sweep, self.problem, 0)
         moved = [tuple(np.flatnonzero(move).tolist()) for move in self.moves]

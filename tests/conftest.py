@@ -4,7 +4,7 @@ import sys
 from functools import partial
 
 import pytest
-from beside import need_plugin
+from small_suite import need_plugin
 
 import pytest_gradcheck
 

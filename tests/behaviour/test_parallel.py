@@ -420,8 +420,8 @@ def test_the_marker_takes_workers_and_vectorized(suite):
 @pytest.fixture(scope="module")
 def dask_executor(tmp_path_factory):
     """Two processes of Dask's, given up on at the first death of one."""
-    distributed = pytest.importorskip("distributed", reason="needs pytest-gradcheck[dask]")
     import dask
+    import distributed
 
     with (
         pytest.MonkeyPatch.context() as patch,
@@ -438,6 +438,7 @@ def dask_executor(tmp_path_factory):
             yield client.get_executor()
 
 
+@pytest.mark.extra("distributed")
 @pytest.mark.filterwarnings("default")  # Dask's own
 class TestDask:
     def test_results_are_the_same(self, dask_executor):

@@ -248,6 +248,7 @@ def test_mock(suite, beside):
 # hypothesis
 
 
+@pytest.mark.long
 def test_given_with_the_fixture(suite, beside):
     suite.makepyfile(
         test_nn="""

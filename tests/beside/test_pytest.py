@@ -1,6 +1,7 @@
 """pytest's own ways to select, stop, repeat and run, over a suite with checks of every verdict."""
 
 import pytest
+from amounts import long
 from small_suite import OUTCOMES, SUITE, SUMMARY, VERDICTS, checks, verdicts
 
 FAILING = ["test_wrong", "test_inconclusive", "test_plain"]
@@ -16,13 +17,13 @@ def user(suite):
     ("args", "python"),
     [
         ((), ()),
-        (("--assert=plain",), ()),
-        (("--import-mode=importlib",), ()),
-        (("--import-mode=importlib", "--assert=plain"), ("-OO",)),
-        (("-p", "no:cacheprovider", "-p", "no:logging", "-p", "no:unittest"), ("-X", "dev")),
-        (("-s",), ("-O", "-B", "-s")),
         (("-p", "no:terminal"), ()),
-        (("-p", "no:terminal", "-p", "no:capture"), ("-O",)),
+        long(("--assert=plain",), ()),
+        long(("--import-mode=importlib",), ()),
+        long(("--import-mode=importlib", "--assert=plain"), ("-OO",)),
+        long(("-p", "no:cacheprovider", "-p", "no:logging", "-p", "no:unittest"), ("-X", "dev")),
+        long(("-s",), ("-O", "-B", "-s")),
+        long(("-p", "no:terminal", "-p", "no:capture"), ("-O",)),
     ],
     ids=lambda words: " ".join(words) or "-",
 )
@@ -41,6 +42,7 @@ def test_every_way_gives_the_same_checks(user, beside, args, python):
         result.stdout.fnmatch_lines_random(SUMMARY)
 
 
+@pytest.mark.long
 def test_lf_and_ff(user, beside):
     beside(cache=True)
     whole = {check["nodeid"]: check for check in checks(user)}
@@ -62,6 +64,7 @@ def test_lf_and_ff(user, beside):
     ]
 
 
+@pytest.mark.long
 def test_stepwise_goes_on_where_it_stopped(user, beside):
     beside("--sw", cache=True).assert_outcomes(passed=1, failed=1)
     assert [name for name, _ in verdicts(user)] == ["test_right", "test_wrong"]
@@ -70,7 +73,7 @@ def test_stepwise_goes_on_where_it_stopped(user, beside):
     assert names == ["test_wrong", "test_inconclusive"]
 
 
-@pytest.mark.parametrize(("args", "count"), [(["-x"], 2), (["--maxfail=2"], 3)])
+@pytest.mark.parametrize(("args", "count"), [(["-x"], 2), long(["--maxfail=2"], 3)])
 def test_a_run_that_is_stopped_early_has_what_was_checked(user, beside, args, count):
     result = beside(*args)
     result.assert_outcomes(passed=1, failed=count - 1)
@@ -80,7 +83,7 @@ def test_a_run_that_is_stopped_early_has_what_was_checked(user, beside, args, co
 
 
 @pytest.mark.parametrize(
-    ("args", "count"), [((), 8), (("-m", "gradcheck"), 5), (("-m", "not gradcheck"), 3)]
+    ("args", "count"), [((), 8), long(("-m", "gradcheck"), 5), long(("-m", "not gradcheck"), 3)]
 )
 def test_collecting_alone_checks_nothing(user, beside, args, count):
     result = beside("--co", "-q", *args)

@@ -3,6 +3,7 @@
 import re
 
 import pytest
+from amounts import long
 
 OWN_MARKER = """
     import os
@@ -52,13 +53,13 @@ def written(result):
     "args",
     [
         (),
-        ("-v", "-ra"),
         ("-m", "gradcheck"),
-        ("-m", "not gradcheck"),
-        ("-m", "not gradcheck", "--collect-only", "-q"),
-        ("-k", "gradcheck"),
-        ("--setup-plan", "-vv"),
-        ("-n1",),
+        long(("-v", "-ra")),
+        long(("-m", "not gradcheck")),
+        long(("-m", "not gradcheck", "--collect-only", "-q")),
+        long(("-k", "gradcheck")),
+        long(("--setup-plan", "-vv")),
+        long(("-n1",)),
     ],
     ids=" ".join,
 )
@@ -130,7 +131,13 @@ OWN_FIXTURES = """
 
 
 @pytest.mark.parametrize(
-    "args", [("-v",), ("-v", "--gradcheck"), ("-m", "not gradcheck"), ("--fixtures-per-test",)]
+    "args",
+    [
+        ("-v",),
+        ("-v", "--gradcheck"),
+        long(("-m", "not gradcheck")),
+        long(("--fixtures-per-test",)),
+    ],
 )
 def test_fixtures_and_options_of_the_suite_s_own(suite, beside, args):
     suite.makeconftest(OWN_FIXTURES)

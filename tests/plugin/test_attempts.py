@@ -66,8 +66,8 @@ def test_every_attempt_is_recorded(suite):
     result.stdout.fnmatch_lines(["*: no check used these options"])
 
 
+@pytest.mark.extra("pytest_rerunfailures")
 def test_with_pytest_rerunfailures_and_xdist(suite):
-    pytest.importorskip("pytest_rerunfailures")
     pytest.importorskip("xdist")
     suite.makepyfile(
         test_nn="""

@@ -16,7 +16,10 @@ warm()
 BROWSER = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
 )
-pytestmark = pytest.mark.skipif(BROWSER is None, reason="needs Chromium on the PATH")
+pytestmark = [
+    pytest.mark.extra,
+    pytest.mark.skipif(BROWSER is None, reason="needs Chromium on the PATH"),
+]
 
 WIDTHS = [1280, 390]
 

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from amounts import first_quick
 from hostile import HOSTILE, harmless
 
 from pytest_gradcheck import check_gradients, load_saved
@@ -452,10 +453,10 @@ CALLS = {
 }
 
 
+@pytest.mark.extra("pytest_timeout")
 @pytest.mark.skipif(not hasattr(signal, "SIGALRM"), reason="no SIGALRM here")
 @pytest.mark.parametrize("how", CALLS)
 def test_a_hang_that_a_signal_ends_fails_one_test(suite, how):
-    pytest.importorskip("pytest_timeout")
     suite.makepyfile(test_nn=HANGS.format(call=CALLS[how]))
     result = suite.runpytest_subprocess("-otimeout_method=signal", "--gradcheck-json=checks.json")
     result.assert_outcomes(passed=1, failed=2)
@@ -468,9 +469,9 @@ def test_a_hang_that_a_signal_ends_fails_one_test(suite, how):
     ]
 
 
+@pytest.mark.extra("pytest_timeout")
 def test_a_hang_that_a_thread_ends_leaves_no_half_of_a_file(suite):
     """pytest-timeout's other method ends the process: nothing can be said, nothing may be broken."""
-    pytest.importorskip("pytest_timeout")
     suite.makepyfile(test_nn=HANGS.format(call=CALLS["in place"]))
     (suite.path / "checks.json").write_text("of an earlier run")
     result = suite.runpytest_subprocess(
@@ -484,8 +485,8 @@ def test_a_hang_that_a_thread_ends_leaves_no_half_of_a_file(suite):
     assert left_behind(suite.path) == []
 
 
+@pytest.mark.extra("pytest_timeout")
 def test_a_hang_on_a_worker_is_reported_by_xdist(suite):
-    pytest.importorskip("pytest_timeout")
     pytest.importorskip("xdist")
     suite.makepyfile(test_nn=HANGS.format(call=CALLS["in place"]))
     result = suite.runpytest_subprocess(
@@ -537,7 +538,7 @@ CRASHES = {
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no SIGKILL here")
-@pytest.mark.parametrize("how", CRASHES)
+@pytest.mark.parametrize("how", first_quick(CRASHES))
 def test_a_worker_that_ends_in_mid_check_loses_nothing_else(suite, how):
     pytest.importorskip("xdist")
     suite.makepyfile(test_nn=ENDS.format(end=CRASHES[how]))
@@ -658,7 +659,7 @@ def pause():
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no SIGINT for one process")
-@pytest.mark.parametrize("how", WAITING)
+@pytest.mark.parametrize("how", first_quick(WAITING))
 def test_ctrl_c_in_mid_check_says_what_is_known(suite, how):
     suite.makepyfile(test_nn=WAITS.format(call=WAITING[how]))
     status, written = interrupt(
@@ -799,7 +800,6 @@ HOSTILE_TESTS = """
 @pytest.fixture(scope="module")
 def hostile_run(tmp_path_factory):
     """Run tests with hostile names once, with every file that can be written; return folder, text."""
-    pytest.importorskip("pytest_html")
     pytest.importorskip("jinja2")
     pytest.importorskip("matplotlib")
     folder = tmp_path_factory.mktemp("hostile")
@@ -836,6 +836,7 @@ def hostile_run(tmp_path_factory):
     return folder, done.stdout.decode("utf-8")
 
 
+@pytest.mark.extra("pytest_html")
 def test_hostile_names_in_the_terminal(hostile_run):
     _, written = hostile_run
     count = len(HOSTILE)
@@ -844,6 +845,7 @@ def test_hostile_names_in_the_terminal(hostile_run):
     assert max(map(len, written.splitlines())) < 8000  # a node id of 1,000 characters, escaped
 
 
+@pytest.mark.extra("pytest_html")
 def test_hostile_names_in_json(hostile_run):
     folder, _ = hostile_run
     text = (folder / "checks.json").read_text(encoding="utf-8")
@@ -856,6 +858,7 @@ def test_hostile_names_in_json(hostile_run):
         assert not any("\x1b" in value for value in check["hints"])
 
 
+@pytest.mark.extra("pytest_html")
 def test_hostile_names_in_junit(hostile_run):
     folder, _ = hostile_run
     root = ET.parse(folder / "junit.xml").getroot()
@@ -867,6 +870,7 @@ def test_hostile_names_in_junit(hostile_run):
             assert harmless(said.replace("\t", " ")), element.tag
 
 
+@pytest.mark.extra("pytest_html")
 @pytest.mark.parametrize("name", ["page.html", "other.html"])
 def test_hostile_names_in_pages(hostile_run, name):
     folder, _ = hostile_run
@@ -890,6 +894,7 @@ def test_hostile_names_in_pages(hostile_run, name):
         assert text.count("<script>") == 1
 
 
+@pytest.mark.extra("pytest_html")
 def test_hostile_names_in_files_and_cache(hostile_run):
     folder, _ = hostile_run
     kept = sorted((folder / "kept").iterdir())

@@ -14,6 +14,8 @@ pytest.importorskip("matplotlib")
 
 from pages import CHECKS, FAILED, SUITE, Reader, warm
 
+from pytest_gradcheck._report import html_page
+
 warm()
 
 
@@ -113,23 +115,25 @@ def test_no_check_makes_a_page_that_says_so(suite):
     assert Reader(text).rows == []
 
 
-def test_only_so_many_failures_have_pictures_and_it_says_so(suite):
+def test_only_so_many_failures_have_pictures_and_it_says_so(suite, monkeypatch):
+    assert html_page.MOST_DETAILS == 50
+    monkeypatch.setattr(html_page, "MOST_DETAILS", 4)
     suite.makepyfile(
         """
         from quadratic import cost, theta, wrong
         from pytest_gradcheck import check_gradients
 
         def test_it():
-            assert all([check_gradients(cost, wrong, theta[:2]) for n in range(53)])
+            assert all([check_gradients(cost, wrong, theta[:2]) for n in range(7)])
         """
     )
     suite.runpytest_inprocess("--gradcheck-html=page.html").assert_outcomes(failed=1)
     text = read(suite)
     page = Reader(text)
-    assert len(page.rows) == 53
-    assert page.count("article") == 50
+    assert len(page.rows) == 7
+    assert page.count("article") == 4
     assert (
-        "Details and pictures are of the first 50 failing checks; 3 more are in the table only."
+        "Details and pictures are of the first 4 failing checks; 3 more are in the table only."
     ) in text
 
 
@@ -144,8 +148,8 @@ def test_workers_send_what_the_page_needs(tests):
     assert not list(tests.path.glob(".gradcheck-*"))
 
 
+@pytest.mark.extra("pytest_rerunfailures")
 def test_an_attempt_that_is_repeated_is_no_failure(suite):
-    pytest.importorskip("pytest_rerunfailures")
     suite.makepyfile(
         """
         from quadratic import cost, right, theta, wrong

@@ -254,11 +254,11 @@ def test_workers_read_and_the_controller_writes(project):
     project.makepyfile(test_more=TEST)
     project.runpytest_subprocess("-n2").assert_outcomes(failed=2)
     assert sorted(stored(project)) == ["test_more.py::test_it", "test_nn.py::test_it"]
-    result = project.runpytest_subprocess("-n2")
+    result = project.runpytest_subprocess("-n1")
     result.assert_outcomes(failed=2)
     assert sum("wrong in the last run" in line for line in result.outlines) >= 2
     say_wrong(project)
-    project.runpytest_subprocess("-n2").assert_outcomes(passed=2)
+    project.runpytest_subprocess("-n1").assert_outcomes(passed=2)
     assert stored(project) == {}
 
 

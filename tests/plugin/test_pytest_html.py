@@ -15,6 +15,8 @@ from pages import FAILED, SUITE, warm
 
 warm()
 
+pytestmark = pytest.mark.extra
+
 
 def rows(path):
     """Return the tests of a page of pytest-html, which it keeps as JSON in an attribute."""

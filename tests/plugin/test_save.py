@@ -107,8 +107,8 @@ def test_workers_save_the_same_files(tests):
     assert sum(line.startswith("saved: ") for line in result.outlines) == 4
 
 
+@pytest.mark.extra("pytest_rerunfailures")
 def test_attempts_are_kept_apart(suite):
-    pytest.importorskip("pytest_rerunfailures")
     suite.makepyfile(
         test_nn="""
         from quadratic import cost, theta, wrong

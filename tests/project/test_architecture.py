@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 
@@ -105,6 +106,7 @@ def imports(path, name):
                 yield f"pytest_gradcheck.{inner if inner in MODULES else home}"
 
 
+@cache
 def between_rooms():
     """Return (room, room it imports from) for every import that leaves a room."""
     found = set()

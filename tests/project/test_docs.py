@@ -117,7 +117,8 @@ def run(folder: Path, *command: str) -> tuple[int, str]:
         capture_output=True,
         text=True,
         timeout=300,
-        env=at_a_terminal(PYTHONPATH=""),
+        # That plugin would import all of hypothesis at the end of every run.
+        env=at_a_terminal(PYTHONPATH="", PYTEST_ADDOPTS="-p no:hypothesispytest"),
     )
     return done.returncode, done.stdout + done.stderr
 

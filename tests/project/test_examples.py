@@ -21,6 +21,8 @@ COURSE_STEP = 1e-7
 
 # Where CI is set, pytest would shorten no line of its summary.
 ENVIRONMENT = {k: v for k, v in os.environ.items() if k not in ("CI", "BUILD_NUMBER")}
+# That plugin would import all of hypothesis at the end of every run.
+ENVIRONMENT["PYTEST_ADDOPTS"] = "-p no:hypothesispytest"
 
 
 def two_bugs(params, x, y):

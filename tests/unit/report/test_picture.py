@@ -107,14 +107,14 @@ def test_it_is_small_strict_json_of_builtins(report):
 
 
 def test_it_is_bounded():
-    reference = {f"W{i}": np.ones((300, 200)) for i in range(8)}
+    reference = {f"W{i}": np.ones((130, 70)) for i in range(8)}
     picture = picture_of(compare_gradients({k: v * 2 for k, v in reference.items()}, reference))
     assert len(picture["maps"]) == 6
     assert picture["undrawn"] == 2
     for grid in picture["maps"]:
         assert len(grid["kind"]) <= MOST_CELLS
         assert len(grid["kind"][0]) <= MOST_CELLS
-        assert grid["pooled"] == "the worst of up to 5 x 4 entries"
+        assert grid["pooled"] == "the worst of up to 3 x 2 entries"
     assert len(picture["points"]["analytic"]) <= MOST_POINTS
 
 

@@ -4,6 +4,7 @@ import inspect
 import math
 import re
 from dataclasses import fields
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -17,12 +18,13 @@ from pytest_gradcheck import (
     assert_gradients_close,
     check_gradients,
     compare_gradients,
+    hookimpl,
     numerical_gradient,
     numerical_gradient_with_error,
+    plugin_manager,
     relative_difference,
 )
 from pytest_gradcheck._options import CheckOptions
-from pytest_gradcheck.hookspecs import observer
 
 THETA = np.array([0.3, -1.2, 2.0])
 
@@ -516,19 +518,74 @@ def test_two_gradients_instead_of_functions_are_told_of_compare_gradients():
         numerical_gradient(3.0, THETA)
 
 
-def test_the_observer_gets_every_report_before_anything_is_raised():
+@pytest.fixture
+def registered():
+    """Return a function that registers hooks, given by name, for the rest of this test."""
+    manager, plugins = plugin_manager(), []
+
+    def register(**hooks):
+        marked = {name: hookimpl(func) for name, func in hooks.items()}
+        plugins.append(SimpleNamespace(number=len(plugins), **marked))  # no two are equal
+        manager.register(plugins[-1])
+
+    yield register
+    for plugin in plugins:
+        manager.unregister(plugin)
+
+
+def test_every_report_is_told_of_before_anything_is_raised(registered):
     seen = []
-    token = observer.set(seen.append)
-    try:
-        right = check_gradients(cost, slope, THETA)
-        compared = compare_gradients(THETA, THETA)
-        with pytest.raises(GradientMismatch) as caught:
-            assert_gradients_close(cost, wrong, THETA)
-    finally:
-        observer.reset(token)
+
+    def listen(report):
+        seen.append(report)
+
+    registered(gradcheck_checked=listen)
+    right = check_gradients(cost, slope, THETA)
+    compared = compare_gradients(THETA, THETA)
+    with pytest.raises(GradientMismatch) as caught:
+        assert_gradients_close(cost, wrong, THETA)
     assert [id(report) for report in seen] == [
         id(report) for report in (right, compared, caught.value.report)
     ]
+
+
+def test_everybody_who_listens_is_told(registered):
+    told = []
+
+    def progress(evaluations, planned, worst):
+        told.append((evaluations, worst is None))
+
+    for _ in range(2):
+        registered(gradcheck_progress=progress)
+    report = check_gradients(cost, slope, THETA)
+    assert told[-2:] == [(report.evaluations, True)] * 2
+
+
+def test_everybody_is_asked_for_suspects(registered):
+    registered(gradcheck_suspects=lambda: ["params[0]"])
+    registered(gradcheck_suspects=lambda: None)
+    registered(gradcheck_suspects=lambda: ("params[1]", "params[9]"))
+    report = check_gradients(cost, wrong, THETA)
+    assert (report.repeated, report.checked, report.wrong) == (True, 2, 1)
+
+
+@pytest.mark.parametrize("said", ["params[1]", [1], {"params[1]": 1}, 3.0])
+def test_suspects_that_are_no_labels(registered, said):
+    registered(gradcheck_suspects=lambda: said)
+    with pytest.raises(TypeError, match=r"^gradcheck_suspects returned .*; return a list or tuple"):
+        check_gradients(cost, slope, THETA)
+
+
+def test_an_error_of_who_listens_leaves_the_parameters_as_they_were(registered):
+    def progress(evaluations, planned, worst):
+        if evaluations > 8:
+            raise RuntimeError("no terminal")
+
+    registered(gradcheck_progress=progress)
+    theta = THETA.copy()
+    with pytest.raises(RuntimeError, match="no terminal"):
+        check_gradients(lambda: cost(theta), lambda: slope(theta), theta, in_place=True)
+    assert theta.tobytes() == THETA.tobytes()
 
 
 # -- two gradients ------------------------------------------------------------------------------

@@ -29,7 +29,7 @@ from .._quoting import quoted, shown
 from .._report.assemble import assemble, finding_of_two
 from .._report.report import GradientReport, hide_frame
 from .._verdict.tolerance import tolerance
-from ..hookspecs import observer, plugin_manager
+from ..hookspecs import plugin_manager
 
 
 @takes(CheckOptions)
@@ -244,12 +244,11 @@ def _floating(gradient: Any) -> Any:
 
 
 def announced(report: GradientReport) -> GradientReport:
-    """Add the hints of plugins, tell the observer, and warn where the options ask for it."""
+    """Add the hints of plugins, tell who listens, and warn where the options ask for it."""
+    hook = plugin_manager().hook
     if not report.ok:
-        report = _with_hints(report, plugin_manager().hook.gradcheck_explain(report=report))
-    watcher = observer.get()
-    if watcher is not None:
-        watcher(report)
+        report = _with_hints(report, hook.gradcheck_explain(report=report))
+    hook.gradcheck_checked(report=report)
     if report.warning:
         warnings.warn(report.warning, GradcheckWarning, stacklevel=3)
     return report

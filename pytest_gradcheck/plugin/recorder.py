@@ -1,8 +1,9 @@
 """Takes note of every check that a test makes and sends it on with the test's report.
 
-Checks reach the recorder through `hookspecs.observer`.  What leaves it are builtins only, in the
-attribute ``gradcheck`` of pytest's TestReport, which pytest-xdist carries from a worker to the
-controller like the rest of the report: `Recorder.pytest_runtest_makereport` is the only way out.
+Checks reach the recorder through the engine's hook ``gradcheck_checked``.  What leaves it are
+builtins only, in the attribute ``gradcheck`` of pytest's TestReport, which pytest-xdist carries
+from a worker to the controller like the rest of the report:
+`Recorder.pytest_runtest_makereport` is the only way out.
 A failing check's picture and vectors are kept in the process that ran it.
 """
 
@@ -16,12 +17,12 @@ from collections.abc import Generator, Sequence
 from hashlib import sha256
 from pathlib import Path
 from subprocess import list2cmdline
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
 
 from .._quoting import quoted
-from ..hookspecs import observer, suspects
+from ..hookspecs import hookimpl
 from .config import SETTINGS, marker_options
 from .last_failed import Memory
 
@@ -169,6 +170,11 @@ class Recorder:
         Makes pictures and files of failing checks.
     """
 
+    # Of a session in a session, both are registered with the engine.  No ContextVar: the threads
+    # that a test starts begin with an empty context, and nothing would be known of their checks.
+    hearing: ClassVar[Recorder | None] = None
+    """That of the innermost session that runs a test, which alone hears of the test's checks."""
+
     def __init__(self, whole: bool, memory: Memory | None, kept: Kept) -> None:
         self._whole = whole
         self._memory = memory
@@ -183,19 +189,21 @@ class Recorder:
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
-        """Observe checks during setup, call and teardown, reruns included."""
+        """Hear of checks during setup, call and teardown, reruns included."""
+        outer, Recorder.hearing = Recorder.hearing, self
         previous, self._item = self._item, item
-        observed = observer.set(self._observe)
-        asked = suspects.set(self._suspects)
         try:
             return (yield)
         finally:
-            suspects.reset(asked)
-            observer.reset(observed)
             self._item = previous
+            Recorder.hearing = outer
 
-    def _suspects(self) -> Sequence[str]:
-        return () if self._memory is None else self._memory.suspects()
+    @hookimpl
+    def gradcheck_suspects(self) -> Sequence[str] | None:
+        """Say what was wrong in the last run of the check that begins."""
+        if Recorder.hearing is not self or self._memory is None:
+            return None
+        return self._memory.suspects()
 
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
         """Read the test's markers."""
@@ -243,8 +251,11 @@ class Recorder:
                 record["problem"] = f"gradcheck: a failing check was {said}"
             section += [said] if said else []
 
-    def _observe(self, report: GradientReport) -> None:
-        if (item := self._item) is None:  # a thread that outlived its test
+    @hookimpl
+    def gradcheck_checked(self, report: GradientReport) -> None:
+        """Take note of a check, and hand it on to pytest's own hook."""
+        item = self._item
+        if Recorder.hearing is not self or item is None:  # a thread may outlive its test
             return
         record: dict[str, Any] = {"ok": report.ok, "summary": report.summary()}
         if self._whole:

@@ -124,9 +124,9 @@ def gradcheck_progress(evaluations: int, planned: int, worst: Callable[[], str] 
 def gradcheck_suspects() -> Sequence[str] | None:
     """Name parameters to look at first, such as those that were wrong the last time.
 
-    It is called once at the beginning of each check of a gradient, in the thread that makes it.
-    If one of them is wrong, the check ends there and its report says so; else it goes on as if
-    nobody had been asked.
+    It is called once at the beginning of each check of a gradient, at each of its points, in the
+    thread that makes it.  If one of them is wrong, the check ends there and its report says so;
+    else it goes on as if nobody had been asked.
 
     Returns
     -------

@@ -21,7 +21,8 @@ from .fixtures import (
 )
 from .last_failed import Keeper, Memory
 from .progress import Interruption, LiveLine, can_be_live
-from .recorder import NODEID, Kept, Recorder, ResultHook
+from .recorder import Kept, Recorder, ResultHook
+from .records import NODEID
 from .results import Results, Shown, require_extra
 
 # pytest finds the fixtures in this module because it is the one that the entry point names.

@@ -14,7 +14,8 @@ import pytest
 
 from .._options import CheckOptions, NumericOptions, require_known, takes
 from .config import SETTINGS, fixture_options
-from .recorder import NODEID, note_performed, options_of_markers
+from .recorder import note_performed, options_of_markers
+from .records import nodeid_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -198,7 +199,6 @@ def gradcheck_rng(
     import numpy as np
 
     seed = _options_in_force(request, gradcheck_options).get("seed", 0)
-    nodeid = request.node.stash.get(NODEID, request.node.nodeid)
     # hash() differs from process to process; a digest doesn't.
-    digest = sha256(nodeid.encode()).digest()
+    digest = sha256(nodeid_of(request.node).encode()).digest()
     return np.random.default_rng([seed, int.from_bytes(digest[:16], "big")])

@@ -308,19 +308,21 @@ def _block(
 
 
 def _resolution(found: Comparison, block: Block, scale: Array) -> float:
-    """Return the worst relative error bar of the block's large entries; infinity for none."""
+    """Return the largest error that would have passed, relative to the block's large entries.
+
+    Infinity where nothing is known of any of them.
+    """
     w, limits = block.window, found.tolerance
-    bar = CONFIDENCE * found.reach[w]
-    if np.all(np.abs(found.analytic[w]) <= limits.dust[w]):
-        # A relative error of zero is none: what would be seen is a part of the whole gradient.
-        with np.errstate(all="ignore"):
-            whole = float(np.max(limits.rms * scale, initial=0.0))
-            most = float(np.max(bar * scale[w], initial=0.0))
-        return most / whole if whole else math.inf
-    size = np.abs(found.numeric[w])
+    allowed = limits.allowed(found.numeric, found.reach)
     with np.errstate(all="ignore"):
-        large = (size > 0) & (size >= LARGE * limits.rms[w]) & np.isfinite(bar)
-        ratios = bar[large] / size[large]
+        if np.all(np.abs(found.analytic[w]) <= limits.dust[w]):
+            # A relative error of zero is none: what is not seen is a part of the whole gradient.
+            whole = float(np.max(limits.rms * scale, initial=0.0))
+            most = np.maximum(CONFIDENCE * found.reach, limits.atol)[w] * scale[w]
+            return float(np.max(most, initial=0.0)) / whole if whole else math.inf
+        size = np.abs(found.numeric[w])
+        large = (size > 0) & (size >= LARGE * limits.rms[w]) & np.isfinite(found.reach[w])
+        ratios = allowed[w][large] / size[large]
     return float(ratios.max()) if ratios.size else math.inf
 
 

@@ -30,7 +30,6 @@ from .._verdict.tolerance import (
     CONFIDENCE,
     DISAGREE,
     DUST,
-    LEAST_TERM,
     OPEN,
     Answer,
     Tolerance,
@@ -88,7 +87,8 @@ class AtScale:
         self.findings = Findings()
         self.verdict = DISAGREE if self.bad else AGREE
         self.reasons: list[str] = []
-        self.screen: Screen | None = None
+        # In place of one that could not be calibrated: it resolves nothing.
+        self.screen = Screen(problem, analytic.vector, options.seed, Noise(math.nan, 0.0, ""))
         self.sizes: dict[int, float] = {}
         self.vacuous: list[str] = []
         self.reached: dict[str, float] = {}
@@ -96,10 +96,8 @@ class AtScale:
 
     def size(self, block: Block) -> float:
         """Return a block's gradient as one number."""
-        if not block.size or self.screen is None:
-            return 0.0
         if block.start not in self.sizes:
-            self.sizes[block.start] = self.screen.size(block)
+            self.sizes[block.start] = self.screen.size(block) if block.size else 0.0
         return self.sizes[block.start]
 
     def tolerance(self, block: Block, analytic: float = 0.0, scale: float = 1.0) -> Tolerance:
@@ -120,6 +118,8 @@ class AtScale:
         for block, eps in zip(self.problem.blocks, self.analytic.precision, strict=True):
             part = max(DUST * eps, SMALLEST_ALLOWED)
             total += (self.options.rtol or part) ** 2 * self.size(block) ** 2 * block.size
+            if self.options.atol:
+                total += (self.options.atol * self.screen.length(block)) ** 2
         return math.sqrt(total * 13 / 12)
 
     def is_nothing(self, block: Block) -> bool:
@@ -127,9 +127,7 @@ class AtScale:
 
         So it is for a bias before a batch normalisation, and for one of the keys of attention.
         """
-        eps = self.analytic.precision[self.problem.blocks.index(block)]
-        largest = max(abs(float(self.problem.center)), LEAST_TERM)
-        return self.size(block) <= DUST * eps * largest
+        return bool(self.size(block) <= self.tolerance(block).dust)
 
     def total(self) -> float:
         """Return what the gradient of all parameters comes to along a direction."""
@@ -138,7 +136,6 @@ class AtScale:
     def confirm(self, i: int) -> float | None:
         """Difference one parameter; return its error if it is wrong, else None."""
         problem, screen = self.problem, self.screen
-        assert screen is not None
         if i in self.bad:
             return None
         s, limits = self.scale_at(i), self.tolerance_at(i)
@@ -189,7 +186,6 @@ class AtScale:
     def look_again(self, allowed: float, limit: int) -> None:
         """Judge the direction that stands out, then find what is wrong along it."""
         screen = self.screen
-        assert screen is not None
         again = reexamine(screen, allowed)
         if again.verdict != DISAGREE:
             return
@@ -212,7 +208,6 @@ class AtScale:
     def look_at_blocks(self) -> None:
         """Give a direction of its own to each block that those over all do not resolve."""
         screen = self.screen
-        assert screen is not None
         unseen = ACCUSED * screen.sigma + self.allowed()
         for block in self.problem.blocks:
             own = self.size(block)
@@ -231,15 +226,14 @@ class AtScale:
             rtol, dust = self.tolerance(block).rtol, DUST * 2.0**-52 * norm
             question = Tolerance(told, rtol, dust=dust, goal_rtol=COARSEST_RTOL / 4)
             answer = refine(screen.line(shift), question, screen.step, 1.0, LEAST_STEP)
-            self.reached[block.name] = CONFIDENCE * answer.error / norm
-            known = answer.verdict != DISAGREE and self.reached[block.name] <= COARSEST_RTOL
+            self.reached[block.name] = question.allowed(answer.value, answer.error) / norm
+            known = CONFIDENCE * answer.error / norm <= COARSEST_RTOL and answer.verdict != DISAGREE
             if not known:
                 self.doubt(block, told, answer)
 
     def look_for_kinks(self) -> None:
         """See whether func bends along a direction by what stays as the step falls."""
         screen = self.screen
-        assert screen is not None
         line = screen.line(screen.shift(0))
         line.add(screen.step)
         for _ in range(MOST_KINK_STEPS):
@@ -257,7 +251,6 @@ class AtScale:
 
     def doubt(self, block: Block, told: float, answer: Answer) -> None:
         """Conclude on a block that its own direction denies, or does not resolve."""
-        assert self.screen is not None
         gap, bar = abs(told - answer.value), PROVEN * CONFIDENCE * answer.error
         denied = answer.verdict == DISAGREE and self.screen.noise.unit < NARROW
         gross = gap > bar and (gap > GROSS * abs(told) or gap > CLEAR * bar)
@@ -279,11 +272,11 @@ class AtScale:
         """Return whether the directions could see what was demanded of them; if not, say so."""
         screen = self.screen
         total = self.total()
-        reach = ACCUSED * screen.sigma / total if screen is not None and total else math.inf
+        reach = ACCUSED * screen.sigma / total if total else math.inf
         demanded = self.options.rtol or COARSEST_RTOL
         if reach <= demanded:
             return True
-        if self.screen is not None and not math.isfinite(self.screen.sigma):
+        if not math.isfinite(screen.sigma):
             self.reasons.append("func is not finite near here, along random directions")
         error = self.problem.evaluator.domain_error
         if not math.isfinite(reach) and total and error is not None:
@@ -322,18 +315,7 @@ def code_of(pattern: Pattern) -> str:
 
 
 def diagnoses_at_scale(check: AtScale, blocks: Sequence[BlockReport]) -> tuple[Diagnosis, ...]:
-    """Return what a check along directions found, best first.
-
-    Parameters
-    ----------
-    check : AtScale
-        After its run.
-    blocks : sequence of BlockReport
-
-    Returns
-    -------
-    tuple of Diagnosis
-    """
+    """Return what a check along directions found, best first."""
     found = [*_not_finite(check), *_patterns(check)]
     named = {name for diagnosis in found for name in diagnosis.blocks}
     for block in blocks:
@@ -346,7 +328,7 @@ def diagnoses_at_scale(check: AtScale, blocks: Sequence[BlockReport]) -> tuple[D
 def _bits(check: AtScale) -> float:
     """Return the evidence of the directions: what each residual stands above its noise."""
     screen = check.screen
-    if screen is None or not screen.residuals or not screen.sigma < math.inf:
+    if not screen.residuals or not screen.sigma < math.inf:
         return 0.0
     least = screen.sigma or 1e-300
     each = [math.log2(max(abs(y) / least, 1.0)) for y in screen.residuals.values()]
@@ -378,7 +360,7 @@ def _not_finite(check: AtScale) -> list[Diagnosis]:
 def _wrong_entries(check: AtScale, named: set[str]) -> list[Diagnosis]:
     """Name one or two entries that alone are wrong."""
     screen = check.screen
-    if screen is None or check.findings.unexplained or check.findings.shares:
+    if check.findings.unexplained or check.findings.shares:
         return []
     found = []
     for block in check.problem.blocks:
@@ -410,7 +392,7 @@ def along_directions(
         problem.evaluator.watch.answers = check.answers
     check.run()
     problem.evaluator.require_unchanged("func")
-    noise = check.screen.noise if check.screen is not None else Noise(math.nan, 0.0, "")
+    noise = check.screen.noise
     subject = Subject(
         name,
         problem.blocks,
@@ -427,7 +409,7 @@ def _rows(check: AtScale) -> Rows:
     problem, screen = check.problem, check.screen
     shown = {i: x for i, x in check.answers.items() if x.verdict == DISAGREE or x.slopes}
     blocks = tuple(_block(check, block, shown) for block in problem.blocks)
-    directions = len(screen.residuals) if screen is not None else 0
+    directions = len(screen.residuals)
     return Rows(
         verdict=check.verdict,
         blocks=blocks,
@@ -459,7 +441,7 @@ def _sentences(check: AtScale) -> tuple[str, ...]:
         said.append(
             f"{brief(name)}{index}: {wrong} of {count} sampled entries are wrong, by no pattern"
         )
-    if check.findings.unexplained and check.screen is not None and check.screen.truth:
+    if check.findings.unexplained and check.screen.truth:
         said.append("more is wrong than was found within the evaluations allowed")
     return tuple(said)
 
@@ -475,7 +457,7 @@ def _block(check: AtScale, block: Block, shown: dict[int, Answer]) -> BlockRepor
     bad = sum(block.start <= i < block.stop for i in check.bad)
     count, hint, code = max(wrong, bad), "", ""
     for pattern, amount in check.findings.patterns:
-        if block.name in pattern.names and check.screen is not None:
+        if block.name in pattern.names:
             count = max(count, int(entries_with(check.screen, pattern, block).size))
             code = code_of(pattern)
             hint = pattern.sentence(amount, len(block.shape)) if len(pattern.names) == 1 else ""
@@ -490,7 +472,6 @@ def _block(check: AtScale, block: Block, shown: dict[int, Answer]) -> BlockRepor
     if bad:
         hint, code = not_finite(bad, block.size), "not-finite"
     norm = check.total() if check.is_nothing(block) else check.size(block) * math.sqrt(block.size)
-    sigma = check.screen.sigma if check.screen is not None else math.inf
     return BlockReport(
         name=block.name,
         shape=block.shape,
@@ -501,7 +482,7 @@ def _block(check: AtScale, block: Block, shown: dict[int, Answer]) -> BlockRepor
         kinks=sum(answer.slopes is not None for answer in mine),
         difference=math.nan,
         resolution=min(
-            (ACCUSED * sigma + check.allowed()) / norm if norm else math.inf,
+            (ACCUSED * check.screen.sigma + check.allowed()) / norm if norm else math.inf,
             check.reached.get(block.name, math.inf),
         ),
         vacuous=block.name in check.vacuous,
@@ -514,7 +495,7 @@ def _block(check: AtScale, block: Block, shown: dict[int, Answer]) -> BlockRepor
 def _difference(check: AtScale) -> float:
     """Return the difference as the residuals estimate it, entries weighed by their scales."""
     screen = check.screen
-    if screen is None or not screen.residuals:
+    if not screen.residuals:
         return math.nan
     norm = math.sqrt(sum(check.size(b) ** 2 * b.size for b in check.problem.blocks) * 13 / 12)
     error = math.sqrt(sum(y * y for y in screen.residuals.values()) / len(screen.residuals))

@@ -855,6 +855,18 @@ def test_a_block_with_entries_that_are_not_finite_says_so(network):
     assert "what it looks like" in check(network, gradient).message()
 
 
+def test_an_atol_that_is_demanded_excuses_what_it_excuses_below(network):
+    """Errors of half of it in every entry of one block, at random."""
+    gradient = network.gradient(network.params)
+    rng = np.random.default_rng(1)
+    gradient["W2"] += 5e-5 * rng.choice([-1, 1], gradient["W2"].shape)
+    assert check(network, gradient).verdict == "disagree"
+    report = check(network, gradient, atol=1e-4)
+    assert (report.verdict, report.ok, report.wrong) == ("agree", True, 0)
+    assert report.resolution > 1e-5
+    assert check(network, gradient, atol=5e-6).verdict == "disagree"
+
+
 def hinges(n=6000, at=(17,)):
     """Σ max(θ, 0) at a point of which some entries are on the kink; its gradient, ½ there."""
     theta = np.random.default_rng(0).uniform(0.5, 1.5, n) * np.where(np.arange(n) % 2, 1, -1)

@@ -2,11 +2,14 @@
 
 import inspect
 import math
+import re
 from dataclasses import fields
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+import pytest_gradcheck
 from pytest_gradcheck import (
     GradcheckWarning,
     GradientMismatch,
@@ -15,11 +18,13 @@ from pytest_gradcheck import (
     assert_gradients_close,
     check_gradients,
     compare_gradients,
+    hookimpl,
     numerical_gradient,
     numerical_gradient_with_error,
+    plugin_manager,
     relative_difference,
 )
-from pytest_gradcheck.hookspecs import observer
+from pytest_gradcheck._options import CheckOptions
 
 THETA = np.array([0.3, -1.2, 2.0])
 
@@ -58,15 +63,99 @@ def test_check_returns_the_same_report_and_never_raises_for_a_wrong_gradient():
     assert report.name == "cost"
 
 
-@pytest.mark.parametrize("function", [assert_gradients_close, check_gradients])
-def test_every_option_is_a_keyword_with_its_default(function):
-    keywords = inspect.signature(function).parameters
-    for item in fields(Options):
-        assert keywords[item.name].kind is inspect.Parameter.KEYWORD_ONLY
-        assert keywords[item.name].default == item.default
-    rest = [name for name in keywords if name not in {item.name for item in fields(Options)}]
-    given = ["func", "grad", "params", "points", "args", "has_aux", "in_place", "copy"]
-    assert rest == given
+OPTIONS = {item.name: item.default for item in fields(Options)}
+WITHOUT_STEPS = [name for name in OPTIONS if name not in {"eps", "scheme", "workers", "vectorized"}]
+OF_DERIVATIVES = ["points", "args", "has_aux", *WITHOUT_STEPS]
+OF_HESSIANS = ["points", "grad", "args", "has_aux", *WITHOUT_STEPS]
+OF_CHECKS = ["points", "args", "has_aux", "in_place", "copy", *OPTIONS]
+WITH_ERROR = [
+    "args",
+    "has_aux",
+    "in_place",
+    "copy",
+    "seed",
+    "only",
+    "skip",
+    "workers",
+    "vectorized",
+]
+OF_RATES = ["args", "has_aux", "step", "count", "seed", "only", "skip"]
+
+KEYWORDS = {
+    "check_gradients": OF_CHECKS,
+    "assert_gradients_close": OF_CHECKS,
+    "compare_gradients": ["rtol", "atol", "threshold", "only", "skip", "max_report"],
+    "numerical_gradient": [*WITH_ERROR[:4], "eps", "scheme", *WITH_ERROR[4:]],
+    "numerical_gradient_with_error": WITH_ERROR,
+    "check_jacobian": OF_DERIVATIVES,
+    "assert_jacobian_close": OF_DERIVATIVES,
+    "check_jvp": OF_DERIVATIVES,
+    "assert_jvp_close": OF_DERIVATIVES,
+    "check_vjp": OF_DERIVATIVES,
+    "assert_vjp_close": OF_DERIVATIVES,
+    "check_hessian": OF_HESSIANS,
+    "assert_hessian_close": OF_HESSIANS,
+    "check_hvp": OF_HESSIANS,
+    "assert_hvp_close": OF_HESSIANS,
+    "check_adjoint": WITHOUT_STEPS,
+    "assert_adjoint": WITHOUT_STEPS,
+    "taylor_rates": OF_RATES,
+    "assert_taylor_rate": ["least", *OF_RATES],
+    "Gradcheck": OF_CHECKS,
+    "NumericalGradient": [*WITH_ERROR[:4], "eps", "scheme", *WITH_ERROR[4:]],
+}
+"""Keywords of each public function, and of what a fixture returns, in order."""
+
+
+def called(name):
+    """Return what is called, a fixture's value by its class."""
+    value = getattr(pytest_gradcheck, name)
+    return value({}, lambda: None) if isinstance(value, type) else value
+
+
+@pytest.mark.parametrize("name", KEYWORDS)
+def test_help_has_every_keyword_with_its_default(name):
+    parameters = inspect.signature(called(name)).parameters.values()
+    keywords = [one for one in parameters if one.kind is inspect.Parameter.KEYWORD_ONLY]
+    assert [one.name for one in keywords] == KEYWORDS[name]
+    assert not any(one.kind is inspect.Parameter.VAR_KEYWORD for one in parameters)
+    for one in keywords:
+        assert one.default == OPTIONS.get(one.name, one.default)
+        assert one.default is not inspect.Parameter.empty
+        assert isinstance(one.annotation, str)
+
+
+@pytest.mark.parametrize("name", [name for name in KEYWORDS if name.islower()])
+def test_help_says_what_every_keyword_does(name):
+    text = inspect.getdoc(getattr(pytest_gradcheck, name))
+    assert "**options" not in text
+    if "Parameters\n" in text:  # else it refers to a function that has them
+        section = text.partition("Parameters\n----------\n")[2].partition("\n\n")[0]
+        rows = re.findall(r"^(\w[\w, ]*?)(?: : .*)?$", section, re.M)
+        said = [one for row in rows for one in row.split(", ")]
+        assert set(said) >= set(KEYWORDS[name])
+        assert len(said) == len(set(said))
+    else:
+        assert "Takes what" in text
+
+
+@pytest.mark.parametrize("name", KEYWORDS)
+def test_an_option_that_there_is_not(name):
+    function = called(name)
+    required = [
+        one for one in inspect.signature(function).parameters.values()
+        if one.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD
+    ]  # fmt: skip
+    source = {"Gradcheck": "gradcheck", "NumericalGradient": "numerical_gradient"}.get(name, name)
+    with pytest.raises(TypeError) as caught:
+        function(*(cost for _ in required), tol=1e-5, **{"a\x1b": 1})
+    assert str(caught.value) == (
+        f"{source}: no option named a\\x1b, tol; the options are {', '.join(KEYWORDS[name])}"
+    )
+
+
+def test_type_checkers_are_told_of_every_option():
+    assert set(CheckOptions.__annotations__) == set(OPTIONS)
 
 
 def test_the_gradient_itself_instead_of_a_function():
@@ -429,19 +518,74 @@ def test_two_gradients_instead_of_functions_are_told_of_compare_gradients():
         numerical_gradient(3.0, THETA)
 
 
-def test_the_observer_gets_every_report_before_anything_is_raised():
+@pytest.fixture
+def registered():
+    """Return a function that registers hooks, given by name, for the rest of this test."""
+    manager, plugins = plugin_manager(), []
+
+    def register(**hooks):
+        marked = {name: hookimpl(func) for name, func in hooks.items()}
+        plugins.append(SimpleNamespace(number=len(plugins), **marked))  # no two are equal
+        manager.register(plugins[-1])
+
+    yield register
+    for plugin in plugins:
+        manager.unregister(plugin)
+
+
+def test_every_report_is_told_of_before_anything_is_raised(registered):
     seen = []
-    token = observer.set(seen.append)
-    try:
-        right = check_gradients(cost, slope, THETA)
-        compared = compare_gradients(THETA, THETA)
-        with pytest.raises(GradientMismatch) as caught:
-            assert_gradients_close(cost, wrong, THETA)
-    finally:
-        observer.reset(token)
+
+    def listen(report):
+        seen.append(report)
+
+    registered(gradcheck_checked=listen)
+    right = check_gradients(cost, slope, THETA)
+    compared = compare_gradients(THETA, THETA)
+    with pytest.raises(GradientMismatch) as caught:
+        assert_gradients_close(cost, wrong, THETA)
     assert [id(report) for report in seen] == [
         id(report) for report in (right, compared, caught.value.report)
     ]
+
+
+def test_everybody_who_listens_is_told(registered):
+    told = []
+
+    def progress(evaluations, planned, worst):
+        told.append((evaluations, worst is None))
+
+    for _ in range(2):
+        registered(gradcheck_progress=progress)
+    report = check_gradients(cost, slope, THETA)
+    assert told[-2:] == [(report.evaluations, True)] * 2
+
+
+def test_everybody_is_asked_for_suspects(registered):
+    registered(gradcheck_suspects=lambda: ["params[0]"])
+    registered(gradcheck_suspects=lambda: None)
+    registered(gradcheck_suspects=lambda: ("params[1]", "params[9]"))
+    report = check_gradients(cost, wrong, THETA)
+    assert (report.repeated, report.checked, report.wrong) == (True, 2, 1)
+
+
+@pytest.mark.parametrize("said", ["params[1]", [1], {"params[1]": 1}, 3.0])
+def test_suspects_that_are_no_labels(registered, said):
+    registered(gradcheck_suspects=lambda: said)
+    with pytest.raises(TypeError, match=r"^gradcheck_suspects returned .*; return a list or tuple"):
+        check_gradients(cost, slope, THETA)
+
+
+def test_an_error_of_who_listens_leaves_the_parameters_as_they_were(registered):
+    def progress(evaluations, planned, worst):
+        if evaluations > 8:
+            raise RuntimeError("no terminal")
+
+    registered(gradcheck_progress=progress)
+    theta = THETA.copy()
+    with pytest.raises(RuntimeError, match="no terminal"):
+        check_gradients(lambda: cost(theta), lambda: slope(theta), theta, in_place=True)
+    assert theta.tobytes() == THETA.tobytes()
 
 
 # -- two gradients ------------------------------------------------------------------------------

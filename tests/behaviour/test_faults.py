@@ -779,7 +779,11 @@ OPTIONS = [
         TypeError,
         'scheme="complex": func returned float64 of shape () for complex parameters; it must return one complex number (something in it drops the imaginary part), or use "central"',
     ),
-    ({"rtoll": 1}, TypeError, "check_gradients() got an unexpected keyword argument 'rtoll'"),
+    (
+        {"rtoll": 1},
+        TypeError,
+        "check_gradients: no option named rtoll; the options are points, args, ",
+    ),
 ]
 """(options, the error's type, a part of its text)."""
 

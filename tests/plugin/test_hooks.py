@@ -2,7 +2,7 @@
 
 import pytest
 
-from pytest_gradcheck import hookspecs
+from pytest_gradcheck import check_gradients, hookspecs
 
 FLATTENS_BOXES = """
     from pytest_gradcheck import Node, hookimpl
@@ -184,12 +184,12 @@ def test_sessions_do_not_hear_each_other(suite, request):
             heard.append(item.nodeid)
 
     suite.makepyfile(test_inner="def test_it(gradcheck): gradcheck(lambda p: p, 1.0, 2.0)")
-    outer = hookspecs.observer.get()
     request.config.pluginmanager.register(listener := Listener())
     try:
         inner = Listener()
         suite.inline_run(plugins=[inner]).assertoutcome(passed=1)
+        assert heard == ["test_inner.py::test_it"]
+        check_gradients(lambda p: p, 1.0, 2.0)
     finally:
         request.config.pluginmanager.unregister(listener)
-    assert heard == ["test_inner.py::test_it"]
-    assert hookspecs.observer.get() is outer is not None
+    assert heard == ["test_inner.py::test_it", request.node.nodeid]

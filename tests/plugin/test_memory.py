@@ -5,10 +5,9 @@ import json
 import numpy as np
 import pytest
 
-from pytest_gradcheck import check_gradients, numerical_gradient
+from pytest_gradcheck import check_gradients, hookimpl, numerical_gradient, plugin_manager
 from pytest_gradcheck._params.layout import blocks_of, coordinate_of
 from pytest_gradcheck._params.structure import flatten
-from pytest_gradcheck.hookspecs import suspects
 from pytest_gradcheck.plugin.last_failed import KEY, MOST
 
 MODEL = """
@@ -262,13 +261,25 @@ def test_workers_read_and_the_controller_writes(project):
     assert stored(project) == {}
 
 
+class Asked:
+    """Who is asked for suspects in this test; says what it is told to."""
+
+    labels = ()
+
+    def __call__(self, *labels):
+        self.labels = labels
+
+    @hookimpl
+    def gradcheck_suspects(self):
+        return self.labels
+
+
 @pytest.fixture
 def asked():
-    """Set the labels that checks of this test are asked for first."""
-    tokens = []
-    yield lambda *labels: tokens.append(suspects.set(lambda: labels))
-    for token in reversed(tokens):
-        suspects.reset(token)
+    """Return a function that sets the labels that checks of this test are asked for first."""
+    plugin_manager().register(asked := Asked())
+    yield asked
+    plugin_manager().unregister(asked)
 
 
 def cubes(theta):
@@ -359,11 +370,7 @@ def test_labels_lead_back_to_coordinates():
 
 
 def test_the_engine_alone_asks_nobody(asked):
-    def refuse():
-        raise AssertionError
-
-    token = suspects.set(refuse)
-    try:
-        assert numerical_gradient(lambda x: x**2, 3.0) == pytest.approx(6.0)
-    finally:
-        suspects.reset(token)
+    asked(None)  # no label: whoever asks for it fails
+    with pytest.raises(TypeError, match="gradcheck_suspects returned"):
+        check_gradients(cubes, right, np.ones(2))
+    assert numerical_gradient(lambda x: x**2, 3.0) == pytest.approx(6.0)

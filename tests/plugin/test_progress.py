@@ -10,9 +10,8 @@ import numpy as np
 import pytest
 from amounts import first_quick
 
-from pytest_gradcheck import check_gradients, numerical_gradient
+from pytest_gradcheck import check_gradients, hookimpl, numerical_gradient, plugin_manager
 from pytest_gradcheck._gradient import worst_so_far as _watch
-from pytest_gradcheck.hookspecs import progress
 
 pytest.importorskip("pty")
 
@@ -122,18 +121,23 @@ def cubes(theta):
     return np.sum(theta**3)
 
 
+class Listener:
+    def __init__(self):
+        self.said = []
+
+    @hookimpl
+    def gradcheck_progress(self, evaluations, planned, worst):
+        self.said.append((evaluations, planned, None if worst is None else worst()))
+
+
 @pytest.fixture
 def told(monkeypatch):
     """Return what checks of this test tell of themselves, at every occasion."""
     monkeypatch.setattr(_watch, "BATCH_SECONDS", 0.0)
-    said = []
-
-    def listen(evaluations, planned, worst):
-        said.append((evaluations, planned, None if worst is None else worst()))
-
-    token = progress.set(listen)
-    yield said
-    progress.reset(token)
+    listener = Listener()
+    plugin_manager().register(listener)
+    yield listener.said
+    plugin_manager().unregister(listener)
 
 
 def test_what_a_check_tells(told):
@@ -208,11 +212,11 @@ def test_part_of_a_block_is_not_taken_for_its_beginning(told):
 
 
 def test_nobody_listens_unless_asked():
-    calls = []
-    token = progress.set(lambda *args: calls.append(args))
-    progress.reset(token)
+    listener = Listener()
+    plugin_manager().register(listener)
+    plugin_manager().unregister(listener)
     assert check_gradients(cubes, lambda x: 3 * x**2, np.ones(5)).ok
-    assert calls == []
+    assert listener.said == []
 
 
 class Interrupted:

@@ -5,11 +5,10 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from pytest_gradcheck import check_gradients
+from pytest_gradcheck import Options, check_gradients
 from pytest_gradcheck._difference.directions import fill_with_weights, generator, random_weights
 from pytest_gradcheck._evaluate.problem import Call, evaluate_gradient, prepare
 from pytest_gradcheck._gradient import screen
-from pytest_gradcheck._options import options_from
 from pytest_gradcheck._params.arrays import CHUNK, chunks
 
 N = 3 * CHUNK + 17
@@ -22,7 +21,7 @@ def quadratic(params):
 def screened(size=N):
     rng = np.random.default_rng(0)
     params = {"w": rng.normal(size=size), "v": rng.normal(size=3)}
-    options = options_from()
+    options = Options()
     problem = prepare(quadratic, params, Call(), options, returns_pair=False)
     gradient = {name: 2 * value for name, value in params.items()}
     analytic = evaluate_gradient(gradient, problem, Call(), options)

@@ -18,6 +18,8 @@ from pytest_gradcheck import (
 )
 
 jax = pytest.importorskip("jax", reason='the extra "jax" is not installed')
+
+pytestmark = pytest.mark.extra
 jnp = jax.numpy
 
 
@@ -236,8 +238,10 @@ def test_a_class_may_hold_arrays_numbers_and_none():
 # Programs
 
 
+@pytest.mark.extra("equinox")
 def test_an_equinox_module_without_its_functions():
-    eqx = pytest.importorskip("equinox")
+    import equinox as eqx
+
     net = eqx.nn.MLP(3, 1, 4, 2, key=jax.random.PRNGKey(0), dtype=jnp.float64)
 
     @eqx.filter_jit

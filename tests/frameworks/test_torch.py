@@ -20,6 +20,8 @@ from pytest_gradcheck import (
 )
 
 torch = pytest.importorskip("torch", reason='the extra "torch" is not installed')
+
+pytestmark = pytest.mark.extra
 nn = torch.nn
 functional = nn.functional
 

@@ -319,7 +319,7 @@ FEW_NAMED = 2
 """So many wrong entries are named as such."""
 
 
-def code_of(pattern: Pattern) -> str:
+def _code(pattern: Pattern) -> str:
     """Return the stable code of a pattern."""
     return "factor" if pattern.code == "gradient" else pattern.code
 
@@ -353,7 +353,7 @@ def _patterns(check: AtScale) -> list[Diagnosis]:
         sentence = pattern.sentence(amount, ranks[pattern.names[0]])
         if len(pattern.names) > 1 and pattern.code != "swapped":
             sentence += f", in {listing([shown(name) for name in pattern.names], 4)}"
-        found.append(Diagnosis(code_of(pattern), sentence, pattern.names, _bits(check)))
+        found.append(Diagnosis(_code(pattern), sentence, pattern.names, _bits(check)))
     return found
 
 
@@ -439,11 +439,10 @@ def _rows(check: AtScale) -> Rows:
 
 def _sentences(check: AtScale) -> tuple[str, ...]:
     said = []
+    filled = sum(block.size > 0 for block in check.problem.blocks)
     for pattern, amount in check.findings.patterns:
         if len(pattern.names) > 1:
-            names = (
-                "every block" if len(pattern.names) == _filled(check) else listing(pattern.names)
-            )
+            names = "every block" if len(pattern.names) == filled else listing(pattern.names)
             said.append(f"{names}: {pattern.sentence(amount, 0)}")
     for name, (wrong, count) in check.findings.shares.items():
         said.append(f"{brief(name)}: {wrong} of {count} sampled entries are wrong, by no pattern")
@@ -456,10 +455,6 @@ def _sentences(check: AtScale) -> tuple[str, ...]:
     return tuple(said)
 
 
-def _filled(check: AtScale) -> int:
-    return sum(block.size > 0 for block in check.problem.blocks)
-
-
 def _block(check: AtScale, block: Block, shown: dict[int, Answer]) -> BlockReport:
     mine = [x for i, x in shown.items() if block.start <= i < block.stop]
     wrong = sum(answer.verdict == DISAGREE for answer in mine)
@@ -469,7 +464,7 @@ def _block(check: AtScale, block: Block, shown: dict[int, Answer]) -> BlockRepor
     for pattern, amount in check.findings.patterns:
         if block.name in pattern.names:
             count = max(count, int(entries_with(check.screen, pattern, block).size))
-            code = code_of(pattern)
+            code = _code(pattern)
             hint = pattern.sentence(amount, len(block.shape)) if len(pattern.names) == 1 else ""
     for name, index, off, sampled, size in check.findings.slices:
         if name == block.name:

@@ -31,8 +31,8 @@ from pytest_gradcheck._difference.stencils import (
     points,
     relative_step,
 )
-from pytest_gradcheck._evaluate.call import ShapeError
-from pytest_gradcheck._evaluate.evaluator import BudgetExhausted, Evaluator, Part
+from pytest_gradcheck._evaluate.call import Call, ShapeError
+from pytest_gradcheck._evaluate.evaluator import BudgetExhausted, Evaluator, Part, Progress
 from pytest_gradcheck._params.arrays import chunks
 from pytest_gradcheck._params.layout import Scale, blocks_of, middle, scale_of
 from pytest_gradcheck._params.structure import flatten
@@ -429,7 +429,7 @@ PARAMS = {"W": np.array([[1.0, 2.0], [3.0, 4.0]]), "b": np.array([5.0, 6.0])}
 def evaluator(func, max_evals=None, pool=None, params=PARAMS):
     structure = flatten(params)
     work = WorkCopy(structure, blocks_of(structure, (), ()))
-    return Evaluator(func, work, max_evals, pool)
+    return Evaluator(Call(func), work, Progress(max_evals), pool)
 
 
 def weighed(params):
@@ -441,10 +441,11 @@ AT = 654321.0
 
 def test_a_new_evaluator_knows_nothing():
     made = evaluator(weighed)
-    assert (made.evaluations, made.max_evals, made.pool, made.watch) == (0, None, None, None)
+    assert (made.evaluations, made.progress.max_evals, made.pool) == (0, None, None)
     assert (made.seconds, made.asks, made.kind) == (INF, True, np.float64)
-    assert (made.narrow, made.domain_error) == (None, None)
-    assert list(made.shared(0, 1, (0.5, -0.5))) == [0.5, -0.5]
+    assert (made.narrow, made.domain_error, made.shape, made.keeps) == (None, None, (), False)
+    assert made.progress.worst() == ""
+    assert made.progress.so_far() is None
 
 
 def test_func_at_theta():
@@ -486,7 +487,7 @@ def test_a_func_that_writes_to_its_parameters():
 def test_no_evaluation_beyond_max_evals():
     assert evaluator(weighed, max_evals=1).at_theta() == AT
     made = evaluator(weighed, max_evals=4)
-    made.spend()
+    made.at_theta()
     made.at_theta()
     assert made.evaluations == 2
     with pytest.raises(BudgetExhausted):
@@ -495,11 +496,10 @@ def test_no_evaluation_beyond_max_evals():
         made.along(np.ones(6), (0.1, 0.2, 0.3))
     assert made.evaluations == 2
     made.sweep(0, [0], np.zeros((1, 1)))
-    made.spend()
+    made.sweep(0, [0], np.zeros((1, 1)))
     assert made.evaluations == 4
-    for ask in (made.spend, made.at_theta):
-        with pytest.raises(BudgetExhausted):
-            ask()
+    with pytest.raises(BudgetExhausted):
+        made.at_theta()
     assert made.evaluations == 4
 
 
@@ -665,15 +665,11 @@ class Parts:
         self.closed = 0
         self.asked = []
 
-    def sweep(self, made, position, coordinates, values):
-        self.asked.append((position, list(coordinates), values.tolist()))
-        yield from self._yielded()
-
-    def along(self, made, shift, steps):
-        self.asked.append((shift.tolist(), list(steps)))
-        yield from self._yielded()
-
-    def _yielded(self):
+    def evaluate(self, made, move):
+        if move.shift is None:
+            self.asked.append((move.position, list(move.coordinates), move.values.tolist()))
+        else:
+            self.asked.append((move.shift.tolist(), move.values.tolist()))
         try:
             yield from self.parts
         finally:

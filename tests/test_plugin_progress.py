@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from pytest_gradcheck import check_gradients, numerical_gradient
-from pytest_gradcheck._gradient import worst_so_far as _watch
+from pytest_gradcheck._evaluate import evaluator
 from pytest_gradcheck.hookspecs import progress
 
 pytest.importorskip("pty")
@@ -121,7 +121,7 @@ def cubes(theta):
 @pytest.fixture
 def told(monkeypatch):
     """Return what checks of this test tell of themselves, at every occasion."""
-    monkeypatch.setattr(_watch, "BATCH_SECONDS", 0.0)
+    monkeypatch.setattr(evaluator, "BATCH_SECONDS", 0.0)
     said = []
 
     def listen(evaluations, planned, worst):

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from .._diagnosis.evidence import Diagnosis
-from .._evaluate.call import as_tuple
-from .._evaluate.problem import Call, structure_of
+from .._evaluate.call import Call, as_tuple
+from .._evaluate.problem import structure_of
 from .._gradient.check import at_points, run_check
 from .._options import GradcheckWarning, Patterns, Workers, options_from
 from .._params.layout import gradient_vector
@@ -91,10 +91,8 @@ def check_gradients(
         workers=workers,
         vectorized=vectorized,
     )
-    call = Call(as_tuple(args), has_aux, in_place, copy)
-    return announced(
-        at_points(lambda at: run_check(func, grad, at, call, options), params, points, grad)
-    )
+    call = Call(func, as_tuple(args), has_aux, in_place, copy)
+    return announced(at_points(lambda at: run_check(call, grad, at, options), params, points, grad))
 
 
 def assert_gradients_close(

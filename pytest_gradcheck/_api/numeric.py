@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from typing import Any
 
 import numpy as np
 
 from .._difference.best import climb_all
 from .._difference.sweep import Outcome, differenced, raise_domain_error
-from .._evaluate.call import as_tuple
-from .._evaluate.problem import Call, Problem, prepare, require_callable
-from .._gradient.worst_so_far import Watch
+from .._evaluate.call import Call, as_tuple
+from .._evaluate.problem import Problem, prepare, require_callable
 from .._options import Options, Patterns, Workers, options_from
 from .._params.layout import blocks_of, labels, to_structure, vector_of
 from .._params.structure import flatten
@@ -76,8 +76,8 @@ def numerical_gradient(
         workers=workers,
         vectorized=vectorized,
     )
-    call = Call(as_tuple(args), has_aux, in_place, copy)
-    problem, outcome = _engine(func, params, call, options, accurate=False)
+    call = Call(func, as_tuple(args), has_aux, in_place, copy)
+    problem, outcome = _engine(call, params, options, accurate=False)
     return to_structure(problem.structure, problem.blocks, outcome.numeric)
 
 
@@ -125,8 +125,8 @@ def numerical_gradient_with_error(
     True
     """
     options = options_from(seed=seed, only=only, skip=skip, workers=workers, vectorized=vectorized)
-    call = Call(as_tuple(args), has_aux, in_place, copy)
-    problem, outcome = _engine(func, params, call, options, accurate=True)
+    call = Call(func, as_tuple(args), has_aux, in_place, copy)
+    problem, outcome = _engine(call, params, options, accurate=True)
     return (
         to_structure(problem.structure, problem.blocks, outcome.numeric),
         to_structure(problem.structure, problem.blocks, outcome.error),
@@ -134,11 +134,10 @@ def numerical_gradient_with_error(
 
 
 def _engine(
-    func: Callable[..., Any], params: Any, call: Call, options: Options, *, accurate: bool
+    call: Call, params: Any, options: Options, *, accurate: bool
 ) -> tuple[Problem, Outcome]:
-    problem = prepare(func, params, call, options, returns_pair=False)
-    watch = problem.evaluator.watch = Watch(problem.evaluator, problem.blocks)
-    try:
+    problem = prepare(call, params, options)
+    with closing(problem.evaluator), problem.evaluator.progress.interruptible():
         if problem.unrepeated:
             raise ValueError(problem.unrepeated)
         found, _ = differenced(problem, None, options)
@@ -148,11 +147,6 @@ def _engine(
                 _warn(problem, vague)
         if np.isnan(found.outcome.numeric).any():
             raise_domain_error(problem)
-    except KeyboardInterrupt as stop:
-        stop.add_note(watch.note())
-        raise
-    finally:
-        problem.evaluator.close()
     return problem, found.outcome
 
 

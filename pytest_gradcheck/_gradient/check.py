@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
+from contextlib import closing
 from dataclasses import replace
 from functools import partial
 from typing import Any
 
 from .._difference.sweep import Sweep, differenced, raise_domain_error, unevaluated
-from .._evaluate.call import name_of
+from .._evaluate.call import Call, name_of
 from .._evaluate.problem import (
     Analytic,
-    Call,
     Problem,
     evaluate_gradient,
     prepare,
     require_callable,
 )
 from .._options import Options
+from .._params.layout import labels
 from .._report.assemble import Finding, assemble
 from .._report.report import VERDICTS, BlockReport, GradientReport
 from .._verdict.judge import judge
@@ -26,21 +27,21 @@ from .._verdict.last_failed import look_again, remembered
 from .._verdict.tolerance import NOT_FINITE, Tolerance, tolerance
 from .experiments import acts_through, reconsidered
 from .random_directions import AtScale, report_at_scale
-from .worst_so_far import Watch
+from .worst_so_far import worst_so_far
 
 
-def run_check(
-    func: Callable[..., Any], grad: Any, params: Any, call: Call, options: Options
-) -> GradientReport:
+def run_check(call: Call, grad: Any, params: Any, options: Options) -> GradientReport:
     """Run a check from arguments to report."""
     started = time.perf_counter()
     asked = remembered()
-    require_callable(func, grad)
-    problem = prepare(func, params, call, options, returns_pair=grad is True)
-    watch = problem.evaluator.watch = Watch(problem.evaluator, problem.blocks)
-    try:
-        analytic = evaluate_gradient(grad, problem, call, options)
-        watch.analytic = analytic.vector
+    require_callable(call.func, grad)
+    name = name_of(call.func)
+    problem = prepare(replace(call, returns_pair=grad is True), params, options)
+    progress = problem.evaluator.progress
+    with closing(problem.evaluator), progress.interruptible():
+        analytic = evaluate_gradient(grad, problem, options)
+        label = labels(problem.blocks)
+        progress.worst = partial(worst_so_far, progress, analytic.vector, label)
         # Before anything else is evaluated, which must not influence it.
         along = goes_along_directions(problem, options)
         reasons = tuple(text for text in (problem.unrepeated, analytic.unrepeated) if text)
@@ -49,22 +50,17 @@ def run_check(
             found, limits, reasons = again.found, again.limits, (again.reason,)
         elif along and not reasons:
             check = AtScale(problem, analytic, options)
-            watch.answers = check.answers
+            progress.accused = check.accused
             check.run()
             problem.evaluator.require_unchanged("func")
-            return report_at_scale(name_of(func), check, time.perf_counter() - started)
+            return report_at_scale(name, check, time.perf_counter() - started)
         else:
             found, limits = _one_by_one(problem, analytic, options, evaluated=not reasons)
         problem.evaluator.require_unchanged("func")
-        finding = finding_of(name_of(func), problem, analytic, found, limits, reasons, options)
+        finding = finding_of(name, problem, analytic, found, limits, reasons, options)
         report = assemble(finding, options, time.perf_counter() - started)
         report = replace(report, evaluations=problem.evaluator.evaluations)
-        report = reconsidered(report, grad, problem, analytic, call, options)
-    except KeyboardInterrupt as stop:
-        stop.add_note(watch.note())
-        raise
-    finally:
-        problem.evaluator.close()
+        report = reconsidered(report, grad, problem, analytic, options)
     return of_suspects(report) if again is not None else report
 
 

@@ -24,11 +24,9 @@ import numpy as np
 from .._diagnosis.evidence import CERTAIN, Diagnosis
 from .._difference.directions import random_weights
 from .._difference.stencils import COMPLEX_STEP
-from .._evaluate.evaluator import Evaluator
-from .._evaluate.problem import Analytic, Call, Problem
+from .._evaluate.problem import Analytic, Problem, work_of_grad
 from .._options import Options
 from .._params.layout import Block, gradient_vector
-from .._params.work_copy import WorkCopy
 from .._quoting import layer_numbers, listing, shown
 from .._report.report import GradientReport
 
@@ -59,7 +57,6 @@ def reconsidered(
     grad: Any,
     problem: Problem,
     analytic: Analytic,
-    call: Call,
     options: Options,
 ) -> GradientReport:
     """Return the report, with a diagnosis if grad depends on what was evaluated before.
@@ -71,7 +68,6 @@ def reconsidered(
     grad : object
         As the user gave it; only a callable can remember anything.
     problem, analytic : Problem, Analytic
-    call : Call
     options : Options
 
     Returns
@@ -87,7 +83,7 @@ def reconsidered(
             return report
         return replace(report, diagnoses=(_noise(problem.unrepeated), *report.diagnoses))
     try:
-        found = _experiment(report, grad, problem, analytic, call, options)
+        found = _experiment(report, grad, problem, analytic, options)
     except Exception:  # grad may refuse elsewhere in any way it likes, and the check is done
         found = None
     return replace(
@@ -106,14 +102,10 @@ def _experiment(
     grad: Callable[..., Any],
     problem: Problem,
     analytic: Analytic,
-    call: Call,
     options: Options,
 ) -> Diagnosis | None:
-    blocks = problem.blocks
-    wide = all(block.dtype.itemsize >= 8 for block in blocks)
-    work = problem.evaluator.work
-    work = work if wide else WorkCopy(problem.structure, blocks, None, call.in_place)
-    watch = Evaluator(grad, work)
+    blocks, call = problem.blocks, problem.call
+    work = work_of_grad(problem)
 
     def gradient(shift: Array | None = None) -> Array:
         try:
@@ -126,7 +118,7 @@ def _experiment(
             if shift is not None:
                 work.reset()
         if shift is None:
-            watch.require_unchanged("grad")
+            work.require_unchanged("grad")
         return vector
 
     if analytic.unrepeated:
@@ -274,7 +266,7 @@ class _Asked:
         self.windows = {block.name: block.window for block in problem.blocks}
         self.away = AWAY * random_weights(problem.size, seed, 8) * problem.scale
         self.center = float(problem.center)
-        self.noise = max(problem.jitter, 8 * noise)
+        self.noise = max(float(problem.jitter), 8 * noise)
 
     def value(self, moved: Sequence[str], zero: Sequence[str] = ()) -> float:
         shift = np.zeros(self.problem.size)

@@ -123,6 +123,10 @@ class AtScale:
         self.answers[i] = answer
         return a - answer.value if answer.verdict == DISAGREE else None
 
+    def accused(self) -> dict[int, float]:
+        """Return the numeric derivative of each parameter that is known to be wrong."""
+        return {i: x.value for i, x in self.answers.items() if x.verdict == DISAGREE}
+
     def scale_at(self, i: int) -> float:
         """Return the scale of one coordinate."""
         position = position_of(self.problem.blocks, i)

@@ -18,9 +18,9 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -29,16 +29,15 @@ from .._difference.ladder import RATIO
 from .._difference.noise import Noise
 from .._difference.stencils import STENCILS, relative_step
 from .._difference.sweep import AGREE, OPEN, Outcome, Sweep, noise_of, sweep, value_size
-from .._evaluate.evaluator import BudgetExhausted, Evaluator
+from .._evaluate.call import Call, name_of
+from .._evaluate.evaluator import BudgetExhausted, Evaluator, Move
 from .._evaluate.problem import (
     REPEATS_WITHIN,
     Analytic,
-    Call,
     Problem,
     gradient_precision,
     prepare,
     repetition,
-    require_callable,
 )
 from .._options import Judging, Options, options_from
 from .._params.layout import position_of
@@ -50,7 +49,7 @@ from .._report.report import GradientReport
 from .._verdict.judge import DEAD_STEP, judge
 from .._verdict.tolerance import CONFIDENCE, DUST, IN_BLOCK, NOISY, Tolerance, block_size, within
 from .linear import Matrix, Shape, is_operator
-from .outputs import OUTPUT, Capture, PairBlock, pair_blocks
+from .outputs import OUTPUT, Outputs, PairBlock, pair_blocks
 
 Array = np.ndarray[Any, Any]
 
@@ -82,12 +81,8 @@ class Check:
 
     Parameters
     ----------
-    capture : Capture
-        func.
+    outputs : Outputs
     problem : Problem
-        The engine's, for one of the outputs.
-    shared : Shared
-        All outputs.
     options : Options
     started : float
     shape : Shape
@@ -96,65 +91,55 @@ class Check:
         How its entries are laid out and called.
     """
 
-    capture: Capture
+    outputs: Outputs
     problem: Problem
-    shared: Shared
     options: Options
     started: float
     shape: Shape = field(init=False)
     pairs: tuple[PairBlock, ...] = field(init=False)
 
     def __post_init__(self) -> None:
-        self.shape = Shape(self.capture.outputs, self.problem.structure, self.problem.blocks)
-        self.pairs = pair_blocks(self.capture.outputs.blocks, self.problem.blocks)
+        self.points = Points(self.problem)
+        self.shape = Shape(self.outputs, self.problem.structure, self.problem.blocks)
+        self.pairs = pair_blocks(self.outputs.blocks, self.problem.blocks)
 
     @property
     def exhaustive(self) -> bool:
         """Whether two evaluations for every parameter are allowed."""
         most = self.options.max_evals or MOST_EVALUATIONS
         cost = self.problem.evaluator.evaluations + 2 * self.problem.size + OVERHEAD
-        m = self.shared.center.size
+        m = self.problem.center.size
         return cost <= most and m <= MOST_OUTPUTS and m * self.problem.size <= MOST_ENTRIES
 
 
 @contextmanager
 def checking(
-    func: Callable[..., Any],
-    params: Any,
-    call: Call,
-    options: Options,
-    called: str = OUTPUT,
-    beside: Callable[[], Array] | None = None,
+    call: Call, params: Any, options: Options, called: str = OUTPUT, *, beside: bool = False
 ) -> Iterator[Check]:
-    """Prepare the check of a Jacobian, and put everything back in the end."""
+    """Prepare the check of a Jacobian, and put everything back in the end (see `Outputs`)."""
     started = time.perf_counter()
-    require_callable(func)
-    capture = Capture(func, call.has_aux, called, beside)
-    problem = prepare(capture, params, replace(call, has_aux=False), options, returns_pair=False)
-    try:
+    outputs = Outputs(called, beside=beside)
+    call = replace(call, read=outputs.read, bits=outputs.bits)
+    problem = prepare(call, params, options)
+    evaluator = problem.evaluator
+    with closing(evaluator), evaluator.progress.interruptible():
         for block in problem.blocks:
             if block.is_complex:
                 raise TypeError(
                     f"{brief(block.name)} is complex: pass real and imaginary part as two "
                     f"parameters, or leave it out with skip={quoted(block.name)}"
                 )
-        yield Check(
-            capture,
-            replace(problem, unrepeated=""),
-            Shared(problem, capture, options.nondet_tol),
-            options,
-            started,
-        )
-        problem.evaluator.require_unchanged("func")
-    finally:
-        problem.evaluator.close()
+        first = evaluator.at_theta()
+        jitter = np.abs(first - evaluator.at_theta()).astype(np.float64)
+        yield Check(outputs, replace(problem, center=first, jitter=jitter), options, started)
+        evaluator.require_unchanged("func")
 
 
-def given(function: Any, check: Check, call: Call) -> tuple[Any, ...]:
+def given(function: Any, check: Check) -> tuple[Any, ...]:
     """Return what the user's derivative is at θ: of a callable two results, else itself."""
     if not callable(function) or is_operator(function):
         return (function,)
-    return tuple(function(own_params(check), *call.args) for _ in range(2))
+    return tuple(function(own_params(check), *check.problem.call.args) for _ in range(2))
 
 
 def own_params(check: Check) -> Any:
@@ -179,147 +164,68 @@ SUSPICIOUS = 1e-6
 """Analytic and numeric that differ by this part are looked at again."""
 
 
-class Shared:
+class Points:
     """func's outputs at every point that was asked for, kept.
-
-    Parameters
-    ----------
-    problem : Problem
-        Of the engine, whose func is `capture`.
-    capture : Capture
-    allowed : float
-        By how much outputs may differ between two calls (``nondet_tol``).
 
     Attributes
     ----------
-    center, jitter : ndarray, shape (m,)
-        The outputs at the parameters, and by how much two calls of func differ.
-    dtypes : tuple of numpy.dtype
-        Of each block of outputs.
-    directions : int
-        Evaluations so far along directions that served a single output.
+    left : float
+        Evaluations that may still be spent on directions, which serve a single output.
     """
 
-    def __init__(self, problem: Problem, capture: Capture, allowed: float = 0.0) -> None:
-        self.problem, self.capture, self.allowed = problem, capture, allowed
-        self.runner = problem.evaluator
-        self.directions = 0
-        self._swept: dict[tuple[int, tuple[int, ...], bytes], Array] = {}
-        self._along: dict[tuple[bytes, float], Array] = {}
-        self._still: Array | None = None
-        self.runner.at_theta()
-        self.center = first = _required(capture.last)
-        self.dtypes = capture.dtypes
-        self.runner.at_theta()
-        self.jitter = np.abs(first - _required(capture.last)).astype(np.float64)
+    def __init__(self, problem: Problem) -> None:
+        self.problem = problem
+        self.left = math.inf
+        self._kept: dict[Any, Array] = {}
 
-    def unrepeated(self) -> str:
-        """Return the sentence that names an output that differs between two calls, or nothing."""
-        for block in self.capture.outputs.blocks:
-            gap, own = self.jitter[block.window], np.abs(self.center[block.window])
-            bad = gap > self.allowed + REPEATS_WITHIN * np.max(own, initial=0.0)
-            if bad.any():
-                k = int(np.argmax(gap))
-                return (
-                    f"func does not repeat itself: {brief(block.label(k))} differs by {gap[k]:.3g} "
-                    "between two calls at the same parameters (dropout, shuffling or an unseeded "
-                    "generator?)"
-                )
-        return ""
+    def evaluate(self, move: Move) -> Array:
+        """Return the outputs at some points; shape (m, *move.values.shape)."""
+        if move.shift is not None:
+            return self._along(move.shift, move)
+        key = move.position, tuple(move.coordinates), move.values.tobytes()
+        if key not in self._kept:
+            found = self.problem.evaluator.evaluate(move)
+            self._kept[key] = np.ascontiguousarray(np.moveaxis(found, -1, 0))
+        return self._kept[key]
 
-    def _now(self) -> Array:
-        found = self.capture.last
-        return np.full(self.center.size, np.nan) if found is None else found
+    def _along(self, shift: Array, move: Move) -> Array:
+        keys = [(shift.tobytes(), step) for step in move.values.tolist()]
+        new = [k for k, key in enumerate(keys) if key not in self._kept]
+        if new:
+            before = self.problem.evaluator.evaluations
+            found = self.problem.evaluator.evaluate(replace(move, values=move.values[new]))
+            self._kept.update(zip((keys[k] for k in new), found, strict=True))
+            self.left -= self.problem.evaluator.evaluations - before
+        if self.left < 0:
+            raise BudgetExhausted
+        return np.stack([self._kept[key] for key in keys], axis=1)
 
-    def sweep(self, position: int, offsets: Sequence[int], values: Array) -> Array:
-        """Return the outputs with single coordinates changed: shape (m, *values.shape)."""
-        key = position, tuple(offsets), values.tobytes()
-        if key not in self._swept:
-            found = np.empty((self.center.size, *values.shape), self.center.dtype)
-            for row, offset in enumerate(offsets):
-                for column in range(values.shape[1]):
-                    self.runner.sweep(position, [offset], values[row : row + 1, column, None])
-                    found[:, row, column] = self._now()
-            self._swept[key] = found
-        return self._swept[key]
-
-    def along(self, shift: Array, step: float) -> Array:
-        """Return the outputs along a direction; shape (m,)."""
-        key = shift.tobytes(), step
-        if key not in self._along:
-            self.runner.along(shift, (step,))
-            self._along[key] = self._now()
-        return self._along[key]
-
+    @cached_property
     def still(self) -> Array:
-        """Return which outputs do not answer to a large step of which parameter; (m, n), bool."""
-        if self._still is None:
-            parts = []
-            for position, block in enumerate(self.problem.blocks):
-                theta = self.runner.work.theta[position]
-                step = DEAD_STEP * self.problem.scale[block.window]
-                to = (theta + step).astype(theta.dtype)[:, None]
-                parts.append(self.sweep(position, range(block.size), to)[:, :, 0])
-            self._still = np.concatenate(parts, axis=1) == self.center[:, None]
-        return self._still
-
-
-def _required(vector: Array | None) -> Array:
-    assert vector is not None  # the call before returned
-    return vector
+        """Which outputs do not answer to a large step of which parameter; (m, n), bool."""
+        parts = []
+        for position, block in enumerate(self.problem.blocks):
+            theta = self.problem.evaluator.work.theta[position]
+            step = DEAD_STEP * self.problem.scale[block.window]
+            to = (theta + step).astype(theta.dtype)[:, None]
+            parts.append(self.evaluate(Move(to, position, range(block.size)))[:, :, 0])
+        found: Array = np.concatenate(parts, axis=1) == self.problem.center[:, None]
+        return found
 
 
 class Row(Evaluator):
-    """One output as the engine's func: looks its values up among all.
+    """One output as the engine's func: looks its values up among all."""
 
-    Parameters
-    ----------
-    shared : Shared
-    number : int
-        Which output.
-    dtype : numpy.dtype
-        Its type.
-    """
+    def __init__(self, points: Points, number: int, narrow: int | None) -> None:
+        runner = points.problem.evaluator
+        super().__init__(points.problem.call, runner.work)
+        self.kind, self.narrow, self.keeps = runner.kind, narrow, True
+        self._points, self._number = points, number
 
-    def __init__(self, shared: Shared, number: int, dtype: np.dtype[Any]) -> None:
-        super().__init__(shared.runner.call, shared.runner.work)
-        self.kind = shared.center.dtype.type
-        self.narrow = np.finfo(dtype).nmant + 1 if dtype.itemsize < 8 else None
-        self.first: Sweep | None = None
-        self._from, self._number = shared, number
-        self._grid: dict[int, set[int]] = {}
-
-    def sweep(self, position: int, coordinates: Sequence[int], values: Array) -> Array:
-        """Return this output with single coordinates of a block changed; shape of `values`."""
-        found: Array = self._from.sweep(position, coordinates, values)[self._number]
+    def evaluate(self, move: Move) -> Array:
+        """Return this output at some points; shape of ``move.values``."""
+        found: Array = self._points.evaluate(move)[self._number]
         return found
-
-    def along(self, shift: Array, steps: Sequence[float]) -> Array:
-        """Return this output along a direction; shape (k,)."""
-        found = []
-        for step in steps:
-            before = self._from.runner.evaluations
-            found.append(self._from.along(shift, step)[self._number])
-            if self.first is not None:
-                self._from.directions += self._from.runner.evaluations - before
-        if self._from.directions > MOST_DIRECTIONS:
-            raise BudgetExhausted
-        return np.array(found, dtype=self.kind)
-
-    def shared(self, position: int, offset: int, steps: Sequence[float]) -> Sequence[float]:
-        """Move a ladder's step onto the grid of its coordinate, but no two onto one of it."""
-        block = self._from.problem.blocks[position]
-        i = block.start + offset
-        if self.first is None or len(steps) != 2 or not self.first.step[i] > 0:
-            return steps
-        base, theta = float(self.first.step[i]), self.work.theta[position][offset]
-        taken = self._grid.setdefault(i, {0})
-        number = round(math.log(abs(steps[0]) / base) / math.log(RATIO))
-        h = base * RATIO**number
-        if number in taken or h < 16.0 * float(np.spacing(np.abs(theta))):
-            return steps
-        taken.add(number)
-        return (h, -h)
 
 
 @dataclass(frozen=True)
@@ -344,22 +250,20 @@ class Rows:
 
 
 def judged_rows(
-    shared: Shared,
+    check: Check,
     rows: Sequence[int],
     analytic: Sequence[Analytic],
-    options: Options,
     bias: Bias | None = None,
 ) -> Rows:
     """Judge the rows of a Jacobian.
 
     Parameters
     ----------
-    shared : Shared
+    check : Check
     rows : sequence of int
         Which outputs.
     analytic : sequence of Analytic
         The row of each.
-    options : Options
     bias : callable, optional
         Takes an output's number, and a function from a number to that output's sweep; returns by
         how much analytic and numeric may differ beside tolerance and error bar, shape (n,).
@@ -368,8 +272,10 @@ def judged_rows(
     -------
     Rows
     """
-    problems = {k: _problem(shared, k) for k in range(shared.center.size)}
+    options = check.options
+    problems = {k: _problem(check, k) for k in range(check.problem.center.size)}
     noise = {k: noise_of(problem, options) for k, problem in problems.items()}
+    check.points.left = MOST_DIRECTIONS
     sizes = {k: value_size(problems[k], a.vector) for k, a in zip(rows, analytic, strict=True)}
     row = STENCILS["central"]
     steps = [relative_step(row, noise[k].sigma, sizes[k]) for k in rows]
@@ -390,9 +296,6 @@ def judged_rows(
     suspicious = 0
     for k, own in zip(rows, analytic, strict=True):
         first = swept(k)
-        runner = problems[k].evaluator
-        assert isinstance(runner, Row)
-        runner.first = first
         if bias is not None:
             own = replace(own, jitter=own.jitter + bias(k, swept))
         with np.errstate(all="ignore"):
@@ -423,18 +326,34 @@ def _denied(found: Sweep, closer: Sweep, a: Array, limits: Tolerance) -> Array:
     return plain
 
 
-def _problem(shared: Shared, k: int) -> Problem:
+def _problem(check: Check, k: int) -> Problem:
     """Return output k as the engine's problem."""
-    outputs = shared.capture.outputs
+    problem, outputs = check.problem, check.outputs
     # What a func returns beside its outputs comes behind them, in the same layout.
     which = position_of(outputs.blocks, k % outputs.size)
     return replace(
-        shared.problem,
-        evaluator=Row(shared, k, shared.dtypes[which]),
-        center=shared.center[k],
-        jitter=max(float(shared.jitter[k]), shared.allowed),
-        still=lambda members: shared.still()[k, members],
+        problem,
+        evaluator=Row(check.points, k, problem.evaluator.narrow[which]),
+        center=problem.center[k],
+        jitter=max(float(problem.jitter[k]), check.options.nondet_tol),
+        still=lambda members: check.points.still[k, members],
     )
+
+
+def _unrepeated(check: Check) -> str:
+    """Return the sentence that names an output that differs between two calls, or nothing."""
+    center, jitter = check.problem.center, check.problem.jitter
+    for block in check.outputs.blocks:
+        gap, own = jitter[block.window], np.abs(center[block.window])
+        bad = gap > check.options.nondet_tol + REPEATS_WITHIN * np.max(own, initial=0.0)
+        if bad.any():
+            k = int(np.argmax(gap))
+            return (
+                f"func does not repeat itself: {brief(block.label(k))} differs by {gap[k]:.3g} "
+                "between two calls at the same parameters (dropout, shuffling or an unseeded "
+                "generator?)"
+            )
+    return ""
 
 
 NARROW = 1e-10
@@ -495,14 +414,12 @@ def report_of(
         for k in range(block.start, block.stop)
     }
     analytic = [Analytic(first.dense[k], eps[k], gaps[k]) for k in range(m)]
-    reasons = tuple(text for text in (check.shared.unrepeated(), repeats) if text)
+    reasons = tuple(text for text in (_unrepeated(check), repeats) if text)
     if reasons:
         rows = Rows([], [], [])
     else:
         try:
-            rows = judged_rows(
-                check.shared, range(m), analytic, options, _leeway(check, first, bias)
-            )
+            rows = judged_rows(check, range(m), analytic, _leeway(check, first, bias))
         except BudgetExhausted:
             raise ValueError(
                 f"max_evals={options.max_evals} is too few for {n} parameters: a Jacobian takes "
@@ -510,7 +427,7 @@ def report_of(
             ) from None
     finding = _finding(check, rows, first.dense, reasons, may_be_zero)
     finding = replace(
-        finding, name=name or check.capture.__qualname__, scheme=scheme or finding.scheme
+        finding, name=name or name_of(check.problem.call.func), scheme=scheme or finding.scheme
     )
     report = assemble(finding, options, time.perf_counter() - check.started)
     return contradicted(report, first.remark) if first.remark else report
@@ -595,7 +512,7 @@ def _finding(
         limits=limits,
         flat=flat,
         evaluated=vector(lambda s: s.step > 0, 0).astype(bool),
-        value=float(check.shared.center[shown]),
+        value=float(check.problem.center[shown]),
         noise=rows.noise[shown].sigma if judged else 0.0,
         precision=rows.noise[shown].format if judged else "",
         evaluations=problem.evaluator.evaluations,

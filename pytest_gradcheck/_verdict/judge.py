@@ -103,6 +103,10 @@ def judge(
         What the verdicts were reached by.
     """
     outcome, a = found.outcome, analytic.vector
+    problem.evaluator.progress.accused = lambda: {
+        int(i): float(outcome.numeric[i])
+        for i in np.flatnonzero((outcome.verdict == DISAGREE) & (found.step > 0))
+    }
     size = value_size(problem, a)
     fine = fine_limit(found.noise.sigma, size)
     limits = tolerance(

@@ -103,7 +103,7 @@ class Progress:
     max_evals : int, optional
         `BudgetExhausted` is raised before evaluation number ``max_evals + 1``.
     tell : callable, optional
-        Whoever listens (see `hookspecs.progress`).
+        Whoever listens (see `hookspecs.progress_listener`).
 
     Attributes
     ----------

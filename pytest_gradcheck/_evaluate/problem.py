@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 
-from .. import hookspecs
 from .._options import Options
 from .._params.arrays import NUMBER, NUMPY, same_bits
 from .._params.layout import (
@@ -29,6 +28,7 @@ from .._params.layout import (
 from .._params.structure import Structure, flatten
 from .._params.work_copy import WorkCopy
 from .._quoting import brief
+from ..hookspecs import progress_listener
 from .batch import evaluator_of
 from .call import Call, calling
 from .evaluator import Evaluator, Progress
@@ -151,7 +151,7 @@ def prepare(call: Call, params: Any, options: Options) -> Problem:
     for block in blocks:
         require_finite(structure, block)
     _require_combination(call, structure, options)
-    progress = Progress(options.max_evals, hookspecs.progress.get())
+    progress = Progress(options.max_evals, progress_listener())
 
     def evaluator(dtype: Any = None) -> Evaluator:
         pool = None
@@ -180,7 +180,10 @@ def prepare(call: Call, params: Any, options: Options) -> Problem:
             f"func does not repeat itself: {float(center)!r}, then {float(again)!r}, at the same "
             "parameters (dropout, shuffling or an unseeded generator?)"
         )
-    jitter = np.maximum(gap, options.nondet_tol)[()]
+    # Of a number a plain float: it gets into reports, which hold nothing of numpy.
+    jitter = (
+        np.maximum(gap, options.nondet_tol) if runner.shape else max(float(gap), options.nondet_tol)
+    )
     return Problem(call, structure, blocks, runner, center, jitter, unrepeated, tuple(gradients))
 
 

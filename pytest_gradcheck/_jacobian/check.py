@@ -39,7 +39,7 @@ from .._evaluate.problem import (
     prepare,
     repetition,
 )
-from .._options import Judging, Options, options_from
+from .._options import Options
 from .._params.layout import position_of
 from .._params.structure import Leaf, Structure
 from .._params.work_copy import WorkCopy
@@ -62,17 +62,6 @@ MOST_OUTPUTS = 5000
 
 OVERHEAD = 12
 """Evaluations at the parameters, and for the noise."""
-
-
-def judging(given: Judging) -> Options:
-    """Return the options of a check of derivatives; those of gradients alone are an error."""
-    unknown = sorted(set(given) - set(Judging.__annotations__))
-    if unknown:
-        raise TypeError(
-            f"no option named {', '.join(unknown)} here; the options are "
-            f"{', '.join(Judging.__annotations__)}"
-        )
-    return options_from(**given)
 
 
 @dataclass

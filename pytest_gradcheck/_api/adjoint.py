@@ -24,7 +24,7 @@ from .._params.structure import Structure, flatten
 from .._quoting import brief
 from .._report.assemble import Finding, assemble, contradicted, finding_of_two
 from .._report.report import GradientReport, hide_frame
-from .._verdict.tolerance import DUST, block_size, tolerance
+from .._verdict.tolerance import DUST, tolerance
 from .gradients import announced
 
 Array = np.ndarray[Any, Any]
@@ -291,16 +291,13 @@ class _Pair:
     ) -> Finding:
         ones = np.ones(a.size)
         precision = [self.eps] * len(blocks)
-        limits = tolerance(numeric, ones, blocks, precision, self.options, fine=1.0)
+        limits = tolerance(a, numeric, ones, blocks, precision, self.options)
         if self.options.rtol is None:
-            limits.rtol[:] = max(1e-12, 64 * self.eps)
+            limits = replace(limits, rtol=np.full(a.size, max(1e-12, 64 * self.eps)))
         if self.options.atol is None:
-            for block in blocks:
-                w = block.window
-                limits.atol[w] = DUST * self.eps * block_size(numeric[w], ones[w])
-        limits.dust[:] = limits.atol
+            limits = replace(limits, atol=DUST * self.eps * limits.rms)
+        limits = replace(limits, dust=limits.atol)
         return finding_of_two(
-            a,
             numeric,
             np.zeros(a.size) if bar is None else bar,
             limits,

@@ -23,13 +23,16 @@ from .._options import (
     require_known,
     takes,
 )
-from .._params.layout import gradient_vector
+from .._params.layout import blocks_of, gradient_vector
 from .._params.structure import flatten
 from .._quoting import quoted, shown
 from .._report.assemble import assemble, finding_of_two
 from .._report.report import GradientReport, hide_frame
+from .._verdict.tolerance import relative_difference as _difference
 from .._verdict.tolerance import tolerance
 from ..hookspecs import plugin_manager
+
+Array = np.ndarray[Any, Any]
 
 
 @takes(CheckOptions)
@@ -216,10 +219,9 @@ def compare_gradients(
     ]
     numeric = numeric.astype(np.float64)
     finding = finding_of_two(
-        a,
         numeric,
         np.zeros(a.size),
-        tolerance(numeric, np.ones(a.size), blocks, precision, chosen, fine=1.0),
+        tolerance(a, numeric, np.ones(a.size), blocks, precision, chosen),
         name="compare_gradients",
         scheme="two gradients as given",
         structure=structure,
@@ -227,6 +229,46 @@ def compare_gradients(
         precision_of=precision,
     )
     return announced(assemble(finding, chosen, time.perf_counter() - started))
+
+
+def relative_difference(a: Any, b: Any) -> float:
+    """Return ‖a − b‖₂ / (‖a‖₂ + ‖b‖₂), 0 when both are zero: the difference of the course.
+
+    Parameters
+    ----------
+    a, b : array_like, or containers of arrays
+        Of the same shape, or of the same names and shapes, or a ValueError says so.  Nothing
+        overflows on the way.
+
+    Returns
+    -------
+    float
+
+    Examples
+    --------
+    >>> from pytest_gradcheck import relative_difference
+    >>> relative_difference([4.0, 0.0], [1.0, 0.0])
+    0.6
+    """
+    first, second = _arrays(a, b)
+    if first.shape != second.shape:
+        raise ValueError(f"shapes differ: {first.shape} and {second.shape}")
+    return _difference(first, second)
+
+
+def _arrays(a: Any, b: Any) -> tuple[Array, Array]:
+    """Return two arrays, or two structures as vectors."""
+    try:
+        arrays = np.asarray(a), np.asarray(b)
+    except Exception:  # a list of arrays of several shapes, or an array that numpy can't take
+        arrays = np.array(None), np.array(None)
+    if all(array.dtype.kind in "fciub" for array in arrays):
+        return arrays
+    structure = flatten(b, "b")
+    blocks = blocks_of(structure, (), ())
+    first, _ = gradient_vector(a, structure, blocks, "a")
+    second, _ = gradient_vector(b, structure, blocks)
+    return first, second
 
 
 def _floating(gradient: Any) -> Any:

@@ -10,7 +10,7 @@ from typing import Any, Unpack
 import numpy as np
 
 from .._difference.best import climb_all
-from .._difference.sweep import Outcome, differenced, raise_domain_error
+from .._difference.sweep import Sweep, differenced, raise_domain_error
 from .._evaluate.call import Call, as_tuple
 from .._evaluate.problem import Problem, prepare, require_callable
 from .._options import EvaluationOptions, NumericOptions, Options, options_from, takes
@@ -66,8 +66,8 @@ def numerical_gradient(
     """
     chosen = options_from(numerical_gradient, options)
     call = Call(func, as_tuple(args), has_aux, in_place, copy)
-    problem, outcome = _engine(call, params, chosen, accurate=False)
-    return to_structure(problem.structure, problem.blocks, outcome.numeric)
+    problem, found = _engine(call, params, chosen, accurate=False)
+    return to_structure(problem.structure, problem.blocks, found.numeric)
 
 
 @takes(EvaluationOptions)
@@ -114,28 +114,26 @@ def numerical_gradient_with_error(
     """
     chosen = options_from(numerical_gradient_with_error, options)
     call = Call(func, as_tuple(args), has_aux, in_place, copy)
-    problem, outcome = _engine(call, params, chosen, accurate=True)
+    problem, found = _engine(call, params, chosen, accurate=True)
     return (
-        to_structure(problem.structure, problem.blocks, outcome.numeric),
-        to_structure(problem.structure, problem.blocks, outcome.error),
+        to_structure(problem.structure, problem.blocks, found.numeric),
+        to_structure(problem.structure, problem.blocks, found.error),
     )
 
 
-def _engine(
-    call: Call, params: Any, options: Options, *, accurate: bool
-) -> tuple[Problem, Outcome]:
+def _engine(call: Call, params: Any, options: Options, *, accurate: bool) -> tuple[Problem, Sweep]:
     problem = prepare(call, params, options)
     with closing(problem.evaluator), problem.evaluator.progress.interruptible():
         if problem.unrepeated:
             raise ValueError(problem.unrepeated)
         found, _ = differenced(problem, None, options)
-        if accurate or not np.isfinite(found.outcome.numeric).all():
+        if accurate or not np.isfinite(found.numeric).all():
             vague = climb_all(problem, found, only_missing=not accurate)
             if vague and not accurate:
                 _warn(problem, vague)
-        if np.isnan(found.outcome.numeric).any():
+        if np.isnan(found.numeric).any():
             raise_domain_error(problem)
-    return problem, found.outcome
+    return problem, found
 
 
 def _warn(problem: Problem, vague: Sequence[int]) -> None:

@@ -116,6 +116,8 @@ class Progress:
     differenced : callable, optional
         Takes what func returned so far in a sweep's move; returns which coordinates are
         differenced, their derivatives, and by how much noise changes these.
+    numeric : ndarray, shape (n,), or None
+        The derivatives as they stand while verdicts are reached.
     accused : callable
         Returns the coordinates that are known to be wrong, with their numeric derivatives.
     worst : callable
@@ -131,6 +133,7 @@ class Progress:
         self.evaluations = self.planned = self.whole = 0
         self.found: Sequence[Any] | Array = ()
         self.differenced: Differenced | None = None
+        self.numeric: Array | None = None
         self.accused: Callable[[], Mapping[int, float]] = dict
         self.worst: Callable[[], str] = str
         self._tell = tell
@@ -143,11 +146,18 @@ class Progress:
     def plan(self, count: int, differenced: Differenced) -> None:
         """Learn of a sweep that begins, of so many evaluations."""
         self.planned = self.evaluations + count
-        self.differenced = differenced
+        self.differenced, self.numeric = differenced, None
+
+    def conclude(self, numeric: Array, accused: Callable[[], Mapping[int, float]]) -> None:
+        """Learn of verdicts that are being reached (see `numeric` and `accused`)."""
+        self.numeric, self.accused = numeric, accused
 
     def so_far(self) -> tuple[Array, Array, Any] | None:
         """Return what the sweep has differenced (see `differenced`), or None before it begins."""
-        return self.differenced and self.differenced(self.found if self.whole else ())
+        if self.differenced is None:
+            return None
+        place, numeric, noise = self.differenced(self.found if self.whole else ())
+        return place, numeric if self.numeric is None else self.numeric[place], noise
 
     def rows(self, rows: Iterable[Any], found: list[Any], count: int) -> Iterable[Any]:
         """Pass `count` rows on, telling in between; `found` grows by what func returns."""

@@ -13,19 +13,28 @@ from by_hand import RHO, approx, bends, line, slopes, through
 from pytest_gradcheck._difference import kinks as _kinks
 from pytest_gradcheck._difference.ladder import Estimate
 from pytest_gradcheck._difference.noise import Noise
-from pytest_gradcheck._difference.sweep import AGREE, DISAGREE, OPEN
 from pytest_gradcheck._verdict import refine as _refine
-from pytest_gradcheck._verdict.tolerance import JUMP, KINK, NOISY, NOT_FINITE, NOT_SMOOTH, Question
+from pytest_gradcheck._verdict.tolerance import (
+    AGREE,
+    DISAGREE,
+    JUMP,
+    KINK,
+    NOISY,
+    NOT_FINITE,
+    NOT_SMOOTH,
+    OPEN,
+    Tolerance,
+)
 
 NAN, INF, EPS = math.nan, math.inf, sys.float_info.epsilon
 JUST_ABOVE = 1 + 1e-9
 
 
 def question(analytic, rtol=0.0, atol=0.0, dust=0.0, goal_rtol=0.0, goal_atol=0.0):
-    return Question(analytic, rtol, atol, dust, goal_rtol, goal_atol)
+    return Tolerance(analytic, rtol, atol, dust, goal_rtol, goal_atol)
 
 
-# -- _question -------------------------------------------------------------------------------------
+# -- the rule -------------------------------------------------------------------------------------
 
 
 def test_within_allows_atol_and_rtol_of_the_larger_and_one_and_a_half_error_bars():

@@ -126,7 +126,7 @@ def assert_jacobian_close(
     -----
     Tolerances hold for an entry, relative to its output's row.
 
-    All outputs share the evaluations: 2 for each parameter, some 12 more, one more for each
+    All outputs share the evaluations: 2 for each parameter, some 10 more, one more for each
     parameter that some output does not answer to, and ladders for entries in doubt.  Where that
     is more than ``max_evals`` (unset: 4,200), or there are more than 2 million entries, random
     combinations of the outputs are checked as gradients are, and the report says so.

@@ -53,6 +53,8 @@ class Sweep:
         Where the slopes to both sides differ by more than noise and a smooth func explain.
     flat : ndarray of bool, shape (n,)
         Where func did not respond at all.
+    still : ndarray of bool, shape (n,)
+        Where it is known not to respond to a large step either.
     pairs : ndarray, shape (n, 2)
         func at +h and −h, where the row has them.
     ends : ndarray, shape (n, 2)
@@ -69,6 +71,7 @@ class Sweep:
     step: Array
     bent: Array
     flat: Array
+    still: Array
     pairs: Array
     ends: Array
     largest: Array
@@ -83,6 +86,7 @@ def unevaluated(problem: Problem, noise: Noise | None = None, title: str = "") -
         np.full(n, np.inf),
         noise or from_values(np.array([problem.center]), problem.jitter, problem.evaluator.narrow),
         np.zeros(n),
+        np.zeros(n, dtype=bool),
         np.zeros(n, dtype=bool),
         np.zeros(n, dtype=bool),
         np.full((n, 2), np.nan, dtype=problem.evaluator.kind),

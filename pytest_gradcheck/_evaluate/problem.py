@@ -58,8 +58,6 @@ class Problem:
         Non-empty when func does not repeat itself: the sentence that says so.
     gradients : tuple of (vector, dtypes)
         What a func that returns ``(J, gradient)`` returned at θ.
-    still : callable, optional
-        Takes coordinates; returns which are known not to move func at large steps either (bool).
     """
 
     call: Call
@@ -70,7 +68,6 @@ class Problem:
     jitter: Any
     unrepeated: str = ""
     gradients: tuple[tuple[Array, tuple[np.dtype[Any], ...]], ...] = ()
-    still: Callable[[Array], Array] | None = None
 
     @property
     def size(self) -> int:

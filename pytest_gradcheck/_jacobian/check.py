@@ -1,36 +1,21 @@
 """A Jacobian: every output by every parameter, with the engine's verdicts and report.
 
-func is evaluated once for each perturbed point and returns all m outputs; that is remembered.
-Output k is then a func of one number for the whole engine: its noise is measured, its differences
-get their error bars, and its row of the Jacobian is judged with its own tolerances.  What that
-costs is 2n evaluations, however many outputs there are, and some more:
-
-* a parameter to which some output does not answer is moved once by more, to see that it is so;
-* a ladder takes steps of one grid, so outputs that doubt the same parameter share its rungs;
-* where more entries are in doubt than can be climbed for one by one, all are differenced once
-  more at a smaller step, and what both steps deny plainly is accused.
-
-The rows are put together, pair of blocks by pair of blocks, into a report.
+The rows (see `rows`) are put together, pair of blocks by pair of blocks, into a report.
 """
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
-from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
 
-from .._difference.ladder import RATIO
-from .._difference.noise import Noise
-from .._difference.stencils import STENCILS, relative_step
-from .._difference.sweep import Sweep, noise_of, sweep, value_size
+from .._difference.sweep import Sweep
 from .._evaluate.call import Call, name_of
-from .._evaluate.evaluator import BudgetExhausted, Evaluator, Move
+from .._evaluate.evaluator import BudgetExhausted
 from .._evaluate.problem import (
     REPEATS_WITHIN,
     Analytic,
@@ -47,7 +32,6 @@ from .._quoting import brief, quoted
 from .._report.assemble import Finding, assemble, contradicted
 from .._report.report import GradientReport
 from .._verdict.comparison import Comparison
-from .._verdict.judge import DEAD_STEP, judge
 from .._verdict.tolerance import (
     AGREE,
     CONFIDENCE,
@@ -60,6 +44,7 @@ from .._verdict.tolerance import (
 )
 from .linear import Matrix, Shape, is_operator
 from .outputs import OUTPUT, Outputs, PairBlock, pair_blocks
+from .rows import Bias, Points, Rows, judged_rows
 
 Array = np.ndarray[Any, Any]
 
@@ -128,9 +113,7 @@ def checking(
                     f"{brief(block.name)} is complex: pass real and imaginary part as two "
                     f"parameters, or leave it out with skip={quoted(block.name)}"
                 )
-        first = evaluator.at_theta()
-        jitter = np.abs(first - evaluator.at_theta()).astype(np.float64)
-        yield Check(outputs, replace(problem, center=first, jitter=jitter), options, started)
+        yield Check(outputs, problem, options, started)
         evaluator.require_unchanged("func")
 
 
@@ -144,193 +127,6 @@ def given(function: Any, check: Check) -> tuple[Any, ...]:
 def own_params(check: Check) -> Any:
     """Return a copy of the parameters in the user's own precision."""
     return WorkCopy(check.problem.structure, check.problem.blocks).fresh()
-
-
-Bias = Callable[[int, Callable[[int], Sweep]], Array]
-
-MANY = 300
-"""Suspicious entries beyond which a second step accuses what is plainly wrong."""
-
-MOST_DIRECTIONS = 4200
-"""Evaluations along directions of a single output's, in one check: what would be learnt beyond is
-about entries that are small beside their row."""
-
-PLAIN = 0.05
-"""Two steps that differ by at most this part of the gap, which is more than what is allowed over
-this, need no ladder to be believed."""
-
-SUSPICIOUS = 1e-6
-"""Analytic and numeric that differ by this part are looked at again."""
-
-
-class Points:
-    """func's outputs at every point that was asked for, kept.
-
-    Attributes
-    ----------
-    left : float
-        Evaluations that may still be spent on directions, which serve a single output.
-    """
-
-    def __init__(self, problem: Problem) -> None:
-        self.problem = problem
-        self.left = math.inf
-        self._kept: dict[Any, Array] = {}
-
-    def evaluate(self, move: Move) -> Array:
-        """Return the outputs at some points; shape (m, *move.values.shape)."""
-        if move.shift is not None:
-            return self._along(move.shift, move)
-        key = move.position, tuple(move.coordinates), move.values.tobytes()
-        if key not in self._kept:
-            found = self.problem.evaluator.evaluate(move)
-            self._kept[key] = np.ascontiguousarray(np.moveaxis(found, -1, 0))
-        return self._kept[key]
-
-    def _along(self, shift: Array, move: Move) -> Array:
-        keys = [(shift.tobytes(), step) for step in move.values.tolist()]
-        new = [k for k, key in enumerate(keys) if key not in self._kept]
-        if new:
-            before = self.problem.evaluator.evaluations
-            found = self.problem.evaluator.evaluate(replace(move, values=move.values[new]))
-            self._kept.update(zip((keys[k] for k in new), found, strict=True))
-            self.left -= self.problem.evaluator.evaluations - before
-        if self.left < 0:
-            raise BudgetExhausted
-        return np.stack([self._kept[key] for key in keys], axis=1)
-
-    @cached_property
-    def still(self) -> Array:
-        """Which outputs do not answer to a large step of which parameter; (m, n), bool."""
-        parts = []
-        for position, block in enumerate(self.problem.blocks):
-            theta = self.problem.evaluator.work.theta[position]
-            step = DEAD_STEP * self.problem.scale[block.window]
-            to = (theta + step).astype(theta.dtype)[:, None]
-            parts.append(self.evaluate(Move(to, position, range(block.size)))[:, :, 0])
-        found: Array = np.concatenate(parts, axis=1) == self.problem.center[:, None]
-        return found
-
-
-class Row(Evaluator):
-    """One output as the engine's func: looks its values up among all."""
-
-    def __init__(self, points: Points, number: int, narrow: int | None) -> None:
-        runner = points.problem.evaluator
-        super().__init__(points.problem.call, runner.work)
-        self.kind, self.narrow, self.keeps = runner.kind, narrow, True
-        self._points, self._number = points, number
-
-    def evaluate(self, move: Move) -> Array:
-        """Return this output at some points; shape of ``move.values``."""
-        found: Array = self._points.evaluate(move)[self._number]
-        return found
-
-
-@dataclass(frozen=True)
-class Rows:
-    """Every row judged: arrays of shape (m, n), unless said otherwise.
-
-    Attributes
-    ----------
-    sweeps : list of Sweep
-        One for each output.
-    found : list of Comparison
-    noise : list of Noise
-    """
-
-    sweeps: list[Sweep]
-    found: list[Comparison]
-    noise: list[Noise]
-
-
-def judged_rows(
-    check: Check,
-    rows: Sequence[int],
-    analytic: Sequence[Analytic],
-    bias: Bias | None = None,
-) -> Rows:
-    """Judge the rows of a Jacobian.
-
-    Parameters
-    ----------
-    check : Check
-    rows : sequence of int
-        Which outputs.
-    analytic : sequence of Analytic
-        The row of each.
-    bias : callable, optional
-        Takes an output's number, and a function from a number to that output's sweep; returns by
-        how much analytic and numeric may differ beside tolerance and error bar, shape (n,).
-
-    Returns
-    -------
-    Rows
-    """
-    options = check.options
-    problems = {k: _problem(check, k) for k in range(check.problem.center.size)}
-    noise = {k: noise_of(problem, options) for k, problem in problems.items()}
-    check.points.left = MOST_DIRECTIONS
-    sizes = {k: value_size(problems[k], a.vector) for k, a in zip(rows, analytic, strict=True)}
-    row = STENCILS["central"]
-    steps = [relative_step(row, noise[k].sigma, sizes[k]) for k in rows]
-    relative = math.exp(float(np.median(np.log(steps))))
-
-    def difference(k: int, part: float = 1.0) -> Sweep:
-        size = sizes.get(k, 0.0)
-        return sweep(problems[k], row, noise[k], options, size, relative=relative * part)
-
-    sweeps: dict[int, Sweep] = {}
-
-    def swept(k: int) -> Sweep:
-        if k not in sweeps:
-            sweeps[k] = difference(k)
-        return sweeps[k]
-
-    found = Rows([], [], [])
-    suspicious = 0
-    for k, own in zip(rows, analytic, strict=True):
-        first = swept(k)
-        if bias is not None:
-            own = replace(own, jitter=own.jitter + bias(k, swept))
-        with np.errstate(all="ignore"):
-            gap = np.abs(own.vector - first.numeric)
-            size = np.fmax(np.abs(own.vector), np.abs(first.numeric))
-            suspicious += int(np.count_nonzero(gap > SUSPICIOUS * size + 3 * first.error))
-        denied = None
-        if suspicious > MANY:
-            denied = partial(_denied, first, difference(k, RATIO**-2), own.vector)
-        found.found.append(judge(problems[k], own, first, options, denied))
-        found.sweeps.append(first)
-        found.noise.append(noise[k])
-    return found
-
-
-def _denied(one: Sweep, other: Sweep, a: Array, limits: Tolerance) -> Array:
-    """Return where two steps agree with each other, and both plainly not with the analytic value.
-
-    The smaller step stands for the sentinel of a ladder: fine structure would show between them.
-    """
-    with np.errstate(all="ignore"):
-        gap = np.minimum(np.abs(a - one.numeric), np.abs(a - other.numeric))
-        near = np.abs(one.numeric - other.numeric) <= PLAIN * gap
-        allowed = limits.allowed(one.numeric, np.maximum(one.error, other.error))
-        plain: Array = near & (gap > allowed / PLAIN) & ~one.bent & ~other.bent
-    return plain
-
-
-def _problem(check: Check, k: int) -> Problem:
-    """Return output k as the engine's problem."""
-    problem, outputs = check.problem, check.outputs
-    # What a func returns beside its outputs comes behind them, in the same layout.
-    which = position_of(outputs.blocks, k % outputs.size)
-    return replace(
-        problem,
-        evaluator=Row(check.points, k, problem.evaluator.narrow[which]),
-        center=problem.center[k],
-        jitter=max(float(problem.jitter[k]), check.options.nondet_tol),
-        still=lambda members: check.points.still[k, members],
-    )
 
 
 def _unrepeated(check: Check) -> str:
@@ -412,7 +208,8 @@ def report_of(
         rows = Rows([], [], [])
     else:
         try:
-            rows = judged_rows(check, range(m), analytic, _leeway(check, first, bias))
+            leeway = _leeway(check, first, bias)
+            rows = judged_rows(check.points, check.outputs, analytic, options, leeway)
         except BudgetExhausted:
             raise ValueError(
                 f"max_evals={options.max_evals} is too few for {n} parameters: a Jacobian takes "

@@ -301,10 +301,9 @@ def _test_dead(
     members: Array, found: Comparison, sweep: Sweep, problem: Problem, seed: int
 ) -> None:
     """See that func does not respond to larger steps either where it was flat, all at once."""
-    if members.size and problem.still is not None:
-        known = problem.still(members)
-        found.bound[members[known]] = 0.0
-        members = members[~known]
+    known = sweep.still[members]
+    found.bound[members[known]] = 0.0
+    members = members[~known]
     if not members.size:
         return
     shift = np.zeros(problem.size)

@@ -24,11 +24,9 @@ import numpy as np
 from .._diagnosis.evidence import CERTAIN, Diagnosis
 from .._difference.directions import random_weights
 from .._difference.stencils import COMPLEX_STEP
-from .._evaluate.evaluator import Evaluator
-from .._evaluate.problem import Analytic, Call, Problem
+from .._evaluate.problem import Analytic, Problem, work_of_grad
 from .._options import Options
 from .._params.layout import Block, gradient_vector
-from .._params.work_copy import WorkCopy
 from .._quoting import layer_numbers, listing, shown
 from .._report.assemble import Rows
 from .._verdict.tolerance import DISAGREE
@@ -60,7 +58,6 @@ def experiments(
     grad: Any,
     problem: Problem,
     analytic: Analytic,
-    call: Call,
     options: Options,
     noise: float,
 ) -> tuple[Diagnosis, ...]:
@@ -79,7 +76,7 @@ def experiments(
         return ()
     known = any(diagnosis.code not in UNSURE for diagnosis in rows.diagnoses)
     try:
-        found = _experiment(known, grad, problem, analytic, call, options, noise)
+        found = _experiment(known, grad, problem, analytic, options, noise)
     except Exception:  # grad may refuse elsewhere in any way it likes, and the check is done
         return ()
     return () if found is None else (found,)
@@ -94,15 +91,11 @@ def _experiment(
     grad: Callable[..., Any],
     problem: Problem,
     analytic: Analytic,
-    call: Call,
     options: Options,
     noise: float,
 ) -> Diagnosis | None:
-    blocks = problem.blocks
-    wide = all(block.dtype.itemsize >= 8 for block in blocks)
-    work = problem.evaluator.work
-    work = work if wide else WorkCopy(problem.structure, blocks, None, call.in_place)
-    watch = Evaluator(grad, work)
+    blocks, call = problem.blocks, problem.call
+    work = work_of_grad(problem)
 
     def gradient(shift: Array | None = None) -> Array:
         try:
@@ -115,7 +108,7 @@ def _experiment(
             if shift is not None:
                 work.reset()
         if shift is None:
-            watch.require_unchanged("grad")
+            work.require_unchanged("grad")
         return vector
 
     if analytic.unrepeated:
@@ -249,7 +242,7 @@ class _Asked:
         self.windows = {block.name: block.window for block in problem.blocks}
         self.away = AWAY * random_weights(problem.size, seed, 8) * problem.scale
         self.center = float(problem.center)
-        self.noise = max(problem.jitter, 8 * noise)
+        self.noise = max(float(problem.jitter), 8 * noise)
 
     def value(self, moved: Sequence[str], zero: Sequence[str] = ()) -> float:
         shift = np.zeros(self.problem.size)

@@ -161,6 +161,10 @@ class AtScale:
         self.answers[i] = answer
         return limits.analytic - answer.value if answer.verdict == DISAGREE else None
 
+    def accused(self) -> dict[int, float]:
+        """Return the numeric derivative of each parameter that is known to be wrong."""
+        return {i: x.value for i, x in self.answers.items() if x.verdict == DISAGREE}
+
     def scale_at(self, i: int) -> float:
         """Return the scale of one coordinate."""
         position = position_of(self.problem.blocks, i)
@@ -398,8 +402,7 @@ def along_directions(
 ) -> tuple[Subject, Rows]:
     """Check all parameters at once; `name` is func's."""
     check = AtScale(problem, analytic, options)
-    if problem.evaluator.watch is not None:
-        problem.evaluator.watch.answers = check.answers
+    problem.evaluator.progress.accused = check.accused
     check.run()
     problem.evaluator.require_unchanged("func")
     noise = check.screen.noise

@@ -92,8 +92,7 @@ def judge(
     a = analytic.vector
     limits = _limits(problem, analytic, sweep, options)
     found = unjudged(limits, sweep)
-    if problem.evaluator.watch is not None:
-        problem.evaluator.watch.comparison = found
+    problem.evaluator.progress.conclude(found.numeric, found.accused)
     bad = ~np.isfinite(a)
     found.verdict[bad] = DISAGREE
     asked = found.evaluated & ~bad
@@ -297,10 +296,9 @@ def _test_dead(
     members: Array, found: Comparison, sweep: Sweep, problem: Problem, seed: int
 ) -> None:
     """See that func does not respond to larger steps either where it was flat, all at once."""
-    if members.size and problem.still is not None:
-        known = problem.still(members)
-        found.bound[members[known]] = 0.0
-        members = members[~known]
+    known = sweep.still[members]
+    found.bound[members[known]] = 0.0
+    members = members[~known]
     if not members.size:
         return
     shift = np.zeros(problem.size)

@@ -9,7 +9,7 @@ import numpy as np
 
 from .._difference.directions import random_weights
 from .._evaluate.call import Call, as_tuple, calling
-from .._evaluate.problem import require_callable
+from .._evaluate.problem import repetition, require_callable
 from .._gradient.check import at_points
 from .._jacobian.check import Check, checking, given, own_params, report_of
 from .._jacobian.linear import Matrix, is_operator, is_sparse, matrix_of
@@ -459,13 +459,16 @@ def by_columns(check: Check, product: Callable[[Array], Any], what: str) -> Matr
         basis[i] = 0.0
     dense = np.stack(columns, axis=1) if columns else np.empty((outputs.size, 0))
     v, narrow = _weights(check, check.problem.blocks)
-    found = output_vector(product(v), outputs, what) if n else dense @ v
+    found = [output_vector(product(v), outputs, what) if n else dense @ v for _ in range(2)]
     center = float(np.abs(check.problem.center).max(initial=LEAST_TERM))
     dust = center * float(np.sum(np.abs(v) / check.problem.scale))
     precisions = (*dtypes, *narrow)
-    remark = _linear(dense * v, found, precisions, what, "v", check.outputs.blocks, dust)
+    terms, blocks = dense * v, check.outputs.blocks
+    remark, jitter = _unlike_itself(check, found, dtypes, what, blocks)
+    leeway = _leeway(check, v, jitter)
+    remark = remark or _linear(terms, found[0], precisions, what, "v", blocks, dust, leeway)
     each = len(check.shape.blocks)
-    return Matrix(dense, tuple(dtype for dtype in dtypes for _ in range(each)), remark)
+    return Matrix(dense, tuple(dtype for dtype in dtypes for _ in range(each)), remark, jitter)
 
 
 def _by_rows(check: Check, product: Callable[[Array], Any]) -> Matrix:
@@ -480,11 +483,13 @@ def _by_rows(check: Check, product: Callable[[Array], Any]) -> Matrix:
         basis[k] = 0.0
     dense = np.stack(rows)
     u, narrow = _weights(check, check.outputs.blocks)
-    found, _ = gradient_vector(product(u), structure, blocks, "vjp")
+    found = [gradient_vector(product(u), structure, blocks, "vjp")[0] for _ in range(2)]
     center = np.maximum(np.abs(check.problem.center[:m]), LEAST_TERM)
     dust = float(np.abs(u) @ center) / check.problem.scale
-    remark = _linear(dense.T * u, found, (*dtypes, *narrow), "vjp", "u", blocks, dust)
-    return Matrix(dense, dtypes * len(check.outputs.blocks), remark)
+    remark, jitter = _unlike_itself(check, found, dtypes, "vjp", blocks)
+    terms, precisions, leeway = dense.T * u, (*dtypes, *narrow), _leeway(check, u, jitter)
+    remark = remark or _linear(terms, found[0], precisions, "vjp", "u", blocks, dust, leeway)
+    return Matrix(dense, dtypes * len(check.outputs.blocks), remark, jitter)
 
 
 def _weights(check: Check, blocks: Sequence[Block]) -> tuple[Array, tuple[np.dtype[Any], ...]]:
@@ -502,20 +507,44 @@ def _weights(check: Check, blocks: Sequence[Block]) -> tuple[Array, tuple[np.dty
     return vector, tuple(block.dtype for block in every)
 
 
+def _unlike_itself(
+    check: Check, found: Sequence[Array], dtypes: Any, what: str, blocks: Sequence[Block]
+) -> tuple[str, float]:
+    """Return the sentence that says where two products differ too much, and by how much they do."""
+    gap, sentence = repetition(found[0], found[1], dtypes, blocks, check.options, what)
+    return sentence, 0.0 if sentence else float(np.max(gap, initial=0.0))
+
+
+JITTERS = 8.0
+"""A sum of products is off by so many times what two of them were seen to differ by."""
+
+
+def _leeway(check: Check, vector: Array, jitter: float) -> float:
+    """Return by how much products that do not repeat themselves may miss their sum."""
+    return check.options.nondet_tol * (1 + float(np.abs(vector).sum())) + JITTERS * jitter
+
+
 def _linear(
-    terms: Array, found: Array, dtypes: Any, what: str, name: str, blocks: Any, dust: Any
+    terms: Array,
+    found: Array,
+    dtypes: Any,
+    what: str,
+    name: str,
+    blocks: Any,
+    dust: Any,
+    leeway: float,
 ) -> str:
     """Return the sentence that says where a product is not the sum of its terms, or nothing.
 
     `dust` is what func's own values come to along the vector: terms as large may have cancelled
-    inside each product.
+    inside each product.  `leeway` is what products may differ by from call to call.
     """
     eps = max((float(np.finfo(dtype).eps) for dtype in dtypes), default=0.0)
     with np.errstate(all="ignore"):
         told = terms.sum(axis=1)
         gap = np.abs(told - found)
         size = np.abs(terms).sum(axis=1) + dust
-        bad = gap > LINEAR_WITHIN * max(eps, 2.0**-52) * size
+        bad = gap > LINEAR_WITHIN * max(eps, 2.0**-52) * size + leeway
     if not bad.any():
         return ""
     i = int(np.argmax(np.where(bad, gap, 0)))

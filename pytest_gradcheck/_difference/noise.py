@@ -97,7 +97,7 @@ def from_values(values: Array, jitter: float = 0.0, narrow: int | None = None) -
     ----------
     values : ndarray
     jitter : float
-        Known noise beside rounding (``nondet_tol``, or what two calls differed by).
+        Known noise beside rounding: what two calls differed by.
     narrow : int, optional
         Bits of the type that func returns, if it is known to be narrow.
     """

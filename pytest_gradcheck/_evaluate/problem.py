@@ -53,7 +53,8 @@ class Problem:
     center : float, or ndarray of shape (m,)
         J at θ.
     jitter : float, or ndarray of shape (m,)
-        By how much two calls of func differ, or are allowed to.
+        By how much two calls of func differ; what they are allowed to is no noise of a func
+        that repeats itself.
     unrepeated : str
         Non-empty when func does not repeat itself: the sentence that says so.
     gradients : tuple of (vector, dtypes)
@@ -178,9 +179,7 @@ def prepare(call: Call, params: Any, options: Options) -> Problem:
             "parameters (dropout, shuffling or an unseeded generator?)"
         )
     # Of a number a plain float: it gets into reports, which hold nothing of numpy.
-    jitter = (
-        np.maximum(gap, options.nondet_tol) if runner.shape else max(float(gap), options.nondet_tol)
-    )
+    jitter = gap if runner.shape else float(gap)
     return Problem(call, structure, blocks, runner, center, jitter, unrepeated, tuple(gradients))
 
 

@@ -32,11 +32,14 @@ class Shape:
         Of the parameters.
     blocks : sequence of Block
         Of the parameters that are checked.
+    nondet_tol : float
+        By how much two products may differ.
     """
 
     outputs: Outputs
     structure: Structure
     blocks: Sequence[Block]
+    nondet_tol: float = 0.0
 
     @property
     def full(self) -> tuple[int, int]:
@@ -62,11 +65,14 @@ class Matrix:
         For each pair of blocks, outputs outermost.
     remark : str
         Non-empty when the Jacobian contradicts itself: the sentence that says so.
+    jitter : float
+        By how much two products with one vector were seen to differ.
     """
 
     dense: Array
     dtypes: tuple[np.dtype[Any], ...]
     remark: str = ""
+    jitter: float = 0.0
 
 
 def is_sparse(value: Any) -> bool:
@@ -229,7 +235,8 @@ def _adjoint_remark(jac: Any, dense: Array, shape: Shape) -> str:
             return ""  # an operator need not have one
         basis[k] = 0.0
         gap = np.abs(row - dense[k])
-        allowed = 1e-10 * max(float(np.abs(dense).max(initial=0.0)), 1e-300)
+        largest = max(float(np.abs(dense).max(initial=0.0)), 1e-300)
+        allowed = 1e-10 * largest + shape.nondet_tol
         i = int(np.argmax(np.where(np.isnan(gap), np.inf, gap)))
         if not gap[i] <= allowed and not gap[i] <= worst[0]:
             worst = (float(gap[i]), k, i, float(row[i]))

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from .._params.layout import Block
+from .._params.layout import Block, labels
 from .._params.structure import Structure, flatten
 from .._quoting import brief, listing
 from .outputs import Outputs, output_name
@@ -236,12 +236,12 @@ def _adjoint_remark(jac: Any, dense: Array, shape: Shape) -> str:
     if not worst[0]:
         return ""
     _, k, i, value = worst
-    output = next(b for b in shape.outputs.blocks if b.start <= k < b.stop)
+    output = labels(shape.outputs.blocks)(k)
     ends = np.cumsum([0, *(np.size(leaf.value) for leaf in shape.structure.leaves)])
     leaf = int(np.searchsorted(ends, i, side="right")) - 1
     block = next((b for b in shape.blocks if b.leaf == leaf), None)
     column = block.label(i - int(ends[leaf])) if block else output_name(f"params[{i}]")
     return (
-        f"rmatvec is not the adjoint of matvec: {brief(output.label(k - output.start))} / "
+        f"rmatvec is not the adjoint of matvec: {brief(output)} / "
         f"{brief(column)} is {dense[k, i]:.6g} by matvec, {value:.6g} by rmatvec"
     )

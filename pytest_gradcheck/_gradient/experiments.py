@@ -61,18 +61,9 @@ def experiments(
     options: Options,
     noise: float,
 ) -> tuple[Diagnosis, ...]:
-    """Return a diagnosis if grad depends on what was evaluated before.
+    """Return a diagnosis if a check failed and grad depends on what was evaluated before.
 
-    Parameters
-    ----------
-    rows : Rows
-        Of a check that may have failed; only then is anything tried.
-    grad : object
-        As the user gave it; only a callable can remember anything.
-    problem, analytic : Problem, Analytic
-    options : Options
-    noise : float
-        Of func.
+    Only a grad that can be called can remember anything; `noise` is that of func.
     """
     wrong = rows.verdict == DISAGREE
     if not callable(grad) or not (wrong or rows.reasons):
@@ -229,19 +220,6 @@ def acts_through(
     them is left (a residual connection, weight decay), or func is not defined there, they do when
     their names number the layers and each of them acts together with those behind.  Takes 3
     evaluations, or 4 and 2 for each block before; none where a given step promises how many.
-
-    Parameters
-    ----------
-    problem : Problem
-    options : Options
-    noise : float
-        Of func.
-    before, behind : sequence of str
-        Names of blocks.
-
-    Returns
-    -------
-    bool
     """
     if options.eps is not None or options.scheme == COMPLEX_STEP.name:
         return False

@@ -87,18 +87,7 @@ def judge(
 ) -> Comparison:
     """Reach a verdict on every coordinate, with as few further evaluations as that needs.
 
-    Parameters
-    ----------
-    problem : Problem
-    analytic : Analytic
-    sweep : Sweep
-    options : Options
-    denied : callable, optional
-        Says what else is known to be wrong by these tolerances: it is asked no more.
-
-    Returns
-    -------
-    Comparison
+    `denied` says what else is known to be wrong by these tolerances: it is asked no more.
     """
     a = analytic.vector
     limits = _limits(problem, analytic, sweep, options)
@@ -396,16 +385,8 @@ def conclude(
 ) -> None:
     """Leave open what agrees but was not resolved; mark as agreeing what is resolved after all.
 
-    Parameters
-    ----------
-    found : Comparison
-        Its verdicts and reasons are changed.
-    scale : ndarray, shape (n,)
-    blocks : sequence of Block
-    options : Options
-    value : float
-        How large func's values and their changes over a parameter's scale are: what a gradient
-        that is zero is small beside.
+    `value` is how large func's values and their changes over a parameter's scale are: what a
+    gradient that is zero is small beside.
     """
     analytic, limits = found.analytic, found.tolerance
     bar = CONFIDENCE * found.reach

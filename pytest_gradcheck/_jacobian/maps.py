@@ -36,14 +36,8 @@ from the sum of those with basis vectors."""
 class LinearMap:
     """An analytic Jacobian, in whatever form.
 
-    Parameters
-    ----------
-    dense : callable
-        Returns all of it.
-    combined : callable
-        Checks random combinations of its rows or columns.
-    products : int
-        Products with basis vectors that `dense` takes.
+    `dense` returns all of it, at so many `products` with basis vectors; `combined` checks random
+    combinations of its rows or columns.
     """
 
     dense: Callable[[], Matrix]

@@ -30,21 +30,9 @@ class ShapeError(ValueError):
 
 
 def scalar(value: Any) -> Any:
-    """Return what func returned as a real number.
+    """Return what func returned, a number or an array of one, as a float or a longdouble.
 
-    Parameters
-    ----------
-    value : object
-        A number, a 0-d or one-element array.
-
-    Returns
-    -------
-    float or numpy.longdouble
-
-    Raises
-    ------
-    TypeError, ValueError
-        When it is anything else, with what to do.
+    TypeError or ValueError is raised when it is anything else, with what to do.
     """
     # First, and by type: on a tensor an isinstance costs microseconds.
     if (known := ASKED.get(type(value))) and type(item := known.item(value)) is float:
@@ -86,14 +74,9 @@ def scalar(value: Any) -> Any:
 
 @contextmanager
 def calling(form: str, params: Any = None) -> Iterator[None]:
-    """Add to an error about a function's arguments how it is called.
+    """Add to an error about a function's arguments how it is called, ``"func(params)"``.
 
-    Parameters
-    ----------
-    form : str
-        ``"func(params)"``, as the function was called.
-    params : object, optional
-        What was passed as params, where that may be the mistake.
+    `params` are what was passed as such, where that may be the mistake.
     """
     try:
         yield

@@ -32,16 +32,8 @@ class BudgetExhausted(Exception):  # noqa: N818 - a signal between two stages, n
 class Move:
     """Some points near θ: single coordinates of a block changed, or steps along a direction.
 
-    Parameters
-    ----------
-    values : ndarray, shape (rows, k) or (k,)
-        What each of `coordinates` is set to; or steps along `shift`.
-    position : int
-        The block's number.
-    coordinates : sequence of int
-        Which of its coordinates, one after the other.
-    shift : ndarray, shape (n,), optional
-        A direction over all blocks.
+    `values`, shape (rows, k), are what each of `coordinates` of block number `position` is set to;
+    or, shape (k,), steps along `shift`, a direction over all blocks, shape (n,).
     """
 
     values: Array
@@ -59,15 +51,8 @@ class Move:
 class Part:
     """What one piece of a move came to, wherever it was evaluated.
 
-    Parameters
-    ----------
-    values : ndarray
-        J, of the shape of what was asked for.
-    evaluations : int
-        Calls of func.
-    domain_error : Exception or None
-    error : Exception or None
-        What func raised that is no sign of its domain.
+    `values` are J, of the shape of what was asked for; `error` is what func raised that is no sign
+    of its domain.
     """
 
     values: Array
@@ -275,13 +260,7 @@ class Evaluator:
         return self.progress.evaluations
 
     def at_theta(self) -> Any:
-        """Return J at the parameters as they are; it must be finite.
-
-        Raises
-        ------
-        ValueError
-            When J is NaN or infinite, or func wrote to its parameters.
-        """
+        """Return J at the parameters as they are, or raise ValueError: it must be finite."""
         self.progress.allow(1)
         self.progress.evaluations += 1
         self.work.set_aside()

@@ -434,19 +434,9 @@ def assert_vjp_close(
 
 
 def by_columns(check: Check, product: Callable[[Array], Any], what: str) -> Matrix:
-    """Multiply a product J v out, column by column.
+    """Multiply out, column by column, what `product` makes of v, (n,): J v, as func's outputs are.
 
-    Parameters
-    ----------
-    check : Check
-    product : callable
-        Takes v, shape (n,), and returns J v in the outputs' structure.
-    what : str
-        How an error calls it.
-
-    Returns
-    -------
-    Matrix
+    An error calls it `what`.
     """
     outputs, n = check.outputs, check.problem.size
     dtypes: tuple[np.dtype[Any], ...] = (np.dtype(np.float64),) * len(outputs.blocks)

@@ -44,19 +44,12 @@ Confirm = Callable[[int], float | None]
 
 @dataclass
 class Findings:
-    """What was found.
+    """What was found: patterns, each with the number that was fitted, and what none explains.
 
-    Attributes
-    ----------
-    patterns : list of (Pattern, float)
-        With the fitted number.
-    shares : dict of str to (int, int)
-        Of a block with errors everywhere: how many of the sampled entries are wrong.
-    slices : list of (str, str, int, int, int)
-        A row or column with errors by no pattern: block, index, wrong ones of the sampled ones,
-        and its size.
-    unexplained : bool
-        Something is wrong that was not found within the evaluations allowed.
+    `shares` has, by block with errors everywhere, how many of its sampled entries are wrong, of how
+    many; `slices` rows and columns with errors by no pattern: block, index, wrong and sampled
+    entries, size. `unexplained`: something is wrong that was not found within the evaluations
+    allowed.
     """
 
     patterns: list[tuple[Pattern, float]] = field(default_factory=list)
@@ -113,21 +106,9 @@ def match(
 ) -> tuple[Fit, bool]:
     """Return the single entry that explains the residuals best, and whether it alone does.
 
-    Parameters
-    ----------
-    screen : Screen
-    residuals : dict of int to float
-        By number of direction.
-    subset : Subset, optional
-        Where the entry may be.
-    loud : float
-        The residuals' variance, in parts of a direction's: they may be differences of others.
-
-    Returns
-    -------
-    fit : Fit
-        ``what`` is the coordinate in the flat vector.
-    alone : bool
+    `residuals` are by number of direction; the entry is in `subset`, where there is one, and is
+    told as a coordinate of the flat vector. `loud` is the residuals' variance in parts of a
+    direction's: they may be differences of others.
     """
     total = sum(y * y for y in residuals.values())
     best, second = (-1.0, -1, 0.0), -1.0
@@ -185,22 +166,10 @@ class Part:
 
 
 def split(screen: Screen, confirm: Confirm, found: Findings, limit: float, budget: int) -> bool:
-    """Divide what is wrong until its parts match; return whether all of it was explained.
+    """Divide what is wrong until its parts match, filling `found`; return whether all is explained.
 
-    Parameters
-    ----------
-    screen : Screen
-    confirm : callable
-    found : Findings
-        Filled.
-    limit : float
-        The largest residual of a part that is right.
-    budget : int
-        Evaluations of func in the whole check at which to stop.
-
-    Returns
-    -------
-    bool
+    `limit` is the largest residual of a part that is right; at `budget` evaluations of the whole
+    check it stops.
     """
     blocks = tuple(block for block in screen.problem.blocks if block.size)
     large = [b for b in blocks if b.size >= LARGE * screen.problem.size]
@@ -394,21 +363,10 @@ MOST_DIRECTIONS = 7
 
 
 def localise(screen: Screen, confirm: Confirm, allowed: float, budget: int) -> Findings:
-    """Find what is wrong.
+    """Find what is wrong; the wrong entries that were confirmed are then in the screen's ``truth``.
 
-    Parameters
-    ----------
-    screen : Screen
-        Its ``truth`` is filled with the wrong entries that were confirmed.
-    confirm : callable
-    allowed : float
-        What tolerances add up to along a direction.
-    budget : int
-        Evaluations of func in the whole check at which to stop.
-
-    Returns
-    -------
-    Findings
+    `allowed` is what tolerances add up to along a direction; at `budget` evaluations of the whole
+    check it stops.
     """
     found = Findings()
     limit = allowed + ACCUSED * screen.sigma

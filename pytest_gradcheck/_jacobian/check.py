@@ -61,19 +61,7 @@ OVERHEAD = 12
 
 @dataclass
 class Check:
-    """A Jacobian being checked.
-
-    Parameters
-    ----------
-    outputs : Outputs
-    problem : Problem
-    options : Options
-    started : float
-    shape : Shape
-        What the analytic Jacobian must look like.
-    pairs : tuple of PairBlock
-        How its entries are laid out and called.
-    """
+    """A Jacobian being checked: what it must look like, how its entries are laid out and called."""
 
     outputs: Outputs
     problem: Problem
@@ -169,23 +157,11 @@ def report_of(
     bias: Bias | None = None,
     scheme: str = "",
 ) -> GradientReport:
-    """Judge a Jacobian entry by entry and return the report.
+    """Judge a Jacobian, of which two calls may have given two, entry by entry; return the report.
 
-    Parameters
-    ----------
-    check : Check
-    matrices : sequence of Matrix
-        One, or what two calls gave.
-    what : str
-        How the report calls the analytic side, when it does not repeat itself.
-    name : str, optional
-        Of the report; unset: func's.
-    may_be_zero : bool
-        A parameter that nothing depends on is no sign of a check of nothing.
-    bias : callable, optional
-        See `judged_rows`.
-    scheme : str
-        The formula in words; unset: as it is.
+    The analytic side that does not repeat itself is called `what`, the report `name` or else as
+    func, the formula `scheme` where that says more. `may_be_zero`: a parameter that nothing depends
+    on is no sign of a check of nothing. For `bias` see `judged_rows`.
     """
     options, pairs = check.options, check.pairs
     first, last = matrices[0], matrices[-1]

@@ -23,16 +23,7 @@ Array = np.ndarray[Any, Any]
 
 @dataclass(frozen=True)
 class Shape:
-    """What a Jacobian must look like.
-
-    Parameters
-    ----------
-    outputs : Outputs
-    structure : Structure
-        Of the parameters.
-    blocks : sequence of Block
-        Of the parameters that are checked.
-    """
+    """What a Jacobian must look like: func's outputs, by the blocks of the parameters."""
 
     outputs: Outputs
     structure: Structure
@@ -52,16 +43,11 @@ class Shape:
 
 @dataclass(frozen=True)
 class Matrix:
-    """A Jacobian that was matched with outputs and parameters.
+    """A Jacobian that was matched with outputs and parameters, shape (m, n); NaN and infinity stay.
 
-    Parameters
-    ----------
-    dense : ndarray, shape (m, n)
-        float64, or longdouble if it was; NaN and infinity stay.
-    dtypes : tuple of numpy.dtype
-        For each pair of blocks, outputs outermost.
-    remark : str
-        Non-empty when the Jacobian contradicts itself: the sentence that says so.
+    It is longdouble if it was given so, else float64. `dtypes` has one for each pair of blocks,
+    outputs outermost; `remark` is the sentence that says how the Jacobian contradicts itself, if it
+    does.
     """
 
     dense: Array
@@ -80,21 +66,7 @@ def is_operator(value: Any) -> bool:
 
 
 def matrix_of(jac: Any, shape: Shape, what: str = "jac") -> Matrix:
-    """Match a Jacobian with outputs and parameters.
-
-    Parameters
-    ----------
-    jac : object
-        The Jacobian itself.
-    shape : Shape
-    what : str
-        How an error calls it.
-
-    Raises
-    ------
-    TypeError, ValueError
-        When it is none, or of other names or shapes, with both.
-    """
+    """Match a Jacobian with outputs and parameters, or say what differs; errors call it `what`."""
     if jac is None and shape.blocks:
         raise TypeError(
             f"{what} is None; it must be the matrix, or have outputs' structure of params' "

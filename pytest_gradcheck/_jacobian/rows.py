@@ -58,12 +58,8 @@ SUSPICIOUS = 1e-6
 class Points:
     """func's outputs at every point that was asked for, kept.
 
-    Attributes
-    ----------
-    left : float
-        Evaluations that may still be spent on directions, which serve a single output.
-    moves : list of Move
-        Single coordinates that were changed, in order; the last one may be under way.
+    `left` evaluations may still be spent on directions, which serve a single output; `moves` are
+    single coordinates that were changed, in order, of which the last may be under way.
     """
 
     def __init__(self, problem: Problem) -> None:

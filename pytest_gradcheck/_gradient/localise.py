@@ -60,10 +60,9 @@ class Findings:
 
 @dataclass(frozen=True)
 class Fit:
-    """A coordinate, its error, and χ² of the residuals without it."""
+    """A coordinate, and χ² of the residuals without its error."""
 
-    what: Any
-    amount: float
+    what: int
     misfit: float
 
 
@@ -83,8 +82,8 @@ def spread_of(screen: Screen, residuals: Iterable[float], loud: float = 1.0) -> 
     return loud * (screen.sigma**2 + (SIX_DIGITS * largest) ** 2)
 
 
-def _best_two(y: Array, weights: Sequence[Array]) -> list[tuple[float, int, float]]:
-    """Return (gain, position, amount) of the two columns that explain most of y, best first."""
+def _best_two(y: Array, weights: Sequence[Array]) -> list[tuple[float, int]]:
+    """Return (gain, position) of the two columns that explain most of y, best first."""
     if not weights[0].size:
         return []
     cross, square = np.zeros_like(weights[0]), np.zeros_like(weights[0])
@@ -95,10 +94,7 @@ def _best_two(y: Array, weights: Sequence[Array]) -> list[tuple[float, int, floa
     gain = cross * cross
     gain /= square
     top = np.argpartition(gain, -2)[-2:] if gain.size > 1 else np.array([0])
-    return [
-        (float(gain[k]), k, float(cross[k] / square[k]))
-        for k in top[np.argsort(-gain[top], kind="stable")].tolist()
-    ]
+    return [(float(gain[k]), k) for k in top[np.argsort(-gain[top], kind="stable")].tolist()]
 
 
 def match(
@@ -111,7 +107,7 @@ def match(
     direction's: they may be differences of others.
     """
     total = sum(y * y for y in residuals.values())
-    best, second = (-1.0, -1, 0.0), -1.0
+    best, second = (-1.0, -1), -1.0
     for block in screen.problem.blocks if subset is None else subset.blocks:
         if not block.size:
             continue
@@ -120,11 +116,11 @@ def match(
             if inside is not None:
                 weights = [w[inside - part.start] for w in weights]
             found = _best_two(np.array(list(residuals.values())), weights)
-            for gain, k, amount in found:
+            for gain, k in found:
                 if gain > best[0]:
                     second = best[0]
                     offset = part.start + k if inside is None else int(inside[k])
-                    best = (gain, block.start + offset, amount)
+                    best = (gain, block.start + offset)
                 else:
                     second = max(second, gain)
     variance = spread_of(screen, residuals.values(), loud)
@@ -132,7 +128,7 @@ def match(
     runner_up = (total - second) / variance
     count = len(residuals)
     alone = misfit <= threshold(count) and runner_up > DISTINCT * max(misfit, threshold(count))
-    return Fit(best[1], best[2], misfit), alone
+    return Fit(best[1], misfit), alone
 
 
 NUMBERS = (0, 1, 2)

@@ -284,7 +284,7 @@ def gradient_vector(
     found = {leaf.name: leaf for leaf in flatten(gradient, what).leaves}
     _refuse_pair(gradient, found, blocks, what)
     _match_names(set(found), structure, blocks, what)
-    parts = [_matched(found[block.name], block, structure, what) for block in blocks]
+    parts = [_matched(found[block.name], block, what) for block in blocks]
     dtypes = tuple(_precision(part) for part in parts)
     wide = any(dtype.itemsize > 8 for dtype in dtypes)
     dtype = np.dtype(np.longdouble if wide else np.float64)
@@ -354,7 +354,7 @@ def _kind_hint(missing: Sequence[str], extra: Sequence[str], known: set[str]) ->
 _POSITION = re.compile(re.escape(ROOT) + r"\[\d+\]")
 
 
-def _matched(leaf: Leaf, block: Block, structure: Structure, what: str) -> Array:
+def _matched(leaf: Leaf, block: Block, what: str) -> Array:
     name = brief(block.name)
     if not leaf.numeric or isinstance(leaf.value, (bool, np.ma.MaskedArray)):
         raise TypeError(

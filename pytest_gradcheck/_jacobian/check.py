@@ -152,16 +152,15 @@ def report_of(
     matrices: Sequence[Matrix],
     *,
     what: str = "jac",
-    name: str | None = None,
     may_be_zero: bool = False,
     bias: Bias | None = None,
     scheme: str = "",
 ) -> GradientReport:
     """Judge a Jacobian, of which two calls may have given two, entry by entry; return the report.
 
-    The analytic side that does not repeat itself is called `what`, the report `name` or else as
-    func, the formula `scheme` where that says more. `may_be_zero`: a parameter that nothing depends
-    on is no sign of a check of nothing. For `bias` see `judged_rows`.
+    The analytic side that does not repeat itself is called `what`, the formula `scheme` where that
+    says more. `may_be_zero`: a parameter that nothing depends on is no sign of a check of nothing.
+    For `bias` see `judged_rows`.
     """
     options, pairs = check.options, check.pairs
     first, last = matrices[0], matrices[-1]
@@ -197,7 +196,6 @@ def report_of(
         first.dense,
         reasons,
         may_be_zero,
-        name or name_of(check.problem.call.func),
         scheme or (rows.sweeps[0].title if rows.sweeps else ""),
     )
     return contradicted(report, first.remark) if first.remark else report
@@ -209,7 +207,6 @@ def _reported(
     dense: Array,
     reasons: tuple[str, ...],
     may_be_zero: bool,
-    name: str,
     scheme: str,
 ) -> GradientReport:
     """Put the rows together into a report."""
@@ -220,6 +217,7 @@ def _reported(
     noise = rows.noise[loudest] if rows.noise else Noise(0.0, 0.0, "")
     skipped = left_out(problem.structure, problem.blocks)
     value = float(check.problem.center[loudest])
+    name = name_of(problem.call.func)
     subject = Subject(name, check.pairs, scheme, skipped, value, noise.sigma, noise.format)
     compared = rows_of(
         subject,

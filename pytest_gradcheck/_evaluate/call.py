@@ -113,26 +113,11 @@ def narrow_bits(value: Any) -> int | None:
 class Call:
     """How func is called, and how what it returns is read; it can be pickled where func can be.
 
-    Parameters
-    ----------
-    func : callable
-    args : tuple
-        What follows params.
-    has_aux : bool
-        func returns ``(J, anything)``.
-    in_place : bool
-        func takes no params: it reads them through a closure.
-    copy : bool
-        func gets a fresh copy of the parameters each time.
-    returns_pair : bool
-        func returns ``(J, gradient)``.
-    vectorized : bool
-        func takes many points at once, along a leading axis.
-    read : callable
-        Takes what func returned and returns a number, or a vector of the m outputs.
-    bits : callable
-        Takes the same; returns the bits of precision of its type, if narrower than float64, for
-        each output if there are several.
+    `args` follow params; with `has_aux` func returns ``(J, anything)``, with `returns_pair` ``(J,
+    gradient)``; `in_place` it takes no params, as it reads them through a closure; with `copy` it
+    gets a fresh one each time; `vectorized` it takes many points along a leading axis. `read` makes
+    a number of what it returned, or the vector of its m outputs; `bits` says how many bits of
+    precision its type has, if narrower than float64, for each output if there are several.
     """
 
     func: Callable[..., Any]

@@ -57,7 +57,7 @@ class Stopped(Exception):  # noqa: N818 - a signal from the calling thread, neve
 
 
 class Task:
-    """Evaluates jobs, here or in another process.
+    """Evaluates jobs, here or in another process, with params as the user passed them.
 
     `params` are as the user passed them, and their structure stays at home when this is pickled:
     it holds functions made on the spot.  For `dtype` see `WorkCopy`.

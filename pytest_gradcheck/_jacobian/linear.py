@@ -43,7 +43,7 @@ class Shape:
 
 @dataclass(frozen=True)
 class Matrix:
-    """A Jacobian that was matched with outputs and parameters.
+    """A Jacobian that was matched with outputs and parameters, shape (m, n); NaN and infinity stay.
 
     `dense`, shape (m, n), is float64, or longdouble if it was; `dtypes` are those of each pair of
     blocks, outputs outermost; `remark` says how the Jacobian contradicts itself, if it does.

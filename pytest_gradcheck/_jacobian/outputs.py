@@ -115,7 +115,7 @@ def _real(value: Any, name: str) -> Array:
 
 
 def output_vector(value: Any, outputs: Outputs, what: str = "func") -> Array:
-    """Return what func, or `what`, returned as one vector in the layout of `outputs`; shape (m,).
+    """Return what `what` returned as one vector, shape (m,), in the layout of `outputs`.
 
     TypeError is raised when names or shapes are not those of the outputs at the parameters.
     """

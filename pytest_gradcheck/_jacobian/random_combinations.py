@@ -97,7 +97,7 @@ def along_cotangents(
     rows: Callable[[Array], Any],
     columns: Callable[[Array], Matrix] | None = None,
 ) -> GradientReport:
-    """Check uᵀJ for some random u.
+    """Check uᵀJ for some random u, shape (m,); `rows` takes u and returns uᵀJ in params' structure.
 
     `rows` takes u, shape (m,), and returns uᵀJ in params' structure; `columns` takes coordinates
     and returns those columns of the analytic Jacobian, for the entries that are wrong to be named.
@@ -186,7 +186,7 @@ def _most_wrong(check: Check, dense: Array, chosen: Array) -> Array:
 
 
 def along_tangents(check: Check, products: Callable[[Array], Any], what: str) -> GradientReport:
-    """Check Jv for some random v, output by output.
+    """Check Jv for some random v, shape (n,), output by output; `products` takes v and returns Jv.
 
     `products` takes v, shape (n,), and returns Jv in the outputs' structure; an error calls it
     `what`.

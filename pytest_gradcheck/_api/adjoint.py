@@ -14,7 +14,7 @@ from typing import Any, Unpack
 
 import numpy as np
 
-from .._difference.directions import random_weights
+from .._difference.directions import Stream, random_weights
 from .._evaluate.call import name_of
 from .._evaluate.problem import gradient_precision, require_callable
 from .._jacobian.check import judging
@@ -215,8 +215,8 @@ class _Pair:
                     f"{what} is not linear: {brief(label.label(i - label.start))} of {what}(0) is "
                     f"{zero[i]:.6g}, not 0"
                 )
-            one = random_weights(side.size, self.options.seed, 10)
-            other = random_weights(side.size, self.options.seed, 11)
+            one = random_weights(side.size, self.options.seed, Stream.FIRST_ADDEND)
+            other = random_weights(side.size, self.options.seed, Stream.SECOND_ADDEND)
             # In the sample's own precision, so that the sum is exact as it is passed on.
             one, other = (side.vector(side.value(v), what) for v in (one, other))
             parts = operate(one), operate(other)
@@ -247,8 +247,8 @@ class _Pair:
         shape = (len(self.y.blocks), len(self.x.blocks), TRIALS)
         analytic, numeric, size = np.zeros(shape), np.zeros(shape), np.zeros(shape)
         for trial in range(TRIALS):
-            x = random_weights(self.x.size, self.options.seed, 12, trial)
-            y = random_weights(self.y.size, self.options.seed, 13, trial)
+            x = random_weights(self.x.size, self.options.seed, Stream.ADJOINT_X, trial)
+            y = random_weights(self.y.size, self.options.seed, Stream.ADJOINT_Y, trial)
             x = self.x.vector(self.x.value(x), "x")
             y = self.y.vector(self.y.value(y), "y")
             for j, p in enumerate(self.x.blocks):

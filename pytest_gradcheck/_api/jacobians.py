@@ -7,7 +7,7 @@ from typing import Any, Unpack
 
 import numpy as np
 
-from .._difference.directions import random_weights
+from .._difference.directions import Stream, random_weights
 from .._evaluate.call import as_tuple, calling
 from .._evaluate.problem import Call, require_callable
 from .._gradient.check import at_points
@@ -481,7 +481,7 @@ def _weights(check: Check, blocks: Sequence[Block]) -> tuple[Array, tuple[np.dty
     The vector is what the product gets, rounded to the type of each block.  It is never positive
     throughout: a product that takes |v| or max(v, 0) for v is linear there.
     """
-    vector = random_weights(blocks[-1].stop if blocks else 0, check.options.seed, 8)
+    vector = random_weights(blocks[-1].stop if blocks else 0, check.options.seed, Stream.LINEARITY)
     if (vector > 0).all():
         vector = -vector
     for block in blocks:

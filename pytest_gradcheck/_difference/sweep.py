@@ -20,7 +20,7 @@ from .._options import Options
 from .._params.arrays import chunks
 from .._params.layout import LEAST_SCALE, Block, middle, position_of
 from .._quoting import brief
-from .directions import random_weights, sample
+from .directions import Stream, random_weights, sample
 from .ladder import FLOOR, ROUNDING_FACTOR, Line
 from .noise import Noise, from_values, measured
 from .stencils import COMPLEX_STEP, STENCILS, Points, Stencil, derivatives, points, relative_step
@@ -122,7 +122,7 @@ def noise_of(problem: Problem, options: Options) -> Noise:
     if options.eps is not None or problem.size == 0:
         return from_values(center, problem.jitter, problem.evaluator.narrow)
     scaling = problem.scaling  # it takes a vector to find, so before the next one is made
-    shift = random_weights(problem.size, options.seed, 1)
+    shift = random_weights(problem.size, options.seed, Stream.NOISE)
     for position, block in enumerate(problem.blocks):
         theta, along = problem.evaluator.work.theta[position], shift[block.window]
         for part in chunks(block.size):

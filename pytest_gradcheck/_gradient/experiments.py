@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from .._diagnosis.evidence import CERTAIN, Diagnosis
-from .._difference.directions import random_weights
+from .._difference.directions import Stream, random_weights
 from .._difference.stencils import COMPLEX_STEP
 from .._evaluate.evaluator import Evaluator
 from .._evaluate.problem import Analytic, Call, Problem
@@ -134,7 +134,9 @@ def _experiment(
     known = any(diagnosis.code not in UNSURE for diagnosis in report.diagnoses)
     if known or options.eps is not None or options.scheme == COMPLEX_STEP.name:
         return None  # a given step promises a number of evaluations
-    away = STALE_AWAY * random_weights(problem.size, options.seed, 6) * problem.scale
+    away = (
+        STALE_AWAY * random_weights(problem.size, options.seed, Stream.STALE_POINT) * problem.scale
+    )
     problem.evaluator.along(away, (1.0,))
     after_func = gradient()
     gradient(away)
@@ -170,7 +172,7 @@ def _unseen(
 ) -> Diagnosis | None:
     """Name the blocks that the gradient does not follow."""
     unseen = []
-    along = random_weights(problem.size, options.seed, 7) * problem.scale
+    along = random_weights(problem.size, options.seed, Stream.STALE_DIRECTION) * problem.scale
     for block in problem.blocks[:MOST_BLOCKS]:
         shift = np.zeros(problem.size)
         shift[block.window] = away[block.window]
@@ -272,7 +274,7 @@ class _Asked:
     def __init__(self, problem: Problem, noise: float, seed: int) -> None:
         self.problem = problem
         self.windows = {block.name: block.window for block in problem.blocks}
-        self.away = AWAY * random_weights(problem.size, seed, 8) * problem.scale
+        self.away = AWAY * random_weights(problem.size, seed, Stream.MOVED_BLOCKS) * problem.scale
         self.center = float(problem.center)
         self.noise = max(problem.jitter, 8 * noise)
 

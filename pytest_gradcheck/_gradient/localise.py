@@ -26,7 +26,7 @@ from typing import Any
 
 import numpy as np
 
-from .._difference.directions import generator
+from .._difference.directions import Stream, generator
 from .._params.layout import Block, position_of
 from .patterns import Pattern, exchanges, patterns
 from .screen import ACCUSED, Screen, Subset
@@ -260,7 +260,7 @@ def _search(
         halves = _divide(screen, part, block, limit)
         queue += halves
         if part.depth == 0 and all(half.dirty(limit) for half in halves):
-            glance = generator(screen.seed, 9, block.start).choice(block.size, GLANCE)
+            glance = generator(screen.seed, Stream.GLANCE, block.start).choice(block.size, GLANCE)
             if 2 * _count(screen, confirm, block, np.unique(glance)) > GLANCE:
                 return _sample(screen, confirm, found, block)
     return True
@@ -313,7 +313,7 @@ def _slice_found(
     places = np.unique(_positions(inside, block, part.axis))
     if places.size > 1:
         return False
-    rng = generator(screen.seed, 8, int(inside[0]), inside.size)
+    rng = generator(screen.seed, Stream.SLICE, int(inside[0]), inside.size)
     chosen = rng.choice(inside, SAMPLED_IN_SLICE, replace=False)
     wrong = _count(screen, confirm, block, chosen)
     if wrong < SAMPLED_IN_SLICE // 2:
@@ -348,7 +348,7 @@ def _divide(screen: Screen, part: Part, block: Block, limit: float) -> list[Part
 def _halved(screen: Screen, part: Part, block: Block, axis: int | None) -> list[Part] | None:
     inside = _inside(part, block)
     if axis is None:
-        rng = generator(screen.seed, 6, int(inside[0]), inside.size)
+        rng = generator(screen.seed, Stream.HALVES, int(inside[0]), inside.size)
         first = np.arange(inside.size) < inside.size // 2
         rng.shuffle(first)
     else:
@@ -383,7 +383,9 @@ def _count(screen: Screen, confirm: Confirm, block: Block, offsets: Array) -> in
 def _sample(screen: Screen, confirm: Confirm, found: Findings, block: Block) -> bool:
     """Count wrong entries among some of a block's; return whether any was found."""
     count = min(SAMPLED, block.size)
-    chosen = generator(screen.seed, 7, block.start).choice(block.size, count, replace=False)
+    chosen = generator(screen.seed, Stream.WRONG_SHARE, block.start).choice(
+        block.size, count, replace=False
+    )
     wrong = _count(screen, confirm, block, chosen)
     found.shares[block.name] = (wrong, count)
     return wrong > 0

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from .._difference.directions import fill_with_weights, generator
+from .._difference.directions import Stream, fill_with_weights, generator
 from .._difference.ladder import RATIO, Line
 from .._difference.noise import Noise
 from .._difference.stencils import STENCILS, relative_step
@@ -104,7 +104,7 @@ class Screen:
         weights : list of ndarray, shape (part,)
             One for each direction.
         """
-        drawing = [generator(self.seed, 5, number, block.start) for number in numbers]
+        drawing = [generator(self.seed, Stream.SCREEN, number, block.start) for number in numbers]
         for part in chunks(block.size):
             spread = self.spread(block, part)
             drawn = [np.empty(spread.size) for _ in drawing]
@@ -188,7 +188,9 @@ class Screen:
     def weight(self, number: int, block: Block, offset: int) -> float:
         """Return one entry of `weights`, at a cost that does not depend on where it is."""
         few = np.empty(offset % 4 + 1)
-        fill_with_weights(few, generator(self.seed, 5, number, block.start, skip=offset // 4))
+        fill_with_weights(
+            few, generator(self.seed, Stream.SCREEN, number, block.start, skip=offset // 4)
+        )
         return float(few[-1] * self.spread(block, slice(offset, offset + 1))[0])
 
     def clean(self, numbers: Iterable[int]) -> dict[int, float]:

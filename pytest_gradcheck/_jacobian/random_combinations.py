@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from .._difference.directions import random_weights
+from .._difference.directions import Stream, random_weights
 from .._evaluate.problem import Call
 from .._gradient.check import run_check
 from .._params.layout import Block, coordinate_of, labels, position_of, to_structure
@@ -101,7 +101,7 @@ def along_cotangents(
     m, spent = capture.outputs.size, check.problem.evaluator.evaluations
     plain = replace(call, has_aux=False)
     for number in range(COMBINED):
-        u = random_weights(m, options.seed, 6, number)
+        u = random_weights(m, options.seed, Stream.COTANGENTS, number)
 
         def combined(*given: Any, u: Array = u) -> Any:
             capture(*given)
@@ -209,7 +209,9 @@ def along_tangents(
     """
     problem, seed = check.problem, check.options.seed
     n = problem.size
-    tangents = [random_weights(n, seed, 7, k) * problem.scale for k in range(COMBINED)]
+    tangents = [
+        random_weights(n, seed, Stream.TANGENTS, k) * problem.scale for k in range(COMBINED)
+    ]
     structure = flatten(own_params(check))
 
     def func(steps: dict[str, float], *args: Any) -> Any:

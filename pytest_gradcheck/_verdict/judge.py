@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from .._difference.directions import random_weights
+from .._difference.directions import Stream, random_weights
 from .._difference.ladder import RATIO, Line
 from .._difference.stencils import COMPLEX_STEP
 from .._difference.sweep import (
@@ -248,7 +248,7 @@ def _test_group(
     members: Array, problem: Problem, a: Array, limits: Tolerance, found: Sweep, seed: int
 ) -> None:
     outcome = found.outcome
-    weights = random_weights(members.size, seed, 2, members.size, int(members[0]))
+    weights = random_weights(members.size, seed, Stream.GROUP, members.size, int(members[0]))
     direction = weights * problem.scale[members]
     shift = np.zeros(problem.size)
     shift[members] = direction
@@ -299,7 +299,7 @@ def _test_dead(
     if not members.size:
         return
     shift = np.zeros(problem.size)
-    weights = random_weights(members.size, seed, 4)
+    weights = random_weights(members.size, seed, Stream.DEAD)
     shift[members] = weights * problem.scale[members]
     values = problem.evaluator.along(shift, (DEAD_STEP, -DEAD_STEP))
     if np.all(values == problem.center) or not np.isfinite(values).all():

@@ -12,9 +12,18 @@ import pytest
 from pytest_gradcheck._difference import kinks as _kinks
 from pytest_gradcheck._difference.ladder import Estimate, Line, Rung, best_entry
 from pytest_gradcheck._difference.noise import Noise
-from pytest_gradcheck._difference.sweep import AGREE, DISAGREE, OPEN
 from pytest_gradcheck._verdict import refine as _refine
-from pytest_gradcheck._verdict.tolerance import JUMP, KINK, NOISY, NOT_FINITE, NOT_SMOOTH, Question
+from pytest_gradcheck._verdict.tolerance import (
+    AGREE,
+    DISAGREE,
+    JUMP,
+    KINK,
+    NOISY,
+    NOT_FINITE,
+    NOT_SMOOTH,
+    OPEN,
+    Question,
+)
 
 NAN, INF, EPS = math.nan, math.inf, sys.float_info.epsilon
 RHO = 3.8197

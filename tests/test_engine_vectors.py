@@ -17,26 +17,27 @@ from pytest_gradcheck import relative_difference
 from pytest_gradcheck._difference import sweep as coordinates
 from pytest_gradcheck._difference.noise import Noise
 from pytest_gradcheck._difference.stencils import STENCILS
-from pytest_gradcheck._difference.sweep import AGREE, DISAGREE, OPEN, Outcome, differenced
+from pytest_gradcheck._difference.sweep import differenced
 from pytest_gradcheck._evaluate.problem import Analytic, Call, prepare
 from pytest_gradcheck._gradient.worst_so_far import Watch
 from pytest_gradcheck._options import Options
 from pytest_gradcheck._params.layout import Block
 from pytest_gradcheck._verdict import judge as _judge
+from pytest_gradcheck._verdict.comparison import Comparison
+from pytest_gradcheck._verdict.judge import _claims_little, conclude, curvature
 from pytest_gradcheck._verdict.tolerance import (
+    AGREE,
     BENDS,
+    DISAGREE,
     EXHAUSTED,
     JUMP,
     KINK,
     NOISY,
     NOT_SMOOTH,
+    OPEN,
     Tolerance,
-    _claims_little,
     block_size,
-    conclude,
-    settled,
     tolerance,
-    within,
 )
 
 NAN, INF, EPS = math.nan, math.inf, sys.float_info.epsilon
@@ -57,13 +58,21 @@ def limits(n, **given):
     return Tolerance(*(np.broadcast_to(given.get(name, 0.0), n).astype(float) for name in names))
 
 
-def outcome(numeric, error, verdict=OPEN, bound=INF):
+def compared(numeric, error, verdict=OPEN, bound=INF, analytic=None, made=None):
     numeric = np.array(numeric, dtype=float)
+    analytic = numeric if analytic is None else np.array(analytic, dtype=float)
+    made = made or limits(numeric.size, rtol=1e-7, goal_rtol=1e-5)
 
     def full(value, dtype=float):
         return np.broadcast_to(value, numeric.shape).astype(dtype)
 
-    return Outcome(numeric, full(error), full(bound), full(verdict, np.int8))
+    return Comparison(analytic, numeric, full(error), made, full(bound), full(verdict, np.int8))
+
+
+def of_sweep(found, analytic, made=None):
+    """Return a sweep beside an analytic gradient, nothing judged yet."""
+    analytic = np.array(analytic, dtype=float)
+    return Comparison.unjudged(analytic, found.numeric, found.error, made or limits(analytic.size))
 
 
 # -- _compare: the difference of the course --------------------------------------------------------
@@ -246,41 +255,44 @@ def test_a_structure_without_end_is_named_as_the_argument_that_it_is():
 
 def test_within():
     # tol + 1.5·u = ¼ + ⅛·4 + 1.5·½ = 1.5 beside 4.
-    found = outcome([4.0, 4.0, 5.5, -5.5, NAN, 4.0], [0.5] * 5 + [INF])
-    analytic = np.array([2.5, 2.49, 4.0, -4.0, 4.0, 1e9])
-    judged = within(found, analytic, limits(6, atol=0.25, rtol=0.125))
+    made = limits(6, atol=0.25, rtol=0.125)
+    analytic = [2.5, 2.49, 4.0, -4.0, 4.0, 1e9]
+    numeric, error = [4.0, 4.0, 5.5, -5.5, NAN, 4.0], [0.5] * 5 + [INF]
+    judged = compared(numeric, error, analytic=analytic, made=made).within()
     assert judged.tolist() == [True, False, True, True, False, True]
     # Dust is an excuse only where n is within 15 error bars of zero.
-    found = outcome([0.0, 2e-3, 2e-3, 0.0], [0.0, 2e-3 / 15, 1.9e-3 / 15, 0.0])
-    judged = within(found, np.array([1e-3, 1e-3, 1e-3, 1.1e-3]), limits(4, dust=1e-3))
+    numeric, error = [0.0, 2e-3, 2e-3, 0.0], [0.0, 2e-3 / 15, 1.9e-3 / 15, 0.0]
+    analytic = [1e-3, 1e-3, 1e-3, 1.1e-3]
+    judged = compared(numeric, error, analytic=analytic, made=limits(4, dust=1e-3)).within()
     assert judged.tolist() == [True, True, False, False]
 
 
 def test_settled():
     # ¼ + ⅛·4 = 0.75 beside 1.5·½.
-    found = outcome([4.0, 1.0, -3.9, NAN, 4.0, 4.0], [0.5, 0.5, 0.5, 0.5, 0.501, INF])
-    judged = settled(
-        found, np.array([1.0, -4.0, 1.0, 4.0, 1.0, 1.0]), limits(6, goal_atol=0.25, goal_rtol=0.125)
-    )
+    made = limits(6, goal_atol=0.25, goal_rtol=0.125)
+    numeric, error = [4.0, 1.0, -3.9, NAN, 4.0, 4.0], [0.5, 0.5, 0.5, 0.5, 0.501, INF]
+    analytic = [1.0, -4.0, 1.0, 4.0, 1.0, 1.0]
+    judged = compared(numeric, error, analytic=analytic, made=made).settled()
     assert judged.tolist() == [True, True, False, True, False, False]
 
 
 def test_infinite_values_are_judged_without_a_warning():
-    found, made = outcome([INF, NAN, -INF, 1.0], [INF, 1.0, 0.0, 1.0]), limits(4, dust=1.0)
+    made, bars = limits(4, dust=1.0), [INF, 1.0, 0.0, 1.0]
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert settled(found, np.array([1.0, NAN, -INF, INF]), made).tolist() == [False] * 4
-        assert within(found, np.array([INF, 1.0, -INF, INF]), made).tolist() == [False] * 4
+        found = compared([INF, NAN, -INF, 1.0], bars, analytic=[1.0, NAN, -INF, INF], made=made)
+        assert found.settled().tolist() == [False] * 4
+        found = compared([INF, NAN, -INF, 1.0], bars, analytic=[INF, 1.0, -INF, INF], made=made)
+        assert found.within().tolist() == [False] * 4
         found.verdict[3] = DISAGREE
         assert concluded(found, [INF, 1.0, -INF, INF]) == [OPEN, OPEN, OPEN, DISAGREE]
 
 
 def concluded(found, analytic, value=0.0, blocks=None, scale=None, made=None, **options):
     n = len(analytic)
-    made = made or limits(n, rtol=1e-7, goal_rtol=1e-5)
+    found = replace(found, analytic=np.array(analytic, float), tolerance=made or found.tolerance)
     scale = np.ones(n) if scale is None else scale
-    blocks = blocks or [block("x", 0, n)]
-    conclude(found, np.array(analytic, float), scale, blocks, made, Options(**options), value)
+    conclude(found, scale, blocks or [block("x", 0, n)], Options(**options), value)
     return found.verdict.tolist()
 
 
@@ -290,17 +302,17 @@ def test_agreement_counts_where_the_error_bar_is_small_beside_entry_or_block():
     numeric = [9.0, 1e-4, 1e-4, 1.0]
     rms = math.sqrt((81 + 1 + 2e-8) / 4)
     errors = [0.059, 0.99e-3 * rms / 1.5, 1.01e-3 * rms / 1.5, 0.0099 / 1.5]
-    assert concluded(outcome(numeric, errors), numeric) == [AGREE, AGREE, OPEN, AGREE]
-    assert concluded(outcome(numeric, errors, AGREE), numeric) == [AGREE, AGREE, OPEN, AGREE]
-    assert concluded(outcome([9.0], [0.061]), [9.0]) == [OPEN]
+    assert concluded(compared(numeric, errors), numeric) == [AGREE, AGREE, OPEN, AGREE]
+    assert concluded(compared(numeric, errors, AGREE), numeric) == [AGREE, AGREE, OPEN, AGREE]
+    assert concluded(compared([9.0], [0.061]), [9.0]) == [OPEN]
     # A demanded rtol knows none of these excuses.
-    assert concluded(outcome(numeric, errors), numeric, rtol=1e-7) == [OPEN] * 4
+    assert concluded(compared(numeric, errors), numeric, rtol=1e-7) == [OPEN] * 4
     good = [0.99e-5 * 9 / 1.5, 1e-9 / 1.5, 1.01e-9 / 1.5, 0.0]
-    assert concluded(outcome(numeric, good), numeric, rtol=1e-7) == [AGREE, AGREE, OPEN, AGREE]
+    assert concluded(compared(numeric, good), numeric, rtol=1e-7) == [AGREE, AGREE, OPEN, AGREE]
     made = limits(4, rtol=1e-7, goal_rtol=1e-5, goal_atol=1e-9)
-    assert concluded(outcome(numeric, good), numeric, made=made, rtol=1e-7)[2] == AGREE
+    assert concluded(compared(numeric, good), numeric, made=made, rtol=1e-7)[2] == AGREE
     made = limits(1, rtol=1e-7, goal_atol=1e-9)
-    assert concluded(outcome([1e-12], [6e-10]), [1e-12], made=made) == [AGREE]
+    assert concluded(compared([1e-12], [6e-10]), [1e-12], made=made) == [AGREE]
 
 
 def test_each_block_has_a_size_of_its_own_in_parts_of_the_scale():
@@ -308,22 +320,22 @@ def test_each_block_has_a_size_of_its_own_in_parts_of_the_scale():
     blocks = [block("x", 0, 2), block("y", 2, 4)]
     bar = 1e-3 * math.sqrt(0.5) / 1.5  # a thousandth of y, and less of x
     errors = [0.0, 0.99 * bar, 0.0, 1.01 * bar]
-    assert concluded(outcome(numeric, errors), numeric, blocks=blocks) == [
+    assert concluded(compared(numeric, errors), numeric, blocks=blocks) == [
         AGREE,
         AGREE,
         AGREE,
         OPEN,
     ]
     errors[3] = 0.99 * bar
-    assert concluded(outcome(numeric, errors), numeric, blocks=blocks)[3] == AGREE
+    assert concluded(compared(numeric, errors), numeric, blocks=blocks)[3] == AGREE
     # With scale 2 for that entry alone its error bar counts twice.
     scale = np.array([1.0, 1, 1, 2])
-    assert concluded(outcome(numeric, errors), numeric, blocks=blocks, scale=scale)[3] == OPEN
+    assert concluded(compared(numeric, errors), numeric, blocks=blocks, scale=scale)[3] == OPEN
 
 
 def test_zero_on_both_sides_counts_beside_everything_that_was_seen():
     def one(error, value=1.0, analytic=0.0, scale=1.0, **options):
-        found = outcome([0.0], [error])
+        found = compared([0.0], [error])
         return concluded(found, [analytic], value, scale=np.array([scale]), **options)[0]
 
     just = 1e-6 / 1.5
@@ -336,35 +348,35 @@ def test_zero_on_both_sides_counts_beside_everything_that_was_seen():
     assert one(1e-9 / 1.5, analytic=1e-9, rtol=1e-7) == AGREE
     assert one(1e-9 / 1.5, analytic=-1.00001e-9, rtol=1e-1, value=9.0) == OPEN
     # Other blocks count too.
-    found = outcome([0.0, 5.0], [2e-6, 0.0])
+    found = compared([0.0, 5.0], [2e-6, 0.0])
     assert concluded(found, [0.0, 5.0], blocks=[block("x", 0, 1), block("y", 1, 2)])[0] == AGREE
-    found = outcome([0.0, 2.0], [2e-6, 0.0])
+    found = compared([0.0, 2.0], [2e-6, 0.0])
     assert concluded(found, [0.0, 2.0], blocks=[block("x", 0, 1), block("y", 1, 2)])[0] == OPEN
 
 
 def test_what_a_direction_bounds_is_as_good_as_an_error_bar():
-    assert concluded(outcome([1.0], [0.5], bound=1e-6), [1.0]) == [AGREE]
-    assert concluded(outcome([1.0], [0.5], bound=INF), [1.0]) == [OPEN]
+    assert concluded(compared([1.0], [0.5], bound=1e-6), [1.0]) == [AGREE]
+    assert concluded(compared([1.0], [0.5], bound=INF), [1.0]) == [OPEN]
 
 
 def test_what_is_left_as_it_was():
     # What disagrees, what was never evaluated, and what does not agree.
-    assert concluded(outcome([1.0], [1e-9], DISAGREE), [1.0]) == [DISAGREE]
-    assert concluded(outcome([1.0], [INF], AGREE), [1.0]) == [AGREE]
-    assert concluded(outcome([NAN], [INF]), [1.0]) == [OPEN]
-    assert concluded(outcome([1.0], [1e-9]), [2.0]) == [OPEN]
+    assert concluded(compared([1.0], [1e-9], DISAGREE), [1.0]) == [DISAGREE]
+    assert concluded(compared([1.0], [INF], AGREE), [1.0]) == [AGREE]
+    assert concluded(compared([NAN], [INF]), [1.0]) == [OPEN]
+    assert concluded(compared([1.0], [1e-9]), [2.0]) == [OPEN]
     # What is special for its shape: reasons stay, and so does a kink's agreement.
     for reason in (BENDS, JUMP, NOT_SMOOTH):
-        found = outcome([1.0], [1e-9])
+        found = compared([1.0], [1e-9])
         found.reasons[0] = reason
         assert concluded(found, [1.0]) == [OPEN]
         assert found.reasons == {0: reason}
-    found = outcome([1.0, 1.0], [1.0, 1e-9], [AGREE, OPEN])
+    found = compared([1.0, 1.0], [1.0, 1e-9], [AGREE, OPEN])
     found.reasons.update({0: KINK, 1: NOISY})
     found.slopes[0] = (0.0, 2.0)
     assert concluded(found, [1.5, 1.0]) == [AGREE, AGREE]
     assert found.reasons == {0: KINK}
-    found = outcome([1.0], [1.0])
+    found = compared([1.0], [1.0])
     found.reasons[0] = NOISY
     assert concluded(found, [1.0]) == [OPEN]
     assert found.reasons == {0: NOISY}
@@ -389,18 +401,16 @@ AT = {"x": np.array([1.0, 2.0]), "y": 4.0}
 def test_a_sweep_of_nothing():
     problem, _ = prepared(quadratic, AT)
     found = coordinates.unevaluated(problem, title="none yet")
-    assert np.isnan(found.outcome.numeric).all()
-    assert found.outcome.numeric.shape == (3,)
-    assert found.outcome.error.tolist() == found.outcome.bound.tolist() == [INF] * 3
-    assert found.outcome.verdict.tolist() == [OPEN] * 3
-    assert found.outcome.verdict.dtype == np.int8
+    assert np.isnan(found.numeric).all()
+    assert found.numeric.shape == (3,)
+    assert found.error.tolist() == [INF] * 3
     assert found.step.tolist() == found.largest.tolist() == [0.0] * 3
     assert found.bent.tolist() == found.flat.tolist() == [False] * 3
     assert found.bent.dtype == found.flat.dtype == bool
     assert np.isnan(found.pairs).all()
     assert found.pairs.shape == found.ends.shape == (3, 2)
     assert found.ends.tolist() == [[0.0, 0.0]] * 3
-    assert (found.title, found.ladders, found.pairs.dtype) == ("none yet", {}, np.float64)
+    assert (found.title, found.pairs.dtype) == ("none yet", np.float64)
     # J = 7 is exact in any format; it is taken for a float64.
     assert found.noise == Noise(0.6 * 2.0**-53 * 7, 2.0**-53, "float64")
     assert coordinates.unevaluated(problem).title == ""
@@ -516,7 +526,7 @@ def swept(func=quadratic, params=None, row="central", noise=LOUD, size=1.0, **gi
 def test_a_sweep_of_central_differences():
     found, problem = swept()
     assert problem.evaluator.evaluations == 2 + 2 * 3
-    assert found.outcome.numeric.tolist() == [3.0, 8.0, -1.0]
+    assert found.numeric.tolist() == [3.0, 8.0, -1.0]
     assert found.step.tolist() == [2.0**-6, 2.0**-5, 2.0**-4]  # of scales 1, 2, 4
     h = 2.0**-5
     assert found.pairs[1].tolist() == [7 + 8 * h + 2 * h * h, 7 - 8 * h + 2 * h * h]
@@ -527,13 +537,13 @@ def test_a_sweep_of_central_differences():
     assert found.noise is LOUD
     # Three standard deviations: 3·√½·σ/h, and 4 eps of the value.
     gain = 3 * math.sqrt(0.5) * 0.5
-    assert found.outcome.error.tolist() == each(*(gain / s for s in found.step.tolist()))
+    assert found.error.tolist() == each(*(gain / s for s in found.step.tolist()))
     quiet, _ = swept(noise=Noise(0.0, 0.0, ""))
-    assert quiet.outcome.error.tolist() == each(12 * EPS, 32 * EPS, 4 * EPS)
+    assert quiet.error.tolist() == each(12 * EPS, 32 * EPS, 4 * EPS)
     # Larger values have larger noise: 0.6 units of the largest seen.
     coarse, _ = swept(noise=Noise(0.0, 2.0**-10, ""))
     sigma = 0.6 * 2.0**-10 * (7 + 3 / 64)
-    assert coarse.outcome.error[0] == approx(3 * math.sqrt(0.5) * sigma * 64 + 12 * EPS)
+    assert coarse.error[0] == approx(3 * math.sqrt(0.5) * sigma * 64 + 12 * EPS)
 
 
 def test_a_sweep_chooses_its_step_by_noise_and_size():
@@ -551,9 +561,9 @@ def test_a_sweep_of_another_formula(row, count, paired):
     found, problem = swept(row=row)
     assert problem.evaluator.evaluations == 2 + count * 3
     bias = {"forward": 2 * 2.0**-5}.get(row, 0)
-    assert found.outcome.numeric.tolist() == pytest.approx([3.0, 8.0 + bias, -1.0])
+    assert found.numeric.tolist() == pytest.approx([3.0, 8.0 + bias, -1.0])
     assert found.title == STENCILS[row].title
-    assert found.outcome.error[0] == approx(3 * STENCILS[row].noise_gain * 0.5 / found.step[0])
+    assert found.error[0] == approx(3 * STENCILS[row].noise_gain * 0.5 / found.step[0])
     if paired:
         assert found.ends[0].tolist() == [found.step[0], -found.step[0]]
         assert found.pairs[0].tolist() == [7 + 3 * found.step[0], 7 - 3 * found.step[0]]
@@ -565,12 +575,12 @@ def test_a_sweep_of_another_formula(row, count, paired):
 def test_a_sweep_of_some_coordinates():
     found, problem = swept(chosen=[np.array([1]), np.array([], dtype=int)])
     assert problem.evaluator.evaluations == 4
-    assert np.isnan(found.outcome.numeric).tolist() == [True, False, True]
-    assert found.outcome.numeric[1] == 8.0
+    assert np.isnan(found.numeric).tolist() == [True, False, True]
+    assert found.numeric[1] == 8.0
     assert found.step.tolist() == [0.0, 2.0**-5, 0.0]
-    assert found.outcome.error[[0, 2]].tolist() == [INF, INF]
+    assert found.error[[0, 2]].tolist() == [INF, INF]
     found, _ = swept(chosen=[np.array([], dtype=int), np.array([0])])
-    assert found.outcome.numeric[2] == -1.0
+    assert found.numeric[2] == -1.0
     assert found.step.tolist() == [0.0, 0.0, 2.0**-4]
 
 
@@ -584,8 +594,8 @@ def test_what_is_flat_bent_or_not_finite():
     assert found.flat.tolist() == [False, True, False, False, False]
     # A bend beyond a tenth of the slope: a kink, and not the parabola of the third.
     assert found.bent[[0, 1, 2, 4]].tolist() == [True, False, False, False]
-    assert np.isnan(found.outcome.numeric).tolist() == [False, False, False, True, False]
-    assert found.outcome.error[3] == INF
+    assert np.isnan(found.numeric).tolist() == [False, False, False, True, False]
+    assert found.error[3] == INF
     # Nor what eight times its noise, 19.6·σ, explains: h·|bend of the slopes| is 2/64 here.
     for sigma, bent in ((1.55e-3, True), (1.65e-3, False)):
         found, _ = swept(func, theta, noise=Noise(sigma, 0.0, ""))
@@ -608,7 +618,7 @@ SILENT = Noise(0.0, 0.0, "")
 def test_a_sweep_at_a_given_step():
     found, problem = swept(lambda p: quadratic(p) + 1 / 3, eps=0.25)
     assert found.step.tolist() == [0.25] * 3
-    assert found.outcome.numeric.tolist() == pytest.approx([3.0, 8.0, -1.0])
+    assert found.numeric.tolist() == pytest.approx([3.0, 8.0, -1.0])
     assert problem.evaluator.evaluations == 8
     assert found.noise == Noise(0.5, 2.0**-53, "float64")
     # The truncation is guessed from the size of the step, and the rounding of θ ± eps from ulps.
@@ -616,16 +626,16 @@ def test_a_sweep_at_a_given_step():
     ulps = np.spacing(np.array([1.25, 2.25, 4.25]))
     guess = (h / s) ** 2 + ulps / h
     bars = 3 * math.sqrt(0.5) * 0.5 / h + (4 * EPS + guess) * np.array([3.0, 8.0, 1.0])
-    np.testing.assert_allclose(found.outcome.error, bars, rtol=1e-9)
+    np.testing.assert_allclose(found.error, bars, rtol=1e-9)
     found, _ = swept(
         lambda p: 1 / 3 + p["x"][0] + p["x"][1] + p["y"], eps=0.25, row="central6", noise=SILENT
     )
-    assert found.outcome.error.tolist() == pytest.approx(
+    assert found.error.tolist() == pytest.approx(
         [(3 * h) ** 6, (3 * h / 2) ** 6, (3 * h / 4) ** 6], rel=1e-3
     )
     # At a small step, where J is near 0, what θ ± eps is rounded by is nearly all of it.
     found, _ = swept(lambda p: p["x"][0] + p["x"][1] + p["y"] - 7, eps=2.0**-30, noise=SILENT)
-    assert found.outcome.error.tolist() == pytest.approx([2.0**-22, 2.0**-21, 2.0**-20], rel=1e-6)
+    assert found.error.tolist() == pytest.approx([2.0**-22, 2.0**-21, 2.0**-20], rel=1e-6)
 
 
 def test_noise_at_a_given_step_is_what_second_differences_show():
@@ -669,17 +679,30 @@ def test_a_given_step_that_is_lost():
     assert found.step.tolist() == [0.0, 1e-7, 1e-7]
 
 
+def test_nothing_is_judged_at_first():
+    numeric, error = np.array([1.0, NAN]), np.array([0.5, INF])
+    found = Comparison.unjudged(np.array([1.0, 2.0]), numeric, error, limits(2))
+    assert found.bound.tolist() == [INF] * 2
+    assert found.verdict.tolist() == [OPEN] * 2
+    assert found.verdict.dtype == np.int8
+    # What is found out of them afterwards is no part of the sweep.
+    found.numeric[:] = found.error[:] = 7.0
+    assert (numeric[0], error[0]) == (1.0, 0.5)
+    assert (found.reasons, found.slopes, found.ladders) == ({}, {}, {})
+
+
 def test_the_largest_curvature():
     """|f''|·s²: 4·2² for x₁; what bends counts only once it was found smooth, a kink never."""
     found, problem = swept(noise=Noise(1e-12, 0.0, ""))
-    assert coordinates.curvature(problem, found) == approx(16.0)
+    judged = of_sweep(found, found.numeric)
+    assert curvature(problem, found, judged) == approx(16.0)
     found.bent[1] = True
-    assert coordinates.curvature(problem, found) == 0.0
-    found.outcome.verdict[1] = AGREE
-    assert coordinates.curvature(problem, found) == approx(16.0)
-    found.outcome.slopes[1] = (0.0, 1.0)
-    assert coordinates.curvature(problem, found) == 0.0
-    assert coordinates.curvature(problem, coordinates.unevaluated(problem)) == 0.0
+    assert curvature(problem, found, judged) == 0.0
+    judged.verdict[1] = AGREE
+    assert curvature(problem, found, judged) == approx(16.0)
+    judged.slopes[1] = (0.0, 1.0)
+    assert curvature(problem, found, judged) == 0.0
+    assert curvature(problem, coordinates.unevaluated(problem), judged) == 0.0
 
 
 def test_a_line_through_one_coordinate():
@@ -715,17 +738,17 @@ def test_the_least_step_and_the_row_of_a_scheme():
 
 
 def judged(func, analytic, params, denied=None, jitter=0.0, **given):
-    """Return the sweep, its verdicts reached, and what it cost beyond the first differences."""
+    """Return what a check comes to, and what it cost beyond the first differences."""
     problem, options = prepared(func, params, **given)
     made = Analytic(np.array(analytic, dtype=float), (EPS,) * len(problem.blocks), jitter)
     found, _ = differenced(problem, made, options)
     before = problem.evaluator.evaluations
-    _judge.judge(problem, made, options, found, denied)
-    return found, problem.evaluator.evaluations - before
+    comparison = _judge.judge(problem, made, found, options, denied)
+    return comparison, problem.evaluator.evaluations - before
 
 
 def verdicts(*args, **given):
-    return judged(*args, **given)[0].outcome.verdict.tolist()
+    return judged(*args, **given)[0].verdict.tolist()
 
 
 def exponentials(x):
@@ -738,29 +761,29 @@ RIGHT = np.exp(THETA)
 
 def test_right_entries_need_nothing_more():
     found, cost = judged(exponentials, RIGHT, THETA)
-    assert found.outcome.verdict.tolist() == [AGREE] * 4
+    assert found.verdict.tolist() == [AGREE] * 4
     assert cost == 0
-    assert (found.outcome.reasons, found.outcome.slopes, found.ladders) == ({}, {}, {})
+    assert (found.reasons, found.slopes, found.ladders) == ({}, {}, {})
 
 
 def test_a_wrong_entry_is_asked_again_alone():
     for factor in (1.001, 0.0, -1.0):
         wrong = RIGHT * [1, factor, 1, 1]
         found, cost = judged(exponentials, wrong, THETA)
-        assert found.outcome.verdict.tolist() == [AGREE, DISAGREE, AGREE, AGREE]
+        assert found.verdict.tolist() == [AGREE, DISAGREE, AGREE, AGREE]
         assert 2 <= cost <= 20
-        assert abs(found.outcome.numeric[1] - RIGHT[1]) <= found.outcome.error[1] < 1e-6
+        assert abs(found.numeric[1] - RIGHT[1]) <= found.error[1] < 1e-6
         assert list(found.ladders) == [1]
         steps = [h for h, _ in found.ladders[1]]
         assert steps == sorted(steps, reverse=True)
         assert len(steps) == 1 + cost / 2
-        assert found.outcome.reasons == {}
+        assert found.reasons == {}
 
 
 def test_what_is_not_finite_is_wrong_without_being_asked():
     for bad in (NAN, INF, -INF):
         found, cost = judged(exponentials, [*RIGHT[:3], bad], THETA)
-        assert found.outcome.verdict.tolist() == [AGREE, AGREE, AGREE, DISAGREE]
+        assert found.verdict.tolist() == [AGREE, AGREE, AGREE, DISAGREE]
         assert cost == 0
 
 
@@ -773,7 +796,7 @@ def test_what_is_known_to_be_wrong_is_asked_no_more():
 
     wrong = RIGHT * [1, 1.5, 1.5, NAN]
     found, cost = judged(exponentials, wrong, THETA, denied)
-    assert found.outcome.verdict.tolist() == [AGREE, DISAGREE, DISAGREE, DISAGREE]
+    assert found.verdict.tolist() == [AGREE, DISAGREE, DISAGREE, DISAGREE]
     assert asked == [[1e-7] * 4]
     assert list(found.ladders) == [2]
     assert cost == 2 * (len(found.ladders[2]) - 1)
@@ -794,25 +817,25 @@ def test_kinks_are_judged_by_their_two_slopes():
 
     theta = np.array([0.0, 0.0, 0.0, -1.0, 2.0])
     found, _ = judged(func, [0.3, 1.0, 1.5, 0.0, 1.0], theta)
-    assert found.outcome.verdict.tolist() == [AGREE, AGREE, DISAGREE, AGREE, AGREE]
-    assert found.outcome.reasons == {0: KINK, 1: KINK, 2: KINK}
-    assert found.outcome.slopes == {k: (0.0, pytest.approx(1.0)) for k in range(3)}
+    assert found.verdict.tolist() == [AGREE, AGREE, DISAGREE, AGREE, AGREE]
+    assert found.reasons == {0: KINK, 1: KINK, 2: KINK}
+    assert found.slopes == {k: (0.0, pytest.approx(1.0)) for k in range(3)}
     assert list(found.ladders) == [2]
 
 
 def test_a_central_value_at_a_kink_is_still_found_to_be_on_one():
     found, _ = judged(lambda x: float(np.sum(np.maximum(x, 0))), [0.5, 1.0], np.array([0.0, 2.0]))
-    assert found.outcome.verdict.tolist() == [AGREE, AGREE]
-    assert found.outcome.reasons == {0: KINK}
-    assert found.outcome.bound.tolist() == [INF, INF]  # it is no part of a direction
+    assert found.verdict.tolist() == [AGREE, AGREE]
+    assert found.reasons == {0: KINK}
+    assert found.bound.tolist() == [INF, INF]  # it is no part of a direction
 
 
 def test_an_entry_that_agrees_is_only_asked_whether_it_is_on_a_kink():
     """(x − 1)² beside 1: two more evaluations show that its bend falls with the step."""
     theta = np.array([1 + 1e-6])
     found, cost = judged(lambda x: float((x[0] - 1) ** 2), 2 * (theta - 1), theta)
-    assert found.outcome.verdict.tolist() == [AGREE]
-    assert found.outcome.reasons == {}
+    assert found.verdict.tolist() == [AGREE]
+    assert found.reasons == {}
     assert cost == 2
 
 
@@ -825,9 +848,9 @@ def test_entries_that_func_does_not_depend_on():
     theta = np.array([0.5, 1.0, 2.0])
     right = [math.exp(0.5), 0.0, 0.0]
     found, cost = judged(func, right, theta)
-    assert found.outcome.verdict.tolist() == [AGREE] * 3
+    assert found.verdict.tolist() == [AGREE] * 3
     assert cost == 2
-    assert found.outcome.bound.tolist() == [INF, 0.0, 0.0]
+    assert found.bound.tolist() == [INF, 0.0, 0.0]
 
     # A step of a thousandth shows what the sweep's did not.
     def dead(x):
@@ -835,8 +858,8 @@ def test_entries_that_func_does_not_depend_on():
 
     found, cost = judged(dead, right, theta)
     assert cost > 2
-    assert found.outcome.verdict[0] == AGREE
-    assert found.outcome.verdict[1] != AGREE or found.outcome.bound[1] > 0
+    assert found.verdict[0] == AGREE
+    assert found.verdict[1] != AGREE or found.bound[1] > 0
 
 
 def test_small_entries_are_asked_together_along_one_direction():
@@ -849,20 +872,20 @@ def test_small_entries_are_asked_together_along_one_direction():
 
     right = np.cos(theta)
     found, cost = judged(func, right, theta)
-    assert found.outcome.verdict.tolist() == [AGREE] * n
+    assert found.verdict.tolist() == [AGREE] * n
     # At most ten steps of two evaluations; then the 32 largest may be climbed for, too.
     assert 2 <= cost <= 20 + 32 * 32
     assert len(found.ladders) <= 32
-    assert (found.outcome.bound < 1e-3).all()
+    assert (found.bound < 1e-3).all()
     # An error that the sweep's own error bar hides is seen there, and found by halving.
-    assert 1.5 * found.outcome.error[17] > 0.005
+    assert 1.5 * found.error[17] > 0.005
     wrong = right.copy()
     wrong[17] += 0.005
     found, cost = judged(func, wrong, theta)
-    assert found.outcome.verdict[17] == DISAGREE
-    assert (np.delete(found.outcome.verdict, 17) == AGREE).all()
-    assert found.outcome.bound[17] == INF
-    assert (np.delete(found.outcome.bound, 17) < 1e-3).all()
+    assert found.verdict[17] == DISAGREE
+    assert (np.delete(found.verdict, 17) == AGREE).all()
+    assert found.bound[17] == INF
+    assert (np.delete(found.bound, 17) < 1e-3).all()
 
 
 def test_entries_a_little_too_small_cost_four_steps_for_all_of_them():
@@ -875,11 +898,11 @@ def test_entries_a_little_too_small_cost_four_steps_for_all_of_them():
 
     right = factors * np.cos(theta)
     found, cost = judged(func, right, theta)
-    assert found.outcome.verdict.tolist() == [AGREE] * 100
+    assert found.verdict.tolist() == [AGREE] * 100
     assert cost == 4 * 2
     small = factors < 1
-    assert (found.outcome.bound[small] < 3e-6 * right[small]).all()
-    assert (found.outcome.bound[~small] == INF).all()
+    assert (found.bound[small] < 3e-6 * right[small]).all()
+    assert (found.bound[~small] == INF).all()
     # Also where J itself is nearly zero: what its terms are like is told by the gradient.
     halved = np.where(small, factors / 2, factors)
     near_zero = float(np.sum(halved * np.sin(theta))) - 1e-6
@@ -889,13 +912,13 @@ def test_entries_a_little_too_small_cost_four_steps_for_all_of_them():
     assert cost == 4 * 2
     # A demanded rtol that only its absolute part is met by is established so, too.
     found, cost = judged(func, right, theta, rtol=1e-6)
-    assert found.outcome.verdict.tolist() == [AGREE] * 100
+    assert found.verdict.tolist() == [AGREE] * 100
     assert cost == 4 * 2
-    assert (found.outcome.bound < INF).tolist() == small.tolist()
-    off = 0.8 * found.outcome.error[16]
+    assert (found.bound < INF).tolist() == small.tolist()
+    off = 0.8 * found.error[16]
     found, _ = judged(func, right + np.eye(100)[16] * off, theta)
-    assert found.outcome.bound[16] == INF or found.outcome.bound[16] > off / 2
-    assert (np.delete(found.outcome.verdict, 16) == AGREE).all()
+    assert found.bound[16] == INF or found.bound[16] > off / 2
+    assert (np.delete(found.verdict, 16) == AGREE).all()
 
 
 def test_a_demanded_rtol_is_climbed_for_entry_by_entry():
@@ -906,13 +929,13 @@ def test_a_demanded_rtol_is_climbed_for_entry_by_entry():
 
     right = np.cos(theta)
     found, cost = judged(func, right, theta, rtol=1e-7)
-    assert found.outcome.verdict.tolist() == [AGREE] * 3
+    assert found.verdict.tolist() == [AGREE] * 3
     assert cost >= 6
-    assert (1.5 * found.outcome.error <= 1e-7 * right + 1e-9).all()
+    assert (1.5 * found.error <= 1e-7 * right + 1e-9).all()
     # What no step can settle is left open, with the reason.
     found, _ = judged(func, right, theta, rtol=1e-13)
-    assert found.outcome.verdict.tolist() == [OPEN] * 3
-    assert found.outcome.reasons == dict.fromkeys(range(3), NOISY)
+    assert found.verdict.tolist() == [OPEN] * 3
+    assert found.reasons == dict.fromkeys(range(3), NOISY)
     assert sorted(found.ladders) == [0, 1, 2]
 
 
@@ -923,7 +946,7 @@ def test_a_demanded_rtol_that_the_first_twelve_do_not_reach_is_given_up():
         return 1e4 + float(np.sum(np.sin(x)))
 
     found, _ = judged(func, np.cos(theta), theta, rtol=1e-13)
-    assert found.outcome.verdict.tolist() == [OPEN] * 30
+    assert found.verdict.tolist() == [OPEN] * 30
     assert len(found.ladders) == 12
 
 
@@ -932,15 +955,15 @@ def test_entries_left_when_max_evals_is_reached():
     most = 2 + 7 + 8  # two at θ, seven for the noise, two for each entry, and nothing more
     found, cost = judged(exponentials, wrong, THETA, max_evals=most)
     assert cost == 0
-    assert found.outcome.verdict.tolist() == [AGREE, OPEN, OPEN, OPEN]
-    assert found.outcome.reasons == dict.fromkeys((1, 2, 3), EXHAUSTED)
+    assert found.verdict.tolist() == [AGREE, OPEN, OPEN, OPEN]
+    assert found.reasons == dict.fromkeys((1, 2, 3), EXHAUSTED)
     found, _ = judged(exponentials, [NAN, *wrong[1:]], THETA, max_evals=most)
-    assert found.outcome.verdict.tolist() == [DISAGREE, OPEN, OPEN, OPEN]
-    assert found.outcome.reasons == dict.fromkeys((1, 2, 3), EXHAUSTED)
+    assert found.verdict.tolist() == [DISAGREE, OPEN, OPEN, OPEN]
+    assert found.reasons == dict.fromkeys((1, 2, 3), EXHAUSTED)
     found, _ = judged(exponentials, RIGHT, THETA, max_evals=9 + 5)
     # A fifth is kept back: four fifths of five evaluations are two entries.
-    assert sorted(found.outcome.verdict.tolist()) == [AGREE, AGREE, OPEN, OPEN]
-    assert list(found.outcome.reasons.values()) == [EXHAUSTED, EXHAUSTED]
+    assert sorted(found.verdict.tolist()) == [AGREE, AGREE, OPEN, OPEN]
+    assert list(found.reasons.values()) == [EXHAUSTED, EXHAUSTED]
 
 
 def test_the_error_bar_that_settles_an_entry():
@@ -951,10 +974,13 @@ def test_the_error_bar_that_settles_an_entry():
 
 
 def test_what_meets_the_absolute_goal_alone():
-    found = outcome([1.0, 1.0, -3.0, NAN], [0.5, 0.51, 0.5, 0.5])
-    made = limits(4, goal_rtol=0.375)
-    analytic = np.array([-2.0, 2.0, 0.0, 1.9])
-    assert _judge._by_atol_alone(found, analytic, made).tolist() == [False, True, False, True]
+    found = compared(
+        [1.0, 1.0, -3.0, NAN],
+        [0.5, 0.51, 0.5, 0.5],
+        analytic=[-2.0, 2.0, 0.0, 1.9],
+        made=limits(4, goal_rtol=0.375),
+    )
+    assert _judge._by_atol_alone(found).tolist() == [False, True, False, True]
 
 
 def derivative(func, params, shift, deep, relative=2.0**-10, sigma=1e-9):
@@ -1031,12 +1057,12 @@ def climbed(n, rank, wrong=(), goal_atol=0.0, func=None):
     theta = np.linspace(0.3, 1.3, n)
     problem, options = prepared(lambda x: 1e4 + float(np.sum(np.sin(x))), theta, rtol=1e-13)
     right = np.cos(theta)
-    found, _ = differenced(problem, Analytic(right, (EPS,)), options)
+    sweep, _ = differenced(problem, Analytic(right, (EPS,)), options)
     made = limits(n, rtol=1e-13, goal_rtol=1e-13, goal_atol=goal_atol)
-    analytic = right * np.where(np.isin(np.arange(n), wrong), 1.5, 1.0)
-    size = np.maximum(analytic, found.outcome.numeric)
-    found.outcome.error[:] = rank * (made.goal_atol + 1e-13 * size)
-    _judge._refine_each(np.arange(n), problem, analytic, made, found)
+    found = of_sweep(sweep, right * np.where(np.isin(np.arange(n), wrong), 1.5, 1.0), made)
+    size = np.maximum(found.analytic, found.numeric)
+    found.error[:] = rank * (made.goal_atol + 1e-13 * size)
+    _judge._refine_each(np.arange(n), found, sweep, problem)
     return list(found.ladders)
 
 
@@ -1060,14 +1086,14 @@ def test_the_largest_that_a_direction_does_not_resolve_are_asked_one_by_one():
     theta = np.ones(n)
     theta[::2] = 4.0
     problem, options = prepared(lambda x: float(slopes @ x), theta)
-    found, _ = differenced(problem, Analytic(slopes, (EPS,)), options)
-    made = limits(n, rtol=1e-7, goal_rtol=3e-6)
+    sweep, _ = differenced(problem, Analytic(slopes, (EPS,)), options)
+    found = of_sweep(sweep, slopes, limits(n, rtol=1e-7, goal_rtol=3e-6))
 
     def asked(members, bound):
-        found.outcome.error[:] = 123.0
-        found.outcome.bound[:] = bound
-        _judge._refine_stubborn(members, problem, slopes, made, found)
-        return np.flatnonzero(found.outcome.error != 123.0).tolist()
+        found.error[:] = 123.0
+        found.bound[:] = bound
+        _judge._refine_stubborn(members, found, sweep, problem)
+        return np.flatnonzero(found.error != 123.0).tolist()
 
     # Resolved is what is known to 10⁻⁵ of it, 1.5 times its bound.
     assert asked(np.arange(5), 0.99e-5 * slopes / 1.5) == []
@@ -1099,38 +1125,40 @@ class Grouped:
 
         self.problem, _ = prepared(recorded, self.theta)
         del self.moves[:]
-        self.found = coordinates.unevaluated(self.problem, Noise(sigma, 2.0**-53, "float64"))
-        self.found.step[:] = 2.0**-10 * np.abs(self.theta)
-        self.found.outcome.error[:] = 1e-12
+        self.sweep = coordinates.unevaluated(self.problem, Noise(sigma, 2.0**-53, "float64"))
+        self.sweep.step[:] = 2.0**-10 * np.abs(self.theta)
         self.limits = limits(self.slopes.size, rtol=1e-7, goal_rtol=3e-6, rms=3.0)
+        self.found = of_sweep(self.sweep, self.slopes, self.limits)
+        self.found.error[:] = 1e-12
 
     def test(self, members=None, analytic=None, groups=False):
         """Return at how many evaluations, and which coordinates moved, for each direction."""
         del self.moves[:]
         members = np.arange(self.slopes.size) if members is None else np.array(members, dtype=int)
         analytic = self.slopes if analytic is None else np.array(analytic, dtype=float)
+        found = replace(self.found, analytic=analytic)  # the same vectors are filled
         ask = _judge._test_groups if groups else _judge._test_group
-        ask(members, self.problem, analytic, self.limits, self.found, 0)
+        ask(members, found, self.sweep, self.problem, 0)
         moved = [tuple(np.flatnonzero(move).tolist()) for move in self.moves]
         return [(len(list(run)), who) for who, run in groupby(moved)]
 
 
 def test_a_direction_moves_each_entry_in_parts_of_its_scale():
     made = Grouped([1.0, 2.0, 3.0], theta=[1.0, 4.0, 0.25])
-    made.found.step[:] = [1e-3, 2e-3, 5e-4]  # 1, ½ and 2 thousandths of the scales
+    made.sweep.step[:] = [1e-3, 2e-3, 5e-4]  # 1, ½ and 2 thousandths of the scales
     assert made.test() == [(8, (0, 1, 2))]
     first = np.abs(made.moves[0]) / (1e-3 * RHO**2 * np.array([1.0, 4.0, 0.25]))
     assert ((first > 0.49) & (first < 1.51)).all()
-    assert made.found.outcome.verdict.tolist() == [AGREE] * 3
-    assert (made.found.outcome.bound < 1e-6).all()
+    assert made.found.verdict.tolist() == [AGREE] * 3
+    assert (made.found.bound < 1e-6).all()
     made = Grouped([1.0, 2.0, 3.0])
     assert made.test(members=[2, 0]) == [(8, (0, 2))]
-    assert made.found.outcome.verdict.tolist() == [AGREE, OPEN, AGREE]
-    assert made.found.outcome.bound[1] == INF
+    assert made.found.verdict.tolist() == [AGREE, OPEN, AGREE]
+    assert made.found.bound[1] == INF
     # What is known better stays.
-    made.found.outcome.bound[:] = 1e-30
+    made.found.bound[:] = 1e-30
     made.test()
-    assert made.found.outcome.bound.tolist() == [1e-30] * 3
+    assert made.found.bound.tolist() == [1e-30] * 3
 
 
 def test_badly_scaled_entries_make_a_direction_ten_long_steps():
@@ -1139,9 +1167,9 @@ def test_badly_scaled_entries_make_a_direction_ten_long_steps():
     def long(slopes=(), errors=()):
         made = Grouped(np.ones(100))
         made.slopes[: len(slopes)] = slopes
-        made.found.outcome.error[50 : 50 + len(errors)] = errors
+        made.found.error[50 : 50 + len(errors)] = errors
         assert made.test()[0][1] == tuple(range(100))
-        assert (made.found.outcome.verdict == AGREE).all()
+        assert (made.found.verdict == AGREE).all()
         ratio = np.median(np.abs(made.moves[2] / made.moves[0]))
         assert ratio in (pytest.approx(RHO), pytest.approx(RHO**2))
         return ratio > 10
@@ -1163,16 +1191,16 @@ def test_dust_is_an_excuse_for_a_direction_whose_slope_is_zero_within_its_error_
 
     def agrees(times, off=10.0, dust=11.0):
         still = Grouped([0.0], theta=[4.0], sigma=1e-9)
-        still.found.outcome.error[:] = 0.0
+        still.found.error[:] = 0.0
         still.test()
-        u = still.found.outcome.bound[0]  # all of the gap is the error bar
+        u = still.found.bound[0]  # all of the gap is the error bar
         made = Grouped([times * u], theta=[4.0], sigma=1e-9)
         made.limits.dust[:] = dust * u
         made.limits.rms[:] = 1e-20  # beside which it is not tiny
-        made.found.outcome.error[:] = 0.0
-        made.found.outcome.numeric[0] = NAN
+        made.found.error[:] = 0.0
+        made.found.numeric[0] = NAN
         made.test(analytic=[(times + off) * u])
-        return math.isnan(made.found.outcome.numeric[0])  # else it was asked alone
+        return math.isnan(made.found.numeric[0])  # else it was asked alone
 
     assert agrees(0.0)
     assert agrees(12.0)
@@ -1189,10 +1217,10 @@ def test_the_bound_of_an_entry_is_what_the_direction_is_off_by():
     """(gap/1.5 + u) over the entry's own part of the direction."""
     made = Grouped([5.0], theta=[4.0], sigma=1e-9)
     made.test()
-    u = made.found.outcome.bound[0]
-    made.found.outcome.bound[0] = INF
+    u = made.found.bound[0]
+    made.found.bound[0] = INF
     made.test(analytic=[5.0 + 1.2 * u])
-    assert made.found.outcome.bound[0] == pytest.approx((1.2 / 1.5 + 1) * u, rel=0.05)
+    assert made.found.bound[0] == pytest.approx((1.2 / 1.5 + 1) * u, rel=0.05)
     part = np.abs(made.moves[0][0]) / (2.0**-10 * RHO**2)
     assert 1.9 < part < 6.1  # ½ to 3/2 of the scale
 
@@ -1204,15 +1232,15 @@ def test_a_direction_that_disagrees_is_halved_until_one_entry_is_left():
     asked = made.test(analytic=analytic)
     whole, low, high = (0, 1, 2, 3, 4, 5, 6), (0, 1, 2), (3, 4, 5, 6)
     assert [who for _, who in asked if len(who) > 1] == [whole, low, high, (3, 4), (5, 6)]
-    assert made.found.outcome.verdict.tolist() == [AGREE] * 4 + [DISAGREE] + [AGREE] * 2
+    assert made.found.verdict.tolist() == [AGREE] * 4 + [DISAGREE] + [AGREE] * 2
     assert list(made.found.ladders) == [4]
 
 
 def test_a_direction_out_of_the_domain_tells_nothing():
     made = Grouped(np.ones(4), func=lambda x: 1.0 if (x == 1).all() else NAN)
     assert made.test() == [(2, (0, 1, 2, 3))]
-    assert made.found.outcome.verdict.tolist() == [OPEN] * 4
-    assert (made.found.outcome.bound == INF).all()
+    assert made.found.verdict.tolist() == [OPEN] * 4
+    assert (made.found.bound == INF).all()
 
 
 def test_directions_are_of_entries_of_like_size():
@@ -1227,7 +1255,7 @@ def test_directions_are_of_entries_of_like_size():
     first = tuple(range(10, 61))
     second = tuple(i for i in range(100) if slopes[i] == 5e-5)
     assert [who for _, who in asked] == [first, second, (61, 62)]
-    assert made.found.outcome.verdict[63] == OPEN
+    assert made.found.verdict[63] == OPEN
     # By the size of gradient times scale.
     made = Grouped([1.0, 1e-3, 1e-3], theta=[1.0, 1.0, 1e-3])
     made.limits.rms[:] = 1e-20
@@ -1245,7 +1273,8 @@ def test_directions_are_of_entries_of_like_size():
 
 def test_what_is_known_to_be_still_is_not_asked():
     problem, _ = prepared(exponentials, np.zeros(3))
-    found = coordinates.unevaluated(problem)
+    sweep = coordinates.unevaluated(problem)
+    found = of_sweep(sweep, np.zeros(3))
     asked = []
 
     def still(members):
@@ -1253,16 +1282,14 @@ def test_what_is_known_to_be_still_is_not_asked():
         return np.array([True, True])
 
     before = problem.evaluator.evaluations
-    _judge._test_dead(
-        np.array([0, 2]), replace(problem, still=still), np.zeros(3), limits(3), found, 0
-    )
+    _judge._test_dead(np.array([0, 2]), found, sweep, replace(problem, still=still), 0)
     assert asked == [[0, 2]]
     assert problem.evaluator.evaluations == before
-    assert found.outcome.bound.tolist() == [0.0, INF, 0.0]
+    assert found.bound.tolist() == [0.0, INF, 0.0]
     made = Grouped(np.zeros(4), theta=[1.0, 1.0, 4.0, 0.25])
     problem = replace(made.problem, still=lambda members: members == 1)
-    _judge._test_dead(np.arange(1, 4), problem, np.zeros(4), made.limits, made.found, 0)
-    assert made.found.outcome.bound.tolist() == [INF, 0.0, 0.0, 0.0]
+    _judge._test_dead(np.arange(1, 4), made.found, made.sweep, problem, 0)
+    assert made.found.bound.tolist() == [INF, 0.0, 0.0, 0.0]
     # The others move by ½ to 3/2 thousandths of their scales, to both sides.
     up, down = made.moves
     part = np.abs(up) / (1e-3 * made.theta)
@@ -1271,7 +1298,7 @@ def test_what_is_known_to_be_still_is_not_asked():
     assert down.tolist() == pytest.approx((-up).tolist())
     problem, _ = prepared(exponentials, np.zeros(3))
     before = problem.evaluator.evaluations
-    _judge._test_dead(np.empty(0, int), problem, np.zeros(3), limits(3), found, 0)
+    _judge._test_dead(np.empty(0, int), found, sweep, problem, 0)
     assert problem.evaluator.evaluations == before
 
 
@@ -1280,11 +1307,12 @@ def test_what_is_not_finite_a_thousandth_away_counts_as_still():
         return 1.0 if abs(x[0] - 1) < 1e-4 else NAN
 
     problem, _ = prepared(func, np.array([1.0]))
-    found = coordinates.unevaluated(problem)
+    sweep = coordinates.unevaluated(problem)
+    found = of_sweep(sweep, np.zeros(1))
     before = problem.evaluator.evaluations
-    _judge._test_dead(np.array([0]), problem, np.zeros(1), limits(1), found, 0)
+    _judge._test_dead(np.array([0]), found, sweep, problem, 0)
     assert problem.evaluator.evaluations == before + 2
-    assert found.outcome.bound.tolist() == [0.0]
+    assert found.bound.tolist() == [0.0]
 
 
 # -- _judge: a given step --------------------------------------------------------------------------
@@ -1293,9 +1321,9 @@ def test_what_is_not_finite_a_thousandth_away_counts_as_still():
 def test_one_step_tells_right_from_wrong():
     wrong = RIGHT * [1, 1.01, 1, 1]
     found, cost = judged(exponentials, wrong, THETA, eps=1e-5, rtol=1e-4)
-    assert found.outcome.verdict.tolist() == [AGREE, DISAGREE, AGREE, AGREE]
+    assert found.verdict.tolist() == [AGREE, DISAGREE, AGREE, AGREE]
     assert cost == 0
-    assert found.outcome.reasons == {}
+    assert found.reasons == {}
 
 
 def test_a_kink_at_a_small_step_and_at_a_large_one():
@@ -1305,22 +1333,22 @@ def test_a_kink_at_a_small_step_and_at_a_large_one():
     theta = np.array([0.0, 0.0, 2.0])
     found, cost = judged(func, [0.3, 1.5, 1.0], theta, eps=1e-5, rtol=1e-4)
     assert cost == 0
-    assert found.outcome.verdict.tolist() == [AGREE, DISAGREE, AGREE]
-    assert found.outcome.reasons == {0: KINK, 1: KINK}
-    assert found.outcome.slopes == {k: (0.0, pytest.approx(1.0)) for k in range(2)}
+    assert found.verdict.tolist() == [AGREE, DISAGREE, AGREE]
+    assert found.reasons == {0: KINK, 1: KINK}
+    assert found.slopes == {k: (0.0, pytest.approx(1.0)) for k in range(2)}
     # 10⁻⁴ of the scale, 2, is the largest step that is small.
     for eps, verdict in ((1.9e-4, AGREE), (2.1e-4, OPEN)):
         found, _ = judged(func, [0.3, 1.5, 1.0], theta, eps=eps, rtol=1e-3)
-        assert found.outcome.verdict.tolist() == [verdict, DISAGREE, AGREE]
-        assert found.outcome.reasons == {0: KINK, 1: KINK} if verdict == AGREE else {0: BENDS}
+        assert found.verdict.tolist() == [verdict, DISAGREE, AGREE]
+        assert found.reasons == {0: KINK, 1: KINK} if verdict == AGREE else {0: BENDS}
     # With forward differences there are no two sides.
     found, _ = judged(func, [0.3, 1.0, 1.0], theta, eps=1e-5, rtol=1e-4, scheme="forward")
-    assert found.outcome.verdict.tolist() == [DISAGREE, AGREE, AGREE]
-    assert found.outcome.slopes == {}
+    assert found.verdict.tolist() == [DISAGREE, AGREE, AGREE]
+    assert found.slopes == {}
     # Concave: the backward slope is the larger.
     found, _ = judged(lambda x: -func(x), [-0.3, 0.5, -1.0], theta, eps=1e-5, rtol=1e-4)
-    assert found.outcome.verdict.tolist() == [AGREE, DISAGREE, AGREE]
-    assert found.outcome.slopes[0] == (0.0, pytest.approx(-1.0))
+    assert found.verdict.tolist() == [AGREE, DISAGREE, AGREE]
+    assert found.slopes[0] == (0.0, pytest.approx(-1.0))
 
 
 SMALL, LARGE = 2.0**-17, 2.0**-7
@@ -1349,18 +1377,16 @@ def at_a_given_step(case, **change):
     """Judge one coordinate; its error bar is ¼ and its tolerance ⅛."""
     h, forward, backward, analytic, bent, agrees, _, _ = case
     problem, _ = prepared(lambda x: 7.0 + 0 * x[0], np.ones(1))
-    found = coordinates.unevaluated(problem)
-    found.outcome.numeric[0] = (forward + backward) / 2
-    found.outcome.error[0] = change.get("error", 0.25)
-    found.step[0] = h
-    found.ends[0] = change.get("ends", (h, -h))
-    found.pairs[0] = 7 + forward * h, 7 - backward * h
-    found.bent[0] = bent
+    sweep = coordinates.unevaluated(problem)
+    sweep.numeric[0] = (forward + backward) / 2
+    sweep.error[0] = change.get("error", 0.25)
+    sweep.step[0] = h
+    sweep.ends[0] = change.get("ends", (h, -h))
+    sweep.pairs[0] = 7 + forward * h, 7 - backward * h
+    sweep.bent[0] = bent
     asked = np.array([change.get("asked", True)])
-    _judge._judge_fixed(
-        found, np.array([analytic]), limits(1, atol=0.125), asked, np.array([agrees]), problem
-    )
-    made = found.outcome
+    made = of_sweep(sweep, [analytic], limits(1, atol=0.125))
+    _judge._judge_fixed(made, sweep, problem, asked, np.array([agrees]))
     return int(made.verdict[0]), made.reasons.get(0), made.slopes.get(0)
 
 
@@ -1392,7 +1418,7 @@ def test_what_is_not_finite_at_the_given_step_is_open():
             return float(np.log(x[0]) + x[1])
 
     found, _ = judged(func, [10.0, 1.0], np.array([0.1, 1.0]), eps=0.2, rtol=0.1)
-    assert found.outcome.verdict.tolist() == [OPEN, AGREE]
-    assert found.outcome.reasons == {0: NOISY}
+    assert found.verdict.tolist() == [OPEN, AGREE]
+    assert found.reasons == {0: NOISY}
     found, _ = judged(func, [NAN, 1.0], np.array([0.1, 1.0]), eps=1e-5, rtol=1e-4)
-    assert found.outcome.verdict.tolist() == [DISAGREE, AGREE]
+    assert found.verdict.tolist() == [DISAGREE, AGREE]

@@ -292,7 +292,7 @@ def _report(check: Check, matrices: Sequence[Matrix], what: str) -> GradientRepo
     beside = check.shared.center.size > m
 
     def bias(k: int, swept: Callable[[int], Sweep]) -> Array:
-        gap = np.abs(swept(k).outcome.numeric - swept(k + m).outcome.numeric)
+        gap = np.abs(swept(k).numeric - swept(k + m).numeric)
         return np.where(np.isfinite(gap), gap, 0.0)
 
     report = report_of(

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from .._difference.best import climb_all
-from .._difference.sweep import Outcome, differenced, raise_domain_error
+from .._difference.sweep import Sweep, differenced, raise_domain_error
 from .._evaluate.call import as_tuple
 from .._evaluate.problem import Call, Problem, prepare, require_callable
 from .._gradient.worst_so_far import Watch
@@ -77,8 +77,8 @@ def numerical_gradient(
         vectorized=vectorized,
     )
     call = Call(as_tuple(args), has_aux, in_place, copy)
-    problem, outcome = _engine(func, params, call, options, accurate=False)
-    return to_structure(problem.structure, problem.blocks, outcome.numeric)
+    problem, found = _engine(func, params, call, options, accurate=False)
+    return to_structure(problem.structure, problem.blocks, found.numeric)
 
 
 def numerical_gradient_with_error(
@@ -126,34 +126,34 @@ def numerical_gradient_with_error(
     """
     options = options_from(seed=seed, only=only, skip=skip, workers=workers, vectorized=vectorized)
     call = Call(as_tuple(args), has_aux, in_place, copy)
-    problem, outcome = _engine(func, params, call, options, accurate=True)
+    problem, found = _engine(func, params, call, options, accurate=True)
     return (
-        to_structure(problem.structure, problem.blocks, outcome.numeric),
-        to_structure(problem.structure, problem.blocks, outcome.error),
+        to_structure(problem.structure, problem.blocks, found.numeric),
+        to_structure(problem.structure, problem.blocks, found.error),
     )
 
 
 def _engine(
     func: Callable[..., Any], params: Any, call: Call, options: Options, *, accurate: bool
-) -> tuple[Problem, Outcome]:
+) -> tuple[Problem, Sweep]:
     problem = prepare(func, params, call, options, returns_pair=False)
     watch = problem.evaluator.watch = Watch(problem.evaluator, problem.blocks)
     try:
         if problem.unrepeated:
             raise ValueError(problem.unrepeated)
         found, _ = differenced(problem, None, options)
-        if accurate or not np.isfinite(found.outcome.numeric).all():
+        if accurate or not np.isfinite(found.numeric).all():
             vague = climb_all(problem, found, only_missing=not accurate)
             if vague and not accurate:
                 _warn(problem, vague)
-        if np.isnan(found.outcome.numeric).any():
+        if np.isnan(found.numeric).any():
             raise_domain_error(problem)
     except KeyboardInterrupt as stop:
         stop.add_note(watch.note())
         raise
     finally:
         problem.evaluator.close()
-    return problem, found.outcome
+    return problem, found
 
 
 def _warn(problem: Problem, vague: Sequence[int]) -> None:

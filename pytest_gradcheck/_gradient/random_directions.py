@@ -10,7 +10,7 @@ import numpy as np
 
 from .._diagnosis.evidence import CERTAIN, MOST_PER_ENTRY, Diagnosis
 from .._difference.ladder import RATIO, ROUNDING_FACTOR, Estimate
-from .._difference.sweep import DISAGREE, least_step, line_of
+from .._difference.sweep import least_step, line_of
 from .._evaluate.evaluator import BudgetExhausted
 from .._evaluate.problem import Analytic, Problem
 from .._options import Options
@@ -21,6 +21,7 @@ from .._verdict.refine import NARROW, refine
 from .._verdict.tolerance import (
     COARSEST_RTOL,
     CONFIDENCE,
+    DISAGREE,
     DUST,
     FINEST_RTOL,
     LEAST_TERM,

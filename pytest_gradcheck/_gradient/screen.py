@@ -21,13 +21,13 @@ from .._difference.directions import Stream, fill_with_weights, generator
 from .._difference.ladder import RATIO, Line
 from .._difference.noise import Noise
 from .._difference.stencils import STENCILS, relative_step
-from .._difference.sweep import AGREE, DISAGREE, OPEN, noise_of, value_size
+from .._difference.sweep import noise_of, value_size
 from .._evaluate.problem import Analytic, Problem
 from .._options import Options
 from .._params.arrays import chunks
 from .._params.layout import Block, middle, position_of
 from .._verdict.refine import NARROW, refine
-from .._verdict.tolerance import CONFIDENCE, Answer, Question
+from .._verdict.tolerance import AGREE, CONFIDENCE, DISAGREE, OPEN, Answer, Question
 
 Array = np.ndarray[Any, Any]
 

@@ -1,4 +1,4 @@
-"""What a check saw, whole: the vectors behind a report, for hints, pictures and files."""
+"""Two gradients beside each other: what is known of every coordinate, for verdicts and reports."""
 
 from __future__ import annotations
 
@@ -9,11 +9,81 @@ from typing import Any
 import numpy as np
 
 from .._params.layout import Block
+from .tolerance import CONFIDENCE, OPEN, Tolerance
 
 Array = np.ndarray[Any, Any]
 
 Ladder = tuple[tuple[float, float], ...]
 """Steps h and the central differences at them, one-sided ones at the edge of func's domain."""
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """The analytic gradient beside the numeric one; vectors of shape (n,).
+
+    Attributes
+    ----------
+    analytic : ndarray
+    numeric, error : ndarray
+        The derivative and its error bar; NaN and infinity where nothing was evaluated.
+    tolerance : Tolerance
+    bound : ndarray
+        How large the analytic entry's error can be at most where a direction through several
+        entries agreed; infinity elsewhere.
+    verdict : ndarray of int8
+        Codes of `Verdict`.
+    reasons : dict of int to str
+        Why a coordinate was left open, or is special.
+    slopes : dict of int to (float, float)
+        Backward and forward slope at a kink.
+    ladders : dict of int to ladder
+        What was seen of coordinates that were asked again and did not agree.
+    """
+
+    analytic: Array
+    numeric: Array
+    error: Array
+    tolerance: Tolerance
+    bound: Array
+    verdict: Array
+    reasons: dict[int, str] = field(default_factory=dict)
+    slopes: dict[int, tuple[float, float]] = field(default_factory=dict)
+    ladders: dict[int, Ladder] = field(default_factory=dict)
+
+    @classmethod
+    def unjudged(
+        cls, analytic: Array, numeric: Array, error: Array, tolerance: Tolerance
+    ) -> Comparison:
+        """Return a comparison in which every verdict is open."""
+        n = analytic.size
+        bound, verdict = np.full(n, np.inf), np.full(n, OPEN, np.int8)
+        return cls(analytic, numeric.copy(), error.copy(), tolerance, bound, verdict)
+
+    @property
+    def kinked(self) -> Array:
+        """Which coordinates are on a kink (bool)."""
+        kinked = np.zeros(self.analytic.size, dtype=bool)
+        kinked[list(self.slopes)] = True
+        return kinked
+
+    def within(self) -> Array:
+        """Return where analytic and numeric are equal as far as the error bar tells (bool)."""
+        limits = self.tolerance
+        with np.errstate(all="ignore"):
+            gap = np.abs(self.analytic - self.numeric)
+            near = gap <= limits.of(self.analytic, self.numeric) + CONFIDENCE * self.error
+            clear = np.abs(self.numeric) > 10 * CONFIDENCE * self.error
+            dusty = (gap <= limits.dust) & ~clear
+        found: Array = near | dusty
+        return found
+
+    def settled(self) -> Array:
+        """Return where the error bar is small enough for agreement to mean something (bool)."""
+        with np.errstate(all="ignore"):
+            size = np.fmax(np.abs(self.analytic), np.abs(self.numeric))
+            goal = self.tolerance.goal_atol + self.tolerance.goal_rtol * size
+            small: Array = goal >= CONFIDENCE * self.error
+        return small
 
 
 @dataclass(frozen=True, eq=False)

@@ -27,15 +27,17 @@ from .._difference.ladder import (
     Estimate,
     Line,
 )
-from .._difference.sweep import AGREE, DISAGREE, OPEN
 from .tolerance import (
+    AGREE,
     CONFIDENCE,
+    DISAGREE,
     FARTHEST,
     JUMP,
     KINK,
     NOISY,
     NOT_FINITE,
     NOT_SMOOTH,
+    OPEN,
     Answer,
     Question,
 )

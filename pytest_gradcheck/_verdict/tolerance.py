@@ -9,17 +9,27 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import IntEnum
 from typing import Any
 
 import numpy as np
 
-from .._difference.sweep import AGREE, DISAGREE, OPEN, Outcome
 from .._options import Options
 from .._params.layout import Block, blocks_of, gradient_vector
 from .._params.structure import flatten
 
 Array = np.ndarray[Any, Any]
 
+
+class Verdict(IntEnum):
+    """What is concluded of a coordinate."""
+
+    AGREE = 0
+    DISAGREE = 1
+    OPEN = 2
+
+
+AGREE, DISAGREE, OPEN = Verdict
 
 CONFIDENCE = 1.5
 """K: an error bar counts this many times when a verdict is reached."""
@@ -82,7 +92,7 @@ class Answer:
 
     value: float
     error: float
-    verdict: int
+    verdict: Verdict
     reason: str = ""
     slopes: tuple[float, float] | None = None
 
@@ -252,88 +262,3 @@ def tolerance(
             goal_rtol[w] = options.rtol
             goal_atol[w] = np.maximum(atol[w], options.rtol * 0.01 * size)
     return Tolerance(*columns)
-
-
-def within(outcome: Outcome, analytic: Array, limits: Tolerance) -> Array:
-    """Return where analytic and numeric are equal as far as the error bar tells (bool)."""
-    with np.errstate(all="ignore"):
-        gap = np.abs(analytic - outcome.numeric)
-        near = gap <= limits.of(analytic, outcome.numeric) + CONFIDENCE * outcome.error
-        clear = np.abs(outcome.numeric) > 10 * CONFIDENCE * outcome.error
-        dusty = (gap <= limits.dust) & ~clear
-    found: Array = near | dusty
-    return found
-
-
-def settled(outcome: Outcome, analytic: Array, limits: Tolerance) -> Array:
-    """Return where the error bar is small enough for agreement to mean something (bool)."""
-    with np.errstate(all="ignore"):
-        size = np.fmax(np.abs(analytic), np.abs(outcome.numeric))
-        goal = limits.goal_atol + limits.goal_rtol * size
-        small: Array = goal >= CONFIDENCE * outcome.error
-    return small
-
-
-def _claims_little(analytic: Array, scale: Array, little: float) -> Array:
-    """Return where an entry that can't be resolved may be passed for what it is worth (bool).
-
-    Beside parameters of size 1, one of 1e-38 moves nothing, whatever its gradient is: no step
-    comes near the size of the others, and so its gradient must be small at that size, too.
-    """
-    largest = min(float(np.max(scale, initial=0.0)), 1.0)
-    found: Array = (scale * FARTHEST >= largest) | (np.abs(analytic) * largest <= little)
-    return found
-
-
-def conclude(
-    outcome: Outcome,
-    analytic: Array,
-    scale: Array,
-    blocks: Sequence[Block],
-    limits: Tolerance,
-    options: Options,
-    value: float,
-) -> None:
-    """Leave open what agrees but was not resolved; mark as agreeing what is resolved after all.
-
-    Parameters
-    ----------
-    outcome : Outcome
-        Changed in place.
-    analytic, scale : ndarray, shape (n,)
-    blocks : sequence of Block
-    limits : Tolerance
-    options : Options
-    value : float
-        How large func's values and their changes over a parameter's scale are: what a gradient
-        that is zero is small beside.
-    """
-    agrees = within(outcome, analytic, limits)
-    bar = CONFIDENCE * np.minimum(outcome.error, outcome.bound)
-    size = np.fmax(np.abs(analytic), np.abs(outcome.numeric))
-    sizes = [block_size(outcome.numeric[b.window], scale[b.window]) for b in blocks]
-    everything = max([value, *sizes])
-    with np.errstate(all="ignore"):
-        # Zero but for rounding: a bias before a batch normalisation has 1e-17 on both sides.
-        nothing = np.abs(analytic) <= np.maximum(bar, limits.dust)
-        zero = nothing & (bar * scale <= IN_CHECK * everything)
-        zero &= _claims_little(analytic, scale, IN_CHECK * everything)
-        resolved = bar <= limits.goal_atol + limits.goal_rtol * size
-        if options.rtol is None:
-            resolved |= bar <= COARSEST_RTOL * size
-            for block, own in zip(blocks, sizes, strict=True):
-                w = block.window
-                faint = _claims_little(analytic[w], scale[w], IN_BLOCK * own)
-                resolved[w] |= faint & (bar[w] * scale[w] <= IN_BLOCK * own)
-    resolved |= zero
-    unjudged = (outcome.verdict != DISAGREE) & np.isfinite(outcome.error)
-    unjudged[
-        [i for i, reason in outcome.reasons.items() if reason in (BENDS, JUMP, NOT_SMOOTH)]
-    ] = False
-    kinked = np.zeros(scale.size, dtype=bool)
-    kinked[list(outcome.slopes)] = True
-    change = unjudged & agrees & ~kinked
-    outcome.verdict[change & resolved] = AGREE
-    outcome.verdict[change & ~resolved] = OPEN
-    for i in [i for i in outcome.reasons if outcome.verdict[i] == AGREE and not kinked[i]]:
-        del outcome.reasons[i]

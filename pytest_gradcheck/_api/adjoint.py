@@ -14,6 +14,7 @@ from typing import Any, Unpack
 
 import numpy as np
 
+from .._constants import DUST
 from .._difference.directions import Stream, random_weights
 from .._evaluate.call import name_of
 from .._evaluate.problem import gradient_precision, require_callable
@@ -25,12 +26,12 @@ from .._params.structure import Structure, flatten
 from .._quoting import brief
 from .._report.assemble import Finding, assemble, contradicted, finding_of_two
 from .._report.report import GradientReport, hide_frame
-from .._verdict.tolerance import DUST, block_size, tolerance
+from .._verdict.tolerance import block_size, tolerance
 from .gradients import announced
 
 Array = np.ndarray[Any, Any]
 
-EXHAUSTIVE = 400
+EXHAUSTIVE_CALLS = 400
 """Calls of both operators together up to which every entry is compared."""
 
 TRIALS = 3
@@ -179,7 +180,9 @@ class _Pair:
         self.y = _Side(self._first() if y is None else y, "output", (), ())
         where = "y" if y is not None else "what forward returned"
         self._require_entries(self.y, where, "a sample of what forward returns")
-        self.few = self.x.size + self.y.size <= min(options.max_evals or EXHAUSTIVE, EXHAUSTIVE)
+        self.few = self.x.size + self.y.size <= min(
+            options.max_evals or EXHAUSTIVE_CALLS, EXHAUSTIVE_CALLS
+        )
         self.eps = max(self.x.eps(), self.y.eps())
 
     @staticmethod

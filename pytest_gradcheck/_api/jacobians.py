@@ -7,6 +7,7 @@ from typing import Any, Unpack
 
 import numpy as np
 
+from .._constants import LEAST_TERM
 from .._difference.directions import Stream, random_weights
 from .._evaluate.call import as_tuple, calling
 from .._evaluate.problem import Call, require_callable
@@ -19,7 +20,6 @@ from .._options import Judging
 from .._params.layout import Block, gradient_vector, to_structure
 from .._quoting import brief
 from .._report.report import GradientReport, hide_frame
-from .._verdict.tolerance import LEAST_TERM
 from .gradients import announced
 
 Array = np.ndarray[Any, Any]

@@ -7,15 +7,22 @@ import math
 
 import numpy as np
 
+from .._constants import (
+    ENOUGH,
+    ENTRY_RUNGS,
+    LIMIT_POWER,
+    LIMITING,
+    NUMERIC_RUNGS,
+    RATIO,
+    UNLIMITED_SLOPES,
+    UNLIMITED_ULPS,
+    VAGUE,
+    WORSE,
+)
 from .._evaluate.problem import Problem
 from .kinks import kink_slopes, on_kink
-from .ladder import RATIO, Estimate, Line
+from .ladder import Estimate, Line
 from .sweep import Sweep, least_step, line_of
-
-ENOUGH = 1e-10
-"""A relative error bar below this is not improved further."""
-
-MOST_RUNGS = 12
 
 
 def climb_all(problem: Problem, found: Sweep, *, only_missing: bool) -> list[int]:
@@ -62,47 +69,35 @@ def unbounded(line: Line) -> bool:
     unit = line.noise.unit * (abs(float(line.center)) + max(line.changes, default=0.0))
     gaps = []
     for (wide, slope, _), (h, finer, _) in reversed(list(itertools.pairwise(series))):
-        if abs(finer - slope) * h > LOUD * unit:
+        if abs(finer - slope) * h > UNLIMITED_ULPS * unit:
             gaps.append(((finer - slope) / math.log(wide / h), math.sqrt(wide * h)))
         elif gaps:
             break
-    gaps = gaps[:APART]
-    if len(gaps) < APART or min(gap for gap, _ in gaps) * max(gap for gap, _ in gaps) <= 0:
+    gaps = gaps[:UNLIMITED_SLOPES]
+    signs = {gap > 0 for gap, _ in gaps}
+    if len(gaps) < UNLIMITED_SLOPES or len(signs) > 1:
         return False
     return all(
-        abs(gap) > abs(wider) * (h / step) ** NEARER
+        abs(gap) > abs(wider) * (h / step) ** LIMIT_POWER
         for (gap, h), (wider, step) in itertools.pairwise(gaps)
     )
-
-
-APART = 5
-"""So many slopes in a row must stay as far from the one before."""
-
-LOUD = 8.0
-"""Units in the last place of func's value by which two slopes differ, or it may be rounding."""
-
-NEARER = 0.15
-"""The distance of two slopes falls at least by this power of the step where there is a limit."""
-
-VAGUE = 1e-3
-"""A relative error bar above this is doubted."""
 
 
 def _climb(line: Line, first: float, scale: float, least: float) -> Estimate:
     if not line.rungs:
         line.add(first)
-    while len(line.rungs) < 6 and line.sides() != "both" and line.rungs[-1].h > least:
+    while len(line.rungs) < ENTRY_RUNGS and line.sides() != "both" and line.rungs[-1].h > least:
         line.add(line.rungs[-1].h / RATIO**2)
     line.add(line.rungs[-1].h / RATIO)
     best = line.estimate()
     step = line.rungs[0].h * RATIO
-    for _ in range(MOST_RUNGS):
+    for _ in range(NUMERIC_RUNGS):
         if (best is not None and best.error <= ENOUGH * abs(best.value)) or step > scale:
             break
         line.add(step)
         step *= RATIO
         estimate = line.estimate()
-        worse = best is not None and estimate is not None and estimate.error > 0.5 * best.error
+        worse = best is not None and estimate is not None and estimate.error > WORSE * best.error
         best = estimate if estimate is not None else best
         if worse:
             break
@@ -119,11 +114,11 @@ def _climb(line: Line, first: float, scale: float, least: float) -> Estimate:
 
 def _descend(line: Line, best: Estimate | None, least: float) -> Estimate | None:
     """Take smaller steps while truncation is most of the error bar."""
-    for _ in range(MOST_RUNGS):
+    for _ in range(NUMERIC_RUNGS):
         if best is None or best.error <= ENOUGH * abs(best.value):
             break
         step = line.rungs[-1].h / RATIO
-        if best.rounding >= 0.5 * best.error or step < least:
+        if best.rounding >= LIMITING * best.error or step < least:
             break
         line.add(step)
         best = line.estimate()

@@ -12,7 +12,18 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from .ladder import KINK_POWER, SIDES, Estimate, Line, Rung, best_entry
+from .._constants import (
+    GRAIN_CLOSE,
+    GRAIN_FAR,
+    GRAIN_NEAR,
+    GRAIN_PROBES,
+    JUMP_PART,
+    KINK_FAINT,
+    KINK_NEAR,
+    KINK_POWER,
+    KINK_RUNGS,
+)
+from .ladder import SIDES, Estimate, Line, Rung, best_entry
 
 
 def bend_power(rungs: Sequence[Rung]) -> float | None:
@@ -24,9 +35,7 @@ def bend_power(rungs: Sequence[Rung]) -> float | None:
         1 where func is smooth, 0 at a kink, −1 at a jump; None when fewer than two rungs show a
         bend.
     """
-    shown = [
-        rung for rung in rungs if math.isfinite(rung.bend) and abs(rung.bend) > 8 * rung.bend_noise
-    ]
+    shown = [rung for rung in rungs if rung.bends]
     if len(shown) < 2:
         return None
     big, small = shown[-2], shown[-1]
@@ -39,10 +48,8 @@ def on_kink(rungs: Sequence[Rung]) -> bool:
     Over three rungs that show it, the power of the step is within `KINK_POWER` of 0 both times,
     and the signs are the same.
     """
-    shown = [
-        rung for rung in rungs if math.isfinite(rung.bend) and abs(rung.bend) > 8 * rung.bend_noise
-    ][-3:]
-    if len(shown) < 3 or len({rung.bend > 0 for rung in shown}) > 1:
+    shown = [rung for rung in rungs if rung.bends][-KINK_RUNGS:]
+    if len(shown) < KINK_RUNGS or len({rung.bend > 0 for rung in shown}) > 1:
         return False
     if rungs[-1] is not shown[-1]:
         return False  # a smaller step no longer shows it
@@ -56,28 +63,14 @@ def nearest_kink_step(line: Line, least: float) -> float | None:
     A kink beside θ bends the slopes of all steps that reach it; only one that does not can tell.
     """
     bottom = line.rungs[-1]
-    wanted = max(least, bottom.bend_noise * bottom.h / (0.05 * abs(bottom.bend)))
-    return wanted if bottom.h > 3 * wanted else None
+    wanted = max(least, bottom.bend_noise * bottom.h / (KINK_FAINT * abs(bottom.bend)))
+    return wanted if bottom.h > KINK_NEAR * wanted else None
 
 
 def kink_slopes(line: Line) -> tuple[Estimate, Estimate] | None:
     """Return the forward and the backward slope, each extrapolated from its own side."""
     forward, backward = (best_entry(line.series(side), even=False) for side in SIDES)
     return None if forward is None or backward is None else (forward, backward)
-
-
-CLOSE = 1.15
-"""The two steps are brought so near to each other,"""
-
-MOST = 10
-"""by evaluations at so many steps at most."""
-
-NEAR, FAR = 1.5, 3.0
-"""A step so many times as large tells what the slope is beyond."""
-
-PART = 0.35
-"""A change below this part of what that slope comes to is no jump.  Beyond a kink it is at most
-(1 - 1/1.15) / (1 - 1.15/2) of it, 0.31; of a rounded straight line or parabola about 1."""
 
 
 def may_be_grainy(line: Line) -> bool:
@@ -106,24 +99,26 @@ def tell_grain(line: Line, least: float) -> None:
 def _falls_to_nothing(line: Line, least: float) -> bool:
     side = 1 if _bounds(line, 1)[2] <= _bounds(line, -1)[2] else -1
     flat, moved, change = _bounds(line, side)
-    for _ in range(MOST):
+    for _ in range(GRAIN_PROBES):
         middle = math.sqrt(flat * moved)
-        if moved <= CLOSE * flat or middle < least:
+        if moved <= GRAIN_CLOSE * flat or middle < least:
             break
         line.add(middle)
         flat, moved, change = _bounds(line, side)
-    if not flat < moved <= CLOSE * flat:
+    if not flat < moved <= GRAIN_CLOSE * flat:
         return False
 
     def beyond() -> list[tuple[float, float]]:
-        return [(abs(t), c) for t, c in line.moves if NEAR * moved < t * side < FAR * moved]
+        return [
+            (abs(t), c) for t, c in line.moves if GRAIN_NEAR * moved < t * side < GRAIN_FAR * moved
+        ]
 
     if not beyond():
         line.add(2 * moved)
     if not beyond():
         return False
     step, there = min(beyond())
-    return change < PART * there * moved / step
+    return change < JUMP_PART * there * moved / step
 
 
 def _bounds(line: Line, side: int) -> tuple[float, float, float]:

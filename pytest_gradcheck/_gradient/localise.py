@@ -26,17 +26,27 @@ from typing import Any
 
 import numpy as np
 
+from .._constants import (
+    ACCUSED,
+    DISTINCT,
+    GLANCED_AT,
+    LARGE_BLOCK,
+    MISFIT_SIGMAS,
+    MISFIT_SPARE,
+    MOST_DIRECTIONS,
+    MOST_NAMED,
+    PARTED_DIRECTIONS,
+    SAMPLED,
+    SAMPLED_IN_SLICE,
+    SIX_DIGITS,
+)
 from .._difference.directions import Stream, generator
 from .._params.layout import Block, position_of
 from .patterns import Pattern, exchanges, patterns
-from .screen import ACCUSED, Screen, Subset
+from .screen import Screen, Subset
 
 Array = np.ndarray[Any, Any]
 
-DISTINCT = 4.0
-"""The second best must fit so many times worse."""
-
-SIX_DIGITS = 1e-6
 
 Confirm = Callable[[int], float | None]
 """Differences one coordinate; its error, or None when it is not wrong."""
@@ -77,7 +87,7 @@ class Fit:
 def threshold(count: int) -> float:
     """Return the largest χ² of a fit with one free number to `count` residuals."""
     free = count - 1
-    return free + 4 * math.sqrt(2 * free) + 6
+    return free + MISFIT_SIGMAS * math.sqrt(2 * free) + MISFIT_SPARE
 
 
 def spread_of(screen: Screen, residuals: Iterable[float], loud: float = 1.0) -> float:
@@ -154,20 +164,8 @@ def match(
     return Fit(best[1], best[2], misfit), alone
 
 
-NUMBERS = (0, 1, 2)
+NUMBERS = tuple(range(PARTED_DIRECTIONS))
 """The directions that are restricted to parts."""
-
-SAMPLED = 12
-SAMPLED_IN_SLICE = 4
-
-MOST_ENTRIES = 40
-
-LARGE = 0.05
-"""Blocks with less than this part of all parameters are measured together at first."""
-
-GLANCE = 3
-"""Entries looked at when both halves of a block are wrong: most of them are, if errors are
-everywhere."""
 
 
 class Part:
@@ -203,7 +201,7 @@ def split(screen: Screen, confirm: Confirm, found: Findings, limit: float, budge
     bool
     """
     blocks = tuple(block for block in screen.problem.blocks if block.size)
-    large = [b for b in blocks if b.size >= LARGE * screen.problem.size]
+    large = [b for b in blocks if b.size >= LARGE_BLOCK * screen.problem.size]
     small = tuple(b for b in blocks if b not in large)
     groups = [*((b,) for b in large), *([small] if small else [])]
     explained = True
@@ -248,7 +246,7 @@ def _search(
         part = queue.pop()
         if not part.dirty(limit):
             continue
-        if screen.problem.evaluator.evaluations >= budget or len(screen.truth) >= MOST_ENTRIES:
+        if screen.problem.evaluator.evaluations >= budget or len(screen.truth) >= MOST_NAMED:
             return _sample(screen, confirm, found, block)
         if _matched(screen, confirm, part):
             queue.append(part)
@@ -260,8 +258,10 @@ def _search(
         halves = _divide(screen, part, block, limit)
         queue += halves
         if part.depth == 0 and all(half.dirty(limit) for half in halves):
-            glance = generator(screen.seed, Stream.GLANCE, block.start).choice(block.size, GLANCE)
-            if 2 * _count(screen, confirm, block, np.unique(glance)) > GLANCE:
+            glance = generator(screen.seed, Stream.GLANCE, block.start).choice(
+                block.size, GLANCED_AT
+            )
+            if 2 * _count(screen, confirm, block, np.unique(glance)) > GLANCED_AT:
                 return _sample(screen, confirm, found, block)
     return True
 
@@ -391,10 +391,6 @@ def _sample(screen: Screen, confirm: Confirm, found: Findings, block: Block) -> 
     return wrong > 0
 
 
-MOST_DIRECTIONS = 7
-"""Over all parameters; more directions tell columns apart whose weights are alike."""
-
-
 def localise(screen: Screen, confirm: Confirm, allowed: float, budget: int) -> Findings:
     """Find what is wrong.
 
@@ -414,7 +410,7 @@ def localise(screen: Screen, confirm: Confirm, allowed: float, budget: int) -> F
     """
     found = Findings()
     limit = allowed + ACCUSED * screen.sigma
-    while len(screen.truth) < MOST_ENTRIES:
+    while len(screen.truth) < MOST_NAMED:
         residuals = screen.clean(screen.residuals)
         if max(abs(y) for y in residuals.values()) <= limit:
             return found
@@ -476,7 +472,7 @@ def _named_pattern(
         screen.measure(number)
     predicted = next(p.columns for p in _all_patterns(screen, fresh + 2) if p.same(best))
     gap = max(abs(screen.residuals[j] - amount * predicted[j]) for j in (fresh, fresh + 1))
-    if gap > limit + 1e-6 * abs(amount) * float(np.abs(predicted[fresh:]).max()):
+    if gap > limit + SIX_DIGITS * abs(amount) * float(np.abs(predicted[fresh:]).max()):
         return False
     found.patterns.append((best, amount))
     _confirm_largest(screen, best, confirm)

@@ -8,8 +8,32 @@ from typing import Any
 
 import numpy as np
 
+from .._constants import (
+    ACCUSED,
+    COARSEST_RTOL,
+    CONFIDENCE,
+    CONFIRMED_WITHIN,
+    DUST,
+    EPS,
+    FINEST_RTOL,
+    GROSS,
+    GROSS_BARS,
+    LEAST_ALONG,
+    LEAST_TERM,
+    MISSED,
+    MOST_EXTRA,
+    NARROW,
+    PROVEN,
+    RATIO,
+    ROUNDING_FACTOR,
+    SCREENED,
+    SHOWN_BAD,
+    SMALL_BLOCK,
+    SMALLEST_ALLOWED,
+    STRAIGHT,
+)
 from .._diagnosis.evidence import CERTAIN, MOST_PER_ENTRY, Diagnosis
-from .._difference.ladder import RATIO, ROUNDING_FACTOR, Estimate
+from .._difference.ladder import Estimate
 from .._difference.sweep import least_step, line_of
 from .._evaluate.evaluator import BudgetExhausted
 from .._evaluate.problem import Analytic, Problem
@@ -17,40 +41,13 @@ from .._options import Options
 from .._params.layout import Block, labels, position_of
 from .._quoting import brief, listing, shown
 from .._report.report import VERDICTS, BlockReport, Entry, GradientReport
-from .._verdict.refine import NARROW, refine
-from .._verdict.tolerance import (
-    COARSEST_RTOL,
-    CONFIDENCE,
-    DISAGREE,
-    DUST,
-    FINEST_RTOL,
-    LEAST_TERM,
-    Answer,
-    Question,
-)
+from .._verdict.refine import refine
+from .._verdict.tolerance import DISAGREE, Answer, Question
 from .localise import Findings, entries_of, localise
 from .patterns import Pattern
-from .screen import ACCUSED, PROVEN, SCREENED, Screen, Subset, calibrate, reexamine, screen_all
+from .screen import Screen, Subset, calibrate, reexamine, screen_all
 
 Array = np.ndarray[Any, Any]
-
-SMALLEST_ALLOWED = 1e-9
-
-SHOWN_BAD = 5
-"""NaN and infinite entries whose numeric value is looked up, to be shown."""
-
-GROSS = 0.3
-"""A block that directions over all parameters do not resolve is so near the noise of func that
-only an error of this part of it is believed."""
-
-CLEAR = 10.0
-"""Or one that stands so far above its error bar."""
-
-FEW = 64
-"""Entries of such a block that are differenced one by one, to name those that are wrong."""
-
-MOST_EXTRA = 2000
-"""Evaluations that localising may take when ``max_evals`` is not given."""
 
 
 class AtScale:
@@ -111,14 +108,14 @@ class AtScale:
         s = self.scale_at(i)
         eps = self.analytic.precision[problem.blocks.index(block)]
         dust = DUST * eps * own / s
-        atol = self.options.atol if self.options.atol is not None else dust if eps > 1e-10 else 0.0
+        atol = self.options.atol if self.options.atol is not None else dust if eps > NARROW else 0.0
         a = float(self.analytic.vector[i])
         ladder = line_of(problem, i, screen.noise)
-        question = Question(a, rtol, atol, dust, 1e-3, atol)
+        question = Question(a, rtol, atol, dust, CONFIRMED_WITHIN, atol)
         least = least_step(problem, i)
         rung = ladder.add(screen.single * s)
         bar = ROUNDING_FACTOR * rung.sigma / (math.sqrt(2.0) * rung.h)
-        if question.within(rung.central, bar) and abs(rung.bend) * 10 < abs(a):
+        if question.within(rung.central, bar) and abs(rung.bend) < STRAIGHT * abs(a):
             return None
         answer = refine(ladder, question, rung.h, s, least)
         self.answers[i] = answer
@@ -201,8 +198,8 @@ class AtScale:
                     self.vacuous.append(block.name)
                 continue
             told = float(np.dot(screen.analytic, shift))
-            question = Question(told, rtol, 0.0, DUST * 2.0**-52 * norm, COARSEST_RTOL / 4, 0.0)
-            answer = refine(screen.line(shift), question, screen.step, 1.0, 1e-12)
+            question = Question(told, rtol, 0.0, DUST * EPS * norm, COARSEST_RTOL / 4, 0.0)
+            answer = refine(screen.line(shift), question, screen.step, 1.0, LEAST_ALONG)
             self.reached[block.name] = CONFIDENCE * answer.error / norm
             known = answer.verdict != DISAGREE and self.reached[block.name] <= COARSEST_RTOL
             if not known:
@@ -213,8 +210,8 @@ class AtScale:
         assert self.screen is not None
         gap, bar = abs(told - answer.value), PROVEN * CONFIDENCE * answer.error
         denied = answer.verdict == DISAGREE and self.screen.noise.unit < NARROW
-        gross = gap > bar and (gap > GROSS * abs(told) or gap > CLEAR * bar)
-        few = range(block.start, block.stop) if block.size <= FEW else ()
+        gross = gap > bar and (gap > GROSS * abs(told) or gap > GROSS_BARS * bar)
+        few = range(block.start, block.stop) if block.size <= SMALL_BLOCK else ()
         wrong = [i for i in few if self.confirm(i) is not None] if denied else []
         if wrong or (denied and gross):
             self.verdict = "disagree"
@@ -340,12 +337,6 @@ def _wrong_entries(check: AtScale, named: set[str]) -> list[Diagnosis]:
         sentence = f"only the {what} {places} {verb} wrong"
         found.append(Diagnosis("entry", sentence, (block.name,), _bits(check)))
     return found
-
-
-MISSED = 0.13
-"""The chance that one direction hides an error of ten times its resolution: that of two equal
-wrong entries whose weights nearly cancel.  It is 0.08 for an error spread over many entries,
-|N(0, 1)| < 0.1, and none for a single one."""
 
 
 def report_at_scale(name: str, check: AtScale, seconds: float) -> GradientReport:

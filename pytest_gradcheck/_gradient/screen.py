@@ -17,8 +17,26 @@ from typing import Any
 
 import numpy as np
 
+from .._constants import (
+    ACCUSED,
+    CALIBRATION_DOWN,
+    CALIBRATION_ENTRY,
+    CALIBRATION_RUNGS,
+    CONFIDENCE,
+    FARTHEST_ALONG,
+    LEAST_ALONG,
+    MARGINAL_STEPS,
+    NARROW,
+    PROVEN,
+    PROVEN_NARROW,
+    RATIO,
+    SAFETY,
+    SCREENED,
+    SLOPES_DIFFER,
+    SMALLEST_PART,
+)
 from .._difference.directions import Stream, fill_with_weights, generator
-from .._difference.ladder import RATIO, Line
+from .._difference.ladder import Line
 from .._difference.noise import Noise
 from .._difference.stencils import STENCILS, relative_step
 from .._difference.sweep import noise_of, value_size
@@ -26,14 +44,10 @@ from .._evaluate.problem import Analytic, Problem
 from .._options import Options
 from .._params.arrays import chunks
 from .._params.layout import Block, middle, position_of
-from .._verdict.refine import NARROW, refine
-from .._verdict.tolerance import AGREE, CONFIDENCE, DISAGREE, OPEN, Answer, Question
+from .._verdict.refine import refine
+from .._verdict.tolerance import AGREE, DISAGREE, OPEN, Answer, Question
 
 Array = np.ndarray[Any, Any]
-
-SMALLEST_PART = 0.5
-"""Along a direction a parameter moves at least as one of this part of its block's median would,
-or errors of the small ones would hardly be seen."""
 
 
 @dataclass
@@ -231,32 +245,6 @@ class Subset:
         return bool(self.within(slice(offset, offset + 1)).size)
 
 
-SCREENED = 4
-"""Directions of a screen: one misses an error of 10, 100 or 1,000 times the detection limit with
-a chance of 8, 0.8 or 0.08 %, if it is spread over many entries (13, 1.4 or 0.15 % if it is two
-equal ones), and four with its fourth power."""
-
-ACCUSED = 5.0
-"""A residual above so many σ is looked at again."""
-
-SAFETY = 1.5
-"""σ of a direction is what calibration says times this."""
-
-PROVEN = 3.0
-PROVEN_NARROW = 10.0
-"""A direction is wrong when its gap is so many times what would do for a coordinate: entries are
-accused by their own differences later, and σ by this one's."""
-
-MARGINAL = 3
-"""So many further steps are taken for a direction whose error is not clear."""
-
-LEAST_STEP = 1e-12
-"""In parts of the parameters."""
-
-FARTHEST = 0.3
-"""Steps along a direction are at most this part of the parameters."""
-
-
 def calibrate(problem: Problem, analytic: Analytic, options: Options) -> Screen:
     """Choose the step along directions, and learn how noisy their residuals are.
 
@@ -286,15 +274,15 @@ def calibrate(problem: Problem, analytic: Analytic, options: Options) -> Screen:
     line = screen.line(vector)
     step = first
     line.add(step)
-    while not math.isfinite(line.rungs[-1].central) and len(line.rungs) < 8:
+    while not math.isfinite(line.rungs[-1].central) and len(line.rungs) < CALIBRATION_ENTRY:
         step /= RATIO**2
         line.add(step)
     line.add(step / RATIO)
     if len(line.series("both")) < 2:
         return screen  # func is finite at no step: σ stays infinite, and nothing is resolved
-    while len(line.rungs) < 9 and _differ(line.series("both")[-2:]):
+    while len(line.rungs) < CALIBRATION_DOWN and _differ(line.series("both")[-2:]):
         line.add(line.rungs[-1].h / RATIO)  # kinks within the step, or a fast oscillation
-    while step * RATIO <= FARTHEST and len(line.rungs) < 12:
+    while step * RATIO <= FARTHEST_ALONG and len(line.rungs) < CALIBRATION_RUNGS:
         pair = line.series("both")[:2]
         if pair[0][0] < step or _differ(pair):
             break
@@ -308,7 +296,7 @@ def calibrate(problem: Problem, analytic: Analytic, options: Options) -> Screen:
 def _differ(pair: Sequence[tuple[float, float, float]]) -> bool:
     """Return whether two slopes differ by more than their rounding."""
     (_, one, loud), (_, other, louder) = pair
-    return abs(one - other) > 5 * (loud + louder)
+    return abs(one - other) > SLOPES_DIFFER * (loud + louder)
 
 
 def _best_rung(line: Line) -> tuple[float, float, float]:
@@ -360,15 +348,15 @@ def reexamine(screen: Screen, allowed: float) -> Answer:
     goal = allowed + ACCUSED * screen.sigma
     question = Question(told, 0.0, allowed, 0.0, 0.0, goal)
     line = screen.line(vector)
-    answer = refine(line, question, screen.step, 1.0, LEAST_STEP)
+    answer = refine(line, question, screen.step, 1.0, LEAST_ALONG)
     proven = CONFIDENCE * (PROVEN if screen.noise.unit < NARROW else PROVEN_NARROW)
-    for _ in range(MARGINAL):
+    for _ in range(MARGINAL_STEPS):
         if answer.verdict != DISAGREE or _clear(answer, told, allowed, proven):
             break
         # Wrong by the measure of one coordinate, but marginally.  Larger steps have less
         # rounding, and what they have of truncation is extrapolated.
         step = line.rungs[0].h * RATIO
-        if step > FARTHEST or not math.isfinite(line.add(step).central):
+        if step > FARTHEST_ALONG or not math.isfinite(line.add(step).central):
             break
         better = line.estimate()
         if better is not None and not question.within(better.value, better.error):

@@ -25,7 +25,22 @@ from typing import Any
 
 import numpy as np
 
-from .._difference.ladder import RATIO
+from .._constants import (
+    CONFIDENCE,
+    DEAD_STEP,
+    DUST,
+    EXHAUSTIVE,
+    IN_BLOCK,
+    LEAST_STEP_ULPS,
+    MANY_SUSPICIOUS,
+    MOST_ALONG,
+    MOST_CELLS,
+    MOST_OUTPUTS,
+    NARROW,
+    PLAIN,
+    RATIO,
+    SUSPICIOUS,
+)
 from .._difference.noise import Noise
 from .._difference.stencils import STENCILS, relative_step
 from .._difference.sweep import Sweep, noise_of, sweep, value_size
@@ -48,28 +63,13 @@ from .._quoting import brief, quoted
 from .._report.assemble import Finding, assemble, contradicted
 from .._report.report import GradientReport
 from .._verdict.comparison import Comparison
-from .._verdict.judge import DEAD_STEP, judge
-from .._verdict.tolerance import (
-    AGREE,
-    CONFIDENCE,
-    DUST,
-    IN_BLOCK,
-    NOISY,
-    OPEN,
-    Tolerance,
-    block_size,
-)
+from .._verdict.judge import judge
+from .._verdict.tolerance import AGREE, NOISY, OPEN, Tolerance, block_size
 from .linear import Matrix, Shape, is_operator
 from .outputs import OUTPUT, Capture, PairBlock, pair_blocks
 
 Array = np.ndarray[Any, Any]
 
-MOST_EVALUATIONS = 4200
-"""Evaluations up to which every parameter is differenced when ``max_evals`` is not given."""
-
-MOST_ENTRIES = 2_000_000
-MOST_OUTPUTS = 5000
-"""Entries of a Jacobian that are judged one by one, and rows of it: each takes a millisecond."""
 
 OVERHEAD = 12
 """Evaluations at the parameters, and for the noise."""
@@ -121,10 +121,10 @@ class Check:
     @property
     def exhaustive(self) -> bool:
         """Whether two evaluations for every parameter are allowed."""
-        most = self.options.max_evals or MOST_EVALUATIONS
+        most = self.options.max_evals or EXHAUSTIVE
         cost = self.problem.evaluator.evaluations + 2 * self.problem.size + OVERHEAD
         m = self.shared.center.size
-        return cost <= most and m <= MOST_OUTPUTS and m * self.problem.size <= MOST_ENTRIES
+        return cost <= most and m <= MOST_OUTPUTS and m * self.problem.size <= MOST_CELLS
 
 
 @contextmanager
@@ -173,20 +173,6 @@ def own_params(check: Check) -> Any:
 
 
 Bias = Callable[[int, Callable[[int], Sweep]], Array]
-
-MANY = 300
-"""Suspicious entries beyond which a second step accuses what is plainly wrong."""
-
-MOST_DIRECTIONS = 4200
-"""Evaluations along directions of a single output's, in one check: what would be learnt beyond is
-about entries that are small beside their row."""
-
-PLAIN = 0.05
-"""Two steps that differ by at most this part of the gap, which is more than what is allowed over
-this, need no ladder to be believed."""
-
-SUSPICIOUS = 1e-6
-"""Analytic and numeric that differ by this part are looked at again."""
 
 
 class Shared:
@@ -312,7 +298,7 @@ class Row(Evaluator):
             found.append(self._from.along(shift, step)[self._number])
             if self.first is not None:
                 self._from.directions += self._from.runner.evaluations - before
-        if self._from.directions > MOST_DIRECTIONS:
+        if self._from.directions > MOST_ALONG:
             raise BudgetExhausted
         return np.array(found, dtype=self.kind)
 
@@ -326,7 +312,7 @@ class Row(Evaluator):
         taken = self._grid.setdefault(i, {0})
         number = round(math.log(abs(steps[0]) / base) / math.log(RATIO))
         h = base * RATIO**number
-        if number in taken or h < 16.0 * float(np.spacing(np.abs(theta))):
+        if number in taken or h < LEAST_STEP_ULPS * float(np.spacing(np.abs(theta))):
             return steps
         taken.add(number)
         return (h, -h)
@@ -406,7 +392,7 @@ def judged_rows(
             size = np.fmax(np.abs(own.vector), np.abs(first.numeric))
             suspicious += int(np.count_nonzero(gap > SUSPICIOUS * size + 3 * first.error))
         denied = None
-        if suspicious > MANY:
+        if suspicious > MANY_SUSPICIOUS:
             denied = partial(_denied, first, difference(k, RATIO**-2), own.vector)
         found.found.append(judge(problems[k], own, first, options, denied))
         found.sweeps.append(first)
@@ -440,10 +426,6 @@ def _problem(shared: Shared, k: int) -> Problem:
         jitter=max(float(shared.jitter[k]), shared.allowed),
         still=lambda members: shared.still()[k, members],
     )
-
-
-NARROW = 1e-10
-"""A machine epsilon above this is float32's or coarser."""
 
 
 def in_pairs(check: Check, rows: Array) -> Array:

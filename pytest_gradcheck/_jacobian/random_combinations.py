@@ -15,6 +15,14 @@ from typing import Any
 
 import numpy as np
 
+from .._constants import (
+    ACCUSED_LOOKED_AT,
+    COMBINED,
+    OUTPUT_GAPS,
+    OUTPUT_STEP,
+    OUTPUTS_LOOKED_AT,
+    OUTPUTS_ONE_BY_ONE,
+)
 from .._difference.directions import Stream, random_weights
 from .._evaluate.problem import Call
 from .._gradient.check import run_check
@@ -26,20 +34,6 @@ from .linear import Matrix
 from .outputs import dtypes_of, output_vector
 
 Array = np.ndarray[Any, Any]
-
-COMBINED = 3
-"""Random combinations: two errors that cancel in one of them do not in another."""
-
-LOOKED_AT = 8
-OUTPUTS_LOOKED_AT = 100
-"""Parameters that a combination accuses, and the outputs that then differ most: judged entry by
-entry."""
-
-OUTPUTS_ONE_BY_ONE = 300
-"""Outputs that are judged one by one along tangents."""
-
-GLANCE = 1e-5
-"""The step, in parts of a scale, that tells which outputs those are."""
 
 
 def at(structure: Structure, blocks: Sequence[Block], vector: Array) -> Any:
@@ -130,8 +124,13 @@ def _by_entry(
 ) -> GradientReport | None:
     """Judge the columns of the parameters that a combination accuses, entry by entry."""
     blocks, theta = check.problem.blocks, check.problem.theta
-    named = [entry.label for entry in report.worst if entry.verdict == "disagree"][:LOOKED_AT]
-    places = {place for name in named if (place := coordinate_of(blocks, name)) is not None}
+    named = [entry.label for entry in report.worst if entry.verdict == "disagree"]
+    named = named[:ACCUSED_LOOKED_AT]
+    places = {
+        place
+        for name in named[:ACCUSED_LOOKED_AT]
+        if (place := coordinate_of(blocks, name)) is not None
+    }
     if not places:
         return None
     chosen = np.array(sorted(places))
@@ -178,7 +177,7 @@ def _most_wrong(check: Check, dense: Array, chosen: Array) -> Array:
         position = position_of(check.problem.blocks, coordinate)
         offset = coordinate - check.problem.blocks[position].start
         theta = check.problem.evaluator.work.theta[position][offset]
-        h = GLANCE * float(check.problem.scale[coordinate])
+        h = OUTPUT_STEP * float(check.problem.scale[coordinate])
         to = np.array([[theta + h, theta - h]], dtype=theta.dtype)
         high, low = check.shared.sweep(position, [offset], to)[:, 0].T
         with np.errstate(all="ignore"):
@@ -186,7 +185,7 @@ def _most_wrong(check: Check, dense: Array, chosen: Array) -> Array:
         gaps = np.fmax(gaps, np.where(np.isnan(gap), np.inf, gap))
     order = np.argsort(-gaps, kind="stable")[:OUTPUTS_LOOKED_AT]
     # Beside the largest gaps the others are this glance's own error.
-    return np.sort(order[gaps[order] >= 1e-3 * gaps[order[0]]])
+    return np.sort(order[gaps[order] >= OUTPUT_GAPS * gaps[order[0]]])
 
 
 def along_tangents(

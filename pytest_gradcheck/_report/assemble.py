@@ -9,21 +9,14 @@ from typing import Any
 
 import numpy as np
 
+from .._constants import CONFIDENCE
 from .._diagnosis.causes import Explained, Upstream, explain, unknown
 from .._options import Options
 from .._params.layout import Block, labels, position_of
 from .._params.structure import Structure
 from .._quoting import brief
 from .._verdict.comparison import Comparison, Evidence, Ladder
-from .._verdict.tolerance import (
-    AGREE,
-    CONFIDENCE,
-    DISAGREE,
-    KINK,
-    OPEN,
-    Tolerance,
-    relative_difference,
-)
+from .._verdict.tolerance import AGREE, DISAGREE, KINK, OPEN, Tolerance, relative_difference
 from .reasons import LARGE, reasons_of
 from .report import VERDICTS, BlockReport, Entry, GradientReport
 

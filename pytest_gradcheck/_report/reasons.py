@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .._verdict.tolerance import COARSEST_RTOL, CONFIDENCE, FINEST_RTOL, OPEN
+from .._constants import COARSEST_RTOL, CONFIDENCE, FINEST_RTOL
+from .._verdict.tolerance import OPEN
 
 if TYPE_CHECKING:
     from .assemble import Finding

@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from .._constants import CONFIDENCE, STANDS_CLEAR
 from .._params.layout import Block
-from .tolerance import CONFIDENCE, OPEN, Tolerance
+from .tolerance import OPEN, Tolerance
 
 Array = np.ndarray[Any, Any]
 
@@ -72,7 +73,7 @@ class Comparison:
         with np.errstate(all="ignore"):
             gap = np.abs(self.analytic - self.numeric)
             near = gap <= limits.of(self.analytic, self.numeric) + CONFIDENCE * self.error
-            clear = np.abs(self.numeric) > 10 * CONFIDENCE * self.error
+            clear = np.abs(self.numeric) > STANDS_CLEAR * CONFIDENCE * self.error
             dusty = (gap <= limits.dust) & ~clear
         found: Array = near | dusty
         return found

@@ -9,8 +9,32 @@ from typing import Any
 
 import numpy as np
 
+from .._constants import (
+    COARSEST_RTOL,
+    CONFIDENCE,
+    DEAD_STEP,
+    DEEP_GROUP_RUNGS,
+    FARTHEST,
+    FINE,
+    FINE_FACTOR,
+    GROUP_RANGE,
+    GROUP_RTOL,
+    GROUP_RUNGS,
+    IN_BLOCK,
+    IN_CHECK,
+    MOST_STUBBORN,
+    NOISY_BLOCK,
+    RATIO,
+    SHARP,
+    SMALL_FIXED_STEP,
+    STANDS_CLEAR,
+    TAIL,
+    TINY,
+    TRIED,
+    WORSE,
+)
 from .._difference.directions import Stream, random_weights
-from .._difference.ladder import RATIO, Line
+from .._difference.ladder import Line
 from .._difference.stencils import COMPLEX_STEP
 from .._difference.sweep import Sweep, bends, least_step, line_of, value_size
 from .._evaluate.evaluator import BudgetExhausted
@@ -22,14 +46,8 @@ from .refine import parabolic, refine
 from .tolerance import (
     AGREE,
     BENDS,
-    COARSEST_RTOL,
-    CONFIDENCE,
     DISAGREE,
     EXHAUSTED,
-    FARTHEST,
-    FINE,
-    IN_BLOCK,
-    IN_CHECK,
     JUMP,
     KINK,
     NOISY,
@@ -42,40 +60,6 @@ from .tolerance import (
 )
 
 Array = np.ndarray[Any, Any]
-
-TRIED = 12
-"""Of the entries that a demanded rtol leaves open, so many are climbed before the rest are
-given up when not one of them could be settled."""
-
-NOISY_BLOCK = 1e-7
-"""An error bar above this part of the block's gradient: the block is badly scaled."""
-
-GROUP_RANGE = 1e4
-"""Entries of one direction differ in size by at most this factor, or the largest would hide the
-smallest."""
-
-GROUP_RTOL = 1e-9
-"""By how much a direction may be off before its entries are asked one by one."""
-
-TINY = 1e-5
-"""An entry below this part of the block's gradient is badly scaled, too."""
-
-FEW = 0.02
-"""Entries that small are the tail of any network's gradient while they are fewer than this part
-of all, and get no directions of their own: they are known to `tolerance.IN_BLOCK` all the same."""
-
-SHARP = 1e-5
-MOST_STUBBORN = 32
-"""Badly scaled entries that a direction does not resolve to this part of them are asked one by
-one, the largest first, at most so many."""
-
-DEAD_STEP = 1e-3
-"""In parts of the scale: what does not respond to this is taken not to depend at all."""
-
-GROUP_RUNGS = 4
-DEEP_GROUP_RUNGS = 10
-"""Rungs of a direction through entries that are small beside their error bars; for badly scaled
-ones the second number, of which each is two ordinary rungs from the next."""
 
 
 def judge(
@@ -185,7 +169,7 @@ def curvature(problem: Problem, sweep: Sweep, found: Comparison) -> float:
 
 def fine_limit(sigma: float, size: float) -> float:
     """Return the relative error bar that settles an entry: what two evaluations give, times 30."""
-    balanced = 30 * (sigma / size) ** (2 / 3) if size > 0 else 0.0
+    balanced = FINE_FACTOR * (sigma / size) ** (2 / 3) if size > 0 else 0.0
     return max(FINE, balanced)
 
 
@@ -251,7 +235,7 @@ def _test_groups(
     first = True
     while left.size:
         alike = size[left] >= size[left[0]] / GROUP_RANGE
-        if not first and np.count_nonzero(alike) < FEW * problem.size:
+        if not first and np.count_nonzero(alike) < TAIL * problem.size:
             return
         first = False
         _test_group(left[alike], found, sweep, problem, seed)
@@ -270,11 +254,11 @@ def _test_group(
     relative = float(np.median(sweep.step[members] / problem.scale[members]))
     noisy = found.error[members] > NOISY_BLOCK * limits.rms[members]
     tiny = (a != 0) & (np.abs(a) < TINY * limits.rms[members])
-    deep = bool(np.count_nonzero(noisy | tiny) >= FEW * problem.size)
+    deep = bool(np.count_nonzero(noisy | tiny) >= TAIL * problem.size)
     value, error = _group_derivative(problem, sweep, shift, relative, deep=deep)
     gap = abs(float(terms.sum()) - value)
     allowed = float(GROUP_RTOL * np.linalg.norm(terms))
-    if abs(value) <= 10 * CONFIDENCE * error:
+    if abs(value) <= STANDS_CLEAR * CONFIDENCE * error:
         allowed += float(np.linalg.norm(limits.dust[members] * direction))
     if gap <= allowed + CONFIDENCE * error:
         bound = (gap / CONFIDENCE + error) / np.abs(direction)
@@ -338,7 +322,7 @@ def _group_derivative(
             break
         estimate = ladder.estimate()
         if estimate is not None:
-            worse = worse + 1 if estimate.error > 0.5 * best else 0
+            worse = worse + 1 if estimate.error > WORSE * best else 0
             if estimate.error < best:
                 best, value = estimate.error, estimate.value
         if worse == 2:
@@ -361,7 +345,7 @@ def _judge_fixed(
     found.verdict[asked] = np.where(agrees[asked], AGREE, DISAGREE)
     found.verdict[asked & ~np.isfinite(found.error)] = OPEN
     allowed = found.tolerance.of(a, found.numeric)
-    small = sweep.step <= 1e-4 * problem.scale
+    small = sweep.step <= SMALL_FIXED_STEP * problem.scale
     two_sided = sweep.ends.all(axis=1) & np.isfinite(found.error)
     for i in np.flatnonzero(asked & two_sided & (sweep.bent | ~agrees)).tolist():
         up, down = sweep.ends[i]

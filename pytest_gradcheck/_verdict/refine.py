@@ -10,6 +10,45 @@ from __future__ import annotations
 import itertools
 import math
 
+from .._constants import (
+    ALL_NOISE,
+    BEND_CLEAR,
+    BEND_PART,
+    COARSEST_JUMP,
+    CONFIDENCE,
+    CONVERGES_FAST,
+    ENTRY_RUNGS,
+    FARTHEST,
+    FINER,
+    FINEST,
+    GROWS,
+    GROWS_LOUD,
+    JUMP_POWER,
+    JUMPS_TOLD,
+    KINK_POWER,
+    KINK_RUNGS,
+    LEAP_RUNGS,
+    LIMITING,
+    MARGINAL_BARS,
+    MARGINAL_RUNGS,
+    MOST_RUNGS,
+    NARROW,
+    NARROW_PROOF,
+    NEAR_ANALYTIC,
+    NEAR_ESTIMATE,
+    NEAR_RUNGS,
+    PARABOLA,
+    RATIO,
+    ROOM,
+    ROUGH_RUNGS,
+    ROUNDING_FACTOR,
+    SENTINEL_GAP,
+    SENTINEL_VALUE,
+    SHOWN_BY,
+    SMOOTH_POWER,
+    SUBGRADIENT,
+    USEFUL,
+)
 from .._difference.kinks import (
     bend_power,
     kink_slopes,
@@ -18,20 +57,10 @@ from .._difference.kinks import (
     on_kink,
     tell_grain,
 )
-from .._difference.ladder import (
-    COARSEST_JUMP,
-    JUMP_POWER,
-    KINK_POWER,
-    RATIO,
-    SMOOTH_POWER,
-    Estimate,
-    Line,
-)
+from .._difference.ladder import Estimate, Line
 from .tolerance import (
     AGREE,
-    CONFIDENCE,
     DISAGREE,
-    FARTHEST,
     JUMP,
     KINK,
     NOISY,
@@ -42,13 +71,10 @@ from .tolerance import (
     Question,
 )
 
-GAP = RATIO**2.5
-"""Neighbouring rungs farther apart than this have room for another between them."""
-
 
 def enter_domain(line: Line, least: float) -> None:
     """Shrink the step until both sides are finite, or one is and the other will not be."""
-    for _ in range(6):
+    for _ in range(ENTRY_RUNGS):
         step = line.rungs[-1].h / RATIO**2
         if line.sides() == "both" or step < least:
             return
@@ -62,7 +88,7 @@ def until_it_moves(line: Line, question: Question, scale: float) -> float | None
     truly flat when it does not move where the analytic slope says by more than any rounding.
     """
     top = line.rungs[0].h
-    told = abs(question.analytic) * top > 4 * COARSEST_JUMP * abs(float(line.center))
+    told = abs(question.analytic) * top > JUMPS_TOLD * COARSEST_JUMP * abs(float(line.center))
     if question.analytic == 0 or told or top >= scale:
         return None
     return min(top * RATIO**2, scale)
@@ -77,7 +103,7 @@ def next_step(
     pivot = estimate.h if estimate is not None else line.rungs[-1].h
     larger = _larger(line, pivot, question, scale)
     smaller = _smaller(line, pivot, question, least)
-    if estimate is None or estimate.rounding >= 0.5 * estimate.error:
+    if estimate is None or estimate.rounding >= LIMITING * estimate.error:
         return larger or smaller
     return smaller or larger
 
@@ -86,7 +112,7 @@ def _larger(line: Line, pivot: float, question: Question, scale: float) -> float
     """Return a step above `pivot`: in the first gap between rungs, or beyond the largest."""
     steps = [rung.h for rung in reversed(line.rungs) if rung.h >= pivot * 0.999]
     for low, high in itertools.pairwise(steps):
-        if high > low * GAP:
+        if high > low * ROOM:
             return high / RATIO
     top = line.rungs[0]
     if not math.isfinite(top.central) or top.h >= FARTHEST * scale:
@@ -94,33 +120,35 @@ def _larger(line: Line, pivot: float, question: Question, scale: float) -> float
     if top.h >= scale and not (_flat_top(line) and parabolic(line)):
         return None
     goal = question.goal_atol + question.goal_rtol * question.size(top.central)
-    wanted = CONFIDENCE * 3 * top.sigma / max(goal, 1e-300)
+    wanted = CONFIDENCE * ROUNDING_FACTOR * top.sigma / max(goal, 1e-300)
     if len(line.rungs) == 1:
         # So far from what is asked that many rungs would be needed: begin near the top.
         return min(max(top.h * RATIO, wanted), max(scale, top.h * RATIO))
-    return top.h * (RATIO if wanted < top.h * RATIO**4 else RATIO**2)
+    return top.h * (RATIO if wanted < top.h * RATIO**LEAP_RUNGS else RATIO**2)
 
 
 def _smaller(line: Line, pivot: float, question: Question, least: float) -> float | None:
     """Return a step below `pivot`: in the first gap between rungs, or beyond the smallest."""
     steps = [rung.h for rung in line.rungs if rung.h <= pivot * 1.001]
     for high, low in itertools.pairwise(steps):
-        if high > low * GAP:
+        if high > low * ROOM:
             return high / RATIO
     bottom = line.rungs[-1]
     slopes = (question.analytic, bottom.forward, bottom.backward)
     value = max((abs(x) for x in slopes if math.isfinite(x)), default=0.0)
     # Below this step noise is a third of the value, and nothing can be learnt.
-    useful = bottom.sigma / max(0.3 * value, 1e-300)
+    useful = bottom.sigma / max(USEFUL * value, 1e-300)
     step = bottom.h / RATIO
     return step if step >= max(least, useful) else None
 
 
 def parabolic(line: Line) -> bool:
     """Return whether the two largest steps see one curvature: a bounded func does not."""
-    one, other = ((rung.bend / rung.h, 3 * rung.bend_noise / rung.h) for rung in line.rungs[:2])
+    one, other = (
+        (rung.bend / rung.h, ROUNDING_FACTOR * rung.bend_noise / rung.h) for rung in line.rungs[:2]
+    )
     size = max(abs(one[0]), abs(other[0]))
-    return abs(one[0] - other[0]) <= 1e-3 * size + one[1] + other[1]
+    return abs(one[0] - other[0]) <= PARABOLA * size + one[1] + other[1]
 
 
 def _flat_top(line: Line) -> bool:
@@ -129,7 +157,7 @@ def _flat_top(line: Line) -> bool:
     if len(series) < 2:
         return False
     (_, s0, r0), (_, s1, r1) = series[:2]
-    return abs(s0 - s1) <= 3 * (r0 + r1)
+    return abs(s0 - s1) <= ROUNDING_FACTOR * (r0 + r1)
 
 
 def sentinel(line: Line, question: Question, estimate: Estimate, least: float) -> float | None:
@@ -140,8 +168,8 @@ def sentinel(line: Line, question: Question, estimate: Estimate, least: float) -
     gap = abs(question.analytic - estimate.value)
     value = question.size(estimate.value)
     # The bend's noise is 3.5 times the slope's, and a kink must show here if there is one.
-    telling = smallest.sigma / (0.02 * gap) if gap else math.inf
-    faint = smallest.sigma / (0.03 * value) if value else math.inf
+    telling = smallest.sigma / (SENTINEL_GAP * gap) if gap else math.inf
+    faint = smallest.sigma / (SENTINEL_VALUE * value) if value else math.inf
     step = max(min(telling, smallest.h / RATIO**2), faint, least)
     return step if step <= smallest.h / RATIO else None
 
@@ -149,12 +177,12 @@ def sentinel(line: Line, question: Question, estimate: Estimate, least: float) -
 def bent(line: Line, question: Question) -> bool:
     """Return whether a kink is possible: the slopes differ, and not as a smooth func's do."""
     rung = line.rungs[-1]
-    if not math.isfinite(rung.bend) or abs(rung.bend) <= 8 * rung.bend_noise:
+    if not rung.bends:
         return False
-    if abs(rung.bend) <= 0.1 * max(question.size(rung.central), 1e-300):
+    if abs(rung.bend) <= BEND_PART * max(question.size(rung.central), 1e-300):
         return False
-    shown = [r.bend > 0 for r in line.rungs if abs(r.bend) > 8 * r.bend_noise][-3:]
-    if len(shown) == 3 and len(set(shown)) > 1:
+    shown = [r.bend > 0 for r in line.rungs if r.bends][-KINK_RUNGS:]
+    if len(shown) == KINK_RUNGS and len(set(shown)) > 1:
         return False  # of no sign of its own: noise beyond what was measured
     power = bend_power(line.rungs)
     return power is None or power < SMOOTH_POWER
@@ -164,21 +192,6 @@ def rough(line: Line, question: Question) -> bool:
     """Return whether the bend hardly falls with the step, or rises: smaller ones won't help."""
     power = bend_power(line.rungs)
     return bent(line, question) and power is not None and power < KINK_POWER
-
-
-MOST_RUNGS = 16
-
-MARGINAL_RUNGS = 5
-"""A gap of only a few error bars is believed after so many rungs."""
-
-NARROW = 1e-10
-"""Half the spacing of func's format, relative: above this it is float32 or narrower."""
-
-NARROW_PROOF = 8.0
-"""There an error must be so many times what would do, or it is left open."""
-
-ROUGH_RUNGS = 8
-"""A bend that is neither a kink's nor a smooth func's after so many rungs stays unexplained."""
 
 
 def refine(line: Line, question: Question, first: float, scale: float, least: float) -> Answer:
@@ -252,7 +265,7 @@ def refine(line: Line, question: Question, first: float, scale: float, least: fl
 
 def _trusted(line: Line, question: Question, estimate: Estimate) -> bool:
     """Return whether an estimate is good enough to accuse by."""
-    marginal = abs(question.analytic - estimate.value) < 4 * CONFIDENCE * estimate.error
+    marginal = abs(question.analytic - estimate.value) < MARGINAL_BARS * CONFIDENCE * estimate.error
     if marginal and len(line.rungs) < MARGINAL_RUNGS:
         return False
     if not _clear(line, question, estimate):
@@ -284,15 +297,15 @@ def _noise_grows(line: Line) -> bool:
     gaps = [(abs(s1 - s2), r1 + r2) for (_, s1, r1), (_, s2, r2) in itertools.pairwise(series)]
     grown: int | None = None
     for k, (first, second, third) in enumerate(zip(gaps, gaps[1:], gaps[2:], strict=False)):
-        loud = all(gap > 5 * rounding for gap, rounding in (first, second, third))
-        if loud and third[0] > 1.2 * second[0] > 1.44 * first[0]:
+        loud = all(gap > GROWS_LOUD * rounding for gap, rounding in (first, second, third))
+        if loud and third[0] > GROWS * second[0] > GROWS**2 * first[0]:
             grown = k + 2
     if grown is None:
         return False
     # An oscillation grows too, but below its period slopes converge as those of any smooth func.
     below = gaps[grown:]
     return not any(
-        5 * after < before < 60 * after and after > rounding
+        GROWS_LOUD * after < before < CONVERGES_FAST * after and after > rounding
         for (before, _), (after, rounding) in itertools.pairwise(below)
     )
 
@@ -307,19 +320,19 @@ def _step_that_shows(line: Line, question: Question, estimate: Estimate) -> floa
     if not _all_noise(line):
         return None
     gap = abs(question.analytic - estimate.value)
-    wanted = max(line.changes) / (4 * gap)
+    wanted = max(line.changes) / (SHOWN_BY * gap)
     last = line.rungs[-1].h
     if last > 2 * wanted:
         return wanted
-    fine = [rung.central for rung in line.rungs if rung.h < wanted / 4]
-    if any(abs(question.analytic - slope) < 0.3 * gap for slope in fine):
+    fine = [rung.central for rung in line.rungs if rung.h < wanted / SHOWN_BY]
+    if any(abs(question.analytic - slope) < NEAR_ANALYTIC * gap for slope in fine):
         return 0.0
-    return last / 8 if last > wanted / 100 else None
+    return last / FINER if last > wanted / FINEST else None
 
 
 def _all_noise(line: Line) -> bool:
     """Return whether what func changes by is no more than its noise."""
-    return line.noise.sigma > 0.1 * max(line.changes, default=0.0) > 0
+    return line.noise.sigma > ALL_NOISE * max(line.changes, default=0.0) > 0
 
 
 def _smooth_enough(line: Line, question: Question) -> bool:
@@ -328,9 +341,9 @@ def _smooth_enough(line: Line, question: Question) -> bool:
     if not both:
         return True
     gaps = [(rung, abs(question.analytic - rung.central)) for rung in both]
-    telling = [(rung, gap) for rung, gap in gaps if 8 * rung.bend_noise < gap]
+    telling = [(rung, gap) for rung, gap in gaps if BEND_CLEAR * rung.bend_noise < gap]
     rung, gap = telling[-1] if telling else gaps[0]
-    if abs(rung.bend) <= 8 * rung.bend_noise or gap > 0.75 * abs(rung.bend):
+    if abs(rung.bend) <= BEND_CLEAR * rung.bend_noise or gap > SUBGRADIENT * abs(rung.bend):
         return True
     power = bend_power(line.rungs)
     return power is not None and power >= SMOOTH_POWER
@@ -391,12 +404,12 @@ def _every_rung_denies(line: Line, question: Question, estimate: Estimate) -> bo
     """
     gap = abs(question.analytic - estimate.value)
     slopes = [slope for _, slope, _ in line.series(line.sides())]
-    near = sum(abs(slope - estimate.value) < 0.1 * gap for slope in slopes)
-    return near >= 3 and _none_is_near(line, question, estimate)
+    near = sum(abs(slope - estimate.value) < NEAR_ESTIMATE * gap for slope in slopes)
+    return near >= NEAR_RUNGS and _none_is_near(line, question, estimate)
 
 
 def _none_is_near(line: Line, question: Question, estimate: Estimate) -> bool:
     """Return whether no step comes near the analytic value, for the distance of the estimate."""
     gap = abs(question.analytic - estimate.value)
     slopes = (slope for _, slope, _ in line.series(line.sides()))
-    return all(abs(slope - question.analytic) > 0.3 * gap for slope in slopes)
+    return all(abs(slope - question.analytic) > NEAR_ANALYTIC * gap for slope in slopes)

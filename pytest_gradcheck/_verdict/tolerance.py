@@ -14,6 +14,16 @@ from typing import Any
 
 import numpy as np
 
+from .._constants import (
+    COARSEST_RTOL,
+    CONFIDENCE,
+    DEMANDED_IN_BLOCK,
+    DUST,
+    FINEST_RTOL,
+    LEAST_TERM,
+    NARROW,
+    STANDS_CLEAR,
+)
 from .._options import Options
 from .._params.layout import Block, blocks_of, gradient_vector
 from .._params.structure import flatten
@@ -30,9 +40,6 @@ class Verdict(IntEnum):
 
 
 AGREE, DISAGREE, OPEN = Verdict
-
-CONFIDENCE = 1.5
-"""K: an error bar counts this many times when a verdict is reached."""
 
 
 NOISY = "func is too noisy here"
@@ -79,7 +86,7 @@ class Question:
             return True
         # Terms that cancel leave dust in the analytic entry.  A numeric value that stands clear
         # of its error bar shows a gradient that is there, and dust is no excuse.
-        return gap <= self.dust and abs(numeric) <= 10 * CONFIDENCE * error
+        return gap <= self.dust and abs(numeric) <= STANDS_CLEAR * CONFIDENCE * error
 
     def settled(self, numeric: float, error: float) -> bool:
         """Return whether `error` is small enough for agreement to mean something."""
@@ -95,30 +102,6 @@ class Answer:
     verdict: Verdict
     reason: str = ""
     slopes: tuple[float, float] | None = None
-
-
-FARTHEST = 1e6
-"""Steps go beyond the parameter's own scale, up to this many times it, only while func is a
-parabola at them: a tiny entry beside a huge J can be resolved in no other way."""
-
-FINEST_RTOL = 1e-7
-COARSEST_RTOL = 1e-2
-"""With rtol unset a check is as tight as can be between these two."""
-
-FINE = 3e-6
-"""With rtol unset, two evaluations settle an entry whose error bar is below this part of it."""
-
-DUST = 32.0
-"""Rounding in an analytic entry is at most about this many eps of its block's gradient."""
-
-LEAST_TERM = 0.1
-"""Terms that cancel are taken to be at least this large, where n is zero within its error bar."""
-
-IN_BLOCK = 1e-3
-"""An entry is judged, too, when its error bar is below this part of its block's gradient."""
-
-IN_CHECK = 1e-6
-"""Zero on both sides is judged when its error bar is below this part of everything seen."""
 
 
 def _arrays(a: Any, b: Any) -> tuple[Array, Array]:
@@ -248,7 +231,7 @@ def tolerance(
         low = min(max(FINEST_RTOL, eps ** (2 / 3)), COARSEST_RTOL)
         size = rms[w] = block_size(numeric[w], scale[w]) / scale[w]
         rtol[w] = low if options.rtol is None else options.rtol
-        narrow = eps > 1e-10
+        narrow = eps > NARROW
         if options.atol is not None:
             atol[w] = options.atol
         else:
@@ -260,5 +243,5 @@ def tolerance(
             goal_atol[w] = atol[w]
         else:
             goal_rtol[w] = options.rtol
-            goal_atol[w] = np.maximum(atol[w], options.rtol * 0.01 * size)
+            goal_atol[w] = np.maximum(atol[w], options.rtol * DEMANDED_IN_BLOCK * size)
     return Tolerance(*columns)

@@ -31,6 +31,9 @@ LEAST_TERM = 0.1
 """Terms that cancel are taken to be at least this large, where n is zero within its error bar.
 [tests/test_engine_vectors.py]"""
 
+REPEATS_WITHIN = ENTRY_ROUNDINGS * EPS
+"""Two calls may differ by this part of J: threads that sum in another order do.  [derived]"""
+
 GRADIENT_REPEATS_WITHIN = 1e-10
 """Two gradients at θ may differ by this part of their largest entry.  [tests/test_fresh_eyes.py]"""
 

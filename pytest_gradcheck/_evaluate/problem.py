@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from .._constants import ENTRY_ROUNDINGS, EPS, GRADIENT_REPEATS_WITHIN
+from .._constants import ENTRY_ROUNDINGS, GRADIENT_REPEATS_WITHIN, REPEATS_WITHIN
 from .._options import Options
 from .._params.arrays import NUMBER, NUMPY, same_bits
 from .._params.layout import (
@@ -35,9 +35,6 @@ from .evaluator import Evaluator
 from .workers import Task, Workers
 
 Array = np.ndarray[Any, Any]
-
-REPEATS_WITHIN = ENTRY_ROUNDINGS * EPS
-"""Two calls may differ by this part of J: threads that sum in another order do."""
 
 
 @dataclass(frozen=True)

@@ -164,10 +164,6 @@ def match(
     return Fit(best[1], best[2], misfit), alone
 
 
-NUMBERS = tuple(range(PARTED_DIRECTIONS))
-"""The directions that are restricted to parts."""
-
-
 class Part:
     """Some of a block, its residuals by direction, and their variance in parts of a direction's."""
 
@@ -205,7 +201,7 @@ def split(screen: Screen, confirm: Confirm, found: Findings, limit: float, budge
     small = tuple(b for b in blocks if b not in large)
     groups = [*((b,) for b in large), *([small] if small else [])]
     explained = True
-    for part in _parted(screen, groups, screen.clean(NUMBERS), 1.0):
+    for part in _parted(screen, groups, screen.clean(range(PARTED_DIRECTIONS)), 1.0):
         parts = [part]
         if len(part.subset.blocks) > 1:
             while part.dirty(limit) and _matched(screen, confirm, part):
@@ -226,8 +222,9 @@ def _parted(
     for position, group in enumerate(groups):
         subset = Subset(group)
         last = position == len(groups) - 1
-        ys = dict(left) if last else {j: _clean(screen, j, subset) for j in NUMBERS}
-        left = {j: left[j] - ys[j] for j in NUMBERS}
+        numbers = range(PARTED_DIRECTIONS)
+        ys = dict(left) if last else {j: _clean(screen, j, subset) for j in numbers}
+        left = {j: left[j] - ys[j] for j in numbers}
         parts.append(Part(subset, ys, loud + len(groups) - 1 if last else 1.0, None, 0))
     return parts
 

@@ -39,6 +39,7 @@ from .._constants import (
     NARROW,
     PLAIN,
     RATIO,
+    REPEATS_WITHIN,
     SUSPICIOUS,
 )
 from .._difference.noise import Noise
@@ -46,7 +47,6 @@ from .._difference.stencils import STENCILS, relative_step
 from .._difference.sweep import Sweep, noise_of, sweep, value_size
 from .._evaluate.evaluator import BudgetExhausted, Evaluator
 from .._evaluate.problem import (
-    REPEATS_WITHIN,
     Analytic,
     Call,
     Problem,

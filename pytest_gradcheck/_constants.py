@@ -29,13 +29,14 @@ DUST = 32.0
 
 LEAST_TERM = 0.1
 """Terms that cancel are taken to be at least this large, where n is zero within its error bar.
-[tests/test_engine_vectors.py]"""
+[tests/unit/verdict/test_judge.py]"""
 
 REPEATS_WITHIN = ENTRY_ROUNDINGS * EPS
 """Two calls may differ by this part of J: threads that sum in another order do.  [derived]"""
 
 GRADIENT_REPEATS_WITHIN = 1e-10
-"""Two gradients at θ may differ by this part of their largest entry.  [tests/test_fresh_eyes.py]"""
+"""Two gradients at θ may differ by this part of their largest entry.
+[tests/behaviour/test_fresh_eyes.py]"""
 
 
 # The noise of func
@@ -108,7 +109,7 @@ MOST_FIXED_NOISE = 1000.0
 [accuracy]"""
 
 SMALL_FIXED_STEP = 1e-4
-"""A given step up to this size tells a kink from curvature.  [tests/test_engine_vectors.py]"""
+"""A given step up to this size tells a kink from curvature.  [tests/unit/verdict/test_judge.py]"""
 
 KEPT_TO_ASK = 0.2
 """Of the evaluations that ``max_evals`` allows, or what looks wrong could never be confirmed.
@@ -137,7 +138,7 @@ WORSE = 0.5
 """A step that leaves more than this part of the error bar has not paid.  [accuracy]"""
 
 ENTRY_RUNGS = 6
-"""Steps in search of func's domain.  [tests/test_engine_line.py]"""
+"""Steps in search of func's domain.  [tests/unit/verdict/test_refine.py]"""
 
 MOST_RUNGS = 16
 """Of a coordinate.  [cost]"""
@@ -176,13 +177,14 @@ KINK_NEAR = 3.0
 
 GRAIN_CLOSE = 1.15
 """The largest step without a change and the smallest with one are brought so near to each other,
-[tests/test_seldom.py]"""
+[tests/behaviour/test_seldom.py]"""
 
 GRAIN_PROBES = 10
 """by evaluations at so many steps at most.  [cost]"""
 
 GRAIN_NEAR, GRAIN_FAR = 1.5, 3.0
-"""A step so many times as large tells what the slope is beyond.  [tests/test_seldom.py]"""
+"""A step so many times as large tells what the slope is beyond.
+[tests/behaviour/test_seldom.py]"""
 
 JUMP_PART = 0.35
 """A change below this part of what that slope comes to is no jump.  Beyond a kink it is at most
@@ -191,15 +193,15 @@ JUMP_PART = 0.35
 
 UNLIMITED_SLOPES = 5
 """Of a slope without a limit, as √x has at 0: so many in a row must stay as far from the one
-before.  [tests/test_seldom.py]"""
+before.  [tests/behaviour/test_seldom.py]"""
 
 UNLIMITED_ULPS = 8.0
 """Units in the last place of func's value by which two slopes differ, or it may be rounding.
-[tests/test_seldom.py]"""
+[tests/behaviour/test_seldom.py]"""
 
 LIMIT_POWER = 0.15
 """The distance of two slopes falls at least by this power of the step where there is a limit.
-[tests/test_seldom.py]"""
+[tests/behaviour/test_seldom.py]"""
 
 
 # The engine alone
@@ -250,7 +252,7 @@ STANDS_CLEAR = 10.0
 
 JUMPS_TOLD = 4.0
 """A func is flat, and not rounded, when it does not move where the analytic slope says that it does
-by so many times the coarsest jump.  [tests/test_seldom.py]"""
+by so many times the coarsest jump.  [tests/behaviour/test_seldom.py]"""
 
 SENTINEL_GAP = 0.02
 """At the sentinel noise is this part of what is wrong, if it can be.  [accuracy]"""
@@ -283,12 +285,12 @@ CONVERGES_FAST = 60.0
 
 SHOWN_BY = 4.0
 """An oscillation of so many times what is wrong would show at a step, and so far below it.
-[tests/test_seldom.py]"""
+[tests/behaviour/test_seldom.py]"""
 
 FINER = 8.0
 FINEST = 100.0
 """Steps so many times smaller are asked too, until one is so many times smaller.
-[tests/test_seldom.py]"""
+[tests/behaviour/test_seldom.py]"""
 
 SUBGRADIENT = 0.75
 """An analytic value within this part of the bend from the middle may be a subgradient.
@@ -356,7 +358,7 @@ SUSPECT_EVALUATIONS = 16
 
 SUSPECT_ERROR = 1e-9
 """Of the block's gradient: an error below this is left to the whole check, because tolerances are
-known to it that few parameters do not tell.  [tests/test_plugin_memory.py]"""
+known to it that few parameters do not tell.  [tests/plugin/test_memory.py]"""
 
 
 # Along random directions

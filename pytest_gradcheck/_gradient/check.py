@@ -82,14 +82,9 @@ def _one_by_one(
         return sweep, comparison
     sweep = unevaluated(problem)
     limits = tolerance(
-        sweep.numeric,
-        problem.scale,
-        problem.blocks,
-        analytic.precision,
-        options,
-        fine=1.0,
+        analytic.vector, sweep.numeric, problem.scale, problem.blocks, analytic.precision, options
     )
-    return sweep, Comparison.unjudged(analytic.vector, sweep.numeric, sweep.error, limits)
+    return sweep, Comparison.unjudged(limits, sweep.numeric, sweep.error)
 
 
 def goes_along_directions(problem: Problem, options: Options) -> bool:

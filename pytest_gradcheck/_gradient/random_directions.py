@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -42,7 +43,7 @@ from .._params.layout import Block, labels, position_of
 from .._quoting import brief, listing, shown
 from .._report.report import VERDICTS, BlockReport, Entry, GradientReport
 from .._verdict.refine import refine
-from .._verdict.tolerance import DISAGREE, Answer, Question
+from .._verdict.tolerance import DISAGREE, Answer, Tolerance, of_block
 from .localise import Findings, entries_of, localise
 from .patterns import Pattern
 from .screen import Screen, Subset, calibrate, reexamine, screen_all
@@ -104,14 +105,13 @@ class AtScale:
         if i in self.bad:
             return None
         block = problem.blocks[position_of(problem.blocks, i)]
-        rtol, own = self.tolerances(block)
         s = self.scale_at(i)
         eps = self.analytic.precision[problem.blocks.index(block)]
-        dust = DUST * eps * own / s
-        atol = self.options.atol if self.options.atol is not None else dust if eps > NARROW else 0.0
         a = float(self.analytic.vector[i])
+        value = abs(float(problem.center))
+        limits = of_block(a, self.tolerances(block)[1], s, eps, self.options, value=value)
         ladder = line_of(problem, i, screen.noise)
-        question = Question(a, rtol, atol, dust, CONFIRMED_WITHIN, atol)
+        question = replace(limits, goal_rtol=CONFIRMED_WITHIN, goal_atol=limits.atol)
         least = least_step(problem, i)
         rung = ladder.add(screen.single * s)
         bar = ROUNDING_FACTOR * rung.sigma / (math.sqrt(2.0) * rung.h)
@@ -198,7 +198,7 @@ class AtScale:
                     self.vacuous.append(block.name)
                 continue
             told = float(np.dot(screen.analytic, shift))
-            question = Question(told, rtol, 0.0, DUST * EPS * norm, COARSEST_RTOL / 4, 0.0)
+            question = Tolerance(told, rtol, 0.0, DUST * EPS * norm, COARSEST_RTOL / 4)
             answer = refine(screen.line(shift), question, screen.step, 1.0, LEAST_ALONG)
             self.reached[block.name] = CONFIDENCE * answer.error / norm
             known = answer.verdict != DISAGREE and self.reached[block.name] <= COARSEST_RTOL

@@ -45,7 +45,7 @@ from .._options import Options
 from .._params.arrays import chunks
 from .._params.layout import Block, middle, position_of
 from .._verdict.refine import refine
-from .._verdict.tolerance import AGREE, DISAGREE, OPEN, Answer, Question
+from .._verdict.tolerance import AGREE, DISAGREE, OPEN, Answer, Tolerance
 
 Array = np.ndarray[Any, Any]
 
@@ -202,9 +202,8 @@ class Screen:
     def weight(self, number: int, block: Block, offset: int) -> float:
         """Return one entry of `weights`, at a cost that does not depend on where it is."""
         few = np.empty(offset % 4 + 1)
-        fill_with_weights(
-            few, generator(self.seed, Stream.SCREEN, number, block.start, skip=offset // 4)
-        )
+        rng = generator(self.seed, Stream.SCREEN, number, block.start, skip=offset // 4)
+        fill_with_weights(few, rng)
         return float(few[-1] * self.spread(block, slice(offset, offset + 1))[0])
 
     def clean(self, numbers: Iterable[int]) -> dict[int, float]:
@@ -346,7 +345,7 @@ def reexamine(screen: Screen, allowed: float) -> Answer:
     vector = screen.shift(number)
     told = float(np.dot(screen.analytic, vector))
     goal = allowed + ACCUSED * screen.sigma
-    question = Question(told, 0.0, allowed, 0.0, 0.0, goal)
+    question = Tolerance(told, atol=allowed, goal_atol=goal)
     line = screen.line(vector)
     answer = refine(line, question, screen.step, 1.0, LEAST_ALONG)
     proven = CONFIDENCE * (PROVEN if screen.noise.unit < NARROW else PROVEN_NARROW)

@@ -12,7 +12,7 @@ import numpy as np
 from .._params.layout import Block, labels
 from .._quoting import brief
 from .._verdict.tolerance import DISAGREE, Answer
-from ..hookspecs import progress
+from ..hookspecs import progress_listener
 
 if TYPE_CHECKING:
     from .._difference.sweep import Sweep
@@ -57,7 +57,7 @@ class Watch:
         self.planned = 0
         self._evaluator = evaluator
         self._blocks = blocks
-        self._tell = progress.get()
+        self._tell = progress_listener()
         self._found: Sequence[Any] | Array = ()
         self._sweep: Sweep | None = None
         self._place: Array | None = None

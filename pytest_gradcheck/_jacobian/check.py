@@ -55,7 +55,7 @@ from .._evaluate.problem import (
     repetition,
     require_callable,
 )
-from .._options import Judging, Options, options_from
+from .._options import Options
 from .._params.layout import position_of
 from .._params.structure import Leaf, Structure
 from .._params.work_copy import WorkCopy
@@ -73,17 +73,6 @@ Array = np.ndarray[Any, Any]
 
 OVERHEAD = 12
 """Evaluations at the parameters, and for the noise."""
-
-
-def judging(given: Judging) -> Options:
-    """Return the options of a check of derivatives; those of gradients alone are an error."""
-    unknown = sorted(set(given) - set(Judging.__annotations__))
-    if unknown:
-        raise TypeError(
-            f"no option named {', '.join(unknown)} here; the options are "
-            f"{', '.join(Judging.__annotations__)}"
-        )
-    return options_from(**given)
 
 
 @dataclass
@@ -407,9 +396,8 @@ def _denied(one: Sweep, other: Sweep, a: Array, limits: Tolerance) -> Array:
     """
     with np.errstate(all="ignore"):
         gap = np.minimum(np.abs(a - one.numeric), np.abs(a - other.numeric))
-        bars = CONFIDENCE * np.maximum(one.error, other.error)
         near = np.abs(one.numeric - other.numeric) <= PLAIN * gap
-        allowed = limits.of(a, one.numeric) + bars
+        allowed = limits.allowed(one.numeric, np.maximum(one.error, other.error))
         plain: Array = near & (gap > allowed / PLAIN) & ~one.bent & ~other.bent
     return plain
 
@@ -545,13 +533,12 @@ def _finding(
     place = in_pairs(check, np.arange(m * n).reshape(m, n)).astype(np.intp)
     where = np.empty(m * n, dtype=np.intp)
     where[place] = np.arange(m * n)
-    names = ("rtol", "atol", "dust", "goal_rtol", "goal_atol", "rms")
     limits = [own.tolerance for own in rows.found]
+    names = ("rtol", "atol", "dust", "goal_rtol", "goal_atol", "rms")
     found = Comparison(
-        in_pairs(check, dense),
+        Tolerance(in_pairs(check, dense), *(vector(limits, name, 0.0) for name in names)),
         vector(rows.found, "numeric", np.nan),
         vector(rows.found, "error", np.inf),
-        Tolerance(*(vector(limits, name, 0.0) for name in names)),
         vector(rows.found, "bound", np.inf),
         vector(rows.found, "verdict", OPEN).astype(np.int8),
     )
@@ -596,7 +583,7 @@ def _settle_beside_block(
         found.tolerance.rms[w] = own / scale[w]
         if options.rtol is not None:
             continue
-        bar = CONFIDENCE * np.minimum(found.error[w], found.bound[w])
+        bar = CONFIDENCE * found.reach[w]
         known = agrees[w] & (found.verdict[w] == OPEN) & (bar * scale[w] <= IN_BLOCK * own)
         for i in (np.flatnonzero(known) + pair.start).tolist():
             if found.reasons.get(i) == NOISY and i not in found.slopes:

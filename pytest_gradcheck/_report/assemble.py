@@ -171,9 +171,9 @@ def _reference(found: Comparison) -> Array:
 def _ratio(found: Comparison, verdicts: Array) -> tuple[Array, Array, Array]:
     """Return the error over what would have passed, and both; infinity where not finite."""
     a, limits = found.analytic, found.tolerance
+    allowed = limits.allowed(found.numeric, found.error)
     with np.errstate(all="ignore"):
         gap = np.abs(a - found.numeric).astype(np.float64)
-        allowed = limits.of(a, found.numeric) + CONFIDENCE * found.error
         ratio = (gap / allowed).astype(np.float64)
     ratio[~np.isfinite(a) | (~np.isfinite(found.numeric) & (verdicts == DISAGREE))] = math.inf
     gap[np.isinf(a)] = math.inf
@@ -217,7 +217,7 @@ def _block(finding: Finding, block: Block, judged: _Judged, explained: Explained
 def _resolution(finding: Finding, block: Block) -> float:
     """Return the worst relative error bar of the block's large entries; infinity for none."""
     w, found, limits = block.window, finding.comparison, finding.comparison.tolerance
-    bar = CONFIDENCE * np.minimum(found.error[w], found.bound[w])
+    bar = CONFIDENCE * found.reach[w]
     if np.all(np.abs(found.analytic[w]) <= limits.dust[w]):
         # A relative error of zero is none: what would be seen is a part of the whole gradient.
         scale = finding.scale
@@ -237,7 +237,7 @@ def _all_zero(finding: Finding) -> bool:
     found, a = finding.comparison, finding.comparison.analytic
     if not a.size or (found.verdict != AGREE).any() or found.slopes:
         return False
-    bar = CONFIDENCE * np.minimum(found.error, found.bound)
+    bar = CONFIDENCE * found.reach
     with np.errstate(all="ignore"):
         zero = (np.abs(a) <= bar) & (np.abs(found.numeric) <= bar)
     return bool((zero | (finding.flat & (a == 0))).all())
@@ -312,7 +312,6 @@ def _entries(finding: Finding, judged: _Judged, most: int) -> tuple[Entry, ...]:
 
 
 def finding_of_two(
-    analytic: Array,
     numeric: Array,
     bar: Array,
     limits: Tolerance,
@@ -329,7 +328,7 @@ def finding_of_two(
 
     Parameters
     ----------
-    analytic, numeric, bar : ndarray, shape (n,)
+    numeric, bar : ndarray, shape (n,)
         `bar` is the error bar of `numeric`, which is the one that is right.
     limits : Tolerance
     name, scheme, structure, blocks, evaluations, precision_of, may_be_zero
@@ -339,9 +338,9 @@ def finding_of_two(
     -------
     Finding
     """
-    n = analytic.size
-    found = Comparison.unjudged(analytic, numeric, bar, limits)
-    finite = np.isfinite(analytic) & np.isfinite(numeric)
+    n = numeric.size
+    found = Comparison.unjudged(limits, numeric, bar)
+    finite = np.isfinite(found.analytic) & np.isfinite(numeric)
     found.verdict[:] = np.where(found.within() & finite, AGREE, DISAGREE)
     return Finding(
         name=name,

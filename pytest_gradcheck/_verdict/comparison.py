@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from .._constants import CONFIDENCE, STANDS_CLEAR
 from .._params.layout import Block
 from .tolerance import OPEN, Tolerance
 
@@ -24,10 +23,10 @@ class Comparison:
 
     Attributes
     ----------
-    analytic : ndarray
+    tolerance : Tolerance
+        With the analytic gradient.
     numeric, error : ndarray
         The derivative and its error bar; NaN and infinity where nothing was evaluated.
-    tolerance : Tolerance
     bound : ndarray
         How large the analytic entry's error can be at most where a direction through several
         entries agreed; infinity elsewhere.
@@ -41,10 +40,9 @@ class Comparison:
         What was seen of coordinates that were asked again and did not agree.
     """
 
-    analytic: Array
+    tolerance: Tolerance
     numeric: Array
     error: Array
-    tolerance: Tolerance
     bound: Array
     verdict: Array
     reasons: dict[int, str] = field(default_factory=dict)
@@ -52,13 +50,16 @@ class Comparison:
     ladders: dict[int, Ladder] = field(default_factory=dict)
 
     @classmethod
-    def unjudged(
-        cls, analytic: Array, numeric: Array, error: Array, tolerance: Tolerance
-    ) -> Comparison:
+    def unjudged(cls, tolerance: Tolerance, numeric: Array, error: Array) -> Comparison:
         """Return a comparison in which every verdict is open."""
-        n = analytic.size
-        bound, verdict = np.full(n, np.inf), np.full(n, OPEN, np.int8)
-        return cls(analytic, numeric.copy(), error.copy(), tolerance, bound, verdict)
+        bound, verdict = np.full(numeric.size, np.inf), np.full(numeric.size, OPEN, np.int8)
+        return cls(tolerance, numeric.copy(), error.copy(), bound, verdict)
+
+    @property
+    def analytic(self) -> Array:
+        """The analytic gradient."""
+        vector: Array = self.tolerance.analytic
+        return vector
 
     @property
     def kinked(self) -> Array:
@@ -69,22 +70,13 @@ class Comparison:
 
     def within(self) -> Array:
         """Return where analytic and numeric are equal as far as the error bar tells (bool)."""
-        limits = self.tolerance
-        with np.errstate(all="ignore"):
-            gap = np.abs(self.analytic - self.numeric)
-            near = gap <= limits.of(self.analytic, self.numeric) + CONFIDENCE * self.error
-            clear = np.abs(self.numeric) > STANDS_CLEAR * CONFIDENCE * self.error
-            dusty = (gap <= limits.dust) & ~clear
-        found: Array = near | dusty
-        return found
+        near: Array = self.tolerance.within(self.numeric, self.error)
+        return near
 
-    def settled(self) -> Array:
-        """Return where the error bar is small enough for agreement to mean something (bool)."""
-        with np.errstate(all="ignore"):
-            size = np.fmax(np.abs(self.analytic), np.abs(self.numeric))
-            goal = self.tolerance.goal_atol + self.tolerance.goal_rtol * size
-            small: Array = goal >= CONFIDENCE * self.error
-        return small
+    @property
+    def reach(self) -> Array:
+        """The error bar, or the bound where that is known to be smaller."""
+        return np.minimum(self.error, self.bound)
 
 
 @dataclass(frozen=True, eq=False)

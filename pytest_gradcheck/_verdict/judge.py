@@ -86,7 +86,7 @@ def judge(
     """
     a = analytic.vector
     limits = _limits(problem, analytic, sweep, options)
-    found = Comparison.unjudged(a, sweep.numeric, sweep.error, limits)
+    found = Comparison.unjudged(limits, sweep.numeric, sweep.error)
     if problem.evaluator.watch is not None:
         problem.evaluator.watch.comparison = found
     bad = ~np.isfinite(a)
@@ -116,6 +116,7 @@ def judge(
 def _limits(problem: Problem, analytic: Analytic, sweep: Sweep, options: Options) -> Tolerance:
     """Return the tolerances of a check whose parameters were differenced."""
     limits = tolerance(
+        analytic.vector,
         sweep.numeric,
         problem.scale,
         problem.blocks,
@@ -140,7 +141,7 @@ def _ask_again(
         # One that agrees is asked only whether it is on a kink.
         _refine_one(i, found, sweep, problem, kink_alone=bool(agrees[i]))
     smooth = _smooth(found, sweep)
-    done = found.settled()
+    done = found.tolerance.settled(found.numeric, found.error)
     dead = sweep.flat & (found.analytic == 0)
     coarse = np.flatnonzero(asked & agrees & smooth & ~done & ~dead)
     still = np.flatnonzero(asked & agrees & dead & ~sweep.bent)
@@ -175,9 +176,8 @@ def fine_limit(sigma: float, size: float) -> float:
 
 def _by_atol_alone(found: Comparison) -> Array:
     """Return where the error bar meets the absolute goal, but not the relative one (bool)."""
-    with np.errstate(all="ignore"):
-        size = np.fmax(np.abs(found.analytic), np.abs(found.numeric))
-        blunt: Array = found.tolerance.goal_rtol * size < CONFIDENCE * found.error
+    relative = replace(found.tolerance, goal_atol=0.0)
+    blunt: Array = ~relative.settled(found.numeric, found.error)
     return blunt
 
 
@@ -185,10 +185,10 @@ def _refine_one(
     i: int, found: Comparison, sweep: Sweep, problem: Problem, *, kink_alone: bool = False
 ) -> Verdict:
     ladder = line_of(problem, i, sweep.noise, sweep)
-    question = found.tolerance.question(i, found.analytic[i])
+    limits = found.tolerance.at(i)
     answer = refine(
         ladder,
-        replace(question, goal_atol=math.inf) if kink_alone else question,
+        replace(limits, goal_atol=math.inf) if kink_alone else limits,
         float(sweep.step[i]),
         float(problem.scale[i]),
         least_step(problem, i),
@@ -207,11 +207,8 @@ def _refine_one(
 
 def _refine_each(members: Array, found: Comparison, sweep: Sweep, problem: Problem) -> None:
     """Climb for each entry, best resolved first, and give up when none of the first settles."""
-    limits = found.tolerance
     with np.errstate(all="ignore"):
-        size = np.fmax(np.abs(found.analytic[members]), np.abs(found.numeric[members]))
-        goal = limits.goal_atol[members] + limits.goal_rtol[members] * size
-        ease = found.error[members] / goal
+        ease = (found.error / found.tolerance.goal(found.numeric))[members]
     order = members[np.argsort(ease, kind="stable")]
     verdicts: list[Verdict] = []
     for i in order.tolist():
@@ -256,11 +253,12 @@ def _test_group(
     tiny = (a != 0) & (np.abs(a) < TINY * limits.rms[members])
     deep = bool(np.count_nonzero(noisy | tiny) >= TAIL * problem.size)
     value, error = _group_derivative(problem, sweep, shift, relative, deep=deep)
-    gap = abs(float(terms.sum()) - value)
+    told = float(terms.sum())
     allowed = float(GROUP_RTOL * np.linalg.norm(terms))
     if abs(value) <= STANDS_CLEAR * CONFIDENCE * error:
         allowed += float(np.linalg.norm(limits.dust[members] * direction))
-    if gap <= allowed + CONFIDENCE * error:
+    if Tolerance(told, atol=allowed).within(value, error):
+        gap = abs(told - value)
         bound = (gap / CONFIDENCE + error) / np.abs(direction)
         found.bound[members] = np.minimum(found.bound[members], bound)
         found.verdict[members] = AGREE
@@ -344,7 +342,7 @@ def _judge_fixed(
     a = found.analytic
     found.verdict[asked] = np.where(agrees[asked], AGREE, DISAGREE)
     found.verdict[asked & ~np.isfinite(found.error)] = OPEN
-    allowed = found.tolerance.of(a, found.numeric)
+    allowed = found.tolerance.allowed(found.numeric, 0.0)
     small = sweep.step <= SMALL_FIXED_STEP * problem.scale
     two_sided = sweep.ends.all(axis=1) & np.isfinite(found.error)
     for i in np.flatnonzero(asked & two_sided & (sweep.bent | ~agrees)).tolist():
@@ -390,8 +388,7 @@ def conclude(
         that is zero is small beside.
     """
     analytic, limits = found.analytic, found.tolerance
-    bar = CONFIDENCE * np.minimum(found.error, found.bound)
-    size = np.fmax(np.abs(analytic), np.abs(found.numeric))
+    bar = CONFIDENCE * found.reach
     sizes = [block_size(found.numeric[b.window], scale[b.window]) for b in blocks]
     everything = max([value, *sizes])
     with np.errstate(all="ignore"):
@@ -399,9 +396,9 @@ def conclude(
         nothing = np.abs(analytic) <= np.maximum(bar, limits.dust)
         zero = nothing & (bar * scale <= IN_CHECK * everything)
         zero &= _claims_little(analytic, scale, IN_CHECK * everything)
-        resolved = bar <= limits.goal_atol + limits.goal_rtol * size
+        resolved = limits.settled(found.numeric, found.reach)
         if options.rtol is None:
-            resolved |= bar <= COARSEST_RTOL * size
+            resolved |= bar <= COARSEST_RTOL * limits.size(found.numeric)
             for block, own in zip(blocks, sizes, strict=True):
                 w = block.window
                 faint = _claims_little(analytic[w], scale[w], IN_BLOCK * own)

@@ -1,7 +1,7 @@
 """Parameters that were wrong in the last run are differenced before all others.
 
-Whoever sets `hookspecs.suspects` remembers them; here they are found again by their labels, and
-confirmed in the way that every parameter is before it is accused.
+Whoever implements the hook ``gradcheck_suspects`` remembers them; here they are found again by
+their labels, and confirmed in the way that every parameter is before it is accused.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from .._evaluate.evaluator import BudgetExhausted
 from .._evaluate.problem import Analytic, Problem
 from .._options import Options
 from .._params.layout import coordinate_of
-from ..hookspecs import suspects
+from .._quoting import quoted
+from ..hookspecs import plugin_manager
 from .comparison import Comparison
 from .judge import judge
 from .tolerance import AGREE, DISAGREE
@@ -51,8 +52,15 @@ def remembered() -> Sequence[str]:
 
     Called at the beginning of every check: whoever remembers counts them.
     """
-    ask = suspects.get()
-    return () if ask is None else ask()
+    labels: list[str] = []
+    for said in plugin_manager().hook.gradcheck_suspects():
+        if not isinstance(said, (list, tuple)) or not all(isinstance(one, str) for one in said):
+            raise TypeError(
+                f"gradcheck_suspects returned {quoted(said)}; return a list or tuple of labels "
+                '("W2[1, 3]"), or None'
+            )
+        labels += said
+    return labels
 
 
 def look_again(

@@ -68,7 +68,7 @@ from .tolerance import (
     NOT_SMOOTH,
     OPEN,
     Answer,
-    Question,
+    Tolerance,
 )
 
 
@@ -81,7 +81,7 @@ def enter_domain(line: Line, least: float) -> None:
         line.add(step)
 
 
-def until_it_moves(line: Line, question: Question, scale: float) -> float | None:
+def until_it_moves(line: Line, question: Tolerance, scale: float) -> float | None:
     """Return a larger step while func has not changed, though its steps may be too coarse to.
 
     A func that rounds its value (to float32, to six decimals) is flat at small steps.  It is
@@ -95,7 +95,7 @@ def until_it_moves(line: Line, question: Question, scale: float) -> float | None
 
 
 def next_step(
-    line: Line, question: Question, estimate: Estimate | None, scale: float, least: float
+    line: Line, question: Tolerance, estimate: Estimate | None, scale: float, least: float
 ) -> float | None:
     """Return the step that promises most, or None."""
     if bent(line, question):
@@ -108,7 +108,7 @@ def next_step(
     return smaller or larger
 
 
-def _larger(line: Line, pivot: float, question: Question, scale: float) -> float | None:
+def _larger(line: Line, pivot: float, question: Tolerance, scale: float) -> float | None:
     """Return a step above `pivot`: in the first gap between rungs, or beyond the largest."""
     steps = [rung.h for rung in reversed(line.rungs) if rung.h >= pivot * 0.999]
     for low, high in itertools.pairwise(steps):
@@ -119,15 +119,15 @@ def _larger(line: Line, pivot: float, question: Question, scale: float) -> float
         return None
     if top.h >= scale and not (_flat_top(line) and parabolic(line)):
         return None
-    goal = question.goal_atol + question.goal_rtol * question.size(top.central)
-    wanted = CONFIDENCE * ROUNDING_FACTOR * top.sigma / max(goal, 1e-300)
+    goal = max(question.goal(top.central), 1e-300)
+    wanted: float = CONFIDENCE * ROUNDING_FACTOR * top.sigma / goal
     if len(line.rungs) == 1:
         # So far from what is asked that many rungs would be needed: begin near the top.
         return min(max(top.h * RATIO, wanted), max(scale, top.h * RATIO))
     return top.h * (RATIO if wanted < top.h * RATIO**LEAP_RUNGS else RATIO**2)
 
 
-def _smaller(line: Line, pivot: float, question: Question, least: float) -> float | None:
+def _smaller(line: Line, pivot: float, question: Tolerance, least: float) -> float | None:
     """Return a step below `pivot`: in the first gap between rungs, or beyond the smallest."""
     steps = [rung.h for rung in line.rungs if rung.h <= pivot * 1.001]
     for high, low in itertools.pairwise(steps):
@@ -144,11 +144,10 @@ def _smaller(line: Line, pivot: float, question: Question, least: float) -> floa
 
 def parabolic(line: Line) -> bool:
     """Return whether the two largest steps see one curvature: a bounded func does not."""
-    one, other = (
-        (rung.bend / rung.h, ROUNDING_FACTOR * rung.bend_noise / rung.h) for rung in line.rungs[:2]
-    )
+    one, other = ((rung.bend / rung.h, rung.bend_noise / rung.h) for rung in line.rungs[:2])
     size = max(abs(one[0]), abs(other[0]))
-    return abs(one[0] - other[0]) <= PARABOLA * size + one[1] + other[1]
+    allowed = PARABOLA * size + ROUNDING_FACTOR * one[1] + ROUNDING_FACTOR * other[1]
+    return abs(one[0] - other[0]) <= allowed
 
 
 def _flat_top(line: Line) -> bool:
@@ -160,7 +159,7 @@ def _flat_top(line: Line) -> bool:
     return abs(s0 - s1) <= ROUNDING_FACTOR * (r0 + r1)
 
 
-def sentinel(line: Line, question: Question, estimate: Estimate, least: float) -> float | None:
+def sentinel(line: Line, question: Tolerance, estimate: Estimate, least: float) -> float | None:
     """Return a step far below the others at which noise still leaves something to see."""
     smallest = line.rungs[-1]
     if not math.isfinite(question.analytic):
@@ -174,7 +173,7 @@ def sentinel(line: Line, question: Question, estimate: Estimate, least: float) -
     return step if step <= smallest.h / RATIO else None
 
 
-def bent(line: Line, question: Question) -> bool:
+def bent(line: Line, question: Tolerance) -> bool:
     """Return whether a kink is possible: the slopes differ, and not as a smooth func's do."""
     rung = line.rungs[-1]
     if not rung.bends:
@@ -188,20 +187,21 @@ def bent(line: Line, question: Question) -> bool:
     return power is None or power < SMOOTH_POWER
 
 
-def rough(line: Line, question: Question) -> bool:
+def rough(line: Line, question: Tolerance) -> bool:
     """Return whether the bend hardly falls with the step, or rises: smaller ones won't help."""
     power = bend_power(line.rungs)
     return bent(line, question) and power is not None and power < KINK_POWER
 
 
-def refine(line: Line, question: Question, first: float, scale: float, least: float) -> Answer:
+def refine(line: Line, question: Tolerance, first: float, scale: float, least: float) -> Answer:
     """Climb until the coordinate is settled.
 
     Parameters
     ----------
     line : Line
         With the rungs that were evaluated before, if any.
-    question : Question
+    question : Tolerance
+        Numbers: what the coordinate is judged by.
     first : float
         The step to begin with.
     scale : float
@@ -263,7 +263,7 @@ def refine(line: Line, question: Question, first: float, scale: float, least: fl
         line.add(step)
 
 
-def _trusted(line: Line, question: Question, estimate: Estimate) -> bool:
+def _trusted(line: Line, question: Tolerance, estimate: Estimate) -> bool:
     """Return whether an estimate is good enough to accuse by."""
     marginal = abs(question.analytic - estimate.value) < MARGINAL_BARS * CONFIDENCE * estimate.error
     if marginal and len(line.rungs) < MARGINAL_RUNGS:
@@ -277,7 +277,7 @@ def _trusted(line: Line, question: Question, estimate: Estimate) -> bool:
     return line.grainy is False or not _noise_grows(line)
 
 
-def _clear(line: Line, question: Question, estimate: Estimate) -> bool:
+def _clear(line: Line, question: Tolerance, estimate: Estimate) -> bool:
     """Return whether an error is beyond what narrow formats make of a right gradient.
 
     Rounding to float32 inside func is no noise of one size, and hides the kinks that a step
@@ -310,7 +310,7 @@ def _noise_grows(line: Line) -> bool:
     )
 
 
-def _step_that_shows(line: Line, question: Question, estimate: Estimate) -> float | None:
+def _step_that_shows(line: Line, question: Tolerance, estimate: Estimate) -> float | None:
     """Return a step at which the analytic slope would show; 0 if it did, None if it did not.
 
     Only for a func with noise as large as itself: that may be an oscillation or chaos, too fast
@@ -319,7 +319,7 @@ def _step_that_shows(line: Line, question: Question, estimate: Estimate) -> floa
     """
     if not _all_noise(line):
         return None
-    gap = abs(question.analytic - estimate.value)
+    gap: float = abs(question.analytic - estimate.value)
     wanted = max(line.changes) / (SHOWN_BY * gap)
     last = line.rungs[-1].h
     if last > 2 * wanted:
@@ -335,7 +335,7 @@ def _all_noise(line: Line) -> bool:
     return line.noise.sigma > ALL_NOISE * max(line.changes, default=0.0) > 0
 
 
-def _smooth_enough(line: Line, question: Question) -> bool:
+def _smooth_enough(line: Line, question: Tolerance) -> bool:
     """Return whether the two sides leave no room for the analytic value to be a subgradient."""
     both = [rung for rung in line.rungs if math.isfinite(rung.bend)]
     if not both:
@@ -349,7 +349,7 @@ def _smooth_enough(line: Line, question: Question) -> bool:
     return power is not None and power >= SMOOTH_POWER
 
 
-def _judge_kink(line: Line, question: Question) -> Answer | None:
+def _judge_kink(line: Line, question: Tolerance) -> Answer | None:
     slopes = kink_slopes(line)
     if slopes is None:
         return None
@@ -375,7 +375,7 @@ def _judge_kink(line: Line, question: Question) -> Answer | None:
     )
 
 
-def _left_open(line: Line, question: Question, estimate: Estimate | None) -> Answer:
+def _left_open(line: Line, question: Tolerance, estimate: Estimate | None) -> Answer:
     """Return the best that is known when no further step helps, with the reason."""
     if estimate is None:
         return Answer(line.rungs[-1].central, math.inf, OPEN, NOT_FINITE)
@@ -396,7 +396,7 @@ def _left_open(line: Line, question: Question, estimate: Estimate | None) -> Ans
     return Answer(estimate.value, estimate.error, OPEN, NOISY)
 
 
-def _every_rung_denies(line: Line, question: Question, estimate: Estimate) -> bool:
+def _every_rung_denies(line: Line, question: Tolerance, estimate: Estimate) -> bool:
     """Return whether a loud func still tells that the analytic value is wrong.
 
     What looked like noise could be structure finer than the steps.  It is not when no step
@@ -408,7 +408,7 @@ def _every_rung_denies(line: Line, question: Question, estimate: Estimate) -> bo
     return near >= NEAR_RUNGS and _none_is_near(line, question, estimate)
 
 
-def _none_is_near(line: Line, question: Question, estimate: Estimate) -> bool:
+def _none_is_near(line: Line, question: Tolerance, estimate: Estimate) -> bool:
     """Return whether no step comes near the analytic value, for the distance of the estimate."""
     gap = abs(question.analytic - estimate.value)
     slopes = (slope for _, slope, _ in line.series(line.sides()))

@@ -1,0 +1,266 @@
+"""What each constant of `pytest_gradcheck/_constants.py` decides: half of it, twice it, what flips.
+
+The cases are a sample of those of `recording.py`, drawn by the checksums of their names, and more
+of accuracy's right gradients than of others.  The numbers of the engine alone are held to the
+gradient that comes with the case: each within three of its error bars, or the case is *missed*.
+Each value is tried in a process of its own, forked before any case was run, so that nothing is left
+behind.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import math
+import multiprocessing
+import re
+import signal
+import sys
+import warnings
+import zlib
+from collections import Counter
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import pytest_gradcheck as pg
+from pytest_gradcheck import _constants
+
+GROUPS = ("accuracy", "planted", "held_out", "scale", "jacobian", "situations")
+
+SAMPLE = 0.03
+"""Part of the cases that are taken."""
+
+RIGHT = 20
+"""Times as large a part of the right gradients of the accuracy suite, and of the engine alone."""
+
+MOST_ALONE = 40
+"""Parameters of a case of the engine alone, which takes a dozen evaluations for each."""
+
+LONGEST = 20
+"""Times what an unchanged run takes: beyond that a value does not end."""
+
+FLIPS = {
+    ("agree", "disagree"): "right accused",
+    ("agree", "inconclusive"): "right left open",
+    ("disagree", "agree"): "wrong passed",
+    ("disagree", "inconclusive"): "wrong left open",
+    ("inconclusive", "agree"): "open one passed",
+    ("inconclusive", "disagree"): "open one accused",
+    ("met", "missed"): "bar missed",
+    ("missed", "met"): "bar met",
+}
+"""By the verdicts of the unchanged run and of the changed one; others are "other"."""
+
+Verdicts = dict[str, tuple[str, str, int]]
+"""By case: verdict, codes of the hints, evaluations."""
+
+Case = tuple[str, Callable[[], tuple[str, str, int]]]
+
+
+def chosen(sample: float) -> list[Case]:
+    """Return the cases of a sample, in order."""
+    sys.path.append(str(Path(__file__).parents[2]))
+    import recording
+
+    found: list[Case] = []
+    for group in GROUPS:
+        for title, call in recording.GROUPS[group]():
+            right = group == "accuracy" and title.endswith(": right")
+            if drawn(name := f"{group}: {title}", sample * (RIGHT if right else 1)):
+                found.append((name, partial(said_by, call)))
+    return found + [case for case in of_numbers() if drawn(case[0], sample * RIGHT)]
+
+
+def drawn(name: str, part: float) -> bool:
+    """Return whether a case is in a sample of so large a part."""
+    return zlib.crc32(name.encode()) < part * 2**32
+
+
+def of_numbers() -> Iterator[Case]:
+    """Yield the engine alone on cases of the accuracy suite."""
+    import cases
+
+    from suite.flat import flatten, kind
+
+    for case in cases.load().values():
+        if case.expect == "agree" and flatten(case.params, kind(case.params)).size <= MOST_ALONE:
+            yield f"numeric: {case.name}", partial(met, case)
+
+
+def said_by(call: Callable[[], Any]) -> tuple[str, str, int]:
+    """Return what a check says."""
+    try:
+        report = call()
+    except pg.GradientMismatch as mismatch:
+        report = mismatch.report
+    if not isinstance(report, pg.GradientReport):
+        return "no report", "", 0
+    codes = sorted({diagnosis.code for diagnosis in report.diagnoses})
+    return report.verdict, " ".join(codes), report.evaluations
+
+
+def met(case: Any) -> tuple[str, str, int]:
+    """Return whether every number is within three error bars of the gradient."""
+    from suite.flat import flatten, kind
+
+    numeric, bar = pg.numerical_gradient_with_error(case.func, case.params)
+    of = kind(case.params)
+    gap = np.abs(flatten(numeric, of) - flatten(case.grad(case.params), of))
+    allowed = 3 * np.abs(flatten(bar, of)) + 1e-12 * np.abs(flatten(numeric, of))
+    return ("met" if bool((gap <= allowed).all()) else "missed"), "", 0
+
+
+def values() -> dict[str, float]:
+    """Return the constants, in the order of their table."""
+    tree = ast.parse(source())
+    return {
+        name: getattr(_constants, name)
+        for node in tree.body
+        if isinstance(node, ast.Assign)
+        for name in re.findall(r"[A-Z]\w*", ast.unparse(node.targets[0]))
+    }
+
+
+def source() -> str:
+    """Return the text of the table."""
+    return Path(_constants.__file__).read_text(encoding="utf-8")
+
+
+def scaled(value: float, factor: float) -> float:
+    """Return half or twice a value: of a factor just above 1, what it is above 1."""
+    if isinstance(value, int):
+        return max(1, int(value * factor))
+    return 1 + (value - 1) * factor if 1 < value < 1.3 else value * factor
+
+
+def set_constant(name: str, value: float) -> None:
+    """Set a constant, and those that follow from it, wherever they are read."""
+
+    class Change(ast.NodeTransformer):
+        def visit_Assign(self, node: ast.Assign) -> ast.AST:
+            targets = re.findall(r"[A-Z]\w*", ast.unparse(node.targets[0]))
+            if name in targets:
+                old = [getattr(_constants, one) if one != name else value for one in targets]
+                text = ", ".join(map(repr, old))
+                node.value = ast.parse(text, mode="eval").body
+            return node
+
+    changed: dict[str, Any] = {}
+    tree = ast.fix_missing_locations(Change().visit(ast.parse(source())))
+    exec(compile(tree, "constants", "exec"), changed)
+    names = values()
+    for key, module in list(sys.modules.items()):
+        if key.startswith("pytest_gradcheck"):
+            for one in names.keys() & vars(module).keys():
+                setattr(module, one, changed[one])
+
+
+def run(cases: list[Case], name: str, value: float, seconds: int, send: Any) -> None:
+    """Answer all cases with one constant changed, and send what was said."""
+    warnings.simplefilter("ignore")
+    signal.alarm(seconds)  # a value with which the engine does not end ends here
+    if name:
+        set_constant(name, value)
+    send.send(answers(cases))
+
+
+def answers(cases: list[Case]) -> Verdicts:
+    """Return what is said of every case."""
+    said: Verdicts = {}
+    np.random.seed(0)
+    with np.errstate(all="ignore"):
+        for title, call in cases:
+            try:
+                said[title] = call()
+            except Exception as error:
+                said[title] = (f"raised {type(error).__name__}", "", 0)
+    return said
+
+
+def tried(cases: list[Case], name: str, value: float, seconds: int) -> Verdicts | None:
+    """Return what is said with a changed constant, or None where it does not end."""
+    context = multiprocessing.get_context("fork")
+    receive, send = context.Pipe(duplex=False)
+    process = context.Process(target=run, args=(cases, name, value, seconds, send))
+    process.start()
+    send.close()
+    try:
+        said: Verdicts | None = receive.recv()
+    except EOFError:
+        said = None
+    process.join()
+    return said
+
+
+def flips(before: Verdicts, after: Verdicts | None) -> dict[str, list[str]]:
+    """Return the cases that flip, by how; "hints" are others that are explained differently."""
+    if after is None:
+        return {"does not end": [""]}
+    found: dict[str, list[str]] = {}
+    for title, (verdict, codes, _) in before.items():
+        now, others, _ = after[title]
+        if now != verdict:
+            found.setdefault(FLIPS.get((verdict, now), "other"), []).append(title)
+        elif codes != others:
+            found.setdefault("hints", []).append(title)
+    return found
+
+
+def spent(said: Verdicts | None, before: Verdicts) -> int:
+    """Return the evaluations on what agrees in the unchanged run."""
+    return sum(
+        count for title, (_, _, count) in (said or {}).items() if before[title][0] == "agree"
+    )
+
+
+def counted(found: dict[str, list[str]]) -> str:
+    """Return how many cases flip, by how, and in which groups."""
+    parts = []
+    for what, titles in found.items():
+        groups = Counter(title.partition(":")[0] for title in titles)
+        where = ", ".join(f"{n} {group}" for group, n in groups.items() if group)
+        parts.append(f"{what}: {where}" if where else what)
+    return "; ".join(parts) or "nothing"
+
+
+def report(names: list[str], sample: float, kept: Path | None, everything: bool) -> Iterator[str]:
+    """Yield the rows of the table, and the cases that flip where a few constants are asked for."""
+    import time
+
+    known = values()
+    unknown = sorted(set(names) - set(known) - {"all"})
+    if unknown:
+        raise SystemExit(f"no constant is called {', '.join(unknown)}")
+    cases = chosen(sample)
+    started = time.perf_counter()
+    before = tried(cases, "", 0.0, 3600)
+    assert before is not None
+    took = time.perf_counter() - started
+    yield f"{len(cases)} cases, {took:.0f} s unchanged: " + ", ".join(
+        f"{count} {verdict}" for verdict, count in Counter(v for v, _, _ in before.values()).items()
+    )
+    yield ""
+    yield "| constant | value | half | twice | evaluations on what agrees |"
+    yield "|---|---|---|---|---|"
+    whole: dict[str, Any] = {}
+    for name in known if "all" in names else names:
+        found, cost = [], []
+        for factor in (0.5, 2.0):
+            value = scaled(known[name], factor)
+            after = tried(cases, name, value, math.ceil(LONGEST * took) + 1)
+            found.append(flips(before, after))
+            cost.append(spent(after, before) / spent(before, before) - 1)
+        whole[name] = {"value": known[name], "half": found[0], "twice": found[1], "cost": cost}
+        more = ", ".join(f"{100 * part:+.1f} %" for part in cost)
+        texts = " | ".join(counted(one) for one in found)
+        yield f"| `{name}` | {known[name]:.5g} | {texts} | {more} |"
+        if everything:
+            for which, one in zip(("half", "twice"), found, strict=True):
+                for what, titles in one.items():
+                    yield from (f"  {which}: {what}: {title}" for title in titles)
+        if kept is not None:
+            kept.write_text(json.dumps(whole, indent=1) + "\n", encoding="utf-8")

@@ -392,11 +392,9 @@ LEAST_ALONG = 1e-12
 FARTHEST_ALONG = 0.3
 """and the largest.  [scale]"""
 
-CALIBRATION_ENTRY = 8
 CALIBRATION_DOWN = 9
 CALIBRATION_RUNGS = 12
-"""Rungs of the calibrating direction: after the search for func's domain, after steps down, and at
-all.  [cost]"""
+"""Rungs of the calibrating direction, after steps down and at all.  [cost]"""
 
 SLOPES_DIFFER = 5.0
 """Two slopes differ by more than so many times their rounding: that is truncation.  [scale]"""

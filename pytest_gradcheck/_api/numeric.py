@@ -8,7 +8,7 @@ from typing import Any, Unpack
 
 import numpy as np
 
-from .._difference.best import climb_all
+from .._difference.climb import climb_all
 from .._difference.sweep import Sweep, differenced, raise_domain_error
 from .._evaluate.call import as_tuple
 from .._evaluate.problem import Call, Problem, prepare, require_callable

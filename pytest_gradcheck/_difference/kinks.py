@@ -9,10 +9,12 @@ nothing.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 
 from .._constants import (
+    BEND_PART,
     GRAIN_CLOSE,
     GRAIN_FAR,
     GRAIN_NEAR,
@@ -22,6 +24,12 @@ from .._constants import (
     KINK_NEAR,
     KINK_POWER,
     KINK_RUNGS,
+    LIMIT_POWER,
+    PARABOLA,
+    ROUNDING_FACTOR,
+    SMOOTH_POWER,
+    UNLIMITED_SLOPES,
+    UNLIMITED_ULPS,
 )
 from .ladder import SIDES, Estimate, Line, Rung, best_entry
 
@@ -55,6 +63,63 @@ def on_kink(rungs: Sequence[Rung]) -> bool:
         return False  # a smaller step no longer shows it
     powers = [bend_power(pair) for pair in (shown[:2], shown[1:])]
     return all(power is not None and abs(power) <= KINK_POWER for power in powers)
+
+
+def bent(line: Line, size: float) -> bool:
+    """Return whether a kink is possible: the slopes differ, and not as a smooth func's do.
+
+    By how much they must, their `size` says.
+    """
+    rung = line.rungs[-1]
+    if not rung.bends:
+        return False
+    if abs(rung.bend) <= BEND_PART * max(size, 1e-300):
+        return False
+    shown = [r.bend > 0 for r in line.rungs if r.bends][-KINK_RUNGS:]
+    if len(shown) == KINK_RUNGS and len(set(shown)) > 1:
+        return False  # of no sign of its own: noise beyond what was measured
+    power = bend_power(line.rungs)
+    return power is None or power < SMOOTH_POWER
+
+
+def rough(line: Line, size: float) -> bool:
+    """Return whether the bend hardly falls with the step, or rises: smaller ones won't help."""
+    power = bend_power(line.rungs)
+    return bent(line, size) and power is not None and power < KINK_POWER
+
+
+def parabolic(line: Line) -> bool:
+    """Return whether the two largest steps see one curvature: a bounded func does not."""
+    one, other = ((rung.bend / rung.h, rung.bend_noise / rung.h) for rung in line.rungs[:2])
+    size = max(abs(one[0]), abs(other[0]))
+    allowed = PARABOLA * size + ROUNDING_FACTOR * one[1] + ROUNDING_FACTOR * other[1]
+    return abs(one[0] - other[0]) <= allowed
+
+
+def unbounded(line: Line) -> bool:
+    """Return whether the smallest steps show a slope that has no limit, as √x has none at 0.
+
+    The slopes of a smooth func come nearer to each other as the step falls, by the square or by
+    the whole of what it falls by, and those of x^1.5 by its root.
+    """
+    side = line.sides()
+    series = line.series(side) if side != "none" else []
+    # Rounding by the format alone: the estimate of func's noise takes such a bend for noise.
+    unit = line.noise.unit * (abs(float(line.center)) + max(line.changes, default=0.0))
+    gaps = []
+    for (wide, slope, _), (h, finer, _) in reversed(list(itertools.pairwise(series))):
+        if abs(finer - slope) * h > UNLIMITED_ULPS * unit:
+            gaps.append(((finer - slope) / math.log(wide / h), math.sqrt(wide * h)))
+        elif gaps:
+            break
+    gaps = gaps[:UNLIMITED_SLOPES]
+    signs = {gap > 0 for gap, _ in gaps}
+    if len(gaps) < UNLIMITED_SLOPES or len(signs) > 1:
+        return False
+    return all(
+        abs(gap) > abs(wider) * (h / step) ** LIMIT_POWER
+        for (gap, h), (wider, step) in itertools.pairwise(gaps)
+    )
 
 
 def nearest_kink_step(line: Line, least: float) -> float | None:

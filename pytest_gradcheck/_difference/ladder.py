@@ -163,6 +163,8 @@ class Line:
 
     def sides(self) -> str:
         """Return which slopes are known at the smallest step: "both", "forward", …, "none"."""
+        if not self.rungs:
+            return "none"
         last = self.rungs[-1]
         known = (math.isfinite(last.forward), math.isfinite(last.backward))
         return {

@@ -11,7 +11,7 @@ stands out is examined as a function of one variable before anything is accused.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,7 +20,6 @@ import numpy as np
 from .._constants import (
     ACCUSED,
     CALIBRATION_DOWN,
-    CALIBRATION_ENTRY,
     CALIBRATION_RUNGS,
     CONFIDENCE,
     FARTHEST_ALONG,
@@ -35,6 +34,7 @@ from .._constants import (
     SLOPES_DIFFER,
     SMALLEST_PART,
 )
+from .._difference.climb import Policy, climb, enter, fall, rise
 from .._difference.directions import Stream, fill_with_weights, generator
 from .._difference.ladder import Line
 from .._difference.noise import Noise
@@ -271,25 +271,32 @@ def calibrate(problem: Problem, analytic: Analytic, options: Options) -> Screen:
     vector = screen.shift(0)
     told = float(np.dot(analytic.vector, vector))
     line = screen.line(vector)
-    step = first
-    line.add(step)
-    while not math.isfinite(line.rungs[-1].central) and len(line.rungs) < CALIBRATION_ENTRY:
-        step /= RATIO**2
-        line.add(step)
-    line.add(step / RATIO)
+    climb(line, _until_truncation_shows(line, first))
     if len(line.series("both")) < 2:
         return screen  # func is finite at no step: σ stays infinite, and nothing is resolved
-    while len(line.rungs) < CALIBRATION_DOWN and _differ(line.series("both")[-2:]):
-        line.add(line.rungs[-1].h / RATIO)  # kinks within the step, or a fast oscillation
-    while step * RATIO <= FARTHEST_ALONG and len(line.rungs) < CALIBRATION_RUNGS:
-        pair = line.series("both")[:2]
-        if pair[0][0] < step or _differ(pair):
-            break
-        step *= RATIO
-        line.add(step)
     screen.step, screen.sigma, slope = _best_rung(line)
     screen.residuals[0] = told - slope
     return screen
+
+
+def _until_truncation_shows(line: Line, first: float) -> Policy[None]:
+    yield first
+    yield from enter(line, LEAST_ALONG)
+    step = line.rungs[-1].h
+    yield step / RATIO
+
+    def differ(pair: slice) -> bool:
+        return _differ(line.series("both")[pair])
+
+    def further(step: float) -> bool:
+        inside = step < 2 * RATIO * line.series("both")[0][0]
+        return step <= FARTHEST_ALONG and inside and not differ(slice(2))
+
+    if len(line.series("both")) < 2:
+        return
+    # Down where there are kinks within the step, or a fast oscillation.
+    yield from fall(line, CALIBRATION_DOWN - len(line.rungs), lambda _: differ(slice(-2, None)))
+    yield from rise(line, step * RATIO, CALIBRATION_RUNGS - len(line.rungs), further)
 
 
 def _differ(pair: Sequence[tuple[float, float, float]]) -> bool:
@@ -335,10 +342,6 @@ def screen_all(screen: Screen, allowed: float) -> bool:
     return worst > allowed + ACCUSED * screen.sigma
 
 
-def _clear(answer: Answer, told: float, allowed: float, proven: float) -> bool:
-    return abs(told - answer.value) > allowed + proven * answer.error
-
-
 def reexamine(screen: Screen, allowed: float) -> Answer:
     """Ask the direction with the largest residual again, as one coordinate would be."""
     number = max(screen.residuals, key=lambda j: abs(screen.residuals[j]))
@@ -349,20 +352,35 @@ def reexamine(screen: Screen, allowed: float) -> Answer:
     line = screen.line(vector)
     answer = refine(line, question, screen.step, 1.0, LEAST_ALONG)
     proven = CONFIDENCE * (PROVEN if screen.noise.unit < NARROW else PROVEN_NARROW)
-    for _ in range(MARGINAL_STEPS):
-        if answer.verdict != DISAGREE or _clear(answer, told, allowed, proven):
-            break
-        # Wrong by the measure of one coordinate, but marginally.  Larger steps have less
-        # rounding, and what they have of truncation is extrapolated.
-        step = line.rungs[0].h * RATIO
-        if step > FARTHEST_ALONG or not math.isfinite(line.add(step).central):
-            break
-        better = line.estimate()
-        if better is not None and not question.within(better.value, better.error):
-            answer = Answer(better.value, better.error, DISAGREE)
-    if answer.verdict == DISAGREE and _clear(answer, told, allowed, proven):
-        return answer
+
+    def clear(answer: Answer) -> bool:
+        return abs(told - answer.value) > allowed + proven * answer.error
+
+    if answer.verdict == DISAGREE:
+        answer = climb(line, _until_clear(line, question, answer, clear))
+        if clear(answer):
+            return answer
     # Excused: the step was too large for this direction, so σ is what its residual shows.
     worst = abs(screen.residuals[number])
     screen.sigma = max(screen.sigma, worst / ACCUSED, answer.error / ACCUSED)
     return Answer(answer.value, answer.error, AGREE if answer.verdict == AGREE else OPEN)
+
+
+def _until_clear(
+    line: Line, question: Tolerance, answer: Answer, clear: Callable[[Answer], bool]
+) -> Policy[Answer]:
+    """Take larger steps while an error is wrong by the measure of one coordinate, but marginally.
+
+    They have less rounding, and what they have of truncation is extrapolated.
+    """
+    for _ in range(MARGINAL_STEPS):
+        step = line.rungs[0].h * RATIO
+        if clear(answer) or step > FARTHEST_ALONG:
+            break
+        yield step
+        better = line.estimate()
+        if not math.isfinite(line.rungs[0].central):
+            break
+        if better is not None and not question.within(better.value, better.error):
+            answer = Answer(better.value, better.error, DISAGREE)
+    return answer

@@ -31,9 +31,10 @@ from .._constants import (
     TAIL,
     TINY,
     TRIED,
-    WORSE,
 )
+from .._difference.climb import climb, rise
 from .._difference.directions import Stream, random_weights
+from .._difference.kinks import parabolic
 from .._difference.ladder import Line
 from .._difference.stencils import COMPLEX_STEP
 from .._difference.sweep import Sweep, bends, least_step, line_of, value_size
@@ -42,7 +43,7 @@ from .._evaluate.problem import Analytic, Problem
 from .._options import Options
 from .._params.layout import Block
 from .comparison import Comparison
-from .refine import parabolic, refine
+from .refine import refine
 from .tolerance import (
     AGREE,
     BENDS,
@@ -310,25 +311,15 @@ def _group_derivative(
     def evaluate(steps: Any) -> Any:
         return steps, tuple(problem.evaluator.along(shift, steps))
 
-    ladder = Line(evaluate, problem.center, sweep.noise)
-    step = relative * RATIO**2
-    ratio, rungs = (RATIO**2, DEEP_GROUP_RUNGS) if deep else (RATIO, GROUP_RUNGS)
-    best, value, worse = math.inf, math.nan, 0
-    for _ in range(rungs):
-        rung = ladder.add(step)
-        if not math.isfinite(rung.central):
-            break
-        estimate = ladder.estimate()
-        if estimate is not None:
-            worse = worse + 1 if estimate.error > WORSE * best else 0
-            if estimate.error < best:
-                best, value = estimate.error, estimate.value
-        if worse == 2:
-            break
-        if rung.h >= 1 and not parabolic(ladder):
-            break
-        step *= ratio
-    return value, best
+    line = Line(evaluate, problem.center, sweep.noise)
+
+    def further(step: float) -> bool:
+        top = line.rungs[0] if line.rungs else None
+        return top is None or (math.isfinite(top.central) and (top.h < 1 or parabolic(line)))
+
+    ratio, most = (RATIO**2, DEEP_GROUP_RUNGS) if deep else (RATIO, GROUP_RUNGS)
+    best = climb(line, rise(line, relative * RATIO**2, most, further, ratio, patience=2))
+    return (math.nan, math.inf) if best is None else (best.value, best.error)
 
 
 def _judge_fixed(

@@ -13,11 +13,9 @@ import math
 from .._constants import (
     ALL_NOISE,
     BEND_CLEAR,
-    BEND_PART,
     COARSEST_JUMP,
     CONFIDENCE,
     CONVERGES_FAST,
-    ENTRY_RUNGS,
     FARTHEST,
     FINER,
     FINEST,
@@ -25,8 +23,6 @@ from .._constants import (
     GROWS_LOUD,
     JUMP_POWER,
     JUMPS_TOLD,
-    KINK_POWER,
-    KINK_RUNGS,
     LEAP_RUNGS,
     LIMITING,
     MARGINAL_BARS,
@@ -37,7 +33,6 @@ from .._constants import (
     NEAR_ANALYTIC,
     NEAR_ESTIMATE,
     NEAR_RUNGS,
-    PARABOLA,
     RATIO,
     ROOM,
     ROUGH_RUNGS,
@@ -49,12 +44,16 @@ from .._constants import (
     SUBGRADIENT,
     USEFUL,
 )
+from .._difference.climb import Policy, climb, enter
 from .._difference.kinks import (
     bend_power,
+    bent,
     kink_slopes,
     may_be_grainy,
     nearest_kink_step,
     on_kink,
+    parabolic,
+    rough,
     tell_grain,
 )
 from .._difference.ladder import Estimate, Line
@@ -70,15 +69,6 @@ from .tolerance import (
     Answer,
     Tolerance,
 )
-
-
-def enter_domain(line: Line, least: float) -> None:
-    """Shrink the step until both sides are finite, or one is and the other will not be."""
-    for _ in range(ENTRY_RUNGS):
-        step = line.rungs[-1].h / RATIO**2
-        if line.sides() == "both" or step < least:
-            return
-        line.add(step)
 
 
 def until_it_moves(line: Line, question: Tolerance, scale: float) -> float | None:
@@ -98,7 +88,7 @@ def next_step(
     line: Line, question: Tolerance, estimate: Estimate | None, scale: float, least: float
 ) -> float | None:
     """Return the step that promises most, or None."""
-    if bent(line, question):
+    if _bent(line, question):
         return _smaller(line, line.rungs[-1].h, question, least)
     pivot = estimate.h if estimate is not None else line.rungs[-1].h
     larger = _larger(line, pivot, question, scale)
@@ -142,14 +132,6 @@ def _smaller(line: Line, pivot: float, question: Tolerance, least: float) -> flo
     return step if step >= max(least, useful) else None
 
 
-def parabolic(line: Line) -> bool:
-    """Return whether the two largest steps see one curvature: a bounded func does not."""
-    one, other = ((rung.bend / rung.h, rung.bend_noise / rung.h) for rung in line.rungs[:2])
-    size = max(abs(one[0]), abs(other[0]))
-    allowed = PARABOLA * size + ROUNDING_FACTOR * one[1] + ROUNDING_FACTOR * other[1]
-    return abs(one[0] - other[0]) <= allowed
-
-
 def _flat_top(line: Line) -> bool:
     """Return whether no truncation shows at the largest steps."""
     series = line.series("both")
@@ -173,26 +155,6 @@ def sentinel(line: Line, question: Tolerance, estimate: Estimate, least: float) 
     return step if step <= smallest.h / RATIO else None
 
 
-def bent(line: Line, question: Tolerance) -> bool:
-    """Return whether a kink is possible: the slopes differ, and not as a smooth func's do."""
-    rung = line.rungs[-1]
-    if not rung.bends:
-        return False
-    if abs(rung.bend) <= BEND_PART * max(question.size(rung.central), 1e-300):
-        return False
-    shown = [r.bend > 0 for r in line.rungs if r.bends][-KINK_RUNGS:]
-    if len(shown) == KINK_RUNGS and len(set(shown)) > 1:
-        return False  # of no sign of its own: noise beyond what was measured
-    power = bend_power(line.rungs)
-    return power is None or power < SMOOTH_POWER
-
-
-def rough(line: Line, question: Tolerance) -> bool:
-    """Return whether the bend hardly falls with the step, or rises: smaller ones won't help."""
-    power = bend_power(line.rungs)
-    return bent(line, question) and power is not None and power < KINK_POWER
-
-
 def refine(line: Line, question: Tolerance, first: float, scale: float, least: float) -> Answer:
     """Climb until the coordinate is settled.
 
@@ -213,54 +175,68 @@ def refine(line: Line, question: Tolerance, first: float, scale: float, least: f
     -------
     Answer
     """
+    return climb(line, _until_settled(line, question, first, scale, least))
+
+
+def _until_settled(
+    line: Line, question: Tolerance, first: float, scale: float, least: float
+) -> Policy[Answer]:
     if not line.rungs:
-        line.add(first)
+        yield first
     if _all_noise(line) and abs(question.analytic) * least > line.noise.sigma:
         # sin(1e30·θ): J changes by more than itself between neighbouring floats.
         return Answer(line.rungs[-1].central, math.inf, OPEN, NOISY)
-    enter_domain(line, least)
+    yield from enter(line, least)
     confirmed = False
     while True:
+        room = len(line.rungs) < MOST_RUNGS + line.probes
         if on_kink(line.rungs):
             step = nearest_kink_step(line, least)
             if step is None and (at_kink := _judge_kink(line, question)) is not None:
                 return at_kink
-            if step is not None and len(line.rungs) < MOST_RUNGS + line.probes:
-                line.add(step)
+            if step is not None and room:
+                yield step
                 continue
         if line.grainy is None and line.noise.unit < NARROW and may_be_grainy(line):
             tell_grain(line, least)
         estimate = line.estimate()
         if estimate is not None:
             if line.flat and (step := until_it_moves(line, question, scale)) is not None:
-                line.add(step)
+                yield step
                 continue
             agrees = question.within(estimate.value, estimate.error)
             if not agrees and confirmed and _trusted(line, question, estimate):
                 step = _step_that_shows(line, question, estimate)
                 if step is None:
                     return Answer(estimate.value, estimate.error, DISAGREE)
-                if step < least or len(line.rungs) >= MOST_RUNGS + line.probes:
+                if step < least or not room:
                     return Answer(estimate.value, estimate.error, OPEN, NOISY)
-                line.add(step)
+                yield step
                 continue
-            if (
-                agrees
-                and question.settled(estimate.value, estimate.error)
-                and not bent(line, question)
-            ):
+            settled = agrees and question.settled(estimate.value, estimate.error)
+            if settled and not _bent(line, question):
                 return Answer(estimate.value, estimate.error, AGREE)
             if not agrees and not confirmed:
                 confirmed = True
                 step = sentinel(line, question, estimate, least)
                 if step is not None:
-                    line.add(step)
+                    yield step
                 continue
         step = next_step(line, question, estimate, scale, least)
-        stuck = len(line.rungs) >= ROUGH_RUNGS and rough(line, question)
-        if step is None or stuck or len(line.rungs) >= MOST_RUNGS + line.probes:
+        stuck = len(line.rungs) >= ROUGH_RUNGS and rough(line, _size(line, question))
+        if step is None or stuck or not room:
             return _left_open(line, question, estimate)
-        line.add(step)
+        yield step
+
+
+def _size(line: Line, question: Tolerance) -> float:
+    """Return what a bend is small beside: the slope at the smallest step, analytic or numeric."""
+    size: float = question.size(line.rungs[-1].central)
+    return size
+
+
+def _bent(line: Line, question: Tolerance) -> bool:
+    return bent(line, _size(line, question))
 
 
 def _trusted(line: Line, question: Tolerance, estimate: Estimate) -> bool:
@@ -379,7 +355,7 @@ def _left_open(line: Line, question: Tolerance, estimate: Estimate | None) -> An
     """Return the best that is known when no further step helps, with the reason."""
     if estimate is None:
         return Answer(line.rungs[-1].central, math.inf, OPEN, NOT_FINITE)
-    if bent(line, question):
+    if _bent(line, question):
         power = bend_power(line.rungs)
         jump = power is not None and power < JUMP_POWER
         return Answer(estimate.value, estimate.error, OPEN, JUMP if jump else NOT_SMOOTH)

@@ -3,8 +3,10 @@
 The cases are a sample of those of `recording.py`, drawn by the checksums of their names, and more
 of accuracy's right gradients than of others.  The numbers of the engine alone are held to the
 gradient that comes with the case: each within three of its error bars, or the case is *missed*.
-Each value is tried in a process of its own, forked before any case was run, so that nothing is left
-behind.
+
+An unchanged run notes which functions each case calls, and a constant is tried on those cases alone
+that call one which reads it: it can change no other.  Each value is tried in a process of its own,
+forked before any case was run, so that nothing is left behind.
 """
 
 from __future__ import annotations
@@ -16,12 +18,14 @@ import multiprocessing
 import re
 import signal
 import sys
+import time
 import warnings
 import zlib
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
+from types import CodeType, FrameType
 from typing import Any
 
 import numpy as np
@@ -57,6 +61,9 @@ FLIPS = {
 
 Verdicts = dict[str, tuple[str, str, int]]
 """By case: verdict, codes of the hints, evaluations."""
+
+Place = tuple[str, int]
+"""A function: its file and first line."""
 
 Case = tuple[str, Callable[[], tuple[str, str, int]]]
 
@@ -137,59 +144,81 @@ def scaled(value: float, factor: float) -> float:
     return 1 + (value - 1) * factor if 1 < value < 1.3 else value * factor
 
 
-def set_constant(name: str, value: float) -> None:
-    """Set a constant, and those that follow from it, wherever they are read."""
+def changed(name: str, value: float) -> dict[str, float]:
+    """Return the constants that another value of one changes: itself, and what follows from it."""
 
     class Change(ast.NodeTransformer):
         def visit_Assign(self, node: ast.Assign) -> ast.AST:
             targets = re.findall(r"[A-Z]\w*", ast.unparse(node.targets[0]))
             if name in targets:
                 old = [getattr(_constants, one) if one != name else value for one in targets]
-                text = ", ".join(map(repr, old))
-                node.value = ast.parse(text, mode="eval").body
+                node.value = ast.parse(", ".join(map(repr, old)), mode="eval").body
             return node
 
-    changed: dict[str, Any] = {}
+    made: dict[str, Any] = {}
     tree = ast.fix_missing_locations(Change().visit(ast.parse(source())))
-    exec(compile(tree, "constants", "exec"), changed)
-    names = values()
-    for key, module in list(sys.modules.items()):
-        if key.startswith("pytest_gradcheck"):
-            for one in names.keys() & vars(module).keys():
-                setattr(module, one, changed[one])
+    exec(compile(tree, "constants", "exec"), made)
+    return {one: made[one] for one, old in values().items() if made[one] != old}
 
 
-def run(cases: list[Case], name: str, value: float, seconds: int, send: Any) -> None:
-    """Answer all cases with one constant changed, and send what was said."""
+def readers(names: Iterable[str]) -> set[Place]:
+    """Return the functions of the package that read any of some constants."""
+    found: set[Place] = set()
+    for path in Path(pg.__file__).parent.rglob("*.py"):
+        waiting = [compile(path.read_text(encoding="utf-8"), str(path), "exec")]
+        while waiting:
+            code = waiting.pop()
+            waiting += [part for part in code.co_consts if isinstance(part, CodeType)]
+            if code.co_name != "<module>" and not set(code.co_names).isdisjoint(names):
+                found.add((code.co_filename, code.co_firstlineno))
+    return found
+
+
+def run(cases: list[Case], new: dict[str, float], seconds: int, send: Any) -> None:
+    """Answer all cases with some constants changed, and send what was said, and what called."""
     warnings.simplefilter("ignore")
     signal.alarm(seconds)  # a value with which the engine does not end ends here
-    if name:
-        set_constant(name, value)
-    send.send(answers(cases))
+    for key, module in list(sys.modules.items()):
+        if key.startswith("pytest_gradcheck"):
+            for one in new.keys() & vars(module).keys():
+                setattr(module, one, new[one])
+    send.send(answers(cases, noted=not new))
 
 
-def answers(cases: list[Case]) -> Verdicts:
-    """Return what is said of every case."""
+def answers(cases: list[Case], noted: bool) -> tuple[Verdicts, dict[str, set[Place]]]:
+    """Return what is said of every case, and if it is to be noted which functions it calls."""
     said: Verdicts = {}
+    called: dict[str, set[Place]] = {}
+    inside = str(Path(pg.__file__).parent)
+
+    def note(frame: FrameType, event: str, _: Any) -> None:
+        code = frame.f_code
+        if event == "call" and code.co_filename.startswith(inside):
+            now.add((code.co_filename, code.co_firstlineno))
+
     np.random.seed(0)
     with np.errstate(all="ignore"):
         for title, call in cases:
+            now = called[title] = set()
+            sys.setprofile(note if noted else None)
             try:
                 said[title] = call()
             except Exception as error:
                 said[title] = (f"raised {type(error).__name__}", "", 0)
-    return said
+            finally:
+                sys.setprofile(None)
+    return said, called
 
 
-def tried(cases: list[Case], name: str, value: float, seconds: int) -> Verdicts | None:
-    """Return what is said with a changed constant, or None where it does not end."""
+def tried(cases: list[Case], new: dict[str, float], seconds: int) -> Any:
+    """Return what is said with changed constants, or None where it does not end."""
     context = multiprocessing.get_context("fork")
     receive, send = context.Pipe(duplex=False)
-    process = context.Process(target=run, args=(cases, name, value, seconds, send))
+    process = context.Process(target=run, args=(cases, new, seconds, send))
     process.start()
     send.close()
     try:
-        said: Verdicts | None = receive.recv()
+        said = receive.recv()
     except EOFError:
         said = None
     process.join()
@@ -201,8 +230,8 @@ def flips(before: Verdicts, after: Verdicts | None) -> dict[str, list[str]]:
     if after is None:
         return {"does not end": [""]}
     found: dict[str, list[str]] = {}
-    for title, (verdict, codes, _) in before.items():
-        now, others, _ = after[title]
+    for title, (now, codes, _) in after.items():
+        verdict, others, _ = before[title]
         if now != verdict:
             found.setdefault(FLIPS.get((verdict, now), "other"), []).append(title)
         elif codes != others:
@@ -210,11 +239,11 @@ def flips(before: Verdicts, after: Verdicts | None) -> dict[str, list[str]]:
     return found
 
 
-def spent(said: Verdicts | None, before: Verdicts) -> int:
-    """Return the evaluations on what agrees in the unchanged run."""
-    return sum(
-        count for title, (_, _, count) in (said or {}).items() if before[title][0] == "agree"
-    )
+def more_spent(before: Verdicts, after: Verdicts | None) -> float:
+    """Return by what part evaluations rise on what agrees in the unchanged run."""
+    right = {title: count for title, (verdict, _, count) in before.items() if verdict == "agree"}
+    more = sum(after[title][2] - right[title] for title in right.keys() & after) if after else 0
+    return more / sum(right.values())
 
 
 def counted(found: dict[str, list[str]]) -> str:
@@ -229,35 +258,34 @@ def counted(found: dict[str, list[str]]) -> str:
 
 def report(names: list[str], sample: float, kept: Path | None, everything: bool) -> Iterator[str]:
     """Yield the rows of the table, and the cases that flip where a few constants are asked for."""
-    import time
-
     known = values()
     unknown = sorted(set(names) - set(known) - {"all"})
     if unknown:
         raise SystemExit(f"no constant is called {', '.join(unknown)}")
     cases = chosen(sample)
     started = time.perf_counter()
-    before = tried(cases, "", 0.0, 3600)
-    assert before is not None
-    took = time.perf_counter() - started
-    yield f"{len(cases)} cases, {took:.0f} s unchanged: " + ", ".join(
-        f"{count} {verdict}" for verdict, count in Counter(v for v, _, _ in before.values()).items()
-    )
+    before, called = tried(cases, {}, 3600)
+    seconds = math.ceil(LONGEST * (time.perf_counter() - started))
+    kinds = Counter(verdict for verdict, _, _ in before.values())
+    yield f"{len(cases)} cases: " + ", ".join(f"{n} {kind}" for kind, n in kinds.most_common())
     yield ""
-    yield "| constant | value | half | twice | evaluations on what agrees |"
-    yield "|---|---|---|---|---|"
+    yield "| constant | value | read in | half | twice | evaluations on what agrees |"
+    yield "|---|---|---|---|---|---|"
     whole: dict[str, Any] = {}
     for name in known if "all" in names else names:
-        found, cost = [], []
+        found, cost, some = [], [], []
         for factor in (0.5, 2.0):
-            value = scaled(known[name], factor)
-            after = tried(cases, name, value, math.ceil(LONGEST * took) + 1)
+            new = changed(name, scaled(known[name], factor))
+            reading = readers(new)
+            some = [case for case in cases if not called[case[0]].isdisjoint(reading)]
+            after = tried(some, new, seconds) if some and new else ({}, {})
+            after = None if after is None else after[0]
             found.append(flips(before, after))
-            cost.append(spent(after, before) / spent(before, before) - 1)
+            cost.append(more_spent(before, after))
         whole[name] = {"value": known[name], "half": found[0], "twice": found[1], "cost": cost}
         more = ", ".join(f"{100 * part:+.1f} %" for part in cost)
         texts = " | ".join(counted(one) for one in found)
-        yield f"| `{name}` | {known[name]:.5g} | {texts} | {more} |"
+        yield f"| `{name}` | {known[name]:.5g} | {len(some)} | {texts} | {more} |"
         if everything:
             for which, one in zip(("half", "twice"), found, strict=True):
                 for what, titles in one.items():

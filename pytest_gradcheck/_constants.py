@@ -422,6 +422,9 @@ CONFIRMED_WITHIN = 1e-3
 STRAIGHT = 0.1
 """A bend below this part of the analytic entry needs no second step.  [scale]"""
 
+MOST_KINK_STEPS = 12
+"""Steps along a direction that a bend is followed by.  [cost]"""
+
 MOST_EXTRA = 2000
 """Evaluations that localising may take when ``max_evals`` is not given.  [cost]"""
 

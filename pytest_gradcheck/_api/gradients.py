@@ -12,8 +12,8 @@ from typing import Any, Unpack
 import numpy as np
 
 from .._diagnosis.evidence import Diagnosis
-from .._evaluate.call import as_tuple
-from .._evaluate.problem import Call, structure_of
+from .._evaluate.call import Call, as_tuple
+from .._evaluate.problem import structure_of
 from .._gradient.check import at_points, run_check
 from .._options import (
     CheckOptions,
@@ -26,8 +26,9 @@ from .._options import (
 from .._params.layout import blocks_of, gradient_vector
 from .._params.structure import flatten
 from .._quoting import quoted, shown
-from .._report.assemble import assemble, finding_of_two
+from .._report.assemble import Subject, assemble, left_out, rows_of
 from .._report.report import GradientReport, hide_frame
+from .._verdict.comparison import Comparison
 from .._verdict.tolerance import relative_difference as _difference
 from .._verdict.tolerance import tolerance
 from ..hookspecs import plugin_manager
@@ -70,10 +71,8 @@ def check_gradients(
     ('disagree', 8.0, 12.0)
     """
     chosen = options_from(check_gradients, options)
-    call = Call(as_tuple(args), has_aux, in_place, copy)
-    return announced(
-        at_points(lambda at: run_check(func, grad, at, call, chosen), params, points, grad)
-    )
+    call = Call(func, as_tuple(args), has_aux, in_place, copy)
+    return announced(at_points(lambda at: run_check(call, grad, at, chosen), params, points, grad))
 
 
 @takes(CheckOptions)
@@ -220,17 +219,13 @@ def compare_gradients(
         for x, y in zip(dtypes, narrow, strict=True)
     ]
     numeric = numeric.astype(np.float64)
-    finding = finding_of_two(
-        numeric,
-        np.zeros(a.size),
-        tolerance(a, numeric, np.ones(a.size), blocks, precision, chosen),
-        name="compare_gradients",
-        scheme="two gradients as given",
-        structure=structure,
-        blocks=blocks,
-        precision_of=precision,
-    )
-    return announced(assemble(finding, chosen, time.perf_counter() - started))
+    ones = np.ones(a.size)
+    limits = tolerance(a, numeric, ones, blocks, precision, chosen)
+    found = Comparison.of_two(limits, numeric, np.zeros(a.size))
+    skipped = left_out(structure, blocks)
+    subject = Subject("compare_gradients", blocks, "two gradients as given", skipped)
+    rows = rows_of(subject, found, chosen, scale=ones, precision=precision)
+    return announced(assemble(subject, rows, chosen, 0, time.perf_counter() - started))
 
 
 def relative_difference(a: Any, b: Any) -> float:

@@ -16,13 +16,15 @@ from .._constants import (
     ENOUGH,
     ENTRY_RUNGS,
     LIMITING,
+    MOST_KINK_STEPS,
     NUMERIC_RUNGS,
     RATIO,
+    SMOOTH_POWER,
     VAGUE,
     WORSE,
 )
 from .._evaluate.problem import Problem
-from .kinks import kink_slopes, on_kink, unbounded
+from .kinks import bend_power, kink_slopes, nearest_kink_step, on_kink, unbounded
 from .ladder import Estimate, Line
 from .sweep import Sweep, least_step, line_of
 
@@ -114,6 +116,22 @@ def as_well_as_can_be(line: Line, first: float, scale: float, least: float) -> P
         gap = 0.5 * abs(forward.value - backward.value)
         return Estimate(0.5 * (forward.value + backward.value), gap + forward.error)
     return best if best is not None else Estimate(math.nan, math.inf)
+
+
+def follow_bend(line: Line, first: float, least: float) -> Policy[bool]:
+    """Take smaller steps while func bends as no smooth one does; return whether at a kink."""
+    yield first
+    for _ in range(MOST_KINK_STEPS):
+        power = bend_power(line.rungs)
+        if not line.rungs[-1].bends or (power or 0.0) >= SMOOTH_POWER:
+            break
+        step: float | None = line.rungs[-1].h / RATIO
+        if on_kink(line.rungs):
+            step = nearest_kink_step(line, least)
+        if step is None:
+            return True
+        yield step
+    return False
 
 
 def climb_all(problem: Problem, found: Sweep, *, only_missing: bool) -> list[int]:

@@ -37,13 +37,12 @@ from .._constants import (
 from .._diagnosis.evidence import CERTAIN, Diagnosis
 from .._difference.directions import Stream, random_weights
 from .._difference.stencils import COMPLEX_STEP
-from .._evaluate.evaluator import Evaluator
-from .._evaluate.problem import Analytic, Call, Problem
+from .._evaluate.problem import Analytic, Problem, work_of_grad
 from .._options import Options
 from .._params.layout import Block, gradient_vector
-from .._params.work_copy import WorkCopy
 from .._quoting import layer_numbers, listing, shown
-from .._report.report import GradientReport
+from .._report.assemble import Rows
+from .._verdict.tolerance import DISAGREE
 
 Array = np.ndarray[Any, Any]
 
@@ -54,47 +53,33 @@ UNSURE = ("backward", "slice", "entry")
 CACHE = "reads what an earlier call left behind (a stale cache)"
 
 
-def reconsidered(
-    report: GradientReport,
+def experiments(
+    rows: Rows,
     grad: Any,
     problem: Problem,
     analytic: Analytic,
-    call: Call,
     options: Options,
-) -> GradientReport:
-    """Return the report, with a diagnosis if grad depends on what was evaluated before.
+    noise: float,
+) -> tuple[Diagnosis, ...]:
+    """Return a diagnosis if a check failed and grad depends on what was evaluated before.
 
-    Parameters
-    ----------
-    report : GradientReport
-        Of a check that may have failed; only then is anything tried.
-    grad : object
-        As the user gave it; only a callable can remember anything.
-    problem, analytic : Problem, Analytic
-    call : Call
-    options : Options
-
-    Returns
-    -------
-    GradientReport
+    Only a grad that can be called can remember anything; `noise` is that of func.
     """
-    if not callable(grad) or not (report.wrong or report.reasons):
-        return report
+    wrong = rows.verdict == DISAGREE
+    if not callable(grad) or not (wrong or rows.reasons):
+        return ()
     if not np.isfinite(analytic.vector).all():
-        return report
-    if not report.wrong and (problem.unrepeated or not analytic.unrepeated):
-        if not problem.unrepeated:
-            return report
-        return replace(report, diagnoses=(_noise(problem.unrepeated), *report.diagnoses))
+        return ()
+    if not wrong and problem.unrepeated:
+        return (_noise(problem.unrepeated),)
+    if not wrong and not analytic.unrepeated:
+        return ()
+    known = any(diagnosis.code not in UNSURE for diagnosis in rows.diagnoses)
     try:
-        found = _experiment(report, grad, problem, analytic, call, options)
+        found = _experiment(known, grad, problem, analytic, options, noise)
     except Exception:  # grad may refuse elsewhere in any way it likes, and the check is done
-        found = None
-    return replace(
-        report,
-        diagnoses=report.diagnoses if found is None else (found, *report.diagnoses),
-        evaluations=problem.evaluator.evaluations,
-    )
+        return ()
+    return () if found is None else (found,)
 
 
 def _noise(sentence: str) -> Diagnosis:
@@ -102,18 +87,15 @@ def _noise(sentence: str) -> Diagnosis:
 
 
 def _experiment(
-    report: GradientReport,
+    known: bool,
     grad: Callable[..., Any],
     problem: Problem,
     analytic: Analytic,
-    call: Call,
     options: Options,
+    noise: float,
 ) -> Diagnosis | None:
-    blocks = problem.blocks
-    wide = all(block.dtype.itemsize >= 8 for block in blocks)
-    work = problem.evaluator.work
-    work = work if wide else WorkCopy(problem.structure, blocks, None, call.in_place)
-    watch = Evaluator(grad, work)
+    blocks, call = problem.blocks, problem.call
+    work = work_of_grad(problem)
 
     def gradient(shift: Array | None = None) -> Array:
         try:
@@ -126,12 +108,11 @@ def _experiment(
             if shift is not None:
                 work.reset()
         if shift is None:
-            watch.require_unchanged("grad")
+            work.require_unchanged("grad")
         return vector
 
     if analytic.unrepeated:
         return _repeats(gradient(), gradient(), analytic)
-    known = any(diagnosis.code not in UNSURE for diagnosis in report.diagnoses)
     if known or options.eps is not None or options.scheme == COMPLEX_STEP.name:
         return None  # a given step promises a number of evaluations
     away = AWAY * random_weights(problem.size, options.seed, Stream.STALE_POINT) * problem.scale
@@ -146,7 +127,7 @@ def _experiment(
                 f"called at others: it {CACHE}"
             )
             return Diagnosis("stale", sentence, changed, CERTAIN)
-    return _unseen(gradient, problem, analytic, away, options, report.noise)
+    return _unseen(gradient, problem, analytic, away, options, noise)
 
 
 def _repeats(third: Array, fourth: Array, analytic: Analytic) -> Diagnosis:
@@ -205,9 +186,8 @@ def _differs(vector: Array, analytic: Analytic) -> Array:
     size = float(np.abs(analytic.vector).max(initial=0.0))
     narrow = ENTRY_ROUNDINGS * max(analytic.precision, default=0.0)
     gap = np.abs(vector - analytic.vector)
-    differs: Array = ~(
-        gap <= max(GRADIENT_REPEATS_WITHIN, narrow) * size + LOUD_CHANGE * analytic.jitter
-    )
+    allowed = max(GRADIENT_REPEATS_WITHIN, narrow) * size + LOUD_CHANGE * analytic.jitter
+    differs: Array = ~(gap <= allowed)
     return differs
 
 
@@ -232,19 +212,6 @@ def acts_through(
     them is left (a residual connection, weight decay), or func is not defined there, they do when
     their names number the layers and each of them acts together with those behind.  Takes 3
     evaluations, or 4 and 2 for each block before; none where a given step promises how many.
-
-    Parameters
-    ----------
-    problem : Problem
-    options : Options
-    noise : float
-        Of func.
-    before, behind : sequence of str
-        Names of blocks.
-
-    Returns
-    -------
-    bool
     """
     if options.eps is not None or options.scheme == COMPLEX_STEP.name:
         return False
@@ -267,7 +234,7 @@ class _Asked:
         self.windows = {block.name: block.window for block in problem.blocks}
         self.away = AWAY * random_weights(problem.size, seed, Stream.MOVED_BLOCKS) * problem.scale
         self.center = float(problem.center)
-        self.noise = max(problem.jitter, BEND_CLEAR * noise)
+        self.noise = max(float(problem.jitter), BEND_CLEAR * noise)
 
     def value(self, moved: Sequence[str], zero: Sequence[str] = ()) -> float:
         shift = np.zeros(self.problem.size)

@@ -72,28 +72,15 @@ def judge(
 ) -> Comparison:
     """Reach a verdict on every coordinate, with as few further evaluations as that needs.
 
-    Parameters
-    ----------
-    problem : Problem
-    analytic : Analytic
-    sweep : Sweep
-    options : Options
-    denied : callable, optional
-        Says what else is known to be wrong by these tolerances: it is asked no more.
-
-    Returns
-    -------
-    Comparison
+    `denied` says what else is known to be wrong by these tolerances: it is asked no more.
     """
     a = analytic.vector
     limits = _limits(problem, analytic, sweep, options)
-    found = Comparison.unjudged(limits, sweep.numeric, sweep.error)
-    if problem.evaluator.watch is not None:
-        problem.evaluator.watch.comparison = found
+    found = unjudged(limits, sweep)
+    problem.evaluator.progress.conclude(found.numeric, found.accused)
     bad = ~np.isfinite(a)
     found.verdict[bad] = DISAGREE
-    evaluated = sweep.step > 0
-    asked = evaluated & ~bad
+    asked = found.evaluated & ~bad
     agrees = found.within()
     if denied is not None:
         plain = asked & ~agrees & denied(limits)
@@ -109,9 +96,16 @@ def judge(
             found.reasons.update(dict.fromkeys(left.tolist(), EXHAUSTED))
     variation = max(abs(float(problem.center)), curvature(problem, sweep, found))
     conclude(found, problem.scale, problem.blocks, options, variation)
+    if options.kinks == "fail":
+        found.verdict[found.kinked & (found.verdict != DISAGREE)] = OPEN
     for i in np.flatnonzero(found.verdict == OPEN).tolist():
-        found.reasons.setdefault(i, NOISY if evaluated[i] else EXHAUSTED)
+        found.reasons.setdefault(i, NOISY if found.evaluated[i] else EXHAUSTED)
     return found
+
+
+def unjudged(limits: Tolerance, sweep: Sweep) -> Comparison:
+    """Return what a sweep found beside the analytic gradient, every verdict open."""
+    return Comparison.unjudged(limits, sweep.numeric, sweep.error, sweep.step > 0, sweep.flat)
 
 
 def _limits(problem: Problem, analytic: Analytic, sweep: Sweep, options: Options) -> Tolerance:
@@ -287,10 +281,9 @@ def _test_dead(
     members: Array, found: Comparison, sweep: Sweep, problem: Problem, seed: int
 ) -> None:
     """See that func does not respond to larger steps either where it was flat, all at once."""
-    if members.size and problem.still is not None:
-        known = problem.still(members)
-        found.bound[members[known]] = 0.0
-        members = members[~known]
+    known = sweep.still[members]
+    found.bound[members[known]] = 0.0
+    members = members[~known]
     if not members.size:
         return
     shift = np.zeros(problem.size)
@@ -367,16 +360,8 @@ def conclude(
 ) -> None:
     """Leave open what agrees but was not resolved; mark as agreeing what is resolved after all.
 
-    Parameters
-    ----------
-    found : Comparison
-        Its verdicts and reasons are changed.
-    scale : ndarray, shape (n,)
-    blocks : sequence of Block
-    options : Options
-    value : float
-        How large func's values and their changes over a parameter's scale are: what a gradient
-        that is zero is small beside.
+    `value` is how large func's values and their changes over a parameter's scale are: what a
+    gradient that is zero is small beside.
     """
     analytic, limits = found.analytic, found.tolerance
     bar = CONFIDENCE * found.reach

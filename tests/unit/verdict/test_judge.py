@@ -62,14 +62,17 @@ def compared(numeric, error, verdict=OPEN, bound=INF, analytic=None, made=None):
         return np.broadcast_to(value, numeric.shape).astype(dtype)
 
     made = replace(made, analytic=analytic)
-    return Comparison(made, numeric, full(error), full(bound), full(verdict, np.int8))
+    every = full(True, bool)
+    return Comparison(
+        made, numeric, full(error), every, ~every, full(bound), full(verdict, np.int8)
+    )
 
 
 def of_sweep(found, analytic, made=None):
     """Return a sweep beside an analytic gradient, nothing judged yet."""
     analytic = np.array(analytic, dtype=float)
     made = replace(made or limits(analytic.size), analytic=analytic)
-    return Comparison.unjudged(made, found.numeric, found.error)
+    return _judge.unjudged(made, found)
 
 
 # -- _compare: the difference of the course --------------------------------------------------------
@@ -403,7 +406,7 @@ def test_what_is_left_as_it_was():
 
 def test_nothing_is_judged_at_first():
     numeric, error = np.array([1.0, NAN]), np.array([0.5, INF])
-    found = Comparison.unjudged(limits(2), numeric, error)
+    found = Comparison.unjudged(limits(2), numeric, error, *np.ones((2, 2), bool))
     assert found.bound.tolist() == [INF] * 2
     assert found.verdict.tolist() == [OPEN] * 2
     assert found.verdict.dtype == np.int8
@@ -973,20 +976,14 @@ def test_what_is_known_to_be_still_is_not_asked():
     problem, _ = prepared(exponentials, np.zeros(3))
     sweep = coordinates.unevaluated(problem)
     found = of_sweep(sweep, np.zeros(3))
-    asked = []
-
-    def still(members):
-        asked.append(members.tolist())
-        return np.array([True, True])
-
+    known = replace(sweep, still=np.array([True, True, True]))
     before = problem.evaluator.evaluations
-    _judge._test_dead(np.array([0, 2]), found, sweep, replace(problem, still=still), 0)
-    assert asked == [[0, 2]]
+    _judge._test_dead(np.array([0, 2]), found, known, problem, 0)
     assert problem.evaluator.evaluations == before
     assert found.bound.tolist() == [0.0, INF, 0.0]
     made = Grouped(np.zeros(4), theta=[1.0, 1.0, 4.0, 0.25])
-    problem = replace(made.problem, still=lambda members: members == 1)
-    _judge._test_dead(np.arange(1, 4), made.found, made.sweep, problem, 0)
+    known = replace(made.sweep, still=np.arange(4) == 1)
+    _judge._test_dead(np.arange(1, 4), made.found, known, made.problem, 0)
     assert made.found.bound.tolist() == [INF, 0.0, 0.0, 0.0]
     # The others move by ½ to 3/2 thousandths of their scales, to both sides.
     up, down = made.moves

@@ -269,6 +269,22 @@ def test_the_rooms_are_listed_in_the_order_that_is_enforced():
     assert listed == [name for name in reversed(ROOMS) if name != "_version"]
 
 
+def test_files_that_contributors_are_sent_to_are_there():
+    kept = [
+        ROOT,
+        ROOT / "tests",
+        ROOT / "pytest_gradcheck",
+        *(ROOT / "pytest_gradcheck").glob("_*/"),
+    ]
+    for name in ("CONTRIBUTING.md", "docs/architecture.md"):
+        text = re.sub(
+            r"^```.*?^```$", "", (ROOT / name).read_text(encoding="utf-8"), flags=re.M | re.S
+        )
+        paths = set(re.findall(r"`([\w.][\w./]*/[\w./]*|\w+\.(?:py|md))`", text)) - {"conftest.py"}
+        assert len(paths) > 15
+        assert [path for path in paths if not any((root / path).exists() for root in kept)] == []
+
+
 # docs/architecture.md
 
 

@@ -47,6 +47,8 @@ def bend_power(rungs: Sequence[Rung]) -> float | None:
     if len(shown) < 2:
         return None
     big, small = shown[-2], shown[-1]
+    if big.h == small.h:  # steps that were rounded to one
+        return None
     return math.log(abs(big.bend / small.bend)) / math.log(big.h / small.h)
 
 

@@ -57,7 +57,7 @@ class Rung:
     @property
     def central(self) -> float:
         """The mean of the slopes."""
-        return 0.5 * (self.forward + self.backward)
+        return 0.5 * self.forward + 0.5 * self.backward  # of two large slopes there is no sum
 
     @property
     def bend(self) -> float:
@@ -176,12 +176,13 @@ class Line:
 
     def series(self, side: str) -> list[tuple[float, float, float]]:
         """Return (step, slope, standard deviation of its rounding), largest step first."""
-        found = []
+        found: list[tuple[float, float, float]] = []
         grain = self.grain
         for rung in self.rungs:
             slope = {"both": rung.central, "forward": rung.forward, "backward": rung.backward}[side]
             gain = math.sqrt(0.5) if side == "both" else math.sqrt(2.0)
-            if math.isfinite(slope):
+            # Two steps may be one when they are rounded to a narrow format.
+            if math.isfinite(slope) and not (found and found[-1][0] == rung.h):
                 noise = gain * max(rung.sigma, grain) / rung.h
                 noise += ROUNDING_SIGMA * self.ulp / rung.h * abs(slope)
                 found.append((rung.h, slope, noise + EPS * abs(slope)))

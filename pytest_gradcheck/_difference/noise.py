@@ -128,8 +128,9 @@ def table_estimate(values: Array) -> float | None:
     count = len(numbers)
     if sum(x == y for x, y in itertools.pairwise(numbers)) >= count / 2:
         return None
-    # In units of the largest value, so that squares of differences can't overflow.
-    unit = 2.0 ** math.frexp(float(max(map(abs, numbers))))[1]
+    # In units of the largest value, so that squares of differences can't overflow; the power of
+    # two below it, as that above the largest floats is none.
+    unit = 2.0 ** (math.frexp(float(max(map(abs, numbers))))[1] - 1)
     differences = [number / unit for number in numbers]
     gamma = 1.0
     level: list[float] = []

@@ -79,7 +79,9 @@ def until_it_moves(line: Line, question: Tolerance, scale: float) -> float | Non
     """
     top = line.rungs[0].h
     told = abs(question.analytic) * top > JUMPS_TOLD * COARSEST_JUMP * abs(float(line.center))
-    if question.analytic == 0 or told or top >= scale:
+    # A step that is rounded to the one below it shows that there is no larger one.
+    stuck = len(line.rungs) > 1 and line.rungs[1].h == top
+    if question.analytic == 0 or told or top >= scale or stuck:
         return None
     return min(top * RATIO**2, scale)
 

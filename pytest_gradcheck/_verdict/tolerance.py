@@ -164,7 +164,7 @@ def of_block(
     if atol is None:
         atol = DUST * eps * rms if narrow else 0.0
     # The terms that cancel may be as large as J itself, or larger when J is zero by that.
-    dust = DUST * eps * np.maximum(rms, max(value, LEAST_TERM) / scale)
+    dust = np.maximum(DUST * eps * rms, DUST * eps * max(value, LEAST_TERM) / scale)
     if options.rtol is None:
         goal = min(max(fine, 2 * low if narrow else 0.0), COARSEST_RTOL), atol
     else:

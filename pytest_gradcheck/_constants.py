@@ -100,6 +100,10 @@ BEND_GAIN = 2.45
 BEND_CLEAR = 8.0
 """A bend is believed above so many of its σ.  [accuracy]"""
 
+RESPONDS = 16.0
+"""func is seen to answer to a step when it changes by more than so many of its σ.
+[tests/behaviour/test_in_the_field.py]"""
+
 BEND_PART = 0.1
 """Slopes to both sides that differ by this part are looked at: a smooth func's rarely do.
 [accuracy]"""

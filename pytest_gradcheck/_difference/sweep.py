@@ -65,6 +65,8 @@ class Sweep:
         The steps of `pairs`.
     largest : ndarray, shape (n,)
         The largest |J| seen for a coordinate.
+    change : ndarray, shape (n,)
+        And by how much J changed at most.
     title : str
         The formula, in words.
     """
@@ -79,6 +81,7 @@ class Sweep:
     pairs: Array
     ends: Array
     largest: Array
+    change: Array
     title: str = ""
 
 
@@ -95,6 +98,7 @@ def unevaluated(problem: Problem, noise: Noise | None = None, title: str = "") -
         np.zeros(n, dtype=bool),
         np.full((n, 2), np.nan, dtype=problem.evaluator.kind),
         np.zeros((n, 2)),
+        np.zeros(n),
         np.zeros(n),
         title,
     )
@@ -261,6 +265,7 @@ def _record(
     wide = np.result_type(theta.dtype, np.float64)
     with np.errstate(all="ignore"):
         result.largest[place] = np.abs(values).max(axis=1).astype(np.float64)
+        result.change[place] = np.abs(values - center).max(axis=1).astype(np.float64)
     if 1.0 in laid.offsets and -1.0 in laid.offsets:
         columns = [laid.offsets.index(1.0), laid.offsets.index(-1.0)]
         result.pairs[place] = values[:, columns]
@@ -431,6 +436,7 @@ def complex_sweep(problem: Problem, options: Options) -> Sweep:
         found.error[place] = 4 * LEAST_BAR * np.abs(out / h)
         found.step[place] = h
         found.flat[place] = out == 0
+        found.change[place] = np.where(out == 0, 0.0, np.inf)
     evaluator.require_unchanged("func")
     return found
 

@@ -267,6 +267,7 @@ def _stacked(check: Check, rows: Rows, dense: Array) -> Comparison:
         vector(rows.found, "flat", False).astype(bool),
         vector(rows.found, "bound", np.inf),
         vector(rows.found, "verdict", OPEN).astype(np.int8),
+        answers=vector(rows.found, "answers", False).astype(bool),
     )
     for k, own in enumerate(rows.found):
         found.reasons.update({int(where[k * n + i]): x for i, x in own.reasons.items()})

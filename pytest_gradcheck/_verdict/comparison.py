@@ -40,6 +40,8 @@ class Comparison:
         Backward and forward slope at a kink.
     ladders : dict of int to ladder
         What was seen of coordinates that were asked again and did not agree.
+    answers : ndarray of bool
+        Where func was seen to answer to a step, by more than its noise.
     """
 
     tolerance: Tolerance
@@ -52,14 +54,31 @@ class Comparison:
     reasons: dict[int, str] = field(default_factory=dict)
     slopes: dict[int, tuple[float, float]] = field(default_factory=dict)
     ladders: dict[int, Ladder] = field(default_factory=dict)
+    answers: Array = field(default_factory=lambda: np.zeros(0, dtype=bool))
 
     @classmethod
     def unjudged(
-        cls, tolerance: Tolerance, numeric: Array, error: Array, evaluated: Array, flat: Array
+        cls,
+        tolerance: Tolerance,
+        numeric: Array,
+        error: Array,
+        evaluated: Array,
+        flat: Array,
+        answers: Array | None = None,
     ) -> Comparison:
         """Return a comparison in which every verdict is open."""
         bound, verdict = np.full(numeric.size, np.inf), np.full(numeric.size, OPEN, np.int8)
-        return cls(tolerance, numeric.copy(), error.copy(), evaluated, flat, bound, verdict)
+        answers = ~flat if answers is None else answers
+        return cls(
+            tolerance,
+            numeric.copy(),
+            error.copy(),
+            evaluated,
+            flat,
+            bound,
+            verdict,
+            answers=answers,
+        )
 
     @classmethod
     def of_two(cls, tolerance: Tolerance, numeric: Array, error: Array) -> Comparison:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+import warnings
 from typing import Any
 
 import numpy as np
 import pytest
 
-from pytest_gradcheck import check_gradients, check_jvp, check_vjp
+from pytest_gradcheck import check_gradients, check_jacobian, check_jvp, check_vjp
 
 Array = np.ndarray[Any, Any]
 
@@ -147,3 +148,72 @@ class TestRepetition:
         )
         assert report.verdict == "disagree"
         assert "p does not repeat itself" in str(report)
+
+
+class TestZeroGradients:
+    """A zero that is right passes, and is said not to have told much."""
+
+    @pytest.mark.parametrize("options", [{}, {"eps": 1e-5}, {"scheme": "central4"}, {"rtol": 1e-5}])
+    def test_block_that_func_ignores_is_named_and_passes(self, options: Any) -> None:
+        """The others were checked."""
+
+        def func(p: Any) -> float:
+            return float(np.sum(np.exp(p["used"])) + 7)
+
+        params = {"used": np.array([0.2, -0.6, 0.1]), "idle": np.array([[3.0, 1.0]])}
+        grad = {"used": np.exp(params["used"]), "idle": np.zeros((1, 2))}
+        report = check_gradients(func, grad, params, **options)
+        assert (report.verdict, report.ok, report.vacuous) == ("agree", True, ("idle",))
+        assert report.warning == ""
+        assert "nothing checked in idle" in report.summary()
+        grad["idle"][0, 1] = 1e-3
+        assert check_gradients(func, grad, params, **options).verdict == "disagree"
+
+    @pytest.mark.parametrize("offset", [0.0, 1.0, -250.0])
+    @pytest.mark.parametrize("power", [2, 4])
+    def test_stationary_point_agrees_and_a_wrong_entry_is_accused(
+        self, offset: float, power: int
+    ) -> None:
+        """Zero is a value like any other where func answers."""
+        x = np.array([0.5, -2.0])
+
+        def func(x: Array) -> float:
+            return float(np.sum((x - [0.5, -2.0]) ** power) * 20 + offset)
+
+        report = check_gradients(func, lambda x: 0 * x, x)
+        assert (report.verdict, report.ok) == ("agree", True)
+        assert not report.vacuous or power == 4  # flat at the steps of a derivative
+        assert "stationary" in report.summary()
+        assert math.isinf(report.resolution)
+        wrong = check_gradients(func, lambda x: np.array([0.0, 1e-3]), x)
+        assert wrong.verdict == "disagree"
+
+    def test_jacobian_of_which_all_is_zero(self) -> None:
+        """As a gradient."""
+        x = np.array([0.0, 0.0])
+        report = check_jacobian(lambda x: np.array([x @ x, 3 + x[0] * x[1]]), np.zeros((2, 2)), x)
+        assert (report.verdict, report.ok) == ("agree", True)
+        assert not check_jacobian(lambda x: np.ones(2), np.zeros((2, 2)), x).ok
+
+    @pytest.mark.parametrize("vacuous", ["note", "fail", "warn", "pass"])
+    def test_func_that_answers_to_nothing_is_told(self, vacuous: Any) -> None:
+        """Nothing was checked, whatever passes."""
+        x = np.ones(3)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            report = check_gradients(lambda x: 1.5, lambda x: 0 * x, x, vacuous=vacuous)
+        assert (report.verdict, report.ok) == ("inconclusive", vacuous in ("warn", "pass"))
+
+    @pytest.mark.parametrize("size", [0.0, 1e-19, 1e-16])
+    def test_rounding_on_both_sides_is_no_resolution(self, size: float) -> None:
+        """func that answers by rounding alone answers to nothing."""
+        rng = np.random.default_rng(4)
+        z = rng.normal(size=6)
+
+        def func(z: Array) -> float:
+            p = np.exp(z - z.max())
+            return float(np.sum(p / p.sum()))  # 1, but for rounding
+
+        report = check_gradients(func, lambda z: size * rng.normal(size=6), z, nondet_tol=1e-15)
+        assert report.verdict != "disagree"
+        assert math.isinf(report.resolution)

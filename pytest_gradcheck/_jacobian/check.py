@@ -21,13 +21,19 @@ from .._constants import (
     MOST_CELLS,
     MOST_OUTPUTS,
     NARROW,
-    REPEATS_WITHIN,
 )
 from .._difference.noise import Noise
 from .._difference.sweep import Sweep
 from .._evaluate.call import Call, name_of
 from .._evaluate.evaluator import BudgetExhausted
-from .._evaluate.problem import Analytic, Problem, gradient_precision, prepare, repetition
+from .._evaluate.problem import (
+    Analytic,
+    Problem,
+    gradient_precision,
+    may_differ_by,
+    prepare,
+    repetition,
+)
 from .._options import Options
 from .._params.layout import position_of
 from .._params.work_copy import WorkCopy
@@ -111,7 +117,8 @@ def _unrepeated(check: Check) -> str:
     center, jitter = check.problem.center, check.problem.jitter
     for block in check.outputs.blocks:
         gap, own = jitter[block.window], np.abs(center[block.window])
-        bad = gap > check.options.nondet_tol + REPEATS_WITHIN * np.max(own, initial=0.0)
+        narrow = check.problem.evaluator.narrow[position_of(check.outputs.blocks, block.start)]
+        bad = gap > may_differ_by(np.max(own, initial=0.0), narrow, check.options)
         if bad.any():
             k = int(np.argmax(gap))
             return (

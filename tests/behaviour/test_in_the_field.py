@@ -217,3 +217,88 @@ class TestZeroGradients:
         report = check_gradients(func, lambda z: size * rng.normal(size=6), z, nondet_tol=1e-15)
         assert report.verdict != "disagree"
         assert math.isinf(report.resolution)
+
+
+class WarmStart:
+    """J of the solution of u³ + u + B u = θ, from where the last solution was."""
+
+    def __init__(self, seed: int, tol: float) -> None:
+        rng = np.random.default_rng(seed)
+        self.theta = rng.uniform(0.3, 1.5, 5)
+        self.B, self.u, self.tol = 0.15 * rng.normal(size=(5, 5)), np.ones(5), tol
+
+    def matrix(self) -> Array:
+        return np.diag(3 * self.u**2 + 1) + self.B
+
+    def solve(self, theta: Array) -> Array:
+        while np.abs(off := self.u**3 + self.u + self.B @ self.u - theta).max() > self.tol:
+            self.u = self.u - 0.8 * np.linalg.solve(self.matrix(), off)
+        return self.u
+
+    def func(self, theta: Array) -> float:
+        return float(np.sum(self.solve(theta) ** 2))
+
+    def grad(self, theta: Array) -> Array:
+        u = self.solve(theta)
+        return np.linalg.solve(self.matrix().T, 2 * u)
+
+
+class TestMemory:
+    """A func that goes on from where it was."""
+
+    @pytest.mark.parametrize("seed", range(6))
+    @pytest.mark.parametrize("tol", [3e-4, 1e-6])
+    def test_it_is_named(self, seed: int, tol: float) -> None:
+        """By J at the parameters before, and after other points."""
+        one = WarmStart(seed, tol)
+        report = check_gradients(one.func, one.grad, one.theta)
+        assert report.verdict == "inconclusive"
+        assert "evaluated before (a warm start, a cache)" in report.message()
+
+    @pytest.mark.parametrize("seed", range(6))
+    @pytest.mark.parametrize("tol", [1e-9, 1e-12])
+    def test_little_of_it_is_noise(self, seed: int, tol: float) -> None:
+        """What J comes back to but for its last digits is checked."""
+        one = WarmStart(seed, tol)
+        assert check_gradients(one.func, one.grad, one.theta).verdict == "agree"
+        wrong = check_gradients(one.func, lambda t: 1.05 * one.grad(t), one.theta)
+        assert wrong.verdict == "disagree"
+
+    def test_it_is_named_among_many_parameters(self) -> None:
+        """Along directions, too."""
+        theta, last = np.linspace(1, 2, 6000), [0.0]
+
+        def func(x: Array) -> float:
+            last[0] += 0.4 * (float(np.sum(np.sin(x))) - last[0])
+            return last[0]
+
+        for _ in range(80):
+            func(theta)
+        report = check_gradients(func, np.cos, theta)
+        assert report.verdict == "inconclusive"
+        assert "evaluated before" in report.message()
+
+    def test_values_that_differ_much_are_refused(self) -> None:
+        """As those of dropout."""
+        rng = np.random.default_rng(3)
+        report = check_gradients(
+            lambda x: float(x @ x) * (1 + 1e-6 * rng.normal()), lambda x: 2 * x, np.ones(3)
+        )
+        assert (report.verdict, report.evaluations) == ("inconclusive", 2)
+        assert "does not repeat itself" in report.message()
+
+    def test_another_evaluation_at_the_parameters_is_all_it_costs(self) -> None:
+        """And none for a given step, of which their number is promised, where all agrees."""
+        seen: list[bytes] = []
+
+        def func(x: Array) -> float:
+            seen.append(x.tobytes())
+            return float(np.sum(np.exp(x)))
+
+        x = np.array([0.1, 0.2, 0.3])
+        check_gradients(func, np.exp, x)
+        assert seen.count(x.tobytes()) == 3
+        assert seen[-1] == x.tobytes()
+        del seen[:]
+        check_gradients(func, np.exp, x, eps=1e-5)
+        assert len(seen) == 2 * 3 + 2

@@ -654,7 +654,8 @@ def test_nondet_tol_allows_known_jitter_and_enters_the_error_bar():
     assert value.resolution > 1e-7
     assert verdict(func, of(1.2 * np.cos(THETA)), THETA, nondet_tol=4e-9) == "disagree"
     assert verdict(func, of(np.cos(THETA)), THETA, nondet_tol=4e-9, rtol=1e-8) == "inconclusive"
-    assert verdict(func, of(np.cos(THETA)), THETA) == "inconclusive"
+    # So little of J needs no permission: it is noise.
+    assert verdict(func, of(np.cos(THETA)), THETA) == "agree"
 
 
 def test_the_last_bits_of_a_threaded_sum_are_no_nondeterminism():

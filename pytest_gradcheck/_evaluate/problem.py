@@ -172,6 +172,12 @@ def may_differ_by(value: Any, narrow: int | None, options: Options) -> Any:
     return options.nondet_tol + part * np.abs(value)
 
 
+PAST = (
+    "func depends on what was evaluated before (a warm start, a cache): {} was {!r} at the "
+    "parameters, and {!r} after other points"
+)
+
+
 def depends_on_the_past(problem: Problem, options: Options) -> tuple[float, str]:
     """Return by how much J at θ is another one after other points, and the sentence if too much."""
     try:
@@ -183,10 +189,7 @@ def depends_on_the_past(problem: Problem, options: Options) -> tuple[float, str]
     gap = abs(float(again - problem.center))
     if gap <= problem.jitter + may_differ_by(center, evaluator.narrow, options):
         return gap, ""
-    return gap, (
-        "func depends on what was evaluated before (a warm start, a cache): J was "
-        f"{center!r} at the parameters, and {float(again)!r} after other points"
-    )
+    return gap, PAST.format("J", center, float(again))
 
 
 def _require_combination(call: Call, structure: Structure, options: Options) -> None:

@@ -27,6 +27,7 @@ from .._difference.sweep import Sweep
 from .._evaluate.call import Call, name_of
 from .._evaluate.evaluator import BudgetExhausted
 from .._evaluate.problem import (
+    PAST,
     Analytic,
     Problem,
     gradient_precision,
@@ -129,6 +130,30 @@ def _unrepeated(check: Check) -> str:
     return ""
 
 
+def _depends_on_the_past(check: Check, rows: Rows) -> str:
+    """Return the sentence that names an output that func does not come back to, or nothing.
+
+    It is asked for where not all agrees.
+    """
+    if not any((found.verdict != AGREE).any() for found in rows.found):
+        return ""
+    evaluator, center = check.problem.evaluator, check.problem.center
+    try:
+        with evaluator.quiet():
+            again = evaluator.at_theta()
+    except BudgetExhausted:
+        return ""
+    for block in check.outputs.blocks:
+        w = block.window
+        narrow = evaluator.narrow[position_of(check.outputs.blocks, block.start)]
+        allowed = may_differ_by(np.abs(center[w]).max(initial=0.0), narrow, check.options)
+        gap = np.abs(again[w] - center[w])
+        if (gap > check.problem.jitter[w] + allowed).any():
+            k = int(np.argmax(gap))
+            return PAST.format(brief(block.label(k)), float(center[w][k]), float(again[w][k]))
+    return ""
+
+
 def in_pairs(check: Check, rows: Array) -> Array:
     """Return a matrix (m, n) as the vector of its pairs of blocks."""
     parts = [
@@ -178,6 +203,8 @@ def report_of(
         try:
             leeway = _leeway(check, first, bias)
             rows = judged_rows(check.points, check.outputs, analytic, options, leeway)
+            if told := _depends_on_the_past(check, rows):
+                rows, reasons = Rows([], [], []), (told,)
         except BudgetExhausted:
             raise ValueError(
                 f"max_evals={options.max_evals} is too few for {n} parameters: a Jacobian takes "

@@ -264,6 +264,19 @@ class TestMemory:
         wrong = check_gradients(one.func, lambda t: 1.05 * one.grad(t), one.theta)
         assert wrong.verdict == "disagree"
 
+    def test_it_is_named_by_the_output_of_a_jacobian(self) -> None:
+        """Where not all agrees."""
+        one = WarmStart(1, 3e-4)
+
+        def jac(theta: Array) -> Array:
+            one.solve(theta)
+            return np.linalg.inv(one.matrix())
+
+        report = check_jacobian(lambda t: one.solve(t).copy(), jac, one.theta)
+        assert report.verdict == "inconclusive"
+        assert ": output[" in report.message()
+        assert "after other points" in report.message()
+
     def test_it_is_named_among_many_parameters(self) -> None:
         """Along directions, too."""
         theta, last = np.linspace(1, 2, 6000), [0.0]

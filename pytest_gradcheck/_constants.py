@@ -118,6 +118,11 @@ MOST_FIXED_NOISE = 1000.0
 """At a given step noise is taken to be at most this many times what func's format implies.
 [accuracy]"""
 
+ANALYTIC_WITHIN = 1e-5
+ANALYTIC_BEND = 0.01
+"""The complex step is denied by a real difference that is off by more than this part of the slope,
+and of what func bends by within the step.  [tests/behaviour/test_in_the_field.py]"""
+
 SMALL_FIXED_STEP = 1e-4
 """A given step up to this size tells a kink from curvature.  [tests/unit/verdict/test_judge.py]"""
 

@@ -315,3 +315,59 @@ class TestMemory:
         del seen[:]
         check_gradients(func, np.exp, x, eps=1e-5)
         assert len(seen) == 2 * 3 + 2
+
+
+class TestComplexStep:
+    """What has no imaginary part at x + ih is not seen by it, and it is not believed then."""
+
+    @pytest.mark.parametrize("part", [1.0, 1e-2, 1e-4])
+    @pytest.mark.parametrize(
+        ("term", "slope"),
+        [
+            (lambda x: (x * np.conj(x)).sum(), lambda x: 2 * x),
+            (lambda x: np.vdot(np.sin(x), x), lambda x: np.sin(x) + x * np.cos(x)),
+            (lambda x: np.exp(x).real.sum(), np.exp),
+            (lambda x: (abs(x) ** 3).sum(), lambda x: 3 * x * abs(x)),
+        ],
+    )
+    def test_func_that_is_not_analytic_is_named(self, part: float, term: Any, slope: Any) -> None:
+        """Whatever the gradient is."""
+        x = np.array([0.4, -1.3, 0.8, 2.2])
+
+        def func(x: Array) -> Any:
+            return np.cos(2 * x).sum() + part * term(x)
+
+        for grad in (
+            lambda x: -2 * np.sin(2 * x),
+            lambda x: -2 * np.sin(2 * x) + part * slope(x),
+        ):
+            report = check_gradients(func, grad, x, scheme="complex")
+            assert report.verdict == "inconclusive"
+            assert "not analytic" in report.message()
+            assert 'scheme="central"' in report.message()
+        assert check_gradients(func, grad, x).verdict == "agree"
+
+    @pytest.mark.parametrize("seed", range(20))
+    def test_func_that_is_analytic_is_believed(self, seed: int) -> None:
+        """At two evaluations more than it takes."""
+        rng = np.random.default_rng(seed)
+        A, x = rng.normal(size=(6, 6)), 10.0 ** rng.uniform(-3, 2) * rng.normal(size=6)
+
+        def func(x: Array) -> Any:
+            return np.sum(np.tanh(A @ x)) + 1e3 * np.prod(np.cos(x)) + 1e6
+
+        def grad(x: Array) -> Array:
+            return A.T @ (1 - np.tanh(A @ x) ** 2) - 1e3 * np.prod(np.cos(x)) * np.tan(x)
+
+        report = check_gradients(func, grad, x, scheme="complex", rtol=1e-8)
+        assert (report.verdict, report.evaluations) == ("agree", 2 + 6 + 2)
+        wrong = check_gradients(func, lambda x: 1.001 * grad(x), x, scheme="complex")
+        assert wrong.verdict == "disagree"
+
+    def test_stationary_point(self) -> None:
+        """The complex step alone would see nothing that answers."""
+        x = np.array([1.0, 2.0])
+        report = check_gradients(
+            lambda x: ((x - [1, 2]) ** 2).sum(), lambda x: 0 * x, x, scheme="complex"
+        )
+        assert (report.verdict, report.ok) == ("agree", True)

@@ -123,6 +123,14 @@ ANALYTIC_BEND = 0.01
 """The complex step is denied by a real difference that is off by more than this part of the slope,
 and of what func bends by within the step.  [tests/behaviour/test_in_the_field.py]"""
 
+TIE_WITHIN = 0.05
+TIE_SLOPE = 1e-4
+"""Entries at one kink: g·d is outside of the one-sided derivatives by more than this part of one
+entry's kink, and of all that the entries come to.  [tests/behaviour/test_in_the_field.py]"""
+
+MOST_TIES = 24
+"""Directions through entries at kinks, of two evaluations each.  [cost]"""
+
 SMALL_FIXED_STEP = 1e-4
 """A given step up to this size tells a kink from curvature.  [tests/unit/verdict/test_judge.py]"""
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from .._constants import COARSEST_RTOL, CONFIDENCE, FINEST_RTOL
 from .._verdict.comparison import Comparison
-from .._verdict.tolerance import DISAGREE, NOISY, OPEN
+from .._verdict.tolerance import DISAGREE, NOISY, OPEN, TOGETHER
 
 LARGE = 0.01
 """The resolution is that of entries at least this part of their block's gradient."""
@@ -45,6 +45,11 @@ def reasons_of(
         said.append(
             "func answers to no parameter, while the gradient is not zero: does it read the arrays "
             "through a closure (in_place=True) or remember results by identity (copy=True)?"
+        )
+    if together := sum(reason == TOGETHER for reason in found.reasons.values()):
+        said.append(
+            f"{together:,} entries, each between its own two slopes, are no subgradient together: "
+            "those of a max at a tie add up to 1"
         )
     if (found.verdict == DISAGREE).any():
         return tuple(said)

@@ -45,6 +45,7 @@ from .._options import Options
 from .._params.layout import Block
 from .comparison import Comparison
 from .refine import refine
+from .ties import judge_ties
 from .tolerance import (
     AGREE,
     BENDS,
@@ -92,6 +93,7 @@ def judge(
     else:
         try:
             _ask_again(found, sweep, problem, options, asked, agrees)
+            judge_ties(found, sweep, problem)
         except BudgetExhausted:
             left = np.flatnonzero((found.verdict == OPEN) & ~agrees)
             found.reasons.update(dict.fromkeys(left.tolist(), EXHAUSTED))

@@ -44,6 +44,7 @@ BENDS = "func bends, or is noisy, by as much within eps"
 NOT_FINITE = "func is not finite near here"
 EXHAUSTED = "max_evals reached"
 KINK = "not differentiable here"
+TOGETHER = "not a subgradient together with others at this kink"
 
 
 @dataclass(frozen=True, eq=False)

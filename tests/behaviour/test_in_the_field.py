@@ -371,3 +371,84 @@ class TestComplexStep:
             lambda x: ((x - [1, 2]) ** 2).sum(), lambda x: 0 * x, x, scheme="complex"
         )
         assert (report.verdict, report.ok) == ("agree", True)
+
+
+def pools(z: Array) -> float:
+    """Three max pools of 4."""
+    return float(z[:4].max() + 2 * z[4:8].max() - 0.5 * z[8:].max() + 0.1 * np.sum(np.sin(z)))
+
+
+def pools_grad(z: Array, share: Any) -> Array:
+    """`share` makes weights of which entries of a pool are largest."""
+    parts = [
+        w * share(one == one.max()) for w, one in zip((1, 2, -0.5), z.reshape(3, 4), strict=True)
+    ]
+    return np.concatenate(parts) + 0.1 * np.cos(z)
+
+
+def first(top: Array) -> Array:
+    """The first index alone."""
+    return np.arange(top.size) == np.argmax(top)
+
+
+class TestTies:
+    """Several entries at one kink."""
+
+    @pytest.mark.parametrize("count", [2, 3, 5])
+    @pytest.mark.parametrize("sign", [1.0, -1.0])
+    def test_tie_of_one_maximum(self, count: int, sign: float) -> None:
+        """The share and the first index agree, and all of it does not."""
+        z = np.full(count + 1, 0.7)
+        z[-1] = -0.2
+
+        def check(g: Array) -> str:
+            return str(check_gradients(lambda z: sign * z.max() * 3, 3 * sign * g, z).verdict)
+
+        top = (z == z.max()) * 1.0
+        assert check(top) == "disagree"
+        assert check(top / count) == "agree"
+        assert check(first(top) * 1.0) == "agree"
+        assert check(0 * top) == "disagree"
+
+    def test_ties_among_many_pools(self) -> None:
+        """The pool that is wrong is found."""
+        z = np.array([0.4, 0.4, 0.1, -1, 2, 2, 2, 0.5, 0.3, -0.3, 0.3, 0.0])
+        for share in (lambda top: top / top.sum(), first):
+            assert check_gradients(pools, lambda z, share=share: pools_grad(z, share), z).ok
+        right = pools_grad(z, first)
+        wrong = pools_grad(z, lambda top: top * 1.0)
+        report = check_gradients(pools, wrong, z)
+        assert report.verdict == "disagree"
+        assert "no subgradient together" in report.message()
+        for pool in (slice(0, 4), slice(4, 8), slice(8, 12)):
+            mixed = right.copy()
+            mixed[pool] = wrong[pool]
+            report = check_gradients(pools, mixed, z)
+            named = {entry.index[0] for entry in report.worst if entry.verdict == "disagree"}
+            assert named
+            assert named <= set(range(12)[pool])
+
+    def test_kinks_of_sums_and_differences(self) -> None:
+        """Of the subgradients of |a·x| all are parts of a."""
+        a, x = np.array([3.0, -0.5]), np.array([0.25, 1.5])
+        for g, verdict in (
+            (a, "agree"),
+            (0.3 * a, "agree"),
+            (-a, "agree"),
+            (a * [1, -1], "disagree"),
+            (a * [0.5, -0.5], "disagree"),
+        ):
+            assert check_gradients(lambda x: abs(a @ x), g, x).verdict == verdict
+
+    def test_separate_kinks_are_told_nothing_of(self) -> None:
+        """Any value between its own slopes is right for each."""
+        x = np.zeros(40)
+        rng = np.random.default_rng(5)
+        g = rng.uniform(-1, 1, size=40)
+
+        def func(x: Array) -> float:
+            return float(np.abs(x).sum())
+
+        assert check_gradients(func, g, x).verdict == "agree"
+        g[7] = 1.2
+        assert check_gradients(func, g, x).wrong == 1

@@ -466,6 +466,9 @@ MISFIT_SIGMAS = 4.0
 MISFIT_SPARE = 6.0
 """χ² of a fit may be its mean, so many of its standard deviations, and this.  [scale]"""
 
+FEW_BLOCKS = 64
+"""Small blocks of which each gets directions of its own; more are halved first.  [cost]"""
+
 PARTED_DIRECTIONS = 3
 """The directions that are restricted to parts.  [scale]"""
 

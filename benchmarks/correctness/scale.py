@@ -153,6 +153,23 @@ def growth(sizes: list[int]) -> list[tuple[int, float]]:
     return found
 
 
+def many_blocks(counts: tuple[int, ...] = (1, 100, 1_000, 10_000)) -> list[tuple[int, float, int]]:
+    """Return (blocks, seconds, evaluations) of a check of 10,000 parameters in so many blocks."""
+    found = []
+    theta = np.random.default_rng(0).normal(size=10_000)
+    for count in counts:
+        params = {f"p{i}": part for i, part in enumerate(np.split(theta, count))}
+
+        def func(p: Any) -> Any:
+            return np.tanh(np.concatenate(list(p.values()))).sum()
+
+        grad = {name: 1 - np.tanh(part) ** 2 for name, part in params.items()}
+        start = time.perf_counter()
+        report = check_gradients(func, grad, params, max_evals=DIRECTIONS)
+        found.append((count, time.perf_counter() - start, report.evaluations))
+    return found
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--ours-only", action="store_true", help="leave the peers out")
@@ -177,6 +194,9 @@ def main() -> int:
     times = growth([size for size in (10_000, 100_000, 300_000, 1_000_000) if size <= largest])
     for size, seconds in times:
         print(f"{size:10,} {seconds * 1e3:9.2f} ms")
+    print("\n10,000 parameters in so many blocks")
+    for count, seconds, evaluations in many_blocks():
+        print(f"{count:10,} {seconds * 1e3:9.2f} ms {evaluations:6,} evaluations")
     aims(kept, held, times, largest)
     print(f"\n{time.perf_counter() - start:.0f} s")
     return 0

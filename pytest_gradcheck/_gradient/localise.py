@@ -29,6 +29,7 @@ import numpy as np
 from .._constants import (
     ACCUSED,
     DISTINCT,
+    FEW_BLOCKS,
     GLANCED_AT,
     LARGE_BLOCK,
     MISFIT_SIGMAS,
@@ -169,14 +170,39 @@ def split(screen: Screen, confirm: Confirm, found: Findings, limit: float, budge
     for part in _parted(screen, groups, screen.clean(range(PARTED_DIRECTIONS)), 1.0):
         parts = [part]
         if len(part.subset.blocks) > 1:
-            while part.dirty(limit) and _matched(screen, confirm, part):
-                pass
-            each = [(b,) for b in part.subset.blocks]
-            dirty = part.dirty(limit)
-            parts = _parted(screen, each, part.residuals, part.loud) if dirty else []
+            parts, all_of_it = _one_by_one(screen, confirm, part, limit, budget)
+            explained &= all_of_it
         for each_part in parts:
             explained &= _search(screen, confirm, found, each_part, limit, budget)
     return explained
+
+
+def _one_by_one(
+    screen: Screen, confirm: Confirm, whole: Part, limit: float, budget: int
+) -> tuple[list[Part], bool]:
+    """Part a group of blocks into one for each, in halves while they are many.
+
+    Returned is, too, whether the evaluations sufficed.
+    """
+    found: list[Part] = []
+    queue = [whole]
+    while queue:
+        part = queue.pop()
+        while part.dirty(limit) and _matched(screen, confirm, part):
+            pass
+        if not part.dirty(limit):
+            continue
+        if screen.problem.evaluator.evaluations >= budget:
+            return found, False
+        blocks = part.subset.blocks
+        few, half = len(blocks) <= FEW_BLOCKS, len(blocks) // 2
+        groups = [(b,) for b in blocks] if few else [blocks[:half], blocks[half:]]
+        parts = _parted(screen, groups, part.residuals, part.loud)
+        if few:
+            found += parts
+        else:
+            queue += parts
+    return found, True
 
 
 def _parted(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import fields, replace
 from typing import Any
@@ -78,7 +79,11 @@ class AtScale:
         # In place of one that could not be calibrated: it resolves nothing.
         self.screen = Screen(problem, analytic.vector, options.seed, Noise(math.nan, 0.0, ""))
         self.sizes: dict[int, float] = {}
-        self.vacuous: list[str] = []
+        self.vacuous: set[str] = set()
+        # Of thousands of blocks none is looked for among all.
+        names = (block.name for block in problem.blocks)
+        self.precision = dict(zip(names, analytic.precision, strict=True))
+        self.sums: dict[bool, float] = {}
         self.reached: dict[str, float] = {}
         self.nothing = self.stationary = self.responds = self.kinked = False
 
@@ -90,7 +95,7 @@ class AtScale:
 
     def tolerance(self, block: Block, analytic: float = 0.0, scale: float = 1.0) -> Tolerance:
         """Return what an entry of a block is judged by."""
-        eps = self.analytic.precision[self.problem.blocks.index(block)]
+        eps = self.precision[block.name]
         value = abs(float(self.problem.center))
         return of_block(analytic, self.size(block), scale, eps, self.options, value=value)
 
@@ -102,8 +107,11 @@ class AtScale:
 
     def allowed(self) -> float:
         """Return what the tolerances of all parameters come to along a direction."""
+        if True in self.sums:
+            return self.sums[True]
         parts = (max(DUST * eps, SMALLEST_ALLOWED) for eps in self.analytic.precision)
-        return self.total([self.options.rtol or part for part in parts], along=True)
+        self.sums[True] = self.norm([self.options.rtol or part for part in parts], along=True)
+        return self.sums[True]
 
     def is_nothing(self, block: Block) -> bool:
         """Return whether a block's gradient is zero, or what rounding leaves of a zero.
@@ -112,7 +120,13 @@ class AtScale:
         """
         return bool(self.size(block) <= self.tolerance(block).dust)
 
-    def total(self, parts: Sequence[float] | None = None, *, along: bool = False) -> float:
+    def total(self) -> float:
+        """Return the norm of gradient times scale."""
+        if False not in self.sums:
+            self.sums[False] = self.norm()
+        return self.sums[False]
+
+    def norm(self, parts: Sequence[float] | None = None, *, along: bool = False) -> float:
         """Return the norm of gradient times scale, each block's or a part of it.
 
         `along` a direction its weights count, whose mean square is 13/12.
@@ -217,7 +231,7 @@ class AtScale:
             if not norm:
                 values = self.problem.evaluator.along(shift, (screen.step, -screen.step))
                 if np.all(values == self.problem.center):
-                    self.vacuous.append(block.name)
+                    self.vacuous.add(block.name)
                 change = np.abs(values - self.problem.center).max()
                 self.responds |= bool(change > RESPONDS * screen.noise.at(values).max())
                 continue
@@ -339,11 +353,8 @@ def _patterns(check: AtScale) -> list[Diagnosis]:
 
 
 def _not_finite(check: AtScale) -> list[Diagnosis]:
-    names = tuple(
-        block.name
-        for block in check.problem.blocks
-        if any(block.start <= i < block.stop for i in check.bad)
-    )
+    blocks = check.problem.blocks
+    names = tuple(blocks[position].name for position in sorted(by_block(blocks, check.bad)))
     said = "analytic is NaN or infinite"
     return [Diagnosis("not-finite", said, names, CERTAIN)] if names else []
 
@@ -354,8 +365,8 @@ def _wrong_entries(check: AtScale, named: set[str]) -> list[Diagnosis]:
     if check.findings.unexplained or check.findings.shares:
         return []
     found = []
-    for block in check.problem.blocks:
-        mine = sorted(i for i in screen.truth if block.start <= i < block.stop)
+    for position, mine in sorted(by_block(check.problem.blocks, sorted(screen.truth)).items()):
+        block = check.problem.blocks[position]
         if not 0 < len(mine) <= FEW_NAMED or block.name in named:
             continue
         places = " and ".join(
@@ -392,7 +403,12 @@ def along_directions(
 def _rows(check: AtScale) -> Rows:
     problem, screen = check.problem, check.screen
     shown = {i: x for i, x in check.answers.items() if x.verdict == DISAGREE or x.slopes}
-    blocks = tuple(_block(check, block, shown) for block in problem.blocks)
+    mine, bad = by_block(problem.blocks, shown), by_block(problem.blocks, check.bad)
+    members = [frozenset(pattern.names) for pattern, _ in check.findings.patterns]
+    blocks = tuple(
+        _block(check, block, [shown[i] for i in mine[position]], len(bad[position]), members)
+        for position, block in enumerate(problem.blocks)
+    )
     directions = len(screen.residuals)
     return Rows(
         verdict=check.verdict,
@@ -430,14 +446,26 @@ def _sentences(check: AtScale) -> tuple[str, ...]:
     return tuple(said)
 
 
-def _block(check: AtScale, block: Block, shown: dict[int, Answer]) -> BlockReport:
-    mine = [x for i, x in shown.items() if block.start <= i < block.stop]
+def by_block(blocks: Sequence[Block], coordinates: Iterable[int]) -> dict[int, list[int]]:
+    """Return some coordinates by the number of the block that they are in."""
+    found: dict[int, list[int]] = defaultdict(list)
+    for i in coordinates:
+        found[position_of(blocks, i)].append(i)
+    return found
+
+
+def _block(
+    check: AtScale, block: Block, mine: list[Answer], bad: int, members: list[frozenset[str]]
+) -> BlockReport:
+    """Return one block's report, `mine` its entries that are shown, `bad` how many are not finite.
+
+    `members` are the names of each pattern's blocks.
+    """
     wrong = sum(answer.verdict == DISAGREE for answer in mine)
     share = check.findings.shares.get(block.name)
-    bad = sum(block.start <= i < block.stop for i in check.bad)
     count, hint, code = max(wrong, bad), "", ""
-    for pattern, amount in check.findings.patterns:
-        if block.name in pattern.names:
+    for (pattern, amount), names in zip(check.findings.patterns, members, strict=True):
+        if block.name in names:
             count = max(count, int(entries_with(check.screen, pattern, block).size))
             code = _code(pattern)
             hint = pattern.sentence(amount, len(block.shape)) if len(pattern.names) == 1 else ""
@@ -477,7 +505,7 @@ def _difference(check: AtScale) -> float:
     screen = check.screen
     if not screen.residuals:
         return math.nan
-    norm = check.total(along=True)
+    norm = check.norm(along=True)
     unit = _unit(map(abs, screen.residuals.values()))
     squares = sum((y / unit) ** 2 for y in screen.residuals.values())
     error = unit * math.sqrt(squares / len(screen.residuals))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import re
+from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -254,7 +255,8 @@ def to_structure(
 
 def position_of(blocks: Sequence[Block], coordinate: int) -> int:
     """Return the number of the block that a coordinate of the flat vector is in."""
-    return next(p for p, b in enumerate(blocks) if b.start <= coordinate < b.stop)
+    # Empty blocks share their start with the next one, which comes behind them.
+    return bisect_right(blocks, coordinate, key=lambda block: block.start) - 1
 
 
 def labels(blocks: Sequence[Block]) -> Callable[[int], str]:

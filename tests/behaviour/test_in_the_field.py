@@ -452,3 +452,46 @@ class TestTies:
         assert check_gradients(func, g, x).verdict == "agree"
         g[7] = 1.2
         assert check_gradients(func, g, x).wrong == 1
+
+
+class TestManyBlocks:
+    """A parameter each, as the layers of a large network."""
+
+    @staticmethod
+    def report(count: int, change: Any, **options: Any) -> Any:
+        """Check a sum over blocks of size 1."""
+        rng = np.random.default_rng(11)
+        c, at = rng.normal(size=count), rng.normal(size=count)
+        params = {f"p{i}": at[i : i + 1] for i in range(count)}
+
+        def vector(p: Any) -> Array:
+            return np.concatenate(list(p.values()))
+
+        def grad(p: Any) -> Any:
+            g = change(c * np.cos(vector(p)))
+            return dict(zip(p, g[:, None], strict=True))
+
+        return check_gradients(lambda p: float(c @ np.sin(vector(p))), grad, params, **options)
+
+    def test_what_is_right_and_what_is_wrong_among_thousands(self) -> None:
+        """Nothing is looked for in a list of all blocks, which would take minutes."""
+        report = self.report(3000, lambda g: g)
+        assert report.verdict == "agree"
+        assert report.evaluations < 40
+
+        def wrong(g: Array) -> Array:
+            g[[5, 1177]] *= 1.5
+            return g
+
+        report = self.report(1500, wrong, max_evals=500)
+        assert {entry.block for entry in report.worst} == {"p5", "p1177"}
+        report = self.report(
+            1500, lambda g: np.where(np.arange(1500) % 2, np.nan, g), max_evals=300
+        )
+        assert (report.verdict, report.wrong) == ("disagree", 750)
+
+    def test_many_wrong_ones_end_with_the_evaluations_allowed(self) -> None:
+        """Each block had directions of its own, however many there were."""
+        report = self.report(600, lambda g: g * np.where(np.arange(600) % 3, 1, 1.7), max_evals=400)
+        assert report.verdict == "disagree"
+        assert report.evaluations <= 400

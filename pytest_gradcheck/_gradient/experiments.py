@@ -49,8 +49,8 @@ SAME = 1e-9
 MOST_BLOCKS = 12
 """Blocks that are moved."""
 
-UNSURE = ("backward", "slice", "entry")
-"""Codes that say where, not what: a cache may be behind them."""
+UNSURE = ("backward", "slice", "entry", "mask", "approximate")
+"""Codes that say where or how much, not what: a cache may be behind them."""
 
 CACHE = "reads what an earlier call left behind (a stale cache)"
 

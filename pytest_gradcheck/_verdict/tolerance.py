@@ -127,6 +127,9 @@ LEAST_TERM = 0.1
 IN_BLOCK = 1e-3
 """An entry is judged, too, when its error bar is below this part of its block's gradient."""
 
+IN_RTOL = 0.01
+"""A demanded rtol is not asked of what is smaller than this part of its block's gradient."""
+
 IN_CHECK = 1e-6
 """Zero on both sides is judged when its error bar is below this part of everything seen."""
 
@@ -157,6 +160,17 @@ def block_size(values: Array, scale: Array) -> float:
     if largest == 0.0:
         return 0.0
     return largest * math.sqrt(float(np.mean((product / largest) ** 2)))
+
+
+def common_size(rms: Any) -> float:
+    """Return a block's gradient as one number, over the scale that is common to its coordinates.
+
+    The large ones count: of a tiny parameter the block's gradient over its own scale is no size.
+    """
+    least = float(np.min(rms, initial=math.inf))
+    if not 0 < least < math.inf:
+        return 0.0
+    return least / math.sqrt(float(np.mean((least / rms) ** 2)))
 
 
 def of_block(
@@ -190,12 +204,15 @@ def of_block(
     atol = options.atol
     if atol is None:
         atol = DUST * eps * rms if narrow else 0.0
+        if options.rtol is not None:
+            # An adjoint that is solved to rtol is off by that of its block, not of each entry.
+            atol = np.maximum(atol, rtol * IN_RTOL * common_size(rms))
     # The terms that cancel may be as large as J itself, or larger when J is zero by that.
     dust = DUST * eps * np.maximum(rms, max(value, LEAST_TERM) / scale)
     if options.rtol is None:
         goal = min(max(fine, 2 * low if narrow else 0.0), COARSEST_RTOL), atol
     else:
-        goal = rtol, np.maximum(atol, rtol * 0.01 * rms)
+        goal = rtol, np.maximum(atol, rtol * IN_RTOL * rms)
     return Tolerance(analytic, rtol, atol, dust, *goal, rms)
 
 

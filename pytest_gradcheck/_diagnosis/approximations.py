@@ -1,0 +1,160 @@
+"""Right to some digits: an error that all entries share, as a solver that stops early leaves it.
+
+It is a cause only where nothing stands out: no formula holds, and no entry is far beyond the
+others.  What is named is computed to pass.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from .._params.layout import Block
+from .._verdict.comparison import Comparison
+from .._verdict.tolerance import (
+    AGREE,
+    COARSEST_RTOL,
+    CONFIDENCE,
+    DISAGREE,
+    IN_RTOL,
+    OPEN,
+    common_size,
+)
+
+Array = np.ndarray[Any, Any]
+
+FEWEST_DIGITS = 3
+"""Digits that all wrong entries have in common with the numeric ones, or are a bug."""
+
+SMALL = 1e-4
+"""Part of its block's gradient that an error is at most, where a solver's tolerance is absolute."""
+
+FAR, LONE = 30.0, 100.0
+"""Errors so many times as large as all right entries' are no part of the same spread; nor are one
+or two that are so far beyond the other wrong ones."""
+
+SPREAD = 10.0
+"""An error is relative while small entries have at most so much more of it than large ones."""
+
+SHORT = 4
+"""Decimals of a factor that nobody's tolerance makes: 1.001."""
+
+MARGIN = 1.1
+"""By how much a tolerance is wider than what was seen: another step sees another error."""
+
+ALONE = 2
+"""So few wrong entries are compared with all right ones, not only with those of their blocks."""
+
+
+@dataclass(frozen=True)
+class Approximation:
+    """What is said of a gradient that is right to some digits.
+
+    Attributes
+    ----------
+    hint, told : str
+        Beside a block, and of the check.
+    bits : float
+        What the wrong entries have in common with the numeric ones.
+    """
+
+    hint: str
+    told: str
+    bits: float
+
+
+def approximation(
+    found: Comparison, blocks: Sequence[Block], atol: float | None
+) -> Approximation | None:
+    """Return to how many digits, or to what part of their blocks, all entries are right.
+
+    `atol` is what was demanded.  None: some are plainly wrong, stand out, or were not looked at.
+    """
+    limits, wrong = found.tolerance, found.verdict == DISAGREE
+    known = np.isfinite(found.analytic) & np.isfinite(found.numeric) & ~found.kinked
+    if not wrong.any() or not found.evaluated.all() or not known[wrong].all():
+        return None
+    if _short_factor(found, wrong):
+        return None
+    with np.errstate(all="ignore"):
+        gap, bar = np.abs(found.analytic - found.numeric), CONFIDENCE * found.error
+        # What is wrong is off by this at least, and what is right by this at most.
+        net = np.where(known, np.maximum(gap - bar, 0.0), 0.0)
+        off = np.where(wrong, net, np.where(known, gap + bar, 0.0))
+        size = limits.size(found.numeric)
+        unit = size + (_allowed_by_rtol(limits.rms, blocks) if atol is None else 0.0)
+        relative, part = (float((net / x)[wrong].max()) for x in (size, limits.rms))
+        by_unit, by_block = np.nan_to_num(off / unit), np.nan_to_num(off / limits.rms)
+    advice, count = "", int(np.count_nonzero(wrong))
+    # One absolute error for all is a large relative one of small entries alone.
+    alike = relative <= SPREAD * float(by_unit[wrong].max()) or part > SMALL
+    if relative <= 10.0**-FEWEST_DIGITS and alike and not _stands_out(by_unit, wrong, blocks):
+        hint = f"agrees to {round(-math.log10(relative))} digits everywhere"
+        advice = f"{hint}: if J or the gradient is approximate by design, rtol="
+        # What agrees must be resolved to an rtol that is given, too.
+        told = (found.verdict == AGREE) & (np.abs(found.analytic) > np.maximum(bar, limits.dust))
+        coarse = (CONFIDENCE * found.reach[told]) / unit[told]
+        least = max(limits.rtol.max(), coarse[coarse <= COARSEST_RTOL].max(initial=0.0))
+        needed, bits = max(least, by_unit[wrong].max()), -math.log2(relative) * count
+    elif part <= SMALL and not _stands_out(by_block, wrong, blocks):
+        largest = float(np.max(net / limits.rms, where=limits.rms > 0, initial=0.0))
+        hint = f"all errors are below {_power(rounded_up(largest))} of the block"
+        advice = f"{hint}: a solver's tolerance? atol="
+        needed, bits = (net - limits.rtol * size).max(), -math.log2(part) * count
+    if not advice:
+        return None
+    passes = "allows for that" if (found.verdict == OPEN).any() else "passes"
+    advice += f"{_power(rounded_up(MARGIN * float(needed)))} {passes}"
+    return Approximation(hint, advice, bits)
+
+
+def _allowed_by_rtol(rms: Array, blocks: Sequence[Block]) -> Array:
+    """Return what a demanded rtol allows every entry of a block, over rtol; see `of_block`."""
+    allowed = np.zeros(rms.size)
+    for block in blocks:
+        allowed[block.window] = IN_RTOL * common_size(rms[block.window])
+    return allowed
+
+
+def _short_factor(found: Comparison, wrong: Array) -> bool:
+    """Return whether the one entry that is wrong is so by a factor such as 1.001."""
+    if np.count_nonzero(wrong) > 1:
+        return False
+    a, n, bar = (float(x[wrong][0]) for x in (found.analytic, found.numeric, found.error))
+    factor = round(a / n, SHORT) if n else 0.0
+    close = max(abs(a - factor * n), 3 * bar) <= 1e-3 * 10.0**-SHORT * abs(n)
+    return factor not in (0, 1) and close
+
+
+def _stands_out(off: Array, wrong: Array, blocks: Sequence[Block]) -> bool:
+    """Return whether a wrong entry is far beyond others, or all wrong ones beyond the right ones.
+
+    `off` is how large a wrong entry's error is at least, and a right one's at most.
+    """
+    everywhere = np.count_nonzero(wrong) <= ALONE
+    for window in [slice(None)] if everywhere else [block.window for block in blocks]:
+        errors = np.sort(off[window][wrong[window]])[::-1]
+        right = off[window][~wrong[window]]
+        if errors.size and right.size and errors[-1] > FAR * right.max():
+            return True
+        first = errors[: ALONE + 1]
+        if np.any(first[:-1] > LONE * first[1:]):
+            return True
+    return False
+
+
+def _power(value: float) -> str:
+    """Return a number of one digit as people write it: 3e-5."""
+    return f"{value:.0e}".replace("e-0", "e-").replace("e+0", "e+")
+
+
+def rounded_up(value: float) -> float:
+    """Return the value rounded up to one digit: 3.2e-5 to 4e-5."""
+    if value <= 0:
+        return 0.0
+    power = math.floor(math.log10(value))
+    return float(f"{math.ceil(value / 10**power - 1e-9)}e{power}")

@@ -40,8 +40,8 @@ or two that are so far beyond the other wrong ones."""
 SPREAD = 10.0
 """An error is relative while small entries have at most so much more of it than large ones."""
 
-SHORT = 4
-"""Decimals of a factor that nobody's tolerance makes: 1.001."""
+SAME = 1e-2
+"""Errors that are one part of their entries to this are a factor, which no tolerance makes."""
 
 MARGIN = 1.1
 """By how much a tolerance is wider than what was seen: another step sees another error."""
@@ -78,20 +78,20 @@ def approximation(
     known = np.isfinite(found.analytic) & np.isfinite(found.numeric) & ~found.kinked
     if not wrong.any() or not found.evaluated.all() or not known[wrong].all():
         return None
-    if _short_factor(found, wrong):
+    if _one_factor(found, wrong):
         return None
     with np.errstate(all="ignore"):
         gap, bar = np.abs(found.analytic - found.numeric), CONFIDENCE * found.error
-        # What is wrong is off by this at least, and what is right by this at most.
+        # Entries are off by this at least, and by this at most.
         net = np.where(known, np.maximum(gap - bar, 0.0), 0.0)
-        off = np.where(wrong, net, np.where(known, gap + bar, 0.0))
+        most = np.where(known, gap + bar, 0.0)
         size = limits.size(found.numeric)
         unit = size + (_allowed_by_rtol(limits.rms, blocks) if atol is None else 0.0)
         relative, part = (float((net / x)[wrong].max()) for x in (size, limits.rms))
-        by_unit, by_block = np.nan_to_num(off / unit), np.nan_to_num(off / limits.rms)
+        by_unit, by_block = (np.nan_to_num([net / x, most / x]) for x in (unit, limits.rms))
     advice, count = "", int(np.count_nonzero(wrong))
     # One absolute error for all is a large relative one of small entries alone.
-    alike = relative <= SPREAD * float(by_unit[wrong].max()) or part > SMALL
+    alike = relative <= SPREAD * float(by_unit[0, wrong].max()) or part > SMALL
     if relative <= 10.0**-FEWEST_DIGITS and alike and not _stands_out(by_unit, wrong, blocks):
         hint = f"agrees to {round(-math.log10(relative))} digits everywhere"
         advice = f"{hint}: if J or the gradient is approximate by design, rtol="
@@ -99,7 +99,7 @@ def approximation(
         told = (found.verdict == AGREE) & (np.abs(found.analytic) > np.maximum(bar, limits.dust))
         coarse = (CONFIDENCE * found.reach[told]) / unit[told]
         least = max(limits.rtol.max(), coarse[coarse <= COARSEST_RTOL].max(initial=0.0))
-        needed, bits = max(least, by_unit[wrong].max()), -math.log2(relative) * count
+        needed, bits = max(least, by_unit[0, wrong].max()), -math.log2(relative) * count
     elif part <= SMALL and not _stands_out(by_block, wrong, blocks):
         largest = float(np.max(net / limits.rms, where=limits.rms > 0, initial=0.0))
         hint = f"all errors are below {_power(rounded_up(largest))} of the block"
@@ -120,27 +120,34 @@ def _allowed_by_rtol(rms: Array, blocks: Sequence[Block]) -> Array:
     return allowed
 
 
-def _short_factor(found: Comparison, wrong: Array) -> bool:
-    """Return whether the one entry that is wrong is so by a factor such as 1.001."""
-    if np.count_nonzero(wrong) > 1:
+def _one_factor(found: Comparison, wrong: Array) -> bool:
+    """Return whether all that is wrong is so by one factor: of one entry, by one such as 1.001."""
+    a, n, bar = (x[wrong] for x in (found.analytic, found.numeric, found.error))
+    if not n.all():
         return False
-    a, n, bar = (float(x[wrong][0]) for x in (found.analytic, found.numeric, found.error))
-    factor = round(a / n, SHORT) if n else 0.0
-    close = max(abs(a - factor * n), 3 * bar) <= 1e-3 * 10.0**-SHORT * abs(n)
-    return factor not in (0, 1) and close
+    excess, same = float(np.median(a / n - 1)), SAME
+    if n.size == 1:
+        excess, same = float(f"{excess:.0e}"), SAME / 10
+    close = same * abs(excess) * np.abs(n)
+    told = np.count_nonzero(3 * bar <= close) >= min(n.size, 2)
+    return bool(told and np.all(np.abs(a - n - excess * n) <= close + 3 * bar))
 
 
 def _stands_out(off: Array, wrong: Array, blocks: Sequence[Block]) -> bool:
     """Return whether a wrong entry is far beyond others, or all wrong ones beyond the right ones.
 
-    `off` is how large a wrong entry's error is at least, and a right one's at most.
+    `off`, of shape (2, n), is how large each error is at least and at most.  That of many wrong
+    ones must be beyond what any right one's can be; of one or two, beyond what most can and each is
+    seen to be.
     """
-    everywhere = np.count_nonzero(wrong) <= ALONE
-    for window in [slice(None)] if everywhere else [block.window for block in blocks]:
-        errors = np.sort(off[window][wrong[window]])[::-1]
-        right = off[window][~wrong[window]]
-        if errors.size and right.size and errors[-1] > FAR * right.max():
-            return True
+    few = np.count_nonzero(wrong) <= ALONE
+    for window in [slice(None)] if few else [block.window for block in blocks]:
+        least, most = off[:, window]
+        errors, right = np.sort(least[wrong[window]])[::-1], ~wrong[window]
+        if errors.size and right.any():
+            near = max(np.median(most[right]), least[right].max()) if few else most[right].max()
+            if errors[-1] > FAR * near:
+                return True
         first = errors[: ALONE + 1]
         if np.any(first[:-1] > LONE * first[1:]):
             return True

@@ -72,10 +72,9 @@ def locate(block: BlockData) -> Located | None:
     told = np.array_equal(wrong, block.wrong) and bool(np.all(wrong | block.agrees))
     if not told or not wrong.any():
         return None
-    if block.still[wrong].all():
-        return _masked(block)
-    if not right.any():
-        return None
+    masked = _masked(block) if block.still[wrong].all() else None
+    if masked is not None or not right.any():
+        return masked
     best: tuple[float, Place] | None = None
     for place in _places(block):
         inside = place.inside

@@ -119,6 +119,13 @@ def test_a_factor_near_one_is_a_factor(factor):
     assert check_gradients(func, lambda x: factor * np.cos(x), np.array([0.3])).diagnoses == ()
 
 
+@pytest.mark.parametrize("factor", [1.001, 1.00001])
+@pytest.mark.parametrize("size", [1, 2, 3])
+def test_a_short_factor_of_few_entries_is_no_approximation(factor, size):
+    report = check_gradients(func, lambda x: factor * np.cos(x), np.array([0.3, -0.8, 1.1])[:size])
+    assert "approximate" not in [found.code for found in report.diagnoses]
+
+
 def test_no_digits_of_one_number_beside_others_that_are_exact():
     def cost(p):
         return func(p["a"]) + np.sin(p["b"])

@@ -30,16 +30,9 @@ Array = np.ndarray[Any, Any]
 
 @dataclass(frozen=True)
 class Again:
-    """Parameters that were wrong in the last run and still are.
+    """Parameters that were wrong in the last run and still are; they alone are in the sweep.
 
-    Parameters
-    ----------
-    sweep : Sweep
-        They alone are in it.
-    comparison : Comparison
-        They alone disagree, and nothing is open.
-    reason : str
-        The sentence for the report.
+    They alone disagree, and nothing is open; `reason` is the sentence for the report.
     """
 
     sweep: Sweep

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
@@ -24,8 +23,6 @@ from ..hookspecs import plugin_manager
 from .comparison import Comparison
 from .judge import judge
 from .tolerance import AGREE, DISAGREE
-
-Array = np.ndarray[Any, Any]
 
 
 @dataclass(frozen=True)

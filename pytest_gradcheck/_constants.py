@@ -1,7 +1,7 @@
 """Every number by which a derivative is made or a verdict reached: value, why, what decides it.
 
-`benchmarks/accuracy.py --ablate NAME` halves and doubles one, and prints which verdicts flip; what
-it printed for all of them is docs/constants.md.  In brackets stands what decides a value:
+`benchmarks/correctness/accuracy.py --ablate NAME` halves and doubles one, and prints which verdicts
+flip; what it printed for all of them is docs/constants.md.  In brackets stands what decides:
 *derived*, and from what; *accuracy*, *numeric*, *planted*, *held_out*, *scale*, *jacobian*: the
 cases whose verdicts flip; a test, for what is rare; *cost*, for what only spends evaluations.
 

@@ -15,22 +15,22 @@ from typing import Any
 
 import numpy as np
 
+from .._constants import (
+    FEW_VALUES,
+    FEWEST_VALUES,
+    NOISE_LOUD,
+    NOISE_NARROWER,
+    NOISE_SAMPLES,
+    NOISE_SETTLED,
+    NOISE_SPACING,
+    NOISE_WIDER,
+    QUIETER,
+    ROUNDING_SIGMA,
+    SPARE_BITS,
+)
+
 Array = np.ndarray[Any, Any]
 
-SAMPLES = 8
-SPACING = 2.0**-30
-NARROWER = 2.0**-40
-WIDER = 2.0**-12
-"""Distances between the values, in parts of the parameters.  The first is wide enough for a
-parameter to be rounded against a constant a million times larger, as it is at the steps of a
-difference; the second is for a func that oscillates within it, the third for one whose values
-repeat."""
-
-LOUD = 1e-10
-"""Noise above this part of the values is looked at again, closer."""
-
-FLOOR = 0.3
-"""Units in the last place: the standard deviation of one rounding is 1/√12."""
 
 FORMATS = ((8, "bfloat16"), (11, "float16"), (24, "float32"), (53, "float64"), (64, "longdouble"))
 """Bits of precision, and the name of the format that has them."""
@@ -57,7 +57,9 @@ class Noise:
 
     def at(self, values: Array) -> Array:
         """Return σ for `values`, which may be much larger than J at θ; shape of `values`."""
-        return np.maximum(self.sigma, 2 * FLOOR * self.unit * np.abs(values).astype(np.float64))
+        return np.maximum(
+            self.sigma, 2 * ROUNDING_SIGMA * self.unit * np.abs(values).astype(np.float64)
+        )
 
 
 def precision(values: Array) -> int:
@@ -85,7 +87,7 @@ def precision(values: Array) -> int:
         if bits >= widest:
             break
         if exact(bits):
-            few = seen.size < 3 and (bits < 24 or exact(bits // 2 + 4))
+            few = seen.size < FEW_VALUES and (bits < 24 or exact(bits // 2 + SPARE_BITS))
             return widest if few else bits
     return widest
 
@@ -105,7 +107,7 @@ def from_values(values: Array, jitter: float = 0.0, narrow: int | None = None) -
     unit = 2.0**-bits
     finite = np.abs(values[np.isfinite(values)]).astype(np.float64)
     largest = float(finite.max()) if finite.size else 0.0
-    return Noise(max(2 * FLOOR * unit * largest, jitter), unit, dict(FORMATS)[bits])
+    return Noise(max(2 * ROUNDING_SIGMA * unit * largest, jitter), unit, dict(FORMATS)[bits])
 
 
 def table_estimate(values: Array) -> float | None:
@@ -126,8 +128,9 @@ def table_estimate(values: Array) -> float | None:
     count = len(numbers)
     if sum(x == y for x, y in itertools.pairwise(numbers)) >= count / 2:
         return None
-    # In units of the largest value, so that squares of differences can't overflow.
-    unit = 2.0 ** math.frexp(float(max(map(abs, numbers))))[1]
+    # In units of the largest value, so that squares of differences can't overflow; the power of
+    # two below it, as that above the largest floats is none.
+    unit = 2.0 ** (math.frexp(float(max(map(abs, numbers))))[1] - 1)
     differences = [number / unit for number in numbers]
     gamma = 1.0
     level: list[float] = []
@@ -140,7 +143,7 @@ def table_estimate(values: Array) -> float | None:
         changes_sign.append(min(differences) * max(differences) < 0)
     for k in range(len(level) - 2):
         three = level[k : k + 3]
-        if max(three) <= 4 * min(three) and changes_sign[k]:
+        if max(three) <= NOISE_SETTLED * min(three) and changes_sign[k]:
             return level[k] * unit
     # Not settled: the last levels hold the least of the smooth part.
     return max(level[-3:]) * unit
@@ -174,26 +177,26 @@ def measured(
     seen = [np.array([center])]
     sigma: float | None = None
     louder: float | None = None
-    spacing = SPACING
+    spacing = NOISE_SPACING
     for _ in range(2):
-        values = along([spacing * k for k in range(1, SAMPLES)])
+        values = along([spacing * k for k in range(1, NOISE_SAMPLES)])
         seen.append(values)
         table = np.concatenate([[center], values])
         table = table[np.isfinite(table)]
-        if table.size < 5:
+        if table.size < FEWEST_VALUES:
             break  # the edge of the domain is nearer than the steps
         sigma = table_estimate(table)
         # θ itself may be on a jump or a kink: then the values beside it are quieter by far.
-        beside = table_estimate(table[1:]) if table.size > 5 else None
-        if sigma is not None and beside is not None and beside < 0.01 * sigma:
+        beside = table_estimate(table[1:]) if table.size > FEWEST_VALUES else None
+        if sigma is not None and beside is not None and beside < QUIETER * sigma:
             sigma = beside
         if louder is not None:
             sigma = min(louder, sigma or louder)
         elif sigma is None:
-            spacing = WIDER
-        elif sigma > LOUD * float(np.abs(table).max()):
+            spacing = NOISE_WIDER
+        elif sigma > NOISE_LOUD * float(np.abs(table).max()):
             # What looks like noise here may be an oscillation, which a narrower table resolves.
-            louder, spacing = sigma, NARROWER
+            louder, spacing = sigma, NOISE_NARROWER
         else:
             break
     everything = np.concatenate(seen)

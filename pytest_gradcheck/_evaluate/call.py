@@ -24,9 +24,24 @@ class ComplexValueError(TypeError):
 DOMAIN_ERRORS = (ArithmeticError, ValueError, np.linalg.LinAlgError, ComplexValueError)
 """What a func raises where another returns NaN: numpy's, math's, its own checks of arguments."""
 
+_NO_VALUE = re.compile(
+    r"LinAlgError|singular|positive.?(semi.?)?definite|convergence|converge\b|between 0 and 1|"
+    r"element < 0|>= 0"
+)
+"""In the texts of a RuntimeError, as torch, JAX and scipy raise it where there is no value."""
+
 
 class ShapeError(ValueError):
     """J is an array: never a sign that a probe left func's domain."""
+
+
+def is_domain_error(error: Exception) -> bool:
+    """Return whether an exception may say that there is no J at these parameters."""
+    if isinstance(error, DOMAIN_ERRORS):
+        return not isinstance(error, ShapeError)
+    if any(kind.__name__.endswith("LinAlgError") for kind in type(error).__mro__):
+        return True
+    return isinstance(error, RuntimeError) and bool(_NO_VALUE.search(str(error)))
 
 
 def scalar(value: Any) -> Any:

@@ -14,7 +14,7 @@ import numpy as np
 
 from .._params.work_copy import WorkCopy
 from .._quoting import brief
-from .call import DOMAIN_ERRORS, Call, ShapeError, scalar
+from .call import Call, is_domain_error, scalar
 
 Array = np.ndarray[Any, Any]
 
@@ -345,7 +345,7 @@ class Evaluator:
         as some step stays inside.  But only what it raises again at the same parameters is one
         of these; and the first is kept, to be raised if no step does.
         """
-        if not isinstance(error, DOMAIN_ERRORS) or isinstance(error, ShapeError):
+        if not is_domain_error(error):
             return False
         if not self.asks:
             self.domain_error = self.domain_error or error
@@ -353,11 +353,10 @@ class Evaluator:
         self.progress.evaluations += 1
         try:
             self.read(self.call(self.work.params))
-        except DOMAIN_ERRORS:
-            self.domain_error = self.domain_error or error
-            return True
-        except Exception:
-            return False
+        except Exception as again:
+            if is_domain_error(again):
+                self.domain_error = self.domain_error or error
+                return True
         return False
 
     def _along(self, shift: Array, move: Move) -> list[Any]:

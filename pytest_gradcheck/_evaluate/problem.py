@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from .._constants import ENTRY_ROUNDINGS, GRADIENT_REPEATS_WITHIN, REPEATS_WITHIN
 from .._options import Options
 from .._params.arrays import NUMBER, NUMPY, same_bits
 from .._params.layout import (
@@ -35,9 +36,6 @@ from .evaluator import Evaluator, Progress
 from .workers import Task, Workers
 
 Array = np.ndarray[Any, Any]
-
-REPEATS_WITHIN = 64 * float(np.finfo(np.float64).eps)
-"""Two calls may differ by this part of J: threads that sum in another order do."""
 
 
 @dataclass(frozen=True)
@@ -233,10 +231,6 @@ def _beyond_float32(wide: Evaluator, center: Any, k: int) -> bool:
         return False
 
 
-GRADIENT_REPEATS_WITHIN = 1e-10
-"""Two gradients may differ by this part of their largest entry, in float64."""
-
-
 def evaluate_gradient(grad: Any, problem: Problem, options: Options) -> Analytic:
     """Return the analytic gradient; a callable is called twice to see that it repeats itself.
 
@@ -294,7 +288,7 @@ def repetition(
     finite = np.abs(first[np.isfinite(first)])
     largest = float(finite.max()) if finite.size else 0.0
     narrow = max((float(np.finfo(dtype).eps) for dtype in dtypes), default=0.0)
-    allowed = max(GRADIENT_REPEATS_WITHIN, 64 * narrow) * largest + options.nondet_tol
+    allowed = max(GRADIENT_REPEATS_WITHIN, ENTRY_ROUNDINGS * narrow) * largest + options.nondet_tol
     bad = ~(gap <= allowed)
     if not bad.any():
         return gap, ""

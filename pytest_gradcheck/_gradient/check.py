@@ -9,6 +9,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
+from .._constants import EXHAUSTIVE, NOISE_EVALUATIONS
 from .._difference.sweep import Sweep, differenced, raise_domain_error, unevaluated
 from .._evaluate.call import Call, name_of
 from .._evaluate.problem import (
@@ -121,14 +122,7 @@ def goes_along_directions(problem: Problem, options: Options) -> bool:
     if options.eps is not None or options.scheme != "central":
         return False
     most = EXHAUSTIVE if options.max_evals is None else options.max_evals
-    return problem.evaluator.evaluations + 2 * problem.size + OVERHEAD > most
-
-
-EXHAUSTIVE = 4200
-"""Evaluations up to which every parameter is differenced when ``max_evals`` is not given."""
-
-OVERHEAD = 7
-"""Evaluations that measuring the noise takes."""
+    return problem.evaluator.evaluations + 2 * problem.size + NOISE_EVALUATIONS > most
 
 
 def of_suspects(report: GradientReport) -> GradientReport:

@@ -26,17 +26,27 @@ from typing import Any
 
 import numpy as np
 
-from .._difference.directions import generator
+from .._constants import (
+    ACCUSED,
+    DISTINCT,
+    GLANCED_AT,
+    LARGE_BLOCK,
+    MISFIT_SIGMAS,
+    MISFIT_SPARE,
+    MOST_DIRECTIONS,
+    MOST_NAMED,
+    PARTED_DIRECTIONS,
+    SAMPLED,
+    SAMPLED_IN_SLICE,
+    SIX_DIGITS,
+)
+from .._difference.directions import Stream, generator
 from .._params.layout import Block, position_of
 from .patterns import Pattern, exchanges, patterns
-from .screen import ACCUSED, Screen, Subset
+from .screen import Screen, Subset
 
 Array = np.ndarray[Any, Any]
 
-DISTINCT = 4.0
-"""The second best must fit so many times worse."""
-
-SIX_DIGITS = 1e-6
 
 Confirm = Callable[[int], float | None]
 """Differences one coordinate; its error, or None when it is not wrong."""
@@ -69,7 +79,7 @@ class Fit:
 def threshold(count: int) -> float:
     """Return the largest χ² of a fit with one free number to `count` residuals."""
     free = count - 1
-    return free + 4 * math.sqrt(2 * free) + 6
+    return free + MISFIT_SIGMAS * math.sqrt(2 * free) + MISFIT_SPARE
 
 
 def spread_of(screen: Screen, residuals: Iterable[float], loud: float = 1.0) -> float:
@@ -131,22 +141,6 @@ def match(
     return Fit(best[1], misfit), alone
 
 
-NUMBERS = (0, 1, 2)
-"""The directions that are restricted to parts."""
-
-SAMPLED = 12
-SAMPLED_IN_SLICE = 4
-
-MOST_ENTRIES = 40
-
-LARGE = 0.05
-"""Blocks with less than this part of all parameters are measured together at first."""
-
-GLANCE = 3
-"""Entries looked at when both halves of a block are wrong: most of them are, if errors are
-everywhere."""
-
-
 class Part:
     """Some of a block, its residuals by direction, and their variance in parts of a direction's."""
 
@@ -168,11 +162,11 @@ def split(screen: Screen, confirm: Confirm, found: Findings, limit: float, budge
     check it stops.
     """
     blocks = tuple(block for block in screen.problem.blocks if block.size)
-    large = [b for b in blocks if b.size >= LARGE * screen.problem.size]
+    large = [b for b in blocks if b.size >= LARGE_BLOCK * screen.problem.size]
     small = tuple(b for b in blocks if b not in large)
     groups = [*((b,) for b in large), *([small] if small else [])]
     explained = True
-    for part in _parted(screen, groups, screen.clean(NUMBERS), 1.0):
+    for part in _parted(screen, groups, screen.clean(range(PARTED_DIRECTIONS)), 1.0):
         parts = [part]
         if len(part.subset.blocks) > 1:
             while part.dirty(limit) and _matched(screen, confirm, part):
@@ -193,8 +187,9 @@ def _parted(
     for position, group in enumerate(groups):
         subset = Subset(group)
         last = position == len(groups) - 1
-        ys = dict(left) if last else {j: _clean(screen, j, subset) for j in NUMBERS}
-        left = {j: left[j] - ys[j] for j in NUMBERS}
+        numbers = range(PARTED_DIRECTIONS)
+        ys = dict(left) if last else {j: _clean(screen, j, subset) for j in numbers}
+        left = {j: left[j] - ys[j] for j in numbers}
         parts.append(Part(subset, ys, loud + len(groups) - 1 if last else 1.0, None, 0))
     return parts
 
@@ -213,7 +208,7 @@ def _search(
         part = queue.pop()
         if not part.dirty(limit):
             continue
-        if screen.problem.evaluator.evaluations >= budget or len(screen.truth) >= MOST_ENTRIES:
+        if screen.problem.evaluator.evaluations >= budget or len(screen.truth) >= MOST_NAMED:
             return _sample(screen, confirm, found, block)
         if _matched(screen, confirm, part):
             queue.append(part)
@@ -225,8 +220,10 @@ def _search(
         halves = _divide(screen, part, block, limit)
         queue += halves
         if part.depth == 0 and all(half.dirty(limit) for half in halves):
-            glance = generator(screen.seed, 9, block.start).choice(block.size, GLANCE)
-            if 2 * _count(screen, confirm, block, np.unique(glance)) > GLANCE:
+            glance = generator(screen.seed, Stream.GLANCE, block.start).choice(
+                block.size, GLANCED_AT
+            )
+            if 2 * _count(screen, confirm, block, np.unique(glance)) > GLANCED_AT:
                 return _sample(screen, confirm, found, block)
     return True
 
@@ -278,7 +275,7 @@ def _slice_found(
     places = np.unique(_positions(inside, block, part.axis))
     if places.size > 1:
         return False
-    rng = generator(screen.seed, 8, int(inside[0]), inside.size)
+    rng = generator(screen.seed, Stream.SLICE, int(inside[0]), inside.size)
     chosen = rng.choice(inside, SAMPLED_IN_SLICE, replace=False)
     wrong = _count(screen, confirm, block, chosen)
     if wrong < SAMPLED_IN_SLICE // 2:
@@ -313,7 +310,7 @@ def _divide(screen: Screen, part: Part, block: Block, limit: float) -> list[Part
 def _halved(screen: Screen, part: Part, block: Block, axis: int | None) -> list[Part] | None:
     inside = _inside(part, block)
     if axis is None:
-        rng = generator(screen.seed, 6, int(inside[0]), inside.size)
+        rng = generator(screen.seed, Stream.HALVES, int(inside[0]), inside.size)
         first = np.arange(inside.size) < inside.size // 2
         rng.shuffle(first)
     else:
@@ -348,14 +345,12 @@ def _count(screen: Screen, confirm: Confirm, block: Block, offsets: Array) -> in
 def _sample(screen: Screen, confirm: Confirm, found: Findings, block: Block) -> bool:
     """Count wrong entries among some of a block's; return whether any was found."""
     count = min(SAMPLED, block.size)
-    chosen = generator(screen.seed, 7, block.start).choice(block.size, count, replace=False)
+    chosen = generator(screen.seed, Stream.WRONG_SHARE, block.start).choice(
+        block.size, count, replace=False
+    )
     wrong = _count(screen, confirm, block, chosen)
     found.shares[block.name] = (wrong, count)
     return wrong > 0
-
-
-MOST_DIRECTIONS = 7
-"""Over all parameters; more directions tell columns apart whose weights are alike."""
 
 
 def localise(screen: Screen, confirm: Confirm, allowed: float, budget: int) -> Findings:
@@ -366,7 +361,7 @@ def localise(screen: Screen, confirm: Confirm, allowed: float, budget: int) -> F
     """
     found = Findings()
     limit = allowed + ACCUSED * screen.sigma
-    while len(screen.truth) < MOST_ENTRIES:
+    while len(screen.truth) < MOST_NAMED:
         residuals = screen.clean(screen.residuals)
         if max(abs(y) for y in residuals.values()) <= limit:
             return found
@@ -428,7 +423,7 @@ def _named_pattern(
         screen.measure(number)
     predicted = next(p.columns for p in _all_patterns(screen, fresh + 2) if p.same(best))
     gap = max(abs(screen.residuals[j] - amount * predicted[j]) for j in (fresh, fresh + 1))
-    if gap > limit + 1e-6 * abs(amount) * float(np.abs(predicted[fresh:]).max()):
+    if gap > limit + SIX_DIGITS * abs(amount) * float(np.abs(predicted[fresh:]).max()):
         return False
     found.patterns.append((best, amount))
     _confirm_largest(screen, best, confirm)

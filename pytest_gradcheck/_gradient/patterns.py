@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from .._constants import EXACT_PATTERN, MOST_PAIRS
 from .._params.layout import Block
 from .screen import Screen
 
@@ -33,7 +34,7 @@ class Pattern:
 
     def holds(self, amount: float) -> bool:
         """Return whether a fitted number is one that the pattern can have."""
-        return self.code not in ("transposed", "swapped") or abs(amount - 1) < EXACT
+        return self.code not in ("transposed", "swapped") or abs(amount - 1) < EXACT_PATTERN
 
     def same(self, other: Pattern) -> bool:
         """Return whether two patterns are one, whatever the number of directions."""
@@ -111,10 +112,6 @@ def patterns(screen: Screen, count: int) -> Iterator[Pattern]:
         yield from _from_layer(names, [own["gradient", name] for name in names])
 
 
-EXACT = 1e-3
-"""How near to 1 the number of a pattern is that has none of its own."""
-
-
 def _is_matrix(block: Block) -> bool:
     return sum(length > 1 for length in block.shape) > 1
 
@@ -134,10 +131,6 @@ def simple(value: float) -> str:
             whole = round(value * denominator)
             return f"{whole}" if denominator == 1 else f"{whole}/{denominator}"
     return f"{value:.5g}"
-
-
-MOST_PAIRS = 8
-"""Pairs of blocks of one shape that are tried: neighbours, in the order of the parameters."""
 
 
 def exchanges(screen: Screen, count: int) -> Iterator[Pattern]:

@@ -13,18 +13,21 @@ from typing import Any
 
 import numpy as np
 
+from .._constants import (
+    CONFIDENCE,
+    DUST,
+    EXHAUSTIVE,
+    IN_BLOCK,
+    MOST_CELLS,
+    MOST_OUTPUTS,
+    NARROW,
+    REPEATS_WITHIN,
+)
 from .._difference.noise import Noise
 from .._difference.sweep import Sweep
 from .._evaluate.call import Call, name_of
 from .._evaluate.evaluator import BudgetExhausted
-from .._evaluate.problem import (
-    REPEATS_WITHIN,
-    Analytic,
-    Problem,
-    gradient_precision,
-    prepare,
-    repetition,
-)
+from .._evaluate.problem import Analytic, Problem, gradient_precision, prepare, repetition
 from .._options import Options
 from .._params.layout import position_of
 from .._params.work_copy import WorkCopy
@@ -32,28 +35,13 @@ from .._quoting import brief, quoted
 from .._report.assemble import Subject, assemble, contradicted, left_out, rows_of
 from .._report.report import GradientReport
 from .._verdict.comparison import Comparison
-from .._verdict.tolerance import (
-    AGREE,
-    CONFIDENCE,
-    DUST,
-    IN_BLOCK,
-    NOISY,
-    OPEN,
-    Tolerance,
-    block_size,
-)
+from .._verdict.tolerance import AGREE, NOISY, OPEN, Tolerance, block_size
 from .linear import Matrix, Shape, is_operator
 from .outputs import OUTPUT, Outputs, PairBlock, pair_blocks
 from .rows import Bias, Points, Rows, judged_rows
 
 Array = np.ndarray[Any, Any]
 
-MOST_EVALUATIONS = 4200
-"""Evaluations up to which every parameter is differenced when ``max_evals`` is not given."""
-
-MOST_ENTRIES = 2_000_000
-MOST_OUTPUTS = 5000
-"""Entries of a Jacobian that are judged one by one, and rows of it: each takes a millisecond."""
 
 OVERHEAD = 12
 """Evaluations at the parameters, and for the noise."""
@@ -78,10 +66,10 @@ class Check:
     @property
     def exhaustive(self) -> bool:
         """Whether two evaluations for every parameter are allowed."""
-        most = self.options.max_evals or MOST_EVALUATIONS
+        most = self.options.max_evals or EXHAUSTIVE
         cost = self.problem.evaluator.evaluations + 2 * self.problem.size + OVERHEAD
         m = self.problem.center.size
-        return cost <= most and m <= MOST_OUTPUTS and m * self.problem.size <= MOST_ENTRIES
+        return cost <= most and m <= MOST_OUTPUTS and m * self.problem.size <= MOST_CELLS
 
 
 @contextmanager
@@ -131,10 +119,6 @@ def _unrepeated(check: Check) -> str:
                 "generator?)"
             )
     return ""
-
-
-NARROW = 1e-10
-"""A machine epsilon above this is float32's or coarser."""
 
 
 def in_pairs(check: Check, rows: Array) -> Array:

@@ -12,11 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from .._difference.directions import random_weights
+from .._constants import LEAST_TERM
+from .._difference.directions import Stream, random_weights
 from .._params.layout import Block, gradient_vector, labels, to_structure
 from .._quoting import brief
 from .._report.report import GradientReport
-from .._verdict.tolerance import LEAST_TERM
 from .check import Check, report_of
 from .linear import Matrix, is_operator, is_sparse, matrix_of
 from .outputs import dtypes_of, output_vector
@@ -181,7 +181,7 @@ def _weights(check: Check, blocks: Sequence[Block]) -> tuple[Array, tuple[np.dty
     The vector is what the product gets, rounded to the type of each block.  It is never positive
     throughout: a product that takes |v| or max(v, 0) for v is linear there.
     """
-    vector = random_weights(blocks[-1].stop if blocks else 0, check.options.seed, 8)
+    vector = random_weights(blocks[-1].stop if blocks else 0, check.options.seed, Stream.LINEARITY)
     if (vector > 0).all():
         vector = -vector
     for block in blocks:

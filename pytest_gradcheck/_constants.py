@@ -504,6 +504,13 @@ MOST_OUTPUTS = 5000
 """Entries of a Jacobian that are judged one by one, and rows of it: each takes a millisecond.
 [cost]"""
 
+MOST_PRODUCTS = 2000
+"""Products with basis vectors, beyond which random vectors are taken.  [cost]"""
+
+PRODUCT_JITTERS = 8.0
+"""A product with a random vector misses the sum of those with basis vectors by at most so many
+times what two with it were seen to differ by.  [tests/behaviour/test_in_the_field.py]"""
+
 MANY_SUSPICIOUS = 300
 """Suspicious entries beyond which a second step accuses what is plainly wrong.  [cost]"""
 

@@ -86,7 +86,7 @@ def precision(values: Array) -> int:
 def from_values(values: Array, jitter: float = 0.0, narrow: int | None = None) -> Noise:
     """Return the noise that a set of values of func implies by its format alone.
 
-    `jitter` is known noise beside rounding (``nondet_tol``, or what two calls differed by);
+    `jitter` is known noise beside rounding (what two calls differed by);
     `narrow` the bits of the type that func returns, if that is known to be narrow.
     """
     bits = min(precision(values), narrow or 64)

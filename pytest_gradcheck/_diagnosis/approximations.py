@@ -13,17 +13,10 @@ from typing import Any
 
 import numpy as np
 
+from .._constants import COARSEST_RTOL, CONFIDENCE, DEMANDED_IN_BLOCK
 from .._params.layout import Block
 from .._verdict.comparison import Comparison
-from .._verdict.tolerance import (
-    AGREE,
-    COARSEST_RTOL,
-    CONFIDENCE,
-    DISAGREE,
-    IN_RTOL,
-    OPEN,
-    common_size,
-)
+from .._verdict.tolerance import AGREE, DISAGREE, OPEN, common_size
 
 Array = np.ndarray[Any, Any]
 
@@ -116,7 +109,7 @@ def _allowed_by_rtol(rms: Array, blocks: Sequence[Block]) -> Array:
     """Return what a demanded rtol allows every entry of a block, over rtol; see `of_block`."""
     allowed = np.zeros(rms.size)
     for block in blocks:
-        allowed[block.window] = IN_RTOL * common_size(rms[block.window])
+        allowed[block.window] = DEMANDED_IN_BLOCK * common_size(rms[block.window])
     return allowed
 
 

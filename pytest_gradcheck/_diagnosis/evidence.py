@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from .._verdict.tolerance import CONFIDENCE
+from .._constants import CONFIDENCE, STANDS_CLEAR
 
 Array = np.ndarray[Any, Any]
 
@@ -36,10 +36,6 @@ CLOSE = 1e-6
 
 OF_THE_GAP = 1e-2
 """Nor a larger part of the gap that it is to close."""
-
-
-CLEAR = 10 * CONFIDENCE
-"""So many error bars from zero, a numeric value is none that noise has made."""
 
 
 @dataclass(frozen=True)
@@ -176,7 +172,7 @@ class BlockData:
     def unmoved(self) -> bool:
         """Whether func answers to nothing here, though the block is wrong: there is no formula."""
         told = self.valid & (self.wrong | self.agrees)
-        clear = told & (np.abs(self.numeric) > CLEAR * self.error)
+        clear = told & (np.abs(self.numeric) > STANDS_CLEAR * CONFIDENCE * self.error)
         most = 2 * np.count_nonzero(self.asked & self.still) > np.count_nonzero(self.asked)
         return bool(most) and not clear.any()
 

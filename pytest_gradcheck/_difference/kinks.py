@@ -9,27 +9,43 @@ nothing.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 
-from .ladder import KINK_POWER, SIDES, Estimate, Line, Rung, best_entry
+from .._constants import (
+    BEND_PART,
+    GRAIN_CLOSE,
+    GRAIN_FAR,
+    GRAIN_NEAR,
+    GRAIN_PROBES,
+    JUMP_PART,
+    KINK_FAINT,
+    KINK_NEAR,
+    KINK_POWER,
+    KINK_RUNGS,
+    LIMIT_POWER,
+    PARABOLA,
+    ROUNDING_FACTOR,
+    SMOOTH_POWER,
+    UNLIMITED_SLOPES,
+    UNLIMITED_ULPS,
+)
+from .ladder import SIDES, Estimate, Line, Rung, best_entry
 
 
 def bend_power(rungs: Sequence[Rung]) -> float | None:
     """Return p in bend ∝ h^p over the smallest steps at which the bend is above its noise.
 
-    Returns
-    -------
-    float or None
-        1 where func is smooth, 0 at a kink, −1 at a jump; None when fewer than two rungs show a
-        bend.
+    It is 1 where func is smooth, 0 at a kink, −1 at a jump; None when fewer than two rungs show a
+    bend.
     """
-    shown = [
-        rung for rung in rungs if math.isfinite(rung.bend) and abs(rung.bend) > 8 * rung.bend_noise
-    ]
+    shown = [rung for rung in rungs if rung.bends]
     if len(shown) < 2:
         return None
     big, small = shown[-2], shown[-1]
+    if big.h == small.h:  # steps that were rounded to one
+        return None
     return math.log(abs(big.bend / small.bend)) / math.log(big.h / small.h)
 
 
@@ -39,15 +55,70 @@ def on_kink(rungs: Sequence[Rung]) -> bool:
     Over three rungs that show it, the power of the step is within `KINK_POWER` of 0 both times,
     and the signs are the same.
     """
-    shown = [
-        rung for rung in rungs if math.isfinite(rung.bend) and abs(rung.bend) > 8 * rung.bend_noise
-    ][-3:]
-    if len(shown) < 3 or len({rung.bend > 0 for rung in shown}) > 1:
+    shown = [rung for rung in rungs if rung.bends][-KINK_RUNGS:]
+    if len(shown) < KINK_RUNGS or len({rung.bend > 0 for rung in shown}) > 1:
         return False
     if rungs[-1] is not shown[-1]:
         return False  # a smaller step no longer shows it
     powers = [bend_power(pair) for pair in (shown[:2], shown[1:])]
     return all(power is not None and abs(power) <= KINK_POWER for power in powers)
+
+
+def bent(line: Line, size: float) -> bool:
+    """Return whether a kink is possible: the slopes differ, and not as a smooth func's do.
+
+    By how much they must, their `size` says.
+    """
+    rung = line.rungs[-1]
+    if not rung.bends:
+        return False
+    if abs(rung.bend) <= BEND_PART * max(size, 1e-300):
+        return False
+    shown = [r.bend > 0 for r in line.rungs if r.bends][-KINK_RUNGS:]
+    if len(shown) == KINK_RUNGS and len(set(shown)) > 1:
+        return False  # of no sign of its own: noise beyond what was measured
+    power = bend_power(line.rungs)
+    return power is None or power < SMOOTH_POWER
+
+
+def rough(line: Line, size: float) -> bool:
+    """Return whether the bend hardly falls with the step, or rises: smaller ones won't help."""
+    power = bend_power(line.rungs)
+    return bent(line, size) and power is not None and power < KINK_POWER
+
+
+def parabolic(line: Line) -> bool:
+    """Return whether the two largest steps see one curvature: a bounded func does not."""
+    one, other = ((rung.bend / rung.h, rung.bend_noise / rung.h) for rung in line.rungs[:2])
+    size = max(abs(one[0]), abs(other[0]))
+    allowed = PARABOLA * size + ROUNDING_FACTOR * one[1] + ROUNDING_FACTOR * other[1]
+    return abs(one[0] - other[0]) <= allowed
+
+
+def unbounded(line: Line) -> bool:
+    """Return whether the smallest steps show a slope that has no limit, as √x has none at 0.
+
+    The slopes of a smooth func come nearer to each other as the step falls, by the square or by
+    the whole of what it falls by, and those of x^1.5 by its root.
+    """
+    side = line.sides()
+    series = line.series(side) if side != "none" else []
+    # Rounding by the format alone: the estimate of func's noise takes such a bend for noise.
+    unit = line.noise.unit * (abs(float(line.center)) + max(line.changes, default=0.0))
+    gaps = []
+    for (wide, slope, _), (h, finer, _) in reversed(list(itertools.pairwise(series))):
+        if abs(finer - slope) * h > UNLIMITED_ULPS * unit:
+            gaps.append(((finer - slope) / math.log(wide / h), math.sqrt(wide * h)))
+        elif gaps:
+            break
+    gaps = gaps[:UNLIMITED_SLOPES]
+    signs = {gap > 0 for gap, _ in gaps}
+    if len(gaps) < UNLIMITED_SLOPES or len(signs) > 1:
+        return False
+    return all(
+        abs(gap) > abs(wider) * (h / step) ** LIMIT_POWER
+        for (gap, h), (wider, step) in itertools.pairwise(gaps)
+    )
 
 
 def nearest_kink_step(line: Line, least: float) -> float | None:
@@ -56,8 +127,8 @@ def nearest_kink_step(line: Line, least: float) -> float | None:
     A kink beside θ bends the slopes of all steps that reach it; only one that does not can tell.
     """
     bottom = line.rungs[-1]
-    wanted = max(least, bottom.bend_noise * bottom.h / (0.05 * abs(bottom.bend)))
-    return wanted if bottom.h > 3 * wanted else None
+    wanted = max(least, bottom.bend_noise * bottom.h / (KINK_FAINT * abs(bottom.bend)))
+    return wanted if bottom.h > KINK_NEAR * wanted else None
 
 
 def kink_slopes(line: Line) -> tuple[Estimate, Estimate] | None:
@@ -66,34 +137,15 @@ def kink_slopes(line: Line) -> tuple[Estimate, Estimate] | None:
     return None if forward is None or backward is None else (forward, backward)
 
 
-CLOSE = 1.15
-"""The two steps are brought so near to each other,"""
-
-MOST = 10
-"""by evaluations at so many steps at most."""
-
-NEAR, FAR = 1.5, 3.0
-"""A step so many times as large tells what the slope is beyond."""
-
-PART = 0.35
-"""A change below this part of what that slope comes to is no jump.  Beyond a kink it is at most
-(1 - 1/1.15) / (1 - 1.15/2) of it, 0.31; of a rounded straight line or parabola about 1."""
-
-
 def may_be_grainy(line: Line) -> bool:
     """Return whether a side has steps that change nothing, and larger ones that do."""
     return bool(line.grain) and any(_bounds(line, side)[0] > 0 for side in (1, -1))
 
 
 def tell_grain(line: Line, least: float) -> None:
-    """Find out whether a line that has flat steps is grainy.
+    """Find out whether a line that has flat steps is grainy, down to the `least` step there is.
 
-    Parameters
-    ----------
-    line : Line
-        Its `grainy` is set.  What was evaluated is kept if it is not.
-    least : float
-        The smallest step that the parameter's format allows.
+    What was evaluated is kept if it is not.
     """
     before = list(line.rungs), list(line.changes), list(line.moves)
     line.grainy = not _falls_to_nothing(line, least)
@@ -106,24 +158,26 @@ def tell_grain(line: Line, least: float) -> None:
 def _falls_to_nothing(line: Line, least: float) -> bool:
     side = 1 if _bounds(line, 1)[2] <= _bounds(line, -1)[2] else -1
     flat, moved, change = _bounds(line, side)
-    for _ in range(MOST):
+    for _ in range(GRAIN_PROBES):
         middle = math.sqrt(flat * moved)
-        if moved <= CLOSE * flat or middle < least:
+        if moved <= GRAIN_CLOSE * flat or middle < least:
             break
         line.add(middle)
         flat, moved, change = _bounds(line, side)
-    if not flat < moved <= CLOSE * flat:
+    if not flat < moved <= GRAIN_CLOSE * flat:
         return False
 
     def beyond() -> list[tuple[float, float]]:
-        return [(abs(t), c) for t, c in line.moves if NEAR * moved < t * side < FAR * moved]
+        return [
+            (abs(t), c) for t, c in line.moves if GRAIN_NEAR * moved < t * side < GRAIN_FAR * moved
+        ]
 
     if not beyond():
         line.add(2 * moved)
     if not beyond():
         return False
     step, there = min(beyond())
-    return change < PART * there * moved / step
+    return change < JUMP_PART * there * moved / step
 
 
 def _bounds(line: Line, side: int) -> tuple[float, float, float]:

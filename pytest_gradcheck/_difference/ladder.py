@@ -22,36 +22,24 @@ from typing import Any
 
 import numpy as np
 
+from .._constants import (
+    BEND_CLEAR,
+    BEND_GAIN,
+    COARSEST_JUMP,
+    COLUMNS,
+    EPS,
+    LEAST_BAR,
+    ROUNDING_FACTOR,
+    ROUNDING_SIGMA,
+)
 from .noise import Noise
-
-RATIO = 3.8197
-"""Of neighbouring steps.  With 2 or 4, sin(ωθ) aliases at every rung at once."""
-
-COLUMNS = 3
-"""Orders 2, 4 and 6: more columns amplify noise and assume more smoothness than code has."""
-
-ROUNDING_FACTOR = 3.0
-"""Standard deviations of rounding that an error bar holds."""
-
-COARSEST_JUMP = 2.0**-7
-"""Of the value: bfloat16 has 8 bits."""
-
-FLOOR = 4 * float(np.finfo(np.float64).eps)
-"""An error bar is never below this part of the value."""
 
 
 @dataclass(frozen=True)
 class Rung:
-    """Differences at one step.
+    """Differences at one step h: the slopes to both sides, NaN where that is out of the domain.
 
-    Parameters
-    ----------
-    h : float
-        The step.
-    forward, backward : float
-        One-sided slopes; NaN where that side is out of the domain.
-    sigma : float
-        Noise of the values they were made from.
+    `sigma` is the noise of the values they were made from.
     """
 
     h: float
@@ -62,7 +50,7 @@ class Rung:
     @property
     def central(self) -> float:
         """The mean of the slopes."""
-        return 0.5 * (self.forward + self.backward)
+        return 0.5 * self.forward + 0.5 * self.backward  # of two large slopes there is no sum
 
     @property
     def bend(self) -> float:
@@ -72,7 +60,12 @@ class Rung:
     @property
     def bend_noise(self) -> float:
         """Standard deviation of `bend`: three values, weights 1, 2 and 1."""
-        return 2.45 * self.sigma / self.h
+        return BEND_GAIN * self.sigma / self.h
+
+    @property
+    def bends(self) -> bool:
+        """Whether the bend stands above its noise."""
+        return math.isfinite(self.bend) and abs(self.bend) > BEND_CLEAR * self.bend_noise
 
 
 @dataclass(frozen=True)
@@ -92,20 +85,10 @@ class Estimate:
 class Line:
     """func along one coordinate, remembered.
 
-    Parameters
-    ----------
-    evaluate : callable
-        Takes steps t (to be rounded to what is representable) and returns the steps taken and
-        func there.
-    center : float
-        func at θ.
-    noise : Noise
-    ulp : float
-        The spacing of floats at the coordinate: what func makes of it is rounded as coarsely.
-    grainy : bool or None
-        Whether a func that some steps do not change was seen to move in jumps (see `kinks`).
-    probes : int
-        The rungs that it took to see that.
+    `evaluate` takes steps, to be rounded to what is representable, and returns those taken and func
+    there; `center` is func at θ, `ulp` the spacing of floats at the coordinate: what func makes of
+    it is rounded as coarsely. `grainy` says whether a func that some steps do not change was seen
+    to move in jumps (see `kinks`), in so many `probes`.
     """
 
     evaluate: Callable[[Sequence[float]], tuple[Sequence[float], Sequence[Any]]]
@@ -134,7 +117,7 @@ class Line:
         if len(moved) == len(self.changes) or not moved or self.grainy is False:
             return 0.0
         jump = min(moved)
-        return 0.3 * jump if jump <= COARSEST_JUMP * abs(float(self.center)) else 0.0
+        return ROUNDING_SIGMA * jump if jump <= COARSEST_JUMP * abs(float(self.center)) else 0.0
 
     def add(self, h: float) -> Rung:
         """Evaluate at ±h, remember the rung and return it."""
@@ -163,6 +146,8 @@ class Line:
 
     def sides(self) -> str:
         """Return which slopes are known at the smallest step: "both", "forward", …, "none"."""
+        if not self.rungs:
+            return "none"
         last = self.rungs[-1]
         known = (math.isfinite(last.forward), math.isfinite(last.backward))
         return {
@@ -174,16 +159,16 @@ class Line:
 
     def series(self, side: str) -> list[tuple[float, float, float]]:
         """Return (step, slope, standard deviation of its rounding), largest step first."""
-        found = []
+        found: list[tuple[float, float, float]] = []
         grain = self.grain
         for rung in self.rungs:
             slope = {"both": rung.central, "forward": rung.forward, "backward": rung.backward}[side]
             gain = math.sqrt(0.5) if side == "both" else math.sqrt(2.0)
-            if math.isfinite(slope):
-                noise = gain * max(rung.sigma, grain) / rung.h + 0.3 * self.ulp / rung.h * abs(
-                    slope
-                )
-                found.append((rung.h, slope, noise + FLOOR / 4 * abs(slope)))
+            # Two steps may be one when they are rounded to a narrow format.
+            if math.isfinite(slope) and not (found and found[-1][0] == rung.h):
+                noise = gain * max(rung.sigma, grain) / rung.h
+                noise += ROUNDING_SIGMA * self.ulp / rung.h * abs(slope)
+                found.append((rung.h, slope, noise + EPS * abs(slope)))
         return found
 
     def differences(self) -> tuple[tuple[float, float], ...]:
@@ -219,18 +204,10 @@ class Line:
 
 
 def best_entry(series: Sequence[tuple[float, float, float]], *, even: bool) -> Estimate | None:
-    """Extrapolate slopes and choose the entry that is known best.
+    """Extrapolate slopes of (h, slope, rounding), h falling, and choose the entry known best.
 
-    Parameters
-    ----------
-    series : sequence of (h, slope, rounding), h falling
-    even : bool
-        The error is a series in h² (central) and not in h (one-sided).
-
-    Returns
-    -------
-    Estimate or None
-        None for fewer than two slopes.
+    `even`: the error is a series in h² (central) and not in h (one-sided). None for fewer than two
+    slopes.
     """
     best: Estimate | None = None
     previous: list[tuple[float, float]] = []
@@ -252,16 +229,11 @@ def best_entry(series: Sequence[tuple[float, float, float]], *, even: bool) -> E
             truncation = max(beside)
             for _, finer, finer_noise in series[k + 1 :]:
                 truncation = max(truncation, abs(finer - value) - ROUNDING_FACTOR * finer_noise)
-            error = truncation + ROUNDING_FACTOR * noise + FLOOR * abs(value)
+            error = truncation + ROUNDING_FACTOR * noise + LEAST_BAR * abs(value)
             if math.isfinite(error) and (best is None or error < best.error):
                 best = Estimate(value, error, ROUNDING_FACTOR * noise, h)
         previous = row
     return best
-
-
-SMOOTH_POWER = 0.6
-KINK_POWER = 0.25
-JUMP_POWER = -0.6
 
 
 SIDES = ("forward", "backward")

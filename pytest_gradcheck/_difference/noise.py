@@ -15,22 +15,22 @@ from typing import Any
 
 import numpy as np
 
+from .._constants import (
+    FEW_VALUES,
+    FEWEST_VALUES,
+    NOISE_LOUD,
+    NOISE_NARROWER,
+    NOISE_SAMPLES,
+    NOISE_SETTLED,
+    NOISE_SPACING,
+    NOISE_WIDER,
+    QUIETER,
+    ROUNDING_SIGMA,
+    SPARE_BITS,
+)
+
 Array = np.ndarray[Any, Any]
 
-SAMPLES = 8
-SPACING = 2.0**-30
-NARROWER = 2.0**-40
-WIDER = 2.0**-12
-"""Distances between the values, in parts of the parameters.  The first is wide enough for a
-parameter to be rounded against a constant a million times larger, as it is at the steps of a
-difference; the second is for a func that oscillates within it, the third for one whose values
-repeat."""
-
-LOUD = 1e-10
-"""Noise above this part of the values is looked at again, closer."""
-
-FLOOR = 0.3
-"""Units in the last place: the standard deviation of one rounding is 1/√12."""
 
 FORMATS = ((8, "bfloat16"), (11, "float16"), (24, "float32"), (53, "float64"), (64, "longdouble"))
 """Bits of precision, and the name of the format that has them."""
@@ -38,17 +38,11 @@ FORMATS = ((8, "bfloat16"), (11, "float16"), (24, "float32"), (53, "float64"), (
 
 @dataclass(frozen=True)
 class Noise:
-    """What is known of func's rounding.
+    """What is known of func's rounding: σ of its value near θ, and the format that it has.
 
-    Parameters
-    ----------
-    sigma : float
-        Standard deviation of func's value near θ.
-    unit : float
-        Half the spacing of the format of func's values, relative to a value.
-    format : str
-        The coarsest binary format in which every value seen is exact: ``"float32"`` for a
-        func that computes in it, whatever it returns.
+    The format is the coarsest in which every value seen is exact, so ``"float32"`` for a func that
+    computes in it, whatever it returns; `unit` is half the spacing of the format, relative to a
+    value.
     """
 
     sigma: float
@@ -57,17 +51,16 @@ class Noise:
 
     def at(self, values: Array) -> Array:
         """Return σ for `values`, which may be much larger than J at θ; shape of `values`."""
-        return np.maximum(self.sigma, 2 * FLOOR * self.unit * np.abs(values).astype(np.float64))
+        return np.maximum(
+            self.sigma, 2 * ROUNDING_SIGMA * self.unit * np.abs(values).astype(np.float64)
+        )
 
 
 def precision(values: Array) -> int:
     """Return the bits of the narrowest format of `FORMATS` that holds all values exactly.
 
-    Parameters
-    ----------
-    values : ndarray
-        Values of func.  Fewer than three different ones say little: 1.0 is exact in every
-        format, so they must use more than half of the bits of a format to be taken for it.
+    Fewer than three different ones say little: 1.0 is exact in every format, so they must use more
+    than half of the bits of a format to be taken for it.
     """
     widest = 64 if values.dtype.itemsize > 8 else 53
     # Nearly always one of the first few values needs more bits than any narrow format has.
@@ -85,7 +78,7 @@ def precision(values: Array) -> int:
         if bits >= widest:
             break
         if exact(bits):
-            few = seen.size < 3 and (bits < 24 or exact(bits // 2 + 4))
+            few = seen.size < FEW_VALUES and (bits < 24 or exact(bits // 2 + SPARE_BITS))
             return widest if few else bits
     return widest
 
@@ -93,41 +86,30 @@ def precision(values: Array) -> int:
 def from_values(values: Array, jitter: float = 0.0, narrow: int | None = None) -> Noise:
     """Return the noise that a set of values of func implies by its format alone.
 
-    Parameters
-    ----------
-    values : ndarray
-    jitter : float
-        Known noise beside rounding (``nondet_tol``, or what two calls differed by).
-    narrow : int, optional
-        Bits of the type that func returns, if it is known to be narrow.
+    `jitter` is known noise beside rounding (what two calls differed by);
+    `narrow` the bits of the type that func returns, if that is known to be narrow.
     """
     bits = min(precision(values), narrow or 64)
     unit = 2.0**-bits
     finite = np.abs(values[np.isfinite(values)]).astype(np.float64)
     largest = float(finite.max()) if finite.size else 0.0
-    return Noise(max(2 * FLOOR * unit * largest, jitter), unit, dict(FORMATS)[bits])
+    return Noise(max(2 * ROUNDING_SIGMA * unit * largest, jitter), unit, dict(FORMATS)[bits])
 
 
 def table_estimate(values: Array) -> float | None:
-    """Return ECNoise's σ for equally spaced values.
+    """Return ECNoise's σ for five or more equally spaced values; None when most of them repeat.
 
-    Parameters
-    ----------
-    values : ndarray, shape (m,), m >= 5
-
-    Returns
-    -------
-    float or None
-        None when most values repeat: the spacing is too small.  A table that does not settle,
-        because the smooth part shows in it, gives too large an estimate.
+    The spacing is then too small. A table that does not settle, because the smooth part shows in
+    it, gives too large an estimate.
     """
     # Plain numbers: on eight values numpy's calls would cost more than the rest of a small check.
     numbers = values.tolist()
     count = len(numbers)
     if sum(x == y for x, y in itertools.pairwise(numbers)) >= count / 2:
         return None
-    # In units of the largest value, so that squares of differences can't overflow.
-    unit = 2.0 ** math.frexp(float(max(map(abs, numbers))))[1]
+    # In units of the largest value, so that squares of differences can't overflow; the power of
+    # two below it, as that above the largest floats is none.
+    unit = 2.0 ** (math.frexp(float(max(map(abs, numbers))))[1] - 1)
     differences = [number / unit for number in numbers]
     gamma = 1.0
     level: list[float] = []
@@ -140,7 +122,7 @@ def table_estimate(values: Array) -> float | None:
         changes_sign.append(min(differences) * max(differences) < 0)
     for k in range(len(level) - 2):
         three = level[k : k + 3]
-        if max(three) <= 4 * min(three) and changes_sign[k]:
+        if max(three) <= NOISE_SETTLED * min(three) and changes_sign[k]:
             return level[k] * unit
     # Not settled: the last levels hold the least of the smooth part.
     return max(level[-3:]) * unit
@@ -152,48 +134,34 @@ def measured(
     jitter: float = 0.0,
     narrow: int | None = None,
 ) -> tuple[Noise, Array]:
-    """Measure the noise of func along one direction.
+    """Measure the noise of func along one direction; return it, and all values that were seen.
 
-    Parameters
-    ----------
-    along : callable
-        Takes steps and returns func there, NaN outside its domain.
-    center : float
-        func at θ.
-    jitter : float
-        Known noise beside rounding.
-    narrow : int, optional
-        Bits of the type that func returns, if it is known to be narrow.
-
-    Returns
-    -------
-    noise : Noise
-    values : ndarray
-        All values of func that were seen.
+    `along` takes steps and returns func there, NaN outside its domain; `jitter` and `narrow` are as
+    in `from_values`.
     """
     seen = [np.array([center])]
     sigma: float | None = None
     louder: float | None = None
-    spacing = SPACING
+    spacing = NOISE_SPACING
     for _ in range(2):
-        values = along([spacing * k for k in range(1, SAMPLES)])
+        values = along([spacing * k for k in range(1, NOISE_SAMPLES)])
         seen.append(values)
         table = np.concatenate([[center], values])
         table = table[np.isfinite(table)]
-        if table.size < 5:
+        if table.size < FEWEST_VALUES:
             break  # the edge of the domain is nearer than the steps
         sigma = table_estimate(table)
         # θ itself may be on a jump or a kink: then the values beside it are quieter by far.
-        beside = table_estimate(table[1:]) if table.size > 5 else None
-        if sigma is not None and beside is not None and beside < 0.01 * sigma:
+        beside = table_estimate(table[1:]) if table.size > FEWEST_VALUES else None
+        if sigma is not None and beside is not None and beside < QUIETER * sigma:
             sigma = beside
         if louder is not None:
             sigma = min(louder, sigma or louder)
         elif sigma is None:
-            spacing = WIDER
-        elif sigma > LOUD * float(np.abs(table).max()):
+            spacing = NOISE_WIDER
+        elif sigma > NOISE_LOUD * float(np.abs(table).max()):
             # What looks like noise here may be an oscillation, which a narrower table resolves.
-            louder, spacing = sigma, NARROWER
+            louder, spacing = sigma, NOISE_NARROWER
         else:
             break
     everything = np.concatenate(seen)

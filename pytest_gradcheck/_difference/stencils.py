@@ -23,6 +23,8 @@ from typing import Any
 
 import numpy as np
 
+from .._constants import LARGEST_STEP, QUIETEST, STEP_FACTOR
+
 Array = np.ndarray[Any, Any]
 
 
@@ -31,18 +33,9 @@ Row = tuple[Fraction, ...]
 
 @dataclass(frozen=True)
 class Stencil:
-    """A difference formula with real steps.
+    """A difference formula with real steps: offsets in steps from the parameter, and weights.
 
-    Parameters
-    ----------
-    name : str
-        What the option ``scheme`` calls it.
-    offsets : tuple of Fraction
-        Where func is evaluated, in steps from the parameter.
-    weights : tuple of Fraction
-        The factor of each evaluation.
-    title : str
-        The name in reports.
+    The option ``scheme`` calls it `name`, reports `title`.
     """
 
     name: str
@@ -126,39 +119,16 @@ COMPLEX_STEP = ComplexStep("complex", "complex step")
 
 
 def scheme(name: str) -> Stencil | ComplexStep:
-    """Return the row that the option `name` means.
-
-    Parameters
-    ----------
-    name : str
-        A key of `STENCILS`, or ``"complex"``.
-
-    Returns
-    -------
-    Stencil or ComplexStep
-    """
+    """Return the row that the option means: a key of `STENCILS`, or ``"complex"``."""
     return COMPLEX_STEP if name == COMPLEX_STEP.name else STENCILS[name]
-
-
-LARGEST_STEP = 0.05
-"""The first step is at most this part of the parameter's scale."""
-
-STEP_FACTOR = 2.0
-"""C: the third derivative of most functions is smaller than V/s³, so the balance lies higher."""
 
 
 @dataclass(frozen=True)
 class Points:
-    """Where func is evaluated for a block.
+    """Where func is evaluated for a block: values, shape (n, k), in the dtype that func gets.
 
-    Parameters
-    ----------
-    values : ndarray, shape (n, k)
-        The parameter at each offset of the stencil that is not 0, in the dtype func gets.
-    taken : ndarray, shape (n,)
-        The step to divide by.
-    offsets : tuple of float
-        Those of the columns of `values`.
+    There is a column for each of `offsets`, those of the stencil that are not 0; `taken`, shape
+    (n,), is the step to divide by.
     """
 
     values: Array
@@ -169,30 +139,16 @@ class Points:
 def relative_step(row: Stencil, noise: float, size: float) -> float:
     """Return h/s for a func with noise σ and values of size V."""
     ratio = noise / size if size > 0 else 0.0
-    floor = float(np.finfo(np.float64).eps) / 4
-    balanced = STEP_FACTOR * float(max(ratio, floor)) ** (1.0 / (row.order + 1))
+    balanced = STEP_FACTOR * float(max(ratio, QUIETEST)) ** (1.0 / (row.order + 1))
     return float(min(balanced, LARGEST_STEP) / row.reach)
 
 
 def points(theta: Array, step: Array, row: Stencil, *, exact: bool) -> Points:
-    """Lay out the evaluations for a block.
+    """Lay out the evaluations for a block at θ, (n,), in the dtype that func gets.
 
-    Parameters
-    ----------
-    theta : ndarray, shape (n,)
-        The coordinates, in the dtype that func gets.
-    step : ndarray, shape (n,)
-        The step wanted.
-    row : Stencil
-        The formula.
-    exact : bool
-        True: θ + o·step as it is rounded, divided by `step` itself, as for an explicit ``eps``.
-        False: the step is changed so that it is exactly representable next to θ, and what is
-        divided by is what was really taken.
-
-    Returns
-    -------
-    Points
+    `exact`: θ + o·step as it is rounded, divided by `step` itself, as for an explicit ``eps``. Else
+    the step is changed so that it is exactly representable next to θ, and what is divided by is
+    what was really taken.
     """
     offsets = tuple(float(offset) for offset in row.offsets if offset != 0)
     wide = np.result_type(theta.dtype, np.float64)
@@ -211,21 +167,9 @@ def points(theta: Array, step: Array, row: Stencil, *, exact: bool) -> Points:
 
 
 def derivatives(values: Array, center: Any, row: Stencil, taken: Array) -> Array:
-    """Apply a formula.
+    """Apply a formula to func's values (n, k) at the offsets that are not 0; float64, shape (n,).
 
-    Parameters
-    ----------
-    values : ndarray, shape (n, k)
-        Of func, at the offsets that are not 0.
-    center : float
-        func at θ.
-    row : Stencil
-    taken : ndarray, shape (n,)
-
-    Returns
-    -------
-    ndarray, shape (n,), float64
-        NaN where a value is not finite: an infinite slope would be within any tolerance.
+    NaN where a value is not finite: an infinite slope would be within any tolerance.
     """
     weights = [float(w) for o, w in zip(row.offsets, row.weights, strict=True) if o != 0]
     with np.errstate(all="ignore"):

@@ -3,16 +3,37 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import fields, replace
-from typing import Any
 
 import numpy as np
 
+from .._constants import (
+    ACCUSED,
+    COARSEST_RTOL,
+    CONFIDENCE,
+    CONFIRMED_WITHIN,
+    DUST,
+    EPS,
+    GROSS,
+    GROSS_BARS,
+    LEAST_ALONG,
+    MISSED,
+    MOST_EXTRA,
+    NARROW,
+    PROVEN,
+    RATIO,
+    ROUNDING_FACTOR,
+    SCREENED,
+    SHOWN_BAD,
+    SMALL_BLOCK,
+    SMALLEST_ALLOWED,
+    STRAIGHT,
+)
 from .._diagnosis.causes import not_finite
 from .._diagnosis.evidence import CERTAIN, MOST_PER_ENTRY, Diagnosis
-from .._difference.kinks import bend_power, nearest_kink_step, on_kink
-from .._difference.ladder import RATIO, ROUNDING_FACTOR, SMOOTH_POWER, Estimate
+from .._difference.climb import climb, follow_bend
+from .._difference.ladder import Estimate
 from .._difference.noise import Noise
 from .._difference.sweep import least_step, line_of
 from .._evaluate.evaluator import BudgetExhausted
@@ -23,56 +44,17 @@ from .._quoting import brief, listing, shown
 from .._report.assemble import Rows, Subject, entries_of, left_out
 from .._report.report import VERDICTS, BlockReport, Entry
 from .._verdict.comparison import Comparison
-from .._verdict.refine import NARROW, refine
-from .._verdict.tolerance import (
-    AGREE,
-    COARSEST_RTOL,
-    CONFIDENCE,
-    DISAGREE,
-    DUST,
-    LEAST_TERM,
-    OPEN,
-    Answer,
-    Tolerance,
-    of_block,
-)
+from .._verdict.refine import refine
+from .._verdict.tolerance import AGREE, DISAGREE, OPEN, Answer, Tolerance, of_block
 from .localise import Findings, localise
 from .localise import entries_of as entries_with
 from .patterns import Pattern
-from .screen import (
-    ACCUSED,
-    LEAST_STEP,
-    PROVEN,
-    SCREENED,
-    Screen,
-    Subset,
-    calibrate,
-    reexamine,
-    screen_all,
-)
+from .screen import Screen, Subset, calibrate, reexamine, screen_all
 
-Array = np.ndarray[Any, Any]
 
-SMALLEST_ALLOWED = 1e-9
-
-SHOWN_BAD = 5
-"""NaN and infinite entries whose numeric value is looked up, to be shown."""
-
-GROSS = 0.3
-"""A block that directions over all parameters do not resolve is so near the noise of func that
-only an error of this part of it is believed."""
-
-CLEAR = 10.0
-"""Or one that stands so far above its error bar."""
-
-FEW = 64
-"""Entries of such a block that are differenced one by one, to name those that are wrong."""
-
-MOST_KINK_STEPS = 12
-"""Steps along a direction that a bend is followed by."""
-
-MOST_EXTRA = 2000
-"""Evaluations that localising may take when ``max_evals`` is not given."""
+def _unit(sizes: Iterable[float]) -> float:
+    """Return the power of two below the largest: squares of what is divided by it stay finite."""
+    return float(2.0 ** (math.frexp(max(sizes, default=0.0))[1] - 1))
 
 
 class AtScale:
@@ -88,7 +70,8 @@ class AtScale:
         self.findings = Findings()
         self.verdict = DISAGREE if self.bad else AGREE
         self.reasons: list[str] = []
-        self.screen: Screen | None = None
+        # In place of one that could not be calibrated: it resolves nothing.
+        self.screen = Screen(problem, analytic.vector, options.seed, Noise(math.nan, 0.0, ""))
         self.sizes: dict[int, float] = {}
         self.vacuous: list[str] = []
         self.reached: dict[str, float] = {}
@@ -96,10 +79,8 @@ class AtScale:
 
     def size(self, block: Block) -> float:
         """Return a block's gradient as one number."""
-        if not block.size or self.screen is None:
-            return 0.0
         if block.start not in self.sizes:
-            self.sizes[block.start] = self.screen.size(block)
+            self.sizes[block.start] = self.screen.size(block) if block.size else 0.0
         return self.sizes[block.start]
 
     def tolerance(self, block: Block, analytic: float = 0.0, scale: float = 1.0) -> Tolerance:
@@ -116,43 +97,51 @@ class AtScale:
 
     def allowed(self) -> float:
         """Return what the tolerances of all parameters come to along a direction."""
-        total = 0.0
-        for block, eps in zip(self.problem.blocks, self.analytic.precision, strict=True):
-            part = max(DUST * eps, SMALLEST_ALLOWED)
-            total += (self.options.rtol or part) ** 2 * self.size(block) ** 2 * block.size
-        return math.sqrt(total * 13 / 12)
+        parts = (max(DUST * eps, SMALLEST_ALLOWED) for eps in self.analytic.precision)
+        return self.total([self.options.rtol or part for part in parts], along=True)
 
     def is_nothing(self, block: Block) -> bool:
         """Return whether a block's gradient is zero, or what rounding leaves of a zero.
 
         So it is for a bias before a batch normalisation, and for one of the keys of attention.
         """
-        eps = self.analytic.precision[self.problem.blocks.index(block)]
-        largest = max(abs(float(self.problem.center)), LEAST_TERM)
-        return self.size(block) <= DUST * eps * largest
+        return bool(self.size(block) <= self.tolerance(block).dust)
 
-    def total(self) -> float:
-        """Return what the gradient of all parameters comes to along a direction."""
-        return math.sqrt(sum(self.size(b) ** 2 * b.size for b in self.problem.blocks))
+    def total(self, parts: Sequence[float] | None = None, *, along: bool = False) -> float:
+        """Return the norm of gradient times scale, each block's or a part of it.
+
+        `along` a direction its weights count, whose mean square is 13/12.
+        """
+        blocks = self.problem.blocks
+        unit = _unit(self.size(block) for block in blocks)
+        squares = (
+            part**2 * (self.size(block) / unit) ** 2 * block.size
+            for block, part in zip(blocks, parts or [1.0] * len(blocks), strict=True)
+        )
+        total = sum(squares)
+        return unit * math.sqrt(total * 13 / 12 if along else total)
 
     def confirm(self, i: int) -> float | None:
         """Difference one parameter; return its error if it is wrong, else None."""
         problem, screen = self.problem, self.screen
-        assert screen is not None
         if i in self.bad:
             return None
         s, limits = self.scale_at(i), self.tolerance_at(i)
         ladder = line_of(problem, i, screen.noise)
-        question = replace(limits, goal_rtol=1e-3, goal_atol=limits.atol)
+        question = replace(limits, goal_rtol=CONFIRMED_WITHIN, goal_atol=limits.atol)
         least = least_step(problem, i)
         rung = ladder.add(screen.single * s)
         bar = ROUNDING_FACTOR * rung.sigma / (math.sqrt(2.0) * rung.h)
-        smooth = abs(rung.bend) * 10 < abs(limits.analytic)
+        smooth = abs(rung.bend) < STRAIGHT * abs(limits.analytic)
         if smooth and question.within(rung.central, bar):
             return None
         answer = refine(ladder, question, rung.h, s, least)
         self.answers[i] = answer
         return limits.analytic - answer.value if answer.verdict == DISAGREE else None
+
+    def accused(self) -> dict[int, float]:
+        """Return the numeric derivative of each parameter that is known to be wrong."""
+        return {i: x.value for i, x in self.answers.items() if x.verdict == DISAGREE}
 
     def scale_at(self, i: int) -> float:
         """Return the scale of one coordinate."""
@@ -189,7 +178,6 @@ class AtScale:
     def look_again(self, allowed: float, limit: int) -> None:
         """Judge the direction that stands out, then find what is wrong along it."""
         screen = self.screen
-        assert screen is not None
         again = reexamine(screen, allowed)
         if again.verdict != DISAGREE:
             return
@@ -212,7 +200,6 @@ class AtScale:
     def look_at_blocks(self) -> None:
         """Give a direction of its own to each block that those over all do not resolve."""
         screen = self.screen
-        assert screen is not None
         unseen = ACCUSED * screen.sigma + self.allowed()
         for block in self.problem.blocks:
             own = self.size(block)
@@ -228,40 +215,28 @@ class AtScale:
                     self.vacuous.append(block.name)
                 continue
             told = float(np.dot(screen.analytic, shift))
-            rtol, dust = self.tolerance(block).rtol, DUST * 2.0**-52 * norm
+            rtol, dust = self.tolerance(block).rtol, DUST * EPS * norm
             question = Tolerance(told, rtol, dust=dust, goal_rtol=COARSEST_RTOL / 4)
-            answer = refine(screen.line(shift), question, screen.step, 1.0, LEAST_STEP)
-            self.reached[block.name] = CONFIDENCE * answer.error / norm
-            known = answer.verdict != DISAGREE and self.reached[block.name] <= COARSEST_RTOL
+            answer = refine(screen.line(shift), question, screen.step, 1.0, LEAST_ALONG)
+            self.reached[block.name] = question.allowed(answer.value, answer.error) / norm
+            known = CONFIDENCE * answer.error / norm <= COARSEST_RTOL and answer.verdict != DISAGREE
             if not known:
                 self.doubt(block, told, answer)
 
     def look_for_kinks(self) -> None:
         """See whether func bends along a direction by what stays as the step falls."""
         screen = self.screen
-        assert screen is not None
         line = screen.line(screen.shift(0))
-        line.add(screen.step)
-        for _ in range(MOST_KINK_STEPS):
-            rung, power = line.rungs[-1], bend_power(line.rungs)
-            if not abs(rung.bend) > 8 * rung.bend_noise or (power or 0.0) >= SMOOTH_POWER:
-                return
-            step: float | None = rung.h / RATIO
-            if on_kink(line.rungs):
-                step = nearest_kink_step(line, LEAST_STEP)
-            if step is None:
-                self.kinked = True
-                self.reasons.insert(0, KINKED)
-                return
-            line.add(step)
+        if climb(line, follow_bend(line, screen.step, LEAST_ALONG)):
+            self.kinked = True
+            self.reasons.insert(0, KINKED)
 
     def doubt(self, block: Block, told: float, answer: Answer) -> None:
         """Conclude on a block that its own direction denies, or does not resolve."""
-        assert self.screen is not None
         gap, bar = abs(told - answer.value), PROVEN * CONFIDENCE * answer.error
         denied = answer.verdict == DISAGREE and self.screen.noise.unit < NARROW
-        gross = gap > bar and (gap > GROSS * abs(told) or gap > CLEAR * bar)
-        few = range(block.start, block.stop) if block.size <= FEW else ()
+        gross = gap > bar and (gap > GROSS * abs(told) or gap > GROSS_BARS * bar)
+        few = range(block.start, block.stop) if block.size <= SMALL_BLOCK else ()
         wrong = [i for i in few if self.confirm(i) is not None] if denied else []
         if wrong or (denied and gross):
             self.verdict = DISAGREE
@@ -279,11 +254,11 @@ class AtScale:
         """Return whether the directions could see what was demanded of them; if not, say so."""
         screen = self.screen
         total = self.total()
-        reach = ACCUSED * screen.sigma / total if screen is not None and total else math.inf
+        reach = ACCUSED * screen.sigma / total if total else math.inf
         demanded = self.options.rtol or COARSEST_RTOL
         if reach <= demanded:
             return True
-        if self.screen is not None and not math.isfinite(self.screen.sigma):
+        if not math.isfinite(screen.sigma):
             self.reasons.append("func is not finite near here, along random directions")
         error = self.problem.evaluator.domain_error
         if not math.isfinite(reach) and total and error is not None:
@@ -316,24 +291,13 @@ FEW_NAMED = 2
 """So many wrong entries are named as such."""
 
 
-def code_of(pattern: Pattern) -> str:
+def _code(pattern: Pattern) -> str:
     """Return the stable code of a pattern."""
     return "factor" if pattern.code == "gradient" else pattern.code
 
 
 def diagnoses_at_scale(check: AtScale, blocks: Sequence[BlockReport]) -> tuple[Diagnosis, ...]:
-    """Return what a check along directions found, best first.
-
-    Parameters
-    ----------
-    check : AtScale
-        After its run.
-    blocks : sequence of BlockReport
-
-    Returns
-    -------
-    tuple of Diagnosis
-    """
+    """Return what a check along directions found, best first."""
     found = [*_not_finite(check), *_patterns(check)]
     named = {name for diagnosis in found for name in diagnosis.blocks}
     for block in blocks:
@@ -346,7 +310,7 @@ def diagnoses_at_scale(check: AtScale, blocks: Sequence[BlockReport]) -> tuple[D
 def _bits(check: AtScale) -> float:
     """Return the evidence of the directions: what each residual stands above its noise."""
     screen = check.screen
-    if screen is None or not screen.residuals or not screen.sigma < math.inf:
+    if not screen.residuals or not screen.sigma < math.inf:
         return 0.0
     least = screen.sigma or 1e-300
     each = [math.log2(max(abs(y) / least, 1.0)) for y in screen.residuals.values()]
@@ -361,7 +325,7 @@ def _patterns(check: AtScale) -> list[Diagnosis]:
         sentence = pattern.sentence(amount, ranks[pattern.names[0]])
         if len(pattern.names) > 1 and pattern.code != "swapped":
             sentence += f", in {listing([shown(name) for name in pattern.names], 4)}"
-        found.append(Diagnosis(code_of(pattern), sentence, pattern.names, _bits(check)))
+        found.append(Diagnosis(_code(pattern), sentence, pattern.names, _bits(check)))
     return found
 
 
@@ -378,7 +342,7 @@ def _not_finite(check: AtScale) -> list[Diagnosis]:
 def _wrong_entries(check: AtScale, named: set[str]) -> list[Diagnosis]:
     """Name one or two entries that alone are wrong."""
     screen = check.screen
-    if screen is None or check.findings.unexplained or check.findings.shares:
+    if check.findings.unexplained or check.findings.shares:
         return []
     found = []
     for block in check.problem.blocks:
@@ -395,22 +359,15 @@ def _wrong_entries(check: AtScale, named: set[str]) -> list[Diagnosis]:
     return found
 
 
-MISSED = 0.13
-"""The chance that one direction hides an error of ten times its resolution: that of two equal
-wrong entries whose weights nearly cancel.  It is 0.08 for an error spread over many entries,
-|N(0, 1)| < 0.1, and none for a single one."""
-
-
 def along_directions(
     name: str, problem: Problem, analytic: Analytic, options: Options
 ) -> tuple[Subject, Rows]:
     """Check all parameters at once; `name` is func's."""
     check = AtScale(problem, analytic, options)
-    if problem.evaluator.watch is not None:
-        problem.evaluator.watch.answers = check.answers
+    problem.evaluator.progress.accused = check.accused
     check.run()
     problem.evaluator.require_unchanged("func")
-    noise = check.screen.noise if check.screen is not None else Noise(math.nan, 0.0, "")
+    noise = check.screen.noise
     subject = Subject(
         name,
         problem.blocks,
@@ -427,7 +384,7 @@ def _rows(check: AtScale) -> Rows:
     problem, screen = check.problem, check.screen
     shown = {i: x for i, x in check.answers.items() if x.verdict == DISAGREE or x.slopes}
     blocks = tuple(_block(check, block, shown) for block in problem.blocks)
-    directions = len(screen.residuals) if screen is not None else 0
+    directions = len(screen.residuals)
     return Rows(
         verdict=check.verdict,
         blocks=blocks,
@@ -447,11 +404,10 @@ def _rows(check: AtScale) -> Rows:
 
 def _sentences(check: AtScale) -> tuple[str, ...]:
     said = []
+    filled = sum(block.size > 0 for block in check.problem.blocks)
     for pattern, amount in check.findings.patterns:
         if len(pattern.names) > 1:
-            names = (
-                "every block" if len(pattern.names) == _filled(check) else listing(pattern.names)
-            )
+            names = "every block" if len(pattern.names) == filled else listing(pattern.names)
             said.append(f"{names}: {pattern.sentence(amount, 0)}")
     for name, (wrong, count) in check.findings.shares.items():
         said.append(f"{brief(name)}: {wrong} of {count} sampled entries are wrong, by no pattern")
@@ -459,13 +415,9 @@ def _sentences(check: AtScale) -> tuple[str, ...]:
         said.append(
             f"{brief(name)}{index}: {wrong} of {count} sampled entries are wrong, by no pattern"
         )
-    if check.findings.unexplained and check.screen is not None and check.screen.truth:
+    if check.findings.unexplained and check.screen.truth:
         said.append("more is wrong than was found within the evaluations allowed")
     return tuple(said)
-
-
-def _filled(check: AtScale) -> int:
-    return sum(block.size > 0 for block in check.problem.blocks)
 
 
 def _block(check: AtScale, block: Block, shown: dict[int, Answer]) -> BlockReport:
@@ -475,9 +427,9 @@ def _block(check: AtScale, block: Block, shown: dict[int, Answer]) -> BlockRepor
     bad = sum(block.start <= i < block.stop for i in check.bad)
     count, hint, code = max(wrong, bad), "", ""
     for pattern, amount in check.findings.patterns:
-        if block.name in pattern.names and check.screen is not None:
+        if block.name in pattern.names:
             count = max(count, int(entries_with(check.screen, pattern, block).size))
-            code = code_of(pattern)
+            code = _code(pattern)
             hint = pattern.sentence(amount, len(block.shape)) if len(pattern.names) == 1 else ""
     for name, index, off, sampled, size in check.findings.slices:
         if name == block.name:
@@ -490,7 +442,6 @@ def _block(check: AtScale, block: Block, shown: dict[int, Answer]) -> BlockRepor
     if bad:
         hint, code = not_finite(bad, block.size), "not-finite"
     norm = check.total() if check.is_nothing(block) else check.size(block) * math.sqrt(block.size)
-    sigma = check.screen.sigma if check.screen is not None else math.inf
     return BlockReport(
         name=block.name,
         shape=block.shape,
@@ -501,7 +452,7 @@ def _block(check: AtScale, block: Block, shown: dict[int, Answer]) -> BlockRepor
         kinks=sum(answer.slopes is not None for answer in mine),
         difference=math.nan,
         resolution=min(
-            (ACCUSED * sigma + check.allowed()) / norm if norm else math.inf,
+            (ACCUSED * check.screen.sigma + check.allowed()) / norm if norm else math.inf,
             check.reached.get(block.name, math.inf),
         ),
         vacuous=block.name in check.vacuous,
@@ -514,10 +465,12 @@ def _block(check: AtScale, block: Block, shown: dict[int, Answer]) -> BlockRepor
 def _difference(check: AtScale) -> float:
     """Return the difference as the residuals estimate it, entries weighed by their scales."""
     screen = check.screen
-    if screen is None or not screen.residuals:
+    if not screen.residuals:
         return math.nan
-    norm = math.sqrt(sum(check.size(b) ** 2 * b.size for b in check.problem.blocks) * 13 / 12)
-    error = math.sqrt(sum(y * y for y in screen.residuals.values()) / len(screen.residuals))
+    norm = check.total(along=True)
+    unit = _unit(map(abs, screen.residuals.values()))
+    squares = sum((y / unit) ** 2 for y in screen.residuals.values())
+    error = unit * math.sqrt(squares / len(screen.residuals))
     return error / (2 * norm + error) if norm else 0.0 if not error else 1.0
 
 

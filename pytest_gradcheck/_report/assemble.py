@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from .._constants import CONFIDENCE
 from .._diagnosis.approximations import approximation
 from .._diagnosis.causes import Explained, Upstream, explain, unknown
 from .._diagnosis.evidence import Diagnosis
@@ -17,15 +18,7 @@ from .._params.layout import Block, labels, position_of
 from .._params.structure import Structure
 from .._quoting import brief, listing
 from .._verdict.comparison import Comparison, Evidence, Ladder
-from .._verdict.tolerance import (
-    AGREE,
-    CONFIDENCE,
-    DISAGREE,
-    KINK,
-    OPEN,
-    Verdict,
-    relative_difference,
-)
+from .._verdict.tolerance import AGREE, DISAGREE, KINK, OPEN, Verdict, relative_difference
 from .reasons import LARGE, reasons_of
 from .report import VERDICTS, BlockReport, Entry, GradientReport
 
@@ -40,20 +33,9 @@ MOST_ENTRIES = 10_000
 
 @dataclass(frozen=True)
 class Subject:
-    """What was checked, and how.
+    """What was checked, and how: func's name, the layout, the formula in words, what was left out.
 
-    Attributes
-    ----------
-    name : str
-        func's name.
-    blocks : sequence of Block
-        The layout of what was checked.
-    scheme : str
-        The difference formula, in words.
-    skipped : tuple of str
-        Names of leaves that were left out.
-    value, noise, precision : float, float, str
-        J at the parameters, its standard deviation, and the format that it has.
+    `value` is J at the parameters, `noise` its standard deviation, `precision` the format it has.
     """
 
     name: str
@@ -75,25 +57,9 @@ class Subject:
 class Rows:
     """What a check found, block by block; no option has said yet what of it passes.
 
-    Attributes
-    ----------
-    verdict : Verdict
-        Of all that was looked at.
-    blocks : tuple of BlockReport
-    worst : tuple of Entry
-    difference : float
-    rtol : float
-        The largest relative tolerance that was applied.
-    checked : int
-        Parameters that were looked at.
-    reasons : tuple of str
-        Sentences about the whole check.
-    nothing : bool
-        Both gradients are zero in every parameter, or there is none.
-    kinked : bool
-        A kink was seen.
-    diagnoses, evidence, directions, miss, patterns
-        As `GradientReport` has them.
+    `rtol` is the largest relative tolerance that was applied, `reasons` are sentences about the
+    whole check; `nothing`: both gradients are zero in every parameter, or there is none; `kinked`:
+    a kink was seen. The rest is as `GradientReport` has it.
     """
 
     verdict: Verdict
@@ -191,22 +157,10 @@ def rows_of(
 ) -> Rows:
     """Return what a check comes to that compared two gradients entry by entry.
 
-    Parameters
-    ----------
-    subject : Subject
-    found : Comparison
-    options : Options
-    scale : ndarray, shape (n,)
-    theta : ndarray, shape (n,), optional
-        The parameters; unset: there are none.
-    precision : sequence of float, optional
-        The machine epsilon of each block's analytic gradient; unset: float64's.
-    reasons : tuple of str, optional
-        Why nothing was compared, or not all.
-    may_be_zero : frozenset of str, optional
-        Blocks that are no sign of a check of nothing where they are zero.
-    upstream : callable, optional
-        Whether func reads some blocks through others.
+    `theta` are the parameters (n,), where there are any; `precision` the machine epsilon of each
+    block's analytic gradient, unset that of float64; `reasons` say why not all was compared; a
+    block that `may_be_zero` is no sign of a check of nothing; `upstream` tells whether func reads
+    some blocks through others.
     """
     seen = found.evaluated
     reference = _reference(found)
@@ -321,19 +275,21 @@ def _block(
 
 
 def _resolution(found: Comparison, block: Block, scale: Array) -> float:
-    """Return the worst relative error bar of the block's large entries; infinity for none."""
+    """Return the largest error that would have passed, relative to the block's large entries.
+
+    Infinity where nothing is known of any of them.
+    """
     w, limits = block.window, found.tolerance
-    bar = CONFIDENCE * found.reach[w]
-    if np.all(np.abs(found.analytic[w]) <= limits.dust[w]):
-        # A relative error of zero is none: what would be seen is a part of the whole gradient.
-        with np.errstate(all="ignore"):
-            whole = float(np.max(limits.rms * scale, initial=0.0))
-            most = float(np.max(bar * scale[w], initial=0.0))
-        return most / whole if whole else math.inf
-    size = np.abs(found.numeric[w])
+    allowed = limits.allowed(found.numeric, found.reach)
     with np.errstate(all="ignore"):
-        large = (size > 0) & (size >= LARGE * limits.rms[w]) & np.isfinite(bar)
-        ratios = bar[large] / size[large]
+        if np.all(np.abs(found.analytic[w]) <= limits.dust[w]):
+            # A relative error of zero is none: what is not seen is a part of the whole gradient.
+            whole = float(np.max(limits.rms * scale, initial=0.0))
+            most = np.maximum(CONFIDENCE * found.reach, limits.atol)[w] * scale[w]
+            return float(np.max(most, initial=0.0)) / whole if whole else math.inf
+        size = np.abs(found.numeric[w])
+        large = (size > 0) & (size >= LARGE * limits.rms[w]) & np.isfinite(found.reach[w])
+        ratios = allowed[w][large] / size[large]
     return float(ratios.max()) if ratios.size else math.inf
 
 

@@ -7,9 +7,10 @@ from collections import Counter
 
 import numpy as np
 
+from .._constants import COARSEST_RTOL, CONFIDENCE, FINEST_RTOL
 from .._diagnosis.approximations import rounded_up
 from .._verdict.comparison import Comparison
-from .._verdict.tolerance import COARSEST_RTOL, CONFIDENCE, DISAGREE, FINEST_RTOL, NOISY, OPEN
+from .._verdict.tolerance import DISAGREE, NOISY, OPEN
 
 LARGE = 0.01
 """The resolution is that of entries at least this part of their block's gradient."""

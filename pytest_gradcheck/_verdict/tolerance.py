@@ -10,6 +10,16 @@ from typing import Any
 
 import numpy as np
 
+from .._constants import (
+    COARSEST_RTOL,
+    CONFIDENCE,
+    DEMANDED_IN_BLOCK,
+    DUST,
+    FINEST_RTOL,
+    LEAST_TERM,
+    NARROW,
+    STANDS_CLEAR,
+)
 from .._options import Options
 from .._params.layout import Block
 
@@ -26,9 +36,6 @@ class Verdict(IntEnum):
 
 AGREE, DISAGREE, OPEN = Verdict
 
-CONFIDENCE = 1.5
-"""K: an error bar counts this many times when a verdict is reached."""
-
 
 NOISY = "func is too noisy here"
 JUMP = "func jumps here"
@@ -43,16 +50,9 @@ KINK = "not differentiable here"
 class Tolerance:
     """What analytic values are judged by: one value and numbers, or vectors of shape (n,).
 
-    Attributes
-    ----------
-    analytic : float or ndarray
-    rtol, atol : float or ndarray
-    dust : float or ndarray
-        By how much rounding in the analytic gradient itself may be off; see `within`.
-    goal_rtol, goal_atol : float or ndarray
-        The error bar that settles a value: ``goal_atol + goal_rtol·max(|a|, |n|)``.
-    rms : float or ndarray
-        The block's gradient as one number, over the coordinate's scale.
+    By `dust` rounding in the analytic gradient itself may be off (see `within`); an error bar of
+    ``goal_atol + goal_rtol·max(|a|, |n|)`` settles a value; `rms` is the block's gradient as one
+    number, over the coordinate's scale.
     """
 
     analytic: Any
@@ -79,7 +79,7 @@ class Tolerance:
             gap = abs(self.analytic - numeric)
             # Terms that cancel leave dust in the analytic entry.  A numeric value that stands
             # clear of its error bar shows a gradient that is there, and dust is no excuse.
-            dusty = (gap <= self.dust) & (abs(numeric) <= 10 * CONFIDENCE * error)
+            dusty = (gap <= self.dust) & (abs(numeric) <= STANDS_CLEAR * CONFIDENCE * error)
             return (gap <= self.allowed(numeric, error)) | dusty
 
     def goal(self, numeric: Any) -> Any:
@@ -105,33 +105,6 @@ class Answer:
     verdict: Verdict
     reason: str = ""
     slopes: tuple[float, float] | None = None
-
-
-FARTHEST = 1e6
-"""Steps go beyond the parameter's own scale, up to this many times it, only while func is a
-parabola at them: a tiny entry beside a huge J can be resolved in no other way."""
-
-FINEST_RTOL = 1e-7
-COARSEST_RTOL = 1e-2
-"""With rtol unset a check is as tight as can be between these two."""
-
-FINE = 3e-6
-"""With rtol unset, two evaluations settle an entry whose error bar is below this part of it."""
-
-DUST = 32.0
-"""Rounding in an analytic entry is at most about this many eps of its block's gradient."""
-
-LEAST_TERM = 0.1
-"""Terms that cancel are taken to be at least this large, where n is zero within its error bar."""
-
-IN_BLOCK = 1e-3
-"""An entry is judged, too, when its error bar is below this part of its block's gradient."""
-
-IN_RTOL = 0.01
-"""A demanded rtol is not asked of what is smaller than this part of its block's gradient."""
-
-IN_CHECK = 1e-6
-"""Zero on both sides is judged when its error bar is below this part of everything seen."""
 
 
 def relative_difference(a: Array, b: Array) -> float:
@@ -184,35 +157,25 @@ def of_block(
 ) -> Tolerance:
     """Return the tolerances in a block, for one value or for a vector of them.
 
-    Parameters
-    ----------
-    analytic, scale : float or ndarray
-    own : float
-        The block's gradient as one number.
-    eps : float
-        Machine epsilon of the block's analytic gradient.
-    options : Options
-    fine : float
-        The relative error bar that settles an entry when rtol is unset.
-    value : float
-        |J| at θ.
+    `own` is the block's gradient as one number, `eps` the machine epsilon of the analytic one,
+    `fine` the relative error bar that settles an entry when rtol is unset, `value` |J| at θ.
     """
     low = min(max(FINEST_RTOL, eps ** (2 / 3)), COARSEST_RTOL)
     rms = own / scale
-    narrow = eps > 1e-10
+    narrow = eps > NARROW
     rtol = low if options.rtol is None else options.rtol
     atol = options.atol
     if atol is None:
         atol = DUST * eps * rms if narrow else 0.0
         if options.rtol is not None:
             # An adjoint that is solved to rtol is off by that of its block, not of each entry.
-            atol = np.maximum(atol, rtol * IN_RTOL * common_size(rms))
+            atol = np.maximum(atol, rtol * DEMANDED_IN_BLOCK * common_size(rms))
     # The terms that cancel may be as large as J itself, or larger when J is zero by that.
-    dust = DUST * eps * np.maximum(rms, max(value, LEAST_TERM) / scale)
+    dust = np.maximum(DUST * eps * rms, DUST * eps * max(value, LEAST_TERM) / scale)
     if options.rtol is None:
         goal = min(max(fine, 2 * low if narrow else 0.0), COARSEST_RTOL), atol
     else:
-        goal = rtol, np.maximum(atol, rtol * IN_RTOL * rms)
+        goal = rtol, np.maximum(atol, rtol * DEMANDED_IN_BLOCK * rms)
     return Tolerance(analytic, rtol, atol, dust, *goal, rms)
 
 

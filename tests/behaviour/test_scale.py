@@ -855,6 +855,20 @@ def test_a_block_with_entries_that_are_not_finite_says_so(network):
     assert "what it looks like" in check(network, gradient).message()
 
 
+def test_a_gradient_whose_squares_overflow_is_checked_as_any_other():
+    theta = np.linspace(0.5, 1.5, 5000)
+    right = 1e200 * np.cos(theta)
+
+    def huge(t):
+        return 1e200 * float(np.sum(np.sin(t)))
+
+    report = check_gradients(huge, right, theta)
+    small = check_gradients(lambda t: float(np.sum(np.sin(t))), np.cos(theta), theta)
+    assert report.verdict == small.verdict == "agree"
+    assert report.resolution == pytest.approx(small.resolution, rel=0.5)
+    assert report.difference < 1e-8
+
+
 def hinges(n=6000, at=(17,)):
     """Σ max(θ, 0) at a point of which some entries are on the kink; its gradient, ½ there."""
     theta = np.random.default_rng(0).uniform(0.5, 1.5, n) * np.where(np.arange(n) % 2, 1, -1)

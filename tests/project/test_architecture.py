@@ -15,6 +15,7 @@ PACKAGE = Path(pytest_gradcheck.__file__).parent
 
 ROOMS = (
     "_version",
+    "_constants",
     "_quoting",
     "_writing",
     "_options",
@@ -41,7 +42,6 @@ UPWARD = {
     ("hookspecs", "_params"),
     ("hookspecs", "_diagnosis"),
     ("hookspecs", "_report"),
-    ("_evaluate", "_gradient"),
 }
 """And these, each for a reason."""
 

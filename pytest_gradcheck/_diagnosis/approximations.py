@@ -85,16 +85,16 @@ def approximation(
     advice, count = "", int(np.count_nonzero(wrong))
     # One absolute error for all is a large relative one of small entries alone.
     alike = relative <= SPREAD * float(by_unit[0, wrong].max()) or part > SMALL
-    if relative <= 10.0**-FEWEST_DIGITS and alike and not _stands_out(by_unit, wrong, blocks):
+    if 0 < relative <= 10.0**-FEWEST_DIGITS and alike and not _stands_out(by_unit, wrong, blocks):
         hint = f"agrees to {round(-math.log10(relative))} digits everywhere"
         advice = f"{hint}: if J or the gradient is approximate by design, rtol="
         # What agrees must be resolved to an rtol that is given, too.
         told = (found.verdict == AGREE) & (np.abs(found.analytic) > np.maximum(bar, limits.dust))
-        coarse = (CONFIDENCE * found.reach[told]) / unit[told]
+        coarse = CONFIDENCE * found.reach[told] / np.maximum(unit[told], 1e-300)
         least = max(limits.rtol.max(), coarse[coarse <= COARSEST_RTOL].max(initial=0.0))
         needed, bits = max(least, by_unit[0, wrong].max()), -math.log2(relative) * count
-    elif part <= SMALL and not _stands_out(by_block, wrong, blocks):
-        largest = float(np.max(net / limits.rms, where=limits.rms > 0, initial=0.0))
+    elif 0 < part <= SMALL and not _stands_out(by_block, wrong, blocks):
+        largest = float(np.max(by_block[0], where=limits.rms > 0, initial=0.0))
         hint = f"all errors are below {_power(rounded_up(largest))} of the block"
         advice = f"{hint}: a solver's tolerance? atol="
         needed, bits = (net - limits.rtol * size).max(), -math.log2(part) * count
@@ -118,12 +118,13 @@ def _one_factor(found: Comparison, wrong: Array) -> bool:
     a, n, bar = (x[wrong] for x in (found.analytic, found.numeric, found.error))
     if not n.all():
         return False
-    excess, same = float(np.median(a / n - 1)), SAME
-    if n.size == 1:
-        excess, same = float(f"{excess:.0e}"), SAME / 10
-    close = same * abs(excess) * np.abs(n)
-    told = np.count_nonzero(3 * bar <= close) >= min(n.size, 2)
-    return bool(told and np.all(np.abs(a - n - excess * n) <= close + 3 * bar))
+    with np.errstate(all="ignore"):
+        excess, same = float(np.median(a / n - 1)), SAME
+        if n.size == 1:
+            excess, same = float(f"{excess:.0e}"), SAME / 10
+        close = same * abs(excess) * np.abs(n)
+        told = np.count_nonzero(3 * bar <= close) >= min(n.size, 2)
+        return bool(told and np.all(np.abs(a - n - excess * n) <= close + 3 * bar))
 
 
 def _stands_out(off: Array, wrong: Array, blocks: Sequence[Block]) -> bool:

@@ -37,16 +37,15 @@ from .ladder import SIDES, Estimate, Line, Rung, best_entry
 def bend_power(rungs: Sequence[Rung]) -> float | None:
     """Return p in bend ∝ h^p over the smallest steps at which the bend is above its noise.
 
-    Returns
-    -------
-    float or None
-        1 where func is smooth, 0 at a kink, −1 at a jump; None when fewer than two rungs show a
-        bend.
+    It is 1 where func is smooth, 0 at a kink, −1 at a jump; None when fewer than two rungs show a
+    bend.
     """
     shown = [rung for rung in rungs if rung.bends]
     if len(shown) < 2:
         return None
     big, small = shown[-2], shown[-1]
+    if big.h == small.h:  # steps that were rounded to one
+        return None
     return math.log(abs(big.bend / small.bend)) / math.log(big.h / small.h)
 
 
@@ -144,14 +143,9 @@ def may_be_grainy(line: Line) -> bool:
 
 
 def tell_grain(line: Line, least: float) -> None:
-    """Find out whether a line that has flat steps is grainy.
+    """Find out whether a line that has flat steps is grainy, down to the `least` step there is.
 
-    Parameters
-    ----------
-    line : Line
-        Its `grainy` is set.  What was evaluated is kept if it is not.
-    least : float
-        The smallest step that the parameter's format allows.
+    What was evaluated is kept if it is not.
     """
     before = list(line.rungs), list(line.changes), list(line.moves)
     line.grainy = not _falls_to_nothing(line, least)

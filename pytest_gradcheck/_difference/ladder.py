@@ -37,16 +37,9 @@ from .noise import Noise
 
 @dataclass(frozen=True)
 class Rung:
-    """Differences at one step.
+    """Differences at one step h: the slopes to both sides, NaN where that is out of the domain.
 
-    Parameters
-    ----------
-    h : float
-        The step.
-    forward, backward : float
-        One-sided slopes; NaN where that side is out of the domain.
-    sigma : float
-        Noise of the values they were made from.
+    `sigma` is the noise of the values they were made from.
     """
 
     h: float
@@ -57,7 +50,7 @@ class Rung:
     @property
     def central(self) -> float:
         """The mean of the slopes."""
-        return 0.5 * (self.forward + self.backward)
+        return 0.5 * self.forward + 0.5 * self.backward  # of two large slopes there is no sum
 
     @property
     def bend(self) -> float:
@@ -92,20 +85,10 @@ class Estimate:
 class Line:
     """func along one coordinate, remembered.
 
-    Parameters
-    ----------
-    evaluate : callable
-        Takes steps t (to be rounded to what is representable) and returns the steps taken and
-        func there.
-    center : float
-        func at θ.
-    noise : Noise
-    ulp : float
-        The spacing of floats at the coordinate: what func makes of it is rounded as coarsely.
-    grainy : bool or None
-        Whether a func that some steps do not change was seen to move in jumps (see `kinks`).
-    probes : int
-        The rungs that it took to see that.
+    `evaluate` takes steps, to be rounded to what is representable, and returns those taken and func
+    there; `center` is func at θ, `ulp` the spacing of floats at the coordinate: what func makes of
+    it is rounded as coarsely. `grainy` says whether a func that some steps do not change was seen
+    to move in jumps (see `kinks`), in so many `probes`.
     """
 
     evaluate: Callable[[Sequence[float]], tuple[Sequence[float], Sequence[Any]]]
@@ -176,12 +159,13 @@ class Line:
 
     def series(self, side: str) -> list[tuple[float, float, float]]:
         """Return (step, slope, standard deviation of its rounding), largest step first."""
-        found = []
+        found: list[tuple[float, float, float]] = []
         grain = self.grain
         for rung in self.rungs:
             slope = {"both": rung.central, "forward": rung.forward, "backward": rung.backward}[side]
             gain = math.sqrt(0.5) if side == "both" else math.sqrt(2.0)
-            if math.isfinite(slope):
+            # Two steps may be one when they are rounded to a narrow format.
+            if math.isfinite(slope) and not (found and found[-1][0] == rung.h):
                 noise = gain * max(rung.sigma, grain) / rung.h
                 noise += ROUNDING_SIGMA * self.ulp / rung.h * abs(slope)
                 found.append((rung.h, slope, noise + EPS * abs(slope)))
@@ -220,18 +204,10 @@ class Line:
 
 
 def best_entry(series: Sequence[tuple[float, float, float]], *, even: bool) -> Estimate | None:
-    """Extrapolate slopes and choose the entry that is known best.
+    """Extrapolate slopes of (h, slope, rounding), h falling, and choose the entry known best.
 
-    Parameters
-    ----------
-    series : sequence of (h, slope, rounding), h falling
-    even : bool
-        The error is a series in h² (central) and not in h (one-sided).
-
-    Returns
-    -------
-    Estimate or None
-        None for fewer than two slopes.
+    `even`: the error is a series in h² (central) and not in h (one-sided). None for fewer than two
+    slopes.
     """
     best: Estimate | None = None
     previous: list[tuple[float, float]] = []

@@ -42,20 +42,9 @@ Array = np.ndarray[Any, Any]
 class Problem:
     """What is differenced.
 
-    Parameters
-    ----------
-    call : Call
-    structure : Structure
-    blocks : tuple of Block
-    evaluator : Evaluator
-    center : float, or ndarray of shape (m,)
-        J at θ.
-    jitter : float, or ndarray of shape (m,)
-        By how much two calls of func differ, or are allowed to.
-    unrepeated : str
-        Non-empty when func does not repeat itself: the sentence that says so.
-    gradients : tuple of (vector, dtypes)
-        What a func that returns ``(J, gradient)`` returned at θ.
+    `center` is J at θ, a number or shape (m,), and `jitter` by how much two calls of func differ,
+    or are allowed to; `unrepeated` says so where that is too much.  `gradients` are what a func
+    that returns ``(J, gradient)`` returned at θ, with their dtypes.
     """
 
     call: Call
@@ -98,16 +87,10 @@ class Problem:
 
 @dataclass(frozen=True)
 class Analytic:
-    """The analytic gradient.
+    """The analytic gradient, shape (n,), and the machine epsilon of each of its blocks.
 
-    Parameters
-    ----------
-    vector : ndarray, shape (n,)
-    precision : tuple of float
-        The machine epsilon of each block's gradient.
-    jitter : ndarray, shape (n,), or float
-        By how much two calls of grad differ.
-    unrepeated : str
+    `jitter`, shape (n,) or a number, is by how much two calls of grad differ; `unrepeated` says so
+    where that is too much.
     """
 
     vector: Array

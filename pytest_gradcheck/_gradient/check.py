@@ -145,29 +145,10 @@ def _partly(block: BlockReport, told: bool) -> BlockReport:
 def at_points(
     check: Callable[[Any], GradientReport], params: Any, points: Any, grad: Any, what: str = "grad"
 ) -> GradientReport:
-    """Check at every point, and return the report of the first that fails, with all of them.
+    """Check at every point; return the report of the first that fails, or the worst known one.
 
-    Parameters
-    ----------
-    check : callable
-        Takes params and returns a report.
-    params : object
-        The one point when `points` is None.
-    points : iterable of object, or None
-    grad : object
-        The analytic derivative: of several points it must be a function.
-    what : str, optional
-        What it is called.
-
-    Returns
-    -------
-    GradientReport
-        Where all pass, the one that is known worst.
-
-    Raises
-    ------
-    TypeError, ValueError
-        When both or neither of params and points are given, or points are none.
+    It holds those of all points. `params` is the one point where `points` is None; of several
+    points the analytic derivative, which errors call `what`, must be a function.
     """
     if points is None:
         if params is None:

@@ -54,19 +54,12 @@ Confirm = Callable[[int], float | None]
 
 @dataclass
 class Findings:
-    """What was found.
+    """What was found: patterns, each with the number that was fitted, and what none explains.
 
-    Attributes
-    ----------
-    patterns : list of (Pattern, float)
-        With the fitted number.
-    shares : dict of str to (int, int)
-        Of a block with errors everywhere: how many of the sampled entries are wrong.
-    slices : list of (str, str, int, int, int)
-        A row or column with errors by no pattern: block, index, wrong ones of the sampled ones,
-        and its size.
-    unexplained : bool
-        Something is wrong that was not found within the evaluations allowed.
+    `shares` has, by block with errors everywhere, how many of its sampled entries are wrong, of how
+    many; `slices` rows and columns with errors by no pattern: block, index, wrong and sampled
+    entries, size. `unexplained`: something is wrong that was not found within the evaluations
+    allowed.
     """
 
     patterns: list[tuple[Pattern, float]] = field(default_factory=list)
@@ -77,10 +70,9 @@ class Findings:
 
 @dataclass(frozen=True)
 class Fit:
-    """A coordinate, its error, and χ² of the residuals without it."""
+    """A coordinate, and χ² of the residuals without its error."""
 
-    what: Any
-    amount: float
+    what: int
     misfit: float
 
 
@@ -100,8 +92,8 @@ def spread_of(screen: Screen, residuals: Iterable[float], loud: float = 1.0) -> 
     return loud * (screen.sigma**2 + (SIX_DIGITS * largest) ** 2)
 
 
-def _best_two(y: Array, weights: Sequence[Array]) -> list[tuple[float, int, float]]:
-    """Return (gain, position, amount) of the two columns that explain most of y, best first."""
+def _best_two(y: Array, weights: Sequence[Array]) -> list[tuple[float, int]]:
+    """Return (gain, position) of the two columns that explain most of y, best first."""
     if not weights[0].size:
         return []
     cross, square = np.zeros_like(weights[0]), np.zeros_like(weights[0])
@@ -112,10 +104,7 @@ def _best_two(y: Array, weights: Sequence[Array]) -> list[tuple[float, int, floa
     gain = cross * cross
     gain /= square
     top = np.argpartition(gain, -2)[-2:] if gain.size > 1 else np.array([0])
-    return [
-        (float(gain[k]), k, float(cross[k] / square[k]))
-        for k in top[np.argsort(-gain[top], kind="stable")].tolist()
-    ]
+    return [(float(gain[k]), k) for k in top[np.argsort(-gain[top], kind="stable")].tolist()]
 
 
 def match(
@@ -123,24 +112,12 @@ def match(
 ) -> tuple[Fit, bool]:
     """Return the single entry that explains the residuals best, and whether it alone does.
 
-    Parameters
-    ----------
-    screen : Screen
-    residuals : dict of int to float
-        By number of direction.
-    subset : Subset, optional
-        Where the entry may be.
-    loud : float
-        The residuals' variance, in parts of a direction's: they may be differences of others.
-
-    Returns
-    -------
-    fit : Fit
-        ``what`` is the coordinate in the flat vector.
-    alone : bool
+    `residuals` are by number of direction; the entry is in `subset`, where there is one, and is
+    told as a coordinate of the flat vector. `loud` is the residuals' variance in parts of a
+    direction's: they may be differences of others.
     """
     total = sum(y * y for y in residuals.values())
-    best, second = (-1.0, -1, 0.0), -1.0
+    best, second = (-1.0, -1), -1.0
     for block in screen.problem.blocks if subset is None else subset.blocks:
         if not block.size:
             continue
@@ -149,11 +126,11 @@ def match(
             if inside is not None:
                 weights = [w[inside - part.start] for w in weights]
             found = _best_two(np.array(list(residuals.values())), weights)
-            for gain, k, amount in found:
+            for gain, k in found:
                 if gain > best[0]:
                     second = best[0]
                     offset = part.start + k if inside is None else int(inside[k])
-                    best = (gain, block.start + offset, amount)
+                    best = (gain, block.start + offset)
                 else:
                     second = max(second, gain)
     variance = spread_of(screen, residuals.values(), loud)
@@ -161,7 +138,7 @@ def match(
     runner_up = (total - second) / variance
     count = len(residuals)
     alone = misfit <= threshold(count) and runner_up > DISTINCT * max(misfit, threshold(count))
-    return Fit(best[1], best[2], misfit), alone
+    return Fit(best[1], misfit), alone
 
 
 class Part:
@@ -179,22 +156,10 @@ class Part:
 
 
 def split(screen: Screen, confirm: Confirm, found: Findings, limit: float, budget: int) -> bool:
-    """Divide what is wrong until its parts match; return whether all of it was explained.
+    """Divide what is wrong until its parts match, filling `found`; return whether all is explained.
 
-    Parameters
-    ----------
-    screen : Screen
-    confirm : callable
-    found : Findings
-        Filled.
-    limit : float
-        The largest residual of a part that is right.
-    budget : int
-        Evaluations of func in the whole check at which to stop.
-
-    Returns
-    -------
-    bool
+    `limit` is the largest residual of a part that is right; at `budget` evaluations of the whole
+    check it stops.
     """
     blocks = tuple(block for block in screen.problem.blocks if block.size)
     large = [b for b in blocks if b.size >= LARGE_BLOCK * screen.problem.size]
@@ -389,21 +354,10 @@ def _sample(screen: Screen, confirm: Confirm, found: Findings, block: Block) -> 
 
 
 def localise(screen: Screen, confirm: Confirm, allowed: float, budget: int) -> Findings:
-    """Find what is wrong.
+    """Find what is wrong; the wrong entries that were confirmed are then in the screen's ``truth``.
 
-    Parameters
-    ----------
-    screen : Screen
-        Its ``truth`` is filled with the wrong entries that were confirmed.
-    confirm : callable
-    allowed : float
-        What tolerances add up to along a direction.
-    budget : int
-        Evaluations of func in the whole check at which to stop.
-
-    Returns
-    -------
-    Findings
+    `allowed` is what tolerances add up to along a direction; at `budget` evaluations of the whole
+    check it stops.
     """
     found = Findings()
     limit = allowed + ACCUSED * screen.sigma

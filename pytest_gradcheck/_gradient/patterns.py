@@ -21,18 +21,10 @@ Array = np.ndarray[Any, Any]
 
 @dataclass(frozen=True)
 class Pattern:
-    """What a bug makes of the gradient, summed over the directions.
+    """What a bug makes of the gradient in some blocks, summed over directions 0 … count − 1.
 
-    Attributes
-    ----------
-    code : str
-        "gradient", "theta", "sign-theta", "constant", "slice", "transposed" or "swapped".
-    names : tuple of str
-        The blocks.
-    columns : ndarray, shape (count,)
-        Σ p·vⱼ for directions 0 … count − 1.
-    place : (int, int) or None
-        Axis and position of a slice.
+    `code` is "gradient", "theta", "sign-theta", "constant", "slice", "transposed" or "swapped";
+    `columns`, shape (count,), are Σ p·vⱼ; `place` is the axis and position of a slice.
     """
 
     code: str
@@ -74,17 +66,7 @@ class Pattern:
 
 
 def patterns(screen: Screen, count: int) -> Iterator[Pattern]:
-    """Yield what bugs make, for directions 0 … count − 1.
-
-    Parameters
-    ----------
-    screen : Screen
-    count : int
-
-    Yields
-    ------
-    Pattern
-    """
+    """Yield what bugs make, for directions 0 … count − 1."""
     problem = screen.problem
     thetas = problem.evaluator.work.theta
     sums: dict[str, Array] = {}
@@ -152,17 +134,7 @@ def simple(value: float) -> str:
 
 
 def exchanges(screen: Screen, count: int) -> Iterator[Pattern]:
-    """Yield what gradients in the wrong place make, for directions 0 … count − 1.
-
-    Parameters
-    ----------
-    screen : Screen
-    count : int
-
-    Yields
-    ------
-    Pattern
-    """
+    """Yield what gradients in the wrong place make, for directions 0 … count − 1."""
     blocks = [b for b in screen.problem.blocks if b.size > 1 and not b.is_complex]
     for block in blocks:
         if len(block.shape) == 2 and block.shape[0] == block.shape[1]:

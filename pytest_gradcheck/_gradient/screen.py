@@ -54,24 +54,11 @@ Array = np.ndarray[Any, Any]
 class Screen:
     """Directions that were measured, and how well.
 
-    Attributes
-    ----------
-    problem : Problem
-    analytic : ndarray, shape (n,)
-    seed : int
-    noise : Noise
-    step : float
-        h, in parts of the parameters' scales.
-    sigma : float
-        Standard deviation of a residual.
-    residuals : dict of int to float
-        y of each direction over all parameters, by number.
-    truth : dict of int to float
-        Parameters that were found wrong, with the error of each, which `clean` takes out.
-    floors : dict of int to float
-        By a block's start, the least that a coordinate of it moves by.
-    single : float
-        The first step of one coordinate, in parts of its scale.
+    `step` is h in parts of the parameters' scales, `single` the first step of one coordinate in
+    parts of its own; `sigma` the standard deviation of a residual; `residuals` are y over all
+    parameters, by number of direction. `truth` has the parameters found wrong, with their errors,
+    which `clean` takes out; `floors`, by a block's start, the least that a coordinate of it moves
+    by.
     """
 
     problem: Problem
@@ -86,38 +73,14 @@ class Screen:
     single: float = 0.0
 
     def weights(self, number: int, block: Block) -> Array:
-        """Return the weights of direction `number` in a block: ±uniform[½, 3/2], times the scale.
-
-        Parameters
-        ----------
-        number : int
-        block : Block
-
-        Returns
-        -------
-        ndarray, shape (block.size,)
-        """
+        """Return a direction's weights in a block, (size,): ±uniform[½, 3/2], times the scale."""
         drawn: Array = np.empty(block.size)
         for part, (weights,) in self.columns((number,), block):
             drawn[part] = weights
         return drawn
 
     def columns(self, numbers: Sequence[int], block: Block) -> Iterator[tuple[slice, list[Array]]]:
-        """Yield the weights of several directions in a block, side by side, part by part.
-
-        Parameters
-        ----------
-        numbers : sequence of int
-            Of the directions.
-        block : Block
-
-        Yields
-        ------
-        part : slice
-            Of the block.
-        weights : list of ndarray, shape (part,)
-            One for each direction.
-        """
+        """Yield parts of a block, each with several directions' weights in it, side by side."""
         drawing = [generator(self.seed, Stream.SCREEN, number, block.start) for number in numbers]
         for part in chunks(block.size):
             spread = self.spread(block, part)
@@ -213,14 +176,7 @@ class Screen:
 
 @dataclass(frozen=True)
 class Subset:
-    """Some coordinates: whole blocks, or some of one block.
-
-    Parameters
-    ----------
-    blocks : tuple of Block
-    inside : ndarray of int, optional
-        Offsets in the one block, in order; unset: all of every block.
-    """
+    """Some coordinates: whole blocks, or of one block those at the offsets `inside`, in order."""
 
     blocks: tuple[Block, ...]
     inside: Array | None = None
@@ -245,21 +201,10 @@ class Subset:
 
 
 def calibrate(problem: Problem, analytic: Analytic, options: Options) -> Screen:
-    """Choose the step along directions, and learn how noisy their residuals are.
+    """Choose the step along directions, learn how noisy their residuals are, and measure the first.
 
     From the step that balances rounding against the truncation of an average func, go to larger
     ones until truncation shows above the noise, then stay one below.
-
-    Parameters
-    ----------
-    problem : Problem
-    analytic : Analytic
-    options : Options
-
-    Returns
-    -------
-    Screen
-        With direction 0 measured.
     """
     noise = noise_of(problem, options)
     screen = Screen(problem, analytic.vector, options.seed, noise)
@@ -328,13 +273,9 @@ def _best_rung(line: Line) -> tuple[float, float, float]:
 
 
 def screen_all(screen: Screen, allowed: float) -> bool:
-    """Measure the directions of a screen; return whether any residual is too large.
+    """Measure the directions of a screen; return whether any residual is larger than is allowed.
 
-    Parameters
-    ----------
-    screen : Screen
-    allowed : float
-        What the tolerances of the parameters add up to along a direction.
+    `allowed` is what the tolerances of the parameters add up to along a direction.
     """
     for number in range(1, SCREENED):
         screen.measure(number)

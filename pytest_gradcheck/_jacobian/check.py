@@ -49,19 +49,7 @@ OVERHEAD = 12
 
 @dataclass
 class Check:
-    """A Jacobian being checked.
-
-    Parameters
-    ----------
-    outputs : Outputs
-    problem : Problem
-    options : Options
-    started : float
-    shape : Shape
-        What the analytic Jacobian must look like.
-    pairs : tuple of PairBlock
-        How its entries are laid out and called.
-    """
+    """A Jacobian being checked: what it must look like, and how its entries are called."""
 
     outputs: Outputs
     problem: Problem
@@ -148,28 +136,15 @@ def report_of(
     matrices: Sequence[Matrix],
     *,
     what: str = "jac",
-    name: str | None = None,
     may_be_zero: bool = False,
     bias: Bias | None = None,
     scheme: str = "",
 ) -> GradientReport:
-    """Judge a Jacobian entry by entry and return the report.
+    """Judge a Jacobian, one matrix or what two calls gave, entry by entry.
 
-    Parameters
-    ----------
-    check : Check
-    matrices : sequence of Matrix
-        One, or what two calls gave.
-    what : str
-        How the report calls the analytic side, when it does not repeat itself.
-    name : str, optional
-        Of the report; unset: func's.
-    may_be_zero : bool
-        A parameter that nothing depends on is no sign of a check of nothing.
-    bias : callable, optional
-        See `judged_rows`.
-    scheme : str
-        The formula in words; unset: as it is.
+    The report calls the analytic side `what`.  With `may_be_zero` a parameter that nothing depends
+    on is no sign of a check of nothing; `bias` is that of `judged_rows`, and `scheme` the formula
+    in words, if not that of the rows.
     """
     options, pairs = check.options, check.pairs
     first, last = matrices[0], matrices[-1]
@@ -205,7 +180,6 @@ def report_of(
         first.dense,
         reasons,
         may_be_zero,
-        name or name_of(check.problem.call.func),
         scheme or (rows.sweeps[0].title if rows.sweeps else ""),
     )
     return contradicted(report, first.remark) if first.remark else report
@@ -217,7 +191,6 @@ def _reported(
     dense: Array,
     reasons: tuple[str, ...],
     may_be_zero: bool,
-    name: str,
     scheme: str,
 ) -> GradientReport:
     """Put the rows together into a report."""
@@ -228,6 +201,7 @@ def _reported(
     noise = rows.noise[loudest] if rows.noise else Noise(0.0, 0.0, "")
     skipped = left_out(problem.structure, problem.blocks)
     value = float(check.problem.center[loudest])
+    name = name_of(problem.call.func)
     subject = Subject(name, check.pairs, scheme, skipped, value, noise.sigma, noise.format)
     compared = rows_of(
         subject,

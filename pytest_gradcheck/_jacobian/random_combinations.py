@@ -91,20 +91,10 @@ def along_cotangents(
     rows: Callable[[Array], Any],
     columns: Callable[[Array], Matrix] | None = None,
 ) -> GradientReport:
-    """Check uᵀJ for some random u.
+    """Check uᵀJ for some random u, shape (m,); `rows` takes u and returns uᵀJ in params' structure.
 
-    Parameters
-    ----------
-    check : Check
-    rows : callable
-        Takes u, shape (m,), and returns uᵀJ in params' structure.
-    columns : callable, optional
-        Takes coordinates and returns those columns of the analytic Jacobian, for the entries that
-        are wrong to be named.
-
-    Returns
-    -------
-    GradientReport
+    `rows` takes u, shape (m,), and returns uᵀJ in params' structure; `columns` takes coordinates
+    and returns those columns of the analytic Jacobian, for the entries that are wrong to be named.
     """
     outputs, options = check.outputs, check.options
     m, spent = outputs.size, check.problem.evaluator.evaluations
@@ -193,19 +183,10 @@ def _most_wrong(check: Check, dense: Array, chosen: Array) -> Array:
 
 
 def along_tangents(check: Check, products: Callable[[Array], Any], what: str) -> GradientReport:
-    """Check Jv for some random v, output by output.
+    """Check Jv for some random v, shape (n,), output by output; `products` takes v and returns Jv.
 
-    Parameters
-    ----------
-    check : Check
-    products : callable
-        Takes v, shape (n,), and returns Jv in the outputs' structure.
-    what : str
-        How an error calls `products`.
-
-    Returns
-    -------
-    GradientReport
+    `products` takes v, shape (n,), and returns Jv in the outputs' structure; an error calls it
+    `what`.
     """
     problem, call, seed = check.problem, check.problem.call, check.options.seed
     n = problem.size

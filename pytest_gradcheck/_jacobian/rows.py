@@ -52,12 +52,8 @@ Bias = Callable[[int, Callable[[int], Sweep]], Array]
 class Points:
     """func's outputs at every point that was asked for, kept.
 
-    Attributes
-    ----------
-    left : float
-        Evaluations that may still be spent on directions, which serve a single output.
-    moves : list of Move
-        Single coordinates that were changed, in order; the last one may be under way.
+    `moves` are those of single coordinates, in order; the last one may be under way.  `left` is how
+    many evaluations may still be spent on directions, which serve a single output.
     """
 
     def __init__(self, problem: Problem) -> None:

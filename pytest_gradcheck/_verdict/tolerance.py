@@ -50,16 +50,9 @@ KINK = "not differentiable here"
 class Tolerance:
     """What analytic values are judged by: one value and numbers, or vectors of shape (n,).
 
-    Attributes
-    ----------
-    analytic : float or ndarray
-    rtol, atol : float or ndarray
-    dust : float or ndarray
-        By how much rounding in the analytic gradient itself may be off; see `within`.
-    goal_rtol, goal_atol : float or ndarray
-        The error bar that settles a value: ``goal_atol + goal_rtol·max(|a|, |n|)``.
-    rms : float or ndarray
-        The block's gradient as one number, over the coordinate's scale.
+    By `dust` rounding in the analytic gradient itself may be off (see `within`); an error bar of
+    ``goal_atol + goal_rtol·max(|a|, |n|)`` settles a value; `rms` is the block's gradient as one
+    number, over the coordinate's scale.
     """
 
     analytic: Any
@@ -164,7 +157,7 @@ def of_block(
     if atol is None:
         atol = DUST * eps * rms if narrow else 0.0
     # The terms that cancel may be as large as J itself, or larger when J is zero by that.
-    dust = DUST * eps * np.maximum(rms, max(value, LEAST_TERM) / scale)
+    dust = np.maximum(DUST * eps * rms, DUST * eps * max(value, LEAST_TERM) / scale)
     if options.rtol is None:
         goal = min(max(fine, 2 * low if narrow else 0.0), COARSEST_RTOL), atol
     else:

@@ -22,7 +22,7 @@ NARROW = 1e-10
 
 ENTRY_ROUNDINGS = 64.0
 """An analytic entry, or a value of func, is off by at most so many roundings of its own terms when
-it is computed twice, in another order or in parts.  [accuracy]"""
+it is computed twice, in another order, or as the sum of its parts.  [accuracy]"""
 
 DUST = 32.0
 """And by at most about this many of the whole of its block's gradient.  [accuracy]"""
@@ -503,6 +503,9 @@ MOST_CELLS = 2_000_000
 MOST_OUTPUTS = 5000
 """Entries of a Jacobian that are judged one by one, and rows of it: each takes a millisecond.
 [cost]"""
+
+MOST_PRODUCTS = 2000
+"""Products with basis vectors, beyond which random vectors are taken.  [cost]"""
 
 MANY_SUSPICIOUS = 300
 """Suspicious entries beyond which a second step accuses what is plainly wrong.  [cost]"""

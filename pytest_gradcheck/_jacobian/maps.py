@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from .._constants import LEAST_TERM
+from .._constants import ENTRY_ROUNDINGS, EPS, LEAST_TERM, MOST_PRODUCTS
 from .._difference.directions import Stream, random_weights
 from .._params.layout import Block, gradient_vector, labels, to_structure
 from .._quoting import brief
@@ -23,13 +23,6 @@ from .outputs import dtypes_of, output_vector
 from .random_combinations import along_cotangents, along_tangents, cotangent
 
 Array = np.ndarray[Any, Any]
-
-MOST_PRODUCTS = 2000
-"""Products with basis vectors, beyond which random vectors are taken."""
-
-LINEAR_WITHIN = 64.0
-"""Machine epsilons, times the size of the terms, by which a product with a random vector may differ
-from the sum of those with basis vectors."""
 
 
 @dataclass(frozen=True)
@@ -203,7 +196,7 @@ def _linear(
         told = terms.sum(axis=1)
         gap = np.abs(told - found)
         size = np.abs(terms).sum(axis=1) + dust
-        bad = gap > LINEAR_WITHIN * max(eps, 2.0**-52) * size
+        bad = gap > ENTRY_ROUNDINGS * max(eps, EPS) * size
     if not bad.any():
         return ""
     i = int(np.argmax(np.where(bad, gap, 0)))

@@ -1,9 +1,9 @@
 """Every number by which a derivative is made or a verdict reached: value, why, what decides it.
 
-`benchmarks/correctness/accuracy.py --ablate NAME` halves and doubles one, and prints which verdicts
-flip; what it printed for all of them is docs/constants.md.  In brackets stands what decides:
-*derived*, and from what; *accuracy*, *numeric*, *planted*, *held_out*, *scale*, *jacobian*: the
-cases whose verdicts flip; a test, for what is rare; *cost*, for what only spends evaluations.
+In brackets stands what decides a value: *derived*, and from what; *accuracy*, *numeric*, *planted*,
+*held_out*, *scale* or *jacobian*, the recorded cases that are to be asked; a test, for what is
+rare; *cost*, for what only bounds evaluations.  `benchmarks/correctness/accuracy.py --ablate NAME`
+halves and doubles one and prints which verdicts flip.
 
 Lengths of steps are in parts of a parameter's scale, evaluations in calls of func, noise in its
 standard deviations σ, and the spacing of float64 at 1 is ε.
@@ -22,7 +22,7 @@ NARROW = 1e-10
 
 ENTRY_ROUNDINGS = 64.0
 """An analytic entry, or a value of func, is off by at most so many roundings of its own terms when
-it is computed twice, in another order or in parts.  [accuracy]"""
+it is computed twice, in another order, or as the sum of its parts.  [accuracy]"""
 
 DUST = 32.0
 """And by at most about this many of the whole of its block's gradient.  [accuracy]"""

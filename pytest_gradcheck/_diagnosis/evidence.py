@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from .._constants import ENTRY_ROUNDINGS
+from .._constants import CONFIDENCE, ENTRY_ROUNDINGS, STANDS_CLEAR
 
 Array = np.ndarray[Any, Any]
 
@@ -164,6 +164,26 @@ class BlockData:
         return seen
 
     @cached_property
+    def still(self) -> Array:
+        """Which entries func does not answer to: numeric is zero within its error bar."""
+        still: Array = self.valid & (np.abs(self.numeric) <= CONFIDENCE * self.error)
+        return still
+
+    @cached_property
+    def unmoved(self) -> bool:
+        """Whether func answers to nothing here, though the block is wrong: there is no formula."""
+        told = self.valid & (self.wrong | self.agrees)
+        clear = told & (np.abs(self.numeric) > STANDS_CLEAR * CONFIDENCE * self.error)
+        most = 2 * np.count_nonzero(self.asked & self.still) > np.count_nonzero(self.asked)
+        return bool(most) and not clear.any()
+
+    @property
+    def counted(self) -> str:
+        """How many of the entries that func answers to are wrong, in words."""
+        content = self.valid & ~self.still
+        return f"{int(self.asked.sum())} of {int((content | self.asked).sum())}"
+
+    @cached_property
     def whole(self) -> bool:
         """Whether every entry is known."""
         return bool(self.valid.all())
@@ -179,16 +199,17 @@ class Repair:
     key : tuple
         Equal for the same formula with the same numbers, in whatever block.
     hint : str
-        The sentence for one block; ``{}`` stands for its name.
+        The sentence for one block; ``{}`` stands for its name, ``{counted}`` for how many of its
+        entries are wrong.
     apply : callable
         Takes a block and returns ``(predicted, target)``, the target being "numeric" or
         "analytic", or None where the formula is not defined; NaN where it says nothing.
     prior : float
         Its cost in bits.
-    fitted : int
-        How many of its numbers were fitted.
     told : str
         The sentence for several blocks; ``{names}`` stands for them.
+    fitted : int
+        How many of its numbers were fitted.
     """
 
     code: str
@@ -196,8 +217,8 @@ class Repair:
     hint: str
     apply: Callable[[BlockData], Predicted | None]
     prior: float
+    told: str
     fitted: int = 0
-    told: str = ""
 
     def bits(self, block: BlockData, fitted: int | None = None) -> float | None:
         """Return what a block says for the repair before its cost, or None: it does not hold."""

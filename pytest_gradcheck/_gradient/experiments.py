@@ -47,8 +47,8 @@ from .._verdict.tolerance import DISAGREE
 Array = np.ndarray[Any, Any]
 
 
-UNSURE = ("backward", "slice", "entry")
-"""Codes that say where, not what: a cache may be behind them."""
+UNSURE = ("backward", "slice", "entry", "mask", "approximate")
+"""Codes that say where or how much, not what: a cache may be behind them."""
 
 CACHE = "reads what an earlier call left behind (a stale cache)"
 

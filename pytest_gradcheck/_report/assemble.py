@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 
 from .._constants import CONFIDENCE
+from .._diagnosis.approximations import approximation
 from .._diagnosis.causes import Explained, Upstream, explain, unknown
 from .._diagnosis.evidence import Diagnosis
 from .._options import Options
 from .._params.layout import Block, labels, position_of
 from .._params.structure import Structure
-from .._quoting import brief
+from .._quoting import brief, listing
 from .._verdict.comparison import Comparison, Evidence, Ladder
 from .._verdict.tolerance import AGREE, DISAGREE, KINK, OPEN, Verdict, relative_difference
 from .reasons import LARGE, reasons_of
@@ -181,6 +182,7 @@ def rows_of(
         params_known=theta is not None,
         reasons=found.reasons,
         upstream=upstream,
+        approximate=approximation(found, subject.blocks, options.atol),
     )
     blocks = tuple(
         _block(found, block, reference, scale, explained, may_be_zero) for block in subject.blocks
@@ -195,12 +197,23 @@ def rows_of(
         difference=relative_difference(found.analytic[seen], reference[seen]),
         rtol=float(found.tolerance.rtol.max(initial=options.rtol or 0.0)),
         checked=int(np.count_nonzero(seen)),
-        reasons=reasons_of(found, reasons, subject.noisy, nothing=nothing),
+        reasons=reasons_of(
+            found, reasons, subject.noisy, nothing=nothing, unmoved=_unmoved(explained, subject)
+        ),
         nothing=nothing,
         kinked=bool(found.slopes),
         diagnoses=explained.diagnoses,
         evidence=evidence,
     )
+
+
+def _unmoved(explained: Explained, subject: Subject) -> str:
+    """Return in words which parameters func does not answer to, though their gradient is wrong."""
+    names = explained.unmoved
+    if not names or subject.precision == GIVEN:  # there is no func
+        return ""
+    every = len(names) == sum(block.size > 0 for block in subject.blocks)
+    return "any parameter" if every else listing(names)
 
 
 def _reference(found: Comparison) -> Array:

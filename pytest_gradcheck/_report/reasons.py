@@ -8,6 +8,7 @@ from collections import Counter
 import numpy as np
 
 from .._constants import COARSEST_RTOL, CONFIDENCE, FINEST_RTOL
+from .._diagnosis.approximations import rounded_up
 from .._verdict.comparison import Comparison
 from .._verdict.tolerance import DISAGREE, NOISY, OPEN
 
@@ -16,17 +17,23 @@ LARGE = 0.01
 
 
 def reasons_of(
-    found: Comparison, given: tuple[str, ...], noisy: str, *, nothing: bool
+    found: Comparison, given: tuple[str, ...], noisy: str, *, nothing: bool, unmoved: str = ""
 ) -> tuple[str, ...]:
     """Return the sentences that say why a check can't tell, and what would settle it.
 
-    `given` are known already; `noisy` is the half of a sentence that says how noisy func is.
+    `given` are known already; `noisy` is the half of a sentence that says how noisy func is, and
+    `unmoved` names the parameters that it does not answer to, though their gradient is not zero.
     """
     said, flat = list(given), bool(found.flat.all())
     if found.analytic.size and flat and np.any(found.analytic) and not np.any(found.numeric):
         said.append(
             "func answers to no parameter, while the gradient is not zero: does it read the arrays "
             "through a closure (in_place=True) or remember results by identity (copy=True)?"
+        )
+    elif unmoved:
+        said.append(
+            f"func does not move with {unmoved}, while the gradient there is not zero: does it "
+            "round on the way (a straight-through estimator), or read other arrays (in_place=True)?"
         )
     if (found.verdict == DISAGREE).any():
         return tuple(said)
@@ -58,16 +65,8 @@ def _advice(reason: str, count: int, noisy: str, found: Comparison) -> str:
     finite = needed[np.isfinite(needed) & (size > 0)]
     reach = float(finite.max()) if finite.size else math.inf
     could = (
-        f"; rtol={_rounded_up(reach):g} could be concluded"
+        f"; rtol={rounded_up(reach):g} could be concluded"
         if FINEST_RTOL <= reach < COARSEST_RTOL
         else "; no useful rtol could be concluded at these parameters"
     )
     return f"{count:,} undecided: {noisy}{could}"
-
-
-def _rounded_up(value: float) -> float:
-    """Return the value rounded up to one digit: 3.2e-5 to 4e-5."""
-    if value <= 0:
-        return 0.0
-    power = math.floor(math.log10(value))
-    return float(f"{math.ceil(value / 10**power - 1e-9)}e{power}")

@@ -135,6 +135,17 @@ def block_size(values: Array, scale: Array) -> float:
     return largest * math.sqrt(float(np.mean((product / largest) ** 2)))
 
 
+def common_size(rms: Any) -> float:
+    """Return a block's gradient as one number, over the scale that is common to its coordinates.
+
+    The large ones count: of a tiny parameter the block's gradient over its own scale is no size.
+    """
+    least = float(np.min(rms, initial=math.inf))
+    if not 0 < least < math.inf:
+        return 0.0
+    return least / math.sqrt(float(np.mean((least / rms) ** 2)))
+
+
 def of_block(
     analytic: Any,
     own: float,
@@ -156,6 +167,9 @@ def of_block(
     atol = options.atol
     if atol is None:
         atol = DUST * eps * rms if narrow else 0.0
+        if options.rtol is not None:
+            # An adjoint that is solved to rtol is off by that of its block, not of each entry.
+            atol = np.maximum(atol, rtol * DEMANDED_IN_BLOCK * common_size(rms))
     # The terms that cancel may be as large as J itself, or larger when J is zero by that.
     dust = np.maximum(DUST * eps * rms, DUST * eps * max(value, LEAST_TERM) / scale)
     if options.rtol is None:

@@ -31,8 +31,14 @@ LEAST_TERM = 0.1
 """Terms that cancel are taken to be at least this large, where n is zero within its error bar.
 [tests/unit/verdict/test_judge.py]"""
 
-REPEATS_WITHIN = ENTRY_ROUNDINGS * EPS
-"""Two calls may differ by this part of J: threads that sum in another order do.  [derived]"""
+REPEATS_WITHIN = 1e-8
+"""Two calls may differ by this part of J, or by `ENTRY_ROUNDINGS` of a narrow type: a sum in
+another order, an iteration that goes on from where it was.  It is func's noise then, where dropout
+and shuffling are refused.  [tests/behaviour/test_in_the_field.py]"""
+
+REMEMBERS = 4.0
+"""What J comes back to after other points is noise that was not known of, above so many σ.
+[tests/behaviour/test_in_the_field.py]"""
 
 GRADIENT_REPEATS_WITHIN = 1e-10
 """Two gradients at θ may differ by this part of their largest entry.
@@ -99,6 +105,10 @@ BEND_GAIN = 2.45
 
 BEND_CLEAR = 8.0
 """A bend is believed above so many of its σ.  [accuracy]"""
+
+RESPONDS = 16.0
+"""func is seen to answer to a step when it changes by more than so many of its σ.
+[tests/behaviour/test_in_the_field.py]"""
 
 BEND_PART = 0.1
 """Slopes to both sides that differ by this part are looked at: a smooth func's rarely do.

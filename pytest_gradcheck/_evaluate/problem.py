@@ -32,7 +32,7 @@ from .._quoting import brief
 from ..hookspecs import progress_listener
 from .batch import evaluator_of
 from .call import Call, calling
-from .evaluator import Evaluator, Progress
+from .evaluator import BudgetExhausted, Evaluator, Progress
 from .workers import Task, Workers
 
 Array = np.ndarray[Any, Any]
@@ -153,7 +153,7 @@ def prepare(call: Call, params: Any, options: Options) -> Problem:
         raise
     gap = np.abs(np.asarray(again - center)).astype(np.float64)
     unrepeated = ""
-    if not runner.shape and gap > options.nondet_tol + REPEATS_WITHIN * abs(float(center)):
+    if not runner.shape and gap > may_differ_by(float(center), runner.narrow, options):
         unrepeated = (
             f"func does not repeat itself: {float(center)!r}, then {float(again)!r}, at the same "
             "parameters (dropout, shuffling or an unseeded generator?)"
@@ -161,6 +161,35 @@ def prepare(call: Call, params: Any, options: Options) -> Problem:
     # Of a number a plain float: it gets into reports, which hold nothing of numpy.
     jitter = gap if runner.shape else float(gap)
     return Problem(call, structure, blocks, runner, center, jitter, unrepeated, tuple(gradients))
+
+
+def may_differ_by(value: Any, narrow: int | None, options: Options) -> Any:
+    """Return by how much two values of func may differ and be taken for its noise.
+
+    `narrow` has the bits of the type that func returns, if it is narrower than float64.
+    """
+    part = max(REPEATS_WITHIN, ENTRY_ROUNDINGS * 2.0**-narrow if narrow else 0.0)
+    return options.nondet_tol + part * np.abs(value)
+
+
+PAST = (
+    "func depends on what was evaluated before (a warm start, a cache): {} was {!r} at the "
+    "parameters, and {!r} after other points"
+)
+
+
+def depends_on_the_past(problem: Problem, options: Options) -> tuple[float, str]:
+    """Return by how much J at θ is another one after other points, and the sentence if too much."""
+    try:
+        with problem.evaluator.quiet():  # what it warns of here was said before
+            again = problem.evaluator.at_theta()
+    except BudgetExhausted:
+        return 0.0, ""
+    center, evaluator = float(problem.center), problem.evaluator
+    gap = abs(float(again - problem.center))
+    if gap <= problem.jitter + may_differ_by(center, evaluator.narrow, options):
+        return gap, ""
+    return gap, PAST.format("J", center, float(again))
 
 
 def _require_combination(call: Call, structure: Structure, options: Options) -> None:

@@ -25,6 +25,7 @@ from .._constants import (
     MOST_STUBBORN,
     NOISY_BLOCK,
     RATIO,
+    RESPONDS,
     SHARP,
     SMALL_FIXED_STEP,
     STANDS_CLEAR,
@@ -105,7 +106,11 @@ def judge(
 
 def unjudged(limits: Tolerance, sweep: Sweep) -> Comparison:
     """Return what a sweep found beside the analytic gradient, every verdict open."""
-    return Comparison.unjudged(limits, sweep.numeric, sweep.error, sweep.step > 0, sweep.flat)
+    with np.errstate(all="ignore"):
+        answers = sweep.change > RESPONDS * sweep.noise.at(sweep.largest)
+    return Comparison.unjudged(
+        limits, sweep.numeric, sweep.error, sweep.step > 0, sweep.flat, answers
+    )
 
 
 def _limits(problem: Problem, analytic: Analytic, sweep: Sweep, options: Options) -> Tolerance:
@@ -248,7 +253,11 @@ def _test_group(
     noisy = found.error[members] > NOISY_BLOCK * limits.rms[members]
     tiny = (a != 0) & (np.abs(a) < TINY * limits.rms[members])
     deep = bool(np.count_nonzero(noisy | tiny) >= TAIL * problem.size)
-    value, error = _group_derivative(problem, sweep, shift, relative, deep=deep)
+    line = _line_along(problem, sweep, shift)
+    value, error = _group_derivative(line, relative, deep=deep)
+    change = max(line.changes, default=0.0)
+    if change > RESPONDS * max(rung.sigma for rung in line.rungs):
+        found.answers[members] = True
     told = float(terms.sum())
     allowed = GROUP_RTOL * _length(terms)
     if abs(value) <= STANDS_CLEAR * CONFIDENCE * error:
@@ -305,15 +314,17 @@ def _test_dead(
     _test_group(members, found, sweep, problem, seed)
 
 
-def _group_derivative(
-    problem: Problem, sweep: Sweep, shift: Array, relative: float, *, deep: bool
-) -> tuple[float, float]:
-    """Return the derivative along `shift` and its error bar, from steps as large as pay."""
+def _line_along(problem: Problem, sweep: Sweep, shift: Array) -> Line:
+    """Return func along a direction."""
 
     def evaluate(steps: Any) -> Any:
         return steps, tuple(problem.evaluator.along(shift, steps))
 
-    line = Line(evaluate, problem.center, sweep.noise)
+    return Line(evaluate, problem.center, sweep.noise)
+
+
+def _group_derivative(line: Line, relative: float, *, deep: bool) -> tuple[float, float]:
+    """Return the derivative along a line and its error bar, from steps as large as pay."""
 
     def further(step: float) -> bool:
         top = line.rungs[0] if line.rungs else None

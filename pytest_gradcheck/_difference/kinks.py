@@ -13,6 +13,7 @@ import math
 from collections.abc import Sequence
 
 from .ladder import KINK_POWER, SIDES, Estimate, Line, Rung, best_entry
+from .noise import SAMPLES
 
 
 def bend_power(rungs: Sequence[Rung]) -> float | None:
@@ -66,18 +67,9 @@ def kink_slopes(line: Line) -> tuple[Estimate, Estimate] | None:
     return None if forward is None or backward is None else (forward, backward)
 
 
-CLOSE = 1.15
-"""The two steps are brought so near to each other,"""
-
-MOST = 10
-"""by evaluations at so many steps at most."""
-
-NEAR, FAR = 1.5, 3.0
-"""A step so many times as large tells what the slope is beyond."""
-
-PART = 0.35
-"""A change below this part of what that slope comes to is no jump.  Beyond a kink it is at most
-(1 - 1/1.15) / (1 - 1.15/2) of it, 0.31; of a rounded straight line or parabola about 1."""
+ROUGH = 0.03
+"""Beyond the step at which it begins to move, a rounded func is noisy by more than this part of
+the first change; one with a kink there is smooth."""
 
 
 def may_be_grainy(line: Line) -> bool:
@@ -85,45 +77,14 @@ def may_be_grainy(line: Line) -> bool:
     return bool(line.grain) and any(_bounds(line, side)[0] > 0 for side in (1, -1))
 
 
-def tell_grain(line: Line, least: float) -> None:
-    """Find out whether a line that has flat steps is grainy.
-
-    Parameters
-    ----------
-    line : Line
-        Its `grainy` is set.  What was evaluated is kept if it is not.
-    least : float
-        The smallest step that the parameter's format allows.
-    """
-    before = list(line.rungs), list(line.changes), list(line.moves)
-    line.grainy = not _falls_to_nothing(line, least)
-    if line.grainy:
-        line.rungs, line.changes, line.moves = before
-    else:
-        line.probes = len(line.rungs) - len(before[0])
-
-
-def _falls_to_nothing(line: Line, least: float) -> bool:
+def tell_grain(line: Line) -> None:
+    """Find out whether a line that has flat steps is grainy, and measure its noise if it is."""
     side = 1 if _bounds(line, 1)[2] <= _bounds(line, -1)[2] else -1
-    flat, moved, change = _bounds(line, side)
-    for _ in range(MOST):
-        middle = math.sqrt(flat * moved)
-        if moved <= CLOSE * flat or middle < least:
-            break
-        line.add(middle)
-        flat, moved, change = _bounds(line, side)
-    if not flat < moved <= CLOSE * flat:
-        return False
-
-    def beyond() -> list[tuple[float, float]]:
-        return [(abs(t), c) for t, c in line.moves if NEAR * moved < t * side < FAR * moved]
-
-    if not beyond():
-        line.add(2 * moved)
-    if not beyond():
-        return False
-    step, there = min(beyond())
-    return change < PART * there * moved / step
+    _, moved, change = _bounds(line, side)
+    sigma = line.table(side * moved, side * moved / SAMPLES)
+    line.grainy = sigma is None or sigma > ROUGH * change
+    if line.grainy and sigma is not None:
+        line.quieten(sigma)
 
 
 def _bounds(line: Line, side: int) -> tuple[float, float, float]:

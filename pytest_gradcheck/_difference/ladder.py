@@ -17,12 +17,12 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
-from .noise import Noise
+from .noise import SAMPLES, Noise, table_estimate
 
 RATIO = 3.8197
 """Of neighbouring steps.  With 2 or 4, sin(ωθ) aliases at every rung at once."""
@@ -58,6 +58,7 @@ class Rung:
     forward: float
     backward: float
     sigma: float
+    largest: float = 0.0
 
     @property
     def central(self) -> float:
@@ -117,6 +118,37 @@ class Line:
     moves: list[tuple[float, float]] = field(default_factory=list)
     grainy: bool | None = None
     probes: int = 0
+    sounded: bool = False
+
+    def sound(self, spacing: float) -> None:
+        """Measure the noise of func along this very line.
+
+        That along a direction over all parameters is made loud by an ill-conditioned one among
+        them, and knows nothing of one that is rounded on its way to J.
+        """
+        self.sounded = True
+        sigma = self.table(0.0, spacing)
+        if sigma is None:
+            sigma = self.table(0.0, 64 * spacing)
+        if sigma is not None:
+            self.quieten(sigma)
+
+    def table(self, start: float, spacing: float) -> float | None:
+        """Return the noise of func at equal distances beyond `start`, as `table_estimate` does."""
+        d = 2.0 ** math.floor(math.log2(max(abs(spacing), 4 * self.ulp, 1e-300)))
+        d = math.copysign(d, spacing)
+        _, values = self.evaluate([start + d * k for k in range(1, SAMPLES)])
+        first = [] if start else [self.center]
+        table = np.array([v for v in (*first, *values) if math.isfinite(v)])
+        return table_estimate(table) if table.size >= 5 else None
+
+    def quieten(self, sigma: float) -> None:
+        """Take `sigma` for the noise of func at every rung."""
+        self.noise = replace(self.noise, sigma=max(sigma, self.noise.floor))
+        self.rungs = [
+            replace(rung, sigma=float(self.noise.at(np.array([rung.largest]))[0]))
+            for rung in self.rungs
+        ]
 
     @property
     def flat(self) -> bool:
@@ -134,7 +166,7 @@ class Line:
         if len(moved) == len(self.changes) or not moved or self.grainy is False:
             return 0.0
         jump = min(moved)
-        return 0.3 * jump if jump <= COARSEST_JUMP * abs(float(self.center)) else 0.0
+        return 0.3 * jump
 
     def add(self, h: float) -> Rung:
         """Evaluate at ±h, remember the rung and return it."""
@@ -149,14 +181,15 @@ class Line:
                 self.moves.append((step, abs(float(value - self.center))))
                 self.changes.append(self.moves[-1][1])
         finite = [v for v in (high, low, self.center) if math.isfinite(v)]
-        sigma = float(self.noise.at(np.array([max(abs(v) for v in finite)]))[0])
+        largest = float(max(abs(v) for v in finite))
+        sigma = float(self.noise.at(np.array([largest]))[0])
         forward = float((high - self.center) / up) if math.isfinite(high) and up else math.nan
         backward = float((self.center - low) / -down) if math.isfinite(low) and down else math.nan
         if math.isfinite(forward) and math.isfinite(backward):
             # Weighed so that their mean is (f₊ − f₋)/(h₊ + h₋), whether the steps are equal or not.
             mean, half = float((high - low) / (up - down)), 0.5 * (forward - backward)
             forward, backward = mean + half, mean - half
-        rung = Rung(0.5 * (up - down), forward, backward, sigma)
+        rung = Rung(0.5 * (up - down), forward, backward, sigma, largest)
         self.rungs.append(rung)
         self.rungs.sort(key=lambda item: -item.h)
         return rung

@@ -54,10 +54,26 @@ class Noise:
     sigma: float
     unit: float
     format: str
+    floor: float = 0.0
 
     def at(self, values: Array) -> Array:
         """Return σ for `values`, which may be much larger than J at θ; shape of `values`."""
         return np.maximum(self.sigma, 2 * FLOOR * self.unit * np.abs(values).astype(np.float64))
+
+
+def grid(values: Array) -> float:
+    """Return the largest power of two of which every value is a multiple; 0 for too few values.
+
+    Differences of large terms lie on the grid of the terms.  That k values out of as many lie on
+    a grid 2^j times coarser than their own format's has a chance of 2^(-jk).
+    """
+    seen = np.unique(values[np.isfinite(values) & (values != 0)])
+    if seen.size < 3 or values.dtype.itemsize > 8:
+        return 0.0
+    mantissas, exponents = np.frexp(np.abs(seen))
+    whole = np.ldexp(mantissas, 53).astype(np.int64)
+    lowest = np.frexp((whole & -whole).astype(np.float64))[1] - 1 + exponents - 53
+    return float(np.ldexp(1.0, int(lowest.min())))
 
 
 def precision(values: Array) -> int:
@@ -67,7 +83,8 @@ def precision(values: Array) -> int:
     ----------
     values : ndarray
         Values of func.  Fewer than three different ones say little: 1.0 is exact in every
-        format, so they must use more than half of the bits of a format to be taken for it.
+        format.  And one of them must use nearly all bits of a format: small differences of large
+        terms have few bits too.
     """
     widest = 64 if values.dtype.itemsize > 8 else 53
     # Nearly always one of the first few values needs more bits than any narrow format has.
@@ -86,7 +103,8 @@ def precision(values: Array) -> int:
             break
         if exact(bits):
             few = seen.size < 3 and (bits < 24 or exact(bits // 2 + 4))
-            return widest if few else bits
+            unused = seen.size >= 3 and exact(bits - 3)
+            return widest if few or unused else bits
     return widest
 
 
@@ -105,7 +123,8 @@ def from_values(values: Array, jitter: float = 0.0, narrow: int | None = None) -
     unit = 2.0**-bits
     finite = np.abs(values[np.isfinite(values)]).astype(np.float64)
     largest = float(finite.max()) if finite.size else 0.0
-    return Noise(max(2 * FLOOR * unit * largest, jitter), unit, dict(FORMATS)[bits])
+    rounding = max(2 * FLOOR * unit * largest, FLOOR * grid(values), FLOOR * 2.0**-1074)
+    return Noise(max(rounding, jitter), unit, dict(FORMATS)[bits], max(rounding, jitter))
 
 
 def table_estimate(values: Array) -> float | None:
@@ -127,7 +146,7 @@ def table_estimate(values: Array) -> float | None:
     if sum(x == y for x, y in itertools.pairwise(numbers)) >= count / 2:
         return None
     # In units of the largest value, so that squares of differences can't overflow.
-    unit = 2.0 ** math.frexp(float(max(map(abs, numbers))))[1]
+    unit = 2.0 ** (math.frexp(float(max(map(abs, numbers))))[1] - 1)
     differences = [number / unit for number in numbers]
     gamma = 1.0
     level: list[float] = []
@@ -198,4 +217,4 @@ def measured(
             break
     everything = np.concatenate(seen)
     floor = from_values(everything, jitter, narrow)
-    return Noise(max(floor.sigma, sigma or 0.0), floor.unit, floor.format), everything
+    return Noise(max(floor.sigma, sigma or 0.0), floor.unit, floor.format, floor.sigma), everything

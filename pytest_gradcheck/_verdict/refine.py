@@ -26,6 +26,7 @@ from .._difference.ladder import (
     SMOOTH_POWER,
     Estimate,
     Line,
+    Rung,
 )
 from .._difference.sweep import AGREE, DISAGREE, OPEN
 from .tolerance import (
@@ -48,7 +49,7 @@ def enter_domain(line: Line, least: float) -> None:
     """Shrink the step until both sides are finite, or one is and the other will not be."""
     for _ in range(6):
         step = line.rungs[-1].h / RATIO**2
-        if line.sides() == "both" or step < least:
+        if line.sides() == "both" or step < line.ulp:
             return
         line.add(step)
 
@@ -60,8 +61,7 @@ def until_it_moves(line: Line, question: Question, scale: float) -> float | None
     truly flat when it does not move where the analytic slope says by more than any rounding.
     """
     top = line.rungs[0].h
-    told = abs(question.analytic) * top > 4 * COARSEST_JUMP * abs(float(line.center))
-    if question.analytic == 0 or told or top >= scale:
+    if question.analytic == 0 or top >= 0.9 * scale:
         return None
     return min(top * RATIO**2, scale)
 
@@ -214,14 +214,21 @@ def refine(line: Line, question: Question, first: float, scale: float, least: fl
                 line.add(step)
                 continue
         if line.grainy is None and line.noise.unit < NARROW and may_be_grainy(line):
-            tell_grain(line, least)
+            tell_grain(line)
         estimate = line.estimate()
         if estimate is not None:
             if line.flat and (step := until_it_moves(line, question, scale)) is not None:
                 line.add(step)
                 continue
             agrees = question.within(estimate.value, estimate.error)
-            if not agrees and confirmed and _trusted(line, question, estimate):
+            trusted = not agrees and confirmed and _trusted(line, question, estimate)
+            if trusted and not _converged(line, question, estimate):
+                trusted = False
+                if not line.sounded:
+                    line.sound(_spacing(line, question, scale))
+                    confirmed = False
+                    continue
+            if trusted:
                 step = _step_that_shows(line, question, estimate)
                 if step is None:
                     return Answer(estimate.value, estimate.error, DISAGREE)
@@ -244,6 +251,12 @@ def refine(line: Line, question: Question, first: float, scale: float, least: fl
         step = next_step(line, question, estimate, scale, least)
         stuck = len(line.rungs) >= ROUGH_RUNGS and rough(line, question)
         if step is None or stuck or len(line.rungs) >= MOST_RUNGS + line.probes:
+            before = line.noise.sigma
+            if not line.sounded and estimate is not None:
+                line.sound(_spacing(line, question, scale))
+                if not 0.5 * before < line.noise.sigma < 2 * before:
+                    confirmed = False
+                    continue
             return _left_open(line, question, estimate)
         line.add(step)
 
@@ -260,6 +273,49 @@ def _trusted(line: Line, question: Question, estimate: Estimate) -> bool:
     if not _smooth_enough(line, question):
         return False
     return line.grainy is False or not _noise_grows(line)
+
+
+APART = 1.5
+"""Steps nearer to each other than this are one measurement."""
+
+
+def _converged(line: Line, question: Question, estimate: Estimate) -> bool:
+    """Return whether three steps apart from each other converge on the estimate, and not on a.
+
+    Two that agree may do so by chance, by one stair of a rounded func, or since both are far
+    beyond what func does near θ.
+    """
+    gap = abs(question.analytic - estimate.value)
+    apart: list[tuple[Rung, float, float]] = []
+    side = line.sides()
+    rungs = [rung for rung in line.rungs if math.isfinite(_slope(rung, side))]
+    for rung, (h, slope, rounding) in zip(rungs, line.series(side), strict=True):
+        if h < estimate.h and 9 * rounding < gap and slope:
+            if abs(slope - question.analytic) < abs(slope - estimate.value):
+                return False  # a finer step speaks for a
+        if not apart or h * APART <= apart[-1][0].h:
+            apart.append((rung, slope, rounding))
+    for (one, s1, r1), (two, s2, r2), (three, s3, r3) in zip(apart, apart[1:], apart[2:], strict=False):
+        near = all(abs(s - estimate.value) <= gap / 4 for s in (s1, s2, s3))
+        falls = abs(s2 - s3) <= max(abs(s1 - s2), 3 * (r2 + r3))
+        bend = max(abs(r.bend) if math.isfinite(r.bend) else 0.0 for r in (one, two, three))
+        power = bend_power([one, two, three])
+        smooth = bend <= gap or power is None or power >= SMOOTH_POWER
+        still = line.grainy is not False and not (s2 and s3) and any(line.changes)
+        if near and falls and smooth and not still:
+            return True
+    return False
+
+
+def _slope(rung: Rung, side: str) -> float:
+    return {"both": rung.central, "forward": rung.forward, "backward": rung.backward}[side]
+
+
+def _spacing(line: Line, question: Question, scale: float) -> float:
+    """Return the distance of values along a line: near, and func must not change by much."""
+    value = abs(question.analytic) if math.isfinite(question.analytic) else 0.0
+    shown = 2.0**-14 * abs(float(line.center)) / value if value else math.inf
+    return min(2.0**-16 * scale, shown or math.inf)
 
 
 def _clear(line: Line, question: Question, estimate: Estimate) -> bool:
@@ -376,6 +432,7 @@ def _left_open(line: Line, question: Question, estimate: Estimate | None) -> Ans
         verdict = AGREE if question.settled(best.value, best.error) else OPEN
         return Answer(best.value, best.error, verdict, NOISY)
     denied = best is louder and _every_rung_denies(line, question, best)
+    denied = denied and _converged(line, question, best)
     if denied and _clear(line, question, best):
         return Answer(best.value, best.error, DISAGREE)
     return Answer(estimate.value, estimate.error, OPEN, NOISY)

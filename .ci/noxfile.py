@@ -5,7 +5,7 @@
     nox -f .ci/noxfile.py --list
     nox -f .ci/noxfile.py                                      all that have a Python here
     nox -f .ci/noxfile.py -p 3.12 -- -n 2                      of one Python; pytest's arguments
-    nox -f .ci/noxfile.py -s lowest -- tests/test_docs.py
+    nox -f .ci/noxfile.py -s lowest -- tests/project/test_docs.py
 
 What is lowest is read from pyproject.toml; a Python that isn't here is skipped.
 """

@@ -41,7 +41,8 @@ from typing import Any
 
 # One thread, so that BLAS sums in the same order every time.  Read when numpy is imported.
 os.environ.update({"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"})
-sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1] / "tests")]
+ROOT = Path(__file__).parents[1]
+sys.path[:0] = [str(ROOT / "benchmarks" / "correctness"), str(ROOT / "tests")]
 
 import numpy as np  # noqa: E402
 

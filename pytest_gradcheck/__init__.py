@@ -13,7 +13,12 @@ from ._version import __version__
 
 if TYPE_CHECKING:
     from ._api.adjoint import assert_adjoint, check_adjoint
-    from ._api.gradients import assert_gradients_close, check_gradients, compare_gradients
+    from ._api.gradients import (
+        assert_gradients_close,
+        check_gradients,
+        compare_gradients,
+        relative_difference,
+    )
     from ._api.hessians import assert_hessian_close, assert_hvp_close, check_hessian, check_hvp
     from ._api.jacobians import (
         assert_jacobian_close,
@@ -31,7 +36,6 @@ if TYPE_CHECKING:
     from ._params.structure import Node
     from ._report.report import BlockReport, Entry, GradientMismatch, GradientReport
     from ._report.saved import SavedCheck, load_saved
-    from ._verdict.tolerance import relative_difference
     from .adapters.autograd import autograd_gradients
     from .adapters.jax import jax_gradients
     from .adapters.torch import torch_gradients
@@ -76,7 +80,7 @@ _HOMES = {
     "numerical_gradient_with_error": "_api.numeric",
     "plugin_manager": "hookspecs",
     "pulled_back": "_api.numeric",
-    "relative_difference": "_verdict.tolerance",
+    "relative_difference": "_api.gradients",
     "taylor_rates": "_api.taylor",
     "torch_gradients": "adapters.torch",
 }

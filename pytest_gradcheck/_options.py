@@ -2,41 +2,23 @@
 
 This module imports neither numpy nor pytest, because pytest reads it at start-up to build its
 command line.  A field's metadata holds what the marker, the command line, the ini file and the
-README's table need to know of it.
+README's table need to know of it.  What a caller may pass is said once more, for type checkers, by
+the classes named ``…Options``: public functions take ``**options: Unpack[…]`` of one of them, and
+`takes` writes out for everybody else what is in it.
 """
 
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from typing import Any, Protocol, TypedDict
+from inspect import Parameter, cleandoc, signature
+from typing import Any, Protocol, TypedDict, TypeVar
 
 from ._quoting import quoted, shown
 
 Patterns = str | Sequence[str]
-
-
-def options_from(**given: Any) -> Options:
-    """Return the options of a call."""
-    return merged(("gradcheck", given))
-
-
-class Judging(TypedDict, total=False):
-    """The options of `assert_gradients_close` that the checks of other derivatives take."""
-
-    rtol: float | None
-    atol: float | None
-    threshold: float | None
-    max_evals: int | None
-    seed: int
-    only: Patterns
-    skip: Patterns
-    nondet_tol: float
-    inconclusive: str
-    kinks: str
-    vacuous: str
-    max_report: int
 
 
 SCHEMES = (
@@ -156,6 +138,46 @@ class Options:
 
     Every field is a keyword of `assert_gradients_close` and an argument of the marker; those
     with ``cli`` in their metadata are a command-line option and an ini key too.
+
+    Attributes
+    ----------
+    rtol : float, optional
+        Relative tolerance per parameter, a demand: what can't be established is inconclusive.
+        Unset: as tight as the dtypes and the noise of func allow, from 1e-7 to 1e-2.
+    atol : float, optional
+        Absolute tolerance per parameter.  Unset: relative to the gradient of the block, and far
+        below rtol's.
+    eps : float, optional
+        The step, the same for every parameter and taken exactly: 2 evaluations per parameter
+        and 2 more.  Unset: chosen per parameter.
+    threshold : float, optional
+        Largest `difference`, ‖a − n‖₂ / (‖a‖₂ + ‖n‖₂), that passes.  Unset: not applied.
+    scheme : str, optional
+        "central" (default), "central4", "central6", "forward", "backward", "forward2",
+        "backward2", or "complex" for a func that accepts complex parameters.
+    max_evals : int, optional
+        Most evaluations of func.  What is then left unsettled is inconclusive.
+    seed : int, optional
+        Of the random directions, default 0.
+    only, skip : str or sequence of str, optional
+        Names of blocks, or glob patterns, to check or to leave out.
+    nondet_tol : float, optional
+        By how much func may differ between two calls, default 0.
+    inconclusive : {"fail", "warn", "pass"}, optional
+        What a parameter that can't be told does.
+    kinks : {"pass", "fail"}, optional
+        Whether a value between the two slopes of a kink passes.
+    vacuous : {"fail", "warn", "pass"}, optional
+        What a block on which nothing was checked does.
+    max_report : int, optional
+        Worst parameters in the failure, default 5; 0: all.
+    workers : int, executor, or map-like callable, optional
+        Who evaluates func, with the same results: so many threads (-1: one for each processor),
+        a ``concurrent.futures.Executor`` (then func can be pickled, as a process pool wants it),
+        Dask's ``client.get_executor()``, or a ``map(function, list)``.  Default 1, the caller.
+    vectorized : bool, optional
+        func takes many points at once: every array in params has a leading batch axis, floats
+        are arrays of shape (batch,), and J has shape (batch,).  grad gets params without it.
     """
 
     rtol: float | None = _option(
@@ -223,7 +245,133 @@ class Options:
 
 
 NAMES = tuple(item.name for item in fields(Options))
+DEFAULTS = {item.name: item.default for item in fields(Options)}
 CLI_FIELDS = tuple(item for item in fields(Options) if item.metadata["cli"])
+
+
+class BlockOptions(TypedDict, total=False):
+    """Which blocks are looked at."""
+
+    only: Patterns
+    skip: Patterns
+
+
+class SeedOptions(BlockOptions, total=False):
+    """The options of Taylor remainders."""
+
+    seed: int
+
+
+class EvaluationOptions(SeedOptions, total=False):
+    """The options of `numerical_gradient_with_error`."""
+
+    workers: Workers
+    vectorized: bool
+
+
+class NumericOptions(EvaluationOptions, total=False):
+    """The options of `numerical_gradient`."""
+
+    eps: float | None
+    scheme: str
+
+
+class ToleranceOptions(TypedDict, total=False):
+    """How far two numbers may be apart, and how many that are farther are shown."""
+
+    rtol: float | None
+    atol: float | None
+    threshold: float | None
+    max_report: int
+
+
+class RuleOptions(TypedDict, total=False):
+    """What is evaluated at most, and what becomes of that which can't be told."""
+
+    max_evals: int | None
+    nondet_tol: float
+    inconclusive: str
+    kinks: str
+    vacuous: str
+
+
+class ComparisonOptions(BlockOptions, ToleranceOptions, total=False):
+    """The options of `compare_gradients`."""
+
+
+class DerivativeOptions(SeedOptions, ToleranceOptions, RuleOptions, total=False):
+    """The options of checks of other derivatives than gradients."""
+
+
+class CheckOptions(NumericOptions, ToleranceOptions, RuleOptions, total=False):
+    """All options, as a caller may pass them: `assert_gradients_close` takes each."""
+
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def takes(kind: type[Any]) -> Callable[[F], F]:
+    """Write out, for `help` and `inspect.signature`, the ``**options`` of a function.
+
+    Its signature has a keyword with its default for each option in `kind`, and its docstring their
+    entries in `Options`' in place of one for ``**options``.  The function itself stays as it is.
+    """
+    hints = kind.__annotations__
+    names = [name for name in NAMES if name in hints]
+
+    def filled(function: F) -> F:
+        given = signature(function)
+        own = [one for one in given.parameters.values() if one.kind is not Parameter.VAR_KEYWORD]
+        options = [
+            Parameter(
+                name,
+                Parameter.KEYWORD_ONLY,
+                default=DEFAULTS[name],
+                # As the signature's own annotations are: text.
+                annotation=getattr(hints[name], "__forward_arg__", hints[name]),
+            )
+            for name in names
+        ]
+        function.__signature__ = given.replace(parameters=[*own, *options])  # type: ignore[attr-defined]
+        function.__doc__ = _written_out(function.__doc__, names)
+        return function
+
+    return filled
+
+
+_ENTRY = re.compile(r"^(\*\*|\w+)(?:.* : .*|options)\n(?: {4}.*\n)+", re.M)
+_ENTRIES = {match[1]: match[0] for match in _ENTRY.finditer(f"{cleandoc(Options.__doc__ or '')}\n")}
+"""Of `Options`' docstring, by the first name in each."""
+
+
+def _written_out(doc: str | None, names: Sequence[str]) -> str | None:
+    """Put the entries of options in place of the entry ``**options`` of a docstring."""
+    if doc is None or "**options\n" not in doc:
+        return doc
+    written = "".join(_ENTRIES[name] for name in names if name in _ENTRIES)
+    return _ENTRY.sub(lambda one: written if one[1] == "**" else one[0], cleandoc(doc))
+
+
+def require_known(function: Callable[..., Any], given: Mapping[str, Any], name: str = "") -> None:
+    """Raise TypeError for an option that a public function does not take; `name` is its name."""
+    taken = signature(function).parameters
+    unknown = [one for one in given if one not in taken]
+    if unknown:
+        keywords = [one.name for one in taken.values() if one.kind is Parameter.KEYWORD_ONLY]
+        raise _unknown(name or function.__name__, unknown, keywords)
+
+
+def options_from(function: Callable[..., Any], given: Mapping[str, Any]) -> Options:
+    """Return the options of a call of a public function."""
+    require_known(function, given)
+    return merged(("gradcheck", given))
+
+
+def _unknown(source: str, names: Iterable[str], known: Iterable[str]) -> TypeError:
+    return TypeError(
+        f"{source}: no option named {', '.join(map(shown, sorted(names)))}; the options are "
+        f"{', '.join(known)}"
+    )
 
 
 def validated(given: Mapping[str, Any], source: str) -> dict[str, Any]:
@@ -248,18 +396,14 @@ def validated(given: Mapping[str, Any], source: str) -> dict[str, Any]:
     ValueError
         For a value that is out of range.
     """
-    unknown = sorted(set(map(str, given)) - set(NAMES))
+    unknown = set(map(str, given)) - set(NAMES)
     if unknown:
-        raise TypeError(
-            f"{source}: no option named {', '.join(map(shown, unknown))}; the options are "
-            f"{', '.join(NAMES)}"
-        )
+        raise _unknown(source, unknown, NAMES)
     converters = {item.name: item.metadata["convert"] for item in fields(Options)}
-    defaults = {item.name: item.default for item in fields(Options)}
     checked: dict[str, Any] = {}
     for name, value in given.items():
         if value is None:
-            checked[name] = defaults[name]
+            checked[name] = DEFAULTS[name]
             continue
         try:
             checked[name] = converters[name](value)

@@ -15,7 +15,7 @@ A script registers its module with ``plugin_manager().register(module)``; the ot
 from __future__ import annotations
 
 from functools import cache
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import pluggy
 
@@ -32,43 +32,6 @@ PROJECT = "pytest_gradcheck"
 
 hookspec = pluggy.HookspecMarker(PROJECT)
 hookimpl = pluggy.HookimplMarker(PROJECT)
-
-T = TypeVar("T")
-
-
-class Slot(Generic[T]):
-    """What a session has set for the checks of a test, in whichever thread they are made.
-
-    It is no ContextVar: the threads that a test starts, or pytest-run-parallel for it, begin with
-    an empty context, and nothing would be known of their checks.
-    """
-
-    def __init__(self) -> None:
-        self._value: T | None = None
-
-    def get(self) -> T | None:
-        """Return what is set; None for nothing."""
-        return self._value
-
-    def set(self, value: T) -> T | None:
-        """Set it; return what was set before."""
-        before, self._value = self._value, value
-        return before
-
-    def reset(self, before: T | None) -> None:
-        """Set what `set` returned."""
-        self._value = before
-
-
-observer: Slot[Callable[[GradientReport], None]] = Slot()
-"""Called with every report.  The pytest plugin sets it around each test."""
-
-progress: Slot[Callable[[int, int, Callable[[], str] | None], None]] = Slot()
-"""Called now and then during a check: with the evaluations so far, about how many there will be
-(0: not known), and a function that returns what is worst so far; with None for it at the end."""
-
-suspects: Slot[Callable[[], Sequence[str]]] = Slot()
-"""Called once in each check; returns labels (``W2[1, 3]``) of parameters to difference first."""
 
 
 @hookspec(firstresult=True)
@@ -125,6 +88,80 @@ def gradcheck_explain(
     """
 
 
+@hookspec
+def gradcheck_checked(report: GradientReport) -> None:
+    """Learn of a check as soon as it is finished, before anything is raised for it.
+
+    It is called for every check, of a gradient or of another derivative, in the thread that made
+    it.  In pytest, ``pytest_gradcheck_result`` is told of the test, too.
+
+    Parameters
+    ----------
+    report : GradientReport
+        The finished check, with all hints.
+    """
+
+
+@hookspec
+def gradcheck_progress(evaluations: int, planned: int, worst: Callable[[], str] | None) -> None:
+    """Learn how far a check is, some twenty times a second while it calls func.
+
+    It is called in the thread that makes the check, and should return soon.
+
+    Parameters
+    ----------
+    evaluations : int
+        Of func, so far.
+    planned : int
+        About how many there will be; 0: not known.
+    worst : callable or None
+        Returns the parameter that stands out most so far, in a line of text, or an empty one.
+        None: the check is over.
+    """
+
+
+@hookspec
+def gradcheck_suspects() -> Sequence[str] | None:
+    """Name parameters to look at first, such as those that were wrong the last time.
+
+    It is called once at the beginning of each check of a gradient, at each of its points, in the
+    thread that makes it.  If one of them is wrong, the check ends there and its report says so;
+    else it goes on as if nobody had been asked.
+
+    Returns
+    -------
+    list or tuple of str, or None
+        Labels as reports have them, ``W2[1, 3]``; those that params does not have are passed over.
+    """
+
+
+_listening: list[object] = []
+
+
+def register_lazily(plugin: object) -> Callable[[], None]:
+    """Register a plugin once there is a manager, which is not made for it; return the undoing."""
+    _listening.append(plugin)
+    if plugin_manager.cache_info().currsize:
+        plugin_manager().register(plugin)
+
+    def unregister() -> None:
+        _listening.remove(plugin)
+        if plugin_manager.cache_info().currsize:
+            plugin_manager().unregister(plugin)
+
+    return unregister
+
+
+def progress_listener() -> Callable[[int, int, Callable[[], str] | None], None] | None:
+    """Return what a check tells of its progress, or None while nobody listens."""
+    hook = plugin_manager().hook.gradcheck_progress
+    if not hook.get_hookimpls():
+        return None
+    return lambda evaluations, planned, worst: hook(
+        evaluations=evaluations, planned=planned, worst=worst
+    )
+
+
 @cache
 def plugin_manager() -> pluggy.PluginManager:
     """Return the manager of the engine's hooks, made at its first use.
@@ -142,4 +179,6 @@ def plugin_manager() -> pluggy.PluginManager:
     for adapter in adapters.built_in():
         manager.register(adapter)
     manager.load_setuptools_entrypoints(PROJECT)
+    for plugin in _listening:
+        manager.register(plugin)
     return manager

@@ -1,19 +1,32 @@
 """What the tests of the plugin share: a little suite of a user's, in a directory of its own."""
 
+import os
 import sys
 from functools import partial
 
 import pytest
-from beside import need_plugin
+from small_suite import need_plugin
 
 import pytest_gradcheck
 
 pytest_plugins = ["pytester"]
 
+# Hundreds of runs of pytest, each in a process of its own, would else compile the package anew.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
 # A session of pytest inside this process drops the modules that it was the first to import, and
 # numpy can't be imported twice: so everything is imported before.
 for _name in pytest_gradcheck.__all__:
     getattr(pytest_gradcheck, _name)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item):
+    """Skip a test whose marker `extra` names a package that isn't here."""
+    for mark in item.iter_markers("extra"):
+        for name in mark.args:
+            pytest.importorskip(name)
+
 
 QUADRATIC = """
     import numpy as np

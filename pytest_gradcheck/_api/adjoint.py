@@ -17,15 +17,14 @@ import numpy as np
 from .._difference.directions import random_weights
 from .._evaluate.call import name_of
 from .._evaluate.problem import gradient_precision, require_callable
-from .._jacobian.check import judging
 from .._jacobian.outputs import pair_blocks
-from .._options import Judging, Options
+from .._options import DerivativeOptions, Options, options_from, require_known, takes
 from .._params.layout import Block, blocks_of, gradient_vector
 from .._params.structure import Structure, flatten
 from .._quoting import brief
 from .._report.assemble import Finding, assemble, contradicted, finding_of_two
 from .._report.report import GradientReport, hide_frame
-from .._verdict.tolerance import DUST, block_size, tolerance
+from .._verdict.tolerance import DUST, tolerance
 from .gradients import announced
 
 Array = np.ndarray[Any, Any]
@@ -37,12 +36,13 @@ TRIALS = 3
 """Random pairs of vectors for each pair of blocks."""
 
 
+@takes(DerivativeOptions)
 def check_adjoint(
     forward: Callable[[Any], Any],
     adjoint: Callable[[Any], Any],
     x: Any,
     y: Any = None,
-    **options: Unpack[Judging],
+    **options: Unpack[DerivativeOptions],
 ) -> GradientReport:
     """Check that two linear operators are each other's adjoint and return the report.
 
@@ -68,18 +68,19 @@ def check_adjoint(
     started = time.perf_counter()
     require_callable(forward)
     require_callable(adjoint)
-    pair = _Pair(forward, adjoint, x, y, judging(options))
+    pair = _Pair(forward, adjoint, x, y, options_from(check_adjoint, options))
     finding, remark = pair.exhaustive() if pair.few else pair.by_blocks()
     report = assemble(finding, pair.options, time.perf_counter() - started)
     return announced(contradicted(report, remark) if remark else report)
 
 
+@takes(DerivativeOptions)
 def assert_adjoint(
     forward: Callable[[Any], Any],
     adjoint: Callable[[Any], Any],
     x: Any,
     y: Any = None,
-    **options: Unpack[Judging],
+    **options: Unpack[DerivativeOptions],
 ) -> GradientReport:
     """Assert that two linear operators are each other's adjoint: ⟨A x, y⟩ = ⟨x, Aᵀ y⟩.
 
@@ -96,8 +97,7 @@ def assert_adjoint(
     y : array, number, or containers of them, optional
         A sample of what `forward` returns.  Unset: ``forward(x)``.
     **options
-        ``rtol``, ``atol``, ``seed``, ``max_report`` and the rest, as in `assert_jacobian_close`.
-        ``rtol`` unset: 32 roundings of the dtypes, for each term.
+        As in `assert_jacobian_close`.
 
     Returns
     -------
@@ -113,6 +113,10 @@ def assert_adjoint(
     TypeError, ValueError
         For bad input.
 
+    Notes
+    -----
+    Where ``rtol`` is unset, it is 32 roundings of the dtypes, for each term.
+
     Examples
     --------
     >>> import numpy as np
@@ -126,6 +130,7 @@ def assert_adjoint(
     'agree'
     """
     __tracebackhide__ = hide_frame
+    require_known(assert_adjoint, options)
     return check_adjoint(forward, adjoint, x, y, **options).raise_if_failed()
 
 
@@ -286,16 +291,13 @@ class _Pair:
     ) -> Finding:
         ones = np.ones(a.size)
         precision = [self.eps] * len(blocks)
-        limits = tolerance(numeric, ones, blocks, precision, self.options, fine=1.0)
+        limits = tolerance(a, numeric, ones, blocks, precision, self.options)
         if self.options.rtol is None:
-            limits.rtol[:] = max(1e-12, 64 * self.eps)
+            limits = replace(limits, rtol=np.full(a.size, max(1e-12, 64 * self.eps)))
         if self.options.atol is None:
-            for block in blocks:
-                w = block.window
-                limits.atol[w] = DUST * self.eps * block_size(numeric[w], ones[w])
-        limits.dust[:] = limits.atol
+            limits = replace(limits, atol=DUST * self.eps * limits.rms)
+        limits = replace(limits, dust=limits.atol)
         return finding_of_two(
-            a,
             numeric,
             np.zeros(a.size) if bar is None else bar,
             limits,

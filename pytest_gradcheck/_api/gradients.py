@@ -7,7 +7,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 
@@ -15,16 +15,27 @@ from .._diagnosis.evidence import Diagnosis
 from .._evaluate.call import as_tuple
 from .._evaluate.problem import Call, structure_of
 from .._gradient.check import at_points, run_check
-from .._options import GradcheckWarning, Patterns, Workers, options_from
-from .._params.layout import gradient_vector
+from .._options import (
+    CheckOptions,
+    ComparisonOptions,
+    GradcheckWarning,
+    options_from,
+    require_known,
+    takes,
+)
+from .._params.layout import blocks_of, gradient_vector
 from .._params.structure import flatten
 from .._quoting import quoted, shown
 from .._report.assemble import assemble, finding_of_two
 from .._report.report import GradientReport, hide_frame
+from .._verdict.tolerance import relative_difference as _difference
 from .._verdict.tolerance import tolerance
-from ..hookspecs import observer, plugin_manager
+from ..hookspecs import plugin_manager
+
+Array = np.ndarray[Any, Any]
 
 
+@takes(CheckOptions)
 def check_gradients(
     func: Callable[..., Any],
     grad: Any,
@@ -35,22 +46,7 @@ def check_gradients(
     has_aux: bool = False,
     in_place: bool = False,
     copy: bool = False,
-    rtol: float | None = None,
-    atol: float | None = None,
-    eps: float | None = None,
-    threshold: float | None = None,
-    scheme: str = "central",
-    max_evals: int | None = None,
-    seed: int = 0,
-    only: Patterns = (),
-    skip: Patterns = (),
-    nondet_tol: float = 0.0,
-    inconclusive: str = "fail",
-    kinks: str = "pass",
-    vacuous: str = "fail",
-    max_report: int = 5,
-    workers: Workers = 1,
-    vectorized: bool = False,
+    **options: Unpack[CheckOptions],
 ) -> GradientReport:
     """Check an analytic gradient against centred differences and return the report.
 
@@ -73,30 +69,14 @@ def check_gradients(
     >>> report.verdict, report.worst[0].analytic, round(report.worst[0].numeric, 6)
     ('disagree', 8.0, 12.0)
     """
-    options = options_from(
-        rtol=rtol,
-        atol=atol,
-        eps=eps,
-        threshold=threshold,
-        scheme=scheme,
-        max_evals=max_evals,
-        seed=seed,
-        only=only,
-        skip=skip,
-        nondet_tol=nondet_tol,
-        inconclusive=inconclusive,
-        kinks=kinks,
-        vacuous=vacuous,
-        max_report=max_report,
-        workers=workers,
-        vectorized=vectorized,
-    )
+    chosen = options_from(check_gradients, options)
     call = Call(as_tuple(args), has_aux, in_place, copy)
     return announced(
-        at_points(lambda at: run_check(func, grad, at, call, options), params, points, grad)
+        at_points(lambda at: run_check(func, grad, at, call, chosen), params, points, grad)
     )
 
 
+@takes(CheckOptions)
 def assert_gradients_close(
     func: Callable[..., Any],
     grad: Any,
@@ -107,22 +87,7 @@ def assert_gradients_close(
     has_aux: bool = False,
     in_place: bool = False,
     copy: bool = False,
-    rtol: float | None = None,
-    atol: float | None = None,
-    eps: float | None = None,
-    threshold: float | None = None,
-    scheme: str = "central",
-    max_evals: int | None = None,
-    seed: int = 0,
-    only: Patterns = (),
-    skip: Patterns = (),
-    nondet_tol: float = 0.0,
-    inconclusive: str = "fail",
-    kinks: str = "pass",
-    vacuous: str = "fail",
-    max_report: int = 5,
-    workers: Workers = 1,
-    vectorized: bool = False,
+    **options: Unpack[CheckOptions],
 ) -> GradientReport:
     """Assert that an analytic gradient is that of func.
 
@@ -149,43 +114,8 @@ def assert_gradients_close(
         in place and restored bit for bit, whatever happens.
     copy : bool, optional
         Give func a fresh copy at every evaluation, because it changes its parameters on purpose.
-    rtol : float, optional
-        Relative tolerance per parameter, a demand: what can't be established is inconclusive.
-        Unset: as tight as the dtypes and the noise of func allow, from 1e-7 to 1e-2.
-    atol : float, optional
-        Absolute tolerance per parameter.  Unset: relative to the gradient of the block, and far
-        below rtol's.
-    eps : float, optional
-        The step, the same for every parameter and taken exactly: 2 evaluations per parameter
-        and 2 more.  Unset: chosen per parameter.
-    threshold : float, optional
-        Largest `difference`, ‖a − n‖₂ / (‖a‖₂ + ‖n‖₂), that passes.  Unset: not applied.
-    scheme : str, optional
-        "central" (default), "central4", "central6", "forward", "backward", "forward2",
-        "backward2", or "complex" for a func that accepts complex parameters.
-    max_evals : int, optional
-        Most evaluations of func.  What is then left unsettled is inconclusive.
-    seed : int, optional
-        Of the random directions, default 0.
-    only, skip : str or sequence of str, optional
-        Names of blocks, or glob patterns, to check or to leave out.
-    nondet_tol : float, optional
-        By how much func may differ between two calls, default 0.
-    inconclusive : {"fail", "warn", "pass"}, optional
-        What a parameter that can't be told does.
-    kinks : {"pass", "fail"}, optional
-        Whether a value between the two slopes of a kink passes.
-    vacuous : {"fail", "warn", "pass"}, optional
-        What a block on which nothing was checked does.
-    max_report : int, optional
-        Worst parameters in the failure, default 5; 0: all.
-    workers : int, executor, or map-like callable, optional
-        Who evaluates func, with the same results: so many threads (-1: one for each processor),
-        a ``concurrent.futures.Executor`` (then func can be pickled, as a process pool wants it),
-        Dask's ``client.get_executor()``, or a ``map(function, list)``.  Default 1, the caller.
-    vectorized : bool, optional
-        func takes many points at once: every array in params has a leading batch axis, floats
-        are arrays of shape (batch,), and J has shape (batch,).  grad gets params without it.
+    **options
+        As in `Options`.
 
     Returns
     -------
@@ -225,6 +155,7 @@ def assert_gradients_close(
     'agree'
     """
     __tracebackhide__ = hide_frame
+    require_known(assert_gradients_close, options)
     return check_gradients(
         func,
         grad,
@@ -234,35 +165,15 @@ def assert_gradients_close(
         has_aux=has_aux,
         in_place=in_place,
         copy=copy,
-        rtol=rtol,
-        atol=atol,
-        eps=eps,
-        threshold=threshold,
-        scheme=scheme,
-        max_evals=max_evals,
-        seed=seed,
-        only=only,
-        skip=skip,
-        nondet_tol=nondet_tol,
-        inconclusive=inconclusive,
-        kinks=kinks,
-        vacuous=vacuous,
-        max_report=max_report,
-        workers=workers,
-        vectorized=vectorized,
+        **options,
     ).raise_if_failed()
 
 
+@takes(ComparisonOptions)
 def compare_gradients(
     analytic: Any,
     reference: Any,
-    *,
-    rtol: float | None = None,
-    atol: float | None = None,
-    threshold: float | None = None,
-    only: Patterns = (),
-    skip: Patterns = (),
-    max_report: int = 5,
+    **options: Unpack[ComparisonOptions],
 ) -> GradientReport:
     """Compare two gradients that you already have, and return the report.
 
@@ -300,10 +211,8 @@ def compare_gradients(
     (False, 'W[1]')
     """
     started = time.perf_counter()
-    options = options_from(
-        rtol=rtol, atol=atol, threshold=threshold, only=only, skip=skip, max_report=max_report
-    )
-    structure, blocks = structure_of(_floating(reference), options)
+    chosen = options_from(compare_gradients, options)
+    structure, blocks = structure_of(_floating(reference), chosen)
     numeric, narrow = gradient_vector(reference, structure, blocks, "reference")
     a, dtypes = gradient_vector(analytic, structure, blocks, "analytic")
     precision = [
@@ -312,17 +221,56 @@ def compare_gradients(
     ]
     numeric = numeric.astype(np.float64)
     finding = finding_of_two(
-        a,
         numeric,
         np.zeros(a.size),
-        tolerance(numeric, np.ones(a.size), blocks, precision, options, fine=1.0),
+        tolerance(a, numeric, np.ones(a.size), blocks, precision, chosen),
         name="compare_gradients",
         scheme="two gradients as given",
         structure=structure,
         blocks=blocks,
         precision_of=precision,
     )
-    return announced(assemble(finding, options, time.perf_counter() - started))
+    return announced(assemble(finding, chosen, time.perf_counter() - started))
+
+
+def relative_difference(a: Any, b: Any) -> float:
+    """Return ‖a − b‖₂ / (‖a‖₂ + ‖b‖₂), 0 when both are zero: the difference of the course.
+
+    Parameters
+    ----------
+    a, b : array_like, or containers of arrays
+        Of the same shape, or of the same names and shapes, or a ValueError says so.  Nothing
+        overflows on the way.
+
+    Returns
+    -------
+    float
+
+    Examples
+    --------
+    >>> from pytest_gradcheck import relative_difference
+    >>> relative_difference([4.0, 0.0], [1.0, 0.0])
+    0.6
+    """
+    first, second = _arrays(a, b)
+    if first.shape != second.shape:
+        raise ValueError(f"shapes differ: {first.shape} and {second.shape}")
+    return _difference(first, second)
+
+
+def _arrays(a: Any, b: Any) -> tuple[Array, Array]:
+    """Return two arrays, or two structures as vectors."""
+    try:
+        arrays = np.asarray(a), np.asarray(b)
+    except Exception:  # a list of arrays of several shapes, or an array that numpy can't take
+        arrays = np.array(None), np.array(None)
+    if all(array.dtype.kind in "fciub" for array in arrays):
+        return arrays
+    structure = flatten(b, "b")
+    blocks = blocks_of(structure, (), ())
+    first, _ = gradient_vector(a, structure, blocks, "a")
+    second, _ = gradient_vector(b, structure, blocks)
+    return first, second
 
 
 def _floating(gradient: Any) -> Any:
@@ -338,12 +286,11 @@ def _floating(gradient: Any) -> Any:
 
 
 def announced(report: GradientReport) -> GradientReport:
-    """Add the hints of plugins, tell the observer, and warn where the options ask for it."""
+    """Add the hints of plugins, tell who listens, and warn where the options ask for it."""
+    hook = plugin_manager().hook
     if not report.ok:
-        report = _with_hints(report, plugin_manager().hook.gradcheck_explain(report=report))
-    watcher = observer.get()
-    if watcher is not None:
-        watcher(report)
+        report = _with_hints(report, hook.gradcheck_explain(report=report))
+    hook.gradcheck_checked(report=report)
     if report.warning:
         warnings.warn(report.warning, GradcheckWarning, stacklevel=3)
     return report

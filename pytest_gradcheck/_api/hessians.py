@@ -15,10 +15,10 @@ from .._evaluate.call import as_tuple, bound, calling, name_of
 from .._evaluate.evaluator import Evaluator
 from .._evaluate.problem import Call, require_callable
 from .._gradient.check import at_points
-from .._jacobian.check import Check, checking, given, judging, own_params, report_of
+from .._jacobian.check import Check, checking, given, own_params, report_of
 from .._jacobian.linear import Matrix, matrix_of
 from .._jacobian.random_combinations import along_tangents, tangent
-from .._options import Judging, Options
+from .._options import DerivativeOptions, Options, options_from, require_known, takes
 from .._params.layout import Block, blocks_of, labels, scale_of, to_structure
 from .._params.structure import Structure, flatten
 from .._params.work_copy import WorkCopy
@@ -37,6 +37,7 @@ SYMMETRIC_WITHIN = 1e-7
 """Relative difference of mirrored entries that rounding may leave."""
 
 
+@takes(DerivativeOptions)
 def check_hessian(
     func: Callable[..., Any],
     hess: Any,
@@ -46,7 +47,7 @@ def check_hessian(
     grad: Callable[..., Any] | None = None,
     args: tuple[Any, ...] = (),
     has_aux: bool = False,
-    **options: Unpack[Judging],
+    **options: Unpack[DerivativeOptions],
 ) -> GradientReport:
     """Check an analytic Hessian against centred differences and return the report.
 
@@ -75,7 +76,7 @@ def check_hessian(
     >>> report.reasons[0]
     'hess is not symmetric: params[0] / params[1] is 2, params[1] / params[0] is 0'
     """
-    call, judged = Call(as_tuple(args), has_aux), judging(options)
+    call, judged = Call(as_tuple(args), has_aux), options_from(check_hessian, options)
 
     def at(point: Any) -> GradientReport:
         with _second_order(func, grad, point, call, judged) as check:
@@ -85,6 +86,7 @@ def check_hessian(
     return announced(at_points(at, params, points, hess, "hess"))
 
 
+@takes(DerivativeOptions)
 def assert_hessian_close(
     func: Callable[..., Any],
     hess: Any,
@@ -94,7 +96,7 @@ def assert_hessian_close(
     grad: Callable[..., Any] | None = None,
     args: tuple[Any, ...] = (),
     has_aux: bool = False,
-    **options: Unpack[Judging],
+    **options: Unpack[DerivativeOptions],
 ) -> GradientReport:
     """Assert that an analytic Hessian is that of func, and symmetric.
 
@@ -145,11 +147,13 @@ def assert_hessian_close(
     'agree'
     """
     __tracebackhide__ = hide_frame
+    require_known(assert_hessian_close, options)
     return check_hessian(
         func, hess, params, points=points, grad=grad, args=args, has_aux=has_aux, **options
     ).raise_if_failed()
 
 
+@takes(DerivativeOptions)
 def check_hvp(
     func: Callable[..., Any],
     hvp: Callable[..., Any],
@@ -159,7 +163,7 @@ def check_hvp(
     grad: Callable[..., Any] | None = None,
     args: tuple[Any, ...] = (),
     has_aux: bool = False,
-    **options: Unpack[Judging],
+    **options: Unpack[DerivativeOptions],
 ) -> GradientReport:
     """Check a Hessian-vector product against centred differences and return the report.
 
@@ -185,7 +189,7 @@ def check_hvp(
     'agree'
     """
     require_callable(hvp)
-    call, judged = Call(as_tuple(args), has_aux), judging(options)
+    call, judged = Call(as_tuple(args), has_aux), options_from(check_hvp, options)
 
     def at(point: Any) -> GradientReport:
         with _second_order(func, grad, point, call, judged) as check:
@@ -201,6 +205,7 @@ def check_hvp(
     return announced(at_points(at, params, points, hvp, "hvp"))
 
 
+@takes(DerivativeOptions)
 def assert_hvp_close(
     func: Callable[..., Any],
     hvp: Callable[..., Any],
@@ -210,7 +215,7 @@ def assert_hvp_close(
     grad: Callable[..., Any] | None = None,
     args: tuple[Any, ...] = (),
     has_aux: bool = False,
-    **options: Unpack[Judging],
+    **options: Unpack[DerivativeOptions],
 ) -> GradientReport:
     """Assert that a Hessian-vector product is that of func, and of a symmetric Hessian.
 
@@ -220,8 +225,10 @@ def assert_hvp_close(
         As in `assert_hessian_close`.
     hvp : callable
         ``hvp(params, v, *args)`` with v in params' structure; returns H v in params' structure.
-    params, points, grad, args, has_aux, **options
+    params, points, grad, args, has_aux
         As in `assert_hessian_close`.
+    **options
+        As in `assert_jacobian_close`.
 
     Returns
     -------
@@ -250,6 +257,7 @@ def assert_hvp_close(
     'agree'
     """
     __tracebackhide__ = hide_frame
+    require_known(assert_hvp_close, options)
     return check_hvp(
         func, hvp, params, points=points, grad=grad, args=args, has_aux=has_aux, **options
     ).raise_if_failed()
@@ -292,7 +300,7 @@ def _report(check: Check, matrices: Sequence[Matrix], what: str) -> GradientRepo
     beside = check.shared.center.size > m
 
     def bias(k: int, swept: Callable[[int], Sweep]) -> Array:
-        gap = np.abs(swept(k).outcome.numeric - swept(k + m).outcome.numeric)
+        gap = np.abs(swept(k).numeric - swept(k + m).numeric)
         return np.where(np.isfinite(gap), gap, 0.0)
 
     report = report_of(

@@ -11,11 +11,11 @@ from .._difference.directions import random_weights
 from .._evaluate.call import as_tuple, calling
 from .._evaluate.problem import Call, require_callable
 from .._gradient.check import at_points
-from .._jacobian.check import Check, checking, given, judging, own_params, report_of
+from .._jacobian.check import Check, checking, given, own_params, report_of
 from .._jacobian.linear import Matrix, is_operator, is_sparse, matrix_of
 from .._jacobian.outputs import dtypes_of, output_vector
 from .._jacobian.random_combinations import along_cotangents, along_tangents, cotangent, tangent
-from .._options import Judging
+from .._options import DerivativeOptions, options_from, require_known, takes
 from .._params.layout import Block, gradient_vector, to_structure
 from .._quoting import brief
 from .._report.report import GradientReport, hide_frame
@@ -25,6 +25,7 @@ from .gradients import announced
 Array = np.ndarray[Any, Any]
 
 
+@takes(DerivativeOptions)
 def check_jacobian(
     func: Callable[..., Any],
     jac: Any,
@@ -33,7 +34,7 @@ def check_jacobian(
     points: Iterable[Any] | None = None,
     args: tuple[Any, ...] = (),
     has_aux: bool = False,
-    **options: Unpack[Judging],
+    **options: Unpack[DerivativeOptions],
 ) -> GradientReport:
     """Check an analytic Jacobian against centred differences and return the report.
 
@@ -60,7 +61,7 @@ def check_jacobian(
     >>> [entry.label for entry in report.worst]
     ['output[1] / params[0]', 'output[1] / params[1]']
     """
-    call, judged = Call(as_tuple(args), has_aux), judging(options)
+    call, judged = Call(as_tuple(args), has_aux), options_from(check_jacobian, options)
 
     def at(point: Any) -> GradientReport:
         with checking(func, point, call, judged) as check:
@@ -73,6 +74,7 @@ def check_jacobian(
     return announced(at_points(at, params, points, jac, "jac"))
 
 
+@takes(DerivativeOptions)
 def assert_jacobian_close(
     func: Callable[..., Any],
     jac: Any,
@@ -81,7 +83,7 @@ def assert_jacobian_close(
     points: Iterable[Any] | None = None,
     args: tuple[Any, ...] = (),
     has_aux: bool = False,
-    **options: Unpack[Judging],
+    **options: Unpack[DerivativeOptions],
 ) -> GradientReport:
     """Assert that an analytic Jacobian is that of func.
 
@@ -106,9 +108,7 @@ def assert_jacobian_close(
     has_aux : bool, optional
         func returns ``(outputs, anything)``.
     **options
-        ``rtol``, ``atol``, ``threshold``, ``max_evals``, ``seed``, ``only``, ``skip``,
-        ``nondet_tol``, ``inconclusive``, ``kinks``, ``vacuous`` and ``max_report``, as in
-        `assert_gradients_close`.  Tolerances hold for an entry, relative to its output's row.
+        As in `Options`.
 
     Returns
     -------
@@ -124,6 +124,8 @@ def assert_jacobian_close(
 
     Notes
     -----
+    Tolerances hold for an entry, relative to its output's row.
+
     All outputs share the evaluations: 2 for each parameter, some 12 more, one more for each
     parameter that some output does not answer to, and ladders for entries in doubt.  Where that
     is more than ``max_evals`` (unset: 4,200), or there are more than 2 million entries, random
@@ -144,6 +146,7 @@ def assert_jacobian_close(
     'residual / W'
     """
     __tracebackhide__ = hide_frame
+    require_known(assert_jacobian_close, options)
     return check_jacobian(
         func, jac, params, points=points, args=args, has_aux=has_aux, **options
     ).raise_if_failed()
@@ -218,6 +221,7 @@ LINEAR_WITHIN = 64.0
 from the sum of those with basis vectors."""
 
 
+@takes(DerivativeOptions)
 def check_jvp(
     func: Callable[..., Any],
     jvp: Callable[..., Any],
@@ -226,7 +230,7 @@ def check_jvp(
     points: Iterable[Any] | None = None,
     args: tuple[Any, ...] = (),
     has_aux: bool = False,
-    **options: Unpack[Judging],
+    **options: Unpack[DerivativeOptions],
 ) -> GradientReport:
     """Check a Jacobian-vector product against centred differences and return the report.
 
@@ -249,7 +253,7 @@ def check_jvp(
     'agree'
     """
     require_callable(jvp)
-    call, judged = Call(as_tuple(args), has_aux), judging(options)
+    call, judged = Call(as_tuple(args), has_aux), options_from(check_jvp, options)
 
     def at(point: Any) -> GradientReport:
         with checking(func, point, call, judged) as check:
@@ -265,6 +269,7 @@ def check_jvp(
     return announced(at_points(at, params, points, jvp, "jvp"))
 
 
+@takes(DerivativeOptions)
 def assert_jvp_close(
     func: Callable[..., Any],
     jvp: Callable[..., Any],
@@ -273,7 +278,7 @@ def assert_jvp_close(
     points: Iterable[Any] | None = None,
     args: tuple[Any, ...] = (),
     has_aux: bool = False,
-    **options: Unpack[Judging],
+    **options: Unpack[DerivativeOptions],
 ) -> GradientReport:
     """Assert that a Jacobian-vector product (forward mode) is that of func.
 
@@ -285,7 +290,9 @@ def assert_jvp_close(
         ``jvp(params, v, *args)`` with v in params' structure; returns J v in the outputs'.
     params : object
         As in `assert_jacobian_close`.
-    points, args, has_aux, **options
+    points, args, has_aux
+        As in `assert_jacobian_close`.
+    **options
         As in `assert_jacobian_close`.
 
     Returns
@@ -313,11 +320,13 @@ def assert_jvp_close(
     4
     """
     __tracebackhide__ = hide_frame
+    require_known(assert_jvp_close, options)
     return check_jvp(
         func, jvp, params, points=points, args=args, has_aux=has_aux, **options
     ).raise_if_failed()
 
 
+@takes(DerivativeOptions)
 def check_vjp(
     func: Callable[..., Any],
     vjp: Callable[..., Any],
@@ -326,7 +335,7 @@ def check_vjp(
     points: Iterable[Any] | None = None,
     args: tuple[Any, ...] = (),
     has_aux: bool = False,
-    **options: Unpack[Judging],
+    **options: Unpack[DerivativeOptions],
 ) -> GradientReport:
     """Check a vector-Jacobian product against centred differences and return the report.
 
@@ -350,7 +359,7 @@ def check_vjp(
     'analytic = the transpose of numeric'
     """
     require_callable(vjp)
-    call, judged = Call(as_tuple(args), has_aux), judging(options)
+    call, judged = Call(as_tuple(args), has_aux), options_from(check_vjp, options)
 
     def at(point: Any) -> GradientReport:
         with checking(func, point, call, judged) as check:
@@ -366,6 +375,7 @@ def check_vjp(
     return announced(at_points(at, params, points, vjp, "vjp"))
 
 
+@takes(DerivativeOptions)
 def assert_vjp_close(
     func: Callable[..., Any],
     vjp: Callable[..., Any],
@@ -374,7 +384,7 @@ def assert_vjp_close(
     points: Iterable[Any] | None = None,
     args: tuple[Any, ...] = (),
     has_aux: bool = False,
-    **options: Unpack[Judging],
+    **options: Unpack[DerivativeOptions],
 ) -> GradientReport:
     """Assert that a vector-Jacobian product (reverse mode, a layer's backward) is that of func.
 
@@ -386,7 +396,9 @@ def assert_vjp_close(
         ``vjp(params, u, *args)`` with u in the outputs' structure; returns uᵀ J in params'.
     params : object
         As in `assert_jacobian_close`.
-    points, args, has_aux, **options
+    points, args, has_aux
+        As in `assert_jacobian_close`.
+    **options
         As in `assert_jacobian_close`.
 
     Returns
@@ -416,6 +428,7 @@ def assert_vjp_close(
     ['output / W', 'output / b']
     """
     __tracebackhide__ = hide_frame
+    require_known(assert_vjp_close, options)
     return check_vjp(
         func, vjp, params, points=points, args=args, has_aux=has_aux, **options
     ).raise_if_failed()

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 
 from .._difference.best import climb_all
-from .._difference.sweep import Outcome, differenced, raise_domain_error
+from .._difference.sweep import Sweep, differenced, raise_domain_error
 from .._evaluate.call import as_tuple
 from .._evaluate.problem import Call, Problem, prepare, require_callable
 from .._gradient.worst_so_far import Watch
-from .._options import Options, Patterns, Workers, options_from
+from .._options import EvaluationOptions, NumericOptions, Options, options_from, takes
 from .._params.layout import blocks_of, labels, to_structure, vector_of
 from .._params.structure import flatten
 from .._quoting import listing
@@ -21,6 +21,7 @@ from .._quoting import listing
 Array = np.ndarray[Any, Any]
 
 
+@takes(NumericOptions)
 def numerical_gradient(
     func: Callable[..., Any],
     params: Any,
@@ -29,20 +30,16 @@ def numerical_gradient(
     has_aux: bool = False,
     in_place: bool = False,
     copy: bool = False,
-    eps: float | None = None,
-    scheme: str = "central",
-    seed: int = 0,
-    only: Patterns = (),
-    skip: Patterns = (),
-    workers: Workers = 1,
-    vectorized: bool = False,
+    **options: Unpack[NumericOptions],
 ) -> Any:
     """Return the gradient of func by differences, in params' structure.
 
     Parameters
     ----------
-    func, params, args, has_aux, in_place, copy, eps, scheme, seed, only, skip, workers, vectorized
+    func, params, args, has_aux, in_place, copy
         As in `assert_gradients_close`.
+    **options
+        As in `Options`.
 
     Returns
     -------
@@ -67,20 +64,13 @@ def numerical_gradient(
     >>> {name: round(value, 6) for name, value in gradient.items()}
     {'a': 9.0, 'b': 12.0}
     """
-    options = options_from(
-        eps=eps,
-        scheme=scheme,
-        seed=seed,
-        only=only,
-        skip=skip,
-        workers=workers,
-        vectorized=vectorized,
-    )
+    chosen = options_from(numerical_gradient, options)
     call = Call(as_tuple(args), has_aux, in_place, copy)
-    problem, outcome = _engine(func, params, call, options, accurate=False)
-    return to_structure(problem.structure, problem.blocks, outcome.numeric)
+    problem, found = _engine(func, params, call, chosen, accurate=False)
+    return to_structure(problem.structure, problem.blocks, found.numeric)
 
 
+@takes(EvaluationOptions)
 def numerical_gradient_with_error(
     func: Callable[..., Any],
     params: Any,
@@ -89,11 +79,7 @@ def numerical_gradient_with_error(
     has_aux: bool = False,
     in_place: bool = False,
     copy: bool = False,
-    seed: int = 0,
-    only: Patterns = (),
-    skip: Patterns = (),
-    workers: Workers = 1,
-    vectorized: bool = False,
+    **options: Unpack[EvaluationOptions],
 ) -> tuple[Any, Any]:
     """Return the gradient of func by extrapolated differences, and its error bars.
 
@@ -101,8 +87,10 @@ def numerical_gradient_with_error(
 
     Parameters
     ----------
-    func, params, args, has_aux, in_place, copy, seed, only, skip, workers, vectorized
+    func, params, args, has_aux, in_place, copy
         As in `assert_gradients_close`.
+    **options
+        As in `Options`.
 
     Returns
     -------
@@ -124,36 +112,36 @@ def numerical_gradient_with_error(
     >>> abs(slope - math.cos(1.0)) <= error < 1e-9
     True
     """
-    options = options_from(seed=seed, only=only, skip=skip, workers=workers, vectorized=vectorized)
+    chosen = options_from(numerical_gradient_with_error, options)
     call = Call(as_tuple(args), has_aux, in_place, copy)
-    problem, outcome = _engine(func, params, call, options, accurate=True)
+    problem, found = _engine(func, params, call, chosen, accurate=True)
     return (
-        to_structure(problem.structure, problem.blocks, outcome.numeric),
-        to_structure(problem.structure, problem.blocks, outcome.error),
+        to_structure(problem.structure, problem.blocks, found.numeric),
+        to_structure(problem.structure, problem.blocks, found.error),
     )
 
 
 def _engine(
     func: Callable[..., Any], params: Any, call: Call, options: Options, *, accurate: bool
-) -> tuple[Problem, Outcome]:
+) -> tuple[Problem, Sweep]:
     problem = prepare(func, params, call, options, returns_pair=False)
     watch = problem.evaluator.watch = Watch(problem.evaluator, problem.blocks)
     try:
         if problem.unrepeated:
             raise ValueError(problem.unrepeated)
         found, _ = differenced(problem, None, options)
-        if accurate or not np.isfinite(found.outcome.numeric).all():
+        if accurate or not np.isfinite(found.numeric).all():
             vague = climb_all(problem, found, only_missing=not accurate)
             if vague and not accurate:
                 _warn(problem, vague)
-        if np.isnan(found.outcome.numeric).any():
+        if np.isnan(found.numeric).any():
             raise_domain_error(problem)
     except KeyboardInterrupt as stop:
         stop.add_note(watch.note())
         raise
     finally:
         problem.evaluator.close()
-    return problem, found.outcome
+    return problem, found
 
 
 def _warn(problem: Problem, vague: Sequence[int]) -> None:

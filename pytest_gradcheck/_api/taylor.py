@@ -9,7 +9,7 @@ import itertools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 
@@ -17,7 +17,7 @@ from .._difference.directions import random_weights
 from .._difference.sweep import noise_of
 from .._evaluate.call import as_tuple, name_of
 from .._evaluate.problem import Call, evaluate_gradient, prepare, require_callable
-from .._options import Patterns, options_from
+from .._options import SeedOptions, options_from, require_known, takes
 from .._quoting import quoted
 
 Array = np.ndarray[Any, Any]
@@ -86,6 +86,7 @@ class TaylorRates:
         return f"{math.log2(larger / smaller):.2f}" if clear else "-"
 
 
+@takes(SeedOptions)
 def taylor_rates(
     func: Callable[..., Any],
     grad: Any,
@@ -95,22 +96,20 @@ def taylor_rates(
     has_aux: bool = False,
     step: float = FIRST_STEP,
     count: int = HALVINGS,
-    seed: int = 0,
-    only: Patterns = (),
-    skip: Patterns = (),
+    **options: Unpack[SeedOptions],
 ) -> TaylorRates:
     """Return how fast Taylor remainders of func fall, along one random direction.
 
     Parameters
     ----------
-    func, grad, params, args, has_aux, only, skip
+    func, grad, params, args, has_aux
         As in `assert_gradients_close`.
     step : float, optional
         The largest step, in parts of the parameters' scales, default 0.01.
     count : int, optional
         How many steps, each half of the one before, default 8, at least 3.
-    seed : int, optional
-        Of the direction, default 0.
+    **options
+        As in `Options`.
 
     Returns
     -------
@@ -137,18 +136,18 @@ def taylor_rates(
         raise ValueError(f"step must be a positive finite number, not {quoted(step)}")
     if type(count) is not int or count < 3:
         raise ValueError(f"count must be a whole number, 3 or more, not {quoted(count)}")
-    options = options_from(seed=seed, only=only, skip=skip)
+    chosen = options_from(taylor_rates, options)
     require_callable(func, grad)
     call = Call(as_tuple(args), has_aux)
-    problem = prepare(func, params, call, options, returns_pair=grad is True)
+    problem = prepare(func, params, call, chosen, returns_pair=grad is True)
     try:
         if problem.unrepeated:
             raise ValueError(problem.unrepeated)
-        analytic = evaluate_gradient(grad, problem, call, options).vector
-        shift = random_weights(problem.size, seed, 9) * problem.scale
+        analytic = evaluate_gradient(grad, problem, call, chosen).vector
+        shift = random_weights(problem.size, chosen.seed, 9) * problem.scale
         steps = [step / 2**k for k in range(count)]
         values = problem.evaluator.along(shift, steps)
-        noise = noise_of(problem, options).sigma
+        noise = noise_of(problem, chosen).sigma
         problem.evaluator.require_unchanged("func")
     finally:
         problem.evaluator.close()
@@ -167,7 +166,7 @@ def taylor_rates(
         rate0=_rate(zeroth, noise),
         rate1=_rate(first, noise),
         noise=noise,
-        seed=seed,
+        seed=chosen.seed,
     )
 
 
@@ -181,6 +180,7 @@ def _rate(remainders: Array, noise: float) -> float:
     return float(np.median(rates)) if rates else math.nan
 
 
+@takes(SeedOptions)
 def assert_taylor_rate(
     func: Callable[..., Any],
     grad: Any,
@@ -191,9 +191,7 @@ def assert_taylor_rate(
     has_aux: bool = False,
     step: float = FIRST_STEP,
     count: int = HALVINGS,
-    seed: int = 0,
-    only: Patterns = (),
-    skip: Patterns = (),
+    **options: Unpack[SeedOptions],
 ) -> TaylorRates:
     """Assert that the first-order Taylor remainder of func falls as the square of the step.
 
@@ -201,8 +199,10 @@ def assert_taylor_rate(
     ----------
     least : float, optional
         The smallest rate that passes, default 1.9.
-    func, grad, params, args, has_aux, step, count, seed, only, skip
+    func, grad, params, args, has_aux, step, count
         As in `taylor_rates`.
+    **options
+        As in `Options`.
 
     Returns
     -------
@@ -223,17 +223,9 @@ def assert_taylor_rate(
     2.0
     """
     __tracebackhide__ = True
+    require_known(assert_taylor_rate, options)
     rates = taylor_rates(
-        func,
-        grad,
-        params,
-        args=args,
-        has_aux=has_aux,
-        step=step,
-        count=count,
-        seed=seed,
-        only=only,
-        skip=skip,
+        func, grad, params, args=args, has_aux=has_aux, step=step, count=count, **options
     )
     if not (rates.exact or rates.rate1 >= least):
         raise AssertionError(

@@ -16,11 +16,10 @@ from typing import Any
 
 import numpy as np
 
-from .._difference.sweep import AGREE, DISAGREE, OPEN
 from .._params.layout import Block
 from .._quoting import brief, layer_numbers, listing, shown
 from .._verdict.comparison import Evidence
-from .._verdict.tolerance import BENDS, JUMP, KINK, NOISY
+from .._verdict.tolerance import AGREE, BENDS, DISAGREE, JUMP, KINK, NOISY, OPEN
 from .evidence import CERTAIN, OFFERED, BlockData, Diagnosis, Predicted, Repair, Suggest, gained
 from .locations import Located, locate
 from .magnitudes import REPAIRS, chain, factor_per_slice, term

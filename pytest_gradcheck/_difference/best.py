@@ -25,7 +25,7 @@ def climb_all(problem: Problem, found: Sweep, *, only_missing: bool) -> list[int
     ----------
     problem : Problem
     found : Sweep
-        Its outcome is changed in place.
+        Its numeric and error are changed in place.
     only_missing : bool
         Climb only where the sweep found nothing finite, at the edge of func's domain.
 
@@ -34,8 +34,8 @@ def climb_all(problem: Problem, found: Sweep, *, only_missing: bool) -> list[int
     list of int
         Where the slope has no limit that can be seen, though it is finite.
     """
-    outcome, without_limit = found.outcome, []
-    which = ~np.isfinite(outcome.numeric) if only_missing else np.ones(problem.size, dtype=bool)
+    without_limit = []
+    which = ~np.isfinite(found.numeric) if only_missing else np.ones(problem.size, dtype=bool)
     for i in np.flatnonzero(which).tolist():
         ladder = line_of(problem, i, found.noise, found)
         estimate = _climb(
@@ -44,7 +44,7 @@ def climb_all(problem: Problem, found: Sweep, *, only_missing: bool) -> list[int
             float(problem.scale[i]),
             least_step(problem, i),
         )
-        outcome.numeric[i], outcome.error[i] = estimate.value, estimate.error
+        found.numeric[i], found.error[i] = estimate.value, estimate.error
         if math.isinf(estimate.error) and math.isfinite(estimate.value):
             without_limit.append(i)
     return without_limit

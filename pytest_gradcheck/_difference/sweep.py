@@ -9,7 +9,7 @@ no comparison, and nothing that drops an imaginary part.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -28,32 +28,6 @@ from .stencils import COMPLEX_STEP, STENCILS, Points, Stencil, derivatives, poin
 Array = np.ndarray[Any, Any]
 
 
-@dataclass
-class Outcome:
-    """What is known of every coordinate so far; vectors of shape (n,).
-
-    Attributes
-    ----------
-    numeric, error : ndarray
-        The derivative and its error bar; NaN and infinity where nothing was evaluated.
-    bound : ndarray
-        How large the analytic entry's error can be at most where a direction through several
-        entries agreed; infinity elsewhere.
-    verdict : ndarray of int8
-    reasons : dict of int to str
-        Why a coordinate was left open, or is special.
-    slopes : dict of int to (float, float)
-        Backward and forward slope at a kink.
-    """
-
-    numeric: Array
-    error: Array
-    bound: Array
-    verdict: Array
-    reasons: dict[int, str] = field(default_factory=dict)
-    slopes: dict[int, tuple[float, float]] = field(default_factory=dict)
-
-
 MOST_FIXED_NOISE = 1000.0
 """At a given step noise is taken to be at most this many times what func's format implies."""
 
@@ -61,14 +35,14 @@ BEND_SHOWN = 0.1
 """Slopes to both sides that differ by this part are looked at: a smooth func's rarely do."""
 
 
-@dataclass
+@dataclass(frozen=True, eq=False)
 class Sweep:
-    """Two (or more) evaluations of every coordinate.
+    """Two (or more) evaluations of every coordinate, and what they say of its derivative.
 
     Attributes
     ----------
-    outcome : Outcome
-        Derivatives and error bars; all verdicts open.
+    numeric, error : ndarray, shape (n,)
+        The derivative and its error bar; NaN and infinity where nothing was evaluated.
     noise : Noise
     step : ndarray, shape (n,)
         Steps taken, 0 for a coordinate that was not evaluated.
@@ -84,11 +58,10 @@ class Sweep:
         The largest |J| seen for a coordinate.
     title : str
         The formula, in words.
-    ladders : dict of int to tuple of (step, difference)
-        What was seen of coordinates that were asked again and did not agree.
     """
 
-    outcome: Outcome
+    numeric: Array
+    error: Array
     noise: Noise
     step: Array
     bent: Array
@@ -97,14 +70,14 @@ class Sweep:
     ends: Array
     largest: Array
     title: str = ""
-    ladders: dict[int, tuple[tuple[float, float], ...]] = field(default_factory=dict)
 
 
 def unevaluated(problem: Problem, noise: Noise | None = None, title: str = "") -> Sweep:
     """Return a sweep in which no coordinate was evaluated yet."""
     n = problem.size
     return Sweep(
-        Outcome(np.full(n, np.nan), np.full(n, np.inf), np.full(n, np.inf), np.full(n, 2, np.int8)),
+        np.full(n, np.nan),
+        np.full(n, np.inf),
         noise or from_values(np.array([problem.center]), problem.jitter, problem.evaluator.narrow),
         np.zeros(n),
         np.zeros(n, dtype=bool),
@@ -227,7 +200,7 @@ def sweep(
         _record(result, place, problem, row, laid, values, theta[which])
     seen = np.flatnonzero(result.step > 0)
     if fixed:
-        result.noise = _noise_at_fixed_step(result, problem)
+        result = replace(result, noise=_noise_at_fixed_step(result, problem))
     _set_error_bars(result, seen, problem, row, fixed=fixed)
     return result
 
@@ -257,7 +230,7 @@ def _record(
 ) -> None:
     """Turn a block's values into derivatives, and keep what its error bars are made from."""
     center = problem.center
-    result.outcome.numeric[place] = derivatives(values, center, row, laid.taken)
+    result.numeric[place] = derivatives(values, center, row, laid.taken)
     result.step[place] = laid.taken.astype(np.float64)
     result.flat[place] = (values == center).all(axis=1)
     wide = np.result_type(theta.dtype, np.float64)
@@ -269,12 +242,12 @@ def _record(
         result.ends[place] = laid.values[:, columns].astype(wide) - theta.astype(wide)[:, None]
 
 
-def _bends(result: Sweep, center: Any, which: Array) -> Array:
+def bends(result: Sweep, center: Any, which: Array) -> Array:
     """Return |f(θ + h) − 2f(θ) + f(θ − h)|: noise, and h²·f'' or a kink; NaN where unknown."""
     with np.errstate(all="ignore"):
         up, down = result.pairs[which, 0] - center, result.pairs[which, 1] - center
-        bends: Array = np.abs(up + down).astype(np.float64)
-        return bends
+        bend: Array = np.abs(up + down).astype(np.float64)
+    return bend
 
 
 def _noise_at_fixed_step(result: Sweep, problem: Problem) -> Noise:
@@ -285,11 +258,11 @@ def _noise_at_fixed_step(result: Sweep, problem: Problem) -> Noise:
     seen, center = result.step > 0, problem.center
     values = np.concatenate([np.array([center]), result.pairs[seen].ravel()])
     base = from_values(values, 0.0, problem.evaluator.narrow)
-    bends = _bends(result, center, np.flatnonzero(seen & ~result.flat))
-    bends = bends[np.isfinite(bends)]
+    bend = bends(result, center, np.flatnonzero(seen & ~result.flat))
+    bend = bend[np.isfinite(bend)]
     # 2.45 σ is the standard deviation of a bend.  Not their median: rounding comes in few large
     # jumps where func loses digits, as log(1 - a) does for a near 1.
-    shown = float(np.sqrt(np.mean(bends**2))) / 2.45 if bends.size else 0.0
+    shown = float(np.sqrt(np.mean(bend**2))) / 2.45 if bend.size else 0.0
     return replace(
         base, sigma=max(base.sigma, result.noise.sigma, min(shown, MOST_FIXED_NOISE * base.sigma))
     )
@@ -298,8 +271,8 @@ def _noise_at_fixed_step(result: Sweep, problem: Problem) -> Noise:
 def _set_error_bars(
     result: Sweep, which: Array, problem: Problem, row: Stencil, *, fixed: bool
 ) -> None:
-    outcome, center = result.outcome, problem.center
-    numeric, taken = outcome.numeric[which], result.step[which]
+    center = problem.center
+    numeric, taken = result.numeric[which], result.step[which]
     with np.errstate(all="ignore"):
         largest = np.maximum(result.largest[which], abs(float(center)))
         sigma = result.noise.at(largest)
@@ -310,23 +283,11 @@ def _set_error_bars(
             grain = np.spacing(np.abs(problem.theta[which]) + taken).astype(np.float64)
             guess = (row.reach * taken / problem.scale[which]) ** row.order + grain / taken
             error = error + guess * np.abs(numeric)
-        outcome.error[which] = np.where(np.isfinite(numeric), error, np.inf)
-        bend = _bends(result, center, which)
+        result.error[which] = np.where(np.isfinite(numeric), error, np.inf)
+        bend = bends(result, center, which)
         result.bent[which] = (bend > 8 * 2.45 * sigma) & (
             bend > BEND_SHOWN * np.abs(numeric) * taken
         )
-
-
-def curvature(problem: Problem, found: Sweep) -> float:
-    """Return the largest |f''|·s², by what func changes over a scale beside its slope."""
-    seen = np.flatnonzero(found.step > 0)
-    with np.errstate(all="ignore"):
-        bends = _bends(found, problem.center, seen)
-        sizes = bends * (problem.scale[seen] / found.step[seen]) ** 2
-    smooth = ~found.bent | (found.outcome.verdict == AGREE)
-    smooth[list(found.outcome.slopes)] = False
-    sizes = sizes[np.isfinite(sizes) & smooth[seen]]
-    return float(sizes.max(initial=0.0))
 
 
 def line_of(problem: Problem, coordinate: int, noise: Noise, seeded: Sweep | None = None) -> Line:
@@ -437,8 +398,8 @@ def complex_sweep(problem: Problem, options: Options) -> Sweep:
                 changed[block.leaf] = value + 1j * h
                 out = _imaginary(problem, problem.structure.rebuild(changed), block.label(i))
             place = block.start + i
-            found.outcome.numeric[place] = out / h
-            found.outcome.error[place] = 4 * FLOOR * abs(out / h)
+            found.numeric[place] = out / h
+            found.error[place] = 4 * FLOOR * abs(out / h)
             found.step[place] = h
             found.flat[place] = out == 0
     return found
@@ -496,6 +457,3 @@ def raise_domain_error(problem: Problem) -> None:
     if error is not None:
         error.add_note("gradcheck: raised by func at every step from the parameters that was tried")
         raise error
-
-
-AGREE, DISAGREE, OPEN = 0, 1, 2

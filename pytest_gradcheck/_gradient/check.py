@@ -21,9 +21,10 @@ from .._evaluate.problem import (
 from .._options import Options
 from .._report.assemble import Finding, assemble
 from .._report.report import VERDICTS, BlockReport, GradientReport
+from .._verdict.comparison import Comparison
 from .._verdict.judge import judge
 from .._verdict.last_failed import look_again, remembered
-from .._verdict.tolerance import NOT_FINITE, Tolerance, tolerance
+from .._verdict.tolerance import NOT_FINITE, tolerance
 from .experiments import acts_through, reconsidered
 from .random_directions import AtScale, report_at_scale
 from .worst_so_far import Watch
@@ -46,7 +47,7 @@ def run_check(
         reasons = tuple(text for text in (problem.unrepeated, analytic.unrepeated) if text)
         again = None if reasons else look_again(problem, analytic, options, asked)
         if again is not None:
-            found, limits, reasons = again.found, again.limits, (again.reason,)
+            sweep, comparison, reasons = again.sweep, again.comparison, (again.reason,)
         elif along and not reasons:
             check = AtScale(problem, analytic, options)
             watch.answers = check.answers
@@ -54,9 +55,9 @@ def run_check(
             problem.evaluator.require_unchanged("func")
             return report_at_scale(name_of(func), check, time.perf_counter() - started)
         else:
-            found, limits = _one_by_one(problem, analytic, options, evaluated=not reasons)
+            sweep, comparison = _one_by_one(problem, analytic, options, evaluated=not reasons)
         problem.evaluator.require_unchanged("func")
-        finding = finding_of(name_of(func), problem, analytic, found, limits, reasons, options)
+        finding = finding_of(name_of(func), problem, analytic, sweep, comparison, reasons, options)
         report = assemble(finding, options, time.perf_counter() - started)
         report = replace(report, evaluations=problem.evaluator.evaluations)
         report = reconsidered(report, grad, problem, analytic, call, options)
@@ -70,24 +71,19 @@ def run_check(
 
 def _one_by_one(
     problem: Problem, analytic: Analytic, options: Options, *, evaluated: bool
-) -> tuple[Sweep, Tolerance]:
+) -> tuple[Sweep, Comparison]:
     """Difference every parameter and judge it; not `evaluated`: only say how it would be."""
     if evaluated:
-        found, _ = differenced(problem, analytic, options)
-        limits = judge(problem, analytic, options, found)
-        if NOT_FINITE in found.outcome.reasons.values():
+        sweep, _ = differenced(problem, analytic, options)
+        comparison = judge(problem, analytic, sweep, options)
+        if NOT_FINITE in comparison.reasons.values():
             raise_domain_error(problem)
-        return found, limits
-    found = unevaluated(problem)
+        return sweep, comparison
+    sweep = unevaluated(problem)
     limits = tolerance(
-        found.outcome.numeric,
-        problem.scale,
-        problem.blocks,
-        analytic.precision,
-        options,
-        fine=1.0,
+        analytic.vector, sweep.numeric, problem.scale, problem.blocks, analytic.precision, options
     )
-    return found, limits
+    return sweep, Comparison.unjudged(limits, sweep.numeric, sweep.error)
 
 
 def goes_along_directions(problem: Problem, options: Options) -> bool:
@@ -191,8 +187,8 @@ def finding_of(
     name: str,
     problem: Problem,
     analytic: Analytic,
-    found: Sweep,
-    limits: Tolerance,
+    sweep: Sweep,
+    comparison: Comparison,
     reasons: tuple[str, ...],
     options: Options,
 ) -> Finding:
@@ -203,8 +199,8 @@ def finding_of(
     name : str
         func's name.
     problem, analytic : Problem, Analytic
-    found : Sweep
-    limits : Tolerance
+    sweep : Sweep
+    comparison : Comparison
     reasons : tuple of str
         Why nothing was differenced, or not all.
     options : Options
@@ -219,18 +215,15 @@ def finding_of(
         blocks=problem.blocks,
         theta=problem.theta,
         scale=problem.scale,
-        analytic=analytic.vector,
-        outcome=found.outcome,
-        limits=limits,
-        flat=found.flat,
-        evaluated=found.step > 0,
+        comparison=comparison,
+        flat=sweep.flat,
+        evaluated=sweep.step > 0,
         value=float(problem.center),
-        noise=found.noise.sigma,
-        precision=found.noise.format,
+        noise=sweep.noise.sigma,
+        precision=sweep.noise.format,
         precision_of=analytic.precision,
         evaluations=problem.evaluator.evaluations,
-        scheme=found.title,
+        scheme=sweep.title,
         reasons=reasons,
-        ladders=found.ladders,
-        upstream=partial(acts_through, problem, options, found.noise.sigma),
+        upstream=partial(acts_through, problem, options, sweep.noise.sigma),
     )

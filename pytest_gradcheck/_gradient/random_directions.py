@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from .._diagnosis.evidence import CERTAIN, MOST_PER_ENTRY, Diagnosis
 from .._difference.ladder import RATIO, ROUNDING_FACTOR, Estimate
-from .._difference.sweep import DISAGREE, least_step, line_of
+from .._difference.sweep import least_step, line_of
 from .._evaluate.evaluator import BudgetExhausted
 from .._evaluate.problem import Analytic, Problem
 from .._options import Options
@@ -21,11 +22,13 @@ from .._verdict.refine import NARROW, refine
 from .._verdict.tolerance import (
     COARSEST_RTOL,
     CONFIDENCE,
+    DISAGREE,
     DUST,
     FINEST_RTOL,
     LEAST_TERM,
     Answer,
-    Question,
+    Tolerance,
+    of_block,
 )
 from .localise import Findings, entries_of, localise
 from .patterns import Pattern
@@ -106,14 +109,13 @@ class AtScale:
         if i in self.bad:
             return None
         block = problem.blocks[position_of(problem.blocks, i)]
-        rtol, own = self.tolerances(block)
         s = self.scale_at(i)
         eps = self.analytic.precision[problem.blocks.index(block)]
-        dust = DUST * eps * own / s
-        atol = self.options.atol if self.options.atol is not None else dust if eps > 1e-10 else 0.0
         a = float(self.analytic.vector[i])
+        value = abs(float(problem.center))
+        limits = of_block(a, self.tolerances(block)[1], s, eps, self.options, value=value)
         ladder = line_of(problem, i, screen.noise)
-        question = Question(a, rtol, atol, dust, 1e-3, atol)
+        question = replace(limits, goal_rtol=1e-3, goal_atol=limits.atol)
         least = least_step(problem, i)
         rung = ladder.add(screen.single * s)
         bar = ROUNDING_FACTOR * rung.sigma / (math.sqrt(2.0) * rung.h)
@@ -200,7 +202,7 @@ class AtScale:
                     self.vacuous.append(block.name)
                 continue
             told = float(np.dot(screen.analytic, shift))
-            question = Question(told, rtol, 0.0, DUST * 2.0**-52 * norm, COARSEST_RTOL / 4, 0.0)
+            question = Tolerance(told, rtol, 0.0, DUST * 2.0**-52 * norm, COARSEST_RTOL / 4)
             answer = refine(screen.line(shift), question, screen.step, 1.0, 1e-12)
             self.reached[block.name] = CONFIDENCE * answer.error / norm
             known = answer.verdict != DISAGREE and self.reached[block.name] <= COARSEST_RTOL

@@ -21,13 +21,13 @@ from .._difference.directions import fill_with_weights, generator
 from .._difference.ladder import RATIO, Line
 from .._difference.noise import Noise
 from .._difference.stencils import STENCILS, relative_step
-from .._difference.sweep import AGREE, DISAGREE, OPEN, noise_of, value_size
+from .._difference.sweep import noise_of, value_size
 from .._evaluate.problem import Analytic, Problem
 from .._options import Options
 from .._params.arrays import chunks
 from .._params.layout import Block, middle, position_of
 from .._verdict.refine import NARROW, refine
-from .._verdict.tolerance import CONFIDENCE, Answer, Question
+from .._verdict.tolerance import AGREE, CONFIDENCE, DISAGREE, OPEN, Answer, Tolerance
 
 Array = np.ndarray[Any, Any]
 
@@ -356,7 +356,7 @@ def reexamine(screen: Screen, allowed: float) -> Answer:
     vector = screen.shift(number)
     told = float(np.dot(screen.analytic, vector))
     goal = allowed + ACCUSED * screen.sigma
-    question = Question(told, 0.0, allowed, 0.0, 0.0, goal)
+    question = Tolerance(told, atol=allowed, goal_atol=goal)
     line = screen.line(vector)
     answer = refine(line, question, screen.step, 1.0, LEAST_STEP)
     proven = CONFIDENCE * (PROVEN if screen.noise.unit < NARROW else PROVEN_NARROW)

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .._difference.sweep import DISAGREE
 from .._params.layout import Block, labels
 from .._quoting import brief
-from .._verdict.tolerance import Answer
-from ..hookspecs import progress
+from .._verdict.tolerance import DISAGREE, Answer
+from ..hookspecs import progress_listener
 
 if TYPE_CHECKING:
     from .._difference.sweep import Sweep
     from .._evaluate.evaluator import Evaluator
+    from .._verdict.comparison import Comparison
 
 
 Array = np.ndarray[Any, Any]
@@ -42,6 +42,8 @@ class Watch:
     ----------
     analytic : ndarray, shape (n,), or None
         Once it is known.
+    comparison : Comparison or None
+        While a verdict is reached on the parameters that were differenced.
     answers : mapping of int to Answer
         Of parameters that a check along directions has looked at one by one.
     planned : int
@@ -50,11 +52,12 @@ class Watch:
 
     def __init__(self, evaluator: Evaluator, blocks: Sequence[Block]) -> None:
         self.analytic: Array | None = None
+        self.comparison: Comparison | None = None
         self.answers: Mapping[int, Answer] = {}
         self.planned = 0
         self._evaluator = evaluator
         self._blocks = blocks
-        self._tell = progress.get()
+        self._tell = progress_listener()
         self._found: Sequence[Any] | Array = ()
         self._sweep: Sweep | None = None
         self._place: Array | None = None
@@ -86,6 +89,7 @@ class Watch:
             Takes J, shape (k, each), and k steps; returns k derivatives.
         """
         self._partly = partly
+        self.comparison = None
         self._sweep, self._each, self._gain = sweep, each, gain
         self._compared, self._worst = 0, (1.0, -1, math.nan)
         self.planned = self._evaluator.evaluations + each * count
@@ -167,10 +171,10 @@ class Watch:
     def _confirmed(self, a: Array) -> tuple[int, float] | None:
         """Return the parameter that is most wrong of those that were looked at again."""
         wrong = {i: x.value for i, x in self.answers.items() if x.verdict == DISAGREE}
-        if self._sweep is not None:
-            outcome = self._sweep.outcome
-            seen = np.flatnonzero((outcome.verdict == DISAGREE) & (self._sweep.step > 0))
-            wrong |= {int(i): float(outcome.numeric[i]) for i in seen}
+        found = self.comparison
+        if found is not None and self._sweep is not None:
+            seen = np.flatnonzero((found.verdict == DISAGREE) & (self._sweep.step > 0))
+            wrong |= {int(i): float(found.numeric[i]) for i in seen}
         if not wrong:
             return None
 
@@ -189,7 +193,8 @@ class Watch:
         stop = a.size if self._place is None else int(self._place[0])
         if stop > self._compared:
             done = np.flatnonzero(sweep.step[self._compared : stop] > 0) + self._compared
-            self._keep(a, done, sweep.outcome.numeric[done], sweep.step[done])
+            known = sweep if self.comparison is None else self.comparison
+            self._keep(a, done, known.numeric[done], sweep.step[done])
             self._compared = stop
         if self._place is None or self._partly is None or not len(self._found):
             return

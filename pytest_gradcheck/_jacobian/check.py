@@ -28,7 +28,7 @@ import numpy as np
 from .._difference.ladder import RATIO
 from .._difference.noise import Noise
 from .._difference.stencils import STENCILS, relative_step
-from .._difference.sweep import AGREE, OPEN, Outcome, Sweep, noise_of, sweep, value_size
+from .._difference.sweep import Sweep, noise_of, sweep, value_size
 from .._evaluate.evaluator import BudgetExhausted, Evaluator
 from .._evaluate.problem import (
     REPEATS_WITHIN,
@@ -40,15 +40,25 @@ from .._evaluate.problem import (
     repetition,
     require_callable,
 )
-from .._options import Judging, Options, options_from
+from .._options import Options
 from .._params.layout import position_of
 from .._params.structure import Leaf, Structure
 from .._params.work_copy import WorkCopy
 from .._quoting import brief, quoted
 from .._report.assemble import Finding, assemble, contradicted
 from .._report.report import GradientReport
+from .._verdict.comparison import Comparison
 from .._verdict.judge import DEAD_STEP, judge
-from .._verdict.tolerance import CONFIDENCE, DUST, IN_BLOCK, NOISY, Tolerance, block_size, within
+from .._verdict.tolerance import (
+    AGREE,
+    CONFIDENCE,
+    DUST,
+    IN_BLOCK,
+    NOISY,
+    OPEN,
+    Tolerance,
+    block_size,
+)
 from .linear import Matrix, Shape, is_operator
 from .outputs import OUTPUT, Capture, PairBlock, pair_blocks
 
@@ -63,17 +73,6 @@ MOST_OUTPUTS = 5000
 
 OVERHEAD = 12
 """Evaluations at the parameters, and for the noise."""
-
-
-def judging(given: Judging) -> Options:
-    """Return the options of a check of derivatives; those of gradients alone are an error."""
-    unknown = sorted(set(given) - set(Judging.__annotations__))
-    if unknown:
-        raise TypeError(
-            f"no option named {', '.join(unknown)} here; the options are "
-            f"{', '.join(Judging.__annotations__)}"
-        )
-    return options_from(**given)
 
 
 @dataclass
@@ -330,17 +329,13 @@ class Rows:
     ----------
     sweeps : list of Sweep
         One for each output.
-    limits : list of Tolerance
+    found : list of Comparison
     noise : list of Noise
     """
 
     sweeps: list[Sweep]
-    limits: list[Tolerance]
+    found: list[Comparison]
     noise: list[Noise]
-
-    def stacked(self, take: Callable[[Sweep], Array]) -> Array:
-        """Return a vector of each row, stacked."""
-        return np.stack([take(sweep) for sweep in self.sweeps])
 
 
 def judged_rows(
@@ -396,30 +391,28 @@ def judged_rows(
         if bias is not None:
             own = replace(own, jitter=own.jitter + bias(k, swept))
         with np.errstate(all="ignore"):
-            gap = np.abs(own.vector - first.outcome.numeric)
-            size = np.fmax(np.abs(own.vector), np.abs(first.outcome.numeric))
-            suspicious += int(np.count_nonzero(gap > SUSPICIOUS * size + 3 * first.outcome.error))
+            gap = np.abs(own.vector - first.numeric)
+            size = np.fmax(np.abs(own.vector), np.abs(first.numeric))
+            suspicious += int(np.count_nonzero(gap > SUSPICIOUS * size + 3 * first.error))
         denied = None
         if suspicious > MANY:
             denied = partial(_denied, first, difference(k, RATIO**-2), own.vector)
-        found.limits.append(judge(problems[k], own, options, first, denied))
+        found.found.append(judge(problems[k], own, first, options, denied))
         found.sweeps.append(first)
         found.noise.append(noise[k])
     return found
 
 
-def _denied(found: Sweep, closer: Sweep, a: Array, limits: Tolerance) -> Array:
+def _denied(one: Sweep, other: Sweep, a: Array, limits: Tolerance) -> Array:
     """Return where two steps agree with each other, and both plainly not with the analytic value.
 
     The smaller step stands for the sentinel of a ladder: fine structure would show between them.
     """
-    one, other = found.outcome, closer.outcome
     with np.errstate(all="ignore"):
         gap = np.minimum(np.abs(a - one.numeric), np.abs(a - other.numeric))
-        bars = CONFIDENCE * np.maximum(one.error, other.error)
         near = np.abs(one.numeric - other.numeric) <= PLAIN * gap
-        allowed = limits.of(a, one.numeric) + bars
-        plain: Array = near & (gap > allowed / PLAIN) & ~found.bent & ~closer.bent
+        allowed = limits.allowed(one.numeric, np.maximum(one.error, other.error))
+        plain: Array = near & (gap > allowed / PLAIN) & ~one.bent & ~other.bent
     return plain
 
 
@@ -532,10 +525,7 @@ def _leeway(check: Check, matrix: Matrix, bias: Bias | None) -> Callable[..., Ar
             if (row, column) not in sizes:
                 window = outputs[row].window
                 numeric = np.stack(
-                    [
-                        swept(j).outcome.numeric[block.window]
-                        for j in range(window.start, window.stop)
-                    ]
+                    [swept(j).numeric[block.window] for j in range(window.start, window.stop)]
                 )
                 scale = np.broadcast_to(check.problem.scale[block.window], numeric.shape)
                 sizes[row, column] = block_size(numeric.ravel(), scale.ravel())
@@ -554,35 +544,28 @@ def _finding(
     m, n = dense.shape
     judged = bool(rows.sweeps)
 
-    def vector(take: Any, empty: float) -> Array:
-        whole = rows.stacked(take) if judged else np.full((m, n), empty)
-        return in_pairs(check, whole)
+    def vector(each: Sequence[Any], name: str, empty: float) -> Array:
+        own = [getattr(one, name) for one in each]
+        return in_pairs(check, np.stack(own) if own else np.full((m, n), empty))
 
     place = in_pairs(check, np.arange(m * n).reshape(m, n)).astype(np.intp)
     where = np.empty(m * n, dtype=np.intp)
     where[place] = np.arange(m * n)
-    outcome = Outcome(
-        vector(lambda s: s.outcome.numeric, np.nan),
-        vector(lambda s: s.outcome.error, np.inf),
-        vector(lambda s: s.outcome.bound, np.inf),
-        vector(lambda s: s.outcome.verdict, 2).astype(np.int8),
-    )
-    for k, own in enumerate(rows.sweeps):
-        outcome.reasons |= {int(where[k * n + i]): x for i, x in own.outcome.reasons.items()}
-        outcome.slopes |= {int(where[k * n + i]): x for i, x in own.outcome.slopes.items()}
+    limits = [own.tolerance for own in rows.found]
     names = ("rtol", "atol", "dust", "goal_rtol", "goal_atol", "rms")
-    limits = Tolerance(
-        *(
-            in_pairs(check, np.stack([getattr(one, name) for one in rows.limits]))
-            if judged
-            else np.zeros(m * n)
-            for name in names
-        )
+    found = Comparison(
+        Tolerance(in_pairs(check, dense), *(vector(limits, name, 0.0) for name in names)),
+        vector(rows.found, "numeric", np.nan),
+        vector(rows.found, "error", np.inf),
+        vector(rows.found, "bound", np.inf),
+        vector(rows.found, "verdict", OPEN).astype(np.int8),
     )
-    analytic = in_pairs(check, dense)
+    for k, own in enumerate(rows.found):
+        found.reasons.update({int(where[k * n + i]): x for i, x in own.reasons.items()})
+        found.slopes.update({int(where[k * n + i]): x for i, x in own.slopes.items()})
     scale = in_pairs(check, np.broadcast_to(problem.scale, (m, n)))
-    _settle_beside_block(pairs, outcome, analytic, scale, limits, check.options)
-    flat = vector(lambda s: s.flat, 0).astype(bool)
+    _settle_beside_block(pairs, found, scale, check.options)
+    flat = vector(rows.sweeps, "flat", 0).astype(bool)
     shown = int(np.argmax([noise.sigma for noise in rows.noise])) if judged else 0
     return Finding(
         name="",
@@ -590,47 +573,40 @@ def _finding(
         blocks=pairs,
         theta=in_pairs(check, np.broadcast_to(problem.theta, (m, n))),
         scale=scale,
-        analytic=analytic,
-        outcome=outcome,
-        limits=limits,
+        comparison=found,
         flat=flat,
-        evaluated=vector(lambda s: s.step > 0, 0).astype(bool),
+        evaluated=vector(rows.sweeps, "step", 0.0) > 0,
         value=float(check.shared.center[shown]),
         noise=rows.noise[shown].sigma if judged else 0.0,
         precision=rows.noise[shown].format if judged else "",
         evaluations=problem.evaluator.evaluations,
         scheme=rows.sweeps[0].title if judged else "",
         reasons=reasons,
-        may_be_zero=_zero_by_nature(check, flat & (analytic == 0), may_be_zero),
+        may_be_zero=_zero_by_nature(check, flat & (found.analytic == 0), may_be_zero),
     )
 
 
 def _settle_beside_block(
-    pairs: Sequence[PairBlock],
-    outcome: Outcome,
-    analytic: Array,
-    scale: Array,
-    limits: Tolerance,
-    options: Options,
+    pairs: Sequence[PairBlock], found: Comparison, scale: Array, options: Options
 ) -> None:
     """Let a row agree that is too small for func's noise, where its block is large enough.
 
     A row is judged by its own size first; an output that hardly answers (a saturated unit, in
     float32) is then as well known as small entries of any gradient need be.
     """
-    agrees = within(outcome, analytic, limits)
+    agrees = found.within()
     for pair in pairs:
         w = pair.window
-        own = block_size(outcome.numeric[w], scale[w])
-        limits.rms[w] = own / scale[w]
+        own = block_size(found.numeric[w], scale[w])
+        found.tolerance.rms[w] = own / scale[w]
         if options.rtol is not None:
             continue
-        bar = CONFIDENCE * np.minimum(outcome.error[w], outcome.bound[w])
-        known = agrees[w] & (outcome.verdict[w] == OPEN) & (bar * scale[w] <= IN_BLOCK * own)
+        bar = CONFIDENCE * found.reach[w]
+        known = agrees[w] & (found.verdict[w] == OPEN) & (bar * scale[w] <= IN_BLOCK * own)
         for i in (np.flatnonzero(known) + pair.start).tolist():
-            if outcome.reasons.get(i) == NOISY and i not in outcome.slopes:
-                outcome.verdict[i] = AGREE
-                del outcome.reasons[i]
+            if found.reasons.get(i) == NOISY and i not in found.slopes:
+                found.verdict[i] = AGREE
+                del found.reasons[i]
 
 
 def _left_out(problem: Problem) -> Structure:

@@ -4,19 +4,26 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from .._diagnosis.causes import Explained, Upstream, explain, unknown
-from .._difference.sweep import AGREE, DISAGREE, OPEN, Outcome
 from .._options import Options
 from .._params.layout import Block, labels, position_of
 from .._params.structure import Structure
 from .._quoting import brief
-from .._verdict.comparison import Evidence, Ladder
-from .._verdict.tolerance import CONFIDENCE, KINK, Tolerance, relative_difference, within
+from .._verdict.comparison import Comparison, Evidence, Ladder
+from .._verdict.tolerance import (
+    AGREE,
+    CONFIDENCE,
+    DISAGREE,
+    KINK,
+    OPEN,
+    Tolerance,
+    relative_difference,
+)
 from .reasons import LARGE, reasons_of
 from .report import VERDICTS, BlockReport, Entry, GradientReport
 
@@ -38,9 +45,7 @@ class Finding:
     blocks: Sequence[Block]
     theta: Array
     scale: Array
-    analytic: Array
-    outcome: Outcome
-    limits: Tolerance
+    comparison: Comparison
     flat: Array
     evaluated: Array
     value: float
@@ -52,7 +57,6 @@ class Finding:
     precision_of: tuple[float, ...] = ()
     may_be_zero: frozenset[str] = frozenset()
     """Blocks that are no sign of a check of nothing where they are zero."""
-    ladders: Mapping[int, Ladder] = field(default_factory=dict)
     upstream: Upstream = unknown
 
 
@@ -81,14 +85,14 @@ def assemble(finding: Finding, options: Options, seconds: float) -> GradientRepo
     -------
     GradientReport
     """
-    a = finding.analytic
+    a = finding.comparison.analytic
     judged = _judged(finding, options)
     evidence = _evidence(finding, judged)
     explained = explain(
         evidence,
         finding.precision_of,
         params_known=finding.precision != GIVEN,
-        reasons=finding.outcome.reasons,
+        reasons=finding.comparison.reasons,
         upstream=finding.upstream,
     )
     blocks = tuple(_block(finding, block, judged, explained) for block in finding.blocks)
@@ -118,7 +122,7 @@ def assemble(finding: Finding, options: Options, seconds: float) -> GradientRepo
         seconds=seconds,
         rtol=options.rtol,
         atol=options.atol,
-        rtol_used=float(finding.limits.rtol.max(initial=options.rtol or 0.0)),
+        rtol_used=float(finding.comparison.tolerance.rtol.max(initial=options.rtol or 0.0)),
         threshold=options.threshold,
         resolution=max(resolutions, default=math.inf),
         noise=finding.noise,
@@ -139,52 +143,51 @@ def assemble(finding: Finding, options: Options, seconds: float) -> GradientRepo
 
 
 def _judged(finding: Finding, options: Options) -> _Judged:
-    outcome, a = finding.outcome, finding.analytic
-    kinked = np.zeros(a.size, dtype=bool)
-    kinked[list(outcome.slopes)] = True
-    verdicts = outcome.verdict.copy()
+    found, kinked = finding.comparison, finding.comparison.kinked
+    verdicts = found.verdict.copy()
     if options.kinks == "fail":
         verdicts[kinked & (verdicts != DISAGREE)] = OPEN
-    return _Judged(verdicts, kinked, _reference(outcome, a, kinked), *_ratio(finding, verdicts))
+    return _Judged(verdicts, kinked, _reference(found), *_ratio(found, verdicts))
 
 
 def _evidence(finding: Finding, judged: _Judged) -> Evidence:
     return Evidence(
         blocks=finding.blocks,
         params=finding.theta,
-        analytic=finding.analytic,
-        numeric=finding.outcome.numeric,
-        error_bar=finding.outcome.error,
+        analytic=finding.comparison.analytic,
+        numeric=finding.comparison.numeric,
+        error_bar=finding.comparison.error,
         allowed=judged.allowed,
         verdict=judged.verdicts,
         kinks=judged.kinked,
         evaluated=finding.evaluated,
-        ladders=worst_ladders(finding.ladders, judged.verdicts, judged.ratio),
+        ladders=worst_ladders(finding.comparison.ladders, judged.verdicts, judged.ratio),
     )
 
 
-def _reference(outcome: Outcome, a: Array, kinked: Array) -> Array:
+def _reference(found: Comparison) -> Array:
     """Return the numeric gradient that is compared: at a kink, the nearest subgradient."""
-    reference = outcome.numeric.copy()
-    for i, (backward, forward) in outcome.slopes.items():
-        if kinked[i] and outcome.verdict[i] != DISAGREE:
-            reference[i] = min(max(float(a[i]), min(backward, forward)), max(backward, forward))
+    reference = found.numeric.copy()
+    for i, (backward, forward) in found.slopes.items():
+        if found.verdict[i] != DISAGREE:
+            a = float(found.analytic[i])
+            reference[i] = min(max(a, min(backward, forward)), max(backward, forward))
     return reference
 
 
-def _ratio(finding: Finding, verdicts: Array) -> tuple[Array, Array, Array]:
+def _ratio(found: Comparison, verdicts: Array) -> tuple[Array, Array, Array]:
     """Return the error over what would have passed, and both; infinity where not finite."""
-    outcome, a = finding.outcome, finding.analytic
+    a, limits = found.analytic, found.tolerance
+    allowed = limits.allowed(found.numeric, found.error)
     with np.errstate(all="ignore"):
-        gap = np.abs(a - outcome.numeric).astype(np.float64)
-        allowed = finding.limits.of(a, outcome.numeric) + CONFIDENCE * outcome.error
+        gap = np.abs(a - found.numeric).astype(np.float64)
         ratio = (gap / allowed).astype(np.float64)
-    ratio[~np.isfinite(a) | (~np.isfinite(outcome.numeric) & (verdicts == DISAGREE))] = math.inf
+    ratio[~np.isfinite(a) | (~np.isfinite(found.numeric) & (verdicts == DISAGREE))] = math.inf
     gap[np.isinf(a)] = math.inf
-    for i, (backward, forward) in outcome.slopes.items():
+    for i, (backward, forward) in found.slopes.items():
         outside = max(min(backward, forward) - a[i], a[i] - max(backward, forward), 0.0)
-        size = finding.limits.rtol[i] * max(abs(a[i]), abs(backward), abs(forward))
-        ratio[i] = outside / max(finding.limits.atol[i] + size, 1e-300)
+        size = limits.rtol[i] * max(abs(a[i]), abs(backward), abs(forward))
+        ratio[i] = outside / max(limits.atol[i] + size, 1e-300)
     ratio[np.isnan(ratio)] = 0.0
     ratio[(verdicts == DISAGREE) & (ratio < 1)] = 1.0
     return ratio, gap, allowed
@@ -192,7 +195,7 @@ def _ratio(finding: Finding, verdicts: Array) -> tuple[Array, Array, Array]:
 
 def _block(finding: Finding, block: Block, judged: _Judged, explained: Explained) -> BlockReport:
     w = block.window
-    a, mine = finding.analytic[w], judged.verdicts[w]
+    a, mine = finding.comparison.analytic[w], judged.verdicts[w]
     seen = finding.evaluated[w]
     wrong = int(np.count_nonzero(mine == DISAGREE))
     left = int(np.count_nonzero(mine == OPEN))
@@ -220,30 +223,30 @@ def _block(finding: Finding, block: Block, judged: _Judged, explained: Explained
 
 def _resolution(finding: Finding, block: Block) -> float:
     """Return the worst relative error bar of the block's large entries; infinity for none."""
-    w = block.window
-    bar = CONFIDENCE * np.minimum(finding.outcome.error[w], finding.outcome.bound[w])
-    if np.all(np.abs(finding.analytic[w]) <= finding.limits.dust[w]):
+    w, found, limits = block.window, finding.comparison, finding.comparison.tolerance
+    bar = CONFIDENCE * found.reach[w]
+    if np.all(np.abs(found.analytic[w]) <= limits.dust[w]):
         # A relative error of zero is none: what would be seen is a part of the whole gradient.
         scale = finding.scale
         with np.errstate(all="ignore"):
-            whole = float(np.max(finding.limits.rms * scale, initial=0.0))
+            whole = float(np.max(limits.rms * scale, initial=0.0))
             most = float(np.max(bar * scale[w], initial=0.0))
         return most / whole if whole else math.inf
-    size = np.abs(finding.outcome.numeric[w])
+    size = np.abs(found.numeric[w])
     with np.errstate(all="ignore"):
-        large = (size > 0) & (size >= LARGE * finding.limits.rms[w]) & np.isfinite(bar)
+        large = (size > 0) & (size >= LARGE * limits.rms[w]) & np.isfinite(bar)
         ratios = bar[large] / size[large]
     return float(ratios.max()) if ratios.size else math.inf
 
 
 def _all_zero(finding: Finding) -> bool:
     """Return whether both gradients are zero within the error bars, in every entry."""
-    outcome, a = finding.outcome, finding.analytic
-    if not a.size or (outcome.verdict != AGREE).any() or outcome.slopes:
+    found, a = finding.comparison, finding.comparison.analytic
+    if not a.size or (found.verdict != AGREE).any() or found.slopes:
         return False
-    bar = CONFIDENCE * np.minimum(outcome.error, outcome.bound)
+    bar = CONFIDENCE * found.reach
     with np.errstate(all="ignore"):
-        zero = (np.abs(a) <= bar) & (np.abs(outcome.numeric) <= bar)
+        zero = (np.abs(a) <= bar) & (np.abs(found.numeric) <= bar)
     return bool((zero | (finding.flat & (a == 0))).all())
 
 
@@ -267,7 +270,7 @@ def _passes(
         return False, ""
     if options.threshold is not None and not difference < options.threshold:
         return False, ""
-    if options.kinks == "fail" and finding.outcome.slopes:
+    if options.kinks == "fail" and finding.comparison.slopes:
         return False, ""
     ways = []
     if left or finding.reasons:
@@ -282,7 +285,7 @@ def _passes(
 
 def _entries(finding: Finding, judged: _Judged, most: int) -> tuple[Entry, ...]:
     """Return what is wrong, open or on a kink, worst first; else the entry that differs most."""
-    outcome, a = finding.outcome, finding.analytic
+    found, a = finding.comparison, finding.comparison.analytic
     verdicts, kinked, ratio, gap = judged.verdicts, judged.kinked, judged.ratio, judged.gap
     rank = np.where(verdicts == DISAGREE, 2, np.where(verdicts == OPEN, 1, 0))
     chosen = np.flatnonzero((rank > 0) | kinked)
@@ -303,20 +306,19 @@ def _entries(finding: Finding, judged: _Judged, most: int) -> tuple[Entry, ...]:
                 block=block.name,
                 index=block.index(i - block.start),
                 analytic=float(a[i]),
-                numeric=float(outcome.numeric[i]),
-                error_bar=float(outcome.error[i]),
+                numeric=float(found.numeric[i]),
+                error_bar=float(found.error[i]),
                 error=float(gap[i]),
                 ratio=float(ratio[i]),
                 verdict=VERDICTS[int(verdicts[i])],
-                reason=outcome.reasons.get(i, "") or (KINK if kinked[i] else ""),
-                slopes=outcome.slopes.get(i),
+                reason=found.reasons.get(i, "") or (KINK if kinked[i] else ""),
+                slopes=found.slopes.get(i),
             )
         )
     return tuple(entries)
 
 
 def finding_of_two(
-    analytic: Array,
     numeric: Array,
     bar: Array,
     limits: Tolerance,
@@ -333,7 +335,7 @@ def finding_of_two(
 
     Parameters
     ----------
-    analytic, numeric, bar : ndarray, shape (n,)
+    numeric, bar : ndarray, shape (n,)
         `bar` is the error bar of `numeric`, which is the one that is right.
     limits : Tolerance
     name, scheme, structure, blocks, evaluations, precision_of, may_be_zero
@@ -343,19 +345,17 @@ def finding_of_two(
     -------
     Finding
     """
-    n = analytic.size
-    outcome = Outcome(numeric, bar, np.full(n, np.inf), np.zeros(n, np.int8))
-    finite = np.isfinite(analytic) & np.isfinite(numeric)
-    outcome.verdict[:] = np.where(within(outcome, analytic, limits) & finite, AGREE, DISAGREE)
+    n = numeric.size
+    found = Comparison.unjudged(limits, numeric, bar)
+    finite = np.isfinite(found.analytic) & np.isfinite(numeric)
+    found.verdict[:] = np.where(found.within() & finite, AGREE, DISAGREE)
     return Finding(
         name=name,
         structure=structure,
         blocks=blocks,
         theta=numeric,  # there are no parameters: nothing is said of them
         scale=np.ones(n),
-        analytic=analytic,
-        outcome=outcome,
-        limits=limits,
+        comparison=found,
         flat=numeric == 0,
         evaluated=np.ones(n, dtype=bool),
         value=math.nan,

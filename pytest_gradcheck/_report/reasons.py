@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .._difference.sweep import OPEN
-from .._verdict.tolerance import COARSEST_RTOL, CONFIDENCE, FINEST_RTOL
+from .._verdict.tolerance import COARSEST_RTOL, CONFIDENCE, FINEST_RTOL, OPEN
 
 if TYPE_CHECKING:
     from .assemble import Finding
@@ -21,8 +20,8 @@ LARGE = 0.01
 def reasons_of(finding: Finding, whole: str, left: int, nothing: bool) -> tuple[str, ...]:
     """Return the sentences that say why a check can't tell, and what would settle it."""
     said = list(finding.reasons)
-    outcome, a = finding.outcome, finding.analytic
-    if a.size and finding.flat.all() and np.any(a) and not np.any(outcome.numeric):
+    found, a = finding.comparison, finding.comparison.analytic
+    if a.size and finding.flat.all() and np.any(a) and not np.any(found.numeric):
         said.append(
             "func answers to no parameter, while the gradient is not zero: does it read the arrays "
             "through a closure (in_place=True) or remember results by identity (copy=True)?"
@@ -42,8 +41,8 @@ def reasons_of(finding: Finding, whole: str, left: int, nothing: bool) -> tuple[
         return tuple(said)
     if left and whole == "inconclusive":
         counts: dict[str, int] = {}
-        for i in np.flatnonzero(outcome.verdict == OPEN).tolist():
-            reason = outcome.reasons.get(i, "")
+        for i in np.flatnonzero(found.verdict == OPEN).tolist():
+            reason = found.reasons.get(i, "")
             counts[reason] = counts.get(reason, 0) + 1
         for reason, count in sorted(counts.items(), key=lambda item: -item[1]):
             said.append(_advice(reason, count, finding))
@@ -53,13 +52,13 @@ def reasons_of(finding: Finding, whole: str, left: int, nothing: bool) -> tuple[
 def _advice(reason: str, count: int, finding: Finding) -> str:
     if reason != "func is too noisy here":
         return f"{count:,} undecided: {reason}" if reason else ""
-    outcome, a = finding.outcome, finding.analytic
-    open_ = np.flatnonzero(outcome.verdict == OPEN)
+    found = finding.comparison
+    open_ = np.flatnonzero(found.verdict == OPEN)
     with np.errstate(all="ignore"):
-        size = np.fmax(np.abs(a[open_]), np.abs(outcome.numeric[open_]))
+        size = np.fmax(np.abs(found.analytic[open_]), np.abs(found.numeric[open_]))
         # rtol is not asked of entries far below their block's gradient.
-        size = np.fmax(size, LARGE * finding.limits.rms[open_])
-        needed = CONFIDENCE * outcome.error[open_] / size
+        size = np.fmax(size, LARGE * found.tolerance.rms[open_])
+        needed = CONFIDENCE * found.error[open_] / size
     finite = needed[np.isfinite(needed) & (size > 0)]
     reach = float(finite.max()) if finite.size else math.inf
     what = "float32" if finding.precision == "float32" else "noisy"

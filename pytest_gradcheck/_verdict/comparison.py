@@ -1,4 +1,4 @@
-"""What a check saw, whole: the vectors behind a report, for hints, pictures and files."""
+"""Two gradients beside each other: what is known of every coordinate, for verdicts and reports."""
 
 from __future__ import annotations
 
@@ -9,11 +9,74 @@ from typing import Any
 import numpy as np
 
 from .._params.layout import Block
+from .tolerance import OPEN, Tolerance
 
 Array = np.ndarray[Any, Any]
 
 Ladder = tuple[tuple[float, float], ...]
 """Steps h and the central differences at them, one-sided ones at the edge of func's domain."""
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """The analytic gradient beside the numeric one; vectors of shape (n,).
+
+    Attributes
+    ----------
+    tolerance : Tolerance
+        With the analytic gradient.
+    numeric, error : ndarray
+        The derivative and its error bar; NaN and infinity where nothing was evaluated.
+    bound : ndarray
+        How large the analytic entry's error can be at most where a direction through several
+        entries agreed; infinity elsewhere.
+    verdict : ndarray of int8
+        Codes of `Verdict`.
+    reasons : dict of int to str
+        Why a coordinate was left open, or is special.
+    slopes : dict of int to (float, float)
+        Backward and forward slope at a kink.
+    ladders : dict of int to ladder
+        What was seen of coordinates that were asked again and did not agree.
+    """
+
+    tolerance: Tolerance
+    numeric: Array
+    error: Array
+    bound: Array
+    verdict: Array
+    reasons: dict[int, str] = field(default_factory=dict)
+    slopes: dict[int, tuple[float, float]] = field(default_factory=dict)
+    ladders: dict[int, Ladder] = field(default_factory=dict)
+
+    @classmethod
+    def unjudged(cls, tolerance: Tolerance, numeric: Array, error: Array) -> Comparison:
+        """Return a comparison in which every verdict is open."""
+        bound, verdict = np.full(numeric.size, np.inf), np.full(numeric.size, OPEN, np.int8)
+        return cls(tolerance, numeric.copy(), error.copy(), bound, verdict)
+
+    @property
+    def analytic(self) -> Array:
+        """The analytic gradient."""
+        vector: Array = self.tolerance.analytic
+        return vector
+
+    @property
+    def kinked(self) -> Array:
+        """Which coordinates are on a kink (bool)."""
+        kinked = np.zeros(self.analytic.size, dtype=bool)
+        kinked[list(self.slopes)] = True
+        return kinked
+
+    def within(self) -> Array:
+        """Return where analytic and numeric are equal as far as the error bar tells (bool)."""
+        near: Array = self.tolerance.within(self.numeric, self.error)
+        return near
+
+    @property
+    def reach(self) -> Array:
+        """The error bar, or the bound where that is known to be smaller."""
+        return np.minimum(self.error, self.bound)
 
 
 @dataclass(frozen=True, eq=False)

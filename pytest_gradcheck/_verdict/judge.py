@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -12,33 +12,33 @@ import numpy as np
 from .._difference.directions import random_weights
 from .._difference.ladder import RATIO, Line
 from .._difference.stencils import COMPLEX_STEP
-from .._difference.sweep import (
-    AGREE,
-    DISAGREE,
-    OPEN,
-    Outcome,
-    Sweep,
-    curvature,
-    least_step,
-    line_of,
-    value_size,
-)
+from .._difference.sweep import Sweep, bends, least_step, line_of, value_size
 from .._evaluate.evaluator import BudgetExhausted
 from .._evaluate.problem import Analytic, Problem
 from .._options import Options
+from .._params.layout import Block
+from .comparison import Comparison
 from .refine import parabolic, refine
 from .tolerance import (
+    AGREE,
     BENDS,
+    COARSEST_RTOL,
     CONFIDENCE,
+    DISAGREE,
     EXHAUSTED,
+    FARTHEST,
     FINE,
+    IN_BLOCK,
+    IN_CHECK,
+    JUMP,
     KINK,
     NOISY,
+    NOT_SMOOTH,
+    OPEN,
     Tolerance,
-    conclude,
-    settled,
+    Verdict,
+    block_size,
     tolerance,
-    within,
 )
 
 Array = np.ndarray[Any, Any]
@@ -81,83 +81,107 @@ ones the second number, of which each is two ordinary rungs from the next."""
 def judge(
     problem: Problem,
     analytic: Analytic,
+    sweep: Sweep,
     options: Options,
-    found: Sweep,
     denied: Callable[[Tolerance], Array] | None = None,
-) -> Tolerance:
+) -> Comparison:
     """Reach a verdict on every coordinate, with as few further evaluations as that needs.
 
     Parameters
     ----------
     problem : Problem
     analytic : Analytic
+    sweep : Sweep
     options : Options
-    found : Sweep
-        Its outcome is changed in place.
     denied : callable, optional
         Says what else is known to be wrong by these tolerances: it is asked no more.
 
     Returns
     -------
-    Tolerance
-        What the verdicts were reached by.
+    Comparison
     """
-    outcome, a = found.outcome, analytic.vector
-    size = value_size(problem, a)
-    fine = fine_limit(found.noise.sigma, size)
+    a = analytic.vector
+    limits = _limits(problem, analytic, sweep, options)
+    found = Comparison.unjudged(limits, sweep.numeric, sweep.error)
+    if problem.evaluator.watch is not None:
+        problem.evaluator.watch.comparison = found
+    bad = ~np.isfinite(a)
+    found.verdict[bad] = DISAGREE
+    evaluated = sweep.step > 0
+    asked = evaluated & ~bad
+    agrees = found.within()
+    if denied is not None:
+        plain = asked & ~agrees & denied(limits)
+        found.verdict[plain] = DISAGREE
+        asked &= ~plain
+    if options.eps is not None or options.scheme == COMPLEX_STEP.name:
+        _judge_fixed(found, sweep, problem, asked, agrees)
+    else:
+        try:
+            _ask_again(found, sweep, problem, options, asked, agrees)
+        except BudgetExhausted:
+            left = np.flatnonzero((found.verdict == OPEN) & ~agrees)
+            found.reasons.update(dict.fromkeys(left.tolist(), EXHAUSTED))
+    variation = max(abs(float(problem.center)), curvature(problem, sweep, found))
+    conclude(found, problem.scale, problem.blocks, options, variation)
+    for i in np.flatnonzero(found.verdict == OPEN).tolist():
+        found.reasons.setdefault(i, NOISY if evaluated[i] else EXHAUSTED)
+    return found
+
+
+def _limits(problem: Problem, analytic: Analytic, sweep: Sweep, options: Options) -> Tolerance:
+    """Return the tolerances of a check whose parameters were differenced."""
     limits = tolerance(
-        outcome.numeric,
+        analytic.vector,
+        sweep.numeric,
         problem.scale,
         problem.blocks,
         analytic.precision,
         options,
-        fine,
+        fine_limit(sweep.noise.sigma, value_size(problem, analytic.vector)),
         abs(float(problem.center)),
     )
-    limits.atol[:] += analytic.jitter
-    bad = ~np.isfinite(a)
-    outcome.verdict[bad] = DISAGREE
-    evaluated = found.step > 0
-    asked = evaluated & ~bad
-    agrees = within(outcome, a, limits)
-    dead = found.flat & (a == 0)
-    if denied is not None:
-        plain = asked & ~agrees & denied(limits)
-        outcome.verdict[plain] = DISAGREE
-        asked &= ~plain
-    if options.eps is not None or options.scheme == COMPLEX_STEP.name:
-        _judge_fixed(found, a, limits, asked, agrees, problem)
-    else:
-        try:
-            for i in np.flatnonzero(asked & (~agrees | found.bent)).tolist():
-                # One that agrees is asked only whether it is on a kink.
-                _refine_one(i, problem, a, limits, found, kink_alone=bool(agrees[i]))
-            smooth = ~found.bent | (outcome.verdict == AGREE)
-            smooth[list(outcome.slopes)] = False
-            done = settled(outcome, a, limits)
-            coarse = np.flatnonzero(asked & agrees & smooth & ~done & ~dead)
-            _test_dead(
-                np.flatnonzero(asked & agrees & dead & ~found.bent),
-                problem,
-                a,
-                limits,
-                found,
-                options.seed,
-            )
-            if options.rtol is not None:
-                _refine_each(coarse, problem, a, limits, found)
-                coarse = np.flatnonzero(
-                    asked & agrees & smooth & done & ~dead & _by_atol_alone(outcome, a, limits)
-                )
-            _test_groups(coarse, problem, a, limits, found, options.seed)
-        except BudgetExhausted:
-            left = np.flatnonzero((outcome.verdict == OPEN) & ~agrees)
-            outcome.reasons.update(dict.fromkeys(left.tolist(), EXHAUSTED))
-    variation = max(abs(float(problem.center)), curvature(problem, found))
-    conclude(outcome, a, problem.scale, problem.blocks, limits, options, variation)
-    for i in np.flatnonzero(outcome.verdict == OPEN).tolist():
-        outcome.reasons.setdefault(i, NOISY if evaluated[i] else EXHAUSTED)
-    return limits
+    return replace(limits, atol=limits.atol + analytic.jitter)
+
+
+def _ask_again(
+    found: Comparison,
+    sweep: Sweep,
+    problem: Problem,
+    options: Options,
+    asked: Array,
+    agrees: Array,
+) -> None:
+    """Take further steps for what the sweep did not settle."""
+    for i in np.flatnonzero(asked & (~agrees | sweep.bent)).tolist():
+        # One that agrees is asked only whether it is on a kink.
+        _refine_one(i, found, sweep, problem, kink_alone=bool(agrees[i]))
+    smooth = _smooth(found, sweep)
+    done = found.tolerance.settled(found.numeric, found.error)
+    dead = sweep.flat & (found.analytic == 0)
+    coarse = np.flatnonzero(asked & agrees & smooth & ~done & ~dead)
+    still = np.flatnonzero(asked & agrees & dead & ~sweep.bent)
+    _test_dead(still, found, sweep, problem, options.seed)
+    if options.rtol is not None:
+        _refine_each(coarse, found, sweep, problem)
+        blunt = _by_atol_alone(found)
+        coarse = np.flatnonzero(asked & agrees & smooth & done & ~dead & blunt)
+    _test_groups(coarse, found, sweep, problem, options.seed)
+
+
+def _smooth(found: Comparison, sweep: Sweep) -> Array:
+    """Return where func does not bend, or bends and agrees all the same (bool)."""
+    smooth: Array = (~sweep.bent | (found.verdict == AGREE)) & ~found.kinked
+    return smooth
+
+
+def curvature(problem: Problem, sweep: Sweep, found: Comparison) -> float:
+    """Return the largest |f''|·s², by what func changes over a scale beside its slope."""
+    seen = np.flatnonzero(sweep.step > 0)
+    with np.errstate(all="ignore"):
+        sizes = bends(sweep, problem.center, seen) * (problem.scale[seen] / sweep.step[seen]) ** 2
+    sizes = sizes[np.isfinite(sizes) & _smooth(found, sweep)[seen]]
+    return float(sizes.max(initial=0.0))
 
 
 def fine_limit(sigma: float, size: float) -> float:
@@ -166,64 +190,51 @@ def fine_limit(sigma: float, size: float) -> float:
     return max(FINE, balanced)
 
 
-def _by_atol_alone(outcome: Outcome, a: Array, limits: Tolerance) -> Array:
+def _by_atol_alone(found: Comparison) -> Array:
     """Return where the error bar meets the absolute goal, but not the relative one (bool)."""
-    with np.errstate(all="ignore"):
-        size = np.fmax(np.abs(a), np.abs(outcome.numeric))
-        blunt: Array = limits.goal_rtol * size < CONFIDENCE * outcome.error
+    relative = replace(found.tolerance, goal_atol=0.0)
+    blunt: Array = ~relative.settled(found.numeric, found.error)
     return blunt
 
 
 def _refine_one(
-    i: int,
-    problem: Problem,
-    a: Array,
-    limits: Tolerance,
-    found: Sweep,
-    *,
-    kink_alone: bool = False,
-) -> int:
-    outcome = found.outcome
-    ladder = line_of(problem, i, found.noise, found)
-    question = limits.question(i, a[i])
+    i: int, found: Comparison, sweep: Sweep, problem: Problem, *, kink_alone: bool = False
+) -> Verdict:
+    ladder = line_of(problem, i, sweep.noise, sweep)
+    limits = found.tolerance.at(i)
     answer = refine(
         ladder,
-        replace(question, goal_atol=math.inf) if kink_alone else question,
-        float(found.step[i]),
+        replace(limits, goal_atol=math.inf) if kink_alone else limits,
+        float(sweep.step[i]),
         float(problem.scale[i]),
         least_step(problem, i),
     )
-    outcome.numeric[i], outcome.error[i] = answer.value, answer.error
-    outcome.verdict[i] = answer.verdict
+    found.numeric[i], found.error[i] = answer.value, answer.error
+    found.verdict[i] = answer.verdict
     if answer.verdict != AGREE:
         found.ladders[i] = ladder.differences()
-    outcome.reasons.pop(i, None)
+    found.reasons.pop(i, None)
     if answer.reason:  # of one that agrees, and is on no kink, `conclude` forgets it
-        outcome.reasons[i] = answer.reason
+        found.reasons[i] = answer.reason
     if answer.slopes is not None:
-        outcome.slopes[i] = answer.slopes
+        found.slopes[i] = answer.slopes
     return answer.verdict
 
 
-def _refine_each(
-    members: Array, problem: Problem, a: Array, limits: Tolerance, found: Sweep
-) -> None:
+def _refine_each(members: Array, found: Comparison, sweep: Sweep, problem: Problem) -> None:
     """Climb for each entry, best resolved first, and give up when none of the first settles."""
     with np.errstate(all="ignore"):
-        size = np.fmax(np.abs(a[members]), np.abs(found.outcome.numeric[members]))
-        ease = found.outcome.error[members] / (
-            limits.goal_atol[members] + limits.goal_rtol[members] * size
-        )
+        ease = (found.error / found.tolerance.goal(found.numeric))[members]
     order = members[np.argsort(ease, kind="stable")]
-    verdicts: list[int] = []
+    verdicts: list[Verdict] = []
     for i in order.tolist():
         if len(verdicts) == TRIED and AGREE not in verdicts and DISAGREE not in verdicts:
             return
-        verdicts.append(_refine_one(i, problem, a, limits, found))
+        verdicts.append(_refine_one(i, found, sweep, problem))
 
 
 def _test_groups(
-    members: Array, problem: Problem, a: Array, limits: Tolerance, found: Sweep, seed: int
+    members: Array, found: Comparison, sweep: Sweep, problem: Problem, seed: int
 ) -> None:
     """Judge entries that are small beside their error bars together, by like size.
 
@@ -232,7 +243,7 @@ def _test_groups(
     """
     # By the analytic entry: the numeric one is noise here.
     with np.errstate(over="ignore"):
-        size = np.abs(a) * problem.scale
+        size = np.abs(found.analytic) * problem.scale
     left = members[np.argsort(-size[members], kind="stable")]
     first = True
     while left.size:
@@ -240,61 +251,60 @@ def _test_groups(
         if not first and np.count_nonzero(alike) < FEW * problem.size:
             return
         first = False
-        _test_group(left[alike], problem, a, limits, found, seed)
+        _test_group(left[alike], found, sweep, problem, seed)
         left = left[~alike]
 
 
 def _test_group(
-    members: Array, problem: Problem, a: Array, limits: Tolerance, found: Sweep, seed: int
+    members: Array, found: Comparison, sweep: Sweep, problem: Problem, seed: int
 ) -> None:
-    outcome = found.outcome
+    a, limits = found.analytic[members], found.tolerance
     weights = random_weights(members.size, seed, 2, members.size, int(members[0]))
     direction = weights * problem.scale[members]
     shift = np.zeros(problem.size)
     shift[members] = direction
-    terms = (a[members] * direction).astype(np.float64)
-    relative = float(np.median(found.step[members] / problem.scale[members]))
-    noisy = outcome.error[members] > NOISY_BLOCK * limits.rms[members]
-    tiny = (a[members] != 0) & (np.abs(a[members]) < TINY * limits.rms[members])
+    terms = (a * direction).astype(np.float64)
+    relative = float(np.median(sweep.step[members] / problem.scale[members]))
+    noisy = found.error[members] > NOISY_BLOCK * limits.rms[members]
+    tiny = (a != 0) & (np.abs(a) < TINY * limits.rms[members])
     deep = bool(np.count_nonzero(noisy | tiny) >= FEW * problem.size)
-    value, error = _group_derivative(problem, found, shift, relative, deep=deep)
-    gap = abs(float(terms.sum()) - value)
+    value, error = _group_derivative(problem, sweep, shift, relative, deep=deep)
+    told = float(terms.sum())
     allowed = float(GROUP_RTOL * np.linalg.norm(terms))
     if abs(value) <= 10 * CONFIDENCE * error:
         allowed += float(np.linalg.norm(limits.dust[members] * direction))
-    if gap <= allowed + CONFIDENCE * error:
+    if Tolerance(told, atol=allowed).within(value, error):
+        gap = abs(told - value)
         bound = (gap / CONFIDENCE + error) / np.abs(direction)
-        outcome.bound[members] = np.minimum(outcome.bound[members], bound)
-        outcome.verdict[members] = AGREE
+        found.bound[members] = np.minimum(found.bound[members], bound)
+        found.verdict[members] = AGREE
         if deep:
-            _refine_stubborn(members, problem, a, limits, found)
+            _refine_stubborn(members, found, sweep, problem)
     elif members.size == 1:
-        _refine_one(int(members[0]), problem, a, limits, found)
+        _refine_one(int(members[0]), found, sweep, problem)
     elif math.isfinite(error):
         half = members.size // 2
         for part in (members[:half], members[half:]):
-            _test_group(part, problem, a, limits, found, seed)
+            _test_group(part, found, sweep, problem, seed)
 
 
-def _refine_stubborn(
-    members: Array, problem: Problem, a: Array, limits: Tolerance, found: Sweep
-) -> None:
+def _refine_stubborn(members: Array, found: Comparison, sweep: Sweep, problem: Problem) -> None:
     """Ask those entries of an agreeing direction one by one that it does not resolve well."""
-    reached = CONFIDENCE * found.outcome.bound[members]
-    size = np.abs(a[members])
+    reached = CONFIDENCE * found.bound[members]
+    size = np.abs(found.analytic[members])
     poor = members[(size > 0) & (reached > SHARP * size)]
-    order = np.argsort(-np.abs(a[poor] * problem.scale[poor]), kind="stable")
+    order = np.argsort(-np.abs(found.analytic[poor] * problem.scale[poor]), kind="stable")
     for i in poor[order][:MOST_STUBBORN].tolist():
-        _refine_one(i, problem, a, limits, found)
+        _refine_one(i, found, sweep, problem)
 
 
 def _test_dead(
-    members: Array, problem: Problem, a: Array, limits: Tolerance, found: Sweep, seed: int
+    members: Array, found: Comparison, sweep: Sweep, problem: Problem, seed: int
 ) -> None:
     """See that func does not respond to larger steps either where it was flat, all at once."""
     if members.size and problem.still is not None:
         known = problem.still(members)
-        found.outcome.bound[members[known]] = 0.0
+        found.bound[members[known]] = 0.0
         members = members[~known]
     if not members.size:
         return
@@ -303,20 +313,20 @@ def _test_dead(
     shift[members] = weights * problem.scale[members]
     values = problem.evaluator.along(shift, (DEAD_STEP, -DEAD_STEP))
     if np.all(values == problem.center) or not np.isfinite(values).all():
-        found.outcome.bound[members] = 0.0
+        found.bound[members] = 0.0
         return
-    _test_group(members, problem, a, limits, found, seed)
+    _test_group(members, found, sweep, problem, seed)
 
 
 def _group_derivative(
-    problem: Problem, found: Sweep, shift: Array, relative: float, *, deep: bool
+    problem: Problem, sweep: Sweep, shift: Array, relative: float, *, deep: bool
 ) -> tuple[float, float]:
     """Return the derivative along `shift` and its error bar, from steps as large as pay."""
 
     def evaluate(steps: Any) -> Any:
         return steps, tuple(problem.evaluator.along(shift, steps))
 
-    ladder = Line(evaluate, problem.center, found.noise)
+    ladder = Line(evaluate, problem.center, sweep.noise)
     step = relative * RATIO**2
     ratio, rungs = (RATIO**2, DEEP_GROUP_RUNGS) if deep else (RATIO, GROUP_RUNGS)
     best, value, worse = math.inf, math.nan, 0
@@ -338,29 +348,84 @@ def _group_derivative(
 
 
 def _judge_fixed(
-    found: Sweep, a: Array, limits: Tolerance, asked: Array, agrees: Array, problem: Problem
+    found: Comparison, sweep: Sweep, problem: Problem, asked: Array, agrees: Array
 ) -> None:
     """Judge by one step alone.
 
     A value between the two slopes of a bend is a subgradient when the step is small; when it is
     large, one step can't tell a kink, curvature or noise from a wrong gradient.
     """
-    outcome: Outcome = found.outcome
-    outcome.verdict[asked] = np.where(agrees[asked], AGREE, DISAGREE)
-    outcome.verdict[asked & ~np.isfinite(outcome.error)] = OPEN
-    allowed = limits.of(a, outcome.numeric)
-    small = found.step <= 1e-4 * problem.scale
-    two_sided = found.ends.all(axis=1) & np.isfinite(outcome.error)
-    for i in np.flatnonzero(asked & two_sided & (found.bent | ~agrees)).tolist():
-        up, down = found.ends[i]
-        forward = float((found.pairs[i, 0] - problem.center) / up)
-        backward = float((found.pairs[i, 1] - problem.center) / down)
-        slack = outcome.error[i] + allowed[i]
+    a = found.analytic
+    found.verdict[asked] = np.where(agrees[asked], AGREE, DISAGREE)
+    found.verdict[asked & ~np.isfinite(found.error)] = OPEN
+    allowed = found.tolerance.allowed(found.numeric, 0.0)
+    small = sweep.step <= 1e-4 * problem.scale
+    two_sided = sweep.ends.all(axis=1) & np.isfinite(found.error)
+    for i in np.flatnonzero(asked & two_sided & (sweep.bent | ~agrees)).tolist():
+        up, down = sweep.ends[i]
+        forward = float((sweep.pairs[i, 0] - problem.center) / up)
+        backward = float((sweep.pairs[i, 1] - problem.center) / down)
+        slack = found.error[i] + allowed[i]
         between = min(forward, backward) - slack <= a[i] <= max(forward, backward) + slack
-        if found.bent[i] and small[i]:
-            outcome.verdict[i] = AGREE if between else DISAGREE
-            outcome.reasons[i] = KINK
-            outcome.slopes[i] = (backward, forward)
+        if sweep.bent[i] and small[i]:
+            found.verdict[i] = AGREE if between else DISAGREE
+            found.reasons[i] = KINK
+            found.slopes[i] = (backward, forward)
         elif between and not agrees[i]:
-            outcome.verdict[i] = OPEN
-            outcome.reasons[i] = BENDS
+            found.verdict[i] = OPEN
+            found.reasons[i] = BENDS
+
+
+def _claims_little(analytic: Array, scale: Array, little: float) -> Array:
+    """Return where an entry that can't be resolved may be passed for what it is worth (bool).
+
+    Beside parameters of size 1, one of 1e-38 moves nothing, whatever its gradient is: no step
+    comes near the size of the others, and so its gradient must be small at that size, too.
+    """
+    largest = min(float(np.max(scale, initial=0.0)), 1.0)
+    found: Array = (scale * FARTHEST >= largest) | (np.abs(analytic) * largest <= little)
+    return found
+
+
+def conclude(
+    found: Comparison, scale: Array, blocks: Sequence[Block], options: Options, value: float
+) -> None:
+    """Leave open what agrees but was not resolved; mark as agreeing what is resolved after all.
+
+    Parameters
+    ----------
+    found : Comparison
+        Its verdicts and reasons are changed.
+    scale : ndarray, shape (n,)
+    blocks : sequence of Block
+    options : Options
+    value : float
+        How large func's values and their changes over a parameter's scale are: what a gradient
+        that is zero is small beside.
+    """
+    analytic, limits = found.analytic, found.tolerance
+    bar = CONFIDENCE * found.reach
+    sizes = [block_size(found.numeric[b.window], scale[b.window]) for b in blocks]
+    everything = max([value, *sizes])
+    with np.errstate(all="ignore"):
+        # Zero but for rounding: a bias before a batch normalisation has 1e-17 on both sides.
+        nothing = np.abs(analytic) <= np.maximum(bar, limits.dust)
+        zero = nothing & (bar * scale <= IN_CHECK * everything)
+        zero &= _claims_little(analytic, scale, IN_CHECK * everything)
+        resolved = limits.settled(found.numeric, found.reach)
+        if options.rtol is None:
+            resolved |= bar <= COARSEST_RTOL * limits.size(found.numeric)
+            for block, own in zip(blocks, sizes, strict=True):
+                w = block.window
+                faint = _claims_little(analytic[w], scale[w], IN_BLOCK * own)
+                resolved[w] |= faint & (bar[w] * scale[w] <= IN_BLOCK * own)
+    resolved |= zero
+    unjudged = (found.verdict != DISAGREE) & np.isfinite(found.error)
+    unjudged[[i for i, reason in found.reasons.items() if reason in (BENDS, JUMP, NOT_SMOOTH)]] = (
+        False
+    )
+    change = unjudged & found.within() & ~found.kinked
+    found.verdict[change & resolved] = AGREE
+    found.verdict[change & ~resolved] = OPEN
+    for i in [i for i in found.reasons if found.verdict[i] == AGREE and i not in found.slopes]:
+        del found.reasons[i]

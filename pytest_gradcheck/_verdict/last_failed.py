@@ -1,26 +1,28 @@
 """Parameters that were wrong in the last run are differenced before all others.
 
-Whoever sets `hookspecs.suspects` remembers them; here they are found again by their labels, and
-confirmed in the way that every parameter is before it is accused.
+Whoever implements the hook ``gradcheck_suspects`` remembers them; here they are found again by
+their labels, and confirmed in the way that every parameter is before it is accused.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from .._difference.stencils import COMPLEX_STEP
-from .._difference.sweep import AGREE, DISAGREE, Sweep, central_row, noise_of, sweep, value_size
+from .._difference.sweep import Sweep, central_row, noise_of, sweep, value_size
 from .._evaluate.evaluator import BudgetExhausted
 from .._evaluate.problem import Analytic, Problem
 from .._options import Options
 from .._params.layout import coordinate_of
-from ..hookspecs import suspects
+from .._quoting import quoted
+from ..hookspecs import plugin_manager
+from .comparison import Comparison
 from .judge import judge
-from .tolerance import Tolerance
+from .tolerance import AGREE, DISAGREE
 
 Array = np.ndarray[Any, Any]
 
@@ -41,15 +43,16 @@ class Again:
 
     Parameters
     ----------
-    found : Sweep
+    sweep : Sweep
         They alone are in it.
-    limits : Tolerance
+    comparison : Comparison
+        They alone disagree, and nothing is open.
     reason : str
         The sentence for the report.
     """
 
-    found: Sweep
-    limits: Tolerance
+    sweep: Sweep
+    comparison: Comparison
     reason: str
 
 
@@ -58,8 +61,15 @@ def remembered() -> Sequence[str]:
 
     Called at the beginning of every check: whoever remembers counts them.
     """
-    ask = suspects.get()
-    return () if ask is None else ask()
+    labels: list[str] = []
+    for said in plugin_manager().hook.gradcheck_suspects():
+        if not isinstance(said, (list, tuple)) or not all(isinstance(one, str) for one in said):
+            raise TypeError(
+                f"gradcheck_suspects returned {quoted(said)}; return a list or tuple of labels "
+                '("W2[1, 3]"), or None'
+            )
+        labels += said
+    return labels
 
 
 def look_again(
@@ -98,24 +108,28 @@ def look_again(
         return None
     # Tolerances are relative to the block: the analytic gradient stands in for what was not
     # differenced.
-    outcome = found.outcome
+    a = analytic.vector
     left = np.ones(problem.size, dtype=bool)
     left[which] = False
-    finite = left & np.isfinite(analytic.vector)
-    outcome.numeric[finite] = analytic.vector[finite]
-    limits = judge(problem, analytic, options, found)
-    outcome.numeric[left] = np.nan
-    # Of the others nothing is said, of those that can't be told neither.
-    outcome.verdict[left | (outcome.verdict != DISAGREE)] = AGREE
+    numeric, finite = found.numeric.copy(), left & np.isfinite(a)
+    numeric[finite] = a[finite]
+    made = judge(problem, analytic, replace(found, numeric=numeric), options)
+    numeric = np.where(left, np.nan, made.numeric)
     with np.errstate(invalid="ignore"):
-        faint = np.abs(analytic.vector - outcome.numeric) <= CLEAR * limits.rms
-    outcome.verdict[faint] = AGREE
-    for i in [i for i in outcome.reasons if outcome.verdict[i] != DISAGREE]:
-        del outcome.reasons[i]
-    for i in [i for i in outcome.slopes if outcome.verdict[i] != DISAGREE]:
-        del outcome.slopes[i]
-    still = int(np.count_nonzero(outcome.verdict == DISAGREE))
-    return Again(found, limits, _sentence(still)) if still else None
+        faint = np.abs(a - numeric) <= CLEAR * made.tolerance.rms
+    # Of the others nothing is said, of those that can't be told neither.
+    wrong = (made.verdict == DISAGREE) & ~left & ~faint
+    still = int(np.count_nonzero(wrong))
+    if not still:
+        return None
+    made = replace(
+        made,
+        numeric=numeric,
+        verdict=np.where(wrong, DISAGREE, AGREE).astype(np.int8),
+        reasons={i: reason for i, reason in made.reasons.items() if wrong[i]},
+        slopes={i: slopes for i, slopes in made.slopes.items() if wrong[i]},
+    )
+    return Again(found, made, _sentence(still))
 
 
 def _affordable(count: int, problem: Problem, options: Options) -> bool:

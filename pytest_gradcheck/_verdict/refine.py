@@ -28,17 +28,19 @@ from .._difference.ladder import (
     Line,
     Rung,
 )
-from .._difference.sweep import AGREE, DISAGREE, OPEN
 from .tolerance import (
+    AGREE,
     CONFIDENCE,
+    DISAGREE,
     FARTHEST,
     JUMP,
     KINK,
     NOISY,
     NOT_FINITE,
     NOT_SMOOTH,
+    OPEN,
     Answer,
-    Question,
+    Tolerance,
 )
 
 GAP = RATIO**2.5
@@ -54,7 +56,7 @@ def enter_domain(line: Line, least: float) -> None:
         line.add(step)
 
 
-def until_it_moves(line: Line, question: Question, scale: float) -> float | None:
+def until_it_moves(line: Line, question: Tolerance, scale: float) -> float | None:
     """Return a larger step while func has not changed, though its steps may be too coarse to.
 
     A func that rounds its value (to float32, to six decimals) is flat at small steps.  It is
@@ -67,7 +69,7 @@ def until_it_moves(line: Line, question: Question, scale: float) -> float | None
 
 
 def next_step(
-    line: Line, question: Question, estimate: Estimate | None, scale: float, least: float
+    line: Line, question: Tolerance, estimate: Estimate | None, scale: float, least: float
 ) -> float | None:
     """Return the step that promises most, or None."""
     if bent(line, question):
@@ -80,7 +82,7 @@ def next_step(
     return smaller or larger
 
 
-def _larger(line: Line, pivot: float, question: Question, scale: float) -> float | None:
+def _larger(line: Line, pivot: float, question: Tolerance, scale: float) -> float | None:
     """Return a step above `pivot`: in the first gap between rungs, or beyond the largest."""
     steps = [rung.h for rung in reversed(line.rungs) if rung.h >= pivot * 0.999]
     for low, high in itertools.pairwise(steps):
@@ -91,15 +93,14 @@ def _larger(line: Line, pivot: float, question: Question, scale: float) -> float
         return None
     if top.h >= scale and not (_flat_top(line) and parabolic(line)):
         return None
-    goal = question.goal_atol + question.goal_rtol * question.size(top.central)
-    wanted = CONFIDENCE * 3 * top.sigma / max(goal, 1e-300)
+    wanted: float = CONFIDENCE * 3 * top.sigma / max(question.goal(top.central), 1e-300)
     if len(line.rungs) == 1:
         # So far from what is asked that many rungs would be needed: begin near the top.
         return min(max(top.h * RATIO, wanted), max(scale, top.h * RATIO))
     return top.h * (RATIO if wanted < top.h * RATIO**4 else RATIO**2)
 
 
-def _smaller(line: Line, pivot: float, question: Question, least: float) -> float | None:
+def _smaller(line: Line, pivot: float, question: Tolerance, least: float) -> float | None:
     """Return a step below `pivot`: in the first gap between rungs, or beyond the smallest."""
     steps = [rung.h for rung in line.rungs if rung.h <= pivot * 1.001]
     for high, low in itertools.pairwise(steps):
@@ -130,7 +131,7 @@ def _flat_top(line: Line) -> bool:
     return abs(s0 - s1) <= 3 * (r0 + r1)
 
 
-def sentinel(line: Line, question: Question, estimate: Estimate, least: float) -> float | None:
+def sentinel(line: Line, question: Tolerance, estimate: Estimate, least: float) -> float | None:
     """Return a step far below the others at which noise still leaves something to see."""
     smallest = line.rungs[-1]
     if not math.isfinite(question.analytic):
@@ -144,7 +145,7 @@ def sentinel(line: Line, question: Question, estimate: Estimate, least: float) -
     return step if step <= smallest.h / RATIO else None
 
 
-def bent(line: Line, question: Question) -> bool:
+def bent(line: Line, question: Tolerance) -> bool:
     """Return whether a kink is possible: the slopes differ, and not as a smooth func's do."""
     rung = line.rungs[-1]
     if not math.isfinite(rung.bend) or abs(rung.bend) <= 8 * rung.bend_noise:
@@ -158,7 +159,7 @@ def bent(line: Line, question: Question) -> bool:
     return power is None or power < SMOOTH_POWER
 
 
-def rough(line: Line, question: Question) -> bool:
+def rough(line: Line, question: Tolerance) -> bool:
     """Return whether the bend hardly falls with the step, or rises: smaller ones won't help."""
     power = bend_power(line.rungs)
     return bent(line, question) and power is not None and power < KINK_POWER
@@ -179,14 +180,15 @@ ROUGH_RUNGS = 8
 """A bend that is neither a kink's nor a smooth func's after so many rungs stays unexplained."""
 
 
-def refine(line: Line, question: Question, first: float, scale: float, least: float) -> Answer:
+def refine(line: Line, question: Tolerance, first: float, scale: float, least: float) -> Answer:
     """Climb until the coordinate is settled.
 
     Parameters
     ----------
     line : Line
         With the rungs that were evaluated before, if any.
-    question : Question
+    question : Tolerance
+        Numbers: what the coordinate is judged by.
     first : float
         The step to begin with.
     scale : float
@@ -261,7 +263,7 @@ def refine(line: Line, question: Question, first: float, scale: float, least: fl
         line.add(step)
 
 
-def _trusted(line: Line, question: Question, estimate: Estimate) -> bool:
+def _trusted(line: Line, question: Tolerance, estimate: Estimate) -> bool:
     """Return whether an estimate is good enough to accuse by."""
     marginal = abs(question.analytic - estimate.value) < 4 * CONFIDENCE * estimate.error
     if marginal and len(line.rungs) < MARGINAL_RUNGS:
@@ -279,7 +281,7 @@ APART = 1.5
 """Steps nearer to each other than this are one measurement."""
 
 
-def _converged(line: Line, question: Question, estimate: Estimate) -> bool:
+def _converged(line: Line, question: Tolerance, estimate: Estimate) -> bool:
     """Return whether three steps apart from each other converge on the estimate, and not on a.
 
     Two that agree may do so by chance, by one stair of a rounded func, or since both are far
@@ -311,14 +313,14 @@ def _slope(rung: Rung, side: str) -> float:
     return {"both": rung.central, "forward": rung.forward, "backward": rung.backward}[side]
 
 
-def _spacing(line: Line, question: Question, scale: float) -> float:
+def _spacing(line: Line, question: Tolerance, scale: float) -> float:
     """Return the distance of values along a line: near, and func must not change by much."""
     value = abs(question.analytic) if math.isfinite(question.analytic) else 0.0
     shown = 2.0**-14 * abs(float(line.center)) / value if value else math.inf
     return min(2.0**-16 * scale, shown or math.inf)
 
 
-def _clear(line: Line, question: Question, estimate: Estimate) -> bool:
+def _clear(line: Line, question: Tolerance, estimate: Estimate) -> bool:
     """Return whether an error is beyond what narrow formats make of a right gradient.
 
     Rounding to float32 inside func is no noise of one size, and hides the kinks that a step
@@ -351,7 +353,7 @@ def _noise_grows(line: Line) -> bool:
     )
 
 
-def _step_that_shows(line: Line, question: Question, estimate: Estimate) -> float | None:
+def _step_that_shows(line: Line, question: Tolerance, estimate: Estimate) -> float | None:
     """Return a step at which the analytic slope would show; 0 if it did, None if it did not.
 
     Only for a func with noise as large as itself: that may be an oscillation or chaos, too fast
@@ -360,7 +362,7 @@ def _step_that_shows(line: Line, question: Question, estimate: Estimate) -> floa
     """
     if not _all_noise(line):
         return None
-    gap = abs(question.analytic - estimate.value)
+    gap: float = abs(question.analytic - estimate.value)
     wanted = max(line.changes) / (4 * gap)
     last = line.rungs[-1].h
     if last > 2 * wanted:
@@ -376,7 +378,7 @@ def _all_noise(line: Line) -> bool:
     return line.noise.sigma > 0.1 * max(line.changes, default=0.0) > 0
 
 
-def _smooth_enough(line: Line, question: Question) -> bool:
+def _smooth_enough(line: Line, question: Tolerance) -> bool:
     """Return whether the two sides leave no room for the analytic value to be a subgradient."""
     both = [rung for rung in line.rungs if math.isfinite(rung.bend)]
     if not both:
@@ -390,7 +392,7 @@ def _smooth_enough(line: Line, question: Question) -> bool:
     return power is not None and power >= SMOOTH_POWER
 
 
-def _judge_kink(line: Line, question: Question) -> Answer | None:
+def _judge_kink(line: Line, question: Tolerance) -> Answer | None:
     slopes = kink_slopes(line)
     if slopes is None:
         return None
@@ -416,7 +418,7 @@ def _judge_kink(line: Line, question: Question) -> Answer | None:
     )
 
 
-def _left_open(line: Line, question: Question, estimate: Estimate | None) -> Answer:
+def _left_open(line: Line, question: Tolerance, estimate: Estimate | None) -> Answer:
     """Return the best that is known when no further step helps, with the reason."""
     if estimate is None:
         return Answer(line.rungs[-1].central, math.inf, OPEN, NOT_FINITE)
@@ -438,7 +440,7 @@ def _left_open(line: Line, question: Question, estimate: Estimate | None) -> Ans
     return Answer(estimate.value, estimate.error, OPEN, NOISY)
 
 
-def _every_rung_denies(line: Line, question: Question, estimate: Estimate) -> bool:
+def _every_rung_denies(line: Line, question: Tolerance, estimate: Estimate) -> bool:
     """Return whether a loud func still tells that the analytic value is wrong.
 
     What looked like noise could be structure finer than the steps.  It is not when no step
@@ -450,7 +452,7 @@ def _every_rung_denies(line: Line, question: Question, estimate: Estimate) -> bo
     return near >= 3 and _none_is_near(line, question, estimate)
 
 
-def _none_is_near(line: Line, question: Question, estimate: Estimate) -> bool:
+def _none_is_near(line: Line, question: Tolerance, estimate: Estimate) -> bool:
     """Return whether no step comes near the analytic value, for the distance of the estimate."""
     gap = abs(question.analytic - estimate.value)
     slopes = (slope for _, slope, _ in line.series(line.sides()))

@@ -1,25 +1,30 @@
-"""What a coordinate is judged by, and verdicts over all coordinates at once.
-
-The rules are those of `Question`, which holds them for one coordinate; they are applied to
-vectors, too, and to what only a whole block can say: how large its gradient is.
-"""
+"""The rule: |a − n| ≤ atol + rtol·max(|a|, |n|) + K·u, for one value or for all at once."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from enum import IntEnum
 from typing import Any
 
 import numpy as np
 
-from .._difference.sweep import AGREE, DISAGREE, OPEN, Outcome
 from .._options import Options
-from .._params.layout import Block, blocks_of, gradient_vector
-from .._params.structure import flatten
+from .._params.layout import Block
 
 Array = np.ndarray[Any, Any]
 
+
+class Verdict(IntEnum):
+    """What is concluded of a coordinate."""
+
+    AGREE = 0
+    DISAGREE = 1
+    OPEN = 2
+
+
+AGREE, DISAGREE, OPEN = Verdict
 
 CONFIDENCE = 1.5
 """K: an error bar counts this many times when a verdict is reached."""
@@ -34,46 +39,61 @@ EXHAUSTED = "max_evals reached"
 KINK = "not differentiable here"
 
 
-@dataclass(frozen=True)
-class Question:
-    """What a coordinate is to be judged by.
+@dataclass(frozen=True, eq=False)
+class Tolerance:
+    """What analytic values are judged by: one value and numbers, or vectors of shape (n,).
 
-    Parameters
+    Attributes
     ----------
-    analytic : float
-    rtol : float
-        Relative tolerance.
-    atol : float
-        Absolute tolerance.
-    dust : float
+    analytic : float or ndarray
+    rtol, atol : float or ndarray
+    dust : float or ndarray
         By how much rounding in the analytic gradient itself may be off; see `within`.
-    goal_rtol, goal_atol : float
-        The error bar that settles it: ``goal_atol + goal_rtol·max(|a|, |n|)``.
+    goal_rtol, goal_atol : float or ndarray
+        The error bar that settles a value: ``goal_atol + goal_rtol·max(|a|, |n|)``.
+    rms : float or ndarray
+        The block's gradient as one number, over the coordinate's scale.
     """
 
-    analytic: float
-    rtol: float
-    atol: float
-    dust: float
-    goal_rtol: float
-    goal_atol: float
+    analytic: Any
+    rtol: Any = 0.0
+    atol: Any = 0.0
+    dust: Any = 0.0
+    goal_rtol: Any = 0.0
+    goal_atol: Any = 0.0
+    rms: Any = 0.0
 
-    def size(self, numeric: float) -> float:
-        """Return max(|a|, |n|), which tolerances are relative to."""
-        return max(abs(self.analytic), abs(numeric))
+    def size(self, numeric: Any) -> Any:
+        """Return max(|a|, |n|), which tolerances are relative to; |a| where n is NaN."""
+        one, other = abs(self.analytic), abs(numeric)
+        return np.fmax(one, other) if isinstance(one, np.ndarray) else max(one, other)
 
-    def within(self, numeric: float, error: float) -> bool:
+    def allowed(self, numeric: Any, error: Any) -> Any:
+        """Return by how much analytic and numeric may differ, with the error bar `error`."""
+        with np.errstate(all="ignore"):
+            return self.atol + self.rtol * self.size(numeric) + CONFIDENCE * error
+
+    def within(self, numeric: Any, error: Any) -> Any:
         """Return whether analytic and numeric are equal as far as `error` can tell."""
-        gap = abs(self.analytic - numeric)
-        if gap <= self.atol + self.rtol * self.size(numeric) + CONFIDENCE * error:
-            return True
-        # Terms that cancel leave dust in the analytic entry.  A numeric value that stands clear
-        # of its error bar shows a gradient that is there, and dust is no excuse.
-        return gap <= self.dust and abs(numeric) <= 10 * CONFIDENCE * error
+        with np.errstate(all="ignore"):
+            gap = abs(self.analytic - numeric)
+            # Terms that cancel leave dust in the analytic entry.  A numeric value that stands
+            # clear of its error bar shows a gradient that is there, and dust is no excuse.
+            dusty = (gap <= self.dust) & (abs(numeric) <= 10 * CONFIDENCE * error)
+            return (gap <= self.allowed(numeric, error)) | dusty
 
-    def settled(self, numeric: float, error: float) -> bool:
+    def goal(self, numeric: Any) -> Any:
+        """Return the error, K times its bar, at which agreement means something."""
+        with np.errstate(all="ignore"):
+            return self.goal_atol + self.goal_rtol * self.size(numeric)
+
+    def settled(self, numeric: Any, error: Any) -> Any:
         """Return whether `error` is small enough for agreement to mean something."""
-        return CONFIDENCE * error <= self.goal_atol + self.goal_rtol * self.size(numeric)
+        return CONFIDENCE * error <= self.goal(numeric)
+
+    def at(self, i: int) -> Tolerance:
+        """Return what one coordinate is judged by."""
+        return Tolerance(*(float(getattr(self, item.name)[i]) for item in fields(self)))
 
 
 @dataclass(frozen=True)
@@ -82,7 +102,7 @@ class Answer:
 
     value: float
     error: float
-    verdict: int
+    verdict: Verdict
     reason: str = ""
     slopes: tuple[float, float] | None = None
 
@@ -111,44 +131,9 @@ IN_CHECK = 1e-6
 """Zero on both sides is judged when its error bar is below this part of everything seen."""
 
 
-def _arrays(a: Any, b: Any) -> tuple[Array, Array]:
-    """Return two arrays, or two structures as vectors."""
-    try:
-        arrays = np.asarray(a), np.asarray(b)
-    except Exception:  # a list of arrays of several shapes, or an array that numpy can't take
-        arrays = np.array(None), np.array(None)
-    if all(array.dtype.kind in "fciub" for array in arrays):
-        return arrays
-    structure = flatten(b, "b")
-    blocks = blocks_of(structure, (), ())
-    first, _ = gradient_vector(a, structure, blocks, "a")
-    second, _ = gradient_vector(b, structure, blocks)
-    return first, second
-
-
-def relative_difference(a: Any, b: Any) -> float:
-    """Return ‖a − b‖₂ / (‖a‖₂ + ‖b‖₂), 0 when both are zero: the difference of the course.
-
-    Parameters
-    ----------
-    a, b : array_like, or containers of arrays
-        Of the same shape, or of the same names and shapes, or a ValueError says so.  Nothing
-        overflows on the way.
-
-    Returns
-    -------
-    float
-
-    Examples
-    --------
-    >>> from pytest_gradcheck import relative_difference
-    >>> relative_difference([4.0, 0.0], [1.0, 0.0])
-    0.6
-    """
-    arrays = _arrays(a, b)
-    if arrays[0].shape != arrays[1].shape:
-        raise ValueError(f"shapes differ: {arrays[0].shape} and {arrays[1].shape}")
-    first, second = (x.astype(np.result_type(x.dtype, np.float64), copy=False) for x in arrays)
+def relative_difference(a: Array, b: Array) -> float:
+    """Return ‖a − b‖₂ / (‖a‖₂ + ‖b‖₂) of two arrays of one shape, 0 when both are zero."""
+    first, second = (x.astype(np.result_type(x.dtype, np.float64), copy=False) for x in (a, b))
     largest = max((float(np.max(np.abs(x))) for x in (first, second) if x.size), default=0.0)
     if largest == 0.0:
         return 0.0
@@ -159,40 +144,6 @@ def relative_difference(a: Any, b: Any) -> float:
     scaled, other = first / unit, second / unit
     sizes = [math.sqrt(float(np.vdot(x, x).real)) for x in (scaled - other, scaled, other)]
     return sizes[0] / (sizes[1] + sizes[2])
-
-
-@dataclass(frozen=True)
-class Tolerance:
-    """What each coordinate is judged by: vectors of shape (n,), as in `Question`.
-
-    `rms` is the block's gradient as one number, over the coordinate's scale.
-    """
-
-    rtol: Array
-    atol: Array
-    dust: Array
-    goal_rtol: Array
-    goal_atol: Array
-    rms: Array
-
-    def question(self, coordinate: int, analytic: float) -> Question:
-        """Return the rules for one coordinate."""
-        i = coordinate
-        return Question(
-            float(analytic),
-            float(self.rtol[i]),
-            float(self.atol[i]),
-            float(self.dust[i]),
-            float(self.goal_rtol[i]),
-            float(self.goal_atol[i]),
-        )
-
-    def of(self, analytic: Array, numeric: Array) -> Array:
-        """Return atol + rtol·max(|a|, |n|)."""
-        with np.errstate(all="ignore"):
-            size: Array = np.fmax(np.abs(analytic), np.abs(numeric))
-            allowed: Array = self.atol + self.rtol * size
-        return allowed
 
 
 def block_size(values: Array, scale: Array) -> float:
@@ -208,132 +159,66 @@ def block_size(values: Array, scale: Array) -> float:
     return largest * math.sqrt(float(np.mean((product / largest) ** 2)))
 
 
-def tolerance(
-    numeric: Array,
-    scale: Array,
-    blocks: Sequence[Block],
-    precision: Sequence[float],
+def of_block(
+    analytic: Any,
+    own: float,
+    scale: Any,
+    eps: float,
     options: Options,
-    fine: float,
+    fine: float = 0.0,
     value: float = 0.0,
 ) -> Tolerance:
-    """Return the tolerances, from the options, the precision and each block's numeric gradient.
+    """Return the tolerances in a block, for one value or for a vector of them.
 
     Parameters
     ----------
-    numeric, scale : ndarray, shape (n,)
-    blocks : sequence of Block
-    precision : sequence of float
-        Machine epsilon of each block's analytic gradient.
+    analytic, scale : float or ndarray
+    own : float
+        The block's gradient as one number.
+    eps : float
+        Machine epsilon of the block's analytic gradient.
     options : Options
     fine : float
         The relative error bar that settles an entry when rtol is unset.
     value : float
         |J| at θ.
     """
-    columns = [np.empty(scale.size) for _ in range(6)]
-    rtol, atol, dust, goal_rtol, goal_atol, rms = columns
-    for block, eps in zip(blocks, precision, strict=True):
-        w = block.window
-        low = min(max(FINEST_RTOL, eps ** (2 / 3)), COARSEST_RTOL)
-        size = rms[w] = block_size(numeric[w], scale[w]) / scale[w]
-        rtol[w] = low if options.rtol is None else options.rtol
-        narrow = eps > 1e-10
-        if options.atol is not None:
-            atol[w] = options.atol
-        else:
-            atol[w] = DUST * eps * size if narrow else 0.0
-        # The terms that cancel may be as large as J itself, or larger when J is zero by that.
-        dust[w] = DUST * eps * np.maximum(size, max(value, LEAST_TERM) / scale[w])
-        if options.rtol is None:
-            goal_rtol[w] = min(max(fine, 2 * low if narrow else 0.0), COARSEST_RTOL)
-            goal_atol[w] = atol[w]
-        else:
-            goal_rtol[w] = options.rtol
-            goal_atol[w] = np.maximum(atol[w], options.rtol * 0.01 * size)
-    return Tolerance(*columns)
+    low = min(max(FINEST_RTOL, eps ** (2 / 3)), COARSEST_RTOL)
+    rms = own / scale
+    narrow = eps > 1e-10
+    rtol = low if options.rtol is None else options.rtol
+    atol = options.atol
+    if atol is None:
+        atol = DUST * eps * rms if narrow else 0.0
+    # The terms that cancel may be as large as J itself, or larger when J is zero by that.
+    dust = DUST * eps * np.maximum(rms, max(value, LEAST_TERM) / scale)
+    if options.rtol is None:
+        goal = min(max(fine, 2 * low if narrow else 0.0), COARSEST_RTOL), atol
+    else:
+        goal = rtol, np.maximum(atol, rtol * 0.01 * rms)
+    return Tolerance(analytic, rtol, atol, dust, *goal, rms)
 
 
-def within(outcome: Outcome, analytic: Array, limits: Tolerance) -> Array:
-    """Return where analytic and numeric are equal as far as the error bar tells (bool)."""
-    with np.errstate(all="ignore"):
-        gap = np.abs(analytic - outcome.numeric)
-        near = gap <= limits.of(analytic, outcome.numeric) + CONFIDENCE * outcome.error
-        clear = np.abs(outcome.numeric) > 10 * CONFIDENCE * outcome.error
-        dusty = (gap <= limits.dust) & ~clear
-    found: Array = near | dusty
-    return found
-
-
-def settled(outcome: Outcome, analytic: Array, limits: Tolerance) -> Array:
-    """Return where the error bar is small enough for agreement to mean something (bool)."""
-    with np.errstate(all="ignore"):
-        size = np.fmax(np.abs(analytic), np.abs(outcome.numeric))
-        goal = limits.goal_atol + limits.goal_rtol * size
-        small: Array = goal >= CONFIDENCE * outcome.error
-    return small
-
-
-def _claims_little(analytic: Array, scale: Array, little: float) -> Array:
-    """Return where an entry that can't be resolved may be passed for what it is worth (bool).
-
-    Beside parameters of size 1, one of 1e-38 moves nothing, whatever its gradient is: no step
-    comes near the size of the others, and so its gradient must be small at that size, too.
-    """
-    largest = min(float(np.max(scale, initial=0.0)), 1.0)
-    found: Array = (scale * FARTHEST >= largest) | (np.abs(analytic) * largest <= little)
-    return found
-
-
-def conclude(
-    outcome: Outcome,
+def tolerance(
     analytic: Array,
+    numeric: Array,
     scale: Array,
     blocks: Sequence[Block],
-    limits: Tolerance,
+    precision: Sequence[float],
     options: Options,
-    value: float,
-) -> None:
-    """Leave open what agrees but was not resolved; mark as agreeing what is resolved after all.
+    fine: float = 1.0,
+    value: float = 0.0,
+) -> Tolerance:
+    """Return the tolerances of a gradient by each block's numeric gradient; see `of_block`.
 
-    Parameters
-    ----------
-    outcome : Outcome
-        Changed in place.
-    analytic, scale : ndarray, shape (n,)
-    blocks : sequence of Block
-    limits : Tolerance
-    options : Options
-    value : float
-        How large func's values and their changes over a parameter's scale are: what a gradient
-        that is zero is small beside.
+    Vectors are of shape (n,), and `precision` has the machine epsilon of each block.
     """
-    agrees = within(outcome, analytic, limits)
-    bar = CONFIDENCE * np.minimum(outcome.error, outcome.bound)
-    size = np.fmax(np.abs(analytic), np.abs(outcome.numeric))
-    sizes = [block_size(outcome.numeric[b.window], scale[b.window]) for b in blocks]
-    everything = max([value, *sizes])
-    with np.errstate(all="ignore"):
-        # Zero but for rounding: a bias before a batch normalisation has 1e-17 on both sides.
-        nothing = np.abs(analytic) <= np.maximum(bar, limits.dust)
-        zero = nothing & (bar * scale <= IN_CHECK * everything)
-        zero &= _claims_little(analytic, scale, IN_CHECK * everything)
-        resolved = bar <= limits.goal_atol + limits.goal_rtol * size
-        if options.rtol is None:
-            resolved |= bar <= COARSEST_RTOL * size
-            for block, own in zip(blocks, sizes, strict=True):
-                w = block.window
-                faint = _claims_little(analytic[w], scale[w], IN_BLOCK * own)
-                resolved[w] |= faint & (bar[w] * scale[w] <= IN_BLOCK * own)
-    resolved |= zero
-    unjudged = (outcome.verdict != DISAGREE) & np.isfinite(outcome.error)
-    unjudged[
-        [i for i, reason in outcome.reasons.items() if reason in (BENDS, JUMP, NOT_SMOOTH)]
-    ] = False
-    kinked = np.zeros(scale.size, dtype=bool)
-    kinked[list(outcome.slopes)] = True
-    change = unjudged & agrees & ~kinked
-    outcome.verdict[change & resolved] = AGREE
-    outcome.verdict[change & ~resolved] = OPEN
-    for i in [i for i in outcome.reasons if outcome.verdict[i] == AGREE and not kinked[i]]:
-        del outcome.reasons[i]
+    names = [item.name for item in fields(Tolerance)[1:]]
+    columns = {name: np.empty(scale.size) for name in names}
+    for block, eps in zip(blocks, precision, strict=True):
+        w = block.window
+        own = block_size(numeric[w], scale[w])
+        made = of_block(analytic[w], own, scale[w], eps, options, fine, value)
+        for name, column in columns.items():
+            column[w] = getattr(made, name)
+    return Tolerance(analytic, **columns)

@@ -21,7 +21,8 @@ from .fixtures import (
 )
 from .last_failed import Keeper, Memory
 from .progress import Interruption, LiveLine, can_be_live
-from .recorder import NODEID, Kept, Recorder, ResultHook
+from .recorder import Kept, Recorder, ResultHook
+from .records import NODEID
 from .results import Results, Shown, require_extra
 
 # pytest finds the fixtures in this module because it is the one that the entry point names.
@@ -95,7 +96,7 @@ def pytest_itemcollected(item: pytest.Item) -> None:
 
 
 class EngineHooks:
-    """Hands conftest files and plugins with hooks of the engine on to the engine's manager.
+    """Hands conftest files and plugins with hooks of the engine, ours too, on to its manager.
 
     pytest repeats the registrations that came before this one, so none is missed.
     """
@@ -108,6 +109,9 @@ class EngineHooks:
         marked = f"{hookspecs.PROJECT}_impl"
         found = (getattr(getattr(plugin, name, None), marked, None) for name in _ENGINE_HOOKS)
         if not any(isinstance(options, dict) for options in found):
+            return
+        if isinstance(plugin, (Recorder, LiveLine)):  # for them alone no manager is made
+            self._config.add_cleanup(hookspecs.register_lazily(plugin))
             return
         manager = hookspecs.plugin_manager()
         # A session inside a session (pytester in process) may meet a plugin of the outer one.

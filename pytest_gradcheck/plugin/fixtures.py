@@ -8,12 +8,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 import pytest
 
+from .._options import CheckOptions, NumericOptions, require_known, takes
 from .config import SETTINGS, fixture_options
-from .recorder import NODEID, note_performed, options_of_markers
+from .recorder import note_performed, options_of_markers
+from .records import nodeid_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -63,6 +65,7 @@ class Gradcheck:
     options: dict[str, Any]
     _note: Callable[[], None] = field(repr=False)
 
+    @takes(CheckOptions)
     def __call__(
         self,
         func: Callable[..., Any],
@@ -74,21 +77,25 @@ class Gradcheck:
         has_aux: bool = False,
         in_place: bool = False,
         copy: bool = False,
-        **options: Any,
+        **options: Unpack[CheckOptions],
     ) -> GradientReport:
         """Check a gradient; parameters, result and errors are `assert_gradients_close`'s."""
         __tracebackhide__ = True
         from .. import assert_gradients_close
 
-        call: dict[str, Any] = {
-            "points": points,
-            "args": args,
-            "has_aux": has_aux,
-            "in_place": in_place,
-            "copy": copy,
-        }
+        require_known(Gradcheck.__call__, options, "gradcheck")
         self._note()
-        return assert_gradients_close(func, grad, params, **call, **{**self.options, **options})
+        return assert_gradients_close(
+            func,
+            grad,
+            params,
+            points=points,
+            args=args,
+            has_aux=has_aux,
+            in_place=in_place,
+            copy=copy,
+            **{**self.options, **options},
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +117,7 @@ class NumericalGradient:
     options: dict[str, Any]
     _note: Callable[[], None] = field(repr=False)
 
+    @takes(NumericOptions)
     def __call__(
         self,
         func: Callable[..., Any],
@@ -119,20 +127,23 @@ class NumericalGradient:
         has_aux: bool = False,
         in_place: bool = False,
         copy: bool = False,
-        **options: Any,
+        **options: Unpack[NumericOptions],
     ) -> Any:
         """Difference func; parameters, result and errors are `numerical_gradient`'s."""
         __tracebackhide__ = True
         from .. import numerical_gradient
 
-        call: dict[str, Any] = {
-            "args": args,
-            "has_aux": has_aux,
-            "in_place": in_place,
-            "copy": copy,
-        }
+        require_known(NumericalGradient.__call__, options, "numerical_gradient")
         self._note()
-        return numerical_gradient(func, params, **call, **{**self.options, **options})
+        return numerical_gradient(
+            func,
+            params,
+            args=args,
+            has_aux=has_aux,
+            in_place=in_place,
+            copy=copy,
+            **{**self.options, **options},
+        )
 
 
 def _options_in_force(
@@ -172,12 +183,8 @@ def numerical_gradient(
     request: pytest.FixtureRequest, gradcheck_options: Mapping[str, Any]
 ) -> NumericalGradient:
     """numerical_gradient, configured as the fixture gradcheck is."""
-    from inspect import signature
-
-    from .. import numerical_gradient as function
-
+    taken = NumericOptions.__annotations__
     options = _options_in_force(request, gradcheck_options)
-    taken = signature(function).parameters
     used = {name: value for name, value in options.items() if name in taken}
     return NumericalGradient(used, _unless_skipped(request))
 
@@ -192,7 +199,6 @@ def gradcheck_rng(
     import numpy as np
 
     seed = _options_in_force(request, gradcheck_options).get("seed", 0)
-    nodeid = request.node.stash.get(NODEID, request.node.nodeid)
     # hash() differs from process to process; a digest doesn't.
-    digest = sha256(nodeid.encode()).digest()
+    digest = sha256(nodeid_of(request.node).encode()).digest()
     return np.random.default_rng([seed, int.from_bytes(digest[:16], "big")])

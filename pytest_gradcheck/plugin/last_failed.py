@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
+
+from .records import Record, received
 
 if TYPE_CHECKING:
     from .._report.report import GradientReport
@@ -67,7 +69,7 @@ class Memory:
         self._lock = threading.Lock()
         # A check runs in one thread from its first question to its report.
         self._here = threading.local()
-        self._open: list[tuple[dict[str, Any], GradientReport, str]] = []
+        self._open: list[tuple[Record, GradientReport, str]] = []
         self._sent: set[tuple[str, str]] = set()
 
     def begin(self, nodeid: str) -> None:
@@ -85,7 +87,7 @@ class Memory:
             return ()
         return self._stored.get(self._nodeid, {}).get(number, ())
 
-    def observe(self, record: dict[str, Any], report: GradientReport) -> None:
+    def observe(self, record: Record, report: GradientReport) -> None:
         """Learn what came of the check."""
         number = getattr(self._here, "number", None)
         if number is not None:  # compare_gradients asks for no suspects
@@ -124,7 +126,7 @@ class Keeper:
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Take what is to be remembered off a test's report."""
-        for record in getattr(report, "gradcheck", ()):
+        for record in received(report):
             if news := record.get("wrong"):
                 self._news.setdefault(news["nodeid"], {})[news["check"]] = news["labels"]
 

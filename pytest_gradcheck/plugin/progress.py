@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from ..hookspecs import progress
+from ..hookspecs import hookimpl
 
 SHOWN_AFTER = 2.0
 """Seconds that a check lasts before there is a live line."""
@@ -36,21 +36,24 @@ class LiveLine:
         self._capture = config.pluginmanager.getplugin("capturemanager")
         self._since = self._drawn = 0.0
         self._first = 0
-        self._running = self._visible = False
+        self._listens = self._running = self._visible = False
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self) -> Generator[None, object, object]:
-        """Listen to the checks of a test."""
-        token = progress.set(self.told)
+        """Listen to the checks of tests: below the line of a collection nothing is drawn."""
+        self._listens = True
         try:
             return (yield)
         finally:
-            progress.reset(token)
+            self._listens = False
 
-    def told(self, evaluations: int, planned: int, worst: Callable[[], str] | None) -> None:
+    @hookimpl
+    def gradcheck_progress(
+        self, evaluations: int, planned: int, worst: Callable[[], str] | None
+    ) -> None:
         """Take what a check tells of itself; draw if it is time to."""
         # Capturing is suspended to draw, which no other thread may do.
-        if threading.current_thread() is not threading.main_thread():
+        if not self._listens or threading.current_thread() is not threading.main_thread():
             return
         now = perf_counter()
         if worst is None:

@@ -1,8 +1,7 @@
 """Takes note of every check that a test makes and sends it on with the test's report.
 
-Checks reach the recorder through `hookspecs.observer`.  What leaves it are builtins only, in the
-attribute ``gradcheck`` of pytest's TestReport, which pytest-xdist carries from a worker to the
-controller like the rest of the report: `Recorder.pytest_runtest_makereport` is the only way out.
+Checks reach the recorder through the engine's hook ``gradcheck_checked``.  What leaves it is in
+`records`, and `Recorder.pytest_runtest_makereport` is the only way out.
 A failing check's picture and vectors are kept in the process that ran it.
 """
 
@@ -16,14 +15,15 @@ from collections.abc import Generator, Sequence
 from hashlib import sha256
 from pathlib import Path
 from subprocess import list2cmdline
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
 
 from .._quoting import quoted
-from ..hookspecs import observer, suspects
+from ..hookspecs import hookimpl
 from .config import SETTINGS, marker_options
 from .last_failed import Memory
+from .records import Record, nodeid_of, send
 
 if TYPE_CHECKING:
     from .._report.report import GradientReport
@@ -89,7 +89,7 @@ class Kept:
         self._attempts[nodeid] = self._attempts.get(nodeid, 0) + 1
         self._number = 0
 
-    def keep(self, record: dict[str, Any], report: GradientReport, nodeid: str) -> str:
+    def keep(self, record: Record, report: GradientReport, nodeid: str) -> str:
         """Add a failing check's picture to its record and save its vectors.
 
         Returns
@@ -105,9 +105,7 @@ class Kept:
             record["message"] = report.message()
         return self._save(self._folder, record, report, nodeid) if self._folder else ""
 
-    def _save(
-        self, folder: Path, record: dict[str, Any], report: GradientReport, nodeid: str
-    ) -> str:
+    def _save(self, folder: Path, record: Record, report: GradientReport, nodeid: str) -> str:
         from .._report.saved import save
 
         if report.evidence is None:
@@ -149,9 +147,6 @@ MOST_SECTIONS = 10
 TITLE = "gradcheck"
 """Of the sections of a test's report."""
 
-NODEID = pytest.StashKey[str]()
-"""A test's node id as it was collected: what seeds its generator and what it is remembered by."""
-
 _options = pytest.StashKey[dict[str, Any]]()
 _performed = pytest.StashKey[bool]()
 
@@ -169,6 +164,11 @@ class Recorder:
         Makes pictures and files of failing checks.
     """
 
+    # Of a session in a session, both are registered with the engine.  No ContextVar: the threads
+    # that a test starts begin with an empty context, and nothing would be known of their checks.
+    hearing: ClassVar[Recorder | None] = None
+    """That of the innermost session that runs a test, which alone hears of the test's checks."""
+
     def __init__(self, whole: bool, memory: Memory | None, kept: Kept) -> None:
         self._whole = whole
         self._memory = memory
@@ -176,33 +176,35 @@ class Recorder:
         # Checks of one test may end in several threads at once.
         self._lock = threading.Lock()
         self._item: pytest.Item | None = None
-        self._records: list[dict[str, Any]] = []
+        self._records: list[Record] = []
         # Each section is a list of texts, because more may be said of a check at its test's end.
         self._sections: list[list[str]] = []
-        self._failing: list[tuple[dict[str, Any], GradientReport, list[str]]] = []
+        self._failing: list[tuple[Record, GradientReport, list[str]]] = []
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
-        """Observe checks during setup, call and teardown, reruns included."""
+        """Hear of checks during setup, call and teardown, reruns included."""
+        outer, Recorder.hearing = Recorder.hearing, self
         previous, self._item = self._item, item
-        observed = observer.set(self._observe)
-        asked = suspects.set(self._suspects)
         try:
             return (yield)
         finally:
-            suspects.reset(asked)
-            observer.reset(observed)
             self._item = previous
+            Recorder.hearing = outer
 
-    def _suspects(self) -> Sequence[str]:
-        return () if self._memory is None else self._memory.suspects()
+    @hookimpl
+    def gradcheck_suspects(self) -> Sequence[str] | None:
+        """Say what was wrong in the last run of the check that begins."""
+        if Recorder.hearing is not self or self._memory is None:
+            return None
+        return self._memory.suspects()
 
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
         """Read the test's markers."""
-        self._kept.begin(item.stash.get(NODEID, item.nodeid))
+        self._kept.begin(nodeid_of(item))
         item.stash[_performed] = False
         if self._memory is not None:
-            self._memory.begin(item.stash.get(NODEID, item.nodeid))
+            self._memory.begin(nodeid_of(item))
         item.stash[_options] = marker_options(item)
 
     @pytest.hookimpl(wrapper=True)
@@ -226,9 +228,9 @@ class Recorder:
             error = call.excinfo.value if call.excinfo and report.failed else None
             self._memory.settle(error)
         if report.failed and self._item is not None:
-            self._keep(self._item.stash.get(NODEID, self._item.nodeid))
+            self._keep(nodeid_of(self._item))
         if self._records:
-            report.gradcheck = self._records  # type: ignore[attr-defined]
+            send(report, self._records)
             report.sections += [(TITLE, "\n\n".join(texts)) for texts in self._sections]
         self._records, self._sections, self._failing = [], [], []
         return report
@@ -243,17 +245,20 @@ class Recorder:
                 record["problem"] = f"gradcheck: a failing check was {said}"
             section += [said] if said else []
 
-    def _observe(self, report: GradientReport) -> None:
-        if (item := self._item) is None:  # a thread that outlived its test
+    @hookimpl
+    def gradcheck_checked(self, report: GradientReport) -> None:
+        """Take note of a check, and hand it on to pytest's own hook."""
+        item = self._item
+        if Recorder.hearing is not self or item is None:  # a thread may outlive its test
             return
-        record: dict[str, Any] = {"ok": report.ok, "summary": report.summary()}
+        record: Record = {"ok": report.ok, "summary": report.summary()}
         if self._whole:
             record["check"] = report.to_dict()
         with self._lock:
             self._take(record, report)
         item.ihook.pytest_gradcheck_result(item=item, report=report)
 
-    def _take(self, record: dict[str, Any], report: GradientReport) -> None:
+    def _take(self, record: Record, report: GradientReport) -> None:
         self._records.append(record)
         if self._memory is not None:
             self._memory.observe(record, report)

@@ -15,6 +15,7 @@ import pytest
 from .._version import __version__
 from .config import Settings
 from .recorder import MOST_PICTURES, TITLE, page_of_pytest_html
+from .records import Record, received
 
 SCHEMA = "pytest-gradcheck/1"
 
@@ -41,12 +42,12 @@ class Results:
         self._total = 0
         self._failed = 0
         self._lines: list[tuple[str, bool]] = []
-        self._checks: list[tuple[str, bool, dict[str, Any]]] = []
+        self._checks: list[tuple[str, bool, Record]] = []
         self._problems: dict[str, None] = {}
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Take the checks off a test's report."""
-        for record in getattr(report, "gradcheck", ()):
+        for record in received(report):
             # A check that was meant to fail, in a test that passed, is no failure.
             failed = report.failed and not record["ok"]
             self._total += 1
@@ -135,7 +136,7 @@ class Shown:
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Change a report before the terminal and pytest-html get it."""
-        records: Sequence[dict[str, Any]] = getattr(report, "gradcheck", ())
+        records = received(report)
         if not records:
             return
         if self._plain is None:
@@ -149,7 +150,7 @@ class Shown:
         if report.failed and page_of_pytest_html(self._config):
             self._add_extras(report, records)
 
-    def _add_extras(self, report: pytest.TestReport, records: Sequence[dict[str, Any]]) -> None:
+    def _add_extras(self, report: pytest.TestReport, records: Sequence[Record]) -> None:
         from importlib import import_module
 
         from .._report.html_page import Checked, fragment

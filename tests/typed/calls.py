@@ -134,6 +134,48 @@ def other_derivatives() -> None:
     rates.rate1 = 2.0  # type: ignore[misc]
 
 
+def a_misspelt_option_is_refused_everywhere() -> None:
+    assert_gradients_close(cost, backward, theta, rtool=1e-5)  # type: ignore[call-arg]
+    compare_gradients(theta, theta, rtool=1e-5)  # type: ignore[call-arg]
+    numerical_gradient(cost, theta, epsilon=1e-5)  # type: ignore[call-arg]
+    numerical_gradient_with_error(cost, theta, sead=1)  # type: ignore[call-arg]
+    taylor_rates(cost, backward, theta, sead=1)  # type: ignore[call-arg]
+    assert_taylor_rate(cost, backward, theta, sead=1)  # type: ignore[call-arg]
+    check_jacobian(np.sin, np.eye(3), theta, rtool=1e-5)  # type: ignore[call-arg]
+    assert_jacobian_close(np.sin, np.eye(3), theta, rtool=1e-5)  # type: ignore[call-arg]
+    check_jvp(backward, product, theta, rtool=1e-5)  # type: ignore[call-arg]
+    assert_jvp_close(backward, product, theta, rtool=1e-5)  # type: ignore[call-arg]
+    check_vjp(backward, product, theta, rtool=1e-5)  # type: ignore[call-arg]
+    assert_vjp_close(backward, product, theta, rtool=1e-5)  # type: ignore[call-arg]
+    check_hessian(cost, np.eye(3), theta, rtool=1e-5)  # type: ignore[call-arg]
+    assert_hessian_close(cost, np.eye(3), theta, rtool=1e-5)  # type: ignore[call-arg]
+    check_hvp(cost, product, theta, rtool=1e-5)  # type: ignore[call-arg]
+    assert_hvp_close(cost, product, theta, rtool=1e-5)  # type: ignore[call-arg]
+    check_adjoint(backward, backward, theta, rtool=1e-5)  # type: ignore[call-arg]
+    assert_adjoint(backward, backward, theta, rtool=1e-5)  # type: ignore[call-arg]
+
+
+def an_option_of_another_type_is_refused_everywhere() -> None:
+    assert_gradients_close(cost, backward, theta, rtol="1e-5")  # type: ignore[arg-type]
+    compare_gradients(theta, theta, rtol="1e-5")  # type: ignore[arg-type]
+    numerical_gradient(cost, theta, eps="1e-5")  # type: ignore[arg-type]
+    numerical_gradient_with_error(cost, theta, seed="1")  # type: ignore[arg-type]
+    taylor_rates(cost, backward, theta, seed="1")  # type: ignore[arg-type]
+    assert_taylor_rate(cost, backward, theta, seed="1")  # type: ignore[arg-type]
+    check_jacobian(np.sin, np.eye(3), theta, rtol="1e-5")  # type: ignore[arg-type]
+    assert_jacobian_close(np.sin, np.eye(3), theta, rtol="1e-5")  # type: ignore[arg-type]
+    check_jvp(backward, product, theta, rtol="1e-5")  # type: ignore[arg-type]
+    assert_jvp_close(backward, product, theta, rtol="1e-5")  # type: ignore[arg-type]
+    check_vjp(backward, product, theta, rtol="1e-5")  # type: ignore[arg-type]
+    assert_vjp_close(backward, product, theta, rtol="1e-5")  # type: ignore[arg-type]
+    check_hessian(cost, np.eye(3), theta, rtol="1e-5")  # type: ignore[arg-type]
+    assert_hessian_close(cost, np.eye(3), theta, rtol="1e-5")  # type: ignore[arg-type]
+    check_hvp(cost, product, theta, rtol="1e-5")  # type: ignore[arg-type]
+    assert_hvp_close(cost, product, theta, rtol="1e-5")  # type: ignore[arg-type]
+    check_adjoint(backward, backward, theta, rtol="1e-5")  # type: ignore[arg-type]
+    assert_adjoint(backward, backward, theta, rtol="1e-5")  # type: ignore[arg-type]
+
+
 def gradients_alone() -> None:
     assert_type(numerical_gradient(cost, theta, eps=1e-6), Any)
     assert_type(numerical_gradient_with_error(cost, theta, seed=1), tuple[Any, Any])

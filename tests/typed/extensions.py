@@ -41,6 +41,10 @@ def test_with_the_fixtures(
     assert_type(numerical_gradient(np.sum, x, eps=1e-6), Any)
     assert_type(gradcheck.options, dict[str, Any])
     gradcheck(np.sum)  # type: ignore[call-arg]
+    gradcheck(np.sum, np.ones_like, x, rtool=1e-6)  # type: ignore[call-arg]
+    gradcheck(np.sum, np.ones_like, x, rtol="1e-6")  # type: ignore[arg-type]
+    numerical_gradient(np.sum, x, rtol=1e-6)  # type: ignore[call-arg]
+    numerical_gradient(np.sum, x, scheme=2)  # type: ignore[arg-type]
     gradcheck.option  # type: ignore[attr-defined]
 
 
@@ -66,6 +70,21 @@ def gradcheck_flatten(value: Any) -> Node | None:
 @hookimpl(tryfirst=True)
 def gradcheck_explain(report: GradientReport) -> Sequence[str | Diagnosis]:
     return ["looks like mine", *report.diagnoses]
+
+
+@hookimpl
+def gradcheck_checked(report: GradientReport) -> None:
+    print(report.summary())
+
+
+@hookimpl
+def gradcheck_progress(evaluations: int, planned: int, worst: Callable[[], str] | None) -> None:
+    print(evaluations, planned, worst() if worst else "done")
+
+
+@hookimpl
+def gradcheck_suspects() -> list[str]:
+    return ["W[0, 1]"]
 
 
 class StandardLibraryKind(ArrayKind):

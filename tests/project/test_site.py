@@ -1,0 +1,117 @@
+"""The site: pages that are made from the code, and what must not fall behind it.
+
+The build itself, in which no link may be dead and no page may ask another server, is a step of
+.ci/run.
+"""
+
+from __future__ import annotations
+
+import re
+import runpy
+import subprocess
+import sys
+from dataclasses import fields
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+import pytest_gradcheck
+from pytest_gradcheck import Options
+
+ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs"
+HOOKS = runpy.run_path(str(DOCS / "site" / "hooks.py"))
+
+
+def as_built(name: str) -> str:
+    """Return a page of docs/ as the site has it, still in Markdown."""
+    page = SimpleNamespace(file=SimpleNamespace(src_uri=name))
+    text: str = HOOKS["on_page_markdown"]((DOCS / name).read_text(encoding="utf-8"), page=page)
+    return text
+
+
+def cells(text: str) -> list[list[str]]:
+    rows = re.findall(r"^\|(.*)\|$", text, re.M)
+    return [[cell.strip().replace("**", "") for cell in row.split("|")] for row in rows]
+
+
+def test_every_option_has_its_row():
+    rows = {row[0].strip("`"): row[1:] for row in cells(as_built("options.md")) if len(row) == 4}
+    assert list(rows)[2:] == [item.name for item in fields(Options)]  # a heading and a rule before
+    for item in fields(Options):
+        default, flag, meaning = rows[item.name]
+        assert meaning == item.metadata["help"]
+        assert bool(flag) == item.metadata["cli"]
+        if item.default in (None, ()):
+            assert default in ("unset", "none")
+        else:
+            assert default == f"`{item.default!r}`"
+
+
+def test_options_page_has_the_flags_of_pytest_s_help_and_no_other():
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "--help"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    flags = re.compile(r"--gradcheck-[a-z0-9-]+")
+    shown = re.findall(r"^\s+(--gradcheck-[a-z0-9-]+)", done.stdout, re.M)
+    assert "--gradcheck-rtol" in shown
+    assert set(flags.findall(as_built("options.md"))) == set(shown)
+
+
+def test_every_public_name_is_in_the_reference_once():
+    text = (DOCS / "reference.md").read_text(encoding="utf-8")
+    listed = re.findall(r"^::: pytest_gradcheck\.(\w+)$", text, re.M)
+    assert sorted([*listed, "__version__"]) == pytest_gradcheck.__all__
+    assert "`pytest_gradcheck.__version__`" in text
+
+
+def test_every_hook_is_in_the_reference():
+    hooks = re.findall(
+        r"^@hookspec.*\ndef (\w+)",
+        (ROOT / "pytest_gradcheck" / "hookspecs.py").read_text(encoding="utf-8"),
+        re.M,
+    )
+    text = (DOCS / "reference.md").read_text(encoding="utf-8")
+    assert "gradcheck_explain" in hooks
+    assert [f"::: pytest_gradcheck.hookspecs.{name}\n" in text for name in hooks] == [True] * len(
+        hooks
+    )
+
+
+def test_peers_are_those_of_the_readme():
+    def table(text: str) -> list[list[str]]:
+        rows = cells(text)
+        start = next(i for i, row in enumerate(rows) if row[0] == "checker")
+        return [row for row in rows[start:] if len(row) == 6]
+
+    readme = table((ROOT / "README.md").read_text(encoding="utf-8"))
+    assert len(readme) > 8
+    assert table(as_built("peers.md")) == readme
+
+
+def test_every_page_is_in_the_navigation_once():
+    text = (DOCS / "site" / "mkdocs.yml").read_text(encoding="utf-8")
+    listed = re.findall(r"^ +- .*?([\w-]+\.md)$", text, re.M)
+    pages = {path.name for path in DOCS.glob("*.md")} | set(HOOKS["PAGES"].values())
+    assert sorted(listed) == sorted(pages)
+
+
+@pytest.mark.parametrize(
+    ("source", "written", "built"),
+    [
+        ("docs/json.md", "[a](../CHANGELOG.md)", "[a](changelog.md)"),
+        ("docs/hints.md", "[a](numerics.md#hints)", "[a](numerics.md#hints)"),
+        ("README.md", "[a](docs/hints.md) [b](#reports)", "[a](hints.md) [b](#reports)"),
+        ("README.md", "[a](https://a.org/b.md)", "[a](https://a.org/b.md)"),
+        ("CONTRIBUTING.md", "[a](benchmarks/README.md#x)", "[a](benchmarks.md#x)"),
+        ("benchmarks/README.md", "[a](../README.md)", "[a](overview.md)"),
+        ("docs/json.md", "[a](../examples/none.md)", "[a](examples/none.md)"),
+    ],
+)
+def test_links_lead_to_pages(source, written, built):
+    assert HOOKS["linked"](written, source) == built

@@ -1,0 +1,115 @@
+"""Random directions: weights that are made again whenever they are needed, and never kept."""
+
+import tracemalloc
+
+import numpy as np
+import pytest
+
+from pytest_gradcheck import Options, check_gradients
+from pytest_gradcheck._difference.directions import fill_with_weights, generator, random_weights
+from pytest_gradcheck._evaluate.problem import Call, evaluate_gradient, prepare
+from pytest_gradcheck._gradient import screen
+from pytest_gradcheck._params.arrays import CHUNK, chunks
+
+N = 3 * CHUNK + 17
+
+
+def quadratic(params):
+    return float(np.dot(params["w"], params["w"]) + np.dot(params["v"], params["v"]))
+
+
+def screened(size=N):
+    rng = np.random.default_rng(0)
+    params = {"w": rng.normal(size=size), "v": rng.normal(size=3)}
+    options = Options()
+    problem = prepare(quadratic, params, Call(), options, returns_pair=False)
+    gradient = {name: 2 * value for name, value in params.items()}
+    analytic = evaluate_gradient(gradient, problem, Call(), options)
+    return screen.calibrate(problem, analytic, options)
+
+
+@pytest.mark.parametrize("size", [0, 1, CHUNK - 1, CHUNK, CHUNK + 1, N])
+def test_chunks_cover_a_vector_once(size):
+    covered = np.zeros(size, dtype=int)
+    for part in chunks(size):
+        assert 0 < part.stop - part.start <= CHUNK
+        covered[part] += 1
+    assert (covered == 1).all()
+
+
+def test_weights_are_neither_small_nor_large_and_of_both_signs():
+    weights = random_weights(N, 0, 1)
+    assert 0.5 <= np.abs(weights).min() < 0.501
+    assert 1.499 < np.abs(weights).max() <= 1.5
+    assert abs(np.sign(weights).mean()) < 0.02
+    assert np.unique(weights).size == N
+
+
+@pytest.mark.parametrize("skip", [0, 1, 7])
+def test_numbers_left_out_are_left_out_by_four(skip):
+    whole, rest = np.empty(64), np.empty(64 - 4 * skip)
+    fill_with_weights(whole, generator(3, 1))
+    fill_with_weights(rest, generator(3, 1, skip=skip))
+    np.testing.assert_array_equal(rest, whole[4 * skip :])
+
+
+def test_one_weight_is_that_of_the_whole_direction():
+    screen = screened()
+    block = screen.problem.blocks[0]
+    weights = screen.weights(2, block)
+    for offset in (0, 1, 2, 3, 4, CHUNK - 1, CHUNK, CHUNK + 1, N - 1):
+        assert screen.weight(2, block, offset) == weights[offset]
+
+
+def test_columns_are_the_weights_of_each_direction():
+    screen = screened()
+    block = screen.problem.blocks[0]
+    made = np.zeros((3, block.size))
+    for part, columns in screen.columns((0, 4, 1), block):
+        made[:, part] = columns
+    for row, number in zip(made, (0, 4, 1), strict=True):
+        np.testing.assert_array_equal(row, screen.weights(number, block))
+
+
+@pytest.mark.parametrize("wrong", [None, 12345])
+def test_memory_is_at_most_four_times_the_parameters(wrong):
+    size = 1_000_000
+    theta = np.random.default_rng(0).normal(size=size)
+    gradient = 2 * theta
+    if wrong is not None:
+        gradient[wrong] *= 1.5
+
+    def run():
+        return check_gradients(lambda x: float(np.dot(x, x)), gradient, theta)
+
+    check_gradients(lambda x: float(np.dot(x, x)), gradient, theta)  # imports what there is to
+    tracemalloc.start()
+    try:
+        report = run()
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert report.verdict == ("agree" if wrong is None else "disagree")
+    assert report.directions
+    assert peak <= 4 * theta.nbytes
+    if wrong is not None:
+        assert report.worst[0].index == (wrong,)
+
+
+def test_a_direction_that_is_marginally_wrong_is_looked_at_again():
+    """Two equal errors of ten times the resolution, which nearly cancel along some directions."""
+    rng = np.random.default_rng(1)
+    theta = rng.normal(size=20_000)
+
+    def cost(x):
+        return float(np.sum(np.tanh(x)) / 100)
+
+    right = (1 - np.tanh(theta) ** 2) / 100
+    resolution = check_gradients(cost, right, theta).resolution
+    found = 0
+    for seed in range(10):
+        wrong = right.copy()
+        places = np.random.default_rng(seed).choice(theta.size, 2, replace=False)
+        wrong[places] += 30 * resolution * np.linalg.norm(right * theta) / np.abs(theta[places])
+        found += check_gradients(cost, wrong, theta, seed=seed).verdict == "disagree"
+    assert found == 10

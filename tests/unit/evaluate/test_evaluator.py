@@ -1,0 +1,312 @@
+"""Evaluations, function by function: counted, bounded, and what func raises.
+
+Every value here follows from what the docstrings and docs/numerics.md say, on numbers chosen so
+that floats are exact.
+"""
+
+import math
+import sys
+
+import numpy as np
+import pytest
+
+from pytest_gradcheck._evaluate.call import ShapeError
+from pytest_gradcheck._evaluate.evaluator import BudgetExhausted, Evaluator, Part
+from pytest_gradcheck._params.layout import blocks_of
+from pytest_gradcheck._params.structure import flatten
+from pytest_gradcheck._params.work_copy import WorkCopy
+
+NAN, INF, EPS = math.nan, math.inf, sys.float_info.epsilon
+
+
+# -- _differences ----------------------------------------------------------------------------------
+
+PARAMS = {"W": np.array([[1.0, 2.0], [3.0, 4.0]]), "b": np.array([5.0, 6.0])}
+
+
+def evaluator(func, max_evals=None, pool=None, params=PARAMS):
+    structure = flatten(params)
+    work = WorkCopy(structure, blocks_of(structure, (), ()))
+    return Evaluator(func, work, max_evals, pool)
+
+
+def weighed(params):
+    return float(params["W"].ravel() @ [1, 10, 100, 1000] + params["b"] @ [1e4, 1e5])
+
+
+AT = 654321.0
+
+
+def test_a_new_evaluator_knows_nothing():
+    made = evaluator(weighed)
+    assert (made.evaluations, made.max_evals, made.pool, made.watch) == (0, None, None, None)
+    assert (made.seconds, made.asks, made.kind) == (INF, True, np.float64)
+    assert (made.narrow, made.domain_error) == (None, None)
+    assert list(made.shared(0, 1, (0.5, -0.5))) == [0.5, -0.5]
+
+
+def test_func_at_theta():
+    made = evaluator(weighed)
+    assert made.at_theta() == AT
+    assert made.evaluations == 1
+    assert 0 < made.seconds < INF
+    best = made.seconds
+    made.at_theta()
+    assert made.seconds <= best
+    made = evaluator(lambda p: np.float32(weighed(p)))
+    made.at_theta()
+    assert made.narrow == 24
+    assert made.kind is np.float64
+    made = evaluator(lambda p: np.longdouble(weighed(p)))
+    made.at_theta()
+    assert made.kind is np.longdouble
+    for bad in (NAN, INF):
+        with pytest.raises(ValueError, match=f"^func returned {bad} at params; J must be finite"):
+            evaluator(lambda p, bad=bad: bad).at_theta()
+
+
+def test_a_func_that_writes_to_its_parameters():
+    def scribble(params):
+        params["b"][0] = 99
+        return 1.0
+
+    made = evaluator(scribble)
+    with pytest.raises(ValueError) as caught:
+        made.at_theta()
+    assert str(caught.value) == (
+        "func changed its parameters: b is not what it was before the call; copy what is to be "
+        "changed, or pass copy=True to give func a fresh copy each time (your own arrays are as "
+        "they were)"
+    )
+    assert PARAMS["b"].tolist() == [5.0, 6.0]
+
+
+def test_no_evaluation_beyond_max_evals():
+    assert evaluator(weighed, max_evals=1).at_theta() == AT
+    made = evaluator(weighed, max_evals=4)
+    made.spend()
+    made.at_theta()
+    assert made.evaluations == 2
+    with pytest.raises(BudgetExhausted):
+        made.sweep(0, [0, 1], np.zeros((2, 2)))
+    with pytest.raises(BudgetExhausted):
+        made.along(np.ones(6), (0.1, 0.2, 0.3))
+    assert made.evaluations == 2
+    made.sweep(0, [0], np.zeros((1, 1)))
+    made.spend()
+    assert made.evaluations == 4
+    for ask in (made.spend, made.at_theta):
+        with pytest.raises(BudgetExhausted):
+            ask()
+    assert made.evaluations == 4
+
+
+def test_a_sweep_sets_one_coordinate_at_a_time():
+    made = evaluator(weighed)
+    found = made.sweep(0, [3, 0], np.array([[5.0, 3.0], [2.0, 0.0]]))
+    assert found.tolist() == [[AT + 1000, AT - 1000], [AT + 1, AT - 1]]
+    assert found.dtype == np.float64
+    assert made.evaluations == 4
+    assert made.sweep(1, [1], np.array([[7.0]])).tolist() == [[AT + 1e5]]
+    assert made.at_theta() == AT
+    made.kind = np.longdouble
+    assert made.sweep(1, [1], np.array([[7.0]])).dtype == np.longdouble
+    # Whatever number func returns.
+    other = evaluator(lambda p: np.array([weighed(p)]))
+    assert other.sweep(1, [1], np.array([[7.0]])).tolist() == [[AT + 1e5]]
+    with pytest.raises(ShapeError):
+        evaluator(lambda p: p["b"]).sweep(1, [1], np.array([[7.0, 5.0]]))
+    with pytest.raises(ValueError, match="longer"):
+        made.sweep(0, [1], np.zeros((2, 2)))
+
+
+def test_a_direction_moves_all():
+    made = evaluator(weighed)
+    shift = np.array([1.0, 0, 0, 0, 0, 2.0])
+    found = made.along(shift, (1.0, -0.5))
+    assert found.tolist() == [AT + 1 + 2e5, AT - 0.5 - 1e5]
+    assert (made.evaluations, found.dtype) == (2, np.float64)
+    assert made.at_theta() == AT
+
+
+class Below:
+    """weighed where W[0, 0] ≤ 1; an exception elsewhere, of this type."""
+
+    def __init__(self, error, limit=1.0):
+        self.error = error
+        self.limit = limit
+        self.calls = 0
+
+    def __call__(self, params):
+        self.calls += 1
+        if params["W"][0, 0] > self.limit:
+            raise self.error(f"call {self.calls}")
+        return weighed(params)
+
+
+def test_an_exception_that_repeats_itself_is_the_edge_of_the_domain():
+    func = Below(ZeroDivisionError)
+    made = evaluator(func)
+    found = made.sweep(0, [1, 0, 2], np.array([[3.0, 1.0], [2.0, 0.0], [4.0, 2.0]]))
+    np.testing.assert_array_equal(found, [[AT + 10, AT - 10], [NAN, AT - 1], [AT + 100, AT - 100]])
+    # The first of two raised, and again when asked again; the second is inside.
+    assert made.evaluations == func.calls == 7
+    assert str(made.domain_error) == "call 3"
+    found = made.sweep(0, [0], np.array([[0.0, 2.0]]))
+    np.testing.assert_array_equal(found, [[AT - 1, NAN]])
+    assert made.evaluations == func.calls == 10
+    assert str(made.domain_error) == "call 3"
+    found = made.along(np.array([1.0, 0, 0, 0, 0, 0]), (1.0, -1.0))
+    np.testing.assert_array_equal(found, [NAN, AT - 1])
+    assert made.evaluations == func.calls == 13
+    made.sweep(0, [0, 0], np.array([[2.0, 0.0, 1.0], [3.0, 0.0, 1.0]]))
+    assert made.evaluations == func.calls == 21
+    assert made.at_theta() == AT
+
+
+def test_near_max_evals_an_exception_is_taken_at_its_word():
+    func = Below(ValueError)
+    made = evaluator(func, max_evals=3)
+    assert math.isnan(made.along(np.array([1.0, 0, 0, 0, 0, 0]), (1.0,))[0])
+    assert (made.asks, made.evaluations, func.calls) == (True, 2, 2)
+    made = evaluator(func, max_evals=3)
+    np.testing.assert_array_equal(
+        made.sweep(0, [0, 1], np.array([[2.0], [3.0]])), [[NAN], [AT + 10]]
+    )
+    assert (made.asks, made.evaluations) == (False, 2)
+    assert str(made.domain_error) == "call 3"
+    made = evaluator(func, max_evals=4)
+    made.sweep(0, [0, 1], np.array([[2.0], [3.0]]))
+    assert (made.asks, made.evaluations) == (True, 3)
+
+
+def test_any_other_exception_is_raised_with_where_it_came_from():
+    made = evaluator(Below(KeyError))
+    with pytest.raises(KeyError) as caught:
+        made.sweep(0, [1, 0], np.array([[3.0, 1.0], [2.0, 0.0]]))
+    assert caught.value.__notes__ == [
+        "gradcheck: raised by func with W[0, 0] perturbed, in evaluation 3; the parameters are as "
+        "they were"
+    ]
+    assert made.evaluations == 2
+    assert made.at_theta() == AT
+    made = evaluator(Below(KeyError))
+    with pytest.raises(KeyError) as caught:
+        made.along(np.array([1.0, 0, 0, 0, 0, 0]), (-1.0, 0.5))
+    assert caught.value.__notes__ == [
+        "gradcheck: raised by func with all parameters perturbed by 5.0e-01 of their size, in "
+        "evaluation 2; the parameters are as they were"
+    ]
+    assert made.at_theta() == AT
+
+
+def test_evaluations_are_numbered_by_what_was_evaluated():
+    calls = []
+
+    def func(params):
+        calls.append(1)
+        if params["W"][0, 0] > 1:
+            raise ValueError
+        if params["W"][0, 1] > 2:
+            raise KeyError
+        return weighed(params)
+
+    made = evaluator(func)
+    with pytest.raises(KeyError) as caught:
+        made.sweep(0, [0, 1], np.array([[2.0, 0.0, 1.0], [3.0, 1.0, 1.0]]))
+    assert len(calls) == 5  # one that left the domain, the question again, two more, and this one
+    assert "with W[0, 1] perturbed, in evaluation 5;" in caught.value.__notes__[0]
+
+
+def test_an_exception_that_does_not_repeat_itself_is_an_error_of_funcs():
+    calls = []
+
+    def flaky(params):
+        calls.append(1)
+        if len(calls) == 2:
+            raise ValueError("once")
+        return weighed(params)
+
+    made = evaluator(flaky)
+    with pytest.raises(ValueError, match="once") as caught:
+        made.sweep(0, [1], np.array([[3.0, 1.0]]))
+    # Three evaluations: one, the one that raised, the question whether it would again.
+    assert made.evaluations == 2
+    assert "in evaluation 3;" in caught.value.__notes__[0]
+    assert made.domain_error is None
+
+    def fickle(params):
+        calls.append(1)
+        raise ValueError("first") if len(calls) % 2 else KeyError("then")
+
+    del calls[:]
+    with pytest.raises(ValueError, match="first"):
+        evaluator(fickle).along(np.ones(6), (1.0,))
+
+
+def test_an_exception_before_the_first_evaluation_names_no_parameter():
+    made = evaluator(weighed)
+    made.quiet = lambda: 1 / 0
+    with pytest.raises(ZeroDivisionError) as caught:
+        made.sweep(0, [1], np.array([[3.0, 1.0]]))
+    assert (
+        "raised by func with a parameter perturbed, in evaluation 1;" in caught.value.__notes__[0]
+    )
+    assert made.evaluations == 0
+
+
+class Parts:
+    """A pool that returns these parts."""
+
+    def __init__(self, *parts):
+        self.parts = parts
+        self.closed = 0
+        self.asked = []
+
+    def sweep(self, made, position, coordinates, values):
+        self.asked.append((position, list(coordinates), values.tolist()))
+        yield from self._yielded()
+
+    def along(self, made, shift, steps):
+        self.asked.append((shift.tolist(), list(steps)))
+        yield from self._yielded()
+
+    def _yielded(self):
+        try:
+            yield from self.parts
+        finally:
+            self.closed += 1
+
+    def close(self):
+        self.closed += 100
+
+
+def test_what_a_pool_evaluated_is_counted_and_put_together():
+    first, second = ValueError("first"), ValueError("second")
+    pool = Parts(Part(np.array([[1.0, 2.0]]), 3, first), Part(np.array([[3.0, 4.0]]), 4, second))
+    made = evaluator(weighed, pool=pool)
+    asked = np.array([[3.0, 1.0], [2.0, 0.0]])
+    assert made.sweep(0, [1, 0], asked).tolist() == [[1.0, 2.0], [3.0, 4.0]]
+    assert made.evaluations == 7
+    assert made.domain_error is first
+    assert pool.asked == [(0, [1, 0], asked.tolist())]
+    assert pool.closed == 1
+    assert made.along(np.ones(6), (0.5, 0.25, 0.5, 0.25)).tolist() == [1.0, 2.0, 3.0, 4.0]
+    assert pool.asked[1] == ([1.0] * 6, [0.5, 0.25, 0.5, 0.25])
+    # One point is evaluated here.
+    assert made.sweep(1, [1], np.array([[7.0]])).tolist() == [[AT + 1e5]]
+    assert made.along(np.ones(6), (0.0,)).tolist() == [AT]
+    assert len(pool.asked) == 2
+    made.close()
+    assert pool.closed == 102
+
+
+def test_an_error_in_a_pool_is_raised_and_closes_it():
+    raised = KeyError("there")
+    pool = Parts(Part(np.array([1.0]), 2, None, raised), Part(np.array([1.0]), 2))
+    made = evaluator(weighed, pool=pool)
+    with pytest.raises(KeyError) as caught:
+        made.along(np.ones(6), (0.5, 0.25))
+    assert caught.value is raised
+    assert made.evaluations == 2
+    assert pool.closed == 1

@@ -1,0 +1,243 @@
+"""What pictures are drawn from, and `GradientReport.plot`."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from pytest_gradcheck import check_gradients, compare_gradients
+from pytest_gradcheck._report.assemble import MOST_LADDERS
+from pytest_gradcheck._report.figure import MOST_CELLS, MOST_POINTS, picture_of
+
+matplotlib = pytest.importorskip("matplotlib")
+
+
+def cost(params):
+    return float(sum(np.sum(np.tanh(value)) for value in params.values()))
+
+
+def slopes(params):
+    return {name: 1 - np.tanh(value) ** 2 for name, value in params.items()}
+
+
+def wrong(params):
+    gradient = slopes(params)
+    gradient["W"][1] *= 1.5
+    return gradient
+
+
+PARAMS = {"W": np.linspace(-1, 1, 12).reshape(3, 4), "b": np.linspace(0.1, 1, 3)}
+
+
+@pytest.fixture
+def report():
+    return check_gradients(cost, wrong, PARAMS)
+
+
+# Ladders
+
+
+def test_ladders_are_what_the_engine_saw_at_no_further_evaluation(report):
+    seen = []
+
+    def counted(params):
+        seen.append(1)
+        return cost(params)
+
+    again = check_gradients(counted, wrong, PARAMS)
+    assert again.evaluations == len(seen) == report.evaluations
+    evidence = report.evidence
+    assert set(evidence.ladders) == set(np.flatnonzero(evidence.verdict == 1).tolist())
+    for i, steps in evidence.ladders.items():
+        h = [step for step, _ in steps]
+        assert h == sorted(h, reverse=True)
+        assert len(steps) >= 2
+        # The first rung is the sweep's: close to the numeric value, far from the analytic one.
+        near = abs(steps[0][1] - evidence.numeric[i])
+        assert near < 1e-6 < abs(steps[0][1] - evidence.analytic[i])
+
+
+def test_the_worst_ladders_are_kept_and_those_of_what_agrees_are_not():
+    theta = np.linspace(0.5, 2, 40)
+    factor = 1 + np.linspace(0, 1e-2, 40)
+    report = check_gradients(lambda t: float(np.sum(t**3)), lambda t: 3 * t**2 * factor, theta)
+    evidence = report.evidence
+    assert len(evidence.ladders) == MOST_LADDERS
+    worst = [entry.index[0] for entry in report.worst[:MOST_LADDERS]]
+    assert list(evidence.ladders) == worst
+    assert not check_gradients(cost, slopes, PARAMS).evidence.ladders
+
+
+def test_one_sided_differences_where_there_are_no_others():
+    report = check_gradients(
+        lambda t: float(np.sum(np.sqrt(t) * t)), lambda t: 3 * np.sqrt(t) + 1, np.zeros(2)
+    )
+    assert report.wrong == 2
+    assert all(np.isfinite(steps).all() for steps in report.evidence.ladders.values())
+    assert report.evidence.ladders
+
+
+def test_open_coordinates_have_ladders():
+    report = check_gradients(
+        lambda w: np.float32(np.sum(np.log(w))), lambda w: 1 / w, np.array([1.0, 2.0]), rtol=1e-7
+    )
+    assert report.open
+    assert set(report.evidence.ladders) <= set(
+        np.flatnonzero(report.evidence.verdict == 2).tolist()
+    )
+    assert report.evidence.ladders
+
+
+# The picture
+
+
+def test_it_is_small_strict_json_of_builtins(report):
+    picture = picture_of(report)
+    assert json.loads(json.dumps(picture, allow_nan=False)) == picture
+    (grid,) = picture["maps"]
+    assert grid["name"] == "W"
+    assert grid["kind"] == [[1] * 4, [3] * 4, [1] * 4]
+    assert [row[0] is None for row in grid["power"]] == [True, False, True]
+    assert grid["power"][1][0] > 5
+    assert picture["points"]["verdict"].count("disagree") == report.wrong == 4
+    assert len(picture["points"]["analytic"]) == picture["size"] == 15
+    assert [ladder["label"][:3] for ladder in picture["ladders"]] == ["W[1"] * 4
+
+
+def test_it_is_bounded():
+    reference = {f"W{i}": np.ones((130, 70)) for i in range(8)}
+    picture = picture_of(compare_gradients({k: v * 2 for k, v in reference.items()}, reference))
+    assert len(picture["maps"]) == 6
+    assert picture["undrawn"] == 2
+    for grid in picture["maps"]:
+        assert len(grid["kind"]) <= MOST_CELLS
+        assert len(grid["kind"][0]) <= MOST_CELLS
+        assert grid["pooled"] == "the worst of up to 3 x 2 entries"
+    assert len(picture["points"]["analytic"]) <= MOST_POINTS
+
+
+def test_not_finite_and_long_names():
+    name = "\ud800" + "L" * 5000
+    report = compare_gradients(
+        {name: np.array([np.nan, np.inf, 3.0])}, {name: np.array([1.0, 2.0, 3.0])}
+    )
+    picture = picture_of(report)
+    text = json.dumps(picture, allow_nan=False, ensure_ascii=False)
+    text.encode()
+    assert len(text) < 2000
+    assert picture["points"]["analytic"] == [3.0]
+    assert picture["maps"][0]["kind"] == [[4, 4, 1]]
+
+
+def test_a_check_along_directions_has_what_was_located():
+    theta = np.linspace(-1, 1, 4000)
+
+    def off(t):
+        gradient = 1 - np.tanh(t) ** 2
+        gradient[7] *= 1.1
+        return gradient
+
+    report = check_gradients(lambda t: float(np.sum(np.tanh(t))), off, theta)
+    assert report.directions
+    picture = picture_of(report)
+    assert picture["maps"] == picture["ladders"] == []
+    assert picture["bars"] == [{"name": "params", "wrong": 1, "size": 4000}]
+    assert picture["points"]["verdict"] == ["disagree"]
+    assert len(report.plot().axes) == 2
+
+
+# plot
+
+
+def test_plot_draws_maps_scatter_and_convergence(report, tmp_path):
+    figure = report.plot()
+    assert isinstance(figure, matplotlib.figure.Figure)
+    titles = [axes.get_title(loc="left") for axes in figure.axes]
+    assert titles == [
+        "W (3, 4): 4 of 12 wrong",
+        "analytic against numeric, 15 of 15 parameters",
+        "differences D at several steps h: how far each is from the numeric value",
+    ]
+    (image,) = figure.axes[0].images
+    colours = np.asarray(image.get_array())
+    assert colours.shape == (3, 4, 4)
+    assert (colours[0] == colours[2]).all()
+    assert (colours[1] != colours[0]).any(axis=-1).all()
+    for suffix in ("png", "svg", "pdf"):
+        figure.savefig(tmp_path / f"bug.{suffix}")
+        assert (tmp_path / f"bug.{suffix}").stat().st_size > 1000
+
+
+def test_plot_takes_names_as_they_are(tmp_path):
+    # Not mathematics, not hidden by an underscore, not markup.
+    name = "_$x^$<&\\"
+    params = {name: np.ones(3), "日本": np.ones(2)}
+    report = check_gradients(
+        lambda p: float(sum(np.sum(v**2) for v in p.values())),
+        lambda p: {key: 3 * value for key, value in p.items()},
+        params,
+    )
+    figure = report.plot()
+    assert figure.axes[0].get_title(loc="left").startswith(report.blocks[0].name)
+    legend = figure.axes[-1].get_legend()
+    found = {text.get_text() for text in legend.get_texts()}
+    assert found == {entry.label for entry in report.worst}
+    from pytest_gradcheck._report.figure import svgs_of
+
+    svgs = svgs_of(picture_of(report), "p1")
+    assert len(svgs) == 4
+    assert all("<script" not in svg and "currentColor" in svg for _, svg in svgs)
+    assert all('id="p1-' in svg and 'aria-label="' in svg for _, svg in svgs)
+    assert "<&" not in "".join(svg for _, svg in svgs)
+
+
+def test_drawing_changes_nothing_of_matplotlib(report):
+    before = dict(matplotlib.rcParams)
+    report.plot()
+    assert dict(matplotlib.rcParams) == before
+    code = (
+        "import sys, numpy as np\n"
+        "from pytest_gradcheck import compare_gradients\n"
+        "compare_gradients(np.array([1.0, 2.0]), np.array([1.0, 3.0])).plot()\n"
+        "print('matplotlib.pyplot' in sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=False
+    )
+    assert done.stdout.strip() == "False", done.stderr
+
+
+def test_plot_of_what_agrees_is_the_scatter():
+    figure = check_gradients(cost, slopes, PARAMS).plot()
+    assert [axes.get_title(loc="left") for axes in figure.axes] == [
+        "analytic against numeric, 15 of 15 parameters"
+    ]
+
+
+def test_nothing_to_plot_is_said():
+    calls = iter(range(100))
+    report = check_gradients(lambda p: float(next(calls)), lambda p: p, np.ones(2))
+    with pytest.raises(ValueError) as caught:
+        report.plot()
+    assert str(caught.value) == (
+        "there is nothing to plot: no parameter was differenced, or none is known that is wrong"
+    )
+
+
+def test_without_matplotlib_the_line_that_installs_it_is_named(report, monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    with pytest.raises(ImportError) as caught:
+        report.plot()
+    assert str(caught.value) == (
+        "matplotlib is not installed: pip install 'pytest-gradcheck[html]'"
+    )
+
+
+@pytest.mark.parametrize("scale", [1.0, 1e-300, 1e140])
+def test_extreme_numbers_can_be_drawn(scale, tmp_path):
+    reference = np.array([0.0, 1e-8, 1.0, -3.0, 1e5]) * scale
+    compare_gradients(reference * [1, 2, 1, -1, 1], reference).plot().savefig(tmp_path / "a.png")
+    compare_gradients(np.zeros(3), np.array([0.0, 0.0, scale])).plot().savefig(tmp_path / "b.png")
+    assert (tmp_path / "b.png").exists()

@@ -12,8 +12,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+import numpy as np
+
 from .ladder import KINK_POWER, SIDES, Estimate, Line, Rung, best_entry
-from .noise import SAMPLES
+from .noise import SAMPLES, table_estimate
 
 
 def bend_power(rungs: Sequence[Rung]) -> float | None:
@@ -68,8 +70,9 @@ def kink_slopes(line: Line) -> tuple[Estimate, Estimate] | None:
 
 
 ROUGH = 0.03
-"""Beyond the step at which it begins to move, a rounded func is noisy by more than this part of
-the first change; one with a kink there is smooth."""
+FINER = 2.0**-12
+"""Beyond a kink func is smooth: over distances this part of the step at which it was first seen to
+move it moves by as much less, and its noise there is below the other part of that."""
 
 
 def may_be_grainy(line: Line) -> bool:
@@ -81,10 +84,13 @@ def tell_grain(line: Line) -> None:
     """Find out whether a line that has flat steps is grainy, and measure its noise if it is."""
     side = 1 if _bounds(line, 1)[2] <= _bounds(line, -1)[2] else -1
     _, moved, change = _bounds(line, side)
-    sigma = line.table(side * moved, side * moved / SAMPLES)
-    line.grainy = sigma is None or sigma > ROUGH * change
-    if line.grainy and sigma is not None:
-        line.quieten(sigma)
+    least = 8 * line.noise.sigma / change
+    near = line.values(side * moved, side * moved * max(FINER, least))
+    sigma = table_estimate(near)
+    line.grainy = sigma is None or sigma > ROUGH * float(np.ptp(near)) + 4 * line.noise.sigma
+    if line.grainy:
+        sigma = line.table(side * moved, side * moved / SAMPLES)
+        line.quieten(0.3 * change if sigma is None else sigma)
 
 
 def _bounds(line: Line, side: int) -> tuple[float, float, float]:

@@ -24,6 +24,8 @@ import numpy as np
 
 from .noise import SAMPLES, Noise, table_estimate
 
+Array = np.ndarray[Any, Any]
+
 RATIO = 3.8197
 """Of neighbouring steps.  With 2 or 4, sin(ωθ) aliases at every rung at once."""
 
@@ -32,6 +34,9 @@ COLUMNS = 3
 
 ROUNDING_FACTOR = 3.0
 """Standard deviations of rounding that an error bar holds."""
+
+LOUDER = 4.0
+"""Noise along one line that is so many times what was known is looked at again, closer."""
 
 COARSEST_JUMP = 2.0**-7
 """Of the value: bfloat16 has 8 bits."""
@@ -130,17 +135,33 @@ class Line:
         sigma = self.table(0.0, spacing)
         if sigma is None:
             sigma = self.table(0.0, 64 * spacing)
+        for _ in range(3):
+            if sigma is None or sigma <= LOUDER * self.noise.sigma:
+                break
+            # What looks like noise may be an oscillation or an edge, which is smooth when closer.
+            spacing /= 16
+            closer = self.table(0.0, spacing)
+            if closer is None or closer > sigma / 4:
+                break
+            sigma = closer
         if sigma is not None:
             self.quieten(sigma)
 
     def table(self, start: float, spacing: float) -> float | None:
-        """Return the noise of func at equal distances beyond `start`, as `table_estimate` does."""
-        d = 2.0 ** math.floor(math.log2(max(abs(spacing), 4 * self.ulp, 1e-300)))
-        d = math.copysign(d, spacing)
-        _, values = self.evaluate([start + d * k for k in range(1, SAMPLES)])
-        first = [] if start else [self.center]
-        table = np.array([v for v in (*first, *values) if math.isfinite(v)])
-        return table_estimate(table) if table.size >= 5 else None
+        """Return the noise of func at equal distances from `start` on, as `table_estimate` does."""
+        values = self.values(start, spacing)
+        sigma = table_estimate(values)
+        # θ itself may be on a jump or a kink: then the values beside it are quieter by far.
+        beside = table_estimate(values[1:])
+        quiet = sigma is not None and beside is not None and beside < 0.01 * sigma
+        return beside if quiet else sigma
+
+    def values(self, start: float, spacing: float) -> Array:
+        """Return func at equal distances from `start` on, to the edge of its domain at most."""
+        d = math.copysign(2.0 ** math.floor(math.log2(max(abs(spacing), 4 * self.ulp, 1e-300))), spacing)
+        _, found = self.evaluate([start + d * k for k in range(bool(start == 0), SAMPLES)])
+        both = np.array([*([] if start else [self.center]), *found])
+        return both[np.isfinite(both)]
 
     def quieten(self, sigma: float) -> None:
         """Take `sigma` for the noise of func at every rung."""

@@ -143,7 +143,7 @@ def table_estimate(values: Array) -> float | None:
     # Plain numbers: on eight values numpy's calls would cost more than the rest of a small check.
     numbers = values.tolist()
     count = len(numbers)
-    if sum(x == y for x, y in itertools.pairwise(numbers)) >= count / 2:
+    if count < 5 or sum(x == y for x, y in itertools.pairwise(numbers)) >= count / 2:
         return None
     # In units of the largest value, so that squares of differences can't overflow.
     unit = 2.0 ** (math.frexp(float(max(map(abs, numbers))))[1] - 1)

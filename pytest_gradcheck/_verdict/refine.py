@@ -38,6 +38,7 @@ from .tolerance import (
     NOISY,
     NOT_FINITE,
     NOT_SMOOTH,
+    ROUNDED,
     OPEN,
     Answer,
     Tolerance,
@@ -56,6 +57,9 @@ def enter_domain(line: Line, least: float) -> None:
         line.add(step)
 
 
+FLAT_AS_FAR_AS = 256.0
+
+
 def until_it_moves(line: Line, question: Tolerance, scale: float) -> float | None:
     """Return a larger step while func has not changed, though its steps may be too coarse to.
 
@@ -63,9 +67,11 @@ def until_it_moves(line: Line, question: Tolerance, scale: float) -> float | Non
     truly flat when it does not move where the analytic slope says by more than any rounding.
     """
     top = line.rungs[0].h
-    if question.analytic == 0 or top >= 0.9 * scale:
+    if question.analytic == 0 or not math.isfinite(question.analytic):
         return None
-    return min(top * RATIO**2, scale)
+    told = 4 * abs(float(line.center) / question.analytic)
+    most = min(max(scale, told), FLAT_AS_FAR_AS * scale)
+    return min(top * RATIO**2, most) if top < 0.9 * most else None
 
 
 def next_step(
@@ -167,9 +173,6 @@ def rough(line: Line, question: Tolerance) -> bool:
 
 MOST_RUNGS = 16
 
-MARGINAL_RUNGS = 5
-"""A gap of only a few error bars is believed after so many rungs."""
-
 NARROW = 1e-10
 """Half the spacing of func's format, relative: above this it is float32 or narrower."""
 
@@ -217,6 +220,8 @@ def refine(line: Line, question: Tolerance, first: float, scale: float, least: f
                 continue
         if line.grainy is None and line.noise.unit < NARROW and may_be_grainy(line):
             tell_grain(line)
+            if line.grainy and line.noise.sigma > 0.3 * COARSEST_JUMP * abs(float(line.center)):
+                return Answer(line.rungs[0].central, math.inf, OPEN, ROUNDED)
         estimate = line.estimate()
         if estimate is not None:
             if line.flat and (step := until_it_moves(line, question, scale)) is not None:
@@ -265,16 +270,11 @@ def refine(line: Line, question: Tolerance, first: float, scale: float, least: f
 
 def _trusted(line: Line, question: Tolerance, estimate: Estimate) -> bool:
     """Return whether an estimate is good enough to accuse by."""
-    marginal = abs(question.analytic - estimate.value) < 4 * CONFIDENCE * estimate.error
-    if marginal and len(line.rungs) < MARGINAL_RUNGS:
-        return False
     if not _clear(line, question, estimate):
         return False
     if _all_noise(line) and not _none_is_near(line, question, estimate):
         return False
-    if not _smooth_enough(line, question):
-        return False
-    return line.grainy is False or not _noise_grows(line)
+    return _smooth_enough(line, question)
 
 
 APART = 1.5
@@ -297,12 +297,19 @@ def _converged(line: Line, question: Tolerance, estimate: Estimate) -> bool:
                 return False  # a finer step speaks for a
         if not apart or h * APART <= apart[-1][0].h:
             apart.append((rung, slope, rounding))
-    for (one, s1, r1), (two, s2, r2), (three, s3, r3) in zip(apart, apart[1:], apart[2:], strict=False):
-        near = all(abs(s - estimate.value) <= gap / 4 for s in (s1, s2, s3))
+    power = 2 if side == "both" else 1
+    for (one, s1, r1), (two, s2, r2), (three, s3, r3) in zip(
+        apart, apart[1:], apart[2:], strict=False
+    ):
+        ends = (
+            s2 + (s2 - s1) / ((one.h / two.h) ** power - 1),
+            s3 + (s3 - s2) / ((two.h / three.h) ** power - 1),
+        )
+        near = all(abs(s - estimate.value) <= gap / 4 for s in (s3, *ends))
         falls = abs(s2 - s3) <= max(abs(s1 - s2), 3 * (r2 + r3))
         bend = max(abs(r.bend) if math.isfinite(r.bend) else 0.0 for r in (one, two, three))
-        power = bend_power([one, two, three])
-        smooth = bend <= gap or power is None or power >= SMOOTH_POWER
+        bends = bend_power([one, two, three])
+        smooth = bend <= gap / 4 or bends is None or bends >= SMOOTH_POWER
         still = line.grainy is not False and not (s2 and s3) and any(line.changes)
         if near and falls and smooth and not still:
             return True
@@ -328,29 +335,6 @@ def _clear(line: Line, question: Tolerance, estimate: Estimate) -> bool:
     """
     gap = abs(question.analytic - estimate.value)
     return line.noise.unit < NARROW or gap > NARROW_PROOF * CONFIDENCE * estimate.error
-
-
-def _noise_grows(line: Line) -> bool:
-    """Return whether slopes differ more and more as the step falls: louder noise than measured.
-
-    A parameter that is rounded against a large constant inside func moves in stairs, and below
-    them it does not move at all: the smallest steps then agree with each other, on nothing.
-    """
-    series = line.series(line.sides())
-    gaps = [(abs(s1 - s2), r1 + r2) for (_, s1, r1), (_, s2, r2) in itertools.pairwise(series)]
-    grown: int | None = None
-    for k, (first, second, third) in enumerate(zip(gaps, gaps[1:], gaps[2:], strict=False)):
-        loud = all(gap > 5 * rounding for gap, rounding in (first, second, third))
-        if loud and third[0] > 1.2 * second[0] > 1.44 * first[0]:
-            grown = k + 2
-    if grown is None:
-        return False
-    # An oscillation grows too, but below its period slopes converge as those of any smooth func.
-    below = gaps[grown:]
-    return not any(
-        5 * after < before < 60 * after and after > rounding
-        for (before, _), (after, rounding) in itertools.pairwise(below)
-    )
 
 
 def _step_that_shows(line: Line, question: Tolerance, estimate: Estimate) -> float | None:

@@ -15,6 +15,9 @@ python=${PYTHON:-python3}
   exit 1
 }
 export PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_INPUT=1 PIP_QUIET=1
+# Modules are compiled when they are first imported: most of what is installed never is.
+export PIP_NO_COMPILE=1
+unset PYTHONDONTWRITEBYTECODE
 unset PYTHONPATH PYTHONHOME PYTEST_ADDOPTS PYTEST_PLUGINS VIRTUAL_ENV COVERAGE_PROCESS_START
 
 checkout() { # fill $GRADCHECK_CI with the copy, and the time of its last commit
@@ -69,6 +72,15 @@ environment() { # name [pip's arguments]: an environment that has this, made onc
     inside "$name" python -m pip install "$@"
     echo "$*" >"$work/$name/installed"
   fi
+}
+
+plain() { # run a command where '.[test]' alone is installed: in the README's environment, if it is new
+  local name=readme
+  if [ ! -d "$work/readme" ] || [ -e "$work/readme/installed" ]; then
+    name=plain
+    environment plain -e '.[test]'
+  fi
+  inside "$name" "$@"
 }
 
 development() { environment readme -e '.[dev]'; }

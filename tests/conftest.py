@@ -2,6 +2,7 @@
 
 import os
 import sys
+from contextlib import suppress
 from functools import partial
 
 import pytest
@@ -18,6 +19,15 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 # numpy can't be imported twice: so everything is imported before.
 for _name in pytest_gradcheck.__all__:
     getattr(pytest_gradcheck, _name)
+
+with suppress(ImportError):
+    from hypothesis import HealthCheck, settings
+
+    # No test may fail because the machine is busy.
+    settings.register_profile(
+        "unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    )
+    settings.load_profile("unhurried")
 
 
 @pytest.hookimpl(tryfirst=True)

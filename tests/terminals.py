@@ -17,6 +17,14 @@ AT_ONCE = """
 """A conftest file with which the live line is drawn as soon and as often as it can be."""
 
 
+NO_TIME = """
+import pytest_gradcheck.plugin.progress as live
+
+live.perf_counter = lambda: 7.0
+"""
+"""A conftest file under which no time passes for the live line."""
+
+
 def written_by_pytest(folder: os.PathLike[str], *args: str) -> str:
     """Run pytest in a folder, in a pseudo-terminal, and return all that it wrote."""
     ours, theirs = pty.openpty()

@@ -20,10 +20,11 @@ from .._evaluate.problem import gradient_precision, require_callable
 from .._jacobian.outputs import pair_blocks
 from .._options import DerivativeOptions, Options, options_from, require_known, takes
 from .._params.layout import Block, blocks_of, gradient_vector
-from .._params.structure import Structure, flatten
+from .._params.structure import flatten
 from .._quoting import brief
-from .._report.assemble import Finding, assemble, contradicted, finding_of_two
+from .._report.assemble import Rows, Subject, assemble, contradicted, rows_of
 from .._report.report import GradientReport, hide_frame
+from .._verdict.comparison import Comparison
 from .._verdict.tolerance import DUST, tolerance
 from .gradients import announced
 
@@ -69,8 +70,10 @@ def check_adjoint(
     require_callable(forward)
     require_callable(adjoint)
     pair = _Pair(forward, adjoint, x, y, options_from(check_adjoint, options))
-    finding, remark = pair.exhaustive() if pair.few else pair.by_blocks()
-    report = assemble(finding, pair.options, time.perf_counter() - started)
+    remark = pair.not_linear()
+    subject, rows = pair.exhaustive() if pair.few else pair.by_blocks()
+    seconds = time.perf_counter() - started
+    report = assemble(subject, rows, pair.options, pair.evaluations, seconds)
     return announced(contradicted(report, remark) if remark else report)
 
 
@@ -206,7 +209,7 @@ class _Pair:
         self.evaluations += 1
         return self.x.vector(self.adjoint(self.y.value(vector)), "adjoint")
 
-    def _linear(self) -> str:
+    def not_linear(self) -> str:
         """Return the sentence that says that an operator is not linear, or nothing."""
         for operate, side, back, what in (
             (self.a, self.x, self.y, "forward"),
@@ -238,17 +241,15 @@ class _Pair:
                 )
         return ""
 
-    def exhaustive(self) -> tuple[Finding, str]:
+    def exhaustive(self) -> tuple[Subject, Rows]:
         """Compare the two matrices entry by entry."""
-        remark = self._linear()
         numeric = np.stack([self.a(row) for row in np.eye(self.x.size)], axis=1)
         analytic = np.stack([self.at(row) for row in np.eye(self.y.size)], axis=0)
         pairs = pair_blocks(self.y.blocks, self.x.blocks)
-        return self._finding(pairs, _paired(self, analytic), _paired(self, numeric), None), remark
+        return self._compared(pairs, _paired(self, analytic), _paired(self, numeric), None)
 
-    def by_blocks(self) -> tuple[Finding, str]:
+    def by_blocks(self) -> tuple[Subject, Rows]:
         """Compare inner products for each pair of blocks."""
-        remark = self._linear()
         shape = (len(self.y.blocks), len(self.x.blocks), TRIALS)
         analytic, numeric, size = np.zeros(shape), np.zeros(shape), np.zeros(shape)
         for trial in range(TRIALS):
@@ -284,11 +285,11 @@ class _Pair:
         length = float(np.sqrt(max(self.x.size, self.y.size)))
         # A sum of N terms that cancel leaves √N roundings of their size.
         bar = 32 * self.eps * length * size.ravel()
-        return self._finding(laid, analytic.ravel(), numeric.ravel(), bar), remark
+        return self._compared(laid, analytic.ravel(), numeric.ravel(), bar)
 
-    def _finding(
+    def _compared(
         self, blocks: Sequence[Block], a: Array, numeric: Array, bar: Array | None
-    ) -> Finding:
+    ) -> tuple[Subject, Rows]:
         ones = np.ones(a.size)
         precision = [self.eps] * len(blocks)
         limits = tolerance(a, numeric, ones, blocks, precision, self.options)
@@ -297,17 +298,10 @@ class _Pair:
         if self.options.atol is None:
             limits = replace(limits, atol=DUST * self.eps * limits.rms)
         limits = replace(limits, dust=limits.atol)
-        return finding_of_two(
-            numeric,
-            np.zeros(a.size) if bar is None else bar,
-            limits,
-            name=name_of(self.forward),
-            scheme="two operators",
-            structure=Structure((), lambda _: None),
-            blocks=blocks,
-            evaluations=self.evaluations,
-            may_be_zero=frozenset(block.name for block in blocks),
-        )
+        found = Comparison.of_two(limits, numeric, np.zeros(a.size) if bar is None else bar)
+        subject = Subject(name_of(self.forward), blocks, "two operators")
+        zero = frozenset(block.name for block in blocks)
+        return subject, rows_of(subject, found, self.options, scale=ones, may_be_zero=zero)
 
 
 def _paired(pair: _Pair, matrix: Array) -> Array:

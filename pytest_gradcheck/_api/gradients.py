@@ -26,8 +26,9 @@ from .._options import (
 from .._params.layout import blocks_of, gradient_vector
 from .._params.structure import flatten
 from .._quoting import quoted, shown
-from .._report.assemble import assemble, finding_of_two
+from .._report.assemble import Subject, assemble, left_out, rows_of
 from .._report.report import GradientReport, hide_frame
+from .._verdict.comparison import Comparison
 from .._verdict.tolerance import relative_difference as _difference
 from .._verdict.tolerance import tolerance
 from ..hookspecs import plugin_manager
@@ -220,17 +221,13 @@ def compare_gradients(
         for x, y in zip(dtypes, narrow, strict=True)
     ]
     numeric = numeric.astype(np.float64)
-    finding = finding_of_two(
-        numeric,
-        np.zeros(a.size),
-        tolerance(a, numeric, np.ones(a.size), blocks, precision, chosen),
-        name="compare_gradients",
-        scheme="two gradients as given",
-        structure=structure,
-        blocks=blocks,
-        precision_of=precision,
-    )
-    return announced(assemble(finding, chosen, time.perf_counter() - started))
+    ones = np.ones(a.size)
+    limits = tolerance(a, numeric, ones, blocks, precision, chosen)
+    found = Comparison.of_two(limits, numeric, np.zeros(a.size))
+    skipped = left_out(structure, blocks)
+    subject = Subject("compare_gradients", blocks, "two gradients as given", skipped)
+    rows = rows_of(subject, found, chosen, scale=ones, precision=precision)
+    return announced(assemble(subject, rows, chosen, 0, time.perf_counter() - started))
 
 
 def relative_difference(a: Any, b: Any) -> float:

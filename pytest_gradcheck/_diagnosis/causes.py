@@ -348,17 +348,19 @@ def diagnose(blocks: Sequence[BlockData], upstream: Upstream = unknown) -> Expla
     Explained
         Empty when nothing is convincing, as for right gradients.
     """
-    broken = [block for block in blocks if not_finite(block) is not None]
+    bad = [int(np.count_nonzero(~np.isfinite(block.analytic))) for block in blocks]
     found: list[Cause] = []
-    for block in broken:
-        text = not_finite(block) or ""
+    for block, count in zip(blocks, bad, strict=True):
+        if not count:
+            continue
+        text = not_finite(count, block.analytic.size)
         told = (
             text.replace("analytic", f"analytic of {brief(block.name)}", 1)
             if len(blocks) > 1
             else text
         )
         found.append(Cause("not-finite", (block.name,), CERTAIN, 0.0, {block.name: text}, told))
-    whole = [block for block in blocks if block not in broken]
+    whole = [block for block, count in zip(blocks, bad, strict=True) if not count]
     found += causes(whole, upstream)
     hints: dict[str, Hint] = {}
     for cause in found:
@@ -367,12 +369,9 @@ def diagnose(blocks: Sequence[BlockData], upstream: Upstream = unknown) -> Expla
     return Explained(hints, tuple(cause.diagnosis() for cause in found[:MOST]))
 
 
-def not_finite(block: BlockData) -> str | None:
-    """Name entries that are NaN or infinite."""
-    bad = int(np.count_nonzero(~np.isfinite(block.analytic)))
-    if not bad:
-        return None
-    which = "every entry" if bad == block.analytic.size else f"{bad} of {block.analytic.size}"
+def not_finite(bad: int, size: int) -> str:
+    """Say how many of a block's entries are NaN or infinite."""
+    which = "every entry" if bad == size else f"{bad} of {size}"
     return f"analytic is NaN or infinite in {which}"
 
 

@@ -19,14 +19,14 @@ from .._evaluate.problem import (
     require_callable,
 )
 from .._options import Options
-from .._report.assemble import Finding, assemble
+from .._report.assemble import Rows, Subject, assemble, left_out, rows_of
 from .._report.report import VERDICTS, BlockReport, GradientReport
 from .._verdict.comparison import Comparison
-from .._verdict.judge import judge
+from .._verdict.judge import judge, unjudged
 from .._verdict.last_failed import look_again, remembered
 from .._verdict.tolerance import NOT_FINITE, tolerance
-from .experiments import acts_through, reconsidered
-from .random_directions import AtScale, report_at_scale
+from .experiments import acts_through, experiments
+from .random_directions import along_directions
 from .worst_so_far import Watch
 
 
@@ -39,28 +39,27 @@ def run_check(
     require_callable(func, grad)
     problem = prepare(func, params, call, options, returns_pair=grad is True)
     watch = problem.evaluator.watch = Watch(problem.evaluator, problem.blocks)
+    again = None
     try:
         analytic = evaluate_gradient(grad, problem, call, options)
         watch.analytic = analytic.vector
         # Before anything else is evaluated, which must not influence it.
         along = goes_along_directions(problem, options)
         reasons = tuple(text for text in (problem.unrepeated, analytic.unrepeated) if text)
-        again = None if reasons else look_again(problem, analytic, options, asked)
-        if again is not None:
-            sweep, comparison, reasons = again.sweep, again.comparison, (again.reason,)
-        elif along and not reasons:
-            check = AtScale(problem, analytic, options)
-            watch.answers = check.answers
-            check.run()
-            problem.evaluator.require_unchanged("func")
-            return report_at_scale(name_of(func), check, time.perf_counter() - started)
+        if not reasons:
+            again = look_again(problem, analytic, options, asked)
+        if along and not reasons and again is None:
+            subject, rows = along_directions(name_of(func), problem, analytic, options)
         else:
-            sweep, comparison = _one_by_one(problem, analytic, options, evaluated=not reasons)
-        problem.evaluator.require_unchanged("func")
-        finding = finding_of(name_of(func), problem, analytic, sweep, comparison, reasons, options)
-        report = assemble(finding, options, time.perf_counter() - started)
-        report = replace(report, evaluations=problem.evaluator.evaluations)
-        report = reconsidered(report, grad, problem, analytic, call, options)
+            if again is not None:
+                sweep, comparison, reasons = again.sweep, again.comparison, (again.reason,)
+            else:
+                sweep, comparison = _one_by_one(problem, analytic, options, known=not reasons)
+            subject, rows = _explained(func, problem, analytic, sweep, comparison, reasons, options)
+            found = experiments(rows, grad, problem, analytic, call, options, subject.noise)
+            rows = replace(rows, diagnoses=(*found, *rows.diagnoses))
+        evaluations, seconds = problem.evaluator.evaluations, time.perf_counter() - started
+        report = assemble(subject, rows, options, evaluations, seconds)
     except KeyboardInterrupt as stop:
         stop.add_note(watch.note())
         raise
@@ -70,10 +69,10 @@ def run_check(
 
 
 def _one_by_one(
-    problem: Problem, analytic: Analytic, options: Options, *, evaluated: bool
+    problem: Problem, analytic: Analytic, options: Options, *, known: bool
 ) -> tuple[Sweep, Comparison]:
-    """Difference every parameter and judge it; not `evaluated`: only say how it would be."""
-    if evaluated:
+    """Difference every parameter and judge it; not `known`, func or grad does not repeat itself."""
+    if known:
         sweep, _ = differenced(problem, analytic, options)
         comparison = judge(problem, analytic, sweep, options)
         if NOT_FINITE in comparison.reasons.values():
@@ -83,7 +82,35 @@ def _one_by_one(
     limits = tolerance(
         analytic.vector, sweep.numeric, problem.scale, problem.blocks, analytic.precision, options
     )
-    return sweep, Comparison.unjudged(limits, sweep.numeric, sweep.error)
+    return sweep, unjudged(limits, sweep)
+
+
+def _explained(
+    func: Callable[..., Any],
+    problem: Problem,
+    analytic: Analytic,
+    sweep: Sweep,
+    comparison: Comparison,
+    reasons: tuple[str, ...],
+    options: Options,
+) -> tuple[Subject, Rows]:
+    """Return what a report tells of parameters that were differenced, and what it looks like."""
+    problem.evaluator.require_unchanged("func")
+    noise, value = sweep.noise, float(problem.center)
+    skipped = left_out(problem.structure, problem.blocks)
+    subject = Subject(
+        name_of(func), problem.blocks, sweep.title, skipped, value, noise.sigma, noise.format
+    )
+    return subject, rows_of(
+        subject,
+        comparison,
+        options,
+        scale=problem.scale,
+        theta=problem.theta,
+        precision=analytic.precision,
+        reasons=reasons,
+        upstream=partial(acts_through, problem, options, noise.sigma),
+    )
 
 
 def goes_along_directions(problem: Problem, options: Options) -> bool:
@@ -180,50 +207,4 @@ def at_points(
         evaluations=sum(report.evaluations for report in reports),
         seconds=sum(report.seconds for report in reports),
         warning=next((report.warning for report in reports if report.warning), ""),
-    )
-
-
-def finding_of(
-    name: str,
-    problem: Problem,
-    analytic: Analytic,
-    sweep: Sweep,
-    comparison: Comparison,
-    reasons: tuple[str, ...],
-    options: Options,
-) -> Finding:
-    """Return what a report is made from, of a check that differenced parameters one by one.
-
-    Parameters
-    ----------
-    name : str
-        func's name.
-    problem, analytic : Problem, Analytic
-    sweep : Sweep
-    comparison : Comparison
-    reasons : tuple of str
-        Why nothing was differenced, or not all.
-    options : Options
-
-    Returns
-    -------
-    Finding
-    """
-    return Finding(
-        name=name,
-        structure=problem.structure,
-        blocks=problem.blocks,
-        theta=problem.theta,
-        scale=problem.scale,
-        comparison=comparison,
-        flat=sweep.flat,
-        evaluated=sweep.step > 0,
-        value=float(problem.center),
-        noise=sweep.noise.sigma,
-        precision=sweep.noise.format,
-        precision_of=analytic.precision,
-        evaluations=problem.evaluator.evaluations,
-        scheme=sweep.title,
-        reasons=reasons,
-        upstream=partial(acts_through, problem, options, sweep.noise.sigma),
     )

@@ -30,7 +30,8 @@ from .._options import Options
 from .._params.layout import Block, gradient_vector
 from .._params.work_copy import WorkCopy
 from .._quoting import layer_numbers, listing, shown
-from .._report.report import GradientReport
+from .._report.assemble import Rows
+from .._verdict.tolerance import DISAGREE
 
 Array = np.ndarray[Any, Any]
 
@@ -54,47 +55,44 @@ UNSURE = ("backward", "slice", "entry")
 CACHE = "reads what an earlier call left behind (a stale cache)"
 
 
-def reconsidered(
-    report: GradientReport,
+def experiments(
+    rows: Rows,
     grad: Any,
     problem: Problem,
     analytic: Analytic,
     call: Call,
     options: Options,
-) -> GradientReport:
-    """Return the report, with a diagnosis if grad depends on what was evaluated before.
+    noise: float,
+) -> tuple[Diagnosis, ...]:
+    """Return a diagnosis if grad depends on what was evaluated before.
 
     Parameters
     ----------
-    report : GradientReport
+    rows : Rows
         Of a check that may have failed; only then is anything tried.
     grad : object
         As the user gave it; only a callable can remember anything.
     problem, analytic : Problem, Analytic
     call : Call
     options : Options
-
-    Returns
-    -------
-    GradientReport
+    noise : float
+        Of func.
     """
-    if not callable(grad) or not (report.wrong or report.reasons):
-        return report
+    wrong = rows.verdict == DISAGREE
+    if not callable(grad) or not (wrong or rows.reasons):
+        return ()
     if not np.isfinite(analytic.vector).all():
-        return report
-    if not report.wrong and (problem.unrepeated or not analytic.unrepeated):
-        if not problem.unrepeated:
-            return report
-        return replace(report, diagnoses=(_noise(problem.unrepeated), *report.diagnoses))
+        return ()
+    if not wrong and problem.unrepeated:
+        return (_noise(problem.unrepeated),)
+    if not wrong and not analytic.unrepeated:
+        return ()
+    known = any(diagnosis.code not in UNSURE for diagnosis in rows.diagnoses)
     try:
-        found = _experiment(report, grad, problem, analytic, call, options)
+        found = _experiment(known, grad, problem, analytic, call, options, noise)
     except Exception:  # grad may refuse elsewhere in any way it likes, and the check is done
-        found = None
-    return replace(
-        report,
-        diagnoses=report.diagnoses if found is None else (found, *report.diagnoses),
-        evaluations=problem.evaluator.evaluations,
-    )
+        return ()
+    return () if found is None else (found,)
 
 
 def _noise(sentence: str) -> Diagnosis:
@@ -102,12 +100,13 @@ def _noise(sentence: str) -> Diagnosis:
 
 
 def _experiment(
-    report: GradientReport,
+    known: bool,
     grad: Callable[..., Any],
     problem: Problem,
     analytic: Analytic,
     call: Call,
     options: Options,
+    noise: float,
 ) -> Diagnosis | None:
     blocks = problem.blocks
     wide = all(block.dtype.itemsize >= 8 for block in blocks)
@@ -131,7 +130,6 @@ def _experiment(
 
     if analytic.unrepeated:
         return _repeats(gradient(), gradient(), analytic)
-    known = any(diagnosis.code not in UNSURE for diagnosis in report.diagnoses)
     if known or options.eps is not None or options.scheme == COMPLEX_STEP.name:
         return None  # a given step promises a number of evaluations
     away = STALE_AWAY * random_weights(problem.size, options.seed, 6) * problem.scale
@@ -146,7 +144,7 @@ def _experiment(
                 f"called at others: it {CACHE}"
             )
             return Diagnosis("stale", sentence, changed, CERTAIN)
-    return _unseen(gradient, problem, analytic, away, options, report.noise)
+    return _unseen(gradient, problem, analytic, away, options, noise)
 
 
 def _repeats(third: Array, fourth: Array, analytic: Analytic) -> Diagnosis:

@@ -4,35 +4,51 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
 
+from .._diagnosis.causes import not_finite
 from .._diagnosis.evidence import CERTAIN, MOST_PER_ENTRY, Diagnosis
-from .._difference.ladder import RATIO, ROUNDING_FACTOR, Estimate
+from .._difference.kinks import bend_power, nearest_kink_step, on_kink
+from .._difference.ladder import RATIO, ROUNDING_FACTOR, SMOOTH_POWER, Estimate
+from .._difference.noise import Noise
 from .._difference.sweep import least_step, line_of
 from .._evaluate.evaluator import BudgetExhausted
 from .._evaluate.problem import Analytic, Problem
 from .._options import Options
-from .._params.layout import Block, labels, position_of
+from .._params.layout import Block, position_of
 from .._quoting import brief, listing, shown
-from .._report.report import VERDICTS, BlockReport, Entry, GradientReport
+from .._report.assemble import Rows, Subject, entries_of, left_out
+from .._report.report import VERDICTS, BlockReport, Entry
+from .._verdict.comparison import Comparison
 from .._verdict.refine import NARROW, refine
 from .._verdict.tolerance import (
+    AGREE,
     COARSEST_RTOL,
     CONFIDENCE,
     DISAGREE,
     DUST,
-    FINEST_RTOL,
-    LEAST_TERM,
+    OPEN,
     Answer,
     Tolerance,
     of_block,
 )
-from .localise import Findings, entries_of, localise
+from .localise import Findings, localise
+from .localise import entries_of as entries_with
 from .patterns import Pattern
-from .screen import ACCUSED, PROVEN, SCREENED, Screen, Subset, calibrate, reexamine, screen_all
+from .screen import (
+    ACCUSED,
+    LEAST_STEP,
+    PROVEN,
+    SCREENED,
+    Screen,
+    Subset,
+    calibrate,
+    reexamine,
+    screen_all,
+)
 
 Array = np.ndarray[Any, Any]
 
@@ -51,6 +67,9 @@ CLEAR = 10.0
 FEW = 64
 """Entries of such a block that are differenced one by one, to name those that are wrong."""
 
+MOST_KINK_STEPS = 12
+"""Steps along a direction that a bend is followed by."""
+
 MOST_EXTRA = 2000
 """Evaluations that localising may take when ``max_evals`` is not given."""
 
@@ -59,71 +78,78 @@ class AtScale:
     """One check along directions: what each stage leaves for the report."""
 
     def __init__(self, problem: Problem, analytic: Analytic, options: Options) -> None:
+        finite = np.isfinite(analytic.vector)
+        self.bad = {i: float(analytic.vector[i]) for i in np.flatnonzero(~finite).tolist()}
+        if self.bad:
+            analytic = replace(analytic, vector=np.where(finite, analytic.vector, 0.0))
         self.problem, self.analytic, self.options = problem, analytic, options
         self.answers: dict[int, Answer] = {}
         self.findings = Findings()
-        self.verdict = "agree"
+        self.verdict = DISAGREE if self.bad else AGREE
         self.reasons: list[str] = []
-        self.screen: Screen | None = None
+        # In place of one that could not be calibrated: it resolves nothing.
+        self.screen = Screen(problem, analytic.vector, options.seed, Noise(math.nan, 0.0, ""))
         self.sizes: dict[int, float] = {}
-        self.bad: dict[int, float] = {}
         self.vacuous: list[str] = []
         self.reached: dict[str, float] = {}
+        self.nothing = self.kinked = False
 
-    def tolerances(self, block: Block) -> tuple[float, float]:
-        """Return a block's relative tolerance, and its gradient as one number."""
-        eps = self.analytic.precision[self.problem.blocks.index(block)]
-        low = min(max(FINEST_RTOL, eps ** (2 / 3)), COARSEST_RTOL)
-        if not block.size or self.screen is None:
-            return self.options.rtol or low, 0.0
+    def size(self, block: Block) -> float:
+        """Return a block's gradient as one number."""
         if block.start not in self.sizes:
-            self.sizes[block.start] = self.screen.size(block)
-        return self.options.rtol or low, self.sizes[block.start]
+            self.sizes[block.start] = self.screen.size(block) if block.size else 0.0
+        return self.sizes[block.start]
+
+    def tolerance(self, block: Block, analytic: float = 0.0, scale: float = 1.0) -> Tolerance:
+        """Return what an entry of a block is judged by."""
+        eps = self.analytic.precision[self.problem.blocks.index(block)]
+        value = abs(float(self.problem.center))
+        return of_block(analytic, self.size(block), scale, eps, self.options, value=value)
+
+    def tolerance_at(self, i: int) -> Tolerance:
+        """Return what one coordinate is judged by."""
+        block = self.problem.blocks[position_of(self.problem.blocks, i)]
+        a = self.bad.get(i, float(self.analytic.vector[i]))
+        return self.tolerance(block, a, self.scale_at(i))
 
     def allowed(self) -> float:
         """Return what the tolerances of all parameters come to along a direction."""
         total = 0.0
         for block, eps in zip(self.problem.blocks, self.analytic.precision, strict=True):
-            _, own = self.tolerances(block)
             part = max(DUST * eps, SMALLEST_ALLOWED)
-            total += (self.options.rtol or part) ** 2 * own**2 * block.size
+            total += (self.options.rtol or part) ** 2 * self.size(block) ** 2 * block.size
+            if self.options.atol:
+                total += (self.options.atol * self.screen.length(block)) ** 2
         return math.sqrt(total * 13 / 12)
 
-    def nothing(self, block: Block) -> bool:
+    def is_nothing(self, block: Block) -> bool:
         """Return whether a block's gradient is zero, or what rounding leaves of a zero.
 
         So it is for a bias before a batch normalisation, and for one of the keys of attention.
         """
-        eps = self.analytic.precision[self.problem.blocks.index(block)]
-        largest = max(abs(float(self.problem.center)), LEAST_TERM)
-        return self.tolerances(block)[1] <= DUST * eps * largest
+        return bool(self.size(block) <= self.tolerance(block).dust)
 
     def total(self) -> float:
         """Return what the gradient of all parameters comes to along a direction."""
-        return math.sqrt(sum(self.tolerances(b)[1] ** 2 * b.size for b in self.problem.blocks))
+        return math.sqrt(sum(self.size(b) ** 2 * b.size for b in self.problem.blocks))
 
     def confirm(self, i: int) -> float | None:
         """Difference one parameter; return its error if it is wrong, else None."""
         problem, screen = self.problem, self.screen
-        assert screen is not None
         if i in self.bad:
             return None
-        block = problem.blocks[position_of(problem.blocks, i)]
-        s = self.scale_at(i)
-        eps = self.analytic.precision[problem.blocks.index(block)]
-        a = float(self.analytic.vector[i])
-        value = abs(float(problem.center))
-        limits = of_block(a, self.tolerances(block)[1], s, eps, self.options, value=value)
+        s, limits = self.scale_at(i), self.tolerance_at(i)
         ladder = line_of(problem, i, screen.noise)
         question = replace(limits, goal_rtol=1e-3, goal_atol=limits.atol)
         least = least_step(problem, i)
         rung = ladder.add(screen.single * s)
         bar = ROUNDING_FACTOR * rung.sigma / (math.sqrt(2.0) * rung.h)
-        if question.within(rung.central, bar) and abs(rung.bend) * 10 < abs(a):
+        smooth = abs(rung.bend) * 10 < abs(limits.analytic)
+        if smooth and question.within(rung.central, bar):
             return None
         answer = refine(ladder, question, rung.h, s, least)
         self.answers[i] = answer
-        return a - answer.value if answer.verdict == DISAGREE else None
+        return limits.analytic - answer.value if answer.verdict == DISAGREE else None
 
     def scale_at(self, i: int) -> float:
         """Return the scale of one coordinate."""
@@ -133,12 +159,7 @@ class AtScale:
 
     def run(self) -> None:
         """Calibrate, screen, look again, localise."""
-        problem, vector = self.problem, self.analytic.vector
-        bad = np.flatnonzero(~np.isfinite(vector))
-        if bad.size:
-            self.verdict = "disagree"
-            self.bad = {i: float(vector[i]) for i in bad.tolist()}
-            vector[bad] = 0.0
+        problem = self.problem
         limit = self.options.max_evals or problem.evaluator.evaluations + MOST_EXTRA
         try:
             self.screen = calibrate(problem, self.analytic, self.options)
@@ -152,28 +173,29 @@ class AtScale:
             if len(self.bad) < problem.size and math.isfinite(self.screen.sigma):
                 if screen_all(self.screen, allowed):
                     self.look_again(allowed, limit)
-                if self.verdict == "agree":
+                if self.verdict == AGREE:
                     self.look_at_blocks()
+                if self.verdict != DISAGREE and self.options.kinks == "fail":
+                    self.look_for_kinks()
         except BudgetExhausted:
             self.reasons.append("max_evals reached before all that is wrong was found")
-            self.verdict = "inconclusive" if self.verdict == "agree" else self.verdict
-        if self.verdict == "agree" and not self.resolved():
-            self.verdict = "inconclusive"
+            self.verdict = OPEN if self.verdict == AGREE else self.verdict
+        if self.verdict == AGREE and not self.resolved():
+            self.verdict = OPEN
 
     def look_again(self, allowed: float, limit: int) -> None:
         """Judge the direction that stands out, then find what is wrong along it."""
         screen = self.screen
-        assert screen is not None
         again = reexamine(screen, allowed)
         if again.verdict != DISAGREE:
             return
-        self.verdict = "disagree"
+        self.verdict = DISAGREE
         self.findings = localise(screen, self.confirm, allowed, limit)
         if screen.truth or self.findings.patterns:
             return
         if screen.noise.unit > NARROW:
             # Kinks and rounding to float32 along a dense direction look alike to any ladder.
-            self.verdict = "inconclusive"
+            self.verdict = OPEN
             self.reasons.append(
                 "a random direction disagrees, but nothing that is wrong was found: func is "
                 f"{screen.noise.format}, and noisy along it"
@@ -186,14 +208,13 @@ class AtScale:
     def look_at_blocks(self) -> None:
         """Give a direction of its own to each block that those over all do not resolve."""
         screen = self.screen
-        assert screen is not None
         unseen = ACCUSED * screen.sigma + self.allowed()
         for block in self.problem.blocks:
-            rtol, own = self.tolerances(block)
+            own = self.size(block)
             norm = own * math.sqrt(block.size)
             if not block.size or (norm and unseen <= COARSEST_RTOL * norm):
                 continue
-            if norm and self.nothing(block):
+            if norm and self.is_nothing(block):
                 continue  # like a zero, it is resolved against the whole gradient
             shift = screen.shift(0, Subset((block,)))
             if not norm:
@@ -202,29 +223,47 @@ class AtScale:
                     self.vacuous.append(block.name)
                 continue
             told = float(np.dot(screen.analytic, shift))
-            question = Tolerance(told, rtol, 0.0, DUST * 2.0**-52 * norm, COARSEST_RTOL / 4)
-            answer = refine(screen.line(shift), question, screen.step, 1.0, 1e-12)
-            self.reached[block.name] = CONFIDENCE * answer.error / norm
-            known = answer.verdict != DISAGREE and self.reached[block.name] <= COARSEST_RTOL
+            rtol, dust = self.tolerance(block).rtol, DUST * 2.0**-52 * norm
+            question = Tolerance(told, rtol, dust=dust, goal_rtol=COARSEST_RTOL / 4)
+            answer = refine(screen.line(shift), question, screen.step, 1.0, LEAST_STEP)
+            self.reached[block.name] = question.allowed(answer.value, answer.error) / norm
+            known = CONFIDENCE * answer.error / norm <= COARSEST_RTOL and answer.verdict != DISAGREE
             if not known:
                 self.doubt(block, told, answer)
 
+    def look_for_kinks(self) -> None:
+        """See whether func bends along a direction by what stays as the step falls."""
+        screen = self.screen
+        line = screen.line(screen.shift(0))
+        line.add(screen.step)
+        for _ in range(MOST_KINK_STEPS):
+            rung, power = line.rungs[-1], bend_power(line.rungs)
+            if not abs(rung.bend) > 8 * rung.bend_noise or (power or 0.0) >= SMOOTH_POWER:
+                return
+            step: float | None = rung.h / RATIO
+            if on_kink(line.rungs):
+                step = nearest_kink_step(line, LEAST_STEP)
+            if step is None:
+                self.kinked = True
+                self.reasons.insert(0, KINKED)
+                return
+            line.add(step)
+
     def doubt(self, block: Block, told: float, answer: Answer) -> None:
         """Conclude on a block that its own direction denies, or does not resolve."""
-        assert self.screen is not None
         gap, bar = abs(told - answer.value), PROVEN * CONFIDENCE * answer.error
         denied = answer.verdict == DISAGREE and self.screen.noise.unit < NARROW
         gross = gap > bar and (gap > GROSS * abs(told) or gap > CLEAR * bar)
         few = range(block.start, block.stop) if block.size <= FEW else ()
         wrong = [i for i in few if self.confirm(i) is not None] if denied else []
         if wrong or (denied and gross):
-            self.verdict = "disagree"
+            self.verdict = DISAGREE
             self.reasons.append(
                 f"{brief(block.name)}: along a direction of its own analytic {told:.6g} != numeric "
                 f"{answer.value:.6g} +- {answer.error:.0e}"
             )
-        elif self.verdict == "agree":
-            self.verdict = "inconclusive"
+        elif self.verdict == AGREE:
+            self.verdict = OPEN
             self.reasons.append(
                 f"{brief(block.name)}: func is too noisy for so small a gradient, or float32"
             )
@@ -233,27 +272,33 @@ class AtScale:
         """Return whether the directions could see what was demanded of them; if not, say so."""
         screen = self.screen
         total = self.total()
-        reach = ACCUSED * screen.sigma / total if screen is not None and total else math.inf
+        reach = ACCUSED * screen.sigma / total if total else math.inf
         demanded = self.options.rtol or COARSEST_RTOL
         if reach <= demanded:
             return True
-        if self.screen is not None and not math.isfinite(self.screen.sigma):
+        if not math.isfinite(screen.sigma):
             self.reasons.append("func is not finite near here, along random directions")
         error = self.problem.evaluator.domain_error
         if not math.isfinite(reach) and total and error is not None:
             error.add_note("gradcheck: raised by func at every step along a random direction")
             raise error
-        if self.reasons:
-            return False
-        if not total:
+        if not self.reasons and not total:
+            self.nothing = True
             self.reasons.append("nothing was checked: the gradient is zero in every parameter")
-        else:
+            return True
+        if not self.reasons:
             self.reasons.append(
                 f"along random directions only errors above {reach:.0e} of the gradient are seen: "
                 "func is noisy or float32; pass a larger max_evals to difference every parameter"
             )
         return False
 
+
+KINKED = (
+    'func is not differentiable here along a random direction, and kinks="fail"; pass a larger '
+    "max_evals to name the parameter"
+)
+"""What is said of a kink that no parameter was seen to be on."""
 
 ZERO = "analytic is zero everywhere: never written?"
 
@@ -270,18 +315,7 @@ def code_of(pattern: Pattern) -> str:
 
 
 def diagnoses_at_scale(check: AtScale, blocks: Sequence[BlockReport]) -> tuple[Diagnosis, ...]:
-    """Return what a check along directions found, best first.
-
-    Parameters
-    ----------
-    check : AtScale
-        After its run.
-    blocks : sequence of BlockReport
-
-    Returns
-    -------
-    tuple of Diagnosis
-    """
+    """Return what a check along directions found, best first."""
     found = [*_not_finite(check), *_patterns(check)]
     named = {name for diagnosis in found for name in diagnosis.blocks}
     for block in blocks:
@@ -294,7 +328,7 @@ def diagnoses_at_scale(check: AtScale, blocks: Sequence[BlockReport]) -> tuple[D
 def _bits(check: AtScale) -> float:
     """Return the evidence of the directions: what each residual stands above its noise."""
     screen = check.screen
-    if screen is None or not screen.residuals or not screen.sigma < math.inf:
+    if not screen.residuals or not screen.sigma < math.inf:
         return 0.0
     least = screen.sigma or 1e-300
     each = [math.log2(max(abs(y) / least, 1.0)) for y in screen.residuals.values()]
@@ -326,7 +360,7 @@ def _not_finite(check: AtScale) -> list[Diagnosis]:
 def _wrong_entries(check: AtScale, named: set[str]) -> list[Diagnosis]:
     """Name one or two entries that alone are wrong."""
     screen = check.screen
-    if screen is None or check.findings.unexplained or check.findings.shares:
+    if check.findings.unexplained or check.findings.shares:
         return []
     found = []
     for block in check.problem.blocks:
@@ -349,69 +383,47 @@ wrong entries whose weights nearly cancel.  It is 0.08 for an error spread over 
 |N(0, 1)| < 0.1, and none for a single one."""
 
 
-def report_at_scale(name: str, check: AtScale, seconds: float) -> GradientReport:
-    """Return the report of a check along directions.
+def along_directions(
+    name: str, problem: Problem, analytic: Analytic, options: Options
+) -> tuple[Subject, Rows]:
+    """Check all parameters at once; `name` is func's."""
+    check = AtScale(problem, analytic, options)
+    if problem.evaluator.watch is not None:
+        problem.evaluator.watch.answers = check.answers
+    check.run()
+    problem.evaluator.require_unchanged("func")
+    noise = check.screen.noise
+    subject = Subject(
+        name,
+        problem.blocks,
+        "central differences along random directions",
+        left_out(problem.structure, problem.blocks),
+        float(problem.center),
+        noise.sigma,
+        noise.format,
+    )
+    return subject, _rows(check)
 
-    Parameters
-    ----------
-    name : str
-        func's name.
-    check : AtScale
-        After its run.
-    seconds : float
 
-    Returns
-    -------
-    GradientReport
-    """
-    problem, options, screen = check.problem, check.options, check.screen
-    wrong = {i: answer for i, answer in check.answers.items() if answer.verdict == DISAGREE}
-    blocks = tuple(_block(check, block, wrong) for block in problem.blocks)
-    difference = _difference(check)
-    verdict = check.verdict
-    if verdict == "agree" and check.vacuous and options.vacuous == "fail":
-        verdict = "inconclusive"
-    ok = verdict == "agree" or (check.verdict == "inconclusive" and options.inconclusive != "fail")
-    if options.threshold is not None and not difference < options.threshold:
-        ok = False
-    warn = check.verdict == "inconclusive" and options.inconclusive == "warn"
-    directions = len(screen.residuals) if screen is not None else 0
-    names = {block.name for block in problem.blocks}
-    return GradientReport(
-        name=name,
-        ok=ok,
-        verdict=verdict,
-        difference=difference,
-        size=problem.size,
-        checked=problem.size if directions >= SCREENED else len(check.answers),
-        wrong=sum(block.wrong for block in blocks),
-        open=0,
-        kinks=0,
-        evaluations=problem.evaluator.evaluations,
-        seconds=seconds,
-        rtol=options.rtol,
-        atol=options.atol,
-        rtol_used=options.rtol or FINEST_RTOL,
-        threshold=options.threshold,
-        resolution=max(
-            (b.resolution for b in blocks if b.size and not b.vacuous), default=math.inf
-        ),
-        noise=screen.noise.sigma if screen is not None else math.nan,
-        precision=screen.noise.format if screen is not None else "",
-        value=float(problem.center),
-        seed=options.seed,
-        scheme="central differences along random directions",
+def _rows(check: AtScale) -> Rows:
+    problem, screen = check.problem, check.screen
+    shown = {i: x for i, x in check.answers.items() if x.verdict == DISAGREE or x.slopes}
+    blocks = tuple(_block(check, block, shown) for block in problem.blocks)
+    directions = len(screen.residuals)
+    return Rows(
+        verdict=check.verdict,
         blocks=blocks,
-        worst=_entries(check, wrong),
+        worst=_entries(check, shown),
+        difference=_difference(check),
+        rtol=max((check.tolerance(block).rtol for block in problem.blocks), default=0.0),
+        checked=problem.size if directions >= SCREENED else len(check.answers),
         reasons=tuple(check.reasons),
-        vacuous=tuple(check.vacuous),
-        warning=f"gradcheck of {brief(name)}: inconclusive" if warn else "",
-        skipped=tuple(leaf.name for leaf in problem.structure.leaves if leaf.name not in names),
-        max_report=options.max_report,
+        nothing=check.nothing,
+        kinked=check.kinked or any(answer.slopes for answer in shown.values()),
+        diagnoses=diagnoses_at_scale(check, blocks),
         directions=directions,
         miss=MISSED**SCREENED,
         patterns=_sentences(check),
-        diagnoses=diagnoses_at_scale(check, blocks),
     )
 
 
@@ -429,7 +441,7 @@ def _sentences(check: AtScale) -> tuple[str, ...]:
         said.append(
             f"{brief(name)}{index}: {wrong} of {count} sampled entries are wrong, by no pattern"
         )
-    if check.findings.unexplained and check.screen is not None and check.screen.truth:
+    if check.findings.unexplained and check.screen.truth:
         said.append("more is wrong than was found within the evaluations allowed")
     return tuple(said)
 
@@ -438,27 +450,28 @@ def _filled(check: AtScale) -> int:
     return sum(block.size > 0 for block in check.problem.blocks)
 
 
-def _block(check: AtScale, block: Block, wrong: dict[int, Answer]) -> BlockReport:
-    mine = [i for i in wrong if block.start <= i < block.stop]
+def _block(check: AtScale, block: Block, shown: dict[int, Answer]) -> BlockReport:
+    mine = [x for i, x in shown.items() if block.start <= i < block.stop]
+    wrong = sum(answer.verdict == DISAGREE for answer in mine)
     share = check.findings.shares.get(block.name)
-    not_finite = sum(block.start <= i < block.stop for i in check.bad)
-    count, hint, code = max(len(mine), not_finite), "", ""
+    bad = sum(block.start <= i < block.stop for i in check.bad)
+    count, hint, code = max(wrong, bad), "", ""
     for pattern, amount in check.findings.patterns:
-        if block.name in pattern.names and check.screen is not None:
-            count = max(count, int(entries_of(check.screen, pattern, block).size))
+        if block.name in pattern.names:
+            count = max(count, int(entries_with(check.screen, pattern, block).size))
             code = code_of(pattern)
             hint = pattern.sentence(amount, len(block.shape)) if len(pattern.names) == 1 else ""
-    for name, index, bad, sampled, size in check.findings.slices:
+    for name, index, off, sampled, size in check.findings.slices:
         if name == block.name:
-            count = max(count, round(size * bad / sampled))
+            count = max(count, round(size * off / sampled))
             hint, code = f"only {index} is wrong", "slice"
     if share is not None:
         if not np.any(check.analytic.vector[block.window]):
             hint, code = ZERO, "zero"
         count = max(count, round(block.size * share[0] / share[1]))
-    _, own = check.tolerances(block)
-    norm = check.total() if check.nothing(block) else own * math.sqrt(block.size)
-    sigma = check.screen.sigma if check.screen is not None else math.inf
+    if bad:
+        hint, code = not_finite(bad, block.size), "not-finite"
+    norm = check.total() if check.is_nothing(block) else check.size(block) * math.sqrt(block.size)
     return BlockReport(
         name=block.name,
         shape=block.shape,
@@ -466,14 +479,14 @@ def _block(check: AtScale, block: Block, wrong: dict[int, Answer]) -> BlockRepor
         checked=block.size,
         wrong=count,
         open=0,
-        kinks=0,
+        kinks=sum(answer.slopes is not None for answer in mine),
         difference=math.nan,
         resolution=min(
-            (ACCUSED * sigma + check.allowed()) / norm if norm else math.inf,
+            (ACCUSED * check.screen.sigma + check.allowed()) / norm if norm else math.inf,
             check.reached.get(block.name, math.inf),
         ),
         vacuous=block.name in check.vacuous,
-        verdict=VERDICTS[1] if count else VERDICTS[0],
+        verdict=VERDICTS[DISAGREE if count else AGREE],
         hint=hint,
         code=code,
     )
@@ -482,37 +495,30 @@ def _block(check: AtScale, block: Block, wrong: dict[int, Answer]) -> BlockRepor
 def _difference(check: AtScale) -> float:
     """Return the difference as the residuals estimate it, entries weighed by their scales."""
     screen = check.screen
-    if screen is None or not screen.residuals:
+    if not screen.residuals:
         return math.nan
-    norm = math.sqrt(
-        sum(check.tolerances(b)[1] ** 2 * b.size for b in check.problem.blocks) * 13 / 12
-    )
+    norm = math.sqrt(sum(check.size(b) ** 2 * b.size for b in check.problem.blocks) * 13 / 12)
     error = math.sqrt(sum(y * y for y in screen.residuals.values()) / len(screen.residuals))
     return error / (2 * norm + error) if norm else 0.0 if not error else 1.0
 
 
-def _entries(check: AtScale, wrong: dict[int, Answer]) -> tuple[Entry, ...]:
-    label = labels(check.problem.blocks)
-    entries = []
-    for i, answer in wrong.items():
-        block = check.problem.blocks[position_of(check.problem.blocks, i)]
-        rtol, _ = check.tolerances(block)
-        a = check.bad.get(i, float(check.analytic.vector[i]))
-        gap = abs(a - answer.value)
-        passed = rtol * max(abs(a), abs(answer.value)) + CONFIDENCE * answer.error
-        entries.append(
-            Entry(
-                label=label(i),
-                block=block.name,
-                index=block.index(i - block.start),
-                analytic=a,
-                numeric=answer.value,
-                error_bar=answer.error,
-                error=gap,
-                ratio=gap / passed if math.isfinite(gap) and passed else math.inf,
-                verdict="disagree",
-                reason=answer.reason,
-                slopes=answer.slopes,
-            )
-        )
-    return tuple(sorted(entries, key=lambda entry: -entry.ratio))
+def _entries(check: AtScale, shown: dict[int, Answer]) -> tuple[Entry, ...]:
+    """Return the parameters that were found wrong, or on a kink, as those of any check."""
+    places = np.array(list(shown), dtype=np.intp)
+    limits = [check.tolerance_at(i) for i in shown]
+    columns = ([getattr(one, item.name) for one in limits] for item in fields(Tolerance))
+    every = np.ones(places.size, dtype=bool)
+    found = Comparison.unjudged(
+        Tolerance(*map(np.array, columns)),
+        np.array([answer.value for answer in shown.values()]),
+        np.array([answer.error for answer in shown.values()]),
+        every,
+        ~every,
+    )
+    for k, answer in enumerate(shown.values()):
+        found.verdict[k] = answer.verdict
+        if answer.reason:
+            found.reasons[k] = answer.reason
+        if answer.slopes is not None:
+            found.slopes[k] = answer.slopes
+    return entries_of(found, check.problem.blocks, check.options.max_report, places)

@@ -42,10 +42,9 @@ from .._evaluate.problem import (
 )
 from .._options import Options
 from .._params.layout import position_of
-from .._params.structure import Leaf, Structure
 from .._params.work_copy import WorkCopy
 from .._quoting import brief, quoted
-from .._report.assemble import Finding, assemble, contradicted
+from .._report.assemble import Subject, assemble, contradicted, left_out, rows_of
 from .._report.report import GradientReport
 from .._verdict.comparison import Comparison
 from .._verdict.judge import DEAD_STEP, judge
@@ -501,12 +500,47 @@ def report_of(
                 f"max_evals={options.max_evals} is too few for {n} parameters: a Jacobian takes "
                 f"2 evaluations for each, and {OVERHEAD} more"
             ) from None
-    finding = _finding(check, rows, first.dense, reasons, may_be_zero)
-    finding = replace(
-        finding, name=name or check.capture.__qualname__, scheme=scheme or finding.scheme
+    report = _reported(
+        check,
+        rows,
+        first.dense,
+        reasons,
+        may_be_zero,
+        name or check.capture.__qualname__,
+        scheme or (rows.sweeps[0].title if rows.sweeps else ""),
     )
-    report = assemble(finding, options, time.perf_counter() - check.started)
     return contradicted(report, first.remark) if first.remark else report
+
+
+def _reported(
+    check: Check,
+    rows: Rows,
+    dense: Array,
+    reasons: tuple[str, ...],
+    may_be_zero: bool,
+    name: str,
+    scheme: str,
+) -> GradientReport:
+    """Put the rows together into a report."""
+    problem, options = check.problem, check.options
+    scale = in_pairs(check, np.broadcast_to(problem.scale, dense.shape))
+    found = _settle_beside_block(check.pairs, _stacked(check, rows, dense), scale, options)
+    loudest = int(np.argmax([noise.sigma for noise in rows.noise])) if rows.noise else 0
+    noise = rows.noise[loudest] if rows.noise else Noise(0.0, 0.0, "")
+    skipped = left_out(problem.structure, problem.blocks)
+    value = float(check.shared.center[loudest])
+    subject = Subject(name, check.pairs, scheme, skipped, value, noise.sigma, noise.format)
+    compared = rows_of(
+        subject,
+        found,
+        options,
+        scale=scale,
+        theta=in_pairs(check, np.broadcast_to(problem.theta, dense.shape)),
+        reasons=reasons,
+        may_be_zero=_zero_by_nature(check, found.flat & (found.analytic == 0), may_be_zero),
+    )
+    seconds = time.perf_counter() - check.started
+    return assemble(subject, compared, options, problem.evaluator.evaluations, seconds)
 
 
 def _leeway(check: Check, matrix: Matrix, bias: Bias | None) -> Callable[..., Array]:
@@ -537,12 +571,9 @@ def _leeway(check: Check, matrix: Matrix, bias: Bias | None) -> Callable[..., Ar
     return leeway
 
 
-def _finding(
-    check: Check, rows: Rows, dense: Array, reasons: tuple[str, ...], may_be_zero: bool
-) -> Finding:
-    problem, pairs = check.problem, check.pairs
+def _stacked(check: Check, rows: Rows, dense: Array) -> Comparison:
+    """Return the comparisons of all rows as one, pair of blocks by pair of blocks."""
     m, n = dense.shape
-    judged = bool(rows.sweeps)
 
     def vector(each: Sequence[Any], name: str, empty: float) -> Array:
         own = [getattr(one, name) for one in each]
@@ -557,67 +588,41 @@ def _finding(
         Tolerance(in_pairs(check, dense), *(vector(limits, name, 0.0) for name in names)),
         vector(rows.found, "numeric", np.nan),
         vector(rows.found, "error", np.inf),
+        vector(rows.found, "evaluated", False).astype(bool),
+        vector(rows.found, "flat", False).astype(bool),
         vector(rows.found, "bound", np.inf),
         vector(rows.found, "verdict", OPEN).astype(np.int8),
     )
     for k, own in enumerate(rows.found):
         found.reasons.update({int(where[k * n + i]): x for i, x in own.reasons.items()})
         found.slopes.update({int(where[k * n + i]): x for i, x in own.slopes.items()})
-    scale = in_pairs(check, np.broadcast_to(problem.scale, (m, n)))
-    _settle_beside_block(pairs, found, scale, check.options)
-    flat = vector(rows.sweeps, "flat", 0).astype(bool)
-    shown = int(np.argmax([noise.sigma for noise in rows.noise])) if judged else 0
-    return Finding(
-        name="",
-        structure=_left_out(problem),
-        blocks=pairs,
-        theta=in_pairs(check, np.broadcast_to(problem.theta, (m, n))),
-        scale=scale,
-        comparison=found,
-        flat=flat,
-        evaluated=vector(rows.sweeps, "step", 0.0) > 0,
-        value=float(check.shared.center[shown]),
-        noise=rows.noise[shown].sigma if judged else 0.0,
-        precision=rows.noise[shown].format if judged else "",
-        evaluations=problem.evaluator.evaluations,
-        scheme=rows.sweeps[0].title if judged else "",
-        reasons=reasons,
-        may_be_zero=_zero_by_nature(check, flat & (found.analytic == 0), may_be_zero),
-    )
+    return found
 
 
 def _settle_beside_block(
     pairs: Sequence[PairBlock], found: Comparison, scale: Array, options: Options
-) -> None:
+) -> Comparison:
     """Let a row agree that is too small for func's noise, where its block is large enough.
 
     A row is judged by its own size first; an output that hardly answers (a saturated unit, in
     float32) is then as well known as small entries of any gradient need be.
     """
+    rms, verdict, reasons = np.empty(scale.size), found.verdict.copy(), dict(found.reasons)
     agrees = found.within()
     for pair in pairs:
         w = pair.window
         own = block_size(found.numeric[w], scale[w])
-        found.tolerance.rms[w] = own / scale[w]
+        rms[w] = own / scale[w]
         if options.rtol is not None:
             continue
         bar = CONFIDENCE * found.reach[w]
-        known = agrees[w] & (found.verdict[w] == OPEN) & (bar * scale[w] <= IN_BLOCK * own)
+        known = agrees[w] & (verdict[w] == OPEN) & (bar * scale[w] <= IN_BLOCK * own)
         for i in (np.flatnonzero(known) + pair.start).tolist():
-            if found.reasons.get(i) == NOISY and i not in found.slopes:
-                found.verdict[i] = AGREE
-                del found.reasons[i]
-
-
-def _left_out(problem: Problem) -> Structure:
-    """Return the leaves that are not checked, for the report to name."""
-    checked = {block.leaf for block in problem.blocks}
-    left = tuple(
-        Leaf(leaf.name, None)
-        for position, leaf in enumerate(problem.structure.leaves)
-        if position not in checked
-    )
-    return Structure(left, problem.structure.rebuild)
+            if reasons.get(i) == NOISY and i not in found.slopes:
+                verdict[i] = AGREE
+                del reasons[i]
+    limits = replace(found.tolerance, rms=rms)
+    return replace(found, tolerance=limits, verdict=verdict, reasons=reasons)
 
 
 def _zero_by_nature(check: Check, zero: Array, may_be_zero: bool) -> frozenset[str]:

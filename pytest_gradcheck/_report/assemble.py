@@ -1,4 +1,4 @@
-"""From the stages of a check to its report: what each block and the whole check come to."""
+"""From what a check found to its report: the one place where options say what passes."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from .._diagnosis.causes import Explained, Upstream, explain, unknown
+from .._diagnosis.evidence import Diagnosis
 from .._options import Options
 from .._params.layout import Block, labels, position_of
 from .._params.structure import Structure
@@ -21,7 +22,7 @@ from .._verdict.tolerance import (
     DISAGREE,
     KINK,
     OPEN,
-    Tolerance,
+    Verdict,
     relative_difference,
 )
 from .reasons import LARGE, reasons_of
@@ -37,131 +38,214 @@ MOST_ENTRIES = 10_000
 
 
 @dataclass(frozen=True)
-class Finding:
-    """All that a report is made from; vectors of shape (n,)."""
+class Subject:
+    """What was checked, and how.
+
+    Attributes
+    ----------
+    name : str
+        func's name.
+    blocks : sequence of Block
+        The layout of what was checked.
+    scheme : str
+        The difference formula, in words.
+    skipped : tuple of str
+        Names of leaves that were left out.
+    value, noise, precision : float, float, str
+        J at the parameters, its standard deviation, and the format that it has.
+    """
 
     name: str
-    structure: Structure
     blocks: Sequence[Block]
-    theta: Array
-    scale: Array
-    comparison: Comparison
-    flat: Array
-    evaluated: Array
-    value: float
-    noise: float
-    precision: str
-    evaluations: int
     scheme: str
-    reasons: tuple[str, ...] = ()
-    precision_of: tuple[float, ...] = ()
-    may_be_zero: frozenset[str] = frozenset()
-    """Blocks that are no sign of a check of nothing where they are zero."""
-    upstream: Upstream = unknown
+    skipped: tuple[str, ...] = ()
+    value: float = math.nan
+    noise: float = 0.0
+    precision: str = GIVEN
+
+    @property
+    def noisy(self) -> str:
+        """Half a sentence: how noisy func is."""
+        what = "float32" if self.precision == "float32" else "noisy"
+        return f"func is {what}, with noise {self.noise:.0e} in J = {self.value:.4g}"
 
 
 @dataclass(frozen=True)
-class _Judged:
-    """The verdicts with the options applied, and what they are ranked by; vectors of shape (n,)."""
+class Rows:
+    """What a check found, block by block; no option has said yet what of it passes.
 
-    verdicts: Array
-    kinked: Array
-    reference: Array
-    ratio: Array
-    gap: Array
-    allowed: Array
-
-
-def assemble(finding: Finding, options: Options, seconds: float) -> GradientReport:
-    """Return the report of a check.
-
-    Parameters
+    Attributes
     ----------
-    finding : Finding
-    options : Options
-    seconds : float
-
-    Returns
-    -------
-    GradientReport
+    verdict : Verdict
+        Of all that was looked at.
+    blocks : tuple of BlockReport
+    worst : tuple of Entry
+    difference : float
+    rtol : float
+        The largest relative tolerance that was applied.
+    checked : int
+        Parameters that were looked at.
+    reasons : tuple of str
+        Sentences about the whole check.
+    nothing : bool
+        Both gradients are zero in every parameter, or there is none.
+    kinked : bool
+        A kink was seen.
+    diagnoses, evidence, directions, miss, patterns
+        As `GradientReport` has them.
     """
-    a = finding.comparison.analytic
-    judged = _judged(finding, options)
-    evidence = _evidence(finding, judged)
-    explained = explain(
-        evidence,
-        finding.precision_of,
-        params_known=finding.precision != GIVEN,
-        reasons=finding.comparison.reasons,
-        upstream=finding.upstream,
-    )
-    blocks = tuple(_block(finding, block, judged, explained) for block in finding.blocks)
-    names = {block.name for block in finding.blocks}
-    wrong = int(np.count_nonzero(judged.verdicts == DISAGREE))
-    left = int(np.count_nonzero(judged.verdicts == OPEN))
-    seen = finding.evaluated
-    difference = relative_difference(a[seen], judged.reference[seen])
+
+    verdict: Verdict
+    blocks: tuple[BlockReport, ...]
+    worst: tuple[Entry, ...]
+    difference: float
+    rtol: float
+    checked: int
+    reasons: tuple[str, ...] = ()
+    nothing: bool = False
+    kinked: bool = False
+    diagnoses: tuple[Diagnosis, ...] = ()
+    evidence: Evidence | None = None
+    directions: int = 0
+    miss: float = 0.0
+    patterns: tuple[str, ...] = ()
+
+
+def assemble(
+    subject: Subject, rows: Rows, options: Options, evaluations: int, seconds: float
+) -> GradientReport:
+    """Return the report of a check."""
+    blocks = rows.blocks
     vacuous = tuple(block.name for block in blocks if block.vacuous)
-    nothing = not a.size or bool(finding.reasons) or _all_zero(finding)
-    whole = _whole(wrong, left, nothing)
-    ok, warning = _passes(whole, vacuous, left, nothing, difference, finding, options)
-    if whole == "agree" and vacuous and options.vacuous == "fail":
-        whole = "inconclusive"
+    verdict, ok, warning = _passes(subject.name, rows, vacuous, options)
     resolutions = [block.resolution for block in blocks if block.checked and not block.vacuous]
     return GradientReport(
-        name=finding.name,
+        name=subject.name,
         ok=ok,
-        verdict=whole,
-        difference=difference,
-        size=int(a.size),
-        checked=int(np.count_nonzero(seen)),
-        wrong=wrong,
-        open=left,
-        kinks=int(np.count_nonzero(judged.kinked)),
-        evaluations=finding.evaluations,
+        verdict=verdict,
+        difference=rows.difference,
+        size=sum(block.size for block in blocks),
+        checked=rows.checked,
+        wrong=sum(block.wrong for block in blocks),
+        open=sum(block.open for block in blocks),
+        kinks=sum(block.kinks for block in blocks),
+        evaluations=evaluations,
         seconds=seconds,
         rtol=options.rtol,
         atol=options.atol,
-        rtol_used=float(finding.comparison.tolerance.rtol.max(initial=options.rtol or 0.0)),
+        rtol_used=rows.rtol,
         threshold=options.threshold,
         resolution=max(resolutions, default=math.inf),
-        noise=finding.noise,
-        precision=finding.precision,
-        value=finding.value,
+        noise=subject.noise,
+        precision=subject.precision,
+        value=subject.value,
         seed=options.seed,
-        scheme=finding.scheme,
+        scheme=subject.scheme,
         blocks=blocks,
-        worst=_entries(finding, judged, options.max_report),
-        reasons=reasons_of(finding, whole, left, nothing),
+        worst=rows.worst,
+        reasons=rows.reasons,
         warning=warning,
         vacuous=vacuous,
-        skipped=tuple(leaf.name for leaf in finding.structure.leaves if leaf.name not in names),
+        skipped=subject.skipped,
         max_report=options.max_report,
-        evidence=evidence,
-        diagnoses=explained.diagnoses,
+        directions=rows.directions,
+        miss=rows.miss,
+        patterns=rows.patterns,
+        evidence=rows.evidence,
+        diagnoses=rows.diagnoses,
     )
 
 
-def _judged(finding: Finding, options: Options) -> _Judged:
-    found, kinked = finding.comparison, finding.comparison.kinked
-    verdicts = found.verdict.copy()
-    if options.kinks == "fail":
-        verdicts[kinked & (verdicts != DISAGREE)] = OPEN
-    return _Judged(verdicts, kinked, _reference(found), *_ratio(found, verdicts))
+def _passes(
+    name: str, rows: Rows, vacuous: tuple[str, ...], options: Options
+) -> tuple[str, bool, str]:
+    """Apply the options: return the verdict in words, whether a test passes, and the warning."""
+    if rows.verdict == DISAGREE:
+        return VERDICTS[DISAGREE], False, ""
+    kinked = options.kinks == "fail" and rows.kinked
+    open_ = rows.verdict == OPEN or kinked
+    nothing = rows.nothing or bool(vacuous)
+    ways = {"inconclusive": options.inconclusive} if open_ else {}
+    if nothing:
+        ways["nothing was checked"] = options.vacuous
+    left = open_ or rows.nothing or (nothing and options.vacuous == "fail")
+    over = options.threshold is not None and not rows.difference < options.threshold
+    ok = not (over or kinked or "fail" in ways.values())
+    said = ", ".join(text for text, way in ways.items() if way == "warn")
+    warning = f"gradcheck of {brief(name)}: {said}" if ok and said else ""
+    return VERDICTS[OPEN if left else AGREE], ok, warning
 
 
-def _evidence(finding: Finding, judged: _Judged) -> Evidence:
-    return Evidence(
-        blocks=finding.blocks,
-        params=finding.theta,
-        analytic=finding.comparison.analytic,
-        numeric=finding.comparison.numeric,
-        error_bar=finding.comparison.error,
-        allowed=judged.allowed,
-        verdict=judged.verdicts,
-        kinks=judged.kinked,
-        evaluated=finding.evaluated,
-        ladders=worst_ladders(finding.comparison.ladders, judged.verdicts, judged.ratio),
+def rows_of(
+    subject: Subject,
+    found: Comparison,
+    options: Options,
+    *,
+    scale: Array,
+    theta: Array | None = None,
+    precision: Sequence[float] = (),
+    reasons: tuple[str, ...] = (),
+    may_be_zero: frozenset[str] = frozenset(),
+    upstream: Upstream = unknown,
+) -> Rows:
+    """Return what a check comes to that compared two gradients entry by entry.
+
+    Parameters
+    ----------
+    subject : Subject
+    found : Comparison
+    options : Options
+    scale : ndarray, shape (n,)
+    theta : ndarray, shape (n,), optional
+        The parameters; unset: there are none.
+    precision : sequence of float, optional
+        The machine epsilon of each block's analytic gradient; unset: float64's.
+    reasons : tuple of str, optional
+        Why nothing was compared, or not all.
+    may_be_zero : frozenset of str, optional
+        Blocks that are no sign of a check of nothing where they are zero.
+    upstream : callable, optional
+        Whether func reads some blocks through others.
+    """
+    seen = found.evaluated
+    reference = _reference(found)
+    evidence = Evidence(
+        blocks=subject.blocks,
+        params=found.numeric if theta is None else theta,
+        analytic=found.analytic,
+        numeric=found.numeric,
+        error_bar=found.error,
+        allowed=found.tolerance.allowed(found.numeric, found.error),
+        verdict=found.verdict,
+        kinks=found.kinked,
+        evaluated=seen,
+        ladders=worst_ladders(found.ladders, found.verdict, _ratio(found)[0]),
+    )
+    explained = explain(
+        evidence,
+        precision,
+        params_known=theta is not None,
+        reasons=found.reasons,
+        upstream=upstream,
+    )
+    blocks = tuple(
+        _block(found, block, reference, scale, explained, may_be_zero) for block in subject.blocks
+    )
+    wrong = any(block.wrong for block in blocks)
+    left = any(block.open for block in blocks) or bool(reasons)
+    nothing = not reasons and _all_zero(found)
+    return Rows(
+        verdict=DISAGREE if wrong else OPEN if left else AGREE,
+        blocks=blocks,
+        worst=entries_of(found, subject.blocks, options.max_report),
+        difference=relative_difference(found.analytic[seen], reference[seen]),
+        rtol=float(found.tolerance.rtol.max(initial=options.rtol or 0.0)),
+        checked=int(np.count_nonzero(seen)),
+        reasons=reasons_of(found, reasons, subject.noisy, nothing=nothing),
+        nothing=nothing,
+        kinked=bool(found.slopes),
+        diagnoses=explained.diagnoses,
+        evidence=evidence,
     )
 
 
@@ -175,34 +259,36 @@ def _reference(found: Comparison) -> Array:
     return reference
 
 
-def _ratio(found: Comparison, verdicts: Array) -> tuple[Array, Array, Array]:
-    """Return the error over what would have passed, and both; infinity where not finite."""
-    a, limits = found.analytic, found.tolerance
-    allowed = limits.allowed(found.numeric, found.error)
+def _ratio(found: Comparison) -> tuple[Array, Array]:
+    """Return the error over what would have passed, and the error; infinity where not finite."""
+    a, limits, wrong = found.analytic, found.tolerance, found.verdict == DISAGREE
     with np.errstate(all="ignore"):
         gap = np.abs(a - found.numeric).astype(np.float64)
-        ratio = (gap / allowed).astype(np.float64)
-    ratio[~np.isfinite(a) | (~np.isfinite(found.numeric) & (verdicts == DISAGREE))] = math.inf
+        ratio = (gap / limits.allowed(found.numeric, found.error)).astype(np.float64)
+    ratio[~np.isfinite(a) | (~np.isfinite(found.numeric) & wrong)] = math.inf
     gap[np.isinf(a)] = math.inf
     for i, (backward, forward) in found.slopes.items():
         outside = max(min(backward, forward) - a[i], a[i] - max(backward, forward), 0.0)
         size = limits.rtol[i] * max(abs(a[i]), abs(backward), abs(forward))
         ratio[i] = outside / max(limits.atol[i] + size, 1e-300)
     ratio[np.isnan(ratio)] = 0.0
-    ratio[(verdicts == DISAGREE) & (ratio < 1)] = 1.0
-    return ratio, gap, allowed
+    ratio[wrong & (ratio < 1)] = 1.0
+    return ratio, gap
 
 
-def _block(finding: Finding, block: Block, judged: _Judged, explained: Explained) -> BlockReport:
+def _block(
+    found: Comparison,
+    block: Block,
+    reference: Array,
+    scale: Array,
+    explained: Explained,
+    may_be_zero: frozenset[str],
+) -> BlockReport:
     w = block.window
-    a, mine = finding.comparison.analytic[w], judged.verdicts[w]
-    seen = finding.evaluated[w]
-    wrong = int(np.count_nonzero(mine == DISAGREE))
-    left = int(np.count_nonzero(mine == OPEN))
-    vacuous = bool(
-        block.size and seen.all() and not wrong and finding.flat[w].all() and not np.any(a)
-    )
-    vacuous = vacuous and block.name not in finding.may_be_zero
+    a, seen = found.analytic[w], found.evaluated[w]
+    wrong = int(np.count_nonzero(found.verdict[w] == DISAGREE))
+    left = int(np.count_nonzero(found.verdict[w] == OPEN))
+    still = bool(block.size and seen.all() and found.flat[w].all() and not np.any(a))
     hint = explained.hints.get(block.name)
     return BlockReport(
         name=block.name,
@@ -211,161 +297,90 @@ def _block(finding: Finding, block: Block, judged: _Judged, explained: Explained
         checked=int(np.count_nonzero(seen)),
         wrong=wrong,
         open=left,
-        kinks=int(np.count_nonzero(judged.kinked[w])),
-        difference=relative_difference(a[seen], judged.reference[w][seen]),
-        resolution=_resolution(finding, block),
-        verdict=VERDICTS[1] if wrong else VERDICTS[2] if left else VERDICTS[0],
-        vacuous=vacuous,
+        kinks=sum(block.start <= i < block.stop for i in found.slopes),
+        difference=relative_difference(a[seen], reference[w][seen]),
+        resolution=_resolution(found, block, scale),
+        verdict=VERDICTS[DISAGREE if wrong else OPEN if left else AGREE],
+        vacuous=still and not wrong and block.name not in may_be_zero,
         hint=hint.sentence if hint else "",
         code=hint.code if hint else "",
     )
 
 
-def _resolution(finding: Finding, block: Block) -> float:
-    """Return the worst relative error bar of the block's large entries; infinity for none."""
-    w, found, limits = block.window, finding.comparison, finding.comparison.tolerance
-    bar = CONFIDENCE * found.reach[w]
-    if np.all(np.abs(found.analytic[w]) <= limits.dust[w]):
-        # A relative error of zero is none: what would be seen is a part of the whole gradient.
-        scale = finding.scale
-        with np.errstate(all="ignore"):
-            whole = float(np.max(limits.rms * scale, initial=0.0))
-            most = float(np.max(bar * scale[w], initial=0.0))
-        return most / whole if whole else math.inf
-    size = np.abs(found.numeric[w])
+def _resolution(found: Comparison, block: Block, scale: Array) -> float:
+    """Return the largest error that would have passed, relative to the block's large entries.
+
+    Infinity where nothing is known of any of them.
+    """
+    w, limits = block.window, found.tolerance
+    allowed = limits.allowed(found.numeric, found.reach)
     with np.errstate(all="ignore"):
-        large = (size > 0) & (size >= LARGE * limits.rms[w]) & np.isfinite(bar)
-        ratios = bar[large] / size[large]
+        if np.all(np.abs(found.analytic[w]) <= limits.dust[w]):
+            # A relative error of zero is none: what is not seen is a part of the whole gradient.
+            whole = float(np.max(limits.rms * scale, initial=0.0))
+            most = np.maximum(CONFIDENCE * found.reach, limits.atol)[w] * scale[w]
+            return float(np.max(most, initial=0.0)) / whole if whole else math.inf
+        size = np.abs(found.numeric[w])
+        large = (size > 0) & (size >= LARGE * limits.rms[w]) & np.isfinite(found.reach[w])
+        ratios = allowed[w][large] / size[large]
     return float(ratios.max()) if ratios.size else math.inf
 
 
-def _all_zero(finding: Finding) -> bool:
+def _all_zero(found: Comparison) -> bool:
     """Return whether both gradients are zero within the error bars, in every entry."""
-    found, a = finding.comparison, finding.comparison.analytic
-    if not a.size or (found.verdict != AGREE).any() or found.slopes:
+    if (found.verdict != AGREE).any() or found.slopes:
         return False
-    bar = CONFIDENCE * found.reach
+    a, bar = found.analytic, CONFIDENCE * found.reach
     with np.errstate(all="ignore"):
         zero = (np.abs(a) <= bar) & (np.abs(found.numeric) <= bar)
-    return bool((zero | (finding.flat & (a == 0))).all())
+    return bool((zero | (found.flat & (a == 0))).all())
 
 
-def _whole(wrong: int, left: int, nothing: bool) -> str:
-    if wrong:
-        return VERDICTS[1]
-    return VERDICTS[2] if left or nothing else VERDICTS[0]
+def entries_of(
+    found: Comparison, blocks: Sequence[Block], most: int, places: Array | None = None
+) -> tuple[Entry, ...]:
+    """Return what is wrong, open or on a kink, worst first; else the entry that differs most.
 
-
-def _passes(
-    whole: str,
-    vacuous: tuple[str, ...],
-    left: int,
-    nothing: bool,
-    difference: float,
-    finding: Finding,
-    options: Options,
-) -> tuple[bool, str]:
-    """Apply the options: does a test pass, and with what warning."""
-    if whole == "disagree":
-        return False, ""
-    if options.threshold is not None and not difference < options.threshold:
-        return False, ""
-    if options.kinks == "fail" and finding.comparison.slopes:
-        return False, ""
-    ways = []
-    if left or finding.reasons:
-        ways.append((options.inconclusive, "inconclusive"))
-    if vacuous or (nothing and not finding.reasons):
-        ways.append((options.vacuous, "nothing was checked"))
-    if any(way == "fail" for way, _ in ways):
-        return False, ""
-    said = [text for way, text in ways if way == "warn"]
-    return True, f"gradcheck of {brief(finding.name)}: {', '.join(said)}" if said else ""
-
-
-def _entries(finding: Finding, judged: _Judged, most: int) -> tuple[Entry, ...]:
-    """Return what is wrong, open or on a kink, worst first; else the entry that differs most."""
-    found, a = finding.comparison, finding.comparison.analytic
-    verdicts, kinked, ratio, gap = judged.verdicts, judged.kinked, judged.ratio, judged.gap
+    `places` are the coordinates that are compared, where they are not all.
+    """
+    a, verdicts = found.analytic, found.verdict
+    ratio, gap = _ratio(found)
     rank = np.where(verdicts == DISAGREE, 2, np.where(verdicts == OPEN, 1, 0))
-    chosen = np.flatnonzero((rank > 0) | kinked)
-    if not chosen.size and a.size and finding.evaluated.any():
-        chosen = np.array([int(np.argmax(np.where(finding.evaluated, ratio, -1.0)))])
+    chosen = np.flatnonzero((rank > 0) | found.kinked)
+    if not chosen.size and a.size and found.evaluated.any():
+        chosen = np.array([int(np.argmax(np.where(found.evaluated, ratio, -1.0)))])
     # NaN before infinity before the rest.  Ratios within a tenth of a decade are equal: what is
     # twice as large as it should be everywhere has its worst where the error is largest.
     decades = np.round(np.log10(np.maximum(ratio[chosen], 1e-300)), 1)
     order = np.lexsort((-gap[chosen], -decades, ~np.isnan(a[chosen]), -rank[chosen]))
-    label = labels(finding.blocks)
+    label = labels(blocks)
     entries = []
     kept = chosen[order][: max(MOST_ENTRIES, most)] if most else chosen[order]
     for i in kept.tolist():
-        block = finding.blocks[position_of(finding.blocks, i)]
+        place = i if places is None else int(places[i])
+        block = blocks[position_of(blocks, place)]
         entries.append(
             Entry(
-                label=label(i),
+                label=label(place),
                 block=block.name,
-                index=block.index(i - block.start),
+                index=block.index(place - block.start),
                 analytic=float(a[i]),
                 numeric=float(found.numeric[i]),
                 error_bar=float(found.error[i]),
                 error=float(gap[i]),
                 ratio=float(ratio[i]),
                 verdict=VERDICTS[int(verdicts[i])],
-                reason=found.reasons.get(i, "") or (KINK if kinked[i] else ""),
+                reason=found.reasons.get(i, "") or (KINK if i in found.slopes else ""),
                 slopes=found.slopes.get(i),
             )
         )
     return tuple(entries)
 
 
-def finding_of_two(
-    numeric: Array,
-    bar: Array,
-    limits: Tolerance,
-    *,
-    name: str,
-    scheme: str,
-    structure: Structure,
-    blocks: Sequence[Block],
-    evaluations: int = 0,
-    precision_of: Sequence[float] = (),
-    may_be_zero: frozenset[str] = frozenset(),
-) -> Finding:
-    """Return what a report is made from, of two gradients of which none was differenced here.
-
-    Parameters
-    ----------
-    numeric, bar : ndarray, shape (n,)
-        `bar` is the error bar of `numeric`, which is the one that is right.
-    limits : Tolerance
-    name, scheme, structure, blocks, evaluations, precision_of, may_be_zero
-        As `Finding` has them.
-
-    Returns
-    -------
-    Finding
-    """
-    n = numeric.size
-    found = Comparison.unjudged(limits, numeric, bar)
-    finite = np.isfinite(found.analytic) & np.isfinite(numeric)
-    found.verdict[:] = np.where(found.within() & finite, AGREE, DISAGREE)
-    return Finding(
-        name=name,
-        structure=structure,
-        blocks=blocks,
-        theta=numeric,  # there are no parameters: nothing is said of them
-        scale=np.ones(n),
-        comparison=found,
-        flat=numeric == 0,
-        evaluated=np.ones(n, dtype=bool),
-        value=math.nan,
-        noise=0.0,
-        precision=GIVEN,
-        precision_of=tuple(precision_of),
-        evaluations=evaluations,
-        scheme=scheme,
-        may_be_zero=may_be_zero,
-    )
+def left_out(structure: Structure, blocks: Sequence[Block]) -> tuple[str, ...]:
+    """Return the names of the leaves that are not checked."""
+    checked = {block.leaf for block in blocks}
+    return tuple(leaf.name for k, leaf in enumerate(structure.leaves) if k not in checked)
 
 
 MOST_LADDERS = 8

@@ -70,8 +70,9 @@ class BlockReport:
     difference : float
         ‖analytic − numeric‖₂ / (‖analytic‖₂ + ‖numeric‖₂) of the block.
     resolution : float
-        The error bar of the largest entries relative to them: a relative error below it is
-        not seen.  Of a block whose gradient is zero, relative to the whole gradient.
+        What the tolerances and the error bar of the largest entries come to, relative to them:
+        a relative error below it is not seen.  Of a block whose gradient is zero, relative to the
+        whole gradient.
     verdict : str
     vacuous : bool
         func does not depend on it here and its gradient is zero: nothing was checked.

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from .._params.layout import Block
-from .tolerance import OPEN, Tolerance
+from .tolerance import AGREE, DISAGREE, OPEN, Tolerance
 
 Array = np.ndarray[Any, Any]
 
@@ -27,6 +27,8 @@ class Comparison:
         With the analytic gradient.
     numeric, error : ndarray
         The derivative and its error bar; NaN and infinity where nothing was evaluated.
+    evaluated, flat : ndarray of bool
+        What was differenced, and where func did not respond to that at all.
     bound : ndarray
         How large the analytic entry's error can be at most where a direction through several
         entries agreed; infinity elsewhere.
@@ -43,6 +45,8 @@ class Comparison:
     tolerance: Tolerance
     numeric: Array
     error: Array
+    evaluated: Array
+    flat: Array
     bound: Array
     verdict: Array
     reasons: dict[int, str] = field(default_factory=dict)
@@ -50,10 +54,21 @@ class Comparison:
     ladders: dict[int, Ladder] = field(default_factory=dict)
 
     @classmethod
-    def unjudged(cls, tolerance: Tolerance, numeric: Array, error: Array) -> Comparison:
+    def unjudged(
+        cls, tolerance: Tolerance, numeric: Array, error: Array, evaluated: Array, flat: Array
+    ) -> Comparison:
         """Return a comparison in which every verdict is open."""
         bound, verdict = np.full(numeric.size, np.inf), np.full(numeric.size, OPEN, np.int8)
-        return cls(tolerance, numeric.copy(), error.copy(), bound, verdict)
+        return cls(tolerance, numeric.copy(), error.copy(), evaluated, flat, bound, verdict)
+
+    @classmethod
+    def of_two(cls, tolerance: Tolerance, numeric: Array, error: Array) -> Comparison:
+        """Return a comparison with a gradient that is known, and was not differenced here."""
+        every = np.ones(numeric.size, dtype=bool)
+        found = cls.unjudged(tolerance, numeric, error, every, numeric == 0)
+        finite = np.isfinite(found.analytic) & np.isfinite(numeric)
+        found.verdict[:] = np.where(found.within() & finite, AGREE, DISAGREE)
+        return found
 
     @property
     def analytic(self) -> Array:

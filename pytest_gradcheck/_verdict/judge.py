@@ -102,13 +102,12 @@ def judge(
     """
     a = analytic.vector
     limits = _limits(problem, analytic, sweep, options)
-    found = Comparison.unjudged(limits, sweep.numeric, sweep.error)
+    found = unjudged(limits, sweep)
     if problem.evaluator.watch is not None:
         problem.evaluator.watch.comparison = found
     bad = ~np.isfinite(a)
     found.verdict[bad] = DISAGREE
-    evaluated = sweep.step > 0
-    asked = evaluated & ~bad
+    asked = found.evaluated & ~bad
     agrees = found.within()
     if denied is not None:
         plain = asked & ~agrees & denied(limits)
@@ -124,9 +123,16 @@ def judge(
             found.reasons.update(dict.fromkeys(left.tolist(), EXHAUSTED))
     variation = max(abs(float(problem.center)), curvature(problem, sweep, found))
     conclude(found, problem.scale, problem.blocks, options, variation)
+    if options.kinks == "fail":
+        found.verdict[found.kinked & (found.verdict != DISAGREE)] = OPEN
     for i in np.flatnonzero(found.verdict == OPEN).tolist():
-        found.reasons.setdefault(i, NOISY if evaluated[i] else EXHAUSTED)
+        found.reasons.setdefault(i, NOISY if found.evaluated[i] else EXHAUSTED)
     return found
+
+
+def unjudged(limits: Tolerance, sweep: Sweep) -> Comparison:
+    """Return what a sweep found beside the analytic gradient, every verdict open."""
+    return Comparison.unjudged(limits, sweep.numeric, sweep.error, sweep.step > 0, sweep.flat)
 
 
 def _limits(problem: Problem, analytic: Analytic, sweep: Sweep, options: Options) -> Tolerance:

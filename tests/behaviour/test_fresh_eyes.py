@@ -182,8 +182,10 @@ def test_scipy_s_gradient_that_is_none_lacks_a_return():
         check_grad(lambda x: x**2, lambda x: None, [2.0, -1.0])
 
 
+@pytest.mark.extra("torch")
 def test_torch_s_func_off_the_graph_is_named():
-    torch = pytest.importorskip("torch")
+    import torch
+
     from pytest_gradcheck.compat.torch import gradcheck, gradgradcheck
 
     x = torch.tensor([0.5, -1.0], dtype=torch.float64, requires_grad=True)

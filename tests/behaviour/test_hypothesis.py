@@ -43,7 +43,10 @@ def test_a_wrong_gradient_shrinks_to_the_edge_of_where_it_is_wrong():
 
 
 @given(seed=st.integers(0, 5))
-@settings(max_examples=6, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=6,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
 def test_our_fixture_works_inside_given(gradcheck, seed):
     x = np.random.default_rng(seed).uniform(1, 2, 3)
     assert gradcheck(lambda x: np.sum(x**3), lambda x: 3 * x**2, x).ok
@@ -58,17 +61,17 @@ def test_a_run_of_hypothesis_with_our_fixture_and_records(pytester):
         from pytest_gradcheck.strategies import points
 
         @given(points((2,), low=0.5, high=2.0))
-        @settings(max_examples=5, derandomize=True, database=None)
+        @settings(max_examples=5, derandomize=True, database=None, deadline=None)
         def test_right(x):
             assert_gradients_close(lambda x: np.sum(x**2), lambda x: 2 * x, x)
 
         @given(points((2,), low=0.5, high=2.0))
-        @settings(max_examples=5, derandomize=True, database=None)
+        @settings(max_examples=5, derandomize=True, database=None, deadline=None)
         def test_wrong(x):
             assert_gradients_close(lambda x: np.sum(x**2), lambda x: 3 * x, x)
 
         @given(points((2,), low=0.5, high=2.0))
-        @settings(max_examples=5, derandomize=True, database=None,
+        @settings(max_examples=5, derandomize=True, database=None, deadline=None,
                   suppress_health_check=[HealthCheck.function_scoped_fixture])
         def test_fixture(gradcheck, x):
             gradcheck(lambda x: np.sum(x**2), lambda x: 2 * x, x)

@@ -254,8 +254,10 @@ def test_args_and_has_aux():
 
 
 @pytest.mark.parametrize("kind", ["csr_matrix", "csc_array", "coo_matrix", "lil_matrix"])
+@pytest.mark.extra("scipy")
 def test_a_sparse_jacobian_and_its_forgotten_entry(kind):
-    sparse = pytest.importorskip("scipy.sparse")
+    from scipy import sparse
+
     make = getattr(sparse, kind)
     x = -np.ones(40)
     assert_jacobian_close(broyden, lambda x: make(broyden_jac(x)), x)
@@ -270,8 +272,10 @@ def test_a_sparse_jacobian_and_its_forgotten_entry(kind):
     assert report.worst[0].analytic == 0
 
 
+@pytest.mark.extra("scipy")
 def test_an_operator_and_its_adjoint():
-    linalg = pytest.importorskip("scipy.sparse.linalg")
+    from scipy.sparse import linalg
+
     x = -np.ones(10)
     matrix = broyden_jac(x)
     assert_jacobian_close(broyden, linalg.aslinearoperator(matrix), x)
@@ -291,8 +295,10 @@ def test_an_operator_and_its_adjoint():
 # More than can be judged one by one
 
 
+@pytest.mark.extra("scipy")
 def test_many_parameters_are_checked_in_combinations_and_the_entry_is_named():
-    sparse = pytest.importorskip("scipy.sparse")
+    from scipy import sparse
+
     n = 3000
     x = -np.ones(n) + 0.1 * RNG.normal(size=n)
 
@@ -328,8 +334,10 @@ def test_many_outputs_are_checked_in_combinations():
     assert [entry.label for entry in report.worst] == ["fit[777] / k"]
 
 
+@pytest.mark.extra("scipy")
 def test_an_operator_without_adjoint_is_checked_along_tangents():
-    linalg = pytest.importorskip("scipy.sparse.linalg")
+    from scipy.sparse import linalg
+
     n = 2500
     x = RNG.normal(size=n)
     for factor, verdict in ((1.0, "agree"), (1.001, "disagree")):

@@ -1,6 +1,7 @@
 """`workers`: results are those of a serial check, bit for bit, and what goes wrong is named."""
 
 import gc
+import itertools
 import multiprocessing
 import os
 import pickle
@@ -24,6 +25,7 @@ from pytest_gradcheck import (
     numerical_gradient,
     numerical_gradient_with_error,
 )
+from pytest_gradcheck._evaluate import evaluator
 from pytest_gradcheck._options import validated
 
 
@@ -110,13 +112,26 @@ def test_a_check_along_directions_is_the_same():
     assert known(check_gradients(cost, wrong, theta, workers=3)) == known(serial)
 
 
-def test_work_goes_out_in_parts_of_many_coordinates_when_func_is_fast():
-    fast, slow = Counting(), Counting()
+def clock(seconds):
+    """Return a clock that shows so many seconds more at every look."""
+    return itertools.count(step=seconds).__next__
+
+
+@pytest.mark.parametrize(
+    ("seconds", "parts"),
+    [
+        (1e-6, 1),  # 1,000 coordinates, of two calls each, in the 2 ms that a part is to last
+        (1e-5, 5),
+        (1e-3, 63),  # of eight coordinates: each of 16 workers has four parts
+        (0.2, 500),  # two coordinates would last longer than half a second
+    ],
+)
+def test_work_goes_out_in_parts_by_what_a_call_of_func_costs(monkeypatch, seconds, parts):
+    monkeypatch.setattr(evaluator, "perf_counter", clock(seconds))
+    counted = Counting()
     theta = np.linspace(1, 2, 500)
-    check_gradients(lambda x: x @ x, 2 * theta, theta, workers=fast)
-    check_gradients(pooled.slow_cost, pooled.gradient, pooled.params(), workers=slow)
-    assert max(fast.parts) <= 10
-    assert max(slow.parts) >= 10
+    check_gradients(lambda x: x @ x, 2 * theta, theta, workers=counted)
+    assert max(counted.parts) == parts
 
 
 def test_every_thread_has_a_copy_of_its_own():
@@ -136,13 +151,18 @@ def test_every_thread_has_a_copy_of_its_own():
     assert np.array_equal(theta, np.linspace(1, 2, 40))
 
 
+def wait_for_threads():
+    """Wait until every thread of ours has ended; one that doesn't is an error."""
+    for thread in threading.enumerate():
+        if thread.name.startswith("gradcheck"):
+            thread.join(timeout=60)
+            assert not thread.is_alive()
+
+
 def test_threads_end_with_the_check():
     check_gradients(pooled.slow_cost, pooled.gradient, pooled.params(), workers=2)
     gc.collect()
-    for thread in threading.enumerate():
-        if thread.name.startswith("gradcheck"):
-            thread.join(timeout=5)
-    assert not [t for t in threading.enumerate() if t.name.startswith("gradcheck")]
+    wait_for_threads()
 
 
 def test_the_users_executor_stays_open():
@@ -329,17 +349,15 @@ def test_ctrl_c_ends_the_check():
 
     def cost(x):
         calls.append(0)
-        time.sleep(0.001)
+        time.sleep(0.003)  # all 800 of them would take a second, of two threads
         if x[20] != 1.0:
             raise KeyboardInterrupt
         return float(x @ x)
 
     with pytest.raises(KeyboardInterrupt):
         check_gradients(cost, np.full(400, 2.0), np.ones(400), eps=1e-6, workers=2)
-    time.sleep(0.05)
-    after = len(calls)
-    time.sleep(0.05)
-    assert len(calls) == after < 400
+    wait_for_threads()
+    assert len(calls) < 400
 
 
 @pytest.mark.parametrize(
@@ -436,6 +454,8 @@ def dask_executor(tmp_path_factory):
             distributed.Client(cluster) as client,
         ):
             yield client.get_executor()
+            # Dask starts workers anew that were killed, and can't close them until it has.
+            client.wait_for_workers(2, timeout=60)
 
 
 @pytest.mark.extra("distributed")

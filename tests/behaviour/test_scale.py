@@ -793,3 +793,113 @@ def test_kinks_within_the_first_step_make_the_step_smaller(seed):
     assert report.resolution < 1e-4
     gradient["W"][3, 4] *= 2
     assert labels(check_gradients(cost, gradient, theta, seed=seed)) == {"W[3, 4]"}
+
+
+# -- the options mean what they mean below ---------------------------------------------------------
+
+
+def unused(network):
+    """A func of two blocks more that it does not read, and its gradient."""
+    params = network.params | {"unused": np.ones((5, 3))}
+    return params, network.gradient(params) | {"unused": np.zeros((5, 3))}
+
+
+def test_a_block_that_was_not_checked_warns_where_it_is_asked_to(network):
+    params, gradient = unused(network)
+    with pytest.warns(GradcheckWarning, match=r"^gradcheck of .*: nothing was checked$"):
+        report = check_gradients(network.cost, gradient, params, vacuous="warn")
+    assert (report.verdict, report.ok, report.vacuous) == ("agree", True, ("unused",))
+    # That it can't be told whether the others are right is no excuse.
+    report = check_gradients(network.cost, gradient, params, inconclusive="pass")
+    assert (report.verdict, report.ok) == ("inconclusive", False)
+
+
+def test_a_gradient_of_nothing_is_for_vacuous_to_pass():
+    theta = np.ones(5000)
+
+    def constant(p):
+        return 3.0
+
+    report = check_gradients(constant, np.zeros(5000), theta, inconclusive="pass")
+    assert (report.verdict, report.ok) == ("inconclusive", False)
+    report = check_gradients(constant, np.zeros(5000), theta, vacuous="pass")
+    assert report.ok
+    assert report.reasons == ("nothing was checked: the gradient is zero in every parameter",)
+
+
+def test_the_rtol_that_was_applied_is_stated(network):
+    assert check(network).rtol_used == 1e-7
+    narrow = {name: g.astype(np.float32) for name, g in network.gradient(network.params).items()}
+    report = check(network, narrow)
+    assert report.rtol_used == pytest.approx((2.0**-23) ** (2 / 3), rel=1e-12)
+    few = check_gradients(network.cost, narrow, network.params, only="b1")
+    assert few.directions == 0
+    assert few.rtol_used == report.rtol_used
+    assert check(network, rtol=1e-4).rtol_used == 1e-4
+
+
+def test_a_block_with_entries_that_are_not_finite_says_so(network):
+    gradient = network.gradient(network.params)
+    gradient["W1"][3, 4] = gradient["W1"][5, 6] = np.nan
+    gradient["b2"][:] = np.inf
+    blocks = {block.name: block for block in check(network, gradient).blocks}
+    few = {"W1": np.ones((4, 3)), "b2": np.ones((2, 1))}
+    bad = {"W1": few["W1"].copy(), "b2": np.full((2, 1), np.inf)}
+    bad["W1"].flat[:2] = np.nan
+    below = check_gradients(lambda p: float(sum(x.sum() for x in p.values())), bad, few)
+    for block in below.blocks:
+        assert blocks[block.name].code == block.code == "not-finite"
+    assert blocks["b2"].hint == below.blocks[1].hint == "analytic is NaN or infinite in every entry"
+    assert below.blocks[0].hint == "analytic is NaN or infinite in 2 of 12"
+    assert blocks["W1"].hint == f"analytic is NaN or infinite in 2 of {blocks['W1'].size}"
+    assert "what it looks like" in check(network, gradient).message()
+
+
+def test_an_atol_that_is_demanded_excuses_what_it_excuses_below(network):
+    """Errors of half of it in every entry of one block, at random."""
+    gradient = network.gradient(network.params)
+    rng = np.random.default_rng(1)
+    gradient["W2"] += 5e-5 * rng.choice([-1, 1], gradient["W2"].shape)
+    assert check(network, gradient).verdict == "disagree"
+    report = check(network, gradient, atol=1e-4)
+    assert (report.verdict, report.ok, report.wrong) == ("agree", True, 0)
+    assert report.resolution > 1e-5
+    assert check(network, gradient, atol=5e-6).verdict == "disagree"
+
+
+def hinges(n=6000, at=(17,)):
+    """Σ max(θ, 0) at a point of which some entries are on the kink; its gradient, ½ there."""
+    theta = np.random.default_rng(0).uniform(0.5, 1.5, n) * np.where(np.arange(n) % 2, 1, -1)
+    theta[list(at)] = 0.0
+    gradient = np.where(theta > 0, 1.0, 0.0)
+    gradient[list(at)] = 0.5
+    return lambda x: float(np.sum(np.maximum(x, 0.0))), gradient, theta
+
+
+@pytest.mark.parametrize("slope", [0.5, 0.3])
+def test_a_kink_fails_a_check_along_directions_where_it_is_to(slope):
+    """One in 6,000, also where differences agree with the analytic value: ½."""
+    func, gradient, theta = hinges()
+    gradient[17] = slope
+    passing = check_gradients(func, gradient, theta, inconclusive="pass")
+    assert (passing.ok, passing.directions > 0) == (True, True)
+    report = check_gradients(func, gradient, theta, kinks="fail", inconclusive="pass")
+    assert (report.verdict, report.ok) == ("inconclusive", False)
+    assert report.message().startswith(
+        'func is not differentiable here along a random direction, and kinks="fail"; pass a larger '
+        "max_evals to name the parameter\n"
+    )
+    # Which says the same, and names it.
+    named = check_gradients(func, gradient, theta, kinks="fail", max_evals=20_000)
+    assert (named.verdict, named.kinks, labels(named)) == ("inconclusive", 1, {"params[17]"})
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_smooth_func_has_no_kink_along_directions(seed):
+    """Nor has one whose kinks are beside θ; a few evaluations tell."""
+    report = check(Network(seed), kinks="fail", seed=seed)
+    assert (report.verdict, report.ok) == ("agree", True)
+    assert report.evaluations <= 60
+    func, gradient, theta = hinges(at=())
+    report = check_gradients(func, gradient, theta, kinks="fail", seed=seed)
+    assert (report.verdict, report.ok) == ("agree", True)

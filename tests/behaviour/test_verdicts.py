@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from pytest_gradcheck import check_gradients
+from pytest_gradcheck import check_gradients, compare_gradients
 
 THETA = np.array([0.3, 0.7])
 
@@ -211,9 +211,62 @@ def test_unset_rtol_is_as_tight_as_func_allows_and_tells_its_resolution():
     coarse = check_gradients(rounded32, of(math.cos(0.7)), 0.7)
     assert fine.ok
     assert coarse.ok
-    assert fine.resolution < 1e-7 < coarse.resolution < 1e-2
+    assert 1e-7 <= fine.resolution < 1.01e-7 < coarse.resolution < 1e-2
     assert verdict(math.sin, of(math.cos(0.7) * (1 + 1e-6)), 0.7) == "disagree"
     assert verdict(rounded32, of(math.cos(0.7) * 1.02), 0.7) == "disagree"
+
+
+def sines(x):
+    return float(np.sum(np.sin(x)))
+
+
+NEAR_ONE = np.array([0.7, 0.8, 0.9])
+
+OFF_BY = {
+    "what is passed unasked": (9e-8, float, {}),
+    "a demanded rtol": (0.05, float, {"rtol": 0.1}),
+    "a demanded atol": (0.05, float, {"atol": 0.1}),
+    "float32": (1e-5, np.float32, {}),
+    "float16": (5e-3, np.float16, {}),
+    "both gradients given": (0.05, float, {"rtol": 0.1}),
+}
+
+
+@pytest.mark.parametrize("name", OFF_BY)
+def test_an_error_that_passes_is_not_above_the_resolution(name):
+    """A report that says 9e-11 of a gradient 5 % off claims what it did not see."""
+    off, dtype, options = OFF_BY[name]
+    wrong = ((1 + off) * np.cos(NEAR_ONE)).astype(dtype)
+    if name == "both gradients given":
+        report = compare_gradients(wrong, np.cos(NEAR_ONE), **options)
+    else:
+        report = check_gradients(sines, of(wrong), NEAR_ONE, **options)
+    assert report.verdict == "agree"
+    assert report.resolution >= off
+    assert report.blocks[0].resolution == report.resolution
+    # And one well above it does not pass.
+    wrong = ((1 + 3 * report.resolution) * np.cos(NEAR_ONE)).astype(dtype)
+    if name == "both gradients given":
+        assert compare_gradients(wrong, np.cos(NEAR_ONE), **options).verdict == "disagree"
+    else:
+        assert verdict(sines, of(wrong), NEAR_ONE, **options) == "disagree"
+
+
+def test_an_error_in_a_zero_gradient_is_not_said_to_be_seen_where_it_passes():
+    """Of a block that is zero the resolution is a part of the whole gradient."""
+    theta = {"W": NEAR_ONE, "b": np.ones(2)}
+
+    def func(p):
+        return sines(p["W"]) + 0.0 * float(np.sum(p["b"]))
+
+    right = {"W": np.cos(NEAR_ONE), "b": np.zeros(2)}
+    tight, wide = (
+        check_gradients(func, right, theta, vacuous="pass", **options).blocks[1]
+        for options in ({}, {"atol": 1e-3})
+    )
+    assert tight.resolution < 1e-7
+    whole = math.sqrt(np.mean((NEAR_ONE * np.cos(NEAR_ONE)) ** 2))
+    assert wide.resolution == pytest.approx(1e-3 / whole, rel=1e-9)
 
 
 def test_atol_given_is_added():
@@ -520,7 +573,7 @@ def test_narrow_parameters_are_evaluated_in_float64_when_func_allows(dtype, valu
     value = check_gradients(func, lambda t: 2 * t, theta)
     assert value.verdict == "agree"
     assert np.dtype(float) in seen
-    assert value.resolution < 1e-6
+    assert (value.evidence.error_bar < 1e-6 * np.abs(value.evidence.numeric)).all()
     assert verdict(func, lambda t: t * dtype(2.5), theta) == "disagree"
 
 

@@ -20,6 +20,8 @@ from pytest_gradcheck import (
 )
 from pytest_gradcheck._params.arrays import foreign_kind
 
+pytestmark = pytest.mark.extra
+
 
 @pytest.fixture
 def xp():

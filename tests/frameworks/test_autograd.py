@@ -15,6 +15,8 @@ from pytest_gradcheck import (
 autograd = pytest.importorskip("autograd", reason='the extra "autograd" is not installed')
 anp = pytest.importorskip("autograd.numpy")
 
+pytestmark = pytest.mark.extra
+
 rng = np.random.default_rng(0)
 X = rng.normal(size=(5, 3))
 

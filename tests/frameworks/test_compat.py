@@ -43,8 +43,10 @@ def test_scipy_takes_vectors_and_numbers():
     assert check_grad(lambda x: x[0] ** 3, lambda x: 3 * x**2, 2.0) == 0
 
 
+@pytest.mark.extra("scipy")
 def test_scipy_agrees_with_scipy():
-    optimize = pytest.importorskip("scipy.optimize")
+    from scipy import optimize
+
     for grad in (gradient, lambda x: gradient(x) + 1.0):
         ours, theirs = (f(rosenbrock, grad, [2.0, -1.0]) for f in (check_grad, optimize.check_grad))
         assert ours == pytest.approx(theirs, abs=1e-4)
@@ -61,8 +63,9 @@ def test_scipy_counts_no_kink_and_no_rounding():
 # autograd.test_util.check_grads
 
 
+@pytest.mark.extra("autograd")
 def test_autograd():
-    anp = pytest.importorskip("autograd.numpy")
+    import autograd.numpy as anp
     from autograd.extend import defvjp, primitive
 
     from pytest_gradcheck.compat.autograd import check_grads
@@ -89,8 +92,9 @@ def test_autograd():
         check_grads(cube, modes=["both"])
 
 
+@pytest.mark.extra("autograd")
 def test_autograd_second_order():
-    anp = pytest.importorskip("autograd.numpy")
+    import autograd.numpy as anp
     from autograd.extend import defvjp, primitive
 
     from pytest_gradcheck.compat.autograd import check_grads
@@ -115,8 +119,9 @@ def test_autograd_second_order():
 # jax.test_util.check_grads
 
 
+@pytest.mark.extra("jax")
 def test_jax():
-    jax = pytest.importorskip("jax")
+    import jax
     import jax.numpy as jnp
 
     from pytest_gradcheck.compat.jax import check_grads
@@ -139,8 +144,10 @@ def test_jax():
 # torch.autograd.gradcheck
 
 
+@pytest.mark.extra("torch")
 def test_torch():
-    torch = pytest.importorskip("torch")
+    import torch
+
     from pytest_gradcheck.compat.torch import gradcheck, gradgradcheck
 
     x = torch.tensor([0.5, -1.0, 2.0], dtype=torch.float64, requires_grad=True)

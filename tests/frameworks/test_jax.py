@@ -18,6 +18,8 @@ from pytest_gradcheck import (
 )
 
 jax = pytest.importorskip("jax", reason='the extra "jax" is not installed')
+
+pytestmark = pytest.mark.extra
 jnp = jax.numpy
 
 
@@ -61,7 +63,7 @@ def test_func_gets_arrays_of_its_own_kind():
     report = assert_gradients_close(spied, jax.grad(loss), params)
     W = params["W"]
     assert seen == {(type(W), W.dtype, tuple(W.devices()))}
-    assert report.resolution < 1e-7
+    assert report.resolution < 1.1e-7
     assert [block.name for block in report.blocks] == ["W", "b"]
 
 
@@ -111,7 +113,7 @@ def test_every_coordinate_is_what_was_set():
 
 def test_float32_is_checked_in_float64_where_x64_is_on():
     report = assert_gradients_close(loss, jax.grad(loss), params_of("float32"))
-    assert report.resolution < 1e-6
+    assert (report.evidence.error_bar < 1e-6 * np.abs(report.evidence.numeric)).all()
     assert params_of("float32")["W"].dtype == np.float32
 
 
@@ -236,8 +238,10 @@ def test_a_class_may_hold_arrays_numbers_and_none():
 # Programs
 
 
+@pytest.mark.extra("equinox")
 def test_an_equinox_module_without_its_functions():
-    eqx = pytest.importorskip("equinox")
+    import equinox as eqx
+
     net = eqx.nn.MLP(3, 1, 4, 2, key=jax.random.PRNGKey(0), dtype=jnp.float64)
 
     @eqx.filter_jit

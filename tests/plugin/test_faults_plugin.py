@@ -645,7 +645,7 @@ def interrupt(suite, *args):
         assert waiting.exists()
         pause()
         process.send_signal(signal.SIGINT)
-        written = process.communicate(timeout=60)[0]
+        written = process.communicate(timeout=120)[0]
     finally:
         process.kill()
         process.wait()

@@ -59,3 +59,18 @@ def test_importing_the_package_loads_no_numpy(suite):
     code = "import sys, pytest_gradcheck; print('numpy' in sys.modules, 'pytest' in sys.modules)"
     result = suite.run(sys.executable, "-c", code)
     result.stdout.fnmatch_lines(["False False"])
+
+
+@pytest.mark.parametrize("body", ["pass", "gradcheck(lambda p: p, 1.0, 2.0)"], ids=["none", "one"])
+def test_a_session_that_is_over_listens_to_no_check(suite, body):
+    suite.makepyfile(test_it=f"def test_it(gradcheck):\n    {body}\n")
+    code = (
+        "import pytest\n"
+        "from pytest_gradcheck import plugin_manager\n"
+        "pytest.main(['-q'])\n"
+        "told = plugin_manager().hook.gradcheck_checked.get_hookimpls()\n"
+        "asked = plugin_manager().hook.gradcheck_suspects.get_hookimpls()\n"
+        "print('listening:', told + asked)\n"
+    )
+    result = suite.run(sys.executable, "-c", code)
+    result.stdout.fnmatch_lines(["*1 passed*", "listening: [[][]]"])

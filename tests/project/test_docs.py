@@ -66,10 +66,6 @@ class Block:
     def fails(self) -> bool:
         return "fails" in self.note
 
-    def skip_without_its_needs(self) -> None:
-        for name in re.findall(r"needs (\w+)", self.note):
-            pytest.importorskip(name, reason=f'the extra "{name}" is not installed')
-
     @property
     def file(self) -> str:
         named = re.match(r"# (\w+\.py)\n", self.text)
@@ -102,6 +98,19 @@ def blocks_of(document: Path) -> list[Block]:
 
 
 BLOCKS = [block for document in DOCUMENTS for block in blocks_of(document)]
+
+
+def each_block(*languages: str) -> pytest.MarkDecorator:
+    """Return the mark that runs a test for each block of a language, where what it needs is."""
+    blocks = [block for block in BLOCKS if block.language in languages]
+    needs = [re.findall(r"needs (\w+)", block.note) for block in blocks]
+    return pytest.mark.parametrize(
+        "block",
+        [
+            pytest.param(block, id=block.name, marks=[pytest.mark.extra(*names)] if names else ())
+            for block, names in zip(blocks, needs, strict=True)
+        ],
+    )
 
 
 def at_a_terminal(**more: str) -> dict[str, str]:
@@ -181,11 +190,8 @@ def run_python_block(block: Block, folder: Path) -> tuple[int, str]:
 # The README and docs/
 
 
-@pytest.mark.parametrize(
-    "block", [pytest.param(block, id=block.name) for block in BLOCKS if block.language == "python"]
-)
+@each_block("python")
 def test_python_block(block, tmp_path):
-    block.skip_without_its_needs()
     if ">>>" in block.text:
         test = doctest.DocTestParser().get_doctest(
             block.before + block.text, {}, block.name, block.name, 0
@@ -201,9 +207,7 @@ def test_python_block(block, tmp_path):
         assert_shows(output, block.output)
 
 
-@pytest.mark.parametrize(
-    "block", [pytest.param(block, id=block.name) for block in BLOCKS if block.language == "sh"]
-)
+@each_block("sh")
 def test_shell_block(block, tmp_path):
     shutil.copytree(ROOT / "examples", tmp_path / "examples")
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
@@ -218,10 +222,7 @@ def test_shell_block(block, tmp_path):
         assert_shows(output, block.output)
 
 
-@pytest.mark.parametrize(
-    "block",
-    [pytest.param(block, id=block.name) for block in BLOCKS if block.language in ("toml", "ini")],
-)
+@each_block("toml", "ini")
 def test_configuration_block(block, tmp_path):
     name = {"toml": "pyproject.toml", "ini": "pytest.ini"}[block.language]
     (tmp_path / name).write_text(block.text, encoding="utf-8")
@@ -271,10 +272,16 @@ def test_the_rooms_are_listed_in_the_order_that_is_enforced():
 # Docstrings
 
 
-@pytest.mark.parametrize("name", MODULES)
+NEEDS = {
+    f"pytest_gradcheck.adapters.{name}": pytest.mark.extra(name)
+    for name in ("autograd", "jax", "torch")
+}
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=NEEDS.get(name, ())) for name in MODULES]
+)
 def test_docstring_examples(name):
-    if needed := re.search(r"adapters\.(autograd|jax|torch)$", name):
-        pytest.importorskip(needed[1], reason=f'the extra "{needed[1]}" is not installed')
     module = importlib.import_module(name)
     log: list[str] = []
     runner = doctest.DocTestRunner(verbose=False, optionflags=doctest.NORMALIZE_WHITESPACE)

@@ -62,14 +62,17 @@ def compared(numeric, error, verdict=OPEN, bound=INF, analytic=None, made=None):
         return np.broadcast_to(value, numeric.shape).astype(dtype)
 
     made = replace(made, analytic=analytic)
-    return Comparison(made, numeric, full(error), full(bound), full(verdict, np.int8))
+    every = full(True, bool)
+    return Comparison(
+        made, numeric, full(error), every, ~every, full(bound), full(verdict, np.int8)
+    )
 
 
 def of_sweep(found, analytic, made=None):
     """Return a sweep beside an analytic gradient, nothing judged yet."""
     analytic = np.array(analytic, dtype=float)
     made = replace(made or limits(analytic.size), analytic=analytic)
-    return Comparison.unjudged(made, found.numeric, found.error)
+    return _judge.unjudged(made, found)
 
 
 # -- _compare: the difference of the course --------------------------------------------------------
@@ -403,7 +406,7 @@ def test_what_is_left_as_it_was():
 
 def test_nothing_is_judged_at_first():
     numeric, error = np.array([1.0, NAN]), np.array([0.5, INF])
-    found = Comparison.unjudged(limits(2), numeric, error)
+    found = Comparison.unjudged(limits(2), numeric, error, *np.ones((2, 2), bool))
     assert found.bound.tolist() == [INF] * 2
     assert found.verdict.tolist() == [OPEN] * 2
     assert found.verdict.dtype == np.int8

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -119,6 +119,18 @@ class Problem:
         return self.scaling[position].of(self.evaluator.work.theta[position][part])
 
 
+NEIGHBOURS = 3
+BESIDE = 2.0**-34
+"""At so many pairs of points is grad asked, in that distance in parts of the scales: far enough
+for what is rounded against a constant to be rounded otherwise."""
+
+
+def random_signs(n: int, seed: int, sample: int) -> Array:
+    """Return n random signs."""
+    generator = np.random.Generator(np.random.Philox(key=[seed, 1000 + sample]))
+    return generator.integers(0, 2, n) * 2.0 - 1.0
+
+
 @dataclass(frozen=True)
 class Analytic:
     """The analytic gradient.
@@ -137,6 +149,30 @@ class Analytic:
     precision: tuple[float, ...]
     jitter: Any = 0.0
     unrepeated: str = ""
+    at: Callable[[Array], Array] | None = None
+
+    def rounding(self, problem: Problem, seed: int) -> Array:
+        """Return by how much rounding moves each entry, shape (n,): grad at points beside θ.
+
+        What cancels in a zero gradient need not be as large as the gradient, or as J over θ: a
+        bias of 1,000 before a softmax has terms as large as the probabilities.  Of two points
+        opposite each other the mean is taken, so that curvature is not in it.
+        """
+        spread = np.zeros(self.vector.size)
+        if self.at is None:
+            return spread
+        step = BESIDE * problem.scale
+        for block in problem.blocks:
+            ulp = float(np.finfo(block.dtype).eps) * np.abs(problem.theta[block.window])
+            step[block.window] = np.maximum(step[block.window], 4 * ulp)
+        for sample in range(NEIGHBOURS):
+            shift = random_signs(self.vector.size, seed, sample) * step
+            try:
+                mean = 0.5 * self.at(shift) + 0.5 * self.at(-shift)
+            except Exception:  # outside its domain, or no longer what it was: nothing is learnt
+                return np.zeros(self.vector.size)
+            spread = np.fmax(spread, np.abs(mean - self.vector).astype(np.float64))
+        return spread
 
 
 def structure_of(params: Any, options: Options) -> tuple[Structure, tuple[Block, ...]]:
@@ -341,7 +377,23 @@ def evaluate_gradient(grad: Any, problem: Problem, call: Call, options: Options)
             watch.require_unchanged("grad")
     vector, dtypes = found[0]
     gap = repetition(vector, found[-1][0], dtypes, blocks, options)
-    return Analytic(vector, gradient_precision(dtypes), *gap)
+    at = partial(_gradient_at, grad, problem, call) if callable(grad) else None
+    return Analytic(vector, gradient_precision(dtypes), *gap, at)
+
+
+def _gradient_at(grad: Any, problem: Problem, call: Call, shift: Array) -> Array:
+    """Return the analytic gradient at θ + shift; shapes (n,)."""
+    blocks = problem.blocks
+    wide = all(block.dtype.itemsize >= 8 for block in blocks)
+    work = problem.evaluator.work
+    work = work if wide else WorkCopy(problem.structure, blocks, None, call.in_place)
+    try:
+        work.move(shift, 1.0)
+        params = work.fresh() if call.copy else work.params
+        found = grad(*call.args) if call.in_place else grad(params, *call.args)
+        return gradient_vector(found, problem.structure, blocks)[0]
+    finally:
+        work.reset()
 
 
 def gradient_precision(dtypes: Sequence[np.dtype[Any]]) -> tuple[float, ...]:

@@ -299,8 +299,14 @@ class ComparisonOptions(BlockOptions, ToleranceOptions, total=False):
     """The options of `compare_gradients`."""
 
 
-class DerivativeOptions(SeedOptions, ToleranceOptions, RuleOptions, total=False):
+class AdjointOptions(SeedOptions, ToleranceOptions, RuleOptions, total=False):
+    """The options of checks of pairs of adjoint operators."""
+
+
+class DerivativeOptions(AdjointOptions, total=False):
     """The options of checks of other derivatives than gradients."""
+
+    workers: Workers
 
 
 class CheckOptions(NumericOptions, ToleranceOptions, RuleOptions, total=False):

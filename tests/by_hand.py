@@ -4,7 +4,8 @@ import pytest
 
 from pytest_gradcheck._difference.ladder import Line, Rung
 from pytest_gradcheck._difference.noise import Noise
-from pytest_gradcheck._evaluate.problem import Call, prepare
+from pytest_gradcheck._evaluate.call import Call
+from pytest_gradcheck._evaluate.problem import prepare
 from pytest_gradcheck._options import Options
 
 RHO = 3.8197
@@ -53,7 +54,7 @@ def through(func, sigma=1e-16, unit=2.0**-53):
 
 def prepared(func, params, **options):
     given = Options(**options)
-    return prepare(func, params, Call(), given, returns_pair=False), given
+    return prepare(Call(func), params, given), given
 
 
 def quadratic(p):

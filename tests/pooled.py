@@ -103,3 +103,53 @@ def raises_of_two(p):
 
 def raises_key_error(p):
     return cost(p) if p["W"][1, 2] == params()["W"][1, 2] else {}["absent"]
+
+
+def layer(p):
+    """Outputs in containers; one of them is narrow, one does not answer to b."""
+    z = p["W"] @ p["b"][0]
+    return {"z": np.tanh(z), "narrow": np.float32(z[0] ** 2), "alone": p["b"][1] ** 3}
+
+
+def layer_jacobian(p):
+    z = p["W"] @ p["b"][0]
+    by_w, slope = np.einsum("ik,j->ikj", np.eye(4), p["b"][0]), 1 / np.cosh(z) ** 2
+    zero = {"W": np.zeros((4, 5)), "b": [np.zeros(5), 0.0]}
+    first = {"W": 2 * z[0] * by_w[0], "b": [2 * z[0] * p["W"][0], 0.0]}
+    return {
+        "z": {"W": slope[:, None, None] * by_w, "b": [slope[:, None] * p["W"], np.zeros(4)]},
+        "narrow": first,
+        "alone": {**zero, "b": [np.zeros(5), 3 * p["b"][1] ** 2]},
+    }
+
+
+def wrong_layer_jacobian(p):
+    found = layer_jacobian(p)
+    found["z"]["W"][2, 2, 3] *= 1.01
+    found["alone"]["b"][1] *= -1
+    return found
+
+
+def many(x):
+    return np.tanh(x) + np.roll(x, 1) ** 2
+
+
+def many_vjp(x, u):
+    found = u / np.cosh(x) ** 2 + np.roll(u, -1) * 2 * x
+    found[7] *= 1.01
+    return found
+
+
+def logarithm(x):
+    return float(np.log(np.sum(x**2) + x[0] * x[1]))
+
+
+def logarithm_gradient(x):
+    along = 2 * x + np.array([x[1], x[0], *np.zeros(x.size - 2)])
+    return along / (np.sum(x**2) + x[0] * x[1])
+
+
+def outside(p):
+    if np.min(p["b"][1]) > params()["b"][1]:
+        raise ValueError("above")
+    return layer(p)

@@ -10,9 +10,9 @@ import sys
 
 AT_ONCE = """
     import pytest_gradcheck.plugin.progress as live
-    import pytest_gradcheck._gradient.worst_so_far as watch
+    import pytest_gradcheck._evaluate.evaluator as evaluator
 
-    live.SHOWN_AFTER = live.SECONDS_BETWEEN = watch.BATCH_SECONDS = 0.0
+    live.SHOWN_AFTER = live.SECONDS_BETWEEN = evaluator.BATCH_SECONDS = 0.0
 """
 """A conftest file with which the live line is drawn as soon and as often as it can be."""
 

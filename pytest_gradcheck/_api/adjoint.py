@@ -18,7 +18,7 @@ from .._difference.directions import random_weights
 from .._evaluate.call import name_of
 from .._evaluate.problem import gradient_precision, require_callable
 from .._jacobian.outputs import pair_blocks
-from .._options import DerivativeOptions, Options, options_from, require_known, takes
+from .._options import AdjointOptions, Options, options_from, require_known, takes
 from .._params.layout import Block, blocks_of, gradient_vector
 from .._params.structure import flatten
 from .._quoting import brief
@@ -37,13 +37,13 @@ TRIALS = 3
 """Random pairs of vectors for each pair of blocks."""
 
 
-@takes(DerivativeOptions)
+@takes(AdjointOptions)
 def check_adjoint(
     forward: Callable[[Any], Any],
     adjoint: Callable[[Any], Any],
     x: Any,
     y: Any = None,
-    **options: Unpack[DerivativeOptions],
+    **options: Unpack[AdjointOptions],
 ) -> GradientReport:
     """Check that two linear operators are each other's adjoint and return the report.
 
@@ -77,13 +77,13 @@ def check_adjoint(
     return announced(contradicted(report, remark) if remark else report)
 
 
-@takes(DerivativeOptions)
+@takes(AdjointOptions)
 def assert_adjoint(
     forward: Callable[[Any], Any],
     adjoint: Callable[[Any], Any],
     x: Any,
     y: Any = None,
-    **options: Unpack[DerivativeOptions],
+    **options: Unpack[AdjointOptions],
 ) -> GradientReport:
     """Assert that two linear operators are each other's adjoint: ⟨A x, y⟩ = ⟨x, Aᵀ y⟩.
 

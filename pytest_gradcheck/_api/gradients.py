@@ -12,8 +12,8 @@ from typing import Any, Unpack
 import numpy as np
 
 from .._diagnosis.evidence import Diagnosis
-from .._evaluate.call import as_tuple
-from .._evaluate.problem import Call, structure_of
+from .._evaluate.call import Call, as_tuple
+from .._evaluate.problem import structure_of
 from .._gradient.check import at_points, run_check
 from .._options import (
     CheckOptions,
@@ -71,10 +71,8 @@ def check_gradients(
     ('disagree', 8.0, 12.0)
     """
     chosen = options_from(check_gradients, options)
-    call = Call(as_tuple(args), has_aux, in_place, copy)
-    return announced(
-        at_points(lambda at: run_check(func, grad, at, call, chosen), params, points, grad)
-    )
+    call = Call(func, as_tuple(args), has_aux, in_place, copy)
+    return announced(at_points(lambda at: run_check(call, grad, at, chosen), params, points, grad))
 
 
 @takes(CheckOptions)

@@ -11,9 +11,9 @@ import numpy as np
 
 from .._difference.stencils import STENCILS, derivatives, points
 from .._difference.sweep import Sweep
-from .._evaluate.call import as_tuple, bound, calling, name_of
+from .._evaluate.call import Call, as_tuple, calling, name_of
 from .._evaluate.evaluator import Evaluator
-from .._evaluate.problem import Call, require_callable
+from .._evaluate.problem import require_callable
 from .._gradient.check import at_points
 from .._jacobian.check import Check, checking, given, own_params, report_of
 from .._jacobian.linear import Matrix, matrix_of
@@ -76,11 +76,11 @@ def check_hessian(
     >>> report.reasons[0]
     'hess is not symmetric: params[0] / params[1] is 2, params[1] / params[0] is 0'
     """
-    call, judged = Call(as_tuple(args), has_aux), options_from(check_hessian, options)
+    call, judged = Call(func, as_tuple(args), has_aux), options_from(check_hessian, options)
 
     def at(point: Any) -> GradientReport:
-        with _second_order(func, grad, point, call, judged) as check:
-            matrices = [matrix_of(one, check.shape, "hess") for one in given(hess, check, call)]
+        with _second_order(call, grad, point, judged) as check:
+            matrices = [matrix_of(one, check.shape, "hess") for one in given(hess, check)]
             return _report(check, matrices, "hess")
 
     return announced(at_points(at, params, points, hess, "hess"))
@@ -189,17 +189,17 @@ def check_hvp(
     'agree'
     """
     require_callable(hvp)
-    call, judged = Call(as_tuple(args), has_aux), options_from(check_hvp, options)
+    call, judged = Call(func, as_tuple(args), has_aux), options_from(check_hvp, options)
 
     def at(point: Any) -> GradientReport:
-        with _second_order(func, grad, point, call, judged) as check:
+        with _second_order(call, grad, point, judged) as check:
 
             def product(v: Array) -> Any:
                 with calling(call.form("hvp").replace("params", "params, v")):
                     return hvp(own_params(check), tangent(check, v), *call.args)
 
             if grad is not None and (check.problem.size > MOST_PRODUCTS or not check.exhaustive):
-                return along_tangents(check, product, replace(call, has_aux=False), "hvp")
+                return along_tangents(check, product, "hvp")
             return _report(check, [by_columns(check, product, "hvp")], "hvp")
 
     return announced(at_points(at, params, points, hvp, "hvp"))
@@ -265,17 +265,12 @@ def assert_hvp_close(
 
 @contextmanager
 def _second_order(
-    func: Callable[..., Any],
-    grad: Callable[..., Any] | None,
-    params: Any,
-    call: Call,
-    options: Options,
+    call: Call, grad: Callable[..., Any] | None, params: Any, options: Options
 ) -> Iterator[Check]:
     """Prepare the check of a gradient's Jacobian; without a gradient, of differences of func."""
-    require_callable(func)
+    require_callable(call.func)
     if grad is not None:
-        require_callable(grad)
-        with checking(grad, params, replace(call, has_aux=False), options, "params") as check:
+        with checking(replace(call, func=grad, has_aux=False), params, options, "params") as check:
             yield check
         return
     structure = flatten(params)
@@ -288,16 +283,15 @@ def _second_order(
             f"second differences of func would take {12 * n * n:,} evaluations for {n} parameters; "
             "pass grad=, which is checked with assert_gradients_close, and is differenced once"
         )
-    slopes = Slopes(func, structure, blocks, has_aux=call.has_aux)
-    plain = Call(call.args)
-    with checking(slopes, params, plain, options, "params", slopes.coarser) as check:
+    slopes = replace(call, func=Slopes(call, structure, blocks), has_aux=False)
+    with checking(slopes, params, options, "params", beside=True) as check:
         yield check
 
 
 def _report(check: Check, matrices: Sequence[Matrix], what: str) -> GradientReport:
     """Judge a Hessian, and see that it is symmetric."""
     m, n = matrices[0].dense.shape
-    beside = check.shared.center.size > m
+    beside = check.problem.center.size > m
 
     def bias(k: int, swept: Callable[[int], Sweep]) -> Array:
         gap = np.abs(swept(k).numeric - swept(k + m).numeric)
@@ -307,13 +301,12 @@ def _report(check: Check, matrices: Sequence[Matrix], what: str) -> GradientRepo
         check,
         matrices,
         what=what,
-        name=check.capture.__qualname__,
         may_be_zero=True,
         bias=bias if beside else None,
         scheme="second differences" if beside else "central differences of grad",
     )
-    if isinstance(check.capture.func, Slopes):
-        report = replace(report, evaluations=check.capture.func.evaluations)
+    if isinstance(slopes := check.problem.call.func, Slopes):
+        report = replace(report, evaluations=report.evaluations * slopes.each)
     remark = _asymmetry(check, matrices[0], what) if m == n else ""
     return contradicted(report, remark) if remark else report
 
@@ -353,31 +346,19 @@ class Slopes:
     What the two differ by bounds what the first is off by.
     """
 
-    def __init__(
-        self,
-        func: Callable[..., Any],
-        structure: Structure,
-        blocks: Sequence[Block],
-        *,
-        has_aux: bool,
-    ) -> None:
-        self.evaluations = 0
-        self.__qualname__ = name_of(func)
-        self._func, self._blocks, self._has_aux = func, blocks, has_aux
+    def __init__(self, call: Call, structure: Structure, blocks: Sequence[Block]) -> None:
+        self.__qualname__ = name_of(call.func)
+        self._call, self._blocks = replace(call, args=()), blocks
         theta = WorkCopy(structure, blocks).theta
         self._steps = [INNER_STEP * scale_of(part).of(part) for part in theta]
-        self._coarser = np.empty(0)
+        self.each = 6 * sum(part.size for part in theta)
+        """Evaluations of func at one point."""
 
-    def coarser(self) -> Array:
-        """Return the gradient of fourth order at the last call."""
-        return self._coarser
-
-    def __call__(self, params: Any, *args: Any) -> Any:
-        """Return the gradient of sixth order, in params' structure."""
+    def __call__(self, params: Any, *args: Any) -> tuple[Any, Array]:
+        """Return the gradient of sixth order, in params' structure, and that of fourth."""
         structure = flatten(params)
         work = WorkCopy(structure, self._blocks)
-        call = bound(self._func, args, takes_params=True, takes_first=self._has_aux)
-        runner = Evaluator(call, work)
+        runner = Evaluator(replace(self._call, args=args), work)
         fine, coarse = STENCILS["central6"], STENCILS["central4"]
         best, second = [], []
         for position, block in enumerate(self._blocks):
@@ -386,6 +367,5 @@ class Slopes:
             inner = [laid.offsets.index(float(o)) for o in coarse.offsets if o != 0]
             best.append(derivatives(values, 0.0, fine, laid.taken))
             second.append(derivatives(values[:, inner], 0.0, coarse, laid.taken))
-        self.evaluations += runner.evaluations
-        self._coarser = np.concatenate(second)
-        return to_structure(structure, self._blocks, np.concatenate(best))
+        found = to_structure(structure, self._blocks, np.concatenate(best))
+        return found, np.concatenate(second)

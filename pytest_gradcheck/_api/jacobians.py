@@ -8,8 +8,8 @@ from typing import Any, Unpack
 import numpy as np
 
 from .._difference.directions import random_weights
-from .._evaluate.call import as_tuple, calling
-from .._evaluate.problem import Call, require_callable
+from .._evaluate.call import Call, as_tuple, calling
+from .._evaluate.problem import require_callable
 from .._gradient.check import at_points
 from .._jacobian.check import Check, checking, given, own_params, report_of
 from .._jacobian.linear import Matrix, is_operator, is_sparse, matrix_of
@@ -61,15 +61,15 @@ def check_jacobian(
     >>> [entry.label for entry in report.worst]
     ['output[1] / params[0]', 'output[1] / params[1]']
     """
-    call, judged = Call(as_tuple(args), has_aux), options_from(check_jacobian, options)
+    call, judged = Call(func, as_tuple(args), has_aux), options_from(check_jacobian, options)
 
     def at(point: Any) -> GradientReport:
-        with checking(func, point, call, judged) as check:
-            found = given(jac, check, call)
+        with checking(call, point, judged) as check:
+            found = given(jac, check)
             if check.exhaustive:
                 return report_of(check, [matrix_of(one, check.shape) for one in found])
             combined = _operator_combined if is_operator(found[0]) else _matrix_combined
-            return combined(check, found[0], call)
+            return combined(check, found[0])
 
     return announced(at_points(at, params, points, jac, "jac"))
 
@@ -126,7 +126,7 @@ def assert_jacobian_close(
     -----
     Tolerances hold for an entry, relative to its output's row.
 
-    All outputs share the evaluations: 2 for each parameter, some 12 more, one more for each
+    All outputs share the evaluations: 2 for each parameter, some 10 more, one more for each
     parameter that some output does not answer to, and ladders for entries in doubt.  Where that
     is more than ``max_evals`` (unset: 4,200), or there are more than 2 million entries, random
     combinations of the outputs are checked as gradients are, and the report says so.
@@ -152,7 +152,7 @@ def assert_jacobian_close(
     ).raise_if_failed()
 
 
-def _matrix_combined(check: Check, jac: Any, call: Call) -> GradientReport:
+def _matrix_combined(check: Check, jac: Any) -> GradientReport:
     """Check combinations of a Jacobian's rows; a sparse one stays sparse."""
     structure, blocks, shape = check.problem.structure, check.problem.blocks, check.shape
     count = len(shape.outputs.blocks)
@@ -177,10 +177,10 @@ def _matrix_combined(check: Check, jac: Any, call: Call) -> GradientReport:
         def columns(which: Array) -> Matrix:
             return Matrix(matrix.dense[:, which], (matrix.dtypes[0],) * (count * which.size))
 
-    return along_cotangents(check, rows, call, columns)
+    return along_cotangents(check, rows, columns)
 
 
-def _operator_combined(check: Check, jac: Any, call: Call) -> GradientReport:
+def _operator_combined(check: Check, jac: Any) -> GradientReport:
     """Check an operator's products: by `rmatvec` where it has one, else by `matvec`."""
     structure, blocks, chosen = check.problem.structure, check.problem.blocks, check.shape.columns()
     m, n = check.shape.full
@@ -193,11 +193,10 @@ def _operator_combined(check: Check, jac: Any, call: Call) -> GradientReport:
             whole[chosen] = v
             return cotangent(check, np.asarray(jac.matvec(whole)).reshape(m))
 
-        return along_tangents(check, products, call, "matvec")
+        return along_tangents(check, products, "matvec")
     return along_cotangents(
         check,
         lambda u: to_structure(structure, blocks, np.asarray(jac.rmatvec(u)).reshape(n)[chosen]),
-        call,
         lambda which: _operator_columns(check, jac, chosen[which]),
     )
 
@@ -253,17 +252,17 @@ def check_jvp(
     'agree'
     """
     require_callable(jvp)
-    call, judged = Call(as_tuple(args), has_aux), options_from(check_jvp, options)
+    call, judged = Call(func, as_tuple(args), has_aux), options_from(check_jvp, options)
 
     def at(point: Any) -> GradientReport:
-        with checking(func, point, call, judged) as check:
+        with checking(call, point, judged) as check:
 
             def product(v: Array) -> Any:
                 with calling(call.form("jvp").replace("params", "params, v")):
                     return jvp(own_params(check), tangent(check, v), *call.args)
 
             if check.problem.size > MOST_PRODUCTS or not check.exhaustive:
-                return along_tangents(check, product, call, "jvp")
+                return along_tangents(check, product, "jvp")
             return report_of(check, [by_columns(check, product, "jvp")])
 
     return announced(at_points(at, params, points, jvp, "jvp"))
@@ -359,17 +358,17 @@ def check_vjp(
     'analytic = the transpose of numeric'
     """
     require_callable(vjp)
-    call, judged = Call(as_tuple(args), has_aux), options_from(check_vjp, options)
+    call, judged = Call(func, as_tuple(args), has_aux), options_from(check_vjp, options)
 
     def at(point: Any) -> GradientReport:
-        with checking(func, point, call, judged) as check:
+        with checking(call, point, judged) as check:
 
             def product(u: Array) -> Any:
                 with calling(call.form("vjp").replace("params", "params, u")):
                     return vjp(own_params(check), cotangent(check, u), *call.args)
 
-            if check.capture.outputs.size > MOST_PRODUCTS or not check.exhaustive:
-                return along_cotangents(check, product, call)
+            if check.outputs.size > MOST_PRODUCTS or not check.exhaustive:
+                return along_cotangents(check, product)
             return report_of(check, [_by_rows(check, product)])
 
     return announced(at_points(at, params, points, vjp, "vjp"))
@@ -449,7 +448,7 @@ def by_columns(check: Check, product: Callable[[Array], Any], what: str) -> Matr
     -------
     Matrix
     """
-    outputs, n = check.capture.outputs, check.problem.size
+    outputs, n = check.outputs, check.problem.size
     dtypes: tuple[np.dtype[Any], ...] = (np.dtype(np.float64),) * len(outputs.blocks)
     basis, columns = np.zeros(n), []
     for i in range(n):
@@ -461,17 +460,17 @@ def by_columns(check: Check, product: Callable[[Array], Any], what: str) -> Matr
     dense = np.stack(columns, axis=1) if columns else np.empty((outputs.size, 0))
     v, narrow = _weights(check, check.problem.blocks)
     found = output_vector(product(v), outputs, what) if n else dense @ v
-    center = float(np.abs(check.shared.center).max(initial=LEAST_TERM))
+    center = float(np.abs(check.problem.center).max(initial=LEAST_TERM))
     dust = center * float(np.sum(np.abs(v) / check.problem.scale))
     precisions = (*dtypes, *narrow)
-    remark = _linear(dense * v, found, precisions, what, "v", check.capture.outputs.blocks, dust)
+    remark = _linear(dense * v, found, precisions, what, "v", check.outputs.blocks, dust)
     each = len(check.shape.blocks)
     return Matrix(dense, tuple(dtype for dtype in dtypes for _ in range(each)), remark)
 
 
 def _by_rows(check: Check, product: Callable[[Array], Any]) -> Matrix:
     """Multiply a product uᵀJ out, row by row."""
-    structure, blocks, m = check.problem.structure, check.problem.blocks, check.capture.outputs.size
+    structure, blocks, m = check.problem.structure, check.problem.blocks, check.outputs.size
     dtypes: tuple[np.dtype[Any], ...] = ()
     basis, rows = np.zeros(m), []
     for k in range(m):
@@ -480,12 +479,12 @@ def _by_rows(check: Check, product: Callable[[Array], Any]) -> Matrix:
         rows.append(row)
         basis[k] = 0.0
     dense = np.stack(rows)
-    u, narrow = _weights(check, check.capture.outputs.blocks)
+    u, narrow = _weights(check, check.outputs.blocks)
     found, _ = gradient_vector(product(u), structure, blocks, "vjp")
-    center = np.maximum(np.abs(check.shared.center[:m]), LEAST_TERM)
+    center = np.maximum(np.abs(check.problem.center[:m]), LEAST_TERM)
     dust = float(np.abs(u) @ center) / check.problem.scale
     remark = _linear(dense.T * u, found, (*dtypes, *narrow), "vjp", "u", blocks, dust)
-    return Matrix(dense, dtypes * len(check.capture.outputs.blocks), remark)
+    return Matrix(dense, dtypes * len(check.outputs.blocks), remark)
 
 
 def _weights(check: Check, blocks: Sequence[Block]) -> tuple[Array, tuple[np.dtype[Any], ...]]:
@@ -499,7 +498,7 @@ def _weights(check: Check, blocks: Sequence[Block]) -> tuple[Array, tuple[np.dty
         vector = -vector
     for block in blocks:
         vector[block.window] = vector[block.window].astype(block.dtype)
-    every = (*check.problem.blocks, *check.capture.outputs.blocks)
+    every = (*check.problem.blocks, *check.outputs.blocks)
     return vector, tuple(block.dtype for block in every)
 
 

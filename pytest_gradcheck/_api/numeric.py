@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from typing import Any, Unpack
 
 import numpy as np
 
 from .._difference.best import climb_all
 from .._difference.sweep import Sweep, differenced, raise_domain_error
-from .._evaluate.call import as_tuple
-from .._evaluate.problem import Call, Problem, prepare, require_callable
-from .._gradient.worst_so_far import Watch
+from .._evaluate.call import Call, as_tuple
+from .._evaluate.problem import Problem, prepare, require_callable
 from .._options import EvaluationOptions, NumericOptions, Options, options_from, takes
 from .._params.layout import blocks_of, labels, to_structure, vector_of
 from .._params.structure import flatten
@@ -65,8 +65,8 @@ def numerical_gradient(
     {'a': 9.0, 'b': 12.0}
     """
     chosen = options_from(numerical_gradient, options)
-    call = Call(as_tuple(args), has_aux, in_place, copy)
-    problem, found = _engine(func, params, call, chosen, accurate=False)
+    call = Call(func, as_tuple(args), has_aux, in_place, copy)
+    problem, found = _engine(call, params, chosen, accurate=False)
     return to_structure(problem.structure, problem.blocks, found.numeric)
 
 
@@ -113,20 +113,17 @@ def numerical_gradient_with_error(
     True
     """
     chosen = options_from(numerical_gradient_with_error, options)
-    call = Call(as_tuple(args), has_aux, in_place, copy)
-    problem, found = _engine(func, params, call, chosen, accurate=True)
+    call = Call(func, as_tuple(args), has_aux, in_place, copy)
+    problem, found = _engine(call, params, chosen, accurate=True)
     return (
         to_structure(problem.structure, problem.blocks, found.numeric),
         to_structure(problem.structure, problem.blocks, found.error),
     )
 
 
-def _engine(
-    func: Callable[..., Any], params: Any, call: Call, options: Options, *, accurate: bool
-) -> tuple[Problem, Sweep]:
-    problem = prepare(func, params, call, options, returns_pair=False)
-    watch = problem.evaluator.watch = Watch(problem.evaluator, problem.blocks)
-    try:
+def _engine(call: Call, params: Any, options: Options, *, accurate: bool) -> tuple[Problem, Sweep]:
+    problem = prepare(call, params, options)
+    with closing(problem.evaluator), problem.evaluator.progress.interruptible():
         if problem.unrepeated:
             raise ValueError(problem.unrepeated)
         found, _ = differenced(problem, None, options)
@@ -136,11 +133,6 @@ def _engine(
                 _warn(problem, vague)
         if np.isnan(found.numeric).any():
             raise_domain_error(problem)
-    except KeyboardInterrupt as stop:
-        stop.add_note(watch.note())
-        raise
-    finally:
-        problem.evaluator.close()
     return problem, found
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any, Unpack
 
@@ -15,8 +16,8 @@ import numpy as np
 
 from .._difference.directions import random_weights
 from .._difference.sweep import noise_of
-from .._evaluate.call import as_tuple, name_of
-from .._evaluate.problem import Call, evaluate_gradient, prepare, require_callable
+from .._evaluate.call import Call, as_tuple, name_of
+from .._evaluate.problem import evaluate_gradient, prepare, require_callable
 from .._options import SeedOptions, options_from, require_known, takes
 from .._quoting import quoted
 
@@ -138,19 +139,17 @@ def taylor_rates(
         raise ValueError(f"count must be a whole number, 3 or more, not {quoted(count)}")
     chosen = options_from(taylor_rates, options)
     require_callable(func, grad)
-    call = Call(as_tuple(args), has_aux)
-    problem = prepare(func, params, call, chosen, returns_pair=grad is True)
-    try:
+    call = Call(func, as_tuple(args), has_aux, returns_pair=grad is True)
+    problem = prepare(call, params, chosen)
+    with closing(problem.evaluator):
         if problem.unrepeated:
             raise ValueError(problem.unrepeated)
-        analytic = evaluate_gradient(grad, problem, call, chosen).vector
+        analytic = evaluate_gradient(grad, problem, chosen).vector
         shift = random_weights(problem.size, chosen.seed, 9) * problem.scale
         steps = [step / 2**k for k in range(count)]
         values = problem.evaluator.along(shift, steps)
         noise = noise_of(problem, chosen).sigma
         problem.evaluator.require_unchanged("func")
-    finally:
-        problem.evaluator.close()
     with np.errstate(all="ignore"):
         change = (values - problem.center).astype(np.float64)
         zeroth = np.abs(change)

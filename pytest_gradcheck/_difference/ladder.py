@@ -158,9 +158,10 @@ class Line:
 
     def values(self, start: float, spacing: float) -> Array:
         """Return func at equal distances from `start` on, to the edge of its domain at most."""
-        d = math.copysign(2.0 ** math.floor(math.log2(max(abs(spacing), 4 * self.ulp, 1e-300))), spacing)
+        least = max(abs(spacing), 4 * self.ulp, 1e-300)
+        d = math.copysign(2.0 ** math.floor(math.log2(least)), spacing)
         _, found = self.evaluate([start + d * k for k in range(bool(start == 0), SAMPLES)])
-        both = np.array([*([] if start else [self.center]), *found])
+        both: Array = np.array([*([] if start else [self.center]), *found])
         return both[np.isfinite(both)]
 
     def quieten(self, sigma: float) -> None:

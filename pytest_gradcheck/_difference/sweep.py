@@ -8,6 +8,7 @@ no comparison, and nothing that drops an imaginary part.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -19,9 +20,11 @@ from .._evaluate.problem import Analytic, Problem
 from .._options import Options
 from .._params.arrays import chunks
 from .._params.layout import LEAST_SCALE, Block, middle, position_of
+from .._params.structure import flatten
+from .._params.work_copy import WorkCopy
 from .._quoting import brief
 from .directions import random_weights, sample
-from .ladder import FLOOR, ROUNDING_FACTOR, Line
+from .ladder import FLOOR, RATIO, ROUNDING_FACTOR, Line
 from .noise import Noise, from_values, measured
 from .stencils import COMPLEX_STEP, STENCILS, Points, Stencil, derivatives, points, relative_step
 
@@ -50,6 +53,8 @@ class Sweep:
         Where the slopes to both sides differ by more than noise and a smooth func explain.
     flat : ndarray of bool, shape (n,)
         Where func did not respond at all.
+    still : ndarray of bool, shape (n,)
+        Where it is known not to respond to a large step either.
     pairs : ndarray, shape (n, 2)
         func at +h and −h, where the row has them.
     ends : ndarray, shape (n, 2)
@@ -66,6 +71,7 @@ class Sweep:
     step: Array
     bent: Array
     flat: Array
+    still: Array
     pairs: Array
     ends: Array
     largest: Array
@@ -80,6 +86,7 @@ def unevaluated(problem: Problem, noise: Noise | None = None, title: str = "") -
         np.full(n, np.inf),
         noise or from_values(np.array([problem.center]), problem.jitter, problem.evaluator.narrow),
         np.zeros(n),
+        np.zeros(n, dtype=bool),
         np.zeros(n, dtype=bool),
         np.zeros(n, dtype=bool),
         np.full((n, 2), np.nan, dtype=problem.evaluator.kind),
@@ -175,12 +182,27 @@ def sweep(
     if relative is None:
         relative = relative_step(row, noise.sigma, size)
     result = unevaluated(problem, noise, row.title)
-    watch = problem.evaluator.watch
-    if watch is not None:
-        each = sum(1 for offset in row.offsets if offset != 0)
-        count = problem.size if chosen is None else sum(which.size for which in chosen)
-        gain = ROUNDING_FACTOR * row.noise_gain * noise.sigma
-        watch.plan(result, count, each, gain, lambda v, h: derivatives(v, problem.center, row, h))
+    progress = problem.evaluator.progress
+    each = sum(1 for offset in row.offsets if offset != 0)
+    count = problem.size if chosen is None else sum(which.size for which in chosen)
+    gain = ROUNDING_FACTOR * row.noise_gain * noise.sigma
+    now: list[tuple[Array, Array]] = []
+
+    def so_far(found: Sequence[Any] | Array) -> tuple[Array, Array, Array]:
+        k = len(found) // each
+        place, step = np.flatnonzero(result.step > 0), result.step[result.step > 0]
+        numeric = result.numeric[place]
+        if k:
+            (under_way, taken), values = (
+                now[-1],
+                np.array(found[: k * each], problem.evaluator.kind),
+            )
+            partly = derivatives(values.reshape(k, each), problem.center, row, taken[:k])
+            place, numeric = np.append(place, under_way[:k]), np.append(numeric, partly)
+            step = np.append(step, taken[:k])
+        return place, numeric, gain / step
+
+    progress.plan(each * count, so_far)
     for position, block in enumerate(problem.blocks):
         theta = problem.evaluator.work.theta[position]
         which = np.arange(block.size) if chosen is None else chosen[position]
@@ -192,11 +214,10 @@ def sweep(
         if fixed:
             _require_a_step(laid, theta[which], block, which, options)
         place = block.start + which
-        if watch is not None:
-            watch.enter(place, laid.taken)
+        now.append((place, laid.taken))
+        progress.whole = which.size
         values = problem.evaluator.sweep(position, which.tolist(), laid.values)
-        if watch is not None:
-            watch.leave()
+        progress.whole = 0
         _record(result, place, problem, row, laid, values, theta[which])
     seen = np.flatnonzero(result.step > 0)
     if fixed:
@@ -295,7 +316,8 @@ def line_of(problem: Problem, coordinate: int, noise: Noise, seeded: Sweep | Non
     position = position_of(problem.blocks, coordinate)
     offset = coordinate - problem.blocks[position].start
     theta = problem.evaluator.work.theta[position][offset]
-    stepper = _stepper(problem.evaluator, position, offset, theta)
+    on_grid = _grid(problem, coordinate, seeded)
+    stepper = _stepper(problem.evaluator, position, offset, theta, on_grid)
     new = Line(stepper, problem.center, noise, float(np.spacing(np.abs(theta))))
     if seeded is not None and seeded.ends[coordinate].all():
         ends, pair = seeded.ends[coordinate], seeded.pairs[coordinate]
@@ -303,13 +325,41 @@ def line_of(problem: Problem, coordinate: int, noise: Noise, seeded: Sweep | Non
     return new
 
 
+Steps = Sequence[float]
+
+
+def _grid(problem: Problem, coordinate: int, seeded: Sweep | None) -> Callable[[Steps], Steps]:
+    """Return what moves a ladder's step onto the grid of its coordinate, but no two onto one.
+
+    Where an evaluator keeps its values, other questions ask for those of the grid, too.
+    """
+    base = 0.0 if seeded is None or not problem.evaluator.keeps else float(seeded.step[coordinate])
+    least, taken = least_step(problem, coordinate), {0}
+
+    def on_grid(steps: Steps) -> Steps:
+        if len(steps) != 2 or not base > 0:
+            return steps
+        number = round(math.log(abs(steps[0]) / base) / math.log(RATIO))
+        h = base * RATIO**number
+        if number in taken or h < least:
+            return steps
+        taken.add(number)
+        return (h, -h)
+
+    return on_grid
+
+
 def _stepper(
-    evaluator: Evaluator, position: int, offset: int, theta: Any
+    evaluator: Evaluator,
+    position: int,
+    offset: int,
+    theta: Any,
+    on_grid: Callable[[Steps], Steps],
 ) -> Callable[[Sequence[float]], tuple[Sequence[float], Sequence[Any]]]:
     wide = np.result_type(theta.dtype, np.float64)
 
     def evaluate(steps: Sequence[float]) -> tuple[Sequence[float], Sequence[Any]]:
-        steps = evaluator.shared(position, offset, steps)
+        steps = on_grid(steps)
         to = (theta.astype(wide) + np.array(steps, dtype=wide)).astype(theta.dtype)
         values = evaluator.sweep(position, [offset], to[None, :])[0]
         return [float(t) for t in to.astype(wide) - theta.astype(wide)], tuple(values)
@@ -333,19 +383,14 @@ def central_row(options: Options) -> Stencil:
 STEP = 1e-20
 """In parts of the parameter's scale: its square is below the smallest rounding of anything."""
 
+NOT_REAL = (
+    'gradcheck: func got complex parameters, because of scheme="complex"; use "central" if it '
+    "can't take them"
+)
+
 
 def complex_sweep(problem: Problem, options: Options) -> Sweep:
-    """Difference every coordinate by the complex step.
-
-    Parameters
-    ----------
-    problem : Problem
-    options : Options
-        ``eps`` given: that step.
-
-    Returns
-    -------
-    Sweep
+    """Difference every coordinate by the complex step; ``eps`` given: that step.
 
     Raises
     ------
@@ -353,6 +398,41 @@ def complex_sweep(problem: Problem, options: Options) -> Sweep:
         When a parameter is complex already or perturbed in place, or func's value for complex
         parameters is real or no number.
     """
+    evaluator = _imaginary(problem)
+    noise = from_values(np.array([problem.center]), problem.jitter)
+    found = unevaluated(problem, noise, COMPLEX_STEP.title)
+    left = problem.size
+    if options.max_evals is not None:
+        left = max(options.max_evals - evaluator.evaluations, 0)
+    picked = sample(problem.size, left, options.seed)
+
+    def so_far(_: Any) -> tuple[Array, Array, Any]:
+        done = np.flatnonzero(found.step)
+        return done, found.numeric[done], 0.0
+
+    evaluator.progress.plan(picked.size, so_far)
+    for position, block in enumerate(problem.blocks):
+        place = picked[(picked >= block.start) & (picked < block.stop)]
+        scale = problem.scale[place]
+        h = STEP * scale if options.eps is None else np.full(place.size, options.eps)
+        odd = (2 * (place - block.start) + 1).tolist()
+        try:
+            out = evaluator.sweep(position, odd, h[:, None])[:, 0]
+            if evaluator.domain_error is not None:
+                raise evaluator.domain_error  # no step is so small that it leaves a domain
+        except Exception as error:
+            error.add_note(NOT_REAL)
+            raise
+        found.numeric[place] = out / h
+        found.error[place] = 4 * FLOOR * np.abs(out / h)
+        found.step[place] = h
+        found.flat[place] = out == 0
+    evaluator.require_unchanged("func")
+    return found
+
+
+def _imaginary(problem: Problem) -> Evaluator:
+    """Return what evaluates Im J at complex parameters: an imaginary part is every other one."""
     work = problem.evaluator.work
     for block in problem.blocks:
         if block.is_complex:
@@ -363,59 +443,19 @@ def complex_sweep(problem: Problem, options: Options) -> Sweep:
         raise TypeError(
             'scheme="complex": real arrays can\'t be perturbed in place by an imaginary step'
         )
-    noise = from_values(np.array([problem.center]), problem.jitter)
-    found = unevaluated(problem, noise, COMPLEX_STEP.title)
-    arrays = [
-        np.array(value, dtype=complex)
-        if leaf.is_array
-        else complex(value)
-        if position in {block.leaf for block in problem.blocks}
-        else value
-        for position, (leaf, value) in enumerate(
-            zip(problem.structure.leaves, work.values, strict=True)
-        )
-    ]
-    left = problem.size
-    if options.max_evals is not None:
-        left = max(options.max_evals - problem.evaluator.evaluations, 0)
-    picked = sample(problem.size, left, options.seed)
+    values = list(work.values)
     for block in problem.blocks:
-        value = arrays[block.leaf]
-        steps = (
-            np.full(block.size, options.eps)
-            if options.eps is not None
-            else STEP * problem.scale[block.window]
-        )
-        for i in (picked[(picked >= block.start) & (picked < block.stop)] - block.start).tolist():
-            h = float(steps[i])
-            if isinstance(value, np.ndarray):
-                theta = value.flat[i]
-                value.flat[i] = theta + 1j * h
-                out = _imaginary(problem, problem.structure.rebuild(arrays), block.label(i))
-                value.flat[i] = theta
-            else:
-                changed = list(arrays)
-                changed[block.leaf] = value + 1j * h
-                out = _imaginary(problem, problem.structure.rebuild(changed), block.label(i))
-            place = block.start + i
-            found.numeric[place] = out / h
-            found.error[place] = 4 * FLOOR * abs(out / h)
-            found.step[place] = h
-            found.flat[place] = out == 0
-    return found
+        value = values[block.leaf]
+        is_array = problem.structure.leaves[block.leaf].is_array
+        values[block.leaf] = np.array(value, dtype=complex) if is_array else complex(value)
+    structure = flatten(problem.structure.rebuild(values))
+    blocks = [replace(block, is_complex=True) for block in problem.blocks]
+    call = replace(problem.call, read=_imaginary_part)
+    return Evaluator(call, WorkCopy(structure, blocks), problem.evaluator.progress)
 
 
-def _imaginary(problem: Problem, params: Any, label: str) -> float:
-    problem.evaluator.spend()
-    try:
-        with np.errstate(all="ignore"):
-            out = np.asarray(problem.evaluator.call(params))
-    except TypeError as error:
-        error.add_note(
-            f"gradcheck: func got complex parameters ({brief(label)} + ih), because of "
-            'scheme="complex"; use "central" if it can\'t take them'
-        )
-        raise
+def _imaginary_part(value: Any) -> float:
+    out = np.asarray(value)
     if out.size != 1 or out.dtype.kind != "c":
         raise TypeError(
             f'scheme="complex": func returned {out.dtype} of shape {out.shape} for complex '

@@ -1,24 +1,18 @@
-"""An evaluator made from what the user passed, ``vectorized`` ones included.
-
-A `Recipe` can be pickled, so that a worker makes the same evaluator in another process.  With
-``vectorized=True`` func takes many points at once, along a leading axis.
-"""
+"""``vectorized=True``: func takes many points at once, along a leading axis."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from .._params.arrays import NUMBER, ArrayKind, kind_of, read
 from .._params.layout import Block
-from .._params.structure import Structure, flatten
+from .._params.structure import flatten
 from .._params.work_copy import WorkCopy
-from .._quoting import brief
-from .call import ComplexValueError, J, bound
-from .evaluator import Array, Evaluator, Pool
+from .call import Call, ComplexValueError, J
+from .evaluator import Array, Evaluator, Move, Pool, Progress
 
 BATCH_BYTES = 64 * 2**20
 """Memory that the parameters of one batch may take."""
@@ -37,31 +31,20 @@ class Batched(Evaluator):
     Every array of the parameters, perturbed or not, gets a leading axis of the batch's length;
     every float or complex number becomes an array of that length.  Whole numbers that are not
     checked, strings and the like stay what they are.  The arrays are new in every call, plain,
-    C-contiguous and writable.
-
-    Parameters
-    ----------
-    func : callable
-        Takes params with the leading axis and returns J, shape (batch,).
-    structure : Structure
-    work : WorkCopy
-        Holds θ; never given to func.
-    max_evals : int, optional
-        An entry of a batch counts as an evaluation.
-    pool : Pool, optional
+    C-contiguous and writable.  The work copy is never given to func, and an entry of a batch
+    counts as an evaluation.
     """
 
     def __init__(
         self,
-        func: Callable[[Any], Any],
-        structure: Structure,
+        call: Call,
         work: WorkCopy,
-        max_evals: int | None = None,
+        progress: Progress | None = None,
         pool: Pool | None = None,
     ) -> None:
-        super().__init__(self._alone, work, max_evals, pool)
-        self.func = func
-        self.structure = structure
+        super().__init__(call, work, progress, pool)
+        self.func, self.call = self.call, self._alone
+        self.structure = work.structure
         size = sum(getattr(value, "nbytes", 0) for value in work.values)
         self.largest = max(1, BATCH_BYTES // max(size, 8))
         self.tested = False
@@ -94,7 +77,7 @@ class Batched(Evaluator):
                     "floats as arrays, because of vectorized=True"
                 )
             raise
-        if not self.tested:
+        if not self.tested and self.work.blocks:
             self.tested = True
             self._require_entries_apart(float(value))
         return value
@@ -103,11 +86,11 @@ class Batched(Evaluator):
         """Raise ValueError when J of one point depends on the other points of its batch."""
         theta = np.concatenate([part.astype(np.float64) for part in self.work.theta])
         shift = np.where(theta == 0, 1.0, theta)
-        self._allow(2)
-        self.evaluations += 2
+        self.progress.allow(2)
+        self.progress.evaluations += 2
         try:
             with self.quiet():
-                nudged, beside = map(float, self._points_along(shift, (NUDGE, 0.0)))
+                nudged, beside = map(float, self._points(shift, np.array([NUDGE, 0.0])))
         except BatchShapeError:
             raise
         except Exception:  # it may have left func's domain: what follows finds out
@@ -124,56 +107,44 @@ class Batched(Evaluator):
             "(reduce over the other axes only), or leave out vectorized"
         )
 
-    def _sweep_here(self, position: int, coordinates: Sequence[int], values: Array) -> Array:
-        found = np.empty(values.shape, dtype=self.kind)
-        rows = max(1, self.largest // max(values.shape[1], 1))
-        for start in range(0, len(coordinates), rows):
-            some = slice(start, start + rows)
-            found[some] = self._rows(position, coordinates[some], values[some])
-            if self.watch is not None:
-                self.watch.gathered(found[: start + rows].reshape(-1))
+    def _here(self, move: Move) -> Array:
+        found = np.empty(move.values.size, dtype=self.kind)
+        rows, done = max(1, self.largest // max(move.values[:1].size, 1)), 0
+        for start in range(0, len(move.values), rows):
+            some = self._together(move.part(start, start + rows))
+            found[done : done + len(some)] = some
+            done += len(some)
+            self.progress.gathered(found[:done])
         return found
 
-    def _rows(self, position: int, coordinates: Sequence[int], values: Array) -> Array:
-        block = self.work.blocks[position]
+    def _together(self, move: Move) -> Sequence[Any] | Array:
+        """Return J at points that are one batch; one by one where the batch raises."""
         try:
-            batch = self._batch(values.size)
-            places = np.repeat(np.asarray(coordinates, dtype=np.intp), values.shape[1])
-            flat = _window(batch, block, values.size)
-            flat[np.arange(values.size), places] = values.ravel()
             with self.quiet():
-                out = self._called(batch, values.size)
+                found = self._points_of(move)
         except BatchShapeError:
             raise
         except Exception:
             # One point of them raised: one by one it has a name, or is known to have no J.
-            return super()._sweep_here(position, coordinates, values)
-        self.evaluations += values.size
-        return out.reshape(values.shape)
-
-    def _along_here(self, shift: Array, steps: Sequence[float]) -> Array:
-        try:
-            with self.quiet():
-                found = self._points_along(shift, steps)
-        except BatchShapeError:
-            raise
-        except Exception:
-            return super()._along_here(shift, steps)
-        self.evaluations += len(steps)
-        if self.watch is not None:
-            self.watch.advance()
+            return super()._here(move)
+        self.progress.evaluations += len(found)
         return found
 
-    def _points_along(self, shift: Array, steps: Sequence[float]) -> Array:
-        found: list[Array] = []
-        for start in range(0, len(steps), self.largest):
-            some = np.asarray(steps[start : start + self.largest])
-            batch = self._batch(some.size)
-            for block, theta in zip(self.work.blocks, self.work.theta, strict=True):
-                points = theta + some[:, None] * shift[block.window]
-                _window(batch, block, some.size)[...] = points
-            found.append(self._called(batch, some.size))
-        return np.concatenate(found).astype(self.kind)
+    def _points_of(self, move: Move) -> Array:
+        if move.shift is not None:
+            return self._points(move.shift, move.values)
+        count, width = move.values.size, move.values.shape[1]
+        batch = self._batch(count)
+        places = np.repeat(np.asarray(move.coordinates, dtype=np.intp), width)
+        flat = _window(batch, self.work.blocks[move.position], count)
+        flat[np.arange(count), places] = move.values.ravel()
+        return self._called(batch, count)
+
+    def _points(self, shift: Array, steps: Array) -> Array:
+        batch = self._batch(steps.size)
+        for block, theta in zip(self.work.blocks, self.work.theta, strict=True):
+            _window(batch, block, steps.size)[...] = theta + steps[:, None] * shift[block.window]
+        return self._called(batch, steps.size)
 
 
 def _repeated(kind: ArrayKind | None, value: Any, count: int) -> Any:
@@ -214,91 +185,8 @@ def _checked(out: Any, count: int) -> Array:
     return array
 
 
-@dataclass(frozen=True)
-class Recipe:
-    """How func is to be called, all of it as the user passed it, so that it can be pickled.
-
-    Parameters
-    ----------
-    func : callable
-    params : object
-    args : tuple
-    blocks : sequence of Block
-        Those of `params` that are perturbed.
-    takes_first, returns_pair, has_aux : bool
-        What func returns (see `bound`).
-    in_place, copy, vectorized : bool
-        What func takes.
-    """
-
-    func: Callable[..., Any]
-    params: Any
-    args: tuple[Any, ...]
-    blocks: Sequence[Block]
-    returns_pair: bool = False
-    has_aux: bool = False
-    in_place: bool = False
-    copy: bool = False
-    vectorized: bool = False
-
-    def structure(self) -> Structure:
-        """Take the parameters apart, as it was done where the blocks were chosen.
-
-        Raises
-        ------
-        ValueError
-            When they come apart differently, for want of an adapter.
-        """
-        structure = flatten(self.params)
-        for block in self.blocks:
-            if (
-                block.leaf >= len(structure.leaves)
-                or structure.leaves[block.leaf].name != block.name
-            ):
-                raise ValueError(
-                    f"in a worker process params has no {brief(block.name)}: the "
-                    "gradcheck_flatten hook that takes params apart is not registered there; "
-                    "pass plain containers, or use threads, workers=2"
-                )
-        return structure
-
-    def evaluator(
-        self,
-        structure: Structure,
-        dtype: Any = None,
-        *,
-        gradients: list[Any] | None = None,
-        max_evals: int | None = None,
-        pool: Pool | None = None,
-        watch: Callable[[Callable[[Any], Any]], Callable[[Any], Any]] | None = None,
-    ) -> Evaluator:
-        """Return an evaluator of func on a copy of the parameters of its own.
-
-        Parameters
-        ----------
-        structure : Structure
-            Of the parameters.
-        dtype : numpy dtype, optional
-            See `WorkCopy`.
-        gradients : list, optional
-            Where the gradient goes of a func that returns ``(J, gradient)``.
-        max_evals : int, optional
-        pool : Pool, optional
-        watch : callable, optional
-            Wraps each call.
-        """
-        work = WorkCopy(structure, self.blocks, dtype, self.in_place)
-        pair = [] if gradients is None else gradients
-        call = bound(
-            self.func,
-            self.args,
-            takes_params=not self.in_place,
-            takes_first=self.has_aux or self.returns_pair,
-            gradients=pair if self.returns_pair else None,
-            has_aux=self.has_aux and self.returns_pair,
-            fresh=work.fresh if self.copy and not self.vectorized else None,
-        )
-        call = call if watch is None else watch(call)
-        if self.vectorized:
-            return Batched(call, structure, work, max_evals, pool)
-        return Evaluator(call, work, max_evals, pool)
+def evaluator_of(
+    call: Call, work: WorkCopy, progress: Progress | None = None, pool: Pool | None = None
+) -> Evaluator:
+    """Return what evaluates func on a copy of the parameters of its own."""
+    return (Batched if call.vectorized else Evaluator)(call, work, progress, pool)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from .._params.arrays import ASKED, Unreadable, foreign_kind, read, to_float
+from .._params.work_copy import WorkCopy
 from .._quoting import quoted
 
 J = "J, what func returned,"
@@ -124,64 +126,82 @@ def narrow_bits(value: Any) -> int | None:
     return None
 
 
-def bound(
-    func: Callable[..., Any],
-    args: tuple[Any, ...],
-    *,
-    takes_params: bool,
-    takes_first: bool,
-    gradients: list[Any] | None = None,
-    has_aux: bool = False,
-    fresh: Callable[[], Any] | None = None,
-) -> Callable[[Any], Any]:
-    """Return func as a function of params alone that returns J alone.
+@dataclass(frozen=True)
+class Call:
+    """How func is called, and how what it returns is read; it can be pickled where func can be.
 
     Parameters
     ----------
     func : callable
     args : tuple
-        Passed on behind params.
-    takes_params : bool
-        False for ``in_place``: func reads the parameters through a closure.
-    takes_first : bool
-        func returns a tuple whose first item is J.
-    gradients : list, optional
-        func returns ``(J, gradient)``, and the last gradient is put here.
+        What follows params.
     has_aux : bool
-        That first item is in turn a tuple, ``((J, anything), gradient)``.
-    fresh : callable, optional
-        Makes the copy of the parameters that func gets instead.
+        func returns ``(J, anything)``.
+    in_place : bool
+        func takes no params: it reads them through a closure.
+    copy : bool
+        func gets a fresh copy of the parameters each time.
+    returns_pair : bool
+        func returns ``(J, gradient)``.
+    vectorized : bool
+        func takes many points at once, along a leading axis.
+    read : callable
+        Takes what func returned and returns a number, or a vector of the m outputs.
+    bits : callable
+        Takes the same; returns the bits of precision of its type, if narrower than float64, for
+        each output if there are several.
     """
-    if not takes_params:
 
-        def plain(params: Any) -> Any:
-            return func(*args)
-    elif fresh is not None:
+    func: Callable[..., Any]
+    args: tuple[Any, ...] = ()
+    has_aux: bool = False
+    in_place: bool = False
+    copy: bool = False
+    returns_pair: bool = False
+    vectorized: bool = False
+    read: Callable[[Any], Any] = scalar
+    bits: Callable[[Any], Any] = narrow_bits
 
-        def plain(params: Any) -> Any:
-            return func(fresh(), *args)
-    elif args:
+    def __post_init__(self) -> None:
+        for name in ("has_aux", "in_place", "copy"):
+            given = getattr(self, name)
+            if not isinstance(given, (bool, np.bool_)):
+                raise TypeError(f"{name} must be True or False, not {quoted(given)}")
 
-        def plain(params: Any) -> Any:
-            return func(params, *args)
-    else:
-        plain = func
-    if not takes_first:
-        return plain
+    def form(self, name: str) -> str:
+        """Return how a function is called, for an error: ``"func(params, *args)"``."""
+        given = ["params"] * (not self.in_place) + ["*args"] * bool(self.args)
+        return f"{name}({', '.join(given)})"
 
-    def first(params: Any) -> Any:
-        out = plain(params)
-        if not (isinstance(out, tuple) and len(out) >= 2):
-            raise TypeError(
-                f"func returned {type(out).__name__}, but has_aux=True or grad=True says that it "
-                "returns a tuple whose first item is J"
-            )
-        if gradients is None:
-            return out[0]
-        gradients[:] = out[1:2]
-        return scalar(out[0][0]) if has_aux else out[0]
+    def on(self, work: WorkCopy, gradients: list[Any]) -> Callable[[Any], Any]:
+        """Return func as a function of params alone; `gradients` gets what it returns beside J."""
+        plain = self._of_params(work)
+        if not (self.has_aux or self.returns_pair):
+            return plain
 
-    return first
+        def first(params: Any) -> Any:
+            out = plain(params)
+            if not (isinstance(out, tuple) and len(out) >= 2):
+                raise TypeError(
+                    f"func returned {type(out).__name__}, but has_aux=True or grad=True says that "
+                    "it returns a tuple whose first item is J"
+                )
+            if not self.returns_pair:
+                return out[0]
+            gradients[:] = out[1:2]
+            return scalar(out[0][0]) if self.has_aux else out[0]
+
+        return first
+
+    def _of_params(self, work: WorkCopy) -> Callable[[Any], Any]:
+        func, args = self.func, self.args
+        if self.in_place:
+            return lambda params: func(*args)
+        if self.copy and not self.vectorized:
+            return lambda params: func(work.fresh(), *args)
+        if args:
+            return lambda params: func(params, *args)
+        return func
 
 
 def as_tuple(args: Any) -> tuple[Any, ...]:

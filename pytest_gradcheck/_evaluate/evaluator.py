@@ -1,37 +1,63 @@
-"""The only stage that calls user code."""
+"""The only stage that calls user code: func at points near θ, counted, bounded, put back."""
 
 from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
 from .._params.work_copy import WorkCopy
 from .._quoting import brief
-from .call import DOMAIN_ERRORS, ShapeError, narrow_bits, scalar
-
-if TYPE_CHECKING:
-    from .._gradient.worst_so_far import Watch
-
+from .call import DOMAIN_ERRORS, Call, ShapeError, scalar
 
 Array = np.ndarray[Any, Any]
 
 _PLAIN = frozenset((float, np.float64))
+
+BATCH_SECONDS = 0.05
+"""Progress is told about so often: rows are passed on in batches that take as long."""
 
 
 class BudgetExhausted(Exception):  # noqa: N818 - a signal between two stages, never the user's
     """The next evaluation would exceed ``max_evals``."""
 
 
+@dataclass(frozen=True)
+class Move:
+    """Some points near θ: single coordinates of a block changed, or steps along a direction.
+
+    Parameters
+    ----------
+    values : ndarray, shape (rows, k) or (k,)
+        What each of `coordinates` is set to; or steps along `shift`.
+    position : int
+        The block's number.
+    coordinates : sequence of int
+        Which of its coordinates, one after the other.
+    shift : ndarray, shape (n,), optional
+        A direction over all blocks.
+    """
+
+    values: Array
+    position: int = 0
+    coordinates: Sequence[int] = ()
+    shift: Array | None = None
+
+    def part(self, start: int, stop: int) -> Move:
+        """Return some of the points."""
+        values, coordinates = self.values[start:stop], self.coordinates[start:stop]
+        return replace(self, values=values, coordinates=coordinates)
+
+
 @dataclass
 class Part:
-    """What one piece of a sweep came to, wherever it was evaluated.
+    """What one piece of a move came to, wherever it was evaluated.
 
     Parameters
     ----------
@@ -57,16 +83,132 @@ Parts = Generator[Part, None, None]
 class Pool(Protocol):
     """Where points are evaluated when not here, in this thread (see `workers`)."""
 
-    def sweep(
-        self, evaluator: Evaluator, position: int, coordinates: Sequence[int], values: Array
-    ) -> Parts:
-        """Return the parts of `Evaluator.sweep`, in order."""
-
-    def along(self, evaluator: Evaluator, shift: Array, steps: Sequence[float]) -> Parts:
-        """Return the parts of `Evaluator.along`, in order."""
+    def evaluate(self, evaluator: Evaluator, move: Move) -> Parts:
+        """Return the parts of `Evaluator.evaluate`, in order."""
 
     def close(self) -> None:
         """Let go of threads."""
+
+
+Differenced = Callable[[Sequence[Any] | Array], tuple[Array, Array, Any]]
+
+
+class Progress:
+    """The evaluations of one check: how many there were, may be and will be, and what they say.
+
+    It costs nothing for an evaluation while nobody listens.
+
+    Parameters
+    ----------
+    max_evals : int, optional
+        `BudgetExhausted` is raised before evaluation number ``max_evals + 1``.
+    tell : callable, optional
+        Whoever listens (see `hookspecs.progress_listener`).
+
+    Attributes
+    ----------
+    evaluations : int
+        Calls of func so far.
+    planned : int
+        Evaluations that a derivative without surprises costs; 0: not known.
+    whole : int
+        Rows of the move that is a sweep's own; 0 for a few points beside it.
+    differenced : callable, optional
+        Takes what func returned so far in a sweep's move; returns which coordinates are
+        differenced, their derivatives, and by how much noise changes these.
+    numeric : ndarray, shape (n,), or None
+        The derivatives as they stand while verdicts are reached.
+    accused : callable
+        Returns the coordinates that are known to be wrong, with their numeric derivatives.
+    worst : callable
+        Returns the coordinate that stands out most so far, in words, or nothing.
+    """
+
+    def __init__(
+        self,
+        max_evals: int | None = None,
+        tell: Callable[[int, int, Callable[[], str] | None], None] | None = None,
+    ) -> None:
+        self.max_evals = max_evals
+        self.evaluations = self.planned = self.whole = 0
+        self.found: Sequence[Any] | Array = ()
+        self.differenced: Differenced | None = None
+        self.numeric: Array | None = None
+        self.accused: Callable[[], Mapping[int, float]] = dict
+        self.worst: Callable[[], str] = str
+        self._tell = tell
+
+    def allow(self, count: int) -> None:
+        """Raise BudgetExhausted when so many more evaluations are too many."""
+        if self.max_evals is not None and self.evaluations + count > self.max_evals:
+            raise BudgetExhausted
+
+    def plan(self, count: int, differenced: Differenced) -> None:
+        """Learn of a sweep that begins, of so many evaluations."""
+        self.planned = self.evaluations + count
+        self.differenced, self.numeric = differenced, None
+
+    def conclude(self, numeric: Array, accused: Callable[[], Mapping[int, float]]) -> None:
+        """Learn of verdicts that are being reached (see `numeric` and `accused`)."""
+        self.numeric, self.accused = numeric, accused
+
+    def so_far(self) -> tuple[Array, Array, Any] | None:
+        """Return what the sweep has differenced (see `differenced`), or None before it begins."""
+        if self.differenced is None:
+            return None
+        place, numeric, noise = self.differenced(self.found if self.whole else ())
+        return place, numeric if self.numeric is None else self.numeric[place], noise
+
+    def rows(self, rows: Iterable[Any], found: list[Any], count: int) -> Iterable[Any]:
+        """Pass `count` rows on, telling in between; `found` grows by what func returns."""
+        # Part of a sweep's move is not taken for its beginning.
+        self.found = found if count == self.whole else ()
+        return rows if self._tell is None else self._telling(rows, found)
+
+    def _telling(self, rows: Iterable[Any], found: list[Any]) -> Iterator[Any]:
+        batch = left = 1
+        began = perf_counter()
+        for row in rows:
+            if not left:
+                self.advance(len(found))
+                now = perf_counter()
+                if now - began < BATCH_SECONDS / 2:
+                    batch *= 2
+                elif now - began > BATCH_SECONDS:
+                    batch = max(1, batch // 2)
+                left, began = batch, now
+            left -= 1
+            yield row
+        self.advance(len(found))
+
+    def gathered(self, found: Sequence[Any] | Array) -> None:
+        """Tell of a part that was evaluated side by side: `found` has all since the beginning."""
+        self.found = found if self.whole else ()
+        self.advance()
+
+    def advance(self, more: int = 0) -> None:
+        """Tell of the evaluations so far, and `more` that have not been counted yet."""
+        if self._tell is not None:
+            self._tell(self.evaluations + more, self.planned, self.worst)
+
+    def close(self) -> None:
+        """Tell that the check is over."""
+        if self._tell is not None:
+            self._tell(self.evaluations, self.planned, None)
+
+    @contextmanager
+    def interruptible(self) -> Iterator[None]:
+        """Leave a note on a Ctrl-C: how far the check was, and what stood out."""
+        try:
+            yield
+        except KeyboardInterrupt as stop:
+            about = f" of about {self.planned:,}" if self.planned else ""
+            worst = self.worst()
+            told = f"worst so far {worst}" if worst else "no parameter stands out so far"
+            done = f"{self.evaluations:,}{about} evaluations"
+            if not hasattr(stop, "__notes__"):  # a check inside this one left none
+                stop.add_note(f"gradcheck: interrupted after {done}; {told}")
+            raise
 
 
 class Evaluator:
@@ -74,79 +216,63 @@ class Evaluator:
 
     Parameters
     ----------
-    call : callable
-        Takes params and returns J (see `bound`).
+    call : Call
     work : WorkCopy
         What is perturbed.
-    max_evals : int or None
-        `BudgetExhausted` is raised before evaluation number ``max_evals + 1``.
+    progress : Progress, optional
+        Several evaluators of one check share it.
     pool : Pool, optional
         Evaluates what can be evaluated side by side.
 
     Attributes
     ----------
-    evaluations : int
-        Calls of func so far.
-    dtype : numpy.dtype
+    kind : type
         longdouble once func returned one, else float64.
-    narrow : int or None
+    shape : tuple of int
+        Of J: () for a number, (m,) for m outputs.
+    narrow : int, array of int, or None
         Bits of precision of the type that func returns, when it is narrower than float64.
+    gradients : list
+        What func returned beside J at θ the last time, if it returns pairs.
     domain_error : Exception or None
         The first one that was taken for a probe outside func's domain.
     seconds : float
         What a call costs.
     asks : bool
         Whether an exception near θ may be asked for again (see `_left_domain`).
-    watch : Watch or None
-        Is told how far it is.
+    keeps : bool
+        Whether values are kept, so that the same point costs nothing again.
     quiet : callable
         Makes the context that keeps func's warnings from the user's output.
     """
 
     def __init__(
         self,
-        call: Callable[[Any], Any],
+        call: Call,
         work: WorkCopy,
-        max_evals: int | None = None,
+        progress: Progress | None = None,
         pool: Pool | None = None,
     ) -> None:
-        self.call = call
+        self.gradients: list[Any] = []
+        self._beside: list[Any] = []
+        self.call = call.on(work, self._beside)
+        self.read, self.bits = call.read, call.bits
         self.work = work
-        self.max_evals = max_evals
+        self.progress = progress or Progress()
         self.pool = pool
-        self.watch: Watch | None = None
         self.seconds = math.inf
         self.asks = True
+        self.keeps = False
         self.quiet: Callable[[], AbstractContextManager[Any]] = contained
-        self.evaluations = 0
         self.kind: Any = np.float64
-        self.narrow: int | None = None
+        self.shape: tuple[int, ...] = ()
+        self.narrow: Any = None
         self.domain_error: Exception | None = None
 
-    def _collect(self, values: list[Any], shape: tuple[int, ...]) -> Array:
-        return np.array(values, dtype=self.kind).reshape(shape)
-
-    def spend(self) -> None:
-        """Count an evaluation that a stage of its own is about to make."""
-        self._allow(1)
-        self.evaluations += 1
-
-    def _allow(self, count: int) -> None:
-        if self.max_evals is not None and self.evaluations + count > self.max_evals:
-            raise BudgetExhausted
-
-    def _request(self, count: int, questions: int) -> None:
-        """Allow so many evaluations; and to ask again, if max_evals has room for all that may be.
-
-        Not for some of them: which ones would depend on who evaluates what first.
-        """
-        self._allow(count)
-        if self.max_evals is not None:
-            self.asks = self.evaluations + count + questions <= self.max_evals
-
-    def shared(self, position: int, offset: int, steps: Sequence[float]) -> Sequence[float]:
-        """Return steps near these at which func's values serve other questions too."""
-        return steps
+    @property
+    def evaluations(self) -> int:
+        """Calls of func so far, of all evaluators of the check."""
+        return self.progress.evaluations
 
     def at_theta(self) -> Any:
         """Return J at the parameters as they are; it must be finite.
@@ -156,114 +282,120 @@ class Evaluator:
         ValueError
             When J is NaN or infinite, or func wrote to its parameters.
         """
-        self._allow(1)
-        self.evaluations += 1
+        self.progress.allow(1)
+        self.progress.evaluations += 1
         self.work.set_aside()
         started = perf_counter()
         try:
             out = self.call(self.work.params)
-            value = scalar(out)
+            value = self.read(out)
         except BaseException:
             self.work.restore()
             raise
         self.seconds = min(self.seconds, perf_counter() - started)
-        self.narrow = narrow_bits(out) or self.narrow
-        if isinstance(value, np.longdouble):
+        self.gradients = list(self._beside)
+        self.narrow = self.bits(out) or self.narrow
+        array = np.asarray(value)
+        self.shape = array.shape
+        if array.dtype == np.longdouble:
             self.kind = np.longdouble
-        if not np.isfinite(value):
+        if not np.isfinite(value).all():
             self.work.restore()
-            raise ValueError(f"func returned {value} at params; J must be finite to be differenced")
+            bad = array[~np.isfinite(array)][0]
+            raise ValueError(f"func returned {bad} at params; J must be finite to be differenced")
         self.require_unchanged("func")
         return value
 
     def require_unchanged(self, who: str) -> None:
         """Raise ValueError when the work copy is not what it was: `who` wrote to it."""
-        name = self.work.changed()
-        if name is not None:
-            self.work.restore()
-            raise ValueError(
-                f"{who} changed its parameters: {brief(name)} is not what it was before the "
-                "call; copy what is to be changed, or pass copy=True to give func a fresh copy "
-                "each time (your own arrays are as they were)"
-            )
+        self.work.require_unchanged(who)
 
     def sweep(self, position: int, coordinates: Sequence[int], values: Array) -> Array:
-        """Evaluate func with single coordinates of a block changed.
+        """Return J with single coordinates of a block changed; of the shape of `values`, and m."""
+        return self.evaluate(Move(values, position, coordinates))
 
-        Parameters
-        ----------
-        position : int
-            The block's number.
-        coordinates : sequence of int, length n
-            Which of its coordinates, one after the other.
-        values : ndarray, shape (n, k)
-            What each is set to.
+    def along(self, shift: Array, steps: Sequence[float]) -> Array:
+        """Return J at θ + step·shift, for each of k steps; shape (k,), or (k, m)."""
+        return self.evaluate(Move(np.array(steps, dtype=np.float64), shift=shift))
 
-        Returns
-        -------
-        ndarray, shape (n, k)
-            J; NaN where func left its domain with an exception.
-        """
-        self._request(values.size, values.size)
-        if self.pool is None or len(coordinates) < 2:
-            return self._sweep_here(position, coordinates, values)
-        with self.quiet():
-            found = self._gathered(self.pool.sweep(self, position, coordinates, values))
-        return self._collect(found, values.shape)
+    def evaluate(self, move: Move) -> Array:
+        """Return J at some points; NaN where func left its domain with an exception."""
+        count = move.values.size
+        self.progress.allow(count)
+        if (most := self.progress.max_evals) is not None:
+            # Asked again is whatever raises, or nothing: which ones there is room for would
+            # depend on who evaluates what first.
+            self.asks = self.evaluations + 2 * count <= most
+        if self.pool is None or len(move.values) < 2:
+            found = self._here(move)
+        else:
+            with self.quiet():
+                found = self._gathered(self.pool.evaluate(self, move))
+        return np.array(found, dtype=self.kind).reshape(move.values.shape + self.shape)
 
     def _gathered(self, parts: Parts) -> list[Any]:
         """Count what the pool evaluated and return J, in order; raise what func raised first."""
         found: list[Any] = []
         try:
             for part in parts:
-                self.evaluations += part.evaluations
+                self.progress.evaluations += part.evaluations
                 self.domain_error = self.domain_error or part.domain_error
                 if part.error is not None:
                     raise part.error
-                found.extend(part.values.ravel())
-                if self.watch is not None:
-                    self.watch.gathered(found)
+                found.extend(part.values.reshape(-1, *self.shape))
+                self.progress.gathered(found)
         finally:
             parts.close()  # now, not when a traceback lets go of it
         return found
 
-    def _sweep_here(self, position: int, coordinates: Sequence[int], values: Array) -> Array:
-        work, call = self.work, self.call
-        cell = work.cell(position)
-        saved = work.theta[position][list(coordinates)].tolist()
+    def _here(self, move: Move) -> Sequence[Any] | Array:
+        """Return J at each point, in order, evaluated in this thread."""
+        return self._one_by_one(move) if move.shift is None else self._along(move.shift, move)
+
+    def _one_by_one(self, move: Move) -> list[Any]:
+        work, call, read = self.work, self.call, self.read
+        # Of several outputs a lone number is one to be read, too.
+        plain = _PLAIN if read is scalar else frozenset[type]()
+        cell, nothing = work.cell(move.position), self._nothing()
+        saved = work.theta[move.position][list(move.coordinates)].tolist()
         found: list[Any] = []
         append = found.append
         coordinate = -1
         try:
             with self.quiet():
-                rows: Iterable[Any] = zip(coordinates, values.tolist(), saved, strict=True)
-                if self.watch is not None:
-                    rows = self.watch.rows(rows, found, len(coordinates))
-                for coordinate, row, theta in rows:
+                rows: Iterable[Any] = zip(
+                    move.coordinates, move.values.tolist(), saved, strict=True
+                )
+                for coordinate, row, theta in self.progress.rows(rows, found, len(saved)):
                     try:
                         for value in row:
                             cell[coordinate] = value
                             try:
                                 out = call(work.params)
-                                if type(out) not in _PLAIN:
-                                    out = scalar(out)
+                                if type(out) not in plain:
+                                    out = read(out)
                             except Exception as error:
                                 if not self._left_domain(error):
                                     raise
-                                out = math.nan
+                                out = nothing
                             append(out)
                     finally:
                         cell[coordinate] = theta
         except Exception as error:
-            label = work.blocks[position].label(coordinate) if coordinate >= 0 else "a parameter"
+            block = work.blocks[move.position]
+            label = block.label(coordinate) if coordinate >= 0 else "a parameter"
             error.add_note(
                 f"gradcheck: raised by func with {brief(label)} perturbed, in evaluation "
                 f"{self.evaluations + len(found) + 1}; the parameters are as they were"
             )
             raise
         finally:
-            self.evaluations += len(found)
-        return self._collect(found, values.shape)
+            self.progress.evaluations += len(found)
+        return found
+
+    def _nothing(self) -> Any:
+        """Return what stands for J outside func's domain."""
+        return np.full(self.shape, math.nan) if self.shape else math.nan
 
     def _left_domain(self, error: Exception) -> bool:
         """Return whether an exception says that the parameters, as they stand, have no J.
@@ -277,9 +409,9 @@ class Evaluator:
         if not self.asks:
             self.domain_error = self.domain_error or error
             return True
-        self.evaluations += 1
+        self.progress.evaluations += 1
         try:
-            scalar(self.call(self.work.params))
+            self.read(self.call(self.work.params))
         except DOMAIN_ERRORS:
             self.domain_error = self.domain_error or error
             return True
@@ -287,36 +419,15 @@ class Evaluator:
             return False
         return False
 
-    def along(self, shift: Array, steps: Sequence[float]) -> Array:
-        """Evaluate func along a direction.
-
-        Parameters
-        ----------
-        shift : ndarray, shape (n,)
-            The direction over all blocks.
-        steps : sequence of float, length k
-
-        Returns
-        -------
-        ndarray, shape (k,)
-            J at θ + step·shift.
-        """
-        self._request(len(steps), len(steps))
-        if self.pool is None or len(steps) < 2:
-            return self._along_here(shift, steps)
-        with self.quiet():
-            found = self._gathered(self.pool.along(self, shift, steps))
-        return self._collect(found, (len(found),))
-
-    def _along_here(self, shift: Array, steps: Sequence[float]) -> Array:
+    def _along(self, shift: Array, move: Move) -> list[Any]:
         found: list[Any] = []
         try:
             with self.quiet():
-                for step in steps:
+                for step in move.values.tolist():
                     self.work.move(shift, step)
-                    self.evaluations += 1
+                    self.progress.evaluations += 1
                     try:
-                        found.append(scalar(self.call(self.work.params)))
+                        found.append(self.read(self.call(self.work.params)))
                     except Exception as error:
                         if not self._left_domain(error):
                             error.add_note(
@@ -325,18 +436,16 @@ class Evaluator:
                                 "parameters are as they were"
                             )
                             raise
-                        found.append(math.nan)
+                        found.append(self._nothing())
         finally:
             self.work.reset()
-        if self.watch is not None:
-            self.watch.advance()
-        return self._collect(found, (len(found),))
+        self.progress.advance()
+        return found
 
     def close(self) -> None:
         """Put the user's arrays back, whatever happened, and let go of threads."""
         self.work.restore()
-        if self.watch is not None:
-            self.watch.close()
+        self.progress.close()
         if self.pool is not None:
             self.pool.close()
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import Any
 
@@ -27,10 +27,11 @@ from .._params.layout import (
 )
 from .._params.structure import Structure, flatten
 from .._params.work_copy import WorkCopy
-from .._quoting import brief, quoted
-from .batch import Recipe
-from .call import calling
-from .evaluator import Evaluator
+from .._quoting import brief
+from ..hookspecs import progress_listener
+from .batch import evaluator_of
+from .call import Call, calling
+from .evaluator import Evaluator, Progress
 from .workers import Task, Workers
 
 Array = np.ndarray[Any, Any]
@@ -40,55 +41,33 @@ REPEATS_WITHIN = 64 * float(np.finfo(np.float64).eps)
 
 
 @dataclass(frozen=True)
-class Call:
-    """How func and grad are to be called."""
-
-    args: tuple[Any, ...] = ()
-    has_aux: bool = False
-    in_place: bool = False
-    copy: bool = False
-
-    def __post_init__(self) -> None:
-        for name in ("has_aux", "in_place", "copy"):
-            given = getattr(self, name)
-            if not isinstance(given, (bool, np.bool_)):
-                raise TypeError(f"{name} must be True or False, not {quoted(given)}")
-
-    def form(self, name: str) -> str:
-        """Return how a function is called, for an error: ``"func(params, *args)"``."""
-        given = ["params"] * (not self.in_place) + ["*args"] * bool(self.args)
-        return f"{name}({', '.join(given)})"
-
-
-@dataclass(frozen=True)
 class Problem:
     """What is differenced.
 
     Parameters
     ----------
+    call : Call
     structure : Structure
     blocks : tuple of Block
     evaluator : Evaluator
-    center : float
+    center : float, or ndarray of shape (m,)
         J at θ.
-    jitter : float
+    jitter : float, or ndarray of shape (m,)
         By how much two calls of func differ, or are allowed to.
     unrepeated : str
         Non-empty when func does not repeat itself: the sentence that says so.
     gradients : tuple of (vector, dtypes)
         What a func that returns ``(J, gradient)`` returned at θ.
-    still : callable, optional
-        Takes coordinates; returns which are known not to move func at large steps either (bool).
     """
 
+    call: Call
     structure: Structure
     blocks: tuple[Block, ...]
     evaluator: Evaluator
     center: Any
-    jitter: float
+    jitter: Any
     unrepeated: str = ""
     gradients: tuple[tuple[Array, tuple[np.dtype[Any], ...]], ...] = ()
-    still: Callable[[Array], Array] | None = None
 
     @property
     def size(self) -> int:
@@ -149,7 +128,7 @@ class Analytic:
     precision: tuple[float, ...]
     jitter: Any = 0.0
     unrepeated: str = ""
-    at: Callable[[Array], Array] | None = None
+    at: Callable[..., Array] | None = None
 
     def rounding(self, problem: Problem, seed: int) -> Array:
         """Return by how much rounding moves each entry, shape (n,): grad at points beside θ.
@@ -197,97 +176,69 @@ def require_callable(func: Any, grad: Any = None) -> None:
     )
 
 
-def prepare(
-    func: Callable[..., Any], params: Any, call: Call, options: Options, *, returns_pair: bool
-) -> Problem:
-    """Set up the evaluator and evaluate func at θ, twice.
-
-    Parameters
-    ----------
-    func : callable
-    params : object
-    call : Call
-    options : Options
-    returns_pair : bool
-        func returns ``(J, gradient)``.
-
-    Returns
-    -------
-    Problem
-    """
-    require_callable(func)
+def prepare(call: Call, params: Any, options: Options) -> Problem:
+    """Set up the evaluator and evaluate func at θ, twice."""
+    require_callable(call.func)
+    call = replace(call, vectorized=options.vectorized)
     structure, blocks = structure_of(params, options)
     for block in blocks:
         require_finite(structure, block)
-    last: list[Any] = []
-
-    recipe = Recipe(
-        func,
-        params,
-        call.args,
-        blocks,
-        returns_pair,
-        call.has_aux,
-        call.in_place,
-        call.copy,
-        options.vectorized,
-    )
-    _require_combination(recipe, options)
+    _require_combination(call, structure, options)
+    progress = Progress(options.max_evals, progress_listener())
 
     def evaluator(dtype: Any = None) -> Evaluator:
         pool = None
         if options.workers != 1:
-            pool = Workers(options.workers, Task(recipe, dtype, structure))
-        return recipe.evaluator(
-            structure, dtype, gradients=last, max_evals=options.max_evals, pool=pool
-        )
+            pool = Workers(options.workers, Task(call, params, blocks, dtype, structure))
+        return evaluator_of(call, WorkCopy(structure, blocks, dtype, call.in_place), progress, pool)
 
-    chosen = None
     with calling(call.form("func"), params):
         if not call.in_place and any(block.dtype.itemsize < 8 for block in blocks):
-            chosen = _promoted(evaluator)
-        if chosen is None:
-            native = evaluator()
-            chosen = native, native.at_theta()
-    runner, center = chosen
+            runner, center = _promoted(evaluator)
+        else:
+            runner = evaluator()
+            center = runner.at_theta()
     try:
         # Read before the next call: a gradient returned in a buffer is overwritten by it.
-        gradients = [gradient_vector(item, structure, blocks) for item in last]
+        gradients = [gradient_vector(item, structure, blocks) for item in runner.gradients]
         again = runner.at_theta()
-        gradients += [gradient_vector(item, structure, blocks) for item in last]
+        gradients += [gradient_vector(item, structure, blocks) for item in runner.gradients]
     except BaseException:
         runner.work.restore()
         raise
-    gap = abs(float(again - center))
+    gap = np.abs(np.asarray(again - center)).astype(np.float64)
     unrepeated = ""
-    if gap > options.nondet_tol + REPEATS_WITHIN * abs(float(center)):
+    if not runner.shape and gap > options.nondet_tol + REPEATS_WITHIN * abs(float(center)):
         unrepeated = (
             f"func does not repeat itself: {float(center)!r}, then {float(again)!r}, at the same "
             "parameters (dropout, shuffling or an unseeded generator?)"
         )
-    jitter = max(gap, options.nondet_tol)
-    return Problem(structure, blocks, runner, center, jitter, unrepeated, tuple(gradients))
+    # Of a number a plain float: it gets into reports, which hold nothing of numpy.
+    jitter = (
+        np.maximum(gap, options.nondet_tol) if runner.shape else max(float(gap), options.nondet_tol)
+    )
+    return Problem(call, structure, blocks, runner, center, jitter, unrepeated, tuple(gradients))
 
 
-def _require_combination(recipe: Recipe, options: Options) -> None:
+def _require_combination(call: Call, structure: Structure, options: Options) -> None:
     """Raise ValueError for options that can't go together."""
-    if recipe.in_place and options.workers != 1:
+    if call.in_place and options.workers != 1:
         raise ValueError(
             "in_place=True: workers can't each perturb the one set of arrays that func reads; "
             "pass a func that takes params, or leave out workers"
         )
-    if recipe.in_place and options.vectorized:
+    if call.in_place and options.vectorized:
         raise ValueError(
             "in_place=True: the arrays that func reads have no batch axis; pass a func that takes "
             "params, or leave out vectorized"
         )
-    if recipe.returns_pair and options.vectorized:
+    if call.returns_pair and options.vectorized:
         raise ValueError(
             "vectorized=True: func returns J alone, shape (batch,); pass grad as a function of "
             "its own, which gets params without the batch axis"
         )
     if options.scheme == "complex" and any(
-        leaf.kind not in (None, NUMPY, NUMBER) for leaf in flatten(recipe.params).leaves
+        leaf.kind not in (None, NUMPY, NUMBER) for leaf in structure.leaves
     ):
         raise ValueError(
             'scheme="complex" takes numpy arrays and numbers; use "central" for those of other '
@@ -300,28 +251,25 @@ def _require_combination(recipe: Recipe, options: Options) -> None:
         )
 
 
-def _promoted(
-    evaluator: Callable[[Any], Evaluator],
-) -> tuple[Evaluator, Any] | None:
+def _promoted(evaluator: Callable[[Any], Evaluator]) -> tuple[Evaluator, Any]:
     """Return an evaluator in float64 for float32 or float16 parameters, if func allows it.
 
-    It must give J to the precision of the narrow type, and more digits than that type holds.
+    It must give J to the precision of the narrow type, and more digits than that type holds; of
+    several outputs, the largest one.
     """
     wide, narrow = evaluator(np.float64), evaluator(None)
     low = narrow.at_theta()
+    k = int(np.argmax(np.abs(low)))
     try:
         high = wide.at_theta()
     except Exception:  # a func may refuse float64 in any way it likes
-        high = None
-    wide.evaluations += narrow.evaluations
-    narrow.evaluations = wide.evaluations
-    close = high is not None and abs(float(high - low)) <= 0.02 * abs(float(low)) + 1e-6
-    found = (wide, high) if close and _beyond_float32(wide, high) else (narrow, low)
-    found[0].evaluations = max(wide.evaluations, narrow.evaluations)
-    return found
+        return narrow, low
+    first, second = np.ravel(low)[k], np.ravel(high)[k]
+    close = abs(float(second - first)) <= 0.02 * abs(float(first)) + 1e-6
+    return (wide, high) if close and _beyond_float32(wide, second, k) else (narrow, low)
 
 
-def _beyond_float32(wide: Evaluator, center: Any) -> bool:
+def _beyond_float32(wide: Evaluator, center: Any, k: int) -> bool:
     """Return whether J has more digits than float32 holds, here or, where it is short, nearby."""
 
     def long(value: Any) -> bool:
@@ -333,7 +281,7 @@ def _beyond_float32(wide: Evaluator, center: Any) -> bool:
     # Σθ² of whole numbers is short, and so is a constant.
     theta = np.concatenate([part.astype(np.float64) for part in wide.work.theta])
     try:
-        return any(long(value) for value in wide.along(theta, (1e-3 / 3,)))
+        return long(np.ravel(wide.along(theta, (1e-3 / 3,)))[k])
     except Exception:  # as above
         return False
 
@@ -342,31 +290,17 @@ GRADIENT_REPEATS_WITHIN = 1e-10
 """Two gradients may differ by this part of their largest entry, in float64."""
 
 
-def evaluate_gradient(grad: Any, problem: Problem, call: Call, options: Options) -> Analytic:
+def evaluate_gradient(grad: Any, problem: Problem, options: Options) -> Analytic:
     """Return the analytic gradient; a callable is called twice to see that it repeats itself.
 
-    Parameters
-    ----------
-    grad : callable, True, or object
-        True: what func returned at θ is used.
-    problem : Problem
-    call : Call
-    options : Options
-
-    Returns
-    -------
-    Analytic
+    True: what func returned at θ is used.
     """
-    structure, blocks = problem.structure, problem.blocks
+    structure, blocks, call = problem.structure, problem.blocks, problem.call
     found = list(problem.gradients)
     if grad is not True and not callable(grad):
         found = [gradient_vector(grad, structure, blocks)]
     if callable(grad):
-        # grad sees the parameters in the user's own precision, func perhaps in float64.
-        wide = all(block.dtype.itemsize >= 8 for block in blocks)
-        work = problem.evaluator.work
-        work = work if wide else WorkCopy(structure, blocks, None, call.in_place)
-        watch = Evaluator(grad, work)
+        work = work_of_grad(problem)
         for _ in range(2):
             work.set_aside()
             params = work.fresh() if call.copy else work.params
@@ -374,26 +308,36 @@ def evaluate_gradient(grad: Any, problem: Problem, call: Call, options: Options)
                 gradient = grad(*call.args) if call.in_place else grad(params, *call.args)
             found.append(gradient_vector(gradient, structure, blocks))
             del gradient  # of a million parameters: before the next one is made
-            watch.require_unchanged("grad")
+            work.require_unchanged("grad")
     vector, dtypes = found[0]
     gap = repetition(vector, found[-1][0], dtypes, blocks, options)
     at = partial(_gradient_at, grad, problem, call) if callable(grad) else None
     return Analytic(vector, gradient_precision(dtypes), *gap, at)
 
 
-def _gradient_at(grad: Any, problem: Problem, call: Call, shift: Array) -> Array:
+def _gradient_at(grad: Any, problem: Problem, call: Call, shift: Array | None = None) -> Array:
     """Return the analytic gradient at θ + shift; shapes (n,)."""
-    blocks = problem.blocks
-    wide = all(block.dtype.itemsize >= 8 for block in blocks)
-    work = problem.evaluator.work
-    work = work if wide else WorkCopy(problem.structure, blocks, None, call.in_place)
+    work = work_of_grad(problem)
     try:
-        work.move(shift, 1.0)
+        if shift is not None:
+            work.move(shift, 1.0)
         params = work.fresh() if call.copy else work.params
         found = grad(*call.args) if call.in_place else grad(params, *call.args)
-        return gradient_vector(found, problem.structure, blocks)[0]
+        vector = gradient_vector(found, problem.structure, problem.blocks)[0]
     finally:
-        work.reset()
+        if shift is not None:
+            work.reset()
+    if shift is None:
+        work.require_unchanged("grad")
+    return vector
+
+
+def work_of_grad(problem: Problem) -> WorkCopy:
+    """Return what grad sees: the user's own precision, where func sees perhaps float64."""
+    work, blocks = problem.evaluator.work, problem.blocks
+    if all(block.dtype.itemsize >= 8 for block in blocks):
+        return work
+    return WorkCopy(problem.structure, blocks, None, problem.call.in_place)
 
 
 def gradient_precision(dtypes: Sequence[np.dtype[Any]]) -> tuple[float, ...]:

@@ -27,39 +27,37 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from .._params.structure import Structure
+from .._params.layout import Block
+from .._params.structure import Structure, flatten
+from .._params.work_copy import WorkCopy
 from .._quoting import brief
-from .batch import Batched, Recipe
-from .evaluator import Array, Evaluator, Part, Parts, contained
+from .batch import Batched, evaluator_of
+from .call import Call, name_of
+from .evaluator import Evaluator, Move, Part, Parts, contained
 
 
 @dataclass(frozen=True)
 class Job:
-    """Some points.
+    """Some points, and what was learnt of func at θ.
 
     Parameters
     ----------
+    move : Move
     first : int
         Evaluations before it, for the note on an exception.
-    kind : type
-        Of J, float64 or longdouble.
+    kind, shape : type, tuple of int
+        Of J, as in `Evaluator`.
     asks : bool
         See `Evaluator`.
-    shift : ndarray, shape (n,), optional
-        A direction, and `values`, shape (k,), steps along it; unset: a sweep.
-    position : int
-        A block, with some of its `coordinates`, and `values`, shape (len(coordinates), k).
     number : int
         No two jobs are equal: Dask evaluates what is equal only once.
     """
 
+    move: Move
     first: int
     kind: Any
+    shape: tuple[int, ...]
     asks: bool
-    values: Array
-    shift: Array | None = None
-    position: int = 0
-    coordinates: Sequence[int] = ()
     number: int = field(default_factory=itertools.count().__next__)
 
 
@@ -72,25 +70,33 @@ class Task:
 
     Parameters
     ----------
-    recipe : Recipe
+    call : Call
+    params : object
+        As the user passed them.
+    blocks : sequence of Block
+        Those of `params` that are perturbed.
     dtype : numpy dtype or None
         See `WorkCopy`.
-    structure : Structure
+    structure : Structure or None
+        Of `params`; it holds functions made on the spot, and so stays at home.
     """
 
-    def __init__(self, recipe: Recipe, dtype: Any, structure: Structure | None) -> None:
-        self.recipe, self.dtype, self.structure = recipe, dtype, structure
+    def __init__(
+        self,
+        call: Call,
+        params: Any,
+        blocks: Sequence[Block],
+        dtype: Any,
+        structure: Structure | None,
+    ) -> None:
+        self.call, self.params, self.blocks, self.dtype = call, params, blocks, dtype
+        self.structure = structure
         self.home = os.getpid()
         self.stopped = False
         self.idle: deque[Evaluator] = deque()
 
     def __getstate__(self) -> dict[str, Any]:
-        # The structure holds functions made on the spot, and copies of parameters stay at home.
-        return {"recipe": self.recipe, "dtype": self.dtype, "home": self.home}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__init__(state["recipe"], state["dtype"], None)  # type: ignore[misc]
-        self.home = state["home"]
+        return {**vars(self), "structure": None, "idle": deque()}
 
     def _evaluator(self) -> Evaluator:
         try:
@@ -98,35 +104,44 @@ class Task:
         except IndexError:
             pass
         if self.structure is None:
-            self.structure = self.recipe.structure()
+            self.structure = self._taken_apart()
         here = os.getpid() == self.home
-        new = self.recipe.evaluator(
-            self.structure, self.dtype, watch=self._watched if here else None
-        )
+        call = replace(self.call, func=self._watched(self.call.func)) if here else self.call
+        new = evaluator_of(call, WorkCopy(self.structure, self.blocks, self.dtype))
         # Here the calling thread keeps warnings in; numpy's error state is each thread's own.
         new.quiet = _silent if here else contained
         return new
 
-    def _watched(self, call: Callable[[Any], Any]) -> Callable[[Any], Any]:
-        def watched(params: Any) -> Any:
+    def _taken_apart(self) -> Structure:
+        """Take the parameters apart as it was done where the blocks were chosen."""
+        structure = flatten(self.params)
+        names = dict(enumerate(leaf.name for leaf in structure.leaves))
+        for block in self.blocks:
+            if names.get(block.leaf) != block.name:
+                raise ValueError(
+                    f"in a worker process params has no {brief(block.name)}: the "
+                    "gradcheck_flatten hook that takes params apart is not registered there; "
+                    "pass plain containers, or use threads, workers=2"
+                )
+        return structure
+
+    def _watched(self, func: Callable[..., Any]) -> Callable[..., Any]:
+        def watched(*given: Any) -> Any:
             if self.stopped:
                 raise Stopped
-            return call(params)
+            return func(*given)
 
         return watched
 
     def __call__(self, job: Job) -> Part:
         """Evaluate a job."""
         evaluator = self._evaluator()
-        evaluator.kind, evaluator.asks = job.kind, job.asks
-        evaluator.evaluations, evaluator.domain_error = job.first, None
+        evaluator.kind, evaluator.shape, evaluator.asks = job.kind, job.shape, job.asks
+        evaluator.progress.evaluations, evaluator.domain_error = job.first, None
         values, failed = np.empty(0), None
         try:
-            if job.shift is not None:
-                values = evaluator.along(job.shift, job.values.tolist())
-            else:
-                values = evaluator.sweep(job.position, job.coordinates, job.values)
-            if not self.recipe.vectorized:
+            values = evaluator.evaluate(job.move)
+            if not self.call.vectorized:
                 evaluator.require_unchanged("func")
             self.idle.append(evaluator)
         except Exception as error:
@@ -229,38 +244,23 @@ class Workers:
             self.own.shutdown(wait=False, cancel_futures=True)
             self.own = None
 
-    def sweep(
-        self, evaluator: Evaluator, position: int, coordinates: Sequence[int], values: Array
-    ) -> Parts:
-        """Return the parts of a sweep, in order (see `Evaluator.sweep`)."""
-        rows, width = values.shape
+    def evaluate(self, evaluator: Evaluator, move: Move) -> Parts:
+        """Return the parts of a move, in order (see `Evaluator.evaluate`)."""
+        width = move.values[:1].size
         jobs = [
             Job(
+                move.part(start, stop),
                 evaluator.evaluations + start * width,
                 evaluator.kind,
+                evaluator.shape,
                 evaluator.asks,
-                values[start:stop],
-                position=position,
-                coordinates=list(coordinates[start:stop]),
             )
-            for start, stop in self._cut(rows, width, evaluator)
+            for start, stop in self._cut(len(move.values), width, evaluator)
         ]
-        return self._parts(jobs)
-
-    def along(self, evaluator: Evaluator, shift: Array, steps: Sequence[float]) -> Parts:
-        """Return the parts of some points along a direction (see `Evaluator.along`)."""
-        values = np.array(steps, dtype=np.float64)
-        jobs = [
-            Job(
-                evaluator.evaluations + start,
-                evaluator.kind,
-                evaluator.asks,
-                values[start:stop],
-                shift,
-            )
-            for start, stop in self._cut(values.size, 1, evaluator)
-        ]
-        return self._parts(jobs)
+        self.task.stopped = False
+        if not isinstance(self.given, int) and not hasattr(self.given, "submit"):
+            return self._mapped(jobs)
+        return self._submitted(jobs)
 
     def _cut(self, rows: int, width: int, evaluator: Evaluator) -> Iterable[tuple[int, int]]:
         """Yield where parts start and stop, by what a call costs.  No result depends on it."""
@@ -271,12 +271,6 @@ class Workers:
             size = min(size, int(LONGEST / each))
         size = max(size, 1)
         return ((start, min(start + size, rows)) for start in range(0, rows, size))
-
-    def _parts(self, jobs: list[Job]) -> Parts:
-        self.task.stopped = False
-        if not isinstance(self.given, int) and not hasattr(self.given, "submit"):
-            return self._mapped(jobs)
-        return self._submitted(jobs)
 
     def _mapped(self, jobs: list[Job]) -> Parts:
         try:
@@ -363,15 +357,16 @@ class Workers:
         raise error
 
     def _where(self, jobs: list[Job]) -> str:
-        if len(jobs) == 1 and jobs[0].shift is None:
-            block = self.task.recipe.blocks[jobs[0].position]
-            ends = [brief(block.label(jobs[0].coordinates[i])) for i in (0, -1)]
+        if len(jobs) == 1 and jobs[0].move.shift is None:
+            move = jobs[0].move
+            block = self.task.blocks[move.position]
+            ends = [brief(block.label(move.coordinates[i])) for i in (0, -1)]
             return f"with {' to '.join(dict.fromkeys(ends))} perturbed or a part sent beside it"
         return "along a direction" if len(jobs) == 1 else "somewhere in a sweep"
 
     def _not_picklable(self, error: Exception) -> str:
-        recipe = self.task.recipe
-        name = str(getattr(recipe.func, "__qualname__", type(recipe.func).__name__))
+        call = self.task.call
+        name = name_of(call.func)
         advice = "or use threads, workers=2, which need no pickling"
         if "<lambda>" in name or "<locals>" in name:
             what = "a lambda" if "<lambda>" in name else "defined inside another function"
@@ -380,9 +375,9 @@ class Workers:
                 f"with def at the top level of a module, {advice}"
             )
         for said, value in (
-            ("func", recipe.func),
-            ("args", recipe.args),
-            ("params", recipe.params),
+            ("func", call.func),
+            ("args", call.args),
+            ("params", self.task.params),
         ):
             try:
                 pickle.dumps(value)

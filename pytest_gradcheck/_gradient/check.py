@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
+from contextlib import closing
 from dataclasses import replace
 from functools import partial
 from typing import Any
 
 from .._difference.sweep import Sweep, differenced, raise_domain_error, unevaluated
-from .._evaluate.call import name_of
+from .._evaluate.call import Call, name_of
 from .._evaluate.problem import (
     Analytic,
-    Call,
     Problem,
     evaluate_gradient,
     prepare,
     require_callable,
 )
 from .._options import Options
+from .._params.layout import labels
 from .._report.assemble import Rows, Subject, assemble, left_out, rows_of
 from .._report.report import VERDICTS, BlockReport, GradientReport
 from .._verdict.comparison import Comparison
@@ -27,44 +28,38 @@ from .._verdict.last_failed import look_again, remembered
 from .._verdict.tolerance import NOT_FINITE, tolerance
 from .experiments import acts_through, experiments
 from .random_directions import along_directions
-from .worst_so_far import Watch
+from .worst_so_far import worst_so_far
 
 
-def run_check(
-    func: Callable[..., Any], grad: Any, params: Any, call: Call, options: Options
-) -> GradientReport:
+def run_check(call: Call, grad: Any, params: Any, options: Options) -> GradientReport:
     """Run a check from arguments to report."""
     started = time.perf_counter()
     asked = remembered()
-    require_callable(func, grad)
-    problem = prepare(func, params, call, options, returns_pair=grad is True)
-    watch = problem.evaluator.watch = Watch(problem.evaluator, problem.blocks)
-    again = None
-    try:
-        analytic = evaluate_gradient(grad, problem, call, options)
-        watch.analytic = analytic.vector
+    require_callable(call.func, grad)
+    name, again = name_of(call.func), None
+    problem = prepare(replace(call, returns_pair=grad is True), params, options)
+    progress = problem.evaluator.progress
+    with closing(problem.evaluator), progress.interruptible():
+        analytic = evaluate_gradient(grad, problem, options)
+        label = labels(problem.blocks)
+        progress.worst = partial(worst_so_far, progress, analytic.vector, label)
         # Before anything else is evaluated, which must not influence it.
         along = goes_along_directions(problem, options)
         reasons = tuple(text for text in (problem.unrepeated, analytic.unrepeated) if text)
         if not reasons:
             again = look_again(problem, analytic, options, asked)
         if along and not reasons and again is None:
-            subject, rows = along_directions(name_of(func), problem, analytic, options)
+            subject, rows = along_directions(name, problem, analytic, options)
         else:
             if again is not None:
                 sweep, comparison, reasons = again.sweep, again.comparison, (again.reason,)
             else:
                 sweep, comparison = _one_by_one(problem, analytic, options, known=not reasons)
-            subject, rows = _explained(func, problem, analytic, sweep, comparison, reasons, options)
-            found = experiments(rows, grad, problem, analytic, call, options, subject.noise)
+            subject, rows = _explained(problem, analytic, sweep, comparison, reasons, options)
+            found = experiments(rows, grad, problem, analytic, options, subject.noise)
             rows = replace(rows, diagnoses=(*found, *rows.diagnoses))
         evaluations, seconds = problem.evaluator.evaluations, time.perf_counter() - started
         report = assemble(subject, rows, options, evaluations, seconds)
-    except KeyboardInterrupt as stop:
-        stop.add_note(watch.note())
-        raise
-    finally:
-        problem.evaluator.close()
     return of_suspects(report) if again is not None else report
 
 
@@ -86,7 +81,6 @@ def _one_by_one(
 
 
 def _explained(
-    func: Callable[..., Any],
     problem: Problem,
     analytic: Analytic,
     sweep: Sweep,
@@ -99,7 +93,13 @@ def _explained(
     noise, value = sweep.noise, float(problem.center)
     skipped = left_out(problem.structure, problem.blocks)
     subject = Subject(
-        name_of(func), problem.blocks, sweep.title, skipped, value, noise.sigma, noise.format
+        name_of(problem.call.func),
+        problem.blocks,
+        sweep.title,
+        skipped,
+        value,
+        noise.sigma,
+        noise.format,
     )
     return subject, rows_of(
         subject,

@@ -24,11 +24,9 @@ import numpy as np
 from .._diagnosis.evidence import CERTAIN, Diagnosis
 from .._difference.directions import random_weights
 from .._difference.stencils import COMPLEX_STEP
-from .._evaluate.evaluator import Evaluator
-from .._evaluate.problem import Analytic, Call, Problem
+from .._evaluate.problem import Analytic, Problem
 from .._options import Options
-from .._params.layout import Block, gradient_vector
-from .._params.work_copy import WorkCopy
+from .._params.layout import Block
 from .._quoting import layer_numbers, listing, shown
 from .._report.assemble import Rows
 from .._verdict.tolerance import DISAGREE
@@ -60,23 +58,12 @@ def experiments(
     grad: Any,
     problem: Problem,
     analytic: Analytic,
-    call: Call,
     options: Options,
     noise: float,
 ) -> tuple[Diagnosis, ...]:
-    """Return a diagnosis if grad depends on what was evaluated before.
+    """Return a diagnosis if a check failed and grad depends on what was evaluated before.
 
-    Parameters
-    ----------
-    rows : Rows
-        Of a check that may have failed; only then is anything tried.
-    grad : object
-        As the user gave it; only a callable can remember anything.
-    problem, analytic : Problem, Analytic
-    call : Call
-    options : Options
-    noise : float
-        Of func.
+    Only a grad that can be called can remember anything; `noise` is that of func.
     """
     wrong = rows.verdict == DISAGREE
     if not callable(grad) or not (wrong or rows.reasons):
@@ -89,7 +76,7 @@ def experiments(
         return ()
     known = any(diagnosis.code not in UNSURE for diagnosis in rows.diagnoses)
     try:
-        found = _experiment(known, grad, problem, analytic, call, options, noise)
+        found = _experiment(known, problem, analytic, options, noise)
     except Exception:  # grad may refuse elsewhere in any way it likes, and the check is done
         return ()
     return () if found is None else (found,)
@@ -101,33 +88,13 @@ def _noise(sentence: str) -> Diagnosis:
 
 def _experiment(
     known: bool,
-    grad: Callable[..., Any],
     problem: Problem,
     analytic: Analytic,
-    call: Call,
     options: Options,
     noise: float,
 ) -> Diagnosis | None:
-    blocks = problem.blocks
-    wide = all(block.dtype.itemsize >= 8 for block in blocks)
-    work = problem.evaluator.work
-    work = work if wide else WorkCopy(problem.structure, blocks, None, call.in_place)
-    watch = Evaluator(grad, work)
-
-    def gradient(shift: Array | None = None) -> Array:
-        try:
-            if shift is not None:
-                work.move(shift, 1.0)
-            params = work.fresh() if call.copy else work.params
-            found = grad(*call.args) if call.in_place else grad(params, *call.args)
-            vector = gradient_vector(found, problem.structure, blocks)[0]
-        finally:
-            if shift is not None:
-                work.reset()
-        if shift is None:
-            watch.require_unchanged("grad")
-        return vector
-
+    blocks, gradient = problem.blocks, analytic.at
+    assert gradient is not None
     if analytic.unrepeated:
         return _repeats(gradient(), gradient(), analytic)
     if known or options.eps is not None or options.scheme == COMPLEX_STEP.name:
@@ -237,19 +204,6 @@ def acts_through(
     them is left (a residual connection, weight decay), or func is not defined there, they do when
     their names number the layers and each of them acts together with those behind.  Takes 3
     evaluations, or 4 and 2 for each block before; none where a given step promises how many.
-
-    Parameters
-    ----------
-    problem : Problem
-    options : Options
-    noise : float
-        Of func.
-    before, behind : sequence of str
-        Names of blocks.
-
-    Returns
-    -------
-    bool
     """
     if options.eps is not None or options.scheme == COMPLEX_STEP.name:
         return False
@@ -272,7 +226,7 @@ class _Asked:
         self.windows = {block.name: block.window for block in problem.blocks}
         self.away = AWAY * random_weights(problem.size, seed, 8) * problem.scale
         self.center = float(problem.center)
-        self.noise = max(problem.jitter, 8 * noise)
+        self.noise = max(float(problem.jitter), 8 * noise)
 
     def value(self, moved: Sequence[str], zero: Sequence[str] = ()) -> float:
         shift = np.zeros(self.problem.size)

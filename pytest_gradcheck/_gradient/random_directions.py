@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import fields, replace
 from typing import Any
 
@@ -74,6 +74,11 @@ MOST_EXTRA = 2000
 """Evaluations that localising may take when ``max_evals`` is not given."""
 
 
+def _unit(sizes: Iterable[float]) -> float:
+    """Return the power of two below the largest: squares of what is divided by it stay finite."""
+    return float(2.0 ** (math.frexp(max(sizes, default=0.0))[1] - 1))
+
+
 class AtScale:
     """One check along directions: what each stage leaves for the report."""
 
@@ -114,13 +119,8 @@ class AtScale:
 
     def allowed(self) -> float:
         """Return what the tolerances of all parameters come to along a direction."""
-        total = 0.0
-        for block, eps in zip(self.problem.blocks, self.analytic.precision, strict=True):
-            part = max(DUST * eps, SMALLEST_ALLOWED)
-            total += (self.options.rtol or part) ** 2 * self.size(block) ** 2 * block.size
-            if self.options.atol:
-                total += (self.options.atol * self.screen.length(block)) ** 2
-        return math.sqrt(total * 13 / 12)
+        parts = (max(DUST * eps, SMALLEST_ALLOWED) for eps in self.analytic.precision)
+        return self.total([self.options.rtol or part for part in parts], along=True)
 
     def is_nothing(self, block: Block) -> bool:
         """Return whether a block's gradient is zero, or what rounding leaves of a zero.
@@ -129,9 +129,19 @@ class AtScale:
         """
         return bool(self.size(block) <= self.tolerance(block).dust)
 
-    def total(self) -> float:
-        """Return what the gradient of all parameters comes to along a direction."""
-        return math.sqrt(sum(self.size(b) ** 2 * b.size for b in self.problem.blocks))
+    def total(self, parts: Sequence[float] | None = None, *, along: bool = False) -> float:
+        """Return the norm of gradient times scale, each block's or a part of it.
+
+        `along` a direction its weights count, whose mean square is 13/12.
+        """
+        blocks = self.problem.blocks
+        unit = _unit(self.size(block) for block in blocks)
+        squares = (
+            part**2 * (self.size(block) / unit) ** 2 * block.size
+            for block, part in zip(blocks, parts or [1.0] * len(blocks), strict=True)
+        )
+        total = sum(squares)
+        return unit * math.sqrt(total * 13 / 12 if along else total)
 
     def confirm(self, i: int) -> float | None:
         """Difference one parameter; return its error if it is wrong, else None."""
@@ -150,6 +160,10 @@ class AtScale:
         answer = refine(ladder, question, rung.h, s, least)
         self.answers[i] = answer
         return limits.analytic - answer.value if answer.verdict == DISAGREE else None
+
+    def accused(self) -> dict[int, float]:
+        """Return the numeric derivative of each parameter that is known to be wrong."""
+        return {i: x.value for i, x in self.answers.items() if x.verdict == DISAGREE}
 
     def scale_at(self, i: int) -> float:
         """Return the scale of one coordinate."""
@@ -309,7 +323,7 @@ FEW_NAMED = 2
 """So many wrong entries are named as such."""
 
 
-def code_of(pattern: Pattern) -> str:
+def _code(pattern: Pattern) -> str:
     """Return the stable code of a pattern."""
     return "factor" if pattern.code == "gradient" else pattern.code
 
@@ -343,7 +357,7 @@ def _patterns(check: AtScale) -> list[Diagnosis]:
         sentence = pattern.sentence(amount, ranks[pattern.names[0]])
         if len(pattern.names) > 1 and pattern.code != "swapped":
             sentence += f", in {listing([shown(name) for name in pattern.names], 4)}"
-        found.append(Diagnosis(code_of(pattern), sentence, pattern.names, _bits(check)))
+        found.append(Diagnosis(_code(pattern), sentence, pattern.names, _bits(check)))
     return found
 
 
@@ -388,8 +402,7 @@ def along_directions(
 ) -> tuple[Subject, Rows]:
     """Check all parameters at once; `name` is func's."""
     check = AtScale(problem, analytic, options)
-    if problem.evaluator.watch is not None:
-        problem.evaluator.watch.answers = check.answers
+    problem.evaluator.progress.accused = check.accused
     check.run()
     problem.evaluator.require_unchanged("func")
     noise = check.screen.noise
@@ -429,11 +442,10 @@ def _rows(check: AtScale) -> Rows:
 
 def _sentences(check: AtScale) -> tuple[str, ...]:
     said = []
+    filled = sum(block.size > 0 for block in check.problem.blocks)
     for pattern, amount in check.findings.patterns:
         if len(pattern.names) > 1:
-            names = (
-                "every block" if len(pattern.names) == _filled(check) else listing(pattern.names)
-            )
+            names = "every block" if len(pattern.names) == filled else listing(pattern.names)
             said.append(f"{names}: {pattern.sentence(amount, 0)}")
     for name, (wrong, count) in check.findings.shares.items():
         said.append(f"{brief(name)}: {wrong} of {count} sampled entries are wrong, by no pattern")
@@ -446,10 +458,6 @@ def _sentences(check: AtScale) -> tuple[str, ...]:
     return tuple(said)
 
 
-def _filled(check: AtScale) -> int:
-    return sum(block.size > 0 for block in check.problem.blocks)
-
-
 def _block(check: AtScale, block: Block, shown: dict[int, Answer]) -> BlockReport:
     mine = [x for i, x in shown.items() if block.start <= i < block.stop]
     wrong = sum(answer.verdict == DISAGREE for answer in mine)
@@ -459,7 +467,7 @@ def _block(check: AtScale, block: Block, shown: dict[int, Answer]) -> BlockRepor
     for pattern, amount in check.findings.patterns:
         if block.name in pattern.names:
             count = max(count, int(entries_with(check.screen, pattern, block).size))
-            code = code_of(pattern)
+            code = _code(pattern)
             hint = pattern.sentence(amount, len(block.shape)) if len(pattern.names) == 1 else ""
     for name, index, off, sampled, size in check.findings.slices:
         if name == block.name:
@@ -497,8 +505,10 @@ def _difference(check: AtScale) -> float:
     screen = check.screen
     if not screen.residuals:
         return math.nan
-    norm = math.sqrt(sum(check.size(b) ** 2 * b.size for b in check.problem.blocks) * 13 / 12)
-    error = math.sqrt(sum(y * y for y in screen.residuals.values()) / len(screen.residuals))
+    norm = check.total(along=True)
+    unit = _unit(map(abs, screen.residuals.values()))
+    squares = sum((y / unit) ** 2 for y in screen.residuals.values())
+    error = unit * math.sqrt(squares / len(screen.residuals))
     return error / (2 * norm + error) if norm else 0.0 if not error else 1.0
 
 

@@ -145,11 +145,6 @@ class Screen:
                 return 0.0
         return largest * math.sqrt(total / block.size)
 
-    def length(self, block: Block) -> float:
-        """Return the norm of the spread in a block."""
-        parts = (self.spread(block, part) for part in chunks(block.size))
-        return math.sqrt(sum(float(np.dot(spread, spread)) for spread in parts))
-
     def shift(self, number: int, subset: Subset | None = None) -> Array:
         """Return a direction over all parameters, zero outside `subset`."""
         vector = (np.empty if subset is None else np.zeros)(self.problem.size)

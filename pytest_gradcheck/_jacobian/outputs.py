@@ -1,20 +1,15 @@
-"""A func with many outputs, as the engine's: evaluated whole, and looked at one output at a time.
-
-The engine differences a func that returns one number.  `Capture` stands between the two: it
-gives the engine one of the outputs, so that perturbing, restoring, counting, leaving the domain
-and the like are the engine's own, and keeps all of them for `check`.
-"""
+"""What func returns, laid out in one vector, and the pairs of its blocks with the parameters'."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from .._evaluate.call import ComplexValueError
-from .._params.layout import Block, labels, position_of
+from .._params.layout import Block, labels
 from .._params.structure import ROOT, Structure, flatten
 from .._quoting import brief, listing
 
@@ -30,58 +25,84 @@ def output_name(name: str, called: str = OUTPUT) -> str:
     return called + rest if name.startswith(ROOT) and rest[:1] in ("", "[") else name
 
 
-@dataclass(frozen=True)
 class Outputs:
-    """What func returns: its structure, and its leaves laid out in one vector.
+    """What func returns, as one vector: its structure, learnt from the first value that is read.
 
     Parameters
     ----------
+    called : str
+        The name of an output that has none.
+    beside : bool
+        func returns its outputs and a vector that goes behind them.
+
+    Attributes
+    ----------
     structure : Structure
+        It holds functions made on the spot, and stays at home when this is pickled.
+    leaves : list of (str, shape)
     blocks : tuple of Block
         All real: one coordinate for each entry.
     """
 
-    structure: Structure
-    blocks: tuple[Block, ...]
+    def __init__(self, called: str = OUTPUT, *, beside: bool = False) -> None:
+        self.called, self.beside = called, beside
+        self.structure = _NOTHING
+        self.leaves: list[tuple[str, tuple[int, ...]]] = []
+        self.blocks: tuple[Block, ...] = ()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "structure": _NOTHING}
 
     @property
     def size(self) -> int:
         """How many outputs."""
         return self.blocks[-1].stop if self.blocks else 0
 
+    def read(self, value: Any) -> Array:
+        """Return what func returned as a vector, shape (m,), and what is beside it."""
+        value, *rest = value if self.beside else (value,)
+        first = not self.blocks
+        if first:
+            self._learn(value)
+        vector = output_vector(value, self)
+        if first and not np.isfinite(vector).all():
+            k = int(np.argmin(np.isfinite(vector)))
+            self.blocks, label = (), labels(self.blocks)(k)
+            raise ValueError(
+                f"func returned {brief(label)} = {vector[k]} at params; outputs must be finite "
+                "to be differenced"
+            )
+        return np.concatenate([vector, *rest])
 
-def outputs_of(value: Any, called: str = OUTPUT) -> Outputs:
-    """Lay out what func returned.
+    def bits(self, value: Any) -> list[int | None]:
+        """Return the bits of precision of each block of outputs that is narrower than float64."""
+        dtypes = dtypes_of(value[0] if self.beside else value)
+        return [np.finfo(dtype).nmant + 1 if dtype.itemsize < 8 else None for dtype in dtypes]
 
-    Parameters
-    ----------
-    value : object
-        An array or a number, or containers of them.
-    called : str
-        The name of an output that has none.
+    def _learn(self, value: Any) -> None:
+        structure = flatten(value, "what func returned")
+        blocks, start = list[Block](), 0
+        for position, leaf in enumerate(structure.leaves):
+            name = output_name(leaf.name, self.called)
+            array = _real(leaf.value, name)
+            dtype = array.dtype if array.dtype.kind == "f" else np.dtype(np.float64)
+            stop = start + array.size
+            blocks.append(Block(name, array.shape, dtype, False, start, stop, position))
+            start = stop
+        if not start:
+            raise ValueError(
+                "func returned nothing to differentiate; it must return an array or a number, or "
+                "containers of them (is a return missing?)"
+            )
+        self.leaves = [(structure.leaves[block.leaf].name, block.shape) for block in blocks]
+        self.structure, self.blocks = structure, tuple(blocks)
 
-    Raises
-    ------
-    TypeError
-        When a leaf is no real array or number.
-    ValueError
-        When there is no output at all.
-    """
-    structure = flatten(value, "what func returned")
-    blocks, start = list[Block](), 0
-    for position, leaf in enumerate(structure.leaves):
-        name = output_name(leaf.name, called)
-        array = _real(leaf.value, name)
-        dtype = array.dtype if array.dtype.kind == "f" else np.dtype(np.float64)
-        stop = start + array.size
-        blocks.append(Block(name, array.shape, dtype, False, start, stop, position))
-        start = stop
-    if not start:
-        raise ValueError(
-            "func returned nothing to differentiate; it must return an array or a number, or "
-            "containers of them (is a return missing?)"
-        )
-    return Outputs(structure, tuple(blocks))
+
+def _rebuilt(_: Any) -> None:
+    """Rebuild nothing: a lambda could not be pickled."""
+
+
+_NOTHING = Structure((), _rebuilt)
 
 
 def _real(value: Any, name: str) -> Array:
@@ -114,11 +135,10 @@ def output_vector(value: Any, outputs: Outputs, what: str = "func") -> Array:
     """
     leaves = flatten(value).leaves
     shapes = [(leaf.name, np.shape(leaf.value)) for leaf in leaves]
-    known = [(outputs.structure.leaves[block.leaf].name, block.shape) for block in outputs.blocks]
-    if shapes != known:
+    if shapes != outputs.leaves:
         raise TypeError(
-            f"{what} returned {_told(shapes)}, but func's outputs are {_told(known)} at the "
-            "parameters; names and shapes must be equal"
+            f"{what} returned {_told(shapes)}, but func's outputs are {_told(outputs.leaves)} at "
+            "the parameters; names and shapes must be equal"
         )
     parts = [
         _real(leaf.value, block.name).reshape(-1)
@@ -136,85 +156,6 @@ def dtypes_of(value: Any) -> tuple[np.dtype[Any], ...]:
     """Return the precision of each leaf of a derivative: float64 for integers."""
     found = (np.asarray(leaf.value).dtype for leaf in flatten(value).leaves)
     return tuple(dtype if dtype.kind == "f" else np.dtype(np.float64) for dtype in found)
-
-
-class Capture:
-    """func, returning one of its outputs and keeping all of them.
-
-    Parameters
-    ----------
-    func : callable
-    has_aux : bool
-        func returns ``(outputs, anything)``.
-    called : str
-        The name of an output that has none.
-    beside : callable, optional
-        Returns what else is known after a call, shape (m,), to be kept behind the outputs.
-
-    Attributes
-    ----------
-    outputs : Outputs
-        After the first call.
-    last : ndarray, shape (m,), or None
-        What the last call returned; None when it raised.
-    dtypes : tuple of numpy.dtype
-        Of each block of outputs at the last call: a func may answer in the precision of its
-        parameters, which is raised for it.
-    """
-
-    def __init__(
-        self,
-        func: Callable[..., Any],
-        has_aux: bool = False,
-        called: str = OUTPUT,
-        beside: Callable[[], Array] | None = None,
-    ) -> None:
-        self.func = func
-        self.outputs = Outputs(Structure((), lambda _: None), ())
-        self.last: Array | None = None
-        self.dtypes: tuple[np.dtype[Any], ...] = ()
-        self._has_aux = has_aux
-        self.called = called
-        self._beside = beside
-        self._shown = 0
-        self.__qualname__ = str(getattr(func, "__qualname__", type(func).__name__))
-
-    def __call__(self, *given: Any) -> Any:
-        """Return the output that the engine sees: NaN where any is not finite."""
-        self.last = None
-        value = self.func(*given)
-        if self._has_aux:
-            if not (isinstance(value, tuple) and len(value) >= 2):
-                raise TypeError(
-                    f"func returned {type(value).__name__}, but has_aux=True says that it returns "
-                    "(outputs, anything)"
-                )
-            value = value[0]
-        if not self.outputs.blocks:
-            self._begin(value)
-        own = self.last = output_vector(value, self.outputs)
-        self.dtypes = dtypes_of(value)
-        if self._beside is not None:
-            self.last = np.concatenate([own, self._beside()])
-        if not np.isfinite(own).all():
-            return np.nan
-        # In its own type: float32 is recognised by it.
-        which = position_of(self.outputs.blocks, self._shown)
-        return self.dtypes[which].type(own[self._shown])
-
-    def _begin(self, value: Any) -> None:
-        outputs = outputs_of(value, self.called)
-        vector = output_vector(value, outputs)
-        finite = np.isfinite(vector)
-        if not finite.all():
-            k = int(np.argmin(finite))
-            label = labels(outputs.blocks)(k)
-            raise ValueError(
-                f"func returned {brief(label)} = {vector[k]} at params; outputs must be finite "
-                "to be differenced"
-            )
-        self._shown = int(np.argmax(np.abs(vector)))
-        self.outputs = outputs
 
 
 @dataclass(frozen=True)

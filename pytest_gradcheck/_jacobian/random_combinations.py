@@ -9,21 +9,22 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 
 from .._difference.directions import random_weights
-from .._evaluate.problem import Call
+from .._evaluate.call import Call, name_of
+from .._evaluate.evaluator import Move
 from .._gradient.check import run_check
 from .._params.layout import Block, coordinate_of, labels, position_of, to_structure
 from .._params.structure import Structure, flatten
 from .._report.report import GradientReport
 from .check import Check, checking, own_params, report_of
 from .linear import Matrix
-from .outputs import dtypes_of, output_vector
+from .outputs import Outputs, dtypes_of, output_vector
 
 Array = np.ndarray[Any, Any]
 
@@ -63,7 +64,7 @@ def tangent(check: Check, vector: Array) -> Any:
 
 def cotangent(check: Check, vector: Array) -> Any:
     """Return a vector over the outputs in their structure."""
-    outputs = check.capture.outputs
+    outputs = check.outputs
     return _filled(outputs.structure, outputs.blocks, [None] * len(outputs.blocks), vector)
 
 
@@ -75,10 +76,25 @@ def _filled(structure: Structure, blocks: Sequence[Block], values: list[Any], ve
     return structure.rebuild(values)
 
 
+@dataclass(frozen=True)
+class Combination:
+    """Reads what func returned as u·F."""
+
+    outputs: Outputs
+    u: Array
+
+    def __call__(self, value: Any) -> Any:
+        """Return the combination; NaN or infinity where an output is."""
+        return self.u @ self.outputs.read(value)
+
+
+def no_bits(value: Any) -> None:
+    """Return that a combination is as precise as float64: noise is measured in any case."""
+
+
 def along_cotangents(
     check: Check,
     rows: Callable[[Array], Any],
-    call: Call,
     columns: Callable[[Array], Matrix] | None = None,
 ) -> GradientReport:
     """Check uᵀJ for some random u.
@@ -88,7 +104,6 @@ def along_cotangents(
     check : Check
     rows : callable
         Takes u, shape (m,), and returns uᵀJ in params' structure.
-    call : Call
     columns : callable, optional
         Takes coordinates and returns those columns of the analytic Jacobian, for the entries that
         are wrong to be named.
@@ -97,18 +112,12 @@ def along_cotangents(
     -------
     GradientReport
     """
-    capture, options = check.capture, check.options
-    m, spent = capture.outputs.size, check.problem.evaluator.evaluations
-    plain = replace(call, has_aux=False)
+    outputs, options = check.outputs, check.options
+    m, spent = outputs.size, check.problem.evaluator.evaluations
     for number in range(COMBINED):
         u = random_weights(m, options.seed, 6, number)
-
-        def combined(*given: Any, u: Array = u) -> Any:
-            capture(*given)
-            return np.nan if capture.last is None else u @ capture.last
-
-        combined.__qualname__ = capture.__qualname__
-        report = run_check(combined, rows(u), own_params(check), plain, options)
+        call = replace(check.problem.call, read=Combination(outputs, u), bits=no_bits)
+        report = run_check(call, rows(u), own_params(check), options)
         spent += report.evaluations
         if not report.ok:
             break
@@ -121,15 +130,16 @@ def along_cotangents(
     )
     if columns is None or whole.verdict != "disagree":
         return whole
-    by_entry = _by_entry(check, whole, columns, call)
+    by_entry = _by_entry(check, whole, columns)
     return whole if by_entry is None else by_entry
 
 
 def _by_entry(
-    check: Check, report: GradientReport, columns: Callable[[Array], Matrix], call: Call
+    check: Check, report: GradientReport, columns: Callable[[Array], Matrix]
 ) -> GradientReport | None:
     """Judge the columns of the parameters that a combination accuses, entry by entry."""
-    blocks, theta = check.problem.blocks, check.problem.theta
+    problem, call = check.problem, check.problem.call
+    blocks, theta = problem.blocks, problem.theta
     named = [entry.label for entry in report.worst if entry.verdict == "disagree"][:LOOKED_AT]
     places = {place for name in named if (place := coordinate_of(blocks, name)) is not None}
     if not places:
@@ -137,31 +147,27 @@ def _by_entry(
     chosen = np.array(sorted(places))
     matrix = columns(chosen)
     outputs = _most_wrong(check, matrix.dense, chosen)
-    structure = flatten(own_params(check))
-    name_of_output, name_of_param = labels(check.capture.outputs.blocks), labels(blocks)
+    structure, first = flatten(own_params(check)), call.on(problem.evaluator.work, [])
+    name_of_output, name_of_param = labels(check.outputs.blocks), labels(blocks)
     names = [name_of_output(k) for k in outputs.tolist()]
 
-    def func(few: SimpleNamespace, *args: Any) -> Any:
+    def func(few: SimpleNamespace) -> Any:
         moved = theta.copy()
         moved[chosen] = list(vars(few).values())
-        check.capture(at(structure, blocks, moved), *args)
-        values = np.full(outputs.size, np.nan)
-        if check.capture.last is not None:
-            values = check.capture.last[outputs]
+        values = check.outputs.read(first(at(structure, blocks, moved)))[outputs]
         return SimpleNamespace(**dict(zip(names, values, strict=True)))
 
-    func.__qualname__ = check.capture.__qualname__
+    func.__qualname__ = name_of(call.func)
     params = SimpleNamespace(**{name_of_param(int(i)): float(theta[i]) for i in chosen})
-    options = replace(check.options, only=(), skip=(), max_evals=None)
-    plain = replace(call, has_aux=False)
-    with checking(func, params, plain, options, check.capture.called) as few:
+    options = replace(check.options, only=(), skip=(), max_evals=None, workers=1)
+    with checking(Call(func), params, options, check.outputs.called) as few:
         dtypes = (matrix.dtypes[0],) * (outputs.size * chosen.size)
         found = report_of(few, [Matrix(matrix.dense[outputs], dtypes)], may_be_zero=True)
     if found.ok:
         return None
     said = (
         f"shown are {chosen.size} of {check.problem.size:,} parameters that stood out, and "
-        f"{outputs.size} of {check.shared.center.size:,} outputs"
+        f"{outputs.size} of {check.problem.center.size:,} outputs"
     )
     return replace(
         found,
@@ -180,7 +186,7 @@ def _most_wrong(check: Check, dense: Array, chosen: Array) -> Array:
         theta = check.problem.evaluator.work.theta[position][offset]
         h = GLANCE * float(check.problem.scale[coordinate])
         to = np.array([[theta + h, theta - h]], dtype=theta.dtype)
-        high, low = check.shared.sweep(position, [offset], to)[:, 0].T
+        high, low = check.points.evaluate(Move(to, position, [offset]))[:, 0].T
         with np.errstate(all="ignore"):
             gap = np.abs(dense[:, column] - (high - low) / (to[0, 0] - to[0, 1]))
         gaps = np.fmax(gaps, np.where(np.isnan(gap), np.inf, gap))
@@ -189,9 +195,7 @@ def _most_wrong(check: Check, dense: Array, chosen: Array) -> Array:
     return np.sort(order[gaps[order] >= 1e-3 * gaps[order[0]]])
 
 
-def along_tangents(
-    check: Check, products: Callable[[Array], Any], call: Call, what: str
-) -> GradientReport:
+def along_tangents(check: Check, products: Callable[[Array], Any], what: str) -> GradientReport:
     """Check Jv for some random v, output by output.
 
     Parameters
@@ -199,7 +203,6 @@ def along_tangents(
     check : Check
     products : callable
         Takes v, shape (n,), and returns Jv in the outputs' structure.
-    call : Call
     what : str
         How an error calls `products`.
 
@@ -207,22 +210,22 @@ def along_tangents(
     -------
     GradientReport
     """
-    problem, seed = check.problem, check.options.seed
+    problem, call, seed = check.problem, check.problem.call, check.options.seed
     n = problem.size
     tangents = [random_weights(n, seed, 7, k) * problem.scale for k in range(COMBINED)]
     structure = flatten(own_params(check))
 
     def func(steps: dict[str, float], *args: Any) -> Any:
         moved = problem.theta + sum(t * v for t, v in zip(steps.values(), tangents, strict=True))
-        return check.capture.func(at(structure, problem.blocks, moved), *args)
+        return call.func(at(structure, problem.blocks, moved), *args)
 
-    func.__qualname__ = check.capture.__qualname__
+    func.__qualname__ = name_of(call.func)
     params = {f"v{number + 1}": 0.0 for number in range(COMBINED)}
     values = [products(v) for v in tangents]
-    dense = np.stack([output_vector(value, check.capture.outputs, what) for value in values], 1)
+    dense = np.stack([output_vector(value, check.outputs, what) for value in values], 1)
     types = dtypes_of(values[0])
-    options = replace(check.options, only=(), skip=())
-    with checking(func, params, call, options, check.capture.called) as few:
+    options = replace(check.options, only=(), skip=(), workers=1)
+    with checking(replace(call, func=func), params, options, check.outputs.called) as few:
 
         def columns(which: Array) -> Matrix:
             return Matrix(dense[:, which], tuple(x for x in types for _ in range(which.size)))
@@ -231,7 +234,7 @@ def along_tangents(
             return to_structure(few.problem.structure, few.problem.blocks, u @ dense)
 
         if dense.shape[0] > OUTPUTS_ONE_BY_ONE:
-            found = along_cotangents(few, rows, call, columns)
+            found = along_cotangents(few, rows, columns)
         else:
             found = report_of(few, [columns(np.arange(COMBINED))])
     said = f"{n:,} parameters along {COMBINED} random tangents, v1 to v3 (seed {seed})"

@@ -206,6 +206,17 @@ class WorkCopy:
                 return leaf.name
         return None
 
+    def require_unchanged(self, who: str) -> None:
+        """Raise ValueError when the work copy is not what it was: `who` wrote to it."""
+        name = self.changed()
+        if name is not None:
+            self.restore()
+            raise ValueError(
+                f"{who} changed its parameters: {brief(name)} is not what it was before the "
+                "call; copy what is to be changed, or pass copy=True to give func a fresh copy "
+                "each time (your own arrays are as they were)"
+            )
+
 
 def _wanted(block: Block | None, dtype: Any) -> np.dtype[Any] | None:
     """Return the precision of the copy of a leaf; None: its own."""

@@ -190,22 +190,10 @@ def rows_of(
 ) -> Rows:
     """Return what a check comes to that compared two gradients entry by entry.
 
-    Parameters
-    ----------
-    subject : Subject
-    found : Comparison
-    options : Options
-    scale : ndarray, shape (n,)
-    theta : ndarray, shape (n,), optional
-        The parameters; unset: there are none.
-    precision : sequence of float, optional
-        The machine epsilon of each block's analytic gradient; unset: float64's.
-    reasons : tuple of str, optional
-        Why nothing was compared, or not all.
-    may_be_zero : frozenset of str, optional
-        Blocks that are no sign of a check of nothing where they are zero.
-    upstream : callable, optional
-        Whether func reads some blocks through others.
+    `theta` are the parameters (n,), where there are any; `precision` the machine epsilon of each
+    block's analytic gradient, unset that of float64; `reasons` say why not all was compared; a
+    block that `may_be_zero` is no sign of a check of nothing; `upstream` tells whether func reads
+    some blocks through others.
     """
     seen = found.evaluated
     reference = _reference(found)

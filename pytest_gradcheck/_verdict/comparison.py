@@ -88,6 +88,11 @@ class Comparison:
         near: Array = self.tolerance.within(self.numeric, self.error)
         return near
 
+    def accused(self) -> dict[int, float]:
+        """Return the numeric derivative of each coordinate that is known to be wrong."""
+        wrong = np.flatnonzero((self.verdict == DISAGREE) & np.isfinite(self.error))
+        return {int(i): float(self.numeric[i]) for i in wrong}
+
     @property
     def reach(self) -> Array:
         """The error bar, or the bound where that is known to be smaller."""

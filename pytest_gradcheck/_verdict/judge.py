@@ -87,24 +87,12 @@ def judge(
 ) -> Comparison:
     """Reach a verdict on every coordinate, with as few further evaluations as that needs.
 
-    Parameters
-    ----------
-    problem : Problem
-    analytic : Analytic
-    sweep : Sweep
-    options : Options
-    denied : callable, optional
-        Says what else is known to be wrong by these tolerances: it is asked no more.
-
-    Returns
-    -------
-    Comparison
+    `denied` says what else is known to be wrong by these tolerances: it is asked no more.
     """
     a = analytic.vector
     limits = _limits(problem, analytic, sweep, options)
     found = unjudged(limits, sweep)
-    if problem.evaluator.watch is not None:
-        problem.evaluator.watch.comparison = found
+    problem.evaluator.progress.conclude(found.numeric, found.accused)
     bad = ~np.isfinite(a)
     found.verdict[bad] = DISAGREE
     asked = found.evaluated & ~bad
@@ -333,10 +321,9 @@ def _test_dead(
     members: Array, found: Comparison, sweep: Sweep, problem: Problem, seed: int
 ) -> None:
     """See that func does not respond to larger steps either where it was flat, all at once."""
-    if members.size and problem.still is not None:
-        known = problem.still(members)
-        found.bound[members[known]] = 0.0
-        members = members[~known]
+    known = sweep.still[members]
+    found.bound[members[known]] = 0.0
+    members = members[~known]
     if not members.size:
         return
     shift = np.zeros(problem.size)
@@ -423,16 +410,8 @@ def conclude(
 ) -> None:
     """Leave open what agrees but was not resolved; mark as agreeing what is resolved after all.
 
-    Parameters
-    ----------
-    found : Comparison
-        Its verdicts and reasons are changed.
-    scale : ndarray, shape (n,)
-    blocks : sequence of Block
-    options : Options
-    value : float
-        How large func's values and their changes over a parameter's scale are: what a gradient
-        that is zero is small beside.
+    `value` is how large func's values and their changes over a parameter's scale are: what a
+    gradient that is zero is small beside.
     """
     analytic, limits = found.analytic, found.tolerance
     bar = CONFIDENCE * found.reach

@@ -77,18 +77,8 @@ def look_again(
 ) -> Again | None:
     """Difference what was wrong in the last run; return it if any of it still is.
 
-    Parameters
-    ----------
-    problem : Problem
-    analytic : Analytic
-    options : Options
-    asked : sequence of str
-        Labels; unknown ones are passed over.
-
-    Returns
-    -------
-    Again or None
-        None: the whole check is to be made, and is not influenced.
+    Unknown labels are passed over.  Where nothing is returned the whole check is to be made, and
+    is not influenced.
     """
     if not asked:
         return None

@@ -38,8 +38,8 @@ from .tolerance import (
     NOISY,
     NOT_FINITE,
     NOT_SMOOTH,
-    ROUNDED,
     OPEN,
+    ROUNDED,
     Answer,
     Tolerance,
 )
@@ -292,13 +292,13 @@ def _converged(line: Line, question: Tolerance, estimate: Estimate) -> bool:
     side = line.sides()
     rungs = [rung for rung in line.rungs if math.isfinite(_slope(rung, side))]
     for rung, (h, slope, rounding) in zip(rungs, line.series(side), strict=True):
-        if h < estimate.h and 9 * rounding < gap and slope:
-            if abs(slope - question.analytic) < abs(slope - estimate.value):
-                return False  # a finer step speaks for a
+        speaks = h < estimate.h and 9 * rounding < gap and slope
+        if speaks and abs(slope - question.analytic) < abs(slope - estimate.value):
+            return False
         if not apart or h * APART <= apart[-1][0].h:
             apart.append((rung, slope, rounding))
     power = 2 if side == "both" else 1
-    for (one, s1, r1), (two, s2, r2), (three, s3, r3) in zip(
+    for (one, s1, _), (two, s2, r2), (three, s3, r3) in zip(
         apart, apart[1:], apart[2:], strict=False
     ):
         ends = (

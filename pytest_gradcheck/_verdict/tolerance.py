@@ -171,18 +171,8 @@ def of_block(
 ) -> Tolerance:
     """Return the tolerances in a block, for one value or for a vector of them.
 
-    Parameters
-    ----------
-    analytic, scale : float or ndarray
-    own : float
-        The block's gradient as one number.
-    eps : float
-        Machine epsilon of the block's analytic gradient.
-    options : Options
-    fine : float
-        The relative error bar that settles an entry when rtol is unset.
-    value : float
-        |J| at θ.
+    `own` is the block's gradient as one number, `eps` the machine epsilon of the analytic one,
+    `fine` the relative error bar that settles an entry when rtol is unset, `value` |J| at θ.
     """
     low = min(max(FINEST_RTOL, eps ** (2 / 3)), COARSEST_RTOL)
     rms = own / scale

@@ -65,8 +65,8 @@ def test_check_returns_the_same_report_and_never_raises_for_a_wrong_gradient():
 
 OPTIONS = {item.name: item.default for item in fields(Options)}
 WITHOUT_STEPS = [name for name in OPTIONS if name not in {"eps", "scheme", "workers", "vectorized"}]
-OF_DERIVATIVES = ["points", "args", "has_aux", *WITHOUT_STEPS]
-OF_HESSIANS = ["points", "grad", "args", "has_aux", *WITHOUT_STEPS]
+OF_DERIVATIVES = ["points", "args", "has_aux", *WITHOUT_STEPS, "workers"]
+OF_HESSIANS = ["points", "grad", "args", "has_aux", *WITHOUT_STEPS, "workers"]
 OF_CHECKS = ["points", "args", "has_aux", "in_place", "copy", *OPTIONS]
 WITH_ERROR = [
     "args",

@@ -22,6 +22,9 @@ from pytest_gradcheck import (
     Options,
     assert_gradients_close,
     check_gradients,
+    check_hessian,
+    check_jacobian,
+    check_vjp,
     numerical_gradient,
     numerical_gradient_with_error,
 )
@@ -56,6 +59,66 @@ class Counting:
 
 
 # The same results
+
+
+class Pool:
+    """Everything that `workers` takes, by name."""
+
+    def __init__(self, processes):
+        self.threads = ThreadPoolExecutor(3)
+        self.named = {"threads": self.threads, "processes": processes, "map": map, "two": 2}
+
+    def __iter__(self):
+        return iter(self.named.values())
+
+
+@pytest.fixture(scope="module")
+def everybody(processes):
+    pool = Pool(processes)
+    yield pool
+    pool.threads.shutdown()
+
+
+@pytest.mark.parametrize("jac", [pooled.layer_jacobian, pooled.wrong_layer_jacobian])
+@pytest.mark.parametrize("func", [pooled.layer, pooled.outside])
+def test_jacobians_are_the_same_wherever_they_are_evaluated(everybody, func, jac):
+    serial = check_jacobian(func, jac, pooled.params())
+    for workers in everybody:
+        report = check_jacobian(func, jac, pooled.params(), workers=workers)
+        assert known(report) == known(serial)
+
+
+def test_combinations_of_outputs_are_the_same_wherever_they_are_evaluated(everybody):
+    x = np.linspace(-1, 1, 60)
+    serial = check_vjp(pooled.many, pooled.many_vjp, x, max_evals=130)
+    assert "60 outputs in 1 random combinations (seed 0)" in serial.patterns
+    assert serial.worst[0].label == "params[7]"
+    for workers in everybody:
+        report = check_vjp(pooled.many, pooled.many_vjp, x, max_evals=130, workers=workers)
+        assert known(report) == known(serial)
+
+
+@pytest.mark.parametrize("grad", [None, pooled.logarithm_gradient])
+def test_hessians_are_the_same_wherever_they_are_evaluated(everybody, grad):
+    x = np.array([1.0, 2.0, -0.5])
+    serial = check_hessian(pooled.logarithm, np.eye(3), x, grad=grad)
+    assert serial.verdict == "disagree"
+    for workers in everybody:
+        report = check_hessian(pooled.logarithm, np.eye(3), x, grad=grad, workers=workers)
+        assert known(report) == known(serial)
+
+
+def test_a_jacobian_is_evaluated_side_by_side():
+    threads = set()
+
+    def func(x):
+        threads.add(threading.get_ident())
+        time.sleep(0.001)
+        return np.sin(x)
+
+    x = np.linspace(0, 1, 20)
+    assert check_jacobian(func, np.diag(np.cos(x)), x, workers=3).ok
+    assert len(threads) > 2
 
 
 @pytest.mark.parametrize("grad", [pooled.gradient, pooled.wrong_gradient])

@@ -39,13 +39,72 @@ def test_arrays_in_place_have_no_imaginary_step():
         check_gradients(lambda: square(x), 2 * x, x, in_place=True, scheme="complex")
 
 
-def test_a_func_of_real_numbers_alone_is_told_who_gave_it_complex_ones():
+TOLD = (
+    'gradcheck: func got complex parameters, because of scheme="complex"; use "central" if it '
+    "can't take them"
+)
+
+
+def real_part_alone(x):
+    if isinstance(x, complex):
+        raise ValueError("x must be real")
+    return x**2
+
+
+@pytest.mark.parametrize(
+    ("func", "error"),
+    [
+        (lambda x: math.sin(x), TypeError),
+        (lambda x: x.is_integer() + x, AttributeError),
+        (real_part_alone, ValueError),
+    ],
+)
+def test_a_func_of_real_numbers_alone_is_told_who_gave_it_complex_ones(func, error):
+    with pytest.raises(error) as caught:
+        check_gradients(func, math.cos, 0.5, scheme="complex")
+    assert TOLD in caught.value.__notes__
+
+
+def test_the_note_names_the_parameter_that_got_an_imaginary_part():
     with pytest.raises(TypeError) as caught:
-        check_gradients(lambda x: math.sin(x), math.cos, 0.5, scheme="complex")
-    assert caught.value.__notes__ == [
-        'gradcheck: func got complex parameters (params + ih), because of scheme="complex"; use '
-        '"central" if it can\'t take them'
-    ]
+        check_gradients(lambda p: math.sin(p["a"][1]), {"a": X}, {"a": X}, scheme="complex")
+    assert "a[0].imag perturbed, in evaluation 3;" in caught.value.__notes__[0]
+
+
+def test_what_is_made_of_params_for_each_call_is_complex_too():
+    def scribbles(p):
+        p["a"] *= 2
+        return np.sum(p["a"] ** 2) * p["b"]
+
+    params = {"a": X.copy(), "b": 3.0}
+    right = {"a": 24 * X, "b": 4 * np.sum(X**2)}
+    report = check_gradients(scribbles, right, params, scheme="complex", copy=True)
+    assert (report.verdict, report.evaluations) == ("agree", 2 + 4)
+    found = numerical_gradient(scribbles, params, scheme="complex", copy=True)
+    np.testing.assert_allclose(found["a"], right["a"], rtol=1e-15)
+    assert params["a"].tobytes() == X.tobytes()
+
+
+def test_a_func_that_writes_to_complex_parameters_is_told_so():
+    def scribbles(x):
+        if np.iscomplexobj(x):
+            x[0] = 7.0
+        return np.sum(x**2)
+
+    with pytest.raises(ValueError, match="func changed its parameters: params is not what it was"):
+        check_gradients(scribbles, 2 * X, X, scheme="complex")
+
+
+def test_memory_order_and_what_is_left_out_stay_as_they_are_for_the_complex_step():
+    params = {"W": np.asfortranarray(np.arange(1.0, 7.0).reshape(2, 3)), "which": np.array([0, 2])}
+
+    def func(p):
+        return np.sum(p["W"][:, p["which"]] ** 3)
+
+    right = np.zeros((2, 3))
+    right[:, [0, 2]] = 3 * params["W"][:, [0, 2]] ** 2
+    report = check_gradients(func, {"W": right}, params, scheme="complex", skip="which")
+    assert report.verdict == "agree"
 
 
 def test_a_func_that_drops_the_imaginary_part_is_no_func_for_the_complex_step():
@@ -90,7 +149,7 @@ def test_outputs_keep_their_names_and_shapes():
 
 
 def test_has_aux_promises_a_tuple():
-    with pytest.raises(TypeError, match="func returned ndarray, but has_aux=True says"):
+    with pytest.raises(TypeError, match="func returned ndarray, but has_aux=True or"):
         check_jacobian(sines, np.diag(np.cos(X)), X, has_aux=True)
 
 

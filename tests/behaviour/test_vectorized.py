@@ -229,3 +229,12 @@ def test_combinations_that_cannot_be():
         check_gradients(lambda x: x @ x, theta, theta, scheme="complex", vectorized=True)
     with pytest.raises(TypeError, match="must be True or False"):
         validated({"vectorized": 1}, "here")
+
+
+def test_nothing_left_to_check_is_said_as_without_vectorized():
+    theta = np.ones(2)
+    func, grad = lambda p: np.sum(p**2, axis=-1), 2 * theta
+    alone = check_gradients(func, grad, theta, skip="*")
+    together = check_gradients(func, grad, theta, skip="*", vectorized=True)
+    assert str(together) == str(alone)
+    assert together.reasons == ("nothing was checked: there is no parameter to difference",)

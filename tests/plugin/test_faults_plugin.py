@@ -12,17 +12,21 @@ import signal
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
 import pytest
 from amounts import first_quick
 from hostile import HOSTILE, harmless
+from pages import warm
 
 from pytest_gradcheck import check_gradients, load_saved
 from pytest_gradcheck._report.saved import FORMAT, save
 from pytest_gradcheck.plugin.last_failed import KEY
+
+with suppress(ImportError):  # without the extra html
+    warm()
 
 TESTS = """
     from quadratic import cost, right, theta, wrong

@@ -10,8 +10,15 @@ import numpy as np
 import pytest
 from amounts import first_quick
 
-from pytest_gradcheck import check_gradients, hookimpl, numerical_gradient, plugin_manager
-from pytest_gradcheck._gradient import worst_so_far as _watch
+from pytest_gradcheck import (
+    check_gradients,
+    check_jacobian,
+    check_vjp,
+    hookimpl,
+    numerical_gradient,
+    plugin_manager,
+)
+from pytest_gradcheck._evaluate import evaluator
 
 pytest.importorskip("pty")
 
@@ -133,7 +140,7 @@ class Listener:
 @pytest.fixture
 def told(monkeypatch):
     """Return what checks of this test tell of themselves, at every occasion."""
-    monkeypatch.setattr(_watch, "BATCH_SECONDS", 0.0)
+    monkeypatch.setattr(evaluator, "BATCH_SECONDS", 0.0)
     listener = Listener()
     plugin_manager().register(listener)
     yield listener.said
@@ -254,6 +261,53 @@ def test_an_interrupted_check_leaves_the_arrays_as_they_were(n, in_place):
         assert note.endswith("(not confirmed)")
     else:
         assert note.endswith("no parameter stands out so far")
+
+
+def test_a_jacobian_tells_how_far_it_is(told):
+    x = np.linspace(1, 2, 30)
+    jac = np.diag(3 * x**2)
+    jac[4, 4] *= 2
+    jac[0, 0] *= 1.01
+    report = check_jacobian(lambda x: x**3, jac, x)
+    counts = [evaluations for evaluations, _, _ in told]
+    assert counts == sorted(counts)
+    assert told[-1] == (report.evaluations, 9 + 60, None)
+    worst = [text for _, _, text in told if text]
+    assert worst[0].startswith("output[0] / params[0]: analytic 3.03, numeric 3 ")
+    assert worst[0].endswith("(not confirmed)")
+    assert "output[4] / params[4]: analytic 7.76932, numeric 3.88466 (not confirmed)" in worst
+    assert worst[-1] == "output[0] / params[0]: analytic 3.03, numeric 3 (confirmed)"
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_an_interrupted_jacobian_says_how_far_it_was(workers):
+    x = np.linspace(1, 2, 30)
+    before = x.copy()
+    jac = np.diag(3 * x**2)
+    jac[4, 4] *= 2
+
+    def func(x):
+        if x[20] != before[20] and np.count_nonzero(x != before) == 1:
+            raise KeyboardInterrupt
+        return x**3
+
+    with pytest.raises(KeyboardInterrupt) as caught:
+        check_jacobian(func, jac, x, workers=workers)
+    (note,) = caught.value.__notes__
+    called = 9 + 40 if workers == 1 else r"\d+"
+    assert re.match(rf"gradcheck: interrupted after {called} of about 69 evaluations; ", note)
+    if workers == 1:
+        assert "worst so far output[4] / params[4]: analytic 7.76932, numeric 3.88466 " in note
+    assert x.tobytes() == before.tobytes()
+
+
+def test_an_interrupted_combination_leaves_one_note():
+    x = np.linspace(1, 2, 40)
+    func = Interrupted(lambda x: x**3, 70)
+    with pytest.raises(KeyboardInterrupt) as caught:
+        check_vjp(func, lambda x, u: 3 * x**2 * u, x, max_evals=90)
+    (note,) = caught.value.__notes__
+    assert note.startswith("gradcheck: interrupted after ")
 
 
 def test_an_interrupted_numerical_gradient_says_how_far_it_was():

@@ -41,7 +41,6 @@ UPWARD = {
     ("hookspecs", "_params"),
     ("hookspecs", "_diagnosis"),
     ("hookspecs", "_report"),
-    ("_evaluate", "_gradient"),
 }
 """And these, each for a reason."""
 

@@ -7,7 +7,8 @@ import pytest
 
 from pytest_gradcheck import Options, check_gradients
 from pytest_gradcheck._difference.directions import fill_with_weights, generator, random_weights
-from pytest_gradcheck._evaluate.problem import Call, evaluate_gradient, prepare
+from pytest_gradcheck._evaluate.call import Call
+from pytest_gradcheck._evaluate.problem import evaluate_gradient, prepare
 from pytest_gradcheck._gradient import screen
 from pytest_gradcheck._params.arrays import CHUNK, chunks
 
@@ -22,9 +23,9 @@ def screened(size=N):
     rng = np.random.default_rng(0)
     params = {"w": rng.normal(size=size), "v": rng.normal(size=3)}
     options = Options()
-    problem = prepare(quadratic, params, Call(), options, returns_pair=False)
+    problem = prepare(Call(quadratic), params, options)
     gradient = {name: 2 * value for name, value in params.items()}
-    analytic = evaluate_gradient(gradient, problem, Call(), options)
+    analytic = evaluate_gradient(gradient, problem, options)
     return screen.calibrate(problem, analytic, options)
 
 

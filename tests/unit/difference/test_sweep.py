@@ -15,7 +15,6 @@ from by_hand import approx, each, prepared
 from pytest_gradcheck._difference import sweep as coordinates
 from pytest_gradcheck._difference.noise import Noise
 from pytest_gradcheck._difference.stencils import STENCILS
-from pytest_gradcheck._gradient.worst_so_far import Watch
 from pytest_gradcheck._options import Options
 
 NAN, INF, EPS = math.nan, math.inf, sys.float_info.epsilon
@@ -120,9 +119,9 @@ def test_a_narrow_type_is_believed_where_the_values_say_little():
 def test_who_watches_is_told_how_many_evaluations_a_sweep_takes(row, each):
     for chosen, count in ((None, 3), ([np.array([1]), np.array([0])], 2)):
         problem, options = prepared(quadratic, AT)
-        watch = problem.evaluator.watch = Watch(problem.evaluator, problem.blocks)
+        progress = problem.evaluator.progress
         coordinates.sweep(problem, STENCILS[row], LOUD, options, 1.0, chosen)
-        assert watch.planned == 2 + each * count == problem.evaluator.evaluations
+        assert progress.planned == 2 + each * count == problem.evaluator.evaluations
 
 
 def test_noise_of_parameters_of_any_size():

@@ -10,8 +10,8 @@ import sys
 import numpy as np
 import pytest
 
-from pytest_gradcheck._evaluate.call import ShapeError
-from pytest_gradcheck._evaluate.evaluator import BudgetExhausted, Evaluator, Part
+from pytest_gradcheck._evaluate.call import Call, ShapeError
+from pytest_gradcheck._evaluate.evaluator import BudgetExhausted, Evaluator, Part, Progress
 from pytest_gradcheck._params.layout import blocks_of
 from pytest_gradcheck._params.structure import flatten
 from pytest_gradcheck._params.work_copy import WorkCopy
@@ -27,7 +27,7 @@ PARAMS = {"W": np.array([[1.0, 2.0], [3.0, 4.0]]), "b": np.array([5.0, 6.0])}
 def evaluator(func, max_evals=None, pool=None, params=PARAMS):
     structure = flatten(params)
     work = WorkCopy(structure, blocks_of(structure, (), ()))
-    return Evaluator(func, work, max_evals, pool)
+    return Evaluator(Call(func), work, Progress(max_evals), pool)
 
 
 def weighed(params):
@@ -39,10 +39,11 @@ AT = 654321.0
 
 def test_a_new_evaluator_knows_nothing():
     made = evaluator(weighed)
-    assert (made.evaluations, made.max_evals, made.pool, made.watch) == (0, None, None, None)
+    assert (made.evaluations, made.progress.max_evals, made.pool) == (0, None, None)
     assert (made.seconds, made.asks, made.kind) == (INF, True, np.float64)
-    assert (made.narrow, made.domain_error) == (None, None)
-    assert list(made.shared(0, 1, (0.5, -0.5))) == [0.5, -0.5]
+    assert (made.narrow, made.domain_error, made.shape, made.keeps) == (None, None, (), False)
+    assert made.progress.worst() == ""
+    assert made.progress.so_far() is None
 
 
 def test_func_at_theta():
@@ -84,7 +85,7 @@ def test_a_func_that_writes_to_its_parameters():
 def test_no_evaluation_beyond_max_evals():
     assert evaluator(weighed, max_evals=1).at_theta() == AT
     made = evaluator(weighed, max_evals=4)
-    made.spend()
+    made.at_theta()
     made.at_theta()
     assert made.evaluations == 2
     with pytest.raises(BudgetExhausted):
@@ -93,11 +94,10 @@ def test_no_evaluation_beyond_max_evals():
         made.along(np.ones(6), (0.1, 0.2, 0.3))
     assert made.evaluations == 2
     made.sweep(0, [0], np.zeros((1, 1)))
-    made.spend()
+    made.sweep(0, [0], np.zeros((1, 1)))
     assert made.evaluations == 4
-    for ask in (made.spend, made.at_theta):
-        with pytest.raises(BudgetExhausted):
-            ask()
+    with pytest.raises(BudgetExhausted):
+        made.at_theta()
     assert made.evaluations == 4
 
 
@@ -263,15 +263,11 @@ class Parts:
         self.closed = 0
         self.asked = []
 
-    def sweep(self, made, position, coordinates, values):
-        self.asked.append((position, list(coordinates), values.tolist()))
-        yield from self._yielded()
-
-    def along(self, made, shift, steps):
-        self.asked.append((shift.tolist(), list(steps)))
-        yield from self._yielded()
-
-    def _yielded(self):
+    def evaluate(self, made, move):
+        if move.shift is None:
+            self.asked.append((move.position, list(move.coordinates), move.values.tolist()))
+        else:
+            self.asked.append((move.shift.tolist(), move.values.tolist()))
         try:
             yield from self.parts
         finally:
@@ -310,3 +306,36 @@ def test_an_error_in_a_pool_is_raised_and_closes_it():
     assert caught.value is raised
     assert made.evaluations == 2
     assert pool.closed == 1
+
+
+def test_several_outputs_are_columns():
+    made = evaluator(lambda p: p["b"] * p["W"][0, 0])
+    made = Evaluator(Call(made.call, read=np.asarray, bits=lambda out: None), made.work)
+    assert made.at_theta().tolist() == [5.0, 6.0]
+    assert made.shape == (2,)
+    asked = np.array([[2.0, 3.0], [0.0, 1.0]])
+    found = made.sweep(1, [1, 0], asked)
+    assert found.tolist() == [[[5.0, 2.0], [5.0, 3.0]], [[0.0, 6.0], [1.0, 6.0]]]
+    assert made.along(np.array([1.0, 0, 0, 0, 0, 1.0]), (1.0,)).tolist() == [[10.0, 14.0]]
+    assert made.evaluations == 6
+
+
+def test_outside_the_domain_no_output_is_a_number():
+    func = Below(ValueError)
+    work = evaluator(func).work
+    made = Evaluator(Call(lambda p: [func(p), 1.0], read=np.array, bits=lambda out: None), work)
+    made.at_theta()
+    found = made.sweep(0, [0], np.array([[2.0, 0.0]]))
+    np.testing.assert_array_equal(found, [[[NAN, NAN], [AT - 1, 1.0]]])
+    np.testing.assert_array_equal(made.along(np.ones(6), (1.0,)), [[NAN, NAN]])
+
+
+def test_evaluators_of_one_check_share_what_they_may_spend():
+    progress = Progress(3)
+    work = evaluator(weighed).work
+    one, other = (Evaluator(Call(weighed), work, progress) for _ in range(2))
+    one.at_theta()
+    other.along(np.ones(6), (0.5, 0.25))
+    assert one.evaluations == other.evaluations == 3
+    with pytest.raises(BudgetExhausted):
+        one.at_theta()

@@ -1,0 +1,267 @@
+"""Rows of a Jacobian: each output judged as the engine judges a func of one number.
+
+func is evaluated once for each perturbed point and returns all m outputs; that is remembered.
+Output k is then a func of one number for the whole engine: its noise is measured, its differences
+get their error bars, and its row of the Jacobian is judged with its own tolerances.  What that
+costs is 2n evaluations, however many outputs there are, and some more:
+
+* a parameter to which some output does not answer is moved once by more, to see that it is so;
+* a ladder takes steps of one grid, so outputs that doubt the same parameter share its rungs;
+* where more entries are in doubt than can be climbed for one by one, all are differenced once
+  more at a smaller step, and what both steps deny plainly is accused.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from functools import cache, cached_property, partial
+from typing import Any
+
+import numpy as np
+
+from .._difference.ladder import RATIO, ROUNDING_FACTOR
+from .._difference.noise import Noise
+from .._difference.stencils import STENCILS, relative_step
+from .._difference.sweep import Sweep, noise_of, sweep, value_size
+from .._evaluate.evaluator import BudgetExhausted, Evaluator, Move
+from .._evaluate.problem import Analytic, Problem
+from .._gradient.worst_so_far import worst_so_far
+from .._options import Options
+from .._params.layout import labels, position_of
+from .._verdict.comparison import Comparison
+from .._verdict.judge import DEAD_STEP, judge
+from .._verdict.tolerance import Tolerance
+from .outputs import Outputs
+
+Array = np.ndarray[Any, Any]
+
+Bias = Callable[[int, Callable[[int], Sweep]], Array]
+
+MANY = 300
+"""Suspicious entries beyond which a second step accuses what is plainly wrong."""
+
+MOST_DIRECTIONS = 4200
+"""Evaluations along directions of a single output's, in one check: what would be learnt beyond is
+about entries that are small beside their row."""
+
+PLAIN = 0.05
+"""Two steps that differ by at most this part of the gap, which is more than what is allowed over
+this, need no ladder to be believed."""
+
+SUSPICIOUS = 1e-6
+"""Analytic and numeric that differ by this part are looked at again."""
+
+
+class Points:
+    """func's outputs at every point that was asked for, kept.
+
+    Attributes
+    ----------
+    left : float
+        Evaluations that may still be spent on directions, which serve a single output.
+    moves : list of Move
+        Single coordinates that were changed, in order; the last one may be under way.
+    """
+
+    def __init__(self, problem: Problem) -> None:
+        self.problem = problem
+        self.left = math.inf
+        self.moves: list[Move] = []
+        self._kept: dict[Any, Array] = {}
+
+    def evaluate(self, move: Move) -> Array:
+        """Return the outputs at some points; shape (m, *move.values.shape)."""
+        if move.shift is not None:
+            return self._along(move.shift, move)
+        key = _key(move)
+        if key not in self._kept:
+            evaluator = self.problem.evaluator
+            self.moves.append(move)
+            evaluator.progress.whole = len(move.values)
+            found = evaluator.evaluate(move)
+            evaluator.progress.whole = 0
+            self._kept[key] = np.ascontiguousarray(np.moveaxis(found, -1, 0))
+        return self._kept[key]
+
+    def _along(self, shift: Array, move: Move) -> Array:
+        keys = [(shift.tobytes(), step) for step in move.values.tolist()]
+        new = [k for k, key in enumerate(keys) if key not in self._kept]
+        if new:
+            before = self.problem.evaluator.evaluations
+            found = self.problem.evaluator.evaluate(replace(move, values=move.values[new]))
+            self._kept.update(zip((keys[k] for k in new), found, strict=True))
+            self.left -= self.problem.evaluator.evaluations - before
+        if self.left < 0:
+            raise BudgetExhausted
+        return np.stack([self._kept[key] for key in keys], axis=1)
+
+    def differences(self, found: Sequence[Any] | Array) -> tuple[Array, Array]:
+        """Return the central differences that are known, shape (m, n), and their steps, (n,).
+
+        `found` is what func returned so far in the last move; steps are 0 where none was taken.
+        """
+        m, n = self.problem.center.size, self.problem.size
+        numeric, taken = np.full((m, n), np.nan), np.zeros(n)
+        first = {move.position: move for move in reversed(self.moves)}
+        for position, move in first.items():
+            values = self._kept.get(_key(move))
+            if values is None:
+                k = len(found) // 2
+                values = np.moveaxis(np.array(found[: 2 * k]).reshape(k, 2, m), -1, 0)
+            span = (move.values[:, 0] - move.values[:, 1])[: values.shape[1]]
+            which = self.problem.blocks[position].start + np.arange(span.size)
+            with np.errstate(all="ignore"):
+                numeric[:, which] = (values[:, :, 0] - values[:, :, 1]) / span
+            taken[which] = span / 2
+        return numeric, taken
+
+    @cached_property
+    def still(self) -> Array:
+        """Which outputs do not answer to a large step of which parameter; (m, n), bool."""
+        parts = []
+        for position, block in enumerate(self.problem.blocks):
+            theta = self.problem.evaluator.work.theta[position]
+            step = DEAD_STEP * self.problem.scale[block.window]
+            to = (theta + step).astype(theta.dtype)[:, None]
+            parts.append(self.evaluate(Move(to, position, range(block.size)))[:, :, 0])
+        found: Array = np.concatenate(parts, axis=1) == self.problem.center[:, None]
+        return found
+
+
+def _key(move: Move) -> Any:
+    return move.position, tuple(move.coordinates), move.values.tobytes()
+
+
+class Row(Evaluator):
+    """One output as the engine's func: a column of what func returned, which is kept."""
+
+    def __init__(self, points: Points, number: int, narrow: int | None) -> None:
+        runner = points.problem.evaluator
+        super().__init__(points.problem.call, runner.work)
+        self.kind, self.narrow, self.keeps = runner.kind, narrow, True
+        self._points, self._number = points, number
+
+    def evaluate(self, move: Move) -> Array:
+        """Return this output at some points; shape of ``move.values``."""
+        found: Array = self._points.evaluate(move)[self._number]
+        return found
+
+
+def row_of(points: Points, outputs: Outputs, k: int, options: Options) -> Problem:
+    """Return output k as the engine's problem."""
+    problem = points.problem
+    # What a func returns beside its outputs comes behind them, in the same layout.
+    which = position_of(outputs.blocks, k % outputs.size)
+    return replace(
+        problem,
+        evaluator=Row(points, k, problem.evaluator.narrow[which]),
+        center=problem.center[k],
+        jitter=max(float(problem.jitter[k]), options.nondet_tol),
+    )
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Every row judged: a sweep, a comparison and the noise of each output."""
+
+    sweeps: list[Sweep]
+    found: list[Comparison]
+    noise: list[Noise]
+
+
+def judged_rows(
+    points: Points,
+    outputs: Outputs,
+    analytic: Sequence[Analytic],
+    options: Options,
+    bias: Bias | None = None,
+) -> Rows:
+    """Judge the rows of a Jacobian.
+
+    `bias` takes an output's number, and a function from a number to that output's sweep; it
+    returns by how much analytic and numeric may differ beside tolerance and error bar, shape (n,).
+    """
+    problems = [row_of(points, outputs, k, options) for k in range(points.problem.center.size)]
+    noise = [noise_of(problem, options) for problem in problems]
+    points.left = MOST_DIRECTIONS
+    sizes = [value_size(problem, a.vector) for problem, a in zip(problems, analytic, strict=False)]
+    row = STENCILS["central"]
+    steps = [relative_step(row, one.sigma, size) for one, size in zip(noise, sizes, strict=False)]
+    relative = math.exp(float(np.median(np.log(steps))))
+    _announce(points, outputs, problems, analytic, noise)
+
+    def difference(k: int, part: float = 1.0) -> Sweep:
+        return sweep(problems[k], row, noise[k], options, 0.0, relative=relative * part)
+
+    swept = cache(difference)
+    found = Rows([], [], noise[: len(analytic)])
+    suspicious = 0
+    for k, own in enumerate(analytic):
+        first = swept(k)
+        if bias is not None:
+            own = replace(own, jitter=own.jitter + bias(k, swept))
+        with np.errstate(all="ignore"):
+            gap = np.abs(own.vector - first.numeric)
+            size = np.fmax(np.abs(own.vector), np.abs(first.numeric))
+            suspicious += int(np.count_nonzero(gap > SUSPICIOUS * size + 3 * first.error))
+        denied = None
+        if suspicious > MANY:
+            denied = partial(_denied, first, difference(k, RATIO**-2), own.vector)
+        if (first.flat & (own.vector == 0)).any():
+            with suppress(BudgetExhausted):
+                first = replace(first, still=points.still[k])
+        found.found.append(judge(problems[k], own, first, options, denied))
+        found.sweeps.append(first)
+    return found
+
+
+def _announce(
+    points: Points,
+    outputs: Outputs,
+    rows: Sequence[Problem],
+    analytic: Sequence[Analytic],
+    noise: Sequence[Noise],
+) -> None:
+    """Tell whoever listens to the check what there is to come, and which entry stands out."""
+    problem, progress = points.problem, points.problem.evaluator.progress
+    of_output, of_param, n = labels(outputs.blocks), labels(problem.blocks), problem.size
+    gain = ROUNDING_FACTOR * STENCILS["central"].noise_gain
+    sigma = np.array([one.sigma for one in noise[: len(analytic)]])
+
+    def so_far(found: Sequence[Any] | Array) -> tuple[Array, Array, Array]:
+        numeric, taken = points.differences(found)
+        for k, row in enumerate(rows[: len(analytic)]):
+            known = row.evaluator.progress.numeric
+            numeric[k] = numeric[k] if known is None else known
+        every = np.arange(len(analytic) * n).reshape(-1, n)
+        place = every[:, taken > 0].ravel()
+        return place, numeric.ravel()[place], gain * sigma[place // n] / taken[place % n]
+
+    progress.plan(2 * n, so_far)
+    progress.accused = lambda: {
+        k * n + i: value
+        for k, row in enumerate(rows)
+        for i, value in row.evaluator.progress.accused().items()
+    }
+    progress.worst = partial(
+        worst_so_far,
+        progress,
+        np.concatenate([a.vector for a in analytic]),
+        lambda j: f"{of_output(j // n)} / {of_param(j % n)}",
+    )
+
+
+def _denied(one: Sweep, other: Sweep, a: Array, limits: Tolerance) -> Array:
+    """Return where two steps agree with each other, and both plainly not with the analytic value.
+
+    The smaller step stands for the sentinel of a ladder: fine structure would show between them.
+    """
+    with np.errstate(all="ignore"):
+        gap = np.minimum(np.abs(a - one.numeric), np.abs(a - other.numeric))
+        near = np.abs(one.numeric - other.numeric) <= PLAIN * gap
+        allowed = limits.allowed(one.numeric, np.maximum(one.error, other.error))
+        plain: Array = near & (gap > allowed / PLAIN) & ~one.bent & ~other.bent
+    return plain

@@ -141,6 +141,8 @@ class Line:
             # What looks like noise may be an oscillation or an edge, which is smooth when closer.
             spacing /= 16
             closer = self.table(0.0, spacing)
+            if closer is None and self.grainy is False:
+                closer = 0.0  # flat as far as a kink
             if closer is None or closer > sigma / 4:
                 break
             sigma = closer

@@ -147,10 +147,12 @@ class Analytic:
         for sample in range(NEIGHBOURS):
             shift = random_signs(self.vector.size, seed, sample) * step
             try:
-                mean = 0.5 * self.at(shift) + 0.5 * self.at(-shift)
+                one, other = self.at(shift), self.at(-shift)
             except Exception:  # outside its domain, or no longer what it was: nothing is learnt
                 return np.zeros(self.vector.size)
-            spread = np.fmax(spread, np.abs(mean - self.vector).astype(np.float64))
+            with np.errstate(all="ignore"):
+                gap = np.abs(0.5 * one + 0.5 * other - self.vector).astype(np.float64)
+            spread = np.fmax(spread, np.where(np.isfinite(gap), gap, 0.0))
         return spread
 
 

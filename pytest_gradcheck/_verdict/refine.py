@@ -222,6 +222,12 @@ def refine(line: Line, question: Tolerance, first: float, scale: float, least: f
             tell_grain(line)
             if line.grainy and line.noise.sigma > 0.3 * COARSEST_JUMP * abs(float(line.center)):
                 return Answer(line.rungs[0].central, math.inf, OPEN, ROUNDED)
+            if not line.grainy:
+                # Beyond these steps there is a kink: nearer ones tell the slope.
+                below = line.rungs[-1].h
+                for step in (below / RATIO, below / RATIO**2):
+                    if step >= least:
+                        line.add(step)
         estimate = line.estimate()
         if estimate is not None:
             if line.flat and (step := until_it_moves(line, question, scale)) is not None:
@@ -310,7 +316,8 @@ def _converged(line: Line, question: Tolerance, estimate: Estimate) -> bool:
         bend = max(abs(r.bend) if math.isfinite(r.bend) else 0.0 for r in (one, two, three))
         bends = bend_power([one, two, three])
         smooth = bend <= gap / 4 or bends is None or bends >= SMOOTH_POWER
-        still = line.grainy is not False and not (s2 and s3) and any(line.changes)
+        stands = not (two.forward or two.backward) or not (three.forward or three.backward)
+        still = line.grainy is not False and stands and any(line.changes)
         if near and falls and smooth and not still:
             return True
     return False

@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -31,6 +31,9 @@ LOUD = 1e-10
 
 FLOOR = 0.3
 """Units in the last place: the standard deviation of one rounding is 1/√12."""
+
+TINIEST = 2.0**-1074
+"""Below 1e-308 floats lie at this distance from each other, however small they are."""
 
 FORMATS = ((8, "bfloat16"), (11, "float16"), (24, "float32"), (53, "float64"), (64, "longdouble"))
 """Bits of precision, and the name of the format that has them."""
@@ -54,7 +57,7 @@ class Noise:
     sigma: float
     unit: float
     format: str
-    floor: float = 0.0
+    floor: float = field(default=0.0, compare=False)
 
     def at(self, values: Array) -> Array:
         """Return σ for `values`, which may be much larger than J at θ; shape of `values`."""
@@ -123,7 +126,7 @@ def from_values(values: Array, jitter: float = 0.0, narrow: int | None = None) -
     unit = 2.0**-bits
     finite = np.abs(values[np.isfinite(values)]).astype(np.float64)
     largest = float(finite.max()) if finite.size else 0.0
-    rounding = max(2 * FLOOR * unit * largest, FLOOR * grid(values), FLOOR * 2.0**-1074)
+    rounding = max(2 * FLOOR * unit * largest, FLOOR * grid(values), TINIEST if largest else 0.0)
     return Noise(max(rounding, jitter), unit, dict(FORMATS)[bits], max(rounding, jitter))
 
 

@@ -381,26 +381,10 @@ def _unknown(source: str, names: Iterable[str], known: Iterable[str]) -> TypeErr
 
 
 def validated(given: Mapping[str, Any], source: str) -> dict[str, Any]:
-    """Check names and values of options.
+    """Return options converted to the types of `Options`; None stays, for "unset".
 
-    Parameters
-    ----------
-    given : mapping of str to object
-        Options by name.
-    source : str
-        Where they come from, for the error: ``"marker gradcheck"``, ``"gradcheck_rtol in ..."``.
-
-    Returns
-    -------
-    dict
-        The same options, converted to the types of `Options`.  A None stays None ("unset").
-
-    Raises
-    ------
-    TypeError
-        For a name that is not an option, or a value of another type.
-    ValueError
-        For a value that is out of range.
+    TypeError for a name that is none or a value of another type, ValueError for one out of range,
+    with the `source`: ``"marker gradcheck"``, ``"gradcheck_rtol in ..."``.
     """
     unknown = set(map(str, given)) - set(NAMES)
     if unknown:
@@ -419,22 +403,7 @@ def validated(given: Mapping[str, Any], source: str) -> dict[str, Any]:
 
 
 def merged(*layers: tuple[str, Mapping[str, Any]]) -> Options:
-    """Make Options from layers, the first being the weakest.
-
-    Parameters
-    ----------
-    *layers : (str, mapping)
-        The source's name, for errors, and its options.
-
-    Returns
-    -------
-    Options
-
-    Raises
-    ------
-    TypeError, ValueError
-        As in `validated`.
-    """
+    """Make Options of layers, the weakest first: where each comes from, and its options."""
     values: dict[str, Any] = {}
     for source, layer in layers:
         values.update(validated(layer, source))

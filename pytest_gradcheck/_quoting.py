@@ -26,9 +26,9 @@ def key_step(key: object) -> str:
     return f"[{_repr(key)}]"
 
 
-def quoted(value: object, width: int = VALUE_WIDTH) -> str:
-    """Return a value as an error quotes it: printable, at most `width` long, whatever it is."""
-    return shown(_repr(value), width)
+def quoted(value: object) -> str:
+    """Return a value as an error quotes it: printable and not too long, whatever it is."""
+    return shown(_repr(value), VALUE_WIDTH)
 
 
 def _repr(value: object) -> str:

@@ -11,22 +11,10 @@ from typing import BinaryIO
 
 @contextmanager
 def replacing(path: Path) -> Iterator[BinaryIO]:
-    """Open a file that takes the place of `path` when all has been written to it.
+    """Open a file that takes the place of `path`, whose folder exists, when all has been written.
 
-    Parameters
-    ----------
-    path : Path
-        In a folder that exists.  A link stays a link; what is no regular file, as a pipe, is
-        written to as it is.
-
-    Yields
-    ------
-    binary file
-
-    Raises
-    ------
-    OSError
-        When it can't be written; what was at `path` is then still there.
+    A link stays a link; what is no regular file, as a pipe, is written to as it is. When writing
+    fails, with OSError, what was at `path` is still there.
     """
     target = Path(os.path.realpath(path))
     if target.exists() and not target.is_file():

@@ -4,6 +4,8 @@
     python benchmarks/correctness/accuracy.py  # with every peer that is installed
     python benchmarks/correctness/accuracy.py --case 'mlp*' --ours-only
     python benchmarks/correctness/accuracy.py --self-test  # is every "right" gradient right?
+    python benchmarks/correctness/accuracy.py --ablate DUST FINE  # which verdicts these decide
+    python benchmarks/correctness/accuracy.py --ablate all  # about an hour on one core
 
 `cases/` holds the functions, each with its gradient and what a checker should say of it;
 `suite/mutants.py` makes the wrong gradients; `suite/oracle.py` decides, knowing the truth, which
@@ -41,6 +43,8 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--case", metavar="PATTERN", help="glob on 'category: name' or the name")
     parser.add_argument("--json", metavar="PATH", type=Path, help="write every answer here")
     parser.add_argument("--self-test", action="store_true", help="confirm the right gradients")
+    parser.add_argument("--ablate", metavar="NAME", nargs="+", help="halve and double constants")
+    parser.add_argument("--sample", type=float, help="part of the cases that are ablated on")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes")
     return parser.parse_args()
 
@@ -48,6 +52,13 @@ def arguments() -> argparse.Namespace:
 def main() -> int:
     given = arguments()
     os.environ.update(ENVIRONMENT)
+    if given.ablate:
+        from suite import ablation
+
+        sample = ablation.SAMPLE if given.sample is None else given.sample
+        for line in ablation.report(given.ablate, sample, given.json, "all" not in given.ablate):
+            print(line, flush=True)
+        return 0
     from cases import load
     from suite import selftest, tables, trial
     from suite.checkers import OURS

@@ -14,7 +14,8 @@ from typing import Any, Unpack
 
 import numpy as np
 
-from .._difference.directions import random_weights
+from .._constants import DUST
+from .._difference.directions import Stream, random_weights
 from .._evaluate.call import name_of
 from .._evaluate.problem import gradient_precision, require_callable
 from .._jacobian.outputs import pair_blocks
@@ -25,12 +26,12 @@ from .._quoting import brief
 from .._report.assemble import Rows, Subject, assemble, contradicted, rows_of
 from .._report.report import GradientReport, hide_frame
 from .._verdict.comparison import Comparison
-from .._verdict.tolerance import DUST, tolerance
+from .._verdict.tolerance import tolerance
 from .gradients import announced
 
 Array = np.ndarray[Any, Any]
 
-EXHAUSTIVE = 400
+EXHAUSTIVE_CALLS = 400
 """Calls of both operators together up to which every entry is compared."""
 
 TRIALS = 3
@@ -187,7 +188,9 @@ class _Pair:
         self.y = _Side(self._first() if y is None else y, "output", (), ())
         where = "y" if y is not None else "what forward returned"
         self._require_entries(self.y, where, "a sample of what forward returns")
-        self.few = self.x.size + self.y.size <= min(options.max_evals or EXHAUSTIVE, EXHAUSTIVE)
+        self.few = self.x.size + self.y.size <= min(
+            options.max_evals or EXHAUSTIVE_CALLS, EXHAUSTIVE_CALLS
+        )
         self.eps = max(self.x.eps(), self.y.eps())
 
     @staticmethod
@@ -223,8 +226,8 @@ class _Pair:
                     f"{what} is not linear: {brief(label.label(i - label.start))} of {what}(0) is "
                     f"{zero[i]:.6g}, not 0"
                 )
-            one = random_weights(side.size, self.options.seed, 10)
-            other = random_weights(side.size, self.options.seed, 11)
+            one = random_weights(side.size, self.options.seed, Stream.FIRST_ADDEND)
+            other = random_weights(side.size, self.options.seed, Stream.SECOND_ADDEND)
             # In the sample's own precision, so that the sum is exact as it is passed on.
             one, other = (side.vector(side.value(v), what) for v in (one, other))
             parts = operate(one), operate(other)
@@ -253,8 +256,8 @@ class _Pair:
         shape = (len(self.y.blocks), len(self.x.blocks), TRIALS)
         analytic, numeric, size = np.zeros(shape), np.zeros(shape), np.zeros(shape)
         for trial in range(TRIALS):
-            x = random_weights(self.x.size, self.options.seed, 12, trial)
-            y = random_weights(self.y.size, self.options.seed, 13, trial)
+            x = random_weights(self.x.size, self.options.seed, Stream.ADJOINT_X, trial)
+            y = random_weights(self.y.size, self.options.seed, Stream.ADJOINT_Y, trial)
             x = self.x.vector(self.x.value(x), "x")
             y = self.y.vector(self.y.value(y), "y")
             for j, p in enumerate(self.x.blocks):

@@ -17,7 +17,8 @@ from .._evaluate.problem import require_callable
 from .._gradient.check import at_points
 from .._jacobian.check import Check, checking, given, own_params, report_of
 from .._jacobian.linear import Matrix, matrix_of
-from .._jacobian.random_combinations import along_tangents, tangent
+from .._jacobian.maps import forward
+from .._jacobian.random_combinations import tangent
 from .._options import DerivativeOptions, Options, options_from, require_known, takes
 from .._params.layout import Block, blocks_of, labels, scale_of, to_structure
 from .._params.structure import Structure, flatten
@@ -26,7 +27,6 @@ from .._quoting import brief
 from .._report.assemble import contradicted
 from .._report.report import GradientReport, hide_frame
 from .gradients import announced
-from .jacobians import MOST_PRODUCTS, by_columns
 
 Array = np.ndarray[Any, Any]
 
@@ -198,9 +198,10 @@ def check_hvp(
                 with calling(call.form("hvp").replace("params", "params, v")):
                     return hvp(own_params(check), tangent(check, v), *call.args)
 
-            if grad is not None and (check.problem.size > MOST_PRODUCTS or not check.exhaustive):
-                return along_tangents(check, product, "hvp")
-            return _report(check, [by_columns(check, product, "hvp")], "hvp")
+            hessian = forward(check, product, "hvp")
+            if grad is not None and not hessian.affordable(check):
+                return hessian.combined()
+            return _report(check, [hessian.dense()], "hvp")
 
     return announced(at_points(at, params, points, hvp, "hvp"))
 

@@ -9,7 +9,7 @@ from typing import Any, Unpack
 
 import numpy as np
 
-from .._difference.best import climb_all
+from .._difference.climb import climb_all
 from .._difference.sweep import Sweep, differenced, raise_domain_error
 from .._evaluate.call import Call, as_tuple
 from .._evaluate.problem import Problem, prepare, require_callable

@@ -14,7 +14,7 @@ from typing import Any, Unpack
 
 import numpy as np
 
-from .._difference.directions import random_weights
+from .._difference.directions import Stream, random_weights
 from .._difference.sweep import noise_of
 from .._evaluate.call import Call, as_tuple, name_of
 from .._evaluate.problem import evaluate_gradient, prepare, require_callable
@@ -145,7 +145,7 @@ def taylor_rates(
         if problem.unrepeated:
             raise ValueError(problem.unrepeated)
         analytic = evaluate_gradient(grad, problem, chosen).vector
-        shift = random_weights(problem.size, chosen.seed, 9) * problem.scale
+        shift = random_weights(problem.size, chosen.seed, Stream.TAYLOR) * problem.scale
         steps = [step / 2**k for k in range(count)]
         values = problem.evaluator.along(shift, steps)
         noise = noise_of(problem, chosen).sigma

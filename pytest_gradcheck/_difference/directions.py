@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import IntEnum
 from typing import Any
 
 import numpy as np
@@ -11,18 +12,39 @@ from .._params.arrays import chunks
 Array = np.ndarray[Any, Any]
 
 
-def generator(seed: int, *stream: int, skip: int = 0) -> np.random.Generator:
-    """Return a generator for one purpose; the same seed and stream give the same numbers.
+class Stream(IntEnum):
+    """What random numbers are for: each purpose has its own, so that no two share numbers."""
 
-    Parameters
-    ----------
-    seed : int
-    *stream : int
-        The purpose, so that two purposes never share numbers.
-    skip : int, optional
-        Numbers to leave out at the beginning, in fours, at no cost: Philox counts by four.
+    NOISE = 1
+    GROUP = 2
+    SAMPLE = 3
+    DEAD = 4
+    SCREEN = 5
+    COTANGENTS = 6
+    WRONG_SHARE = 7
+    SLICE = 8
+    GLANCE = 9
+    FIRST_ADDEND = 10
+    SECOND_ADDEND = 11
+    ADJOINT_X = 12
+    ADJOINT_Y = 13
+    STALE_POINT = 14
+    STALE_DIRECTION = 15
+    MOVED_BLOCKS = 16
+    LINEARITY = 17
+    HALVES = 18
+    TANGENTS = 19
+    AUTOGRAD = 20
+    JAX = 21
+    TAYLOR = 22
+
+
+def generator(seed: int, stream: Stream, *which: int, skip: int = 0) -> np.random.Generator:
+    """Return a generator for one purpose: the same seed and numbers `which` repeat it.
+
+    `skip` leaves numbers out at the beginning, in fours, at no cost: Philox counts by four.
     """
-    bits = np.random.Philox(np.random.SeedSequence((seed, *stream)))
+    bits = np.random.Philox(np.random.SeedSequence((seed, stream, *which)))
     bits.advance(skip)
     return np.random.Generator(bits)
 
@@ -32,12 +54,7 @@ def fill_with_weights(out: Array, rng: np.random.Generator) -> None:
 
     No weight is near zero, so no single entry hides; no two are equal, so entries can be told
     apart and two equal errors do not cancel (signs alone would let them, half of the time).
-
-    Parameters
-    ----------
-    out : ndarray of float64, shape (count,)
-        Filled.  Drawn in one piece or in several, the numbers are the same.
-    rng : numpy.random.Generator
+    Drawn in one piece or in several, the numbers are the same.
     """
     rng.random(out=out)
     out *= 2.0
@@ -45,20 +62,9 @@ def fill_with_weights(out: Array, rng: np.random.Generator) -> None:
     out += np.copysign(0.5, out)
 
 
-def random_weights(count: int, seed: int, *stream: int) -> Array:
-    """Return weights for a direction (see `fill_with_weights`).
-
-    Parameters
-    ----------
-    count : int
-    seed : int
-    *stream : int
-
-    Returns
-    -------
-    ndarray, shape (count,)
-    """
-    rng = generator(seed, *stream)
+def random_weights(count: int, seed: int, stream: Stream, *which: int) -> Array:
+    """Return weights for a direction, shape (count,); see `fill_with_weights`."""
+    rng = generator(seed, stream, *which)
     weights: Array = np.empty(count)
     for part in chunks(count):
         fill_with_weights(weights[part], rng)
@@ -69,5 +75,5 @@ def sample(size: int, count: int, seed: int) -> Array:
     """Return `count` of the coordinates 0 … size − 1, in order, chosen by the seed."""
     if count >= size:
         return np.arange(size)
-    chosen = generator(seed, 3).choice(size, count, replace=False)
+    chosen = generator(seed, Stream.SAMPLE).choice(size, count, replace=False)
     return np.sort(chosen)

@@ -9,13 +9,33 @@ nothing.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 
 import numpy as np
 
-from .ladder import KINK_POWER, SIDES, Estimate, Line, Rung, best_entry
-from .noise import SAMPLES, table_estimate
+from .._constants import (
+    BEND_PART,
+    GRAIN_FINER,
+    GRAIN_ROUGH,
+    GRAIN_SHOWN,
+    KINK_FAINT,
+    KINK_NEAR,
+    KINK_POWER,
+    KINK_RUNGS,
+    LIMIT_POWER,
+    LINE_LOUDER,
+    NOISE_SAMPLES,
+    PARABOLA,
+    ROUNDING_FACTOR,
+    ROUNDING_SIGMA,
+    SMOOTH_POWER,
+    UNLIMITED_SLOPES,
+    UNLIMITED_ULPS,
+)
+from .ladder import SIDES, Estimate, Line, Rung, best_entry
+from .noise import table_estimate
 
 
 def bend_power(rungs: Sequence[Rung]) -> float | None:
@@ -27,12 +47,12 @@ def bend_power(rungs: Sequence[Rung]) -> float | None:
         1 where func is smooth, 0 at a kink, −1 at a jump; None when fewer than two rungs show a
         bend.
     """
-    shown = [
-        rung for rung in rungs if math.isfinite(rung.bend) and abs(rung.bend) > 8 * rung.bend_noise
-    ]
+    shown = [rung for rung in rungs if rung.bends]
     if len(shown) < 2:
         return None
     big, small = shown[-2], shown[-1]
+    if big.h == small.h:  # steps that were rounded to one
+        return None
     return math.log(abs(big.bend / small.bend)) / math.log(big.h / small.h)
 
 
@@ -42,15 +62,70 @@ def on_kink(rungs: Sequence[Rung]) -> bool:
     Over three rungs that show it, the power of the step is within `KINK_POWER` of 0 both times,
     and the signs are the same.
     """
-    shown = [
-        rung for rung in rungs if math.isfinite(rung.bend) and abs(rung.bend) > 8 * rung.bend_noise
-    ][-3:]
-    if len(shown) < 3 or len({rung.bend > 0 for rung in shown}) > 1:
+    shown = [rung for rung in rungs if rung.bends][-KINK_RUNGS:]
+    if len(shown) < KINK_RUNGS or len({rung.bend > 0 for rung in shown}) > 1:
         return False
     if rungs[-1] is not shown[-1]:
         return False  # a smaller step no longer shows it
     powers = [bend_power(pair) for pair in (shown[:2], shown[1:])]
     return all(power is not None and abs(power) <= KINK_POWER for power in powers)
+
+
+def bent(line: Line, size: float) -> bool:
+    """Return whether a kink is possible: the slopes differ, and not as a smooth func's do.
+
+    By how much they must, their `size` says.
+    """
+    rung = line.rungs[-1]
+    if not rung.bends:
+        return False
+    if abs(rung.bend) <= BEND_PART * max(size, 1e-300):
+        return False
+    shown = [r.bend > 0 for r in line.rungs if r.bends][-KINK_RUNGS:]
+    if len(shown) == KINK_RUNGS and len(set(shown)) > 1:
+        return False  # of no sign of its own: noise beyond what was measured
+    power = bend_power(line.rungs)
+    return power is None or power < SMOOTH_POWER
+
+
+def rough(line: Line, size: float) -> bool:
+    """Return whether the bend hardly falls with the step, or rises: smaller ones won't help."""
+    power = bend_power(line.rungs)
+    return bent(line, size) and power is not None and power < KINK_POWER
+
+
+def parabolic(line: Line) -> bool:
+    """Return whether the two largest steps see one curvature: a bounded func does not."""
+    one, other = ((rung.bend / rung.h, rung.bend_noise / rung.h) for rung in line.rungs[:2])
+    size = max(abs(one[0]), abs(other[0]))
+    allowed = PARABOLA * size + ROUNDING_FACTOR * one[1] + ROUNDING_FACTOR * other[1]
+    return abs(one[0] - other[0]) <= allowed
+
+
+def unbounded(line: Line) -> bool:
+    """Return whether the smallest steps show a slope that has no limit, as √x has none at 0.
+
+    The slopes of a smooth func come nearer to each other as the step falls, by the square or by
+    the whole of what it falls by, and those of x^1.5 by its root.
+    """
+    side = line.sides()
+    series = line.series(side) if side != "none" else []
+    # Rounding by the format alone: the estimate of func's noise takes such a bend for noise.
+    unit = line.noise.unit * (abs(float(line.center)) + max(line.changes, default=0.0))
+    gaps = []
+    for (wide, slope, _), (h, finer, _) in reversed(list(itertools.pairwise(series))):
+        if abs(finer - slope) * h > UNLIMITED_ULPS * unit:
+            gaps.append(((finer - slope) / math.log(wide / h), math.sqrt(wide * h)))
+        elif gaps:
+            break
+    gaps = gaps[:UNLIMITED_SLOPES]
+    signs = {gap > 0 for gap, _ in gaps}
+    if len(gaps) < UNLIMITED_SLOPES or len(signs) > 1:
+        return False
+    return all(
+        abs(gap) > abs(wider) * (h / step) ** LIMIT_POWER
+        for (gap, h), (wider, step) in itertools.pairwise(gaps)
+    )
 
 
 def nearest_kink_step(line: Line, least: float) -> float | None:
@@ -59,20 +134,14 @@ def nearest_kink_step(line: Line, least: float) -> float | None:
     A kink beside θ bends the slopes of all steps that reach it; only one that does not can tell.
     """
     bottom = line.rungs[-1]
-    wanted = max(least, bottom.bend_noise * bottom.h / (0.05 * abs(bottom.bend)))
-    return wanted if bottom.h > 3 * wanted else None
+    wanted = max(least, bottom.bend_noise * bottom.h / (KINK_FAINT * abs(bottom.bend)))
+    return wanted if bottom.h > KINK_NEAR * wanted else None
 
 
 def kink_slopes(line: Line) -> tuple[Estimate, Estimate] | None:
     """Return the forward and the backward slope, each extrapolated from its own side."""
     forward, backward = (best_entry(line.series(side), even=False) for side in SIDES)
     return None if forward is None or backward is None else (forward, backward)
-
-
-ROUGH = 0.03
-FINER = 2.0**-12
-"""Beyond a kink func is smooth: over distances this part of the step at which it was first seen to
-move it moves by as much less, and its noise there is below the other part of that."""
 
 
 def may_be_grainy(line: Line) -> bool:
@@ -84,13 +153,14 @@ def tell_grain(line: Line) -> None:
     """Find out whether a line that has flat steps is grainy, and measure its noise if it is."""
     side = 1 if _bounds(line, 1)[2] <= _bounds(line, -1)[2] else -1
     _, moved, change = _bounds(line, side)
-    least = 8 * line.noise.sigma / change
-    near = line.values(side * moved, side * moved * max(FINER, least))
+    noise = line.noise.sigma
+    part = max(GRAIN_FINER, GRAIN_SHOWN * noise / change)
+    near = line.values(side * moved, side * moved * part)
     sigma = table_estimate(near)
-    line.grainy = sigma is None or sigma > ROUGH * float(np.ptp(near)) + 4 * line.noise.sigma
+    line.grainy = sigma is None or sigma > GRAIN_ROUGH * float(np.ptp(near)) + LINE_LOUDER * noise
     if line.grainy:
-        sigma = line.table(side * moved, side * moved / SAMPLES)
-        line.quieten(0.3 * change if sigma is None else sigma)
+        sigma = line.table(side * moved, side * moved / NOISE_SAMPLES)
+        line.take_noise(ROUNDING_SIGMA * change if sigma is None else sigma)
 
 
 def _bounds(line: Line, side: int) -> tuple[float, float, float]:

@@ -22,27 +22,26 @@ from typing import Any
 
 import numpy as np
 
-from .noise import SAMPLES, Noise, table_estimate
+from .._constants import (
+    BEND_CLEAR,
+    BEND_GAIN,
+    COLUMNS,
+    EPS,
+    LEAST_BAR,
+    LINE_CLOSER,
+    LINE_LOOKS,
+    LINE_LOUDER,
+    LINE_WIDER,
+    NOISE_SAMPLES,
+    QUIETER,
+    ROUNDING_FACTOR,
+    ROUNDING_SIGMA,
+)
+from .noise import Noise, table_estimate
 
 Array = np.ndarray[Any, Any]
 
-RATIO = 3.8197
-"""Of neighbouring steps.  With 2 or 4, sin(ωθ) aliases at every rung at once."""
-
-COLUMNS = 3
-"""Orders 2, 4 and 6: more columns amplify noise and assume more smoothness than code has."""
-
-ROUNDING_FACTOR = 3.0
-"""Standard deviations of rounding that an error bar holds."""
-
-LOUDER = 4.0
-"""Noise along one line that is so many times what was known is looked at again, closer."""
-
-COARSEST_JUMP = 2.0**-7
-"""Of the value: bfloat16 has 8 bits."""
-
-FLOOR = 4 * float(np.finfo(np.float64).eps)
-"""An error bar is never below this part of the value."""
+LEAST_STEP = 1e-300
 
 
 @dataclass(frozen=True)
@@ -57,6 +56,8 @@ class Rung:
         One-sided slopes; NaN where that side is out of the domain.
     sigma : float
         Noise of the values they were made from.
+    largest : float
+        The largest of these values, without its sign.
     """
 
     h: float
@@ -68,7 +69,7 @@ class Rung:
     @property
     def central(self) -> float:
         """The mean of the slopes."""
-        return 0.5 * (self.forward + self.backward)
+        return 0.5 * self.forward + 0.5 * self.backward  # of two large slopes there is no sum
 
     @property
     def bend(self) -> float:
@@ -78,7 +79,17 @@ class Rung:
     @property
     def bend_noise(self) -> float:
         """Standard deviation of `bend`: three values, weights 1, 2 and 1."""
-        return 2.45 * self.sigma / self.h
+        return BEND_GAIN * self.sigma / self.h
+
+    @property
+    def bends(self) -> bool:
+        """Whether the bend stands above its noise."""
+        return math.isfinite(self.bend) and abs(self.bend) > BEND_CLEAR * self.bend_noise
+
+
+def slope_of(rung: Rung, side: str) -> float:
+    """Return the slope that a side tells: "both" is the central one."""
+    return {"both": rung.central, "forward": rung.forward, "backward": rung.backward}[side]
 
 
 @dataclass(frozen=True)
@@ -110,8 +121,8 @@ class Line:
         The spacing of floats at the coordinate: what func makes of it is rounded as coarsely.
     grainy : bool or None
         Whether a func that some steps do not change was seen to move in jumps (see `kinks`).
-    probes : int
-        The rungs that it took to see that.
+    sounded : bool
+        Whether the noise was measured along this very line.
     """
 
     evaluate: Callable[[Sequence[float]], tuple[Sequence[float], Sequence[Any]]]
@@ -122,7 +133,6 @@ class Line:
     changes: list[float] = field(default_factory=list)
     moves: list[tuple[float, float]] = field(default_factory=list)
     grainy: bool | None = None
-    probes: int = 0
     sounded: bool = False
 
     def sound(self, spacing: float) -> None:
@@ -134,20 +144,19 @@ class Line:
         self.sounded = True
         sigma = self.table(0.0, spacing)
         if sigma is None:
-            sigma = self.table(0.0, 64 * spacing)
-        for _ in range(3):
-            if sigma is None or sigma <= LOUDER * self.noise.sigma:
+            sigma = self.table(0.0, LINE_WIDER * spacing)
+        for _ in range(LINE_LOOKS):
+            if sigma is None or sigma <= LINE_LOUDER * self.noise.sigma:
                 break
-            # What looks like noise may be an oscillation or an edge, which is smooth when closer.
-            spacing /= 16
+            spacing /= LINE_CLOSER
             closer = self.table(0.0, spacing)
             if closer is None and self.grainy is False:
                 closer = 0.0  # flat as far as a kink
-            if closer is None or closer > sigma / 4:
+            if closer is None or LINE_LOUDER * closer > sigma:
                 break
             sigma = closer
         if sigma is not None:
-            self.quieten(sigma)
+            self.take_noise(sigma)
 
     def table(self, start: float, spacing: float) -> float | None:
         """Return the noise of func at equal distances from `start` on, as `table_estimate` does."""
@@ -155,19 +164,19 @@ class Line:
         sigma = table_estimate(values)
         # θ itself may be on a jump or a kink: then the values beside it are quieter by far.
         beside = table_estimate(values[1:])
-        quiet = sigma is not None and beside is not None and beside < 0.01 * sigma
+        quiet = sigma is not None and beside is not None and beside < QUIETER * sigma
         return beside if quiet else sigma
 
     def values(self, start: float, spacing: float) -> Array:
-        """Return func at equal distances from `start` on, to the edge of its domain at most."""
-        least = max(abs(spacing), 4 * self.ulp, 1e-300)
+        """Return func at equal distances from `start` on, without those outside its domain."""
+        least = max(abs(spacing), 4 * self.ulp, LEAST_STEP)
         d = math.copysign(2.0 ** math.floor(math.log2(least)), spacing)
-        _, found = self.evaluate([start + d * k for k in range(bool(start == 0), SAMPLES)])
+        _, found = self.evaluate([start + d * k for k in range(bool(start == 0), NOISE_SAMPLES)])
         both: Array = np.array([*([] if start else [self.center]), *found])
         return both[np.isfinite(both)]
 
-    def quieten(self, sigma: float) -> None:
-        """Take `sigma` for the noise of func at every rung."""
+    def take_noise(self, sigma: float) -> None:
+        """Take `sigma` for the noise of func, at all steps so far, too."""
         self.noise = replace(self.noise, sigma=max(sigma, self.noise.floor))
         self.rungs = [
             replace(rung, sigma=float(self.noise.at(np.array([rung.largest]))[0]))
@@ -184,13 +193,13 @@ class Line:
         """The noise of a func that moves in small jumps, as a rounded one does; else 0.
 
         Where some steps change nothing, the smallest change that was seen is taken for the size
-        of the jumps, unless it is too large for any floating-point format.
+        of the jumps.
         """
         moved = [change for change in self.changes if change]
         if len(moved) == len(self.changes) or not moved or self.grainy is False:
             return 0.0
         jump = min(moved)
-        return 0.3 * jump
+        return ROUNDING_SIGMA * jump
 
     def add(self, h: float) -> Rung:
         """Evaluate at ±h, remember the rung and return it."""
@@ -220,6 +229,8 @@ class Line:
 
     def sides(self) -> str:
         """Return which slopes are known at the smallest step: "both", "forward", …, "none"."""
+        if not self.rungs:
+            return "none"
         last = self.rungs[-1]
         known = (math.isfinite(last.forward), math.isfinite(last.backward))
         return {
@@ -231,16 +242,16 @@ class Line:
 
     def series(self, side: str) -> list[tuple[float, float, float]]:
         """Return (step, slope, standard deviation of its rounding), largest step first."""
-        found = []
+        found: list[tuple[float, float, float]] = []
         grain = self.grain
         for rung in self.rungs:
-            slope = {"both": rung.central, "forward": rung.forward, "backward": rung.backward}[side]
+            slope = slope_of(rung, side)
             gain = math.sqrt(0.5) if side == "both" else math.sqrt(2.0)
-            if math.isfinite(slope):
-                noise = gain * max(rung.sigma, grain) / rung.h + 0.3 * self.ulp / rung.h * abs(
-                    slope
-                )
-                found.append((rung.h, slope, noise + FLOOR / 4 * abs(slope)))
+            # Two steps may be one when they are rounded to a narrow format.
+            if math.isfinite(slope) and not (found and found[-1][0] == rung.h):
+                noise = gain * max(rung.sigma, grain) / rung.h
+                noise += ROUNDING_SIGMA * self.ulp / rung.h * abs(slope)
+                found.append((rung.h, slope, noise + EPS * abs(slope)))
         return found
 
     def differences(self) -> tuple[tuple[float, float], ...]:
@@ -309,16 +320,11 @@ def best_entry(series: Sequence[tuple[float, float, float]], *, even: bool) -> E
             truncation = max(beside)
             for _, finer, finer_noise in series[k + 1 :]:
                 truncation = max(truncation, abs(finer - value) - ROUNDING_FACTOR * finer_noise)
-            error = truncation + ROUNDING_FACTOR * noise + FLOOR * abs(value)
+            error = truncation + ROUNDING_FACTOR * noise + LEAST_BAR * abs(value)
             if math.isfinite(error) and (best is None or error < best.error):
                 best = Estimate(value, error, ROUNDING_FACTOR * noise, h)
         previous = row
     return best
-
-
-SMOOTH_POWER = 0.6
-KINK_POWER = 0.25
-JUMP_POWER = -0.6
 
 
 SIDES = ("forward", "backward")

@@ -10,27 +10,28 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
+from .._constants import (
+    FEW_VALUES,
+    FEWEST_VALUES,
+    NOISE_LOUD,
+    NOISE_NARROWER,
+    NOISE_SAMPLES,
+    NOISE_SETTLED,
+    NOISE_SPACING,
+    NOISE_WIDER,
+    QUIETER,
+    ROUNDING_SIGMA,
+    SPARE_BITS,
+    UNUSED_BITS,
+)
+
 Array = np.ndarray[Any, Any]
 
-SAMPLES = 8
-SPACING = 2.0**-30
-NARROWER = 2.0**-40
-WIDER = 2.0**-12
-"""Distances between the values, in parts of the parameters.  The first is wide enough for a
-parameter to be rounded against a constant a million times larger, as it is at the steps of a
-difference; the second is for a func that oscillates within it, the third for one whose values
-repeat."""
-
-LOUD = 1e-10
-"""Noise above this part of the values is looked at again, closer."""
-
-FLOOR = 0.3
-"""Units in the last place: the standard deviation of one rounding is 1/√12."""
 
 TINIEST = 2.0**-1074
 """Below 1e-308 floats lie at this distance from each other, however small they are."""
@@ -61,17 +62,19 @@ class Noise:
 
     def at(self, values: Array) -> Array:
         """Return σ for `values`, which may be much larger than J at θ; shape of `values`."""
-        return np.maximum(self.sigma, 2 * FLOOR * self.unit * np.abs(values).astype(np.float64))
+        return np.maximum(
+            self.sigma, 2 * ROUNDING_SIGMA * self.unit * np.abs(values).astype(np.float64)
+        )
 
 
 def grid(values: Array) -> float:
     """Return the largest power of two of which every value is a multiple; 0 for too few values.
 
-    Differences of large terms lie on the grid of the terms.  That k values out of as many lie on
-    a grid 2^j times coarser than their own format's has a chance of 2^(-jk).
+    Differences of large terms lie on the grid of the terms.  That k values all lie on one 2^j
+    times coarser than their own format's by chance has a probability of 2^(-jk).
     """
     seen = np.unique(values[np.isfinite(values) & (values != 0)])
-    if seen.size < 3 or values.dtype.itemsize > 8:
+    if seen.size < FEW_VALUES or values.dtype.itemsize > 8:
         return 0.0
     mantissas, exponents = np.frexp(np.abs(seen))
     whole = np.ldexp(mantissas, 53).astype(np.int64)
@@ -86,8 +89,7 @@ def precision(values: Array) -> int:
     ----------
     values : ndarray
         Values of func.  Fewer than three different ones say little: 1.0 is exact in every
-        format.  And one of them must use nearly all bits of a format: small differences of large
-        terms have few bits too.
+        format, so they must use more than half of the bits of a format to be taken for it.
     """
     widest = 64 if values.dtype.itemsize > 8 else 53
     # Nearly always one of the first few values needs more bits than any narrow format has.
@@ -105,8 +107,9 @@ def precision(values: Array) -> int:
         if bits >= widest:
             break
         if exact(bits):
-            few = seen.size < 3 and (bits < 24 or exact(bits // 2 + 4))
-            unused = seen.size >= 3 and exact(bits - 3)
+            few = seen.size < FEW_VALUES and (bits < 24 or exact(bits // 2 + SPARE_BITS))
+            # Small differences of large terms have few bits, too: one value must use nearly all.
+            unused = seen.size >= FEW_VALUES and exact(bits - UNUSED_BITS)
             return widest if few or unused else bits
     return widest
 
@@ -126,8 +129,9 @@ def from_values(values: Array, jitter: float = 0.0, narrow: int | None = None) -
     unit = 2.0**-bits
     finite = np.abs(values[np.isfinite(values)]).astype(np.float64)
     largest = float(finite.max()) if finite.size else 0.0
-    rounding = max(2 * FLOOR * unit * largest, FLOOR * grid(values), TINIEST if largest else 0.0)
-    return Noise(max(rounding, jitter), unit, dict(FORMATS)[bits], max(rounding, jitter))
+    rounding = max(2 * ROUNDING_SIGMA * unit * largest, ROUNDING_SIGMA * grid(values))
+    floor = max(rounding, jitter, TINIEST if largest else 0.0)
+    return Noise(floor, unit, dict(FORMATS)[bits], floor)
 
 
 def table_estimate(values: Array) -> float | None:
@@ -146,9 +150,10 @@ def table_estimate(values: Array) -> float | None:
     # Plain numbers: on eight values numpy's calls would cost more than the rest of a small check.
     numbers = values.tolist()
     count = len(numbers)
-    if count < 5 or sum(x == y for x, y in itertools.pairwise(numbers)) >= count / 2:
+    if count < FEWEST_VALUES or sum(x == y for x, y in itertools.pairwise(numbers)) >= count / 2:
         return None
-    # In units of the largest value, so that squares of differences can't overflow.
+    # In units of the largest value, so that squares of differences can't overflow; the power of
+    # two below it, as that above the largest floats is none.
     unit = 2.0 ** (math.frexp(float(max(map(abs, numbers))))[1] - 1)
     differences = [number / unit for number in numbers]
     gamma = 1.0
@@ -162,7 +167,7 @@ def table_estimate(values: Array) -> float | None:
         changes_sign.append(min(differences) * max(differences) < 0)
     for k in range(len(level) - 2):
         three = level[k : k + 3]
-        if max(three) <= 4 * min(three) and changes_sign[k]:
+        if max(three) <= NOISE_SETTLED * min(three) and changes_sign[k]:
             return level[k] * unit
     # Not settled: the last levels hold the least of the smooth part.
     return max(level[-3:]) * unit
@@ -196,28 +201,28 @@ def measured(
     seen = [np.array([center])]
     sigma: float | None = None
     louder: float | None = None
-    spacing = SPACING
+    spacing = NOISE_SPACING
     for _ in range(2):
-        values = along([spacing * k for k in range(1, SAMPLES)])
+        values = along([spacing * k for k in range(1, NOISE_SAMPLES)])
         seen.append(values)
         table = np.concatenate([[center], values])
         table = table[np.isfinite(table)]
-        if table.size < 5:
+        if table.size < FEWEST_VALUES:
             break  # the edge of the domain is nearer than the steps
         sigma = table_estimate(table)
         # θ itself may be on a jump or a kink: then the values beside it are quieter by far.
-        beside = table_estimate(table[1:]) if table.size > 5 else None
-        if sigma is not None and beside is not None and beside < 0.01 * sigma:
+        beside = table_estimate(table[1:]) if table.size > FEWEST_VALUES else None
+        if sigma is not None and beside is not None and beside < QUIETER * sigma:
             sigma = beside
         if louder is not None:
             sigma = min(louder, sigma or louder)
         elif sigma is None:
-            spacing = WIDER
-        elif sigma > LOUD * float(np.abs(table).max()):
+            spacing = NOISE_WIDER
+        elif sigma > NOISE_LOUD * float(np.abs(table).max()):
             # What looks like noise here may be an oscillation, which a narrower table resolves.
-            louder, spacing = sigma, NARROWER
+            louder, spacing = sigma, NOISE_NARROWER
         else:
             break
     everything = np.concatenate(seen)
     floor = from_values(everything, jitter, narrow)
-    return Noise(max(floor.sigma, sigma or 0.0), floor.unit, floor.format, floor.sigma), everything
+    return replace(floor, sigma=max(floor.sigma, sigma or 0.0)), everything

@@ -23,6 +23,8 @@ from typing import Any
 
 import numpy as np
 
+from .._constants import LARGEST_STEP, QUIETEST, STEP_FACTOR
+
 Array = np.ndarray[Any, Any]
 
 
@@ -140,13 +142,6 @@ def scheme(name: str) -> Stencil | ComplexStep:
     return COMPLEX_STEP if name == COMPLEX_STEP.name else STENCILS[name]
 
 
-LARGEST_STEP = 0.05
-"""The first step is at most this part of the parameter's scale."""
-
-STEP_FACTOR = 2.0
-"""C: the third derivative of most functions is smaller than V/s³, so the balance lies higher."""
-
-
 @dataclass(frozen=True)
 class Points:
     """Where func is evaluated for a block.
@@ -169,8 +164,7 @@ class Points:
 def relative_step(row: Stencil, noise: float, size: float) -> float:
     """Return h/s for a func with noise σ and values of size V."""
     ratio = noise / size if size > 0 else 0.0
-    floor = float(np.finfo(np.float64).eps) / 4
-    balanced = STEP_FACTOR * float(max(ratio, floor)) ** (1.0 / (row.order + 1))
+    balanced = STEP_FACTOR * float(max(ratio, QUIETEST)) ** (1.0 / (row.order + 1))
     return float(min(balanced, LARGEST_STEP) / row.reach)
 
 

@@ -15,6 +15,17 @@ from typing import Any
 
 import numpy as np
 
+from .._constants import (
+    BEND_CLEAR,
+    BEND_GAIN,
+    BEND_PART,
+    KEPT_TO_ASK,
+    LEAST_BAR,
+    LEAST_STEP_ULPS,
+    MOST_FIXED_NOISE,
+    RATIO,
+    ROUNDING_FACTOR,
+)
 from .._evaluate.evaluator import BudgetExhausted, Evaluator
 from .._evaluate.problem import Analytic, Problem
 from .._options import Options
@@ -23,19 +34,12 @@ from .._params.layout import LEAST_SCALE, Block, middle, position_of
 from .._params.structure import flatten
 from .._params.work_copy import WorkCopy
 from .._quoting import brief
-from .directions import random_weights, sample
-from .ladder import FLOOR, RATIO, ROUNDING_FACTOR, Line
+from .directions import Stream, random_weights, sample
+from .ladder import Line
 from .noise import Noise, from_values, measured
 from .stencils import COMPLEX_STEP, STENCILS, Points, Stencil, derivatives, points, relative_step
 
 Array = np.ndarray[Any, Any]
-
-
-MOST_FIXED_NOISE = 1000.0
-"""At a given step noise is taken to be at most this many times what func's format implies."""
-
-BEND_SHOWN = 0.1
-"""Slopes to both sides that differ by this part are looked at: a smooth func's rarely do."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,7 +106,7 @@ def noise_of(problem: Problem, options: Options) -> Noise:
     if options.eps is not None or problem.size == 0:
         return from_values(center, problem.jitter, problem.evaluator.narrow)
     scaling = problem.scaling  # it takes a vector to find, so before the next one is made
-    shift = random_weights(problem.size, options.seed, 1)
+    shift = random_weights(problem.size, options.seed, Stream.NOISE)
     for position, block in enumerate(problem.blocks):
         theta, along = problem.evaluator.work.theta[position], shift[block.window]
         for part in chunks(block.size):
@@ -283,7 +287,7 @@ def _noise_at_fixed_step(result: Sweep, problem: Problem) -> Noise:
     bend = bend[np.isfinite(bend)]
     # 2.45 σ is the standard deviation of a bend.  Not their median: rounding comes in few large
     # jumps where func loses digits, as log(1 - a) does for a near 1.
-    shown = float(np.sqrt(np.mean(bend**2))) / 2.45 if bend.size else 0.0
+    shown = float(np.sqrt(np.mean(bend**2))) / BEND_GAIN if bend.size else 0.0
     return replace(
         base, sigma=max(base.sigma, result.noise.sigma, min(shown, MOST_FIXED_NOISE * base.sigma))
     )
@@ -297,7 +301,7 @@ def _set_error_bars(
     with np.errstate(all="ignore"):
         largest = np.maximum(result.largest[which], abs(float(center)))
         sigma = result.noise.at(largest)
-        error = ROUNDING_FACTOR * row.noise_gain * sigma / taken + FLOOR * np.abs(numeric)
+        error = ROUNDING_FACTOR * row.noise_gain * sigma / taken + LEAST_BAR * np.abs(numeric)
         if fixed:
             # Nothing but the given step may be evaluated, so truncation is guessed from its
             # size, and so is the rounding of θ ± eps, which is divided by eps as given.
@@ -306,8 +310,8 @@ def _set_error_bars(
             error = error + guess * np.abs(numeric)
         result.error[which] = np.where(np.isfinite(numeric), error, np.inf)
         bend = bends(result, center, which)
-        result.bent[which] = (bend > 8 * 2.45 * sigma) & (
-            bend > BEND_SHOWN * np.abs(numeric) * taken
+        result.bent[which] = (bend > BEND_CLEAR * BEND_GAIN * sigma) & (
+            bend > BEND_PART * np.abs(numeric) * taken
         )
 
 
@@ -372,7 +376,7 @@ def least_step(problem: Problem, coordinate: int) -> float:
     position = position_of(problem.blocks, coordinate)
     block = problem.blocks[position]
     theta = problem.evaluator.work.theta[position][coordinate - block.start]
-    return 16.0 * float(np.spacing(np.abs(theta)))
+    return LEAST_STEP_ULPS * float(np.spacing(np.abs(theta)))
 
 
 def central_row(options: Options) -> Stencil:
@@ -424,7 +428,7 @@ def complex_sweep(problem: Problem, options: Options) -> Sweep:
             error.add_note(NOT_REAL)
             raise
         found.numeric[place] = out / h
-        found.error[place] = 4 * FLOOR * np.abs(out / h)
+        found.error[place] = 4 * LEAST_BAR * np.abs(out / h)
         found.step[place] = h
         found.flat[place] = out == 0
     evaluator.require_unchanged("func")
@@ -482,8 +486,8 @@ def differenced(
     if options.max_evals is not None:
         left = max(options.max_evals - problem.evaluator.evaluations, 0)
         if left < each * problem.size:
-            # A fifth is kept for asking again, or what looks wrong could never be confirmed.
-            picked = sample(problem.size, 4 * left // (5 * each), options.seed)
+            # Some are kept for asking again, or what looks wrong could never be confirmed.
+            picked = sample(problem.size, int((1 - KEPT_TO_ASK) * left) // each, options.seed)
             chosen = [
                 picked[(picked >= b.start) & (picked < b.stop)] - b.start for b in problem.blocks
             ]

@@ -24,27 +24,30 @@ class ComplexValueError(TypeError):
 DOMAIN_ERRORS = (ArithmeticError, ValueError, np.linalg.LinAlgError, ComplexValueError)
 """What a func raises where another returns NaN: numpy's, math's, its own checks of arguments."""
 
+_NO_VALUE = re.compile(
+    r"LinAlgError|singular|positive.?(semi.?)?definite|convergence|converge\b|between 0 and 1|"
+    r"element < 0|>= 0"
+)
+"""In the texts of a RuntimeError, as torch, JAX and scipy raise it where there is no value."""
+
 
 class ShapeError(ValueError):
     """J is an array: never a sign that a probe left func's domain."""
 
 
+def is_domain_error(error: Exception) -> bool:
+    """Return whether an exception may say that there is no J at these parameters."""
+    if isinstance(error, DOMAIN_ERRORS):
+        return not isinstance(error, ShapeError)
+    if any(kind.__name__.endswith("LinAlgError") for kind in type(error).__mro__):
+        return True
+    return isinstance(error, RuntimeError) and bool(_NO_VALUE.search(str(error)))
+
+
 def scalar(value: Any) -> Any:
-    """Return what func returned as a real number.
+    """Return what func returned, a number or an array of one, as a float or a longdouble.
 
-    Parameters
-    ----------
-    value : object
-        A number, a 0-d or one-element array.
-
-    Returns
-    -------
-    float or numpy.longdouble
-
-    Raises
-    ------
-    TypeError, ValueError
-        When it is anything else, with what to do.
+    TypeError or ValueError is raised when it is anything else, with what to do.
     """
     # First, and by type: on a tensor an isinstance costs microseconds.
     if (known := ASKED.get(type(value))) and type(item := known.item(value)) is float:
@@ -86,14 +89,9 @@ def scalar(value: Any) -> Any:
 
 @contextmanager
 def calling(form: str, params: Any = None) -> Iterator[None]:
-    """Add to an error about a function's arguments how it is called.
+    """Add to an error about a function's arguments how it is called, ``"func(params)"``.
 
-    Parameters
-    ----------
-    form : str
-        ``"func(params)"``, as the function was called.
-    params : object, optional
-        What was passed as params, where that may be the mistake.
+    `params` are what was passed as such, where that may be the mistake.
     """
     try:
         yield
@@ -130,26 +128,11 @@ def narrow_bits(value: Any) -> int | None:
 class Call:
     """How func is called, and how what it returns is read; it can be pickled where func can be.
 
-    Parameters
-    ----------
-    func : callable
-    args : tuple
-        What follows params.
-    has_aux : bool
-        func returns ``(J, anything)``.
-    in_place : bool
-        func takes no params: it reads them through a closure.
-    copy : bool
-        func gets a fresh copy of the parameters each time.
-    returns_pair : bool
-        func returns ``(J, gradient)``.
-    vectorized : bool
-        func takes many points at once, along a leading axis.
-    read : callable
-        Takes what func returned and returns a number, or a vector of the m outputs.
-    bits : callable
-        Takes the same; returns the bits of precision of its type, if narrower than float64, for
-        each output if there are several.
+    `args` follow params; with `has_aux` func returns ``(J, anything)``, with `returns_pair` ``(J,
+    gradient)``; `in_place` it takes no params, as it reads them through a closure; with `copy` it
+    gets a fresh one each time; `vectorized` it takes many points along a leading axis. `read` makes
+    a number of what it returned, or the vector of its m outputs; `bits` says how many bits of
+    precision its type has, if narrower than float64, for each output if there are several.
     """
 
     func: Callable[..., Any]

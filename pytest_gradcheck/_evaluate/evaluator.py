@@ -14,7 +14,7 @@ import numpy as np
 
 from .._params.work_copy import WorkCopy
 from .._quoting import brief
-from .call import DOMAIN_ERRORS, Call, ShapeError, scalar
+from .call import Call, is_domain_error, scalar
 
 Array = np.ndarray[Any, Any]
 
@@ -32,16 +32,8 @@ class BudgetExhausted(Exception):  # noqa: N818 - a signal between two stages, n
 class Move:
     """Some points near θ: single coordinates of a block changed, or steps along a direction.
 
-    Parameters
-    ----------
-    values : ndarray, shape (rows, k) or (k,)
-        What each of `coordinates` is set to; or steps along `shift`.
-    position : int
-        The block's number.
-    coordinates : sequence of int
-        Which of its coordinates, one after the other.
-    shift : ndarray, shape (n,), optional
-        A direction over all blocks.
+    `values`, shape (rows, k), are what each of `coordinates` of block number `position` is set to;
+    or, shape (k,), steps along `shift`, a direction over all blocks, shape (n,).
     """
 
     values: Array
@@ -57,17 +49,10 @@ class Move:
 
 @dataclass
 class Part:
-    """What one piece of a move came to, wherever it was evaluated.
+    """What one piece of a move came to, wherever it was evaluated: J, and how many calls it took.
 
-    Parameters
-    ----------
-    values : ndarray
-        J, of the shape of what was asked for.
-    evaluations : int
-        Calls of func.
-    domain_error : Exception or None
-    error : Exception or None
-        What func raised that is no sign of its domain.
+    `values` are J, of the shape of what was asked for; `error` is what func raised that is no sign
+    of its domain.
     """
 
     values: Array
@@ -96,32 +81,15 @@ Differenced = Callable[[Sequence[Any] | Array], tuple[Array, Array, Any]]
 class Progress:
     """The evaluations of one check: how many there were, may be and will be, and what they say.
 
-    It costs nothing for an evaluation while nobody listens.
+    It costs nothing for an evaluation while nobody listens (see `hookspecs.progress_listener`).
+    What would be more than `max_evals` raises `BudgetExhausted`.
 
-    Parameters
-    ----------
-    max_evals : int, optional
-        `BudgetExhausted` is raised before evaluation number ``max_evals + 1``.
-    tell : callable, optional
-        Whoever listens (see `hookspecs.progress_listener`).
-
-    Attributes
-    ----------
-    evaluations : int
-        Calls of func so far.
-    planned : int
-        Evaluations that a derivative without surprises costs; 0: not known.
-    whole : int
-        Rows of the move that is a sweep's own; 0 for a few points beside it.
-    differenced : callable, optional
-        Takes what func returned so far in a sweep's move; returns which coordinates are
-        differenced, their derivatives, and by how much noise changes these.
-    numeric : ndarray, shape (n,), or None
-        The derivatives as they stand while verdicts are reached.
-    accused : callable
-        Returns the coordinates that are known to be wrong, with their numeric derivatives.
-    worst : callable
-        Returns the coordinate that stands out most so far, in words, or nothing.
+    `planned` is what a derivative without surprises costs, 0 where that is not known; `whole` the
+    rows of the move that is a sweep's own, 0 for a few points beside it. `differenced` takes what
+    func returned so far in that move and returns which coordinates are differenced, their
+    derivatives, and by how much noise changes these; `numeric` (n,) are the derivatives while
+    verdicts are reached, `accused` returns the coordinates known to be wrong, with theirs, and
+    `worst` says in words which coordinate stands out most.
     """
 
     def __init__(
@@ -212,38 +180,17 @@ class Progress:
 
 
 class Evaluator:
-    """Calls func at perturbed parameters and counts.
+    """Calls func at perturbed parameters, those of `work`, and counts.
 
-    Parameters
-    ----------
-    call : Call
-    work : WorkCopy
-        What is perturbed.
-    progress : Progress, optional
-        Several evaluators of one check share it.
-    pool : Pool, optional
-        Evaluates what can be evaluated side by side.
+    Several evaluators of one check share a `progress`; a `pool` evaluates side by side what can be.
 
-    Attributes
-    ----------
-    kind : type
-        longdouble once func returned one, else float64.
-    shape : tuple of int
-        Of J: () for a number, (m,) for m outputs.
-    narrow : int, array of int, or None
-        Bits of precision of the type that func returns, when it is narrower than float64.
-    gradients : list
-        What func returned beside J at θ the last time, if it returns pairs.
-    domain_error : Exception or None
-        The first one that was taken for a probe outside func's domain.
-    seconds : float
-        What a call costs.
-    asks : bool
-        Whether an exception near θ may be asked for again (see `_left_domain`).
-    keeps : bool
-        Whether values are kept, so that the same point costs nothing again.
-    quiet : callable
-        Makes the context that keeps func's warnings from the user's output.
+    `kind` is longdouble once func returned one, else float64; `shape` that of J, () or (m,);
+    `narrow` the bits of precision of the type of J where it is narrower than float64, for each
+    output if there are several. `gradients` is what func returned beside J at θ the last time, if
+    it returns pairs; `domain_error` the first exception that was taken for a probe outside func's
+    domain; `seconds` what a call costs. `asks`: an exception near θ may be asked for again (see
+    `_left_domain`); `keeps`: values are kept, so that the same point costs nothing again; `quiet`
+    makes the context that keeps func's warnings from the user's output.
     """
 
     def __init__(
@@ -275,13 +222,7 @@ class Evaluator:
         return self.progress.evaluations
 
     def at_theta(self) -> Any:
-        """Return J at the parameters as they are; it must be finite.
-
-        Raises
-        ------
-        ValueError
-            When J is NaN or infinite, or func wrote to its parameters.
-        """
+        """Return J at the parameters as they are, or raise ValueError: it must be finite."""
         self.progress.allow(1)
         self.progress.evaluations += 1
         self.work.set_aside()
@@ -404,7 +345,7 @@ class Evaluator:
         as some step stays inside.  But only what it raises again at the same parameters is one
         of these; and the first is kept, to be raised if no step does.
         """
-        if not isinstance(error, DOMAIN_ERRORS) or isinstance(error, ShapeError):
+        if not is_domain_error(error):
             return False
         if not self.asks:
             self.domain_error = self.domain_error or error
@@ -412,11 +353,10 @@ class Evaluator:
         self.progress.evaluations += 1
         try:
             self.read(self.call(self.work.params))
-        except DOMAIN_ERRORS:
-            self.domain_error = self.domain_error or error
-            return True
-        except Exception:
-            return False
+        except Exception as again:
+            if is_domain_error(again):
+                self.domain_error = self.domain_error or error
+                return True
         return False
 
     def _along(self, shift: Array, move: Move) -> list[Any]:

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from .._constants import ENTRY_ROUNDINGS, GRADIENT_REPEATS_WITHIN, REPEATS_WITHIN
 from .._options import Options
 from .._params.arrays import NUMBER, NUMPY, same_bits
 from .._params.layout import (
@@ -36,28 +37,14 @@ from .workers import Task, Workers
 
 Array = np.ndarray[Any, Any]
 
-REPEATS_WITHIN = 64 * float(np.finfo(np.float64).eps)
-"""Two calls may differ by this part of J: threads that sum in another order do."""
-
 
 @dataclass(frozen=True)
 class Problem:
     """What is differenced.
 
-    Parameters
-    ----------
-    call : Call
-    structure : Structure
-    blocks : tuple of Block
-    evaluator : Evaluator
-    center : float, or ndarray of shape (m,)
-        J at θ.
-    jitter : float, or ndarray of shape (m,)
-        By how much two calls of func differ, or are allowed to.
-    unrepeated : str
-        Non-empty when func does not repeat itself: the sentence that says so.
-    gradients : tuple of (vector, dtypes)
-        What a func that returns ``(J, gradient)`` returned at θ.
+    `center` is J at θ, a number or shape (m,), and `jitter` by how much two calls of func differ,
+    or are allowed to; `unrepeated` says so where that is too much.  `gradients` are what a func
+    that returns ``(J, gradient)`` returned at θ, with their dtypes.
     """
 
     call: Call
@@ -112,16 +99,10 @@ def random_signs(n: int, seed: int, sample: int) -> Array:
 
 @dataclass(frozen=True)
 class Analytic:
-    """The analytic gradient.
+    """The analytic gradient, shape (n,), and the machine epsilon of each of its blocks.
 
-    Parameters
-    ----------
-    vector : ndarray, shape (n,)
-    precision : tuple of float
-        The machine epsilon of each block's gradient.
-    jitter : ndarray, shape (n,), or float
-        By how much two calls of grad differ.
-    unrepeated : str
+    `jitter`, shape (n,) or a number, is by how much two calls of grad differ; `unrepeated` says so
+    where that is too much.
     """
 
     vector: Array
@@ -288,10 +269,6 @@ def _beyond_float32(wide: Evaluator, center: Any, k: int) -> bool:
         return False
 
 
-GRADIENT_REPEATS_WITHIN = 1e-10
-"""Two gradients may differ by this part of their largest entry, in float64."""
-
-
 def evaluate_gradient(grad: Any, problem: Problem, options: Options) -> Analytic:
     """Return the analytic gradient; a callable is called twice to see that it repeats itself.
 
@@ -367,7 +344,7 @@ def repetition(
     finite = np.abs(first[np.isfinite(first)])
     largest = float(finite.max()) if finite.size else 0.0
     narrow = max((float(np.finfo(dtype).eps) for dtype in dtypes), default=0.0)
-    allowed = max(GRADIENT_REPEATS_WITHIN, 64 * narrow) * largest + options.nondet_tol
+    allowed = max(GRADIENT_REPEATS_WITHIN, ENTRY_ROUNDINGS * narrow) * largest + options.nondet_tol
     bad = ~(gap <= allowed)
     if not bad.any():
         return gap, ""

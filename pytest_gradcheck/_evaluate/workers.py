@@ -38,19 +38,10 @@ from .evaluator import Evaluator, Move, Part, Parts, contained
 
 @dataclass(frozen=True)
 class Job:
-    """Some points, and what was learnt of func at θ.
+    """Some points, and what was learnt of func at θ (see `Evaluator`).
 
-    Parameters
-    ----------
-    move : Move
-    first : int
-        Evaluations before it, for the note on an exception.
-    kind, shape : type, tuple of int
-        Of J, as in `Evaluator`.
-    asks : bool
-        See `Evaluator`.
-    number : int
-        No two jobs are equal: Dask evaluates what is equal only once.
+    `first` is the number of evaluations before it, for the note on an exception.  No two jobs are
+    equal, by their `number`: Dask evaluates what is equal only once.
     """
 
     move: Move
@@ -66,19 +57,10 @@ class Stopped(Exception):  # noqa: N818 - a signal from the calling thread, neve
 
 
 class Task:
-    """Evaluates jobs, here or in another process.
+    """Evaluates jobs, here or in another process, with params as the user passed them.
 
-    Parameters
-    ----------
-    call : Call
-    params : object
-        As the user passed them.
-    blocks : sequence of Block
-        Those of `params` that are perturbed.
-    dtype : numpy dtype or None
-        See `WorkCopy`.
-    structure : Structure or None
-        Of `params`; it holds functions made on the spot, and so stays at home.
+    `params` are as the user passed them, and their structure stays at home when this is pickled:
+    it holds functions made on the spot.  For `dtype` see `WorkCopy`.
     """
 
     def __init__(
@@ -216,14 +198,7 @@ _serial = itertools.count()
 
 @dataclass
 class Workers:
-    """A pool (`evaluator.Pool`) of threads, or over an executor or a map-like callable.
-
-    Parameters
-    ----------
-    given : int, executor or callable
-        As in `Options`, more than one.
-    task : Task
-    """
+    """A pool (`evaluator.Pool`) of threads, or over an executor or a map-like callable."""
 
     given: Any
     task: Task

@@ -9,6 +9,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
+from .._constants import EXHAUSTIVE, NOISE_EVALUATIONS
 from .._difference.sweep import Sweep, differenced, raise_domain_error, unevaluated
 from .._evaluate.call import Call, name_of
 from .._evaluate.problem import (
@@ -121,14 +122,7 @@ def goes_along_directions(problem: Problem, options: Options) -> bool:
     if options.eps is not None or options.scheme != "central":
         return False
     most = EXHAUSTIVE if options.max_evals is None else options.max_evals
-    return problem.evaluator.evaluations + 2 * problem.size + OVERHEAD > most
-
-
-EXHAUSTIVE = 4200
-"""Evaluations up to which every parameter is differenced when ``max_evals`` is not given."""
-
-OVERHEAD = 7
-"""Evaluations that measuring the noise takes."""
+    return problem.evaluator.evaluations + 2 * problem.size + NOISE_EVALUATIONS > most
 
 
 def of_suspects(report: GradientReport) -> GradientReport:
@@ -151,29 +145,10 @@ def _partly(block: BlockReport, told: bool) -> BlockReport:
 def at_points(
     check: Callable[[Any], GradientReport], params: Any, points: Any, grad: Any, what: str = "grad"
 ) -> GradientReport:
-    """Check at every point, and return the report of the first that fails, with all of them.
+    """Check at every point; return the report of the first that fails, or the worst known one.
 
-    Parameters
-    ----------
-    check : callable
-        Takes params and returns a report.
-    params : object
-        The one point when `points` is None.
-    points : iterable of object, or None
-    grad : object
-        The analytic derivative: of several points it must be a function.
-    what : str, optional
-        What it is called.
-
-    Returns
-    -------
-    GradientReport
-        Where all pass, the one that is known worst.
-
-    Raises
-    ------
-    TypeError, ValueError
-        When both or neither of params and points are given, or points are none.
+    It holds those of all points. `params` is the one point where `points` is None; of several
+    points the analytic derivative, which errors call `what`, must be a function.
     """
     if points is None:
         if params is None:

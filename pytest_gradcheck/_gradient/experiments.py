@@ -21,8 +21,21 @@ from typing import Any
 
 import numpy as np
 
+from .._constants import (
+    AWAY,
+    BEND_CLEAR,
+    CHANGE_STEP,
+    CHANGED,
+    ENTRY_ROUNDINGS,
+    EPS,
+    FAR_ABOVE_NOISE,
+    GRADIENT_REPEATS_WITHIN,
+    LOUD_CHANGE,
+    MOST_MOVED,
+    TOGETHER,
+)
 from .._diagnosis.evidence import CERTAIN, Diagnosis
-from .._difference.directions import random_weights
+from .._difference.directions import Stream, random_weights
 from .._difference.stencils import COMPLEX_STEP
 from .._evaluate.problem import Analytic, Problem
 from .._options import Options
@@ -33,19 +46,6 @@ from .._verdict.tolerance import DISAGREE
 
 Array = np.ndarray[Any, Any]
 
-STALE_AWAY = 1e-2
-"""How far away grad is called, in parts of the parameters' scales."""
-
-STEP = 1e-4
-"""Of a difference there, which need only show that the gradient changes by `CHANGED`."""
-
-CHANGED = 1e-4
-
-SAME = 1e-9
-"""By how much of their largest entry two gradients at θ may differ."""
-
-MOST_BLOCKS = 12
-"""Blocks that are moved."""
 
 UNSURE = ("backward", "slice", "entry")
 """Codes that say where, not what: a cache may be behind them."""
@@ -99,7 +99,7 @@ def _experiment(
         return _repeats(gradient(), gradient(), analytic)
     if known or options.eps is not None or options.scheme == COMPLEX_STEP.name:
         return None  # a given step promises a number of evaluations
-    away = STALE_AWAY * random_weights(problem.size, options.seed, 6) * problem.scale
+    away = AWAY * random_weights(problem.size, options.seed, Stream.STALE_POINT) * problem.scale
     problem.evaluator.along(away, (1.0,))
     after_func = gradient()
     gradient(away)
@@ -135,8 +135,8 @@ def _unseen(
 ) -> Diagnosis | None:
     """Name the blocks that the gradient does not follow."""
     unseen = []
-    along = random_weights(problem.size, options.seed, 7) * problem.scale
-    for block in problem.blocks[:MOST_BLOCKS]:
+    along = random_weights(problem.size, options.seed, Stream.STALE_DIRECTION) * problem.scale
+    for block in problem.blocks[:MOST_MOVED]:
         shift = np.zeros(problem.size)
         shift[block.window] = away[block.window]
         same = block.size > 0 and np.array_equal(gradient(shift), analytic.vector)
@@ -155,22 +155,23 @@ def _unseen(
 def _changes(problem: Problem, along: Array, shift: Array, sigma: float) -> bool:
     """Return whether the derivative along a direction is another one after a shift."""
     ends = [
-        float(problem.evaluator.along(base * shift + sign * STEP * along, (1.0,))[0])
+        float(problem.evaluator.along(base * shift + sign * CHANGE_STEP * along, (1.0,))[0])
         for base in (0.0, 1.0)
         for sign in (1.0, -1.0)
     ]
     here, there = ends[0] - ends[1], ends[2] - ends[3]
-    noise = max(64 * 2.0**-52 * max(map(abs, ends)), problem.jitter, 8 * sigma)
-    changed = abs(here - there) > CHANGED * max(abs(here), abs(there)) + 4 * noise
+    noise = max(ENTRY_ROUNDINGS * EPS * max(map(abs, ends)), problem.jitter, BEND_CLEAR * sigma)
+    changed = abs(here - there) > CHANGED * max(abs(here), abs(there)) + LOUD_CHANGE * noise
     return math.isfinite(here - there) and changed
 
 
 def _differs(vector: Array, analytic: Analytic) -> Array:
     """Return where a gradient at θ is not what it was (bool)."""
     size = float(np.abs(analytic.vector).max(initial=0.0))
-    narrow = 64 * max(analytic.precision, default=0.0)
+    narrow = ENTRY_ROUNDINGS * max(analytic.precision, default=0.0)
     gap = np.abs(vector - analytic.vector)
-    differs: Array = ~(gap <= max(SAME, narrow) * size + 4 * analytic.jitter)
+    allowed = max(GRADIENT_REPEATS_WITHIN, narrow) * size + LOUD_CHANGE * analytic.jitter
+    differs: Array = ~(gap <= allowed)
     return differs
 
 
@@ -182,15 +183,6 @@ def _listed(names: tuple[str, ...]) -> str:
     clean = [shown(name) for name in names]
     return " and ".join(clean) if len(clean) == 2 else listing(clean, 4)
 
-
-AWAY = 1e-2
-"""How far blocks are moved, in parts of the parameters' scales."""
-
-TOGETHER = 1e-4
-"""Two blocks act on each other when moving one changes by this part what moving the other does."""
-
-CLEAR = 1e4
-"""What func changes by must stand so far above its noise, or nothing can be said."""
 
 _POSITION = re.compile(r"params\[\d+\]")
 
@@ -224,9 +216,9 @@ class _Asked:
     def __init__(self, problem: Problem, noise: float, seed: int) -> None:
         self.problem = problem
         self.windows = {block.name: block.window for block in problem.blocks}
-        self.away = AWAY * random_weights(problem.size, seed, 8) * problem.scale
+        self.away = AWAY * random_weights(problem.size, seed, Stream.MOVED_BLOCKS) * problem.scale
         self.center = float(problem.center)
-        self.noise = max(float(problem.jitter), 8 * noise)
+        self.noise = max(float(problem.jitter), BEND_CLEAR * noise)
 
     def value(self, moved: Sequence[str], zero: Sequence[str] = ()) -> float:
         shift = np.zeros(self.problem.size)
@@ -241,14 +233,14 @@ class _Asked:
 
     def loud(self, *values: float) -> float:
         """Return the noise of a difference of values."""
-        return self.noise + 64 * 2.0**-52 * max(map(abs, values))
+        return self.noise + ENTRY_ROUNDINGS * EPS * max(map(abs, values))
 
     def blocked(self, before: Sequence[str], behind: Sequence[str]) -> bool:
         """Return whether func does not see `before` while all of `behind` are zero."""
         one, other = self.value((), behind), self.value(before, behind)
         here = self.value(before) - self.center
         loud = self.loud(one, other, here)
-        return abs(one - other) <= loud and abs(here) > CLEAR * loud
+        return abs(one - other) <= loud and abs(here) > FAR_ABOVE_NOISE * loud
 
     def together(self, before: Sequence[str], behind: Sequence[str]) -> bool:
         """Return whether moving `behind` changes what moving each one of `before` does."""

@@ -26,17 +26,27 @@ from typing import Any
 
 import numpy as np
 
-from .._difference.directions import generator
+from .._constants import (
+    ACCUSED,
+    DISTINCT,
+    GLANCED_AT,
+    LARGE_BLOCK,
+    MISFIT_SIGMAS,
+    MISFIT_SPARE,
+    MOST_DIRECTIONS,
+    MOST_NAMED,
+    PARTED_DIRECTIONS,
+    SAMPLED,
+    SAMPLED_IN_SLICE,
+    SIX_DIGITS,
+)
+from .._difference.directions import Stream, generator
 from .._params.layout import Block, position_of
 from .patterns import Pattern, exchanges, patterns
-from .screen import ACCUSED, Screen, Subset
+from .screen import Screen, Subset
 
 Array = np.ndarray[Any, Any]
 
-DISTINCT = 4.0
-"""The second best must fit so many times worse."""
-
-SIX_DIGITS = 1e-6
 
 Confirm = Callable[[int], float | None]
 """Differences one coordinate; its error, or None when it is not wrong."""
@@ -44,19 +54,12 @@ Confirm = Callable[[int], float | None]
 
 @dataclass
 class Findings:
-    """What was found.
+    """What was found: patterns, each with the number that was fitted, and what none explains.
 
-    Attributes
-    ----------
-    patterns : list of (Pattern, float)
-        With the fitted number.
-    shares : dict of str to (int, int)
-        Of a block with errors everywhere: how many of the sampled entries are wrong.
-    slices : list of (str, str, int, int, int)
-        A row or column with errors by no pattern: block, index, wrong ones of the sampled ones,
-        and its size.
-    unexplained : bool
-        Something is wrong that was not found within the evaluations allowed.
+    `shares` has, by block with errors everywhere, how many of its sampled entries are wrong, of how
+    many; `slices` rows and columns with errors by no pattern: block, index, wrong and sampled
+    entries, size. `unexplained`: something is wrong that was not found within the evaluations
+    allowed.
     """
 
     patterns: list[tuple[Pattern, float]] = field(default_factory=list)
@@ -67,17 +70,16 @@ class Findings:
 
 @dataclass(frozen=True)
 class Fit:
-    """A coordinate, its error, and χ² of the residuals without it."""
+    """A coordinate, and χ² of the residuals without its error."""
 
-    what: Any
-    amount: float
+    what: int
     misfit: float
 
 
 def threshold(count: int) -> float:
     """Return the largest χ² of a fit with one free number to `count` residuals."""
     free = count - 1
-    return free + 4 * math.sqrt(2 * free) + 6
+    return free + MISFIT_SIGMAS * math.sqrt(2 * free) + MISFIT_SPARE
 
 
 def spread_of(screen: Screen, residuals: Iterable[float], loud: float = 1.0) -> float:
@@ -90,8 +92,8 @@ def spread_of(screen: Screen, residuals: Iterable[float], loud: float = 1.0) -> 
     return loud * (screen.sigma**2 + (SIX_DIGITS * largest) ** 2)
 
 
-def _best_two(y: Array, weights: Sequence[Array]) -> list[tuple[float, int, float]]:
-    """Return (gain, position, amount) of the two columns that explain most of y, best first."""
+def _best_two(y: Array, weights: Sequence[Array]) -> list[tuple[float, int]]:
+    """Return (gain, position) of the two columns that explain most of y, best first."""
     if not weights[0].size:
         return []
     cross, square = np.zeros_like(weights[0]), np.zeros_like(weights[0])
@@ -102,10 +104,7 @@ def _best_two(y: Array, weights: Sequence[Array]) -> list[tuple[float, int, floa
     gain = cross * cross
     gain /= square
     top = np.argpartition(gain, -2)[-2:] if gain.size > 1 else np.array([0])
-    return [
-        (float(gain[k]), k, float(cross[k] / square[k]))
-        for k in top[np.argsort(-gain[top], kind="stable")].tolist()
-    ]
+    return [(float(gain[k]), k) for k in top[np.argsort(-gain[top], kind="stable")].tolist()]
 
 
 def match(
@@ -113,24 +112,12 @@ def match(
 ) -> tuple[Fit, bool]:
     """Return the single entry that explains the residuals best, and whether it alone does.
 
-    Parameters
-    ----------
-    screen : Screen
-    residuals : dict of int to float
-        By number of direction.
-    subset : Subset, optional
-        Where the entry may be.
-    loud : float
-        The residuals' variance, in parts of a direction's: they may be differences of others.
-
-    Returns
-    -------
-    fit : Fit
-        ``what`` is the coordinate in the flat vector.
-    alone : bool
+    `residuals` are by number of direction; the entry is in `subset`, where there is one, and is
+    told as a coordinate of the flat vector. `loud` is the residuals' variance in parts of a
+    direction's: they may be differences of others.
     """
     total = sum(y * y for y in residuals.values())
-    best, second = (-1.0, -1, 0.0), -1.0
+    best, second = (-1.0, -1), -1.0
     for block in screen.problem.blocks if subset is None else subset.blocks:
         if not block.size:
             continue
@@ -139,11 +126,11 @@ def match(
             if inside is not None:
                 weights = [w[inside - part.start] for w in weights]
             found = _best_two(np.array(list(residuals.values())), weights)
-            for gain, k, amount in found:
+            for gain, k in found:
                 if gain > best[0]:
                     second = best[0]
                     offset = part.start + k if inside is None else int(inside[k])
-                    best = (gain, block.start + offset, amount)
+                    best = (gain, block.start + offset)
                 else:
                     second = max(second, gain)
     variance = spread_of(screen, residuals.values(), loud)
@@ -151,23 +138,7 @@ def match(
     runner_up = (total - second) / variance
     count = len(residuals)
     alone = misfit <= threshold(count) and runner_up > DISTINCT * max(misfit, threshold(count))
-    return Fit(best[1], best[2], misfit), alone
-
-
-NUMBERS = (0, 1, 2)
-"""The directions that are restricted to parts."""
-
-SAMPLED = 12
-SAMPLED_IN_SLICE = 4
-
-MOST_ENTRIES = 40
-
-LARGE = 0.05
-"""Blocks with less than this part of all parameters are measured together at first."""
-
-GLANCE = 3
-"""Entries looked at when both halves of a block are wrong: most of them are, if errors are
-everywhere."""
+    return Fit(best[1], misfit), alone
 
 
 class Part:
@@ -185,29 +156,17 @@ class Part:
 
 
 def split(screen: Screen, confirm: Confirm, found: Findings, limit: float, budget: int) -> bool:
-    """Divide what is wrong until its parts match; return whether all of it was explained.
+    """Divide what is wrong until its parts match, filling `found`; return whether all is explained.
 
-    Parameters
-    ----------
-    screen : Screen
-    confirm : callable
-    found : Findings
-        Filled.
-    limit : float
-        The largest residual of a part that is right.
-    budget : int
-        Evaluations of func in the whole check at which to stop.
-
-    Returns
-    -------
-    bool
+    `limit` is the largest residual of a part that is right; at `budget` evaluations of the whole
+    check it stops.
     """
     blocks = tuple(block for block in screen.problem.blocks if block.size)
-    large = [b for b in blocks if b.size >= LARGE * screen.problem.size]
+    large = [b for b in blocks if b.size >= LARGE_BLOCK * screen.problem.size]
     small = tuple(b for b in blocks if b not in large)
     groups = [*((b,) for b in large), *([small] if small else [])]
     explained = True
-    for part in _parted(screen, groups, screen.clean(NUMBERS), 1.0):
+    for part in _parted(screen, groups, screen.clean(range(PARTED_DIRECTIONS)), 1.0):
         parts = [part]
         if len(part.subset.blocks) > 1:
             while part.dirty(limit) and _matched(screen, confirm, part):
@@ -228,8 +187,9 @@ def _parted(
     for position, group in enumerate(groups):
         subset = Subset(group)
         last = position == len(groups) - 1
-        ys = dict(left) if last else {j: _clean(screen, j, subset) for j in NUMBERS}
-        left = {j: left[j] - ys[j] for j in NUMBERS}
+        numbers = range(PARTED_DIRECTIONS)
+        ys = dict(left) if last else {j: _clean(screen, j, subset) for j in numbers}
+        left = {j: left[j] - ys[j] for j in numbers}
         parts.append(Part(subset, ys, loud + len(groups) - 1 if last else 1.0, None, 0))
     return parts
 
@@ -248,7 +208,7 @@ def _search(
         part = queue.pop()
         if not part.dirty(limit):
             continue
-        if screen.problem.evaluator.evaluations >= budget or len(screen.truth) >= MOST_ENTRIES:
+        if screen.problem.evaluator.evaluations >= budget or len(screen.truth) >= MOST_NAMED:
             return _sample(screen, confirm, found, block)
         if _matched(screen, confirm, part):
             queue.append(part)
@@ -260,8 +220,10 @@ def _search(
         halves = _divide(screen, part, block, limit)
         queue += halves
         if part.depth == 0 and all(half.dirty(limit) for half in halves):
-            glance = generator(screen.seed, 9, block.start).choice(block.size, GLANCE)
-            if 2 * _count(screen, confirm, block, np.unique(glance)) > GLANCE:
+            glance = generator(screen.seed, Stream.GLANCE, block.start).choice(
+                block.size, GLANCED_AT
+            )
+            if 2 * _count(screen, confirm, block, np.unique(glance)) > GLANCED_AT:
                 return _sample(screen, confirm, found, block)
     return True
 
@@ -313,7 +275,7 @@ def _slice_found(
     places = np.unique(_positions(inside, block, part.axis))
     if places.size > 1:
         return False
-    rng = generator(screen.seed, 8, int(inside[0]), inside.size)
+    rng = generator(screen.seed, Stream.SLICE, int(inside[0]), inside.size)
     chosen = rng.choice(inside, SAMPLED_IN_SLICE, replace=False)
     wrong = _count(screen, confirm, block, chosen)
     if wrong < SAMPLED_IN_SLICE // 2:
@@ -348,7 +310,7 @@ def _divide(screen: Screen, part: Part, block: Block, limit: float) -> list[Part
 def _halved(screen: Screen, part: Part, block: Block, axis: int | None) -> list[Part] | None:
     inside = _inside(part, block)
     if axis is None:
-        rng = generator(screen.seed, 6, int(inside[0]), inside.size)
+        rng = generator(screen.seed, Stream.HALVES, int(inside[0]), inside.size)
         first = np.arange(inside.size) < inside.size // 2
         rng.shuffle(first)
     else:
@@ -383,36 +345,23 @@ def _count(screen: Screen, confirm: Confirm, block: Block, offsets: Array) -> in
 def _sample(screen: Screen, confirm: Confirm, found: Findings, block: Block) -> bool:
     """Count wrong entries among some of a block's; return whether any was found."""
     count = min(SAMPLED, block.size)
-    chosen = generator(screen.seed, 7, block.start).choice(block.size, count, replace=False)
+    chosen = generator(screen.seed, Stream.WRONG_SHARE, block.start).choice(
+        block.size, count, replace=False
+    )
     wrong = _count(screen, confirm, block, chosen)
     found.shares[block.name] = (wrong, count)
     return wrong > 0
 
 
-MOST_DIRECTIONS = 7
-"""Over all parameters; more directions tell columns apart whose weights are alike."""
-
-
 def localise(screen: Screen, confirm: Confirm, allowed: float, budget: int) -> Findings:
-    """Find what is wrong.
+    """Find what is wrong; the wrong entries that were confirmed are then in the screen's ``truth``.
 
-    Parameters
-    ----------
-    screen : Screen
-        Its ``truth`` is filled with the wrong entries that were confirmed.
-    confirm : callable
-    allowed : float
-        What tolerances add up to along a direction.
-    budget : int
-        Evaluations of func in the whole check at which to stop.
-
-    Returns
-    -------
-    Findings
+    `allowed` is what tolerances add up to along a direction; at `budget` evaluations of the whole
+    check it stops.
     """
     found = Findings()
     limit = allowed + ACCUSED * screen.sigma
-    while len(screen.truth) < MOST_ENTRIES:
+    while len(screen.truth) < MOST_NAMED:
         residuals = screen.clean(screen.residuals)
         if max(abs(y) for y in residuals.values()) <= limit:
             return found
@@ -474,7 +423,7 @@ def _named_pattern(
         screen.measure(number)
     predicted = next(p.columns for p in _all_patterns(screen, fresh + 2) if p.same(best))
     gap = max(abs(screen.residuals[j] - amount * predicted[j]) for j in (fresh, fresh + 1))
-    if gap > limit + 1e-6 * abs(amount) * float(np.abs(predicted[fresh:]).max()):
+    if gap > limit + SIX_DIGITS * abs(amount) * float(np.abs(predicted[fresh:]).max()):
         return False
     found.patterns.append((best, amount))
     _confirm_largest(screen, best, confirm)

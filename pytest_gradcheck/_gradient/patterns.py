@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from .._constants import EXACT_PATTERN, MOST_PAIRS
 from .._params.layout import Block
 from .screen import Screen
 
@@ -20,18 +21,10 @@ Array = np.ndarray[Any, Any]
 
 @dataclass(frozen=True)
 class Pattern:
-    """What a bug makes of the gradient, summed over the directions.
+    """What a bug makes of the gradient in some blocks, summed over directions 0 … count − 1.
 
-    Attributes
-    ----------
-    code : str
-        "gradient", "theta", "sign-theta", "constant", "slice", "transposed" or "swapped".
-    names : tuple of str
-        The blocks.
-    columns : ndarray, shape (count,)
-        Σ p·vⱼ for directions 0 … count − 1.
-    place : (int, int) or None
-        Axis and position of a slice.
+    `code` is "gradient", "theta", "sign-theta", "constant", "slice", "transposed" or "swapped";
+    `columns`, shape (count,), are Σ p·vⱼ; `place` is the axis and position of a slice.
     """
 
     code: str
@@ -41,7 +34,7 @@ class Pattern:
 
     def holds(self, amount: float) -> bool:
         """Return whether a fitted number is one that the pattern can have."""
-        return self.code not in ("transposed", "swapped") or abs(amount - 1) < EXACT
+        return self.code not in ("transposed", "swapped") or abs(amount - 1) < EXACT_PATTERN
 
     def same(self, other: Pattern) -> bool:
         """Return whether two patterns are one, whatever the number of directions."""
@@ -73,17 +66,7 @@ class Pattern:
 
 
 def patterns(screen: Screen, count: int) -> Iterator[Pattern]:
-    """Yield what bugs make, for directions 0 … count − 1.
-
-    Parameters
-    ----------
-    screen : Screen
-    count : int
-
-    Yields
-    ------
-    Pattern
-    """
+    """Yield what bugs make, for directions 0 … count − 1."""
     problem = screen.problem
     thetas = problem.evaluator.work.theta
     sums: dict[str, Array] = {}
@@ -129,10 +112,6 @@ def patterns(screen: Screen, count: int) -> Iterator[Pattern]:
         yield from _from_layer(names, [own["gradient", name] for name in names])
 
 
-EXACT = 1e-3
-"""How near to 1 the number of a pattern is that has none of its own."""
-
-
 def _is_matrix(block: Block) -> bool:
     return sum(length > 1 for length in block.shape) > 1
 
@@ -154,22 +133,8 @@ def simple(value: float) -> str:
     return f"{value:.5g}"
 
 
-MOST_PAIRS = 8
-"""Pairs of blocks of one shape that are tried: neighbours, in the order of the parameters."""
-
-
 def exchanges(screen: Screen, count: int) -> Iterator[Pattern]:
-    """Yield what gradients in the wrong place make, for directions 0 … count − 1.
-
-    Parameters
-    ----------
-    screen : Screen
-    count : int
-
-    Yields
-    ------
-    Pattern
-    """
+    """Yield what gradients in the wrong place make, for directions 0 … count − 1."""
     blocks = [b for b in screen.problem.blocks if b.size > 1 and not b.is_complex]
     for block in blocks:
         if len(block.shape) == 2 and block.shape[0] == block.shape[1]:

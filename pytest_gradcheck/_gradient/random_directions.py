@@ -9,10 +9,32 @@ from typing import Any
 
 import numpy as np
 
+from .._constants import (
+    ACCUSED,
+    COARSEST_RTOL,
+    CONFIDENCE,
+    CONFIRMED_WITHIN,
+    DUST,
+    EPS,
+    GROSS,
+    GROSS_BARS,
+    LEAST_ALONG,
+    MISSED,
+    MOST_EXTRA,
+    NARROW,
+    PROVEN,
+    RATIO,
+    ROUNDING_FACTOR,
+    SCREENED,
+    SHOWN_BAD,
+    SMALL_BLOCK,
+    SMALLEST_ALLOWED,
+    STRAIGHT,
+)
 from .._diagnosis.causes import not_finite
 from .._diagnosis.evidence import CERTAIN, MOST_PER_ENTRY, Diagnosis
-from .._difference.kinks import bend_power, nearest_kink_step, on_kink
-from .._difference.ladder import RATIO, ROUNDING_FACTOR, SMOOTH_POWER, Estimate
+from .._difference.climb import climb, follow_bend
+from .._difference.ladder import Estimate
 from .._difference.noise import Noise
 from .._difference.sweep import least_step, line_of
 from .._evaluate.evaluator import BudgetExhausted
@@ -23,55 +45,14 @@ from .._quoting import brief, listing, shown
 from .._report.assemble import Rows, Subject, entries_of, left_out
 from .._report.report import VERDICTS, BlockReport, Entry
 from .._verdict.comparison import Comparison
-from .._verdict.refine import NARROW, refine
-from .._verdict.tolerance import (
-    AGREE,
-    COARSEST_RTOL,
-    CONFIDENCE,
-    DISAGREE,
-    DUST,
-    OPEN,
-    Answer,
-    Tolerance,
-    of_block,
-)
+from .._verdict.refine import refine
+from .._verdict.tolerance import AGREE, DISAGREE, OPEN, Answer, Tolerance, of_block
 from .localise import Findings, localise
 from .localise import entries_of as entries_with
 from .patterns import Pattern
-from .screen import (
-    ACCUSED,
-    LEAST_STEP,
-    PROVEN,
-    SCREENED,
-    Screen,
-    Subset,
-    calibrate,
-    reexamine,
-    screen_all,
-)
+from .screen import Screen, Subset, calibrate, reexamine, screen_all
 
 Array = np.ndarray[Any, Any]
-
-SMALLEST_ALLOWED = 1e-9
-
-SHOWN_BAD = 5
-"""NaN and infinite entries whose numeric value is looked up, to be shown."""
-
-GROSS = 0.3
-"""A block that directions over all parameters do not resolve is so near the noise of func that
-only an error of this part of it is believed."""
-
-CLEAR = 10.0
-"""Or one that stands so far above its error bar."""
-
-FEW = 64
-"""Entries of such a block that are differenced one by one, to name those that are wrong."""
-
-MOST_KINK_STEPS = 12
-"""Steps along a direction that a bend is followed by."""
-
-MOST_EXTRA = 2000
-"""Evaluations that localising may take when ``max_evals`` is not given."""
 
 
 def _unit(sizes: Iterable[float]) -> float:
@@ -150,11 +131,11 @@ class AtScale:
             return None
         s, limits = self.scale_at(i), self.tolerance_at(i)
         ladder = line_of(problem, i, screen.noise)
-        question = replace(limits, goal_rtol=1e-3, goal_atol=limits.atol)
+        question = replace(limits, goal_rtol=CONFIRMED_WITHIN, goal_atol=limits.atol)
         least = least_step(problem, i)
         rung = ladder.add(screen.single * s)
         bar = ROUNDING_FACTOR * rung.sigma / (math.sqrt(2.0) * rung.h)
-        smooth = abs(rung.bend) * 10 < abs(limits.analytic)
+        smooth = abs(rung.bend) < STRAIGHT * abs(limits.analytic)
         if smooth and question.within(rung.central, bar):
             return None
         answer = refine(ladder, question, rung.h, s, least)
@@ -237,9 +218,9 @@ class AtScale:
                     self.vacuous.append(block.name)
                 continue
             told = float(np.dot(screen.analytic, shift))
-            rtol, dust = self.tolerance(block).rtol, DUST * 2.0**-52 * norm
+            rtol, dust = self.tolerance(block).rtol, DUST * EPS * norm
             question = Tolerance(told, rtol, dust=dust, goal_rtol=COARSEST_RTOL / 4)
-            answer = refine(screen.line(shift), question, screen.step, 1.0, LEAST_STEP)
+            answer = refine(screen.line(shift), question, screen.step, 1.0, LEAST_ALONG)
             self.reached[block.name] = question.allowed(answer.value, answer.error) / norm
             known = CONFIDENCE * answer.error / norm <= COARSEST_RTOL and answer.verdict != DISAGREE
             if not known:
@@ -249,26 +230,16 @@ class AtScale:
         """See whether func bends along a direction by what stays as the step falls."""
         screen = self.screen
         line = screen.line(screen.shift(0))
-        line.add(screen.step)
-        for _ in range(MOST_KINK_STEPS):
-            rung, power = line.rungs[-1], bend_power(line.rungs)
-            if not abs(rung.bend) > 8 * rung.bend_noise or (power or 0.0) >= SMOOTH_POWER:
-                return
-            step: float | None = rung.h / RATIO
-            if on_kink(line.rungs):
-                step = nearest_kink_step(line, LEAST_STEP)
-            if step is None:
-                self.kinked = True
-                self.reasons.insert(0, KINKED)
-                return
-            line.add(step)
+        if climb(line, follow_bend(line, screen.step, LEAST_ALONG)):
+            self.kinked = True
+            self.reasons.insert(0, KINKED)
 
     def doubt(self, block: Block, told: float, answer: Answer) -> None:
         """Conclude on a block that its own direction denies, or does not resolve."""
         gap, bar = abs(told - answer.value), PROVEN * CONFIDENCE * answer.error
         denied = answer.verdict == DISAGREE and self.screen.noise.unit < NARROW
-        gross = gap > bar and (gap > GROSS * abs(told) or gap > CLEAR * bar)
-        few = range(block.start, block.stop) if block.size <= FEW else ()
+        gross = gap > bar and (gap > GROSS * abs(told) or gap > GROSS_BARS * bar)
+        few = range(block.start, block.stop) if block.size <= SMALL_BLOCK else ()
         wrong = [i for i in few if self.confirm(i) is not None] if denied else []
         if wrong or (denied and gross):
             self.verdict = DISAGREE
@@ -389,12 +360,6 @@ def _wrong_entries(check: AtScale, named: set[str]) -> list[Diagnosis]:
         sentence = f"only the {what} {places} {verb} wrong"
         found.append(Diagnosis("entry", sentence, (block.name,), _bits(check)))
     return found
-
-
-MISSED = 0.13
-"""The chance that one direction hides an error of ten times its resolution: that of two equal
-wrong entries whose weights nearly cancel.  It is 0.08 for an error spread over many entries,
-|N(0, 1)| < 0.1, and none for a single one."""
 
 
 def along_directions(

@@ -11,14 +11,32 @@ stands out is examined as a function of one variable before anything is accused.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from .._difference.directions import fill_with_weights, generator
-from .._difference.ladder import RATIO, Line
+from .._constants import (
+    ACCUSED,
+    CALIBRATION_DOWN,
+    CALIBRATION_RUNGS,
+    CONFIDENCE,
+    FARTHEST_ALONG,
+    LEAST_ALONG,
+    MARGINAL_STEPS,
+    NARROW,
+    PROVEN,
+    PROVEN_NARROW,
+    RATIO,
+    SAFETY,
+    SCREENED,
+    SLOPES_DIFFER,
+    SMALLEST_PART,
+)
+from .._difference.climb import Policy, climb, enter, fall, rise
+from .._difference.directions import Stream, fill_with_weights, generator
+from .._difference.ladder import Line
 from .._difference.noise import Noise
 from .._difference.stencils import STENCILS, relative_step
 from .._difference.sweep import noise_of, value_size
@@ -26,38 +44,21 @@ from .._evaluate.problem import Analytic, Problem
 from .._options import Options
 from .._params.arrays import chunks
 from .._params.layout import Block, middle, position_of
-from .._verdict.refine import NARROW, refine
-from .._verdict.tolerance import AGREE, CONFIDENCE, DISAGREE, OPEN, Answer, Tolerance
+from .._verdict.refine import refine
+from .._verdict.tolerance import AGREE, DISAGREE, OPEN, Answer, Tolerance
 
 Array = np.ndarray[Any, Any]
-
-SMALLEST_PART = 0.5
-"""Along a direction a parameter moves at least as one of this part of its block's median would,
-or errors of the small ones would hardly be seen."""
 
 
 @dataclass
 class Screen:
     """Directions that were measured, and how well.
 
-    Attributes
-    ----------
-    problem : Problem
-    analytic : ndarray, shape (n,)
-    seed : int
-    noise : Noise
-    step : float
-        h, in parts of the parameters' scales.
-    sigma : float
-        Standard deviation of a residual.
-    residuals : dict of int to float
-        y of each direction over all parameters, by number.
-    truth : dict of int to float
-        Parameters that were found wrong, with the error of each, which `clean` takes out.
-    floors : dict of int to float
-        By a block's start, the least that a coordinate of it moves by.
-    single : float
-        The first step of one coordinate, in parts of its scale.
+    `step` is h in parts of the parameters' scales, `single` the first step of one coordinate in
+    parts of its own; `sigma` the standard deviation of a residual; `residuals` are y over all
+    parameters, by number of direction. `truth` has the parameters found wrong, with their errors,
+    which `clean` takes out; `floors`, by a block's start, the least that a coordinate of it moves
+    by.
     """
 
     problem: Problem
@@ -72,39 +73,15 @@ class Screen:
     single: float = 0.0
 
     def weights(self, number: int, block: Block) -> Array:
-        """Return the weights of direction `number` in a block: ±uniform[½, 3/2], times the scale.
-
-        Parameters
-        ----------
-        number : int
-        block : Block
-
-        Returns
-        -------
-        ndarray, shape (block.size,)
-        """
+        """Return a direction's weights in a block, (size,): ±uniform[½, 3/2], times the scale."""
         drawn: Array = np.empty(block.size)
         for part, (weights,) in self.columns((number,), block):
             drawn[part] = weights
         return drawn
 
     def columns(self, numbers: Sequence[int], block: Block) -> Iterator[tuple[slice, list[Array]]]:
-        """Yield the weights of several directions in a block, side by side, part by part.
-
-        Parameters
-        ----------
-        numbers : sequence of int
-            Of the directions.
-        block : Block
-
-        Yields
-        ------
-        part : slice
-            Of the block.
-        weights : list of ndarray, shape (part,)
-            One for each direction.
-        """
-        drawing = [generator(self.seed, 5, number, block.start) for number in numbers]
+        """Yield parts of a block, each with several directions' weights in it, side by side."""
+        drawing = [generator(self.seed, Stream.SCREEN, number, block.start) for number in numbers]
         for part in chunks(block.size):
             spread = self.spread(block, part)
             drawn = [np.empty(spread.size) for _ in drawing]
@@ -188,7 +165,8 @@ class Screen:
     def weight(self, number: int, block: Block, offset: int) -> float:
         """Return one entry of `weights`, at a cost that does not depend on where it is."""
         few = np.empty(offset % 4 + 1)
-        fill_with_weights(few, generator(self.seed, 5, number, block.start, skip=offset // 4))
+        rng = generator(self.seed, Stream.SCREEN, number, block.start, skip=offset // 4)
+        fill_with_weights(few, rng)
         return float(few[-1] * self.spread(block, slice(offset, offset + 1))[0])
 
     def clean(self, numbers: Iterable[int]) -> dict[int, float]:
@@ -198,14 +176,7 @@ class Screen:
 
 @dataclass(frozen=True)
 class Subset:
-    """Some coordinates: whole blocks, or some of one block.
-
-    Parameters
-    ----------
-    blocks : tuple of Block
-    inside : ndarray of int, optional
-        Offsets in the one block, in order; unset: all of every block.
-    """
+    """Some coordinates: whole blocks, or of one block those at the offsets `inside`, in order."""
 
     blocks: tuple[Block, ...]
     inside: Array | None = None
@@ -229,48 +200,11 @@ class Subset:
         return bool(self.within(slice(offset, offset + 1)).size)
 
 
-SCREENED = 4
-"""Directions of a screen: one misses an error of 10, 100 or 1,000 times the detection limit with
-a chance of 8, 0.8 or 0.08 %, if it is spread over many entries (13, 1.4 or 0.15 % if it is two
-equal ones), and four with its fourth power."""
-
-ACCUSED = 5.0
-"""A residual above so many σ is looked at again."""
-
-SAFETY = 1.5
-"""σ of a direction is what calibration says times this."""
-
-PROVEN = 3.0
-PROVEN_NARROW = 10.0
-"""A direction is wrong when its gap is so many times what would do for a coordinate: entries are
-accused by their own differences later, and σ by this one's."""
-
-MARGINAL = 3
-"""So many further steps are taken for a direction whose error is not clear."""
-
-LEAST_STEP = 1e-12
-"""In parts of the parameters."""
-
-FARTHEST = 0.3
-"""Steps along a direction are at most this part of the parameters."""
-
-
 def calibrate(problem: Problem, analytic: Analytic, options: Options) -> Screen:
-    """Choose the step along directions, and learn how noisy their residuals are.
+    """Choose the step along directions, learn how noisy their residuals are, and measure the first.
 
     From the step that balances rounding against the truncation of an average func, go to larger
     ones until truncation shows above the noise, then stay one below.
-
-    Parameters
-    ----------
-    problem : Problem
-    analytic : Analytic
-    options : Options
-
-    Returns
-    -------
-    Screen
-        With direction 0 measured.
     """
     noise = noise_of(problem, options)
     screen = Screen(problem, analytic.vector, options.seed, noise)
@@ -282,31 +216,38 @@ def calibrate(problem: Problem, analytic: Analytic, options: Options) -> Screen:
     vector = screen.shift(0)
     told = float(np.dot(analytic.vector, vector))
     line = screen.line(vector)
-    step = first
-    line.add(step)
-    while not math.isfinite(line.rungs[-1].central) and len(line.rungs) < 8:
-        step /= RATIO**2
-        line.add(step)
-    line.add(step / RATIO)
+    climb(line, _until_truncation_shows(line, first))
     if len(line.series("both")) < 2:
         return screen  # func is finite at no step: σ stays infinite, and nothing is resolved
-    while len(line.rungs) < 9 and _differ(line.series("both")[-2:]):
-        line.add(line.rungs[-1].h / RATIO)  # kinks within the step, or a fast oscillation
-    while step * RATIO <= FARTHEST and len(line.rungs) < 12:
-        pair = line.series("both")[:2]
-        if pair[0][0] < step or _differ(pair):
-            break
-        step *= RATIO
-        line.add(step)
     screen.step, screen.sigma, slope = _best_rung(line)
     screen.residuals[0] = told - slope
     return screen
 
 
+def _until_truncation_shows(line: Line, first: float) -> Policy[None]:
+    yield first
+    yield from enter(line, LEAST_ALONG)
+    step = line.rungs[-1].h
+    yield step / RATIO
+
+    def differ(pair: slice) -> bool:
+        return _differ(line.series("both")[pair])
+
+    def further(step: float) -> bool:
+        inside = step < 2 * RATIO * line.series("both")[0][0]
+        return step <= FARTHEST_ALONG and inside and not differ(slice(2))
+
+    if len(line.series("both")) < 2:
+        return
+    # Down where there are kinks within the step, or a fast oscillation.
+    yield from fall(line, CALIBRATION_DOWN - len(line.rungs), lambda _: differ(slice(-2, None)))
+    yield from rise(line, step * RATIO, CALIBRATION_RUNGS - len(line.rungs), further)
+
+
 def _differ(pair: Sequence[tuple[float, float, float]]) -> bool:
     """Return whether two slopes differ by more than their rounding."""
     (_, one, loud), (_, other, louder) = pair
-    return abs(one - other) > 5 * (loud + louder)
+    return abs(one - other) > SLOPES_DIFFER * (loud + louder)
 
 
 def _best_rung(line: Line) -> tuple[float, float, float]:
@@ -332,22 +273,14 @@ def _best_rung(line: Line) -> tuple[float, float, float]:
 
 
 def screen_all(screen: Screen, allowed: float) -> bool:
-    """Measure the directions of a screen; return whether any residual is too large.
+    """Measure the directions of a screen; return whether any residual is larger than is allowed.
 
-    Parameters
-    ----------
-    screen : Screen
-    allowed : float
-        What the tolerances of the parameters add up to along a direction.
+    `allowed` is what the tolerances of the parameters add up to along a direction.
     """
     for number in range(1, SCREENED):
         screen.measure(number)
     worst = max(abs(y) for y in screen.residuals.values())
     return worst > allowed + ACCUSED * screen.sigma
-
-
-def _clear(answer: Answer, told: float, allowed: float, proven: float) -> bool:
-    return abs(told - answer.value) > allowed + proven * answer.error
 
 
 def reexamine(screen: Screen, allowed: float) -> Answer:
@@ -358,22 +291,37 @@ def reexamine(screen: Screen, allowed: float) -> Answer:
     goal = allowed + ACCUSED * screen.sigma
     question = Tolerance(told, atol=allowed, goal_atol=goal)
     line = screen.line(vector)
-    answer = refine(line, question, screen.step, 1.0, LEAST_STEP)
+    answer = refine(line, question, screen.step, 1.0, LEAST_ALONG)
     proven = CONFIDENCE * (PROVEN if screen.noise.unit < NARROW else PROVEN_NARROW)
-    for _ in range(MARGINAL):
-        if answer.verdict != DISAGREE or _clear(answer, told, allowed, proven):
-            break
-        # Wrong by the measure of one coordinate, but marginally.  Larger steps have less
-        # rounding, and what they have of truncation is extrapolated.
-        step = line.rungs[0].h * RATIO
-        if step > FARTHEST or not math.isfinite(line.add(step).central):
-            break
-        better = line.estimate()
-        if better is not None and not question.within(better.value, better.error):
-            answer = Answer(better.value, better.error, DISAGREE)
-    if answer.verdict == DISAGREE and _clear(answer, told, allowed, proven):
-        return answer
+
+    def clear(answer: Answer) -> bool:
+        return abs(told - answer.value) > allowed + proven * answer.error
+
+    if answer.verdict == DISAGREE:
+        answer = climb(line, _until_clear(line, question, answer, clear))
+        if clear(answer):
+            return answer
     # Excused: the step was too large for this direction, so σ is what its residual shows.
     worst = abs(screen.residuals[number])
     screen.sigma = max(screen.sigma, worst / ACCUSED, answer.error / ACCUSED)
     return Answer(answer.value, answer.error, AGREE if answer.verdict == AGREE else OPEN)
+
+
+def _until_clear(
+    line: Line, question: Tolerance, answer: Answer, clear: Callable[[Answer], bool]
+) -> Policy[Answer]:
+    """Take larger steps while an error is wrong by the measure of one coordinate, but marginally.
+
+    They have less rounding, and what they have of truncation is extrapolated.
+    """
+    for _ in range(MARGINAL_STEPS):
+        step = line.rungs[0].h * RATIO
+        if clear(answer) or step > FARTHEST_ALONG:
+            break
+        yield step
+        better = line.estimate()
+        if not math.isfinite(line.rungs[0].central):
+            break
+        if better is not None and not question.within(better.value, better.error):
+            answer = Answer(better.value, better.error, DISAGREE)
+    return answer

@@ -13,18 +13,21 @@ from typing import Any
 
 import numpy as np
 
+from .._constants import (
+    CONFIDENCE,
+    DUST,
+    EXHAUSTIVE,
+    IN_BLOCK,
+    MOST_CELLS,
+    MOST_OUTPUTS,
+    NARROW,
+    REPEATS_WITHIN,
+)
 from .._difference.noise import Noise
 from .._difference.sweep import Sweep
 from .._evaluate.call import Call, name_of
 from .._evaluate.evaluator import BudgetExhausted
-from .._evaluate.problem import (
-    REPEATS_WITHIN,
-    Analytic,
-    Problem,
-    gradient_precision,
-    prepare,
-    repetition,
-)
+from .._evaluate.problem import Analytic, Problem, gradient_precision, prepare, repetition
 from .._options import Options
 from .._params.layout import position_of
 from .._params.work_copy import WorkCopy
@@ -32,28 +35,13 @@ from .._quoting import brief, quoted
 from .._report.assemble import Subject, assemble, contradicted, left_out, rows_of
 from .._report.report import GradientReport
 from .._verdict.comparison import Comparison
-from .._verdict.tolerance import (
-    AGREE,
-    CONFIDENCE,
-    DUST,
-    IN_BLOCK,
-    NOISY,
-    OPEN,
-    Tolerance,
-    block_size,
-)
+from .._verdict.tolerance import AGREE, NOISY, OPEN, Tolerance, block_size
 from .linear import Matrix, Shape, is_operator
 from .outputs import OUTPUT, Outputs, PairBlock, pair_blocks
 from .rows import Bias, Points, Rows, judged_rows
 
 Array = np.ndarray[Any, Any]
 
-MOST_EVALUATIONS = 4200
-"""Evaluations up to which every parameter is differenced when ``max_evals`` is not given."""
-
-MOST_ENTRIES = 2_000_000
-MOST_OUTPUTS = 5000
-"""Entries of a Jacobian that are judged one by one, and rows of it: each takes a millisecond."""
 
 OVERHEAD = 12
 """Evaluations at the parameters, and for the noise."""
@@ -61,19 +49,7 @@ OVERHEAD = 12
 
 @dataclass
 class Check:
-    """A Jacobian being checked.
-
-    Parameters
-    ----------
-    outputs : Outputs
-    problem : Problem
-    options : Options
-    started : float
-    shape : Shape
-        What the analytic Jacobian must look like.
-    pairs : tuple of PairBlock
-        How its entries are laid out and called.
-    """
+    """A Jacobian being checked: what it must look like, and how its entries are called."""
 
     outputs: Outputs
     problem: Problem
@@ -90,10 +66,10 @@ class Check:
     @property
     def exhaustive(self) -> bool:
         """Whether two evaluations for every parameter are allowed."""
-        most = self.options.max_evals or MOST_EVALUATIONS
+        most = self.options.max_evals or EXHAUSTIVE
         cost = self.problem.evaluator.evaluations + 2 * self.problem.size + OVERHEAD
         m = self.problem.center.size
-        return cost <= most and m <= MOST_OUTPUTS and m * self.problem.size <= MOST_ENTRIES
+        return cost <= most and m <= MOST_OUTPUTS and m * self.problem.size <= MOST_CELLS
 
 
 @contextmanager
@@ -145,10 +121,6 @@ def _unrepeated(check: Check) -> str:
     return ""
 
 
-NARROW = 1e-10
-"""A machine epsilon above this is float32's or coarser."""
-
-
 def in_pairs(check: Check, rows: Array) -> Array:
     """Return a matrix (m, n) as the vector of its pairs of blocks."""
     parts = [
@@ -164,28 +136,15 @@ def report_of(
     matrices: Sequence[Matrix],
     *,
     what: str = "jac",
-    name: str | None = None,
     may_be_zero: bool = False,
     bias: Bias | None = None,
     scheme: str = "",
 ) -> GradientReport:
-    """Judge a Jacobian entry by entry and return the report.
+    """Judge a Jacobian, one matrix or what two calls gave, entry by entry.
 
-    Parameters
-    ----------
-    check : Check
-    matrices : sequence of Matrix
-        One, or what two calls gave.
-    what : str
-        How the report calls the analytic side, when it does not repeat itself.
-    name : str, optional
-        Of the report; unset: func's.
-    may_be_zero : bool
-        A parameter that nothing depends on is no sign of a check of nothing.
-    bias : callable, optional
-        See `judged_rows`.
-    scheme : str
-        The formula in words; unset: as it is.
+    The report calls the analytic side `what`.  With `may_be_zero` a parameter that nothing depends
+    on is no sign of a check of nothing; `bias` is that of `judged_rows`, and `scheme` the formula
+    in words, if not that of the rows.
     """
     options, pairs = check.options, check.pairs
     first, last = matrices[0], matrices[-1]
@@ -221,7 +180,6 @@ def report_of(
         first.dense,
         reasons,
         may_be_zero,
-        name or name_of(check.problem.call.func),
         scheme or (rows.sweeps[0].title if rows.sweeps else ""),
     )
     return contradicted(report, first.remark) if first.remark else report
@@ -233,7 +191,6 @@ def _reported(
     dense: Array,
     reasons: tuple[str, ...],
     may_be_zero: bool,
-    name: str,
     scheme: str,
 ) -> GradientReport:
     """Put the rows together into a report."""
@@ -244,6 +201,7 @@ def _reported(
     noise = rows.noise[loudest] if rows.noise else Noise(0.0, 0.0, "")
     skipped = left_out(problem.structure, problem.blocks)
     value = float(check.problem.center[loudest])
+    name = name_of(problem.call.func)
     subject = Subject(name, check.pairs, scheme, skipped, value, noise.sigma, noise.format)
     compared = rows_of(
         subject,

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from .._params.layout import Block
+from .._params.layout import Block, labels
 from .._params.structure import Structure, flatten
 from .._quoting import brief, listing
 from .outputs import Outputs, output_name
@@ -23,16 +23,7 @@ Array = np.ndarray[Any, Any]
 
 @dataclass(frozen=True)
 class Shape:
-    """What a Jacobian must look like.
-
-    Parameters
-    ----------
-    outputs : Outputs
-    structure : Structure
-        Of the parameters.
-    blocks : sequence of Block
-        Of the parameters that are checked.
-    """
+    """What a Jacobian must look like: structure and checked blocks are those of the parameters."""
 
     outputs: Outputs
     structure: Structure
@@ -52,16 +43,10 @@ class Shape:
 
 @dataclass(frozen=True)
 class Matrix:
-    """A Jacobian that was matched with outputs and parameters.
+    """A Jacobian that was matched with outputs and parameters, shape (m, n); NaN and infinity stay.
 
-    Parameters
-    ----------
-    dense : ndarray, shape (m, n)
-        float64, or longdouble if it was; NaN and infinity stay.
-    dtypes : tuple of numpy.dtype
-        For each pair of blocks, outputs outermost.
-    remark : str
-        Non-empty when the Jacobian contradicts itself: the sentence that says so.
+    `dense`, shape (m, n), is float64, or longdouble if it was; `dtypes` are those of each pair of
+    blocks, outputs outermost; `remark` says how the Jacobian contradicts itself, if it does.
     """
 
     dense: Array
@@ -80,20 +65,9 @@ def is_operator(value: Any) -> bool:
 
 
 def matrix_of(jac: Any, shape: Shape, what: str = "jac") -> Matrix:
-    """Match a Jacobian with outputs and parameters.
+    """Match a Jacobian with outputs and parameters; an error calls it `what`.
 
-    Parameters
-    ----------
-    jac : object
-        The Jacobian itself.
-    shape : Shape
-    what : str
-        How an error calls it.
-
-    Raises
-    ------
-    TypeError, ValueError
-        When it is none, or of other names or shapes, with both.
+    TypeError or ValueError is raised when it is none, or of other names or shapes, with both.
     """
     if jac is None and shape.blocks:
         raise TypeError(
@@ -236,12 +210,12 @@ def _adjoint_remark(jac: Any, dense: Array, shape: Shape) -> str:
     if not worst[0]:
         return ""
     _, k, i, value = worst
-    output = next(b for b in shape.outputs.blocks if b.start <= k < b.stop)
+    output = labels(shape.outputs.blocks)(k)
     ends = np.cumsum([0, *(np.size(leaf.value) for leaf in shape.structure.leaves)])
     leaf = int(np.searchsorted(ends, i, side="right")) - 1
     block = next((b for b in shape.blocks if b.leaf == leaf), None)
     column = block.label(i - int(ends[leaf])) if block else output_name(f"params[{i}]")
     return (
-        f"rmatvec is not the adjoint of matvec: {brief(output.label(k - output.start))} / "
+        f"rmatvec is not the adjoint of matvec: {brief(output)} / "
         f"{brief(column)} is {dense[k, i]:.6g} by matvec, {value:.6g} by rmatvec"
     )

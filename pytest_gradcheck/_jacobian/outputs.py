@@ -26,22 +26,11 @@ def output_name(name: str, called: str = OUTPUT) -> str:
 
 
 class Outputs:
-    """What func returns, as one vector: its structure, learnt from the first value that is read.
+    """What func returns, as one vector: its layout is learnt from the first value that is read.
 
-    Parameters
-    ----------
-    called : str
-        The name of an output that has none.
-    beside : bool
-        func returns its outputs and a vector that goes behind them.
-
-    Attributes
-    ----------
-    structure : Structure
-        It holds functions made on the spot, and stays at home when this is pickled.
-    leaves : list of (str, shape)
-    blocks : tuple of Block
-        All real: one coordinate for each entry.
+    An output without a name is called `called`; with `beside`, func returns its outputs and a
+    vector that goes behind them.  The structure holds functions made on the spot, and stays at
+    home when this is pickled.
     """
 
     def __init__(self, called: str = OUTPUT, *, beside: bool = False) -> None:
@@ -126,12 +115,9 @@ def _real(value: Any, name: str) -> Array:
 
 
 def output_vector(value: Any, outputs: Outputs, what: str = "func") -> Array:
-    """Return what func, or `what`, returned as one vector in the layout of `outputs`; shape (m,).
+    """Return what `what` returned as one vector, shape (m,), in the layout of `outputs`.
 
-    Raises
-    ------
-    TypeError
-        When names or shapes are not those of the outputs at the parameters.
+    TypeError is raised when names or shapes are not those of the outputs at the parameters.
     """
     leaves = flatten(value).leaves
     shapes = [(leaf.name, np.shape(leaf.value)) for leaf in leaves]

@@ -15,7 +15,15 @@ from typing import Any
 
 import numpy as np
 
-from .._difference.directions import random_weights
+from .._constants import (
+    ACCUSED_LOOKED_AT,
+    COMBINED,
+    OUTPUT_GAPS,
+    OUTPUT_STEP,
+    OUTPUTS_LOOKED_AT,
+    OUTPUTS_ONE_BY_ONE,
+)
+from .._difference.directions import Stream, random_weights
 from .._evaluate.call import Call, name_of
 from .._evaluate.evaluator import Move
 from .._gradient.check import run_check
@@ -27,20 +35,6 @@ from .linear import Matrix
 from .outputs import Outputs, dtypes_of, output_vector
 
 Array = np.ndarray[Any, Any]
-
-COMBINED = 3
-"""Random combinations: two errors that cancel in one of them do not in another."""
-
-LOOKED_AT = 8
-OUTPUTS_LOOKED_AT = 100
-"""Parameters that a combination accuses, and the outputs that then differ most: judged entry by
-entry."""
-
-OUTPUTS_ONE_BY_ONE = 300
-"""Outputs that are judged one by one along tangents."""
-
-GLANCE = 1e-5
-"""The step, in parts of a scale, that tells which outputs those are."""
 
 
 def at(structure: Structure, blocks: Sequence[Block], vector: Array) -> Any:
@@ -97,25 +91,15 @@ def along_cotangents(
     rows: Callable[[Array], Any],
     columns: Callable[[Array], Matrix] | None = None,
 ) -> GradientReport:
-    """Check uᵀJ for some random u.
+    """Check uᵀJ for some random u, shape (m,); `rows` takes u and returns uᵀJ in params' structure.
 
-    Parameters
-    ----------
-    check : Check
-    rows : callable
-        Takes u, shape (m,), and returns uᵀJ in params' structure.
-    columns : callable, optional
-        Takes coordinates and returns those columns of the analytic Jacobian, for the entries that
-        are wrong to be named.
-
-    Returns
-    -------
-    GradientReport
+    `rows` takes u, shape (m,), and returns uᵀJ in params' structure; `columns` takes coordinates
+    and returns those columns of the analytic Jacobian, for the entries that are wrong to be named.
     """
     outputs, options = check.outputs, check.options
     m, spent = outputs.size, check.problem.evaluator.evaluations
     for number in range(COMBINED):
-        u = random_weights(m, options.seed, 6, number)
+        u = random_weights(m, options.seed, Stream.COTANGENTS, number)
         call = replace(check.problem.call, read=Combination(outputs, u), bits=no_bits)
         report = run_check(call, rows(u), own_params(check), options)
         spent += report.evaluations
@@ -140,7 +124,10 @@ def _by_entry(
     """Judge the columns of the parameters that a combination accuses, entry by entry."""
     problem, call = check.problem, check.problem.call
     blocks, theta = problem.blocks, problem.theta
-    named = [entry.label for entry in report.worst if entry.verdict == "disagree"][:LOOKED_AT]
+    named = [entry.label for entry in report.worst if entry.verdict == "disagree"][
+        :ACCUSED_LOOKED_AT
+    ]
+    named = named[:ACCUSED_LOOKED_AT]
     places = {place for name in named if (place := coordinate_of(blocks, name)) is not None}
     if not places:
         return None
@@ -184,7 +171,7 @@ def _most_wrong(check: Check, dense: Array, chosen: Array) -> Array:
         position = position_of(check.problem.blocks, coordinate)
         offset = coordinate - check.problem.blocks[position].start
         theta = check.problem.evaluator.work.theta[position][offset]
-        h = GLANCE * float(check.problem.scale[coordinate])
+        h = OUTPUT_STEP * float(check.problem.scale[coordinate])
         to = np.array([[theta + h, theta - h]], dtype=theta.dtype)
         high, low = check.points.evaluate(Move(to, position, [offset]))[:, 0].T
         with np.errstate(all="ignore"):
@@ -192,27 +179,20 @@ def _most_wrong(check: Check, dense: Array, chosen: Array) -> Array:
         gaps = np.fmax(gaps, np.where(np.isnan(gap), np.inf, gap))
     order = np.argsort(-gaps, kind="stable")[:OUTPUTS_LOOKED_AT]
     # Beside the largest gaps the others are this glance's own error.
-    return np.sort(order[gaps[order] >= 1e-3 * gaps[order[0]]])
+    return np.sort(order[gaps[order] >= OUTPUT_GAPS * gaps[order[0]]])
 
 
 def along_tangents(check: Check, products: Callable[[Array], Any], what: str) -> GradientReport:
-    """Check Jv for some random v, output by output.
+    """Check Jv for some random v, shape (n,), output by output; `products` takes v and returns Jv.
 
-    Parameters
-    ----------
-    check : Check
-    products : callable
-        Takes v, shape (n,), and returns Jv in the outputs' structure.
-    what : str
-        How an error calls `products`.
-
-    Returns
-    -------
-    GradientReport
+    `products` takes v, shape (n,), and returns Jv in the outputs' structure; an error calls it
+    `what`.
     """
     problem, call, seed = check.problem, check.problem.call, check.options.seed
     n = problem.size
-    tangents = [random_weights(n, seed, 7, k) * problem.scale for k in range(COMBINED)]
+    tangents = [
+        random_weights(n, seed, Stream.TANGENTS, k) * problem.scale for k in range(COMBINED)
+    ]
     structure = flatten(own_params(check))
 
     def func(steps: dict[str, float], *args: Any) -> Any:

@@ -22,7 +22,15 @@ from typing import Any
 
 import numpy as np
 
-from .._difference.ladder import RATIO, ROUNDING_FACTOR
+from .._constants import (
+    DEAD_STEP,
+    MANY_SUSPICIOUS,
+    MOST_ALONG,
+    PLAIN,
+    RATIO,
+    ROUNDING_FACTOR,
+    SUSPICIOUS,
+)
 from .._difference.noise import Noise
 from .._difference.stencils import STENCILS, relative_step
 from .._difference.sweep import Sweep, noise_of, sweep, value_size
@@ -32,7 +40,7 @@ from .._gradient.worst_so_far import worst_so_far
 from .._options import Options
 from .._params.layout import labels, position_of
 from .._verdict.comparison import Comparison
-from .._verdict.judge import DEAD_STEP, judge
+from .._verdict.judge import judge
 from .._verdict.tolerance import Tolerance
 from .outputs import Outputs
 
@@ -40,30 +48,12 @@ Array = np.ndarray[Any, Any]
 
 Bias = Callable[[int, Callable[[int], Sweep]], Array]
 
-MANY = 300
-"""Suspicious entries beyond which a second step accuses what is plainly wrong."""
-
-MOST_DIRECTIONS = 4200
-"""Evaluations along directions of a single output's, in one check: what would be learnt beyond is
-about entries that are small beside their row."""
-
-PLAIN = 0.05
-"""Two steps that differ by at most this part of the gap, which is more than what is allowed over
-this, need no ladder to be believed."""
-
-SUSPICIOUS = 1e-6
-"""Analytic and numeric that differ by this part are looked at again."""
-
 
 class Points:
     """func's outputs at every point that was asked for, kept.
 
-    Attributes
-    ----------
-    left : float
-        Evaluations that may still be spent on directions, which serve a single output.
-    moves : list of Move
-        Single coordinates that were changed, in order; the last one may be under way.
+    `moves` are those of single coordinates, in order; the last one may be under way.  `left` is how
+    many evaluations may still be spent on directions, which serve a single output.
     """
 
     def __init__(self, problem: Problem) -> None:
@@ -186,7 +176,7 @@ def judged_rows(
     """
     problems = [row_of(points, outputs, k, options) for k in range(points.problem.center.size)]
     noise = [noise_of(problem, options) for problem in problems]
-    points.left = MOST_DIRECTIONS
+    points.left = MOST_ALONG
     sizes = [value_size(problem, a.vector) for problem, a in zip(problems, analytic, strict=False)]
     row = STENCILS["central"]
     steps = [relative_step(row, one.sigma, size) for one, size in zip(noise, sizes, strict=False)]
@@ -208,7 +198,7 @@ def judged_rows(
             size = np.fmax(np.abs(own.vector), np.abs(first.numeric))
             suspicious += int(np.count_nonzero(gap > SUSPICIOUS * size + 3 * first.error))
         denied = None
-        if suspicious > MANY:
+        if suspicious > MANY_SUSPICIOUS:
             denied = partial(_denied, first, difference(k, RATIO**-2), own.vector)
         if (first.flat & (own.vector == 0)).any():
             with suppress(BudgetExhausted):

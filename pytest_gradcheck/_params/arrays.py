@@ -187,14 +187,8 @@ class _NumberCell:
 class ItemCell:
     """Sets entries of an array that is assigned to by index, as the array API standard has it.
 
-    Parameters
-    ----------
-    target : array
-        Written to.
-    convert : callable
-        Makes an array of the same kind of one of numpy's.
-    parts : ndarray, optional
-        The coordinates of a complex `target`, kept up here.
+    `convert` makes an array of the same kind of one of numpy's. The coordinates of a complex array
+    are kept up here.
     """
 
     def __init__(

@@ -44,28 +44,15 @@ def middle(values: Array) -> float:
 class Scale:
     """The scale of a block's coordinates: ``|θ|``, held above zero by two numbers.
 
-    Parameters
-    ----------
-    floor : float
-        10⁻³ of the median of the block's non-zero entries, or of 1 where that is smaller.
-    at_zero : float
-        That median, or 1 where all are zero.
+    `at_zero` is the median of the block's non-zero entries, or 1 where all are zero; `floor` 10⁻³
+    of that, or of 1 where that is smaller.
     """
 
     floor: float
     at_zero: float
 
     def of(self, theta: Array) -> Array:
-        """Return the scale of each coordinate.
-
-        Parameters
-        ----------
-        theta : ndarray, shape (n,)
-
-        Returns
-        -------
-        ndarray, shape (n,), float64
-        """
+        """Return the scale of each coordinate, of the shape of `theta`, float64."""
         size = np.abs(theta).astype(np.float64, copy=False)
         zero = size == 0
         np.maximum(size, self.floor, out=size)
@@ -74,12 +61,7 @@ class Scale:
 
 
 def scale_of(theta: Array) -> Scale:
-    """Return how the coordinates of a block are scaled.
-
-    Parameters
-    ----------
-    theta : ndarray, shape (n,)
-    """
+    """Return how the coordinates of a block, shape (n,), are scaled."""
     size = np.abs(theta).astype(np.float64, copy=False)
     if np.count_nonzero(size) < size.size:
         size = size[size > 0]
@@ -99,22 +81,10 @@ MOST_SCALE = float(np.finfo(np.float64).max) / 16
 
 @dataclass(frozen=True)
 class Block:
-    """A leaf that is checked: a named window on the flat vector of coordinates.
+    """A leaf that is checked: a named window, from `start` to `stop`, on the vector of coordinates.
 
-    Parameters
-    ----------
-    name : str
-        As in labels.
-    shape : tuple of int
-        The leaf's.
-    dtype : numpy.dtype
-        Of one coordinate: the leaf's own, or that of its real part.
-    is_complex : bool
-        Whether an entry is two coordinates.
-    start, stop : int
-        The window.
-    leaf : int
-        Which leaf of the structure it is.
+    `shape` is the leaf's, `leaf` its number in the structure, `dtype` that of one coordinate: the
+    leaf's own, or where it is complex, and each entry two coordinates, that of its real part.
     """
 
     name: str
@@ -158,25 +128,10 @@ def selected(name: str, only: Sequence[str], skip: Sequence[str]) -> bool:
 
 
 def blocks_of(structure: Structure, only: Sequence[str], skip: Sequence[str]) -> tuple[Block, ...]:
-    """Choose the leaves that are checked and lay them out in one vector.
+    """Choose the leaves that are checked, by name or glob pattern, and lay them out in one vector.
 
-    Parameters
-    ----------
-    structure : Structure
-        The parameters.
-    only, skip : sequence of str
-        Names or glob patterns.
-
-    Returns
-    -------
-    tuple of Block
-
-    Raises
-    ------
-    TypeError
-        For a leaf of the selection that is not real or complex floating point.
-    ValueError
-        For a pattern that matches no leaf.
+    TypeError for a chosen leaf that is not floating point, ValueError for a pattern that matches
+    none.
     """
     names = [leaf.name for leaf in structure.leaves]
     for option, patterns in (("only", only), ("skip", skip)):
@@ -283,21 +238,10 @@ def checked_leaf(structure: Structure, block: Block) -> np.ndarray[Any, Any]:
 def to_structure(
     structure: Structure, blocks: Sequence[Block], vector: np.ndarray[Any, Any]
 ) -> Any:
-    """Put a vector into the structure of the parameters.
+    """Put a vector, shape (n,), laid out by `blocks`, into the containers of the parameters.
 
-    Parameters
-    ----------
-    structure : Structure
-        Of the parameters.
-    blocks : sequence of Block
-        Their layout in `vector`.
-    vector : ndarray, shape (n,)
-
-    Returns
-    -------
-    object
-        The same containers with new arrays, float64 (complex128 where the parameter is complex);
-        numbers are Python floats; leaves that were not checked are None.
+    Arrays are new and float64, or complex128 where the parameter is complex; numbers are Python's;
+    leaves that were not checked are None.
     """
     values: list[Any] = [None] * len(structure.leaves)
     for block in blocks:
@@ -326,32 +270,12 @@ def labels(blocks: Sequence[Block]) -> Callable[[int], str]:
 def gradient_vector(
     gradient: Any, structure: Structure, blocks: Sequence[Block], what: str = "the gradient"
 ) -> tuple[Array, tuple[np.dtype[Any], ...]]:
-    """Match a gradient with the parameters.
+    """Match a gradient in params' structure with the blocks; return it, (n,), and their dtypes.
 
-    Parameters
-    ----------
-    gradient : object
-        The gradient in params' structure.  Leaves that are not checked may be missing or None.
-    structure : Structure
-        Of the parameters.
-    blocks : sequence of Block
-        Those that are checked.
-    what : str
-        How an error calls `gradient`.
-
-    Returns
-    -------
-    vector : ndarray, shape (n,)
-        float64, or longdouble if the gradient is; NaN and infinity stay.
-    dtypes : tuple of numpy.dtype
-        Of the gradient of each block: its real part's; float64 for Python numbers and integers.
-
-    Raises
-    ------
-    ValueError
-        When names or shapes differ, with both.
-    TypeError
-        When a leaf is no array or number, or complex where the parameter is real.
+    It is longdouble if the gradient is, else float64; NaN and infinity stay. A dtype is that of the
+    real part, and float64 for Python's numbers and integers. Leaves that are not checked may be
+    missing or None. ValueError when names or shapes differ, TypeError for a leaf that is no array
+    or number, or complex where the parameter is real; both call it `what`.
     """
     if blocks and gradient is None:
         raise TypeError(
@@ -360,7 +284,7 @@ def gradient_vector(
     found = {leaf.name: leaf for leaf in flatten(gradient, what).leaves}
     _refuse_pair(gradient, found, blocks, what)
     _match_names(set(found), structure, blocks, what)
-    parts = [_matched(found[block.name], block, structure, what) for block in blocks]
+    parts = [_matched(found[block.name], block, what) for block in blocks]
     dtypes = tuple(_precision(part) for part in parts)
     wide = any(dtype.itemsize > 8 for dtype in dtypes)
     dtype = np.dtype(np.longdouble if wide else np.float64)
@@ -430,7 +354,7 @@ def _kind_hint(missing: Sequence[str], extra: Sequence[str], known: set[str]) ->
 _POSITION = re.compile(re.escape(ROOT) + r"\[\d+\]")
 
 
-def _matched(leaf: Leaf, block: Block, structure: Structure, what: str) -> Array:
+def _matched(leaf: Leaf, block: Block, what: str) -> Array:
     name = brief(block.name)
     if not leaf.numeric or isinstance(leaf.value, (bool, np.ma.MaskedArray)):
         raise TypeError(

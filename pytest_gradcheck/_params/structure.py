@@ -102,28 +102,11 @@ class Structure:
 
 
 def flatten(value: Any, what: str = ROOT) -> Structure:
-    """Take a nested structure apart.
+    """Take a nested structure apart; leaves are in the containers' order.
 
-    Parameters
-    ----------
-    value : object
-        An array, a number, or containers of them, nested up to `DEEPEST`; None is an empty
-        container.
-    what : str, optional
-        How an error calls `value`.
-
-    Returns
-    -------
-    Structure
-        The leaves in the containers' order.  What no adapter takes apart is a leaf too.
-
-    Raises
-    ------
-    TypeError
-        When a ``gradcheck_flatten`` returns no `Node`.
-    ValueError
-        When a container holds itself or is nested too deeply, or two leaves would have the same
-        name.
+    What no adapter takes apart is a leaf; None is an empty container. TypeError when a
+    ``gradcheck_flatten`` returns no `Node`, ValueError when a container holds itself or is nested
+    deeper than `DEEPEST`, or two leaves would have the same name; errors call the structure `what`.
     """
     leaves: list[Leaf] = []
     open_containers: list[int] = []

@@ -20,28 +20,11 @@ Array = np.ndarray[Any, Any]
 
 
 class WorkCopy:
-    """A copy of the parameters to perturb, and the saved values to restore.
+    """A copy of the parameters to perturb, `params`, and the saved values to restore.
 
-    Parameters
-    ----------
-    structure : Structure
-        The user's parameters.
-    blocks : sequence of Block
-        Those that will be perturbed.
-    dtype : numpy dtype, optional
-        Precision of the perturbed leaves; unset: each leaf's own.
-    in_place : bool
-        Perturb the user's own arrays, because func reads them through a closure.
-
-    Attributes
-    ----------
-    params : object
-        What func is called with.
-
-    Raises
-    ------
-    TypeError, ValueError
-        When `in_place` is asked for and a block can't be perturbed in place.
+    `dtype` is the precision of the leaves that are perturbed; unset: each one's own. `in_place`
+    perturbs the user's own arrays, because func reads them through a closure; TypeError or
+    ValueError where a block can't be.
     """
 
     def __init__(
@@ -116,13 +99,7 @@ class WorkCopy:
         return coordinates(array.astype(float) if type(saved) is int else array)
 
     def set_aside(self) -> list[Callable[[], None]]:
-        """Make ready for a call: take off what the last one left beside the values.
-
-        Returns
-        -------
-        list of callable
-            What puts back what was there.
-        """
+        """Take off what the last call left beside the values; return what puts it back."""
         undo = [
             leaf.kind.set_aside(value)
             for leaf, value in zip(self.structure.leaves, self.values, strict=True)
@@ -135,15 +112,7 @@ class WorkCopy:
         return self._cells[position]
 
     def move(self, shift: Array, step: float) -> None:
-        """Set every coordinate to θ + step·shift.
-
-        Parameters
-        ----------
-        shift : ndarray, shape (n,)
-            A direction over all blocks.
-        step : float
-            How far along it.
-        """
+        """Set every coordinate to θ + step·shift, a direction over all blocks, shape (n,)."""
         for block, cell, theta in zip(self.blocks, self._cells, self.theta, strict=True):
             if isinstance(cell, np.ndarray):
                 # In parts: of a million parameters, no further vector is made.

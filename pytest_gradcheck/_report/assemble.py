@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from .._constants import CONFIDENCE
 from .._diagnosis.causes import Explained, Upstream, explain, unknown
 from .._diagnosis.evidence import Diagnosis
 from .._options import Options
@@ -16,15 +17,7 @@ from .._params.layout import Block, labels, position_of
 from .._params.structure import Structure
 from .._quoting import brief
 from .._verdict.comparison import Comparison, Evidence, Ladder
-from .._verdict.tolerance import (
-    AGREE,
-    CONFIDENCE,
-    DISAGREE,
-    KINK,
-    OPEN,
-    Verdict,
-    relative_difference,
-)
+from .._verdict.tolerance import AGREE, DISAGREE, KINK, OPEN, Verdict, relative_difference
 from .reasons import LARGE, reasons_of
 from .report import VERDICTS, BlockReport, Entry, GradientReport
 

@@ -39,19 +39,11 @@ SCREEN = 80
 
 @dataclass(frozen=True)
 class Grid:
-    """A block's error, folded and pooled.
+    """A block's error, folded into rows and columns, then pooled into cells.
 
-    Attributes
-    ----------
-    rows, columns : int
-        Of the folded block.
-    kind : ndarray of int, shape (r, c)
-        `BLANK`, `AGREES`, `OPEN`, `WRONG` or `NOT_FINITE`.
-    ratio : ndarray, shape (r, c)
-        The largest error over what would have passed; 0 where unknown, infinity where the
-        analytic gradient is not finite.
-    folded : str
-        How the block became two-dimensional; empty where it was.
+    `kind`, shape (r, c), is `BLANK`, `AGREES`, `OPEN`, `WRONG` or `NOT_FINITE`; `ratio`, shape (r,
+    c), the largest error over what would have passed: 0 where unknown, infinity where the analytic
+    gradient is not finite. `folded` says how the block became two-dimensional, if it was not.
     """
 
     rows: int
@@ -82,19 +74,9 @@ def folding(shape: Sequence[int]) -> tuple[int, int, str]:
 
 
 def grid_of(evidence: Evidence, block: Block, most_rows: int, most_columns: int) -> Grid:
-    """Return the error of a block as a grid of at most so many cells.
+    """Return the error of a block, which has an entry, as a grid of at most so many cells.
 
-    Parameters
-    ----------
-    evidence : Evidence
-    block : Block
-        With at least one entry.
-    most_rows, most_columns : int
-
-    Returns
-    -------
-    Grid
-        Of a complex block, the worse of real and imaginary part.
+    Of a complex block it has the worse of real and imaginary part.
     """
     rows, columns, folded = folding(block.shape)
     parts = evidence.arrays(block)
@@ -138,18 +120,9 @@ def plain(text: str) -> str:
 
 
 def error_maps(evidence: Evidence, names: Sequence[str]) -> list[str]:
-    """Return lines with a map of each of some blocks.
+    """Return lines with a map of each of some blocks with something wrong or open, in their order.
 
-    Parameters
-    ----------
-    evidence : Evidence
-    names : sequence of str
-        Of blocks with something wrong or open, in the order in which they are to appear.  A
-        block of one entry gets no map, and at most `MOST_MAPS` do.
-
-    Returns
-    -------
-    list of str
+    A block of one entry gets no map, and at most `MOST_MAPS` do.
     """
     by_name = {block.name: block for block in evidence.blocks}
     # An entry of a complex block is two coordinates.

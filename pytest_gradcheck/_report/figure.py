@@ -44,22 +44,14 @@ NAME_IN_LEGEND = 24
 
 
 def picture_of(report: GradientReport) -> dict[str, Any]:
-    """Return what the pictures of a check are drawn from.
+    """Return what the pictures of a check are drawn from: builtins, no float that is not finite.
 
-    Parameters
-    ----------
-    report : GradientReport
-
-    Returns
-    -------
-    dict
-        Builtins, no float that is not finite.  "maps": blocks with something wrong or open, the
-        worst first, each with its "kind" (rows of cells, as in `error_map`) and "power" (rows of
-        log10 of the error over what would have passed, None where that is unknown);
-        "undrawn": how many more such blocks there are.  "points": "analytic", "numeric" and
-        "verdict", of at most 500 parameters of "size".  "ladders": "label", "analytic",
-        "numeric" and "steps", pairs of step and difference.  "bars": "name", "wrong" and "size"
-        of blocks, where parameters were checked along directions and so have no map.
+    "maps": blocks with something wrong or open, the worst first, each with its "kind" (rows of
+    cells, as in `error_map`) and "power" (rows of log10 of the error over what would have passed,
+    None where that is unknown); "undrawn": how many more such blocks there are. "points":
+    "analytic", "numeric" and "verdict", of at most 500 parameters of "size". "ladders": "label",
+    "analytic", "numeric" and "steps", pairs of step and difference. "bars": "name", "wrong" and
+    "size" of blocks, where parameters were checked along directions and so have no map.
     """
     picture: dict[str, Any] = {
         "maps": [],
@@ -195,19 +187,7 @@ MOST_MAPS_DRAWN = 6
 
 @dataclass(frozen=True)
 class Panel:
-    """One picture.
-
-    Attributes
-    ----------
-    title : str
-        What it shows, in words.
-    width, height : float
-        Of its axes, in inches.
-    left, right, bottom : float
-        Inches beside and below them.
-    draw : callable
-        Draws on axes.
-    """
+    """One picture: its title, its size and the room beside it in inches, and what draws it."""
 
     title: str
     width: float
@@ -435,15 +415,7 @@ SETTINGS: dict[str, Any] = {
 
 
 def figure_of(picture: dict[str, Any]) -> Figure:
-    """Return one figure with all pictures of a check.
-
-    Raises
-    ------
-    ImportError
-        Without matplotlib, with the line that installs it.
-    ValueError
-        When there is nothing to draw.
-    """
+    """Return one figure with all pictures of a check; ValueError when there is nothing to draw."""
     figure_class, settings = _matplotlib()
     found = list(panels(picture))
     if not found:
@@ -487,24 +459,10 @@ def _draw_key(figure: Figure) -> None:
 
 
 def svgs_of(picture: dict[str, Any], prefix: str) -> list[tuple[str, str]]:
-    """Return the pictures of a check as (words, SVG), for a page.
+    """Return the pictures of a check, from `picture_of`, as (words, SVG), for a page.
 
-    Parameters
-    ----------
-    picture : dict
-        As from `picture_of`.
-    prefix : str
-        Of every id in them, so that a page can hold many.
-
-    Returns
-    -------
-    list of (str, str)
-        Text is text, and escaped; what has the colour of the page says ``currentColor``.
-
-    Raises
-    ------
-    ImportError
-        Without matplotlib, with the line that installs it.
+    Every id begins with `prefix`, so that a page can hold many. Text is text, and escaped; what has
+    the colour of the page says ``currentColor``.
     """
     figure_class, settings = _matplotlib()
     found = []

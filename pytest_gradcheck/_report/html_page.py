@@ -44,19 +44,10 @@ RANKS = {"failed": 2, "expected": 1, "passed": 0}
 
 @dataclass(frozen=True)
 class Checked:
-    """A check as it arrived where the session ends.
+    """A check as it arrived where the session ends: `GradientReport.to_dict` of it, and its test.
 
-    Attributes
-    ----------
-    nodeid : str
-    failed : bool
-        Whether the test failed, and this check is not ok.
-    check : dict
-        As from `GradientReport.to_dict`.
-    message : str
-        The failure's text, of some failing checks.
-    picture : dict or None
-        As from `picture_of`.
+    `failed`: the test failed, and this check is not ok. Some failing checks have the failure's text
+    and what `picture_of` returns.
     """
 
     nodeid: str
@@ -72,24 +63,7 @@ class Checked:
 
 
 def page(checks: Sequence[Checked], when: str) -> str:
-    """Return the page.
-
-    Parameters
-    ----------
-    checks : sequence of Checked
-        In the order in which they were made.
-    when : str
-        Date and time, ISO 8601.
-
-    Returns
-    -------
-    str
-
-    Raises
-    ------
-    ImportError
-        Without Jinja2 or matplotlib.
-    """
+    """Return the page of some checks, in the order in which they were made; `when` is ISO 8601."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
     from markupsafe import Markup
 
@@ -172,19 +146,9 @@ def _details(check: Checked, anchor: str) -> dict[str, Any]:
 
 
 def fragment(check: Checked, prefix: str) -> str:
-    """Return a failing check as a part of another page.
+    """Return a failing check as a part of another page: its text, and pictures where there can be.
 
-    Parameters
-    ----------
-    check : Checked
-        With message and picture.
-    prefix : str
-        Of every id in it.
-
-    Returns
-    -------
-    str
-        The text, and pictures where matplotlib is installed.
+    Every id begins with `prefix`.
     """
     parts = [f"<pre>{escape(printable(check.message))}</pre>"]
     try:

@@ -7,8 +7,9 @@ from collections import Counter
 
 import numpy as np
 
+from .._constants import COARSEST_RTOL, CONFIDENCE, FINEST_RTOL
 from .._verdict.comparison import Comparison
-from .._verdict.tolerance import COARSEST_RTOL, CONFIDENCE, DISAGREE, FINEST_RTOL, NOISY, OPEN
+from .._verdict.tolerance import DISAGREE, NOISY, OPEN
 
 LARGE = 0.01
 """The resolution is that of entries at least this part of their block's gradient."""

@@ -51,23 +51,9 @@ class SavedCheck:
 
 
 def save(report: GradientReport, path: Path, nodeid: str = "") -> None:
-    """Write the vectors of a check.
+    """Write the vectors of a check, whole or not at all; the folder is made, `nodeid` the test's.
 
-    Parameters
-    ----------
-    report : GradientReport
-        With evidence.
-    path : Path
-        Whole or not at all; its folder is made.
-    nodeid : str, optional
-        The test's.
-
-    Raises
-    ------
-    OSError
-        When it can't be written.
-    ValueError
-        Without evidence.
+    ValueError when the report has no evidence, OSError when it can't be written.
     """
     evidence = report.evidence
     if evidence is None:

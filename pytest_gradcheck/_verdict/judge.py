@@ -9,8 +9,33 @@ from typing import Any
 
 import numpy as np
 
-from .._difference.directions import random_weights
-from .._difference.ladder import RATIO, Line
+from .._constants import (
+    COARSEST_RTOL,
+    CONFIDENCE,
+    DEAD_STEP,
+    DEEP_GROUP_RUNGS,
+    FARTHEST,
+    FINE,
+    FINE_FACTOR,
+    GROUP_RANGE,
+    GROUP_RTOL,
+    GROUP_RUNGS,
+    IN_BLOCK,
+    IN_CHECK,
+    MOST_STUBBORN,
+    NOISY_BLOCK,
+    RATIO,
+    SHARP,
+    SMALL_FIXED_STEP,
+    STANDS_CLEAR,
+    TAIL,
+    TINY,
+    TRIED,
+)
+from .._difference.climb import climb, rise
+from .._difference.directions import Stream, random_weights
+from .._difference.kinks import parabolic
+from .._difference.ladder import Line
 from .._difference.stencils import COMPLEX_STEP
 from .._difference.sweep import Sweep, bends, least_step, line_of, value_size
 from .._evaluate.evaluator import BudgetExhausted
@@ -18,18 +43,12 @@ from .._evaluate.problem import Analytic, Problem
 from .._options import Options
 from .._params.layout import Block
 from .comparison import Comparison
-from .refine import parabolic, refine
+from .refine import refine
 from .tolerance import (
     AGREE,
     BENDS,
-    COARSEST_RTOL,
-    CONFIDENCE,
     DISAGREE,
     EXHAUSTED,
-    FARTHEST,
-    FINE,
-    IN_BLOCK,
-    IN_CHECK,
     JUMP,
     KINK,
     NOISY,
@@ -42,40 +61,6 @@ from .tolerance import (
 )
 
 Array = np.ndarray[Any, Any]
-
-TRIED = 12
-"""Of the entries that a demanded rtol leaves open, so many are climbed before the rest are
-given up when not one of them could be settled."""
-
-NOISY_BLOCK = 1e-7
-"""An error bar above this part of the block's gradient: the block is badly scaled."""
-
-GROUP_RANGE = 1e4
-"""Entries of one direction differ in size by at most this factor, or the largest would hide the
-smallest."""
-
-GROUP_RTOL = 1e-9
-"""By how much a direction may be off before its entries are asked one by one."""
-
-TINY = 1e-5
-"""An entry below this part of the block's gradient is badly scaled, too."""
-
-FEW = 0.02
-"""Entries that small are the tail of any network's gradient while they are fewer than this part
-of all, and get no directions of their own: they are known to `tolerance.IN_BLOCK` all the same."""
-
-SHARP = 1e-5
-MOST_STUBBORN = 32
-"""Badly scaled entries that a direction does not resolve to this part of them are asked one by
-one, the largest first, at most so many."""
-
-DEAD_STEP = 1e-3
-"""In parts of the scale: what does not respond to this is taken not to depend at all."""
-
-GROUP_RUNGS = 4
-DEEP_GROUP_RUNGS = 10
-"""Rungs of a direction through entries that are small beside their error bars; for badly scaled
-ones the second number, of which each is two ordinary rungs from the next."""
 
 
 def judge(
@@ -205,7 +190,7 @@ def curvature(problem: Problem, sweep: Sweep, found: Comparison) -> float:
 
 def fine_limit(sigma: float, size: float) -> float:
     """Return the relative error bar that settles an entry: what two evaluations give, times 30."""
-    balanced = 30 * (sigma / size) ** (2 / 3) if size > 0 else 0.0
+    balanced = FINE_FACTOR * (sigma / size) ** (2 / 3) if size > 0 else 0.0
     return max(FINE, balanced)
 
 
@@ -267,7 +252,7 @@ def _test_groups(
     first = True
     while left.size:
         alike = size[left] >= size[left[0]] / GROUP_RANGE
-        if not first and np.count_nonzero(alike) < FEW * problem.size:
+        if not first and np.count_nonzero(alike) < TAIL * problem.size:
             return
         first = False
         _test_group(left[alike], found, sweep, problem, seed)
@@ -278,20 +263,23 @@ def _test_group(
     members: Array, found: Comparison, sweep: Sweep, problem: Problem, seed: int
 ) -> None:
     a, limits = found.analytic[members], found.tolerance
-    weights = random_weights(members.size, seed, 2, members.size, int(members[0]))
+    weights = random_weights(members.size, seed, Stream.GROUP, members.size, int(members[0]))
     direction = weights * problem.scale[members]
     shift = np.zeros(problem.size)
     shift[members] = direction
-    terms = (a * direction).astype(np.float64)
+    with np.errstate(over="ignore"):
+        terms = (a * direction).astype(np.float64)
     relative = float(np.median(sweep.step[members] / problem.scale[members]))
     noisy = found.error[members] > NOISY_BLOCK * limits.rms[members]
     tiny = (a != 0) & (np.abs(a) < TINY * limits.rms[members])
-    deep = bool(np.count_nonzero(noisy | tiny) >= FEW * problem.size)
+    deep = bool(np.count_nonzero(noisy | tiny) >= TAIL * problem.size)
     value, error = _group_derivative(problem, sweep, shift, relative, deep=deep)
     told = float(terms.sum())
-    allowed = float(GROUP_RTOL * np.linalg.norm(terms))
-    if abs(value) <= 10 * CONFIDENCE * error:
-        allowed += float(np.linalg.norm(limits.dust[members] * direction))
+    allowed = GROUP_RTOL * _length(terms)
+    if abs(value) <= STANDS_CLEAR * CONFIDENCE * error:
+        allowed += _length(limits.dust[members] * direction)
+    if not math.isfinite(allowed):
+        return  # nothing is told by what no float holds
     if Tolerance(told, atol=allowed).within(value, error):
         gap = abs(told - value)
         bound = (gap / CONFIDENCE + error) / np.abs(direction)
@@ -305,6 +293,12 @@ def _test_group(
         half = members.size // 2
         for part in (members[:half], members[half:]):
             _test_group(part, found, sweep, problem, seed)
+
+
+def _length(vector: Array) -> float:
+    """Return the norm of a vector whose squares may be larger than any float."""
+    unit = 2.0 ** (math.frexp(float(np.abs(vector).max()))[1] - 1)
+    return unit * float(np.linalg.norm(vector / unit))
 
 
 def _refine_stubborn(members: Array, found: Comparison, sweep: Sweep, problem: Problem) -> None:
@@ -327,7 +321,7 @@ def _test_dead(
     if not members.size:
         return
     shift = np.zeros(problem.size)
-    weights = random_weights(members.size, seed, 4)
+    weights = random_weights(members.size, seed, Stream.DEAD)
     shift[members] = weights * problem.scale[members]
     values = problem.evaluator.along(shift, (DEAD_STEP, -DEAD_STEP))
     if np.all(values == problem.center) or not np.isfinite(values).all():
@@ -344,25 +338,15 @@ def _group_derivative(
     def evaluate(steps: Any) -> Any:
         return steps, tuple(problem.evaluator.along(shift, steps))
 
-    ladder = Line(evaluate, problem.center, sweep.noise)
-    step = relative * RATIO**2
-    ratio, rungs = (RATIO**2, DEEP_GROUP_RUNGS) if deep else (RATIO, GROUP_RUNGS)
-    best, value, worse = math.inf, math.nan, 0
-    for _ in range(rungs):
-        rung = ladder.add(step)
-        if not math.isfinite(rung.central):
-            break
-        estimate = ladder.estimate()
-        if estimate is not None:
-            worse = worse + 1 if estimate.error > 0.5 * best else 0
-            if estimate.error < best:
-                best, value = estimate.error, estimate.value
-        if worse == 2:
-            break
-        if rung.h >= 1 and not parabolic(ladder):
-            break
-        step *= ratio
-    return value, best
+    line = Line(evaluate, problem.center, sweep.noise)
+
+    def further(step: float) -> bool:
+        top = line.rungs[0] if line.rungs else None
+        return top is None or (math.isfinite(top.central) and (top.h < 1 or parabolic(line)))
+
+    ratio, most = (RATIO**2, DEEP_GROUP_RUNGS) if deep else (RATIO, GROUP_RUNGS)
+    best = climb(line, rise(line, relative * RATIO**2, most, further, ratio, patience=2))
+    return (math.nan, math.inf) if best is None else (best.value, best.error)
 
 
 def _judge_fixed(
@@ -377,7 +361,7 @@ def _judge_fixed(
     found.verdict[asked] = np.where(agrees[asked], AGREE, DISAGREE)
     found.verdict[asked & ~np.isfinite(found.error)] = OPEN
     allowed = found.tolerance.allowed(found.numeric, 0.0)
-    small = sweep.step <= 1e-4 * problem.scale
+    small = sweep.step <= SMALL_FIXED_STEP * problem.scale
     two_sided = sweep.ends.all(axis=1) & np.isfinite(found.error)
     for i in np.flatnonzero(asked & two_sided & (sweep.bent | ~agrees)).tolist():
         up, down = sweep.ends[i]

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from .._constants import SUSPECT_ERROR, SUSPECT_EVALUATIONS, SUSPECTS
 from .._difference.stencils import COMPLEX_STEP
 from .._difference.sweep import Sweep, central_row, noise_of, sweep, value_size
 from .._evaluate.evaluator import BudgetExhausted
@@ -25,16 +26,6 @@ from .judge import judge
 from .tolerance import AGREE, DISAGREE
 
 Array = np.ndarray[Any, Any]
-
-MOST = 20
-"""So many parameters are looked at first."""
-
-COST = 16
-"""Evaluations that one of them is allowed for, of those that ``max_evals`` leaves over."""
-
-CLEAR = 1e-9
-"""Of the block's gradient: an error below this is left to the whole check, because tolerances are
-known to it that few parameters do not tell."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +73,7 @@ def look_again(
     """
     if not asked:
         return None
-    places = [coordinate_of(problem.blocks, label) for label in asked[:MOST]]
+    places = [coordinate_of(problem.blocks, label) for label in asked[:SUSPECTS]]
     which = np.unique([i for i in places if i is not None]).astype(np.intp)
     # A given step or the complex one promises a number of evaluations, and is never refined.
     fixed = options.eps is not None or options.scheme == COMPLEX_STEP.name
@@ -106,7 +97,7 @@ def look_again(
     made = judge(problem, analytic, replace(found, numeric=numeric), options)
     numeric = np.where(left, np.nan, made.numeric)
     with np.errstate(invalid="ignore"):
-        faint = np.abs(a - numeric) <= CLEAR * made.tolerance.rms
+        faint = np.abs(a - numeric) <= SUSPECT_ERROR * made.tolerance.rms
     # Of the others nothing is said, of those that can't be told neither.
     wrong = (made.verdict == DISAGREE) & ~left & ~faint
     still = int(np.count_nonzero(wrong))
@@ -127,7 +118,7 @@ def _affordable(count: int, problem: Problem, options: Options) -> bool:
     if options.max_evals is None:
         return True
     spare = options.max_evals - problem.evaluator.evaluations - 2 * problem.size
-    return spare >= COST * (count + 2)
+    return spare >= SUSPECT_EVALUATIONS * (count + 2)
 
 
 def _sentence(still: int) -> str:

@@ -9,30 +9,60 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Sequence
 
+from .._constants import (
+    ALL_NOISE,
+    BEND_CLEAR,
+    CONFIDENCE,
+    FARTHEST,
+    FINER,
+    FINEST,
+    FLAT_AS_FAR_AS,
+    JUMP_POWER,
+    LEAP_RUNGS,
+    LIMITING,
+    LINE_CHANGE,
+    LINE_NEWS,
+    LINE_SPACING,
+    MOST_RUNGS,
+    MOVES_TOLD,
+    NARROW,
+    NARROW_PROOF,
+    NEAR_ANALYTIC,
+    NEAR_ESTIMATE,
+    NEAR_LIMIT,
+    NEAR_RUNGS,
+    RATIO,
+    ROOM,
+    ROUGH_RUNGS,
+    ROUNDING_FACTOR,
+    SENTINEL_GAP,
+    SENTINEL_VALUE,
+    SHOWN_BY,
+    SMOOTH_POWER,
+    SPEAKS,
+    STEPS_APART,
+    SUBGRADIENT,
+    TOO_ROUNDED,
+    USEFUL,
+)
+from .._difference.climb import Policy, climb, enter, fall
 from .._difference.kinks import (
     bend_power,
+    bent,
     kink_slopes,
     may_be_grainy,
     nearest_kink_step,
     on_kink,
+    parabolic,
+    rough,
     tell_grain,
 )
-from .._difference.ladder import (
-    COARSEST_JUMP,
-    JUMP_POWER,
-    KINK_POWER,
-    RATIO,
-    SMOOTH_POWER,
-    Estimate,
-    Line,
-    Rung,
-)
+from .._difference.ladder import Estimate, Line, Rung, slope_of
 from .tolerance import (
     AGREE,
-    CONFIDENCE,
     DISAGREE,
-    FARTHEST,
     JUMP,
     KINK,
     NOISY,
@@ -44,21 +74,6 @@ from .tolerance import (
     Tolerance,
 )
 
-GAP = RATIO**2.5
-"""Neighbouring rungs farther apart than this have room for another between them."""
-
-
-def enter_domain(line: Line, least: float) -> None:
-    """Shrink the step until both sides are finite, or one is and the other will not be."""
-    for _ in range(6):
-        step = line.rungs[-1].h / RATIO**2
-        if line.sides() == "both" or step < line.ulp:
-            return
-        line.add(step)
-
-
-FLAT_AS_FAR_AS = 256.0
-
 
 def until_it_moves(line: Line, question: Tolerance, scale: float) -> float | None:
     """Return a larger step while func has not changed, though its steps may be too coarse to.
@@ -67,9 +82,11 @@ def until_it_moves(line: Line, question: Tolerance, scale: float) -> float | Non
     truly flat when it does not move where the analytic slope says by more than any rounding.
     """
     top = line.rungs[0].h
-    if question.analytic == 0 or not math.isfinite(question.analytic):
+    # A step that is rounded to the one below it shows that there is no larger one.
+    stuck = len(line.rungs) > 1 and line.rungs[1].h == top
+    if question.analytic == 0 or not math.isfinite(question.analytic) or stuck:
         return None
-    told = 4 * abs(float(line.center) / question.analytic)
+    told = MOVES_TOLD * abs(float(line.center) / question.analytic)
     most = min(max(scale, told), FLAT_AS_FAR_AS * scale)
     return min(top * RATIO**2, most) if top < 0.9 * most else None
 
@@ -78,12 +95,12 @@ def next_step(
     line: Line, question: Tolerance, estimate: Estimate | None, scale: float, least: float
 ) -> float | None:
     """Return the step that promises most, or None."""
-    if bent(line, question):
+    if _bent(line, question):
         return _smaller(line, line.rungs[-1].h, question, least)
     pivot = estimate.h if estimate is not None else line.rungs[-1].h
     larger = _larger(line, pivot, question, scale)
     smaller = _smaller(line, pivot, question, least)
-    if estimate is None or estimate.rounding >= 0.5 * estimate.error:
+    if estimate is None or estimate.rounding >= LIMITING * estimate.error:
         return larger or smaller
     return smaller or larger
 
@@ -92,40 +109,34 @@ def _larger(line: Line, pivot: float, question: Tolerance, scale: float) -> floa
     """Return a step above `pivot`: in the first gap between rungs, or beyond the largest."""
     steps = [rung.h for rung in reversed(line.rungs) if rung.h >= pivot * 0.999]
     for low, high in itertools.pairwise(steps):
-        if high > low * GAP:
+        if high > low * ROOM:
             return high / RATIO
     top = line.rungs[0]
     if not math.isfinite(top.central) or top.h >= FARTHEST * scale:
         return None
     if top.h >= scale and not (_flat_top(line) and parabolic(line)):
         return None
-    wanted: float = CONFIDENCE * 3 * top.sigma / max(question.goal(top.central), 1e-300)
+    goal = max(question.goal(top.central), 1e-300)
+    wanted: float = CONFIDENCE * ROUNDING_FACTOR * top.sigma / goal
     if len(line.rungs) == 1:
         # So far from what is asked that many rungs would be needed: begin near the top.
         return min(max(top.h * RATIO, wanted), max(scale, top.h * RATIO))
-    return top.h * (RATIO if wanted < top.h * RATIO**4 else RATIO**2)
+    return top.h * (RATIO if wanted < top.h * RATIO**LEAP_RUNGS else RATIO**2)
 
 
 def _smaller(line: Line, pivot: float, question: Tolerance, least: float) -> float | None:
     """Return a step below `pivot`: in the first gap between rungs, or beyond the smallest."""
     steps = [rung.h for rung in line.rungs if rung.h <= pivot * 1.001]
     for high, low in itertools.pairwise(steps):
-        if high > low * GAP:
+        if high > low * ROOM:
             return high / RATIO
     bottom = line.rungs[-1]
     slopes = (question.analytic, bottom.forward, bottom.backward)
     value = max((abs(x) for x in slopes if math.isfinite(x)), default=0.0)
     # Below this step noise is a third of the value, and nothing can be learnt.
-    useful = bottom.sigma / max(0.3 * value, 1e-300)
+    useful = bottom.sigma / max(USEFUL * value, 1e-300)
     step = bottom.h / RATIO
     return step if step >= max(least, useful) else None
-
-
-def parabolic(line: Line) -> bool:
-    """Return whether the two largest steps see one curvature: a bounded func does not."""
-    one, other = ((rung.bend / rung.h, 3 * rung.bend_noise / rung.h) for rung in line.rungs[:2])
-    size = max(abs(one[0]), abs(other[0]))
-    return abs(one[0] - other[0]) <= 1e-3 * size + one[1] + other[1]
 
 
 def _flat_top(line: Line) -> bool:
@@ -134,7 +145,7 @@ def _flat_top(line: Line) -> bool:
     if len(series) < 2:
         return False
     (_, s0, r0), (_, s1, r1) = series[:2]
-    return abs(s0 - s1) <= 3 * (r0 + r1)
+    return abs(s0 - s1) <= ROUNDING_FACTOR * (r0 + r1)
 
 
 def sentinel(line: Line, question: Tolerance, estimate: Estimate, least: float) -> float | None:
@@ -145,42 +156,10 @@ def sentinel(line: Line, question: Tolerance, estimate: Estimate, least: float) 
     gap = abs(question.analytic - estimate.value)
     value = question.size(estimate.value)
     # The bend's noise is 3.5 times the slope's, and a kink must show here if there is one.
-    telling = smallest.sigma / (0.02 * gap) if gap else math.inf
-    faint = smallest.sigma / (0.03 * value) if value else math.inf
+    telling = smallest.sigma / (SENTINEL_GAP * gap) if gap else math.inf
+    faint = smallest.sigma / (SENTINEL_VALUE * value) if value else math.inf
     step = max(min(telling, smallest.h / RATIO**2), faint, least)
     return step if step <= smallest.h / RATIO else None
-
-
-def bent(line: Line, question: Tolerance) -> bool:
-    """Return whether a kink is possible: the slopes differ, and not as a smooth func's do."""
-    rung = line.rungs[-1]
-    if not math.isfinite(rung.bend) or abs(rung.bend) <= 8 * rung.bend_noise:
-        return False
-    if abs(rung.bend) <= 0.1 * max(question.size(rung.central), 1e-300):
-        return False
-    shown = [r.bend > 0 for r in line.rungs if abs(r.bend) > 8 * r.bend_noise][-3:]
-    if len(shown) == 3 and len(set(shown)) > 1:
-        return False  # of no sign of its own: noise beyond what was measured
-    power = bend_power(line.rungs)
-    return power is None or power < SMOOTH_POWER
-
-
-def rough(line: Line, question: Tolerance) -> bool:
-    """Return whether the bend hardly falls with the step, or rises: smaller ones won't help."""
-    power = bend_power(line.rungs)
-    return bent(line, question) and power is not None and power < KINK_POWER
-
-
-MOST_RUNGS = 16
-
-NARROW = 1e-10
-"""Half the spacing of func's format, relative: above this it is float32 or narrower."""
-
-NARROW_PROOF = 8.0
-"""There an error must be so many times what would do, or it is left open."""
-
-ROUGH_RUNGS = 8
-"""A bend that is neither a kink's nor a smooth func's after so many rungs stays unexplained."""
 
 
 def refine(line: Line, question: Tolerance, first: float, scale: float, least: float) -> Answer:
@@ -203,75 +182,96 @@ def refine(line: Line, question: Tolerance, first: float, scale: float, least: f
     -------
     Answer
     """
+    return climb(line, _until_settled(line, question, first, scale, least))
+
+
+def _until_settled(
+    line: Line, question: Tolerance, first: float, scale: float, least: float
+) -> Policy[Answer]:
     if not line.rungs:
-        line.add(first)
+        yield first
     if _all_noise(line) and abs(question.analytic) * least > line.noise.sigma:
         # sin(1e30·θ): J changes by more than itself between neighbouring floats.
         return Answer(line.rungs[-1].central, math.inf, OPEN, NOISY)
-    enter_domain(line, least)
+    yield from enter(line, least)
     confirmed = False
     while True:
+        room = len(line.rungs) < MOST_RUNGS
         if on_kink(line.rungs):
             step = nearest_kink_step(line, least)
             if step is None and (at_kink := _judge_kink(line, question)) is not None:
                 return at_kink
-            if step is not None and len(line.rungs) < MOST_RUNGS + line.probes:
-                line.add(step)
+            if step is not None and room:
+                yield step
                 continue
         if line.grainy is None and line.noise.unit < NARROW and may_be_grainy(line):
             tell_grain(line)
-            if line.grainy and line.noise.sigma > 0.3 * COARSEST_JUMP * abs(float(line.center)):
+            if line.grainy and line.noise.sigma > TOO_ROUNDED * abs(float(line.center)):
                 return Answer(line.rungs[0].central, math.inf, OPEN, ROUNDED)
             if not line.grainy:
-                # Beyond these steps there is a kink: nearer ones tell the slope.
-                below = line.rungs[-1].h
-                for step in (below / RATIO, below / RATIO**2):
-                    if step >= least:
-                        line.add(step)
+                yield from fall(line, 2, lambda step: step >= least)  # nearer than the kink
         estimate = line.estimate()
         if estimate is not None:
             if line.flat and (step := until_it_moves(line, question, scale)) is not None:
-                line.add(step)
+                yield step
                 continue
             agrees = question.within(estimate.value, estimate.error)
-            trusted = not agrees and confirmed and _trusted(line, question, estimate)
-            if trusted and not _converged(line, question, estimate):
-                trusted = False
+            accused = not agrees and confirmed and _trusted(line, question, estimate)
+            if accused and not _converged(line, question, estimate):
+                accused = False
                 if not line.sounded:
                     line.sound(_spacing(line, question, scale))
                     confirmed = False
                     continue
-            if trusted:
+            if accused:
                 step = _step_that_shows(line, question, estimate)
                 if step is None:
                     return Answer(estimate.value, estimate.error, DISAGREE)
-                if step < least or len(line.rungs) >= MOST_RUNGS + line.probes:
+                if step < least or not room:
                     return Answer(estimate.value, estimate.error, OPEN, NOISY)
-                line.add(step)
+                yield step
                 continue
-            if (
-                agrees
-                and question.settled(estimate.value, estimate.error)
-                and not bent(line, question)
-            ):
+            settled = agrees and question.settled(estimate.value, estimate.error)
+            if settled and not _bent(line, question):
                 return Answer(estimate.value, estimate.error, AGREE)
             if not agrees and not confirmed:
                 confirmed = True
                 step = sentinel(line, question, estimate, least)
                 if step is not None:
-                    line.add(step)
+                    yield step
                 continue
         step = next_step(line, question, estimate, scale, least)
-        stuck = len(line.rungs) >= ROUGH_RUNGS and rough(line, question)
-        if step is None or stuck or len(line.rungs) >= MOST_RUNGS + line.probes:
-            before = line.noise.sigma
-            if not line.sounded and estimate is not None:
-                line.sound(_spacing(line, question, scale))
-                if not 0.5 * before < line.noise.sigma < 2 * before:
-                    confirmed = False
-                    continue
-            return _left_open(line, question, estimate)
-        line.add(step)
+        stuck = len(line.rungs) >= ROUGH_RUNGS and rough(line, _size(line, question))
+        if step is None or stuck or not room:
+            if line.sounded or estimate is None or not _news(line, question, scale):
+                return _left_open(line, question, estimate)
+            confirmed = False
+            continue
+        yield step
+
+
+def _news(line: Line, question: Tolerance, scale: float) -> bool:
+    """Return whether the noise along this very line is not what it was taken for."""
+    before = line.noise.sigma
+    line.sound(_spacing(line, question, scale))
+    return not before / LINE_NEWS < line.noise.sigma < before * LINE_NEWS
+
+
+def _spacing(line: Line, question: Tolerance, scale: float) -> float:
+    """Return the distance of values along a line: near, and func must not change by much."""
+    value = abs(question.analytic) if math.isfinite(question.analytic) else 0.0
+    shown = LINE_CHANGE * abs(float(line.center)) / value if value else math.inf
+    return min(LINE_SPACING * scale, shown or math.inf)
+
+
+def _size(line: Line, question: Tolerance) -> float:
+    """Return what a bend is small beside: the slope at the smallest step, analytic or numeric."""
+    size: float = question.size(line.rungs[-1].central)
+    return size
+
+
+def _bent(line: Line, question: Tolerance) -> bool:
+    return bent(line, _size(line, question))
 
 
 def _trusted(line: Line, question: Tolerance, estimate: Estimate) -> bool:
@@ -283,10 +283,6 @@ def _trusted(line: Line, question: Tolerance, estimate: Estimate) -> bool:
     return _smooth_enough(line, question)
 
 
-APART = 1.5
-"""Steps nearer to each other than this are one measurement."""
-
-
 def _converged(line: Line, question: Tolerance, estimate: Estimate) -> bool:
     """Return whether three steps apart from each other converge on the estimate, and not on a.
 
@@ -294,44 +290,39 @@ def _converged(line: Line, question: Tolerance, estimate: Estimate) -> bool:
     beyond what func does near θ.
     """
     gap = abs(question.analytic - estimate.value)
-    apart: list[tuple[Rung, float, float]] = []
     side = line.sides()
-    rungs = [rung for rung in line.rungs if math.isfinite(_slope(rung, side))]
-    for rung, (h, slope, rounding) in zip(rungs, line.series(side), strict=True):
-        speaks = h < estimate.h and 9 * rounding < gap and slope
+    apart: list[tuple[Rung, float, float]] = []
+    known = [rung for rung in line.rungs if math.isfinite(slope_of(rung, side))]
+    for h, slope, rounding in line.series(side):
+        speaks = h < estimate.h and SPEAKS * ROUNDING_FACTOR * rounding < gap and slope
         if speaks and abs(slope - question.analytic) < abs(slope - estimate.value):
             return False
-        if not apart or h * APART <= apart[-1][0].h:
-            apart.append((rung, slope, rounding))
-    power = 2 if side == "both" else 1
-    for (one, s1, _), (two, s2, r2), (three, s3, r3) in zip(
-        apart, apart[1:], apart[2:], strict=False
-    ):
-        ends = (
-            s2 + (s2 - s1) / ((one.h / two.h) ** power - 1),
-            s3 + (s3 - s2) / ((two.h / three.h) ** power - 1),
-        )
-        near = all(abs(s - estimate.value) <= gap / 4 for s in (s3, *ends))
-        falls = abs(s2 - s3) <= max(abs(s1 - s2), 3 * (r2 + r3))
-        bend = max(abs(r.bend) if math.isfinite(r.bend) else 0.0 for r in (one, two, three))
-        bends = bend_power([one, two, three])
-        smooth = bend <= gap / 4 or bends is None or bends >= SMOOTH_POWER
-        stands = not (two.forward or two.backward) or not (three.forward or three.backward)
-        still = line.grainy is not False and stands and any(line.changes)
-        if near and falls and smooth and not still:
-            return True
-    return False
+        if not apart or h * STEPS_APART <= apart[-1][0].h:
+            apart.append((next(rung for rung in known if rung.h == h), slope, rounding))
+    return any(
+        _limit(line, three, estimate.value, gap)
+        for three in zip(apart, apart[1:], apart[2:], strict=False)
+    )
 
 
-def _slope(rung: Rung, side: str) -> float:
-    return {"both": rung.central, "forward": rung.forward, "backward": rung.backward}[side]
-
-
-def _spacing(line: Line, question: Tolerance, scale: float) -> float:
-    """Return the distance of values along a line: near, and func must not change by much."""
-    value = abs(question.analytic) if math.isfinite(question.analytic) else 0.0
-    shown = 2.0**-14 * abs(float(line.center)) / value if value else math.inf
-    return min(2.0**-16 * scale, shown or math.inf)
+def _limit(
+    line: Line, three: Sequence[tuple[Rung, float, float]], value: float, gap: float
+) -> bool:
+    """Return whether the slopes at three steps, the largest first, have `value` for their limit."""
+    (one, s1, _), (two, s2, r2), (last, s3, r3) = three
+    power = 2 if line.sides() == "both" else 1
+    limits = (
+        s2 + (s2 - s1) / ((one.h / two.h) ** power - 1),
+        s3 + (s3 - s2) / ((two.h / last.h) ** power - 1),
+    )
+    near = all(abs(slope - value) <= NEAR_LIMIT * gap for slope in (s3, *limits))
+    falls = abs(s2 - s3) <= max(abs(s1 - s2), ROUNDING_FACTOR * (r2 + r3))
+    bend = max(abs(r.bend) if math.isfinite(r.bend) else 0.0 for r in (one, two, last))
+    bends = bend_power([one, two, last])
+    smooth = bend <= NEAR_LIMIT * gap or bends is None or bends >= SMOOTH_POWER
+    still = not (two.forward or two.backward) or not (last.forward or last.backward)
+    stairs = still and line.grainy is not False and not line.flat
+    return near and falls and smooth and not stairs
 
 
 def _clear(line: Line, question: Tolerance, estimate: Estimate) -> bool:
@@ -354,19 +345,19 @@ def _step_that_shows(line: Line, question: Tolerance, estimate: Estimate) -> flo
     if not _all_noise(line):
         return None
     gap: float = abs(question.analytic - estimate.value)
-    wanted = max(line.changes) / (4 * gap)
+    wanted = max(line.changes) / (SHOWN_BY * gap)
     last = line.rungs[-1].h
     if last > 2 * wanted:
         return wanted
-    fine = [rung.central for rung in line.rungs if rung.h < wanted / 4]
-    if any(abs(question.analytic - slope) < 0.3 * gap for slope in fine):
+    fine = [rung.central for rung in line.rungs if rung.h < wanted / SHOWN_BY]
+    if any(abs(question.analytic - slope) < NEAR_ANALYTIC * gap for slope in fine):
         return 0.0
-    return last / 8 if last > wanted / 100 else None
+    return last / FINER if last > wanted / FINEST else None
 
 
 def _all_noise(line: Line) -> bool:
     """Return whether what func changes by is no more than its noise."""
-    return line.noise.sigma > 0.1 * max(line.changes, default=0.0) > 0
+    return line.noise.sigma > ALL_NOISE * max(line.changes, default=0.0) > 0
 
 
 def _smooth_enough(line: Line, question: Tolerance) -> bool:
@@ -375,9 +366,9 @@ def _smooth_enough(line: Line, question: Tolerance) -> bool:
     if not both:
         return True
     gaps = [(rung, abs(question.analytic - rung.central)) for rung in both]
-    telling = [(rung, gap) for rung, gap in gaps if 8 * rung.bend_noise < gap]
+    telling = [(rung, gap) for rung, gap in gaps if BEND_CLEAR * rung.bend_noise < gap]
     rung, gap = telling[-1] if telling else gaps[0]
-    if abs(rung.bend) <= 8 * rung.bend_noise or gap > 0.75 * abs(rung.bend):
+    if abs(rung.bend) <= BEND_CLEAR * rung.bend_noise or gap > SUBGRADIENT * abs(rung.bend):
         return True
     power = bend_power(line.rungs)
     return power is not None and power >= SMOOTH_POWER
@@ -413,7 +404,7 @@ def _left_open(line: Line, question: Tolerance, estimate: Estimate | None) -> An
     """Return the best that is known when no further step helps, with the reason."""
     if estimate is None:
         return Answer(line.rungs[-1].central, math.inf, OPEN, NOT_FINITE)
-    if bent(line, question):
+    if _bent(line, question):
         power = bend_power(line.rungs)
         jump = power is not None and power < JUMP_POWER
         return Answer(estimate.value, estimate.error, OPEN, JUMP if jump else NOT_SMOOTH)
@@ -439,12 +430,12 @@ def _every_rung_denies(line: Line, question: Tolerance, estimate: Estimate) -> b
     """
     gap = abs(question.analytic - estimate.value)
     slopes = [slope for _, slope, _ in line.series(line.sides())]
-    near = sum(abs(slope - estimate.value) < 0.1 * gap for slope in slopes)
-    return near >= 3 and _none_is_near(line, question, estimate)
+    near = sum(abs(slope - estimate.value) < NEAR_ESTIMATE * gap for slope in slopes)
+    return near >= NEAR_RUNGS and _none_is_near(line, question, estimate)
 
 
 def _none_is_near(line: Line, question: Tolerance, estimate: Estimate) -> bool:
     """Return whether no step comes near the analytic value, for the distance of the estimate."""
     gap = abs(question.analytic - estimate.value)
     slopes = (slope for _, slope, _ in line.series(line.sides()))
-    return all(abs(slope - question.analytic) > 0.3 * gap for slope in slopes)
+    return all(abs(slope - question.analytic) > NEAR_ANALYTIC * gap for slope in slopes)

@@ -10,6 +10,16 @@ from typing import Any
 
 import numpy as np
 
+from .._constants import (
+    COARSEST_RTOL,
+    CONFIDENCE,
+    DEMANDED_IN_BLOCK,
+    DUST,
+    FINEST_RTOL,
+    LEAST_TERM,
+    NARROW,
+    STANDS_CLEAR,
+)
 from .._options import Options
 from .._params.layout import Block
 
@@ -25,9 +35,6 @@ class Verdict(IntEnum):
 
 
 AGREE, DISAGREE, OPEN = Verdict
-
-CONFIDENCE = 1.5
-"""K: an error bar counts this many times when a verdict is reached."""
 
 
 NOISY = "func is too noisy here"
@@ -80,7 +87,7 @@ class Tolerance:
             gap = abs(self.analytic - numeric)
             # Terms that cancel leave dust in the analytic entry.  A numeric value that stands
             # clear of its error bar shows a gradient that is there, and dust is no excuse.
-            dusty = (gap <= self.dust) & (abs(numeric) <= 10 * CONFIDENCE * error)
+            dusty = (gap <= self.dust) & (abs(numeric) <= STANDS_CLEAR * CONFIDENCE * error)
             return (gap <= self.allowed(numeric, error)) | dusty
 
     def goal(self, numeric: Any) -> Any:
@@ -106,30 +113,6 @@ class Answer:
     verdict: Verdict
     reason: str = ""
     slopes: tuple[float, float] | None = None
-
-
-FARTHEST = 1e6
-"""Steps go beyond the parameter's own scale, up to this many times it, only while func is a
-parabola at them: a tiny entry beside a huge J can be resolved in no other way."""
-
-FINEST_RTOL = 1e-7
-COARSEST_RTOL = 1e-2
-"""With rtol unset a check is as tight as can be between these two."""
-
-FINE = 3e-6
-"""With rtol unset, two evaluations settle an entry whose error bar is below this part of it."""
-
-DUST = 32.0
-"""Rounding in an analytic entry is at most about this many eps of its block's gradient."""
-
-LEAST_TERM = 0.1
-"""Terms that cancel are taken to be at least this large, where n is zero within its error bar."""
-
-IN_BLOCK = 1e-3
-"""An entry is judged, too, when its error bar is below this part of its block's gradient."""
-
-IN_CHECK = 1e-6
-"""Zero on both sides is judged when its error bar is below this part of everything seen."""
 
 
 def relative_difference(a: Array, b: Array) -> float:
@@ -176,17 +159,17 @@ def of_block(
     """
     low = min(max(FINEST_RTOL, eps ** (2 / 3)), COARSEST_RTOL)
     rms = own / scale
-    narrow = eps > 1e-10
+    narrow = eps > NARROW
     rtol = low if options.rtol is None else options.rtol
     atol = options.atol
     if atol is None:
         atol = DUST * eps * rms if narrow else 0.0
     # The terms that cancel may be as large as J itself, or larger when J is zero by that.
-    dust = DUST * eps * np.maximum(rms, max(value, LEAST_TERM) / scale)
+    dust = np.maximum(DUST * eps * rms, DUST * eps * max(value, LEAST_TERM) / scale)
     if options.rtol is None:
         goal = min(max(fine, 2 * low if narrow else 0.0), COARSEST_RTOL), atol
     else:
-        goal = rtol, np.maximum(atol, rtol * 0.01 * rms)
+        goal = rtol, np.maximum(atol, rtol * DEMANDED_IN_BLOCK * rms)
     return Tolerance(analytic, rtol, atol, dust, *goal, rms)
 
 

@@ -17,16 +17,10 @@ LENIENT: dict[str, Any] = {"inconclusive": "pass", "vacuous": "pass"}
 
 
 class Real:
-    """One space of values, as real arrays and back.
+    """One space of values, those of the containers and shapes of `sample`, as real arrays and back.
 
-    Parameters
-    ----------
-    sample : object
-        Arrays and numbers in any containers that are known.
-    to_numpy : callable, optional
-        From a leaf to what numpy understands.
-    from_numpy : callable, optional
-        From an array, and the leaf in its place in `sample`, to a leaf.
+    `to_numpy` makes of a leaf what numpy understands; `from_numpy` makes a leaf of an array and the
+    leaf in its place in `sample`.
     """
 
     def __init__(

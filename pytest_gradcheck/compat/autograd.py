@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from .._api import jacobians
-from .._difference.directions import generator
+from .._difference.directions import Stream, generator
 from ._real import LENIENT, Real, random_like, require_modes
 
 __all__ = ["check_grads"]
@@ -103,7 +103,7 @@ def _check(f: Any, x: Any, modes: Sequence[str], order: int, depth: int) -> None
         jacobians.check_vjp(func, vjp, params, **LENIENT).raise_if_failed()
     if order < 2:
         return
-    rng = generator(0, 20, depth)
+    rng = generator(0, Stream.AUTOGRAD, depth)
     pair = import_module("autograd.builtins").tuple
     if "fwd" in modes:
         v = here.value(random_like(here.arrays(x), rng))

@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import Any
 
 from .._api import jacobians
-from .._difference.directions import generator
+from .._difference.directions import Stream, generator
 from ._real import LENIENT, Real, random_like, require_modes
 
 __all__ = ["check_grads"]
@@ -94,7 +94,7 @@ def _check(
         jacobians.check_vjp(func, vjp, params, **options).raise_if_failed()
     if order < 2:
         return
-    rng = generator(0, 21, depth)
+    rng = generator(0, Stream.JAX, depth)
     if "fwd" in modes:
         v = here.value(random_like(params, rng))
         _check(

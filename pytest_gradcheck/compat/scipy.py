@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from .._api import gradients, jacobians
+from .._constants import CONFIDENCE
 from .._quoting import quoted
 from .._report.report import GradientReport
-from .._verdict.tolerance import CONFIDENCE
 from ._real import LENIENT
 
 __all__ = ["check_grad"]

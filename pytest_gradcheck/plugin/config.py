@@ -104,12 +104,9 @@ def _argument(convert: Callable[[Any], Any]) -> Callable[[str], Any]:
 
 
 def read_settings(config: pytest.Config) -> Settings:
-    """Read ini file and command line.
+    """Read ini file and command line; UsageError for a bad value, by the name of its ini key.
 
-    Raises
-    ------
-    pytest.UsageError
-        For a bad value, by the name of its ini key; argparse has checked the command line.
+    argparse has checked the command line.
     """
     names = [item.name for item in CLI_FIELDS]
     given = {name: _ini(config, _key(name)) for name in names}
@@ -174,13 +171,7 @@ def _path(config: pytest.Config, name: str) -> Path | None:
 
 
 def marker_options(item: pytest.Item) -> dict[str, Any]:
-    """Merge the markers of a test, the nearest winning.
-
-    Raises
-    ------
-    pytest.fail.Exception
-        For positional arguments, unknown options and bad values.
-    """
+    """Merge the markers of a test, the nearest winning; what is wrong with one fails the test."""
     marks = list(item.iter_markers(MARKER))
     # pytest counts a mark in `pytest.param(..., marks=...)` as farther than the function's own,
     # yet it is written for this one case.
@@ -197,13 +188,7 @@ def marker_options(item: pytest.Item) -> dict[str, Any]:
 
 
 def fixture_options(value: Any) -> dict[str, Any]:
-    """Check what the fixture ``gradcheck_options`` returned.
-
-    Raises
-    ------
-    pytest.fail.Exception
-        If it is not a mapping of options to good values.
-    """
+    """Check what ``gradcheck_options`` returned: anything but good options fails the test."""
     if not isinstance(value, Mapping):
         raise _failure(
             f"fixture gradcheck_options: must return a mapping of options, not {quoted(value)}"

@@ -53,11 +53,7 @@ def read(config: pytest.Config) -> Wrong:
 class Memory:
     """What the tests of this process are to look at first; the recorder tells it of checks.
 
-    Parameters
-    ----------
-    config : pytest.Config
-    ask : bool, optional
-        False: what was wrong is remembered, but checks are whole: a file of vectors is wanted.
+    Without `ask` what was wrong is remembered, but checks are whole: a file of vectors is wanted.
     """
 
     def __init__(self, config: pytest.Config, ask: bool = True) -> None:
@@ -112,12 +108,7 @@ class Memory:
 
 
 class Keeper:
-    """The plugin that writes the cache; it is not on pytest-xdist's workers.
-
-    Parameters
-    ----------
-    config : pytest.Config
-    """
+    """The plugin that writes the cache; it is not on pytest-xdist's workers."""
 
     def __init__(self, config: pytest.Config) -> None:
         self._config = config

@@ -24,12 +24,7 @@ _BELOW, _TO_THE_END, _UP = "\n\r", "\x1b[K", "\x1b[A\r"
 
 
 class LiveLine:
-    """The plugin that shows how far a check is, below the line that pytest is writing.
-
-    Parameters
-    ----------
-    config : pytest.Config
-    """
+    """The plugin that shows how far a check is, below the line that pytest is writing."""
 
     def __init__(self, config: pytest.Config) -> None:
         self._writer = config.get_terminal_writer()

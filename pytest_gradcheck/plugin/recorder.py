@@ -66,12 +66,7 @@ def page_of_pytest_html(config: pytest.Config) -> bool:
 
 
 class Kept:
-    """Adds to the records of failing checks what others need that have no evidence.
-
-    Parameters
-    ----------
-    config : pytest.Config
-    """
+    """Adds to the records of failing checks what others need that have no evidence."""
 
     def __init__(self, config: pytest.Config) -> None:
         self._pictures = MOST_PICTURES if wants_pictures(config) else 0
@@ -90,13 +85,7 @@ class Kept:
         self._number = 0
 
     def keep(self, record: Record, report: GradientReport, nodeid: str) -> str:
-        """Add a failing check's picture to its record and save its vectors.
-
-        Returns
-        -------
-        str
-            Lines for the section of the failure.
-        """
+        """Add a failing check's picture to its record, save its vectors; return lines about it."""
         if self._pictures:
             from .._report.figure import picture_of
 
@@ -154,14 +143,8 @@ _performed = pytest.StashKey[bool]()
 class Recorder:
     """The plugin that accompanies each test, on workers and wherever tests run in process.
 
-    Parameters
-    ----------
-    whole : bool
-        Whether the session needs whole checks (for a file of them) and not just a line.
-    memory : Memory or None
-        Knows what was wrong in the last run.
-    kept : Kept
-        Makes pictures and files of failing checks.
+    `whole`: the session needs whole checks (for a file of them) and not just a line. `memory` knows
+    what was wrong in the last run.
     """
 
     # Of a session in a session, both are registered with the engine.  No ContextVar: the threads

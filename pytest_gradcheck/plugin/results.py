@@ -121,12 +121,7 @@ _UNDRAWN = "█·…"
 
 
 class Shown:
-    """The plugin that adapts the reports of tests; it is not on pytest-xdist's workers.
-
-    Parameters
-    ----------
-    config : pytest.Config
-    """
+    """The plugin that adapts the reports of tests; it is not on pytest-xdist's workers."""
 
     def __init__(self, config: pytest.Config) -> None:
         self._config = config

@@ -15,6 +15,7 @@ PACKAGE = Path(pytest_gradcheck.__file__).parent
 
 ROOMS = (
     "_version",
+    "_constants",
     "_quoting",
     "_writing",
     "_options",

@@ -269,6 +269,38 @@ def test_the_rooms_are_listed_in_the_order_that_is_enforced():
     assert listed == [name for name in reversed(ROOMS) if name != "_version"]
 
 
+def test_files_that_contributors_are_sent_to_are_there():
+    kept = [
+        ROOT,
+        ROOT / "tests",
+        ROOT / "pytest_gradcheck",
+        *(ROOT / "pytest_gradcheck").glob("_*/"),
+    ]
+    for name in ("CONTRIBUTING.md", "docs/architecture.md"):
+        text = re.sub(
+            r"^```.*?^```$", "", (ROOT / name).read_text(encoding="utf-8"), flags=re.M | re.S
+        )
+        paths = set(re.findall(r"`([\w.][\w./]*/[\w./]*|\w+\.(?:py|md))`", text)) - {"conftest.py"}
+        assert len(paths) > 15
+        assert [path for path in paths if not any((root / path).exists() for root in kept)] == []
+
+
+# docs/architecture.md
+
+
+def test_what_a_check_is_followed_through_stands_where_the_page_says():
+    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    rows = re.findall(
+        r"^\| (?:\w* ?\| )?((?:`\w+`(?:, )?)+) \| ((?:`\S+\.py`(?:, )?)+) \|", text, re.M
+    )
+    assert len(rows) > 25
+    for names, files in rows:
+        paths = [ROOT / "pytest_gradcheck" / path for path in re.findall(r"`(\S+)`", files)]
+        code = "".join(path.read_text(encoding="utf-8") for path in paths)
+        for name in re.findall(r"`(\w+)`", names):
+            assert re.search(rf"^ *(?:def|class) {name}\b", code, re.M), (name, files)
+
+
 # Docstrings
 
 

@@ -1,12 +1,20 @@
 """Random directions: weights that are made again whenever they are needed, and never kept."""
 
+import ast
 import tracemalloc
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from pytest_gradcheck import Options, check_gradients
-from pytest_gradcheck._difference.directions import fill_with_weights, generator, random_weights
+from pytest_gradcheck._difference import directions
+from pytest_gradcheck._difference.directions import (
+    Stream,
+    fill_with_weights,
+    generator,
+    random_weights,
+)
 from pytest_gradcheck._evaluate.call import Call
 from pytest_gradcheck._evaluate.problem import evaluate_gradient, prepare
 from pytest_gradcheck._gradient import screen
@@ -39,18 +47,50 @@ def test_chunks_cover_a_vector_once(size):
 
 
 def test_weights_are_neither_small_nor_large_and_of_both_signs():
-    weights = random_weights(N, 0, 1)
+    weights = random_weights(N, 0, Stream.NOISE)
     assert 0.5 <= np.abs(weights).min() < 0.501
     assert 1.499 < np.abs(weights).max() <= 1.5
     assert abs(np.sign(weights).mean()) < 0.02
     assert np.unique(weights).size == N
 
 
+def test_each_purpose_has_numbers_of_its_own():
+    members = Stream.__members__  # a second name for one number would be in it, too
+    assert len(set(members.values())) == len(members)
+    drawn = [generator(0, stream).random(8) for stream in Stream]
+    # A stream's first direction has the numbers of the stream itself: seeds are padded by zeros.
+    np.testing.assert_array_equal(generator(0, Stream.NOISE, 0).random(8), drawn[0])
+    assert np.unique(drawn).size == 8 * len(Stream)
+
+
+def streams_asked_for():
+    """Yield (module, what it passes for the stream) of every call that draws random numbers."""
+    package = Path(directions.__file__).parents[1]
+    for path in sorted(package.rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            name = getattr(node, "func", None)
+            called = getattr(name, "attr", getattr(name, "id", ""))
+            place = {"generator": 1, "random_weights": 2}.get(called)
+            if isinstance(node, ast.Call) and place is not None:
+                yield path.relative_to(package).as_posix(), ast.unparse(node.args[place])
+
+
+def test_every_draw_says_its_purpose_and_none_shares_it():
+    asked = list(streams_asked_for())
+    named = [(where, what) for where, what in asked if what != "stream"]
+    assert [where for where, what in asked if what == "stream"] == ["_difference/directions.py"]
+    assert {what for _, what in named} == {f"Stream.{member.name}" for member in Stream}
+    # Only a direction of the screen is drawn in two places: whole, and one weight of it.
+    twice = {what for pair in named for what in pair[1:] if named.count(pair) > 1}
+    assert twice == {"Stream.SCREEN"}
+    assert len({what for _, what in named}) == len(set(named))
+
+
 @pytest.mark.parametrize("skip", [0, 1, 7])
 def test_numbers_left_out_are_left_out_by_four(skip):
     whole, rest = np.empty(64), np.empty(64 - 4 * skip)
-    fill_with_weights(whole, generator(3, 1))
-    fill_with_weights(rest, generator(3, 1, skip=skip))
+    fill_with_weights(whole, generator(3, Stream.NOISE))
+    fill_with_weights(rest, generator(3, Stream.NOISE, skip=skip))
     np.testing.assert_array_equal(rest, whole[4 * skip :])
 
 

@@ -13,6 +13,7 @@ import pytest
 from by_hand import approx
 
 from pytest_gradcheck._difference.directions import (
+    Stream,
     fill_with_weights,
     generator,
     random_weights,
@@ -389,11 +390,12 @@ def test_no_noise_is_measured_across_the_edge_of_a_domain():
 
 
 def test_generators_repeat_and_have_streams_of_their_own():
-    first = generator(5, 1, 2).random(12)
-    np.testing.assert_array_equal(generator(5, 1, 2).random(12), first)
-    np.testing.assert_array_equal(generator(5, 1, 2, skip=2).random(4), first[8:])
-    for other in (generator(6, 1, 2), generator(5, 2, 1), generator(5, 1), generator(5)):
-        assert not np.isin(other.random(12), first).any()
+    one, other = Stream(1), Stream(2)
+    first = generator(5, one, 2).random(12)
+    np.testing.assert_array_equal(generator(5, one, 2).random(12), first)
+    np.testing.assert_array_equal(generator(5, one, 2, skip=2).random(4), first[8:])
+    for rng in (generator(6, one, 2), generator(5, other, 1), generator(5, one)):
+        assert not np.isin(rng.random(12), first).any()
 
 
 def test_a_vector_is_made_in_parts_of_32768():
@@ -405,7 +407,7 @@ def test_a_vector_is_made_in_parts_of_32768():
 
 
 def test_weights_are_signs_times_one_half_to_three_halves():
-    weights = random_weights(40_000, 3, 9)
+    weights = random_weights(40_000, 3, Stream.NOISE)
     size = np.abs(weights)
     assert 0.5 <= size.min() < 0.501
     assert 1.499 < size.max() <= 1.5
@@ -414,11 +416,11 @@ def test_weights_are_signs_times_one_half_to_three_halves():
     assert size.var() == pytest.approx(1 / 12, abs=0.002)
     assert (weights > 0).mean() == pytest.approx(0.5, abs=0.02)
     assert np.unique(weights).size == weights.size
-    np.testing.assert_array_equal(random_weights(40_000, 3, 9), weights)
-    np.testing.assert_array_equal(random_weights(32_770, 3, 9), weights[:32_770])
-    assert not np.isin(random_weights(100, 4, 9), weights).any()
-    assert not np.isin(random_weights(100, 3, 8), weights).any()
-    assert random_weights(0, 3).shape == (0,)
+    np.testing.assert_array_equal(random_weights(40_000, 3, Stream.NOISE), weights)
+    np.testing.assert_array_equal(random_weights(32_770, 3, Stream.NOISE), weights[:32_770])
+    assert not np.isin(random_weights(100, 4, Stream.NOISE), weights).any()
+    assert not np.isin(random_weights(100, 3, Stream.GROUP), weights).any()
+    assert random_weights(0, 3, Stream.NOISE).shape == (0,)
     out, rng = np.empty(8), np.random.default_rng(0)
     fill_with_weights(out[:4], rng)
     fill_with_weights(out[4:], rng)

@@ -64,32 +64,7 @@ def test_settled_compares_the_error_bar_with_the_goal():
     assert not asked.settled(-4.0, 0.84)
 
 
-# -- _climb ----------------------------------------------------------------------------------------
-
-
-def test_entering_the_domain_shrinks_by_the_ratio_squared():
-    def inside(t):
-        return t if abs(t) < 0.1 else NAN
-
-    made, _ = through(inside)
-    made.add(1.0)
-    _refine.enter_domain(made, 1e-9)
-    assert [rung.h for rung in made.rungs] == [1.0, approx(1 / RHO**2)]
-    made, _ = through(inside)
-    made.add(0.05)
-    _refine.enter_domain(made, 1e-9)
-    assert len(made.rungs) == 1
-    made, _ = through(lambda t: t if t >= 0 else NAN)
-    made.add(1.0)
-    _refine.enter_domain(made, 1e-99)
-    assert len(made.rungs) == 7  # six times and no more
-    assert made.rungs[-1].h == approx(RHO**-12)
-    made, _ = through(lambda t: t if t >= 0 else NAN)
-    made.add(1.0)
-    _refine.enter_domain(made, RHO**-2 * JUST_ABOVE)
-    assert len(made.rungs) == 1
-    _refine.enter_domain(made, 1 / RHO**2)  # the least step may be taken
-    assert [rung.h for rung in made.rungs] == [1.0, 1 / RHO**2]
+# -- which step is next ----------------------------------------------------------------------------
 
 
 def test_a_flat_func_is_asked_farther_until_the_analytic_slope_would_show():
@@ -220,7 +195,7 @@ def test_no_step_is_so_small_that_noise_hides_the_slope():
 
 
 def test_parabolic_and_flat_tops():
-    parabola = _refine.parabolic
+    parabola = _kinks.parabolic
     assert parabola(bends((4.0, 8.0), (1.0, 2.0), (0.5, 9.0)))
     assert parabola(bends((4.0, 8.0), (1.0, 2.002)))
     assert not parabola(bends((4.0, 8.0), (1.0, 2.0021)))
@@ -267,7 +242,13 @@ def test_a_sentinel_goes_as_far_down_as_noise_allows():
 
 def test_what_is_bent_and_what_is_rough():
     zero = question(0.0)
-    bent, rough = _refine.bent, _refine.rough
+
+    def bent(made, asked):
+        return _kinks.bent(made, _refine._size(made, asked))
+
+    def rough(made, asked):
+        return _kinks.rough(made, _refine._size(made, asked))
+
     assert bent(bends((4.0, 1.0), (1.0, 1.0)), zero)
     assert bent(bends((1.0, 1.0)), zero)  # one rung can't tell
     assert not bent(bends((4.0, 4.0), (1.0, 1.0)), zero)  # falls with the step

@@ -1,0 +1,560 @@
+"""Every number by which a derivative is made or a verdict reached: value, why, what decides it.
+
+`benchmarks/accuracy.py --ablate NAME` halves and doubles one, and prints which verdicts flip; what
+it printed for all of them is docs/constants.md.  In brackets stands what decides a value:
+*derived*, and from what; *accuracy*, *numeric*, *planted*, *held_out*, *scale*, *jacobian*: the
+cases whose verdicts flip; a test, for what is rare; *cost*, for what only spends evaluations.
+
+Lengths of steps are in parts of a parameter's scale, evaluations in calls of func, noise in its
+standard deviations σ, and the spacing of float64 at 1 is ε.
+"""
+
+from __future__ import annotations
+
+EPS = 2.0**-52
+"""ε, the spacing of float64 at 1.  [derived: IEEE 754]"""
+
+ROUNDING_SIGMA = 0.3
+"""Units in the last place: the standard deviation of one rounding, 1/√12.  [derived]"""
+
+NARROW = 1e-10
+"""A format whose relative spacing is above this is float32 or narrower.  [derived: between both]"""
+
+ENTRY_ROUNDINGS = 64.0
+"""An analytic entry, or a value of func, is off by at most so many roundings of its own terms when
+it is computed twice, in another order or in parts.  [accuracy]"""
+
+DUST = 32.0
+"""And by at most about this many of the whole of its block's gradient.  [accuracy]"""
+
+LEAST_TERM = 0.1
+"""Terms that cancel are taken to be at least this large, where n is zero within its error bar.
+[tests/unit/verdict/test_judge.py]"""
+
+REPEATS_WITHIN = ENTRY_ROUNDINGS * EPS
+"""Two calls may differ by this part of J: threads that sum in another order do.  [derived]"""
+
+GRADIENT_REPEATS_WITHIN = 1e-10
+"""Two gradients at θ may differ by this part of their largest entry.
+[tests/behaviour/test_fresh_eyes.py]"""
+
+
+# The noise of func
+
+NOISE_SAMPLES = 8
+"""Values in a difference table: as many orders as Moré and Wild need to see it settle.
+[numeric]"""
+
+NOISE_SPACING = 2.0**-30
+"""Their distance, in parts of the parameters: wide enough for a parameter to be rounded against a
+constant a million times larger, as it is at the steps of a difference.  [accuracy]"""
+
+NOISE_NARROWER = 2.0**-40
+"""For a func that oscillates within it.  [accuracy]"""
+
+NOISE_WIDER = 2.0**-12
+"""For one whose values repeat.  [accuracy]"""
+
+NOISE_LOUD = 1e-10
+"""Noise above this part of the values is looked at again, closer.  [accuracy]"""
+
+NOISE_SETTLED = 4.0
+"""A table has settled when three orders in a row agree to this factor.  [derived: Moré and Wild]"""
+
+FEWEST_VALUES = 5
+"""In a table: with fewer nothing settles.  [derived]"""
+
+QUIETER = 0.01
+"""θ is on a jump when the values beside it are quieter than with it by this.  [accuracy]"""
+
+UNUSED_BITS = 3
+"""A format of which no value uses the last so many bits is not func's.  [derived: one value in
+eight does not by chance]"""
+
+FEW_VALUES = 3
+SPARE_BITS = 4
+"""Fewer different values say little of a format, and must use so many bits more than half of it.
+[accuracy]"""
+
+
+# The first step, and what the sweep says
+
+STEP_FACTOR = 2.0
+"""C of the step: the third derivative of most functions is smaller than V/s³, so the balance lies
+higher than at 1.  [accuracy]"""
+
+LARGEST_STEP = 0.05
+"""The first step at most.  [accuracy]"""
+
+QUIETEST = EPS / 4
+"""Noise is taken to be at least this part of the values, for the step.  [derived]"""
+
+LEAST_STEP_ULPS = 16.0
+"""Units in the last place of a parameter: the smallest step worth taking.  [accuracy]"""
+
+ROUNDING_FACTOR = 3.0
+"""Standard deviations of rounding that an error bar holds.  [derived: 99.7 %]"""
+
+LEAST_BAR = 4 * EPS
+"""An error bar is never below this part of the value.  [derived: four roundings]"""
+
+BEND_GAIN = 2.45
+"""σ of a bend in those of func: three values, weights 1, 2 and 1.  [derived: √6]"""
+
+BEND_CLEAR = 8.0
+"""A bend is believed above so many of its σ.  [accuracy]"""
+
+BEND_PART = 0.1
+"""Slopes to both sides that differ by this part are looked at: a smooth func's rarely do.
+[accuracy]"""
+
+MOST_FIXED_NOISE = 1000.0
+"""At a given step noise is taken to be at most this many times what func's format implies.
+[accuracy]"""
+
+SMALL_FIXED_STEP = 1e-4
+"""A given step up to this size tells a kink from curvature.  [tests/unit/verdict/test_judge.py]"""
+
+KEPT_TO_ASK = 0.2
+"""Of the evaluations that ``max_evals`` allows, or what looks wrong could never be confirmed.
+[cost]"""
+
+
+# One line: its rungs, and the tableau
+
+RATIO = 3.8197
+"""Of neighbouring steps.  With 2 or 4, sin(ωθ) aliases at every rung at once.  [derived]"""
+
+COLUMNS = 3
+"""Orders 2, 4 and 6: more columns amplify noise and assume more smoothness than code has.
+[accuracy]"""
+
+COARSEST_JUMP = 2.0**-7
+"""Of the value: bfloat16 has 8 bits.  [derived]"""
+
+ROOM = RATIO**2.5
+"""Neighbouring rungs farther apart than this have room for another between them.  [derived]"""
+
+LIMITING = 0.5
+"""Rounding, or truncation, limits an estimate when it is this part of the error bar.  [derived]"""
+
+WORSE = 0.5
+"""A step that leaves more than this part of the error bar has not paid.  [accuracy]"""
+
+ENTRY_RUNGS = 6
+"""Steps in search of func's domain.  [tests/unit/verdict/test_refine.py]"""
+
+MOST_RUNGS = 16
+"""Of a coordinate.  [cost]"""
+
+LEAP_RUNGS = 4
+"""A goal farther away than so many rungs is gone to by two at a time.  [cost]"""
+
+USEFUL = 0.3
+"""Below a step at which noise is this part of the value nothing can be learnt.  [accuracy]"""
+
+PARABOLA = 1e-3
+"""By how much two curvatures of a parabola may differ.  [accuracy]"""
+
+FARTHEST = 1e6
+"""Steps go beyond the parameter's own scale, up to this many times it, only while func is a
+parabola at them: a tiny entry beside a huge J can be resolved in no other way.  [accuracy]"""
+
+
+# Kinks, jumps and rounded values
+
+SMOOTH_POWER = 0.6
+KINK_POWER = 0.25
+JUMP_POWER = -0.6
+"""The bend goes with h^p: p is 1 where func is smooth, 0 at a kink and −1 at a jump, and these are
+between.  [accuracy]"""
+
+KINK_RUNGS = 3
+"""Steps that must show the same bend.  [accuracy]"""
+
+KINK_FAINT = 0.05
+"""At the step at which a kink at θ itself would still be seen, noise is this part of it.
+[accuracy]"""
+
+KINK_NEAR = 3.0
+"""A step within this factor of that one will do.  [accuracy]"""
+
+GRAIN_FINER = 2.0**-12
+"""Beyond a kink func is smooth at distances this part of the step at which it was first seen to
+move; a rounded func moves in jumps there.  [derived: float32 has 2¹² times as many values]"""
+
+GRAIN_SHOWN = 8.0
+"""But it must move by so many times its noise from one distance to the next.  [derived]"""
+
+GRAIN_ROUGH = 0.03
+"""Noise there above this part of what func moves by is that of jumps.
+[tests/behaviour/test_verdicts.py]"""
+
+UNLIMITED_SLOPES = 5
+"""Of a slope without a limit, as √x has at 0: so many in a row must stay as far from the one
+before.  [tests/behaviour/test_seldom.py]"""
+
+UNLIMITED_ULPS = 8.0
+"""Units in the last place of func's value by which two slopes differ, or it may be rounding.
+[tests/behaviour/test_seldom.py]"""
+
+LIMIT_POWER = 0.15
+"""The distance of two slopes falls at least by this power of the step where there is a limit.
+[tests/behaviour/test_seldom.py]"""
+
+
+# The engine alone
+
+ENOUGH = 1e-10
+"""A relative error bar below this is not improved further.  [numeric]"""
+
+NUMERIC_RUNGS = 12
+"""Of a coordinate, up and again down.  [cost]"""
+
+VAGUE = 1e-3
+"""A relative error bar above this is doubted: there may be no limit.  [numeric]"""
+
+
+# Tolerances and goals
+
+CONFIDENCE = 1.5
+"""K: an error bar counts this many times when a verdict is reached.  [accuracy]"""
+
+FINEST_RTOL = 1e-7
+COARSEST_RTOL = 1e-2
+"""With rtol unset a check is as tight as can be between these two.  [accuracy]"""
+
+FINE = 3e-6
+"""With rtol unset, two evaluations settle an entry whose error bar is below this part of it.
+[accuracy]"""
+
+FINE_FACTOR = 30.0
+"""Or below so many times what noise allows them.  [accuracy]"""
+
+IN_BLOCK = 1e-3
+"""An entry is judged, too, when its error bar is below this part of its block's gradient.
+[accuracy]"""
+
+IN_CHECK = 1e-6
+"""Zero on both sides is judged when its error bar is below this part of everything seen.
+[accuracy]"""
+
+DEMANDED_IN_BLOCK = 0.01
+"""A given rtol is demanded of an entry, or so many times it of its block.  [accuracy]"""
+
+STANDS_CLEAR = 10.0
+"""A numeric value that is so many error bars from zero shows a gradient that is there.
+[accuracy]"""
+
+
+# Before an accusation
+
+MOVES_TOLD = 4.0
+FLAT_AS_FAR_AS = 256.0
+"""A func is flat, and not rounded, when it does not move where the analytic slope says that it does
+by so many times |J|, or at so many times the parameter's scale.
+[tests/behaviour/test_rounding.py]"""
+
+SENTINEL_GAP = 0.02
+"""At the sentinel noise is this part of what is wrong, if it can be.  [accuracy]"""
+
+SENTINEL_VALUE = 0.03
+"""And at most this part of the value.  [accuracy]"""
+
+STEPS_APART = 1.5
+"""Steps nearer to each other than this are one measurement.  [derived: their truncation differs by
+less than it is]"""
+
+SPEAKS = 3.0
+"""A step tells which of two values is right when its error bar is this part of what they differ
+by.  [derived]"""
+
+NEAR_LIMIT = 0.25
+"""Three steps converge on an estimate that all of them come this near to, in parts of its distance
+from the analytic value.  [accuracy]"""
+
+LINE_SPACING = 2.0**-16
+"""Distance of the values that tell the noise along one line: wide enough for float32 inside func
+to round each of them otherwise.  [derived: 2⁻²⁴ is its spacing]"""
+
+LINE_CHANGE = 2.0**-14
+"""And at most such that func changes by this part of itself by the analytic slope: log det has its
+natural scale far below that of an entry.  [tests/behaviour/test_rounding.py]"""
+
+LINE_WIDER = 64.0
+"""So much wider where the values repeat.  [derived: bfloat16 has 2⁻⁸]"""
+
+LINE_LOUDER = 4.0
+LINE_CLOSER = 16.0
+LINE_LOOKS = 3
+"""Noise so many times what was known is looked at again from so much closer, so many times: an
+oscillation and the edge of a domain are smooth there.  [accuracy]"""
+
+LINE_NEWS = 2.0
+"""Noise that differs by this from what was known is a reason to go on.  [cost]"""
+
+TOO_ROUNDED = ROUNDING_SIGMA * COARSEST_JUMP
+"""A func whose noise is above this part of it is rounded more coarsely than any format: whether its
+slope is that of its stairs nobody can tell.  [derived]"""
+
+NARROW_PROOF = 8.0
+"""In float32 an error must be so many times what would do, or it is left open.  [accuracy]"""
+
+ROUGH_RUNGS = 8
+"""A bend that is neither a kink's nor a smooth func's after so many rungs stays unexplained.
+[cost]"""
+
+ALL_NOISE = 0.1
+"""Noise above this part of what func changes by is as large as func.  [accuracy]"""
+
+SHOWN_BY = 4.0
+"""An oscillation of so many times what is wrong would show at a step, and so far below it.
+[tests/behaviour/test_seldom.py]"""
+
+FINER = 8.0
+FINEST = 100.0
+"""Steps so many times smaller are asked too, until one is so many times smaller.
+[tests/behaviour/test_seldom.py]"""
+
+SUBGRADIENT = 0.75
+"""An analytic value within this part of the bend from the middle may be a subgradient.
+[accuracy]"""
+
+NEAR_ESTIMATE = 0.1
+NEAR_RUNGS = 3
+"""So many steps come this near to the estimate, in parts of what is wrong.  [accuracy]"""
+
+NEAR_ANALYTIC = 0.3
+"""And none so near to the analytic value.  [accuracy]"""
+
+
+# Many coordinates together
+
+TRIED = 12
+"""Of the entries that a demanded rtol leaves open, so many are climbed before the rest are
+given up when not one of them could be settled.  [cost]"""
+
+NOISY_BLOCK = 1e-7
+"""An error bar above this part of the block's gradient: the block is badly scaled.  [accuracy]"""
+
+TINY = 1e-5
+"""An entry below this part of the block's gradient is badly scaled, too.  [accuracy]"""
+
+GROUP_RANGE = 1e4
+"""Entries of one direction differ in size by at most this factor, or the largest would hide the
+smallest.  [accuracy]"""
+
+GROUP_RTOL = 1e-9
+"""By how much a direction may be off before its entries are asked one by one.  [accuracy]"""
+
+TAIL = 0.02
+"""Entries that small are the tail of any network's gradient while they are fewer than this part
+of all, and get no directions of their own: they are known to `IN_BLOCK` all the same.  [cost]"""
+
+SHARP = 1e-5
+MOST_STUBBORN = 32
+"""Badly scaled entries that a direction does not resolve to this part of them are asked one by
+one, the largest first, at most so many.  [accuracy]"""
+
+DEAD_STEP = 1e-3
+"""What does not respond to this step is taken not to depend at all.  [accuracy]"""
+
+GROUP_RUNGS = 4
+DEEP_GROUP_RUNGS = 10
+"""Rungs of a direction through entries that are small beside their error bars; for badly scaled
+ones the second number, of which each is two ordinary rungs from the next.  [accuracy]"""
+
+EXHAUSTIVE = 4200
+"""Evaluations up to which every parameter is differenced when ``max_evals`` is not given.
+[cost: a second for a func of 0.2 ms]"""
+
+NOISE_EVALUATIONS = 7
+"""That measuring the noise takes.  [derived: `NOISE_SAMPLES`]"""
+
+
+# What failed in the last run
+
+SUSPECTS = 20
+"""So many parameters are looked at first.  [cost]"""
+
+SUSPECT_EVALUATIONS = 16
+"""That one of them is allowed, of those that ``max_evals`` leaves over.  [cost]"""
+
+SUSPECT_ERROR = 1e-9
+"""Of the block's gradient: an error below this is left to the whole check, because tolerances are
+known to it that few parameters do not tell.  [tests/plugin/test_memory.py]"""
+
+
+# Along random directions
+
+SMALLEST_PART = 0.5
+"""Along a direction a parameter moves at least as one of this part of its block's median would,
+or errors of the small ones would hardly be seen.  [scale]"""
+
+SCREENED = 4
+"""Directions of a screen: one misses an error of 10, 100 or 1,000 times the detection limit with
+a chance of 8, 0.8 or 0.08 %, if it is spread over many entries (13, 1.4 or 0.15 % if it is two
+equal ones), and four with its fourth power.  [derived]"""
+
+ACCUSED = 5.0
+"""A residual above so many σ is looked at again.  [derived: one right screen in a million]"""
+
+SAFETY = 1.5
+"""σ of a direction is what calibration says times this.  [scale]"""
+
+PROVEN = 3.0
+PROVEN_NARROW = 10.0
+"""A direction is wrong when its gap is so many times what would do for a coordinate, the second in
+float32: entries are accused by their own differences later, and σ by this one's.  [scale]"""
+
+MARGINAL_STEPS = 3
+"""So many further steps are taken for a direction whose error is not clear.  [scale]"""
+
+LEAST_ALONG = 1e-12
+"""The smallest step along a direction, in parts of the parameters,  [scale]"""
+
+FARTHEST_ALONG = 0.3
+"""and the largest.  [scale]"""
+
+CALIBRATION_DOWN = 9
+CALIBRATION_RUNGS = 12
+"""Rungs of the calibrating direction, after steps down and at all.  [cost]"""
+
+SLOPES_DIFFER = 5.0
+"""Two slopes differ by more than so many times their rounding: that is truncation.  [scale]"""
+
+SMALLEST_ALLOWED = 1e-9
+"""Analytic gradients are trusted to this part at most, along a direction.  [scale]"""
+
+SHOWN_BAD = 5
+"""NaN and infinite entries whose numeric value is looked up, to be shown.  [cost]"""
+
+GROSS = 0.3
+"""A block that directions over all parameters do not resolve is so near the noise of func that
+only an error of this part of it is believed.  [scale]"""
+
+GROSS_BARS = 10.0
+"""Or one that stands so far above its error bar.  [scale]"""
+
+SMALL_BLOCK = 64
+"""Entries of such a block that are differenced one by one, to name those that are wrong.  [cost]"""
+
+CONFIRMED_WITHIN = 1e-3
+"""The error bar that settles a single entry, relative: it need only show that it is wrong.
+[scale]"""
+
+STRAIGHT = 0.1
+"""A bend below this part of the analytic entry needs no second step.  [scale]"""
+
+MOST_KINK_STEPS = 12
+"""Steps along a direction that a bend is followed by.  [cost]"""
+
+MOST_EXTRA = 2000
+"""Evaluations that localising may take when ``max_evals`` is not given.  [cost]"""
+
+MISSED = 0.13
+"""The chance that one direction hides an error of ten times its resolution: that of two equal
+wrong entries whose weights nearly cancel.  It is 0.08 for an error spread over many entries,
+|N(0, 1)| < 0.1, and none for a single one.  [derived]"""
+
+DISTINCT = 4.0
+"""The second best explanation must fit so many times worse.  [scale]"""
+
+SIX_DIGITS = 1e-6
+"""A fit to six digits is one, however quiet the directions are.  [scale]"""
+
+MISFIT_SIGMAS = 4.0
+MISFIT_SPARE = 6.0
+"""χ² of a fit may be its mean, so many of its standard deviations, and this.  [scale]"""
+
+PARTED_DIRECTIONS = 3
+"""The directions that are restricted to parts.  [scale]"""
+
+SAMPLED = 12
+SAMPLED_IN_SLICE = 4
+"""Entries of a block, or of one row or column, that are differenced to count the wrong ones.
+[cost]"""
+
+MOST_NAMED = 40
+"""Wrong entries that are looked for one by one.  [cost]"""
+
+LARGE_BLOCK = 0.05
+"""Blocks with less than this part of all parameters are measured together at first.  [cost]"""
+
+GLANCED_AT = 3
+"""Entries looked at when both halves of a block are wrong: most of them are, if errors are
+everywhere.  [cost]"""
+
+MOST_DIRECTIONS = 7
+"""Over all parameters; more directions tell columns apart whose weights are alike.  [scale]"""
+
+EXACT_PATTERN = 1e-3
+"""How near to 1 the number of a pattern is that has none of its own.  [scale]"""
+
+MOST_PAIRS = 8
+"""Pairs of blocks of one shape that are tried: neighbours, in the order of the parameters.
+[cost]"""
+
+
+# Experiments after a check that failed
+
+AWAY = 1e-2
+"""How far blocks are moved, and grad is called elsewhere.  [planted]"""
+
+CHANGE_STEP = 1e-4
+"""Of a difference there, which need only show that the gradient changes  [planted]"""
+
+CHANGED = 1e-4
+"""by this part.  [planted]"""
+
+LOUD_CHANGE = 4.0
+"""Noise may make a change of so many times itself.  [planted]"""
+
+MOST_MOVED = 12
+"""Blocks that are moved.  [cost]"""
+
+TOGETHER = 1e-4
+"""Two blocks act on each other when moving one changes by this part what moving the other does.
+[planted]"""
+
+FAR_ABOVE_NOISE = 1e4
+"""What func changes by must stand so far above its noise, or nothing can be said.  [planted]"""
+
+
+# Jacobians
+
+MOST_CELLS = 2_000_000
+MOST_OUTPUTS = 5000
+"""Entries of a Jacobian that are judged one by one, and rows of it: each takes a millisecond.
+[cost]"""
+
+MANY_SUSPICIOUS = 300
+"""Suspicious entries beyond which a second step accuses what is plainly wrong.  [cost]"""
+
+MOST_ALONG = 4200
+"""Evaluations along directions of a single output's, in one check: what would be learnt beyond is
+about entries that are small beside their row.  [cost]"""
+
+PLAIN = 0.05
+"""Two steps that differ by at most this part of the gap, which is more than what is allowed over
+this, need no ladder to be believed.  [jacobian]"""
+
+SUSPICIOUS = 1e-6
+"""Analytic and numeric that differ by this part are looked at again.  [jacobian]"""
+
+COMBINED = 3
+"""Random combinations: two errors that cancel in one of them do not in another.  [derived]"""
+
+ACCUSED_LOOKED_AT = 8
+OUTPUTS_LOOKED_AT = 100
+"""Parameters that a combination accuses, and the outputs that then differ most: judged entry by
+entry.  [cost]"""
+
+OUTPUTS_ONE_BY_ONE = 300
+"""Outputs that are judged one by one along tangents.  [cost]"""
+
+OUTPUT_STEP = 1e-5
+"""The step that tells which outputs those are,  [jacobian]"""
+
+OUTPUT_GAPS = 1e-3
+"""down to this part of the largest gap.  [jacobian]"""

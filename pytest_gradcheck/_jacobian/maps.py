@@ -1,0 +1,213 @@
+"""The user's Jacobian as a linear map: a matrix, an operator, or products with vectors.
+
+All of it is judged entry by entry where that is affordable; else random combinations are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from .._constants import LEAST_TERM
+from .._difference.directions import Stream, random_weights
+from .._params.layout import Block, gradient_vector, labels, to_structure
+from .._quoting import brief
+from .._report.report import GradientReport
+from .check import Check, report_of
+from .linear import Matrix, is_operator, is_sparse, matrix_of
+from .outputs import dtypes_of, output_vector
+from .random_combinations import along_cotangents, along_tangents, cotangent
+
+Array = np.ndarray[Any, Any]
+
+MOST_PRODUCTS = 2000
+"""Products with basis vectors, beyond which random vectors are taken."""
+
+LINEAR_WITHIN = 64.0
+"""Machine epsilons, times the size of the terms, by which a product with a random vector may differ
+from the sum of those with basis vectors."""
+
+
+@dataclass(frozen=True)
+class LinearMap:
+    """An analytic Jacobian, in whatever form.
+
+    `dense` returns all of it, at so many `products` with basis vectors; `combined` checks random
+    combinations of its rows or columns.
+    """
+
+    dense: Callable[[], Matrix]
+    combined: Callable[[], GradientReport]
+    products: int = 0
+
+    def affordable(self, check: Check) -> bool:
+        """Return whether it can be judged entry by entry."""
+        return self.products <= MOST_PRODUCTS and check.exhaustive
+
+
+def judged(check: Check, maps: Sequence[LinearMap]) -> GradientReport:
+    """Check a Jacobian: one map, or what two calls gave."""
+    if maps[0].affordable(check):
+        return report_of(check, [one.dense() for one in maps])
+    return maps[0].combined()
+
+
+def map_of(jac: Any, check: Check) -> LinearMap:
+    """Return a matrix or an operator as a map; a sparse matrix stays sparse in combinations."""
+    combined = _operator if is_operator(jac) else _sparse if is_sparse(jac) else _matrix
+    return LinearMap(lambda: matrix_of(jac, check.shape), partial(combined, jac, check))
+
+
+def _rows(check: Check, product: Callable[[Array], Any]) -> Callable[[Array], Any]:
+    """Return uᵀJ in the structure of the parameters, for a product that has all columns."""
+    chosen = check.shape.columns()
+
+    def rows(u: Array) -> Any:
+        structure, blocks = check.problem.structure, check.problem.blocks
+        return to_structure(structure, blocks, np.asarray(product(u)).reshape(-1)[chosen])
+
+    return rows
+
+
+def _columns(check: Check, dense: Array, dtype: Any) -> Matrix:
+    return Matrix(dense, (np.dtype(dtype),) * (len(check.outputs.blocks) * dense.shape[1]))
+
+
+def _matrix(jac: Any, check: Check) -> GradientReport:
+    matrix, problem = matrix_of(jac, check.shape), check.problem
+    return along_cotangents(
+        check,
+        lambda u: to_structure(problem.structure, problem.blocks, u @ matrix.dense),
+        lambda which: _columns(check, matrix.dense[:, which], matrix.dtypes[0]),
+    )
+
+
+def _sparse(jac: Any, check: Check) -> GradientReport:
+    if tuple(jac.shape) != check.shape.full:
+        matrix_of(np.broadcast_to(0.0, jac.shape), check.shape)  # says what is wrong
+    chosen, compressed = check.shape.columns(), jac.tocsc()
+
+    def columns(which: Array) -> Matrix:
+        dense = np.asarray(compressed[:, chosen[which]].toarray(), dtype=np.float64)
+        return _columns(check, dense, jac.dtype)
+
+    return along_cotangents(check, _rows(check, lambda u: jac.T @ u), columns)
+
+
+def _operator(jac: Any, check: Check) -> GradientReport:
+    """Check an operator's products: by `rmatvec` where it has one, else by `matvec`."""
+    chosen, (m, n) = check.shape.columns(), check.shape.full
+
+    def product(v: Array, which: Array) -> Array:
+        whole = np.zeros(n)
+        whole[which] = v
+        return np.asarray(jac.matvec(whole)).reshape(m)
+
+    try:
+        jac.rmatvec(np.zeros(m))
+    except (NotImplementedError, AttributeError, TypeError):
+        return along_tangents(check, lambda v: cotangent(check, product(v, chosen)), "matvec")
+
+    def columns(which: Array) -> Matrix:
+        parts = [product(np.ones(1), chosen[[i]]).astype(np.float64) for i in which]
+        return _columns(check, np.stack(parts, axis=1), np.float64)
+
+    return along_cotangents(check, _rows(check, jac.rmatvec), columns)
+
+
+def forward(check: Check, product: Callable[[Array], Any], what: str) -> LinearMap:
+    """Return the map of a product that takes v, shape (n,), and returns J v, as outputs are."""
+    outputs, n = check.outputs, check.problem.size
+
+    def read(value: Any) -> tuple[Array, tuple[np.dtype[Any], ...]]:
+        return output_vector(value, outputs, what), dtypes_of(value)
+
+    def dense() -> Matrix:
+        columns, dtypes = _with_basis(product, read, n)
+        dtypes = dtypes or (np.dtype(np.float64),) * len(outputs.blocks)
+        matrix = np.stack(columns, axis=1) if columns else np.empty((outputs.size, 0))
+        v, narrow = _weights(check, check.problem.blocks)
+        found = read(product(v))[0] if n else matrix @ v
+        center = float(np.abs(check.problem.center).max(initial=LEAST_TERM))
+        dust = center * float(np.sum(np.abs(v) / check.problem.scale))
+        precisions = (*dtypes, *narrow)
+        remark = _linear(matrix * v, found, precisions, what, "v", outputs.blocks, dust)
+        each = len(check.shape.blocks)
+        return Matrix(matrix, tuple(dtype for dtype in dtypes for _ in range(each)), remark)
+
+    return LinearMap(dense, lambda: along_tangents(check, product, what), n)
+
+
+def backward(check: Check, product: Callable[[Array], Any], what: str) -> LinearMap:
+    """Return the map of a product that takes u, shape (m,), and returns uᵀJ, as params are."""
+    structure, blocks, m = check.problem.structure, check.problem.blocks, check.outputs.size
+
+    def read(value: Any) -> tuple[Array, tuple[np.dtype[Any], ...]]:
+        return gradient_vector(value, structure, blocks, what)
+
+    def dense() -> Matrix:
+        rows, dtypes = _with_basis(product, read, m)
+        matrix = np.stack(rows)
+        u, narrow = _weights(check, check.outputs.blocks)
+        found, _ = read(product(u))
+        center = np.maximum(np.abs(check.problem.center[:m]), LEAST_TERM)
+        dust = float(np.abs(u) @ center) / check.problem.scale
+        remark = _linear(matrix.T * u, found, (*dtypes, *narrow), what, "u", blocks, dust)
+        return Matrix(matrix, dtypes * len(check.outputs.blocks), remark)
+
+    return LinearMap(dense, lambda: along_cotangents(check, product), m)
+
+
+def _with_basis(
+    product: Callable[[Array], Any], read: Callable[[Any], tuple[Array, Any]], count: int
+) -> tuple[list[Array], tuple[np.dtype[Any], ...]]:
+    """Return the products with all basis vectors, and the types of the last one."""
+    basis, found, dtypes = np.zeros(count), [], ()
+    for i in range(count):
+        basis[i] = 1.0
+        vector, dtypes = read(product(basis))
+        found.append(vector)
+        basis[i] = 0.0
+    return found, dtypes
+
+
+def _weights(check: Check, blocks: Sequence[Block]) -> tuple[Array, tuple[np.dtype[Any], ...]]:
+    """Return a random vector for `_linear`, and the types in which the product may be computed.
+
+    The vector is what the product gets, rounded to the type of each block.  It is never positive
+    throughout: a product that takes |v| or max(v, 0) for v is linear there.
+    """
+    vector = random_weights(blocks[-1].stop if blocks else 0, check.options.seed, Stream.LINEARITY)
+    if (vector > 0).all():
+        vector = -vector
+    for block in blocks:
+        vector[block.window] = vector[block.window].astype(block.dtype)
+    every = (*check.problem.blocks, *check.outputs.blocks)
+    return vector, tuple(block.dtype for block in every)
+
+
+def _linear(
+    terms: Array, found: Array, dtypes: Any, what: str, name: str, blocks: Any, dust: Any
+) -> str:
+    """Return the sentence that says where a product is not the sum of its terms, or nothing.
+
+    `dust` is what func's own values come to along the vector: terms as large may have cancelled
+    inside each product.
+    """
+    eps = max((float(np.finfo(dtype).eps) for dtype in dtypes), default=0.0)
+    with np.errstate(all="ignore"):
+        told = terms.sum(axis=1)
+        gap = np.abs(told - found)
+        size = np.abs(terms).sum(axis=1) + dust
+        bad = gap > LINEAR_WITHIN * max(eps, 2.0**-52) * size
+    if not bad.any():
+        return ""
+    i = int(np.argmax(np.where(bad, gap, 0)))
+    return (
+        f"{what} is not linear in {name}: {brief(labels(blocks)(i))} is {float(found[i]):.6g} for "
+        f"a random {name}, and {float(told[i]):.6g} as the sum over basis vectors"
+    )

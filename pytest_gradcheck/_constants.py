@@ -287,8 +287,13 @@ LINE_WIDER = 64.0
 LINE_LOUDER = 4.0
 LINE_CLOSER = 16.0
 LINE_LOOKS = 3
-"""Noise so many times what was known is looked at again from so much closer, so many times: an
-oscillation and the edge of a domain are smooth there.  [accuracy]"""
+LINE_FALLS = 64.0
+"""Noise so many times what was known is looked at again from so much closer, so many times, as long
+as it falls by so much: an oscillation and the edge of a domain are smooth there, while rounding
+falls by the root of the distance at most.  [accuracy]"""
+
+MARGINAL_BARS = 10.0
+"""For an error of fewer error bars the noise along the line is measured first.  [accuracy]"""
 
 LINE_NEWS = 2.0
 """Noise that differs by this from what was known is a reason to go on.  [cost]"""

@@ -29,6 +29,7 @@ from .._constants import (
     EPS,
     LEAST_BAR,
     LINE_CLOSER,
+    LINE_FALLS,
     LINE_LOOKS,
     LINE_LOUDER,
     LINE_WIDER,
@@ -152,7 +153,7 @@ class Line:
             closer = self.table(0.0, spacing)
             if closer is None and self.grainy is False:
                 closer = 0.0  # flat as far as a kink
-            if closer is None or LINE_LOUDER * closer > sigma:
+            if closer is None or LINE_FALLS * closer > sigma:
                 break
             sigma = closer
         if sigma is not None:

@@ -125,7 +125,14 @@ def _rounded(
         # A few neighbours may all round alike: then the block's others tell.
         mine[:] = np.maximum(mine, np.median(mine)) if mine.size else mine
     limits = found.tolerance
-    return replace(found, tolerance=replace(limits, atol=limits.atol + ROUNDINGS * spread))
+    with np.errstate(all="ignore"):
+        off = ROUNDINGS * spread
+        size = np.fmax(np.abs(found.analytic), np.abs(found.numeric))
+        everything = value_size(problem, found.analytic)
+        # What is as large as the gradient itself is no rounding of it.
+        little = (off <= COARSEST_RTOL * size) | (off * problem.scale <= IN_CHECK * everything)
+    off[~little] = 0.0
+    return replace(found, tolerance=replace(limits, atol=limits.atol + off))
 
 
 def unjudged(limits: Tolerance, sweep: Sweep) -> Comparison:

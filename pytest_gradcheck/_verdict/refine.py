@@ -25,6 +25,7 @@ from .._constants import (
     LINE_CHANGE,
     LINE_NEWS,
     LINE_SPACING,
+    MARGINAL_BARS,
     MOST_RUNGS,
     MOVES_TOLD,
     NARROW,
@@ -217,9 +218,9 @@ def _until_settled(
                 continue
             agrees = question.within(estimate.value, estimate.error)
             accused = not agrees and confirmed and _trusted(line, question, estimate)
-            if accused and not _converged(line, question, estimate):
-                accused = False
-                if not line.sounded:
+            if accused:
+                accused = _converged(line, question, estimate)
+                if not line.sounded and not (accused and _plain(question, estimate)):
                     line.sound(_spacing(line, question, scale))
                     confirmed = False
                     continue
@@ -283,6 +284,12 @@ def _trusted(line: Line, question: Tolerance, estimate: Estimate) -> bool:
     return _smooth_enough(line, question)
 
 
+def _plain(question: Tolerance, estimate: Estimate) -> bool:
+    """Return whether a gap is so many error bars that their noise need not be measured again."""
+    gap: float = abs(question.analytic - estimate.value)
+    return gap > MARGINAL_BARS * CONFIDENCE * estimate.error
+
+
 def _converged(line: Line, question: Tolerance, estimate: Estimate) -> bool:
     """Return whether three steps apart from each other converge on the estimate, and not on a.
 
@@ -319,7 +326,7 @@ def _limit(
     falls = abs(s2 - s3) <= max(abs(s1 - s2), ROUNDING_FACTOR * (r2 + r3))
     bend = max(abs(r.bend) if math.isfinite(r.bend) else 0.0 for r in (one, two, last))
     bends = bend_power([one, two, last])
-    smooth = bend <= NEAR_LIMIT * gap or bends is None or bends >= SMOOTH_POWER
+    smooth = bend <= NEAR_LIMIT * gap or (bends is not None and bends >= SMOOTH_POWER)
     still = not (two.forward or two.backward) or not (last.forward or last.backward)
     stairs = still and line.grainy is not False and not line.flat
     return near and falls and smooth and not stairs

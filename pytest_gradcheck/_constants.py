@@ -1,7 +1,7 @@
 """Every number by which a derivative is made or a verdict reached: value, why, what decides it.
 
-`benchmarks/accuracy.py --ablate NAME` halves and doubles one, and prints which verdicts flip; what
-it printed for all of them is docs/constants.md.  In brackets stands what decides a value:
+`benchmarks/correctness/accuracy.py --ablate NAME` halves and doubles one, and prints which verdicts
+flip; what it printed for all of them is docs/constants.md.  In brackets stands what decides:
 *derived*, and from what; *accuracy*, *numeric*, *planted*, *held_out*, *scale*, *jacobian*: the
 cases whose verdicts flip; a test, for what is rare; *cost*, for what only spends evaluations.
 
@@ -532,6 +532,13 @@ MOST_CELLS = 2_000_000
 MOST_OUTPUTS = 5000
 """Entries of a Jacobian that are judged one by one, and rows of it: each takes a millisecond.
 [cost]"""
+
+MOST_PRODUCTS = 2000
+"""Products with basis vectors, beyond which random vectors are taken.  [cost]"""
+
+PRODUCT_JITTERS = 8.0
+"""A product with a random vector misses the sum of those with basis vectors by at most so many
+times what two with it were seen to differ by.  [tests/behaviour/test_in_the_field.py]"""
 
 MANY_SUSPICIOUS = 300
 """Suspicious entries beyond which a second step accuses what is plainly wrong.  [cost]"""

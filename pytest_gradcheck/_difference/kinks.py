@@ -41,11 +41,8 @@ from .noise import table_estimate
 def bend_power(rungs: Sequence[Rung]) -> float | None:
     """Return p in bend ∝ h^p over the smallest steps at which the bend is above its noise.
 
-    Returns
-    -------
-    float or None
-        1 where func is smooth, 0 at a kink, −1 at a jump; None when fewer than two rungs show a
-        bend.
+    It is 1 where func is smooth, 0 at a kink, −1 at a jump; None when fewer than two rungs show a
+    bend.
     """
     shown = [rung for rung in rungs if rung.bends]
     if len(shown) < 2:

@@ -47,18 +47,9 @@ LEAST_STEP = 1e-300
 
 @dataclass(frozen=True)
 class Rung:
-    """Differences at one step.
+    """Differences at one step h: the slopes to both sides, NaN where that is out of the domain.
 
-    Parameters
-    ----------
-    h : float
-        The step.
-    forward, backward : float
-        One-sided slopes; NaN where that side is out of the domain.
-    sigma : float
-        Noise of the values they were made from.
-    largest : float
-        The largest of these values, without its sign.
+    `sigma` is the noise of the values they were made from, `largest` the largest of these.
     """
 
     h: float
@@ -110,20 +101,10 @@ class Estimate:
 class Line:
     """func along one coordinate, remembered.
 
-    Parameters
-    ----------
-    evaluate : callable
-        Takes steps t (to be rounded to what is representable) and returns the steps taken and
-        func there.
-    center : float
-        func at θ.
-    noise : Noise
-    ulp : float
-        The spacing of floats at the coordinate: what func makes of it is rounded as coarsely.
-    grainy : bool or None
-        Whether a func that some steps do not change was seen to move in jumps (see `kinks`).
-    sounded : bool
-        Whether the noise was measured along this very line.
+    `evaluate` takes steps, to be rounded to what is representable, and returns those taken and func
+    there; `center` is func at θ, `ulp` the spacing of floats at the coordinate: what func makes of
+    it is rounded as coarsely. `grainy` says whether a func that some steps do not change was seen
+    to move in jumps (see `kinks`), `sounded` whether its noise was measured along it.
     """
 
     evaluate: Callable[[Sequence[float]], tuple[Sequence[float], Sequence[Any]]]
@@ -288,18 +269,10 @@ class Line:
 
 
 def best_entry(series: Sequence[tuple[float, float, float]], *, even: bool) -> Estimate | None:
-    """Extrapolate slopes and choose the entry that is known best.
+    """Extrapolate slopes of (h, slope, rounding), h falling, and choose the entry known best.
 
-    Parameters
-    ----------
-    series : sequence of (h, slope, rounding), h falling
-    even : bool
-        The error is a series in h² (central) and not in h (one-sided).
-
-    Returns
-    -------
-    Estimate or None
-        None for fewer than two slopes.
+    `even`: the error is a series in h² (central) and not in h (one-sided). None for fewer than two
+    slopes.
     """
     best: Estimate | None = None
     previous: list[tuple[float, float]] = []

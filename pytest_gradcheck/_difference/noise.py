@@ -42,17 +42,11 @@ FORMATS = ((8, "bfloat16"), (11, "float16"), (24, "float32"), (53, "float64"), (
 
 @dataclass(frozen=True)
 class Noise:
-    """What is known of func's rounding.
+    """What is known of func's rounding: σ of its value near θ, and the format that it has.
 
-    Parameters
-    ----------
-    sigma : float
-        Standard deviation of func's value near θ.
-    unit : float
-        Half the spacing of the format of func's values, relative to a value.
-    format : str
-        The coarsest binary format in which every value seen is exact: ``"float32"`` for a
-        func that computes in it, whatever it returns.
+    The format is the coarsest in which every value seen is exact, so ``"float32"`` for a func that
+    computes in it, whatever it returns; `unit` is half the spacing of the format, relative to a
+    value.
     """
 
     sigma: float
@@ -85,11 +79,8 @@ def grid(values: Array) -> float:
 def precision(values: Array) -> int:
     """Return the bits of the narrowest format of `FORMATS` that holds all values exactly.
 
-    Parameters
-    ----------
-    values : ndarray
-        Values of func.  Fewer than three different ones say little: 1.0 is exact in every
-        format, so they must use more than half of the bits of a format to be taken for it.
+    Fewer than three different ones say little: 1.0 is exact in every format, so they must use more
+    than half of the bits of a format to be taken for it.
     """
     widest = 64 if values.dtype.itemsize > 8 else 53
     # Nearly always one of the first few values needs more bits than any narrow format has.
@@ -117,13 +108,8 @@ def precision(values: Array) -> int:
 def from_values(values: Array, jitter: float = 0.0, narrow: int | None = None) -> Noise:
     """Return the noise that a set of values of func implies by its format alone.
 
-    Parameters
-    ----------
-    values : ndarray
-    jitter : float
-        Known noise beside rounding (``nondet_tol``, or what two calls differed by).
-    narrow : int, optional
-        Bits of the type that func returns, if it is known to be narrow.
+    `jitter` is known noise beside rounding (what two calls differed by);
+    `narrow` the bits of the type that func returns, if that is known to be narrow.
     """
     bits = min(precision(values), narrow or 64)
     unit = 2.0**-bits
@@ -135,17 +121,10 @@ def from_values(values: Array, jitter: float = 0.0, narrow: int | None = None) -
 
 
 def table_estimate(values: Array) -> float | None:
-    """Return ECNoise's σ for equally spaced values.
+    """Return ECNoise's σ for five or more equally spaced values; None when most of them repeat.
 
-    Parameters
-    ----------
-    values : ndarray, shape (m,), m >= 5
-
-    Returns
-    -------
-    float or None
-        None when most values repeat: the spacing is too small.  A table that does not settle,
-        because the smooth part shows in it, gives too large an estimate.
+    The spacing is then too small. A table that does not settle, because the smooth part shows in
+    it, gives too large an estimate.
     """
     # Plain numbers: on eight values numpy's calls would cost more than the rest of a small check.
     numbers = values.tolist()
@@ -179,24 +158,10 @@ def measured(
     jitter: float = 0.0,
     narrow: int | None = None,
 ) -> tuple[Noise, Array]:
-    """Measure the noise of func along one direction.
+    """Measure the noise of func along one direction; return it, and all values that were seen.
 
-    Parameters
-    ----------
-    along : callable
-        Takes steps and returns func there, NaN outside its domain.
-    center : float
-        func at θ.
-    jitter : float
-        Known noise beside rounding.
-    narrow : int, optional
-        Bits of the type that func returns, if it is known to be narrow.
-
-    Returns
-    -------
-    noise : Noise
-    values : ndarray
-        All values of func that were seen.
+    `along` takes steps and returns func there, NaN outside its domain; `jitter` and `narrow` are as
+    in `from_values`.
     """
     seen = [np.array([center])]
     sigma: float | None = None

@@ -42,9 +42,9 @@ Array = np.ndarray[Any, Any]
 class Problem:
     """What is differenced.
 
-    `center` is J at θ, a number or shape (m,), and `jitter` by how much two calls of func differ,
-    or are allowed to; `unrepeated` says so where that is too much.  `gradients` are what a func
-    that returns ``(J, gradient)`` returned at θ, with their dtypes.
+    `center` is J at θ, a number or shape (m,), and `jitter` by how much two calls of func differ:
+    what they are allowed to is no noise.  `unrepeated` says so where that is too much.
+    `gradients` are what a func that returns ``(J, gradient)`` returned at θ, with their dtypes.
     """
 
     call: Call
@@ -197,9 +197,7 @@ def prepare(call: Call, params: Any, options: Options) -> Problem:
             "parameters (dropout, shuffling or an unseeded generator?)"
         )
     # Of a number a plain float: it gets into reports, which hold nothing of numpy.
-    jitter = (
-        np.maximum(gap, options.nondet_tol) if runner.shape else max(float(gap), options.nondet_tol)
-    )
+    jitter = gap if runner.shape else float(gap)
     return Problem(call, structure, blocks, runner, center, jitter, unrepeated, tuple(gradients))
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import fields, replace
-from typing import Any
 
 import numpy as np
 
@@ -51,8 +50,6 @@ from .localise import Findings, localise
 from .localise import entries_of as entries_with
 from .patterns import Pattern
 from .screen import Screen, Subset, calibrate, reexamine, screen_all
-
-Array = np.ndarray[Any, Any]
 
 
 def _unit(sizes: Iterable[float]) -> float:

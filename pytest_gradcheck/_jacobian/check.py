@@ -60,7 +60,8 @@ class Check:
 
     def __post_init__(self) -> None:
         self.points = Points(self.problem)
-        self.shape = Shape(self.outputs, self.problem.structure, self.problem.blocks)
+        structure, blocks = self.problem.structure, self.problem.blocks
+        self.shape = Shape(self.outputs, structure, blocks, self.options.nondet_tol)
         self.pairs = pair_blocks(self.outputs.blocks, self.problem.blocks)
 
     @property
@@ -154,6 +155,7 @@ def report_of(
     with np.errstate(all="ignore"):  # infinity less infinity
         gaps = np.abs(first.dense - last.dense).astype(np.float64)
     gaps[~np.isfinite(gaps)] = 0.0
+    gaps += first.jitter
     precision = gradient_precision(first.dtypes)
     per_row = len(check.shape.blocks)
     eps = {

@@ -23,11 +23,15 @@ Array = np.ndarray[Any, Any]
 
 @dataclass(frozen=True)
 class Shape:
-    """What a Jacobian must look like: structure and checked blocks are those of the parameters."""
+    """What a Jacobian must look like: structure and checked blocks are those of the parameters.
+
+    Two products with one vector may differ by `nondet_tol`.
+    """
 
     outputs: Outputs
     structure: Structure
     blocks: Sequence[Block]
+    nondet_tol: float = 0.0
 
     @property
     def full(self) -> tuple[int, int]:
@@ -46,12 +50,14 @@ class Matrix:
     """A Jacobian that was matched with outputs and parameters, shape (m, n); NaN and infinity stay.
 
     `dense`, shape (m, n), is float64, or longdouble if it was; `dtypes` are those of each pair of
-    blocks, outputs outermost; `remark` says how the Jacobian contradicts itself, if it does.
+    blocks, outputs outermost; `remark` says how the Jacobian contradicts itself, if it does;
+    `jitter` is by how much two products with one vector were seen to differ.
     """
 
     dense: Array
     dtypes: tuple[np.dtype[Any], ...]
     remark: str = ""
+    jitter: float = 0.0
 
 
 def is_sparse(value: Any) -> bool:
@@ -203,7 +209,8 @@ def _adjoint_remark(jac: Any, dense: Array, shape: Shape) -> str:
             return ""  # an operator need not have one
         basis[k] = 0.0
         gap = np.abs(row - dense[k])
-        allowed = 1e-10 * max(float(np.abs(dense).max(initial=0.0)), 1e-300)
+        largest = max(float(np.abs(dense).max(initial=0.0)), 1e-300)
+        allowed = 1e-10 * largest + shape.nondet_tol
         i = int(np.argmax(np.where(np.isnan(gap), np.inf, gap)))
         if not gap[i] <= allowed and not gap[i] <= worst[0]:
             worst = (float(gap[i]), k, i, float(row[i]))

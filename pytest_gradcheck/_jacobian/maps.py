@@ -12,8 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from .._constants import LEAST_TERM
+from .._constants import ENTRY_ROUNDINGS, EPS, LEAST_TERM, MOST_PRODUCTS, PRODUCT_JITTERS
 from .._difference.directions import Stream, random_weights
+from .._evaluate.problem import repetition
+from .._options import Options
 from .._params.layout import Block, gradient_vector, labels, to_structure
 from .._quoting import brief
 from .._report.report import GradientReport
@@ -23,13 +25,6 @@ from .outputs import dtypes_of, output_vector
 from .random_combinations import along_cotangents, along_tangents, cotangent
 
 Array = np.ndarray[Any, Any]
-
-MOST_PRODUCTS = 2000
-"""Products with basis vectors, beyond which random vectors are taken."""
-
-LINEAR_WITHIN = 64.0
-"""Machine epsilons, times the size of the terms, by which a product with a random vector may differ
-from the sum of those with basis vectors."""
 
 
 @dataclass(frozen=True)
@@ -131,13 +126,13 @@ def forward(check: Check, product: Callable[[Array], Any], what: str) -> LinearM
         dtypes = dtypes or (np.dtype(np.float64),) * len(outputs.blocks)
         matrix = np.stack(columns, axis=1) if columns else np.empty((outputs.size, 0))
         v, narrow = _weights(check, check.problem.blocks)
-        found = read(product(v))[0] if n else matrix @ v
+        found = [read(product(v))[0] if n else matrix @ v for _ in range(2)]
         center = float(np.abs(check.problem.center).max(initial=LEAST_TERM))
         dust = center * float(np.sum(np.abs(v) / check.problem.scale))
-        precisions = (*dtypes, *narrow)
-        remark = _linear(matrix * v, found, precisions, what, "v", outputs.blocks, dust)
+        said = _Said(check.options, what, "v", outputs.blocks, dtypes, narrow)
         each = len(check.shape.blocks)
-        return Matrix(matrix, tuple(dtype for dtype in dtypes for _ in range(each)), remark)
+        every = tuple(dtype for dtype in dtypes for _ in range(each))
+        return Matrix(matrix, every, *said.of(matrix * v, found, v, dust))
 
     return LinearMap(dense, lambda: along_tangents(check, product, what), n)
 
@@ -153,11 +148,12 @@ def backward(check: Check, product: Callable[[Array], Any], what: str) -> Linear
         rows, dtypes = _with_basis(product, read, m)
         matrix = np.stack(rows)
         u, narrow = _weights(check, check.outputs.blocks)
-        found, _ = read(product(u))
+        found = [read(product(u))[0] for _ in range(2)]
         center = np.maximum(np.abs(check.problem.center[:m]), LEAST_TERM)
         dust = float(np.abs(u) @ center) / check.problem.scale
-        remark = _linear(matrix.T * u, found, (*dtypes, *narrow), what, "u", blocks, dust)
-        return Matrix(matrix, dtypes * len(check.outputs.blocks), remark)
+        said = _Said(check.options, what, "u", blocks, dtypes, narrow)
+        every = dtypes * len(check.outputs.blocks)
+        return Matrix(matrix, every, *said.of(matrix.T * u, found, u, dust))
 
     return LinearMap(dense, lambda: along_cotangents(check, product), m)
 
@@ -176,7 +172,7 @@ def _with_basis(
 
 
 def _weights(check: Check, blocks: Sequence[Block]) -> tuple[Array, tuple[np.dtype[Any], ...]]:
-    """Return a random vector for `_linear`, and the types in which the product may be computed.
+    """Return a random vector for `_Said`, and the types in which the product may be computed.
 
     The vector is what the product gets, rounded to the type of each block.  It is never positive
     throughout: a product that takes |v| or max(v, 0) for v is linear there.
@@ -190,24 +186,47 @@ def _weights(check: Check, blocks: Sequence[Block]) -> tuple[Array, tuple[np.dty
     return vector, tuple(block.dtype for block in every)
 
 
-def _linear(
-    terms: Array, found: Array, dtypes: Any, what: str, name: str, blocks: Any, dust: Any
-) -> str:
-    """Return the sentence that says where a product is not the sum of its terms, or nothing.
+@dataclass(frozen=True)
+class _Said:
+    """What a product says of itself: whether it repeats itself and is linear in `name`."""
 
-    `dust` is what func's own values come to along the vector: terms as large may have cancelled
-    inside each product.
-    """
-    eps = max((float(np.finfo(dtype).eps) for dtype in dtypes), default=0.0)
-    with np.errstate(all="ignore"):
-        told = terms.sum(axis=1)
-        gap = np.abs(told - found)
-        size = np.abs(terms).sum(axis=1) + dust
-        bad = gap > LINEAR_WITHIN * max(eps, 2.0**-52) * size
-    if not bad.any():
-        return ""
-    i = int(np.argmax(np.where(bad, gap, 0)))
-    return (
-        f"{what} is not linear in {name}: {brief(labels(blocks)(i))} is {float(found[i]):.6g} for "
-        f"a random {name}, and {float(told[i]):.6g} as the sum over basis vectors"
-    )
+    options: Options
+    what: str
+    name: str
+    blocks: Sequence[Block]
+    dtypes: Sequence[np.dtype[Any]]
+    narrow: Sequence[np.dtype[Any]]
+
+    def of(
+        self, terms: Array, found: Sequence[Array], vector: Array, dust: Any
+    ) -> tuple[str, float]:
+        """Return the sentence that says what is wrong, or nothing, and how two products differ.
+
+        `found` are two products with a vector whose products with basis vectors are `terms`.
+        `dust` is what func's own values come to along the vector: terms as large may have
+        cancelled inside each product.
+        """
+        first, again = found
+        gap, unrepeated = repetition(
+            first, again, self.dtypes, self.blocks, self.options, self.what
+        )
+        if unrepeated:
+            return unrepeated, 0.0
+        jitter = float(np.max(gap, initial=0.0))
+        eps = max((float(np.finfo(one).eps) for one in (*self.dtypes, *self.narrow)), default=0.0)
+        leeway = (
+            self.options.nondet_tol * (1 + float(np.abs(vector).sum())) + PRODUCT_JITTERS * jitter
+        )
+        with np.errstate(all="ignore"):
+            told = terms.sum(axis=1)
+            off = np.abs(told - first)
+            size = np.abs(terms).sum(axis=1) + dust
+            bad = off > ENTRY_ROUNDINGS * max(eps, EPS) * size + leeway
+        if not bad.any():
+            return "", jitter
+        i = int(np.argmax(np.where(bad, off, 0)))
+        return (
+            f"{self.what} is not linear in {self.name}: {brief(labels(self.blocks)(i))} is "
+            f"{float(first[i]):.6g} for a random {self.name}, and {float(told[i]):.6g} as the sum "
+            "over basis vectors"
+        ), jitter

@@ -140,7 +140,7 @@ class Row(Evaluator):
         return found
 
 
-def row_of(points: Points, outputs: Outputs, k: int, options: Options) -> Problem:
+def row_of(points: Points, outputs: Outputs, k: int) -> Problem:
     """Return output k as the engine's problem."""
     problem = points.problem
     # What a func returns beside its outputs comes behind them, in the same layout.
@@ -149,7 +149,7 @@ def row_of(points: Points, outputs: Outputs, k: int, options: Options) -> Proble
         problem,
         evaluator=Row(points, k, problem.evaluator.narrow[which]),
         center=problem.center[k],
-        jitter=max(float(problem.jitter[k]), options.nondet_tol),
+        jitter=float(problem.jitter[k]),
     )
 
 
@@ -174,7 +174,7 @@ def judged_rows(
     `bias` takes an output's number, and a function from a number to that output's sweep; it
     returns by how much analytic and numeric may differ beside tolerance and error bar, shape (n,).
     """
-    problems = [row_of(points, outputs, k, options) for k in range(points.problem.center.size)]
+    problems = [row_of(points, outputs, k) for k in range(points.problem.center.size)]
     noise = [noise_of(problem, options) for problem in problems]
     points.left = MOST_ALONG
     sizes = [value_size(problem, a.vector) for problem, a in zip(problems, analytic, strict=False)]

@@ -32,20 +32,9 @@ MOST_ENTRIES = 10_000
 
 @dataclass(frozen=True)
 class Subject:
-    """What was checked, and how.
+    """What was checked, and how: func's name, the layout, the formula in words, what was left out.
 
-    Attributes
-    ----------
-    name : str
-        func's name.
-    blocks : sequence of Block
-        The layout of what was checked.
-    scheme : str
-        The difference formula, in words.
-    skipped : tuple of str
-        Names of leaves that were left out.
-    value, noise, precision : float, float, str
-        J at the parameters, its standard deviation, and the format that it has.
+    `value` is J at the parameters, `noise` its standard deviation, `precision` the format it has.
     """
 
     name: str
@@ -67,25 +56,9 @@ class Subject:
 class Rows:
     """What a check found, block by block; no option has said yet what of it passes.
 
-    Attributes
-    ----------
-    verdict : Verdict
-        Of all that was looked at.
-    blocks : tuple of BlockReport
-    worst : tuple of Entry
-    difference : float
-    rtol : float
-        The largest relative tolerance that was applied.
-    checked : int
-        Parameters that were looked at.
-    reasons : tuple of str
-        Sentences about the whole check.
-    nothing : bool
-        Both gradients are zero in every parameter, or there is none.
-    kinked : bool
-        A kink was seen.
-    diagnoses, evidence, directions, miss, patterns
-        As `GradientReport` has them.
+    `rtol` is the largest relative tolerance that was applied, `reasons` are sentences about the
+    whole check; `nothing`: both gradients are zero in every parameter, or there is none; `kinked`:
+    a kink was seen. The rest is as `GradientReport` has it.
     """
 
     verdict: Verdict

@@ -164,24 +164,10 @@ def sentinel(line: Line, question: Tolerance, estimate: Estimate, least: float) 
 
 
 def refine(line: Line, question: Tolerance, first: float, scale: float, least: float) -> Answer:
-    """Climb until the coordinate is settled.
+    """Climb, from the step `first`, until the coordinate is settled.
 
-    Parameters
-    ----------
-    line : Line
-        With the rungs that were evaluated before, if any.
-    question : Tolerance
-        Numbers: what the coordinate is judged by.
-    first : float
-        The step to begin with.
-    scale : float
-        The parameter's scale s.
-    least : float
-        The smallest step that the parameter's format allows.
-
-    Returns
-    -------
-    Answer
+    The line has the rungs that were evaluated before, if any; the question is of numbers; `scale`
+    is the parameter's, `least` the smallest step that its format allows.
     """
     return climb(line, _until_settled(line, question, first, scale, least))
 

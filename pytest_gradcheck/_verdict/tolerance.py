@@ -51,16 +51,9 @@ KINK = "not differentiable here"
 class Tolerance:
     """What analytic values are judged by: one value and numbers, or vectors of shape (n,).
 
-    Attributes
-    ----------
-    analytic : float or ndarray
-    rtol, atol : float or ndarray
-    dust : float or ndarray
-        By how much rounding in the analytic gradient itself may be off; see `within`.
-    goal_rtol, goal_atol : float or ndarray
-        The error bar that settles a value: ``goal_atol + goal_rtol·max(|a|, |n|)``.
-    rms : float or ndarray
-        The block's gradient as one number, over the coordinate's scale.
+    By `dust` rounding in the analytic gradient itself may be off (see `within`); an error bar of
+    ``goal_atol + goal_rtol·max(|a|, |n|)`` settles a value; `rms` is the block's gradient as one
+    number, over the coordinate's scale.
     """
 
     analytic: Any

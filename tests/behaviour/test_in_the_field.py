@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pytest_gradcheck import check_gradients
+from pytest_gradcheck import check_gradients, check_jvp, check_vjp
 
 Array = np.ndarray[Any, Any]
 
@@ -89,3 +89,61 @@ class TestEdgesOfFormats:
 
         with pytest.raises(RuntimeError, match="out of memory"):
             check_gradients(func, lambda x: -1 / (1 - x), np.array([1 - 1e-6]))
+
+
+class TestRepetition:
+    """`nondet_tol` is by how much two calls may differ, and nothing else."""
+
+    @pytest.mark.parametrize("nondet_tol", [1e-6, 1e-2, 10.0])
+    def test_func_that_repeats_itself_is_not_taken_for_noisy(self, nondet_tol: float) -> None:
+        """What is allowed and not seen hides no wrong gradient."""
+        x = np.array([0.4, -1.1, 2.0])
+        options: Any = {"nondet_tol": nondet_tol}
+        right = check_gradients(lambda x: np.cos(x).sum(), lambda x: -np.sin(x), x, **options)
+        wrong = check_gradients(
+            lambda x: np.cos(x).sum(), lambda x: -1.001 * np.sin(x), x, **options
+        )
+        assert (right.verdict, wrong.verdict) == ("agree", "disagree")
+        assert right.resolution < 1e-5
+
+    def test_jacobian_of_a_func_that_repeats_itself_is_judged_as_without(self) -> None:
+        """Each output has its own noise, and none of it comes from the option."""
+        x = np.array([0.4, -1.1])
+        report = check_vjp(np.sin, lambda x, u: 1.01 * u * np.cos(x), x, nondet_tol=1e-2)
+        assert report.verdict == "disagree"
+
+    @pytest.mark.parametrize(("size", "allowed"), [(1e-11, 0.0), (3e-8, 1e-6), (1e-5, 1e-3)])
+    @pytest.mark.parametrize("check", [check_vjp, check_jvp])
+    def test_products_that_repeat_to_some_digits_are_linear(
+        self, check: Any, size: float, allowed: float
+    ) -> None:
+        """Sums in changing order, as on a GPU, are no nonlinearity."""
+        for seed in range(10):
+            rng = np.random.default_rng(seed)
+            x = rng.normal(size=7)
+
+            def product(x: Array, u: Array, rng: Any = rng) -> Array:
+                exact = u * np.cos(x)
+                return exact * (1 + size * rng.normal(size=x.size))
+
+            report = check(np.sin, product, x, nondet_tol=allowed, rtol=max(1e-7, 10 * size))
+            assert report.verdict == "agree"
+
+    @pytest.mark.parametrize("check", [check_vjp, check_jvp])
+    def test_product_that_is_not_linear_is_still_told(self, check: Any) -> None:
+        """Neither by an allowance, nor by what it repeats to."""
+        x = np.array([0.5, 1.5, -0.5])
+        report = check(
+            np.sin, lambda x, u: u * np.cos(x) + 1e-3 * u * u, x, nondet_tol=1e-6, rtol=0.5
+        )
+        assert (report.verdict, "is not linear" in str(report)) == ("disagree", True)
+
+    @pytest.mark.parametrize("check", [check_vjp, check_jvp])
+    def test_product_that_does_not_repeat_itself_is_named(self, check: Any) -> None:
+        """By the two values at the same vector."""
+        rng = np.random.default_rng(0)
+        report = check(
+            np.sin, lambda x, u: u * np.cos(x) * rng.uniform(0.9, 1.1), np.array([0.5, 1.5])
+        )
+        assert report.verdict == "disagree"
+        assert "p does not repeat itself" in str(report)

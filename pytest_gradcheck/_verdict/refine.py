@@ -230,7 +230,8 @@ def _until_settled(
         step = next_step(line, question, estimate, scale, least)
         stuck = len(line.rungs) >= ROUGH_RUNGS and rough(line, _size(line, question))
         if step is None or stuck or not room:
-            if line.sounded or estimate is None or not _news(line, question, scale):
+            known = line.sounded or estimate is None or _bent(line, question)
+            if known or not _news(line, question, scale):
                 return _left_open(line, question, estimate)
             confirmed = False
             continue

@@ -159,7 +159,10 @@ class Line:
 
     def take_noise(self, sigma: float) -> None:
         """Take `sigma` for the noise of func, at all steps so far, too."""
-        self.noise = replace(self.noise, sigma=max(sigma, self.noise.floor))
+        slopes = [abs(rung.central) for rung in self.rungs if math.isfinite(rung.central)]
+        # A parameter is no better known than its floats lie apart.
+        apart = ROUNDING_SIGMA * self.ulp * max(slopes, default=0.0)
+        self.noise = replace(self.noise, sigma=max(sigma, self.noise.floor, apart))
         self.rungs = [
             replace(rung, sigma=float(self.noise.at(np.array([rung.largest]))[0]))
             for rung in self.rungs

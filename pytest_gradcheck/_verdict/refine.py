@@ -192,11 +192,9 @@ def _until_settled(
                 yield step
                 continue
         if line.grainy is None and line.noise.unit < NARROW and may_be_grainy(line):
-            tell_grain(line)
-            if line.grainy and line.noise.sigma > TOO_ROUNDED * abs(float(line.center)):
-                return Answer(line.rungs[0].central, math.inf, OPEN, ROUNDED)
-            if not line.grainy:
-                yield from fall(line, 2, lambda step: step >= least)  # nearer than the kink
+            rounded = yield from _jumps_or_kink(line, least)
+            if rounded is not None:
+                return rounded
         estimate = line.estimate()
         if estimate is not None:
             if line.flat and (step := until_it_moves(line, question, scale)) is not None:
@@ -236,6 +234,16 @@ def _until_settled(
             confirmed = False
             continue
         yield step
+
+
+def _jumps_or_kink(line: Line, least: float) -> Policy[Answer | None]:
+    """Learn why a line has flat steps; return the answer where its jumps are too coarse for any."""
+    tell_grain(line)
+    if line.grainy and line.noise.sigma > TOO_ROUNDED * abs(float(line.center)):
+        return Answer(line.rungs[0].central, math.inf, OPEN, ROUNDED)
+    if not line.grainy:
+        yield from fall(line, 2, lambda step: step >= least)  # nearer than the kink
+    return None
 
 
 def _news(line: Line, question: Tolerance, scale: float) -> bool:

@@ -59,7 +59,8 @@ class Rows:
 
     `rtol` is the largest relative tolerance that was applied, `reasons` are sentences about the
     whole check; `nothing`: both gradients are zero and func answers to no parameter, or there is
-    none; `stationary`: both are zero, and func answers; `kinked`: a kink was seen. The rest is as `GradientReport` has it.
+    none; `stationary`: both are zero, and func answers; `kinked`: a kink was seen.
+    The rest is as `GradientReport` has it.
     """
 
     verdict: Verdict

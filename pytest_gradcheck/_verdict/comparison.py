@@ -25,8 +25,8 @@ class Comparison:
     respond to what was. `bound` is how large the analytic entry's error can be at most where a
     direction through several entries agreed, infinity elsewhere. By coordinate, `reasons` say why
     it was left open or is special, `slopes` are those before and behind a kink, `ladders` what was
-    seen of coordinates that were asked again and did not agree. `answers`: func was seen to answer to
-    a step, by more than its noise.
+    seen of coordinates that were asked again and did not agree. `answers`: func was seen to
+    answer to a step, by more than its noise.
     """
 
     tolerance: Tolerance

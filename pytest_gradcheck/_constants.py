@@ -1,9 +1,9 @@
 """Every number by which a derivative is made or a verdict reached: value, why, what decides it.
 
-`benchmarks/correctness/accuracy.py --ablate NAME` halves and doubles one, and prints which verdicts
-flip; what it printed for all of them is docs/constants.md.  In brackets stands what decides:
-*derived*, and from what; *accuracy*, *numeric*, *planted*, *held_out*, *scale*, *jacobian*: the
-cases whose verdicts flip; a test, for what is rare; *cost*, for what only spends evaluations.
+In brackets stands what decides a value: *derived*, and from what; *accuracy*, *numeric*, *planted*,
+*held_out*, *scale* or *jacobian*, the recorded cases that are to be asked; a test, for what is
+rare; *cost*, for what only bounds evaluations.  `benchmarks/correctness/accuracy.py --ablate NAME`
+halves and doubles one and prints which verdicts flip.
 
 Lengths of steps are in parts of a parameter's scale, evaluations in calls of func, noise in its
 standard deviations σ, and the spacing of float64 at 1 is ε.
@@ -22,7 +22,7 @@ NARROW = 1e-10
 
 ENTRY_ROUNDINGS = 64.0
 """An analytic entry, or a value of func, is off by at most so many roundings of its own terms when
-it is computed twice, in another order or in parts.  [accuracy]"""
+it is computed twice, in another order, or as the sum of its parts.  [accuracy]"""
 
 DUST = 32.0
 """And by at most about this many of the whole of its block's gradient.  [accuracy]"""
@@ -31,8 +31,14 @@ LEAST_TERM = 0.1
 """Terms that cancel are taken to be at least this large, where n is zero within its error bar.
 [tests/unit/verdict/test_judge.py]"""
 
-REPEATS_WITHIN = ENTRY_ROUNDINGS * EPS
-"""Two calls may differ by this part of J: threads that sum in another order do.  [derived]"""
+REPEATS_WITHIN = 1e-8
+"""Two calls may differ by this part of J, or by `ENTRY_ROUNDINGS` of a narrow type: a sum in
+another order, an iteration that goes on from where it was.  It is func's noise then, where dropout
+and shuffling are refused.  [tests/behaviour/test_in_the_field.py]"""
+
+REMEMBERS = 4.0
+"""What J comes back to after other points is noise that was not known of, above so many σ.
+[tests/behaviour/test_in_the_field.py]"""
 
 GRADIENT_REPEATS_WITHIN = 1e-10
 """Two gradients at θ may differ by this part of their largest entry.
@@ -67,6 +73,10 @@ FEWEST_VALUES = 5
 QUIETER = 0.01
 """θ is on a jump when the values beside it are quieter than with it by this.  [accuracy]"""
 
+UNUSED_BITS = 3
+"""A format of which no value uses the last so many bits is not func's.  [derived: one value in
+eight does not by chance]"""
+
 FEW_VALUES = 3
 SPARE_BITS = 4
 """Fewer different values say little of a format, and must use so many bits more than half of it.
@@ -99,6 +109,10 @@ BEND_GAIN = 2.45
 
 BEND_CLEAR = 8.0
 """A bend is believed above so many of its σ.  [accuracy]"""
+
+RESPONDS = 16.0
+"""func is seen to answer to a step when it changes by more than so many of its σ.
+[tests/behaviour/test_in_the_field.py]"""
 
 BEND_PART = 0.1
 """Slopes to both sides that differ by this part are looked at: a smooth func's rarely do.
@@ -175,21 +189,16 @@ KINK_FAINT = 0.05
 KINK_NEAR = 3.0
 """A step within this factor of that one will do.  [accuracy]"""
 
-GRAIN_CLOSE = 1.15
-"""The largest step without a change and the smallest with one are brought so near to each other,
-[tests/behaviour/test_seldom.py]"""
+GRAIN_FINER = 2.0**-12
+"""Beyond a kink func is smooth at distances this part of the step at which it was first seen to
+move; a rounded func moves in jumps there.  [derived: float32 has 2¹² times as many values]"""
 
-GRAIN_PROBES = 10
-"""by evaluations at so many steps at most.  [cost]"""
+GRAIN_SHOWN = 8.0
+"""But it must move by so many times its noise from one distance to the next.  [derived]"""
 
-GRAIN_NEAR, GRAIN_FAR = 1.5, 3.0
-"""A step so many times as large tells what the slope is beyond.
-[tests/behaviour/test_seldom.py]"""
-
-JUMP_PART = 0.35
-"""A change below this part of what that slope comes to is no jump.  Beyond a kink it is at most
-(1 - 1/1.15) / (1 - 1.15/2) of it, 0.31; of a rounded straight line or parabola about 1.
-[derived]"""
+GRAIN_ROUGH = 0.03
+"""Noise there above this part of what func moves by is that of jumps.
+[tests/behaviour/test_verdicts.py]"""
 
 UNLIMITED_SLOPES = 5
 """Of a slope without a limit, as √x has at 0: so many in a row must stay as far from the one
@@ -250,9 +259,11 @@ STANDS_CLEAR = 10.0
 
 # Before an accusation
 
-JUMPS_TOLD = 4.0
+MOVES_TOLD = 4.0
+FLAT_AS_FAR_AS = 256.0
 """A func is flat, and not rounded, when it does not move where the analytic slope says that it does
-by so many times the coarsest jump.  [tests/behaviour/test_seldom.py]"""
+by so many times |J|, or at so many times the parameter's scale.
+[tests/behaviour/test_rounding.py]"""
 
 SENTINEL_GAP = 0.02
 """At the sentinel noise is this part of what is wrong, if it can be.  [accuracy]"""
@@ -260,9 +271,46 @@ SENTINEL_GAP = 0.02
 SENTINEL_VALUE = 0.03
 """And at most this part of the value.  [accuracy]"""
 
-MARGINAL_BARS = 4.0
-MARGINAL_RUNGS = 5
-"""A gap of only so many error bars is believed after so many rungs.  [accuracy]"""
+STEPS_APART = 1.5
+"""Steps nearer to each other than this are one measurement.  [derived: their truncation differs by
+less than it is]"""
+
+SPEAKS = 3.0
+"""A step tells which of two values is right when its error bar is this part of what they differ
+by.  [derived]"""
+
+NEAR_LIMIT = 0.25
+"""Three steps converge on an estimate that all of them come this near to, in parts of its distance
+from the analytic value.  [accuracy]"""
+
+LINE_SPACING = 2.0**-16
+"""Distance of the values that tell the noise along one line: wide enough for float32 inside func
+to round each of them otherwise.  [derived: 2⁻²⁴ is its spacing]"""
+
+LINE_CHANGE = 2.0**-14
+"""And at most such that func changes by this part of itself by the analytic slope: log det has its
+natural scale far below that of an entry.  [tests/behaviour/test_rounding.py]"""
+
+LINE_WIDER = 64.0
+"""So much wider where the values repeat.  [derived: bfloat16 has 2⁻⁸]"""
+
+LINE_LOUDER = 4.0
+LINE_CLOSER = 16.0
+LINE_LOOKS = 3
+LINE_FALLS = 64.0
+"""Noise so many times what was known is looked at again from so much closer, so many times, as long
+as it falls by so much: an oscillation and the edge of a domain are smooth there, while rounding
+falls by the root of the distance at most.  [accuracy]"""
+
+MARGINAL_BARS = 10.0
+"""For an error of fewer error bars the noise along the line is measured first.  [accuracy]"""
+
+LINE_NEWS = 2.0
+"""Noise that differs by this from what was known is a reason to go on.  [cost]"""
+
+TOO_ROUNDED = ROUNDING_SIGMA * COARSEST_JUMP
+"""A func whose noise is above this part of it is rounded more coarsely than any format: whether its
+slope is that of its stairs nobody can tell.  [derived]"""
 
 NARROW_PROOF = 8.0
 """In float32 an error must be so many times what would do, or it is left open.  [accuracy]"""
@@ -273,15 +321,6 @@ ROUGH_RUNGS = 8
 
 ALL_NOISE = 0.1
 """Noise above this part of what func changes by is as large as func.  [accuracy]"""
-
-GROWS = 1.2
-GROWS_LOUD = 5.0
-"""Slopes differ more and more: by this factor from step to step, twice, each time by so many times
-their rounding.  [accuracy]"""
-
-CONVERGES_FAST = 60.0
-"""Below an oscillation's period they come nearer by a factor from `GROWS_LOUD` to this.
-[accuracy]"""
 
 SHOWN_BY = 4.0
 """An oscillation of so many times what is wrong would show at a step, and so far below it.

@@ -149,7 +149,7 @@ class Options:
         below rtol's.
     eps : float, optional
         The step, the same for every parameter and taken exactly: 2 evaluations per parameter
-        and 2 more.  Unset: chosen per parameter.
+        and 2 more, 3 where not all agree.  Unset: chosen per parameter.
     threshold : float, optional
         Largest `difference`, ‖a − n‖₂ / (‖a‖₂ + ‖n‖₂), that passes.  Unset: not applied.
     scheme : str, optional
@@ -167,8 +167,9 @@ class Options:
         What a parameter that can't be told does.
     kinks : {"pass", "fail"}, optional
         Whether a value between the two slopes of a kink passes.
-    vacuous : {"fail", "warn", "pass"}, optional
-        What a block on which nothing was checked does.
+    vacuous : {"note", "fail", "warn", "pass"}, optional
+        What a block that func does not answer to, and a stationary point, do.  "note" (default)
+        names them, and fails where func answers to no parameter at all.
     max_report : int, optional
         Worst parameters in the failure, default 5; 0: all.
     workers : int, executor, or map-like callable, optional
@@ -225,9 +226,10 @@ class Options:
         "whether a subgradient at a kink passes: pass or fail",
     )
     vacuous: str = _option(
-        "fail",
-        _one_of("fail", "warn", "pass"),
-        "what a block on which nothing was checked does to the test: fail, warn or pass",
+        "note",
+        _one_of("note", "fail", "warn", "pass"),
+        "what a block on which nothing was checked does to the test: note (fail only if func "
+        "answers to no parameter at all), fail, warn or pass",
     )
     max_report: int = _option(5, _whole(0), "worst parameters shown in a failure; 0: all")
     workers: Workers = _option(  # noqa: RUF009 - a field, as the others

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from .._constants import CONFIDENCE, STANDS_CLEAR
+from .._constants import CONFIDENCE, ENTRY_ROUNDINGS, STANDS_CLEAR
 
 Array = np.ndarray[Any, Any]
 
@@ -153,7 +153,8 @@ class BlockData:
         largest = float(self.size.max(initial=0.0))
         near = np.where(self.wrong, np.minimum(CLOSE * self.size, OF_THE_GAP * self.gap), 0.0)
         right = np.where(self.wrong, 0.0, CLOSE * self.size + self.allowed)
-        slack: Array = 3 * self.error + 64 * self.eps * (self.size + largest / 2) + near + right
+        rounding = ENTRY_ROUNDINGS * self.eps * (self.size + largest / 2)
+        slack: Array = 3 * self.error + rounding + near + right
         return slack
 
     @cached_property

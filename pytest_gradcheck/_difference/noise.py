@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -27,10 +27,14 @@ from .._constants import (
     QUIETER,
     ROUNDING_SIGMA,
     SPARE_BITS,
+    UNUSED_BITS,
 )
 
 Array = np.ndarray[Any, Any]
 
+
+TINIEST = 2.0**-1074
+"""Below 1e-308 floats lie at this distance from each other, however small they are."""
 
 FORMATS = ((8, "bfloat16"), (11, "float16"), (24, "float32"), (53, "float64"), (64, "longdouble"))
 """Bits of precision, and the name of the format that has them."""
@@ -48,12 +52,28 @@ class Noise:
     sigma: float
     unit: float
     format: str
+    floor: float = field(default=0.0, compare=False)
 
     def at(self, values: Array) -> Array:
         """Return σ for `values`, which may be much larger than J at θ; shape of `values`."""
         return np.maximum(
             self.sigma, 2 * ROUNDING_SIGMA * self.unit * np.abs(values).astype(np.float64)
         )
+
+
+def grid(values: Array) -> float:
+    """Return the largest power of two of which every value is a multiple; 0 for too few values.
+
+    Differences of large terms lie on the grid of the terms.  That k values all lie on one 2^j
+    times coarser than their own format's by chance has a probability of 2^(-jk).
+    """
+    seen = np.unique(values[np.isfinite(values) & (values != 0)])
+    if seen.size < FEW_VALUES or values.dtype.itemsize > 8:
+        return 0.0
+    mantissas, exponents = np.frexp(np.abs(seen))
+    whole = np.ldexp(mantissas, 53).astype(np.int64)
+    lowest = np.frexp((whole & -whole).astype(np.float64))[1] - 1 + exponents - 53
+    return float(np.ldexp(1.0, int(lowest.min())))
 
 
 def precision(values: Array) -> int:
@@ -79,7 +99,9 @@ def precision(values: Array) -> int:
             break
         if exact(bits):
             few = seen.size < FEW_VALUES and (bits < 24 or exact(bits // 2 + SPARE_BITS))
-            return widest if few else bits
+            # Small differences of large terms have few bits, too: one value must use nearly all.
+            unused = seen.size >= FEW_VALUES and exact(bits - UNUSED_BITS)
+            return widest if few or unused else bits
     return widest
 
 
@@ -93,7 +115,9 @@ def from_values(values: Array, jitter: float = 0.0, narrow: int | None = None) -
     unit = 2.0**-bits
     finite = np.abs(values[np.isfinite(values)]).astype(np.float64)
     largest = float(finite.max()) if finite.size else 0.0
-    return Noise(max(2 * ROUNDING_SIGMA * unit * largest, jitter), unit, dict(FORMATS)[bits])
+    rounding = max(2 * ROUNDING_SIGMA * unit * largest, ROUNDING_SIGMA * grid(values))
+    floor = max(rounding, jitter, TINIEST if largest else 0.0)
+    return Noise(floor, unit, dict(FORMATS)[bits], floor)
 
 
 def table_estimate(values: Array) -> float | None:
@@ -105,7 +129,7 @@ def table_estimate(values: Array) -> float | None:
     # Plain numbers: on eight values numpy's calls would cost more than the rest of a small check.
     numbers = values.tolist()
     count = len(numbers)
-    if sum(x == y for x, y in itertools.pairwise(numbers)) >= count / 2:
+    if count < FEWEST_VALUES or sum(x == y for x, y in itertools.pairwise(numbers)) >= count / 2:
         return None
     # In units of the largest value, so that squares of differences can't overflow; the power of
     # two below it, as that above the largest floats is none.
@@ -166,4 +190,4 @@ def measured(
             break
     everything = np.concatenate(seen)
     floor = from_values(everything, jitter, narrow)
-    return Noise(max(floor.sigma, sigma or 0.0), floor.unit, floor.format), everything
+    return replace(floor, sigma=max(floor.sigma, sigma or 0.0)), everything

@@ -49,7 +49,8 @@ class Sweep:
     NaN and infinity in `numeric` and `error`, and 0 in `step`, where nothing was evaluated. `bent`:
     the slopes to both sides differ by more than noise and a smooth func explain; `flat`: func did
     not respond at all; `still`: nor is known to do so to a large step. `pairs`, shape (n, 2), is
-    func at +h and −h, where the row has them, `ends` their steps; `largest` the largest |J| seen.
+    func at +h and −h, where the row has them, `ends` their steps; `largest` the largest |J| seen,
+    `change` by how much J changed at most.
     """
 
     numeric: Array
@@ -62,6 +63,7 @@ class Sweep:
     pairs: Array
     ends: Array
     largest: Array
+    change: Array
     title: str = ""
 
 
@@ -78,6 +80,7 @@ def unevaluated(problem: Problem, noise: Noise | None = None, title: str = "") -
         np.zeros(n, dtype=bool),
         np.full((n, 2), np.nan, dtype=problem.evaluator.kind),
         np.zeros((n, 2)),
+        np.zeros(n),
         np.zeros(n),
         title,
     )
@@ -229,6 +232,7 @@ def _record(
     wide = np.result_type(theta.dtype, np.float64)
     with np.errstate(all="ignore"):
         result.largest[place] = np.abs(values).max(axis=1).astype(np.float64)
+        result.change[place] = np.abs(values - center).max(axis=1).astype(np.float64)
     if 1.0 in laid.offsets and -1.0 in laid.offsets:
         columns = [laid.offsets.index(1.0), laid.offsets.index(-1.0)]
         result.pairs[place] = values[:, columns]
@@ -396,6 +400,7 @@ def complex_sweep(problem: Problem, options: Options) -> Sweep:
         found.error[place] = 4 * LEAST_BAR * np.abs(out / h)
         found.step[place] = h
         found.flat[place] = out == 0
+        found.change[place] = np.where(out == 0, 0.0, np.inf)
     evaluator.require_unchanged("func")
     return found
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -32,7 +32,7 @@ from .._quoting import brief
 from ..hookspecs import progress_listener
 from .batch import evaluator_of
 from .call import Call, calling
-from .evaluator import Evaluator, Progress
+from .evaluator import BudgetExhausted, Evaluator, Progress
 from .workers import Task, Workers
 
 Array = np.ndarray[Any, Any]
@@ -85,6 +85,18 @@ class Problem:
         return self.scaling[position].of(self.evaluator.work.theta[position][part])
 
 
+NEIGHBOURS = 3
+BESIDE = 2.0**-34
+"""At so many pairs of points is grad asked, in that distance in parts of the scales: far enough
+for what is rounded against a constant to be rounded otherwise."""
+
+
+def random_signs(n: int, seed: int, sample: int) -> Array:
+    """Return n random signs."""
+    generator = np.random.Generator(np.random.Philox(key=[seed, 1000 + sample]))
+    return generator.integers(0, 2, n) * 2.0 - 1.0
+
+
 @dataclass(frozen=True)
 class Analytic:
     """The analytic gradient, shape (n,), and the machine epsilon of each of its blocks.
@@ -97,6 +109,32 @@ class Analytic:
     precision: tuple[float, ...]
     jitter: Any = 0.0
     unrepeated: str = ""
+    at: Callable[..., Array] | None = None
+
+    def rounding(self, problem: Problem, seed: int) -> Array:
+        """Return by how much rounding moves each entry, shape (n,): grad at points beside θ.
+
+        What cancels in a zero gradient need not be as large as the gradient, or as J over θ: a
+        bias of 1,000 before a softmax has terms as large as the probabilities.  Of two points
+        opposite each other the mean is taken, so that curvature is not in it.
+        """
+        spread = np.zeros(self.vector.size)
+        if self.at is None:
+            return spread
+        step = BESIDE * problem.scale
+        for block in problem.blocks:
+            ulp = float(np.finfo(block.dtype).eps) * np.abs(problem.theta[block.window])
+            step[block.window] = np.maximum(step[block.window], 4 * ulp)
+        for sample in range(NEIGHBOURS):
+            shift = random_signs(self.vector.size, seed, sample) * step
+            try:
+                one, other = self.at(shift), self.at(-shift)
+            except Exception:  # outside its domain, or no longer what it was: nothing is learnt
+                return np.zeros(self.vector.size)
+            with np.errstate(all="ignore"):
+                gap = np.abs(0.5 * one + 0.5 * other - self.vector).astype(np.float64)
+            spread = np.fmax(spread, np.where(np.isfinite(gap), gap, 0.0))
+        return spread
 
 
 def structure_of(params: Any, options: Options) -> tuple[Structure, tuple[Block, ...]]:
@@ -153,7 +191,7 @@ def prepare(call: Call, params: Any, options: Options) -> Problem:
         raise
     gap = np.abs(np.asarray(again - center)).astype(np.float64)
     unrepeated = ""
-    if not runner.shape and gap > options.nondet_tol + REPEATS_WITHIN * abs(float(center)):
+    if not runner.shape and gap > may_differ_by(float(center), runner.narrow, options):
         unrepeated = (
             f"func does not repeat itself: {float(center)!r}, then {float(again)!r}, at the same "
             "parameters (dropout, shuffling or an unseeded generator?)"
@@ -161,6 +199,35 @@ def prepare(call: Call, params: Any, options: Options) -> Problem:
     # Of a number a plain float: it gets into reports, which hold nothing of numpy.
     jitter = gap if runner.shape else float(gap)
     return Problem(call, structure, blocks, runner, center, jitter, unrepeated, tuple(gradients))
+
+
+def may_differ_by(value: Any, narrow: int | None, options: Options) -> Any:
+    """Return by how much two values of func may differ and be taken for its noise.
+
+    `narrow` has the bits of the type that func returns, if it is narrower than float64.
+    """
+    part = max(REPEATS_WITHIN, ENTRY_ROUNDINGS * 2.0**-narrow if narrow else 0.0)
+    return options.nondet_tol + part * np.abs(value)
+
+
+PAST = (
+    "func depends on what was evaluated before (a warm start, a cache): {} was {!r} at the "
+    "parameters, and {!r} after other points"
+)
+
+
+def depends_on_the_past(problem: Problem, options: Options) -> tuple[float, str]:
+    """Return by how much J at θ is another one after other points, and the sentence if too much."""
+    try:
+        with problem.evaluator.quiet():  # what it warns of here was said before
+            again = problem.evaluator.at_theta()
+    except BudgetExhausted:
+        return 0.0, ""
+    center, evaluator = float(problem.center), problem.evaluator
+    gap = abs(float(again - problem.center))
+    if gap <= problem.jitter + may_differ_by(center, evaluator.narrow, options):
+        return gap, ""
+    return gap, PAST.format("J", center, float(again))
 
 
 def _require_combination(call: Call, structure: Structure, options: Options) -> None:
@@ -250,7 +317,25 @@ def evaluate_gradient(grad: Any, problem: Problem, options: Options) -> Analytic
             work.require_unchanged("grad")
     vector, dtypes = found[0]
     gap = repetition(vector, found[-1][0], dtypes, blocks, options)
-    return Analytic(vector, gradient_precision(dtypes), *gap)
+    at = partial(_gradient_at, grad, problem, call) if callable(grad) else None
+    return Analytic(vector, gradient_precision(dtypes), *gap, at)
+
+
+def _gradient_at(grad: Any, problem: Problem, call: Call, shift: Array | None = None) -> Array:
+    """Return the analytic gradient at θ + shift; shapes (n,)."""
+    work = work_of_grad(problem)
+    try:
+        if shift is not None:
+            work.move(shift, 1.0)
+        params = work.fresh() if call.copy else work.params
+        found = grad(*call.args) if call.in_place else grad(params, *call.args)
+        vector = gradient_vector(found, problem.structure, problem.blocks)[0]
+    finally:
+        if shift is not None:
+            work.reset()
+    if shift is None:
+        work.require_unchanged("grad")
+    return vector
 
 
 def work_of_grad(problem: Problem) -> WorkCopy:

@@ -9,12 +9,14 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from .._constants import EXHAUSTIVE, NOISE_EVALUATIONS
+from .._constants import EXHAUSTIVE, NOISE_EVALUATIONS, REMEMBERS
+from .._difference.stencils import COMPLEX_STEP
 from .._difference.sweep import Sweep, differenced, raise_domain_error, unevaluated
 from .._evaluate.call import Call, name_of
 from .._evaluate.problem import (
     Analytic,
     Problem,
+    depends_on_the_past,
     evaluate_gradient,
     prepare,
     require_callable,
@@ -26,7 +28,7 @@ from .._report.report import VERDICTS, BlockReport, GradientReport
 from .._verdict.comparison import Comparison
 from .._verdict.judge import judge, unjudged
 from .._verdict.last_failed import look_again, remembered
-from .._verdict.tolerance import NOT_FINITE, tolerance
+from .._verdict.tolerance import AGREE, NOT_FINITE, tolerance
 from .experiments import acts_through, experiments
 from .random_directions import along_directions
 from .worst_so_far import worst_so_far
@@ -51,11 +53,13 @@ def run_check(call: Call, grad: Any, params: Any, options: Options) -> GradientR
             again = look_again(problem, analytic, options, asked)
         if along and not reasons and again is None:
             subject, rows = along_directions(name, problem, analytic, options)
-        else:
+            _, told = depends_on_the_past(problem, options)
+            reasons = (told,) if told else ()
+        if reasons or again is not None or not along:
             if again is not None:
                 sweep, comparison, reasons = again.sweep, again.comparison, (again.reason,)
             else:
-                sweep, comparison = _one_by_one(problem, analytic, options, known=not reasons)
+                sweep, comparison, reasons = _one_by_one(problem, analytic, options, reasons)
             subject, rows = _explained(problem, analytic, sweep, comparison, reasons, options)
             found = experiments(rows, grad, problem, analytic, options, subject.noise)
             rows = replace(rows, diagnoses=(*found, *rows.diagnoses))
@@ -65,20 +69,38 @@ def run_check(call: Call, grad: Any, params: Any, options: Options) -> GradientR
 
 
 def _one_by_one(
-    problem: Problem, analytic: Analytic, options: Options, *, known: bool
-) -> tuple[Sweep, Comparison]:
-    """Difference every parameter and judge it; not `known`, func or grad does not repeat itself."""
-    if known:
-        sweep, _ = differenced(problem, analytic, options)
-        comparison = judge(problem, analytic, sweep, options)
-        if NOT_FINITE in comparison.reasons.values():
-            raise_domain_error(problem)
-        return sweep, comparison
+    problem: Problem, analytic: Analytic, options: Options, reasons: tuple[str, ...]
+) -> tuple[Sweep, Comparison, tuple[str, ...]]:
+    """Difference every parameter and judge it, if there are no `reasons` not to.
+
+    These are that func or grad does not repeat itself, and that J is another one after the sweep;
+    where it is so by little, that is the noise, and the sweep is made again.
+    """
+    gap = 0.0
+    if not reasons:
+        sweep, comparison = _judged(problem, analytic, options)
+        # The number of evaluations is promised for a given step, and for the complex one.
+        promised = options.eps is not None or options.scheme == COMPLEX_STEP.name
+        if not promised or (comparison.verdict != AGREE).any():
+            gap, told = depends_on_the_past(problem, options)
+            reasons = (told,) if told else ()
+        if not reasons and gap > max(REMEMBERS * sweep.noise.sigma, problem.jitter):
+            sweep, comparison = _judged(replace(problem, jitter=gap), analytic, options)
+        if not reasons:
+            return sweep, comparison, ()
     sweep = unevaluated(problem)
     limits = tolerance(
         analytic.vector, sweep.numeric, problem.scale, problem.blocks, analytic.precision, options
     )
-    return sweep, unjudged(limits, sweep)
+    return sweep, unjudged(limits, sweep), reasons
+
+
+def _judged(problem: Problem, analytic: Analytic, options: Options) -> tuple[Sweep, Comparison]:
+    sweep, _ = differenced(problem, analytic, options)
+    comparison = judge(problem, analytic, sweep, options)
+    if NOT_FINITE in comparison.reasons.values():
+        raise_domain_error(problem)
+    return sweep, comparison
 
 
 def _explained(

@@ -23,6 +23,7 @@ from .._constants import (
     NARROW,
     PROVEN,
     RATIO,
+    RESPONDS,
     ROUNDING_FACTOR,
     SCREENED,
     SHOWN_BAD,
@@ -42,6 +43,7 @@ from .._options import Options
 from .._params.layout import Block, position_of
 from .._quoting import brief, listing, shown
 from .._report.assemble import Rows, Subject, entries_of, left_out
+from .._report.reasons import NOT_STATIONARY, STATIONARY
 from .._report.report import VERDICTS, BlockReport, Entry
 from .._verdict.comparison import Comparison
 from .._verdict.refine import refine
@@ -75,7 +77,7 @@ class AtScale:
         self.sizes: dict[int, float] = {}
         self.vacuous: list[str] = []
         self.reached: dict[str, float] = {}
-        self.nothing = self.kinked = False
+        self.nothing = self.stationary = self.responds = self.kinked = False
 
     def size(self, block: Block) -> float:
         """Return a block's gradient as one number."""
@@ -213,6 +215,8 @@ class AtScale:
                 values = self.problem.evaluator.along(shift, (screen.step, -screen.step))
                 if np.all(values == self.problem.center):
                     self.vacuous.append(block.name)
+                change = np.abs(values - self.problem.center).max()
+                self.responds |= bool(change > RESPONDS * screen.noise.at(values).max())
                 continue
             told = float(np.dot(screen.analytic, shift))
             rtol, dust = self.tolerance(block).rtol, DUST * EPS * norm
@@ -265,8 +269,10 @@ class AtScale:
             error.add_note("gradcheck: raised by func at every step along a random direction")
             raise error
         if not self.reasons and not total:
-            self.nothing = True
-            self.reasons.append("nothing was checked: the gradient is zero in every parameter")
+            self.stationary, self.nothing = self.responds, not self.responds
+            said = NOT_STATIONARY if self.options.vacuous == "fail" else STATIONARY
+            zero = "nothing was checked: the gradient is zero in every parameter"
+            self.reasons.append(said if self.responds else zero)
             return True
         if not self.reasons:
             self.reasons.append(
@@ -394,6 +400,7 @@ def _rows(check: AtScale) -> Rows:
         checked=problem.size if directions >= SCREENED else len(check.answers),
         reasons=tuple(check.reasons),
         nothing=check.nothing,
+        stationary=check.stationary,
         kinked=check.kinked or any(answer.slopes for answer in shown.values()),
         diagnoses=diagnoses_at_scale(check, blocks),
         directions=directions,

@@ -21,13 +21,20 @@ from .._constants import (
     MOST_CELLS,
     MOST_OUTPUTS,
     NARROW,
-    REPEATS_WITHIN,
 )
 from .._difference.noise import Noise
 from .._difference.sweep import Sweep
 from .._evaluate.call import Call, name_of
 from .._evaluate.evaluator import BudgetExhausted
-from .._evaluate.problem import Analytic, Problem, gradient_precision, prepare, repetition
+from .._evaluate.problem import (
+    PAST,
+    Analytic,
+    Problem,
+    gradient_precision,
+    may_differ_by,
+    prepare,
+    repetition,
+)
 from .._options import Options
 from .._params.layout import position_of
 from .._params.work_copy import WorkCopy
@@ -111,7 +118,8 @@ def _unrepeated(check: Check) -> str:
     center, jitter = check.problem.center, check.problem.jitter
     for block in check.outputs.blocks:
         gap, own = jitter[block.window], np.abs(center[block.window])
-        bad = gap > check.options.nondet_tol + REPEATS_WITHIN * np.max(own, initial=0.0)
+        narrow = check.problem.evaluator.narrow[position_of(check.outputs.blocks, block.start)]
+        bad = gap > may_differ_by(np.max(own, initial=0.0), narrow, check.options)
         if bad.any():
             k = int(np.argmax(gap))
             return (
@@ -119,6 +127,30 @@ def _unrepeated(check: Check) -> str:
                 "between two calls at the same parameters (dropout, shuffling or an unseeded "
                 "generator?)"
             )
+    return ""
+
+
+def _depends_on_the_past(check: Check, rows: Rows) -> str:
+    """Return the sentence that names an output that func does not come back to, or nothing.
+
+    It is asked for where not all agrees.
+    """
+    if not any((found.verdict != AGREE).any() for found in rows.found):
+        return ""
+    evaluator, center = check.problem.evaluator, check.problem.center
+    try:
+        with evaluator.quiet():
+            again = evaluator.at_theta()
+    except BudgetExhausted:
+        return ""
+    for block in check.outputs.blocks:
+        w = block.window
+        narrow = evaluator.narrow[position_of(check.outputs.blocks, block.start)]
+        allowed = may_differ_by(np.abs(center[w]).max(initial=0.0), narrow, check.options)
+        gap = np.abs(again[w] - center[w])
+        if (gap > check.problem.jitter[w] + allowed).any():
+            k = int(np.argmax(gap))
+            return PAST.format(brief(block.label(k)), float(center[w][k]), float(again[w][k]))
     return ""
 
 
@@ -171,6 +203,8 @@ def report_of(
         try:
             leeway = _leeway(check, first, bias)
             rows = judged_rows(check.points, check.outputs, analytic, options, leeway)
+            if told := _depends_on_the_past(check, rows):
+                rows, reasons = Rows([], [], []), (told,)
         except BudgetExhausted:
             raise ValueError(
                 f"max_evals={options.max_evals} is too few for {n} parameters: a Jacobian takes "
@@ -267,6 +301,7 @@ def _stacked(check: Check, rows: Rows, dense: Array) -> Comparison:
         vector(rows.found, "flat", False).astype(bool),
         vector(rows.found, "bound", np.inf),
         vector(rows.found, "verdict", OPEN).astype(np.int8),
+        answers=vector(rows.found, "answers", False).astype(bool),
     )
     for k, own in enumerate(rows.found):
         found.reasons.update({int(where[k * n + i]): x for i, x in own.reasons.items()})

@@ -58,8 +58,9 @@ class Rows:
     """What a check found, block by block; no option has said yet what of it passes.
 
     `rtol` is the largest relative tolerance that was applied, `reasons` are sentences about the
-    whole check; `nothing`: both gradients are zero in every parameter, or there is none; `kinked`:
-    a kink was seen. The rest is as `GradientReport` has it.
+    whole check; `nothing`: both gradients are zero and func answers to no parameter, or there is
+    none; `stationary`: both are zero, and func answers; `kinked`: a kink was seen.
+    The rest is as `GradientReport` has it.
     """
 
     verdict: Verdict
@@ -70,6 +71,7 @@ class Rows:
     checked: int
     reasons: tuple[str, ...] = ()
     nothing: bool = False
+    stationary: bool = False
     kinked: bool = False
     diagnoses: tuple[Diagnosis, ...] = ()
     evidence: Evidence | None = None
@@ -131,11 +133,13 @@ def _passes(
         return VERDICTS[DISAGREE], False, ""
     kinked = options.kinks == "fail" and rows.kinked
     open_ = rows.verdict == OPEN or kinked
-    nothing = rows.nothing or bool(vacuous)
+    untold = rows.nothing or rows.stationary or bool(vacuous)
     ways = {"inconclusive": options.inconclusive} if open_ else {}
-    if nothing:
+    if options.vacuous == "note":
+        ways |= {"nothing was checked": "fail"} if rows.nothing else {}
+    elif untold:
         ways["nothing was checked"] = options.vacuous
-    left = open_ or rows.nothing or (nothing and options.vacuous == "fail")
+    left = open_ or rows.nothing or (untold and options.vacuous == "fail")
     over = options.threshold is not None and not rows.difference < options.threshold
     ok = not (over or kinked or "fail" in ways.values())
     said = ", ".join(text for text, way in ways.items() if way == "warn")
@@ -189,7 +193,8 @@ def rows_of(
     )
     wrong = any(block.wrong for block in blocks)
     left = any(block.open for block in blocks) or bool(reasons)
-    nothing = not reasons and _all_zero(found)
+    zero = not reasons and _all_zero(found)
+    nothing, stationary = zero and not found.answers.any(), zero and bool(found.answers.any())
     return Rows(
         verdict=DISAGREE if wrong else OPEN if left else AGREE,
         blocks=blocks,
@@ -198,9 +203,16 @@ def rows_of(
         rtol=float(found.tolerance.rtol.max(initial=options.rtol or 0.0)),
         checked=int(np.count_nonzero(seen)),
         reasons=reasons_of(
-            found, reasons, subject.noisy, nothing=nothing, unmoved=_unmoved(explained, subject)
+            found,
+            reasons,
+            subject.noisy,
+            nothing=nothing,
+            stationary=stationary,
+            strict=options.vacuous == "fail",
+            unmoved=_unmoved(explained, subject),
         ),
         nothing=nothing,
+        stationary=stationary,
         kinked=bool(found.slopes),
         diagnoses=explained.diagnoses,
         evidence=evidence,
@@ -283,8 +295,10 @@ def _resolution(found: Comparison, block: Block, scale: Array) -> float:
     allowed = limits.allowed(found.numeric, found.reach)
     with np.errstate(all="ignore"):
         if np.all(np.abs(found.analytic[w]) <= limits.dust[w]):
-            # A relative error of zero is none: what is not seen is a part of the whole gradient.
-            whole = float(np.max(limits.rms * scale, initial=0.0))
+            # A relative error of zero is none: what is not seen is a part of the whole gradient,
+            # if that is more than rounding.
+            clear = np.abs(found.numeric) > CONFIDENCE * found.error
+            whole = float(np.max((limits.rms * scale)[clear], initial=0.0))
             most = np.maximum(CONFIDENCE * found.reach, limits.atol)[w] * scale[w]
             return float(np.max(most, initial=0.0)) / whole if whole else math.inf
         size = np.abs(found.numeric[w])
@@ -297,9 +311,10 @@ def _all_zero(found: Comparison) -> bool:
     """Return whether both gradients are zero within the error bars, in every entry."""
     if (found.verdict != AGREE).any() or found.slopes:
         return False
-    a, bar = found.analytic, CONFIDENCE * found.reach
+    a = found.analytic
     with np.errstate(all="ignore"):
-        zero = (np.abs(a) <= bar) & (np.abs(found.numeric) <= bar)
+        zero = np.abs(a) <= CONFIDENCE * found.reach
+        zero &= np.abs(found.numeric) <= CONFIDENCE * found.error
     return bool((zero | (found.flat & (a == 0))).all())
 
 

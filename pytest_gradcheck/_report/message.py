@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 
 from .._quoting import NAME_WIDTH, listing, shown
 from .error_map import error_maps, plain
+from .reasons import STATIONARY
 from .report import BlockReport, Entry, GradientReport
 
 MOST_BLOCKS = 6
@@ -283,6 +284,8 @@ def summary(report: GradientReport) -> str:
         told += f", {report.kinks:,} at a kink"
     if report.vacuous:
         told += f", nothing checked in {_names(report.vacuous)}"
+    if STATIONARY in report.reasons:
+        told += ", at a stationary point"
     coarse = " (coarse)" if COARSE < report.resolution < math.inf else ""
     if report.checked:
         told += f", difference {report.difference:.1e}, resolution {report.resolution:.0e}{coarse}"

@@ -16,13 +16,32 @@ LARGE = 0.01
 """The resolution is that of entries at least this part of their block's gradient."""
 
 
+STATIONARY = (
+    "analytic and numeric are zero within the error bars, at a stationary point: a wrong factor "
+    "would not be seen here"
+)
+NOT_STATIONARY = (
+    "nothing was checked: analytic and numeric are zero within the error bars; check at a point "
+    "that is not stationary"
+)
+"""A remark, and where `vacuous` makes it a failure, what to do."""
+
+
 def reasons_of(
-    found: Comparison, given: tuple[str, ...], noisy: str, *, nothing: bool, unmoved: str = ""
+    found: Comparison,
+    given: tuple[str, ...],
+    noisy: str,
+    *,
+    nothing: bool = False,
+    stationary: bool = False,
+    strict: bool = False,
+    unmoved: str = "",
 ) -> tuple[str, ...]:
     """Return the sentences that say why a check can't tell, and what would settle it.
 
     `given` are known already; `noisy` is the half of a sentence that says how noisy func is, and
     `unmoved` names the parameters that it does not answer to, though their gradient is not zero.
+    `nothing` is answered to, or the point is `stationary`, which is a failure if `strict`.
     """
     said, flat = list(given), bool(found.flat.all())
     if found.analytic.size and flat and np.any(found.analytic) and not np.any(found.numeric):
@@ -45,9 +64,11 @@ def reasons_of(
                 "nothing was checked: func is constant in every parameter, and the gradient zero",
             )
         return (
-            "nothing was checked: analytic and numeric are zero within the error bars; check at a "
-            "point that is not stationary",
+            "nothing was checked: func answers to no parameter beyond its rounding, and the "
+            "gradient is zero but for that",
         )
+    if stationary and not said:
+        return (NOT_STATIONARY if strict else STATIONARY,)
     left = np.flatnonzero(found.verdict == OPEN).tolist()
     counts = Counter(found.reasons.get(i, "") for i in left if i not in found.slopes)
     said += [_advice(reason, count, noisy, found) for reason, count in counts.most_common()]

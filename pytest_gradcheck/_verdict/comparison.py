@@ -25,7 +25,8 @@ class Comparison:
     respond to what was. `bound` is how large the analytic entry's error can be at most where a
     direction through several entries agreed, infinity elsewhere. By coordinate, `reasons` say why
     it was left open or is special, `slopes` are those before and behind a kink, `ladders` what was
-    seen of coordinates that were asked again and did not agree.
+    seen of coordinates that were asked again and did not agree. `answers`: func was seen to
+    answer to a step, by more than its noise.
     """
 
     tolerance: Tolerance
@@ -38,14 +39,31 @@ class Comparison:
     reasons: dict[int, str] = field(default_factory=dict)
     slopes: dict[int, tuple[float, float]] = field(default_factory=dict)
     ladders: dict[int, Ladder] = field(default_factory=dict)
+    answers: Array = field(default_factory=lambda: np.zeros(0, dtype=bool))
 
     @classmethod
     def unjudged(
-        cls, tolerance: Tolerance, numeric: Array, error: Array, evaluated: Array, flat: Array
+        cls,
+        tolerance: Tolerance,
+        numeric: Array,
+        error: Array,
+        evaluated: Array,
+        flat: Array,
+        answers: Array | None = None,
     ) -> Comparison:
         """Return a comparison in which every verdict is open."""
         bound, verdict = np.full(numeric.size, np.inf), np.full(numeric.size, OPEN, np.int8)
-        return cls(tolerance, numeric.copy(), error.copy(), evaluated, flat, bound, verdict)
+        answers = ~flat if answers is None else answers
+        return cls(
+            tolerance,
+            numeric.copy(),
+            error.copy(),
+            evaluated,
+            flat,
+            bound,
+            verdict,
+            answers=answers,
+        )
 
     @classmethod
     def of_two(cls, tolerance: Tolerance, numeric: Array, error: Array) -> Comparison:

@@ -25,6 +25,7 @@ from .._constants import (
     MOST_STUBBORN,
     NOISY_BLOCK,
     RATIO,
+    RESPONDS,
     SHARP,
     SMALL_FIXED_STEP,
     STANDS_CLEAR,
@@ -86,6 +87,10 @@ def judge(
         plain = asked & ~agrees & denied(limits)
         found.verdict[plain] = DISAGREE
         asked &= ~plain
+    rounded = bool((asked & ~agrees).any())
+    if rounded:
+        found = _rounded(found, problem, analytic, options)
+        agrees = found.within()
     if options.eps is not None or options.scheme == COMPLEX_STEP.name:
         _judge_fixed(found, sweep, problem, asked, agrees)
     else:
@@ -94,6 +99,10 @@ def judge(
         except BudgetExhausted:
             left = np.flatnonzero((found.verdict == OPEN) & ~agrees)
             found.reasons.update(dict.fromkeys(left.tolist(), EXHAUSTED))
+    if not rounded and (found.verdict[asked] != AGREE).any():
+        found = _rounded(found, problem, analytic, options)
+    spared = asked & (found.verdict == DISAGREE) & found.within() & ~found.kinked
+    found.verdict[spared] = AGREE
     variation = max(abs(float(problem.center)), curvature(problem, sweep, found))
     conclude(found, problem.scale, problem.blocks, options, variation)
     if options.kinks == "fail":
@@ -103,9 +112,37 @@ def judge(
     return found
 
 
+ROUNDINGS = 4.0
+"""An analytic entry may be off by so many times what it moves by a few floats from θ."""
+
+
+def _rounded(
+    found: Comparison, problem: Problem, analytic: Analytic, options: Options
+) -> Comparison:
+    """Return the comparison with the rounding of the analytic gradient in its tolerances."""
+    spread = analytic.rounding(problem, options.seed)
+    for block in problem.blocks:
+        mine = spread[block.window]
+        # A few neighbours may all round alike: then the block's others tell.
+        mine[:] = np.maximum(mine, np.median(mine)) if mine.size else mine
+    limits = found.tolerance
+    with np.errstate(all="ignore"):
+        off = ROUNDINGS * spread
+        size = np.fmax(np.abs(found.analytic), np.abs(found.numeric))
+        everything = value_size(problem, found.analytic)
+        # What is as large as the gradient itself is no rounding of it.
+        little = (off <= COARSEST_RTOL * size) | (off * problem.scale <= IN_CHECK * everything)
+    off[~little] = 0.0
+    return replace(found, tolerance=replace(limits, atol=limits.atol + off))
+
+
 def unjudged(limits: Tolerance, sweep: Sweep) -> Comparison:
     """Return what a sweep found beside the analytic gradient, every verdict open."""
-    return Comparison.unjudged(limits, sweep.numeric, sweep.error, sweep.step > 0, sweep.flat)
+    with np.errstate(all="ignore"):
+        answers = sweep.change > RESPONDS * sweep.noise.at(sweep.largest)
+    return Comparison.unjudged(
+        limits, sweep.numeric, sweep.error, sweep.step > 0, sweep.flat, answers
+    )
 
 
 def _limits(problem: Problem, analytic: Analytic, sweep: Sweep, options: Options) -> Tolerance:
@@ -248,7 +285,11 @@ def _test_group(
     noisy = found.error[members] > NOISY_BLOCK * limits.rms[members]
     tiny = (a != 0) & (np.abs(a) < TINY * limits.rms[members])
     deep = bool(np.count_nonzero(noisy | tiny) >= TAIL * problem.size)
-    value, error = _group_derivative(problem, sweep, shift, relative, deep=deep)
+    line = _line_along(problem, sweep, shift)
+    value, error = _group_derivative(line, relative, deep=deep)
+    change = max(line.changes, default=0.0)
+    if change > RESPONDS * max(rung.sigma for rung in line.rungs):
+        found.answers[members] = True
     told = float(terms.sum())
     allowed = GROUP_RTOL * _length(terms)
     if abs(value) <= STANDS_CLEAR * CONFIDENCE * error:
@@ -305,15 +346,17 @@ def _test_dead(
     _test_group(members, found, sweep, problem, seed)
 
 
-def _group_derivative(
-    problem: Problem, sweep: Sweep, shift: Array, relative: float, *, deep: bool
-) -> tuple[float, float]:
-    """Return the derivative along `shift` and its error bar, from steps as large as pay."""
+def _line_along(problem: Problem, sweep: Sweep, shift: Array) -> Line:
+    """Return func along a direction."""
 
     def evaluate(steps: Any) -> Any:
         return steps, tuple(problem.evaluator.along(shift, steps))
 
-    line = Line(evaluate, problem.center, sweep.noise)
+    return Line(evaluate, problem.center, sweep.noise)
+
+
+def _group_derivative(line: Line, relative: float, *, deep: bool) -> tuple[float, float]:
+    """Return the derivative along a line and its error bar, from steps as large as pay."""
 
     def further(step: float) -> bool:
         top = line.rungs[0] if line.rungs else None
@@ -378,7 +421,7 @@ def conclude(
     everything = max([value, *sizes])
     with np.errstate(all="ignore"):
         # Zero but for rounding: a bias before a batch normalisation has 1e-17 on both sides.
-        nothing = np.abs(analytic) <= np.maximum(bar, limits.dust)
+        nothing = np.abs(analytic) <= np.maximum(bar, limits.dust) + limits.atol
         zero = nothing & (bar * scale <= IN_CHECK * everything)
         zero &= _claims_little(analytic, scale, IN_CHECK * everything)
         resolved = limits.settled(found.numeric, found.reach)

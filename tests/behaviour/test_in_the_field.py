@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+import warnings
 from typing import Any
 
 import numpy as np
 import pytest
 
-from pytest_gradcheck import check_gradients, check_jvp, check_vjp
+from pytest_gradcheck import check_gradients, check_jacobian, check_jvp, check_vjp
 
 Array = np.ndarray[Any, Any]
 
@@ -147,3 +148,170 @@ class TestRepetition:
         )
         assert report.verdict == "disagree"
         assert "p does not repeat itself" in str(report)
+
+
+class TestZeroGradients:
+    """A zero that is right passes, and is said not to have told much."""
+
+    @pytest.mark.parametrize("options", [{}, {"eps": 1e-5}, {"scheme": "central4"}, {"rtol": 1e-5}])
+    def test_block_that_func_ignores_is_named_and_passes(self, options: Any) -> None:
+        """The others were checked."""
+
+        def func(p: Any) -> float:
+            return float(np.sum(np.exp(p["used"])) + 7)
+
+        params = {"used": np.array([0.2, -0.6, 0.1]), "idle": np.array([[3.0, 1.0]])}
+        grad = {"used": np.exp(params["used"]), "idle": np.zeros((1, 2))}
+        report = check_gradients(func, grad, params, **options)
+        assert (report.verdict, report.ok, report.vacuous) == ("agree", True, ("idle",))
+        assert report.warning == ""
+        assert "nothing checked in idle" in report.summary()
+        grad["idle"][0, 1] = 1e-3
+        assert check_gradients(func, grad, params, **options).verdict == "disagree"
+
+    @pytest.mark.parametrize("offset", [0.0, 1.0, -250.0])
+    @pytest.mark.parametrize("power", [2, 4])
+    def test_stationary_point_agrees_and_a_wrong_entry_is_accused(
+        self, offset: float, power: int
+    ) -> None:
+        """Zero is a value like any other where func answers."""
+        x = np.array([0.5, -2.0])
+
+        def func(x: Array) -> float:
+            return float(np.sum((x - [0.5, -2.0]) ** power) * 20 + offset)
+
+        report = check_gradients(func, lambda x: 0 * x, x)
+        assert (report.verdict, report.ok) == ("agree", True)
+        assert not report.vacuous or power == 4  # flat at the steps of a derivative
+        assert "stationary" in report.summary()
+        assert math.isinf(report.resolution)
+        wrong = check_gradients(func, lambda x: np.array([0.0, 1e-3]), x)
+        assert wrong.verdict == "disagree"
+
+    def test_jacobian_of_which_all_is_zero(self) -> None:
+        """As a gradient."""
+        x = np.array([0.0, 0.0])
+        report = check_jacobian(lambda x: np.array([x @ x, 3 + x[0] * x[1]]), np.zeros((2, 2)), x)
+        assert (report.verdict, report.ok) == ("agree", True)
+        assert not check_jacobian(lambda x: np.ones(2), np.zeros((2, 2)), x).ok
+
+    @pytest.mark.parametrize("vacuous", ["note", "fail", "warn", "pass"])
+    def test_func_that_answers_to_nothing_is_told(self, vacuous: Any) -> None:
+        """Nothing was checked, whatever passes."""
+        x = np.ones(3)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            report = check_gradients(lambda x: 1.5, lambda x: 0 * x, x, vacuous=vacuous)
+        assert (report.verdict, report.ok) == ("inconclusive", vacuous in ("warn", "pass"))
+
+    @pytest.mark.parametrize("size", [0.0, 1e-19, 1e-16])
+    def test_rounding_on_both_sides_is_no_resolution(self, size: float) -> None:
+        """func that answers by rounding alone answers to nothing."""
+        rng = np.random.default_rng(4)
+        z = rng.normal(size=6)
+
+        def func(z: Array) -> float:
+            p = np.exp(z - z.max())
+            return float(np.sum(p / p.sum()))  # 1, but for rounding
+
+        report = check_gradients(func, lambda z: size * rng.normal(size=6), z, nondet_tol=1e-15)
+        assert report.verdict != "disagree"
+        assert math.isinf(report.resolution)
+
+
+class WarmStart:
+    """J of the solution of u³ + u + B u = θ, from where the last solution was."""
+
+    def __init__(self, seed: int, tol: float) -> None:
+        rng = np.random.default_rng(seed)
+        self.theta = rng.uniform(0.3, 1.5, 5)
+        self.B, self.u, self.tol = 0.15 * rng.normal(size=(5, 5)), np.ones(5), tol
+
+    def matrix(self) -> Array:
+        return np.diag(3 * self.u**2 + 1) + self.B
+
+    def solve(self, theta: Array) -> Array:
+        while np.abs(off := self.u**3 + self.u + self.B @ self.u - theta).max() > self.tol:
+            self.u = self.u - 0.8 * np.linalg.solve(self.matrix(), off)
+        return self.u
+
+    def func(self, theta: Array) -> float:
+        return float(np.sum(self.solve(theta) ** 2))
+
+    def grad(self, theta: Array) -> Array:
+        u = self.solve(theta)
+        return np.linalg.solve(self.matrix().T, 2 * u)
+
+
+class TestMemory:
+    """A func that goes on from where it was."""
+
+    @pytest.mark.parametrize("seed", range(6))
+    @pytest.mark.parametrize("tol", [3e-4, 1e-6])
+    def test_it_is_named(self, seed: int, tol: float) -> None:
+        """By J at the parameters before, and after other points."""
+        one = WarmStart(seed, tol)
+        report = check_gradients(one.func, one.grad, one.theta)
+        assert report.verdict == "inconclusive"
+        assert "evaluated before (a warm start, a cache)" in report.message()
+
+    @pytest.mark.parametrize("seed", range(6))
+    @pytest.mark.parametrize("tol", [1e-9, 1e-12])
+    def test_little_of_it_is_noise(self, seed: int, tol: float) -> None:
+        """What J comes back to but for its last digits is checked."""
+        one = WarmStart(seed, tol)
+        assert check_gradients(one.func, one.grad, one.theta).verdict == "agree"
+        wrong = check_gradients(one.func, lambda t: 1.05 * one.grad(t), one.theta)
+        assert wrong.verdict == "disagree"
+
+    def test_it_is_named_by_the_output_of_a_jacobian(self) -> None:
+        """Where not all agrees."""
+        one = WarmStart(1, 3e-4)
+
+        def jac(theta: Array) -> Array:
+            one.solve(theta)
+            return np.linalg.inv(one.matrix())
+
+        report = check_jacobian(lambda t: one.solve(t).copy(), jac, one.theta)
+        assert report.verdict == "inconclusive"
+        assert ": output[" in report.message()
+        assert "after other points" in report.message()
+
+    def test_it_is_named_among_many_parameters(self) -> None:
+        """Along directions, too."""
+        theta, last = np.linspace(1, 2, 6000), [0.0]
+
+        def func(x: Array) -> float:
+            last[0] += 0.4 * (float(np.sum(np.sin(x))) - last[0])
+            return last[0]
+
+        for _ in range(80):
+            func(theta)
+        report = check_gradients(func, np.cos, theta)
+        assert report.verdict == "inconclusive"
+        assert "evaluated before" in report.message()
+
+    def test_values_that_differ_much_are_refused(self) -> None:
+        """As those of dropout."""
+        rng = np.random.default_rng(3)
+        report = check_gradients(
+            lambda x: float(x @ x) * (1 + 1e-6 * rng.normal()), lambda x: 2 * x, np.ones(3)
+        )
+        assert (report.verdict, report.evaluations) == ("inconclusive", 2)
+        assert "does not repeat itself" in report.message()
+
+    def test_another_evaluation_at_the_parameters_is_all_it_costs(self) -> None:
+        """And none for a given step, of which their number is promised, where all agrees."""
+        seen: list[bytes] = []
+
+        def func(x: Array) -> float:
+            seen.append(x.tobytes())
+            return float(np.sum(np.exp(x)))
+
+        x = np.array([0.1, 0.2, 0.3])
+        check_gradients(func, np.exp, x)
+        assert seen.count(x.tobytes()) == 3
+        assert seen[-1] == x.tobytes()
+        del seen[:]
+        check_gradients(func, np.exp, x, eps=1e-5)
+        assert len(seen) == 2 * 3 + 2

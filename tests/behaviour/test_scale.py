@@ -746,9 +746,23 @@ def test_a_block_that_func_never_reads_was_not_checked(network):
     params = network.params | {"unused": np.ones((5, 3))}
     gradient = network.gradient(params) | {"unused": np.zeros((5, 3))}
     report = check_gradients(network.cost, gradient, params)
-    assert report.vacuous == ("unused",)
-    assert not report.ok
-    assert check_gradients(network.cost, gradient, params, vacuous="pass").ok
+    assert (report.vacuous, report.ok) == (("unused",), True)
+    assert "nothing checked in unused" in report.summary()
+    assert not check_gradients(network.cost, gradient, params, vacuous="fail").ok
+
+
+def test_a_stationary_point_of_many_parameters_agrees_with_a_remark():
+    theta = np.linspace(1, 2, 5000)
+
+    def bowl(p):
+        return np.sum((p - theta) ** 2)
+
+    report = check_gradients(bowl, np.zeros(5000), theta)
+    assert (report.verdict, report.ok) == ("agree", True)
+    assert "at a stationary point" in report.summary()
+    report = check_gradients(bowl, np.zeros(5000), theta, vacuous="fail")
+    assert (report.verdict, report.ok) == ("inconclusive", False)
+    assert check_gradients(bowl, np.full(5000, 1e-3), theta).verdict == "disagree"
 
 
 def test_a_block_that_no_direction_resolves_does_not_agree_unsaid():
@@ -810,7 +824,7 @@ def test_a_block_that_was_not_checked_warns_where_it_is_asked_to(network):
         report = check_gradients(network.cost, gradient, params, vacuous="warn")
     assert (report.verdict, report.ok, report.vacuous) == ("agree", True, ("unused",))
     # That it can't be told whether the others are right is no excuse.
-    report = check_gradients(network.cost, gradient, params, inconclusive="pass")
+    report = check_gradients(network.cost, gradient, params, inconclusive="pass", vacuous="fail")
     assert (report.verdict, report.ok) == ("inconclusive", False)
 
 

@@ -660,9 +660,10 @@ def test_nothing_is_told_of_parameters_when_nothing_was_differenced():
 @pytest.mark.parametrize("names", [("a", "b"), ("a",)])
 def test_what_func_does_not_move_with_is_said(names):
     params = {"a": np.array([0.3, -1.2]), "b": np.array([0.7, 0.1, 2.2])}
+    frozen = {k: v.copy() for k, v in params.items()}
 
     def cost(p):
-        return sum(np.sum((np.floor(v) if k in names else v) ** 2) for k, v in p.items())
+        return sum(np.sum((frozen if k in names else p)[k] ** 2) for k in p)
 
     report = check_gradients(cost, lambda p: {k: 2 * v for k, v in p.items()}, params)
     if len(names) == 2:
@@ -673,7 +674,7 @@ def test_what_func_does_not_move_with_is_said(names):
     assert "looks like" not in report.message()
 
 
-def test_a_func_that_rounds_is_said_not_to_move():
+def test_a_func_that_rounds_has_no_value_hint():
     rng = np.random.default_rng(0)
     X, y, W = rng.normal(size=(20, 5)), rng.normal(size=(20, 4)), rng.normal(size=(4, 5))
 
@@ -686,4 +687,4 @@ def test_a_func_that_rounds_is_said_not_to_move():
         W,
     )
     assert report.blocks[0].hint == ""
-    assert report.reasons[0].startswith("func does not move with any parameter, while the")
+    assert not report.ok

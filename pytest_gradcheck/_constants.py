@@ -20,6 +20,12 @@ ROUNDING_SIGMA = 0.3
 NARROW = 1e-10
 """A format whose relative spacing is above this is float32 or narrower.  [derived: between both]"""
 
+SUBNORMAL = 2.0**-1074
+"""Below 1e-308 floats lie at this distance, however small they are.  [derived: IEEE 754]"""
+
+LEAST_DISTANCE = 1e-300
+"""No two values of a table are nearer to each other.  [derived: smaller floats have few bits]"""
+
 ENTRY_ROUNDINGS = 64.0
 """An analytic entry, or a value of func, is off by at most so many roundings of its own terms when
 it is computed twice, in another order, or as the sum of its parts.  [accuracy]"""
@@ -121,6 +127,19 @@ BEND_PART = 0.1
 MOST_FIXED_NOISE = 1000.0
 """At a given step noise is taken to be at most this many times what func's format implies.
 [accuracy]"""
+
+ANALYTIC_WITHIN = 1e-5
+ANALYTIC_BEND = 0.01
+"""The complex step is denied by a real difference that is off by more than this part of the slope,
+and of what func bends by within the step.  [tests/behaviour/test_in_the_field.py]"""
+
+TIE_WITHIN = 0.05
+TIE_SLOPE = 1e-4
+"""Entries at one kink: g·d is outside of the one-sided derivatives by more than this part of one
+entry's kink, and of all that the entries come to.  [tests/behaviour/test_in_the_field.py]"""
+
+MOST_TIES = 24
+"""Directions through entries at kinks, of two evaluations each.  [cost]"""
 
 SMALL_FIXED_STEP = 1e-4
 """A given step up to this size tells a kink from curvature.  [tests/unit/verdict/test_judge.py]"""
@@ -263,7 +282,7 @@ MOVES_TOLD = 4.0
 FLAT_AS_FAR_AS = 256.0
 """A func is flat, and not rounded, when it does not move where the analytic slope says that it does
 by so many times |J|, or at so many times the parameter's scale.
-[tests/behaviour/test_rounding.py]"""
+[tests/behaviour/test_verdicts.py]"""
 
 SENTINEL_GAP = 0.02
 """At the sentinel noise is this part of what is wrong, if it can be.  [accuracy]"""
@@ -283,13 +302,23 @@ NEAR_LIMIT = 0.25
 """Three steps converge on an estimate that all of them come this near to, in parts of its distance
 from the analytic value.  [accuracy]"""
 
+BESIDE_PAIRS = 3
+BESIDE = 2.0**-34
+"""Grad is asked at so many pairs of points beside the parameters, at this distance: far enough for
+what is rounded against a constant to be rounded otherwise.
+[tests/behaviour/test_verdicts.py]"""
+
+GRAD_ROUNDINGS = 4.0
+"""An analytic entry may be off by so many times what it moves by there.  [derived: of six values
+one in a thousand has moved by less than a quarter of it]"""
+
 LINE_SPACING = 2.0**-16
 """Distance of the values that tell the noise along one line: wide enough for float32 inside func
 to round each of them otherwise.  [derived: 2⁻²⁴ is its spacing]"""
 
 LINE_CHANGE = 2.0**-14
 """And at most such that func changes by this part of itself by the analytic slope: log det has its
-natural scale far below that of an entry.  [tests/behaviour/test_rounding.py]"""
+natural scale far below that of an entry.  [tests/behaviour/test_verdicts.py]"""
 
 LINE_WIDER = 64.0
 """So much wider where the values repeat.  [derived: bfloat16 has 2⁻⁸]"""
@@ -307,10 +336,6 @@ MARGINAL_BARS = 10.0
 
 LINE_NEWS = 2.0
 """Noise that differs by this from what was known is a reason to go on.  [cost]"""
-
-TOO_ROUNDED = ROUNDING_SIGMA * COARSEST_JUMP
-"""A func whose noise is above this part of it is rounded more coarsely than any format: whether its
-slope is that of its stairs nobody can tell.  [derived]"""
 
 NARROW_PROOF = 8.0
 """In float32 an error must be so many times what would do, or it is left open.  [accuracy]"""

@@ -37,6 +37,7 @@ class Stream(IntEnum):
     AUTOGRAD = 20
     JAX = 21
     TAYLOR = 22
+    ANALYTIC = 23
 
 
 def generator(seed: int, stream: Stream, *which: int, skip: int = 0) -> np.random.Generator:

@@ -28,6 +28,7 @@ from .._constants import (
     COLUMNS,
     EPS,
     LEAST_BAR,
+    LEAST_DISTANCE,
     LINE_CLOSER,
     LINE_FALLS,
     LINE_LOOKS,
@@ -41,8 +42,6 @@ from .._constants import (
 from .noise import Noise, table_estimate
 
 Array = np.ndarray[Any, Any]
-
-LEAST_STEP = 1e-300
 
 
 @dataclass(frozen=True)
@@ -151,7 +150,7 @@ class Line:
 
     def values(self, start: float, spacing: float) -> Array:
         """Return func at equal distances from `start` on, without those outside its domain."""
-        least = max(abs(spacing), 4 * self.ulp, LEAST_STEP)
+        least = max(abs(spacing), 4 * self.ulp, LEAST_DISTANCE)
         d = math.copysign(2.0 ** math.floor(math.log2(least)), spacing)
         _, found = self.evaluate([start + d * k for k in range(bool(start == 0), NOISE_SAMPLES)])
         both: Array = np.array([*([] if start else [self.center]), *found])

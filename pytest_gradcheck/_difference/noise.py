@@ -27,14 +27,12 @@ from .._constants import (
     QUIETER,
     ROUNDING_SIGMA,
     SPARE_BITS,
+    SUBNORMAL,
     UNUSED_BITS,
 )
 
 Array = np.ndarray[Any, Any]
 
-
-TINIEST = 2.0**-1074
-"""Below 1e-308 floats lie at this distance from each other, however small they are."""
 
 FORMATS = ((8, "bfloat16"), (11, "float16"), (24, "float32"), (53, "float64"), (64, "longdouble"))
 """Bits of precision, and the name of the format that has them."""
@@ -116,7 +114,7 @@ def from_values(values: Array, jitter: float = 0.0, narrow: int | None = None) -
     finite = np.abs(values[np.isfinite(values)]).astype(np.float64)
     largest = float(finite.max()) if finite.size else 0.0
     rounding = max(2 * ROUNDING_SIGMA * unit * largest, ROUNDING_SIGMA * grid(values))
-    floor = max(rounding, jitter, TINIEST if largest else 0.0)
+    floor = max(rounding, jitter, SUBNORMAL if largest else 0.0)
     return Noise(floor, unit, dict(FORMATS)[bits], floor)
 
 

@@ -16,6 +16,8 @@ from typing import Any
 import numpy as np
 
 from .._constants import (
+    ANALYTIC_BEND,
+    ANALYTIC_WITHIN,
     BEND_CLEAR,
     BEND_GAIN,
     BEND_PART,
@@ -24,6 +26,7 @@ from .._constants import (
     LEAST_STEP_ULPS,
     MOST_FIXED_NOISE,
     RATIO,
+    RESPONDS,
     ROUNDING_FACTOR,
 )
 from .._evaluate.evaluator import BudgetExhausted, Evaluator
@@ -403,6 +406,41 @@ def complex_sweep(problem: Problem, options: Options) -> Sweep:
         found.change[place] = np.where(out == 0, 0.0, np.inf)
     evaluator.require_unchanged("func")
     return found
+
+
+NOT_ANALYTIC = (
+    "the complex step and a real difference disagree: func is not analytic as it is written (conj, "
+    'vdot, real, abs, ...); use scheme="central"'
+)
+
+
+def not_analytic(problem: Problem, found: Sweep, options: Options) -> str:
+    """Return the sentence that says that the complex step does not hold for func, or nothing.
+
+    One real difference along a random direction tells; one that denies is asked for once more, at
+    a larger step, before it is believed.
+    """
+    seen = found.step > 0
+    shift = np.where(seen, random_weights(problem.size, options.seed, Stream.ANALYTIC), 0.0)
+    shift *= problem.scale
+    with np.errstate(all="ignore"):
+        terms = np.where(seen, found.numeric * shift, 0.0)
+    told, size = float(terms.sum()), float(np.abs(terms).sum())
+    sigma, center = found.noise.sigma, problem.center
+    h = relative_step(STENCILS["central"], sigma, max(abs(float(center)), size))
+    for step in (h, RATIO**3 * h):
+        try:
+            up, down = problem.evaluator.along(shift, (step, -step))
+        except BudgetExhausted:
+            return ""
+        change, bend = max(abs(up - center), abs(down - center)), abs(up - center + (down - center))
+        if change > RESPONDS * sigma:
+            found.change[seen] = np.inf
+        gap = abs(float((up - down) / (2 * step)) - told)
+        allowed = ANALYTIC_WITHIN * size + (ROUNDING_FACTOR * sigma + ANALYTIC_BEND * bend) / step
+        if not gap > allowed:  # of a step outside func's domain nothing is known
+            return ""
+    return NOT_ANALYTIC
 
 
 def _imaginary(problem: Problem) -> Evaluator:

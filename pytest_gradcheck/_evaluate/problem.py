@@ -13,7 +13,13 @@ from typing import Any
 
 import numpy as np
 
-from .._constants import ENTRY_ROUNDINGS, GRADIENT_REPEATS_WITHIN, REPEATS_WITHIN
+from .._constants import (
+    BESIDE,
+    BESIDE_PAIRS,
+    ENTRY_ROUNDINGS,
+    GRADIENT_REPEATS_WITHIN,
+    REPEATS_WITHIN,
+)
 from .._options import Options
 from .._params.arrays import NUMBER, NUMPY, same_bits
 from .._params.layout import (
@@ -85,12 +91,6 @@ class Problem:
         return self.scaling[position].of(self.evaluator.work.theta[position][part])
 
 
-NEIGHBOURS = 3
-BESIDE = 2.0**-34
-"""At so many pairs of points is grad asked, in that distance in parts of the scales: far enough
-for what is rounded against a constant to be rounded otherwise."""
-
-
 def random_signs(n: int, seed: int, sample: int) -> Array:
     """Return n random signs."""
     generator = np.random.Generator(np.random.Philox(key=[seed, 1000 + sample]))
@@ -125,7 +125,7 @@ class Analytic:
         for block in problem.blocks:
             ulp = float(np.finfo(block.dtype).eps) * np.abs(problem.theta[block.window])
             step[block.window] = np.maximum(step[block.window], 4 * ulp)
-        for sample in range(NEIGHBOURS):
+        for sample in range(BESIDE_PAIRS):
             shift = random_signs(self.vector.size, seed, sample) * step
             try:
                 one, other = self.at(shift), self.at(-shift)
@@ -216,9 +216,16 @@ PAST = (
 )
 
 
-def depends_on_the_past(problem: Problem, options: Options) -> tuple[float, str]:
-    """Return by how much J at θ is another one after other points, and the sentence if too much."""
+def depends_on_the_past(
+    problem: Problem, options: Options, away: Array | None = None
+) -> tuple[float, str]:
+    """Return by how much J at θ is another one after other points, and the sentence if too much.
+
+    `away`, shape (n,), is evaluated before: the points so far may all have been near.
+    """
     try:
+        if away is not None:
+            problem.evaluator.along(away, (1.0,))
         with problem.evaluator.quiet():  # what it warns of here was said before
             again = problem.evaluator.at_theta()
     except BudgetExhausted:

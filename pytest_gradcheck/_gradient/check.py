@@ -11,7 +11,7 @@ from typing import Any
 
 from .._constants import EXHAUSTIVE, NOISE_EVALUATIONS, REMEMBERS
 from .._difference.stencils import COMPLEX_STEP
-from .._difference.sweep import Sweep, differenced, raise_domain_error, unevaluated
+from .._difference.sweep import Sweep, differenced, not_analytic, raise_domain_error, unevaluated
 from .._evaluate.call import Call, name_of
 from .._evaluate.problem import (
     Analytic,
@@ -53,7 +53,8 @@ def run_check(call: Call, grad: Any, params: Any, options: Options) -> GradientR
             again = look_again(problem, analytic, options, asked)
         if along and not reasons and again is None:
             subject, rows = along_directions(name, problem, analytic, options)
-            _, told = depends_on_the_past(problem, options)
+            away = None if rows.verdict == AGREE else problem.scale / 64
+            _, told = depends_on_the_past(problem, options, away)
             reasons = (told,) if told else ()
         if reasons or again is not None or not along:
             if again is not None:
@@ -78,16 +79,16 @@ def _one_by_one(
     """
     gap = 0.0
     if not reasons:
-        sweep, comparison = _judged(problem, analytic, options)
+        sweep, comparison, told = _judged(problem, analytic, options)
         # The number of evaluations is promised for a given step, and for the complex one.
         promised = options.eps is not None or options.scheme == COMPLEX_STEP.name
-        if not promised or (comparison.verdict != AGREE).any():
+        if not told and (not promised or (comparison.verdict != AGREE).any()):
             gap, told = depends_on_the_past(problem, options)
-            reasons = (told,) if told else ()
-        if not reasons and gap > max(REMEMBERS * sweep.noise.sigma, problem.jitter):
-            sweep, comparison = _judged(replace(problem, jitter=gap), analytic, options)
-        if not reasons:
+        if not told and gap > max(REMEMBERS * sweep.noise.sigma, problem.jitter):
+            sweep, comparison, _ = _judged(replace(problem, jitter=gap), analytic, options)
+        if not told:
             return sweep, comparison, ()
+        reasons = (told,)
     sweep = unevaluated(problem)
     limits = tolerance(
         analytic.vector, sweep.numeric, problem.scale, problem.blocks, analytic.precision, options
@@ -95,12 +96,17 @@ def _one_by_one(
     return sweep, unjudged(limits, sweep), reasons
 
 
-def _judged(problem: Problem, analytic: Analytic, options: Options) -> tuple[Sweep, Comparison]:
+def _judged(
+    problem: Problem, analytic: Analytic, options: Options
+) -> tuple[Sweep, Comparison, str]:
+    """Difference and judge; a sentence says why what a complex step found does not hold."""
     sweep, _ = differenced(problem, analytic, options)
+    complex_step = options.scheme == COMPLEX_STEP.name
+    told = not_analytic(problem, sweep, options) if complex_step else ""
     comparison = judge(problem, analytic, sweep, options)
     if NOT_FINITE in comparison.reasons.values():
         raise_domain_error(problem)
-    return sweep, comparison
+    return sweep, comparison, told
 
 
 def _explained(

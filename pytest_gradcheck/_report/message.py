@@ -9,6 +9,7 @@ import math
 from collections.abc import Iterable, Sequence
 
 from .._quoting import NAME_WIDTH, listing, shown
+from .._verdict.tolerance import TOGETHER
 from .error_map import error_maps, plain
 from .reasons import STATIONARY
 from .report import BlockReport, Entry, GradientReport
@@ -181,7 +182,8 @@ def _entry_lines(entries: Sequence[Entry]) -> list[str]:
     lines = table(rows)
     for position, entry in enumerate(entries, start=1):
         if entry.slopes is not None:
-            lines[position] += f"  kink, slopes {_slopes(entry)}"
+            together = f"; {TOGETHER}" if entry.reason == TOGETHER else ""
+            lines[position] += f"  kink, slopes {_slopes(entry)}{together}"
         elif entry.reason:
             lines[position] += f"  {entry.reason}"
     return lines

@@ -10,7 +10,7 @@ import numpy as np
 from .._constants import COARSEST_RTOL, CONFIDENCE, FINEST_RTOL
 from .._diagnosis.approximations import rounded_up
 from .._verdict.comparison import Comparison
-from .._verdict.tolerance import DISAGREE, NOISY, OPEN
+from .._verdict.tolerance import DISAGREE, NOISY, OPEN, TOGETHER
 
 LARGE = 0.01
 """The resolution is that of entries at least this part of their block's gradient."""
@@ -53,6 +53,11 @@ def reasons_of(
         said.append(
             f"func does not move with {unmoved}, while the gradient there is not zero: does it "
             "round on the way (a straight-through estimator), or read other arrays (in_place=True)?"
+        )
+    if together := sum(reason == TOGETHER for reason in found.reasons.values()):
+        said.append(
+            f"{together:,} entries, each between its own two slopes, are no subgradient together: "
+            "those of a max at a tie add up to 1"
         )
     if (found.verdict == DISAGREE).any():
         return tuple(said)

@@ -17,6 +17,7 @@ from .._constants import (
     FARTHEST,
     FINE,
     FINE_FACTOR,
+    GRAD_ROUNDINGS,
     GROUP_RANGE,
     GROUP_RTOL,
     GROUP_RUNGS,
@@ -45,6 +46,7 @@ from .._options import Options
 from .._params.layout import Block
 from .comparison import Comparison
 from .refine import refine
+from .ties import judge_ties
 from .tolerance import (
     AGREE,
     BENDS,
@@ -96,6 +98,7 @@ def judge(
     else:
         try:
             _ask_again(found, sweep, problem, options, asked, agrees)
+            judge_ties(found, sweep, problem)
         except BudgetExhausted:
             left = np.flatnonzero((found.verdict == OPEN) & ~agrees)
             found.reasons.update(dict.fromkeys(left.tolist(), EXHAUSTED))
@@ -112,10 +115,6 @@ def judge(
     return found
 
 
-ROUNDINGS = 4.0
-"""An analytic entry may be off by so many times what it moves by a few floats from θ."""
-
-
 def _rounded(
     found: Comparison, problem: Problem, analytic: Analytic, options: Options
 ) -> Comparison:
@@ -127,7 +126,7 @@ def _rounded(
         mine[:] = np.maximum(mine, np.median(mine)) if mine.size else mine
     limits = found.tolerance
     with np.errstate(all="ignore"):
-        off = ROUNDINGS * spread
+        off = GRAD_ROUNDINGS * spread
         size = np.fmax(np.abs(found.analytic), np.abs(found.numeric))
         everything = value_size(problem, found.analytic)
         # What is as large as the gradient itself is no rounding of it.

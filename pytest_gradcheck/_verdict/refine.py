@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from .._constants import (
     ALL_NOISE,
     BEND_CLEAR,
+    COARSEST_JUMP,
     CONFIDENCE,
     FARTHEST,
     FINER,
@@ -38,6 +39,7 @@ from .._constants import (
     ROOM,
     ROUGH_RUNGS,
     ROUNDING_FACTOR,
+    ROUNDING_SIGMA,
     SENTINEL_GAP,
     SENTINEL_VALUE,
     SHOWN_BY,
@@ -45,7 +47,6 @@ from .._constants import (
     SPEAKS,
     STEPS_APART,
     SUBGRADIENT,
-    TOO_ROUNDED,
     USEFUL,
 )
 from .._difference.climb import Policy, climb, enter, fall
@@ -239,7 +240,8 @@ def _until_settled(
 def _jumps_or_kink(line: Line, least: float) -> Policy[Answer | None]:
     """Learn why a line has flat steps; return the answer where its jumps are too coarse for any."""
     tell_grain(line)
-    if line.grainy and line.noise.sigma > TOO_ROUNDED * abs(float(line.center)):
+    coarse = ROUNDING_SIGMA * COARSEST_JUMP * abs(float(line.center))
+    if line.grainy and line.noise.sigma > coarse:
         return Answer(line.rungs[0].central, math.inf, OPEN, ROUNDED)
     if not line.grainy:
         yield from fall(line, 2, lambda step: step >= least)  # nearer than the kink

@@ -45,6 +45,7 @@ ROUNDED = "func is rounded, and moves in jumps here"
 NOT_FINITE = "func is not finite near here"
 EXHAUSTED = "max_evals reached"
 KINK = "not differentiable here"
+TOGETHER = "not a subgradient together with others at this kink"
 
 
 @dataclass(frozen=True, eq=False)

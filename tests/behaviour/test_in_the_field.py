@@ -262,7 +262,8 @@ class TestMemory:
         one = WarmStart(seed, tol)
         assert check_gradients(one.func, one.grad, one.theta).verdict == "agree"
         wrong = check_gradients(one.func, lambda t: 1.05 * one.grad(t), one.theta)
-        assert wrong.verdict == "disagree"
+        # Three steps converge on a value only where what is remembered is far below the error.
+        assert wrong.verdict in (["disagree"] if tol < 1e-9 else ["disagree", "inconclusive"])
 
     def test_it_is_named_by_the_output_of_a_jacobian(self) -> None:
         """Where not all agrees."""
@@ -315,3 +316,140 @@ class TestMemory:
         del seen[:]
         check_gradients(func, np.exp, x, eps=1e-5)
         assert len(seen) == 2 * 3 + 2
+
+
+class TestComplexStep:
+    """What has no imaginary part at x + ih is not seen by it, and it is not believed then."""
+
+    @pytest.mark.parametrize("part", [1.0, 1e-2, 1e-4])
+    @pytest.mark.parametrize(
+        ("term", "slope"),
+        [
+            (lambda x: (x * np.conj(x)).sum(), lambda x: 2 * x),
+            (lambda x: np.vdot(np.sin(x), x), lambda x: np.sin(x) + x * np.cos(x)),
+            (lambda x: np.exp(x).real.sum(), np.exp),
+            (lambda x: (abs(x) ** 3).sum(), lambda x: 3 * x * abs(x)),
+        ],
+    )
+    def test_func_that_is_not_analytic_is_named(self, part: float, term: Any, slope: Any) -> None:
+        """Whatever the gradient is."""
+        x = np.array([0.4, -1.3, 0.8, 2.2])
+
+        def func(x: Array) -> Any:
+            return np.cos(2 * x).sum() + part * term(x)
+
+        for grad in (
+            lambda x: -2 * np.sin(2 * x),
+            lambda x: -2 * np.sin(2 * x) + part * slope(x),
+        ):
+            report = check_gradients(func, grad, x, scheme="complex")
+            assert report.verdict == "inconclusive"
+            assert "not analytic" in report.message()
+            assert 'scheme="central"' in report.message()
+        assert check_gradients(func, grad, x).verdict == "agree"
+
+    @pytest.mark.parametrize("seed", range(20))
+    def test_func_that_is_analytic_is_believed(self, seed: int) -> None:
+        """At two evaluations more than it takes."""
+        rng = np.random.default_rng(seed)
+        A, x = rng.normal(size=(6, 6)), 10.0 ** rng.uniform(-3, 2) * rng.normal(size=6)
+
+        def func(x: Array) -> Any:
+            return np.sum(np.tanh(A @ x)) + 1e3 * np.prod(np.cos(x)) + 1e6
+
+        def grad(x: Array) -> Array:
+            return A.T @ (1 - np.tanh(A @ x) ** 2) - 1e3 * np.prod(np.cos(x)) * np.tan(x)
+
+        report = check_gradients(func, grad, x, scheme="complex", rtol=1e-8)
+        assert (report.verdict, report.evaluations) == ("agree", 2 + 6 + 2)
+        wrong = check_gradients(func, lambda x: 1.001 * grad(x), x, scheme="complex")
+        assert wrong.verdict == "disagree"
+
+    def test_stationary_point(self) -> None:
+        """The complex step alone would see nothing that answers."""
+        x = np.array([1.0, 2.0])
+        report = check_gradients(
+            lambda x: ((x - [1, 2]) ** 2).sum(), lambda x: 0 * x, x, scheme="complex"
+        )
+        assert (report.verdict, report.ok) == ("agree", True)
+
+
+def pools(z: Array) -> float:
+    """Three max pools of 4."""
+    return float(z[:4].max() + 2 * z[4:8].max() - 0.5 * z[8:].max() + 0.1 * np.sum(np.sin(z)))
+
+
+def pools_grad(z: Array, share: Any) -> Array:
+    """`share` makes weights of which entries of a pool are largest."""
+    parts = [
+        w * share(one == one.max()) for w, one in zip((1, 2, -0.5), z.reshape(3, 4), strict=True)
+    ]
+    return np.concatenate(parts) + 0.1 * np.cos(z)
+
+
+def first(top: Array) -> Array:
+    """The first index alone."""
+    return np.arange(top.size) == np.argmax(top)
+
+
+class TestTies:
+    """Several entries at one kink."""
+
+    @pytest.mark.parametrize("count", [2, 3, 5])
+    @pytest.mark.parametrize("sign", [1.0, -1.0])
+    def test_tie_of_one_maximum(self, count: int, sign: float) -> None:
+        """The share and the first index agree, and all of it does not."""
+        z = np.full(count + 1, 0.7)
+        z[-1] = -0.2
+
+        def check(g: Array) -> str:
+            return str(check_gradients(lambda z: sign * z.max() * 3, 3 * sign * g, z).verdict)
+
+        top = (z == z.max()) * 1.0
+        assert check(top) == "disagree"
+        assert check(top / count) == "agree"
+        assert check(first(top) * 1.0) == "agree"
+        assert check(0 * top) == "disagree"
+
+    def test_ties_among_many_pools(self) -> None:
+        """The pool that is wrong is found."""
+        z = np.array([0.4, 0.4, 0.1, -1, 2, 2, 2, 0.5, 0.3, -0.3, 0.3, 0.0])
+        for share in (lambda top: top / top.sum(), first):
+            assert check_gradients(pools, lambda z, share=share: pools_grad(z, share), z).ok
+        right = pools_grad(z, first)
+        wrong = pools_grad(z, lambda top: top * 1.0)
+        report = check_gradients(pools, wrong, z)
+        assert report.verdict == "disagree"
+        assert "no subgradient together" in report.message()
+        for pool in (slice(0, 4), slice(4, 8), slice(8, 12)):
+            mixed = right.copy()
+            mixed[pool] = wrong[pool]
+            report = check_gradients(pools, mixed, z)
+            named = {entry.index[0] for entry in report.worst if entry.verdict == "disagree"}
+            assert named
+            assert named <= set(range(12)[pool])
+
+    def test_kinks_of_sums_and_differences(self) -> None:
+        """Of the subgradients of |a·x| all are parts of a."""
+        a, x = np.array([3.0, -0.5]), np.array([0.25, 1.5])
+        for g, verdict in (
+            (a, "agree"),
+            (0.3 * a, "agree"),
+            (-a, "agree"),
+            (a * [1, -1], "disagree"),
+            (a * [0.5, -0.5], "disagree"),
+        ):
+            assert check_gradients(lambda x: abs(a @ x), g, x).verdict == verdict
+
+    def test_separate_kinks_are_told_nothing_of(self) -> None:
+        """Any value between its own slopes is right for each."""
+        x = np.zeros(40)
+        rng = np.random.default_rng(5)
+        g = rng.uniform(-1, 1, size=40)
+
+        def func(x: Array) -> float:
+            return float(np.abs(x).sum())
+
+        assert check_gradients(func, g, x).verdict == "agree"
+        g[7] = 1.2
+        assert check_gradients(func, g, x).wrong == 1

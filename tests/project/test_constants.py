@@ -99,10 +99,10 @@ def ablation(monkeypatch):
 
 def test_what_follows_from_a_constant_is_ablated_with_it(ablation):
     assert ablation.values().keys() == TABLE.keys()
-    assert ablation.changed("JUMPS_TOLD", 8.0) == {"JUMPS_TOLD": 8.0}
+    assert ablation.changed("MOVES_TOLD", 8.0) == {"MOVES_TOLD": 8.0}
     new = ablation.changed("EPS", 1.0)
     assert (new["EPS"], new["LEAST_BAR"], new["QUIETEST"]) == (1.0, 4.0, 0.25)
-    assert ablation.changed("GRAIN_FAR", 6.0) == {"GRAIN_FAR": 6.0}  # and not GRAIN_NEAR
+    assert ablation.changed("GRAIN_SHOWN", 6.0) == {"GRAIN_SHOWN": 6.0}
 
 
 def test_half_and_twice_of_a_count_and_of_a_factor_just_above_one(ablation):
@@ -115,7 +115,7 @@ def test_half_and_twice_of_a_count_and_of_a_factor_just_above_one(ablation):
 def test_the_functions_that_read_a_constant_are_found(ablation):
     refine = PACKAGE / "_verdict" / "refine.py"
     lines = refine.read_text(encoding="utf-8").splitlines()
-    places = ablation.readers({"JUMPS_TOLD"})
+    places = ablation.readers({"MOVES_TOLD"})
     assert [(path, lines[line - 1].split("(")[0]) for path, line in places] == [
         (str(refine), "def until_it_moves")
     ]

@@ -1,9 +1,9 @@
 """Every number by which a derivative is made or a verdict reached: value, why, what decides it.
 
-`benchmarks/accuracy.py --ablate NAME` halves and doubles one, and prints which verdicts flip; what
-it printed for all of them is docs/constants.md.  In brackets stands what decides a value:
-*derived*, and from what; *accuracy*, *numeric*, *planted*, *held_out*, *scale*, *jacobian*: the
-cases whose verdicts flip; a test, for what is rare; *cost*, for what only spends evaluations.
+In brackets stands what decides a value: *derived*, and from what; *accuracy*, *numeric*, *planted*,
+*held_out*, *scale* or *jacobian*, the recorded cases that are to be asked; a test, for what is
+rare; *cost*, for what only bounds evaluations.  `benchmarks/correctness/accuracy.py --ablate NAME`
+halves and doubles one and prints which verdicts flip.
 
 Lengths of steps are in parts of a parameter's scale, evaluations in calls of func, noise in its
 standard deviations σ, and the spacing of float64 at 1 is ε.
@@ -20,9 +20,15 @@ ROUNDING_SIGMA = 0.3
 NARROW = 1e-10
 """A format whose relative spacing is above this is float32 or narrower.  [derived: between both]"""
 
+SUBNORMAL = 2.0**-1074
+"""Below 1e-308 floats lie at this distance, however small they are.  [derived: IEEE 754]"""
+
+LEAST_DISTANCE = 1e-300
+"""No two values of a table are nearer to each other.  [derived: smaller floats have few bits]"""
+
 ENTRY_ROUNDINGS = 64.0
 """An analytic entry, or a value of func, is off by at most so many roundings of its own terms when
-it is computed twice, in another order or in parts.  [accuracy]"""
+it is computed twice, in another order, or as the sum of its parts.  [accuracy]"""
 
 DUST = 32.0
 """And by at most about this many of the whole of its block's gradient.  [accuracy]"""
@@ -72,6 +78,10 @@ FEWEST_VALUES = 5
 
 QUIETER = 0.01
 """θ is on a jump when the values beside it are quieter than with it by this.  [accuracy]"""
+
+UNUSED_BITS = 3
+"""A format of which no value uses the last so many bits is not func's.  [derived: one value in
+eight does not by chance]"""
 
 FEW_VALUES = 3
 SPARE_BITS = 4
@@ -198,21 +208,16 @@ KINK_FAINT = 0.05
 KINK_NEAR = 3.0
 """A step within this factor of that one will do.  [accuracy]"""
 
-GRAIN_CLOSE = 1.15
-"""The largest step without a change and the smallest with one are brought so near to each other,
-[tests/behaviour/test_seldom.py]"""
+GRAIN_FINER = 2.0**-12
+"""Beyond a kink func is smooth at distances this part of the step at which it was first seen to
+move; a rounded func moves in jumps there.  [derived: float32 has 2¹² times as many values]"""
 
-GRAIN_PROBES = 10
-"""by evaluations at so many steps at most.  [cost]"""
+GRAIN_SHOWN = 8.0
+"""But it must move by so many times its noise from one distance to the next.  [derived]"""
 
-GRAIN_NEAR, GRAIN_FAR = 1.5, 3.0
-"""A step so many times as large tells what the slope is beyond.
-[tests/behaviour/test_seldom.py]"""
-
-JUMP_PART = 0.35
-"""A change below this part of what that slope comes to is no jump.  Beyond a kink it is at most
-(1 - 1/1.15) / (1 - 1.15/2) of it, 0.31; of a rounded straight line or parabola about 1.
-[derived]"""
+GRAIN_ROUGH = 0.03
+"""Noise there above this part of what func moves by is that of jumps.
+[tests/behaviour/test_verdicts.py]"""
 
 UNLIMITED_SLOPES = 5
 """Of a slope without a limit, as √x has at 0: so many in a row must stay as far from the one
@@ -273,9 +278,11 @@ STANDS_CLEAR = 10.0
 
 # Before an accusation
 
-JUMPS_TOLD = 4.0
+MOVES_TOLD = 4.0
+FLAT_AS_FAR_AS = 256.0
 """A func is flat, and not rounded, when it does not move where the analytic slope says that it does
-by so many times the coarsest jump.  [tests/behaviour/test_seldom.py]"""
+by so many times |J|, or at so many times the parameter's scale.
+[tests/behaviour/test_verdicts.py]"""
 
 SENTINEL_GAP = 0.02
 """At the sentinel noise is this part of what is wrong, if it can be.  [accuracy]"""
@@ -283,9 +290,52 @@ SENTINEL_GAP = 0.02
 SENTINEL_VALUE = 0.03
 """And at most this part of the value.  [accuracy]"""
 
-MARGINAL_BARS = 4.0
-MARGINAL_RUNGS = 5
-"""A gap of only so many error bars is believed after so many rungs.  [accuracy]"""
+STEPS_APART = 1.5
+"""Steps nearer to each other than this are one measurement.  [derived: their truncation differs by
+less than it is]"""
+
+SPEAKS = 3.0
+"""A step tells which of two values is right when its error bar is this part of what they differ
+by.  [derived]"""
+
+NEAR_LIMIT = 0.25
+"""Three steps converge on an estimate that all of them come this near to, in parts of its distance
+from the analytic value.  [accuracy]"""
+
+BESIDE_PAIRS = 3
+BESIDE = 2.0**-34
+"""Grad is asked at so many pairs of points beside the parameters, at this distance: far enough for
+what is rounded against a constant to be rounded otherwise.
+[tests/behaviour/test_verdicts.py]"""
+
+GRAD_ROUNDINGS = 4.0
+"""An analytic entry may be off by so many times what it moves by there.  [derived: of six values
+one in a thousand has moved by less than a quarter of it]"""
+
+LINE_SPACING = 2.0**-16
+"""Distance of the values that tell the noise along one line: wide enough for float32 inside func
+to round each of them otherwise.  [derived: 2⁻²⁴ is its spacing]"""
+
+LINE_CHANGE = 2.0**-14
+"""And at most such that func changes by this part of itself by the analytic slope: log det has its
+natural scale far below that of an entry.  [tests/behaviour/test_verdicts.py]"""
+
+LINE_WIDER = 64.0
+"""So much wider where the values repeat.  [derived: bfloat16 has 2⁻⁸]"""
+
+LINE_LOUDER = 4.0
+LINE_CLOSER = 16.0
+LINE_LOOKS = 3
+LINE_FALLS = 64.0
+"""Noise so many times what was known is looked at again from so much closer, so many times, as long
+as it falls by so much: an oscillation and the edge of a domain are smooth there, while rounding
+falls by the root of the distance at most.  [accuracy]"""
+
+MARGINAL_BARS = 10.0
+"""For an error of fewer error bars the noise along the line is measured first.  [accuracy]"""
+
+LINE_NEWS = 2.0
+"""Noise that differs by this from what was known is a reason to go on.  [cost]"""
 
 NARROW_PROOF = 8.0
 """In float32 an error must be so many times what would do, or it is left open.  [accuracy]"""
@@ -296,15 +346,6 @@ ROUGH_RUNGS = 8
 
 ALL_NOISE = 0.1
 """Noise above this part of what func changes by is as large as func.  [accuracy]"""
-
-GROWS = 1.2
-GROWS_LOUD = 5.0
-"""Slopes differ more and more: by this factor from step to step, twice, each time by so many times
-their rounding.  [accuracy]"""
-
-CONVERGES_FAST = 60.0
-"""Below an oscillation's period they come nearer by a factor from `GROWS_LOUD` to this.
-[accuracy]"""
 
 SHOWN_BY = 4.0
 """An oscillation of so many times what is wrong would show at a step, and so far below it.

@@ -14,7 +14,7 @@ from typing import Any, Unpack
 
 import numpy as np
 
-from .._constants import DUST
+from .._constants import DUST, ENTRY_ROUNDINGS
 from .._difference.directions import Stream, random_weights
 from .._evaluate.call import name_of
 from .._evaluate.problem import gradient_precision, require_callable
@@ -287,7 +287,7 @@ class _Pair:
         ]
         length = float(np.sqrt(max(self.x.size, self.y.size)))
         # A sum of N terms that cancel leaves √N roundings of their size.
-        bar = 32 * self.eps * length * size.ravel()
+        bar = DUST * self.eps * length * size.ravel()
         return self._compared(laid, analytic.ravel(), numeric.ravel(), bar)
 
     def _compared(
@@ -297,7 +297,7 @@ class _Pair:
         precision = [self.eps] * len(blocks)
         limits = tolerance(a, numeric, ones, blocks, precision, self.options)
         if self.options.rtol is None:
-            limits = replace(limits, rtol=np.full(a.size, max(1e-12, 64 * self.eps)))
+            limits = replace(limits, rtol=np.full(a.size, max(1e-12, ENTRY_ROUNDINGS * self.eps)))
         if self.options.atol is None:
             limits = replace(limits, atol=DUST * self.eps * limits.rms)
         limits = replace(limits, dust=limits.atol)

@@ -9,6 +9,7 @@ from typing import Any, Unpack
 
 import numpy as np
 
+from .._constants import ENTRY_ROUNDINGS, EPS
 from .._difference.stencils import STENCILS, derivatives, points
 from .._difference.sweep import Sweep
 from .._evaluate.call import Call, as_tuple, calling, name_of
@@ -320,10 +321,10 @@ def _asymmetry(check: Check, matrix: Matrix, what: str) -> str:
         largest = np.max(scaled, axis=1, initial=0.0)
         eps = max((float(np.finfo(dtype).eps) for dtype in dtypes), default=0.0)
         gap = np.abs(dense - dense.T) * np.outer(scale, scale)
-        within = max(SYMMETRIC_WITHIN, 64 * eps)
+        within = max(SYMMETRIC_WITHIN, ENTRY_ROUNDINGS * eps)
         size = np.maximum(scaled, scaled.T)
         dust = np.maximum(size, np.minimum.outer(largest, largest))
-        allowed = within * size + 64 * max(eps, 2.0**-52) * dust
+        allowed = within * size + ENTRY_ROUNDINGS * max(eps, EPS) * dust
     bad = gap > allowed
     if not bad.any():
         return ""

@@ -20,6 +20,7 @@ from .._params.layout import Block
 from .._quoting import brief, layer_numbers, listing, shown
 from .._verdict.comparison import Evidence
 from .._verdict.tolerance import AGREE, BENDS, DISAGREE, JUMP, KINK, NOISY, OPEN
+from .approximations import Approximation
 from .evidence import CERTAIN, OFFERED, BlockData, Diagnosis, Predicted, Repair, Suggest, gained
 from .locations import Located, locate
 from .magnitudes import REPAIRS, chain, factor_per_slice, term
@@ -81,7 +82,11 @@ class Cause:
         return Diagnosis(self.code, self.told, self.names, round(self.bits, 1))
 
 
-def causes(blocks: Sequence[BlockData], upstream: Upstream = unknown) -> list[Cause]:
+def causes(
+    blocks: Sequence[BlockData],
+    upstream: Upstream = unknown,
+    approximate: Approximation | None = None,
+) -> list[Cause]:
     """Return what is wrong, best first.
 
     Parameters
@@ -90,12 +95,14 @@ def causes(blocks: Sequence[BlockData], upstream: Upstream = unknown) -> list[Ca
         All of the check, right ones too, in the order of the parameters.
     upstream : callable, optional
         Asked before the backward pass is blamed; unset: it never is.
+    approximate : Approximation, optional
+        That all is right to some digits: told where no formula holds, and then no place is.
 
     Returns
     -------
     list of Cause
     """
-    left = {block.name: block for block in blocks if block.wrong.any()}
+    left = {block.name: block for block in blocks if block.wrong.any() and not block.unmoved}
     proposals = [repair for block in left.values() for repair in proposed(block)]
     chosen: list[Cause] = []
     rivals: list[Cause] = []
@@ -113,6 +120,10 @@ def causes(blocks: Sequence[BlockData], upstream: Upstream = unknown) -> list[Ca
         rivals += sorted(others, key=lambda story: -story.bits)[:1]
         for name in best.names:
             del left[name]
+    if approximate is not None and left and not chosen:
+        hints = dict.fromkeys(left, approximate.told if len(left) == 1 else approximate.hint)
+        bits = min(approximate.bits, CERTAIN)
+        return [Cause("approximate", tuple(left), bits, 0.0, hints, approximate.told)]
     chosen.sort(key=lambda story: -story.bits)
     located = [(left[name], found) for name in left if (found := locate(left[name])) is not None]
     places = _together(located)
@@ -153,7 +164,10 @@ def _repaired(proposals: Sequence[Repair], left: dict[str, BlockData]) -> Iterat
         names = tuple(gains)
         bits = sum(gains.values()) - spent - repair.prior
         called = {name: left[name].parameter or name for name in names}
-        hints = {name: repair.hint.format(shown(called[name])) for name in names}
+        hints = {
+            name: repair.hint.format(shown(called[name]), counted=left[name].counted)
+            for name in names
+        }
         meant = tuple(dict.fromkeys(called.values())) if repair.code in OF_THETA else names
         told = hints[names[0]] if len(names) == 1 else repair.told.format(names=_names(meant))
         yield Cause(repair.code, names, bits, repair.prior, hints, told)
@@ -327,20 +341,27 @@ class Explained:
         By block, the best one.
     diagnoses : tuple of Diagnosis
         Best first.
+    unmoved : tuple of str
+        Wrong blocks to which func does not answer: nothing is said of their values.
     """
 
     hints: dict[str, Hint]
     diagnoses: tuple[Diagnosis, ...]
+    unmoved: tuple[str, ...] = ()
 
 
-def diagnose(blocks: Sequence[BlockData], upstream: Upstream = unknown) -> Explained:
+def diagnose(
+    blocks: Sequence[BlockData],
+    upstream: Upstream = unknown,
+    approximate: Approximation | None = None,
+) -> Explained:
     """Return what the errors look like.
 
     Parameters
     ----------
     blocks : sequence of BlockData
         All blocks of the check, right ones too.
-    upstream : callable, optional
+    upstream, approximate : optional
         See `causes`.
 
     Returns
@@ -361,12 +382,13 @@ def diagnose(blocks: Sequence[BlockData], upstream: Upstream = unknown) -> Expla
         )
         found.append(Cause("not-finite", (block.name,), CERTAIN, 0.0, {block.name: text}, told))
     whole = [block for block, count in zip(blocks, bad, strict=True) if not count]
-    found += causes(whole, upstream)
+    found += causes(whole, upstream, approximate)
     hints: dict[str, Hint] = {}
     for cause in found:
         for name, text in cause.hints.items():
             hints.setdefault(name, Hint(cause.code, text))
-    return Explained(hints, tuple(cause.diagnosis() for cause in found[:MOST]))
+    unmoved = tuple(block.name for block in whole if block.unmoved)
+    return Explained(hints, tuple(cause.diagnosis() for cause in found[:MOST]), unmoved)
 
 
 def not_finite(bad: int, size: int) -> str:
@@ -382,6 +404,7 @@ def explain(
     params_known: bool = True,
     reasons: Mapping[int, str] | None = None,
     upstream: Upstream = unknown,
+    approximate: Approximation | None = None,
 ) -> Explained:
     """Return what the errors of a check look like.
 
@@ -394,7 +417,7 @@ def explain(
         Whether ``evidence.params`` are the parameters.
     reasons : mapping of int to str, optional
         By coordinate, why it was left open.
-    upstream : callable, optional
+    upstream, approximate : optional
         See `causes`.
 
     Returns
@@ -413,7 +436,7 @@ def explain(
             if block.size and not block.is_complex
         ]
         with np.errstate(all="ignore"):  # 1e300, squared
-            found = diagnose(data, upstream)
+            found = diagnose(data, upstream, approximate)
     return replace(found, diagnoses=(*found.diagnoses, *_seen(evidence, reasons or {})))
 
 

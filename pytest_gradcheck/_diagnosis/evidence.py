@@ -18,6 +18,8 @@ from typing import Any
 
 import numpy as np
 
+from .._constants import CONFIDENCE, ENTRY_ROUNDINGS, STANDS_CLEAR
+
 Array = np.ndarray[Any, Any]
 
 OFFERED = 16.0
@@ -151,7 +153,8 @@ class BlockData:
         largest = float(self.size.max(initial=0.0))
         near = np.where(self.wrong, np.minimum(CLOSE * self.size, OF_THE_GAP * self.gap), 0.0)
         right = np.where(self.wrong, 0.0, CLOSE * self.size + self.allowed)
-        slack: Array = 3 * self.error + 64 * self.eps * (self.size + largest / 2) + near + right
+        rounding = ENTRY_ROUNDINGS * self.eps * (self.size + largest / 2)
+        slack: Array = 3 * self.error + rounding + near + right
         return slack
 
     @cached_property
@@ -159,6 +162,26 @@ class BlockData:
         """Which entries stand well above their error bars."""
         seen: Array = self.valid & (np.abs(self.numeric) > 100 * self.floor)
         return seen
+
+    @cached_property
+    def still(self) -> Array:
+        """Which entries func does not answer to: numeric is zero within its error bar."""
+        still: Array = self.valid & (np.abs(self.numeric) <= CONFIDENCE * self.error)
+        return still
+
+    @cached_property
+    def unmoved(self) -> bool:
+        """Whether func answers to nothing here, though the block is wrong: there is no formula."""
+        told = self.valid & (self.wrong | self.agrees)
+        clear = told & (np.abs(self.numeric) > STANDS_CLEAR * CONFIDENCE * self.error)
+        most = 2 * np.count_nonzero(self.asked & self.still) > np.count_nonzero(self.asked)
+        return bool(most) and not clear.any()
+
+    @property
+    def counted(self) -> str:
+        """How many of the entries that func answers to are wrong, in words."""
+        content = self.valid & ~self.still
+        return f"{int(self.asked.sum())} of {int((content | self.asked).sum())}"
 
     @cached_property
     def whole(self) -> bool:
@@ -176,16 +199,17 @@ class Repair:
     key : tuple
         Equal for the same formula with the same numbers, in whatever block.
     hint : str
-        The sentence for one block; ``{}`` stands for its name.
+        The sentence for one block; ``{}`` stands for its name, ``{counted}`` for how many of its
+        entries are wrong.
     apply : callable
         Takes a block and returns ``(predicted, target)``, the target being "numeric" or
         "analytic", or None where the formula is not defined; NaN where it says nothing.
     prior : float
         Its cost in bits.
-    fitted : int
-        How many of its numbers were fitted.
     told : str
         The sentence for several blocks; ``{names}`` stands for them.
+    fitted : int
+        How many of its numbers were fitted.
     """
 
     code: str
@@ -193,8 +217,8 @@ class Repair:
     hint: str
     apply: Callable[[BlockData], Predicted | None]
     prior: float
+    told: str
     fitted: int = 0
-    told: str = ""
 
     def bits(self, block: BlockData, fitted: int | None = None) -> float | None:
         """Return what a block says for the repair before its cost, or None: it does not hold."""

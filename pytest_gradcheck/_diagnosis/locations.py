@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from .evidence import OFFERED, Array, BlockData, fit, named_factor, number
+from .evidence import MOST_PER_ENTRY, OFFERED, Array, BlockData, fit, named_factor, number
 
 RIGHT_BITS = 8.0
 """What a right entry outside says."""
@@ -30,7 +30,7 @@ class Place:
     Parameters
     ----------
     code : str
-        "entry" or "slice".
+        "entry", "slice" or "mask".
     key : tuple
         Equal for the same place in blocks of several shapes, along axis 0.
     where : str
@@ -70,8 +70,11 @@ def locate(block: BlockData) -> Located | None:
     wrong = block.asked
     right = block.seen & block.agrees
     told = np.array_equal(wrong, block.wrong) and bool(np.all(wrong | block.agrees))
-    if not told or not wrong.any() or not right.any():
+    if not told or not wrong.any():
         return None
+    masked = _masked(block) if block.still[wrong].all() else None
+    if masked is not None or not right.any():
+        return masked
     best: tuple[float, Place] | None = None
     for place in _places(block):
         inside = place.inside
@@ -94,6 +97,96 @@ def locate(block: BlockData) -> Located | None:
         f"{start} {place.verb} wrong{what}",
         f"{start} of {{names}} {place.verb} wrong{what}",
     )
+
+
+def _masked(block: BlockData) -> Located | None:
+    """Return where numeric is zero and analytic is not: what func leaves out there."""
+    wrong = block.asked
+    gain = np.log2(block.gap[wrong] / np.maximum(block.floor[wrong], 1e-300))
+    explained = float(np.clip(gain, 0.0, MOST_PER_ENTRY).sum())
+    silent = [
+        place
+        for place in _silent(block)
+        if block.still[place.inside].all() and 2 * wrong.sum() >= place.inside.sum()
+    ]
+    place = min(silent, key=lambda place: place.cost)
+    bits = explained - place.cost - ODD
+    if bits < OFFERED:
+        return None
+    told = "numeric is zero, analytic is not: a mask?"
+    return Located(place, bits, f"{place.where}: {told}", f"{place.where} of {{names}}: {told}")
+
+
+def _silent(block: BlockData) -> Iterator[Place]:
+    """Yield the places that hold all wrong entries: positions along an axis, or each by itself."""
+    wrong = block.asked
+    count, size = int(wrong.sum()), wrong.size
+    for axis in (axis for axis, length in enumerate(block.shape) if length > 1):
+        hit = np.flatnonzero(wrong.any(axis=tuple(k for k in range(wrong.ndim) if k != axis)))
+        inside = np.zeros(wrong.shape, dtype=bool)
+        np.moveaxis(inside, axis, 0)[hit] = True
+        where = _positions(block.shape, axis, hit.tolist())
+        cost = math.log2(math.comb(block.shape[axis], hit.size))
+        yield Place("mask", ("mask", axis, tuple(hit.tolist())), where, "are", inside, cost)
+    if len(block.shape) == 2 and min(block.shape) > 1:
+        for place in _triangles(block):
+            if not np.any(wrong & ~place.inside):
+                yield replace(place, code="mask", key=("mask", *place.key))
+    alone = _entries(block, count)
+    where = alone.where if count <= MOST_LISTED else f"{count} of {size} entries"
+    key = ("mask", block.name, tuple(np.flatnonzero(wrong).tolist()))
+    yield replace(alone, code="mask", key=key, where=where)
+
+
+def named(inside: Array, outside: Array) -> tuple[str, float]:
+    """Return entries in words, and the bits that it takes to name them among all.
+
+    A row is named when none of it is `outside`; the first and the last are where a bias is.
+    """
+    shape, count = inside.shape, int(inside.sum())
+    long = [axis for axis, length in enumerate(shape) if length > 1]
+    for axis in long if len(long) > 1 or count > MOST_ENTRIES else ():
+        hit = np.flatnonzero(inside.any(axis=tuple(k for k in range(inside.ndim) if k != axis)))
+        whole = np.zeros(shape, dtype=bool)
+        np.moveaxis(whole, axis, 0)[hit] = True
+        if not np.any(whole & outside):
+            return _positions(shape, axis, hit.tolist()), _to_name(hit, shape[axis])
+    bits = _to_name(np.flatnonzero(inside), inside.size)
+    if count > MOST_ENTRIES:
+        return f"{count} of {inside.size} entries", bits
+    indices = [f"[{', '.join(map(str, index))}]" for index in np.argwhere(inside).tolist()]
+    return _joined(indices), bits
+
+
+def _to_name(hit: Array, length: int) -> float:
+    usual = hit.size == 1 and hit[0] in (0, length - 1)
+    return 0.0 if usual else math.log2(math.comb(length, hit.size))
+
+
+def _positions(shape: tuple[int, ...], axis: int, positions: list[int]) -> str:
+    """Return positions along an axis in words: all of them, or evenly spaced ones, or how many."""
+    if len(positions) <= MOST_LISTED:
+        listed = _joined([str(k) for k in positions])
+    elif len(set(np.diff(positions).tolist())) == 1:
+        return _named_positions(shape, axis, positions)
+    else:
+        listed = f"{len(positions)} of {shape[axis]}"
+    many = "s" if len(positions) > 1 else ""
+    if len(shape) == 1:
+        if len(positions) > MOST_LISTED:
+            return f"{listed} entries"
+        return f"entries {listed}" if many else f"entry {listed}"
+    if len(shape) == 2:
+        return f"{('row', 'column')[axis]}{many} {listed}"
+    return f"position{many} {listed} along axis {axis}"
+
+
+def _joined(words: list[str]) -> str:
+    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
+
+
+MOST_LISTED = 6
+"""Positions that are named one by one."""
 
 
 def _what(block: BlockData, place: Place) -> str:
@@ -152,7 +245,7 @@ def _entries(block: BlockData, count: int) -> Place:
         axis = next(axis for axis, length in enumerate(block.shape) if length > 1)
         key = ("along", 0, tuple(index[axis] for index in indices))
     cost = math.log2(math.comb(block.asked.size, count))
-    where = f"the entr{'y' if count == 1 else 'ies'} {' and '.join(shown)}"
+    where = f"the entr{'y' if count == 1 else 'ies'} {_joined(shown)}"
     return Place("entry", key, where, _verb(count), block.asked, cost)
 
 

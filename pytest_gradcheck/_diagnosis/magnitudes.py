@@ -24,6 +24,7 @@ from .evidence import (
     named_factor,
     number,
 )
+from .locations import named
 
 
 def term(block: BlockData) -> Iterator[Repair]:
@@ -41,7 +42,8 @@ def term(block: BlockData) -> Iterator[Repair]:
     )
 
 
-Words = Callable[[float, str], str]
+Words = Callable[[float, str, str], str]
+"""Takes the amount, the parameters' name, and where the term is rightly not, and returns words."""
 
 
 def _term(
@@ -67,21 +69,72 @@ def _term(
             mine = column(other)
             return None if mine is None else Predicted(other.analytic - amount * mine)
 
-        told = words(amount, "{names}")
+        told = words(amount, "{names}", "")
         if "{names}" not in told:
             told += ", in {names}"
         yield Repair(
             code,
             (code, amount),
-            words(amount, "{}"),
+            words(amount, "{}", ""),
             apply,
             prior,
             fitted=1,
             told=told,
         )
         return
+    if code != "constant":
+        yield from _except_some(block, code, column, prior, words)
     if code == "theta":
         yield from _factor_and_decay(block, prior)
+
+
+def _except_some(
+    block: BlockData,
+    code: str,
+    column: Callable[[BlockData], Array | None],
+    prior: float,
+    words: Words,
+) -> Iterator[Repair]:
+    """Yield a term that the wrong entries have, and a few rightly lack: an intercept, a bias."""
+    x, asked = column(block), block.asked
+    if x is None or not asked.any():
+        return
+    found = fit((block.analytic - block.numeric)[asked], (x[asked],), block.floor[asked])
+    if found is None:
+        return
+    amount = found[0].neat
+    spared = _spared(block, amount * x)
+    if spared is None:
+        return
+    where, cost = spared
+
+    def apply(other: BlockData) -> Predicted | None:
+        mine = column(other)
+        if mine is None:
+            return None
+        theirs = _spared(other, amount * mine)
+        if theirs is None or theirs[0] != where:
+            return None
+        return Predicted(np.where(other.wrong, other.analytic - amount * mine, other.analytic))
+
+    yield Repair(
+        code,
+        (code, amount, "except", where),
+        words(amount, "{}", where),
+        apply,
+        prior + cost,
+        words(amount, "{names}", where),
+        fitted=1,
+    )
+
+
+def _spared(block: BlockData, due: Array) -> tuple[str, float] | None:
+    """Return the right entries that a term leaves out, and the bits to name them, if few do."""
+    spared = block.valid & ~block.wrong & (np.abs(due) > block.slack)
+    count, wrong = int(spared.sum()), int(block.asked.sum())
+    if not 0 < count <= wrong:
+        return None
+    return named(spared, block.wrong)
 
 
 ONE_SIGN = 3.0
@@ -141,30 +194,30 @@ def _is_theta(block: BlockData) -> bool:
     return bool(np.all(rest <= block.slack[where] + 3 * alone[0].spread * np.abs(x)))
 
 
-def _decay_words(amount: float, name: str) -> str:
-    shown = number(abs(amount))
-    if amount < 0:
-        return (
-            f"analytic - numeric = -{shown} x {name}: weight decay with coefficient {shown} is "
-            "missing from the gradient"
-        )
+def _decay_words(amount: float, name: str, spared: str) -> str:
+    told = _told(amount, spared)
+    return f"analytic - numeric = {number(amount)} x {name}: weight decay with coefficient {told}"
+
+
+def _lasso_words(amount: float, name: str, spared: str) -> str:
+    told = _told(amount, spared)
     return (
-        f"analytic - numeric = {shown} x {name}: weight decay with coefficient {shown} is in the "
-        "gradient once too often"
+        f"analytic - numeric = {number(amount)} x sign({name}): an L1 penalty with coefficient "
+        f"{told}"
     )
 
 
-def _lasso_words(amount: float, name: str) -> str:
-    shown = number(abs(amount))
-    told = "is missing from" if amount < 0 else "is once too often in"
-    return (
-        f"analytic - numeric = {'-' if amount < 0 else ''}{shown} x sign({name}): an L1 penalty "
-        f"with coefficient {shown} {told} the gradient"
-    )
+def _told(amount: float, spared: str) -> str:
+    """Return the coefficient, and whether it is missing or too much."""
+    if spared:
+        lacks = "missing" if amount < 0 else "once too often"
+        return f"{abs(amount):.3g} is {lacks}, except in {spared}"
+    lacks = "missing from the gradient" if amount < 0 else "in the gradient once too often"
+    return f"{number(abs(amount))} is {lacks}"
 
 
-def _constant_words(amount: float, name: str) -> str:
-    del name
+def _constant_words(amount: float, name: str, spared: str) -> str:
+    del name, spared
     return f"analytic - numeric = {number(amount)}, the same in every entry"
 
 
@@ -192,6 +245,9 @@ def factor_per_slice(block: BlockData) -> Iterator[Repair]:
         with np.errstate(all="ignore"):
             ratio = (weight * a * n).sum(axis=1) / (weight * a * a).sum(axis=1)
         ratio = np.where(np.isfinite(ratio), ratio, 1.0)
+        silent = np.moveaxis(block.still, axis, 0).reshape(length, -1).all(axis=1)
+        if np.moveaxis(block.asked, axis, 0).reshape(length, -1)[silent].any():
+            continue  # no factor makes something of nothing
 
         def apply(other: BlockData, axis: int = axis, ratio: Array = ratio) -> Predicted | None:
             if axis >= other.analytic.ndim or other.shape[axis] != ratio.size:
@@ -207,6 +263,7 @@ def factor_per_slice(block: BlockData) -> Iterator[Repair]:
             apply,
             PER_SLICE,
             fitted=length,
+            told=f"analytic = a factor x numeric, another one in each {each}, in {{names}}",
         )
 
 
@@ -386,15 +443,15 @@ def factor(block: BlockData) -> Iterator[Repair]:
             told=f"analytic = {what[1]} in all of {{names}}{sign}",
         )
         return
-    wrong, content = int(block.asked.sum()), int((block.valid & (block.numeric != 0)).sum())
     # Each entry costs a bit: whether it is one of them.
     yield Repair(
         "factor",
         ("factor in part", value, block.name),
-        f"analytic = {what[0]} in {wrong} of {content} entries, the rest is right",
+        f"analytic = {what[0]} in {{counted}} entries, the rest is right",
         where_wrong,
-        prior + PARTIAL + content,
+        prior + PARTIAL + int((block.valid & ~block.still).sum()),
         fitted=0 if named else 1,
+        told=f"analytic = {what[0]} in some entries of {{names}}, the rest is right",
     )
 
 
@@ -405,6 +462,8 @@ PARTIAL = 8.0
 def _ratio_where(block: BlockData, where: Array) -> Fitted | None:
     """Return analytic / numeric, if it is one number for the entries chosen."""
     n, a = block.numeric[where], block.analytic[where]
+    if 2 * np.count_nonzero(block.asked & block.still) > np.count_nonzero(block.asked):
+        return None  # no factor makes something of nothing
     # As n = k·a: the numeric value is the one with an error bar.
     found = fit(n, (a,), block.floor[where])
     if found is None or not found[0].value:
@@ -492,13 +551,10 @@ def single(block: BlockData) -> Iterator[Repair]:
         return
     size = block.size + float(np.sqrt(np.mean(block.size[block.valid] ** 2)))
     near = bool(np.all(block.gap[block.valid] <= SEVENTH * size[block.valid]))
-    written = block.analytic[asked]
-    with np.errstate(all="ignore"):
-        narrow = written.astype(np.float32).astype(np.float64) == written
     declared = block.eps > 1e-10
     # Beside much larger ones an entry may be off by all of itself, which no digit of it survives.
     off = float(np.median(block.gap[asked] / np.maximum(block.size[asked], 1e-300)))
-    if not near or off > 10 * SEVENTH or not (declared or narrow.all()):
+    if not near or off > 10 * SEVENTH or not (declared or _narrow(block)):
         return
 
     def apply(other: BlockData) -> Predicted | None:
@@ -506,21 +562,34 @@ def single(block: BlockData) -> Iterator[Repair]:
         far = other.gap[other.valid] > SEVENTH * (
             other.size[other.valid] + float(np.sqrt(np.mean(other.size[other.valid] ** 2)))
         )
-        mine = other.analytic[other.asked]
-        with np.errstate(all="ignore"):
-            exact = mine.astype(np.float32).astype(np.float64) == mine
-        plain = other.eps > 1e-10 or bool(exact.all())
+        plain = other.eps > 1e-10 or _narrow(other)
         return None if far.any() or not plain else Predicted(values)
 
     yield Repair(
         "float32",
         ("float32",),
-        "analytic is right to seven digits alone: computed in single precision (float32)",
+        "analytic is right to seven digits everywhere: single precision on the way?",
         apply,
-        8.0,
-        told="analytic is right to seven digits alone in {names}: computed in single precision "
-        "(float32)",
+        8.0 if declared else 8.0 - NARROW,
+        told="analytic is right to seven digits everywhere in {names}: single precision on the "
+        "way?",
     )
+
+
+def _narrow(block: BlockData) -> bool:
+    """Return whether all values of a float64 gradient have the 24 bits of float32, not fewer."""
+    written = block.analytic[block.valid]
+    with np.errstate(all="ignore"):
+        narrow = written.astype(np.float32).astype(np.float64) == written
+    short = np.ldexp(np.frexp(written)[0], SHORT) % 1 == 0
+    return bool(narrow.all() and not short.all())
+
+
+NARROW = 24.0
+"""Bits that it is worth: one float64 of so few digits is one of 2^29."""
+
+SHORT = 12
+"""Bits of a number such as 0.25, which is in float32 for no reason."""
 
 
 SEVENTH = 4e-6

@@ -82,8 +82,8 @@ def _moved(
         hint + times,
         apply,
         PLAIN + cost + (0.0 if scale == 1 else 8.0),
+        f"{hint}{times}, in {{names}}",
         fitted,
-        told=f"{hint}{times}, in {{names}}",
     )
 
 
@@ -266,6 +266,8 @@ def shared(block: BlockData) -> Iterator[Repair]:
         "analytic = (numeric + its transpose) / 2: made symmetric, which numeric is not",
         symmetrised,
         PLAIN + 4,
+        told="analytic = (numeric + its transpose) / 2 in {names}: made symmetric, which numeric "
+        "is not",
     )
 
 

@@ -13,35 +13,36 @@ import itertools
 import math
 from collections.abc import Sequence
 
+import numpy as np
+
 from .._constants import (
     BEND_PART,
-    GRAIN_CLOSE,
-    GRAIN_FAR,
-    GRAIN_NEAR,
-    GRAIN_PROBES,
-    JUMP_PART,
+    GRAIN_FINER,
+    GRAIN_ROUGH,
+    GRAIN_SHOWN,
     KINK_FAINT,
     KINK_NEAR,
     KINK_POWER,
     KINK_RUNGS,
     LIMIT_POWER,
+    LINE_LOUDER,
+    NOISE_SAMPLES,
     PARABOLA,
     ROUNDING_FACTOR,
+    ROUNDING_SIGMA,
     SMOOTH_POWER,
     UNLIMITED_SLOPES,
     UNLIMITED_ULPS,
 )
 from .ladder import SIDES, Estimate, Line, Rung, best_entry
+from .noise import table_estimate
 
 
 def bend_power(rungs: Sequence[Rung]) -> float | None:
     """Return p in bend ∝ h^p over the smallest steps at which the bend is above its noise.
 
-    Returns
-    -------
-    float or None
-        1 where func is smooth, 0 at a kink, −1 at a jump; None when fewer than two rungs show a
-        bend.
+    It is 1 where func is smooth, 0 at a kink, −1 at a jump; None when fewer than two rungs show a
+    bend.
     """
     shown = [rung for rung in rungs if rung.bends]
     if len(shown) < 2:
@@ -145,47 +146,18 @@ def may_be_grainy(line: Line) -> bool:
     return bool(line.grain) and any(_bounds(line, side)[0] > 0 for side in (1, -1))
 
 
-def tell_grain(line: Line, least: float) -> None:
-    """Find out whether a line that has flat steps is grainy.
-
-    Parameters
-    ----------
-    line : Line
-        Its `grainy` is set.  What was evaluated is kept if it is not.
-    least : float
-        The smallest step that the parameter's format allows.
-    """
-    before = list(line.rungs), list(line.changes), list(line.moves)
-    line.grainy = not _falls_to_nothing(line, least)
-    if line.grainy:
-        line.rungs, line.changes, line.moves = before
-    else:
-        line.probes = len(line.rungs) - len(before[0])
-
-
-def _falls_to_nothing(line: Line, least: float) -> bool:
+def tell_grain(line: Line) -> None:
+    """Find out whether a line that has flat steps is grainy, and measure its noise if it is."""
     side = 1 if _bounds(line, 1)[2] <= _bounds(line, -1)[2] else -1
-    flat, moved, change = _bounds(line, side)
-    for _ in range(GRAIN_PROBES):
-        middle = math.sqrt(flat * moved)
-        if moved <= GRAIN_CLOSE * flat or middle < least:
-            break
-        line.add(middle)
-        flat, moved, change = _bounds(line, side)
-    if not flat < moved <= GRAIN_CLOSE * flat:
-        return False
-
-    def beyond() -> list[tuple[float, float]]:
-        return [
-            (abs(t), c) for t, c in line.moves if GRAIN_NEAR * moved < t * side < GRAIN_FAR * moved
-        ]
-
-    if not beyond():
-        line.add(2 * moved)
-    if not beyond():
-        return False
-    step, there = min(beyond())
-    return change < JUMP_PART * there * moved / step
+    _, moved, change = _bounds(line, side)
+    noise = line.noise.sigma
+    part = max(GRAIN_FINER, GRAIN_SHOWN * noise / change)
+    near = line.values(side * moved, side * moved * part)
+    sigma = table_estimate(near)
+    line.grainy = sigma is None or sigma > GRAIN_ROUGH * float(np.ptp(near)) + LINE_LOUDER * noise
+    if line.grainy:
+        sigma = line.table(side * moved, side * moved / NOISE_SAMPLES)
+        line.take_noise(ROUNDING_SIGMA * change if sigma is None else sigma)
 
 
 def _bounds(line: Line, side: int) -> tuple[float, float, float]:

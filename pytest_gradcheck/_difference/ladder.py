@@ -17,7 +17,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -25,34 +25,37 @@ import numpy as np
 from .._constants import (
     BEND_CLEAR,
     BEND_GAIN,
-    COARSEST_JUMP,
     COLUMNS,
     EPS,
     LEAST_BAR,
+    LEAST_DISTANCE,
+    LINE_CLOSER,
+    LINE_FALLS,
+    LINE_LOOKS,
+    LINE_LOUDER,
+    LINE_WIDER,
+    NOISE_SAMPLES,
+    QUIETER,
     ROUNDING_FACTOR,
     ROUNDING_SIGMA,
 )
-from .noise import Noise
+from .noise import Noise, table_estimate
+
+Array = np.ndarray[Any, Any]
 
 
 @dataclass(frozen=True)
 class Rung:
-    """Differences at one step.
+    """Differences at one step h: the slopes to both sides, NaN where that is out of the domain.
 
-    Parameters
-    ----------
-    h : float
-        The step.
-    forward, backward : float
-        One-sided slopes; NaN where that side is out of the domain.
-    sigma : float
-        Noise of the values they were made from.
+    `sigma` is the noise of the values they were made from, `largest` the largest of these.
     """
 
     h: float
     forward: float
     backward: float
     sigma: float
+    largest: float = 0.0
 
     @property
     def central(self) -> float:
@@ -75,6 +78,11 @@ class Rung:
         return math.isfinite(self.bend) and abs(self.bend) > BEND_CLEAR * self.bend_noise
 
 
+def slope_of(rung: Rung, side: str) -> float:
+    """Return the slope that a side tells: "both" is the central one."""
+    return {"both": rung.central, "forward": rung.forward, "backward": rung.backward}[side]
+
+
 @dataclass(frozen=True)
 class Estimate:
     """A derivative and its error bar.
@@ -92,20 +100,10 @@ class Estimate:
 class Line:
     """func along one coordinate, remembered.
 
-    Parameters
-    ----------
-    evaluate : callable
-        Takes steps t (to be rounded to what is representable) and returns the steps taken and
-        func there.
-    center : float
-        func at θ.
-    noise : Noise
-    ulp : float
-        The spacing of floats at the coordinate: what func makes of it is rounded as coarsely.
-    grainy : bool or None
-        Whether a func that some steps do not change was seen to move in jumps (see `kinks`).
-    probes : int
-        The rungs that it took to see that.
+    `evaluate` takes steps, to be rounded to what is representable, and returns those taken and func
+    there; `center` is func at θ, `ulp` the spacing of floats at the coordinate: what func makes of
+    it is rounded as coarsely. `grainy` says whether a func that some steps do not change was seen
+    to move in jumps (see `kinks`), `sounded` whether its noise was measured along it.
     """
 
     evaluate: Callable[[Sequence[float]], tuple[Sequence[float], Sequence[Any]]]
@@ -116,7 +114,58 @@ class Line:
     changes: list[float] = field(default_factory=list)
     moves: list[tuple[float, float]] = field(default_factory=list)
     grainy: bool | None = None
-    probes: int = 0
+    sounded: bool = False
+
+    def sound(self, spacing: float) -> None:
+        """Measure the noise of func along this very line.
+
+        That along a direction over all parameters is made loud by an ill-conditioned one among
+        them, and knows nothing of one that is rounded on its way to J.
+        """
+        self.sounded = True
+        sigma = self.table(0.0, spacing)
+        if sigma is None:
+            sigma = self.table(0.0, LINE_WIDER * spacing)
+        for _ in range(LINE_LOOKS):
+            if sigma is None or sigma <= LINE_LOUDER * self.noise.sigma:
+                break
+            spacing /= LINE_CLOSER
+            closer = self.table(0.0, spacing)
+            if closer is None and self.grainy is False:
+                closer = 0.0  # flat as far as a kink
+            if closer is None or LINE_FALLS * closer > sigma:
+                break
+            sigma = closer
+        if sigma is not None:
+            self.take_noise(sigma)
+
+    def table(self, start: float, spacing: float) -> float | None:
+        """Return the noise of func at equal distances from `start` on, as `table_estimate` does."""
+        values = self.values(start, spacing)
+        sigma = table_estimate(values)
+        # θ itself may be on a jump or a kink: then the values beside it are quieter by far.
+        beside = table_estimate(values[1:])
+        quiet = sigma is not None and beside is not None and beside < QUIETER * sigma
+        return beside if quiet else sigma
+
+    def values(self, start: float, spacing: float) -> Array:
+        """Return func at equal distances from `start` on, without those outside its domain."""
+        least = max(abs(spacing), 4 * self.ulp, LEAST_DISTANCE)
+        d = math.copysign(2.0 ** math.floor(math.log2(least)), spacing)
+        _, found = self.evaluate([start + d * k for k in range(bool(start == 0), NOISE_SAMPLES)])
+        both: Array = np.array([*([] if start else [self.center]), *found])
+        return both[np.isfinite(both)]
+
+    def take_noise(self, sigma: float) -> None:
+        """Take `sigma` for the noise of func, at all steps so far, too."""
+        slopes = [abs(rung.central) for rung in self.rungs if math.isfinite(rung.central)]
+        # A parameter is no better known than its floats lie apart.
+        apart = ROUNDING_SIGMA * self.ulp * max(slopes, default=0.0)
+        self.noise = replace(self.noise, sigma=max(sigma, self.noise.floor, apart))
+        self.rungs = [
+            replace(rung, sigma=float(self.noise.at(np.array([rung.largest]))[0]))
+            for rung in self.rungs
+        ]
 
     @property
     def flat(self) -> bool:
@@ -128,13 +177,13 @@ class Line:
         """The noise of a func that moves in small jumps, as a rounded one does; else 0.
 
         Where some steps change nothing, the smallest change that was seen is taken for the size
-        of the jumps, unless it is too large for any floating-point format.
+        of the jumps.
         """
         moved = [change for change in self.changes if change]
         if len(moved) == len(self.changes) or not moved or self.grainy is False:
             return 0.0
         jump = min(moved)
-        return ROUNDING_SIGMA * jump if jump <= COARSEST_JUMP * abs(float(self.center)) else 0.0
+        return ROUNDING_SIGMA * jump
 
     def add(self, h: float) -> Rung:
         """Evaluate at ±h, remember the rung and return it."""
@@ -149,14 +198,15 @@ class Line:
                 self.moves.append((step, abs(float(value - self.center))))
                 self.changes.append(self.moves[-1][1])
         finite = [v for v in (high, low, self.center) if math.isfinite(v)]
-        sigma = float(self.noise.at(np.array([max(abs(v) for v in finite)]))[0])
+        largest = float(max(abs(v) for v in finite))
+        sigma = float(self.noise.at(np.array([largest]))[0])
         forward = float((high - self.center) / up) if math.isfinite(high) and up else math.nan
         backward = float((self.center - low) / -down) if math.isfinite(low) and down else math.nan
         if math.isfinite(forward) and math.isfinite(backward):
             # Weighed so that their mean is (f₊ − f₋)/(h₊ + h₋), whether the steps are equal or not.
             mean, half = float((high - low) / (up - down)), 0.5 * (forward - backward)
             forward, backward = mean + half, mean - half
-        rung = Rung(0.5 * (up - down), forward, backward, sigma)
+        rung = Rung(0.5 * (up - down), forward, backward, sigma, largest)
         self.rungs.append(rung)
         self.rungs.sort(key=lambda item: -item.h)
         return rung
@@ -179,7 +229,7 @@ class Line:
         found: list[tuple[float, float, float]] = []
         grain = self.grain
         for rung in self.rungs:
-            slope = {"both": rung.central, "forward": rung.forward, "backward": rung.backward}[side]
+            slope = slope_of(rung, side)
             gain = math.sqrt(0.5) if side == "both" else math.sqrt(2.0)
             # Two steps may be one when they are rounded to a narrow format.
             if math.isfinite(slope) and not (found and found[-1][0] == rung.h):
@@ -221,18 +271,10 @@ class Line:
 
 
 def best_entry(series: Sequence[tuple[float, float, float]], *, even: bool) -> Estimate | None:
-    """Extrapolate slopes and choose the entry that is known best.
+    """Extrapolate slopes of (h, slope, rounding), h falling, and choose the entry known best.
 
-    Parameters
-    ----------
-    series : sequence of (h, slope, rounding), h falling
-    even : bool
-        The error is a series in h² (central) and not in h (one-sided).
-
-    Returns
-    -------
-    Estimate or None
-        None for fewer than two slopes.
+    `even`: the error is a series in h² (central) and not in h (one-sided). None for fewer than two
+    slopes.
     """
     best: Estimate | None = None
     previous: list[tuple[float, float]] = []

@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -27,6 +27,8 @@ from .._constants import (
     QUIETER,
     ROUNDING_SIGMA,
     SPARE_BITS,
+    SUBNORMAL,
+    UNUSED_BITS,
 )
 
 Array = np.ndarray[Any, Any]
@@ -38,22 +40,17 @@ FORMATS = ((8, "bfloat16"), (11, "float16"), (24, "float32"), (53, "float64"), (
 
 @dataclass(frozen=True)
 class Noise:
-    """What is known of func's rounding.
+    """What is known of func's rounding: σ of its value near θ, and the format that it has.
 
-    Parameters
-    ----------
-    sigma : float
-        Standard deviation of func's value near θ.
-    unit : float
-        Half the spacing of the format of func's values, relative to a value.
-    format : str
-        The coarsest binary format in which every value seen is exact: ``"float32"`` for a
-        func that computes in it, whatever it returns.
+    The format is the coarsest in which every value seen is exact, so ``"float32"`` for a func that
+    computes in it, whatever it returns; `unit` is half the spacing of the format, relative to a
+    value.
     """
 
     sigma: float
     unit: float
     format: str
+    floor: float = field(default=0.0, compare=False)
 
     def at(self, values: Array) -> Array:
         """Return σ for `values`, which may be much larger than J at θ; shape of `values`."""
@@ -62,14 +59,26 @@ class Noise:
         )
 
 
+def grid(values: Array) -> float:
+    """Return the largest power of two of which every value is a multiple; 0 for too few values.
+
+    Differences of large terms lie on the grid of the terms.  That k values all lie on one 2^j
+    times coarser than their own format's by chance has a probability of 2^(-jk).
+    """
+    seen = np.unique(values[np.isfinite(values) & (values != 0)])
+    if seen.size < FEW_VALUES or values.dtype.itemsize > 8:
+        return 0.0
+    mantissas, exponents = np.frexp(np.abs(seen))
+    whole = np.ldexp(mantissas, 53).astype(np.int64)
+    lowest = np.frexp((whole & -whole).astype(np.float64))[1] - 1 + exponents - 53
+    return float(np.ldexp(1.0, int(lowest.min())))
+
+
 def precision(values: Array) -> int:
     """Return the bits of the narrowest format of `FORMATS` that holds all values exactly.
 
-    Parameters
-    ----------
-    values : ndarray
-        Values of func.  Fewer than three different ones say little: 1.0 is exact in every
-        format, so they must use more than half of the bits of a format to be taken for it.
+    Fewer than three different ones say little: 1.0 is exact in every format, so they must use more
+    than half of the bits of a format to be taken for it.
     """
     widest = 64 if values.dtype.itemsize > 8 else 53
     # Nearly always one of the first few values needs more bits than any narrow format has.
@@ -88,45 +97,37 @@ def precision(values: Array) -> int:
             break
         if exact(bits):
             few = seen.size < FEW_VALUES and (bits < 24 or exact(bits // 2 + SPARE_BITS))
-            return widest if few else bits
+            # Small differences of large terms have few bits, too: one value must use nearly all.
+            unused = seen.size >= FEW_VALUES and exact(bits - UNUSED_BITS)
+            return widest if few or unused else bits
     return widest
 
 
 def from_values(values: Array, jitter: float = 0.0, narrow: int | None = None) -> Noise:
     """Return the noise that a set of values of func implies by its format alone.
 
-    Parameters
-    ----------
-    values : ndarray
-    jitter : float
-        Known noise beside rounding: what two calls differed by.
-    narrow : int, optional
-        Bits of the type that func returns, if it is known to be narrow.
+    `jitter` is known noise beside rounding (what two calls differed by);
+    `narrow` the bits of the type that func returns, if that is known to be narrow.
     """
     bits = min(precision(values), narrow or 64)
     unit = 2.0**-bits
     finite = np.abs(values[np.isfinite(values)]).astype(np.float64)
     largest = float(finite.max()) if finite.size else 0.0
-    return Noise(max(2 * ROUNDING_SIGMA * unit * largest, jitter), unit, dict(FORMATS)[bits])
+    rounding = max(2 * ROUNDING_SIGMA * unit * largest, ROUNDING_SIGMA * grid(values))
+    floor = max(rounding, jitter, SUBNORMAL if largest else 0.0)
+    return Noise(floor, unit, dict(FORMATS)[bits], floor)
 
 
 def table_estimate(values: Array) -> float | None:
-    """Return ECNoise's σ for equally spaced values.
+    """Return ECNoise's σ for five or more equally spaced values; None when most of them repeat.
 
-    Parameters
-    ----------
-    values : ndarray, shape (m,), m >= 5
-
-    Returns
-    -------
-    float or None
-        None when most values repeat: the spacing is too small.  A table that does not settle,
-        because the smooth part shows in it, gives too large an estimate.
+    The spacing is then too small. A table that does not settle, because the smooth part shows in
+    it, gives too large an estimate.
     """
     # Plain numbers: on eight values numpy's calls would cost more than the rest of a small check.
     numbers = values.tolist()
     count = len(numbers)
-    if sum(x == y for x, y in itertools.pairwise(numbers)) >= count / 2:
+    if count < FEWEST_VALUES or sum(x == y for x, y in itertools.pairwise(numbers)) >= count / 2:
         return None
     # In units of the largest value, so that squares of differences can't overflow; the power of
     # two below it, as that above the largest floats is none.
@@ -155,24 +156,10 @@ def measured(
     jitter: float = 0.0,
     narrow: int | None = None,
 ) -> tuple[Noise, Array]:
-    """Measure the noise of func along one direction.
+    """Measure the noise of func along one direction; return it, and all values that were seen.
 
-    Parameters
-    ----------
-    along : callable
-        Takes steps and returns func there, NaN outside its domain.
-    center : float
-        func at θ.
-    jitter : float
-        Known noise beside rounding.
-    narrow : int, optional
-        Bits of the type that func returns, if it is known to be narrow.
-
-    Returns
-    -------
-    noise : Noise
-    values : ndarray
-        All values of func that were seen.
+    `along` takes steps and returns func there, NaN outside its domain; `jitter` and `narrow` are as
+    in `from_values`.
     """
     seen = [np.array([center])]
     sigma: float | None = None
@@ -201,4 +188,4 @@ def measured(
             break
     everything = np.concatenate(seen)
     floor = from_values(everything, jitter, narrow)
-    return Noise(max(floor.sigma, sigma or 0.0), floor.unit, floor.format), everything
+    return replace(floor, sigma=max(floor.sigma, sigma or 0.0)), everything

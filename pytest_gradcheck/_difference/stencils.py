@@ -33,18 +33,9 @@ Row = tuple[Fraction, ...]
 
 @dataclass(frozen=True)
 class Stencil:
-    """A difference formula with real steps.
+    """A difference formula with real steps: offsets in steps from the parameter, and weights.
 
-    Parameters
-    ----------
-    name : str
-        What the option ``scheme`` calls it.
-    offsets : tuple of Fraction
-        Where func is evaluated, in steps from the parameter.
-    weights : tuple of Fraction
-        The factor of each evaluation.
-    title : str
-        The name in reports.
+    The option ``scheme`` calls it `name`, reports `title`.
     """
 
     name: str
@@ -128,32 +119,16 @@ COMPLEX_STEP = ComplexStep("complex", "complex step")
 
 
 def scheme(name: str) -> Stencil | ComplexStep:
-    """Return the row that the option `name` means.
-
-    Parameters
-    ----------
-    name : str
-        A key of `STENCILS`, or ``"complex"``.
-
-    Returns
-    -------
-    Stencil or ComplexStep
-    """
+    """Return the row that the option means: a key of `STENCILS`, or ``"complex"``."""
     return COMPLEX_STEP if name == COMPLEX_STEP.name else STENCILS[name]
 
 
 @dataclass(frozen=True)
 class Points:
-    """Where func is evaluated for a block.
+    """Where func is evaluated for a block: values, shape (n, k), in the dtype that func gets.
 
-    Parameters
-    ----------
-    values : ndarray, shape (n, k)
-        The parameter at each offset of the stencil that is not 0, in the dtype func gets.
-    taken : ndarray, shape (n,)
-        The step to divide by.
-    offsets : tuple of float
-        Those of the columns of `values`.
+    There is a column for each of `offsets`, those of the stencil that are not 0; `taken`, shape
+    (n,), is the step to divide by.
     """
 
     values: Array
@@ -169,24 +144,11 @@ def relative_step(row: Stencil, noise: float, size: float) -> float:
 
 
 def points(theta: Array, step: Array, row: Stencil, *, exact: bool) -> Points:
-    """Lay out the evaluations for a block.
+    """Lay out the evaluations for a block at θ, (n,), in the dtype that func gets.
 
-    Parameters
-    ----------
-    theta : ndarray, shape (n,)
-        The coordinates, in the dtype that func gets.
-    step : ndarray, shape (n,)
-        The step wanted.
-    row : Stencil
-        The formula.
-    exact : bool
-        True: θ + o·step as it is rounded, divided by `step` itself, as for an explicit ``eps``.
-        False: the step is changed so that it is exactly representable next to θ, and what is
-        divided by is what was really taken.
-
-    Returns
-    -------
-    Points
+    `exact`: θ + o·step as it is rounded, divided by `step` itself, as for an explicit ``eps``. Else
+    the step is changed so that it is exactly representable next to θ, and what is divided by is
+    what was really taken.
     """
     offsets = tuple(float(offset) for offset in row.offsets if offset != 0)
     wide = np.result_type(theta.dtype, np.float64)
@@ -205,21 +167,9 @@ def points(theta: Array, step: Array, row: Stencil, *, exact: bool) -> Points:
 
 
 def derivatives(values: Array, center: Any, row: Stencil, taken: Array) -> Array:
-    """Apply a formula.
+    """Apply a formula to func's values (n, k) at the offsets that are not 0; float64, shape (n,).
 
-    Parameters
-    ----------
-    values : ndarray, shape (n, k)
-        Of func, at the offsets that are not 0.
-    center : float
-        func at θ.
-    row : Stencil
-    taken : ndarray, shape (n,)
-
-    Returns
-    -------
-    ndarray, shape (n,), float64
-        NaN where a value is not finite: an infinite slope would be within any tolerance.
+    NaN where a value is not finite: an infinite slope would be within any tolerance.
     """
     weights = [float(w) for o, w in zip(row.offsets, row.weights, strict=True) if o != 0]
     with np.errstate(all="ignore"):

@@ -47,31 +47,13 @@ Array = np.ndarray[Any, Any]
 
 @dataclass(frozen=True, eq=False)
 class Sweep:
-    """Two (or more) evaluations of every coordinate, and what they say of its derivative.
+    """Two (or more) evaluations of every coordinate, and what they say of its derivative; (n,).
 
-    Attributes
-    ----------
-    numeric, error : ndarray, shape (n,)
-        The derivative and its error bar; NaN and infinity where nothing was evaluated.
-    noise : Noise
-    step : ndarray, shape (n,)
-        Steps taken, 0 for a coordinate that was not evaluated.
-    bent : ndarray of bool, shape (n,)
-        Where the slopes to both sides differ by more than noise and a smooth func explain.
-    flat : ndarray of bool, shape (n,)
-        Where func did not respond at all.
-    still : ndarray of bool, shape (n,)
-        Where it is known not to respond to a large step either.
-    pairs : ndarray, shape (n, 2)
-        func at +h and −h, where the row has them.
-    ends : ndarray, shape (n, 2)
-        The steps of `pairs`.
-    largest : ndarray, shape (n,)
-        The largest |J| seen for a coordinate.
-    change : ndarray, shape (n,)
-        And by how much J changed at most.
-    title : str
-        The formula, in words.
+    NaN and infinity in `numeric` and `error`, and 0 in `step`, where nothing was evaluated. `bent`:
+    the slopes to both sides differ by more than noise and a smooth func explain; `flat`: func did
+    not respond at all; `still`: nor is known to do so to a large step. `pairs`, shape (n, 2), is
+    func at +h and −h, where the row has them, `ends` their steps; `largest` the largest |J| seen,
+    `change` by how much J changed at most.
     """
 
     numeric: Array
@@ -169,25 +151,10 @@ def sweep(
     chosen: Sequence[Array] | None = None,
     relative: float | None = None,
 ) -> Sweep:
-    """Difference every coordinate with one formula.
+    """Difference every coordinate with one formula; with ``eps`` at that step, exactly.
 
-    Parameters
-    ----------
-    problem : Problem
-    row : Stencil
-    noise : Noise
-    options : Options
-        ``eps`` given: that step, exactly.
-    size : float
-        V, as from `value_size`.
-    chosen : sequence of ndarray of int, optional
-        Which coordinates of each block; unset: all.
-    relative : float, optional
-        The step in parts of the scales; unset: the one that suits noise and size.
-
-    Returns
-    -------
-    Sweep
+    `size` is V, as from `value_size`; `chosen` are coordinates of each block, unset all; `relative`
+    the step in parts of the scales, unset the one that suits noise and size.
     """
     fixed = options.eps is not None
     if relative is None:
@@ -404,11 +371,8 @@ NOT_REAL = (
 def complex_sweep(problem: Problem, options: Options) -> Sweep:
     """Difference every coordinate by the complex step; ``eps`` given: that step.
 
-    Raises
-    ------
-    TypeError
-        When a parameter is complex already or perturbed in place, or func's value for complex
-        parameters is real or no number.
+    TypeError when a parameter is complex already or perturbed in place, or func's value for complex
+    parameters is real or no number.
     """
     evaluator = _imaginary(problem)
     noise = from_values(np.array([problem.center]), problem.jitter)

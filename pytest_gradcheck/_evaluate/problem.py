@@ -8,12 +8,18 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
 
-from .._constants import ENTRY_ROUNDINGS, GRADIENT_REPEATS_WITHIN, REPEATS_WITHIN
+from .._constants import (
+    BESIDE,
+    BESIDE_PAIRS,
+    ENTRY_ROUNDINGS,
+    GRADIENT_REPEATS_WITHIN,
+    REPEATS_WITHIN,
+)
 from .._options import Options
 from .._params.arrays import NUMBER, NUMPY, same_bits
 from .._params.layout import (
@@ -85,6 +91,12 @@ class Problem:
         return self.scaling[position].of(self.evaluator.work.theta[position][part])
 
 
+def random_signs(n: int, seed: int, sample: int) -> Array:
+    """Return n random signs."""
+    generator = np.random.Generator(np.random.Philox(key=[seed, 1000 + sample]))
+    return generator.integers(0, 2, n) * 2.0 - 1.0
+
+
 @dataclass(frozen=True)
 class Analytic:
     """The analytic gradient, shape (n,), and the machine epsilon of each of its blocks.
@@ -97,6 +109,32 @@ class Analytic:
     precision: tuple[float, ...]
     jitter: Any = 0.0
     unrepeated: str = ""
+    at: Callable[..., Array] | None = None
+
+    def rounding(self, problem: Problem, seed: int) -> Array:
+        """Return by how much rounding moves each entry, shape (n,): grad at points beside θ.
+
+        What cancels in a zero gradient need not be as large as the gradient, or as J over θ: a
+        bias of 1,000 before a softmax has terms as large as the probabilities.  Of two points
+        opposite each other the mean is taken, so that curvature is not in it.
+        """
+        spread = np.zeros(self.vector.size)
+        if self.at is None:
+            return spread
+        step = BESIDE * problem.scale
+        for block in problem.blocks:
+            ulp = float(np.finfo(block.dtype).eps) * np.abs(problem.theta[block.window])
+            step[block.window] = np.maximum(step[block.window], 4 * ulp)
+        for sample in range(BESIDE_PAIRS):
+            shift = random_signs(self.vector.size, seed, sample) * step
+            try:
+                one, other = self.at(shift), self.at(-shift)
+            except Exception:  # outside its domain, or no longer what it was: nothing is learnt
+                return np.zeros(self.vector.size)
+            with np.errstate(all="ignore"):
+                gap = np.abs(0.5 * one + 0.5 * other - self.vector).astype(np.float64)
+            spread = np.fmax(spread, np.where(np.isfinite(gap), gap, 0.0))
+        return spread
 
 
 def structure_of(params: Any, options: Options) -> tuple[Structure, tuple[Block, ...]]:
@@ -178,9 +216,16 @@ PAST = (
 )
 
 
-def depends_on_the_past(problem: Problem, options: Options) -> tuple[float, str]:
-    """Return by how much J at θ is another one after other points, and the sentence if too much."""
+def depends_on_the_past(
+    problem: Problem, options: Options, away: Array | None = None
+) -> tuple[float, str]:
+    """Return by how much J at θ is another one after other points, and the sentence if too much.
+
+    `away`, shape (n,), is evaluated before: the points so far may all have been near.
+    """
     try:
+        if away is not None:
+            problem.evaluator.along(away, (1.0,))
         with problem.evaluator.quiet():  # what it warns of here was said before
             again = problem.evaluator.at_theta()
     except BudgetExhausted:
@@ -279,7 +324,25 @@ def evaluate_gradient(grad: Any, problem: Problem, options: Options) -> Analytic
             work.require_unchanged("grad")
     vector, dtypes = found[0]
     gap = repetition(vector, found[-1][0], dtypes, blocks, options)
-    return Analytic(vector, gradient_precision(dtypes), *gap)
+    at = partial(_gradient_at, grad, problem, call) if callable(grad) else None
+    return Analytic(vector, gradient_precision(dtypes), *gap, at)
+
+
+def _gradient_at(grad: Any, problem: Problem, call: Call, shift: Array | None = None) -> Array:
+    """Return the analytic gradient at θ + shift; shapes (n,)."""
+    work = work_of_grad(problem)
+    try:
+        if shift is not None:
+            work.move(shift, 1.0)
+        params = work.fresh() if call.copy else work.params
+        found = grad(*call.args) if call.in_place else grad(params, *call.args)
+        vector = gradient_vector(found, problem.structure, problem.blocks)[0]
+    finally:
+        if shift is not None:
+            work.reset()
+    if shift is None:
+        work.require_unchanged("grad")
+    return vector
 
 
 def work_of_grad(problem: Problem) -> WorkCopy:

@@ -37,9 +37,9 @@ from .._constants import (
 from .._diagnosis.evidence import CERTAIN, Diagnosis
 from .._difference.directions import Stream, random_weights
 from .._difference.stencils import COMPLEX_STEP
-from .._evaluate.problem import Analytic, Problem, work_of_grad
+from .._evaluate.problem import Analytic, Problem
 from .._options import Options
-from .._params.layout import Block, gradient_vector
+from .._params.layout import Block
 from .._quoting import layer_numbers, listing, shown
 from .._report.assemble import Rows
 from .._verdict.tolerance import DISAGREE
@@ -47,8 +47,8 @@ from .._verdict.tolerance import DISAGREE
 Array = np.ndarray[Any, Any]
 
 
-UNSURE = ("backward", "slice", "entry")
-"""Codes that say where, not what: a cache may be behind them."""
+UNSURE = ("backward", "slice", "entry", "mask", "approximate")
+"""Codes that say where or how much, not what: a cache may be behind them."""
 
 CACHE = "reads what an earlier call left behind (a stale cache)"
 
@@ -76,7 +76,7 @@ def experiments(
         return ()
     known = any(diagnosis.code not in UNSURE for diagnosis in rows.diagnoses)
     try:
-        found = _experiment(known, grad, problem, analytic, options, noise)
+        found = _experiment(known, problem, analytic, options, noise)
     except Exception:  # grad may refuse elsewhere in any way it likes, and the check is done
         return ()
     return () if found is None else (found,)
@@ -88,29 +88,13 @@ def _noise(sentence: str) -> Diagnosis:
 
 def _experiment(
     known: bool,
-    grad: Callable[..., Any],
     problem: Problem,
     analytic: Analytic,
     options: Options,
     noise: float,
 ) -> Diagnosis | None:
-    blocks, call = problem.blocks, problem.call
-    work = work_of_grad(problem)
-
-    def gradient(shift: Array | None = None) -> Array:
-        try:
-            if shift is not None:
-                work.move(shift, 1.0)
-            params = work.fresh() if call.copy else work.params
-            found = grad(*call.args) if call.in_place else grad(params, *call.args)
-            vector = gradient_vector(found, problem.structure, blocks)[0]
-        finally:
-            if shift is not None:
-                work.reset()
-        if shift is None:
-            work.require_unchanged("grad")
-        return vector
-
+    blocks, gradient = problem.blocks, analytic.at
+    assert gradient is not None
     if analytic.unrepeated:
         return _repeats(gradient(), gradient(), analytic)
     if known or options.eps is not None or options.scheme == COMPLEX_STEP.name:

@@ -6,7 +6,6 @@ import math
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import fields, replace
-from typing import Any
 
 import numpy as np
 
@@ -54,8 +53,6 @@ from .localise import Findings, localise
 from .localise import entries_of as entries_with
 from .patterns import Pattern
 from .screen import Screen, Subset, calibrate, reexamine, screen_all
-
-Array = np.ndarray[Any, Any]
 
 
 def _unit(sizes: Iterable[float]) -> float:

@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 
 from .._constants import CONFIDENCE
+from .._diagnosis.approximations import approximation
 from .._diagnosis.causes import Explained, Upstream, explain, unknown
 from .._diagnosis.evidence import Diagnosis
 from .._options import Options
 from .._params.layout import Block, labels, position_of
 from .._params.structure import Structure
-from .._quoting import brief
+from .._quoting import brief, listing
 from .._verdict.comparison import Comparison, Evidence, Ladder
 from .._verdict.tolerance import AGREE, DISAGREE, KINK, OPEN, Verdict, relative_difference
 from .reasons import LARGE, reasons_of
@@ -32,20 +33,9 @@ MOST_ENTRIES = 10_000
 
 @dataclass(frozen=True)
 class Subject:
-    """What was checked, and how.
+    """What was checked, and how: func's name, the layout, the formula in words, what was left out.
 
-    Attributes
-    ----------
-    name : str
-        func's name.
-    blocks : sequence of Block
-        The layout of what was checked.
-    scheme : str
-        The difference formula, in words.
-    skipped : tuple of str
-        Names of leaves that were left out.
-    value, noise, precision : float, float, str
-        J at the parameters, its standard deviation, and the format that it has.
+    `value` is J at the parameters, `noise` its standard deviation, `precision` the format it has.
     """
 
     name: str
@@ -67,27 +57,10 @@ class Subject:
 class Rows:
     """What a check found, block by block; no option has said yet what of it passes.
 
-    Attributes
-    ----------
-    verdict : Verdict
-        Of all that was looked at.
-    blocks : tuple of BlockReport
-    worst : tuple of Entry
-    difference : float
-    rtol : float
-        The largest relative tolerance that was applied.
-    checked : int
-        Parameters that were looked at.
-    reasons : tuple of str
-        Sentences about the whole check.
-    nothing : bool
-        Both gradients are zero, and func answers to no parameter, or there is none.
-    stationary : bool
-        Both are zero, and func answers.
-    kinked : bool
-        A kink was seen.
-    diagnoses, evidence, directions, miss, patterns
-        As `GradientReport` has them.
+    `rtol` is the largest relative tolerance that was applied, `reasons` are sentences about the
+    whole check; `nothing`: both gradients are zero and func answers to no parameter, or there is
+    none; `stationary`: both are zero, and func answers; `kinked`: a kink was seen.
+    The rest is as `GradientReport` has it.
     """
 
     verdict: Verdict
@@ -213,6 +186,7 @@ def rows_of(
         params_known=theta is not None,
         reasons=found.reasons,
         upstream=upstream,
+        approximate=approximation(found, subject.blocks, options.atol),
     )
     blocks = tuple(
         _block(found, block, reference, scale, explained, may_be_zero) for block in subject.blocks
@@ -235,6 +209,7 @@ def rows_of(
             nothing=nothing,
             stationary=stationary,
             strict=options.vacuous == "fail",
+            unmoved=_unmoved(explained, subject),
         ),
         nothing=nothing,
         stationary=stationary,
@@ -242,6 +217,15 @@ def rows_of(
         diagnoses=explained.diagnoses,
         evidence=evidence,
     )
+
+
+def _unmoved(explained: Explained, subject: Subject) -> str:
+    """Return in words which parameters func does not answer to, though their gradient is wrong."""
+    names = explained.unmoved
+    if not names or subject.precision == GIVEN:  # there is no func
+        return ""
+    every = len(names) == sum(block.size > 0 for block in subject.blocks)
+    return "any parameter" if every else listing(names)
 
 
 def _reference(found: Comparison) -> Array:

@@ -61,7 +61,7 @@ def message(report: GradientReport) -> str:
         )
     blocks = [block for block in report.blocks if block.wrong or block.open]
     if blocks:
-        parts.append([*_block_lines(blocks[:most], len(blocks) - most), *_agreeing(report)])
+        parts.append([*_block_lines(blocks, most), *_agreeing(report)])
     entries = [entry for entry in report.worst if entry.verdict != "agree"][:limit]
     if entries:
         parts.append(_entry_lines(entries))
@@ -130,7 +130,13 @@ def _shape(shape: tuple[int, ...]) -> str:
     return str(shape).replace(",)", ",)") if shape else "()"
 
 
-def _block_lines(blocks: Sequence[BlockReport], more: int) -> list[str]:
+def _block_lines(blocks: Sequence[BlockReport], most: int) -> list[str]:
+    """Return the table of the first `most` blocks, those with a hint before the others."""
+    if len(blocks) <= most + 1:  # a line that says that there is one more takes as much room
+        most = len(blocks)
+    more = len(blocks) - most
+    if more:
+        blocks = sorted(blocks, key=lambda block: not block.hint)[:most]
     rows = [["block", "shape", "wrong", "difference", "what it looks like"]]
     for block in blocks:
         look = block.hint or (f"{block.open} can't be told" if block.open else "")
@@ -146,7 +152,7 @@ def _block_lines(blocks: Sequence[BlockReport], more: int) -> list[str]:
     if all(not row[-1] for row in rows[1:]):
         rows = [row[:-1] for row in rows]
     lines = table(rows)
-    return [*lines, f"and {more} more blocks"] if more > 0 else lines
+    return [*lines, f"and {more} more blocks"] if more else lines
 
 
 def _agreeing(report: GradientReport) -> list[str]:
@@ -240,7 +246,7 @@ def _together(report: GradientReport) -> list[str]:
         diagnosis.sentence
         for diagnosis in report.diagnoses
         if (len(diagnosis.blocks) > 1 or diagnosis.code in ALWAYS_TOLD)
-        and diagnosis.sentence not in (*report.reasons, *report.patterns)
+        and diagnosis.sentence not in ("", *report.reasons, *report.patterns)
     ]
     return [f"looks like: {sentence}" for sentence in said[:MOST_TOGETHER]]
 
@@ -260,10 +266,8 @@ def tolerances(report: GradientReport) -> str:
 def footer(report: GradientReport) -> str:
     """Return the last line: difference, tolerances, formula, cost."""
     how = f"{report.scheme}, " if report.scheme else ""
-    return (
-        f"difference {report.difference:.2e} · {tolerances(report)} · {how}"
-        f"{report.evaluations:,} evaluations of func"
-    )
+    difference = f"difference {report.difference:.2e} · " if report.checked else ""
+    return f"{difference}{tolerances(report)} · {how}{report.evaluations:,} evaluations of func"
 
 
 def summary(report: GradientReport) -> str:
@@ -285,9 +289,10 @@ def summary(report: GradientReport) -> str:
     if STATIONARY in report.reasons:
         told += ", at a stationary point"
     coarse = " (coarse)" if COARSE < report.resolution < math.inf else ""
+    if report.checked:
+        told += f", difference {report.difference:.1e}, resolution {report.resolution:.0e}{coarse}"
     return (
-        f"{shown(report.name, 40)}: {told}, difference {report.difference:.1e}, "
-        f"resolution {report.resolution:.0e}{coarse}, {report.evaluations:,} evaluations, "
+        f"{shown(report.name, 40)}: {told}, {report.evaluations:,} evaluations, "
         f"{report.seconds:.2f} s"
     )
 
@@ -308,8 +313,8 @@ def details(report: GradientReport, *, unicode: bool = True) -> str:
                 f"{block.wrong:,}",
                 f"{block.open:,}",
                 f"{block.kinks:,}",
-                f"{block.difference:.2e}",
-                f"{block.resolution:.0e}",
+                f"{block.difference:.2e}" if report.checked else "",
+                f"{block.resolution:.0e}" if report.checked else "",
             ]
         )
     lines = [f"{shown(report.name, 60)}: {report.verdict}", *report.reasons, "", *table(rows)]
@@ -324,7 +329,7 @@ def details(report: GradientReport, *, unicode: bool = True) -> str:
         lines += ["", *hints]
     if maps := _maps(report):
         lines += ["", *maps]
-    if report.worst:
+    if report.worst and report.checked:  # else nothing is known of any of them
         lines += ["", *_entry_lines(report.worst[:100])]
         more = report.wrong + report.open - 100
         lines += [f"and {more:,} more"] if more > 0 else []

@@ -8,6 +8,7 @@ from collections import Counter
 import numpy as np
 
 from .._constants import COARSEST_RTOL, CONFIDENCE, FINEST_RTOL
+from .._diagnosis.approximations import rounded_up
 from .._verdict.comparison import Comparison
 from .._verdict.tolerance import DISAGREE, NOISY, OPEN, TOGETHER
 
@@ -34,10 +35,12 @@ def reasons_of(
     nothing: bool = False,
     stationary: bool = False,
     strict: bool = False,
+    unmoved: str = "",
 ) -> tuple[str, ...]:
     """Return the sentences that say why a check can't tell, and what would settle it.
 
-    `given` are known already; `noisy` is the half of a sentence that says how noisy func is.
+    `given` are known already; `noisy` is the half of a sentence that says how noisy func is, and
+    `unmoved` names the parameters that it does not answer to, though their gradient is not zero.
     `nothing` is answered to, or the point is `stationary`, which is a failure if `strict`.
     """
     said, flat = list(given), bool(found.flat.all())
@@ -45,6 +48,11 @@ def reasons_of(
         said.append(
             "func answers to no parameter, while the gradient is not zero: does it read the arrays "
             "through a closure (in_place=True) or remember results by identity (copy=True)?"
+        )
+    elif unmoved:
+        said.append(
+            f"func does not move with {unmoved}, while the gradient there is not zero: does it "
+            "round on the way (a straight-through estimator), or read other arrays (in_place=True)?"
         )
     if together := sum(reason == TOGETHER for reason in found.reasons.values()):
         said.append(
@@ -83,16 +91,8 @@ def _advice(reason: str, count: int, noisy: str, found: Comparison) -> str:
     finite = needed[np.isfinite(needed) & (size > 0)]
     reach = float(finite.max()) if finite.size else math.inf
     could = (
-        f"; rtol={_rounded_up(reach):g} could be concluded"
+        f"; rtol={rounded_up(reach):g} could be concluded"
         if FINEST_RTOL <= reach < COARSEST_RTOL
         else "; no useful rtol could be concluded at these parameters"
     )
     return f"{count:,} undecided: {noisy}{could}"
-
-
-def _rounded_up(value: float) -> float:
-    """Return the value rounded up to one digit: 3.2e-5 to 4e-5."""
-    if value <= 0:
-        return 0.0
-    power = math.floor(math.log10(value))
-    return float(f"{math.ceil(value / 10**power - 1e-9)}e{power}")

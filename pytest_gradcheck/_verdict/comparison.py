@@ -19,29 +19,14 @@ Ladder = tuple[tuple[float, float], ...]
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    """The analytic gradient beside the numeric one; vectors of shape (n,).
+    """The analytic gradient, in `tolerance`, beside the numeric one; vectors of shape (n,).
 
-    Attributes
-    ----------
-    tolerance : Tolerance
-        With the analytic gradient.
-    numeric, error : ndarray
-        The derivative and its error bar; NaN and infinity where nothing was evaluated.
-    evaluated, flat : ndarray of bool
-        What was differenced, and where func did not respond to that at all.
-    bound : ndarray
-        How large the analytic entry's error can be at most where a direction through several
-        entries agreed; infinity elsewhere.
-    verdict : ndarray of int8
-        Codes of `Verdict`.
-    reasons : dict of int to str
-        Why a coordinate was left open, or is special.
-    slopes : dict of int to (float, float)
-        Backward and forward slope at a kink.
-    ladders : dict of int to ladder
-        What was seen of coordinates that were asked again and did not agree.
-    answers : ndarray of bool
-        Where func was seen to answer to a step, by more than its noise.
+    NaN and infinity in `numeric` and `error` where nothing was evaluated; `flat`: func did not
+    respond to what was. `bound` is how large the analytic entry's error can be at most where a
+    direction through several entries agreed, infinity elsewhere. By coordinate, `reasons` say why
+    it was left open or is special, `slopes` are those before and behind a kink, `ladders` what was
+    seen of coordinates that were asked again and did not agree. `answers`: func was seen to
+    answer to a step, by more than its noise.
     """
 
     tolerance: Tolerance

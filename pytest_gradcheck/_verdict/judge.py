@@ -17,6 +17,7 @@ from .._constants import (
     FARTHEST,
     FINE,
     FINE_FACTOR,
+    GRAD_ROUNDINGS,
     GROUP_RANGE,
     GROUP_RTOL,
     GROUP_RUNGS,
@@ -88,6 +89,10 @@ def judge(
         plain = asked & ~agrees & denied(limits)
         found.verdict[plain] = DISAGREE
         asked &= ~plain
+    rounded = bool((asked & ~agrees).any())
+    if rounded:
+        found = _rounded(found, problem, analytic, options)
+        agrees = found.within()
     if options.eps is not None or options.scheme == COMPLEX_STEP.name:
         _judge_fixed(found, sweep, problem, asked, agrees)
     else:
@@ -97,6 +102,10 @@ def judge(
         except BudgetExhausted:
             left = np.flatnonzero((found.verdict == OPEN) & ~agrees)
             found.reasons.update(dict.fromkeys(left.tolist(), EXHAUSTED))
+    if not rounded and (found.verdict[asked] != AGREE).any():
+        found = _rounded(found, problem, analytic, options)
+    spared = asked & (found.verdict == DISAGREE) & found.within() & ~found.kinked
+    found.verdict[spared] = AGREE
     variation = max(abs(float(problem.center)), curvature(problem, sweep, found))
     conclude(found, problem.scale, problem.blocks, options, variation)
     if options.kinks == "fail":
@@ -104,6 +113,26 @@ def judge(
     for i in np.flatnonzero(found.verdict == OPEN).tolist():
         found.reasons.setdefault(i, NOISY if found.evaluated[i] else EXHAUSTED)
     return found
+
+
+def _rounded(
+    found: Comparison, problem: Problem, analytic: Analytic, options: Options
+) -> Comparison:
+    """Return the comparison with the rounding of the analytic gradient in its tolerances."""
+    spread = analytic.rounding(problem, options.seed)
+    for block in problem.blocks:
+        mine = spread[block.window]
+        # A few neighbours may all round alike: then the block's others tell.
+        mine[:] = np.maximum(mine, np.median(mine)) if mine.size else mine
+    limits = found.tolerance
+    with np.errstate(all="ignore"):
+        off = GRAD_ROUNDINGS * spread
+        size = np.fmax(np.abs(found.analytic), np.abs(found.numeric))
+        everything = value_size(problem, found.analytic)
+        # What is as large as the gradient itself is no rounding of it.
+        little = (off <= COARSEST_RTOL * size) | (off * problem.scale <= IN_CHECK * everything)
+    off[~little] = 0.0
+    return replace(found, tolerance=replace(limits, atol=limits.atol + off))
 
 
 def unjudged(limits: Tolerance, sweep: Sweep) -> Comparison:
@@ -391,7 +420,7 @@ def conclude(
     everything = max([value, *sizes])
     with np.errstate(all="ignore"):
         # Zero but for rounding: a bias before a batch normalisation has 1e-17 on both sides.
-        nothing = np.abs(analytic) <= np.maximum(bar, limits.dust)
+        nothing = np.abs(analytic) <= np.maximum(bar, limits.dust) + limits.atol
         zero = nothing & (bar * scale <= IN_CHECK * everything)
         zero &= _claims_little(analytic, scale, IN_CHECK * everything)
         resolved = limits.settled(found.numeric, found.reach)

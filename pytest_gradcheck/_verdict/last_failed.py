@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
@@ -25,21 +24,12 @@ from .comparison import Comparison
 from .judge import judge
 from .tolerance import AGREE, DISAGREE
 
-Array = np.ndarray[Any, Any]
-
 
 @dataclass(frozen=True)
 class Again:
-    """Parameters that were wrong in the last run and still are.
+    """Parameters that were wrong in the last run and still are; they alone are in the sweep.
 
-    Parameters
-    ----------
-    sweep : Sweep
-        They alone are in it.
-    comparison : Comparison
-        They alone disagree, and nothing is open.
-    reason : str
-        The sentence for the report.
+    They alone disagree, and nothing is open; `reason` is the sentence for the report.
     """
 
     sweep: Sweep

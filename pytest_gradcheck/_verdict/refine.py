@@ -9,42 +9,47 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Sequence
 
 from .._constants import (
     ALL_NOISE,
     BEND_CLEAR,
     COARSEST_JUMP,
     CONFIDENCE,
-    CONVERGES_FAST,
     FARTHEST,
     FINER,
     FINEST,
-    GROWS,
-    GROWS_LOUD,
+    FLAT_AS_FAR_AS,
     JUMP_POWER,
-    JUMPS_TOLD,
     LEAP_RUNGS,
     LIMITING,
+    LINE_CHANGE,
+    LINE_NEWS,
+    LINE_SPACING,
     MARGINAL_BARS,
-    MARGINAL_RUNGS,
     MOST_RUNGS,
+    MOVES_TOLD,
     NARROW,
     NARROW_PROOF,
     NEAR_ANALYTIC,
     NEAR_ESTIMATE,
+    NEAR_LIMIT,
     NEAR_RUNGS,
     RATIO,
     ROOM,
     ROUGH_RUNGS,
     ROUNDING_FACTOR,
+    ROUNDING_SIGMA,
     SENTINEL_GAP,
     SENTINEL_VALUE,
     SHOWN_BY,
     SMOOTH_POWER,
+    SPEAKS,
+    STEPS_APART,
     SUBGRADIENT,
     USEFUL,
 )
-from .._difference.climb import Policy, climb, enter
+from .._difference.climb import Policy, climb, enter, fall
 from .._difference.kinks import (
     bend_power,
     bent,
@@ -56,7 +61,7 @@ from .._difference.kinks import (
     rough,
     tell_grain,
 )
-from .._difference.ladder import Estimate, Line
+from .._difference.ladder import Estimate, Line, Rung, slope_of
 from .tolerance import (
     AGREE,
     DISAGREE,
@@ -66,6 +71,7 @@ from .tolerance import (
     NOT_FINITE,
     NOT_SMOOTH,
     OPEN,
+    ROUNDED,
     Answer,
     Tolerance,
 )
@@ -78,12 +84,13 @@ def until_it_moves(line: Line, question: Tolerance, scale: float) -> float | Non
     truly flat when it does not move where the analytic slope says by more than any rounding.
     """
     top = line.rungs[0].h
-    told = abs(question.analytic) * top > JUMPS_TOLD * COARSEST_JUMP * abs(float(line.center))
     # A step that is rounded to the one below it shows that there is no larger one.
     stuck = len(line.rungs) > 1 and line.rungs[1].h == top
-    if question.analytic == 0 or told or top >= scale or stuck:
+    if question.analytic == 0 or not math.isfinite(question.analytic) or stuck:
         return None
-    return min(top * RATIO**2, scale)
+    told = MOVES_TOLD * abs(float(line.center) / question.analytic)
+    most = min(max(scale, told), FLAT_AS_FAR_AS * scale)
+    return min(top * RATIO**2, most) if top < 0.9 * most else None
 
 
 def next_step(
@@ -158,24 +165,10 @@ def sentinel(line: Line, question: Tolerance, estimate: Estimate, least: float) 
 
 
 def refine(line: Line, question: Tolerance, first: float, scale: float, least: float) -> Answer:
-    """Climb until the coordinate is settled.
+    """Climb, from the step `first`, until the coordinate is settled.
 
-    Parameters
-    ----------
-    line : Line
-        With the rungs that were evaluated before, if any.
-    question : Tolerance
-        Numbers: what the coordinate is judged by.
-    first : float
-        The step to begin with.
-    scale : float
-        The parameter's scale s.
-    least : float
-        The smallest step that the parameter's format allows.
-
-    Returns
-    -------
-    Answer
+    The line has the rungs that were evaluated before, if any; the question is of numbers; `scale`
+    is the parameter's, `least` the smallest step that its format allows.
     """
     return climb(line, _until_settled(line, question, first, scale, least))
 
@@ -191,7 +184,7 @@ def _until_settled(
     yield from enter(line, least)
     confirmed = False
     while True:
-        room = len(line.rungs) < MOST_RUNGS + line.probes
+        room = len(line.rungs) < MOST_RUNGS
         if on_kink(line.rungs):
             step = nearest_kink_step(line, least)
             if step is None and (at_kink := _judge_kink(line, question)) is not None:
@@ -200,14 +193,23 @@ def _until_settled(
                 yield step
                 continue
         if line.grainy is None and line.noise.unit < NARROW and may_be_grainy(line):
-            tell_grain(line, least)
+            rounded = yield from _jumps_or_kink(line, least)
+            if rounded is not None:
+                return rounded
         estimate = line.estimate()
         if estimate is not None:
             if line.flat and (step := until_it_moves(line, question, scale)) is not None:
                 yield step
                 continue
             agrees = question.within(estimate.value, estimate.error)
-            if not agrees and confirmed and _trusted(line, question, estimate):
+            accused = not agrees and confirmed and _trusted(line, question, estimate)
+            if accused:
+                accused = _converged(line, question, estimate)
+                if not line.sounded and not (accused and _plain(question, estimate)):
+                    line.sound(_spacing(line, question, scale))
+                    confirmed = False
+                    continue
+            if accused:
                 step = _step_that_shows(line, question, estimate)
                 if step is None:
                     return Answer(estimate.value, estimate.error, DISAGREE)
@@ -227,8 +229,37 @@ def _until_settled(
         step = next_step(line, question, estimate, scale, least)
         stuck = len(line.rungs) >= ROUGH_RUNGS and rough(line, _size(line, question))
         if step is None or stuck or not room:
-            return _left_open(line, question, estimate)
+            known = line.sounded or estimate is None or _bent(line, question)
+            if known or not _news(line, question, scale):
+                return _left_open(line, question, estimate)
+            confirmed = False
+            continue
         yield step
+
+
+def _jumps_or_kink(line: Line, least: float) -> Policy[Answer | None]:
+    """Learn why a line has flat steps; return the answer where its jumps are too coarse for any."""
+    tell_grain(line)
+    coarse = ROUNDING_SIGMA * COARSEST_JUMP * abs(float(line.center))
+    if line.grainy and line.noise.sigma > coarse:
+        return Answer(line.rungs[0].central, math.inf, OPEN, ROUNDED)
+    if not line.grainy:
+        yield from fall(line, 2, lambda step: step >= least)  # nearer than the kink
+    return None
+
+
+def _news(line: Line, question: Tolerance, scale: float) -> bool:
+    """Return whether the noise along this very line is not what it was taken for."""
+    before = line.noise.sigma
+    line.sound(_spacing(line, question, scale))
+    return not before / LINE_NEWS < line.noise.sigma < before * LINE_NEWS
+
+
+def _spacing(line: Line, question: Tolerance, scale: float) -> float:
+    """Return the distance of values along a line: near, and func must not change by much."""
+    value = abs(question.analytic) if math.isfinite(question.analytic) else 0.0
+    shown = LINE_CHANGE * abs(float(line.center)) / value if value else math.inf
+    return min(LINE_SPACING * scale, shown or math.inf)
 
 
 def _size(line: Line, question: Tolerance) -> float:
@@ -243,16 +274,59 @@ def _bent(line: Line, question: Tolerance) -> bool:
 
 def _trusted(line: Line, question: Tolerance, estimate: Estimate) -> bool:
     """Return whether an estimate is good enough to accuse by."""
-    marginal = abs(question.analytic - estimate.value) < MARGINAL_BARS * CONFIDENCE * estimate.error
-    if marginal and len(line.rungs) < MARGINAL_RUNGS:
-        return False
     if not _clear(line, question, estimate):
         return False
     if _all_noise(line) and not _none_is_near(line, question, estimate):
         return False
-    if not _smooth_enough(line, question):
-        return False
-    return line.grainy is False or not _noise_grows(line)
+    return _smooth_enough(line, question)
+
+
+def _plain(question: Tolerance, estimate: Estimate) -> bool:
+    """Return whether a gap is so many error bars that their noise need not be measured again."""
+    gap: float = abs(question.analytic - estimate.value)
+    return gap > MARGINAL_BARS * CONFIDENCE * estimate.error
+
+
+def _converged(line: Line, question: Tolerance, estimate: Estimate) -> bool:
+    """Return whether three steps apart from each other converge on the estimate, and not on a.
+
+    Two that agree may do so by chance, by one stair of a rounded func, or since both are far
+    beyond what func does near θ.
+    """
+    gap = abs(question.analytic - estimate.value)
+    side = line.sides()
+    apart: list[tuple[Rung, float, float]] = []
+    known = [rung for rung in line.rungs if math.isfinite(slope_of(rung, side))]
+    for h, slope, rounding in line.series(side):
+        speaks = h < estimate.h and SPEAKS * ROUNDING_FACTOR * rounding < gap and slope
+        if speaks and abs(slope - question.analytic) < abs(slope - estimate.value):
+            return False
+        if not apart or h * STEPS_APART <= apart[-1][0].h:
+            apart.append((next(rung for rung in known if rung.h == h), slope, rounding))
+    return any(
+        _limit(line, three, estimate.value, gap)
+        for three in zip(apart, apart[1:], apart[2:], strict=False)
+    )
+
+
+def _limit(
+    line: Line, three: Sequence[tuple[Rung, float, float]], value: float, gap: float
+) -> bool:
+    """Return whether the slopes at three steps, the largest first, have `value` for their limit."""
+    (one, s1, _), (two, s2, r2), (last, s3, r3) = three
+    power = 2 if line.sides() == "both" else 1
+    limits = (
+        s2 + (s2 - s1) / ((one.h / two.h) ** power - 1),
+        s3 + (s3 - s2) / ((two.h / last.h) ** power - 1),
+    )
+    near = all(abs(slope - value) <= NEAR_LIMIT * gap for slope in (s3, *limits))
+    falls = abs(s2 - s3) <= max(abs(s1 - s2), ROUNDING_FACTOR * (r2 + r3))
+    bend = max(abs(r.bend) if math.isfinite(r.bend) else 0.0 for r in (one, two, last))
+    bends = bend_power([one, two, last])
+    smooth = bend <= NEAR_LIMIT * gap or (bends is not None and bends >= SMOOTH_POWER)
+    still = not (two.forward or two.backward) or not (last.forward or last.backward)
+    stairs = still and line.grainy is not False and not line.flat
+    return near and falls and smooth and not stairs
 
 
 def _clear(line: Line, question: Tolerance, estimate: Estimate) -> bool:
@@ -263,29 +337,6 @@ def _clear(line: Line, question: Tolerance, estimate: Estimate) -> bool:
     """
     gap = abs(question.analytic - estimate.value)
     return line.noise.unit < NARROW or gap > NARROW_PROOF * CONFIDENCE * estimate.error
-
-
-def _noise_grows(line: Line) -> bool:
-    """Return whether slopes differ more and more as the step falls: louder noise than measured.
-
-    A parameter that is rounded against a large constant inside func moves in stairs, and below
-    them it does not move at all: the smallest steps then agree with each other, on nothing.
-    """
-    series = line.series(line.sides())
-    gaps = [(abs(s1 - s2), r1 + r2) for (_, s1, r1), (_, s2, r2) in itertools.pairwise(series)]
-    grown: int | None = None
-    for k, (first, second, third) in enumerate(zip(gaps, gaps[1:], gaps[2:], strict=False)):
-        loud = all(gap > GROWS_LOUD * rounding for gap, rounding in (first, second, third))
-        if loud and third[0] > GROWS * second[0] > GROWS**2 * first[0]:
-            grown = k + 2
-    if grown is None:
-        return False
-    # An oscillation grows too, but below its period slopes converge as those of any smooth func.
-    below = gaps[grown:]
-    return not any(
-        GROWS_LOUD * after < before < CONVERGES_FAST * after and after > rounding
-        for (before, _), (after, rounding) in itertools.pairwise(below)
-    )
 
 
 def _step_that_shows(line: Line, question: Tolerance, estimate: Estimate) -> float | None:
@@ -369,6 +420,7 @@ def _left_open(line: Line, question: Tolerance, estimate: Estimate | None) -> An
         verdict = AGREE if question.settled(best.value, best.error) else OPEN
         return Answer(best.value, best.error, verdict, NOISY)
     denied = best is louder and _every_rung_denies(line, question, best)
+    denied = denied and _converged(line, question, best)
     if denied and _clear(line, question, best):
         return Answer(best.value, best.error, DISAGREE)
     return Answer(estimate.value, estimate.error, OPEN, NOISY)

@@ -41,6 +41,7 @@ NOISY = "func is too noisy here"
 JUMP = "func jumps here"
 NOT_SMOOTH = "func is not smooth at any step that its noise allows"
 BENDS = "func bends, or is noisy, by as much within eps"
+ROUNDED = "func is rounded, and moves in jumps here"
 NOT_FINITE = "func is not finite near here"
 EXHAUSTED = "max_evals reached"
 KINK = "not differentiable here"
@@ -51,16 +52,9 @@ TOGETHER = "not a subgradient together with others at this kink"
 class Tolerance:
     """What analytic values are judged by: one value and numbers, or vectors of shape (n,).
 
-    Attributes
-    ----------
-    analytic : float or ndarray
-    rtol, atol : float or ndarray
-    dust : float or ndarray
-        By how much rounding in the analytic gradient itself may be off; see `within`.
-    goal_rtol, goal_atol : float or ndarray
-        The error bar that settles a value: ``goal_atol + goal_rtol·max(|a|, |n|)``.
-    rms : float or ndarray
-        The block's gradient as one number, over the coordinate's scale.
+    By `dust` rounding in the analytic gradient itself may be off (see `within`); an error bar of
+    ``goal_atol + goal_rtol·max(|a|, |n|)`` settles a value; `rms` is the block's gradient as one
+    number, over the coordinate's scale.
     """
 
     analytic: Any
@@ -143,6 +137,17 @@ def block_size(values: Array, scale: Array) -> float:
     return largest * math.sqrt(float(np.mean((product / largest) ** 2)))
 
 
+def common_size(rms: Any) -> float:
+    """Return a block's gradient as one number, over the scale that is common to its coordinates.
+
+    The large ones count: of a tiny parameter the block's gradient over its own scale is no size.
+    """
+    least = float(np.min(rms, initial=math.inf))
+    if not 0 < least < math.inf:
+        return 0.0
+    return least / math.sqrt(float(np.mean((least / rms) ** 2)))
+
+
 def of_block(
     analytic: Any,
     own: float,
@@ -164,6 +169,9 @@ def of_block(
     atol = options.atol
     if atol is None:
         atol = DUST * eps * rms if narrow else 0.0
+        if options.rtol is not None:
+            # An adjoint that is solved to rtol is off by that of its block, not of each entry.
+            atol = np.maximum(atol, rtol * DEMANDED_IN_BLOCK * common_size(rms))
     # The terms that cancel may be as large as J itself, or larger when J is zero by that.
     dust = np.maximum(DUST * eps * rms, DUST * eps * max(value, LEAST_TERM) / scale)
     if options.rtol is None:

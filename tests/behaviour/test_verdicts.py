@@ -444,12 +444,14 @@ def test_a_jump_is_neither_right_nor_wrong():
     assert verdict(step, of(2.5), 1.2) == "disagree"
 
 
-def test_a_step_function_is_vacuous_and_its_slope_is_not_ten():
+def test_whether_a_step_function_is_rounded_can_not_be_told():
     def floor(x):
         return float(np.floor(10 * x))
 
     assert verdict(floor, of(0.0), 0.55) == "inconclusive"
-    assert verdict(floor, of(10.0), 0.55) == "disagree"
+    value = check_gradients(floor, of(10.0), 0.55)
+    assert value.verdict == "inconclusive"
+    assert "func is rounded, and moves in jumps here" in str(value.reasons)
 
 
 # -- noise -----------------------------------------------------------------------------------------

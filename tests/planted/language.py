@@ -124,7 +124,7 @@ def attention(rng):
 WORDS = {
     "repeated words lost": ("none slice", "E[ids] += counts a word once in each sentence"),
     "words off by one": ("rolled", "numbered from 1"),
-    "padding not left out": ("slice", "word 0 gets a gradient too"),
+    "padding not left out": ("mask slice", "word 0 gets a gradient too"),
     "last word never written": ("slice", "the vocabulary is one too short"),
     "length forgotten": ("factor", "the mean over the words of a sentence, in E"),
     "only the first word": ("none", "E sees one word of each sentence"),
@@ -135,7 +135,7 @@ WORDS = {
     "sum over classes": ("reduction zero", "b gets one sum, broadcast: that of p - y is zero"),
     "b in the other order": ("flipped", "classes from the last"),
     "decay missing": ("theta", "of E"),
-    "decay on all rows": ("slice theta", "the padding row has none in the cost"),
+    "decay on all rows": ("mask slice theta", "the padding row has none in the cost"),
     "decay on W": ("theta", "W has none in the cost"),
     "missing 1/m": ("factor theta", "summed: a factor in W and b, E has its decay beside it"),
     "E reshape order": ("reshaped", "memory order of the transpose"),

@@ -26,7 +26,7 @@ LOGISTIC = {
         "added to what the last call left: the second call doubles",
     ),
     "momentum": ("none stale noise", "the velocity is returned for the gradient"),
-    "float32": ("float32", "computed in single precision", {"rtol": 1e-9}),
+    "float32": ("float32 approximate", "computed in single precision", {"rtol": 1e-9}),
     "labels shifted": ("none backward", "np.roll of y, by a shuffle of X alone"),
     "last weight never written": ("entry slice", "range(d - 1)"),
     "bias never written": ("zero", "left as initialised"),

@@ -2,6 +2,7 @@
 
 import ast
 import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -82,3 +83,47 @@ def test_no_room_has_numbers_of_its_own(room):
             ):
                 numbers |= set(names(node))
         assert numbers == ELSEWHERE.get(name, set()), name
+
+
+@pytest.fixture
+def ablation(monkeypatch):
+    monkeypatch.syspath_prepend(str(PACKAGE.parent / "benchmarks" / "correctness"))
+    before = set(sys.modules)
+    from suite import ablation
+
+    yield ablation
+    for name in set(sys.modules) - before:
+        if name.split(".")[0] == "suite":
+            del sys.modules[name]
+
+
+def test_what_follows_from_a_constant_is_ablated_with_it(ablation):
+    assert ablation.values().keys() == TABLE.keys()
+    assert ablation.changed("MOVES_TOLD", 8.0) == {"MOVES_TOLD": 8.0}
+    new = ablation.changed("EPS", 1.0)
+    assert (new["EPS"], new["LEAST_BAR"], new["QUIETEST"]) == (1.0, 4.0, 0.25)
+    assert ablation.changed("GRAIN_SHOWN", 6.0) == {"GRAIN_SHOWN": 6.0}
+
+
+def test_half_and_twice_of_a_count_and_of_a_factor_just_above_one(ablation):
+    assert [ablation.scaled(3, factor) for factor in (0.5, 2.0)] == [1, 6]
+    assert ablation.scaled(1, 0.5) == 1
+    assert ablation.scaled(0.6, 0.5) == 0.3
+    assert ablation.scaled(1.25, 0.5) == 1.125
+
+
+def test_the_functions_that_read_a_constant_are_found(ablation):
+    refine = PACKAGE / "_verdict" / "refine.py"
+    lines = refine.read_text(encoding="utf-8").splitlines()
+    places = ablation.readers({"MOVES_TOLD"})
+    assert [(path, lines[line - 1].split("(")[0]) for path, line in places] == [
+        (str(refine), "def until_it_moves")
+    ]
+
+
+def test_flips_are_named_by_both_verdicts(ablation):
+    before = {"a": ("agree", "", 5), "b": ("disagree", "x", 5), "c": ("agree", "", 5)}
+    after = {"a": ("disagree", "", 9), "b": ("disagree", "y", 5)}
+    assert ablation.flips(before, after) == {"right accused": ["a"], "hints": ["b"]}
+    assert ablation.more_spent(before, after) == 0.4
+    assert ablation.flips(before, None) == {"does not end": [""]}

@@ -190,7 +190,7 @@ PLANTED = [
         "float32",
         (N * (1 + 3e-7 * np.sign(T))).astype(np.float32),
         N,
-        "analytic is right to seven digits alone: computed in single precision (float32)",
+        "analytic is right to seven digits everywhere: single precision on the way?",
     ),
 ]
 
@@ -216,6 +216,24 @@ WITH_PARAMETERS = [
         N + 0.02 * T,
         "analytic - numeric = 0.02 x W: weight decay with coefficient 0.02 is in the gradient once "
         "too often",
+    ),
+    (
+        "theta",
+        N + 0.25 * T * (np.arange(4) > 0),
+        "analytic - numeric = 0.25 x W: weight decay with coefficient 0.25 is once too often, "
+        "except in column 0",
+    ),
+    (
+        "theta",
+        N - 0.2 * T * (np.arange(20).reshape(5, 4) != 7),
+        "analytic - numeric = -0.2 x W: weight decay with coefficient 0.2 is missing, except in "
+        "[1, 3]",
+    ),
+    (
+        "sign-theta",
+        N - 0.05 * np.sign(T) * (np.arange(5) != 2)[:, None],
+        "analytic - numeric = -0.05 x sign(W): an L1 penalty with coefficient 0.05 is missing, "
+        "except in row 2",
     ),
     ("theta", 2 * N - 0.1 * T, "analytic = 2 x numeric - 0.1 x W"),
     (
@@ -759,3 +777,166 @@ def test_a_hook_that_returns_something_else_is_told_so(explains):
     explains(3)
     with pytest.raises(TypeError, match="gradcheck_explain returned int; return a sentence"):
         wrong_check()
+
+
+# Where func does not answer
+
+
+def zeroed(n, *where):
+    numeric = n.copy()
+    numeric[where] = 0
+    return numeric
+
+
+MASKED = [
+    (N, zeroed(N, [0, 2, 3]), "rows 0, 2 and 3"),
+    (N, zeroed(N, slice(None), 1), "column 1"),
+    (N, zeroed(N, slice(None), [0, 3]), "columns 0 and 3"),
+    (N, zeroed(N, 3, 2), "the entry [3, 2]"),
+    (N, zeroed(N, [0, 2, 4], [1, 1, 3]), "the entries [0, 1], [2, 1] and [4, 3]"),
+    (N, N * (np.arange(20).reshape(5, 4) % 3 > 0), "7 of 20 entries"),
+    (SQUARE, np.tril(SQUARE), "the part above the diagonal"),
+    (LONG, zeroed(LONG, [1, 6]), "entries 1 and 6"),
+    (LONG, zeroed(LONG, 5), "entry 5"),
+    (KERNEL, zeroed(KERNEL, slice(None), 1), "position 1 along axis 1"),
+]
+
+
+@pytest.mark.parametrize(("a", "n", "where"), MASKED, ids=[row[2] for row in MASKED])
+def test_numeric_zero_and_analytic_not_is_a_mask(a, n, where):
+    found = diagnose([block(a, n)])
+    assert [d.code for d in found.diagnoses] == ["mask"]
+    assert found.diagnoses[0].sentence == f"{where}: numeric is zero, analytic is not: a mask?"
+
+
+def test_one_mask_in_two_blocks_is_told_once():
+    n = zeroed(N, [1, 4])
+    (found,) = diagnose([block(N, n, name="A"), block(T, zeroed(T, [1, 4]), name="B")]).diagnoses
+    assert found.sentence == "rows 1 and 4 of A and B: numeric is zero, analytic is not: a mask?"
+
+
+def test_no_mask_where_another_row_is_wrong_too():
+    a = N.copy()
+    a[4] += [0.3, -0.2, 0.11, 0.4]
+    assert "mask" not in codes(block(a, zeroed(N, [0, 2])))
+
+
+def test_a_zero_that_is_right_is_no_part_of_a_mask():
+    a = zeroed(N, 1)
+    a[3, 0] += 0.5
+    assert codes(block(a, zeroed(N, 1))) == ["entry"]
+
+
+def test_a_factor_per_row_makes_nothing_of_rows_without_a_gradient():
+    factors = np.array([1.3, 0, 1.7, 0, 2.1])[:, None]
+    assert codes(block(N, N * factors)) == []
+    assert codes(block(N, N * (factors + 0.5))) == ["factor"]
+
+
+FORMULAS = [3 * T, np.exp(T), np.ones_like(T), N, 0.02 * np.sign(T)]
+
+
+@pytest.mark.parametrize("a", FORMULAS, ids=["theta", "exp", "constant", "nothing", "sign"])
+@pytest.mark.parametrize("bar", [0.0, 1e-12])
+def test_no_value_hint_where_func_answers_to_nothing(a, bar):
+    n = bar * np.random.default_rng(2).uniform(-1, 1, N.shape)
+    found = diagnose([block(a, n, T, error=bar), block(N, N, name="V")])
+    assert found.diagnoses == ()
+    assert found.unmoved == ("W",)
+
+
+def test_zero_within_a_wide_bar_beside_values_that_stand_clear_is_not_nothing():
+    n = zeroed(N, [0, 1])
+    assert diagnose([block(2 * n + 0.3 * T, n, T)]).unmoved == ()
+
+
+def test_blocks_are_not_swapped_with_one_that_func_does_not_answer_to():
+    found = diagnose([block(0 * N, N, name="a"), block(N, 0 * N, name="b")])
+    assert [d.code for d in found.diagnoses] == ["zero"]
+
+
+@pytest.mark.parametrize("wrong", [3, 6, 9])
+def test_no_count_in_a_hint_exceeds_the_entries(wrong):
+    a = LONG_12.copy()
+    a[:wrong] *= 3
+    n = LONG_12.copy()
+    n[-2:] = 0
+    a[-2:] = 0
+    assert told(block(a, n)) == [
+        f"analytic = 3 x numeric in {wrong} of 10 entries, the rest is right"
+    ]
+
+
+LONG_12, _ = drawn(12, seed=6)
+
+
+def test_a_factor_in_part_of_two_blocks_counts_each():
+    a, b = N.copy(), LONG_12.copy()
+    a[1:4] *= 3
+    b[2:9] *= 3
+    n, m = block(a, N, name="A"), block(b, LONG_12, name="B")
+    found = diagnose([n, m])
+    assert {name: hint.sentence for name, hint in found.hints.items()} == {
+        "A": "analytic = 3 x numeric in 12 of 20 entries, the rest is right",
+        "B": "analytic = 3 x numeric in 7 of 12 entries, the rest is right",
+    }
+    assert all(diagnosis.sentence for diagnosis in found.diagnoses)
+
+
+# Terms that some entries rightly lack
+
+
+@pytest.mark.parametrize(("spared", "where"), [(0, "[0]"), (7, "[7]"), ([0, 4], "[0] and [4]")])
+def test_weight_decay_without_an_intercept(spared, where):
+    decay = 0.0667 * LONG_T
+    decay[spared] = 0
+    assert told(block(LONG - decay, LONG, LONG_T)) == [
+        "analytic - numeric = -0.0667 x W: weight decay with coefficient 0.0667 is missing, "
+        f"except in {where}"
+    ]
+
+
+def test_weight_decay_without_the_bias_columns_of_two_matrices_is_one_story():
+    first, second = (np.arange(k) > 0 for k in (4, 4))
+    blocks = [
+        block(N - 0.3 * T * first, N, T, name="A"),
+        block(
+            SQUARE - 0.3 * KERNEL[:, 0, 0, :1] * second, SQUARE, KERNEL[:, 0, 0, :1] + 0 * SQUARE
+        ),
+    ]
+    assert told(*blocks)[0].startswith("analytic - numeric = -0.3 x A and W: weight decay")
+    assert told(*blocks)[0].endswith("is missing, except in column 0")
+
+
+def test_no_weight_decay_that_more_entries_lack_than_have():
+    decay = 0.1 * LONG_T
+    decay[3:] = 0
+    assert "theta" not in codes(block(LONG - decay, LONG, LONG_T))
+
+
+def test_no_weight_decay_where_one_entry_is_wrong_otherwise():
+    decay = 0.1 * LONG_T
+    decay[0] = 0.031
+    assert "theta" not in codes(block(LONG - decay, LONG, LONG_T))
+
+
+# Single precision
+
+
+def test_one_entry_that_stands_out_in_single_precision_is_not_wrong_alone():
+    a = LONG.astype(np.float32).astype(float)
+    a[3] = np.float32(LONG[3] * (1 + 4e-7))
+    assert codes(block(a, LONG)) == ["float32"]
+
+
+def test_one_entry_that_is_wrong_by_as_much_in_double_precision_is():
+    a = LONG.copy()
+    a[3] *= 1 + 4e-7
+    assert codes(block(a, LONG)) == ["entry"]
+
+
+def test_a_short_number_is_no_single_precision():
+    n = np.array([0.5, -1.25, 2.0, 0.75])
+    a = n.copy()
+    n[2] *= 1 + 4e-7
+    assert "float32" not in codes(block(a, n))

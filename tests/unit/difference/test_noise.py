@@ -22,6 +22,7 @@ from pytest_gradcheck._difference.directions import (
 from pytest_gradcheck._difference.noise import (
     Noise,
     from_values,
+    grid,
     measured,
     precision,
     table_estimate,
@@ -179,7 +180,7 @@ def test_the_narrowest_format_that_holds_all_values():
     assert bits(1 + 2.0**-7, 2.0, -3.0) == 8
     assert bits(1 + 2.0**-8, 2.0, 3.0) == 11
     assert bits(1 + 2.0**-10, 2.0, 3.0) == 11
-    assert bits(1 + 2.0**-11, 2.0, 3.0) == 24
+    assert bits(1 + 2.0**-21, 2.0, 3.0) == 24
     assert bits(-1 - 2.0**-23, 2.0, 3.0) == 24
     assert bits(1 + 2.0**-24, 2.0, 3.0) == 53
     # Zero and what is not finite say nothing, and the same value says it once.
@@ -194,7 +195,30 @@ def test_one_or_two_values_must_use_more_than_half_of_a_formats_bits():
     assert bits(1.0) == bits(1.0, 2.0) == bits(*np.float16([1 / 3, 0.7])) == 53
     assert bits(1 + 2.0**-15) == bits(1 + 2.0**-15, 2.0) == 53  # 16 bits: 24/2 + 4
     assert bits(1 + 2.0**-16) == bits(1 + 2.0**-16, 2.0) == 24
-    assert bits(1 + 2.0**-15, 2.0, 3.0) == 24
+
+
+def test_values_that_use_few_bits_of_a_format_are_not_taken_for_it():
+    """Small differences of large terms are short: all but two bits must be in use somewhere."""
+    assert bits(1 + 2.0**-11, 2.0, 3.0) == bits(1 + 2.0**-20, 2.0, 3.0) == 53
+    assert bits(1.0, 2.0, 3.0, 5.0) == 53
+    assert bits(1 + 2.0**-4, 2.0, 3.0) == 53
+    assert bits(1 + 2.0**-5, 2.0, 3.0) == 8
+
+
+def test_the_grid_of_values():
+    fine = 2.0**-49
+    assert grid(np.array([1e-12 // fine * fine, 5 * fine, 3 * fine, 14 * fine])) == fine
+    assert grid(np.array([12.0, 4.0, 20.0, NAN, 0.0])) == 4.0
+    assert grid(np.array([12.0, 4.0, 4.0])) == 0.0  # two values say little
+    assert grid(np.array([1 / 3, 0.7, 2.1])) <= 2.0**-51
+    # It is the least that noise can be.
+    values = np.array([5 * fine, 3 * fine, 14 * fine])
+    assert from_values(values).sigma == 0.3 * fine
+    assert from_values(values).format == "float64"
+
+
+def test_below_the_smallest_normal_number_values_are_coarse():
+    assert from_values(np.array([1e-315, 3e-315, 7e-315])).sigma >= 2.0**-1074
 
 
 @pytest.mark.skipif(np.finfo(np.longdouble).nmant != 63, reason="longdouble is no 80-bit format")
@@ -206,7 +230,7 @@ def test_the_format_of_longdouble_values():
 
     assert of(wide + wide / 2**60, 2, 3) == 64
     assert of(1 + 2.0**-52, 2, 3) == 53
-    assert of(1.0, 2.0, 3.0) == 8
+    assert of(1.0, 2.0, 3.0) == 64
     assert of(1 + 2.0**-29) == of(1 + 2.0**-29, 2) == 64  # 30 bits: 53//2 + 4
     assert of(1 + 2.0**-30) == of(1 + 2.0**-30, 2) == 53
 
@@ -216,7 +240,7 @@ def test_noise_by_the_format_alone():
     assert from_values(values) == Noise(0.6 * 2.0**-53 * 4, 2.0**-53, "float64")
     assert from_values(values, jitter=0.5).sigma == 0.5
     assert from_values(values, narrow=11) == Noise(0.6 * 2.0**-11 * 4, 2.0**-11, "float16")
-    short = np.array([1.5, -4.0, 3.0])
+    short = np.array([1.0 + 2.0**-6, -4.0, 3.0])
     assert from_values(short) == Noise(0.6 * 2.0**-8 * 4, 2.0**-8, "bfloat16")
     assert from_values(short, narrow=24).format == "bfloat16"
     assert from_values(np.array([NAN])) == Noise(0.0, 2.0**-53, "float64")

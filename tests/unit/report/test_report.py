@@ -614,3 +614,77 @@ def test_compare_gradients_has_hints_too():
     assert compare_gradients(2 * reference, reference).blocks[0].hint == (
         "analytic = 2 x numeric, everywhere in the block"
     )
+
+
+# What is told first, and what is not told
+
+
+def eight_blocks(hinted, wrong="abcdefgh"):
+    rng = np.random.default_rng(0)
+    params = {k: rng.normal(size=(3, 4)) for k in wrong}
+    noise = {k: rng.normal(size=(3, 4)) if k != hinted else 0.1 for k in wrong}
+    return check_gradients(
+        lambda p: sum(np.sum(np.sin(p[k])) for k in wrong),
+        lambda p: {k: np.cos(p[k]) + noise[k] for k in wrong},
+        params,
+    )
+
+
+def test_rows_with_a_hint_come_first():
+    lines = eight_blocks("h").message().splitlines()
+    start = next(i for i, line in enumerate(lines) if line.startswith("block "))
+    assert [line[0] for line in lines[start + 1 : start + 7]] == list("habcde")
+    assert lines[start + 1].endswith("the same in every entry")
+    assert lines[start + 7] == "and 2 more blocks"
+
+
+def test_no_line_says_that_there_is_one_more():
+    text = eight_blocks("c", "abcdefg").message()
+    assert "more block" not in text
+    assert re.search(r"^g +\(3, 4\)", text, re.MULTILINE)
+
+
+def test_nothing_is_told_of_parameters_when_nothing_was_differenced():
+    buffer = np.zeros(3)
+
+    def grad(w):
+        buffer[:] += 2 * w
+        return buffer
+
+    report = check_gradients(lambda w: np.sum(w**2), grad, np.ones(3))
+    for text in (report.details(), report.message(), report.summary()):
+        assert not re.search(r"\b(nan|inf)\b|difference \d|x tolerance", text)
+    assert "params  (3,)   inconclusive" in report.details()
+
+
+@pytest.mark.parametrize("names", [("a", "b"), ("a",)])
+def test_what_func_does_not_move_with_is_said(names):
+    params = {"a": np.array([0.3, -1.2]), "b": np.array([0.7, 0.1, 2.2])}
+    frozen = {k: v.copy() for k, v in params.items()}
+
+    def cost(p):
+        return sum(np.sum((frozen if k in names else p)[k] ** 2) for k in p)
+
+    report = check_gradients(cost, lambda p: {k: 2 * v for k, v in p.items()}, params)
+    if len(names) == 2:
+        assert report.reasons[0].startswith("func answers to no parameter, while the gradient is")
+    else:
+        assert report.reasons[0].startswith("func does not move with a, while the gradient there")
+    assert report.diagnoses == ()
+    assert "looks like" not in report.message()
+
+
+def test_a_func_that_rounds_has_no_value_hint():
+    rng = np.random.default_rng(0)
+    X, y, W = rng.normal(size=(20, 5)), rng.normal(size=(20, 4)), rng.normal(size=(4, 5))
+
+    def rounded(W):
+        return np.round(W * 8) / 8
+
+    report = check_gradients(
+        lambda W: np.mean((X @ rounded(W).T - y) ** 2),
+        lambda W: (X @ rounded(W).T - y).T @ X / 40,
+        W,
+    )
+    assert report.blocks[0].hint == ""
+    assert not report.ok

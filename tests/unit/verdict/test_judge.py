@@ -238,8 +238,9 @@ def test_tolerances_of_a_gradient_in_a_narrow_format():
 def test_tolerances_that_are_asked_for():
     found = tolerances(rtol=1e-4, fine=0.5)
     assert found.rtol.tolist() == found.goal_rtol.tolist() == [1e-4] * 3
-    assert found.atol.tolist() == [0.0] * 3
-    assert found.goal_atol.tolist() == each(1e-6 * RMS, 0.5e-6 * RMS, 1e-6)
+    common = 1e-6 * RMS / math.sqrt(2.5)  # by the scale of both coordinates, 1 and 2
+    assert found.atol.tolist() == each(common, common, 1e-6)
+    assert found.goal_atol.tolist() == each(1e-6 * RMS, max(0.5e-6 * RMS, common), 1e-6)
     found = tolerances(rtol=1e-4, atol=2.0)
     assert found.atol.tolist() == found.goal_atol.tolist() == [2.0] * 3
     found = tolerances(atol=2.0)

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from .._constants import (
+    AWAY,
     BESIDE,
     BESIDE_PAIRS,
     ENTRY_ROUNDINGS,
@@ -21,7 +22,7 @@ from .._constants import (
     REPEATS_WITHIN,
 )
 from .._options import Options
-from .._params.arrays import NUMBER, NUMPY, same_bits
+from .._params.arrays import NUMBER, NUMPY, chunks, same_bits
 from .._params.layout import (
     Block,
     Scale,
@@ -216,16 +217,27 @@ PAST = (
 )
 
 
+def _scales(problem: Problem) -> Array:
+    """Return the scale of every coordinate, shape (n,), with no other vector as long."""
+    scales: Array = np.empty(problem.size)
+    for position, block in enumerate(problem.blocks):
+        for part in chunks(block.size):
+            here = slice(block.start + part.start, block.start + part.stop)
+            scales[here] = problem.scale_of(position, part)
+    return scales
+
+
 def depends_on_the_past(
-    problem: Problem, options: Options, away: Array | None = None
+    problem: Problem, options: Options, *, from_afar: bool = False
 ) -> tuple[float, str]:
     """Return by how much J at θ is another one after other points, and the sentence if too much.
 
-    `away`, shape (n,), is evaluated before: the points so far may all have been near.
+    `from_afar`: a point a part of the scales away is evaluated before, for the others may all have
+    been near.
     """
     try:
-        if away is not None:
-            problem.evaluator.along(away, (1.0,))
+        if from_afar:
+            problem.evaluator.along(_scales(problem), (AWAY,))
         with problem.evaluator.quiet():  # what it warns of here was said before
             again = problem.evaluator.at_theta()
     except BudgetExhausted:

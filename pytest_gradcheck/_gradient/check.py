@@ -53,8 +53,7 @@ def run_check(call: Call, grad: Any, params: Any, options: Options) -> GradientR
             again = look_again(problem, analytic, options, asked)
         if along and not reasons and again is None:
             subject, rows = along_directions(name, problem, analytic, options)
-            away = None if rows.verdict == AGREE else problem.scale / 64
-            _, told = depends_on_the_past(problem, options, away)
+            told = depends_on_the_past(problem, options, from_afar=rows.verdict != AGREE)[1]
             reasons = (told,) if told else ()
         if reasons or again is not None or not along:
             if again is not None:
@@ -82,7 +81,7 @@ def _one_by_one(
         sweep, comparison, told = _judged(problem, analytic, options)
         # The number of evaluations is promised for a given step, and for the complex one.
         promised = options.eps is not None or options.scheme == COMPLEX_STEP.name
-        if not told and (not promised or (comparison.verdict != AGREE).any()):
+        if not told and not promised:
             gap, told = depends_on_the_past(problem, options)
         if not told and gap > max(REMEMBERS * sweep.noise.sigma, problem.jitter):
             sweep, comparison, _ = _judged(replace(problem, jitter=gap), analytic, options)

@@ -302,7 +302,7 @@ def same_bits(a: Array, b: Array) -> bool:
     # Of many parameters no copy is made.
     whole = np.dtype(np.uint64 if first.dtype.itemsize % 8 == 0 else np.uint8)
     one, other = first.reshape(-1).view(whole), second.reshape(-1).view(whole)
-    return bool(np.array_equal(one, other))
+    return all(np.array_equal(one[part], other[part]) for part in chunks(one.size))
 
 
 CHUNK = 1 << 15

@@ -258,7 +258,9 @@ def _news(line: Line, question: Tolerance, scale: float) -> bool:
 def _spacing(line: Line, question: Tolerance, scale: float) -> float:
     """Return the distance of values along a line: near, and func must not change by much."""
     value = abs(question.analytic) if math.isfinite(question.analytic) else 0.0
-    shown = LINE_CHANGE * abs(float(line.center)) / value if value else math.inf
+    # J may be zero by cancellation: then what it changes by is what it is like.
+    size = max(abs(float(line.center)), max(line.changes, default=0.0))
+    shown = LINE_CHANGE * size / value if value else math.inf
     return min(LINE_SPACING * scale, shown or math.inf)
 
 

@@ -149,7 +149,7 @@ class Options:
         below rtol's.
     eps : float, optional
         The step, the same for every parameter and taken exactly: 2 evaluations per parameter
-        and 2 more, 3 where not all agree.  Unset: chosen per parameter.
+        and 2 more.  Unset: chosen per parameter.
     threshold : float, optional
         Largest `difference`, ‖a − n‖₂ / (‖a‖₂ + ‖n‖₂), that passes.  Unset: not applied.
     scheme : str, optional

@@ -20,6 +20,7 @@ from .._constants import (
     FINER,
     FINEST,
     FLAT_AS_FAR_AS,
+    GRAIN_SHOWN,
     JUMP_POWER,
     LEAP_RUNGS,
     LIMITING,
@@ -35,6 +36,7 @@ from .._constants import (
     NEAR_ESTIMATE,
     NEAR_LIMIT,
     NEAR_RUNGS,
+    NOISE_LOUD,
     RATIO,
     ROOM,
     ROUGH_RUNGS,
@@ -327,7 +329,8 @@ def _limit(
     bends = bend_power([one, two, last])
     smooth = bend <= NEAR_LIMIT * gap or (bends is not None and bends >= SMOOTH_POWER)
     still = not (two.forward or two.backward) or not (last.forward or last.backward)
-    stairs = still and line.grainy is not False and not line.flat
+    moved = max(line.changes, default=0.0) > GRAIN_SHOWN * line.noise.sigma
+    stairs = still and line.grainy is not False and moved
     return near and falls and smooth and not stairs
 
 
@@ -348,7 +351,8 @@ def _step_that_shows(line: Line, question: Tolerance, estimate: Estimate) -> flo
     for the steps so far, of which the analytic slope is a right part.  Where that part is a large
     one func bends within the step, so some smaller ones are asked too.
     """
-    if not _all_noise(line):
+    rounding = line.noise.sigma <= NOISE_LOUD * abs(float(line.center))
+    if not _all_noise(line) or rounding:
         return None
     gap: float = abs(question.analytic - estimate.value)
     wanted = max(line.changes) / (SHOWN_BY * gap)

@@ -1,0 +1,166 @@
+"""J and gradients that are rounded elsewhere than at their last bit: right ones are not accused.
+
+What can't be told may be inconclusive; a gradient that is wrong by much is caught all the same.
+"""
+
+import numpy as np
+import pytest
+
+from pytest_gradcheck import check_gradients
+
+
+def verdicts(cases):
+    return [check_gradients(func, grad, at).verdict for func, grad, at in cases]
+
+
+def terms_in_float32(seed, factor=1.0, n=40):
+    rng = np.random.default_rng([5, seed])
+    x, y, w = rng.normal(size=(n, 3)), rng.normal(size=n), 0.5 * rng.normal(size=3)
+
+    def cost(w):
+        return float(np.mean((np.sin(x @ w) - y).astype(np.float32) ** 2, dtype=np.float64))
+
+    def grad(w):
+        return factor * 2 * x.T @ ((np.sin(x @ w) - y) * np.cos(x @ w)) / n
+
+    return cost, grad, w
+
+
+def test_terms_in_float32_and_their_mean_in_float64():
+    assert "disagree" not in verdicts(map(terms_in_float32, range(25)))
+    wrong = verdicts(terms_in_float32(seed, factor=1.5) for seed in range(10))
+    assert wrong.count("disagree") >= 9
+    assert "agree" not in wrong
+
+
+def cast_on_the_way(seed, factor=1.0):
+    """A normalisation in float32 inside; the parameters lie before it."""
+    rng = np.random.default_rng([6, seed])
+    x, w, v = rng.normal(size=(6, 4)), rng.normal(size=(4, 5)), rng.normal(size=5)
+
+    def cost(w):
+        h = (x @ w).astype(np.float32)
+        unit = h / np.sqrt(np.mean(h * h, axis=1, keepdims=True))
+        return float(np.mean(np.tanh(unit.astype(np.float64) @ v)))
+
+    def grad(w):
+        h = x @ w
+        size = np.sqrt(np.mean(h * h, axis=1, keepdims=True))
+        unit = h / size
+        d = np.outer(1 - np.tanh(unit @ v) ** 2, v) / len(x)
+        return factor * x.T @ ((d - unit * np.mean(d * unit, axis=1, keepdims=True)) / size)
+
+    return cost, grad, w
+
+
+def test_a_func_that_rounds_to_float32_on_the_way():
+    right = verdicts(map(cast_on_the_way, range(12)))
+    assert right.count("disagree") <= 1
+    wrong = verdicts(cast_on_the_way(seed, factor=-1.0) for seed in range(8))
+    assert wrong.count("disagree") >= 7
+    assert "agree" not in wrong
+
+
+@pytest.mark.parametrize("offset", [3e11, 2e12, 5e13])
+def test_a_large_constant_in_J(offset):
+    rng = np.random.default_rng(8)
+    cases = [
+        (lambda x: float(np.sum(x**2) + offset), lambda x: 2 * x, rng.normal(size=4))
+        for _ in range(20)
+    ]
+    assert "disagree" not in verdicts(cases)
+
+
+@pytest.mark.parametrize("condition", [1e7, 1e9, 1e11])
+def test_the_log_of_a_determinant_of_an_ill_conditioned_matrix(condition):
+    cases = []
+    for seed in range(12):
+        q, _ = np.linalg.qr(np.random.default_rng([9, seed]).normal(size=(4, 4)))
+        cases.append(
+            (
+                lambda a: np.linalg.slogdet(a)[1],
+                lambda a: np.linalg.inv(a).T,
+                q @ np.diag(np.geomspace(1, 1 / condition, 4)) @ q.T,
+            )
+        )
+    assert "disagree" not in verdicts(cases)
+    func, grad, at = cases[0]
+    assert check_gradients(func, lambda a: 2 * grad(a), at).verdict != "agree"
+
+
+@pytest.mark.parametrize("decimals", [1, 2, 3, 5])
+def test_J_rounded_to_decimals(decimals):
+    cases = []
+    for seed in range(12):
+        rng = np.random.default_rng([10, seed])
+        c, w = rng.normal(size=3), rng.normal(size=3)
+        cases.append((lambda w, c=c: round(float(c @ w), decimals), lambda w, c=c: c, w))
+    assert "disagree" not in verdicts(cases)
+
+
+def test_a_step_function_of_any_height_is_said_to_be_rounded():
+    report = check_gradients(
+        lambda x: float(np.floor(7 * x[0]) + 3), lambda x: np.full(1, 7.0), np.array([0.4])
+    )
+    assert report.verdict == "inconclusive"
+    assert "rounded, and moves in jumps" in report.message()
+
+
+@pytest.mark.parametrize("offset", [1e2, 1e3, 1e4])
+def test_an_offset_before_a_softmax(offset):
+    """Its gradient is a sum of terms that cancel, as large as ever however large the offset is."""
+    for seed in range(8):
+        rng = np.random.default_rng([11, seed])
+        x, y = rng.normal(size=(15, 2)), np.eye(4)[rng.integers(0, 4, 15)]
+        params = {"W": rng.normal(size=(2, 4)), "offset": offset}
+
+        def chances(p, x=x):
+            z = x @ p["W"] + p["offset"]
+            e = np.exp(z - z.max(1, keepdims=True))
+            return e / e.sum(1, keepdims=True)
+
+        def cost(p, y=y, chances=chances):
+            return -np.mean(np.log(np.sum(chances(p) * y, 1)))
+
+        def grad(p, x=x, y=y, chances=chances):
+            off = (chances(p) - y) / len(x)
+            return {"W": x.T @ off, "offset": np.sum(off)}
+
+        def wrong(p, grad=grad):
+            return {**grad(p), "offset": 1e-3}
+
+        assert check_gradients(cost, grad, params).verdict != "disagree"
+        assert check_gradients(cost, wrong, params).verdict != "agree"
+
+
+def test_a_confident_loss_is_no_float32_and_does_not_jump():
+    """Logsumexp(z) - z[0] is a small difference of large terms, and lies on their grid."""
+    rng, open_, double = np.random.default_rng(12), 0, 0
+    for _ in range(60):
+        z = 9 * rng.normal(size=rng.integers(2, 6))
+
+        def cost(z):
+            top = z.max()
+            return float(top + np.log(np.sum(np.exp(z - top))) - z[0])
+
+        def grad(z):
+            e = np.exp(z - z.max())
+            return e / e.sum() - np.eye(z.size)[0]
+
+        report = check_gradients(cost, grad, z)
+        assert report.verdict != "disagree"
+        double += report.precision == "float64"
+        assert "jumps" not in report.message()
+        open_ += report.verdict == "inconclusive"
+    assert open_ <= 12
+    # Where the grid leaves just the bits of a float32, the two look alike.
+    assert double >= 50
+
+
+@pytest.mark.parametrize("unit", [1e-309, 1e-314, 1e-321])
+def test_below_the_smallest_normal_number_a_wrong_gradient_does_not_agree(unit):
+    x = np.array([0.7, -0.3])
+    report = check_gradients(
+        lambda x: float(unit * np.sum(np.sin(x))), lambda x: 3 * unit * np.cos(x), x
+    )
+    assert report.verdict != "agree"

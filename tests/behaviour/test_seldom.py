@@ -79,7 +79,8 @@ def test_what_is_made_of_params_for_each_call_is_complex_too():
     params = {"a": X.copy(), "b": 3.0}
     right = {"a": 24 * X, "b": 4 * np.sum(X**2)}
     report = check_gradients(scribbles, right, params, scheme="complex", copy=True)
-    assert (report.verdict, report.evaluations) == ("agree", 2 + 4 + 2)  # and whether func is analytic
+    # And whether func is analytic: two more.
+    assert (report.verdict, report.evaluations) == ("agree", 2 + 4 + 2)
     found = numerical_gradient(scribbles, params, scheme="complex", copy=True)
     np.testing.assert_allclose(found["a"], right["a"], rtol=1e-15)
     assert params["a"].tobytes() == X.tobytes()

@@ -37,6 +37,7 @@ from .._constants import (
     NEAR_LIMIT,
     NEAR_RUNGS,
     NOISE_LOUD,
+    NOISE_SAMPLES,
     RATIO,
     ROOM,
     ROUGH_RUNGS,
@@ -263,6 +264,9 @@ def _spacing(line: Line, question: Tolerance, scale: float) -> float:
     # J may be zero by cancellation: then what it changes by is what it is like.
     size = max(abs(float(line.center)), max(line.changes, default=0.0))
     shown = LINE_CHANGE * size / value if value else math.inf
+    inside = [rung.h for rung in line.rungs if math.isfinite(rung.bend)]
+    if len(inside) < len(line.rungs):  # the edge of the domain is near
+        shown = min(shown, max(inside, default=line.rungs[-1].h) / NOISE_SAMPLES)
     return min(LINE_SPACING * scale, shown or math.inf)
 
 

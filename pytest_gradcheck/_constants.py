@@ -23,6 +23,10 @@ NARROW = 1e-10
 SUBNORMAL = 2.0**-1074
 """Below 1e-308 floats lie at this distance, however small they are.  [derived: IEEE 754]"""
 
+VANISHES = 1e-3
+"""Without an analytic gradient every parameter is differenced once more where J is below this part
+of what it changes by.  [derived: the step is ten times too large then]"""
+
 LEAST_DISTANCE = 1e-300
 """No two values of a table are nearer to each other.  [derived: smaller floats have few bits]"""
 

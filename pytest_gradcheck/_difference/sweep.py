@@ -28,6 +28,7 @@ from .._constants import (
     RATIO,
     RESPONDS,
     ROUNDING_FACTOR,
+    VANISHES,
 )
 from .._evaluate.evaluator import BudgetExhausted, Evaluator
 from .._evaluate.problem import Analytic, Problem
@@ -500,7 +501,13 @@ def differenced(
                 picked[(picked >= b.start) & (picked < b.stop)] - b.start for b in problem.blocks
             ]
     size = value_size(problem, analytic.vector if analytic else None)
-    return sweep(problem, row, noise, options, size, chosen), noise
+    found = sweep(problem, row, noise, options, size, chosen)
+    if analytic is None and options.eps is None and size:
+        # J may vanish but for rounding, and the step was chosen for values of that size.
+        told = value_size(problem, found.numeric)
+        if size < VANISHES * told:
+            found = sweep(problem, row, noise, options, told, chosen)
+    return found, noise
 
 
 def raise_domain_error(problem: Problem) -> None:

@@ -6,7 +6,7 @@ What can't be told may be inconclusive; a gradient that is wrong by much is caug
 import numpy as np
 import pytest
 
-from pytest_gradcheck import check_gradients
+from pytest_gradcheck import check_gradients, numerical_gradient, pulled_back
 
 
 def verdicts(cases):
@@ -164,3 +164,33 @@ def test_below_the_smallest_normal_number_a_wrong_gradient_does_not_agree(unit):
         lambda x: float(unit * np.sum(np.sin(x))), lambda x: 3 * unit * np.cos(x), x
     )
     assert report.verdict != "agree"
+
+
+@pytest.mark.parametrize("left", [0.0, 1e-19, 1e-17, 3e-16, 1.0])
+def test_a_func_that_vanishes_but_for_rounding_is_differenced_as_well_as_any(left):
+    x = np.array([0.3, -0.2])
+
+    def func(y):
+        return float(np.sin(2 * (y[0] - x[0])) + np.expm1(y[1] - x[1])) + left
+
+    np.testing.assert_allclose(numerical_gradient(func, x), [2.0, 1.0], rtol=1e-8)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_riemannian_gradient_on_a_sphere(seed):
+    """It is orthogonal to the point: what `pulled_back` differences vanishes but for rounding."""
+    rng = np.random.default_rng([13, seed])
+    m, x = rng.normal(size=(5, 5)), rng.normal(size=5)
+    x /= np.linalg.norm(x)
+    tangent = np.linalg.svd(x[None])[2][1:].T
+
+    def retract(x, s):
+        y = x + tangent @ s
+        return y / np.linalg.norm(y)
+
+    def grad(x):
+        g = (m + m.T) @ x
+        return g - (g @ x) * x
+
+    made = pulled_back(lambda x: float(x @ m @ x), grad, x, retract=retract, tangent=np.zeros(4))
+    assert check_gradients(*made).verdict == "agree"

@@ -308,8 +308,9 @@ from the analytic value.  [accuracy]"""
 
 BESIDE_PAIRS = 3
 BESIDE = 2.0**-34
-"""Grad is asked at so many pairs of points beside the parameters, at this distance: far enough for
-what is rounded against a constant to be rounded otherwise.
+BESIDE_ULPS = 4.0
+"""Grad is asked at so many pairs of points beside the parameters, at this distance, and no nearer
+than so many floats: far enough for what is rounded against a constant to be rounded otherwise.
 [tests/behaviour/test_verdicts.py]"""
 
 GRAD_ROUNDINGS = 4.0

@@ -38,6 +38,7 @@ class Stream(IntEnum):
     JAX = 21
     TAYLOR = 22
     ANALYTIC = 23
+    BESIDE = 24
 
 
 def generator(seed: int, stream: Stream, *which: int, skip: int = 0) -> np.random.Generator:

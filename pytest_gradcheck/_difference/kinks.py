@@ -151,7 +151,7 @@ def tell_grain(line: Line) -> None:
     side = 1 if _bounds(line, 1)[2] <= _bounds(line, -1)[2] else -1
     _, moved, change = _bounds(line, side)
     noise = line.noise.sigma
-    part = max(GRAIN_FINER, GRAIN_SHOWN * noise / change)
+    part = min(max(GRAIN_FINER, GRAIN_SHOWN * noise / change), 1 / NOISE_SAMPLES)
     near = line.values(side * moved, side * moved * part)
     sigma = table_estimate(near)
     line.grainy = sigma is None or sigma > GRAIN_ROUGH * float(np.ptp(near)) + LINE_LOUDER * noise

@@ -15,8 +15,6 @@ import numpy as np
 
 from .._constants import (
     AWAY,
-    BESIDE,
-    BESIDE_PAIRS,
     ENTRY_ROUNDINGS,
     GRADIENT_REPEATS_WITHIN,
     REPEATS_WITHIN,
@@ -92,18 +90,12 @@ class Problem:
         return self.scaling[position].of(self.evaluator.work.theta[position][part])
 
 
-def random_signs(n: int, seed: int, sample: int) -> Array:
-    """Return n random signs."""
-    generator = np.random.Generator(np.random.Philox(key=[seed, 1000 + sample]))
-    return generator.integers(0, 2, n) * 2.0 - 1.0
-
-
 @dataclass(frozen=True)
 class Analytic:
     """The analytic gradient, shape (n,), and the machine epsilon of each of its blocks.
 
     `jitter`, shape (n,) or a number, is by how much two calls of grad differ; `unrepeated` says so
-    where that is too much.
+    where that is too much. `at` returns it elsewhere, at θ and a shift, if grad can be called.
     """
 
     vector: Array
@@ -111,31 +103,6 @@ class Analytic:
     jitter: Any = 0.0
     unrepeated: str = ""
     at: Callable[..., Array] | None = None
-
-    def rounding(self, problem: Problem, seed: int) -> Array:
-        """Return by how much rounding moves each entry, shape (n,): grad at points beside θ.
-
-        What cancels in a zero gradient need not be as large as the gradient, or as J over θ: a
-        bias of 1,000 before a softmax has terms as large as the probabilities.  Of two points
-        opposite each other the mean is taken, so that curvature is not in it.
-        """
-        spread = np.zeros(self.vector.size)
-        if self.at is None:
-            return spread
-        step = BESIDE * problem.scale
-        for block in problem.blocks:
-            ulp = float(np.finfo(block.dtype).eps) * np.abs(problem.theta[block.window])
-            step[block.window] = np.maximum(step[block.window], 4 * ulp)
-        for sample in range(BESIDE_PAIRS):
-            shift = random_signs(self.vector.size, seed, sample) * step
-            try:
-                one, other = self.at(shift), self.at(-shift)
-            except Exception:  # outside its domain, or no longer what it was: nothing is learnt
-                return np.zeros(self.vector.size)
-            with np.errstate(all="ignore"):
-                gap = np.abs(0.5 * one + 0.5 * other - self.vector).astype(np.float64)
-            spread = np.fmax(spread, np.where(np.isfinite(gap), gap, 0.0))
-        return spread
 
 
 def structure_of(params: Any, options: Options) -> tuple[Structure, tuple[Block, ...]]:

@@ -10,6 +10,9 @@ from typing import Any
 import numpy as np
 
 from .._constants import (
+    BESIDE,
+    BESIDE_PAIRS,
+    BESIDE_ULPS,
     COARSEST_RTOL,
     CONFIDENCE,
     DEAD_STEP,
@@ -119,7 +122,7 @@ def _rounded(
     found: Comparison, problem: Problem, analytic: Analytic, options: Options
 ) -> Comparison:
     """Return the comparison with the rounding of the analytic gradient in its tolerances."""
-    spread = analytic.rounding(problem, options.seed)
+    spread = _spread(problem, analytic, options.seed)
     for block in problem.blocks:
         mine = spread[block.window]
         # A few neighbours may all round alike: then the block's others tell.
@@ -133,6 +136,32 @@ def _rounded(
         little = (off <= COARSEST_RTOL * size) | (off * problem.scale <= IN_CHECK * everything)
     off[~little] = 0.0
     return replace(found, tolerance=replace(limits, atol=limits.atol + off))
+
+
+def _spread(problem: Problem, analytic: Analytic, seed: int) -> Array:
+    """Return by how much rounding moves each analytic entry, shape (n,): grad at points beside θ.
+
+    What cancels in a zero gradient need not be as large as the gradient, or as J over θ: a bias of
+    1,000 before a softmax has terms as large as the probabilities.  Of two points opposite each
+    other the mean is taken, so that curvature is not in it.
+    """
+    spread = np.zeros(problem.size)
+    if analytic.at is None:
+        return spread
+    step = BESIDE * problem.scale
+    for block in problem.blocks:
+        ulp = float(np.finfo(block.dtype).eps) * np.abs(problem.theta[block.window])
+        step[block.window] = np.maximum(step[block.window], BESIDE_ULPS * ulp)
+    for pair in range(BESIDE_PAIRS):
+        shift = random_weights(problem.size, seed, Stream.BESIDE, pair) * step
+        try:
+            one, other = analytic.at(shift), analytic.at(-shift)
+        except Exception:  # outside its domain, or no longer what it was: nothing is learnt
+            return np.zeros(problem.size)
+        with np.errstate(all="ignore"):
+            gap = np.abs(0.5 * one + 0.5 * other - analytic.vector).astype(np.float64)
+        spread = np.fmax(spread, np.where(np.isfinite(gap), gap, 0.0))
+    return spread
 
 
 def unjudged(limits: Tolerance, sweep: Sweep) -> Comparison:

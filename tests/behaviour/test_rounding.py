@@ -194,3 +194,10 @@ def test_a_riemannian_gradient_on_a_sphere(seed):
 
     made = pulled_back(lambda x: float(x @ m @ x), grad, x, retract=retract, tangent=np.zeros(4))
     assert check_gradients(*made).verdict == "agree"
+
+
+@pytest.mark.parametrize("seed", [2**64 - 1, 2**64, 2**200])
+def test_any_seed_may_be_given_for_a_gradient_that_is_wrong(seed):
+    x = np.array([1.0, 2.0])
+    report = check_gradients(lambda x: np.sum(x**3), lambda x: 3.1 * x**2, x, seed=seed)
+    assert report.verdict == "disagree"

@@ -11,6 +11,7 @@ import pytest
 from by_hand import approx, bends, line, slopes, through
 
 from pytest_gradcheck._difference import kinks as _kinks
+from pytest_gradcheck._difference.kinks import tell_grain
 from pytest_gradcheck._difference.ladder import Estimate, best_entry
 
 NAN, INF, EPS = math.nan, math.inf, sys.float_info.epsilon
@@ -288,3 +289,20 @@ def test_the_slopes_at_a_kink_are_extrapolated_each_from_its_own_side():
     assert _kinks.kink_slopes(line((1.0, 1.0, 0.0, 0.0))) is None
     assert _kinks.kink_slopes(line((2.0, 1.0, 0.0, 0.0), (1.0, 1.0, NAN, 0.0))) is None
     assert _kinks.kink_slopes(line((2.0, 1.0, 0.0, 0.0), (1.0, NAN, 1.0, 0.0))) is None
+
+
+def test_a_func_that_moves_by_its_noise_is_not_asked_far_away():
+    """Values beyond the first change lie within that step again, however loud func is."""
+    seen = []
+
+    def evaluate(steps):
+        seen.extend(steps)
+        return list(steps), [1e-6 * (t > 0.5) for t in steps]
+
+    made = Line(evaluate, 0.0, Noise(1.0, 2.0**-53, "float64"))
+    made.add(1.0)
+    made.add(0.1)
+    del seen[:]
+    tell_grain(made)
+    assert made.grainy
+    assert 1.0 <= max(seen) <= 2.0

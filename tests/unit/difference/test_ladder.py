@@ -12,7 +12,8 @@ from by_hand import approx, bends, line, slopes, through
 
 from pytest_gradcheck._difference import kinks as _kinks
 from pytest_gradcheck._difference.kinks import tell_grain
-from pytest_gradcheck._difference.ladder import Estimate, best_entry
+from pytest_gradcheck._difference.ladder import Estimate, Line, best_entry
+from pytest_gradcheck._difference.noise import Noise
 
 NAN, INF, EPS = math.nan, math.inf, sys.float_info.epsilon
 JUST_ABOVE = 1 + 1e-9

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pytest_gradcheck._difference.ladder import Line, Rung
+from pytest_gradcheck._difference.extrapolation import Line, Rung
 from pytest_gradcheck._difference.noise import Noise
 from pytest_gradcheck._evaluate.call import Call
 from pytest_gradcheck._evaluate.problem import prepare

@@ -10,7 +10,8 @@ from typing import Any, Unpack
 import numpy as np
 
 from .._constants import ENTRY_ROUNDINGS, EPS
-from .._difference.stencils import STENCILS, derivatives, points
+from .._difference.stencils import STENCILS, derivatives
+from .._difference.step_size import points
 from .._difference.sweep import Sweep
 from .._evaluate.call import Call, as_tuple, calling, name_of
 from .._evaluate.evaluator import Evaluator

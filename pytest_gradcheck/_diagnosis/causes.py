@@ -1,10 +1,10 @@
 """What the error of a gradient looks like: for each block a hint, for the check diagnoses.
 
-Everything here is a pure function of arrays.  `evidence` says what evidence is, `magnitudes` and
-`permutations` are the tables of formulas, `locations` says where.  A cause is chosen for as many
-blocks as it explains, the one with the most evidence first; what is left is located, or laid to
-the backward pass where just the blocks before some layer are wrong.  A wrong hint is worse than
-none.
+Everything here is a pure function of arrays.  `evidence` says what evidence is, `factors`, `terms`
+and `permutations` are the tables of formulas, `locations` says where.  A cause is chosen for as
+many blocks as it explains, the one with the most evidence first; what is left is located, or laid
+to the backward pass where just the blocks before some layer are wrong.  A wrong hint is worse
+than none.
 """
 
 from __future__ import annotations
@@ -22,9 +22,10 @@ from .._verdict.comparison import Evidence
 from .._verdict.tolerance import AGREE, BENDS, DISAGREE, JUMP, KINK, NOISY, OPEN
 from .approximations import Approximation
 from .evidence import CERTAIN, OFFERED, BlockData, Diagnosis, Predicted, Repair, Suggest, gained
+from .factors import REPAIRS, chain, factor_per_slice
 from .locations import Located, locate
-from .magnitudes import REPAIRS, chain, factor_per_slice, term
 from .permutations import REARRANGED
+from .terms import term
 
 Array = np.ndarray[Any, Any]
 

@@ -24,8 +24,8 @@ from .._constants import (
     WORSE,
 )
 from .._evaluate.problem import Problem
+from .extrapolation import Estimate, Line
 from .kinks import bend_power, kink_slopes, nearest_kink_step, on_kink, unbounded
-from .ladder import Estimate, Line
 from .sweep import Sweep, least_step, line_of
 
 T = TypeVar("T")

@@ -34,7 +34,7 @@ from .._constants import (
     UNLIMITED_SLOPES,
     UNLIMITED_ULPS,
 )
-from .ladder import SIDES, Estimate, Line, Rung, best_entry
+from .extrapolation import SIDES, Estimate, Line, Rung, best_entry
 from .noise import table_estimate
 
 

@@ -39,9 +39,10 @@ from .._params.structure import flatten
 from .._params.work_copy import WorkCopy
 from .._quoting import brief
 from .directions import Stream, random_weights, sample
-from .ladder import Line
+from .extrapolation import Line
 from .noise import Noise, from_values, measured
-from .stencils import COMPLEX_STEP, STENCILS, Points, Stencil, derivatives, points, relative_step
+from .stencils import COMPLEX_STEP, STENCILS, Stencil, derivatives
+from .step_size import Points, points, relative_step
 
 Array = np.ndarray[Any, Any]
 

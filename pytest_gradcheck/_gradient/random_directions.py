@@ -35,7 +35,7 @@ from .._constants import (
 from .._diagnosis.causes import not_finite
 from .._diagnosis.evidence import CERTAIN, MOST_PER_ENTRY, Diagnosis
 from .._difference.climb import climb, follow_bend
-from .._difference.ladder import Estimate
+from .._difference.extrapolation import Estimate
 from .._difference.noise import Noise
 from .._difference.sweep import least_step, line_of
 from .._evaluate.evaluator import BudgetExhausted

@@ -36,9 +36,10 @@ from .._constants import (
 )
 from .._difference.climb import Policy, climb, enter, fall, rise
 from .._difference.directions import Stream, fill_with_weights, generator
-from .._difference.ladder import Line
+from .._difference.extrapolation import Line
 from .._difference.noise import Noise
-from .._difference.stencils import STENCILS, relative_step
+from .._difference.stencils import STENCILS
+from .._difference.step_size import relative_step
 from .._difference.sweep import noise_of, value_size
 from .._evaluate.problem import Analytic, Problem
 from .._options import Options

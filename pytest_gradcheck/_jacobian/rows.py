@@ -32,7 +32,8 @@ from .._constants import (
     SUSPICIOUS,
 )
 from .._difference.noise import Noise
-from .._difference.stencils import STENCILS, relative_step
+from .._difference.stencils import STENCILS
+from .._difference.step_size import relative_step
 from .._difference.sweep import Sweep, noise_of, sweep, value_size
 from .._evaluate.evaluator import BudgetExhausted, Evaluator, Move
 from .._evaluate.problem import Analytic, Problem

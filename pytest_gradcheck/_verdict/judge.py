@@ -39,8 +39,8 @@ from .._constants import (
 )
 from .._difference.climb import climb, rise
 from .._difference.directions import Stream, random_weights
+from .._difference.extrapolation import Line
 from .._difference.kinks import parabolic
-from .._difference.ladder import Line
 from .._difference.stencils import COMPLEX_STEP
 from .._difference.sweep import Sweep, bends, least_step, line_of, value_size
 from .._evaluate.evaluator import BudgetExhausted

@@ -53,6 +53,7 @@ from .._constants import (
     USEFUL,
 )
 from .._difference.climb import Policy, climb, enter, fall
+from .._difference.extrapolation import Estimate, Line, Rung, slope_of
 from .._difference.kinks import (
     bend_power,
     bent,
@@ -64,7 +65,6 @@ from .._difference.kinks import (
     rough,
     tell_grain,
 )
-from .._difference.ladder import Estimate, Line, Rung, slope_of
 from .tolerance import (
     AGREE,
     DISAGREE,

@@ -27,13 +27,8 @@ from pytest_gradcheck._difference.noise import (
     precision,
     table_estimate,
 )
-from pytest_gradcheck._difference.stencils import (
-    STENCILS,
-    Stencil,
-    derivatives,
-    points,
-    relative_step,
-)
+from pytest_gradcheck._difference.stencils import STENCILS, Stencil, derivatives
+from pytest_gradcheck._difference.step_size import points, relative_step
 from pytest_gradcheck._params.arrays import chunks
 from pytest_gradcheck._params.layout import Scale, middle, scale_of
 

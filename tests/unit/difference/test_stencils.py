@@ -13,10 +13,9 @@ from pytest_gradcheck._difference.stencils import (
     ComplexStep,
     Stencil,
     derivatives,
-    points,
-    relative_step,
     scheme,
 )
+from pytest_gradcheck._difference.step_size import points, relative_step
 from pytest_gradcheck._options import SCHEMES
 from pytest_gradcheck._params.layout import scale_of
 

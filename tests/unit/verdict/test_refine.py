@@ -11,7 +11,7 @@ import pytest
 from by_hand import RHO, approx, bends, line, slopes, through
 
 from pytest_gradcheck._difference import kinks as _kinks
-from pytest_gradcheck._difference.ladder import Estimate
+from pytest_gradcheck._difference.extrapolation import Estimate
 from pytest_gradcheck._difference.noise import Noise
 from pytest_gradcheck._verdict import refine as _refine
 from pytest_gradcheck._verdict.tolerance import (

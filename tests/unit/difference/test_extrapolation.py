@@ -11,15 +11,15 @@ import pytest
 from by_hand import approx, bends, line, slopes, through
 
 from pytest_gradcheck._difference import kinks as _kinks
+from pytest_gradcheck._difference.extrapolation import Estimate, Line, best_entry
 from pytest_gradcheck._difference.kinks import tell_grain
-from pytest_gradcheck._difference.ladder import Estimate, Line, best_entry
 from pytest_gradcheck._difference.noise import Noise
 
 NAN, INF, EPS = math.nan, math.inf, sys.float_info.epsilon
 JUST_ABOVE = 1 + 1e-9
 
 
-# -- _ladder: rungs --------------------------------------------------------------------------------
+# -- extrapolation: rungs --------------------------------------------------------------------------
 
 
 def test_a_rung_of_equal_steps():
@@ -128,7 +128,7 @@ def test_what_a_report_keeps_of_a_line():
     assert line((2.0, NAN, 5.0, 0.0), (1.0, NAN, NAN, 0.0)).differences() == ()
 
 
-# -- _ladder: the tableau --------------------------------------------------------------------------
+# -- extrapolation: the tableau --------------------------------------------------------------------
 
 
 def test_one_slope_is_no_estimate():
@@ -229,7 +229,7 @@ def test_a_louder_noise_is_what_explains_the_largest_difference():
     assert slopes((1.0, 2.0)).noisier_estimate() is None
 
 
-# -- _ladder: bends and kinks ----------------------------------------------------------------------
+# -- extrapolation: bends and kinks ----------------------------------------------------------------
 
 
 def rungs(*pairs, sigma=0.0):

@@ -173,6 +173,7 @@ def draw_failure() -> None:
 
 def draw_page() -> None:
     """Write pictures of the page that a run of the README's tests makes."""
+    from PIL import Image
     from playwright.sync_api import sync_playwright
 
     browser = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))))
@@ -181,11 +182,11 @@ def draw_page() -> None:
         run(folder, f"--gradcheck-html={page}")
         opened = session.chromium.launch(executable_path=browser, args=["--no-sandbox"])
         for name in THEMES:
-            view = opened.new_page(
-                viewport={"width": 1000, "height": 760}, color_scheme=name, device_scale_factor=1.5
-            )
+            view = opened.new_page(viewport={"width": 1200, "height": 800}, color_scheme=name)
             view.goto(page.as_uri())
-            view.screenshot(path=ASSETS / f"page-{name}.png")
+            path = ASSETS / f"page-{name}.png"
+            view.screenshot(path=path, full_page=True)
+            Image.open(path).convert("RGB").quantize(128).save(path, optimize=True)
         opened.close()
 
 

@@ -63,9 +63,7 @@ def test_options_page_has_the_flags_of_pytest_s_help_and_no_other():
     assert set(flags.findall(as_built("options.md"))) == set(shown)
 
 
-REFERENCE = "".join(
-    path.read_text(encoding="utf-8") for path in sorted(DOCS.glob("reference*.md"))
-)
+REFERENCE = "".join(path.read_text(encoding="utf-8") for path in sorted(DOCS.glob("reference*.md")))
 
 
 def test_every_public_name_is_in_the_reference_once():

@@ -144,7 +144,8 @@ def small_map(evidence: Evidence, names: Sequence[str], width: int, most: int) -
             grid = grid_of(evidence, block, rows, _across(width))
             if len(grid.kind) < min(LEAST_ROWS, grid.rows) or _is_even(grid):
                 break
-            lines = [*_legend([grid], width), *_map(evidence, block, grid, _across(width))]
+            title, *rest = _map(evidence, block, grid, _across(width))
+            lines = [title, *_legend([grid], width), *rest]
             if len(lines) <= most:
                 return lines
     return []

@@ -99,8 +99,8 @@ def table(
         if len(line) + 2 + len(text) <= width:
             lines.append(f"{line}  {text}".rstrip())
         else:
-            below = textwrap.wrap(text, width - 2) if row is not header else []
-            lines += [line.rstrip(), *(f"  {part}" for part in below)]
+            below = wrapped(f"  {text}", width) if text and row is not header else []
+            lines += [line.rstrip(), *below]
     return lines
 
 
@@ -113,8 +113,17 @@ def _longest(texts: Sequence[str]) -> int:
 
 
 def wrapped(text: str, width: int) -> list[str]:
-    """Return a sentence in lines of at most so many columns."""
-    return textwrap.wrap(text, width, subsequent_indent="  ", break_on_hyphens=False) or [""]
+    """Return a sentence in lines of at most so many columns, cut between its parts if it can be."""
+    lines = [""]
+    for part in re.split(r"(?<=[,:;]) ", text):
+        longer = f"{lines[-1]} {part}" if lines[-1] else part
+        if len(longer) > width and lines[-1]:
+            longer = f"  {part}"
+            lines.append("")
+        lines[-1:] = textwrap.wrap(
+            longer, width, subsequent_indent="  ", break_on_hyphens=False
+        ) or [""]
+    return lines
 
 
 def message(report: GradientReport) -> str:
@@ -188,10 +197,11 @@ NOT_LEADING = ("entry", "not-finite", "kink", "noise")
 
 
 def _leading(report: GradientReport) -> Diagnosis | None:
-    """Return the diagnosis that the first line tells: the best that is about values."""
-    wrong = {block.name for block in report.blocks if block.wrong}
+    """Return the diagnosis that the first line tells: the best that is about several entries."""
+    wrong = {block.name: block.wrong for block in report.blocks}
     for diagnosis in report.diagnoses:
-        if diagnosis.code not in NOT_LEADING and wrong.intersection(diagnosis.blocks):
+        entries = sum(wrong.get(name, 0) for name in diagnosis.blocks)
+        if diagnosis.code not in NOT_LEADING and entries > 1:
             return diagnosis
     return None
 
@@ -202,7 +212,7 @@ def _looks(report: GradientReport, diagnosis: Diagnosis) -> str:
     said = _OBVIOUS.sub("", diagnosis.sentence)
     one, name = about[0], ""
     if one.code == diagnosis.code not in ALWAYS_TOLD and (len(about) == 1 or len(said) > HEADLINE):
-        name = shown(one.name) + (f" and {len(about) - 1} more" if len(about) > 1 else "")
+        name = _names([block.name for block in about], 1 if len(about) > 2 else 2)
         told = one.hint.removeprefix("analytic = ")
         verb = " are " if len(about) > 1 else " is "
         said = f"{name}: {told}" if told == one.hint else f"{name}{verb}{told}"
@@ -220,19 +230,21 @@ def _looks(report: GradientReport, diagnosis: Diagnosis) -> str:
 
 _OBVIOUS = re.compile(r", (everywhere in the block|everywhere|the rest is right)")
 _PARTS = re.compile(r"[,:;] ")
+_SENTENCE = re.compile(r" (is|are|=|agrees|enters) ")
 
 
 def _short(said: str, width: int, least: int) -> str:
     """Return a sentence without its last parts, as many as it takes to fit; its first one stays."""
-    cuts = [*(part.start() for part in _PARTS.finditer(said, least)), len(said)]
+    cuts = [part.start() for part in _PARTS.finditer(said, least)]
+    cuts = [cut for cut in cuts if _SENTENCE.search(said, 0, cut)] + [len(said)]
     return said[: max((cut for cut in cuts if cut <= width), default=cuts[0])]
 
 
-def _names(names: Sequence[str]) -> str:
+def _names(names: Sequence[str], most: int = 4) -> str:
     clean = [shown(name) for name in names]
     if len(clean) == 2:
         return f"{clean[0]} and {clean[1]}"
-    return listing(clean, 4)
+    return listing(clean, most)
 
 
 def _times(ratio: float) -> str:
@@ -370,7 +382,7 @@ def _together(report: GradientReport) -> list[str]:
     return [f"looks like: {sentence}" for sentence in said[:MOST_TOGETHER]]
 
 
-ALWAYS_TOLD = ("backward", "stale", "swapped")
+ALWAYS_TOLD = ("approximate", "backward", "stale", "swapped")
 """Codes whose sentence says more than the table of blocks."""
 
 
@@ -388,7 +400,7 @@ def footer(report: GradientReport, width: int, wrong: str = "") -> list[str]:
     parts = [difference, tolerances(report), wrong, report.scheme]
     lines = [""]
     for part in [*filter(None, parts), f"{report.evaluations:,} evaluations of func"]:
-        longer = f"{lines[-1]} · {part}" if lines[-1] else part
+        longer = f"{lines[-1]}; {part}" if lines[-1] else part
         if len(longer) <= width or not lines[-1]:
             lines[-1] = longer
         else:
@@ -486,21 +498,18 @@ def _figures(report: GradientReport, width: int) -> list[str]:
     )
 
 
-MOST_LINES = 21
-"""Of a failure's message and section together: with what pytest adds, a screen of 45."""
-
-
-def section(report: GradientReport, *, whole: bool, printed: bool) -> str:
+def section(report: GradientReport, *, whole: bool, printed: bool, room: int) -> str:
     """Return what pytest shows below a failure: what the message lacks; empty where it lacks none.
 
-    `whole`: the details, which repeat it.  `printed`: the message was raised, and stands above.
+    `whole`: the details, which repeat it.  `printed`: the message was raised, and stands above.  A
+    map is there if it fits in `room` lines.
     """
     if whole:
         return details(report)
     said = _message(report, columns() - MARGIN)
     lines = [] if printed else [f"{shown(report.name, 40)}: {said[0]}", *said[1:]]
     if report.evidence is not None and report.checked:
-        room = MOST_LINES - len(said) - 1
+        room -= len(lines)
         lines += small_map(report.evidence, _worst_blocks(report), columns(), room)
     return "\n".join(lines)
 

@@ -134,6 +134,9 @@ options for a directory, a module or a class, override the fixture gradcheck_opt
 MOST_SECTIONS = 10
 """Failing checks of one phase of a test that are shown in full; a line of the summary has each."""
 
+SCREEN, AROUND = 45, 17
+"""Lines that one failure takes at most with a map, and those around its text and in its summary."""
+
 TITLE = "gradcheck"
 """Of the sections of a test's report."""
 
@@ -212,17 +215,18 @@ class Recorder:
             self._memory.settle(error)
         if self._records:
             if report.failed:
-                report.sections += [(TITLE, text) for text in self._texts(error)]
+                room = SCREEN - AROUND - len(report.longreprtext.splitlines())
+                report.sections += [(TITLE, text) for text in self._texts(error, room)]
             send(report, self._records)
         if error is not None and _is_mismatch(error):
             _in_one_line(report)
         self._records, self._failing = [], []
         return report
 
-    def _texts(self, error: BaseException | None) -> Iterator[str]:
+    def _texts(self, error: BaseException | None, room: int) -> Iterator[str]:
         """Yield what the sections say, now that it is known which checks failed a test.
 
-        Where one was raised, the others were caught, or meant to fail.
+        Where one was raised, the others were caught, or meant to fail.  A map may take the `room`.
         """
         raised = getattr(error, "report", None) if error and _is_mismatch(error) else None
         for number, (record, report) in enumerate(self._failing):
@@ -231,7 +235,7 @@ class Recorder:
                 from .._report.message import section
 
                 printed = report is raised
-                texts.append(section(report, whole=self._details, printed=printed))
+                texts.append(section(report, whole=self._details, printed=printed, room=room))
             texts.append(self._keep(record, report))
             if text := "\n\n".join(filter(None, texts)):
                 yield text

@@ -1,5 +1,6 @@
 """The section of a failure on a screen of 80 columns, and where there is ASCII alone."""
 
+import os
 import re
 import shutil
 import sys
@@ -12,23 +13,27 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 ROW = """
     import numpy as np
 
-    def test_row(gradcheck):
-        def wrong(params):
-            gradient = {name: 2 * value for name, value in params.items()}
-            gradient["W"][2] = 0
-            return gradient
+    def cost(params):
+        return float(sum(np.sum(value**2) for value in params.values()))
 
-        params = {"W": np.arange(1.0, 49.0).reshape(6, 8), "b": np.ones(3)}
-        gradcheck(lambda p: float(sum(np.sum(v**2) for v in p.values())), wrong, params)
+    def wrong(params):
+        gradient = {name: 2 * value for name, value in params.items()}
+        gradient["W"][2] = 0
+        return gradient
+
+    def test_row(gradcheck):
+        gradcheck(cost, wrong, {"W": np.arange(1.0, 49.0).reshape(6, 8), "b": np.ones(3)})
 """
 
 MAP = [
-    "error over what would have passed: · agrees, █ > 10,000",
     "W (6, 8), 8 of 48 wrong",
-    "each mark the worst of up to 2 x 1 entries",
+    "error over what would have passed: · agrees, █ > 10,000",
     "   0              7",
     "0  ················",
-    "   ████████████████",
+    "1  ················",
+    "2  ████████████████",
+    "3  ················",
+    "4  ················",
     "5  ················",
 ]
 
@@ -64,7 +69,7 @@ def test_what_is_wrong_everywhere_alike_has_no_map(pytester, monkeypatch):
         monkeypatch.delenv(name, raising=False)
     shutil.copytree(EXAMPLES / "broken", pytester.path / "broken")
     shutil.copy(EXAMPLES / "network.py", pytester.path)
-    monkeypatch.setenv("PYTHONPATH", ".")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([".", os.environ.get("PYTHONPATH", "")]))
     result = pytester.runpytest_subprocess("-p", "no:cacheprovider", "broken", "-k", "seed_5")
     result.assert_outcomes(failed=1, deselected=1)
     result.stdout.no_fnmatch_line("*- gradcheck -*")
@@ -75,7 +80,7 @@ def test_with_two_v_the_section_has_every_detail(suite):
     suite.makepyfile(ROW)
     result = suite.runpytest_inprocess("-vv")
     found = section(result.outlines)
-    assert found[0] == "test_row.<locals>.<lambda>: disagree"
+    assert found[0] == "cost: disagree"
     assert [re.split("  +", line)[:3] for line in found[2:5]] == [
         ["block", "shape", "verdict"],
         ["W", "(6, 8)", "disagree"],

@@ -169,7 +169,7 @@ def _across(width: int) -> int:
 def _is_even(grid: Grid) -> bool:
     """Return whether a block is wrong everywhere alike, so that a map says nothing."""
     cells = zip(grid.kind.flat, grid.ratio.flat, strict=True)
-    return len({_mark(kind, ratio) for kind, ratio in cells}) == 1
+    return len({_mark(kind, ratio) for kind, ratio in cells if kind != BLANK}) == 1
 
 
 def _mark(kind: int, ratio: float) -> str:

@@ -76,7 +76,7 @@ def test_the_next_run_fails_at_once(project):
 
     result = project.runpytest_inprocess()
     result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines(["*GradientMismatch: W[[]*: * (2 of 2 wrong)", AGAIN])
+    result.stdout.fnmatch_lines(["*GradientMismatch: b[[]2[]]: * (2 of 2 wrong)", AGAIN])
     text = result.stdout.str()
     assert "max_evals" not in text
     assert " agree" not in text

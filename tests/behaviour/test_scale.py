@@ -919,3 +919,21 @@ def test_a_smooth_func_has_no_kink_along_directions(seed):
     func, gradient, theta = hinges(at=())
     report = check_gradients(func, gradient, theta, kinks="fail", seed=seed)
     assert (report.verdict, report.ok) == ("agree", True)
+
+
+@pytest.mark.parametrize("size", [1e150, 1e200, 1e300])
+@pytest.mark.parametrize("one", [True, False])
+def test_an_error_whose_square_no_float_holds_is_located(size, one):
+    theta = np.random.default_rng(7).normal(size=5000)
+    gradient = np.cos(theta)
+    if one:
+        gradient[123] = size
+    else:
+        gradient *= size
+    with np.errstate(over="raise", invalid="raise"):
+        report = check_gradients(lambda t: np.sin(t).sum(), gradient, theta)
+    assert report.verdict == "disagree"
+    assert report.evaluations < 100
+    assert report.wrong == (1 if one else 5000)
+    if one:
+        assert [entry.label for entry in report.worst] == ["params[123]"]

@@ -128,11 +128,14 @@ def match(
     y = np.array(list(residuals.values())) / unit
     total = sum(value * value for value in y.tolist())
     best, second = (-1.0, -1), -1.0
-    for block in screen.problem.blocks if subset is None else subset.blocks:
+    searched = Subset(screen.problem.blocks) if subset is None else subset
+    if screen.whole is not None:
+        searched = searched.as_one()
+    for block in searched.blocks:
         if not block.size:
             continue
         for part, weights in screen.columns(tuple(residuals), block):
-            inside = None if subset is None or subset.inside is None else subset.within(part)
+            inside = None if searched.inside is None else searched.within(part)
             if inside is not None:
                 weights = [w[inside - part.start] for w in weights]
             found = _best_two(y, weights)

@@ -455,6 +455,9 @@ SMALLEST_PART = 0.5
 """Along a direction a parameter moves at least as one of this part of its block's median would,
 or errors of the small ones would hardly be seen.  [scale]"""
 
+MANY_BLOCKS = 64
+"""More blocks share one stream of weights along directions, and one vector of scales.  [cost]"""
+
 SCREENED = 4
 """Directions of a screen: one misses an error of 10, 100 or 1,000 times the detection limit with
 a chance of 8, 0.8 or 0.08 %, if it is spread over many entries (13, 1.4 or 0.15 % if it is two

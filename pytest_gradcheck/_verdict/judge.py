@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -21,12 +22,14 @@ from .._constants import (
     FINE,
     FINE_FACTOR,
     GRAD_ROUNDINGS,
+    GROUP_GOAL,
     GROUP_RANGE,
     GROUP_RTOL,
     GROUP_RUNGS,
     IN_BLOCK,
     IN_CHECK,
     MOST_STUBBORN,
+    NARROW,
     NOISY_BLOCK,
     RATIO,
     RESPONDS,
@@ -47,7 +50,8 @@ from .._evaluate.evaluator import BudgetExhausted
 from .._evaluate.problem import Analytic, Problem
 from .._options import Options
 from .._params.layout import Block
-from .comparison import Comparison
+from .comparison import Comparison, Group
+from .groups import Groups, seen_in
 from .refine import refine
 from .ties import judge_ties
 from .tolerance import (
@@ -111,11 +115,59 @@ def judge(
     found.verdict[spared] = AGREE
     variation = max(abs(float(problem.center)), curvature(problem, sweep, found))
     conclude(found, problem.scale, problem.blocks, options, variation)
+    if options.rtol is None and options.eps is None and options.scheme != COMPLEX_STEP.name:
+        with suppress(BudgetExhausted):
+            _tell_by_groups(found, problem, analytic, sweep, options.seed)
     if options.kinks == "fail":
         found.verdict[found.kinked & (found.verdict != DISAGREE)] = OPEN
     for i in np.flatnonzero(found.verdict == OPEN).tolist():
         found.reasons.setdefault(i, NOISY if found.evaluated[i] else EXHAUSTED)
     return found
+
+
+def _tell_by_groups(
+    found: Comparison, problem: Problem, analytic: Analytic, sweep: Sweep, seed: int
+) -> None:
+    """Tell by directions through whole blocks what noise has left open entry by entry."""
+    open_ = (found.verdict == OPEN) & np.isfinite(found.error) & ~found.kinked
+    blurred = (NOISY, NOT_SMOOTH)
+    open_[[i for i, reason in found.reasons.items() if reason not in blurred]] = False
+    if not open_.any() or (found.verdict == DISAGREE).any():
+        return
+    groups = Groups(problem, analytic, sweep.noise, seed)
+    for position, block in enumerate(problem.blocks):
+        left = np.flatnonzero(open_[block.window])
+        if not left.size:
+            continue
+        known = groups.block(position)
+        if known.wrong is not None:
+            _accuse(found, known.wrong)
+        if known.verdict != AGREE:
+            continue
+        w = block.window
+        found.bound[w] = np.minimum(found.bound[w], known.bound)
+        within = found.within()[w]
+        for offset in left.tolist():
+            verdict, i = AGREE, block.start + offset
+            if not within[offset]:
+                goal = GROUP_GOAL * known.norm
+                verdict, estimate = groups.entry(position, offset, goal)
+                found.numeric[i], found.error[i] = estimate.value, estimate.error
+            found.verdict[i] = verdict
+            if verdict != OPEN:
+                found.reasons.pop(i, None)
+        found.seen[block.start] = seen_in(known, found.reach[w], groups.spread(position))
+
+
+def _accuse(found: Comparison, group: Group) -> None:
+    """Keep what is known of a wrong part of a block; a single entry is one like any other."""
+    if group.places.size > 1:
+        found.groups.append(group)
+        return
+    i = int(group.places[0])
+    found.numeric[i], found.error[i] = group.value / group.weight, group.error / abs(group.weight)
+    found.verdict[i] = DISAGREE
+    found.reasons.pop(i, None)
 
 
 def _rounded(
@@ -210,7 +262,8 @@ def _ask_again(
         _refine_each(coarse, found, sweep, problem)
         blunt = _by_atol_alone(found)
         coarse = np.flatnonzero(asked & agrees & smooth & done & ~dead & blunt)
-    _test_groups(coarse, found, sweep, problem, options.seed)
+    if sweep.noise.unit <= NARROW:  # else they are told by blocks, at larger steps
+        _test_groups(coarse, found, sweep, problem, options.seed)
 
 
 def _smooth(found: Comparison, sweep: Sweep) -> Array:

@@ -419,7 +419,7 @@ GROUP_STEPS = 6
 GROUP_GOAL = 1e-3
 """The error of a direction that will do, in parts of the block's gradient.  [cost]"""
 
-GROUP_RESOLVED = 0.1
+GROUP_RESOLVED = 0.3
 """And that is needed, or the block is left open: a wrong sign or a factor of two in any row of it
 would not be missed.  [tests/behaviour/test_groups.py]"""
 

@@ -12,6 +12,7 @@ half is seen to be wrong and the other to be right.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -35,6 +36,7 @@ from .._constants import (
     NARROW,
     NARROW_PROOF,
     RATIO,
+    ROUNDING_FACTOR,
     SEEN,
     SMALLEST_PART,
     WORSE,
@@ -155,7 +157,7 @@ class Groups:
 
     def judged(self, asked: Sequence[Along]) -> tuple[Verdict, list[Estimate]]:
         """Return the verdict on directions through one part, and what they are known to be."""
-        truncation = max(one.estimate.error - one.estimate.rounding for one in asked)
+        truncation = max(_bar(one.line) - one.estimate.rounding for one in asked)
         proof = NARROW_PROOF if self.noise.unit > NARROW else 1.0
         known, verdict = [], AGREE
         for one in asked:
@@ -202,11 +204,15 @@ class Groups:
             found.verdict = OPEN
         return found
 
-    def entry(self, position: int, offset: int, goal: float) -> tuple[Verdict, Estimate]:
-        """Judge a single entry, by steps as large as those of its block."""
-        asked = self.ask(position, 1, np.array([offset]), goal)
-        verdict, known = self.judged([asked])
-        return verdict, _of_entry(known[0], float(asked.weights[0]))
+    def entry(self, position: int, offset: int, known: Known) -> tuple[Verdict, Estimate]:
+        """Judge a single entry of a block that is known, by steps as large as the block's."""
+        asked = self.ask(position, 1, np.array([offset]), GROUP_GOAL * known.norm)
+        verdict, (estimate,) = self.judged([asked])
+        weight = abs(float(asked.weights[0]))
+        bar = estimate.error + weight * float(known.bound[offset])
+        if verdict == OPEN and asked.gap(estimate) <= CONFIDENCE * bar:
+            verdict = AGREE
+        return verdict, Estimate(estimate.value / float(asked.weights[0]), estimate.error / weight)
 
     def split(self, position: int, number: int, along: Along, estimate: Estimate) -> Group:
         """Return the smallest part of a wrong block that is known to be wrong, and alone."""
@@ -259,11 +265,6 @@ class Groups:
         return None
 
 
-def _of_entry(estimate: Estimate, weight: float) -> Estimate:
-    """Return the derivative by an entry, from that along the entry times a weight."""
-    return Estimate(estimate.value / weight, estimate.error / abs(weight))
-
-
 def _measured(line: Line, first: float, goal: float) -> Policy[Estimate]:
     """Take steps until the error bar is `goal`, as long as they promise it.
 
@@ -274,24 +275,50 @@ def _measured(line: Line, first: float, goal: float) -> Policy[Estimate]:
     yield from enter(line, LEAST_ALONG)
     step = line.rungs[-1].h * (RATIO if len(line.rungs) == 1 else 1 / RATIO)
     yield step
-    best = line.estimate()
-    while len(line.rungs) < GROUP_STEPS:
-        best = line.estimate()
-        if best is None or CONFIDENCE * best.error <= goal:
+    for _ in range(GROUP_STEPS - len(line.rungs)):
+        best, bar = line.estimate(), _bar(line)
+        if best is None or CONFIDENCE * bar <= goal:
             break
-        top, bottom = line.rungs[0], line.rungs[-1]
-        larger, smaller = top.h * RATIO, bottom.h / RATIO
-        rises = math.isfinite(top.central) and larger <= FARTHEST_ALONG
-        # What rounding would be at the smaller step.
-        falls = line.series(line.sides())[-1][2] * RATIO < WORSE * best.error / 3.0
-        if best.rounding < LIMITING * best.error and falls:
+        larger, smaller = line.rungs[0].h * RATIO, line.rungs[-1].h / RATIO
+        limited = best.rounding >= LIMITING * bar
+        louder = ROUNDING_FACTOR * RATIO * line.series(line.sides())[-1][2]
+        rises = math.isfinite(line.rungs[0].central) and larger <= FARTHEST_ALONG
+        if not limited and louder < WORSE * bar:
             yield smaller
-        elif rises:
+        elif rises and (limited or _converges(line)):
             yield larger
         else:
             break
+    return line.estimate() or Estimate(math.nan, math.inf)
+
+
+def _bar(line: Line) -> float:
+    """Return the error bar of a line, kinks nearer than any step included."""
     best = line.estimate()
-    return best if best is not None else Estimate(math.nan, math.inf)
+    return math.inf if best is None else best.error + _half_jump(line)
+
+
+def _converges(line: Line) -> bool:
+    """Return whether differences change with the step as a smooth func's, as far as is known."""
+    slopes = [slope for _, slope, _ in line.series(line.sides())][:3]
+    steps = [abs(slope - finer) for slope, finer in itertools.pairwise(slopes)]
+    return len(steps) < 2 or steps[0] > RATIO * steps[1]
+
+
+def _half_jump(line: Line) -> float:
+    """Return half of what the slopes to both sides can differ by at a step of none.
+
+    By so much a central difference is off whose steps, even the smallest, are beyond a kink.
+    """
+    both = [rung for rung in line.rungs if math.isfinite(rung.bend)]
+    jumps = []
+    for wide, near in itertools.pairwise(both):
+        if wide.h > near.h:
+            part = 1 / (wide.h / near.h - 1)
+            jump = near.bend + part * (near.bend - wide.bend)
+            noise = math.hypot((1 + part) * near.bend_noise, part * wide.bend_noise)
+            jumps.append(abs(jump) + noise)
+    return 0.5 * min(jumps, default=0.0)
 
 
 def _halves(window: Window) -> Iterator[tuple[Window, Window]]:

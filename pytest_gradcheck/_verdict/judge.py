@@ -22,7 +22,6 @@ from .._constants import (
     FINE,
     FINE_FACTOR,
     GRAD_ROUNDINGS,
-    GROUP_GOAL,
     GROUP_RANGE,
     GROUP_RTOL,
     GROUP_RUNGS,
@@ -150,8 +149,7 @@ def _tell_by_groups(
         for offset in left.tolist():
             verdict, i = AGREE, block.start + offset
             if not within[offset]:
-                goal = GROUP_GOAL * known.norm
-                verdict, estimate = groups.entry(position, offset, goal)
+                verdict, estimate = groups.entry(position, offset, known)
                 found.numeric[i], found.error[i] = estimate.value, estimate.error
             found.verdict[i] = verdict
             if verdict != OPEN:

@@ -119,12 +119,15 @@ class Groups:
         a = self.analytic.vector[block.window]
         return float(np.linalg.norm((a * self.spread(position))[inside].astype(np.float64)))
 
+    def dust(self, position: int) -> float:
+        """Return what rounding can leave of a block's gradient, times spread, that is zero."""
+        block, eps = self.problem.blocks[position], self.analytic.precision[position]
+        terms = max(LEAST_TERM * abs(float(self.problem.center)), self.whole)
+        return DUST * eps * terms * math.sqrt(block.size)
+
     def zero(self, position: int) -> bool:
         """Return whether a block's gradient is what rounding leaves of a zero."""
-        block, eps = self.problem.blocks[position], self.analytic.precision[position]
-        value = LEAST_TERM * abs(float(self.problem.center))
-        size = max(value, self.whole) * math.sqrt(block.size)
-        return self.norm(position) <= DUST * eps * size
+        return self.norm(position) <= self.dust(position)
 
     def ask(self, position: int, number: int, inside: Array, goal: float) -> Along:
         """Measure along a direction through coordinates of a block, those at the offsets `inside`.
@@ -143,10 +146,8 @@ class Groups:
         shift = np.zeros(self.problem.size)
         shift[block.start + inside] = weights
         terms = a * weights
-        eps = self.analytic.precision[position]
-        atol = DUST * eps * float(np.linalg.norm(terms))
-        if self.zero(position):
-            atol = max(atol, DUST * eps * max(LEAST_TERM * abs(float(self.problem.center)), self.whole))
+        rounded = DUST * self.analytic.precision[position] * float(np.linalg.norm(terms))
+        atol = self.dust(position) if self.zero(position) else rounded
 
         def evaluate(steps: Sequence[float]) -> tuple[Sequence[float], Sequence[Any]]:
             return steps, tuple(self.problem.evaluator.along(shift, steps))

@@ -117,6 +117,8 @@ def judge(
     if options.rtol is None and options.eps is None and options.scheme != COMPLEX_STEP.name:
         with suppress(BudgetExhausted):
             _tell_by_groups(found, problem, analytic, sweep, options.seed)
+        for i in [i for i in found.reasons if found.verdict[i] != OPEN and i not in found.slopes]:
+            del found.reasons[i]
     if options.kinks == "fail":
         found.verdict[found.kinked & (found.verdict != DISAGREE)] = OPEN
     for i in np.flatnonzero(found.verdict == OPEN).tolist():
@@ -129,32 +131,32 @@ def _tell_by_groups(
 ) -> None:
     """Tell by directions through whole blocks what noise has left open entry by entry."""
     open_ = (found.verdict == OPEN) & np.isfinite(found.error) & ~found.kinked
-    blurred = (NOISY, NOT_SMOOTH)
+    # Kinks that can be told float64 tells by smaller steps, and of one entry there is no group.
+    narrow = sweep.noise.unit > NARROW
+    blurred = (NOISY, NOT_SMOOTH) if narrow else (NOISY,)
     open_[[i for i, reason in found.reasons.items() if reason not in blurred]] = False
     if not open_.any() or (found.verdict == DISAGREE).any():
         return
-    groups = Groups(problem, analytic, sweep.noise, seed)
+    groups, doubted = Groups(problem, analytic, sweep.noise, seed), np.zeros_like(open_)
     for position, block in enumerate(problem.blocks):
         left = np.flatnonzero(open_[block.window])
-        if not left.size:
+        if not left.size or (block.size == 1 and not narrow):
             continue
         known = groups.block(position)
-        if known.wrong is not None:
-            _accuse(found, known.wrong)
-        if known.verdict != AGREE:
-            continue
         w = block.window
-        found.bound[w] = np.minimum(found.bound[w], known.bound)
-        within = found.within()[w]
-        for offset in left.tolist():
-            verdict, i = AGREE, block.start + offset
-            if not within[offset]:
-                verdict, estimate = groups.entry(position, offset, known)
-                found.numeric[i], found.error[i] = estimate.value, estimate.error
-            found.verdict[i] = verdict
-            if verdict != OPEN:
-                found.reasons.pop(i, None)
-        found.seen[block.start] = seen_in(known, found.reach[w], groups.spread(position))
+        for offset in left[~found.within()[w][left]][:MOST_STUBBORN].tolist():
+            verdict, estimate = groups.entry(position, offset, known)
+            i = block.start + offset
+            found.numeric[i], found.error[i] = estimate.value, estimate.error
+            found.verdict[i] = DISAGREE if verdict == DISAGREE else OPEN
+            doubted[i] = verdict == OPEN
+        if known.wrong is not None and not (found.verdict[w] == DISAGREE).any():
+            _accuse(found, known.wrong)
+        if known.verdict == AGREE:
+            told = (found.verdict == OPEN) & open_ & ~doubted
+            found.bound[w] = np.minimum(found.bound[w], known.bound)
+            found.verdict[w][told[w]] = AGREE
+            found.seen[block.start] = seen_in(known, found.reach[w], groups.spread(position))
 
 
 def _accuse(found: Comparison, group: Group) -> None:
@@ -165,7 +167,6 @@ def _accuse(found: Comparison, group: Group) -> None:
     i = int(group.places[0])
     found.numeric[i], found.error[i] = group.value / group.weight, group.error / abs(group.weight)
     found.verdict[i] = DISAGREE
-    found.reasons.pop(i, None)
 
 
 def _rounded(

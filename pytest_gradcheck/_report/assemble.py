@@ -27,8 +27,8 @@ Array = np.ndarray[Any, Any]
 GIVEN = "given"
 """The precision of two gradients that are compared: there are no parameters."""
 
-GROUP, UNTOLD = "group", "can't be told"
-"""The code of a part of a block that is wrong, and what is said of its entries."""
+GROUP, NOISE = "group", "noise"
+"""Codes of a part of a block that is wrong, and of noise."""
 
 MOST_ENTRIES = 10_000
 """Entries of a report, unless more are to be shown: a million take many seconds to make."""
@@ -198,12 +198,14 @@ def rows_of(
     wrong = any(block.verdict == VERDICTS[DISAGREE] for block in blocks)
     left = any(block.open for block in blocks) or bool(reasons)
     zero = not reasons and _all_zero(found)
+    told = {name for one in explained.diagnoses if one.code != NOISE for name in one.blocks}
+    groups = [_diagnosis_of(one) for one in found.groups if one.block.name not in told]
     nothing, stationary = zero and not found.answers.any(), zero and bool(found.answers.any())
     return Rows(
         verdict=DISAGREE if wrong else OPEN if left else AGREE,
         blocks=blocks,
         worst=(
-            *map(_entry_of, found.groups),
+            *map(_entry_of, _alone(found)),
             *entries_of(found, subject.blocks, options.max_report),
         ),
         difference=relative_difference(found.analytic[seen], reference[seen]),
@@ -221,7 +223,7 @@ def rows_of(
         nothing=nothing,
         stationary=stationary,
         kinked=bool(found.slopes),
-        diagnoses=(*map(_diagnosis_of, found.groups), *explained.diagnoses),
+        diagnoses=(*groups, *explained.diagnoses),
         evidence=evidence,
     )
 
@@ -276,7 +278,10 @@ def _block(
     left = int(np.count_nonzero(found.verdict[w] == OPEN))
     still = bool(block.size and seen.all() and found.flat[w].all() and not np.any(a))
     groups = [_diagnosis_of(group) for group in found.groups if group.block == block]
-    hint = groups[0] if groups else explained.hints.get(block.name)
+    hint = explained.hints.get(block.name)
+    code, said = (hint.code, hint.sentence) if hint else ("", "")
+    if groups and code in ("", NOISE):
+        code, said = GROUP, groups[0].sentence
     seen_here = found.seen.get(block.start)
     return BlockReport(
         name=block.name,
@@ -290,8 +295,8 @@ def _block(
         resolution=_resolution(found, block, scale),
         verdict=VERDICTS[DISAGREE if wrong or groups else OPEN if left else AGREE],
         vacuous=still and not wrong and block.name not in may_be_zero,
-        hint=hint.sentence if hint else "",
-        code=hint.code if hint else "",
+        hint=said,
+        code=code,
         entry_seen=seen_here.entry if seen_here else None,
         row_seen=seen_here.row if seen_here else None,
         block_seen=seen_here.block if seen_here else None,
@@ -300,7 +305,13 @@ def _block(
 
 def _by_about(group: Group) -> str:
     """Return in words by how much a group is wrong, and what of it is not known."""
-    return f"by about {100 * group.part:.2g} %; which of its {group.places.size:,} entries {UNTOLD}"
+    return f"by about {100 * group.part:.2g} %; its {group.places.size:,} entries can't all be told"
+
+
+def _alone(found: Comparison) -> list[Group]:
+    """Return the wrong groups of blocks that have no entry that is known to be wrong."""
+    groups = found.groups
+    return [one for one in groups if not (found.verdict[one.block.window] == DISAGREE).any()]
 
 
 def _diagnosis_of(group: Group) -> Diagnosis:

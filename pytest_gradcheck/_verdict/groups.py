@@ -235,7 +235,8 @@ class Groups:
             along.told,
             estimate.value,
             estimate.error,
-            gap / norm if norm else math.inf,
+            # Along the gradient, what is wrong by a part of itself is wrong by that part.
+            gap / (norm if number else abs(estimate.value)) if norm else math.inf,
             float(along.weights[0]) if inside.size == 1 else 1.0,
         )
 

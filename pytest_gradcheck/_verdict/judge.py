@@ -135,13 +135,14 @@ def _tell_by_groups(
     narrow = sweep.noise.unit > NARROW
     blurred = (NOISY, NOT_SMOOTH) if narrow else (NOISY,)
     open_[[i for i, reason in found.reasons.items() if reason not in blurred]] = False
-    if not open_.any() or (found.verdict == DISAGREE).any():
+    if not open_.any():
         return
     groups, doubted = Groups(problem, analytic, sweep.noise, seed), np.zeros_like(open_)
     for position, block in enumerate(problem.blocks):
         left = np.flatnonzero(open_[block.window])
-        if not left.size or (block.size == 1 and not narrow):
-            continue
+        known_wrong = np.count_nonzero(found.verdict[block.window] == DISAGREE)
+        if not left.size or (block.size == 1 and not narrow) or known_wrong == 1:
+            continue  # a single wrong entry has its name
         known = groups.block(position)
         w = block.window
         for offset in left[~found.within()[w][left]][:MOST_STUBBORN].tolist():
@@ -150,7 +151,7 @@ def _tell_by_groups(
             found.numeric[i], found.error[i] = estimate.value, estimate.error
             found.verdict[i] = DISAGREE if verdict == DISAGREE else OPEN
             doubted[i] = verdict == OPEN
-        if known.wrong is not None and not (found.verdict[w] == DISAGREE).any():
+        if known.wrong is not None:
             _accuse(found, known.wrong)
         if known.verdict == AGREE:
             told = (found.verdict == OPEN) & open_ & ~doubted

@@ -39,7 +39,8 @@ class Stream(IntEnum):
     TAYLOR = 22
     ANALYTIC = 23
     BESIDE = 24
-    BLOCK = 25
+    COLUMNS = 25
+    BLOCK = 26
 
 
 def generator(seed: int, stream: Stream, *which: int, skip: int = 0) -> np.random.Generator:

@@ -126,10 +126,11 @@ class GradientReport:
     seconds : float
         Wall-clock time of the check.
     rtol, atol : float or None
-        As demanded; None where unset.
+        As given; None where unset.
     rtol_used : float
         The relative tolerance that was applied.
     threshold : float or None
+        As given; None where unset.
     resolution : float
         A relative error below this is not seen, in the block that is known worst.
     noise : float
@@ -139,9 +140,11 @@ class GradientReport:
     value : float
         J at the parameters.
     seed : int
+        Of the random directions.
     scheme : str
         The difference formula, in words.
     blocks : tuple of BlockReport
+        In the order of params.
     worst : tuple of Entry
         Worst first, over all blocks.  Those that disagree, then those that are open; kinks last.
         At most 10,000, unless `max_report` is larger, or 0.

@@ -133,6 +133,7 @@ def message(report: GradientReport) -> str:
 
 def _message(report: GradientReport, width: int) -> list[str]:
     limit = report.max_report or len(report.worst)
+<<<<<<< HEAD
     also = [line for text in _together(report) for line in wrapped(text, width)]
     most = max(MOST_BLOCKS - len(also), 3) if report.max_report else len(report.blocks)
     first = headline(report)
@@ -150,6 +151,24 @@ def _message(report: GradientReport, width: int) -> list[str]:
     total = f"{report.wrong:,} of {report.checked:,} wrong" if several else ""
     lines += [line for note in _notes(report) for line in wrapped(note, width)]
     return [first, "", *lines, *footer(report, width, "" if total in first else total)]
+=======
+    most = MOST_BLOCKS - len(_together(report)) if report.max_report else len(report.blocks)
+    parts = [[headline(report)]]
+    if said := [reason for reason in report.reasons if reason != _of_point(report)]:
+        parts.append(said)
+    if not report.checked:  # nothing is known of any parameter
+        return "\n\n".join(
+            "\n".join(lines) for lines in [*parts, [*_notes(report), footer(report)]]
+        )
+    blocks = [block for block in report.blocks if block.wrong or block.open or block.hint]
+    if blocks:
+        parts.append([*_block_lines(blocks, most), *_agreeing(report)])
+    entries = [entry for entry in report.worst if entry.verdict != "agree"][:limit]
+    if entries:
+        parts.append(_entry_lines(entries))
+    parts.append([*_notes(report), footer(report)])
+    return "\n\n".join("\n".join(lines) for lines in parts)
+>>>>>>> main
 
 
 def headline(report: GradientReport) -> str:
@@ -167,6 +186,12 @@ def _of_point(report: GradientReport) -> str:
         entry = failing[0]
         a, n = told_apart(entry.analytic, entry.numeric)
         if entry.verdict == "disagree":
+<<<<<<< HEAD
+=======
+            if not report.wrong:  # of a group no entry is told
+                return f"{label(entry)}: analytic {a} != numeric {n} {entry.reason}"
+            where = f", in {_names(blocks)}" if report.size > 1 else ""
+>>>>>>> main
             return (
                 f"{label(entry)}: analytic {a} != numeric {n} "
                 f"({report.wrong:,} of {report.checked:,} wrong)"
@@ -347,6 +372,7 @@ def _notes(report: GradientReport) -> list[str]:
             f"{report.seed}): resolution {report.resolution:.0e}; an error of 10 x that is missed "
             f"with a chance of {report.miss:.0e}"
         )
+    lines += _told_by_groups(report)
     passing = sum(entry.slopes is not None and entry.verdict == "agree" for entry in report.worst)
     if passing:
         lines.append(
@@ -363,6 +389,27 @@ def _notes(report: GradientReport) -> list[str]:
             f"(max_evals; seed {report.seed})"
         )
     return lines
+
+
+def _told_by_groups(report: GradientReport) -> list[str]:
+    """Return what would have been seen in each block that noise left to be told by directions."""
+    told = [block for block in report.blocks if block.block_seen is not None]
+    lines = [f"told by directions through {shown(b.name)}: {_seen(b)} would be seen" for b in told]
+    more = len(lines) - MOST_BLOCKS
+    return [*lines[:MOST_BLOCKS], f"and through {more} more blocks"] if more > 1 else lines
+
+
+def _seen(block: BlockReport) -> str:
+    """Return how large errors are seen in a block that was told by directions."""
+    parts = [f"{_percent(block.entry_seen)} of its root mean square in one entry"]
+    if len(block.shape) > 1:
+        parts.append(f"{_percent(block.row_seen)} of one row")
+    return f"an error of {', '.join(parts)} or {_percent(block.block_seen)} of all"
+
+
+def _percent(part: float | None) -> str:
+    value = 100 * (part or 0.0)
+    return f"{value:.0f} %" if value >= 10 else f"{value:.1g} %"
 
 
 MOST_TOGETHER = 3
@@ -432,6 +479,7 @@ def told(report: GradientReport) -> list[str]:
 
 def summary(report: GradientReport) -> str:
     """Return one line for the terminal's section."""
+<<<<<<< HEAD
     said = told(report)
     coarse = " (coarse)" if is_coarse(report) else ""
     if report.checked:
@@ -439,6 +487,34 @@ def summary(report: GradientReport) -> str:
         said.append(f"resolution {report.resolution:.0e}{coarse}")
     said += [f"{report.evaluations:,} evaluations", f"{report.seconds:.2f} s"]
     return f"{shown(report.name, 40)}: {', '.join(said)}"
+=======
+    if report.verdict == "agree":
+        told = f"{report.checked:,} agree"
+    else:
+        parts = [(report.wrong, "wrong"), (report.open, "open")]
+        told = ", ".join(f"{n:,} of {report.checked:,} {word}" for n, word in parts if n)
+        told = told or report.verdict
+    if report.directions:
+        told += f" along {report.directions} random directions"
+    if report.points:
+        told += f", at {len(report.points):,} points" if report.ok else f", at {report.at}"
+    if report.kinks:
+        told += f", {report.kinks:,} at a kink"
+    if report.vacuous:
+        told += f", nothing checked in {_names(report.vacuous)}"
+    if STATIONARY in report.reasons:
+        told += ", at a stationary point"
+    coarse = " (coarse)" if report.coarse or COARSE < report.resolution < math.inf else ""
+    if report.checked:
+        told += f", difference {report.difference:.1e}, resolution {report.resolution:.0e}{coarse}"
+    if report.coarse and report.verdict == "agree":
+        worst = max(report.blocks, key=lambda block: block.block_seen or 0.0)
+        told += f", in {shown(worst.name)} {_seen(worst)} would be seen"
+    return (
+        f"{shown(report.name, 40)}: {told}, {report.evaluations:,} evaluations, "
+        f"{report.seconds:.2f} s"
+    )
+>>>>>>> main
 
 
 COARSE = 1e-4

@@ -133,7 +133,6 @@ def message(report: GradientReport) -> str:
 
 def _message(report: GradientReport, width: int) -> list[str]:
     limit = report.max_report or len(report.worst)
-<<<<<<< HEAD
     also = [line for text in _together(report) for line in wrapped(text, width)]
     most = max(MOST_BLOCKS - len(also), 3) if report.max_report else len(report.blocks)
     first = headline(report)
@@ -141,7 +140,7 @@ def _message(report: GradientReport, width: int) -> list[str]:
     lines = [line for reason in said for line in wrapped(reason, width)]
     lines += [""] if said and report.checked else []
     if report.checked:  # else nothing is known of any parameter
-        blocks = [block for block in report.blocks if block.wrong or block.open]
+        blocks = [block for block in report.blocks if block.wrong or block.open or block.hint]
         if blocks:
             lines += [*_block_lines(blocks, most, width), *_agreeing(report, width)]
         entries = [entry for entry in report.worst if entry.verdict != "agree"][:limit]
@@ -151,24 +150,6 @@ def _message(report: GradientReport, width: int) -> list[str]:
     total = f"{report.wrong:,} of {report.checked:,} wrong" if several else ""
     lines += [line for note in _notes(report) for line in wrapped(note, width)]
     return [first, "", *lines, *footer(report, width, "" if total in first else total)]
-=======
-    most = MOST_BLOCKS - len(_together(report)) if report.max_report else len(report.blocks)
-    parts = [[headline(report)]]
-    if said := [reason for reason in report.reasons if reason != _of_point(report)]:
-        parts.append(said)
-    if not report.checked:  # nothing is known of any parameter
-        return "\n\n".join(
-            "\n".join(lines) for lines in [*parts, [*_notes(report), footer(report)]]
-        )
-    blocks = [block for block in report.blocks if block.wrong or block.open or block.hint]
-    if blocks:
-        parts.append([*_block_lines(blocks, most), *_agreeing(report)])
-    entries = [entry for entry in report.worst if entry.verdict != "agree"][:limit]
-    if entries:
-        parts.append(_entry_lines(entries))
-    parts.append([*_notes(report), footer(report)])
-    return "\n\n".join("\n".join(lines) for lines in parts)
->>>>>>> main
 
 
 def headline(report: GradientReport) -> str:
@@ -186,12 +167,8 @@ def _of_point(report: GradientReport) -> str:
         entry = failing[0]
         a, n = told_apart(entry.analytic, entry.numeric)
         if entry.verdict == "disagree":
-<<<<<<< HEAD
-=======
             if not report.wrong:  # of a group no entry is told
                 return f"{label(entry)}: analytic {a} != numeric {n} {entry.reason}"
-            where = f", in {_names(blocks)}" if report.size > 1 else ""
->>>>>>> main
             return (
                 f"{label(entry)}: analytic {a} != numeric {n} "
                 f"({report.wrong:,} of {report.checked:,} wrong)"
@@ -479,42 +456,14 @@ def told(report: GradientReport) -> list[str]:
 
 def summary(report: GradientReport) -> str:
     """Return one line for the terminal's section."""
-<<<<<<< HEAD
     said = told(report)
     coarse = " (coarse)" if is_coarse(report) else ""
     if report.checked:
         said.append(f"difference {report.difference:.1e}")
         said.append(f"resolution {report.resolution:.0e}{coarse}")
+    said += seen_at_most(report)
     said += [f"{report.evaluations:,} evaluations", f"{report.seconds:.2f} s"]
     return f"{shown(report.name, 40)}: {', '.join(said)}"
-=======
-    if report.verdict == "agree":
-        told = f"{report.checked:,} agree"
-    else:
-        parts = [(report.wrong, "wrong"), (report.open, "open")]
-        told = ", ".join(f"{n:,} of {report.checked:,} {word}" for n, word in parts if n)
-        told = told or report.verdict
-    if report.directions:
-        told += f" along {report.directions} random directions"
-    if report.points:
-        told += f", at {len(report.points):,} points" if report.ok else f", at {report.at}"
-    if report.kinks:
-        told += f", {report.kinks:,} at a kink"
-    if report.vacuous:
-        told += f", nothing checked in {_names(report.vacuous)}"
-    if STATIONARY in report.reasons:
-        told += ", at a stationary point"
-    coarse = " (coarse)" if report.coarse or COARSE < report.resolution < math.inf else ""
-    if report.checked:
-        told += f", difference {report.difference:.1e}, resolution {report.resolution:.0e}{coarse}"
-    if report.coarse and report.verdict == "agree":
-        worst = max(report.blocks, key=lambda block: block.block_seen or 0.0)
-        told += f", in {shown(worst.name)} {_seen(worst)} would be seen"
-    return (
-        f"{shown(report.name, 40)}: {told}, {report.evaluations:,} evaluations, "
-        f"{report.seconds:.2f} s"
-    )
->>>>>>> main
 
 
 COARSE = 1e-4
@@ -523,7 +472,15 @@ COARSE = 1e-4
 
 def is_coarse(report: GradientReport) -> bool:
     """Return whether errors of some size are not seen."""
-    return COARSE < report.resolution < math.inf
+    return report.coarse or COARSE < report.resolution < math.inf
+
+
+def seen_at_most(report: GradientReport) -> list[str]:
+    """Return what would have been seen of a coarse check that agrees, in words."""
+    if not (report.coarse and report.verdict == "agree"):
+        return []
+    worst = max(report.blocks, key=lambda block: block.block_seen or 0.0)
+    return [f"in {shown(worst.name)} {_seen(worst)} would be seen"]
 
 
 def details(report: GradientReport, *, unicode: bool = True) -> str:

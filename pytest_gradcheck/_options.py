@@ -329,7 +329,8 @@ def takes(kind: type[Any]) -> Callable[[F], F]:
 
     def filled(function: F) -> F:
         given = signature(function)
-        own = [one for one in given.parameters.values() if one.kind is not Parameter.VAR_KEYWORD]
+        variadic = Parameter.VAR_KEYWORD, Parameter.VAR_POSITIONAL
+        own = [one for one in given.parameters.values() if one.kind not in variadic]
         options = [
             Parameter(
                 name,
@@ -369,6 +370,24 @@ def require_known(function: Callable[..., Any], given: Mapping[str, Any], name: 
         raise _unknown(name or function.__name__, unknown, keywords)
 
 
+HABITS = {
+    "argnums": "put what is to be checked into params, one structure, and the rest into args=(...)",
+    "argnum": "put what is to be checked into params, one structure, and the rest into args=(...)",
+    "delta": "the step is eps=, and rather left out: it is chosen from func's noise",
+    "epsilon": "the step is eps=, and rather left out: it is chosen from func's noise",
+    "fprime": "the gradient is the second argument",
+    "h": "the step is eps=, and rather left out: it is chosen from func's noise",
+    "jac": "where func returns (J, gradient), write grad=True; else the gradient is the second "
+    "argument",
+    "kwargs": "bind them: functools.partial(func, name=value), and grad likewise",
+    "step": "the step is eps=, and rather left out: it is chosen from func's noise",
+    "tol": "the tolerances are rtol= for each entry and threshold= for the norm ratio",
+    "tolerance": "the tolerances are rtol= for each entry and threshold= for the norm ratio",
+    "x0": "the point is the third argument, params",
+}
+"""What other checkers call things, and what to write here."""
+
+
 def options_from(function: Callable[..., Any], given: Mapping[str, Any]) -> Options:
     """Return the options of a call of a public function."""
     require_known(function, given)
@@ -376,10 +395,19 @@ def options_from(function: Callable[..., Any], given: Mapping[str, Any]) -> Opti
 
 
 def _unknown(source: str, names: Iterable[str], known: Iterable[str]) -> TypeError:
-    return TypeError(
-        f"{source}: no option named {', '.join(map(shown, sorted(names)))}; the options are "
-        f"{', '.join(known)}"
-    )
+    advice = "".join(f"; {HABITS[name]}" for name in sorted(names) if name in HABITS)
+    advice = advice or f"; the options are {', '.join(known)}"
+    return TypeError(f"{source}: no option named {', '.join(map(shown, sorted(names)))}{advice}")
+
+
+def refuse_more(name: str, more: tuple[Any, ...]) -> None:
+    """Raise TypeError where a function's arrays were passed one by one."""
+    if more:
+        raise TypeError(
+            f"{name} takes one params, but {len(more)} more followed it; for a func(W, b) pass "
+            f"{name}(lambda p: func(*p), lambda p: grad(*p), (W, b)), and what is not to be "
+            "checked in args=(...)"
+        )
 
 
 def validated(given: Mapping[str, Any], source: str) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from typing import Any, Unpack
+from typing import Any, Never, Unpack
 
 import numpy as np
 
@@ -20,6 +20,7 @@ from .._options import (
     ComparisonOptions,
     GradcheckWarning,
     options_from,
+    refuse_more,
     require_known,
     takes,
 )
@@ -41,7 +42,7 @@ def check_gradients(
     func: Callable[..., Any],
     grad: Any,
     params: Any = None,
-    *,
+    *more: Never,
     points: Iterable[Any] | None = None,
     args: tuple[Any, ...] = (),
     has_aux: bool = False,
@@ -70,6 +71,7 @@ def check_gradients(
     >>> report.verdict, report.worst[0].analytic, round(report.worst[0].numeric, 6)
     ('disagree', 8.0, 12.0)
     """
+    refuse_more("check_gradients", more)
     chosen = options_from(check_gradients, options)
     call = Call(func, as_tuple(args), has_aux, in_place, copy)
     return announced(at_points(lambda at: run_check(call, grad, at, chosen), params, points, grad))
@@ -80,7 +82,7 @@ def assert_gradients_close(
     func: Callable[..., Any],
     grad: Any,
     params: Any = None,
-    *,
+    *more: Never,
     points: Iterable[Any] | None = None,
     args: tuple[Any, ...] = (),
     has_aux: bool = False,
@@ -154,6 +156,7 @@ def assert_gradients_close(
     'agree'
     """
     __tracebackhide__ = hide_frame
+    refuse_more("assert_gradients_close", more)
     require_known(assert_gradients_close, options)
     return check_gradients(
         func,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
 
@@ -81,7 +82,8 @@ def scalar(value: Any) -> Any:
     if array.size != 1:
         raise ShapeError(
             f"func returned an array of shape {array.shape}; J must be one number: return its sum "
-            "or mean, or check a vector-valued function along a direction, J = func(params) @ v"
+            "or mean; the loss of each sample has a Jacobian, assert_jacobian_close(func, jac, "
+            "params)"
         )
     item = array.reshape(())[()]
     return item if array.dtype.itemsize > 8 else float(item)
@@ -185,6 +187,16 @@ class Call:
         if args:
             return lambda params: func(params, *args)
         return func
+
+
+def exchanged(call: Call, grad: Any, params: Any) -> bool:
+    """Return whether it is grad that returns a number: then func and grad may be exchanged."""
+    try:
+        given = () if call.in_place else (deepcopy(params),)
+        scalar(grad(*given, *call.args))
+    except Exception:  # of the user's, and it is no matter here
+        return False
+    return np.size(params) > 1 or not isinstance(params, (np.ndarray, float))
 
 
 def as_tuple(args: Any) -> tuple[Any, ...]:

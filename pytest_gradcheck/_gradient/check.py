@@ -27,7 +27,7 @@ from .._difference.sweep import (
     raise_domain_error,
     unevaluated,
 )
-from .._evaluate.call import Call, name_of
+from .._evaluate.call import Call, ShapeError, exchanged, name_of
 from .._evaluate.problem import (
     Analytic,
     Problem,
@@ -55,7 +55,12 @@ def run_check(call: Call, grad: Any, params: Any, options: Options) -> GradientR
     asked = remembered()
     require_callable(call.func, grad)
     name, again = name_of(call.func), None
-    problem = prepare(replace(call, returns_pair=grad is True), params, options)
+    try:
+        problem = prepare(replace(call, returns_pair=grad is True), params, options)
+    except (TypeError, ShapeError) as error:
+        if str(error).startswith("func returned") and exchanged(call, grad, params):
+            error.add_note("gradcheck: grad returns a number: are func and grad exchanged?")
+        raise
     progress = problem.evaluator.progress
     with closing(problem.evaluator), progress.interruptible():
         analytic = evaluate_gradient(grad, problem, options)

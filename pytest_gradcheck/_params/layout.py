@@ -178,8 +178,8 @@ def checked_value(
         ]
         raise TypeError(
             f"{name} is {_kind(value)}, but a parameter is an array or a number, in dicts, "
-            "lists, tuples and dataclasses; pass other things in args=, or leave them out with "
-            f"skip={[*skip, *others] if skip or len(others) > 1 else name!r}"
+            f"lists, tuples and dataclasses; {_as_array(value)}pass other things in args=, or "
+            f"leave them out with skip={[*skip, *others] if skip or len(others) > 1 else name!r}"
         )
     if alone and type(value) is int:
         if math.isinf(number := to_float(value)):
@@ -210,6 +210,19 @@ def require_finite(structure: Structure, block: Block) -> None:
         raise ValueError(
             f"params must be finite to be differenced: {brief(label)} is {value.reshape(-1)[entry]}"
         )
+
+
+def _as_array(value: Any) -> str:
+    """Return how to make arrays of a value that is none: half a sentence, or nothing."""
+    if callable(getattr(value, "to_numpy", None)):  # a Series or a DataFrame
+        return "pass its .to_numpy(); "
+    held = getattr(value, "__dict__", {})
+    if isinstance(held, dict) and any(isinstance(item, np.ndarray) for item in held.values()):
+        return (
+            "of an object that holds arrays, a layer, pass vars(layer), with in_place=True and "
+            "functions without params; "
+        )
+    return ""
 
 
 def _kind(value: Any) -> str:
@@ -340,7 +353,11 @@ def _kind_hint(missing: Sequence[str], extra: Sequence[str], known: set[str]) ->
         if all(label.startswith(f"{name}[") for label in extra):
             return f"; it is a list where {brief(name)} is an array or a number: return an array"
     if len(extra) == 1 and missing and all(name.startswith(f"{extra[0]}[") for name in missing):
-        return f"; it is an array or a number where {brief(extra[0])} is a list: return a list"
+        name = brief(extra[0])
+        return (
+            f"; it is an array or a number where {name} is a list: pass np.array(x0) for a list of "
+            "numbers x0, or return a list"
+        )
     listed = [all(_POSITION.match(name) for name in names) for names in (extra, known)]
     if extra == [ROOT]:
         return "; it is one array or number: split it, and return each part under its name"
@@ -362,6 +379,7 @@ def _matched(leaf: Leaf, block: Block, what: str) -> Array:
         raise TypeError(
             f"{what} of {name} is a {type(leaf.value).__name__}; it must be "
             f"{'an array of shape ' + str(block.shape) if block.shape else 'a number'}"
+            f"{': return its .to_numpy()' if hasattr(leaf.value, 'to_numpy') else ''}"
         )
     value = Leaf(f"{what} of {block.name}", leaf.value, leaf.kind).array
     if value.dtype.kind not in "fciu":

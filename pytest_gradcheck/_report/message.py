@@ -221,9 +221,10 @@ def _looks(report: GradientReport, diagnosis: Diagnosis) -> str:
         said = _OBVIOUS.sub("", said)
     wrong, checked = sum(b.wrong for b in about), sum(b.checked for b in about)
     count = "" if re.search(r"\d of \d", said) else f" ({wrong:,} of {checked:,} wrong)"
-    text = said if len(said + count) > HEADLINE >= len(said) else f"{said}{count}"
-    if len(text) > HEADLINE:
-        text = _short(said, HEADLINE - len(count), len(name) + 2) + count
+    least = len(name) + 2
+    texts = [said + count, said, _short(said, HEADLINE - len(count), least) + count]
+    texts.append(_short(said, HEADLINE, least))
+    text = next((text for text in texts if len(text) <= HEADLINE), texts[-1])
     others = [shown(block.name) for block in report.blocks if block.wrong and block not in about]
     more = f"{len(others)} more blocks" if len(others) > 1 else "".join(others)
     tail = f"; {more} wrong too" if more else ""
@@ -440,9 +441,9 @@ def told(report: GradientReport) -> list[str]:
         parts = [(report.wrong, "wrong"), (report.open, "open")]
         said = ", ".join(f"{n:,} of {report.checked:,} {word}" for n, word in parts if n)
         said = said or report.verdict
-    if report.directions:
-        said += f" along {report.directions} random directions"
     found = [said]
+    if report.directions:
+        found.append(f"along {report.directions} random directions")
     if report.points:
         found.append(f"at {len(report.points):,} points" if report.ok else f"at {report.at}")
     if report.kinks:
@@ -465,6 +466,43 @@ def summary(report: GradientReport) -> str:
     said += [f"{report.evaluations:,} evaluations", f"{report.seconds:.2f} s"]
     return f"{shown(report.name, 40)}: {', '.join(said)}"
 
+
+ROW = ("check", "result", "difference", "resolution", "evals", "time", "")
+"""The columns of the table at the end of a session."""
+
+
+def row(report: GradientReport) -> list[str]:
+    """Return a check as a row of the table at the end of a session; its test is not known here."""
+    result, *remarks = told(report)
+    remarks += ["coarse"] if is_coarse(report) else []
+    name = report.name.rpartition(".")[2]
+    return [
+        shown(name, 40) if name != "<lambda>" else "",
+        result,
+        f"{report.difference:.1e}" if report.checked else "",
+        f"{report.resolution:.0e}" if report.checked else "",
+        f"{report.evaluations:,}",
+        f"{report.seconds:.2f} s",
+        ", ".join([*remarks, *seen_at_most(report)]),
+    ]
+
+
+def table_of_rows(rows: Sequence[Sequence[str]], width: int) -> list[str]:
+    """Return the lines of that table; what is remarkable of a check stands below it, indented.
+
+    Names are shortened before a column is left out.
+    """
+    beside = zip(*(cells[1:-1] for cells in [ROW, *rows]), strict=True)
+    room = width - sum(max(map(len, column)) + 2 for column in beside)
+    named = [[shown(name, max(room, LEAST_CHECK)), *cells[:-1], ""] for name, *cells in rows]
+    right = ("difference", "resolution", "evals", "time")
+    header, *lines = table([ROW, *named], width, drop=("difference", "evals", "time"), right=right)
+    remarks = [wrapped(f"  {cells[-1]}", width) if cells[-1] else [] for cells in rows]
+    return [header, *(x for line, more in zip(lines, remarks, strict=True) for x in [line, *more])]
+
+
+LEAST_CHECK = 20
+"""Characters of a check's name in the table at the end of a session."""
 
 COARSE = 1e-4
 """A resolution above this is marked in the summary: errors below it are not seen."""

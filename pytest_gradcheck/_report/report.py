@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
@@ -297,7 +296,7 @@ class GradientReport:
 
     def raise_if_failed(self) -> GradientReport:
         """Return the report, or raise `GradientMismatch` when it is not `ok`."""
-        __tracebackhide__ = _hide_unless_bad_input
+        __tracebackhide__ = hide_frame
         if not self.ok:
             raise GradientMismatch(self)
         return self
@@ -319,12 +318,18 @@ def _builtin(value: Any) -> Any:
     return None if value is None else str(value).encode("utf-8", "backslashreplace").decode()
 
 
-def _hide_unless_bad_input(excinfo: Any) -> bool:
-    """Tell pytest to leave our frames out of the traceback of a wrong gradient."""
-    return isinstance(excinfo.value, GradientMismatch)
+SAID = (AssertionError, ImportError, TypeError, ValueError)
+"""What we raise for the user: the text says all.  Another error of ours is a bug, shown in full."""
 
 
-hide_frame: Callable[[Any], bool] = _hide_unless_bad_input
+def hide_frame(excinfo: Any) -> bool:
+    """Tell pytest whether to leave our frames out; ``--full-trace`` shows them all."""
+    tb = excinfo.value.__traceback__
+    while tb is not None and tb.tb_next is not None:
+        tb = tb.tb_next
+    home = str(tb.tb_frame.f_globals.get("__name__")) if tb else ""
+    ours = home.partition(".")[0] == __name__.partition(".")[0]
+    return isinstance(excinfo.value, SAID) or not ours
 
 
 class GradientMismatch(AssertionError):  # noqa: N818 - the public name of the contract

@@ -92,13 +92,16 @@ def pytest_configure_node(node: Any) -> None:
 WIDTH = "gradcheck_width"
 
 
-def pytest_report_header(config: pytest.Config) -> str | None:
-    """Show the options that hold for the whole session, if there are any."""
+def pytest_report_header(config: pytest.Config) -> list[str]:
+    """Show the options that hold for the whole session, if there are any, and for what.
+
+    A function such as `assert_gradients_close` means the same in a test, a script and a notebook:
+    what its call says, and no more.
+    """
     settings = config.stash[SETTINGS]
     shown = [f"{name}={value!r}" for name, value in settings.options.items()]
-    if settings.skip:
-        shown.append(settings.skip)
-    return f"gradcheck: {', '.join(shown)}" if shown else None
+    lines = [f"gradcheck, for its fixtures only: {', '.join(shown)}"] if shown else []
+    return [*lines, *([f"gradcheck: {settings.skip}"] if settings.skip else [])]
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:

@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import TYPE_CHECKING, Any, Never, Unpack
 
 import pytest
 
-from .._options import CheckOptions, NumericOptions, require_known, takes
+from .._options import CheckOptions, NumericOptions, refuse_more, require_known, takes
 from .config import SETTINGS, fixture_options
 from .recorder import note_performed, options_of_markers
 from .records import nodeid_of
@@ -71,7 +71,7 @@ class Gradcheck:
         func: Callable[..., Any],
         grad: Any,
         params: Any = None,
-        *,
+        *more: Never,
         points: Iterable[Any] | None = None,
         args: tuple[Any, ...] = (),
         has_aux: bool = False,
@@ -83,6 +83,7 @@ class Gradcheck:
         __tracebackhide__ = True
         from .. import assert_gradients_close
 
+        refuse_more("gradcheck", more)
         require_known(Gradcheck.__call__, options, "gradcheck")
         self._note()
         return assert_gradients_close(

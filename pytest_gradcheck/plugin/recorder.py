@@ -134,7 +134,7 @@ options for a directory, a module or a class, override the fixture gradcheck_opt
 MOST_SECTIONS = 10
 """Failing checks of one phase of a test that are shown in full; a line of the summary has each."""
 
-SCREEN, AROUND = 45, 17
+SCREEN, AROUND = 45, 18
 """Lines that one failure takes at most with a map, and those around its text and in its summary."""
 
 TITLE = "gradcheck"
@@ -199,9 +199,13 @@ class Recorder:
         __tracebackhide__ = True  # an error in another plugin's hook is no matter of ours
         result = yield
         options = item.stash.get(_options, {})
-        if options and not item.stash.get(_performed, False):
+        if item.stash.get(_performed, False):
+            return result
+        if options:
             given = ", ".join(f"{name}={quoted(value)}" for name, value in options.items())
             pytest.fail(f"marker gradcheck({given}): {UNUSED}", pytrace=False)
+        if uncalled := asked_for(item):
+            _warn(item, f"the test asks for the fixture {uncalled} and never calls it")
         return result
 
     @pytest.hookimpl(wrapper=True)
@@ -209,6 +213,8 @@ class Recorder:
         self, call: pytest.CallInfo[None]
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
         """Put what has been checked since the last report on this one."""
+        if call.excinfo is not None:
+            _hide_our_frames(call.excinfo.value)
         report = yield
         error = call.excinfo.value if call.excinfo and report.failed else None
         if self._memory is not None:
@@ -257,7 +263,9 @@ class Recorder:
         item = self._item
         if Recorder.hearing is not self or item is None:  # a thread may outlive its test
             return
-        record: Record = {"ok": report.ok, "summary": report.summary()}
+        from .._report.message import row
+
+        record: Record = {"ok": report.ok, "row": row(report)}
         if self._whole:
             record["check"] = report.to_dict()
         with self._lock:
@@ -280,11 +288,40 @@ def _is_mismatch(error: BaseException) -> bool:
     return module is not None and isinstance(error, module.GradientMismatch)
 
 
+def _hide_our_frames(error: BaseException | None) -> None:
+    """Mark our modules in the tracebacks of an error and its causes, where pytest looks for it."""
+    package = __name__.partition(".")[0]
+    while error is not None:
+        tb = error.__traceback__
+        while tb is not None:
+            names = tb.tb_frame.f_globals
+            if str(names.get("__name__")).partition(".")[0] == package:
+                from .._report.report import hide_frame
+
+                names["__tracebackhide__"] = hide_frame
+            tb = tb.tb_next
+        error = error.__cause__ or error.__context__
+
+
 def _in_one_line(report: pytest.TestReport) -> None:
     """Leave the first line of what pytest's short summary repeats: with CI set, it repeats all."""
     crash = getattr(report.longrepr, "reprcrash", None)
     if crash is not None:
         crash.message = crash.message.split("\n", 1)[0]
+
+
+def asked_for(item: pytest.Item) -> str:
+    """Return which fixture that checks a test's own arguments name; empty for none of ours."""
+    from .fixtures import CHECKING, fixtures_of_ours
+
+    named = getattr(getattr(item, "_fixtureinfo", None), "argnames", ())
+    return next((name for name in named if name in CHECKING & fixtures_of_ours(item)), "")
+
+
+def _warn(item: pytest.Item, text: str) -> None:
+    from .._options import GradcheckWarning
+
+    item.warn(GradcheckWarning(text))
 
 
 def note_performed(item: pytest.Item) -> None:

@@ -33,7 +33,8 @@ class Record(TypedDict):
     """One check."""
 
     ok: bool
-    summary: str
+    row: list[str]
+    """Of the table at the end: func's name, and what came of it."""
     check: NotRequired[dict[str, Any]]
     """As from `GradientReport.to_dict`, where the session writes whole checks."""
     message: NotRequired[str]

@@ -41,7 +41,7 @@ class Results:
         self._settings = settings
         self._total = 0
         self._failed = 0
-        self._lines: list[tuple[str, bool]] = []
+        self._rows: list[tuple[list[str], bool]] = []
         self._checks: list[tuple[str, bool, Record]] = []
         self._problems: dict[str, None] = {}
 
@@ -53,7 +53,8 @@ class Results:
             self._total += 1
             self._failed += failed
             if failed or self._settings.summary == "all":
-                self._lines.append((f"{report.nodeid} - {record['summary']}", failed))
+                func, *cells = record["row"]
+                self._rows.append(([f"{report.nodeid} {func}".rstrip(), *cells], failed))
             if "check" in record:
                 self._checks.append((report.nodeid, failed, record))
             if problem := record.get("problem"):
@@ -108,13 +109,25 @@ class Results:
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """List the checks that ``--gradcheck-summary`` asks for."""
-        if self._lines and self._settings.summary != "none":
+        if self._rows and self._settings.summary != "none":
             checks = "1 gradient check" if self._total == 1 else f"{self._total} gradient checks"
             terminalreporter.write_sep("=", f"{checks}, {self._failed} failed")
-            for line, failed in self._lines:
-                terminalreporter.write_line(line, red=failed)
+            self._table(terminalreporter)
         for problem in self._problems:
             terminalreporter.write_line(problem, red=True)
+
+    def _table(self, terminalreporter: pytest.TerminalReporter) -> None:
+        """Write a line for each check, those that failed first; what a line lacks goes below it."""
+        from .._report.message import table_of_rows
+
+        rows = sorted(self._rows, key=lambda pair: not pair[1])
+        width = terminalreporter.config.get_terminal_writer().fullwidth
+        header, *lines = table_of_rows([row for row, _ in rows], width)
+        terminalreporter.write_line(header, bold=True)
+        number = -1
+        for line in lines:
+            number += not line.startswith(" ")
+            terminalreporter.write_line(line, red=rows[number][1])
 
 
 _UNDRAWN = "█·…"

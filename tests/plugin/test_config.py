@@ -169,9 +169,9 @@ def test_help_shows_the_group_and_the_keys(suite):
 def test_the_header_shows_what_is_set_and_is_silent_otherwise(suite):
     suite.makeini("[pytest]\ngradcheck_rtol = 1e-3\n")
     result = suite.runpytest_inprocess("--gradcheck-seed=3")
-    result.stdout.fnmatch_lines(["gradcheck: rtol=0.001, seed=3"])
+    result.stdout.fnmatch_lines(["gradcheck, for its fixtures only: rtol=0.001, seed=3"])
     result = suite.runpytest_inprocess("-c", "/dev/null", f"--rootdir={suite.path}")
-    result.stdout.no_fnmatch_line("gradcheck: *")
+    result.stdout.no_fnmatch_line("gradcheck*: *")
 
 
 def test_the_environment_is_not_read(suite, options_of, monkeypatch):

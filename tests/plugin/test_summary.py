@@ -45,19 +45,21 @@ def test_failed_is_the_default_and_leaves_out_what_was_meant_to_fail(tests):
     for args in ([], ["--gradcheck-summary=failed"]):
         title, lines = section(tests.runpytest_inprocess(*args))
         assert title == "4 gradient checks, 1 failed"
-        (line,) = lines
-        assert line.startswith("test_nn.py::test_two - cost: 1 of 3 wrong, difference 1.")
+        assert [re.split("  +", line)[:2] for line in lines] == [
+            ["check", "result"],
+            ["test_nn.py::test_two cost", "1 of 3 wrong"],
+        ]
 
 
 def test_all(tests):
     title, lines = section(tests.runpytest_inprocess("--gradcheck-summary=all"))
     assert title == "4 gradient checks, 1 failed"
-    assert [line.split(", ")[0] for line in lines] == [
-        "test_nn.py::test_right - cost: 3 agree",
-        "test_nn.py::test_two - cost: 3 agree",
-        "test_nn.py::test_two - cost: 1 of 3 wrong",
-        "test_nn.py::test_expected - cost: 1 of 3 wrong",
-    ]
+    names = ["two cost", "right cost", "two cost", "expected cost"]
+    assert [line.split("  ")[0][-8:] for line in lines[1:]] == [name[-8:] for name in names]
+    told = ["1 of 3 wrong", "3 agree", "3 agree", "1 of 3 wrong"]
+    assert [re.split("  +", line)[1] for line in lines[1:]] == told
+    assert len({line.index(word) for line, word in zip(lines[1:], told, strict=True)}) == 1
+    assert all(len(line) <= 80 for line in lines)
 
 
 def test_none(tests):
@@ -66,7 +68,7 @@ def test_none(tests):
 
 def test_in_the_ini_file(tests):
     tests.makeini("[pytest]\ngradcheck_summary = all\n")
-    assert len(section(tests.runpytest_inprocess())[1]) == 4
+    assert len(section(tests.runpytest_inprocess())[1]) == 5
     assert section(tests.runpytest_inprocess("--gradcheck-summary=none")) == (None, [])
 
 
@@ -98,8 +100,10 @@ def test_kinks_and_coarse_checks_are_marked(suite):
     result.assert_outcomes(passed=2)
     title, lines = section(result)
     assert title == "2 gradient checks, 0 failed"
-    assert "at a kink" in lines[0]
-    assert "(coarse)" in lines[1]
+    assert [line for line in lines if line.startswith("  ")] == [
+        "  1 at a kink, coarse",
+        "  coarse",
+    ]
 
 
 def test_a_check_during_teardown_belongs_to_the_test(suite):
@@ -120,20 +124,78 @@ def test_a_check_during_teardown_belongs_to_the_test(suite):
     result.assert_outcomes(passed=1, errors=1)
     title, lines = section(result)
     assert title == "1 gradient check, 1 failed"
-    assert lines[0].startswith("test_late.py::test_it - cost: 1 of 3 wrong")
+    assert re.match(r"test_late.py::test_it cost +1 of 3 wrong ", lines[1])
 
 
 def test_all_says_what_each_check_cost_and_found(tests):
     """Evaluations, seconds and difference of every check, as the design has it."""
     _, lines = section(tests.runpytest_inprocess("--gradcheck-summary=all"))
+    header = ["check", "result", "difference", "resolution", "evals", "time"]
+    assert re.split("  +", lines[0]) == header
     number = r"\d(\.\d)?e[+-]\d+"
-    for line, told in zip(
-        lines, ("3 agree", "3 agree", "1 of 3 wrong", "1 of 3 wrong"), strict=True
-    ):
-        nodeid, _, said = line.partition(" - ")
-        assert nodeid.startswith("test_nn.py::test_")
-        pattern = (
-            rf"cost: {told}, difference {number}, resolution {number}, "
-            r"[\d,]+ evaluations, \d+\.\d\d s"
-        )
-        assert re.fullmatch(pattern, said), line
+    for line in lines[1:]:
+        nodeid, told, *figures = re.split("  +", line)
+        assert nodeid.startswith("test_nn.py")
+        assert told in ("3 agree", "1 of 3 wrong")
+        assert re.fullmatch(rf"{number} {number} [\d,]+ \d+\.\d\d s", " ".join(figures)), line
+
+
+@pytest.mark.parametrize("columns", [50, 80])
+@pytest.mark.parametrize("workers", [(), ("-n1",)], ids=["in process", "-n1"])
+def test_a_table_for_the_terminal_with_failures_first(suite, monkeypatch, columns, workers):
+    if workers:
+        pytest.importorskip("xdist")
+    monkeypatch.setenv("COLUMNS", str(columns))
+    suite.makepyfile(
+        test_names="""
+        import pytest
+        from quadratic import cost, right, theta, wrong
+
+        @pytest.mark.parametrize("case", ["in_the_middle_of_a_long_name", "short"])
+        def test_a_name_that_is_too_long_for_the_terminal(gradcheck, case):
+            gradcheck(cost, right, theta)
+
+        def test_last(gradcheck):
+            gradcheck(cost, wrong, theta)
+        """
+    )
+    run = suite.runpytest_subprocess if workers else suite.runpytest_inprocess
+    _, (header, *lines) = section(run(*workers, "--gradcheck-summary=all"))
+    assert all(len(line) <= columns for line in [header, *lines])
+    assert header.split()[:2] == ["check", "result"]
+    assert lines[0].split("  ")[0].endswith("last cost")
+    assert ["ort] cost" in line for line in lines].count(True) == 1
+    assert {line.index("  ") > 0 and line[header.index("result")] for line in lines} == {"1", "3"}
+
+
+def test_a_fixture_that_is_never_called_is_said(suite):
+    suite.makepyfile(
+        test_quiet="""
+        import pytest
+        from quadratic import cost, right, theta
+
+        @pytest.fixture(autouse=True)
+        def helper(gradcheck):
+            return gradcheck
+
+        def test_forgotten(gradcheck): ...
+
+        def test_numeric(numerical_gradient): ...
+
+        def test_called(gradcheck):
+            gradcheck(cost, right, theta)
+
+        def test_through_another_fixture(helper): ...
+
+        def test_skips(gradcheck):
+            pytest.skip("not here")
+        """
+    )
+    result = suite.runpytest_inprocess()
+    result.assert_outcomes(passed=4, skipped=1, warnings=2)
+    result.stdout.fnmatch_lines(
+        [
+            "*test_quiet.py:*: GradcheckWarning: the test asks for the fixture gradcheck and *",
+            "*GradcheckWarning: the test asks for the fixture numerical_gradient and never *",
+        ]
+    )

@@ -106,7 +106,7 @@ def every_option_has_the_type_of_the_table() -> None:
     check_gradients(cost, backward, theta, seed=None)  # type: ignore[arg-type]
     check_gradients(cost, backward, theta, only=1)  # type: ignore[arg-type]
     check_gradients(cost, backward, theta, workers="all")  # type: ignore[arg-type]
-    check_gradients(cost, backward, theta, (1.0,))  # type: ignore[call-arg]
+    check_gradients(cost, backward, theta, (1.0,))  # type: ignore[arg-type]
     check_gradients(1.0, backward, theta)  # type: ignore[arg-type]
     check_gradients(cost)  # type: ignore[call-arg]
 

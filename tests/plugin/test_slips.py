@@ -1,0 +1,177 @@
+"""A slip in a call: the line of the user, our sentence, and none of our frames."""
+
+import numpy as np
+import pytest
+
+from pytest_gradcheck import assert_gradients_close, check_gradients
+
+X = np.linspace(0.5, 2.0, 6).reshape(2, 3)
+W = np.array([0.3, -1.2, 0.8])
+
+
+def cost(w):
+    return float(np.sum((X @ w) ** 2))
+
+
+def grad(w):
+    return 2 * X.T @ (X @ w)
+
+
+CALLS = """
+    import numpy as np
+    from pytest_gradcheck import assert_gradients_close, check_jacobian
+
+    def cost(w):
+        return np.sum(w**2)
+
+    def grad(w):
+        return 2 * w
+
+    def loss(w):
+        return inner(w)
+
+    def inner(w):
+        return w["absent"]
+
+    def test_tuple(gradcheck):
+        gradcheck(lambda w: (cost(w), "cache"), grad, np.ones(3))
+
+    def test_shape():
+        assert_gradients_close(cost, lambda w: w[:2], np.ones(3))
+
+    def test_option():
+        check_jacobian(grad, lambda w: np.eye(3), np.ones(3), epsilon=1e-3)
+
+    def test_value(gradcheck):
+        gradcheck(cost, grad, np.ones(3), rtol=-1)
+
+    def test_of_the_user():
+        assert_gradients_close(loss, grad, np.ones(3))
+"""
+
+
+def test_no_frame_of_ours_is_shown(suite):
+    suite.makepyfile(test_calls=CALLS)
+    result = suite.runpytest_inprocess()
+    result.assert_outcomes(failed=5)
+    result.stdout.no_fnmatch_line("*pytest_gradcheck?_*")
+    shown = [line for line in result.outlines if line.startswith((">", "E  "))]
+    assert [line for line in shown if line.startswith(">")] == [
+        '>       gradcheck(lambda w: (cost(w), "cache"), grad, np.ones(3))',
+        ">       assert_gradients_close(cost, lambda w: w[:2], np.ones(3))",
+        ">       check_jacobian(grad, lambda w: np.eye(3), np.ones(3), epsilon=1e-3)",
+        ">       gradcheck(cost, grad, np.ones(3), rtol=-1)",
+        ">       assert_gradients_close(loss, grad, np.ones(3))",
+        '>       return w["absent"]',
+    ]
+    (said,) = [line for line in shown if "returned a tuple of 2" in line]
+    assert said.endswith("or grad=True if it returns (J, gradient)")
+    assert len(result.outlines) < 75
+    whole = suite.runpytest_inprocess("--full-trace", "test_calls.py::test_shape")
+    whole.stdout.fnmatch_lines(["*pytest_gradcheck*"])
+
+
+@pytest.mark.parametrize(
+    ("option", "said"),
+    [
+        ("kwargs", "functools.partial"),
+        ("argnums", "into params, one structure"),
+        ("jac", "grad=True"),
+        ("tol", "rtol="),
+        ("epsilon", "eps="),
+    ],
+)
+def test_options_of_other_checkers_name_ours(option, said):
+    with pytest.raises(TypeError, match=f"no option named {option}; ") as caught:
+        assert_gradients_close(cost, grad, W, **{option: True})
+    assert said in str(caught.value)
+    assert len(str(caught.value)) < 200
+
+
+def several(w, b):
+    return float(np.sum((X @ w + b) ** 2))
+
+
+def of_several(w, b):
+    z = X @ w + b
+    return 2 * X.T @ z, 2 * z
+
+
+@pytest.mark.parametrize("check", [assert_gradients_close, check_gradients])
+def test_several_arguments_are_told_how_to_pass(check):
+    b = np.array([0.4, -0.1])
+    with pytest.raises(TypeError) as caught:
+        check(several, of_several, W, b)
+    assert "(lambda p: func(*p), lambda p: grad(*p), (W, b))" in str(caught.value)
+    # What it says works.
+    assert check(lambda p: several(*p), lambda p: of_several(*p), (W, b)).ok
+
+
+@pytest.mark.parametrize("point", [W, {"w": W}, [W, W]], ids=["array", "dict", "list"])
+def test_func_and_grad_exchanged_are_suspected(point):
+    def number(p):
+        leaves = p.values() if isinstance(p, dict) else p
+        return float(sum(np.sum(leaf**2) for leaf in leaves))
+
+    def gradient(p):
+        if isinstance(p, dict):
+            return {name: 2 * leaf for name, leaf in p.items()}
+        return [2 * leaf for leaf in p] if isinstance(p, list) else 2 * p
+
+    with pytest.raises((TypeError, ValueError), match="func returned") as caught:
+        check_gradients(gradient, number, point)
+    assert "are func and grad exchanged?" in "".join(getattr(caught.value, "__notes__", ()))
+
+
+def test_a_vector_of_losses_is_not_an_exchange():
+    with pytest.raises(ValueError, match=r"assert_jacobian_close\(func, jac, params\)") as caught:
+        check_gradients(lambda w: (X @ w) ** 2, grad, W)
+    assert not getattr(caught.value, "__notes__", ())
+
+
+def test_a_list_of_numbers_with_an_array_for_a_gradient():
+    with pytest.raises(ValueError, match=r"pass np\.array\(x0\)"):
+        check_gradients(lambda w: cost(np.array(w)), lambda w: grad(np.array(w)), [0.3, -1.2, 0.8])
+
+
+class Series:
+    """As pandas has it: no array, but one inside."""
+
+    def __init__(self, values):
+        self.values = np.asarray(values)
+
+    def to_numpy(self):
+        return self.values
+
+
+def test_a_series_says_to_numpy():
+    with pytest.raises(TypeError, match=r"pass its \.to_numpy\(\)"):
+        check_gradients(cost, grad, Series(W))
+    with pytest.raises(TypeError, match=r"return its \.to_numpy\(\)"):
+        check_gradients(cost, lambda w: Series(grad(w)), W)
+
+
+class Layer:
+    def __init__(self):
+        self.W = W.copy()
+        self.b = np.array([0.4, -0.1])
+
+
+def test_a_layer_says_vars_and_that_works():
+    layer = Layer()
+    with pytest.raises(TypeError, match=r"pass vars\(layer\), with in_place=True"):
+        check_gradients(lambda p: several(p.W, p.b), of_several, layer)
+    report = check_gradients(
+        lambda: several(layer.W, layer.b),
+        lambda: dict(zip("Wb", of_several(layer.W, layer.b), strict=True)),
+        vars(layer),
+        in_place=True,
+    )
+    assert report.ok
+    assert report.size == 5
+
+
+def test_forgotten_args_are_named():
+    with pytest.raises(TypeError, match="missing") as caught:
+        check_gradients(lambda w, x: np.sum((x @ w) ** 2), lambda w, x: 2 * x.T @ (x @ w), W)
+    assert "args=(...)" in caught.value.__notes__[0]

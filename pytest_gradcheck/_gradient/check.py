@@ -19,6 +19,7 @@ from .._evaluate.problem import (
     depends_on_the_past,
     evaluate_gradient,
     prepare,
+    remarks_of,
     require_callable,
 )
 from .._options import Options
@@ -65,6 +66,7 @@ def run_check(call: Call, grad: Any, params: Any, options: Options) -> GradientR
             rows = replace(rows, diagnoses=(*found, *rows.diagnoses))
         evaluations, seconds = problem.evaluator.evaluations, time.perf_counter() - started
         report = assemble(subject, rows, options, evaluations, seconds)
+        report = replace(report, remarks=remarks_of(problem))
     return of_suspects(report) if again is not None else report
 
 

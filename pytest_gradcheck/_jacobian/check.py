@@ -30,9 +30,9 @@ from .._evaluate.problem import (
     PAST,
     Analytic,
     Problem,
-    gradient_precision,
     may_differ_by,
     prepare,
+    remarks_of,
     repetition,
 )
 from .._options import Options
@@ -113,6 +113,13 @@ def own_params(check: Check) -> Any:
     return WorkCopy(check.problem.structure, check.problem.blocks).fresh()
 
 
+def numeric_params(check: Check) -> Any:
+    """Return a copy of the parameters in the precision in which they are differenced."""
+    problem = check.problem
+    other = problem.numeric.func is not problem.call.func
+    return problem.evaluator.work.fresh() if other else own_params(check)
+
+
 def _unrepeated(check: Check) -> str:
     """Return the sentence that names an output that differs between two calls, or nothing."""
     center, jitter = check.problem.center, check.problem.jitter
@@ -183,15 +190,14 @@ def report_of(
     first, last = matrices[0], matrices[-1]
     m, n = first.dense.shape
     both = (in_pairs(check, first.dense), in_pairs(check, last.dense))
-    _, repeats = repetition(*both, first.dtypes, pairs, options, what)
+    _, repeats = repetition(*both, first.precision, pairs, options, what)
     with np.errstate(all="ignore"):  # infinity less infinity
         gaps = np.abs(first.dense - last.dense).astype(np.float64)
     gaps[~np.isfinite(gaps)] = 0.0
     gaps += first.jitter
-    precision = gradient_precision(first.dtypes)
     per_row = len(check.shape.blocks)
     eps = {
-        k: precision[b * per_row : (b + 1) * per_row]
+        k: first.precision[b * per_row : (b + 1) * per_row]
         for b, block in enumerate(check.shape.outputs.blocks)
         for k in range(block.start, block.stop)
     }
@@ -249,7 +255,8 @@ def _reported(
         may_be_zero=_zero_by_nature(check, found.flat & (found.analytic == 0), may_be_zero),
     )
     seconds = time.perf_counter() - check.started
-    return assemble(subject, compared, options, problem.evaluator.evaluations, seconds)
+    report = assemble(subject, compared, options, problem.evaluator.evaluations, seconds)
+    return replace(report, remarks=remarks_of(problem))
 
 
 def _leeway(check: Check, matrix: Matrix, bias: Bias | None) -> Callable[..., Array]:
@@ -261,7 +268,7 @@ def _leeway(check: Check, matrix: Matrix, bias: Bias | None) -> Callable[..., Ar
         found = np.zeros(check.problem.size)
         row = position_of(outputs, k)
         for column, block in enumerate(blocks):
-            eps = float(np.finfo(matrix.dtypes[row * len(blocks) + column]).eps)
+            eps = matrix.precision[row * len(blocks) + column]
             if eps < NARROW:
                 continue
             # A narrow Jacobian has the rounding of its block, however small a row of it is.

@@ -9,7 +9,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from .._constants import EXHAUSTIVE, NOISE_EVALUATIONS, REMEMBERS
+from .._constants import EPS, EXHAUSTIVE, NOISE_EVALUATIONS, REMEMBERS
 from .._difference.stencils import COMPLEX_STEP
 from .._difference.sweep import Sweep, differenced, not_analytic, raise_domain_error, unevaluated
 from .._evaluate.call import Call, name_of
@@ -35,8 +35,10 @@ from .random_directions import along_directions
 from .worst_so_far import worst_so_far
 
 
-def run_check(call: Call, grad: Any, params: Any, options: Options) -> GradientReport:
-    """Run a check from arguments to report."""
+def run_check(
+    call: Call, grad: Any, params: Any, options: Options, eps: float = EPS
+) -> GradientReport:
+    """Run a check from arguments to report; the gradient is no more precise than `eps`."""
     started = time.perf_counter()
     asked = remembered()
     require_callable(call.func, grad)
@@ -45,6 +47,8 @@ def run_check(call: Call, grad: Any, params: Any, options: Options) -> GradientR
     progress = problem.evaluator.progress
     with closing(problem.evaluator), progress.interruptible():
         analytic = evaluate_gradient(grad, problem, options)
+        precision = tuple(max(own, eps) for own in analytic.precision)
+        analytic = replace(analytic, precision=precision)
         label = labels(problem.blocks)
         progress.worst = partial(worst_so_far, progress, analytic.vector, label)
         # Before anything else is evaluated, which must not influence it.

@@ -80,6 +80,7 @@ def _matrix(jac: Any, check: Check) -> GradientReport:
         check,
         lambda u: to_structure(problem.structure, problem.blocks, u @ matrix.dense),
         lambda which: _columns(check, matrix.dense[:, which], matrix.precision[0]),
+        max(matrix.precision, default=EPS),
     )
 
 
@@ -92,7 +93,7 @@ def _sparse(jac: Any, check: Check) -> GradientReport:
         dense = np.asarray(compressed[:, chosen[which]].toarray(), dtype=np.float64)
         return _columns(check, dense, eps_of(jac.dtype))
 
-    return along_cotangents(check, _rows(check, lambda u: jac.T @ u), columns)
+    return along_cotangents(check, _rows(check, lambda u: jac.T @ u), columns, eps_of(jac.dtype))
 
 
 def _operator(jac: Any, check: Check) -> GradientReport:

@@ -18,6 +18,7 @@ import numpy as np
 from .._constants import (
     ACCUSED_LOOKED_AT,
     COMBINED,
+    EPS,
     OUTPUT_GAPS,
     OUTPUT_STEP,
     OUTPUTS_LOOKED_AT,
@@ -96,8 +97,9 @@ def along_cotangents(
     check: Check,
     rows: Callable[[Array], Any],
     columns: Callable[[Array], Matrix] | None = None,
+    eps: float = EPS,
 ) -> GradientReport:
-    """Check uᵀJ for some random u, shape (m,); `rows` takes u and returns uᵀJ in params' structure.
+    """Check uᵀJ for some random u, shape (m,), which is no more precise than `eps`.
 
     `rows` takes u, shape (m,), and returns uᵀJ in params' structure; `columns` takes coordinates
     and returns those columns of the analytic Jacobian, for the entries that are wrong to be named.
@@ -108,7 +110,7 @@ def along_cotangents(
         u = random_weights(m, options.seed, Stream.COTANGENTS, number)
         u = rounded(outputs.structure, outputs.blocks, u)  # as the product gets it
         call = replace(check.problem.call, read=Combination(outputs, u), bits=no_bits)
-        report = run_check(call, rows(u), own_params(check), options)
+        report = run_check(call, rows(u), own_params(check), options, eps)
         spent += report.evaluations
         if not report.ok:
             break
@@ -224,7 +226,7 @@ def along_tangents(check: Check, products: Callable[[Array], Any], what: str) ->
             return to_structure(few.problem.structure, few.problem.blocks, u @ dense)
 
         if dense.shape[0] > OUTPUTS_ONE_BY_ONE:
-            found = along_cotangents(few, rows, columns)
+            found = along_cotangents(few, rows, columns, max(precision, default=EPS))
         else:
             found = report_of(few, [columns(np.arange(COMBINED))])
     said = f"{n:,} parameters along {COMBINED} random tangents, v1 to v3 (seed {seed})"

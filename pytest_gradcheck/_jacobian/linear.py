@@ -64,9 +64,36 @@ class Matrix:
     jitter: float = 0.0
 
 
+@dataclass(frozen=True, eq=False)
+class Entries:
+    """The stored entries of a sparse Jacobian, row by row: places and values of shape (nnz,).
+
+    `columns` are numbers of checked parameters, `eps` is the machine epsilon; what is stored twice
+    is added up.
+    """
+
+    rows: Array
+    columns: Array
+    values: Array
+    eps: float
+
+
 def is_sparse(value: Any) -> bool:
     """Return whether a value is a sparse matrix or array, of scipy or alike."""
     return hasattr(value, "toarray") and hasattr(value, "nnz")
+
+
+def entries_of(jac: Any, shape: Shape, what: str = "jac") -> Entries:
+    """Return what a sparse Jacobian holds, explicit zeros too; errors as those of `matrix_of`."""
+    _require_shape(tuple(jac.shape), shape, what)
+    csr = jac.tocsr(copy=True)[:, shape.columns()]
+    csr.sum_duplicates()
+    held = csr.tocoo()
+    data = np.asarray(held.data)
+    _require_real(data, what)
+    wide = np.longdouble if data.dtype.itemsize > 8 else np.float64
+    rows, columns = held.row.astype(np.intp), held.col.astype(np.intp)
+    return Entries(rows, columns, data.astype(wide), eps_of(data.dtype))
 
 
 def is_operator(value: Any) -> bool:
@@ -137,13 +164,17 @@ def _require_shape(found: tuple[int, ...], shape: Shape, what: str) -> None:
 
 
 def _cut(array: Array, shape: Shape, what: str) -> Matrix:
-    if array.dtype.kind not in "fiu":
-        raise TypeError(f"{what} has dtype {array.dtype}; it must be real and numeric")
-    wide = np.longdouble if array.dtype.kind == "f" and array.dtype.itemsize > 8 else np.float64
+    _require_real(array, what)
+    wide = np.longdouble if array.dtype.itemsize > 8 else np.float64
     count = len(shape.outputs.blocks) * len(shape.blocks)
     columns = shape.columns()
     chosen = array if columns.size == array.shape[1] else array[:, columns]
     return Matrix(chosen.astype(wide), (eps_of(array.dtype),) * count)
+
+
+def _require_real(array: Array, what: str) -> None:
+    if array.dtype.kind not in "fiu":
+        raise TypeError(f"{what} has dtype {array.dtype}; it must be real and numeric")
 
 
 def _of_structure(jac: Any, shape: Shape, what: str) -> Matrix:

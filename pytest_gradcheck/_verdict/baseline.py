@@ -77,10 +77,8 @@ def errors_of(
             rounding = eps / 2 * np.abs(exact)
             base = np.abs(baseline[block.window] - exact)
             worst = int(np.argmax(np.where(np.isnan(error), np.inf, error)))
-            maximum = float(error[worst]), float(max(base.max(), rounding.max()))
-            norm = (
-                float(np.linalg.norm(error)),
-                float(max(np.linalg.norm(base), np.linalg.norm(rounding))),
-            )
-            found.append(Errors(block, maximum, norm, worst, factor))
+            least = max(float(np.linalg.norm(part)) for part in (base, rounding))
+            largest = max(float(base.max()), float(rounding.max()))
+            norm = float(np.linalg.norm(error)), least
+            found.append(Errors(block, (float(error[worst]), largest), norm, worst, factor))
     return found

@@ -24,7 +24,7 @@ def plain_backward(dtype):
 
 
 def kernel_backward(*, scaled=True):
-    """Return the same by blocks of queries, with float32 between the products, as fast kernels do."""
+    """Return the same by blocks of queries, in float32 between the products, as fast kernels do."""
     q, k, v, d_out = (x.astype(np.float32) for x in (QUERY, KEY, VALUE, GRAD_OUTPUT))
     scale = np.float32(1 / np.sqrt(q.shape[1]))
     grads = {name: np.zeros_like(q) for name in ("q", "k", "v")}

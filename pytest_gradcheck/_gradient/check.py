@@ -31,6 +31,7 @@ from .._verdict.last_failed import look_again, remembered
 from .._verdict.tolerance import AGREE, NOT_FINITE, tolerance
 from .experiments import acts_through, experiments
 from .random_directions import along_directions
+from .source_lines import with_lines
 from .worst_so_far import worst_so_far
 
 
@@ -63,6 +64,7 @@ def run_check(call: Call, grad: Any, params: Any, options: Options) -> GradientR
             subject, rows = _explained(problem, analytic, sweep, comparison, reasons, options)
             found = experiments(rows, grad, problem, analytic, options, subject.noise)
             rows = replace(rows, diagnoses=(*found, *rows.diagnoses))
+        rows = with_lines(rows, grad, problem)
         evaluations, seconds = problem.evaluator.evaluations, time.perf_counter() - started
         report = assemble(subject, rows, options, evaluations, seconds)
     return of_suspects(report) if again is not None else report

@@ -13,6 +13,7 @@ from .._constants import CONFIDENCE
 from .._diagnosis.approximations import approximation
 from .._diagnosis.causes import Explained, Upstream, explain, unknown
 from .._diagnosis.evidence import Diagnosis
+from .._diagnosis.lines import SourceLine
 from .._options import Options
 from .._params.layout import Block, labels, position_of
 from .._params.structure import Structure
@@ -78,6 +79,7 @@ class Rows:
     directions: int = 0
     miss: float = 0.0
     patterns: tuple[str, ...] = ()
+    lines: tuple[SourceLine, ...] = ()
 
 
 def assemble(
@@ -122,6 +124,7 @@ def assemble(
         patterns=rows.patterns,
         evidence=rows.evidence,
         diagnoses=rows.diagnoses,
+        lines=rows.lines,
     )
 
 

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from ._api.numeric import numerical_gradient, numerical_gradient_with_error, pulled_back
     from ._api.taylor import TaylorRates, assert_taylor_rate, taylor_rates
     from ._diagnosis.evidence import Diagnosis
+    from ._diagnosis.lines import SourceLine
     from ._options import GradcheckWarning, Options
     from ._params.arrays import ArrayKind
     from ._params.structure import Node
@@ -55,6 +56,7 @@ _HOMES = {
     "NumericalGradient": "plugin.fixtures",
     "Options": "_options",
     "SavedCheck": "_report.saved",
+    "SourceLine": "_diagnosis.lines",
     "TaylorRates": "_api.taylor",
     "assert_adjoint": "_api.adjoint",
     "assert_gradients_close": "_api.gradients",
@@ -98,6 +100,7 @@ __all__ = [
     "NumericalGradient",
     "Options",
     "SavedCheck",
+    "SourceLine",
     "TaylorRates",
     "__version__",
     "assert_adjoint",

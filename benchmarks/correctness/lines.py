@@ -56,14 +56,11 @@ class Written:
 
 @dataclass(frozen=True)
 class Row:
-    """What a failure names: whether its first line is right, whether any is, and how many."""
+    """What a failure names: for each line, the likeliest first, whether it was changed."""
 
     written: Written
-    first: bool
-    any: bool
-    count: int
-    foreign: bool
     hits: tuple[bool, ...]
+    foreign: bool
     named: tuple[str, ...]
 
 
@@ -79,7 +76,9 @@ def written_out(folder: Path, module: str, pattern: str) -> Iterable[Written]:
         right = with_function(text, node, folded(source(text, node), ""))
         for bug, (codes, _, *options) in plan.table.items():
             wrong = with_function(text, node, folded(source(text, node), bug))
-            file = folder / f"{module.rpartition('.')[2]}_{zlib.crc32((plan.name + bug).encode())}.py"
+            file = (
+                folder / f"{module.rpartition('.')[2]}_{zlib.crc32((plan.name + bug).encode())}.py"
+            )
             file.write_text(wrong, encoding="utf-8")
             lines = changed_lines(right, wrong)
             given = dict(options[0]) if options else {}
@@ -130,9 +129,9 @@ def looked_up(call: ast.Call, text: str, bug: str) -> ast.expr:
             value = getattr(node, "value", None)
             if isinstance(one, ast.Name) and one.id == table.id and isinstance(value, ast.Dict):
                 tables.append(value)
-            if isinstance(one, ast.Subscript) and ast.unparse(one.value) == table.id:
-                if isinstance(one.slice, ast.Constant) and one.slice.value == bug and value:
-                    return value
+            named = isinstance(one, ast.Subscript) and ast.unparse(one.value) == table.id
+            if named and ast.unparse(one.slice) == repr(bug) and value is not None:
+                return value  # slope["..."] = ...
     for one in tables:
         for key, value in zip(one.keys, one.values, strict=True):
             if isinstance(key, ast.Constant) and key.value == bug:
@@ -207,46 +206,55 @@ def branch(node: ast.If, text: str, kept: list[ast.stmt]) -> tuple[int, int, str
 
 
 def changed_lines(right: str, wrong: str) -> frozenset[int]:
-    """Return the lines of the statements in which a wrong file differs from the right one."""
+    """Return the lines of the statements in which a wrong file differs from the right one.
+
+    Where lines are only missing: of those in the function that assign the same names, and of the
+    statements before and behind.
+    """
     old, new = right.splitlines(), wrong.splitlines()
-    statements = simple(wrong)
-    before = simple(right)
+    own, before = statements(wrong), statements(right)
     found: set[int] = set()
     for kind, a, b, c, d in difflib.SequenceMatcher(None, old, new, autojunk=False).get_opcodes():
         if kind in ("replace", "insert"):
-            found |= {s for s, e, _ in statements if s <= d and e > c}
-        if kind in ("replace", "delete"):
-            names = {name for s, e, own in before if s <= b and e > a for name in own}
-            home = enclosing(wrong, c)
-            if kind == "delete" or True:
-                found |= {s for s, _, own in statements if own & names and home[0] <= s <= home[1]}
+            found |= {one.first for one in own if one.first <= d and one.last > c}
         if kind == "delete":
-            found |= {max((s for s, _, _ in statements if s <= c), default=0)}
-            found |= {min((s for s, _, _ in statements if s > c), default=0)}
-    return frozenset(line for s, e, _ in statements if s in found for line in range(s, e + 1))
+            names = {n for one in before if one.first <= b and one.last > a for n in one.names}
+            first, last = function_around(wrong, c)
+            inside = [one for one in own if first <= one.first <= last]
+            found |= {one.first for one in inside if one.names & names}
+            found |= {max((one.first for one in inside if one.first <= c), default=0)}
+            found |= {min((one.first for one in inside if one.first > c), default=0)}
+    return frozenset(n for one in own if one.first in found for n in range(one.first, one.last + 1))
 
 
-def enclosing(text: str, line: int) -> tuple[int, int]:
-    """Return the lines of the innermost function around one."""
-    inside = [
-        (node.end_lineno - node.lineno, node.lineno, node.end_lineno)
-        for node in ast.walk(ast.parse(text))
-        if isinstance(node, ast.FunctionDef) and node.lineno <= line + 1 <= (node.end_lineno or 0) + 1
-    ]
-    return min(inside)[1:]
+def function_around(text: str, line: int) -> tuple[int, int]:
+    """Return the first and the last line of the innermost function around one."""
+    functions = [n for n in ast.walk(ast.parse(text)) if isinstance(n, ast.FunctionDef)]
+    spans = [(n.lineno, n.end_lineno or 0) for n in functions]
+    around = [(first, last) for first, last in spans if first <= line + 1 <= last + 1]
+    return min(around, key=lambda span: span[1] - span[0])
 
 
-def simple(text: str) -> list[tuple[int, int, frozenset[str]]]:
-    """Return first and last line of every statement, a loop's without its body, and its names."""
+@dataclass(frozen=True)
+class Statement:
+    """A statement of a file, a loop without its body, and the names that it assigns."""
+
+    first: int
+    last: int
+    names: frozenset[str]
+
+
+def statements(text: str) -> list[Statement]:
     found = []
     for node in ast.walk(ast.parse(text)):
-        if isinstance(node, (ast.FunctionDef, ast.Module)) or not isinstance(node, ast.stmt):
+        if isinstance(node, ast.FunctionDef) or not isinstance(node, ast.stmt):
             continue
-        end = node.body[0].lineno - 1 if hasattr(node, "body") else node.end_lineno
-        targets = getattr(node, "targets", [getattr(node, "target", None)])
-        names = {ast.unparse(one) for target in targets if target for one in ast.walk(target)
-                 if isinstance(one, (ast.Name, ast.Subscript)) and isinstance(one.ctx, ast.Store)}  # fmt: skip
-        found.append((node.lineno, max(end or 0, node.lineno), frozenset(names)))
+        body = getattr(node, "body", None)
+        last = body[0].lineno - 1 if body else node.end_lineno or 0
+        targets = [*getattr(node, "targets", []), getattr(node, "target", None)]
+        inside = [one for target in targets if target for one in ast.walk(target)]
+        names = {ast.unparse(one) for one in inside if isinstance(one, (ast.Name, ast.Subscript))}
+        found.append(Statement(node.lineno, max(last, node.lineno), frozenset(names)))
     return found
 
 
@@ -264,25 +272,41 @@ def examined(written: Written, seed: int) -> Row:
     backward = plan.build(np.random.default_rng(rng))[2]
     grad = partial(backward, bug=written.bug)
     report = check_gradients(cost, grad, params, **written.options)
-    hits = [line.file == str(written.file) and line.line in written.changed for line in report.lines]
-    home = str(Path(pytest_gradcheck.__file__).parent)
-    foreign = any(line.file.startswith(home) or "site-packages" in line.file for line in report.lines)
+    file, home = str(written.file), str(Path(pytest_gradcheck.__file__).parent)
+    lines = dict.fromkeys((line.file, line.line, line.source) for line in report.lines)
+    hits = tuple(name == file and number in written.changed for name, number, _ in lines)
+    foreign = any(name.startswith(home) or "site-packages" in name for name, *_ in lines)
     named = tuple(f"{x.role} {','.join(x.blocks)} :{x.line} {x.source}" for x in report.lines)
-    return Row(written, bool(hits) and hits[0], any(hits), len(hits), foreign, tuple(hits), named)
+    return Row(written, hits, foreign, named)
+
+
+FIRST = (1, 2, 3, 4)
 
 
 def table(title: str, rows: list[Row], key: Callable[[Row], str]) -> None:
-    print(f"\n{title:<26}{'bugs':>6}{'first':>9}{'any':>9}{'lines':>8}{'silent':>8}")
+    """Print how often one of the first lines is right, by groups of bugs."""
+    heads = "".join(f"{f'of {n}' if n > 1 else 'first':>9}" for n in FIRST)
+    print(f"\n{title:<20}{'bugs':>6}{heads}{'of all':>9}{'lines':>8}{'silent':>8}")
     groups: dict[str, list[Row]] = defaultdict(list)
     for row in rows:
         groups[key(row)].append(row)
     for name, own in [*groups.items(), ("all", rows)]:
-        n = len(own)
-        print(
-            f"{name:<26}{n:>6}{100 * sum(r.first for r in own) / n:>7.1f} %"
-            f"{100 * sum(r.any for r in own) / n:>7.1f} %{sum(r.count for r in own) / n:>8.1f}"
-            f"{sum(not r.count for r in own):>8}"
-        )
+        rates = [100 * sum(any(row.hits[:n]) for row in own) / len(own) for n in (*FIRST, None)]
+        mean = sum(len(row.hits) for row in own) / len(own)
+        silent = sum(not row.hits for row in own)
+        cells = "".join(f"{rate:>7.1f} %" for rate in rates)
+        print(f"{name:<20}{len(own):>6}{cells}{mean:>8.1f}{silent:>8}")
+
+
+def show(row: Row) -> None:
+    """Print a bug of which the first line that is named is not the one that was changed."""
+    lines = row.written.file.read_text(encoding="utf-8").splitlines()
+    said = "named behind it" if any(row.hits) else "not named"
+    print(f"\n{row.written.model}: {row.written.bug} ({said})")
+    for number in sorted(row.written.changed):
+        print(f"  changed :{number} {lines[number - 1].strip()}")
+    for line in row.named:
+        print(f"  named   {line}")
 
 
 def main() -> int:
@@ -301,15 +325,9 @@ def main() -> int:
             for written in written_out(Path(folder), module, given.model)
             for seed in range(given.seeds)
         ]
-        if given.show:
-            for row in rows:
-                if not row.first:
-                    lines = row.written.file.read_text(encoding="utf-8").splitlines()
-                    print(f"\n{row.written.model}: {row.written.bug} ({'any' if row.any else 'none'})")
-                    for number in sorted(row.written.changed):
-                        print(f"  changed :{number} {lines[number - 1].strip()}")
-                    for line in row.named:
-                        print(f"  named   {line}")
+        for row in rows:
+            if given.show and not (row.hits and row.hits[0]):
+                show(row)
     table("family", rows, lambda row: row.written.family.rpartition(".")[2])
     table("right hint", rows, lambda row: row.written.codes[0])
     print(f"\nlines of ours or of a library: {sum(row.foreign for row in rows)}")

@@ -12,10 +12,49 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Piece:
-    """One target of a statement and the expression that it gets: both names of ``a, b = x, y``."""
+    """One target of a statement and the expression that it gets: both names of ``a, b = x, y``.
+
+    `reads` are the names in it, with what is taken from each; of a value that is written out as a
+    dict, list or tuple, `parts` has the elements.
+    """
 
     target: ast.expr | None
     value: ast.expr | None
+    reads: tuple[ast.expr, ...]
+    parts: Mapping[Any, Part]
+
+
+@dataclass(frozen=True)
+class Part:
+    """An element of what is written out: where it begins, its source, and what it reads."""
+
+    line: int
+    text: str
+    reads: tuple[ast.expr, ...]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A statement as it is executed: `text` is on one line, of a loop or a ``with`` its head.
+
+    `may_write` are the names that it reads, if a call in it may change what they stand for: one
+    that stands alone, or has an argument ``out``.
+    """
+
+    statement: ast.stmt
+    text: str
+    pieces: tuple[Piece, ...]
+    may_write: tuple[ast.expr, ...]
+
+    @property
+    def header(self) -> bool:
+        """Whether it holds other statements."""
+        return hasattr(self.statement, "body")
+
+    @property
+    def several(self) -> bool:
+        """Whether it has several lines of its own."""
+        return not self.header and self.statement.end_lineno != self.statement.lineno
 
 
 class Source:
@@ -30,11 +69,35 @@ class Source:
             if isinstance(node, ast.stmt):
                 for line in range(node.lineno, (node.end_lineno or node.lineno) + 1):
                     self._at[line] = node
+        self._plans: dict[ast.stmt, Plan] = {}
         self._lambdas = [node for node in ast.walk(tree) if isinstance(node, ast.Lambda)]
 
-    def statement(self, line: int) -> ast.stmt | None:
+    def plan(self, line: int) -> Plan | None:
         """Return the innermost statement of a line."""
-        return self._at.get(line)
+        statement = self._at.get(line)
+        return None if statement is None else self.plan_of(statement)
+
+    def plan_of(self, statement: ast.stmt) -> Plan:
+        """Return what a statement reads and writes."""
+        if statement not in self._plans:
+            found = tuple(self._piece(statement, *each) for each in _pieces(statement))
+            touched = tuple(reads(statement)) if _may_write(statement) else ()
+            self._plans[statement] = Plan(statement, _text(statement, self), found, touched)
+        return self._plans[statement]
+
+    def _piece(self, statement: ast.stmt, target: ast.expr | None, value: ast.expr | None) -> Piece:
+        """Return a target with what is read for it; an index is read, and what is added to."""
+        found = tuple(reads(value)) if value is not None else ()
+        if isinstance(statement, ast.AugAssign):
+            found += tuple(reads(statement.target))
+        elif isinstance(target, ast.Subscript):
+            found += tuple(reads(target.slice))
+        inside = {}
+        for key, (begin, part) in _parts(value).items():
+            own = isinstance(value, ast.Dict) or begin.lineno != statement.lineno
+            text = self.text(begin, part) if own else ""
+            inside[key] = Part(begin.lineno, text, tuple(reads(part)))
+        return Piece(target, value, found, inside)
 
     def body(self, code: CodeType) -> ast.expr | None:
         """Return the expression of a lambda, None where two begin in one place."""
@@ -69,35 +132,36 @@ def source_of(file: str, namespace: dict[str, Any]) -> Source | None:
         return None
 
 
-def pieces(statement: ast.stmt) -> list[Piece]:
+Pair = tuple[ast.expr | None, ast.expr | None]
+
+
+def _pieces(statement: ast.stmt) -> list[Pair]:
     """Return what a statement assigns, target by target; of one that only evaluates, its value."""
-    found: list[Piece] = []
+    found: list[Pair] = []
     if isinstance(statement, ast.Assign):
         for target in statement.targets:
             found += _paired(target, statement.value)
     elif isinstance(statement, (ast.AugAssign, ast.AnnAssign)):
-        found = [Piece(statement.target, statement.value)]
+        found = [(statement.target, statement.value)]
     elif isinstance(statement, (ast.For, ast.AsyncFor)):
         names = [node for node in ast.walk(statement.target) if isinstance(node, ast.Name)]
-        found = [Piece(name, statement.iter) for name in names]
+        found = [(name, statement.iter) for name in names]
     elif isinstance(statement, (ast.With, ast.AsyncWith)):
-        for item in statement.items:
-            found += [Piece(item.optional_vars, item.context_expr)]
+        found = [(item.optional_vars, item.context_expr) for item in statement.items]
     elif isinstance(statement, (ast.Expr, ast.Return)):
-        found = [Piece(None, statement.value)]
-    walrus = [node for piece in found if piece.value for node in ast.walk(piece.value)]
-    found += [Piece(node.target, node.value) for node in walrus if isinstance(node, ast.NamedExpr)]
-    return found
+        found = [(None, statement.value)]
+    inside = [node for _, value in found if value for node in ast.walk(value)]
+    return found + [(one.target, one.value) for one in inside if isinstance(one, ast.NamedExpr)]
 
 
-def _paired(target: ast.expr, value: ast.expr) -> list[Piece]:
+def _paired(target: ast.expr, value: ast.expr) -> list[Pair]:
     if not isinstance(target, (ast.Tuple, ast.List)):
-        return [Piece(target, value)]
+        return [(target, value)]
     names = [item.value if isinstance(item, ast.Starred) else item for item in target.elts]
     sides: list[ast.expr] = [value] * len(names)
     if isinstance(value, (ast.Tuple, ast.List)) and len(value.elts) == len(names):
         sides = value.elts
-    return [piece for name, side in zip(names, sides, strict=True) for piece in _paired(name, side)]
+    return [pair for name, side in zip(names, sides, strict=True) for pair in _paired(name, side)]
 
 
 def reads(expression: ast.AST) -> Iterator[ast.expr]:
@@ -122,7 +186,7 @@ def reads(expression: ast.AST) -> Iterator[ast.expr]:
             yield from reads(child)
 
 
-def parts(value: ast.expr | None) -> dict[Any, tuple[ast.expr, ast.expr]]:
+def _parts(value: ast.expr | None) -> dict[Any, tuple[ast.expr, ast.expr]]:
     """Return by key or position what a display is made of: where it begins, and its value.
 
     Empty for anything else than a dict, ``dict(...)``, list or tuple that is written out.
@@ -143,7 +207,7 @@ def parts(value: ast.expr | None) -> dict[Any, tuple[ast.expr, ast.expr]]:
     return {}
 
 
-def may_write(statement: ast.stmt) -> bool:
+def _may_write(statement: ast.stmt) -> bool:
     """Return whether a call in a statement may write to its arguments: alone, or with ``out=``."""
     if isinstance(statement, ast.Expr):
         return isinstance(statement.value, ast.Call)
@@ -152,13 +216,13 @@ def may_write(statement: ast.stmt) -> bool:
     )
 
 
-def text_of(statement: ast.stmt, source: Source) -> str:
+def _text(statement: ast.stmt, source: Source) -> str:
     """Return a statement on one line, of a loop or a ``with`` its head."""
     if isinstance(statement, (ast.For, ast.AsyncFor)):
         return f"for {source.text(statement.target, statement.iter)}"
     if isinstance(statement, (ast.With, ast.AsyncWith)):
-        last = statement.items[-1]
-        return f"with {source.text(statement.items[0].context_expr, last.optional_vars or last.context_expr)}"
+        first, last = statement.items[0], statement.items[-1]
+        return f"with {source.text(first.context_expr, last.optional_vars or last.context_expr)}"
     return source.text(statement)
 
 

@@ -17,15 +17,16 @@ import sysconfig
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
-from time import perf_counter
+from time import thread_time
 from types import CodeType, FrameType, FunctionType, ModuleType
 from typing import Any
 
 import numpy as np
 
 from .monitor import watched
-from .statements import Source, constant, may_write, parts, pieces, reads, source_of, text_of
+from .statements import Piece, Plan, Source, constant, source_of
 
 SECONDS = 2.0
 """So long statements are followed; what a slower grad does later is not known."""
@@ -35,6 +36,9 @@ MOST_STEPS = 100_000
 
 MOST_BYTES = 2**29
 """Of arrays that are kept while they are followed, so that no other gets their identity."""
+
+MOST_DIGESTED = 2**24
+"""Bytes of an array that is compared with what it was before a call that may have changed it."""
 
 MOST_ITEMS = 1000
 """Elements of a container that is looked into."""
@@ -57,9 +61,9 @@ class Node:
     code: CodeType
     read: frozenset[Node] = frozenset()
     how: str = "made"
+    header: bool = False
     replaced: bool = False
     alias: bool = False
-    header: bool = False
     before: frozenset[Node] = frozenset()
 
     @property
@@ -82,15 +86,11 @@ depends on what is in it."""
 
 @dataclass
 class Write:
-    """What a statement is going to write: the target, the value, and what that one reads.
+    """What a statement is going to write, and what that reads; `parts` by key of an element."""
 
-    `parts` has, by key, the elements of a dict, list or tuple that is written out.
-    """
-
-    target: ast.expr | None
-    value: ast.expr | None
+    piece: Piece
     read: Reads
-    parts: Mapping[Any, tuple[ast.expr, ast.expr, Reads]]
+    parts: Mapping[Any, Reads]
 
 
 @dataclass
@@ -101,7 +101,7 @@ class Running:
     bytes; `returned` gets what the functions that it calls have returned.
     """
 
-    statement: ast.stmt
+    plan: Plan
     writes: list[Write]
     touched: list[Any]
     arrays: list[tuple[Any, bytes]]
@@ -140,7 +140,7 @@ class Recorder:
         self._scopes: dict[FrameType, Scope] = {}
         self._sources: dict[str, Source | None] = {}
         self._steps = self._bytes = 0
-        self._until = perf_counter() + SECONDS
+        self._until = thread_time() + SECONDS
         self._thread = threading.get_ident()
 
     def called(self, frame: FrameType) -> bool:
@@ -152,9 +152,7 @@ class Recorder:
         if source is None:
             return False
         own = code.co_name == "<lambda>"
-        scope = Scope(
-            self._step(), source, code, frame.f_locals, frame.f_globals, own
-        )
+        scope = Scope(self._step(), source, code, frame.f_locals, frame.f_globals, own)
         caller = self._caller(frame)
         if caller is not None and caller.running is not None:
             self._pass(scope, caller, code.co_varnames[: code.co_argcount + code.co_kwonlyargcount])
@@ -162,7 +160,8 @@ class Recorder:
             body = source.body(code)
             if body is None:
                 return False
-            scope.running = self._begin(scope, ast.copy_location(ast.Return(body), body))
+            plan = source.plan_of(ast.copy_location(ast.Return(body), body))
+            scope.running = self._begin(scope, plan)
         self._scopes[frame] = scope
         return True
 
@@ -171,19 +170,16 @@ class Recorder:
         scope = self._scopes.get(frame)
         if scope is None or scope.is_lambda:
             return
-        if self._step() > MOST_STEPS or perf_counter() > self._until or self._bytes > MOST_BYTES:
+        if self._step() > MOST_STEPS or thread_time() > self._until or self._bytes > MOST_BYTES:
             self.over = True
             return
-        statement, running = scope.source.statement(number), scope.running
-        if statement is None:
-            return
-        # The lines of one statement, not the same line once more in a loop.
-        several = statement.end_lineno != statement.lineno and not hasattr(statement, "body")
-        if running is not None and running.statement is statement and several:
+        plan, running = scope.source.plan(number), scope.running
+        # Another line of the same statement; where there is one line, it is executed once more.
+        if plan is None or (running is not None and running.plan is plan and plan.several):
             return
         scope.look(frame)
         self._finish(scope)
-        scope.running = self._begin(scope, statement)
+        scope.running = self._begin(scope, plan)
 
     def returned(self, frame: FrameType, value: Any) -> None:
         """Learn what a function returns."""
@@ -192,7 +188,7 @@ class Recorder:
             return
         scope.look(frame)
         running, caller = scope.running, self._caller(frame)
-        if running is None or not isinstance(running.statement, ast.Return):
+        if running is None or not isinstance(running.plan.statement, ast.Return):
             self._finish(scope)
             return
         node = self._node(scope, running, running.writes[0])
@@ -205,30 +201,27 @@ class Recorder:
 
     # One statement.
 
-    def _begin(self, scope: Scope, statement: ast.stmt) -> Running:
+    def _begin(self, scope: Scope, plan: Plan) -> Running:
         """Note what a statement is about to read."""
-        writes, touched, arrays = [], [], []
-        for piece in pieces(statement):
-            read = self._read(scope, piece.value)
-            if isinstance(statement, ast.AugAssign):
-                read += self._read(scope, piece.target)
-            elif isinstance(piece.target, ast.Subscript):
-                read += self._read(scope, piece.target.slice)
-            written = {
-                key: (begin, part, self._read(scope, part))
-                for key, (begin, part) in parts(piece.value).items()
-            }
-            writes.append(Write(piece.target, piece.value, read, written))
-        for one in reads(statement) if may_write(statement) else ():
+        writes = [
+            Write(
+                piece,
+                self._read(scope, piece.reads),
+                {key: self._read(scope, part.reads) for key, part in piece.parts.items()},
+            )
+            for piece in plan.pieces
+        ]
+        touched, arrays = [], []
+        for one in plan.may_write:
             base: ast.expr | None = one
             while base is not None:
                 value = self._value(scope, base)[1]
-                if isinstance(value, np.ndarray):
+                if isinstance(value, np.ndarray) and value.nbytes <= MOST_DIGESTED:
                     arrays.append((value, value.tobytes()))
                 elif id(value) in self._shadows:
                     touched.append(value)
                 base = getattr(base, "value", None)
-        return Running(statement, writes, touched, arrays)
+        return Running(plan, writes, touched, arrays)
 
     def _finish(self, scope: Scope) -> None:
         """Make the nodes of the statement that has been executed."""
@@ -236,9 +229,9 @@ class Recorder:
         if running is None:
             return
         for write in running.writes:
-            if write.target is not None:
+            if write.piece.target is not None:
                 self._write(scope, running, write)
-        whole = Write(None, None, [one for write in running.writes for one in write.read], {})
+        whole = _whole(running)
         for container in running.touched:
             self._scan(scope, running, whole, container)
         for array, was in running.arrays:
@@ -247,7 +240,7 @@ class Recorder:
 
     def _write(self, scope: Scope, running: Running, write: Write) -> None:
         """Enter what one target has become."""
-        target = write.target
+        target = write.piece.target
         assert target is not None
         place, value = self._value(scope, target)
         node = self._node(scope, running, write)
@@ -256,7 +249,7 @@ class Recorder:
             self._change(owner, node)
         elif place is None and is_container(owner):  # the key is not known: see what has changed
             self._scan(scope, running, write, owner)
-        elif isinstance(running.statement, ast.AugAssign) and id(value) in self.made:
+        elif isinstance(running.plan.statement, ast.AugAssign) and id(value) in self.made:
             self._change(value, node)
         elif place is not None:
             self._enter(scope, running, write, place, value, node)
@@ -268,6 +261,9 @@ class Recorder:
     ) -> None:
         """Enter a value in its place; one that is new was made by the node, with its elements."""
         node.replaced = place in self.places
+        if value is None:  # a place that is yet to be filled
+            self.places.pop(place, None)
+            return
         self.places[place] = node
         if isinstance(value, (int, str)):  # an index, a size, a name: no part of a gradient
             ranges = [nodes for nodes, known in write.read if isinstance(known, range)]
@@ -276,7 +272,8 @@ class Recorder:
             return
         if id(value) in self.made:
             names = [nodes for nodes, known in write.read if known is value]
-            node.alias = isinstance(write.value, ast.Name) and isinstance(running.statement, ast.Assign)
+            assigned = isinstance(running.plan.statement, ast.Assign)
+            node.alias = assigned and isinstance(write.piece.value, ast.Name)
             node.how, node.read = "placed", self.made[id(value)].union(*names)
         elif is_container(value):
             self._keep(value)
@@ -293,8 +290,8 @@ class Recorder:
             shadow[key] = id(value)
             node = self._node(scope, running, write, key)
             place = (id(container), key)
-            own = write.parts[key][2] if key in write.parts else write.read
-            self._enter(scope, running, Write(None, None, own, {}), place, value, node)
+            own = Write(NO_PIECE, write.parts.get(key, write.read), {})
+            self._enter(scope, running, own, place, value, node)
 
     def _change(self, array: Any, node: Node) -> None:
         """Enter that an array was changed in place, and with it what it is a view of."""
@@ -306,24 +303,29 @@ class Recorder:
 
     def _node(self, scope: Scope, running: Running, write: Write, key: Any = None) -> Node:
         """Return a new node; of an element of a container that `write` makes, with its key."""
-        statement, read = running.statement, write.read
-        line, text = statement.lineno, text_of(statement, scope.source)
-        if key is not None and key in write.parts:
-            begin, part, read = write.parts[key]
-            if isinstance(write.value, ast.Dict) or begin.lineno != line:
-                line, text = begin.lineno, scope.source.text(begin, part)
+        plan, read = running.plan, write.parts.get(key, write.read)
+        line, text = plan.statement.lineno, plan.text
+        part = write.piece.parts.get(key)
+        if part is not None and part.text:
+            line, text = part.line, part.text
         found = {node for entry in read for node in self._expanded(*entry, key)}
-        read_ = frozenset(found | running.returned)
-        node = Node(scope.code.co_filename, line, text, self._step(), scope.code, read_)
-        node.header = hasattr(statement, "body")
-        return node
+        found |= running.returned
+        return Node(
+            file=scope.code.co_filename,
+            line=line,
+            text=text,
+            order=self._step(),
+            code=scope.code,
+            read=frozenset(found),
+            header=plan.header,
+        )
 
     # What is known.
 
-    def _read(self, scope: Scope, expression: ast.AST | None) -> Reads:
-        """Return what an expression depends on."""
+    def _read(self, scope: Scope, names: tuple[ast.expr, ...]) -> Reads:
+        """Return what the names in an expression stand for depends on."""
         found: Reads = []
-        for one in reads(expression) if expression is not None else ():
+        for one in names:
             place, value = self._value(scope, one)
             base = getattr(one, "value", None)
             while place is None and isinstance(base, ast.expr):
@@ -361,7 +363,8 @@ class Recorder:
             inside = list(items(value))
             self._shadows[id(value)] = {key: id(item) for key, item in inside}
             for _, item in inside:
-                self._seed(item) if not is_container(item) or not isinstance(item, dict) else None
+                if not isinstance(item, dict):
+                    self._seed(item)
 
     def _keep(self, value: Any, node: Node | None = None) -> None:
         """Keep an object, so that no other gets its identity, and note who made it."""
@@ -390,21 +393,14 @@ class Recorder:
         if not is_container(owner):
             return None, None
         if isinstance(expression, ast.Attribute):
-            key: Any = expression.attr
-            inside = getattr(owner, "__dict__", {}) if not isinstance(owner, dict) else {}
-            fields = getattr(owner, "_fields", ())
-            if key in fields:
-                return (id(owner), fields.index(key)), tuple.__getitem__(owner, fields.index(key))
+            fields = getattr(type(owner), "_fields", ()) if isinstance(owner, tuple) else ()
+            key = fields.index(expression.attr) if expression.attr in fields else expression.attr
         else:
             key = constant(expression.slice, scope.names)
-            if isinstance(owner, (list, tuple)):
-                key = key + len(owner) if type(key) is int and key < 0 else key
-                inside = dict(enumerate(owner)) if type(key) is int else {}
-            else:
-                inside = owner if type(owner) is dict or isinstance(owner, dict) else {}
-        if key is None or key not in inside:
-            return None, None
-        return (id(owner), key), dict.__getitem__(inside, key) if isinstance(inside, dict) else None
+            if isinstance(owner, (list, tuple)) and type(key) is int and key < 0:
+                key += len(owner)
+        found = [value for name, value in items(owner) if name == key]
+        return ((id(owner), key), found[0]) if found else (None, None)
 
     # Calls.
 
@@ -412,10 +408,9 @@ class Recorder:
         """Enter the arguments of a call: those that are new were made in it."""
         running = caller.running
         assert running is not None
-        read = [one for write in running.writes for one in write.read]
+        write = _whole(running)
         for name in names:
             if name in scope.names:
-                write = Write(None, None, read, {})
                 node = self._node(caller, running, write)
                 value = scope.names[name]
                 self._enter(caller, running, write, (scope.number, name), value, node)
@@ -442,6 +437,14 @@ class Recorder:
         return self._steps
 
 
+NO_PIECE = Piece(None, None, (), {})
+
+
+def _whole(running: Running) -> Write:
+    """Return all that a statement reads."""
+    return Write(NO_PIECE, [one for write in running.writes for one in write.read], {})
+
+
 WITHIN = ("<module>", "<listcomp>", "<dictcomp>", "<setcomp>", "<genexpr>")
 """Code that belongs to the statement around it."""
 
@@ -458,36 +461,37 @@ def is_container(value: Any) -> bool:
     """Return whether a value is looked into: a dict, list, tuple, or an object with attributes."""
     if isinstance(value, (dict, list, tuple)):
         return True
-    return is_object(value) and not isinstance(value, np.ndarray) and bool(
-        getattr(value, "__dict__", None)
-    )
+    if not is_object(value) or isinstance(value, np.ndarray):
+        return False
+    return bool(getattr(value, "__dict__", None))
 
 
 def items(value: Any) -> list[tuple[Any, Any]]:
     """Return the elements of a container with keys, positions or names; none of a long one."""
     if not is_container(value):
         return []
-    if isinstance(value, dict):
-        found = list(dict.items(value)) if len(value) <= MOST_ITEMS else []
-    elif isinstance(value, (list, tuple)):
-        found = list(enumerate(value)) if len(value) <= MOST_ITEMS else []
-    else:
-        found = list(vars(value).items())
-    return found
+    if isinstance(value, (list, tuple)):
+        return list(enumerate(value)) if len(value) <= MOST_ITEMS else []
+    named = value if isinstance(value, dict) else vars(value)
+    return list(dict.items(named)) if len(named) <= MOST_ITEMS else []
 
 
-_PATHS = sysconfig.get_paths()
-FOREIGN = {
-    str(Path(_PATHS[name]).resolve()) + "/" for name in ("stdlib", "platstdlib") if name in _PATHS
-}
-OURS = str(Path(__file__).parents[1])
+OURS = Path(__file__).parents[1]
+
+
+@cache
+def _library() -> set[Path]:
+    """Return the folders of the standard library."""
+    paths = sysconfig.get_paths()
+    return {Path(paths[name]).resolve() for name in ("stdlib", "platstdlib") if name in paths}
 
 
 def is_users(file: str) -> bool:
     """Return whether a file is neither the standard library's nor installed, nor ours."""
-    if file.startswith(OURS) or {"site-packages", "dist-packages"} & set(Path(file).parts):
+    path = Path(file)
+    if OURS in path.parents or {"site-packages", "dist-packages"} & set(path.parts):
         return False
-    return not str(Path(file).resolve()).startswith(tuple(FOREIGN))
+    return not _library() & set(path.resolve().parents)
 
 
 def traced(call: Callable[[], Any]) -> tuple[Any, Recorder]:
@@ -497,19 +501,21 @@ def traced(call: Callable[[], Any]) -> tuple[Any, Recorder]:
 
 
 def run_by(func: Callable[..., Any]) -> set[CodeType]:
-    """Return the code of a function and of those that it names: what it runs is right by definition.
+    """Return the code of func and of the functions that it names: what they do is right.
 
-    Functions that are found in its closure and among its globals count, those in objects don't.
+    Those that are found in its closure and among its globals count, those in objects don't.
     """
     found: set[CodeType] = set()
-    open_: list[Any] = [func]
-    while open_:
-        one = getattr(open_[-1], "__func__", open_[-1])
-        open_.pop()
-        code = getattr(one, "__code__", None)
-        if not isinstance(one, FunctionType) or code in found or not is_users(code.co_filename):
+    left: list[Any] = [func]
+    while left:
+        one = left.pop()
+        one = getattr(one, "__func__", one)
+        if not isinstance(one, FunctionType):
+            continue
+        code = one.__code__
+        if code in found or not is_users(code.co_filename):
             continue
         found.add(code)
-        open_ += [getattr(cell, "cell_contents", None) for cell in one.__closure__ or ()]
-        open_ += [one.__globals__.get(name) for name in code.co_names]
+        left += [getattr(cell, "cell_contents", None) for cell in one.__closure__ or ()]
+        left += [one.__globals__.get(name) for name in code.co_names]
     return found

@@ -7,6 +7,7 @@ nobody's concern: the check is done, and its report then names no lines.
 from __future__ import annotations
 
 from dataclasses import replace
+from types import CodeType
 from typing import Any
 
 from .._diagnosis.lines import SourceLine, lines_of
@@ -31,17 +32,19 @@ def _lines(rows: Rows, grad: Any, problem: Problem) -> tuple[SourceLine, ...]:
     call, evaluator = problem.call, problem.evaluator
     if grad is True:  # func returns the gradient as well
         _, seen = traced(evaluator.at_theta)
-        gradient, innocent = evaluator.gradients[0], set()
+        gradient, innocent = evaluator.gradients[0], set[CodeType]()
     else:
         work = work_of_grad(problem)
         params = work.fresh() if call.copy else work.params
         given = call.args if call.in_place else (params, *call.args)
         gradient, seen = traced(lambda: grad(*given))
         innocent = run_by(call.func)
-    codes = {block.name: block.code for block in rows.blocks if block.wrong}
+    if seen.over:  # the rest is not known, and may have changed everything
+        return ()
+    wrong = {block.name: block.code for block in rows.blocks if block.wrong}
     right = [
         block.name
         for block in rows.blocks
         if block.verdict == "agree" and not block.vacuous and (block.checked or rows.directions)
     ]
-    return lines_of(gradient, seen, codes, right, innocent)
+    return lines_of(gradient, seen, wrong, right, innocent)

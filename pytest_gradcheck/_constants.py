@@ -597,6 +597,25 @@ this, need no ladder to be believed.  [jacobian]"""
 SUSPICIOUS = 1e-6
 """Analytic and numeric that differ by this part are looked at again.  [jacobian]"""
 
+COLUMNS_IN_GROUP = 2.0
+"""Groups of columns of a sparse Jacobian are differenced where they have so many in the mean:
+else as many evaluations as for all columns would be needed.  [cost]"""
+
+MOST_WHOLE = 250_000
+"""Entries of a sparse Jacobian, zeros included, up to which all are in the report, so that hints
+see rows and columns.  [cost]"""
+
+LOCATED_WITHIN = 0.25
+"""A part of a group of columns holds all or nothing of an error when what it shows is within this
+part of that, however noisy it is.  [jacobian]"""
+
+LEAST_LOCATED = 1e-3
+"""The part of an error that is nothing, and adds to noise in what is all.  [jacobian]"""
+
+ROWS_SEARCHED = 3
+"""Outputs whose group is halved until the columns are found, where it holds several errors.
+[cost]"""
+
 COMBINED = 3
 """Random combinations: two errors that cancel in one of them do not in another.  [derived]"""
 

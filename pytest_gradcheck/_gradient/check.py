@@ -34,6 +34,9 @@ from .random_directions import along_directions
 from .source_lines import with_lines
 from .worst_so_far import worst_so_far
 
+MANY_DIRECTIONS = 300
+"""Evaluations that a check along directions takes, about, where something is wrong."""
+
 
 def run_check(call: Call, grad: Any, params: Any, options: Options) -> GradientReport:
     """Run a check from arguments to report."""
@@ -51,7 +54,8 @@ def run_check(call: Call, grad: Any, params: Any, options: Options) -> GradientR
         along = goes_along_directions(problem, options)
         reasons = tuple(text for text in (problem.unrepeated, analytic.unrepeated) if text)
         if not reasons:
-            again = look_again(problem, analytic, options, asked)
+            whole = MANY_DIRECTIONS if along else 2 * problem.size
+            again = look_again(problem, analytic, options, asked, whole)
         if along and not reasons and again is None:
             subject, rows = along_directions(name, problem, analytic, options)
             told = depends_on_the_past(problem, options, from_afar=rows.verdict != AGREE)[1]

@@ -31,12 +31,12 @@ if TYPE_CHECKING:
     from ._api.numeric import numerical_gradient, numerical_gradient_with_error, pulled_back
     from ._api.taylor import TaylorRates, assert_taylor_rate, taylor_rates
     from ._diagnosis.evidence import Diagnosis
-    from ._diagnosis.lines import SourceLine
     from ._options import GradcheckWarning, Options
     from ._params.arrays import ArrayKind
     from ._params.structure import Node
     from ._report.report import BlockReport, Entry, GradientMismatch, GradientReport
     from ._report.saved import SavedCheck, load_saved
+    from ._source.lines import SourceLine
     from .adapters.autograd import autograd_gradients
     from .adapters.jax import jax_gradients
     from .adapters.torch import torch_gradients
@@ -56,7 +56,7 @@ _HOMES = {
     "NumericalGradient": "plugin.fixtures",
     "Options": "_options",
     "SavedCheck": "_report.saved",
-    "SourceLine": "_diagnosis.lines",
+    "SourceLine": "_source.lines",
     "TaylorRates": "_api.taylor",
     "assert_adjoint": "_api.adjoint",
     "assert_gradients_close": "_api.gradients",

@@ -10,10 +10,10 @@ from dataclasses import replace
 from types import CodeType
 from typing import Any
 
-from .._diagnosis.lines import SourceLine, lines_of
 from .._evaluate.problem import Problem, work_of_grad
-from .._evaluate.trace import run_by, traced
 from .._report.assemble import Rows
+from .._source.lines import SourceLine, lines_of
+from .._source.trace import run_by, traced
 from .._verdict.tolerance import DISAGREE
 
 

@@ -13,11 +13,11 @@ from .._constants import CONFIDENCE
 from .._diagnosis.approximations import approximation
 from .._diagnosis.causes import Explained, Upstream, explain, unknown
 from .._diagnosis.evidence import Diagnosis
-from .._diagnosis.lines import SourceLine
 from .._options import Options
 from .._params.layout import Block, labels, position_of
 from .._params.structure import Structure
 from .._quoting import brief, listing
+from .._source.lines import SourceLine
 from .._verdict.comparison import Comparison, Evidence, Ladder
 from .._verdict.tolerance import AGREE, DISAGREE, KINK, OPEN, Verdict, relative_difference
 from .reasons import LARGE, reasons_of

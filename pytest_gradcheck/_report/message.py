@@ -8,8 +8,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 
-from .._diagnosis.lines import source_table
 from .._quoting import NAME_WIDTH, listing, shown
+from .._source.lines import source_table
 from .._verdict.tolerance import TOGETHER
 from .error_map import error_maps, plain
 from .reasons import STATIONARY

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from .._diagnosis.evidence import Diagnosis
-from .._diagnosis.lines import SourceLine
+from .._source.lines import SourceLine
 from .._verdict.comparison import Evidence
 
 VERDICTS = ("agree", "disagree", "inconclusive")

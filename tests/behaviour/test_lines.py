@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from pytest_gradcheck import SourceLine, check_gradients
-from pytest_gradcheck._evaluate import monitor
+from pytest_gradcheck._source import monitor
 
 HERE = __file__
 
@@ -263,7 +263,7 @@ def test_an_error_in_the_tracing_costs_the_lines_and_no_more(monkeypatch):
 
 @pytest.mark.parametrize("limit", ["SECONDS", "MOST_STEPS", "MOST_BYTES"])
 def test_beyond_a_limit_nothing_is_said(monkeypatch, limit):
-    monkeypatch.setattr(f"pytest_gradcheck._evaluate.trace.{limit}", -1)
+    monkeypatch.setattr(f"pytest_gradcheck._source.trace.{limit}", -1)
     report = check_gradients(cost, changed_in_place, params())
     assert (report.verdict, report.lines) == ("disagree", ())
 
@@ -330,7 +330,7 @@ def test_it_is_put_back_after_an_interruption(traced_by):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        monitor.watched(grad, pytest.importorskip("pytest_gradcheck._evaluate.trace").Recorder())
+        monitor.watched(grad, pytest.importorskip("pytest_gradcheck._source.trace").Recorder())
     assert sys.gettrace() is traced_by
 
 
@@ -415,7 +415,7 @@ def test_the_table_of_lines_fits(monkeypatch):
         )
         for k in range(12)
     )
-    from pytest_gradcheck._diagnosis.lines import source_table
+    from pytest_gradcheck._source.lines import source_table
 
     table = source_table(lines, 76)
     assert len(table) == 9

@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from .._evaluate.trace import Node, Recorder, items
 from .._params.arrays import same_bits
 from .._params.structure import ROOT, joined, taken_apart
 from .._quoting import shown
+from .trace import Node, Recorder, items
 
 
 @dataclass(frozen=True)

@@ -98,9 +98,7 @@ def test_what_was_said_of_all_is_repeated_as_such(project):
     for _ in range(2):  # a check of few parameters puts nothing else in its place
         text = project.runpytest_inprocess().stdout.str()
         for name in ("W", "b"):
-            assert (
-                f"hint: when all was last checked: {name}: " in text
-            )
+            assert f"hint: when all was last checked: {name}: " in text
     say_wrong(project)
     project.runpytest_inprocess().assert_outcomes(passed=1)
     assert stored(project, TOLD) == {}

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from .._quoting import brief
-from .arrays import chunks, coordinates
+from .arrays import CHUNK, chunks, coordinates
 from .layout import Block
 from .structure import Leaf, Structure
 
@@ -114,7 +114,9 @@ class WorkCopy:
     def move(self, shift: Array, step: float) -> None:
         """Set every coordinate to θ + step·shift, a direction over all blocks, shape (n,)."""
         for block, cell, theta in zip(self.blocks, self._cells, self.theta, strict=True):
-            if isinstance(cell, np.ndarray):
+            if isinstance(cell, np.ndarray) and block.size <= CHUNK:
+                cell[:] = shift[block.window] * step + theta
+            elif isinstance(cell, np.ndarray):
                 # In parts: of a million parameters, no further vector is made.
                 along = shift[block.window]
                 for part in chunks(block.size):

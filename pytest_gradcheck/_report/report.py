@@ -80,6 +80,11 @@ class BlockReport:
         What the error looks like; empty when nothing is convincing.
     code : str
         The hint's stable code.
+    entry_seen, row_seen, block_seen : float or None
+        Where noise left entries open and the block was told by directions through it: how large an
+        error would have been seen of one entry, in parts of the root mean square of the block's
+        gradient; of one row, in parts of its own; of the whole block, in parts of its gradient.
+        None where each entry was told.
     """
 
     name: str
@@ -95,6 +100,9 @@ class BlockReport:
     vacuous: bool = False
     hint: str = ""
     code: str = ""
+    entry_seen: float | None = None
+    row_seen: float | None = None
+    block_seen: float | None = None
 
 
 @dataclass(frozen=True)
@@ -167,6 +175,9 @@ class GradientReport:
         Which of several points it is of, ``points[2]``; empty for a check at one.
     points : tuple of GradientReport
         Of each point, where there were several.
+    coarse : bool
+        Some blocks were told by directions through them, and not entry by entry: func is float32,
+        or noisy.  Their `entry_seen`, `row_seen` and `block_seen` say what would have been seen.
     evidence : Evidence or None
         The vectors behind the report where each parameter was differenced; not in `to_dict`.
     """
@@ -207,6 +218,7 @@ class GradientReport:
     diagnoses: tuple[Diagnosis, ...] = ()
     at: str = ""
     points: tuple[GradientReport, ...] = ()
+    coarse: bool = False
     evidence: Evidence | None = field(default=None, repr=False, compare=False)
 
     def __bool__(self) -> bool:

@@ -46,7 +46,11 @@ from .._verdict.last_failed import look_again, remembered
 from .._verdict.tolerance import AGREE, DISAGREE, NOT_FINITE, tolerance
 from .experiments import acts_through, experiments
 from .random_directions import along_directions, plainly_wrong
+from .source_lines import with_lines
 from .worst_so_far import worst_so_far
+
+MANY_DIRECTIONS = 300
+"""Evaluations that a check along directions takes, about, where something is wrong."""
 
 
 def run_check(call: Call, grad: Any, params: Any, options: Options) -> GradientReport:
@@ -65,7 +69,8 @@ def run_check(call: Call, grad: Any, params: Any, options: Options) -> GradientR
         along = goes_along_directions(problem, options)
         reasons = tuple(text for text in (problem.unrepeated, analytic.unrepeated) if text)
         if not reasons:
-            again = look_again(problem, analytic, options, asked)
+            whole = MANY_DIRECTIONS if along else 2 * problem.size
+            again = look_again(problem, analytic, options, asked, whole)
         noise, ahead = None, None
         if not along and not reasons and again is None and _lasts(problem, options):
             noise, ahead = _ahead(name, problem, analytic, options)
@@ -84,6 +89,7 @@ def run_check(call: Call, grad: Any, params: Any, options: Options) -> GradientR
             subject, rows = _explained(problem, analytic, sweep, comparison, reasons, options)
             found = experiments(rows, grad, problem, analytic, options, subject.noise)
             rows = replace(rows, diagnoses=(*found, *rows.diagnoses))
+        rows = with_lines(rows, grad, problem)
         evaluations, seconds = problem.evaluator.evaluations, time.perf_counter() - started
         report = assemble(subject, rows, options, evaluations, seconds)
     return of_suspects(report) if again is not None else report

@@ -133,7 +133,7 @@ def flatten(value: Any, what: str = ROOT) -> Structure:
                 "pass its arrays in one dict"
             )
         open_containers.append(id(item))
-        builders = [visit(child, _joined(name, step)) for step, child in node.children]
+        builders = [visit(child, joined(name, step)) for step, child in node.children]
         open_containers.pop()
         return lambda values: node.rebuild([build(values) for build in builders])
 
@@ -148,7 +148,8 @@ def flatten(value: Any, what: str = ROOT) -> Structure:
     return Structure(tuple(leaves), rebuild)
 
 
-def _joined(name: str, step: str) -> str:
+def joined(name: str, step: str) -> str:
+    """Return the name of what is one step further inside: ``layers[3].bias``."""
     if name:
         return name + step
     return step[1:] if step.startswith(".") else ROOT + step

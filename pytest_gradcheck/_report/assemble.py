@@ -17,6 +17,7 @@ from .._options import Options
 from .._params.layout import Block, labels, position_of
 from .._params.structure import Structure
 from .._quoting import brief, listing
+from .._source.lines import SourceLine
 from .._verdict.comparison import Comparison, Evidence, Group, Ladder
 from .._verdict.tolerance import AGREE, DISAGREE, KINK, OPEN, Verdict, relative_difference
 from .reasons import LARGE, reasons_of
@@ -81,6 +82,7 @@ class Rows:
     directions: int = 0
     miss: float = 0.0
     patterns: tuple[str, ...] = ()
+    lines: tuple[SourceLine, ...] = ()
 
 
 def assemble(
@@ -125,6 +127,7 @@ def assemble(
         patterns=rows.patterns,
         evidence=rows.evidence,
         diagnoses=rows.diagnoses,
+        lines=rows.lines,
         coarse=any(block.block_seen is not None for block in blocks),
     )
 

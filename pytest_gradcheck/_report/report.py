@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from .._diagnosis.evidence import Diagnosis
+from .._source.lines import SourceLine
 from .._verdict.comparison import Evidence
 
 VERDICTS = ("agree", "disagree", "inconclusive")
@@ -171,6 +172,9 @@ class GradientReport:
         Only parameters that were wrong in the last run were differenced, and some still are.
     diagnoses : tuple of Diagnosis
         What the error looks like, over all blocks, best first; empty when nothing is convincing.
+    lines : tuple of SourceLine
+        The lines of the user's code that what is wrong comes from, the likeliest first; empty
+        where nothing is known of it.
     at : str
         Which of several points it is of, ``points[2]``; empty for a check at one.
     points : tuple of GradientReport
@@ -216,6 +220,7 @@ class GradientReport:
     patterns: tuple[str, ...] = ()
     repeated: bool = False
     diagnoses: tuple[Diagnosis, ...] = ()
+    lines: tuple[SourceLine, ...] = ()
     at: str = ""
     points: tuple[GradientReport, ...] = ()
     coarse: bool = False
@@ -292,6 +297,7 @@ class GradientReport:
         plain["blocks"] = [asdict(block) for block in self.blocks]
         plain["points"] = [point.to_dict() for point in self.points]
         plain["worst"] = [asdict(entry) for entry in self.worst[:1000]]
+        plain["lines"] = [asdict(line) for line in self.lines]
         plain["diagnoses"] = [asdict(diagnosis) for diagnosis in self.diagnoses]
         return {"schema": SCHEMA, **{key: _builtin(value) for key, value in plain.items()}}
 

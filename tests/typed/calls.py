@@ -24,6 +24,7 @@ from pytest_gradcheck import (
     GradientReport,
     Options,
     SavedCheck,
+    SourceLine,
     TaylorRates,
     assert_adjoint,
     assert_gradients_close,
@@ -197,6 +198,7 @@ def what_a_report_says() -> None:
     assert_type(report.blocks, tuple[BlockReport, ...])
     assert_type(report.worst, tuple[Entry, ...])
     assert_type(report.diagnoses, tuple[Diagnosis, ...])
+    assert_type(report.lines, tuple[SourceLine, ...])
     assert_type(report.points, tuple[GradientReport, ...])
     assert_type([entry.label for entry in report.worst], list[str])
     assert_type(report.worst[0].slopes, tuple[float, float] | None)

@@ -220,6 +220,7 @@ def _notes(report: GradientReport) -> list[str]:
         *_together(report),
         *_points(report),
         *(f"hint: {hint}" for hint in report.hints),
+        *report.remarks,
     ]
     if report.directions:
         lines.append(

@@ -7,6 +7,7 @@ The engine computes with numpy; func gets the user's own kind of array.  Between
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
@@ -215,6 +216,12 @@ NUMBER = _NumberKind()
 
 ASKED: dict[type, ArrayKind] = {}
 """What plugins said, once for each type: func may return such an array at every evaluation."""
+
+
+def is_masked(value: Any) -> bool:
+    """Return whether a value is a masked array; numpy.ma takes long to import, only to ask."""
+    masked = sys.modules.get("numpy.ma")
+    return masked is not None and isinstance(value, masked.MaskedArray)
 
 
 def kind_of(value: Any) -> ArrayKind | None:

@@ -342,7 +342,7 @@ MARGINAL_BARS = 10.0
 LINE_NEWS = 2.0
 """Noise that differs by this from what was known is a reason to go on.  [cost]"""
 
-MANY_WRONG = 64
+MANY_WRONG = 32
 ASKED_OF_MANY = 12
 """Of more plainly wrong entries than the first only so many of a block are asked again, from the
 worst to the least: where all stay wrong, so do the others.  [cost]"""

@@ -479,6 +479,10 @@ SMALLEST_PART = 0.5
 """Along a direction a parameter moves at least as one of this part of its block's median would,
 or errors of the small ones would hardly be seen.  [scale]"""
 
+FEW_WEIGHTS = 256
+"""Weights of so few coordinates are kept for the next check.  [cost: to draw them takes longer than
+to evaluate a small func]"""
+
 MANY_BLOCKS = 64
 """More blocks share one stream of weights along directions, and one vector of scales.  [cost]"""
 

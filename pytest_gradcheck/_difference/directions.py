@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from .._constants import FEW_WEIGHTS
 from .._params.arrays import chunks
 
 Array = np.ndarray[Any, Any]
@@ -69,7 +70,7 @@ def fill_with_weights(out: Array, rng: np.random.Generator) -> None:
 
 def random_weights(count: int, seed: int, stream: Stream, *which: int) -> Array:
     """Return weights for a direction, shape (count,); see `fill_with_weights`."""
-    if count > FEW:
+    if count > FEW_WEIGHTS:
         return _drawn(count, seed, stream, *which)
     return _few(count, seed, stream, *which).copy()
 
@@ -81,9 +82,6 @@ def _drawn(count: int, seed: int, stream: Stream, *which: int) -> Array:
         fill_with_weights(weights[part], rng)
     return weights
 
-
-FEW = 256
-"""Weights of so few coordinates are kept: drawing them takes as long as a small func."""
 
 _few = lru_cache(maxsize=256)(_drawn)
 

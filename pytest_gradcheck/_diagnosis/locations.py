@@ -26,21 +26,9 @@ MOST_ENTRIES = 2
 
 @dataclass(frozen=True)
 class Place:
-    """Part of a block.
+    """Part of a block, in words with their verb, and the bits to name it.
 
-    Parameters
-    ----------
-    code : str
-        "entry", "slice" or "mask".
-    key : tuple
-        Equal for the same place in blocks of several shapes, along axis 0.
-    where : str
-        "row 2", "columns 0 and 4", "[3, 1]".
-    verb : str
-        "is" or "are".
-    inside : ndarray of bool
-    cost : float
-        The bits to name it.
+    `key` is equal for the same place in blocks of several shapes, along axis 0.
     """
 
     code: str
@@ -64,11 +52,7 @@ class Located:
 def locate(block: BlockData, said: Callable[[BlockData, str], str]) -> Located | None:
     """Return where the block is wrong, or None when it is wrong in too many places.
 
-    Parameters
-    ----------
-    block : BlockData
-    said : callable
-        Takes the block and what it is called, and says what the wrong entries look like, or "".
+    `said` says what the wrong entries of a block that is called so look like, or "".
     """
     wrong = block.asked
     right = block.seen & block.agrees
@@ -147,18 +131,9 @@ def _silent(block: BlockData) -> Iterator[Place]:
 
 @dataclass(frozen=True)
 class Part:
-    """Some entries of a block, as a sentence names them.
+    """Some entries of a block in words ("column 0", "7 of 20 entries"), and the bits to name them.
 
-    Parameters
-    ----------
-    where : str
-        "column 0", "[1, 3]", "7 of 20 entries".
-    cost : float
-        The bits to name it.
-    key : tuple
-        Equal for the same place in blocks of several shapes, along axis 0.
-    single : bool
-        It is one entry, or one of each row or column.
+    `key` is as in `Place`; `single`: it is one entry, or one of each row or column.
     """
 
     where: str

@@ -237,41 +237,52 @@ MOST_OTHERS = 64
 
 def _of_others(block: BlockData) -> Iterator[Repair]:
     """Name another parameter that is missing as a factor, or is one once too often."""
-    names = list(block.others)
-    here = names.index(block.name) if block.name in names else 0
-    near = names[max(here - MOST_OTHERS // 2, 0) :][:MOST_OTHERS]
-    for name, (power, function, odd), missing in itertools.product(near, POWERS, (True, False)):
+    if not block.asked.any():
+        return
+    names, own = list(block.others), block.parameter or block.name
+    here = names.index(own) if own in names else 0
+    loudest = np.unravel_index(np.argmax(np.where(block.asked, block.gap, -1)), block.shape)
+    a, n, slack = (float(x[loudest]) for x in (block.analytic, block.numeric, block.slack))
+    for name in names[max(here - MOST_OTHERS // 2, 0) :][:MOST_OTHERS]:
         theta = block.others[name]
-        if name == block.name or theta.size < 2 or np.ptp(theta) <= 1e-6 * np.abs(theta).max():
+        if name == own or theta.size < 2 or np.ptp(theta) <= 1e-6 * np.abs(theta).max():
             continue  # the same everywhere: a factor
         for axis, each in _placements(theta.shape, block.shape):
-
-            def apply(
-                other: BlockData,
-                placed: tuple[int | None, str] = (axis, each),
-                theta: Array = theta,
-                function: Callable[[Array], Array] = function,
-                missing: bool = missing,
-            ) -> Predicted | None:
-                if placed not in _placements(theta.shape, other.shape):
-                    return None
+            at = np.broadcast_to(_along(theta, axis, len(block.shape)), block.shape)[loudest]
+            for (power, function, odd), missing in itertools.product(POWERS, (True, False)):
                 with np.errstate(all="ignore"):
-                    by = function(theta)
-                    if placed[0] is not None:
-                        by = by.reshape(-1, *[1] * (other.analytic.ndim - 1))
-                        by = np.moveaxis(by, 0, placed[0])
-                    values = other.analytic * by if missing else other.analytic / by
-                return Predicted(values) if np.isfinite(values[other.valid]).all() else None
+                    one = a * function(at) if missing else a / function(at)
+                if abs(one - n) <= slack:  # else it is none, and is not weighed
+                    words = _chain_words(power.format(literal(name)), missing, 1.0, each)
+                    yield Repair(
+                        "chain",
+                        ("chain of another", name, power, missing, axis),
+                        words,
+                        _by_another(theta, axis, function, missing),
+                        CHAIN + OTHER + odd,
+                        told=f"{words}, in {{names}}",
+                    )
 
-            words = _chain_words(power.format(literal(name)), missing, 1.0, each)
-            yield Repair(
-                "chain",
-                ("chain of another", name, power, missing, axis),
-                words,
-                apply,
-                CHAIN + OTHER + odd,
-                told=f"{words}, in {{names}}",
-            )
+
+def _by_another(
+    theta: Array, axis: int | None, function: Callable[[Array], Array], missing: bool
+) -> Callable[[BlockData], Predicted | None]:
+    def apply(other: BlockData) -> Predicted | None:
+        if axis not in [placed for placed, _ in _placements(theta.shape, other.shape)]:
+            return None
+        with np.errstate(all="ignore"):
+            by = function(_along(theta, axis, other.analytic.ndim))
+            values = other.analytic * by if missing else other.analytic / by
+        return Predicted(values) if np.isfinite(values[other.valid]).all() else None
+
+    return apply
+
+
+def _along(theta: Array, axis: int | None, dimensions: int) -> Array:
+    """Return an array so that it broadcasts: as it is, or one entry to each slice along an axis."""
+    if axis is None:
+        return theta
+    return np.moveaxis(theta.reshape(-1, *[1] * (dimensions - 1)), 0, axis)
 
 
 OTHER = 2.0

@@ -73,10 +73,10 @@ def locate(block: BlockData, said: Callable[[BlockData, str], str]) -> Located |
         bits = RIGHT_BITS * (int((right & ~inside).sum()) - kept) - place.cost - ODD
         if best is None or bits > best[0]:
             best = bits, place
-    if best is None:
-        return None
-    bits, place = best
     zero = not block.analytic[wrong].any()
+    if best is None or best[0] < 0:
+        return _unwritten(block, right) if zero else None
+    bits, place = best
     what = ": analytic is zero there" if zero else said(block, shown(block.parameter or block.name))
     bits += OFFERED if what else 0.0
     if bits < OFFERED:
@@ -87,6 +87,19 @@ def locate(block: BlockData, said: Callable[[BlockData, str], str]) -> Located |
         bits,
         f"{start} {place.verb} wrong{what}",
         f"{start} of {{names}} {place.verb} wrong{what.replace('{', '{{').replace('}', '}}')}",
+    )
+
+
+def _unwritten(block: BlockData, right: Array) -> Located | None:
+    """Return that analytic is zero in many entries that are no place."""
+    count, size = int(block.asked.sum()), block.asked.size
+    if count <= MOST_ENTRIES:
+        return None
+    place = replace(_entries(block, count), code="zero", where=f"{count} of {size} entries")
+    bits = RIGHT_BITS * int(right.sum()) + MOST_PER_ENTRY * count - place.cost - ODD
+    told = f"analytic is zero in {place.where}"
+    return Located(
+        place, bits, f"{told}, the rest is right", f"{told} of {{names}}, the rest is right"
     )
 
 
@@ -165,9 +178,10 @@ def named(inside: Array, outside: Array) -> Part:
     hit = np.flatnonzero(inside)
     key = ("along", 0, tuple(hit.tolist())) if len(long) == 1 else ("entries", tuple(hit.tolist()))
     bits = _to_name(hit, inside.size)
-    if count > MOST_ENTRIES:
-        return Part(f"{count} of {inside.size} entries", bits, key)
-    indices = [f"[{', '.join(map(str, index))}]" for index in np.argwhere(inside).tolist()]
+    first = np.argwhere(inside)[: count if count <= MOST_SHOWN else MOST_SHOWN - 1]
+    indices = [f"[{', '.join(map(str, index))}]" for index in first.tolist()]
+    if count > len(indices):
+        return Part(f"{count} of {inside.size} entries ({', '.join(indices)}, …)", bits, key)
     return Part(_joined(indices), bits, key, single=count == 1)
 
 
@@ -198,8 +212,8 @@ def _joined(words: list[str]) -> str:
     return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
 
 
-MOST_LISTED = 6
-"""Positions that are named one by one."""
+MOST_LISTED, MOST_SHOWN = 6, 4
+"""Positions along an axis that are named one by one, and entries by all their indices."""
 
 
 def _places(block: BlockData) -> Iterator[Place]:

@@ -982,7 +982,7 @@ IN_PARTS = [
     (
         "factor",
         changed(N, ([0, 2, 3], [1, 1, 3]), np.negative),
-        "analytic = -numeric in 3 of 20 entries, the rest is right",
+        "analytic = -numeric in [0, 1], [2, 1] and [3, 3], the rest is right",
     ),
     (
         "constant",
@@ -1268,3 +1268,38 @@ def test_one_over_the_number_of_many_samples_has_a_name(m):
     assert str(exact[0]) == f"1/{m}"
     assert named_factor(Fitted(1 / (m + 0.4), 1e-9 / m), {}) is None
     assert named_factor(Fitted(1 / m, 1e-2 / m), {}) is None
+
+
+def test_many_entries_of_a_part_are_shown_by_the_first():
+    a = changed(N, (np.arange(5), [0, 2, 0, 2, 0]), lambda x: 2 * x)
+    a[1, 0] *= 2
+    assert told(block(a, N)) == [
+        "analytic = 2 x numeric in 6 of 20 entries ([0, 0], [1, 0], [1, 2], …), the rest is right"
+    ]
+
+
+@pytest.mark.parametrize("size", [16, 60])
+def test_entries_that_were_never_written_by_no_place(size):
+    n = np.random.default_rng(size).normal(size=size)
+    a = np.where(np.abs(n) < 0.5, 0.0, n)
+    count = np.count_nonzero(a == 0)
+    found = diagnose([block(a, n)]).diagnoses
+    assert [(d.code, d.sentence) for d in found] == [
+        ("zero", f"analytic is zero in {count} of {size} entries, the rest is right")
+    ]
+    a[np.argmax(a == 0)] = 1e-3
+    assert codes(block(a, n)) == []
+
+
+def test_a_multiple_of_theta_that_nobody_chooses_is_not_laid_to_weight_decay_alone():
+    v, m = np.array([0.7, -1.2, 0.4, 1.9]), np.array([0.3, 1.1, -0.6, 0.8])
+
+    def slope(v):  # of sin(m @ v / |v|), the norm being taken for a constant
+        return np.cos(m @ v / np.linalg.norm(v)) * m / np.linalg.norm(v)
+
+    (found,) = check_gradients(lambda v: np.sin(m @ v / np.linalg.norm(v)), slope, v).diagnoses
+    assert found.code == "theta"
+    assert found.sentence.endswith(
+        "a multiple of params is in the gradient once too often (weight decay, or the derivative "
+        "of a norm?)"
+    )

@@ -381,13 +381,14 @@ def explain(
     params_known: bool = True,
     reasons: Mapping[int, str] | None = None,
     upstream: Upstream = unknown,
+    constants: Callable[[], Mapping[float, str]] = dict,
     approximate: Approximation | None = None,
 ) -> Explained:
     """Return what the errors of a check look like.
 
     `precision` is the machine epsilon of each block's gradient, unset float64's; `params_known`:
-    ``evidence.params`` are the parameters; `reasons` say by coordinate why it was left open.  The
-    rest is as `causes` has it.
+    ``evidence.params`` are the parameters; `reasons` say by coordinate why it was left open;
+    `constants` says what of func's data has which value or length.  The rest is as `causes` has it.
     """
     if not (evidence.verdict != AGREE).any():
         return Explained({}, ())
@@ -398,8 +399,9 @@ def explain(
     every = precision or [2.0**-52] * len(evidence.blocks)
     found = Explained({}, ())
     if (evidence.verdict == DISAGREE).any():
+        of_all = {"sizes": sizes, "others": others, "norm": norm, "constants": constants()}
         data = [
-            _data(evidence, block, eps, params_known, sizes=sizes, others=others, norm=norm)
+            _data(evidence, block, eps, params_known, **of_all)
             for block, eps in zip(evidence.blocks, every, strict=True)
             if block.size and not block.is_complex
         ]

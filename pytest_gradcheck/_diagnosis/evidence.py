@@ -76,9 +76,10 @@ class BlockData:
     (two given gradients).  Entries that are `wrong` disagree, those in `agrees` were evaluated and
     agree, others can't be told; those not `known` were not evaluated, or are on a kink.  `allowed`
     is the error that would have passed, `eps` the machine epsilon of `analytic`.  `sizes` are
-    lengths seen in the check, with what alone has each; `parameter` is what `theta` is called where
-    that is not `name` (a Jacobian's block); `others` are all parameters by name; `norm` is that of
-    the whole analytic gradient, zero where unknown; `part`: it is a part of a block.
+    lengths of parameters, with what alone has each; `constants` lengths and numbers among func's
+    data; `parameter` is what `theta` is called where that is not `name` (a Jacobian's block);
+    `others` are all parameters by name; `norm` is that of the whole analytic gradient, zero where
+    unknown; `part`: it is a part of a block.
     """
 
     name: str
@@ -93,6 +94,7 @@ class BlockData:
     eps: float = 2.0**-52
     sizes: dict[int, str] = field(default_factory=dict)
     parameter: str = ""
+    constants: Mapping[float, str] = field(default_factory=dict)
     others: Mapping[str, Array] = field(default_factory=dict)
     norm: float = 0.0
     part: bool = False

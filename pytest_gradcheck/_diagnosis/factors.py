@@ -364,17 +364,17 @@ def factor(block: BlockData) -> Iterator[Repair]:
     def whole(other: BlockData) -> Predicted | None:
         return Predicted(other.analytic / value)
 
-    what = factor_words(named[0] if named and not words else None, value, block.sizes)
+    what = factor_words(named[0] if named and not words else None, value, block)
     note = words or (": the sign is wrong" if value == -1 else "" if named else _clipped(block))
     yield Repair(
         "factor",
         ("factor", value),
-        f"analytic = {what[0]}, everywhere in the block{note}",
+        f"analytic = {what}, everywhere in the block{note}",
         whole,
         NAMED + OF_PARAMETER if words else NAMED + named[1] if named else FITTED,
-        told=f"analytic = {what[1]} in all of {{names}}{note}",
+        told=f"analytic = {what} in all of {{names}}{note}",
         fitted=0 if words or named else 1,
-        part=f"analytic = {what[1]}{words}",
+        part=f"analytic = {what}{words}",
     )
 
 
@@ -432,21 +432,25 @@ def _ratio(block: BlockData) -> Fitted | None:
     return inverse.inverse()
 
 
-def factor_words(named: Fraction | None, value: float, sizes: dict[int, str]) -> tuple[str, str]:
-    """Return "2 x numeric", without and with what a size in it is the size of."""
+def factor_words(named: Fraction | None, value: float, block: BlockData) -> str:
+    """Return "2 x numeric", with what a size in it is the size of."""
     if value == -1:
-        return "-numeric", "-numeric"
+        return "-numeric"
+    whole = [abs(named.numerator), named.denominator] if named else []
+    known = {
+        float(k): block.sizes.get(k) or block.constants.get(k) for k in whole if k >= LEAST_SIZE
+    }
+    # A number that is no size: a temperature, the share that a dropout keeps.
+    for k, what in block.constants.items():
+        if k % 1 and min(abs(value / k - 1), abs(value * k - 1)) < OF_ONE:
+            known[k] = what
+    notes = [f"{k:g} is {literal(what)}" for k, what in known.items() if what]
     text = f"{named if named is not None else number(value)} x numeric"
-    notes = [
-        f"{k} is {sizes[k]}"
-        for k in ((abs(named.numerator), named.denominator) if named else ())
-        if k >= LEAST_SIZE and sizes.get(k)
-    ]
-    return text, f"{text} ({'; '.join(notes)})" if notes else text
+    return f"{text} ({'; '.join(notes)})" if notes else text
 
 
-LEAST_SIZE = 4
-"""Smaller numbers are factors for reasons enough."""
+LEAST_SIZE, OF_ONE = 4, 1e-6
+"""Smaller numbers are factors for reasons enough; how near to another number one is that number."""
 
 
 def clipped(block: BlockData) -> Iterator[Repair]:

@@ -18,6 +18,9 @@ from .evidence import MOST_PER_ENTRY, OFFERED, Array, BlockData
 RIGHT_BITS = 8.0
 """What a right entry outside says."""
 
+EXPLAINED = 20.0
+"""What it says that the wrong entries there are all zero, or have a formula of their own."""
+
 ODD = 8.0
 """What any place costs, besides the number of its like."""
 
@@ -78,7 +81,7 @@ def locate(block: BlockData, said: Callable[[BlockData, str], str]) -> Located |
         return _unwritten(block, right) if zero else None
     bits, place = best
     what = ": analytic is zero there" if zero else said(block, shown(block.parameter or block.name))
-    bits += OFFERED if what else 0.0
+    bits += EXPLAINED if what else 0.0
     if bits < OFFERED:
         return None
     start = f"only {place.where}"

@@ -120,7 +120,7 @@ def _factor_and_decay(block: BlockData, prior: float) -> Iterator[Repair]:
         return Predicted((other.analytic - amount * other.theta) / value)
 
     sign = "-" if amount < 0 else "+"
-    what, _ = factor_words(named[0] if named else None, value, {})
+    what = factor_words(named[0] if named else None, value, block)
     # Of analytic = ρ(numeric − λθ) + λθ and ρ(numeric − λθ), the one whose λ has fewer digits.
     beside, within = (
         Fitted(amount / by, scaled.spread / abs(by)).neat for by in (1 - value, -value)

@@ -1,5 +1,7 @@
 """Hints: each code on arrays with a planted bug, and what must not be said."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -1303,3 +1305,77 @@ def test_a_multiple_of_theta_that_nobody_chooses_is_not_laid_to_weight_decay_alo
         "a multiple of params is in the gradient once too often (weight decay, or the derivative "
         "of a norm?)"
     )
+
+
+# What func reads beside its parameters
+
+SAMPLES = np.random.default_rng(31).normal(size=(37, 4))
+KEEP = 0.65
+
+
+def with_args(w, x, keep):
+    return np.mean(np.sin(x @ w)) / keep
+
+
+def with_globals(w):
+    return np.mean(np.sin(SAMPLES @ w)) / KEEP
+
+
+def with_closure():
+    inputs, keep = SAMPLES.copy(), KEEP
+    return lambda w: np.mean(np.sin(inputs @ w)) / keep
+
+
+class Fit:
+    def __init__(self):
+        self.x, self.keep, self.unused = SAMPLES, KEEP, np.zeros(37)
+
+    def cost(self, w):
+        return self.forward(w).mean() / self.keep
+
+    def forward(self, w):
+        return np.sin(self.x @ w)
+
+
+WEIGHTS = np.array([0.3, -0.8, 1.1, 0.2])
+RIGHT = SAMPLES.T @ np.cos(SAMPLES @ WEIGHTS) / 37 / KEEP
+READ = [
+    (with_args, (SAMPLES, KEEP), "len(x)", "keep"),
+    (partial(with_args, x=SAMPLES, keep=KEEP), (), "len(x)", "keep"),
+    (with_globals, (), "len(SAMPLES)", "KEEP"),
+    (with_closure(), (), "len(inputs)", "keep"),
+    (Fit().cost, (), "", "self.keep"),
+]
+
+
+@pytest.mark.parametrize(("cost", "args", "length", "keep"), READ)
+def test_a_factor_that_is_a_length_or_a_number_of_the_data_says_so(cost, args, length, keep):
+    for by, said, what in ((37, "37", length), (1 / 37, "1/37", length), (KEEP, "13/20", keep)):
+        (found,) = check_gradients(cost, lambda *_, by=by: by * RIGHT, WEIGHTS, args=args).diagnoses
+        number = "37" if what == length else "0.65"
+        note = f" ({number} is {what})" if what else ""
+        shown = "0.65" if said == "13/20" else said
+        assert found.sentence == f"analytic = {shown} x numeric{note}, everywhere in the block"
+
+
+def test_a_factor_that_is_no_number_of_the_data_names_none():
+    for by in (36, 0.66):
+        report = check_gradients(with_globals, by * RIGHT, WEIGHTS)
+        assert " is " not in report.diagnoses[0].sentence
+
+
+def test_what_func_reads_is_looked_at_and_not_called():
+    class Loud:
+        def __len__(self):
+            raise AssertionError("asked")
+
+        __getattr__ = __len__
+
+    loud, huge = Loud(), 10**400
+    never = [].pop if loud is None else None
+
+    def cost(w):
+        return float(np.sum(w**2)) if huge and loud is not None and never is None else 0.0
+
+    report = check_gradients(cost, lambda w: 6 * w, WEIGHTS)
+    assert report.diagnoses[0].sentence == "analytic = 3 x numeric, everywhere in the block"

@@ -23,7 +23,7 @@ class SourceLine:
     Attributes
     ----------
     blocks : tuple of str
-        The wrong blocks that it is about.
+        The blocks that it is about.
     file : str
         As Python knows it: most often a whole path.
     line : int
@@ -34,7 +34,7 @@ class SourceLine:
         "shared": all of these blocks come from it, and no right one does; "made": it computed the
         array; "changed": it is the last that changed that array in place; "replaced": it put the
         array in the place of another; "from": what it computed goes into this block and no right
-        one.
+        one; "right": it made the right block next to which the error enters a backward pass.
 
     Examples
     --------
@@ -108,15 +108,18 @@ def lines_of(
     wrong: Mapping[str, str],
     right: Sequence[str],
     innocent: Collection[CodeType] = (),
+    after: str = "",
 ) -> tuple[SourceLine, ...]:
     """Return the lines that the wrong blocks of a gradient come from, the likeliest first.
 
     `wrong` has the code of each block's hint, or an empty text; `innocent` are functions that func
-    itself runs.  A statement that a right block comes from as well is not named.
+    itself runs.  A statement that a right block comes from as well is not named, but for what made
+    the block `after`, between which and the wrong ones the error enters a backward pass.
     """
     known = leaves(gradient, seen)
-    if set(known) == {ROOT} and not known[ROOT] and seen.result:
-        known = {ROOT: [seen.result]}
+    if set(known) == {ROOT}:  # one array, whatever the only block is called
+        nodes = known[ROOT] or ([seen.result] if seen.result else [])
+        known = dict.fromkeys([*wrong, *right], nodes) if len(wrong) + len(right) == 1 else {}
     of_right = behind([node for name in right for node in known.get(name, ())])
     own = {name: behind(known[name]) - of_right for name in wrong if known.get(name)}
     by_line = [
@@ -138,7 +141,8 @@ def lines_of(
         shared = [(node, "shared") for node in last_first[:MOST_SHARED]]
         places = {node.place for node, _ in shared}
         rest = {n: each for n, each in made.items() if each[0][0].place not in places}
-        return tuple([_line(tuple(own), *each) for each in shared] + _rows(rest))
+        beside = [_line((after,), known[after][-1], "right")] if known.get(after) else []
+        return (*(_line(tuple(own), *each) for each in shared), *_rows(rest), *beside)
     for name, each in made.items():
         places = {node.place for node, _ in each}
         before = [(node, "from") for node in last_first if node.place not in places][:MOST_SHARED]
@@ -216,6 +220,8 @@ def _cut(source: str, width: int) -> str:
 def _where(lines: Sequence[SourceLine]) -> str:
     """Return file and number of the first line, and the numbers of the others."""
     file, told, word = lines[0].file, f"{_file(lines[0].file)}:{lines[0].line}", ""
+    if lines[0].role == "right":
+        return f"{told}, right"
     for line in lines[1:]:
         name = "" if line.file == file else _file(line.file)
         own = WORDS.get(line.role, "")

@@ -11,6 +11,7 @@ from typing import Any
 
 from .._constants import (
     AHEAD_EXTRA,
+    EPS,
     EXHAUSTIVE,
     LOOKED_AHEAD,
     NOISE_EVALUATIONS,
@@ -34,6 +35,7 @@ from .._evaluate.problem import (
     depends_on_the_past,
     evaluate_gradient,
     prepare,
+    remarks_of,
     require_callable,
 )
 from .._options import Options
@@ -53,8 +55,10 @@ MANY_DIRECTIONS = 300
 """Evaluations that a check along directions takes, about, where something is wrong."""
 
 
-def run_check(call: Call, grad: Any, params: Any, options: Options) -> GradientReport:
-    """Run a check from arguments to report."""
+def run_check(
+    call: Call, grad: Any, params: Any, options: Options, eps: float = EPS
+) -> GradientReport:
+    """Run a check from arguments to report; the gradient is no more precise than `eps`."""
     started = time.perf_counter()
     asked = remembered()
     require_callable(call.func, grad)
@@ -63,6 +67,8 @@ def run_check(call: Call, grad: Any, params: Any, options: Options) -> GradientR
     progress = problem.evaluator.progress
     with closing(problem.evaluator), progress.interruptible():
         analytic = evaluate_gradient(grad, problem, options)
+        precision = tuple(max(own, eps) for own in analytic.precision)
+        analytic = replace(analytic, precision=precision)
         label = labels(problem.blocks)
         progress.worst = partial(worst_so_far, progress, analytic.vector, label)
         # Before anything else is evaluated, which must not influence it.
@@ -92,6 +98,7 @@ def run_check(call: Call, grad: Any, params: Any, options: Options) -> GradientR
         rows = with_lines(rows, grad, problem)
         evaluations, seconds = problem.evaluator.evaluations, time.perf_counter() - started
         report = assemble(subject, rows, options, evaluations, seconds)
+        report = replace(report, remarks=remarks_of(problem))
     return of_suspects(report) if again is not None else report
 
 

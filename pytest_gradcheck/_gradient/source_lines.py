@@ -22,15 +22,16 @@ def with_lines(rows: Rows, grad: Any, problem: Problem) -> Rows:
     """Return what a check found with the lines that made what is wrong."""
     if rows.verdict != DISAGREE or not (callable(grad) or grad is True):
         return rows
-    call, evaluator, work = problem.call, problem.evaluator, work_of_grad(problem)
+    call, evaluator = problem.call, problem.evaluator
 
     def beside() -> Any:  # func returns the gradient as well
         evaluator.at_theta()
         return evaluator.gradients[0]
 
     def gradient() -> Any:
-        params = work.fresh() if call.copy else work.params
-        return grad(*call.args) if call.in_place else grad(params, *call.args)
+        with work_of_grad(problem) as work:
+            params = work.fresh() if call.copy else work.params
+            return grad(*call.args) if call.in_place else grad(params, *call.args)
 
     func = None if grad is True else call.func
     enters = any(diagnosis.code == "backward" for diagnosis in rows.diagnoses)

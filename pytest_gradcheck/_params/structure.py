@@ -8,6 +8,7 @@ knows arrays of other libraries; adapters implement both.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -91,6 +92,17 @@ class Leaf:
     def array(self) -> np.ndarray[Any, Any]:
         """The value as numpy has it, not to be written to.  TypeError: it can't have it."""
         return read(self.kind, self.value, self.name)
+
+    @property
+    def size(self) -> int:
+        """How many entries; 1 of what is no array."""
+        return math.prod(np.shape(self.value)) if self.numeric else 1
+
+    @property
+    def eps(self) -> float:
+        """The machine epsilon of the value's own type, of which numpy may have no equal."""
+        assert self.kind is not None
+        return self.kind.eps(self.value)
 
 
 @dataclass(frozen=True)

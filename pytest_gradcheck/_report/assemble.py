@@ -414,9 +414,16 @@ def entries_of(
 
 
 def left_out(structure: Structure, blocks: Sequence[Block]) -> tuple[str, ...]:
-    """Return the names of the leaves that are not checked."""
-    checked = {block.leaf for block in blocks}
-    return tuple(leaf.name for k, leaf in enumerate(structure.leaves) if k not in checked)
+    """Return the names of the leaves that are not checked, and of how many entries of others."""
+    checked = {block.leaf: block for block in blocks}
+    names = []
+    for k, leaf in enumerate(structure.leaves):
+        block = checked.get(k)
+        if block is None:
+            names.append(leaf.name)
+        elif block.places is not None:
+            names.append(f"{leaf.name} ({leaf.size - block.shape[0]} of {leaf.size} entries)")
+    return tuple(names)
 
 
 MOST_LADDERS = 8

@@ -168,6 +168,8 @@ class GradientReport:
         The chance that those directions all miss an error ten times the resolution.
     patterns : tuple of str
         What the directions say of the error.
+    remarks : tuple of str
+        Of how func was evaluated: by a reference, in float64, slowly.
     repeated : bool
         Only parameters that were wrong in the last run were differenced, and some still are.
     diagnoses : tuple of Diagnosis
@@ -218,6 +220,7 @@ class GradientReport:
     directions: int = 0
     miss: float = 0.0
     patterns: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
     repeated: bool = False
     diagnoses: tuple[Diagnosis, ...] = ()
     lines: tuple[SourceLine, ...] = ()

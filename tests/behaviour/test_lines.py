@@ -407,7 +407,8 @@ def test_the_lines_are_builtins_in_the_json():
     }
 
 
-def test_the_table_of_lines_fits(monkeypatch):
+@pytest.mark.parametrize("width", [76, 60, 46])
+def test_the_table_of_lines_fits(width):
     lines = tuple(
         SourceLine(
             (f"layers[{k}].weight",),
@@ -420,9 +421,10 @@ def test_the_table_of_lines_fits(monkeypatch):
     )
     from pytest_gradcheck._source.lines import source_table
 
-    table = source_table(lines, 76)
+    table = source_table(lines, width)
     assert len(table) == 9
-    assert max(map(len, table)) <= 76
+    assert max(map(len, table)) <= width
+    assert all(line.endswith(f":{k}") for k, line in enumerate(table[1:]))
 
 
 @pytest.mark.parametrize("under", ["nothing", "coverage", "xdist"])

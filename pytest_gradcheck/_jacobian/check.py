@@ -30,11 +30,12 @@ from .._evaluate.problem import (
     PAST,
     Analytic,
     Problem,
-    gradient_precision,
     may_differ_by,
     prepare,
+    remarks_of,
     repetition,
 )
+from .._gradient.source_lines import lines_behind
 from .._options import Options
 from .._params.layout import position_of
 from .._params.work_copy import WorkCopy
@@ -113,6 +114,13 @@ def own_params(check: Check) -> Any:
     return WorkCopy(check.problem.structure, check.problem.blocks).fresh()
 
 
+def numeric_params(check: Check) -> Any:
+    """Return a copy of the parameters in the precision in which they are differenced."""
+    problem = check.problem
+    other = problem.numeric.func is not problem.call.func
+    return problem.evaluator.work.fresh() if other else own_params(check)
+
+
 def _unrepeated(check: Check) -> str:
     """Return the sentence that names an output that differs between two calls, or nothing."""
     center, jitter = check.problem.center, check.problem.jitter
@@ -152,6 +160,28 @@ def _depends_on_the_past(check: Check, rows: Rows) -> str:
             k = int(np.argmax(gap))
             return PAST.format(brief(block.label(k)), float(center[w][k]), float(again[w][k]))
     return ""
+
+
+def with_lines(report: GradientReport, function: Any, check: Check) -> GradientReport:
+    """Return a report with the lines that made what is wrong, of a func with one output.
+
+    The parts of the user's derivative then have the names of the parameters.
+    """
+    if report.verdict != "disagree" or not callable(function) or is_operator(function):
+        return report
+    names = {pair.name: pair.param.name for pair in check.pairs if pair.param is not None}
+    if len(check.outputs.blocks) != 1 or not {block.name for block in report.blocks} <= set(names):
+        return report
+    call = check.problem.call
+    lines = lines_behind(
+        lambda: function(own_params(check), *call.args),
+        call.func,
+        check.problem,
+        [replace(block, name=names[block.name]) for block in report.blocks],
+    )
+    pairs = {param: pair for pair, param in names.items()}
+    named = (replace(line, blocks=tuple(pairs[name] for name in line.blocks)) for line in lines)
+    return replace(report, lines=tuple(named))
 
 
 def in_pairs(check: Check, rows: Array) -> Array:
@@ -199,7 +229,7 @@ def judged_matrices(
     first, last = matrices[0], matrices[-1]
     m, n = first.dense.shape
     both = (in_pairs(check, first.dense), in_pairs(check, last.dense))
-    _, repeats = repetition(*both, first.dtypes, pairs, options, what)
+    _, repeats = repetition(*both, first.precision, pairs, options, what)
     reasons = tuple(text for text in (_unrepeated(check), repeats) if text)
     if reasons:
         return Rows([], [], []), reasons
@@ -207,10 +237,9 @@ def judged_matrices(
         gaps = np.abs(first.dense - last.dense).astype(np.float64)
     gaps[~np.isfinite(gaps)] = 0.0
     gaps += first.jitter
-    precision = gradient_precision(first.dtypes)
     per_row = len(check.shape.blocks)
     eps = {
-        k: precision[b * per_row : (b + 1) * per_row]
+        k: first.precision[b * per_row : (b + 1) * per_row]
         for b, block in enumerate(check.shape.outputs.blocks)
         for k in range(block.start, block.stop)
     }
@@ -256,7 +285,8 @@ def reported(
         may_be_zero=_zero_by_nature(pairs, found.flat & (found.analytic == 0), may_be_zero),
     )
     seconds = time.perf_counter() - check.started
-    return assemble(subject, compared, options, problem.evaluator.evaluations, seconds)
+    report = assemble(subject, compared, options, problem.evaluator.evaluations, seconds)
+    return replace(report, remarks=remarks_of(problem))
 
 
 def _leeway(check: Check, matrix: Matrix, bias: Bias | None) -> Callable[..., Array]:
@@ -268,7 +298,7 @@ def _leeway(check: Check, matrix: Matrix, bias: Bias | None) -> Callable[..., Ar
         found = np.zeros(check.problem.size)
         row = position_of(outputs, k)
         for column, block in enumerate(blocks):
-            eps = float(np.finfo(matrix.dtypes[row * len(blocks) + column]).eps)
+            eps = matrix.precision[row * len(blocks) + column]
             if eps < NARROW:
                 continue
             # A narrow Jacobian has the rounding of its block, however small a row of it is.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,6 +17,7 @@ from .._options import Options
 from .._params.layout import Block, labels, position_of
 from .._params.structure import Structure
 from .._quoting import brief, listing
+from .._source.lines import SourceLine
 from .._verdict.comparison import Comparison, Evidence, Group, Ladder
 from .._verdict.tolerance import AGREE, DISAGREE, KINK, OPEN, Verdict, relative_difference
 from .reasons import LARGE, reasons_of
@@ -38,7 +39,8 @@ MOST_ENTRIES = 10_000
 class Subject:
     """What was checked, and how: func's name, the layout, the formula in words, what was left out.
 
-    `value` is J at the parameters, `noise` its standard deviation, `precision` the format it has.
+    `value` is J at the parameters, `noise` its standard deviation, `precision` the format it has;
+    `constants` is asked after a failure what of func's data has which value or length.
     """
 
     name: str
@@ -48,6 +50,7 @@ class Subject:
     value: float = math.nan
     noise: float = 0.0
     precision: str = GIVEN
+    constants: Callable[[], Mapping[float, str]] = dict
 
     @property
     def noisy(self) -> str:
@@ -81,6 +84,7 @@ class Rows:
     directions: int = 0
     miss: float = 0.0
     patterns: tuple[str, ...] = ()
+    lines: tuple[SourceLine, ...] = ()
 
 
 def assemble(
@@ -125,6 +129,7 @@ def assemble(
         patterns=rows.patterns,
         evidence=rows.evidence,
         diagnoses=rows.diagnoses,
+        lines=rows.lines,
         coarse=any(block.block_seen is not None for block in blocks),
     )
 
@@ -182,7 +187,7 @@ def rows_of(
         verdict=found.verdict,
         kinks=found.kinked,
         evaluated=seen,
-        ladders=worst_ladders(found.ladders, found.verdict, _ratio(found)[0]),
+        ladders=worst_ladders(found),
     )
     explained = explain(
         evidence,
@@ -190,6 +195,7 @@ def rows_of(
         params_known=theta is not None,
         reasons=found.reasons,
         upstream=upstream,
+        constants=subject.constants,
         approximate=approximation(found, subject.blocks, options.atol),
     )
     blocks = tuple(
@@ -411,18 +417,29 @@ def entries_of(
 
 
 def left_out(structure: Structure, blocks: Sequence[Block]) -> tuple[str, ...]:
-    """Return the names of the leaves that are not checked."""
-    checked = {block.leaf for block in blocks}
-    return tuple(leaf.name for k, leaf in enumerate(structure.leaves) if k not in checked)
+    """Return the names of the leaves that are not checked, and of how many entries of others."""
+    checked = {block.leaf: block for block in blocks}
+    names = []
+    for k, leaf in enumerate(structure.leaves):
+        block = checked.get(k)
+        if block is None:
+            names.append(leaf.name)
+        elif block.places is not None:
+            names.append(f"{leaf.name} ({leaf.size - block.shape[0]} of {leaf.size} entries)")
+    return tuple(names)
 
 
 MOST_LADDERS = 8
 """So many ladders of a check are kept, the worst."""
 
 
-def worst_ladders(ladders: Mapping[int, Ladder], verdict: Array, ratio: Array) -> dict[int, Ladder]:
+def worst_ladders(found: Comparison) -> dict[int, Ladder]:
     """Return the ladders of what is wrong, then of what is open, the worst first."""
-    told = (i for i in ladders if verdict[i])
+    ladders, verdict = found.ladders, found.verdict
+    told = [i for i in ladders if verdict[i]]
+    if not told:
+        return {}
+    ratio, _ = _ratio(found)
     # Verdicts are 1 for wrong and 2 for open.
     order = sorted(told, key=lambda i: (int(verdict[i]), -float(ratio[i]), i))
     return {i: ladders[i] for i in order[:MOST_LADDERS]}

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 
 from .._diagnosis.evidence import Diagnosis
 from .._quoting import NAME_WIDTH, columns, listing, shown
+from .._source.lines import source_table
 from .._verdict.tolerance import TOGETHER
 from .error_map import error_maps, plain, small_map
 from .reasons import STATIONARY
@@ -146,6 +147,8 @@ def _message(report: GradientReport, width: int) -> list[str]:
         entries = [entry for entry in report.worst if entry.verdict != "agree"][:limit]
         if entries:
             lines += [*([""] if blocks else []), *_entry_lines(entries, width)]
+        if report.lines:
+            lines += ["", *source_table(report.lines, width)]
     several = sum(block.wrong > 0 for block in report.blocks) > 1
     total = f"{report.wrong:,} of {report.checked:,} wrong" if several else ""
     lines += [line for note in _notes(report) for line in wrapped(note, width)]
@@ -343,6 +346,7 @@ def _notes(report: GradientReport) -> list[str]:
         *_together(report),
         *_points(report),
         *(f"hint: {hint}" for hint in report.hints),
+        *report.remarks,
     ]
     if report.directions:
         lines.append(

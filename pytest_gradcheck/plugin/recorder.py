@@ -24,7 +24,7 @@ from .._quoting import quoted
 from ..hookspecs import hookimpl
 from .config import SETTINGS, marker_options
 from .last_failed import Memory
-from .records import Record, nodeid_of, send
+from .records import Record, nodeid_of, send, send_uncalled
 
 if TYPE_CHECKING:
     from .._report.report import GradientReport
@@ -142,6 +142,7 @@ TITLE = "gradcheck"
 
 _options = pytest.StashKey[dict[str, Any]]()
 _performed = pytest.StashKey[bool]()
+_uncalled = pytest.StashKey[str]()
 
 
 class Recorder:
@@ -211,8 +212,7 @@ class Recorder:
         if options:
             given = ", ".join(f"{name}={quoted(value)}" for name, value in options.items())
             pytest.fail(f"marker gradcheck({given}): {UNUSED}", pytrace=False)
-        if uncalled := asked_for(item):
-            _warn(item, f"the test asks for the fixture {uncalled} and never calls it")
+        item.stash[_uncalled] = _asked_for(item)
         return result
 
     @pytest.hookimpl(wrapper=True)
@@ -233,6 +233,8 @@ class Recorder:
             send(report, self._records)
         if error is not None and _is_mismatch(error):
             _in_one_line(report)
+        if report.when == "call" and report.passed and self._item is not None:
+            send_uncalled(report, self._item.stash.get(_uncalled, ""))
         self._records, self._failing = [], []
         return report
 
@@ -317,18 +319,12 @@ def _in_one_line(report: pytest.TestReport) -> None:
         crash.message = crash.message.split("\n", 1)[0]
 
 
-def asked_for(item: pytest.Item) -> str:
+def _asked_for(item: pytest.Item) -> str:
     """Return which fixture that checks a test's own arguments name; empty for none of ours."""
     from .fixtures import CHECKING, fixtures_of_ours
 
     named = getattr(getattr(item, "_fixtureinfo", None), "argnames", ())
     return next((name for name in named if name in CHECKING & fixtures_of_ours(item)), "")
-
-
-def _warn(item: pytest.Item, text: str) -> None:
-    from .._options import GradcheckWarning
-
-    item.warn(GradcheckWarning(text))
 
 
 def note_performed(item: pytest.Item) -> None:

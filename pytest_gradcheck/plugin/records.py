@@ -52,6 +52,17 @@ def send(report: pytest.TestReport, records: list[Record]) -> None:
     report.gradcheck = records  # type: ignore[attr-defined]
 
 
+def send_uncalled(report: pytest.TestReport, fixture: str) -> None:
+    """Put the name of a fixture that a test asked for and never called on its report."""
+    if fixture:
+        report.gradcheck_uncalled = fixture  # type: ignore[attr-defined]
+
+
+def uncalled(report: pytest.TestReport) -> str:
+    """Return the name of such a fixture; empty for none."""
+    return str(getattr(report, "gradcheck_uncalled", ""))
+
+
 def received(report: pytest.TestReport) -> Sequence[Record]:
     """Return what was sent with a report."""
     records: Sequence[Record] = getattr(report, "gradcheck", ())

@@ -15,7 +15,7 @@ import pytest
 from .._version import __version__
 from .config import Settings
 from .recorder import MOST_PICTURES, TITLE, page_of_pytest_html
-from .records import Record, received
+from .records import Record, received, uncalled
 
 SCHEMA = "pytest-gradcheck/1"
 
@@ -44,9 +44,12 @@ class Results:
         self._rows: list[tuple[list[str], bool]] = []
         self._checks: list[tuple[str, bool, Record]] = []
         self._problems: dict[str, None] = {}
+        self._uncalled: list[str] = []
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Take the checks off a test's report."""
+        if fixture := uncalled(report):
+            self._uncalled.append(f"{report.nodeid} asks for {fixture} and never calls it")
         for record in received(report):
             # A check that was meant to fail, in a test that passed, is no failure.
             failed = report.failed and not record["ok"]
@@ -115,6 +118,8 @@ class Results:
             self._table(terminalreporter)
         for problem in self._problems:
             terminalreporter.write_line(problem, red=True)
+        for remark in self._uncalled if self._settings.summary != "none" else ():
+            terminalreporter.write_line(f"gradcheck: {remark}", yellow=True)
 
     def _table(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Write a line for each check, those that failed first; what a line lacks goes below it."""

@@ -465,6 +465,10 @@ NOISE_EVALUATIONS = 7
 SUSPECTS = 20
 """So many parameters are looked at first.  [cost]"""
 
+WHOLE_AGAIN = 3.0
+"""Seconds that a whole check may take and be made at once, whatever was wrong in the last run: it
+has hints, maps, and what agrees.  [cost]"""
+
 SUSPECT_EVALUATIONS = 16
 """That one of them is allowed, of those that ``max_evals`` leaves over.  [cost]"""
 

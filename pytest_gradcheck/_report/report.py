@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from .._diagnosis.evidence import Diagnosis
+from .._source.lines import SourceLine
 from .._verdict.comparison import Evidence
 
 VERDICTS = ("agree", "disagree", "inconclusive")
@@ -167,10 +168,15 @@ class GradientReport:
         The chance that those directions all miss an error ten times the resolution.
     patterns : tuple of str
         What the directions say of the error.
+    remarks : tuple of str
+        Of how func was evaluated: by a reference, in float64, slowly.
     repeated : bool
         Only parameters that were wrong in the last run were differenced, and some still are.
     diagnoses : tuple of Diagnosis
         What the error looks like, over all blocks, best first; empty when nothing is convincing.
+    lines : tuple of SourceLine
+        The lines of the user's code that what is wrong comes from, the likeliest first; empty
+        where nothing is known of it.
     at : str
         Which of several points it is of, ``points[2]``; empty for a check at one.
     points : tuple of GradientReport
@@ -214,8 +220,10 @@ class GradientReport:
     directions: int = 0
     miss: float = 0.0
     patterns: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
     repeated: bool = False
     diagnoses: tuple[Diagnosis, ...] = ()
+    lines: tuple[SourceLine, ...] = ()
     at: str = ""
     points: tuple[GradientReport, ...] = ()
     coarse: bool = False
@@ -292,6 +300,7 @@ class GradientReport:
         plain["blocks"] = [asdict(block) for block in self.blocks]
         plain["points"] = [point.to_dict() for point in self.points]
         plain["worst"] = [asdict(entry) for entry in self.worst[:1000]]
+        plain["lines"] = [asdict(line) for line in self.lines]
         plain["diagnoses"] = [asdict(diagnosis) for diagnosis in self.diagnoses]
         return {"schema": SCHEMA, **{key: _builtin(value) for key, value in plain.items()}}
 

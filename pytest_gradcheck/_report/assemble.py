@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -39,7 +39,8 @@ MOST_ENTRIES = 10_000
 class Subject:
     """What was checked, and how: func's name, the layout, the formula in words, what was left out.
 
-    `value` is J at the parameters, `noise` its standard deviation, `precision` the format it has.
+    `value` is J at the parameters, `noise` its standard deviation, `precision` the format it has;
+    `constants` is asked after a failure what of func's data has which value or length.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Subject:
     value: float = math.nan
     noise: float = 0.0
     precision: str = GIVEN
+    constants: Callable[[], Mapping[float, str]] = dict
 
     @property
     def noisy(self) -> str:
@@ -193,6 +195,7 @@ def rows_of(
         params_known=theta is not None,
         reasons=found.reasons,
         upstream=upstream,
+        constants=subject.constants,
         approximate=approximation(found, subject.blocks, options.atol),
     )
     blocks = tuple(

@@ -17,7 +17,7 @@ from .._options import Options
 from .._params.layout import Block, labels, position_of
 from .._params.structure import Structure
 from .._quoting import brief, listing
-from .._verdict.comparison import Comparison, Evidence, Group, Ladder
+from .._verdict.comparison import UNSEEN, Comparison, Evidence, Group, Ladder
 from .._verdict.tolerance import AGREE, DISAGREE, KINK, OPEN, Verdict, relative_difference
 from .reasons import LARGE, reasons_of
 from .report import VERDICTS, BlockReport, Entry, GradientReport
@@ -199,13 +199,13 @@ def rows_of(
     left = any(block.open for block in blocks) or bool(reasons)
     zero = not reasons and _all_zero(found)
     told = {name for one in explained.diagnoses if one.code != NOISE for name in one.blocks}
-    groups = [_diagnosis_of(one) for one in found.groups if one.block.name not in told]
+    groups = [diagnosis_of(one) for one in found.groups if one.block.name not in told]
     nothing, stationary = zero and not found.answers.any(), zero and bool(found.answers.any())
     return Rows(
         verdict=DISAGREE if wrong else OPEN if left else AGREE,
         blocks=blocks,
         worst=(
-            *map(_entry_of, _alone(found)),
+            *map(entry_of, _alone(found)),
             *entries_of(found, subject.blocks, options.max_report),
         ),
         difference=relative_difference(found.analytic[seen], reference[seen]),
@@ -277,12 +277,12 @@ def _block(
     wrong = int(np.count_nonzero(found.verdict[w] == DISAGREE))
     left = int(np.count_nonzero(found.verdict[w] == OPEN))
     still = bool(block.size and seen.all() and found.flat[w].all() and not np.any(a))
-    groups = [_diagnosis_of(group) for group in found.groups if group.block == block]
+    groups = [diagnosis_of(group) for group in found.groups if group.block == block]
     hint = explained.hints.get(block.name)
     code, said = (hint.code, hint.sentence) if hint else ("", "")
     if groups and code in ("", NOISE):
         code, said = GROUP, groups[0].sentence
-    seen_here = found.seen.get(block.start)
+    entry_seen, row_seen, block_seen = found.seen.get(block.start, UNSEEN)
     return BlockReport(
         name=block.name,
         shape=block.shape,
@@ -297,9 +297,9 @@ def _block(
         vacuous=still and not wrong and block.name not in may_be_zero,
         hint=said,
         code=code,
-        entry_seen=seen_here.entry if seen_here else None,
-        row_seen=seen_here.row if seen_here else None,
-        block_seen=seen_here.block if seen_here else None,
+        entry_seen=entry_seen,
+        row_seen=row_seen,
+        block_seen=block_seen,
     )
 
 
@@ -314,13 +314,13 @@ def _alone(found: Comparison) -> list[Group]:
     return [one for one in groups if not (found.verdict[one.block.window] == DISAGREE).any()]
 
 
-def _diagnosis_of(group: Group) -> Diagnosis:
+def diagnosis_of(group: Group) -> Diagnosis:
     """Return what is known of a wrong group as a hint."""
     name = group.label if group.label != group.block.name else "all of it"
     return Diagnosis(GROUP, f"{name} is wrong, {_by_about(group)}", (group.block.name,), CERTAIN)
 
 
-def _entry_of(group: Group) -> Entry:
+def entry_of(group: Group) -> Entry:
     """Return a wrong group as what stands for it among entries: a direction through it."""
     gap = abs(group.told - group.value)
     return Entry(

@@ -342,6 +342,11 @@ MARGINAL_BARS = 10.0
 LINE_NEWS = 2.0
 """Noise that differs by this from what was known is a reason to go on.  [cost]"""
 
+MANY_WRONG = 64
+ASKED_OF_MANY = 12
+"""Of more plainly wrong entries than the first only so many of a block are asked again, from the
+worst to the least: where all stay wrong, so do the others.  [cost]"""
+
 NARROW_PROOF = 8.0
 """In float32 an error must be so many times what would do, or it is left open.  [accuracy]"""
 
@@ -446,6 +451,20 @@ EXHAUSTIVE = 4200
 """Evaluations up to which every parameter is differenced when ``max_evals`` is not given.
 [cost: a second for a func of 0.2 ms]"""
 
+PATIENCE = 1.0
+"""Seconds, by what func takes at the parameters, that differencing every parameter may last before
+a random direction is looked along first.  [cost]"""
+
+LOOKED_AHEAD = 100
+"""Parameters from which that is done.  [cost]"""
+
+PLAINLY_OFF = 10.0
+"""A direction is plainly wrong where it is off by so many times what two of its steps differ by,
+rounding and tolerances together.  [cost: what is not is differenced]"""
+
+AHEAD_EXTRA = 100
+"""Evaluations that localising may take then.  [cost]"""
+
 NOISE_EVALUATIONS = 7
 """That measuring the noise takes.  [derived: `NOISE_SAMPLES`]"""
 
@@ -454,6 +473,10 @@ NOISE_EVALUATIONS = 7
 
 SUSPECTS = 20
 """So many parameters are looked at first.  [cost]"""
+
+WHOLE_AGAIN = 3.0
+"""Seconds that a whole check may take and be made at once, whatever was wrong in the last run: it
+has hints, maps, and what agrees.  [cost]"""
 
 SUSPECT_EVALUATIONS = 16
 """That one of them is allowed, of those that ``max_evals`` leaves over.  [cost]"""
@@ -468,6 +491,9 @@ known to it that few parameters do not tell.  [tests/plugin/test_memory.py]"""
 SMALLEST_PART = 0.5
 """Along a direction a parameter moves at least as one of this part of its block's median would,
 or errors of the small ones would hardly be seen.  [scale]"""
+
+MANY_BLOCKS = 64
+"""More blocks share one stream of weights along directions, and one vector of scales.  [cost]"""
 
 SCREENED = 4
 """Directions of a screen: one misses an error of 10, 100 or 1,000 times the detection limit with

@@ -464,7 +464,7 @@ def _imaginary(problem: Problem) -> Evaluator:
         values[block.leaf] = np.array(value, dtype=complex) if is_array else complex(value)
     structure = flatten(problem.structure.rebuild(values))
     blocks = [replace(block, is_complex=True) for block in problem.blocks]
-    call = replace(problem.call, read=_imaginary_part)
+    call = replace(problem.numeric, read=_imaginary_part)
     return Evaluator(call, WorkCopy(structure, blocks), problem.evaluator.progress)
 
 
@@ -480,15 +480,21 @@ def _imaginary_part(value: Any) -> float:
 
 
 def differenced(
-    problem: Problem, analytic: Analytic | None, options: Options
+    problem: Problem,
+    analytic: Analytic | None,
+    options: Options,
+    noise: Noise | None = None,
 ) -> tuple[Sweep, Noise]:
-    """Difference every coordinate, or, when max_evals allows no more, a sample of them."""
+    """Difference every coordinate, or, when max_evals allows no more, a sample of them.
+
+    `noise` is func's, where it was measured before.
+    """
     if options.scheme == COMPLEX_STEP.name:
         found = complex_sweep(problem, options)
         return found, found.noise
     row = central_row(options)
     try:
-        noise = noise_of(problem, options)
+        noise = noise or noise_of(problem, options)
     except BudgetExhausted:
         noise = from_values(np.array([problem.center]), problem.jitter)
     each = sum(1 for offset in row.offsets if offset != 0)

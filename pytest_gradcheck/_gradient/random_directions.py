@@ -26,6 +26,7 @@ from .._constants import (
     MOST_EXTRA,
     MOST_IN_GROUPS,
     NARROW,
+    PLAINLY_OFF,
     PROVEN,
     RATIO,
     RESPONDS,
@@ -41,7 +42,9 @@ from .._diagnosis.evidence import CERTAIN, MOST_PER_ENTRY, Diagnosis
 from .._difference.climb import climb, follow_bend
 from .._difference.extrapolation import Estimate
 from .._difference.noise import Noise
-from .._difference.sweep import least_step, line_of
+from .._difference.stencils import STENCILS
+from .._difference.step_size import relative_step
+from .._difference.sweep import least_step, line_of, value_size
 from .._evaluate.evaluator import BudgetExhausted
 from .._evaluate.problem import Analytic, Problem
 from .._options import Options
@@ -76,9 +79,15 @@ def _unit(sizes: Iterable[float]) -> float:
 
 
 class AtScale:
-    """One check along directions: what each stage leaves for the report."""
+    """One check along directions: what each stage leaves for the report.
 
-    def __init__(self, problem: Problem, analytic: Analytic, options: Options) -> None:
+    `extra` is how many evaluations localising may take where ``max_evals`` does not say.
+    """
+
+    def __init__(
+        self, problem: Problem, analytic: Analytic, options: Options, extra: int = MOST_EXTRA
+    ) -> None:
+        self.extra = extra
         finite = np.isfinite(analytic.vector)
         self.bad = {i: float(analytic.vector[i]) for i in np.flatnonzero(~finite).tolist()}
         if self.bad:
@@ -103,6 +112,8 @@ class AtScale:
 
     def size(self, block: Block) -> float:
         """Return a block's gradient as one number."""
+        if not self.sizes:
+            self.sizes = self.screen.sizes()
         if block.start not in self.sizes:
             self.sizes[block.start] = self.screen.size(block) if block.size else 0.0
         return self.sizes[block.start]
@@ -185,7 +196,7 @@ class AtScale:
     def run(self) -> None:
         """Calibrate, screen, look again, localise."""
         problem = self.problem
-        limit = self.options.max_evals or problem.evaluator.evaluations + MOST_EXTRA
+        limit = self.options.max_evals or problem.evaluator.evaluations + self.extra
         try:
             self.screen = calibrate(problem, self.analytic, self.options)
             allowed = self.allowed()
@@ -447,11 +458,33 @@ def _wrong_entries(check: AtScale, named: set[str]) -> list[Diagnosis]:
     return found
 
 
-def along_directions(
-    name: str, problem: Problem, analytic: Analytic, options: Options
-) -> tuple[Subject, Rows]:
-    """Check all parameters at once; `name` is func's."""
+def plainly_wrong(problem: Problem, analytic: Analytic, options: Options, noise: Noise) -> bool:
+    """Return whether a gradient is wrong along a random direction, at four evaluations.
+
+    It accuses of nothing: what is wrong by little, or where func bends, is for closer looks.
+    """
     check = AtScale(problem, analytic, options)
+    if check.bad:
+        return True
+    screen = check.screen = Screen(problem, analytic.vector, options.seed, noise)
+    step = relative_step(STENCILS["central"], noise.sigma, value_size(problem, analytic.vector))
+    vector = screen.shift(0)
+    line = screen.line(vector)
+    line.add(step)
+    line.add(step / RATIO)
+    series = line.series("both")
+    if len(series) < 2:
+        return False
+    (_, one, loud), (_, other, louder) = series
+    off = abs(float(np.dot(analytic.vector, vector)) - other)
+    return off > PLAINLY_OFF * (abs(one - other) + loud + louder + check.allowed())
+
+
+def along_directions(
+    name: str, problem: Problem, analytic: Analytic, options: Options, extra: int = MOST_EXTRA
+) -> tuple[Subject, Rows]:
+    """Check all parameters at once; `name` is func's, `extra` as `AtScale` has it."""
+    check = AtScale(problem, analytic, options, extra)
     problem.evaluator.progress.accused = check.accused
     check.run()
     problem.evaluator.require_unchanged("func")

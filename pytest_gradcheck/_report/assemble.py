@@ -17,6 +17,7 @@ from .._options import Options
 from .._params.layout import Block, labels, position_of
 from .._params.structure import Structure
 from .._quoting import brief, listing
+from .._source.lines import SourceLine
 from .._verdict.comparison import UNSEEN, Comparison, Evidence, Group, Ladder
 from .._verdict.tolerance import AGREE, DISAGREE, KINK, OPEN, Verdict, relative_difference
 from .reasons import LARGE, reasons_of
@@ -81,6 +82,7 @@ class Rows:
     directions: int = 0
     miss: float = 0.0
     patterns: tuple[str, ...] = ()
+    lines: tuple[SourceLine, ...] = ()
 
 
 def assemble(
@@ -125,6 +127,7 @@ def assemble(
         patterns=rows.patterns,
         evidence=rows.evidence,
         diagnoses=rows.diagnoses,
+        lines=rows.lines,
         coarse=any(block.block_seen is not None for block in blocks),
     )
 
@@ -411,9 +414,16 @@ def entries_of(
 
 
 def left_out(structure: Structure, blocks: Sequence[Block]) -> tuple[str, ...]:
-    """Return the names of the leaves that are not checked."""
-    checked = {block.leaf for block in blocks}
-    return tuple(leaf.name for k, leaf in enumerate(structure.leaves) if k not in checked)
+    """Return the names of the leaves that are not checked, and of how many entries of others."""
+    checked = {block.leaf: block for block in blocks}
+    names = []
+    for k, leaf in enumerate(structure.leaves):
+        block = checked.get(k)
+        if block is None:
+            names.append(leaf.name)
+        elif block.places is not None:
+            names.append(f"{leaf.name} ({leaf.size - block.shape[0]} of {leaf.size} entries)")
+    return tuple(names)
 
 
 MOST_LADDERS = 8

@@ -9,12 +9,16 @@ import math
 from collections.abc import Iterable, Sequence
 
 from .._quoting import NAME_WIDTH, listing, shown
+from .._source.lines import source_table
 from .._verdict.tolerance import TOGETHER
 from .error_map import error_maps, plain
 from .reasons import STATIONARY
 from .report import BlockReport, Entry, GradientReport
 
 MOST_BLOCKS = 6
+
+WIDTH = 76
+"""Columns of a terminal of 80 that pytest leaves of them."""
 
 
 def label(entry: Entry, width: int = NAME_WIDTH) -> str:
@@ -65,6 +69,8 @@ def message(report: GradientReport) -> str:
     entries = [entry for entry in report.worst if entry.verdict != "agree"][:limit]
     if entries:
         parts.append(_entry_lines(entries))
+    if report.lines:
+        parts.append(source_table(report.lines, WIDTH))
     parts.append([*_notes(report), footer(report)])
     return "\n\n".join("\n".join(lines) for lines in parts)
 
@@ -214,6 +220,7 @@ def _notes(report: GradientReport) -> list[str]:
         *_together(report),
         *_points(report),
         *(f"hint: {hint}" for hint in report.hints),
+        *report.remarks,
     ]
     if report.directions:
         lines.append(

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from .._diagnosis.evidence import Diagnosis
+from .._source.lines import SourceLine
 from .._verdict.comparison import Evidence
 
 VERDICTS = ("agree", "disagree", "inconclusive")
@@ -126,10 +127,11 @@ class GradientReport:
     seconds : float
         Wall-clock time of the check.
     rtol, atol : float or None
-        As demanded; None where unset.
+        As given; None where unset.
     rtol_used : float
         The relative tolerance that was applied.
     threshold : float or None
+        As given; None where unset.
     resolution : float
         A relative error below this is not seen, in the block that is known worst.
     noise : float
@@ -139,9 +141,11 @@ class GradientReport:
     value : float
         J at the parameters.
     seed : int
+        Of the random directions.
     scheme : str
         The difference formula, in words.
     blocks : tuple of BlockReport
+        In the order of params.
     worst : tuple of Entry
         Worst first, over all blocks.  Those that disagree, then those that are open; kinks last.
         At most 10,000, unless `max_report` is larger, or 0.
@@ -164,10 +168,15 @@ class GradientReport:
         The chance that those directions all miss an error ten times the resolution.
     patterns : tuple of str
         What the directions say of the error.
+    remarks : tuple of str
+        Of how func was evaluated: by a reference, in float64, slowly.
     repeated : bool
         Only parameters that were wrong in the last run were differenced, and some still are.
     diagnoses : tuple of Diagnosis
         What the error looks like, over all blocks, best first; empty when nothing is convincing.
+    lines : tuple of SourceLine
+        The lines of the user's code that what is wrong comes from, the likeliest first; empty
+        where nothing is known of it.
     at : str
         Which of several points it is of, ``points[2]``; empty for a check at one.
     points : tuple of GradientReport
@@ -211,8 +220,10 @@ class GradientReport:
     directions: int = 0
     miss: float = 0.0
     patterns: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
     repeated: bool = False
     diagnoses: tuple[Diagnosis, ...] = ()
+    lines: tuple[SourceLine, ...] = ()
     at: str = ""
     points: tuple[GradientReport, ...] = ()
     coarse: bool = False
@@ -289,6 +300,7 @@ class GradientReport:
         plain["blocks"] = [asdict(block) for block in self.blocks]
         plain["points"] = [point.to_dict() for point in self.points]
         plain["worst"] = [asdict(entry) for entry in self.worst[:1000]]
+        plain["lines"] = [asdict(line) for line in self.lines]
         plain["diagnoses"] = [asdict(diagnosis) for diagnosis in self.diagnoses]
         return {"schema": SCHEMA, **{key: _builtin(value) for key, value in plain.items()}}
 

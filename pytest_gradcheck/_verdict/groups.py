@@ -238,6 +238,8 @@ class Groups:
         inside = _offsets(shape, window)
         norm = float(np.linalg.norm(along.weights * self.analytic.vector[block.window][inside]))
         gap = abs(along.told - estimate.value)
+        # Along the gradient, what is wrong by a part of itself is wrong by that part.
+        size = norm if number else abs(estimate.value)
         return Group(
             block,
             _label(block, window),
@@ -245,8 +247,7 @@ class Groups:
             along.told,
             estimate.value,
             estimate.error,
-            # Along the gradient, what is wrong by a part of itself is wrong by that part.
-            gap / (norm if number else abs(estimate.value)) if norm else math.inf,
+            gap / size if size else math.inf,
             float(along.weights[0]) if inside.size == 1 else 1.0,
         )
 

@@ -59,7 +59,7 @@ from .._report.assemble import (
     entry_of,
     left_out,
 )
-from .._report.reasons import NOT_STATIONARY, STATIONARY
+from .._report.reasons import NOT_STATIONARY, STATIONARY, to_settle, ways_to_settle
 from .._report.report import VERDICTS, BlockReport, Entry
 from .._verdict.comparison import UNSEEN, Comparison, Group, Seen
 from .._verdict.groups import Groups, seen_in
@@ -220,6 +220,11 @@ class AtScale:
             self.verdict = OPEN if self.verdict == AGREE else self.verdict
         if self.verdict == AGREE and not self.resolved():
             self.verdict = OPEN
+        if self.verdict == OPEN and self.screen.noise.unit > NARROW:
+            params = [problem.structure.leaves[block.leaf].value for block in problem.blocks]
+            reference = self.options.reference is not None
+            format_ = self.screen.noise.format
+            self.reasons += to_settle(ways_to_settle(params, format_, (), reference=reference))
 
     def look_again(self, allowed: float, limit: int) -> None:
         """Judge the direction that stands out, then find what is wrong along it."""

@@ -20,7 +20,7 @@ from .._quoting import brief, listing
 from .._source.lines import SourceLine
 from .._verdict.comparison import UNSEEN, Comparison, Evidence, Group, Ladder
 from .._verdict.tolerance import AGREE, DISAGREE, KINK, OPEN, Verdict, relative_difference
-from .reasons import LARGE, reasons_of
+from .reasons import LARGE, reasons_of, ways_to_settle
 from .report import VERDICTS, BlockReport, Entry, GradientReport
 
 Array = np.ndarray[Any, Any]
@@ -39,7 +39,8 @@ MOST_ENTRIES = 10_000
 class Subject:
     """What was checked, and how: func's name, the layout, the formula in words, what was left out.
 
-    `value` is J at the parameters, `noise` its standard deviation, `precision` the format it has.
+    `value` is J at the parameters, `noise` its standard deviation, `precision` the format it has;
+    `params` are the values that are checked.
     """
 
     name: str
@@ -49,12 +50,20 @@ class Subject:
     value: float = math.nan
     noise: float = 0.0
     precision: str = GIVEN
+    params: Sequence[Any] = ()
 
     @property
     def noisy(self) -> str:
         """Half a sentence: how noisy func is."""
         what = "float32" if self.precision == "float32" else "noisy"
         return f"func is {what}, with noise {self.noise:.0e} in J = {self.value:.4g}"
+
+    def ways(self, told: Sequence[str], options: Options) -> tuple[str, ...]:
+        """Return what would settle what noise leaves open; `told` are the blocks that agree."""
+        if self.precision == GIVEN:
+            return ()
+        reference = options.reference is not None
+        return ways_to_settle(self.params, self.precision, told, reference=reference)
 
 
 @dataclass(frozen=True)
@@ -222,6 +231,8 @@ def rows_of(
             stationary=stationary,
             strict=options.vacuous == "fail",
             unmoved=_unmoved(explained, subject),
+            ways=subject.ways([b.name for b in blocks if b.verdict == VERDICTS[AGREE]], options),
+            demanded=options.rtol is not None,
         ),
         nothing=nothing,
         stationary=stationary,

@@ -34,10 +34,10 @@ def _lines(rows: Rows, grad: Any, problem: Problem) -> tuple[SourceLine, ...]:
         _, seen = traced(evaluator.at_theta)
         gradient, innocent = evaluator.gradients[0], set[CodeType]()
     else:
-        work = work_of_grad(problem)
-        params = work.fresh() if call.copy else work.params
-        given = call.args if call.in_place else (params, *call.args)
-        gradient, seen = traced(lambda: grad(*given))
+        with work_of_grad(problem) as work:
+            params = work.fresh() if call.copy else work.params
+            given = call.args if call.in_place else (params, *call.args)
+            gradient, seen = traced(lambda: grad(*given))
         innocent = run_by(call.func)
     if seen.over:  # the rest is not known, and may have changed everything
         return ()

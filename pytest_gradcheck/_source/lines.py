@@ -39,9 +39,9 @@ class SourceLine:
     Examples
     --------
     >>> from pytest_gradcheck import SourceLine
-    >>> line = SourceLine(("W2",), "/home/me/network.py", 71, 'grads["W2"] *= 2', "changed")
+    >>> line = SourceLine(("W2",), "/code/network.py", 71, 'grads["W2"] *= 2', "changed")
     >>> f"{line.file}:{line.line}"
-    '/home/me/network.py:71'
+    '/code/network.py:71'
     """
 
     blocks: tuple[str, ...]

@@ -731,7 +731,8 @@ def cube(p):
 def test_several_blocks_have_a_line_under_the_table():
     params = {"W": N, "b": LONG}
     report = check_gradients(cube, lambda p: {k: v**2 for k, v in p.items()}, params)
-    assert "looks like: analytic = 1/3 x numeric in all of W and b" in report.message().splitlines()
+    first = "analytic = 1/3 x numeric in all of W and b ("
+    assert report.message().splitlines()[0].startswith(first)
     assert report.to_dict()["diagnoses"] == [
         {
             "code": "factor",
@@ -740,7 +741,7 @@ def test_several_blocks_have_a_line_under_the_table():
             "bits": report.diagnoses[0].bits,
         }
     ]
-    assert "factor, " in report.details()
+    assert "(factor)" in report.details()
     assert len(report.message().splitlines()) <= 20
 
 

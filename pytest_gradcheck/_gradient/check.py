@@ -205,6 +205,7 @@ def _explained(
         value,
         noise.sigma,
         noise.format,
+        problem.call.constants,
         [problem.structure.leaves[block.leaf].value for block in problem.blocks],
     )
     return subject, rows_of(

@@ -14,7 +14,15 @@ from typing import Any
 import numpy as np
 
 from .._constants import EPS
-from .._params.arrays import ASKED, Unreadable, foreign_kind, kind_of, native, to_float
+from .._params.arrays import (
+    ASKED,
+    Unreadable,
+    foreign_kind,
+    is_masked,
+    kind_of,
+    native,
+    to_float,
+)
 from .._params.work_copy import WorkCopy
 from .._quoting import quoted
 
@@ -72,7 +80,7 @@ def scalar(value: Any) -> Any:
         raise TypeError(f"{J} {error}") from error
     except Exception:  # what a foreign object's conversion raises is its own business
         array = np.asarray(None)
-    if isinstance(value, np.ma.MaskedArray) and np.any(value.mask):
+    if is_masked(value) and np.any(value.mask):
         raise TypeError("func returned a masked value; J must be a number")
     if array.dtype.kind == "c":
         raise ComplexValueError(

@@ -187,7 +187,7 @@ def rows_of(
         verdict=found.verdict,
         kinks=found.kinked,
         evaluated=seen,
-        ladders=worst_ladders(found.ladders, found.verdict, _ratio(found)[0]),
+        ladders=worst_ladders(found),
     )
     explained = explain(
         evidence,
@@ -433,9 +433,13 @@ MOST_LADDERS = 8
 """So many ladders of a check are kept, the worst."""
 
 
-def worst_ladders(ladders: Mapping[int, Ladder], verdict: Array, ratio: Array) -> dict[int, Ladder]:
+def worst_ladders(found: Comparison) -> dict[int, Ladder]:
     """Return the ladders of what is wrong, then of what is open, the worst first."""
-    told = (i for i in ladders if verdict[i])
+    ladders, verdict = found.ladders, found.verdict
+    told = [i for i in ladders if verdict[i]]
+    if not told:
+        return {}
+    ratio, _ = _ratio(found)
     # Verdicts are 1 for wrong and 2 for open.
     order = sorted(told, key=lambda i: (int(verdict[i]), -float(ratio[i]), i))
     return {i: ladders[i] for i in order[:MOST_LADDERS]}

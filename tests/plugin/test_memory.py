@@ -116,7 +116,7 @@ def test_a_check_that_takes_no_time_is_made_as_a_whole(project):
     first = project.runpytest_inprocess("--gradcheck-json=first.json")
     second = project.runpytest_inprocess("--gradcheck-json=second.json")
     for result in (first, second):
-        result.stdout.fnmatch_lines(["*GradientMismatch: *; 1 of 63 wrong, in W", "*b agrees"])
+        result.stdout.fnmatch_lines([FIRST.format(1), "*b agrees"])
         result.stdout.no_fnmatch_line(AGAIN)
         result.stdout.no_fnmatch_line("*last checked*")
     checks = [
@@ -261,10 +261,10 @@ def test_only_the_check_that_failed_the_test_is_remembered(project):
 
 def test_at_most_twenty_are_remembered(project):
     say_wrong(project, *(("W", (i, j)) for i in range(6) for j in range(10)))
-    project.runpytest_inprocess().stdout.fnmatch_lines([FIRST.format(60)])
+    project.runpytest_inprocess().stdout.fnmatch_lines(["*GradientMismatch: *60 of 60 wrong*"])
     assert len(stored(project)["test_nn.py::test_it"]["0"]) == MOST
     result = project.runpytest_inprocess()
-    result.stdout.fnmatch_lines(["*; 20 of 20 wrong, in W", AGAIN])
+    result.stdout.fnmatch_lines(["*GradientMismatch: *20 of 20 wrong*", AGAIN])
 
 
 def test_cases_of_a_test_and_a_deleted_file_are_told_apart(project):

@@ -206,7 +206,7 @@ def source_table(lines: Sequence[SourceLine], width: int, most: int = 8) -> list
         room = width - first - last - 4
         if room >= LEAST_SOURCE:
             break
-    room = min(max(room, LEAST_SOURCE), max(len(row[1]) for row in rows))
+    room = min(max(room, LEAST_SOURCE // 2), max(len(row[1]) for row in rows))
     return [
         f"{names:<{first}}  {_cut(source, room):<{room}}  {where}".rstrip()
         for names, source, where in rows

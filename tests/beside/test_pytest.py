@@ -117,7 +117,7 @@ def test_our_keys_in_the_native_table_of_pytest_9_in_strict_mode(user, beside):
     assert verdicts(user) == VERDICTS
     assert {check["max_report"] for check in checks(user)} >= {2}
     result.stdout.fnmatch_lines(
-        ["gradcheck: *rtol=0.0001*", "test_nn.py::test_right - cost: 3 agree*"]
+        ["gradcheck, for its fixtures only: *rtol=0.0001*", "test_nn.py*test_right cost *3 agree*"]
     )
 
 

@@ -39,7 +39,9 @@ def test_a_session_without_checks_loads_no_numpy(suite, args):
     result.stdout.fnmatch_lines(["numpy at exit: False"])
     if "-rA" in args:
         result.assert_outcomes(passed=1)
-        result.stdout.fnmatch_lines(["gradcheck: seed=3", "plugins:*gradcheck*"])
+        result.stdout.fnmatch_lines(
+            ["gradcheck, for its fixtures only: seed=3", "plugins:*gradcheck*"]
+        )
         assert (suite.path / "checks.json").exists()
 
 

@@ -79,7 +79,7 @@ def test_a_run_of_hypothesis_with_our_fixture_and_records(pytester):
     )
     result = pytester.runpytest("-p", "no:cacheprovider", "--gradcheck-summary", "all")
     result.assert_outcomes(passed=2, failed=1)
-    result.stdout.fnmatch_lines(["*GradientMismatch: params[[]*analytic * != numeric *"])
+    result.stdout.fnmatch_lines(["*GradientMismatch: params* numeric *"])
     result.stdout.fnmatch_lines(["*test_wrong(*", "*x=array([[]1., 1.[]])*", "*gradient checks*"])
 
 

@@ -645,10 +645,10 @@ def test_the_fixture_s_failure_names_torch_s_parameter(pytester, monkeypatch):
     result.assert_outcomes(passed=1, failed=1)
     result.stdout.re_match_lines(
         [
-            r"E +GradientMismatch: enc\.(weight|bias)\[.*\]: analytic .* 3 of 3 wrong, in enc\..*",
-            r"E +enc\.weight +\(1, 2\) +2 / 2 +3\.33e-01.*",
-            r"E +enc\.bias +\(1,\) +1 / 1 +3\.33e-01.*",
-            r"FAILED test_net\.py::test_net\[apply\] - GradientMismatch: enc\..*",
+            r"E +GradientMismatch: .*enc\.weight.* numeric.*",
+            r"E +enc\.weight +.*2 / 2 .*",
+            r"E +enc\.bias +.*1 / 1 .*",
+            r"FAILED test_net\.py::test_net\[apply\] - GradientMismatch: .*",
         ]
     )
 

@@ -216,14 +216,16 @@ def _looks(report: GradientReport, diagnosis: Diagnosis) -> str:
     about = [block for block in report.blocks if block.name in diagnosis.blocks]
     said = _OBVIOUS.sub("", diagnosis.sentence)
     one, name = about[0], ""
-    if one.code == diagnosis.code not in ALWAYS_TOLD and (len(about) == 1 or len(said) > HEADLINE):
+    if one.code == diagnosis.code not in ALWAYS_TOLD and (
+        len(about) == 1 or not _COUNTED.search(one.hint)
+    ):
         name = _names([block.name for block in about], 1 if len(about) > 2 else 2)
         told = one.hint.removeprefix("analytic = ")
         verb = " are " if len(about) > 1 else " is "
         said = f"{name}: {told}" if told == one.hint else f"{name}{verb}{told}"
         said = _OBVIOUS.sub("", said)
     wrong, checked = sum(b.wrong for b in about), sum(b.checked for b in about)
-    count = "" if re.search(r"\d of \d", said) else f" ({wrong:,} of {checked:,} wrong)"
+    count = "" if _COUNTED.search(said) else f" ({wrong:,} of {checked:,} wrong)"
     least = len(name) + 2
     texts = [said + count, said, _short(said, HEADLINE - len(count), least) + count]
     texts.append(_short(said, HEADLINE, least))
@@ -236,6 +238,7 @@ def _looks(report: GradientReport, diagnosis: Diagnosis) -> str:
 
 _OBVIOUS = re.compile(r", (everywhere in the block|everywhere|the rest is right)")
 _PARTS = re.compile(r"[,:;] ")
+_COUNTED = re.compile(r"\d of \d")
 _SENTENCE = re.compile(r" (is|are|=|agrees|enters) ")
 
 

@@ -336,6 +336,15 @@ LINE_FALLS = 64.0
 as it falls by so much: an oscillation and the edge of a domain are smooth there, while rounding
 falls by the root of the distance at most.  [accuracy]"""
 
+LOUD = 64.0
+MOST_SOUNDED = 24
+"""Where the noise of J is so many times what its format implies, the noise along entries that it
+leaves coarse is measured, of so many.  [tests/behaviour/test_rounding.py, cost]"""
+
+QUIETER_LINE = 8.0
+"""An entry is asked again where noise along it is so many times less.
+[tests/behaviour/test_rounding.py]"""
+
 MARGINAL_BARS = 10.0
 """For an error of fewer error bars the noise along the line is measured first.  [accuracy]"""
 

@@ -26,6 +26,7 @@ from .._constants import (
     GROUP_RUNGS,
     IN_BLOCK,
     IN_CHECK,
+    LINE_SPACING,
     MOST_STUBBORN,
     NOISY_BLOCK,
     RATIO,
@@ -49,6 +50,7 @@ from .._options import Options
 from .._params.layout import Block
 from .comparison import Comparison
 from .refine import refine
+from .rounding import quieter_lines
 from .ties import judge_ties
 from .tolerance import (
     AGREE,
@@ -203,6 +205,9 @@ def _ask_again(
     smooth = _smooth(found, sweep)
     done = found.tolerance.settled(found.numeric, found.error)
     dead = sweep.flat & (found.analytic == 0)
+    if options.rtol is None:
+        quiet = asked & agrees & smooth & ~dead
+        done[_refine_quiet(quiet, found, sweep, problem, options.seed)] = True
     coarse = np.flatnonzero(asked & agrees & smooth & ~done & ~dead)
     still = np.flatnonzero(asked & agrees & dead & ~sweep.bent)
     _test_dead(still, found, sweep, problem, options.seed)
@@ -241,10 +246,36 @@ def _by_atol_alone(found: Comparison) -> Array:
     return blunt
 
 
+def _refine_quiet(
+    members: Array, found: Comparison, sweep: Sweep, problem: Problem, seed: int
+) -> list[int]:
+    """Climb for entries that are coarse only because J is loud along others; return them."""
+    size = value_size(problem, found.analytic)
+    quiet, rest = quieter_lines(members, found, sweep, problem)
+    for alike, noise in rest:
+        _test_group(alike, found, replace(sweep, noise=noise), problem, seed, sound=True)
+    for i, line in quiet:
+        found.tolerance.goal_rtol[i] = max(
+            fine_limit(line.noise.sigma, size), 2 * found.tolerance.rtol[i]
+        )
+        before = found.numeric[i], found.error[i], found.verdict[i]
+        _refine_one(i, found, sweep, problem, line=line)
+        if found.verdict[i] != DISAGREE and not found.error[i] < before[1]:
+            found.numeric[i], found.error[i], found.verdict[i] = before
+            found.reasons.pop(i, None)
+    return [i for i, _ in quiet] + [i for alike, _ in rest for i in alike.tolist()]
+
+
 def _refine_one(
-    i: int, found: Comparison, sweep: Sweep, problem: Problem, *, kink_alone: bool = False
+    i: int,
+    found: Comparison,
+    sweep: Sweep,
+    problem: Problem,
+    *,
+    kink_alone: bool = False,
+    line: Line | None = None,
 ) -> Verdict:
-    ladder = line_of(problem, i, sweep.noise, sweep)
+    ladder = line_of(problem, i, sweep.noise, sweep) if line is None else line
     limits = found.tolerance.at(i)
     answer = refine(
         ladder,
@@ -300,7 +331,13 @@ def _test_groups(
 
 
 def _test_group(
-    members: Array, found: Comparison, sweep: Sweep, problem: Problem, seed: int
+    members: Array,
+    found: Comparison,
+    sweep: Sweep,
+    problem: Problem,
+    seed: int,
+    *,
+    sound: bool = False,
 ) -> None:
     a, limits = found.analytic[members], found.tolerance
     weights = random_weights(members.size, seed, Stream.GROUP, members.size, int(members[0]))
@@ -314,6 +351,8 @@ def _test_group(
     tiny = (a != 0) & (np.abs(a) < TINY * limits.rms[members])
     deep = bool(np.count_nonzero(noisy | tiny) >= TAIL * problem.size)
     line = _line_along(problem, sweep, shift)
+    if sound:
+        line.sound(LINE_SPACING)
     value, error = _group_derivative(line, relative, deep=deep)
     change = max(line.changes, default=0.0)
     if change > RESPONDS * max(rung.sigma for rung in line.rungs):
@@ -336,7 +375,7 @@ def _test_group(
     elif math.isfinite(error):
         half = members.size // 2
         for part in (members[:half], members[half:]):
-            _test_group(part, found, sweep, problem, seed)
+            _test_group(part, found, sweep, problem, seed, sound=sound)
 
 
 def _length(vector: Array) -> float:

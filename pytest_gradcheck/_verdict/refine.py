@@ -209,7 +209,7 @@ def _until_settled(
             if accused:
                 accused = _converged(line, question, estimate)
                 if not line.sounded and not (accused and _plain(question, estimate)):
-                    line.sound(_spacing(line, question, scale))
+                    line.sound(spacing(line, question, scale))
                     confirmed = False
                     continue
             if accused:
@@ -254,11 +254,11 @@ def _jumps_or_kink(line: Line, least: float) -> Policy[Answer | None]:
 def _news(line: Line, question: Tolerance, scale: float) -> bool:
     """Return whether the noise along this very line is not what it was taken for."""
     before = line.noise.sigma
-    line.sound(_spacing(line, question, scale))
+    line.sound(spacing(line, question, scale))
     return not before / LINE_NEWS < line.noise.sigma < before * LINE_NEWS
 
 
-def _spacing(line: Line, question: Tolerance, scale: float) -> float:
+def spacing(line: Line, question: Tolerance, scale: float) -> float:
     """Return the distance of values along a line: near, and func must not change by much."""
     value = abs(question.analytic) if math.isfinite(question.analytic) else 0.0
     # J may be zero by cancellation: then what it changes by is what it is like.

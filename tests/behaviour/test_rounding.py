@@ -201,3 +201,43 @@ def test_any_seed_may_be_given_for_a_gradient_that_is_wrong(seed):
     x = np.array([1.0, 2.0])
     report = check_gradients(lambda x: np.sum(x**3), lambda x: 3.1 * x**2, x, seed=seed)
     assert report.verdict == "disagree"
+
+
+def loud_along_one(seed, error=0.0, together=False, n=7):
+    """J is rounded at 1e-7 along its first parameter, and smooth to the last digit along others."""
+    rng = np.random.default_rng([13, seed])
+    at, c, k = rng.normal(size=n), rng.normal(size=n), int(rng.integers(1, n))
+
+    def func(p):
+        return ((1e9 + np.sin(p[0])) - 1e9) + float(c[1:] @ np.cosh(p[1:]))
+
+    def grad(p):
+        slopes = np.append(np.cos(p[0]), c[1:] * np.sinh(p[1:]))
+        return slopes * np.where(np.arange(n) == k, 1 + error, 1)
+
+    if together:
+        return func, grad, at
+    return (
+        lambda p: func(np.append(p["loud"], p["quiet"])),
+        lambda p: dict(
+            zip(
+                ("loud", "quiet"),
+                np.split(grad(np.append(p["loud"], p["quiet"])), [1]),
+                strict=True,
+            )
+        ),
+        {"loud": at[:1], "quiet": at[1:]},
+    )
+
+
+@pytest.mark.parametrize("together", [False, True])
+def test_an_entry_beside_a_noisy_one_is_known_as_well_as_alone(together):
+    seeds = range(8)
+    assert verdicts(loud_along_one(seed, 0.0, together) for seed in seeds) == ["agree"] * 8
+    assert verdicts(loud_along_one(seed, 5e-5, together) for seed in seeds) == ["disagree"] * 8
+
+
+def test_of_many_entries_beside_a_noisy_one_those_not_asked_are_judged_together():
+    assert verdicts([loud_along_one(1, n=90)]) == ["agree"]
+    assert verdicts(loud_along_one(s, 2e-3, n=90) for s in range(4)) == ["disagree"] * 4
+    assert check_gradients(*loud_along_one(1, n=90)).evaluations < 700

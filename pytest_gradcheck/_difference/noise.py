@@ -65,8 +65,11 @@ def grid(values: Array) -> float:
     Differences of large terms lie on the grid of the terms.  That k values all lie on one 2^j
     times coarser than their own format's by chance has a probability of 2^(-jk).
     """
-    seen = np.unique(values[np.isfinite(values) & (values != 0)])
-    if seen.size < FEW_VALUES or values.dtype.itemsize > 8:
+    if values.dtype.itemsize > 8:
+        return 0.0
+    seen = values[np.isfinite(values) & (values != 0)]
+    # Some are nearly always enough, and sorting all takes longer than the rest.
+    if np.unique(seen[:16]).size < FEW_VALUES and np.unique(seen).size < FEW_VALUES:
         return 0.0
     mantissas, exponents = np.frexp(np.abs(seen))
     whole = np.ldexp(mantissas, 53).astype(np.int64)

@@ -41,6 +41,10 @@ LEAST_TERM = 0.1
 """Terms that cancel are taken to be at least this large, where n is zero within its error bar.
 [tests/unit/verdict/test_judge.py]"""
 
+LARGEST_TERM = 2.0**10
+"""Where J's values lie on a grid of which terms as large as this would be the cause, it is not the
+cancellation of terms.  [derived: float32 has a grid 2²⁹ times as coarse as float64's]"""
+
 REPEATS_WITHIN = 1e-8
 """Two calls may differ by this part of J, or by `ENTRY_ROUNDINGS` of a narrow type: a sum in
 another order, an iteration that goes on from where it was.  It is func's noise then, where dropout
@@ -86,6 +90,10 @@ QUIETER = 0.01
 UNUSED_BITS = 3
 """A format of which no value uses the last so many bits is not func's.  [derived: one value in
 eight does not by chance]"""
+
+GRID_BITS = 4
+"""Values lie on a grid of their terms when the small ones leave so many bits unused that the large
+ones have not.  [derived: 2⁻⁴ by chance]"""
 
 FEW_VALUES = 3
 SPARE_BITS = 4
@@ -338,8 +346,10 @@ falls by the root of the distance at most.  [accuracy]"""
 
 LOUD = 64.0
 MOST_SOUNDED = 24
+MOST_LOUD = 4
 """Where the noise of J is so many times what its format implies, the noise along entries that it
-leaves coarse is measured, of so many.  [tests/behaviour/test_rounding.py, cost]"""
+leaves coarse is measured, of so many, and of no more in a block than this number of loud ones.
+[tests/behaviour/test_rounding.py, cost]"""
 
 QUIETER_LINE = 8.0
 """An entry is asked again where noise along it is so many times less.

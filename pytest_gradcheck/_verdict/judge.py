@@ -111,7 +111,8 @@ def judge(
         found = _rounded(found, problem, analytic, options)
     spared = asked & (found.verdict == DISAGREE) & found.within() & ~found.kinked
     found.verdict[spared] = AGREE
-    variation = max(abs(float(problem.center)), curvature(problem, sweep, found))
+    values = max(abs(float(problem.center)), sweep.noise.terms)
+    variation = max(values, curvature(problem, sweep, found))
     conclude(found, problem.scale, problem.blocks, options, variation)
     if options.kinks == "fail":
         found.verdict[found.kinked & (found.verdict != DISAGREE)] = OPEN
@@ -185,7 +186,7 @@ def _limits(problem: Problem, analytic: Analytic, sweep: Sweep, options: Options
         analytic.precision,
         options,
         fine_limit(sweep.noise.sigma, value_size(problem, analytic.vector)),
-        abs(float(problem.center)),
+        max(abs(float(problem.center)), sweep.noise.terms),
     )
     return replace(limits, atol=limits.atol + analytic.jitter)
 
@@ -229,7 +230,10 @@ def curvature(problem: Problem, sweep: Sweep, found: Comparison) -> float:
     seen = np.flatnonzero(sweep.step > 0)
     with np.errstate(all="ignore"):
         sizes = bends(sweep, problem.center, seen) * (problem.scale[seen] / sweep.step[seen]) ** 2
-    sizes = sizes[np.isfinite(sizes) & _smooth(found, sweep)[seen]]
+    smooth = _smooth(found, sweep)
+    # At a stationary point every smooth func bends by more than it slopes.
+    smooth[[i for i, reason in found.reasons.items() if reason == NOISY]] = True
+    sizes = sizes[np.isfinite(sizes) & smooth[seen]]
     return float(sizes.max(initial=0.0))
 
 
@@ -249,21 +253,23 @@ def _by_atol_alone(found: Comparison) -> Array:
 def _refine_quiet(
     members: Array, found: Comparison, sweep: Sweep, problem: Problem, seed: int
 ) -> list[int]:
-    """Climb for entries that are coarse only because J is loud along others; return them."""
+    """Climb for entries that are coarse only because J is loud along others; return which told."""
     size = value_size(problem, found.analytic)
     quiet, rest = quieter_lines(members, found, sweep, problem)
+    told = [i for alike, _ in rest for i in alike.tolist()]
     for alike, noise in rest:
         _test_group(alike, found, replace(sweep, noise=noise), problem, seed, sound=True)
     for i, line in quiet:
-        found.tolerance.goal_rtol[i] = max(
-            fine_limit(line.noise.sigma, size), 2 * found.tolerance.rtol[i]
-        )
-        before = found.numeric[i], found.error[i], found.verdict[i]
-        _refine_one(i, found, sweep, problem, line=line)
-        if found.verdict[i] != DISAGREE and not found.error[i] < before[1]:
-            found.numeric[i], found.error[i], found.verdict[i] = before
+        numeric, error, goal = found.numeric[i], found.error[i], found.tolerance.goal_rtol[i]
+        own = max(fine_limit(line.noise.sigma, size), 2 * found.tolerance.rtol[i])
+        found.tolerance.goal_rtol[i] = own
+        if _refine_one(i, found, sweep, problem, line=line) == DISAGREE or found.error[i] < error:
+            told.append(i)
+        else:
+            found.numeric[i], found.error[i], found.verdict[i] = numeric, error, OPEN
+            found.tolerance.goal_rtol[i] = goal
             found.reasons.pop(i, None)
-    return [i for i, _ in quiet] + [i for alike, _ in rest for i in alike.tolist()]
+    return told
 
 
 def _refine_one(
@@ -463,7 +469,7 @@ def _judge_fixed(
             found.reasons[i] = BENDS
 
 
-def _claims_little(analytic: Array, scale: Array, little: float) -> Array:
+def _claims_little(analytic: Array, scale: Array, little: Any) -> Array:
     """Return where an entry that can't be resolved may be passed for what it is worth (bool).
 
     Beside parameters of size 1, one of 1e-38 moves nothing, whatever its gradient is: no step
@@ -489,8 +495,10 @@ def conclude(
     with np.errstate(all="ignore"):
         # Zero but for rounding: a bias before a batch normalisation has 1e-17 on both sides.
         nothing = np.abs(analytic) <= np.maximum(bar, limits.dust) + limits.atol
-        zero = nothing & (bar * scale <= IN_CHECK * everything)
-        zero &= _claims_little(analytic, scale, IN_CHECK * everything)
+        coarse = (options.rtol is None) & (limits.goal_rtol > FINE)
+        part = np.where(coarse, np.minimum(limits.goal_rtol, IN_BLOCK), IN_CHECK)
+        little = part * everything
+        zero = nothing & (bar * scale <= little) & _claims_little(analytic, scale, little)
         resolved = limits.settled(found.numeric, found.reach)
         if options.rtol is None:
             resolved |= bar <= COARSEST_RTOL * limits.size(found.numeric)

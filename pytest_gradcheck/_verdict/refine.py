@@ -27,6 +27,7 @@ from .._constants import (
     LINE_CHANGE,
     LINE_NEWS,
     LINE_SPACING,
+    LOUD,
     MARGINAL_BARS,
     MOST_RUNGS,
     MOVES_TOLD,
@@ -161,8 +162,9 @@ def sentinel(line: Line, question: Tolerance, estimate: Estimate, least: float) 
     gap = abs(question.analytic - estimate.value)
     value = question.size(estimate.value)
     # The bend's noise is 3.5 times the slope's, and a kink must show here if there is one.
-    telling = smallest.sigma / (SENTINEL_GAP * gap) if gap else math.inf
-    faint = smallest.sigma / (SENTINEL_VALUE * value) if value else math.inf
+    telling, faint = SENTINEL_GAP * gap, SENTINEL_VALUE * value
+    telling = smallest.sigma / telling if telling else math.inf
+    faint = smallest.sigma / faint if faint else math.inf
     step = max(min(telling, smallest.h / RATIO**2), faint, least)
     return step if step <= smallest.h / RATIO else None
 
@@ -243,7 +245,8 @@ def _until_settled(
 def _jumps_or_kink(line: Line, least: float) -> Policy[Answer | None]:
     """Learn why a line has flat steps; return the answer where its jumps are too coarse for any."""
     tell_grain(line)
-    coarse = ROUNDING_SIGMA * COARSEST_JUMP * abs(float(line.center))
+    size = max(abs(float(line.center)), line.noise.terms)
+    coarse = ROUNDING_SIGMA * COARSEST_JUMP * size
     if line.grainy and line.noise.sigma > coarse:
         return Answer(line.rungs[0].central, math.inf, OPEN, ROUNDED)
     if not line.grainy:
@@ -355,7 +358,8 @@ def _step_that_shows(line: Line, question: Tolerance, estimate: Estimate) -> flo
     for the steps so far, of which the analytic slope is a right part.  Where that part is a large
     one func bends within the step, so some smaller ones are asked too.
     """
-    rounding = line.noise.sigma <= NOISE_LOUD * abs(float(line.center))
+    noise = line.noise
+    rounding = noise.sigma <= max(NOISE_LOUD * abs(float(line.center)), LOUD * noise.floor)
     if not _all_noise(line) or rounding:
         return None
     gap: float = abs(question.analytic - estimate.value)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 import numpy as np
 
-from .._constants import CONFIDENCE, FINE, LOUD, MOST_SOUNDED, QUIETER_LINE
+from .._constants import CONFIDENCE, FINE, LOUD, MOST_LOUD, MOST_SOUNDED, QUIETER_LINE
 from .._difference.extrapolation import Line
 from .._difference.noise import Noise
 from .._difference.sweep import Sweep, line_of
@@ -27,36 +28,45 @@ def quieter_lines(
     parameters: an ill-conditioned one makes it loud, and others are smooth to the last digit.
     """
     noise = sweep.noise
-    if not noise.sigma > LOUD * noise.floor > 0:
-        return [], []
+    if not noise.sigma > LOUD * noise.floor or not abs(problem.center) > sweep.change.max():
+        return [], []  # where J vanishes, its noise is not of one size
     limits = found.tolerance
     fine = np.maximum(FINE, 2 * limits.rtol) * limits.size(found.numeric)
     with np.errstate(all="ignore"):
         coarse = members & (CONFIDENCE * found.error > fine)
-    order = _round_robin(coarse, found, problem)
     quiet: list[tuple[int, Line]] = []
-    for i in order[:MOST_SOUNDED]:
+    loud = Counter[int]()
+    order = _round_robin(coarse, found, problem)
+    asked = 0
+    for position, i in order:
+        if asked == MOST_SOUNDED or loud[position] == MOST_LOUD:
+            continue
+        asked += 1
         line = line_of(problem, i, noise, sweep)
-        line.sound(spacing(line, limits.at(i), float(problem.scale[i])))
-        if line.noise.sigma * QUIETER_LINE < noise.sigma:
+        sigma = line.table(0.0, spacing(line, limits.at(i), float(problem.scale[i])))
+        if sigma is not None and sigma * QUIETER_LINE < noise.sigma:
+            line.sounded = True
+            line.take_noise(sigma)
             quiet.append((i, line))
-    asked, left = np.array(order[:MOST_SOUNDED]), np.array(order[MOST_SOUNDED:])
+        else:
+            loud[position] += 1
+    known = {i for i, _ in quiet}
     rest = []
-    for block in problem.blocks:
+    for position, block in enumerate(problem.blocks):
         own = [line.noise for i, line in quiet if block.start <= i < block.stop]
-        mine = left[(left >= block.start) & (left < block.stop)]
-        if mine.size and len(own) == np.sum((asked >= block.start) & (asked < block.stop)):
+        mine = np.array([i for at, i in order if at == position and i not in known])
+        if own and mine.size and not loud[position]:
             rest.append((mine, max(own, key=lambda noise: noise.sigma)))
     return quiet, rest
 
 
-def _round_robin(which: Array, found: Comparison, problem: Problem) -> list[int]:
-    """Return the entries, the largest of each block first, then the second of each, and so on."""
+def _round_robin(which: Array, found: Comparison, problem: Problem) -> list[tuple[int, int]]:
+    """Return blocks and entries: the largest of each block first, then the second of each."""
     with np.errstate(over="ignore"):
         size = np.abs(found.analytic * problem.scale)
     ranked = []
-    for block in problem.blocks:
+    for position, block in enumerate(problem.blocks):
         mine = block.start + np.flatnonzero(which[block.window])
         mine = mine[np.argsort(-size[mine], kind="stable")]
-        ranked += list(enumerate(mine.tolist()))
-    return [i for _, i in sorted(ranked)]
+        ranked += [(rank, position, i) for rank, i in enumerate(mine.tolist())]
+    return [(position, i) for _, position, i in sorted(ranked)]

@@ -241,3 +241,47 @@ def test_of_many_entries_beside_a_noisy_one_those_not_asked_are_judged_together(
     assert verdicts([loud_along_one(1, n=90)]) == ["agree"]
     assert verdicts(loud_along_one(s, 2e-3, n=90) for s in range(4)) == ["disagree"] * 4
     assert check_gradients(*loud_along_one(1, n=90)).evaluations < 700
+
+
+def normalised_sum(seed, dtype, wrong=0.0, axis=1):
+    """The sum behind a normalisation is zero, and so is its gradient, but for rounding."""
+    rng = np.random.default_rng([14, seed])
+    x = rng.normal(size=(12, 4)).astype(dtype)
+    k = int(rng.integers(x.size))
+
+    def func(x):
+        off = x - x.mean(axis, keepdims=True)
+        return (off / np.sqrt(off.var(axis, keepdims=True) + dtype(1e-5))).sum()
+
+    def grad(x):
+        off = x - x.mean(axis, keepdims=True)
+        size = np.sqrt(off.var(axis, keepdims=True) + dtype(1e-5))
+        unit, one = off / size, np.ones_like(x)
+        slope = one - one.mean(axis, keepdims=True)
+        slope = (slope - unit * (unit * one).mean(axis, keepdims=True)) / size
+        slope.flat[k] += dtype(wrong)
+        return slope
+
+    return func, grad, x
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("axis", [0, 1])
+def test_a_gradient_that_is_zero_but_for_rounding(dtype, axis):
+    right = verdicts(normalised_sum(seed, dtype, axis=axis) for seed in range(10))
+    assert right == ["agree"] * 10
+    wrong = 1e-7 if dtype is np.float64 else 0.02
+    assert (
+        verdicts(normalised_sum(seed, dtype, wrong, axis) for seed in range(5)) == ["disagree"] * 5
+    )
+
+
+def test_a_stationary_point_at_which_every_step_bends_as_much_to_both_sides():
+    at = np.array([2.0, -0.5])
+    for factor, verdict in ((2.0, "agree"), (2.1, "agree")):
+        report = check_gradients(
+            lambda x: float(np.sum((x - at) ** 2)), lambda x, f=factor: f * (x - at), at
+        )
+        assert report.verdict == verdict
+    report = check_gradients(lambda x: float(np.sum((x - at) ** 2)), lambda x: x - at + 1e-4, at)
+    assert report.verdict == "disagree"

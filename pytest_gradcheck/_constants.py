@@ -20,6 +20,9 @@ ROUNDING_SIGMA = 0.3
 NARROW = 1e-10
 """A format whose relative spacing is above this is float32 or narrower.  [derived: between both]"""
 
+FLOAT32 = 2.0**-23
+"""ε of float32.  [derived: IEEE 754]"""
+
 SUBNORMAL = 2.0**-1074
 """Below 1e-308 floats lie at this distance, however small they are.  [derived: IEEE 754]"""
 
@@ -354,6 +357,18 @@ leaves coarse is measured, of so many, and of no more in a block than this numbe
 QUIETER_LINE = 8.0
 """An entry is asked again where noise along it is so many times less.
 [tests/behaviour/test_rounding.py]"""
+
+STILL = 2.0**-44
+STILL_WIDE = 2.0**-16
+MOST_STILL = 8
+"""A func in float64 moves at the first distance, and one that rounds to float32 on the way stands
+still there; at the second one in 16 bits does.  So many entries are asked.
+[derived: between 2⁻⁵³, 2⁻²⁴ and 2⁻¹¹]"""
+
+SEEN_FARTHER = 0.1
+FARTHER_RUNGS = 4
+"""Where J stands still at small steps, an analytic slope is not accused by them that two larger
+steps come so near to, in parts of it, of so many.  [tests/behaviour/test_rounding.py]"""
 
 MARGINAL_BARS = 10.0
 """For an error of fewer error bars the noise along the line is measured first.  [accuracy]"""

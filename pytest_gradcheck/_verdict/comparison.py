@@ -26,7 +26,7 @@ class Comparison:
     direction through several entries agreed, infinity elsewhere. By coordinate, `reasons` say why
     it was left open or is special, `slopes` are those before and behind a kink, `ladders` what was
     seen of coordinates that were asked again and did not agree. `answers`: func was seen to
-    answer to a step, by more than its noise.
+    answer to a step, by more than its noise.  `inner` is the format that func rounds to on the way.
     """
 
     tolerance: Tolerance
@@ -40,6 +40,7 @@ class Comparison:
     slopes: dict[int, tuple[float, float]] = field(default_factory=dict)
     ladders: dict[int, Ladder] = field(default_factory=dict)
     answers: Array = field(default_factory=lambda: np.zeros(0, dtype=bool))
+    inner: str = ""
 
     @classmethod
     def unjudged(

@@ -20,6 +20,7 @@ from .._constants import (
     FARTHEST,
     FINE,
     FINE_FACTOR,
+    FLOAT32,
     GRAD_ROUNDINGS,
     GROUP_RANGE,
     GROUP_RTOL,
@@ -28,6 +29,7 @@ from .._constants import (
     IN_CHECK,
     LINE_SPACING,
     MOST_STUBBORN,
+    NARROW_PROOF,
     NOISY_BLOCK,
     RATIO,
     RESPONDS,
@@ -50,7 +52,7 @@ from .._options import Options
 from .._params.layout import Block
 from .comparison import Comparison
 from .refine import refine
-from .rounding import quieter_lines
+from .rounding import by_larger_steps, inner_format, quieter_lines
 from .ties import judge_ties
 from .tolerance import (
     AGREE,
@@ -62,6 +64,7 @@ from .tolerance import (
     NOISY,
     NOT_SMOOTH,
     OPEN,
+    ROUNDED,
     Tolerance,
     Verdict,
     block_size,
@@ -109,6 +112,8 @@ def judge(
             found.reasons.update(dict.fromkeys(left.tolist(), EXHAUSTED))
     if not rounded and (found.verdict[asked] != AGREE).any():
         found = _rounded(found, problem, analytic, options)
+    if options.eps is None and options.scheme != COMPLEX_STEP.name:
+        found = _rounded_inside(found, problem, analytic, sweep, options)
     spared = asked & (found.verdict == DISAGREE) & found.within() & ~found.kinked
     found.verdict[spared] = AGREE
     values = max(abs(float(problem.center)), sweep.noise.terms)
@@ -139,6 +144,46 @@ def _rounded(
         little = (off <= COARSEST_RTOL * size) | (off * problem.scale <= IN_CHECK * everything)
     off[~little] = 0.0
     return replace(found, tolerance=replace(limits, atol=limits.atol + off))
+
+
+def _rounded_inside(
+    found: Comparison, problem: Problem, analytic: Analytic, sweep: Sweep, options: Options
+) -> Comparison:
+    """Return the comparison with tolerances of the format that func rounds to on the way to J.
+
+    A gradient by the same formulas without that rounding, or with other, is off by that much.
+    """
+    narrow = replace(analytic, precision=[max(eps, FLOAT32) for eps in analytic.precision])
+    limits = _limits(problem, narrow, sweep, options)
+    near = limits.within(found.numeric, found.error) & (found.verdict == DISAGREE)
+    near &= np.isfinite(found.analytic) & ~found.kinked
+    jumps = [i for i, reason in found.reasons.items() if reason in (ROUNDED, JUMP, NOISY)]
+    if not near.any() and not jumps:
+        return found
+    try:
+        inner = inner_format(found, sweep, problem)
+    except BudgetExhausted:
+        inner = ""
+    if not inner:
+        return found
+    limits = replace(limits, atol=np.maximum(limits.atol, found.tolerance.atol))
+    found = replace(found, tolerance=limits, inner=inner)
+    for i in jumps[:MOST_STUBBORN]:
+        _by_larger_steps(i, found, sweep, problem)
+    return found
+
+
+def _by_larger_steps(i: int, found: Comparison, sweep: Sweep, problem: Problem) -> None:
+    """Judge an open entry by steps beside which the rounding on the way is small."""
+    try:
+        best = by_larger_steps(i, found, sweep, problem)
+    except BudgetExhausted:
+        return
+    if best is None or not best.error < found.error[i]:
+        return
+    found.numeric[i], found.error[i], found.reasons[i] = best.value, best.error, NOISY
+    if not found.tolerance.at(i).within(best.value, NARROW_PROOF * best.error):
+        found.verdict[i] = DISAGREE
 
 
 def _spread(problem: Problem, analytic: Analytic, seed: int) -> Array:

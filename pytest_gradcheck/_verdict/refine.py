@@ -16,6 +16,7 @@ from .._constants import (
     BEND_CLEAR,
     COARSEST_JUMP,
     CONFIDENCE,
+    FARTHER_RUNGS,
     FARTHEST,
     FINER,
     FINEST,
@@ -44,6 +45,7 @@ from .._constants import (
     ROUGH_RUNGS,
     ROUNDING_FACTOR,
     ROUNDING_SIGMA,
+    SEEN_FARTHER,
     SENTINEL_GAP,
     SENTINEL_VALUE,
     SHOWN_BY,
@@ -53,7 +55,7 @@ from .._constants import (
     SUBGRADIENT,
     USEFUL,
 )
-from .._difference.climb import Policy, climb, enter, fall
+from .._difference.climb import Policy, climb, enter, fall, rise
 from .._difference.extrapolation import Estimate, Line, Rung, slope_of
 from .._difference.kinks import (
     bend_power,
@@ -187,7 +189,7 @@ def _until_settled(
         # sin(1e30·θ): J changes by more than itself between neighbouring floats.
         return Answer(line.rungs[-1].central, math.inf, OPEN, NOISY)
     yield from enter(line, least)
-    confirmed = False
+    confirmed = farther = False
     while True:
         room = len(line.rungs) < MOST_RUNGS
         if on_kink(line.rungs):
@@ -214,6 +216,14 @@ def _until_settled(
                     line.sound(spacing(line, question, scale))
                     confirmed = False
                     continue
+            if accused and _stands_still(line, question):
+                if not farther:
+                    farther = True
+                    top = RATIO * line.rungs[0].h
+                    yield from rise(line, top, FARTHER_RUNGS, lambda step: step <= scale, RATIO**2)
+                    continue
+                if _seen_farther(line, question):
+                    return Answer(estimate.value, math.inf, OPEN, ROUNDED)
             if accused:
                 step = _step_that_shows(line, question, estimate)
                 if step is None:
@@ -348,7 +358,26 @@ def _clear(line: Line, question: Tolerance, estimate: Estimate) -> bool:
     crosses: of the entries of torch's transformer layer one in a thousand is off by five bars.
     """
     gap = abs(question.analytic - estimate.value)
-    return line.noise.unit < NARROW or gap > NARROW_PROOF * CONFIDENCE * estimate.error
+    wide = line.noise.unit < NARROW and not _stands_still(line, question)
+    return wide or gap > NARROW_PROOF * CONFIDENCE * estimate.error
+
+
+def _stands_still(line: Line, question: Tolerance) -> bool:
+    """Return whether func does not move at some step at which it must, if it is smooth.
+
+    By the analytic slope, that is; and it moves at others.
+    """
+    told = abs(question.analytic)
+    still = [rung.h for rung in line.rungs if not rung.forward or not rung.backward]
+    return not line.flat and any(told * h > GRAIN_SHOWN * line.noise.floor for h in still)
+
+
+def _seen_farther(line: Line, question: Tolerance) -> bool:
+    """Return whether two steps larger than those without a change come near the analytic slope."""
+    still = max(rung.h for rung in line.rungs if not rung.forward or not rung.backward)
+    near = SEEN_FARTHER * abs(question.analytic)
+    larger = [rung for rung in line.rungs if rung.h > still]
+    return sum(abs(rung.central - question.analytic) <= near for rung in larger) >= 2
 
 
 def _step_that_shows(line: Line, question: Tolerance, estimate: Estimate) -> float | None:

@@ -1,16 +1,39 @@
-"""Rounding that differs from parameter to parameter: lines along which J is quieter than others."""
+"""Rounding that differs from parameter to parameter.
+
+There are lines along which J is quieter than along others, and some along which it stands still and
+jumps, because func rounds to a narrow format on the way to J.
+"""
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from typing import Any
 
 import numpy as np
 
-from .._constants import CONFIDENCE, FINE, LOUD, MOST_LOUD, MOST_SOUNDED, QUIETER_LINE
-from .._difference.extrapolation import Line
+from .._constants import (
+    CONFIDENCE,
+    FINE,
+    GRAIN_SHOWN,
+    GROUP_RUNGS,
+    LOUD,
+    MOST_LOUD,
+    MOST_SOUNDED,
+    MOST_STILL,
+    NARROW,
+    NOISE_WIDER,
+    QUIETER_LINE,
+    RATIO,
+    STILL,
+    STILL_WIDE,
+)
+from .._difference.climb import climb, rise
+from .._difference.extrapolation import Estimate, Line
 from .._difference.noise import Noise
-from .._difference.sweep import Sweep, line_of
+from .._difference.stencils import STENCILS
+from .._difference.step_size import relative_step
+from .._difference.sweep import Sweep, line_of, value_size
 from .._evaluate.problem import Problem
 from .comparison import Comparison
 from .refine import spacing
@@ -70,3 +93,53 @@ def _round_robin(which: Array, found: Comparison, problem: Problem) -> list[tupl
         mine = mine[np.argsort(-size[mine], kind="stable")]
         ranked += [(rank, position, i) for rank, i in enumerate(mine.tolist())]
     return [(position, i) for _, position, i in sorted(ranked)]
+
+
+def inner_format(found: Comparison, sweep: Sweep, problem: Problem) -> str:
+    """Return the format that func rounds to on the way to J; "" if to none.
+
+    A func in float64 moves when a parameter does by some hundred units in its last place.  One that
+    rounds on the way stands still there along what lies before, whatever it does along the others.
+    """
+    if sweep.noise.unit > NARROW or _decimal(problem.center):
+        return ""
+    which = found.evaluated & np.isfinite(found.analytic) & ~found.kinked
+    for _, i in _round_robin(which, found, problem)[:MOST_STILL]:
+        line = line_of(problem, i, sweep.noise)
+        told = abs(float(found.analytic[i])) * float(problem.scale[i])
+        if told * STILL > GRAIN_SHOWN * sweep.noise.floor and _still(line, STILL, problem.scale[i]):
+            if not _moves(line, problem.scale[i]):
+                continue
+            if _still(line, STILL_WIDE, problem.scale[i]):
+                return "a format of 16 bits"
+            return "float32"
+    return ""
+
+
+def by_larger_steps(i: int, found: Comparison, sweep: Sweep, problem: Problem) -> Estimate | None:
+    """Return the derivative by steps that suit float32, along a line that is rounded on the way."""
+    scale, size = float(problem.scale[i]), value_size(problem, found.analytic)
+    line = line_of(problem, i, sweep.noise)
+    sigma = line.table(0.0, scale * NOISE_WIDER)
+    if sigma is None:
+        return None
+    line.take_noise(sigma)
+    first = scale * relative_step(STENCILS["central"], line.noise.sigma, size) / RATIO
+    return climb(line, rise(line, first, GROUP_RUNGS, lambda step: step <= scale))
+
+
+def _still(line: Line, part: float, scale: float) -> bool:
+    """Return whether most of the values at this distance are equal."""
+    values = line.values(0.0, part * float(scale)).tolist()
+    return sum(x == y for x, y in itertools.pairwise(values)) >= len(values) / 2
+
+
+def _moves(line: Line, scale: float) -> bool:
+    """Return whether func moves on both sides at a larger distance: a hinge does on one alone."""
+    ends = [float(line.values(side * scale * 1e-2, side * scale * 1e-3)[0]) for side in (1, -1)]
+    return all(end != line.center for end in ends)
+
+
+def _decimal(value: Any) -> bool:
+    """Return whether J is rounded to decimals itself."""
+    return any(round(float(value), digits) == value for digits in range(9))

@@ -285,3 +285,46 @@ def test_a_stationary_point_at_which_every_step_bends_as_much_to_both_sides():
         assert report.verdict == verdict
     report = check_gradients(lambda x: float(np.sum((x - at) ** 2)), lambda x: x - at + 1e-4, at)
     assert report.verdict == "disagree"
+
+
+def behind_and_before_a_cast(seed, block="", error=0.0):
+    """`gain` lies behind a kernel in float32, and `w` before it."""
+    rng = np.random.default_rng([15, seed])
+    x, y = rng.normal(size=(7, 2)), rng.normal(size=7)
+
+    def func(p):
+        h = np.sin(x @ p["w"]).astype(np.float32).astype(np.float64)
+        return float(np.mean((p["gain"] * h - y) ** 2))
+
+    def grad(p):
+        h, off = np.sin(x @ p["w"]), 2 * (p["gain"] * np.sin(x @ p["w"]) - y) / 7
+        slopes = {"w": x.T @ (off * p["gain"] * np.cos(x @ p["w"])), "gain": off * h}
+        if block:
+            slopes[block][0] *= 1 + error
+        return slopes
+
+    return func, grad, {"w": rng.normal(size=2), "gain": rng.normal(size=7)}
+
+
+def test_what_lies_behind_and_before_a_cast_on_the_way():
+    right = [check_gradients(*behind_and_before_a_cast(seed)) for seed in range(20)]
+    outcomes = [report.verdict for report in right]
+    assert "disagree" not in outcomes
+    assert outcomes.count("agree") >= 16
+    said = [report for report in right if "rounds to float32 on the way to J" in report.message()]
+    assert len(said) >= 15
+    for block in ("w", "gain"):
+        wrong = verdicts(behind_and_before_a_cast(seed, block, 5e-3) for seed in range(8))
+        assert wrong.count("disagree") >= 6
+        assert "agree" not in wrong
+
+
+@pytest.mark.parametrize("distance", [1e-9, 1e-7, 1e-5])
+def test_a_hinge_is_not_said_to_round(distance):
+    report = check_gradients(
+        lambda x: float(np.maximum(0, x[0] - 0.6 - distance) + np.exp(x[1])),
+        lambda x: np.array([1.0, 1.0001 * np.exp(x[1])]),
+        np.array([0.6, 0.3]),
+    )
+    assert report.verdict == "disagree"
+    assert "rounds to" not in report.message()

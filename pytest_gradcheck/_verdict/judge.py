@@ -153,7 +153,7 @@ def _rounded_inside(
 
     A gradient by the same formulas without that rounding, or with other, is off by that much.
     """
-    narrow = replace(analytic, precision=[max(eps, FLOAT32) for eps in analytic.precision])
+    narrow = replace(analytic, precision=tuple(max(eps, FLOAT32) for eps in analytic.precision))
     limits = _limits(problem, narrow, sweep, options)
     near = limits.within(found.numeric, found.error) & (found.verdict == DISAGREE)
     near &= np.isfinite(found.analytic) & ~found.kinked

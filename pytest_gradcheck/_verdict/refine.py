@@ -367,17 +367,17 @@ def _stands_still(line: Line, question: Tolerance) -> bool:
 
     By the analytic slope, that is; and it moves at others.
     """
-    told = abs(question.analytic)
-    still = [rung.h for rung in line.rungs if not rung.forward or not rung.backward]
-    return not line.flat and any(told * h > GRAIN_SHOWN * line.noise.floor for h in still)
+    flat = [rung.h for rung in line.rungs if not rung.forward or not rung.backward]
+    shown: bool = abs(question.analytic) * max(flat, default=0.0) > GRAIN_SHOWN * line.noise.floor
+    return shown and not line.flat
 
 
 def _seen_farther(line: Line, question: Tolerance) -> bool:
     """Return whether two steps larger than those without a change come near the analytic slope."""
     still = max(rung.h for rung in line.rungs if not rung.forward or not rung.backward)
-    near = SEEN_FARTHER * abs(question.analytic)
-    larger = [rung for rung in line.rungs if rung.h > still]
-    return sum(abs(rung.central - question.analytic) <= near for rung in larger) >= 2
+    near: float = SEEN_FARTHER * abs(question.analytic)
+    gaps = [abs(rung.central - question.analytic) for rung in line.rungs if rung.h > still]
+    return sum(bool(gap <= near) for gap in gaps) >= 2
 
 
 def _step_that_shows(line: Line, question: Tolerance, estimate: Estimate) -> float | None:

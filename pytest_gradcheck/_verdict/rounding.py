@@ -131,7 +131,8 @@ def by_larger_steps(i: int, found: Comparison, sweep: Sweep, problem: Problem) -
 def _still(line: Line, part: float, scale: float) -> bool:
     """Return whether most of the values at this distance are equal."""
     values = line.values(0.0, part * float(scale)).tolist()
-    return sum(x == y for x, y in itertools.pairwise(values)) >= len(values) / 2
+    still = sum(bool(x == y) for x, y in itertools.pairwise(values))
+    return still >= len(values) / 2
 
 
 def _moves(line: Line, scale: float) -> bool:

@@ -376,6 +376,11 @@ MARGINAL_BARS = 10.0
 LINE_NEWS = 2.0
 """Noise that differs by this from what was known is a reason to go on.  [cost]"""
 
+MANY_WRONG = 64
+ASKED_OF_MANY = 12
+"""Of more plainly wrong entries than the first only so many of a block are asked again, from the
+worst to the least: where all stay wrong, so do the others.  [cost]"""
+
 NARROW_PROOF = 8.0
 """In float32 an error must be so many times what would do, or it is left open.  [accuracy]"""
 
@@ -446,6 +451,20 @@ ones the second number, of which each is two ordinary rungs from the next.  [acc
 EXHAUSTIVE = 4200
 """Evaluations up to which every parameter is differenced when ``max_evals`` is not given.
 [cost: a second for a func of 0.2 ms]"""
+
+PATIENCE = 1.0
+"""Seconds, by what func takes at the parameters, that differencing every parameter may last before
+a random direction is looked along first.  [cost]"""
+
+LOOKED_AHEAD = 100
+"""Parameters from which that is done.  [cost]"""
+
+PLAINLY_OFF = 10.0
+"""A direction is plainly wrong where it is off by so many times what two of its steps differ by,
+rounding and tolerances together.  [cost: what is not is differenced]"""
+
+AHEAD_EXTRA = 100
+"""Evaluations that localising may take then.  [cost]"""
 
 NOISE_EVALUATIONS = 7
 """That measuring the noise takes.  [derived: `NOISE_SAMPLES`]"""
@@ -630,6 +649,25 @@ this, need no ladder to be believed.  [jacobian]"""
 
 SUSPICIOUS = 1e-6
 """Analytic and numeric that differ by this part are looked at again.  [jacobian]"""
+
+COLUMNS_IN_GROUP = 2.0
+"""Groups of columns of a sparse Jacobian are differenced where they have so many in the mean:
+else as many evaluations as for all columns would be needed.  [cost]"""
+
+MOST_WHOLE = 250_000
+"""Entries of a sparse Jacobian, zeros included, up to which all are in the report, so that hints
+see rows and columns.  [cost]"""
+
+LOCATED_WITHIN = 0.25
+"""A part of a group of columns holds all or nothing of an error when what it shows is within this
+part of that, however noisy it is.  [jacobian]"""
+
+LEAST_LOCATED = 1e-3
+"""The part of an error that is nothing, and adds to noise in what is all.  [jacobian]"""
+
+ROWS_SEARCHED = 3
+"""Outputs whose group is halved until the columns are found, where it holds several errors.
+[cost]"""
 
 COMBINED = 3
 """Random combinations: two errors that cancel in one of them do not in another.  [derived]"""

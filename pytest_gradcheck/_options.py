@@ -2,7 +2,7 @@
 
 This module imports neither numpy nor pytest, because pytest reads it at start-up to build its
 command line.  A field's metadata holds what the marker, the command line, the ini file and the
-README's table need to know of it.  What a caller may pass is said once more, for type checkers, by
+site's table need to know of it.  What a caller may pass is said once more, for type checkers, by
 the classes named ``…Options``: public functions take ``**options: Unpack[…]`` of one of them, and
 `takes` writes out for everybody else what is in it.
 """

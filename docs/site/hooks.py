@@ -17,12 +17,14 @@ from pytest_gradcheck import Options
 ROOT = Path(__file__).parents[2]
 
 PAGES = {
-    "README.md": "overview.md",  # mkdocs would make README.md the home page
     "CONTRIBUTING.md": "contributing.md",
     "CHANGELOG.md": "changelog.md",
     "benchmarks/README.md": "benchmarks.md",
 }
 """Files of the project that are pages too, by their name on the site."""
+
+HOME = {"README.md": "index.md"}
+"""The home page says what the README says, at more length."""
 
 OPTIONS = "<!-- the table of options -->"
 """What stands in docs/options.md where the table goes."""
@@ -49,7 +51,7 @@ def linked(text: str, source: str) -> str:
 
     def on_the_site(match: re.Match[str]) -> str:
         there = posixpath.normpath(posixpath.join(posixpath.dirname(source), match[1]))
-        page = PAGES.get(there, there.removeprefix("docs/"))
+        page = (PAGES | HOME).get(there, there.removeprefix("docs/"))
         return f"]({page}{match[2] or ''})"
 
     return LINK.sub(on_the_site, text)

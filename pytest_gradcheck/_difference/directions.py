@@ -39,6 +39,7 @@ class Stream(IntEnum):
     TAYLOR = 22
     ANALYTIC = 23
     BESIDE = 24
+    COLUMNS = 25
 
 
 def generator(seed: int, stream: Stream, *which: int, skip: int = 0) -> np.random.Generator:

@@ -480,15 +480,21 @@ def _imaginary_part(value: Any) -> float:
 
 
 def differenced(
-    problem: Problem, analytic: Analytic | None, options: Options
+    problem: Problem,
+    analytic: Analytic | None,
+    options: Options,
+    noise: Noise | None = None,
 ) -> tuple[Sweep, Noise]:
-    """Difference every coordinate, or, when max_evals allows no more, a sample of them."""
+    """Difference every coordinate, or, when max_evals allows no more, a sample of them.
+
+    `noise` is func's, where it was measured before.
+    """
     if options.scheme == COMPLEX_STEP.name:
         found = complex_sweep(problem, options)
         return found, found.noise
     row = central_row(options)
     try:
-        noise = noise_of(problem, options)
+        noise = noise or noise_of(problem, options)
     except BudgetExhausted:
         noise = from_values(np.array([problem.center]), problem.jitter)
     each = sum(1 for offset in row.offsets if offset != 0)

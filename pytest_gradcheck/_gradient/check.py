@@ -9,9 +9,24 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from .._constants import EXHAUSTIVE, NOISE_EVALUATIONS, REMEMBERS
+from .._constants import (
+    AHEAD_EXTRA,
+    EXHAUSTIVE,
+    LOOKED_AHEAD,
+    NOISE_EVALUATIONS,
+    PATIENCE,
+    REMEMBERS,
+)
+from .._difference.noise import Noise
 from .._difference.stencils import COMPLEX_STEP
-from .._difference.sweep import Sweep, differenced, not_analytic, raise_domain_error, unevaluated
+from .._difference.sweep import (
+    Sweep,
+    differenced,
+    noise_of,
+    not_analytic,
+    raise_domain_error,
+    unevaluated,
+)
 from .._evaluate.call import Call, name_of
 from .._evaluate.problem import (
     Analytic,
@@ -28,9 +43,9 @@ from .._report.report import VERDICTS, BlockReport, GradientReport
 from .._verdict.comparison import Comparison
 from .._verdict.judge import judge, unjudged
 from .._verdict.last_failed import look_again, remembered
-from .._verdict.tolerance import AGREE, NOT_FINITE, tolerance
+from .._verdict.tolerance import AGREE, DISAGREE, NOT_FINITE, tolerance
 from .experiments import acts_through, experiments
-from .random_directions import along_directions
+from .random_directions import along_directions, plainly_wrong
 from .worst_so_far import worst_so_far
 
 
@@ -51,15 +66,21 @@ def run_check(call: Call, grad: Any, params: Any, options: Options) -> GradientR
         reasons = tuple(text for text in (problem.unrepeated, analytic.unrepeated) if text)
         if not reasons:
             again = look_again(problem, analytic, options, asked)
-        if along and not reasons and again is None:
+        noise, ahead = None, None
+        if not along and not reasons and again is None and _lasts(problem, options):
+            noise, ahead = _ahead(name, problem, analytic, options)
+        if ahead is not None:
+            along, (subject, rows) = True, ahead
+        elif along and not reasons and again is None:
             subject, rows = along_directions(name, problem, analytic, options)
+        if along and not reasons and again is None:
             told = depends_on_the_past(problem, options, from_afar=rows.verdict != AGREE)[1]
             reasons = (told,) if told else ()
         if reasons or again is not None or not along:
             if again is not None:
                 sweep, comparison, reasons = again.sweep, again.comparison, (again.reason,)
             else:
-                sweep, comparison, reasons = _one_by_one(problem, analytic, options, reasons)
+                sweep, comparison, reasons = _one_by_one(problem, analytic, options, reasons, noise)
             subject, rows = _explained(problem, analytic, sweep, comparison, reasons, options)
             found = experiments(rows, grad, problem, analytic, options, subject.noise)
             rows = replace(rows, diagnoses=(*found, *rows.diagnoses))
@@ -68,8 +89,51 @@ def run_check(call: Call, grad: Any, params: Any, options: Options) -> GradientR
     return of_suspects(report) if again is not None else report
 
 
+def _lasts(problem: Problem, options: Options) -> bool:
+    """Return whether differencing every parameter lasts, by what func takes at the parameters.
+
+    With ``max_evals`` or a formula given every parameter is asked for.
+    """
+    chosen = options.eps is not None or options.scheme != "central" or options.vectorized
+    seconds = 2 * problem.size * problem.evaluator.seconds
+    return (
+        options.max_evals is None
+        and not chosen
+        and problem.size >= LOOKED_AHEAD
+        and seconds > PATIENCE
+    )
+
+
+def _ahead(
+    name: str, problem: Problem, analytic: Analytic, options: Options
+) -> tuple[Noise, tuple[Subject, Rows] | None]:
+    """Look along a direction first; return what is wrong if anything plainly is, and the noise.
+
+    An entry must have been differenced alone and found wrong: nothing is accused along directions
+    that would not be accused without.
+    """
+    noise = noise_of(problem, options)
+    if not plainly_wrong(problem, analytic, options, noise):
+        return noise, None
+    subject, rows = along_directions(name, problem, analytic, options, AHEAD_EXTRA)
+    if not any(entry.verdict == VERDICTS[DISAGREE] for entry in rows.worst):
+        return noise, None
+    said = AHEAD.format(3 * problem.size + AHEAD_EXTRA)
+    return noise, (subject, replace(rows, patterns=(*rows.patterns, said)))
+
+
+AHEAD = (
+    "func takes long, so a direction was looked along first; max_evals={} differences every "
+    "parameter"
+)
+
+
 def _one_by_one(
-    problem: Problem, analytic: Analytic, options: Options, reasons: tuple[str, ...]
+    problem: Problem,
+    analytic: Analytic,
+    options: Options,
+    reasons: tuple[str, ...],
+    noise: Noise | None = None,
 ) -> tuple[Sweep, Comparison, tuple[str, ...]]:
     """Difference every parameter and judge it, if there are no `reasons` not to.
 
@@ -78,7 +142,7 @@ def _one_by_one(
     """
     gap = 0.0
     if not reasons:
-        sweep, comparison, told = _judged(problem, analytic, options)
+        sweep, comparison, told = _judged(problem, analytic, options, noise)
         # The number of evaluations is promised for a given step, and for the complex one.
         promised = options.eps is not None or options.scheme == COMPLEX_STEP.name
         if not told and not promised:
@@ -96,10 +160,10 @@ def _one_by_one(
 
 
 def _judged(
-    problem: Problem, analytic: Analytic, options: Options
+    problem: Problem, analytic: Analytic, options: Options, noise: Noise | None = None
 ) -> tuple[Sweep, Comparison, str]:
     """Difference and judge; a sentence says why what a complex step found does not hold."""
-    sweep, _ = differenced(problem, analytic, options)
+    sweep, _ = differenced(problem, analytic, options, noise)
     complex_step = options.scheme == COMPLEX_STEP.name
     told = not_analytic(problem, sweep, options) if complex_step else ""
     comparison = judge(problem, analytic, sweep, options)

@@ -470,7 +470,7 @@ def entries_of(screen: Screen, pattern: Pattern, block: Block) -> Array:
     values = _values(screen, pattern, block)
     if pattern.code == "constant":
         return np.arange(block.start, block.stop)
-    if pattern.place is None:
+    if pattern.place is None or pattern.code == "rolled":
         return block.start + np.flatnonzero(values)
     axis, position = pattern.place
     every = np.arange(block.start, block.stop).reshape(block.shape)
@@ -485,6 +485,10 @@ def _values(screen: Screen, pattern: Pattern, block: Block) -> Array:
     if pattern.code == "transposed":
         square = own.reshape(block.shape)
         return np.asarray(square - square.T).ravel()
+    if pattern.code == "rolled" and pattern.place is not None:
+        axis, k = pattern.place
+        whole = own.reshape(block.shape)
+        return np.asarray(whole - np.roll(whole, -k, axis)).ravel()
     if pattern.code == "swapped":
         name = next(name for name in pattern.names if name != block.name)
         other = next(b for b in screen.problem.blocks if b.name == name)

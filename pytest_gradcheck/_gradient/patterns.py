@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import pairwise, product
 from typing import Any
 
 import numpy as np
@@ -19,12 +19,17 @@ from .screen import Screen
 Array = np.ndarray[Any, Any]
 
 
+EXCHANGED = ("transposed", "rolled", "swapped")
+"""Codes of patterns whose entries are right, and elsewhere: there is no number to fit."""
+
+
 @dataclass(frozen=True)
 class Pattern:
     """What a bug makes of the gradient in some blocks, summed over directions 0 … count − 1.
 
-    `code` is "gradient", "theta", "sign-theta", "constant", "slice", "transposed" or "swapped";
-    `columns`, shape (count,), are Σ p·vⱼ; `place` is the axis and position of a slice.
+    `code` is "gradient", "theta", "sign-theta", "constant", "slice", or of `EXCHANGED`; `columns`,
+    shape (count,), are Σ p·vⱼ; `place` is the axis and position of a slice, or along which axis
+    and how far entries are rolled.
     """
 
     code: str
@@ -34,7 +39,7 @@ class Pattern:
 
     def holds(self, amount: float) -> bool:
         """Return whether a fitted number is one that the pattern can have."""
-        return self.code not in ("transposed", "swapped") or abs(amount - 1) < EXACT_PATTERN
+        return self.code not in EXCHANGED or abs(amount - 1) < EXACT_PATTERN
 
     def same(self, other: Pattern) -> bool:
         """Return whether two patterns are one, whatever the number of directions."""
@@ -60,6 +65,8 @@ class Pattern:
             return f"error = {simple(amount)}, the same everywhere"
         if self.code == "transposed":
             return "analytic = the transpose of numeric"
+        if self.code == "rolled" and self.place is not None:
+            return f"analytic = numeric rolled by {self.place[1]} along axis {self.place[0]}"
         if self.code == "swapped":
             return f"the analytic gradients of {self.names[0]} and {self.names[1]} are swapped"
         return "numeric is zero where analytic is not"
@@ -88,11 +95,11 @@ def patterns(screen: Screen, count: int) -> Iterator[Pattern]:
             weights *= screen.analytic[block.window]
             columns["gradient"][j] = float(weights.sum())
             if len(block.shape) >= 2 and not block.is_complex:
-                product = weights.reshape(block.shape)
+                shaped = weights.reshape(block.shape)
                 for axis, length in enumerate(block.shape):
                     others = tuple(k for k in range(len(block.shape)) if k != axis)
                     rows = slices.setdefault(axis, np.zeros((length, count)))
-                    rows[:, j] = product.sum(axis=others)
+                    rows[:, j] = shaped.sum(axis=others)
         for kind, values in columns.items():
             sums[kind] = sums.get(kind, np.zeros(count)) + values
             own[kind, block.name] = values
@@ -142,6 +149,14 @@ def exchanges(screen: Screen, count: int) -> Iterator[Pattern]:
             error = (a - a.T).ravel()
             columns = np.array([screen.weights(j, block) @ error for j in range(count)])
             yield Pattern("transposed", (block.name,), columns)
+    for block in blocks[:MOST_PAIRS]:
+        whole = screen.analytic[block.window].reshape(block.shape)
+        for axis, k in product(range(whole.ndim), (1, -1)):
+            if whole.shape[axis] < 3:
+                continue
+            moved = (whole - np.roll(whole, -k, axis)).ravel()
+            columns = np.array([screen.weights(j, block) @ moved for j in range(count)])
+            yield Pattern("rolled", (block.name,), columns, (axis, k))
     shapes: dict[tuple[int, ...], list[Block]] = {}
     for block in blocks:
         shapes.setdefault(block.shape, []).append(block)

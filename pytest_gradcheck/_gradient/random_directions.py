@@ -22,6 +22,7 @@ from .._constants import (
     MISSED,
     MOST_EXTRA,
     NARROW,
+    PLAINLY_OFF,
     PROVEN,
     RATIO,
     RESPONDS,
@@ -37,7 +38,9 @@ from .._diagnosis.evidence import CERTAIN, MOST_PER_ENTRY, Diagnosis
 from .._difference.climb import climb, follow_bend
 from .._difference.extrapolation import Estimate
 from .._difference.noise import Noise
-from .._difference.sweep import least_step, line_of
+from .._difference.stencils import STENCILS
+from .._difference.step_size import relative_step
+from .._difference.sweep import least_step, line_of, value_size
 from .._evaluate.evaluator import BudgetExhausted
 from .._evaluate.problem import Analytic, Problem
 from .._options import Options
@@ -61,9 +64,15 @@ def _unit(sizes: Iterable[float]) -> float:
 
 
 class AtScale:
-    """One check along directions: what each stage leaves for the report."""
+    """One check along directions: what each stage leaves for the report.
 
-    def __init__(self, problem: Problem, analytic: Analytic, options: Options) -> None:
+    `extra` is how many evaluations localising may take where ``max_evals`` does not say.
+    """
+
+    def __init__(
+        self, problem: Problem, analytic: Analytic, options: Options, extra: int = MOST_EXTRA
+    ) -> None:
+        self.extra = extra
         finite = np.isfinite(analytic.vector)
         self.bad = {i: float(analytic.vector[i]) for i in np.flatnonzero(~finite).tolist()}
         if self.bad:
@@ -168,7 +177,7 @@ class AtScale:
     def run(self) -> None:
         """Calibrate, screen, look again, localise."""
         problem = self.problem
-        limit = self.options.max_evals or problem.evaluator.evaluations + MOST_EXTRA
+        limit = self.options.max_evals or problem.evaluator.evaluations + self.extra
         try:
             self.screen = calibrate(problem, self.analytic, self.options)
             allowed = self.allowed()
@@ -376,11 +385,33 @@ def _wrong_entries(check: AtScale, named: set[str]) -> list[Diagnosis]:
     return found
 
 
-def along_directions(
-    name: str, problem: Problem, analytic: Analytic, options: Options
-) -> tuple[Subject, Rows]:
-    """Check all parameters at once; `name` is func's."""
+def plainly_wrong(problem: Problem, analytic: Analytic, options: Options, noise: Noise) -> bool:
+    """Return whether a gradient is wrong along a random direction, at four evaluations.
+
+    It accuses of nothing: what is wrong by little, or where func bends, is for closer looks.
+    """
     check = AtScale(problem, analytic, options)
+    if check.bad:
+        return True
+    screen = check.screen = Screen(problem, analytic.vector, options.seed, noise)
+    step = relative_step(STENCILS["central"], noise.sigma, value_size(problem, analytic.vector))
+    vector = screen.shift(0)
+    line = screen.line(vector)
+    line.add(step)
+    line.add(step / RATIO)
+    series = line.series("both")
+    if len(series) < 2:
+        return False
+    (_, one, loud), (_, other, louder) = series
+    off = abs(float(np.dot(analytic.vector, vector)) - other)
+    return off > PLAINLY_OFF * (abs(one - other) + loud + louder + check.allowed())
+
+
+def along_directions(
+    name: str, problem: Problem, analytic: Analytic, options: Options, extra: int = MOST_EXTRA
+) -> tuple[Subject, Rows]:
+    """Check all parameters at once; `name` is func's, `extra` as `AtScale` has it."""
+    check = AtScale(problem, analytic, options, extra)
     problem.evaluator.progress.accused = check.accused
     check.run()
     problem.evaluator.require_unchanged("func")

@@ -179,11 +179,30 @@ def report_of(
     on is no sign of a check of nothing; `bias` is that of `judged_rows`, and `scheme` the formula
     in words, if not that of the rows.
     """
+    first = matrices[0]
+    rows, reasons = judged_matrices(check, matrices, what, bias)
+    found = stacked(check, rows, first.dense)
+    scale = in_pairs(check, np.broadcast_to(check.problem.scale, first.dense.shape))
+    theta = in_pairs(check, np.broadcast_to(check.problem.theta, first.dense.shape))
+    scheme = scheme or (rows.sweeps[0].title if rows.sweeps else "")
+    report = reported(
+        check, check.pairs, found, rows.noise, scale, theta, reasons, scheme, may_be_zero
+    )
+    return contradicted(report, first.remark) if first.remark else report
+
+
+def judged_matrices(
+    check: Check, matrices: Sequence[Matrix], what: str = "jac", bias: Bias | None = None
+) -> tuple[Rows, tuple[str, ...]]:
+    """Judge every row of a Jacobian; without any, return the sentences that say why."""
     options, pairs = check.options, check.pairs
     first, last = matrices[0], matrices[-1]
     m, n = first.dense.shape
     both = (in_pairs(check, first.dense), in_pairs(check, last.dense))
     _, repeats = repetition(*both, first.dtypes, pairs, options, what)
+    reasons = tuple(text for text in (_unrepeated(check), repeats) if text)
+    if reasons:
+        return Rows([], [], []), reasons
     with np.errstate(all="ignore"):  # infinity less infinity
         gaps = np.abs(first.dense - last.dense).astype(np.float64)
     gaps[~np.isfinite(gaps)] = 0.0
@@ -196,57 +215,45 @@ def report_of(
         for k in range(block.start, block.stop)
     }
     analytic = [Analytic(first.dense[k], eps[k], gaps[k]) for k in range(m)]
-    reasons = tuple(text for text in (_unrepeated(check), repeats) if text)
-    if reasons:
-        rows = Rows([], [], [])
-    else:
-        try:
-            leeway = _leeway(check, first, bias)
-            rows = judged_rows(check.points, check.outputs, analytic, options, leeway)
-            if told := _depends_on_the_past(check, rows):
-                rows, reasons = Rows([], [], []), (told,)
-        except BudgetExhausted:
-            raise ValueError(
-                f"max_evals={options.max_evals} is too few for {n} parameters: a Jacobian takes "
-                f"2 evaluations for each, and {OVERHEAD} more"
-            ) from None
-    report = _reported(
-        check,
-        rows,
-        first.dense,
-        reasons,
-        may_be_zero,
-        scheme or (rows.sweeps[0].title if rows.sweeps else ""),
-    )
-    return contradicted(report, first.remark) if first.remark else report
+    try:
+        leeway = _leeway(check, first, bias)
+        rows = judged_rows(check.points, check.outputs, analytic, options, leeway)
+        told = _depends_on_the_past(check, rows)
+    except BudgetExhausted:
+        raise ValueError(
+            f"max_evals={options.max_evals} is too few for {n} parameters: a Jacobian takes "
+            f"2 evaluations for each, and {OVERHEAD} more"
+        ) from None
+    return (Rows([], [], []), (told,)) if told else (rows, ())
 
 
-def _reported(
+def reported(
     check: Check,
-    rows: Rows,
-    dense: Array,
+    pairs: Sequence[PairBlock],
+    found: Comparison,
+    noise: Sequence[Noise],
+    scale: Array,
+    theta: Array,
     reasons: tuple[str, ...],
-    may_be_zero: bool,
     scheme: str,
+    may_be_zero: bool = False,
 ) -> GradientReport:
-    """Put the rows together into a report."""
+    """Put what was found of every entry, in the layout of `pairs`, into a report."""
     problem, options = check.problem, check.options
-    scale = in_pairs(check, np.broadcast_to(problem.scale, dense.shape))
-    found = _settle_beside_block(check.pairs, _stacked(check, rows, dense), scale, options)
-    loudest = int(np.argmax([noise.sigma for noise in rows.noise])) if rows.noise else 0
-    noise = rows.noise[loudest] if rows.noise else Noise(0.0, 0.0, "")
+    loudest = int(np.argmax([one.sigma for one in noise])) if noise else 0
+    loud = noise[loudest] if noise else Noise(0.0, 0.0, "")
     skipped = left_out(problem.structure, problem.blocks)
-    value = float(check.problem.center[loudest])
+    value = float(problem.center[loudest])
     name = name_of(problem.call.func)
-    subject = Subject(name, check.pairs, scheme, skipped, value, noise.sigma, noise.format)
+    subject = Subject(name, pairs, scheme, skipped, value, loud.sigma, loud.format)
     compared = rows_of(
         subject,
         found,
         options,
         scale=scale,
-        theta=in_pairs(check, np.broadcast_to(problem.theta, dense.shape)),
+        theta=theta,
         reasons=reasons,
-        may_be_zero=_zero_by_nature(check, found.flat & (found.analytic == 0), may_be_zero),
+        may_be_zero=_zero_by_nature(pairs, found.flat & (found.analytic == 0), may_be_zero),
     )
     seconds = time.perf_counter() - check.started
     return assemble(subject, compared, options, problem.evaluator.evaluations, seconds)
@@ -280,7 +287,7 @@ def _leeway(check: Check, matrix: Matrix, bias: Bias | None) -> Callable[..., Ar
     return leeway
 
 
-def _stacked(check: Check, rows: Rows, dense: Array) -> Comparison:
+def stacked(check: Check, rows: Rows, dense: Array) -> Comparison:
     """Return the comparisons of all rows as one, pair of blocks by pair of blocks."""
     m, n = dense.shape
 
@@ -306,7 +313,8 @@ def _stacked(check: Check, rows: Rows, dense: Array) -> Comparison:
     for k, own in enumerate(rows.found):
         found.reasons.update({int(where[k * n + i]): x for i, x in own.reasons.items()})
         found.slopes.update({int(where[k * n + i]): x for i, x in own.slopes.items()})
-    return found
+    scale = in_pairs(check, np.broadcast_to(check.problem.scale, dense.shape))
+    return _settle_beside_block(check.pairs, found, scale, check.options)
 
 
 def _settle_beside_block(
@@ -335,15 +343,15 @@ def _settle_beside_block(
     return replace(found, tolerance=limits, verdict=verdict, reasons=reasons)
 
 
-def _zero_by_nature(check: Check, zero: Array, may_be_zero: bool) -> frozenset[str]:
+def _zero_by_nature(pairs: Sequence[PairBlock], zero: Array, may_be_zero: bool) -> frozenset[str]:
     """Return the pairs that may be zero: those of a parameter that some other output answers to."""
     answered = {
         pair.param.name
-        for pair in check.pairs
+        for pair in pairs
         if pair.param is not None and pair.size and not zero[pair.window].all()
     }
     return frozenset(
         pair.name
-        for pair in check.pairs
+        for pair in pairs
         if pair.param is not None and (may_be_zero or pair.param.name in answered)
     )

@@ -60,9 +60,35 @@ class Matrix:
     jitter: float = 0.0
 
 
+@dataclass(frozen=True, eq=False)
+class Entries:
+    """The stored entries of a sparse Jacobian, row by row: places and values of shape (nnz,).
+
+    `columns` are numbers of checked parameters; what is stored twice is added up.
+    """
+
+    rows: Array
+    columns: Array
+    values: Array
+    dtype: np.dtype[Any]
+
+
 def is_sparse(value: Any) -> bool:
     """Return whether a value is a sparse matrix or array, of scipy or alike."""
     return hasattr(value, "toarray") and hasattr(value, "nnz")
+
+
+def entries_of(jac: Any, shape: Shape, what: str = "jac") -> Entries:
+    """Return what a sparse Jacobian holds, explicit zeros too; errors as those of `matrix_of`."""
+    _require_shape(tuple(jac.shape), shape, what)
+    csr = jac.tocsr(copy=True)[:, shape.columns()]
+    csr.sum_duplicates()
+    held = csr.tocoo()
+    dtype = _float_type(np.asarray(held.data), what)
+    wide = np.longdouble if dtype.itemsize > 8 else np.float64
+    return Entries(
+        held.row.astype(np.intp), held.col.astype(np.intp), held.data.astype(wide), dtype
+    )
 
 
 def is_operator(value: Any) -> bool:
@@ -126,14 +152,18 @@ def _require_shape(found: tuple[int, ...], shape: Shape, what: str) -> None:
 
 
 def _cut(array: Array, shape: Shape, what: str) -> Matrix:
-    if array.dtype.kind not in "fiu":
-        raise TypeError(f"{what} has dtype {array.dtype}; it must be real and numeric")
-    dtype = array.dtype if array.dtype.kind == "f" else np.dtype(np.float64)
+    dtype = _float_type(array, what)
     wide = np.longdouble if dtype.itemsize > 8 else np.float64
     count = len(shape.outputs.blocks) * len(shape.blocks)
     columns = shape.columns()
     chosen = array if columns.size == array.shape[1] else array[:, columns]
     return Matrix(chosen.astype(wide), (dtype,) * count)
+
+
+def _float_type(array: Array, what: str) -> np.dtype[Any]:
+    if array.dtype.kind not in "fiu":
+        raise TypeError(f"{what} has dtype {array.dtype}; it must be real and numeric")
+    return array.dtype if array.dtype.kind == "f" else np.dtype(np.float64)
 
 
 def _of_structure(jac: Any, shape: Shape, what: str) -> Matrix:

@@ -20,7 +20,8 @@ from .._params.layout import Block, gradient_vector, labels, to_structure
 from .._quoting import brief
 from .._report.report import GradientReport
 from .check import Check, report_of
-from .linear import Matrix, is_operator, is_sparse, matrix_of
+from .coloring import by_groups
+from .linear import Entries, Matrix, entries_of, is_operator, is_sparse, matrix_of
 from .outputs import dtypes_of, output_vector
 from .random_combinations import along_cotangents, along_tangents, cotangent
 
@@ -38,6 +39,7 @@ class LinearMap:
     dense: Callable[[], Matrix]
     combined: Callable[[], GradientReport]
     products: int = 0
+    entries: Callable[[], Entries] | None = None
 
     def affordable(self, check: Check) -> bool:
         """Return whether it can be judged entry by entry."""
@@ -46,6 +48,9 @@ class LinearMap:
 
 def judged(check: Check, maps: Sequence[LinearMap]) -> GradientReport:
     """Check a Jacobian: one map, or what two calls gave."""
+    stored = [one.entries() for one in maps if one.entries is not None]
+    if stored and (by_column := by_groups(check, stored)) is not None:
+        return by_column
     if maps[0].affordable(check):
         return report_of(check, [one.dense() for one in maps])
     return maps[0].combined()
@@ -54,7 +59,10 @@ def judged(check: Check, maps: Sequence[LinearMap]) -> GradientReport:
 def map_of(jac: Any, check: Check) -> LinearMap:
     """Return a matrix or an operator as a map; a sparse matrix stays sparse in combinations."""
     combined = _operator if is_operator(jac) else _sparse if is_sparse(jac) else _matrix
-    return LinearMap(lambda: matrix_of(jac, check.shape), partial(combined, jac, check))
+    entries = partial(entries_of, jac, check.shape) if is_sparse(jac) else None
+    return LinearMap(
+        lambda: matrix_of(jac, check.shape), partial(combined, jac, check), entries=entries
+    )
 
 
 def _rows(check: Check, product: Callable[[Array], Any]) -> Callable[[Array], Any]:

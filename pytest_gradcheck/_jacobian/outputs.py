@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -157,6 +157,73 @@ class PairBlock(Block):
             return super().label(coordinate)
         k, i = divmod(coordinate, max(self.param.size, 1))
         return f"{self.output.label(k)} / {self.param.label(i)}"
+
+
+@dataclass(frozen=True, eq=False)
+class SparsePair(PairBlock):
+    """The stored entries of one such pair: `rows` and `columns` in it, shape (size,).
+
+    A column of -1 stands for none.
+    """
+
+    rows: Array = field(default_factory=lambda: np.empty(0, dtype=np.intp))
+    columns: Array = field(default_factory=lambda: np.empty(0, dtype=np.intp))
+
+    def index(self, coordinate: int) -> tuple[int, ...]:
+        """Return the multi-index of an entry in the whole pair."""
+        assert self.output is not None
+        assert self.param is not None
+        k, i = int(self.rows[coordinate]), int(self.columns[coordinate])
+        return self.output.index(k) + self.param.index(i)
+
+    def label(self, coordinate: int) -> str:
+        """Return the name of an entry."""
+        assert self.output is not None
+        assert self.param is not None
+        k, i = int(self.rows[coordinate]), int(self.columns[coordinate])
+        return f"{self.output.label(k)} / {self.param.label(i) if i >= 0 else self.param.name}"
+
+
+def sparse_pair(
+    pair: PairBlock, start: int, param: Block, rows: Array, columns: Array
+) -> SparsePair:
+    """Return entries of a pair, from `start` on; `rows` and `columns` are those of all blocks."""
+    assert pair.output is not None
+    within = np.where(columns < 0, -1, columns - param.start)
+    return SparsePair(
+        pair.name,
+        (rows.size,),
+        pair.dtype,
+        False,
+        start,
+        start + rows.size,
+        pair.leaf,
+        pair.output,
+        param,
+        rows - pair.output.start,
+        within,
+    )
+
+
+def sparse_pairs(
+    outputs: Sequence[Block], params: Sequence[Block], rows: Array, columns: Array
+) -> tuple[tuple[SparsePair, ...], Array]:
+    """Lay out entries at `rows` and `columns`, shape (nnz,), as `pair_blocks` does a matrix.
+
+    Returned is, too, their order in that layout, shape (nnz,).
+    """
+    output_of = np.searchsorted([block.start for block in outputs], rows, side="right") - 1
+    param_of = np.searchsorted([block.start for block in params], columns, side="right") - 1
+    number = output_of * len(params) + param_of
+    order = np.lexsort((columns, rows, number))
+    ends = np.searchsorted(number[order], np.arange(len(outputs) * len(params) + 1)).tolist()
+    blocks = list[SparsePair]()
+    for k, pair in enumerate(pair_blocks(outputs, params)):
+        mine = order[ends[k] : ends[k + 1]]
+        blocks.append(
+            sparse_pair(pair, ends[k], params[pair.leaf % len(params)], rows[mine], columns[mine])
+        )
+    return tuple(blocks), order
 
 
 def _real_shape(block: Block) -> tuple[int, ...]:

@@ -54,12 +54,15 @@ class Points:
     """func's outputs at every point that was asked for, kept.
 
     `moves` are those of single coordinates, in order; the last one may be under way.  `left` is how
-    many evaluations may still be spent on directions, which serve a single output.
+    many evaluations may still be spent on directions, which serve a single output; `empty`, shape
+    (m, n), are entries that stand for no parameter, of which nothing more is asked than that they
+    are zero.
     """
 
     def __init__(self, problem: Problem) -> None:
         self.problem = problem
         self.left = math.inf
+        self.empty: Array | None = None
         self.moves: list[Move] = []
         self._kept: dict[Any, Array] = {}
 
@@ -119,6 +122,14 @@ class Points:
             to = (theta + step).astype(theta.dtype)[:, None]
             parts.append(self.evaluate(Move(to, position, range(block.size)))[:, :, 0])
         found: Array = np.concatenate(parts, axis=1) == self.problem.center[:, None]
+        return found
+
+    def still_of(self, k: int, zero: Array) -> Array:
+        """Return `still` of one output, where `zero` says which entries ask; shapes (n,)."""
+        if self.empty is not None and not (zero & ~self.empty[k]).any():
+            empty: Array = self.empty[k]
+            return empty
+        found: Array = self.still[k]
         return found
 
 
@@ -200,10 +211,12 @@ def judged_rows(
             suspicious += int(np.count_nonzero(gap > SUSPICIOUS * size + 3 * first.error))
         denied = None
         if suspicious > MANY_SUSPICIOUS:
-            denied = partial(_denied, first, difference(k, RATIO**-2), own.vector)
-        if (first.flat & (own.vector == 0)).any():
             with suppress(BudgetExhausted):
-                first = replace(first, still=points.still[k])
+                denied = partial(_denied, first, difference(k, RATIO**-2), own.vector)
+        zero = first.flat & (own.vector == 0)
+        if zero.any():
+            with suppress(BudgetExhausted):
+                first = replace(first, still=points.still_of(k, zero))
         found.found.append(judge(problems[k], own, first, options, denied))
         found.sweeps.append(first)
     return found

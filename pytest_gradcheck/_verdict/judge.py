@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from .._constants import (
+    ASKED_OF_MANY,
     BESIDE,
     BESIDE_PAIRS,
     BESIDE_ULPS,
@@ -28,9 +29,11 @@ from .._constants import (
     IN_BLOCK,
     IN_CHECK,
     LINE_SPACING,
+    MANY_WRONG,
     MOST_STUBBORN,
     NARROW_PROOF,
     NOISY_BLOCK,
+    PLAIN,
     RATIO,
     RESPONDS,
     SHARP,
@@ -245,7 +248,8 @@ def _ask_again(
     agrees: Array,
 ) -> None:
     """Take further steps for what the sweep did not settle."""
-    for i in np.flatnonzero(asked & (~agrees | sweep.bent)).tolist():
+    left = _left_beside_alike(asked & (~agrees | sweep.bent), found, sweep, problem)
+    for i in np.flatnonzero(left).tolist():
         # One that agrees is asked only whether it is on a kink.
         _refine_one(i, found, sweep, problem, kink_alone=bool(agrees[i]))
     smooth = _smooth(found, sweep)
@@ -262,6 +266,34 @@ def _ask_again(
         blunt = _by_atol_alone(found)
         coarse = np.flatnonzero(asked & agrees & smooth & done & ~dead & blunt)
     _test_groups(coarse, found, sweep, problem, options.seed)
+
+
+def _left_beside_alike(left: Array, found: Comparison, sweep: Sweep, problem: Problem) -> Array:
+    """Accuse what is as plainly wrong as others of its block that were asked again; bool, (n,).
+
+    Returned is what is still to be asked.  Of hundreds that are wrong a few tell for all, unless
+    one of them turns out to be right, on a kink or too noisy: then each is asked.
+    """
+    with np.errstate(all="ignore"):
+        gap = np.abs(found.analytic - found.numeric)
+        excess = gap / found.tolerance.allowed(found.numeric, found.error)
+    plain = left & ~sweep.bent & (excess > 1 / PLAIN) & np.isfinite(excess)
+    if np.count_nonzero(plain) <= MANY_WRONG:
+        return left
+    left = left.copy()
+    for block in problem.blocks:
+        members = block.start + np.flatnonzero(plain[block.window])
+        members = members[np.argsort(-excess[members], kind="stable")]
+        if members.size <= ASKED_OF_MANY:
+            continue
+        spread = np.linspace(0, members.size - 1, ASKED_OF_MANY).astype(np.intp)
+        few = members[spread].tolist()
+        left[few] = False
+        verdicts = [_refine_one(i, found, sweep, problem) for i in few]
+        if all(one == DISAGREE for one in verdicts) and not found.slopes.keys() & set(few):
+            found.verdict[members] = DISAGREE
+            left[members] = False
+    return left
 
 
 def _smooth(found: Comparison, sweep: Sweep) -> Array:

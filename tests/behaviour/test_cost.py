@@ -1,12 +1,13 @@
 """How many evaluations of func a check costs."""
 
-from itertools import pairwise
+from itertools import count, pairwise
 from typing import ClassVar
 
 import numpy as np
 import pytest
 
 from pytest_gradcheck import check_gradients, numerical_gradient
+from pytest_gradcheck._evaluate import evaluator
 
 ALLOWANCE = 20
 """A right, well-behaved gradient may cost 2N evaluations and so many more."""
@@ -237,3 +238,155 @@ def test_evaluations_are_counted_right_at_the_edge_of_a_domain(beyond, most):
     report = check_gradients(func, 0.5 / np.sqrt(theta), theta, max_evals=most)
     assert report.evaluations == calls[0] <= (most or 100)
     assert report.verdict == ("inconclusive" if most in (8, 12) else report.verdict) != "disagree"
+
+
+# Gradients that are wrong
+
+MANY = 700
+
+
+def bowl(p):
+    return float(np.sum(np.tanh(p * WAVES) ** 2 + 0.1 * p**3))
+
+
+def d_bowl(p):
+    t = np.tanh(p * WAVES)
+    return 2 * t * (1 - t**2) * WAVES + 0.3 * p**2
+
+
+WAVES = np.random.default_rng(3).uniform(0.5, 2.0, MANY)
+POINT = np.random.default_rng(4).normal(size=MANY)
+
+SPOILT = {
+    "doubled": lambda g: 2 * g,
+    "mirrored": lambda g: -g,
+    "a thousandth": lambda g: g * 1.001,
+    "rolled": lambda g: np.roll(g, 1),
+    "zeros": lambda g: 0 * g,
+    "a third": lambda g: np.where(np.arange(g.size) % 3, g, 0.0),
+    "noise": lambda g: g + np.random.default_rng(5).normal(size=g.size),
+}
+
+
+@pytest.mark.parametrize("name", SPOILT)
+def test_a_wrong_gradient_costs_little_more_than_a_right_one(name):
+    report = check_gradients(bowl, lambda p: SPOILT[name](d_bowl(p)), POINT)
+    wrong = SPOILT[name](d_bowl(POINT)) != d_bowl(POINT)
+    assert report.wrong == np.count_nonzero(wrong)
+    assert report.evaluations <= 2 * MANY + 200
+
+
+def test_a_few_of_each_block_tell_for_the_others():
+    params = {f"p{k}": part for k, part in enumerate(np.split(POINT, 7))}
+
+    def whole(p):
+        return np.concatenate(list(p.values()))
+
+    def grad(p):
+        parts = np.split(d_bowl(whole(p)), 7)
+        return {f"p{k}": d * (2 if k != 3 else 1) for k, d in enumerate(parts)}
+
+    report = check_gradients(lambda p: bowl(whole(p)), grad, params)
+    assert [block.wrong for block in report.blocks] == [100, 100, 100, 0, 100, 100, 100]
+    assert report.evaluations <= 2 * MANY + 6 * 12 * 6
+
+
+def test_right_entries_on_kinks_are_not_accused_with_their_wrong_neighbours():
+    point = POINT.copy()
+    kinks = [5, 100, 101, 333, 699]
+    point[kinks] = 0.0
+
+    def func(p):
+        return float(np.sum(np.abs(p) + np.sin(p)))
+
+    def grad(p):
+        right = np.sign(p) + np.cos(p)
+        return np.where(p == 0, right, 1.5 * right)
+
+    report = check_gradients(func, grad, point)
+    accused = report.evidence.verdict == 1
+    assert report.wrong == MANY - len(kinks)
+    assert not accused[kinks].any()
+
+
+def test_where_one_of_the_few_is_right_each_is_asked():
+    # Ripples that the first step is too long for: there the gradient is right all the same.
+    rough = np.arange(MANY) % 5 == 0
+
+    def func(p):
+        return float(np.sum(np.sin(p) + np.where(rough, 1e-5 * np.sin(1e5 * p), 0.0)))
+
+    def grad(p):
+        return 2 * np.cos(p) * ~rough + rough * (np.cos(p) + np.cos(1e5 * p))
+
+    report = check_gradients(func, grad, POINT)
+    accused = report.evidence.verdict == 1
+    assert not accused[rough].any()
+    assert accused[~rough].all()
+
+
+@pytest.fixture
+def slow(monkeypatch):
+    """Let func seem to take 5 ms."""
+    ticks = count()
+    monkeypatch.setattr(evaluator, "perf_counter", lambda: 0.005 * next(ticks))
+
+
+@pytest.mark.parametrize("name", SPOILT)
+@pytest.mark.usefixtures("slow")
+def test_a_slow_func_is_looked_at_along_a_direction_first(name):
+    report = check_gradients(bowl, lambda p: SPOILT[name](d_bowl(p)), POINT)
+    assert report.verdict == "disagree"
+    assert report.evaluations <= 180
+    assert any("a direction was looked along first" in said for said in report.patterns)
+    d, wrong = d_bowl(POINT), SPOILT[name](d_bowl(POINT))
+    for entry in report.worst:
+        assert wrong[entry.index] != d[entry.index]
+        assert abs(entry.numeric - d[entry.index]) <= 1.5 * entry.error_bar
+
+
+@pytest.mark.usefixtures("slow")
+def test_what_a_look_ahead_says_of_a_gradient():
+    doubled = check_gradients(bowl, lambda p: 2 * d_bowl(p), POINT)
+    assert doubled.diagnoses[0].sentence == "analytic = 2 x numeric, everywhere"
+    rolled = check_gradients(bowl, lambda p: np.roll(d_bowl(p), -1), POINT)
+    assert rolled.diagnoses[0].code == "rolled"
+    assert rolled.blocks[0].hint == "analytic = numeric rolled by -1 along axis 0"
+    assert rolled.wrong == MANY
+    one = d_bowl(POINT)
+    one[321] *= 1.01
+    assert [entry.label for entry in check_gradients(bowl, one, POINT).worst] == ["params[321]"]
+    missing = d_bowl(POINT)
+    missing[7] = np.nan
+    assert check_gradients(bowl, missing, POINT).wrong == 1
+
+
+@pytest.mark.usefixtures("slow")
+def test_a_right_gradient_of_a_slow_func_is_differenced_parameter_by_parameter():
+    right = check_gradients(bowl, d_bowl, POINT)
+    assert right.ok
+    assert right.directions == 0
+    assert 2 * MANY < right.evaluations <= 2 * MANY + 25
+
+
+@pytest.mark.usefixtures("slow")
+def test_no_look_ahead_where_every_parameter_is_asked_for_or_it_would_not_last():
+    def grad(p):
+        return 2 * d_bowl(p)
+
+    for options in ({"max_evals": 4 * MANY}, {"eps": 1e-6}, {"scheme": "forward"}):
+        assert check_gradients(bowl, grad, POINT, **options).directions == 0
+    few = POINT[:90]
+    report = check_gradients(lambda p: np.sum(p**4), lambda p: 8 * p**3, few)
+    assert (report.directions, report.wrong) == (0, 90)
+
+
+@pytest.mark.usefixtures("slow")
+def test_kinks_along_a_direction_are_no_error():
+    report = check_gradients(
+        lambda p: float(np.abs(p @ MIXED).sum()), lambda p: MIXED @ np.sign(p @ MIXED), POINT
+    )
+    assert report.verdict == "agree"
+
+
+MIXED = np.random.default_rng(6).normal(size=(MANY, 30))

@@ -22,6 +22,7 @@ How a fenced block is run follows from its language:
 from __future__ import annotations
 
 import doctest
+import html
 import importlib
 import inspect
 import os
@@ -244,10 +245,26 @@ def test_every_block_is_run():
         assert len(fences) == 2 * (len(found) + sum(bool(block.output) for block in found))
 
 
-def test_readme_lists_every_option_and_no_other():
+def test_readme_is_read_in_a_minute():
     text = README.read_text(encoding="utf-8")
-    table = re.findall(r"^\| `(\w+)` \|", text, re.M)
-    assert table == [item.name for item in fields(Options)]
+    assert len(text.splitlines()) <= 150
+
+
+def test_every_option_is_explained_once():
+    text = (ROOT / "docs" / "options.md").read_text(encoding="utf-8")
+    explained = re.findall(r"^- ((?:`\w+`(?:, )?)+):", text, re.M)
+    names = [name for group in explained for name in re.findall(r"\w+", group)]
+    assert sorted(names) == sorted(item.name for item in fields(Options))
+
+
+def test_pictures_of_the_failure_say_what_the_failure_says():
+    """They are drawings of what the README's text block has: see docs/site/pictures.py."""
+    block = next(block for block in BLOCKS if block.fails)
+    wanted = [word for line in block.output.splitlines() for word in line.split()]
+    for theme in ("light", "dark"):
+        picture = (ROOT / "docs" / "assets" / f"failure-{theme}.svg").read_text(encoding="utf-8")
+        drawn = html.unescape("".join(re.findall(r"<text [^>]*>(.*?)</text>", picture)))
+        assert "".join(wanted) in drawn.replace(" ", ""), "run docs/site/pictures.py"
 
 
 def test_readme_opens_with_the_commands_that_ci_runs():

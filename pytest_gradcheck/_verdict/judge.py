@@ -71,6 +71,7 @@ from .tolerance import (
     Tolerance,
     Verdict,
     block_size,
+    common_size,
     tolerance,
 )
 
@@ -116,7 +117,7 @@ def judge(
     if not rounded and (found.verdict[asked] != AGREE).any():
         found = _rounded(found, problem, analytic, options)
     if options.eps is None and options.scheme != COMPLEX_STEP.name:
-        found = _rounded_inside(found, problem, analytic, sweep, options)
+        found = _rounded_inside(found, problem, sweep, options)
     spared = asked & (found.verdict == DISAGREE) & found.within() & ~found.kinked
     found.verdict[spared] = AGREE
     values = max(abs(float(problem.center)), sweep.noise.terms)
@@ -150,15 +151,19 @@ def _rounded(
 
 
 def _rounded_inside(
-    found: Comparison, problem: Problem, analytic: Analytic, sweep: Sweep, options: Options
+    found: Comparison, problem: Problem, sweep: Sweep, options: Options
 ) -> Comparison:
     """Return the comparison with tolerances of the format that func rounds to on the way to J.
 
     A gradient by the same formulas without that rounding, or with other, is off by that much.
     """
-    narrow = replace(analytic, precision=tuple(max(eps, FLOAT32) for eps in analytic.precision))
-    limits = _limits(problem, narrow, sweep, options)
-    near = limits.within(found.numeric, found.error) & (found.verdict == DISAGREE)
+    limits = found.tolerance
+    rtol = limits.rtol if options.rtol is not None else np.maximum(limits.rtol, FLOAT32 ** (2 / 3))
+    wide = replace(limits, rtol=rtol, atol=limits.atol.copy())
+    for block in problem.blocks if options.atol is None else ():
+        off = GRAD_ROUNDINGS * FLOAT32 * common_size(limits.rms[block.window])
+        wide.atol[block.window] = np.maximum(limits.atol[block.window], off)
+    near = wide.within(found.numeric, found.error) & (found.verdict == DISAGREE)
     near &= np.isfinite(found.analytic) & ~found.kinked
     jumps = [i for i, reason in found.reasons.items() if reason in (ROUNDED, JUMP, NOISY)]
     if not near.any() and not jumps:
@@ -169,8 +174,7 @@ def _rounded_inside(
         inner = ""
     if not inner:
         return found
-    limits = replace(limits, atol=np.maximum(limits.atol, found.tolerance.atol))
-    found = replace(found, tolerance=limits, inner=inner)
+    found = replace(found, tolerance=wide, inner=inner)
     for i in jumps[:MOST_STUBBORN]:
         _by_larger_steps(i, found, sweep, problem)
     return found

@@ -183,12 +183,10 @@ def refine(line: Line, question: Tolerance, first: float, scale: float, least: f
 def _until_settled(
     line: Line, question: Tolerance, first: float, scale: float, least: float
 ) -> Policy[Answer]:
-    if not line.rungs:
-        yield first
+    yield from _enter(line, first, least)
     if _all_noise(line) and abs(question.analytic) * least > line.noise.sigma:
         # sin(1e30·θ): J changes by more than itself between neighbouring floats.
         return Answer(line.rungs[-1].central, math.inf, OPEN, NOISY)
-    yield from enter(line, least)
     confirmed = farther = False
     while True:
         room = len(line.rungs) < MOST_RUNGS
@@ -208,7 +206,7 @@ def _until_settled(
             if line.flat and (step := until_it_moves(line, question, scale)) is not None:
                 yield step
                 continue
-            agrees = question.within(estimate.value, estimate.error)
+            agrees = question.within(*estimate.known)
             accused = not agrees and confirmed and _trusted(line, question, estimate)
             if accused:
                 accused = _converged(line, question, estimate)
@@ -217,39 +215,40 @@ def _until_settled(
                     confirmed = False
                     continue
             if accused and _stands_still(line, question):
+                if farther and _seen_farther(line, question):
+                    return Answer(estimate.value, math.inf, OPEN, ROUNDED)
                 if not farther:
                     farther = True
-                    top = RATIO * line.rungs[0].h
-                    yield from rise(line, top, FARTHER_RUNGS, lambda step: step <= scale, RATIO**2)
+                    yield from _far(line, scale)
                     continue
-                if _seen_farther(line, question):
-                    return Answer(estimate.value, math.inf, OPEN, ROUNDED)
             if accused:
                 step = _step_that_shows(line, question, estimate)
-                if step is None:
-                    return Answer(estimate.value, estimate.error, DISAGREE)
-                if step < least or not room:
-                    return Answer(estimate.value, estimate.error, OPEN, NOISY)
+                if step is None or step < least or not room:
+                    verdict, reason = (DISAGREE, "") if step is None else (OPEN, NOISY)
+                    return Answer(*estimate.known, verdict, reason)
                 yield step
                 continue
-            settled = agrees and question.settled(estimate.value, estimate.error)
-            if settled and not _bent(line, question):
-                return Answer(estimate.value, estimate.error, AGREE)
+            if agrees and not _bent(line, question) and question.settled(*estimate.known):
+                return Answer(*estimate.known, AGREE)
             if not agrees and not confirmed:
                 confirmed = True
-                step = sentinel(line, question, estimate, least)
-                if step is not None:
+                if (step := sentinel(line, question, estimate, least)) is not None:
                     yield step
                 continue
         step = next_step(line, question, estimate, scale, least)
         stuck = len(line.rungs) >= ROUGH_RUNGS and rough(line, _size(line, question))
         if step is None or stuck or not room:
-            known = line.sounded or estimate is None or _bent(line, question)
-            if known or not _news(line, question, scale):
+            if estimate is None or not _news(line, question, scale):
                 return _left_open(line, question, estimate)
             confirmed = False
             continue
         yield step
+
+
+def _enter(line: Line, first: float, least: float) -> Policy[None]:
+    if not line.rungs:
+        yield first
+    yield from enter(line, least)
 
 
 def _jumps_or_kink(line: Line, least: float) -> Policy[Answer | None]:
@@ -266,6 +265,8 @@ def _jumps_or_kink(line: Line, least: float) -> Policy[Answer | None]:
 
 def _news(line: Line, question: Tolerance, scale: float) -> bool:
     """Return whether the noise along this very line is not what it was taken for."""
+    if line.sounded or _bent(line, question):
+        return False
     before = line.noise.sigma
     line.sound(spacing(line, question, scale))
     return not before / LINE_NEWS < line.noise.sigma < before * LINE_NEWS
@@ -370,6 +371,11 @@ def _stands_still(line: Line, question: Tolerance) -> bool:
     flat = [rung.h for rung in line.rungs if not rung.forward or not rung.backward]
     shown: bool = abs(question.analytic) * max(flat, default=0.0) > GRAIN_SHOWN * line.noise.floor
     return shown and not line.flat
+
+
+def _far(line: Line, scale: float) -> Policy[Estimate | None]:
+    top = line.rungs[0].h
+    return rise(line, RATIO * top, FARTHER_RUNGS, lambda step: step <= scale, RATIO**2)
 
 
 def _seen_farther(line: Line, question: Tolerance) -> bool:

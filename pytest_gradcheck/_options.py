@@ -134,7 +134,7 @@ def _option(default: Any, convert: Callable[[Any], Any], text: str, cli: bool = 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """What a check may be told beside func, grad and params.
+    """The options of a check, beside func, grad and params.
 
     Every field is a keyword of `assert_gradients_close` and an argument of the marker; those
     with ``cli`` in their metadata are a command-line option and an ini key too.
@@ -142,13 +142,13 @@ class Options:
     Attributes
     ----------
     rtol : float, optional
-        Relative tolerance per parameter, a demand: what can't be established is inconclusive.
+        Relative tolerance per parameter; what func is too imprecise for is inconclusive.
         Unset: as tight as the dtypes and the noise of func allow, from 1e-7 to 1e-2.
     atol : float, optional
         Absolute tolerance per parameter.  Unset: relative to the gradient of the block, and far
         below rtol's.
     eps : float, optional
-        The step, the same for every parameter and taken exactly: 2 evaluations per parameter
+        The step size, the same for every parameter and taken exactly: 2 evaluations per parameter
         and 2 more.  Unset: chosen per parameter.
     threshold : float, optional
         Largest `difference`, ‖a − n‖₂ / (‖a‖₂ + ‖n‖₂), that passes.  Unset: not applied.

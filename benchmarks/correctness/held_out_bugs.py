@@ -1,9 +1,9 @@
 """Models and bugs that no test knows, so that tuning to the tests can be told from being right.
 
 As in `tests/planted`: above each model the table of its bugs, with the hints that are right,
-decided from what the numbers alone can tell; to one, "last step dropped", a code was added after
-its hint was seen, a true one.  Hints are not tuned to these; who does loses what
-they are for, and has to write new ones.
+decided from what the numbers alone can tell; to three ("last step dropped", "expectation
+forgotten", "clipped") a code was added after its hint was seen, a true one.  Hints are not tuned
+to these; who does loses what they are for, and has to write new ones.
 """
 
 from __future__ import annotations

@@ -25,7 +25,7 @@ COX = {
     "covariates in the other order": ("flipped", "from the last"),
     "constant offset": ("constant", "1e-2"),
     "never written": ("zero", "left at zero"),
-    "clipped": ("none", "np.clip at the median"),
+    "clipped": ("clipped none", "np.clip at the median"),
 }
 
 
@@ -86,7 +86,7 @@ CHAIN = {
     FIRST: ("none", "pairs counted from step 2"),
     "forward for marginals": ("none backward", "without the backward pass, in all blocks"),
     "true path forgotten": ("none backward", "expected counts alone, in all blocks"),
-    "expectation forgotten": ("none backward", "true counts alone, in all blocks"),
+    "expectation forgotten": ("none backward stale", "true counts alone: the same anywhere"),
     "sign": ("factor", "of everything"),
     "missing 1/m": ("factor", "of everything"),
     "last label never written": ("slice entry", "in W and b"),

@@ -9,7 +9,7 @@ from typing import Any, Unpack
 
 import numpy as np
 
-from .._constants import ENTRY_ROUNDINGS, EPS
+from .._constants import CONFIDENCE, ENTRY_ROUNDINGS, EPS, STANDS_CLEAR
 from .._difference.stencils import STENCILS, derivatives
 from .._difference.step_size import points
 from .._difference.sweep import Sweep
@@ -17,7 +17,7 @@ from .._evaluate.call import Call, as_tuple, calling, name_of
 from .._evaluate.evaluator import Evaluator
 from .._evaluate.problem import require_callable
 from .._gradient.check import at_points
-from .._jacobian.check import Check, checking, given, own_params, report_of
+from .._jacobian.check import Check, checking, given, in_pairs, own_params, report_of
 from .._jacobian.linear import Matrix, matrix_of
 from .._jacobian.maps import forward
 from .._jacobian.random_combinations import tangent
@@ -310,8 +310,46 @@ def _report(check: Check, matrices: Sequence[Matrix], what: str) -> GradientRepo
     )
     if isinstance(slopes := check.problem.call.func, Slopes):
         report = replace(report, evaluations=report.evaluations * slopes.each)
-    remark = _asymmetry(check, matrices[0], what) if m == n else ""
+    if m != n:
+        return report
+    if not beside and (remark := _of_nothing(check, report)):
+        report = contradicted(report, remark)
+    remark = _asymmetry(check, matrices[0], what)
     return contradicted(report, remark) if remark else report
+
+
+def _of_nothing(check: Check, report: GradientReport) -> str:
+    """Return that grad's numeric derivative is not symmetric, beyond its error bars, or nothing.
+
+    A gradient's derivative is: by Schwarz's theorem no func has another.
+    """
+    evidence, n = report.evidence, check.problem.size
+    if evidence is None:
+        return ""
+    place = in_pairs(check, np.arange(n * n).reshape(n, n)).astype(np.intp)
+    numeric, error = np.full((n, n), np.nan), np.full((n, n), np.inf)
+    numeric.flat[place], error.flat[place] = evidence.numeric, evidence.error_bar
+    known = np.isfinite(numeric) & np.isfinite(error)
+    known &= known.T
+    with np.errstate(all="ignore"):
+        largest = float(np.abs(numeric[known]).max(initial=0.0))
+        allowed = STANDS_CLEAR * CONFIDENCE * (error + error.T) + SYMMETRIC_WITHIN * largest
+        beyond = np.where(known, np.abs(numeric - numeric.T) - allowed, 0.0)
+    if not np.any(beyond > 0):
+        return ""
+    what = "grad is the gradient of nothing: its numeric derivative"
+    return _mirrored(what, numeric, int(np.argmax(beyond)), check)
+
+
+def _mirrored(what: str, matrix: Array, flat: int, check: Check) -> str:
+    """Say that a matrix is not symmetric, and which two mirrored entries differ."""
+    i, j = divmod(flat, matrix.shape[1])
+    label = labels(check.shape.blocks)
+    return (
+        f"{what} is not symmetric: {brief(label(i))} / {brief(label(j))} is "
+        f"{float(matrix[i, j]):.6g}, {brief(label(j))} / {brief(label(i))} is "
+        f"{float(matrix[j, i]):.6g}"
+    )
 
 
 def _asymmetry(check: Check, matrix: Matrix, what: str) -> str:
@@ -329,13 +367,7 @@ def _asymmetry(check: Check, matrix: Matrix, what: str) -> str:
     bad = gap > allowed
     if not bad.any():
         return ""
-    i, j = divmod(int(np.argmax(np.where(bad, gap, 0.0))), dense.shape[1])
-    label = labels(check.shape.blocks)
-    return (
-        f"{what} is not symmetric: {brief(label(i))} / {brief(label(j))} is "
-        f"{float(dense[i, j]):.6g}, {brief(label(j))} / {brief(label(i))} is "
-        f"{float(dense[j, i]):.6g}"
-    )
+    return _mirrored(what, dense, int(np.argmax(np.where(bad, gap, 0.0))), check)
 
 
 INNER_STEP = 1e-2

@@ -24,13 +24,18 @@ from .approximations import Approximation
 from .evidence import CERTAIN, OFFERED, BlockData, Diagnosis, Predicted, Repair, Suggest, gained
 from .factors import REPAIRS, chain, factor_per_slice
 from .locations import Located, locate
+from .parts import in_part, said_of
 from .permutations import REARRANGED
-from .terms import term
+from .terms import targets, term
 
 Array = np.ndarray[Any, Any]
 
 
-SUGGESTIONS: tuple[Suggest, ...] = (*REPAIRS, term, factor_per_slice, chain, *REARRANGED)
+SUGGESTIONS: tuple[Suggest, ...] = (
+    *(*REPAIRS, term, targets, factor_per_slice, chain),
+    *REARRANGED,
+    in_part,
+)
 """All formulas that are tried."""
 
 OF_THETA = ("chain", "theta", "sign-theta")
@@ -126,7 +131,8 @@ def causes(
         bits = min(approximate.bits, CERTAIN)
         return [Cause("approximate", tuple(left), bits, 0.0, hints, approximate.told)]
     chosen.sort(key=lambda story: -story.bits)
-    located = [(left[name], found) for name in left if (found := locate(left[name])) is not None]
+    found = {name: locate(block, said_of) for name, block in left.items()}
+    located = [(left[name], place) for name, place in found.items() if place is not None]
     places = _together(located)
     backward = _backward(blocks, left, {block.name for block, _ in located}, upstream)
     if backward is not None:
@@ -166,7 +172,9 @@ def _repaired(proposals: Sequence[Repair], left: dict[str, BlockData]) -> Iterat
         bits = sum(gains.values()) - spent - repair.prior
         called = {name: left[name].parameter or name for name in names}
         hints = {
-            name: repair.hint.format(shown(called[name]), counted=left[name].counted)
+            name: repair.hint.format(
+                shown(called[name]), where=repair.place(left[name]) if repair.place else ""
+            )
             for name in names
         }
         meant = tuple(dict.fromkeys(called.values())) if repair.code in OF_THETA else names
@@ -269,9 +277,12 @@ def _together(located: Sequence[tuple[BlockData, Located]]) -> list[Cause]:
 
 
 def _single(located: Sequence[tuple[BlockData, Located]]) -> bool:
-    """Return whether all that is wrong is one position: more are rather a mask that is wrong."""
+    """Return whether all that is wrong is one range of positions: others are rather a mask."""
     keys = {found.place.key for _, found in located}
-    return len(keys) == 1 and len(str(next(iter(keys))[-1]).strip("(),").split(",")) == 1
+    if len(keys) > 1:
+        return False
+    positions = next(iter(keys))[-1]
+    return not isinstance(positions, tuple) or bool(np.all(np.diff(np.ravel(positions)) == 1))
 
 
 def _layers(blocks: Sequence[BlockData]) -> list[list[BlockData]]:
@@ -311,13 +322,14 @@ def _backward(
     before, after = shown(layers[depth - 1][0].name), shown(layers[depth][0].name)
     names = tuple(block.name for block in wrong if block.name in left)
     plain = [name for name in names if name not in located]
-    how = " by no pattern of its own" if len(plain) == len(wrong) else ""
-    told = (
-        f"the error enters the backward pass between {after} and {before}: what is before is "
-        f"wrong{how}, what is behind is right"
-    )
-    hints = dict.fromkeys(plain, "no pattern of its own")
+    enters = f"the error enters between {after} and {before}"
+    told = f"{enters}: {_said(wrong)} wrong, {_said(right)} right"
+    hints = dict.fromkeys(plain, enters)
     return Cause("backward", names, bits, 8.0, hints, told)
+
+
+def _said(blocks: Sequence[BlockData]) -> str:
+    return f"{_names([block.name for block in blocks])} {'are' if len(blocks) > 1 else 'is'}"
 
 
 MOST = 8
@@ -427,12 +439,15 @@ def explain(
     """
     if not (evidence.verdict != AGREE).any():
         return Explained({}, ())
-    sizes = _sizes(evidence.blocks)
+    sizes, others = _sizes(evidence.blocks), _parameters(evidence) if params_known else {}
+    with np.errstate(all="ignore"):  # 1e300, squared
+        norm = float(np.linalg.norm(np.nan_to_num(evidence.analytic, nan=np.inf)))
+    norm = norm if np.isfinite(norm) else 0.0
     every = precision or [2.0**-52] * len(evidence.blocks)
     found = Explained({}, ())
     if (evidence.verdict == DISAGREE).any():
         data = [
-            _data(evidence, block, eps, sizes, params_known)
+            _data(evidence, block, eps, params_known, sizes=sizes, others=others, norm=norm)
             for block, eps in zip(evidence.blocks, every, strict=True)
             if block.size and not block.is_complex
         ]
@@ -442,8 +457,9 @@ def explain(
 
 
 def _data(
-    evidence: Evidence, block: Block, eps: float, sizes: dict[int, str], params_known: bool
+    evidence: Evidence, block: Block, eps: float, params_known: bool, **of_all: Any
 ) -> BlockData:
+    """Return a block with what is known of it; `of_all` is what all blocks have in common."""
     part = {
         name: values.astype(np.float64) if values.dtype.kind == "f" else values
         for name, values in evidence.arrays(block).items()
@@ -459,9 +475,19 @@ def _data(
         known=np.isfinite(part["numeric"]) & np.logical_not(part["kinks"]),
         allowed=part["allowed"],
         eps=eps,
-        sizes=sizes,
         parameter=getattr(getattr(block, "param", None), "name", ""),
+        **of_all,
     )
+
+
+def _parameters(evidence: Evidence) -> dict[str, Array]:
+    """Return the parameters by name; of a Jacobian's blocks, each parameter once."""
+    found: dict[str, Array] = {}
+    for block in evidence.blocks:
+        name = getattr(getattr(block, "param", None), "name", "") or block.name
+        if name not in found and block.size and not block.is_complex:
+            found[name] = evidence.arrays(block)["params"].astype(np.float64)
+    return found
 
 
 def _sizes(blocks: Sequence[Block]) -> dict[int, str]:

@@ -10,8 +10,8 @@ uncertainty, and with the names that they may have.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import cached_property
 from typing import Any
@@ -93,6 +93,12 @@ class BlockData:
         Lengths seen in the whole check, and what has that length when one thing alone has.
     parameter : str
         What `theta` is called, where that is not `name`: of a Jacobian's block, the parameter.
+    others : mapping of str to ndarray
+        The parameters of the check by name, this block's among them.
+    norm : float
+        The Euclidean norm of the whole analytic gradient; zero where it is not known.
+    part : bool
+        It is a part of a block.
     """
 
     name: str
@@ -107,6 +113,25 @@ class BlockData:
     eps: float = 2.0**-52
     sizes: dict[int, str] = field(default_factory=dict)
     parameter: str = ""
+    others: Mapping[str, Array] = field(default_factory=dict)
+    norm: float = 0.0
+    part: bool = False
+
+    def only(self, which: Array) -> BlockData:
+        """Return the entries chosen, in one row, as a block of its own."""
+        return replace(
+            self,
+            analytic=self.analytic[which],
+            numeric=self.numeric[which],
+            error=self.error[which],
+            theta=None if self.theta is None else self.theta[which],
+            wrong=self.wrong[which],
+            agrees=self.agrees[which],
+            known=self.known[which],
+            allowed=self.allowed[which],
+            norm=0.0,
+            part=True,
+        )
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -177,12 +202,6 @@ class BlockData:
         most = 2 * np.count_nonzero(self.asked & self.still) > np.count_nonzero(self.asked)
         return bool(most) and not clear.any()
 
-    @property
-    def counted(self) -> str:
-        """How many of the entries that func answers to are wrong, in words."""
-        content = self.valid & ~self.still
-        return f"{int(self.asked.sum())} of {int((content | self.asked).sum())}"
-
     @cached_property
     def whole(self) -> bool:
         """Whether every entry is known."""
@@ -199,8 +218,7 @@ class Repair:
     key : tuple
         Equal for the same formula with the same numbers, in whatever block.
     hint : str
-        The sentence for one block; ``{}`` stands for its name, ``{counted}`` for how many of its
-        entries are wrong.
+        The sentence for one block; ``{}`` stands for its name, ``{where}`` for what `place` says.
     apply : callable
         Takes a block and returns ``(predicted, target)``, the target being "numeric" or
         "analytic", or None where the formula is not defined; NaN where it says nothing.
@@ -210,6 +228,10 @@ class Repair:
         The sentence for several blocks; ``{names}`` stands for them.
     fitted : int
         How many of its numbers were fitted.
+    part : str
+        The sentence where it holds at some entries alone, each by itself; empty: it can't.
+    place : callable or None
+        Says of a block where that is.
     """
 
     code: str
@@ -219,6 +241,8 @@ class Repair:
     prior: float
     told: str
     fitted: int = 0
+    part: str = ""
+    place: Callable[[BlockData], str] | None = None
 
     def bits(self, block: BlockData, fitted: int | None = None) -> float | None:
         """Return what a block says for the repair before its cost, or None: it does not hold."""
@@ -366,6 +390,10 @@ def named_factor(ratio: Fitted, sizes: dict[int, str]) -> tuple[Fraction, float]
     if not ratio.value or not math.isfinite(ratio.value) or ratio.spread > 1e-3 * abs(ratio.value):
         return None
     simple = Fraction(ratio.value).limit_denominator(1000)
+    if 1 / MOST_SIZE <= abs(ratio.value) < 1e-3:  # 1/m for a batch of many
+        one_over = ratio.inverse()
+        if one_over.spread < SMALL_SPREAD:
+            simple = Fraction(1, round(one_over.value))
     if simple and ratio.is_(float(simple)):
         p, q = abs(simple.numerator), simple.denominator
         if q == 1 or p <= MOST_NUMERATOR:
@@ -379,6 +407,9 @@ def named_factor(ratio: Fitted, sizes: dict[int, str]) -> tuple[Fraction, float]
 
 
 MOST_NUMERATOR = 12
+
+MOST_SIZE, SMALL_SPREAD = 1_000_000, 1e-3
+"""1/m is named up to such an m, where it is known to be whole, to a thousandth."""
 
 
 def number(value: float) -> str:

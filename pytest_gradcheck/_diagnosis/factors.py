@@ -8,11 +8,14 @@ leaves out of the chain rule is a row of `CHAINS`.
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 
 import numpy as np
 
+from .._constants import ENTRY_ROUNDINGS
+from .._quoting import shown
 from .evidence import (
     Array,
     BlockData,
@@ -68,6 +71,57 @@ def factor_per_slice(block: BlockData) -> Iterator[Repair]:
             PER_SLICE,
             fitted=length,
             told=f"analytic = a factor x numeric, another one in each {each}, in {{names}}",
+        )
+
+
+def multiples(block: BlockData) -> Iterator[Repair]:
+    """Name a whole number for each position along the first axis, as of indices that repeat."""
+    if not block.shape or block.shape[0] < 2 or not block.whole:
+        return
+    length = block.shape[0]
+    a, n, bar = (x.reshape(length, -1) for x in (block.analytic, block.numeric, block.floor))
+    largest, rows = np.argmax(np.abs(n), axis=1), np.arange(length)
+    for more, of, words in (
+        (
+            n,
+            a,
+            "numeric is analytic times a whole number in each {}: repeated indices counted once?",
+        ),
+        (
+            a,
+            n,
+            "analytic is numeric times a whole number in each {}: a division by counts left out?",
+        ),
+    ):
+        with np.errstate(all="ignore"):
+            count = more[rows, largest] / of[rows, largest]
+        count[~np.any(np.abs(n) > bar, axis=1)] = 1.0
+        whole = np.round(count)
+        if not np.all(np.isfinite(count)) or np.any(whole < 1) or np.unique(whole).size < 2:
+            continue
+
+        def apply(
+            other: BlockData, whole: Array = whole, of_analytic: bool = more is a
+        ) -> Predicted | None:
+            if not other.shape or other.shape[0] != whole.size:
+                return None
+            by = whole.reshape(-1, *[1] * (other.analytic.ndim - 1))
+            return Predicted(other.analytic / by if of_analytic else other.analytic * by)
+
+        sentence = words.format(
+            "row"
+            if len(block.shape) == 2
+            else "entry"
+            if len(block.shape) == 1
+            else "position along axis 0"
+        )
+        yield Repair(
+            "factor",
+            ("multiples", more is a, tuple(whole.tolist())),
+            sentence,
+            apply,
+            NAMED + 4 + float(np.sum(1 + 2 * np.log2(whole))),
+            told=f"{sentence.rstrip('?')}, in {{names}}?",
         )
 
 
@@ -157,15 +211,85 @@ def chain(block: BlockData) -> Iterator[Repair]:
             apply,
             prior,
             told=_chain_words(name, missing, sign).replace("{}", "{names}"),
+            part=_chain_words(name, missing, sign).replace("{}", "{0}"),
         )
     yield from _softmax(block)
+    yield from _of_others(block)
 
 
-def _chain_words(name: str, missing: bool, sign: float) -> str:
-    minus = "-" if sign < 0 else ""
-    if missing:
-        return f"numeric = {minus}analytic x {name}: that factor of the chain rule is missing"
-    return f"numeric = {minus}analytic / {name}: that factor of the chain rule is once too many"
+def _chain_words(name: str, missing: bool, sign: float, each: str = "") -> str:
+    minus, lacks = "-" if sign < 0 else "", "missing" if missing else "once too many"
+    by = f"{'x' if missing else '/'} {name}{each}"
+    return f"numeric = {minus}analytic {by}: that factor of the chain rule is {lacks}"
+
+
+POWERS: tuple[tuple[str, Callable[[Array], Array], float], ...] = (
+    ("{}", lambda t: t, 0.0),
+    ("{}^2", lambda t: t * t, 2.0),
+    ("exp({})", np.exp, 2.0),
+    ("exp(2 x {})", lambda t: np.exp(2 * t), 4.0),
+)
+"""Functions of another parameter that the chain rule makes a factor, with their bits."""
+
+MOST_OTHERS = 64
+"""So many other parameters are tried as factors, those next to the block."""
+
+
+def _of_others(block: BlockData) -> Iterator[Repair]:
+    """Name another parameter that is missing as a factor, or is one once too often."""
+    names = list(block.others)
+    here = names.index(block.name) if block.name in names else 0
+    near = names[max(here - MOST_OTHERS // 2, 0) :][:MOST_OTHERS]
+    for name, (power, function, odd), missing in itertools.product(near, POWERS, (True, False)):
+        theta = block.others[name]
+        if name == block.name or theta.size < 2 or np.ptp(theta) <= 1e-6 * np.abs(theta).max():
+            continue  # the same everywhere: a factor
+        for axis, each in _placements(theta.shape, block.shape):
+
+            def apply(
+                other: BlockData,
+                placed: tuple[int | None, str] = (axis, each),
+                theta: Array = theta,
+                function: Callable[[Array], Array] = function,
+                missing: bool = missing,
+            ) -> Predicted | None:
+                if placed not in _placements(theta.shape, other.shape):
+                    return None
+                with np.errstate(all="ignore"):
+                    by = function(theta)
+                    if placed[0] is not None:
+                        by = by.reshape(-1, *[1] * (other.analytic.ndim - 1))
+                        by = np.moveaxis(by, 0, placed[0])
+                    values = other.analytic * by if missing else other.analytic / by
+                return Predicted(values) if np.isfinite(values[other.valid]).all() else None
+
+            words = _chain_words(power.format(literal(name)), missing, 1.0, each)
+            yield Repair(
+                "chain",
+                ("chain of another", name, power, missing, axis),
+                words,
+                apply,
+                CHAIN + OTHER + odd,
+                told=f"{words}, in {{names}}",
+            )
+
+
+OTHER = 2.0
+"""Bits that it costs to name another parameter."""
+
+
+def _placements(shape: tuple[int, ...], of: tuple[int, ...]) -> list[tuple[int | None, str]]:
+    """Return how an array fits another entry by entry, or one to each slice along an axis."""
+    if shape == of:
+        return [(None, "")]
+    if len(of) < 2 or len(shape) > len(of) or max(shape) != int(np.prod(shape)):
+        return []
+    names = (
+        ("row", "column")
+        if len(of) == 2
+        else tuple(f"position along axis {k}" for k in range(len(of)))
+    )
+    return [(k, f" (one in each {names[k]})") for k in range(len(of)) if of[k] == max(shape)]
 
 
 def _softmax(block: BlockData) -> Iterator[Repair]:
@@ -217,54 +341,73 @@ def zero(block: BlockData) -> Iterator[Repair]:
 
 
 def factor(block: BlockData) -> Iterator[Repair]:
-    """Name a constant factor: in the whole block, or where it is wrong."""
-    ratio = _ratio_where(block, block.valid)
-    partial = ratio is None
-    if ratio is None:
-        ratio = _ratio_where(block, block.asked)
+    """Name a constant factor."""
+    ratio = _ratio(block)
     if ratio is None or abs(ratio.value - 1) < UNCHANGED or not ratio.value:
         return
     named = named_factor(ratio, block.sizes)
-    value = float(named[0]) if named else ratio.value
-    prior = NAMED + named[1] if named else FITTED
+    value, words = _named_by_parameter(ratio, block, named[1] if named else math.inf)
+    if not words:
+        value = float(named[0]) if named else ratio.value
 
     def whole(other: BlockData) -> Predicted | None:
         return Predicted(other.analytic / value)
 
-    def where_wrong(other: BlockData) -> Predicted | None:
-        return Predicted(np.where(other.wrong, other.analytic / value, other.analytic))
-
-    what = factor_words(named[0] if named else None, value, block.sizes)
-    if not partial:
-        sign = ": the sign is wrong" if value == -1 else ""
-        yield Repair(
-            "factor",
-            ("factor", value),
-            f"analytic = {what[0]}, everywhere in the block{sign}",
-            whole,
-            prior,
-            fitted=0 if named else 1,
-            told=f"analytic = {what[1]} in all of {{names}}{sign}",
-        )
-        return
-    # Each entry costs a bit: whether it is one of them.
+    what = factor_words(named[0] if named and not words else None, value, block.sizes)
+    note = words or (": the sign is wrong" if value == -1 else "" if named else _clipped(block))
     yield Repair(
         "factor",
-        ("factor in part", value, block.name),
-        f"analytic = {what[0]} in {{counted}} entries, the rest is right",
-        where_wrong,
-        prior + PARTIAL + int((block.valid & ~block.still).sum()),
-        fitted=0 if named else 1,
-        told=f"analytic = {what[0]} in some entries of {{names}}, the rest is right",
+        ("factor", value),
+        f"analytic = {what[0]}, everywhere in the block{note}",
+        whole,
+        NAMED + OF_PARAMETER if words else NAMED + named[1] if named else FITTED,
+        told=f"analytic = {what[1]} in all of {{names}}{note}",
+        fitted=0 if words or named else 1,
+        part=f"analytic = {what[1]}{words}",
     )
 
 
-PARTIAL = 8.0
-"""Further bits when only some entries have the factor."""
+OF_PARAMETER = 6.0
+"""Bits that it costs to name a factor after a parameter of one number."""
 
 
-def _ratio_where(block: BlockData, where: Array) -> Fitted | None:
-    """Return analytic / numeric, if it is one number for the entries chosen."""
+def _named_by_parameter(ratio: Fitted, block: BlockData, most: float) -> tuple[float, str]:
+    """Return the power of a one-number parameter that a ratio is, and how to say it, or ""."""
+    if most <= OF_PARAMETER or ratio.spread > 1e-3 * abs(ratio.value):
+        return ratio.value, ""
+    for name, theta in block.others.items():
+        if theta.size != 1 or name == block.name:
+            continue
+        one = float(theta.ravel()[0])
+        for power, words in ((1, "x {}"), (-1, "/ {}"), (2, "x {}^2"), (-2, "/ {}^2")):
+            value = one**power if one else 0.0
+            if value and ratio.is_(value):
+                return value, f", which is numeric {words.format(literal(name))}"
+    return ratio.value, ""
+
+
+def literal(name: str) -> str:
+    """Return a parameter's name for a sentence that is still to be formatted."""
+    return shown(name).replace("{", "{{").replace("}", "}}")
+
+
+def _clipped(block: BlockData) -> str:
+    """Say so where a gradient that was made smaller has a norm that people choose."""
+    own = float(np.linalg.norm(block.analytic)) if block.whole else 0.0
+    for norm in (own, block.norm):
+        chosen = float(f"{norm:.1g}")
+        if norm and abs(norm / chosen - 1) < OF_A_CHOICE:
+            return f": scaled to a norm of {number(chosen)}?"
+    return ""
+
+
+OF_A_CHOICE = 1e-5
+"""How near to a number of one digit a norm is that was clipped: 1e-6 is added to what divides."""
+
+
+def _ratio(block: BlockData) -> Fitted | None:
+    """Return analytic / numeric, if it is one number for all entries."""
+    where = block.valid
     n, a = block.numeric[where], block.analytic[where]
     if 2 * np.count_nonzero(block.asked & block.still) > np.count_nonzero(block.asked):
         return None  # no factor makes something of nothing
@@ -293,6 +436,41 @@ def factor_words(named: Fraction | None, value: float, sizes: dict[int, str]) ->
 
 LEAST_SIZE = 4
 """Smaller numbers are factors for reasons enough."""
+
+
+def clipped(block: BlockData) -> Iterator[Repair]:
+    """Name a bound at which all entries stand that are beyond it."""
+    written = block.analytic[block.valid]
+    right = block.analytic[block.valid & ~block.wrong]
+    if not block.asked.any() or not right.any():
+        return
+    low, high, size = float(written.min()), float(written.max()), float(np.abs(written).max())
+    bounds = (
+        (-size, size, f"[{number(-size)}, {number(size)}]", 0.0),
+        (-np.inf, high, f"at most {number(high)}", 2.0),
+        (low, np.inf, f"at least {number(low)}", 2.0),
+    )
+    for least, most, words, odd in bounds:
+        bound = most if np.isfinite(most) else least
+        if abs(bound) <= ENTRY_ROUNDINGS * block.eps * float(block.size.max()):
+            continue  # without values of one sign, or nothing but rounding
+
+        if not np.any((right > least) & (right < most) & (right != 0)):
+            continue
+
+        def apply(other: BlockData, least: float = least, most: float = most) -> Predicted | None:
+            return Predicted(np.clip(other.numeric, least, most), of_analytic=True)
+
+        chosen = float(f"{bound:.2g}") == bound
+        yield Repair(
+            "clipped",
+            ("clipped", least, most),
+            f"analytic = numeric clipped to {words}",
+            apply,
+            (NAMED + 2 if chosen else FITTED) + odd,
+            told=f"analytic = numeric clipped to {words} in {{names}}",
+            fitted=0 if chosen else 1,
+        )
 
 
 def reduction(block: BlockData) -> Iterator[Repair]:
@@ -403,6 +581,8 @@ SEVENTH = 4e-6
 REPAIRS: tuple[Suggest, ...] = (
     zero,
     factor,
+    multiples,
+    clipped,
     reduction,
     single,
 )

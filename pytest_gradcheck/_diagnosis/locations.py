@@ -7,12 +7,13 @@ elsewhere, each of which would hardly be right by chance.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from .evidence import MOST_PER_ENTRY, OFFERED, Array, BlockData, fit, named_factor, number
+from .._quoting import shown
+from .evidence import MOST_PER_ENTRY, OFFERED, Array, BlockData
 
 RIGHT_BITS = 8.0
 """What a right entry outside says."""
@@ -60,12 +61,14 @@ class Located:
     told: str
 
 
-def locate(block: BlockData) -> Located | None:
+def locate(block: BlockData, said: Callable[[BlockData, str], str]) -> Located | None:
     """Return where the block is wrong, or None when it is wrong in too many places.
 
     Parameters
     ----------
     block : BlockData
+    said : callable
+        Takes the block and what it is called, and says what the wrong entries look like, or "".
     """
     wrong = block.asked
     right = block.seen & block.agrees
@@ -86,16 +89,20 @@ def locate(block: BlockData) -> Located | None:
         bits = RIGHT_BITS * (int((right & ~inside).sum()) - kept) - place.cost - ODD
         if best is None or bits > best[0]:
             best = bits, place
-    if best is None or best[0] < OFFERED:
+    if best is None:
         return None
     bits, place = best
-    what = _what(block, place)
+    zero = not block.analytic[wrong].any()
+    what = ": analytic is zero there" if zero else said(block, shown(block.parameter or block.name))
+    bits += OFFERED if what else 0.0
+    if bits < OFFERED:
+        return None
     start = f"only {place.where}"
     return Located(
         place,
         bits,
         f"{start} {place.verb} wrong{what}",
-        f"{start} of {{names}} {place.verb} wrong{what}",
+        f"{start} of {{names}} {place.verb} wrong{what.replace('{', '{{').replace('}', '}}')}",
     )
 
 
@@ -138,24 +145,55 @@ def _silent(block: BlockData) -> Iterator[Place]:
     yield replace(alone, code="mask", key=key, where=where)
 
 
-def named(inside: Array, outside: Array) -> tuple[str, float]:
-    """Return entries in words, and the bits that it takes to name them among all.
+@dataclass(frozen=True)
+class Part:
+    """Some entries of a block, as a sentence names them.
+
+    Parameters
+    ----------
+    where : str
+        "column 0", "[1, 3]", "7 of 20 entries".
+    cost : float
+        The bits to name it.
+    key : tuple
+        Equal for the same place in blocks of several shapes, along axis 0.
+    single : bool
+        It is one entry, or one of each row or column.
+    """
+
+    where: str
+    cost: float
+    key: tuple[object, ...]
+    single: bool = False
+
+
+def named(inside: Array, outside: Array) -> Part:
+    """Return entries in words, with the bits that it takes to name them among all.
 
     A row is named when none of it is `outside`; the first and the last are where a bias is.
     """
     shape, count = inside.shape, int(inside.sum())
     long = [axis for axis, length in enumerate(shape) if length > 1]
     for axis in long if len(long) > 1 or count > MOST_ENTRIES else ():
-        hit = np.flatnonzero(inside.any(axis=tuple(k for k in range(inside.ndim) if k != axis)))
+        others = tuple(k for k in range(len(shape)) if k != axis)
+        hit = np.flatnonzero(inside.any(axis=others))
         whole = np.zeros(shape, dtype=bool)
         np.moveaxis(whole, axis, 0)[hit] = True
         if not np.any(whole & outside):
-            return _positions(shape, axis, hit.tolist()), _to_name(hit, shape[axis])
-    bits = _to_name(np.flatnonzero(inside), inside.size)
+            where = _positions(shape, axis, hit.tolist())
+            return Part(where, _to_name(hit, shape[axis]), ("along", axis, tuple(hit.tolist())))
+    for axis in long if len(shape) == 2 and len(long) == 2 else ():
+        if np.all(inside.sum(axis=1 - axis) == 1):
+            each = ("row", "column")[axis]
+            bits = shape[axis] * math.log2(shape[1 - axis])
+            return Part(f"one entry of each {each}", bits, ("each", each), single=True)
+    hit = np.flatnonzero(inside)
+    key = ("along", 0, tuple(hit.tolist())) if len(long) == 1 else ("entries", tuple(hit.tolist()))
+    bits = _to_name(hit, inside.size)
     if count > MOST_ENTRIES:
-        return f"{count} of {inside.size} entries", bits
+        return Part(f"{count} of {inside.size} entries", bits, key)
     indices = [f"[{', '.join(map(str, index))}]" for index in np.argwhere(inside).tolist()]
-    return _joined(indices), bits
+    return Part(_joined(indices), bits, key, single=count == 1)
 
 
 def _to_name(hit: Array, length: int) -> float:
@@ -187,29 +225,6 @@ def _joined(words: list[str]) -> str:
 
 MOST_LISTED = 6
 """Positions that are named one by one."""
-
-
-def _what(block: BlockData, place: Place) -> str:
-    """Return what the values there look like, if anything simple."""
-    a, n = block.analytic[block.asked], block.numeric[block.asked]
-    if not a.any():
-        return ": analytic is zero there"
-    if a.size < LEAST_FACTOR:
-        return ""
-    found = fit(n, (a,), block.floor[block.asked])
-    if found is None or not found[0].value:
-        return ""
-    if np.any(np.abs(n - found[0].value * a) > block.slack[block.asked]):
-        return ""
-    del place
-    ratio = found[0].inverse()
-    named = named_factor(ratio, block.sizes)
-    if named is not None and named[0] == -1:
-        return ": analytic = -numeric there"
-    return f": analytic = {named[0] if named else number(ratio.value)} x numeric there"
-
-
-LEAST_FACTOR = 2
 
 
 def _places(block: BlockData) -> Iterator[Place]:
@@ -258,7 +273,8 @@ def _along(block: BlockData, axis: int, hit: Array) -> Place | None:
     length, count = block.shape[axis], int(hit.size)
     steps = set(np.diff(hit).tolist())
     even = len(steps) == 1
-    if count > length // 2 or (count > MOST_ENTRIES and not even):
+    most = MOST_LISTED if len(block.shape) > 1 else MOST_ENTRIES
+    if count > length // 2 or (count > most and not even):
         return None
     inside = np.zeros(block.shape, dtype=bool)
     np.moveaxis(inside, axis, 0)[hit] = True
@@ -273,11 +289,12 @@ def _along(block: BlockData, axis: int, hit: Array) -> Place | None:
 
 def _named_positions(shape: tuple[int, ...], axis: int, positions: list[int]) -> str:
     one = len(positions) == 1
-    if len(positions) > MOST_ENTRIES:
-        step = positions[1] - positions[0]
+    steps = set(np.diff(positions).tolist())
+    if len(positions) > MOST_ENTRIES and len(steps) == 1:
+        step = steps.pop()
         listed = f"{positions[0]} to {positions[-1]}" + (f" by {step}" if step > 1 else "")
     else:
-        listed = " and ".join(map(str, positions))
+        listed = _joined([str(k) for k in positions])
     if one and positions[0] == shape[axis] - 1:
         listed += " (the last)"
     if len(shape) == 1:

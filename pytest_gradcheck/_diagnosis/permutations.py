@@ -27,7 +27,7 @@ def rearranged(block: BlockData) -> Iterator[Repair]:
     if scale is not None:
         for code, key, hint, move, cost in itertools.chain(_axes(shape), _ends(shape)):
             yield _moved(code, (*key, scale), hint, move, cost, scale)
-        for code, key, hint, move, cost in _shifts(shape):
+        for code, key, hint, move, cost in _shifts(block, scale):
             yield _moved(code, (*key, scale), hint, move, cost, scale)
         if block.whole and block.analytic.size > 2:
             yield _another_order(scale)
@@ -150,26 +150,42 @@ def _ends(shape: tuple[int, ...]) -> Iterator[Row]:
             )
 
 
-def _steps(length: int) -> list[int]:
-    most = length - 1 if length <= 2 * MOST_SHIFT else MOST_SHIFT
-    if most == length - 1:
-        return [k if k <= length // 2 else k - length for k in range(1, length)]
-    return [k for k in range(-most, most + 1) if k]
+def _steps(block: BlockData, axis: int | None, scale: float) -> list[int]:
+    """Return the shifts to try: all of a short axis, of a long one those of its largest slice."""
+    a, n, slack = (_slices(x, axis) for x in (block.analytic, block.numeric, block.slack))
+    length = a.shape[0]
+    if length <= 2 * MOST_SHIFT:
+        found = list(range(1, length))
+    else:
+        largest = int(np.argmax(np.abs(n).max(axis=1)))
+        alike = np.all(np.abs(scale * a - n[largest]) <= slack[largest], axis=1)
+        found = [(j - largest) % length for j in np.flatnonzero(alike)[:MOST_SHIFT].tolist()]
+    return [k if k <= length // 2 else k - length for k in found if k]
 
 
-def _shifts(shape: tuple[int, ...]) -> Iterator[Row]:
+def _slices(values: Array, axis: int | None) -> Array:
+    """Return the slices along an axis as rows, shape (length, -1); unset: each entry is one."""
+    if axis is None:
+        return values.reshape(-1, 1)
+    return np.moveaxis(values, axis, 0).reshape(values.shape[axis], -1)
+
+
+def _shifts(block: BlockData, scale: float) -> Iterator[Row]:
     """Yield rolls along one axis, and along the flat block."""
+    shape = block.shape
     for axis, length in enumerate(shape):
-        for k in _steps(length) if length > 1 else ():
+        for k in _steps(block, axis, scale) if length > 1 else ():
+            packed = len(shape) == 1 and abs(k) >= LEAST_PACKED
             yield (
                 "rolled",
                 ("rolled", axis, k),
-                f"analytic = numeric rolled by {k} along axis {axis}",
+                f"analytic = numeric rolled by {k} along axis {axis}"
+                + (": parts packed in another order?" if packed else ""),
                 lambda a, axis=axis, k=k: np.roll(a, -k, axis),  # type: ignore[misc]
                 1.0 + float(np.log2(abs(k)) * 2),
             )
     if sum(length > 1 for length in shape) > 1:
-        for k in _steps(int(np.prod(shape))):
+        for k in _steps(block, None, scale):
             yield (
                 "rolled",
                 ("rolled", None, k),
@@ -177,6 +193,10 @@ def _shifts(shape: tuple[int, ...]) -> Iterator[Row]:
                 lambda a, k=k: np.roll(a, -k),  # type: ignore[misc]
                 5.0 + float(np.log2(abs(k)) * 2),
             )
+
+
+LEAST_PACKED = 3
+"""An index is off by less."""
 
 
 def _shifts_with_edges(shape: tuple[int, ...]) -> Iterator[Row]:
@@ -220,6 +240,69 @@ def _another_order(scale: float) -> Repair:
         fitted=2,
         told="analytic has the same values as numeric, in another order, in {names}",
     )
+
+
+def exchanged(block: BlockData) -> Iterator[Repair]:
+    """Name rows, columns or other slices that stand in each other's place: gates, channels."""
+    if not block.whole:
+        return
+    for axis, length in enumerate(block.shape):
+        order = _matched(block, axis) if 2 <= length <= MOST_SLICES else None
+        if order is None:
+            continue
+        moved = np.flatnonzero(order != np.arange(length))
+        runs = np.split(moved, np.flatnonzero(np.diff(order - np.arange(length))[moved[:-1]]) + 1)
+        runs = [
+            run for part in runs for run in np.split(part, np.flatnonzero(np.diff(part) > 1) + 1)
+        ]
+        two = len(runs) == 2 and len(runs[0]) == len(runs[1])
+        if len(block.shape) == 1 and len(runs) > MOST_RUNS:
+            continue  # entries in any order
+        what = ("row", "column")[axis] if len(block.shape) == 2 else "position"
+        if len(block.shape) == 1:
+            what = "entry"
+        many = "entries" if what == "entry" else f"{what}s"
+        along = f" along axis {axis}" if len(block.shape) > 2 else ""
+        listed = [f"{run[0]} to {run[-1]}" if len(run) > 1 else f"{run[0]}" for run in runs]
+        where = " and ".join(listed) if two else f"{moved.size} of {length}"
+        if not two and len(listed) <= MOST_RUNS:
+            where = ", ".join(listed[:-1]) + f" and {listed[-1]}"
+        how = "exchanged" if two else "in another order"
+
+        def apply(other: BlockData, axis: int = axis, order: Array = order) -> Predicted | None:
+            if axis >= other.analytic.ndim or other.shape[axis] != order.size:
+                return None
+            return Predicted(np.take(other.analytic, np.argsort(order), axis))
+
+        sentence = f"analytic = numeric with {many} {where}{along} {how}"
+        yield Repair(
+            "swapped",
+            ("exchanged", axis, tuple(order.tolist())),
+            sentence,
+            apply,
+            PLAIN + ODD_ORDER + 2 * len(runs) * float(np.log2(length)),
+            told=f"{sentence}, in {{names}}",
+        )
+
+
+MOST_SLICES, MOST_RUNS, ODD_ORDER = 1024, 4, 3.0
+"""Slices that are matched; runs of them that are named; and what another order costs, in bits."""
+
+
+def _matched(block: BlockData, axis: int) -> Array | None:
+    """Return for each slice of analytic which of numeric it is, or None: some are none."""
+    a, n, slack = (_slices(x, axis) for x in (block.analytic, block.numeric, block.slack))
+    wrong = np.flatnonzero(_slices(block.asked, axis).any(axis=1))
+    if wrong.size < 2:
+        return None
+    order, free = np.arange(a.shape[0]), np.ones(wrong.size, dtype=bool)
+    for j in wrong.tolist():
+        alike = free & np.all(np.abs(n[wrong] - a[j]) <= slack[wrong], axis=1)
+        if not alike.any():
+            return None
+        first = int(np.argmax(alike))
+        order[j], free[first] = wrong[first], False
+    return order
 
 
 def shared(block: BlockData) -> Iterator[Repair]:
@@ -271,4 +354,4 @@ def shared(block: BlockData) -> Iterator[Repair]:
     )
 
 
-REARRANGED: tuple[Suggest, ...] = (rearranged, shared)
+REARRANGED: tuple[Suggest, ...] = (rearranged, exchanged, shared)

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -19,8 +20,7 @@ from .evidence import (
     named_factor,
     number,
 )
-from .factors import UNCHANGED, factor_words
-from .locations import named
+from .factors import NAMED, UNCHANGED, factor_words
 
 
 def term(block: BlockData) -> Iterator[Repair]:
@@ -38,8 +38,9 @@ def term(block: BlockData) -> Iterator[Repair]:
     )
 
 
-Words = Callable[[float, str, str], str]
-"""Takes the amount, the parameters' name, and where the term is rightly not, and returns words."""
+Words = Callable[[float, str], tuple[str, str]]
+"""Takes the amount and what stands for the parameters' name, and returns the sentence, and what it
+is where the term is but in a part."""
 
 
 def _term(
@@ -59,79 +60,35 @@ def _term(
     if alone is not None and np.all(
         np.abs(d - alone[0].value * x[where]) <= block.slack[where] + 3 * alone[0].spread
     ):
-        amount = alone[0].neat
+        amount, fitted = alone[0].neat, 1
+        named = code == "constant" and (block.part or block.analytic.size > 1)
+        unit = named_factor(alone[0], {}) if named else None
+        if unit is not None and abs(unit[0].numerator) == 1:  # 1, or 1/m
+            amount, fitted, prior = float(unit[0]), 0, UNIT + unit[1]
 
         def apply(other: BlockData) -> Predicted | None:
             mine = column(other)
             return None if mine is None else Predicted(other.analytic - amount * mine)
 
-        told = words(amount, "{names}", "")
+        told, part = words(amount, "{names}")[0], words(amount, "{0}")
         if "{names}" not in told:
             told += ", in {names}"
         yield Repair(
             code,
             (code, amount),
-            words(amount, "{}", ""),
+            part[0],
             apply,
             prior,
-            fitted=1,
+            fitted=fitted,
             told=told,
+            part=part[1],
         )
-        return
-    if code != "constant":
-        yield from _except_some(block, code, column, prior, words)
-    if code == "theta":
+    elif code == "theta":
         yield from _factor_and_decay(block, prior)
 
 
-def _except_some(
-    block: BlockData,
-    code: str,
-    column: Callable[[BlockData], Array | None],
-    prior: float,
-    words: Words,
-) -> Iterator[Repair]:
-    """Yield a term that the wrong entries have, and a few rightly lack: an intercept, a bias."""
-    x, asked = column(block), block.asked
-    if x is None or not asked.any():
-        return
-    found = fit((block.analytic - block.numeric)[asked], (x[asked],), block.floor[asked])
-    if found is None:
-        return
-    amount = found[0].neat
-    spared = _spared(block, amount * x)
-    if spared is None:
-        return
-    where, cost = spared
-
-    def apply(other: BlockData) -> Predicted | None:
-        mine = column(other)
-        if mine is None:
-            return None
-        theirs = _spared(other, amount * mine)
-        if theirs is None or theirs[0] != where:
-            return None
-        return Predicted(np.where(other.wrong, other.analytic - amount * mine, other.analytic))
-
-    yield Repair(
-        code,
-        (code, amount, "except", where),
-        words(amount, "{}", where),
-        apply,
-        prior + cost,
-        words(amount, "{names}", where),
-        fitted=1,
-    )
-
-
-def _spared(block: BlockData, due: Array) -> tuple[str, float] | None:
-    """Return the right entries that a term leaves out, and the bits to name them, if few do."""
-    spared = block.valid & ~block.wrong & (np.abs(due) > block.slack)
-    count, wrong = int(spared.sum()), int(block.asked.sum())
-    if not 0 < count <= wrong:
-        return None
-    return named(spared, block.wrong)
-
+UNIT = 6.0
+"""Bits that a difference of 1, or 1/m, costs besides those of m."""
 
 ONE_SIGN = 3.0
 """Where all parameters have one sign, λ·sign(θ) is a constant, and that is told first."""
@@ -163,9 +120,16 @@ def _factor_and_decay(block: BlockData, prior: float) -> Iterator[Repair]:
 
     sign = "-" if amount < 0 else "+"
     what, _ = factor_words(named[0] if named else None, value, {})
+    # Of analytic = ρ(numeric − λθ) + λθ and ρ(numeric − λθ), the one whose λ has fewer digits.
+    beside, within = (
+        Fitted(amount / by, scaled.spread / abs(by)).neat for by in (1 - value, -value)
+    )
+    note = ""
+    if named and beside > 0 and (within < 0 or _digits(beside) < _digits(within)):
+        note = f": all but weight decay of {number(beside)} has the factor"
 
     def words(name: str) -> str:
-        return f"analytic = {what} {sign} {number(abs(amount))} x {name}"
+        return f"analytic = {what} {sign} {number(abs(amount))} x {name}{note}"
 
     yield Repair(
         "theta",
@@ -176,6 +140,10 @@ def _factor_and_decay(block: BlockData, prior: float) -> Iterator[Repair]:
         fitted=1 if named else 2,
         told=words("{names}"),
     )
+
+
+def _digits(value: float) -> int:
+    return len(f"{value:.4e}".partition("e")[0].replace(".", "").strip("-").rstrip("0"))
 
 
 def _is_theta(block: BlockData) -> bool:
@@ -190,28 +158,74 @@ def _is_theta(block: BlockData) -> bool:
     return bool(np.all(rest <= block.slack[where] + 3 * alone[0].spread * np.abs(x)))
 
 
-def _decay_words(amount: float, name: str, spared: str) -> str:
-    told = _told(amount, spared)
-    return f"analytic - numeric = {number(amount)} x {name}: weight decay with coefficient {told}"
+def _decay_words(amount: float, name: str) -> tuple[str, str]:
+    return _penalty(amount, name, "weight decay")
 
 
-def _lasso_words(amount: float, name: str, spared: str) -> str:
-    told = _told(amount, spared)
-    return (
-        f"analytic - numeric = {number(amount)} x sign({name}): an L1 penalty with coefficient "
-        f"{told}"
+def _lasso_words(amount: float, name: str) -> tuple[str, str]:
+    return _penalty(amount, f"sign({name})", "an L1 penalty")
+
+
+def _penalty(amount: float, what: str, called: str) -> tuple[str, str]:
+    """Say what is missing or too much: in the whole block, and in a part of it."""
+    begin = f"analytic - numeric = {number(amount)} x {what}: {called} with coefficient "
+    whole = "missing from the gradient" if amount < 0 else "in the gradient once too often"
+    part = "missing" if amount < 0 else "once too often"
+    return f"{begin}{number(abs(amount))} is {whole}", f"{begin}{abs(amount):.3g} is {part}"
+
+
+def _constant_words(amount: float, name: str) -> tuple[str, str]:
+    del name
+    part = f"analytic - numeric = {number(amount)}"
+    return f"{part}, the same in every entry", part
+
+
+def target_words(repair: Repair) -> str:
+    """Ask whether a one-hot target is at fault, where a constant is 1, or 1/m of a mean."""
+    if repair.code != "constant" or repair.fitted:
+        return ""
+    return f": a one-hot target {'not subtracted' if repair.key[1] > 0 else 'subtracted twice'}?"
+
+
+def targets(block: BlockData) -> Iterator[Repair]:
+    """Name differences that are counts, or counts out of m: targets not subtracted, or others."""
+    d, bar = block.analytic - block.numeric, block.floor
+    if d.ndim != 1 or d.size < 2 or not block.whole:
+        return
+    clear = np.abs(d[block.asked])
+    if not clear.size or clear.max() > MOST_COUNTED:
+        return
+    for m in range(1, MOST_TARGETS + 1):
+        counts = np.round(d * m)
+        if np.all(np.abs(d * m - counts) <= np.minimum(3 * m * bar, WHOLE)):
+            break
+    else:
+        return
+    total, out_of = int(counts.sum()), int(m)
+    if np.unique(counts).size < 2 or (abs(total) not in (0, out_of) and out_of > 1):
+        return
+    own = block.numeric * out_of
+    if np.all(np.abs(own - np.round(own)) <= WHOLE):
+        return  # all is whole numbers here, right or wrong
+
+    def apply(other: BlockData) -> Predicted | None:
+        return Predicted(other.analytic - counts / out_of) if other.shape == d.shape else None
+
+    how = ("other than func's", "not subtracted", "subtracted twice")[int(np.sign(total))]
+    over = f" / {out_of}" if out_of > 1 else ""
+    sentence = (
+        f"analytic - numeric = whole numbers{over}, {total / out_of:g} in all: targets {how}?"
+    )
+    cost = float(np.sum(1 + 2 * np.log2(1 + np.abs(counts))))
+    yield Repair(
+        "target",
+        ("target", block.name),
+        sentence,
+        apply,
+        NAMED + 4 + math.log2(out_of) + cost,
+        told=f"{sentence.rstrip('?')}, in {{names}}?",
     )
 
 
-def _told(amount: float, spared: str) -> str:
-    """Return the coefficient, and whether it is missing or too much."""
-    if spared:
-        lacks = "missing" if amount < 0 else "once too often"
-        return f"{abs(amount):.3g} is {lacks}, except in {spared}"
-    lacks = "missing from the gradient" if amount < 0 else "in the gradient once too often"
-    return f"{number(abs(amount))} is {lacks}"
-
-
-def _constant_words(amount: float, name: str, spared: str) -> str:
-    del name, spared
-    return f"analytic - numeric = {number(amount)}, the same in every entry"
+MOST_TARGETS, MOST_COUNTED, WHOLE = 1000, 1e6, 1e-3
+"""Samples in a mean, and targets of one kind; how near to a whole number a count is seen to be."""

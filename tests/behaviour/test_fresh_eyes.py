@@ -120,8 +120,7 @@ def test_a_block_with_a_pattern_is_not_said_to_have_none():
     assert hints["W1"] == "only column 2 is wrong: analytic is zero there"
     (backward,) = [found for found in report.diagnoses if found.code == "backward"]
     assert backward.sentence == (
-        "the error enters the backward pass between W2 and W1: what is before is wrong, what is "
-        "behind is right"
+        "the error enters between W2 and W1: W1 and b1 are wrong, W2 and b2 are right"
     )
 
 

@@ -108,6 +108,46 @@ def test_a_gradient_of_no_func_has_a_hessian_that_is_not_symmetric():
     assert report.message().startswith("hess is not symmetric: params[0] / params[1] is 1, ")
 
 
+def rotated(p, turn):
+    """Return a gradient of 0.5 |w|² c with a rotation added, which is the gradient of nothing."""
+    return {
+        "w": p["w"] * p["c"] + turn * np.array([-p["w"][1], p["w"][0], 0.0]),
+        "c": 0.5 * np.sum(p["w"] ** 2),
+    }
+
+
+def bowl(p):
+    return 0.5 * np.sum(p["w"] ** 2) * p["c"]
+
+
+def bowl_hess(p):
+    return {
+        "w": {"w": p["c"] * np.eye(3), "c": p["w"]},
+        "c": {"w": p["w"], "c": 0.0},
+    }
+
+
+BOWL = {"w": np.array([0.4, -0.7, 1.1]), "c": 1.3}
+
+
+def test_a_grad_whose_numeric_derivative_is_not_symmetric_is_the_gradient_of_nothing():
+    report = check_hessian(bowl, bowl_hess, BOWL, grad=lambda p: rotated(p, 0.25))
+    assert report.verdict == "disagree"
+    assert report.reasons == (
+        "grad is the gradient of nothing: its numeric derivative is not symmetric: "
+        "w[0] / w[1] is -0.25, w[1] / w[0] is 0.25",
+    )
+
+
+@pytest.mark.parametrize("bowl_is", [bowl_hess, lambda p: {"w": {"w": np.eye(3), "c": p["w"]},
+                                                           "c": {"w": p["w"], "c": 0.0}}],
+                         ids=["right", "wrong"])  # fmt: skip
+def test_a_grad_with_a_symmetric_derivative_is_not_said_to_be_the_gradient_of_nothing(bowl_is):
+    report = check_hessian(bowl, bowl_is, BOWL, grad=lambda p: rotated(p, 0.0))
+    assert report.reasons == ()
+    assert report.ok == (bowl_is is bowl_hess)
+
+
 def test_a_hessian_of_a_linear_parameter_may_be_zero():
     report = check_hessian(
         lambda p: p["a"] ** 2 + p["b"], {"a": {"a": 2.0, "b": 0.0}, "b": {"a": 0.0, "b": 0.0}},

@@ -123,7 +123,7 @@ BATCH_NORM = {
     "2 of the variance lost": ("backward", "half of the variance's path"),
     "variance over m - 1": ("backward", "the unbiased variance in the backward pass"),
     "variance for deviation": ("backward factor", "divided by the variance"),
-    "gamma forgotten": ("backward factor", "dxhat = dy"),
+    "gamma forgotten": ("chain backward factor", "dxhat = dy"),
     "statistics along the wrong axis": ("backward", "over units, as many as samples"),
     "derivative after it forgotten": ("backward", "tanh's: gamma and beta are wrong as well"),
     "derivative before it forgotten": ("backward", "tanh's, in W0 and b0 alone"),

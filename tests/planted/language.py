@@ -131,7 +131,7 @@ WORDS = {
     "E never written": ("zero", "an embedding taken for data"),
     "W transposed": ("transposed", "as many classes as dimensions"),
     "weights not transposed": ("none backward", "W for W.T: E alone, before W and b"),
-    "smoothing forgotten": ("none backward", "hard labels in the backward pass"),
+    "smoothing forgotten": ("target none backward", "hard labels in the backward pass"),
     "sum over classes": ("reduction zero", "b gets one sum, broadcast: that of p - y is zero"),
     "b in the other order": ("flipped", "classes from the last"),
     "decay missing": ("theta", "of E"),

@@ -28,7 +28,7 @@ RNN = {
     "sign of by": ("factor", "one block"),
     "by never written": ("zero", "left at zero"),
     "Wy's last row": ("slice", "range(k - 1)"),
-    "clipped": ("none backward", "np.clip of Wx, Wh and b at each one's median"),
+    "clipped": ("clipped none backward", "np.clip of Wx, Wh and b at each one's median"),
     "Wh's diagonal corner": ("entry", "one entry overwritten"),
     "states in the other order": ("flipped", "b from the last unit to the first"),
 }
@@ -129,7 +129,10 @@ LSTM = {
     "tanh of the cell forgotten": ("backward", "dc = dh * o"),
     "output gate with the cell": ("backward", "dh * c for dh * tanh(c)"),
     "forget gate with the new cell": ("backward", "dc * c[t] for c[t - 1]"),
-    "gates i and o swapped": ("none slice reshaped", "in the end alone: a quarter for a quarter"),
+    "gates i and o swapped": (
+        "swapped none slice reshaped",
+        "in the end: quarters of the rows",
+    ),
     "gates in another order": ("rolled", "f g o i for i f g o"),
     "output gate never written": ("slice", "a quarter of the rows is zero"),
     "forget gate's sign": ("slice factor", "a quarter of the rows"),

@@ -126,3 +126,13 @@ def test_every_page_is_in_the_navigation_once():
 )
 def test_links_lead_to_pages(source, written, built):
     assert HOOKS["linked"](written, source) == built
+
+
+def test_how_tos_are_found_by_what_people_call_things():
+    rows = re.findall(r"^\| (.+?) \| (\[.+\]\(.+?\)) \|$", as_built("howto.md"), re.M)
+    said = ", ".join(row[0] for row in rows)
+    words = (
+        "my gradient check fails, relu, float32, dropout, weight decay, too slow, approximate, "
+        "batch norm, CI, can't be told"
+    )
+    assert [word for word in words.split(", ") if word not in said] == []

@@ -15,6 +15,7 @@ from pytest_gradcheck import (
 from pytest_gradcheck._diagnosis.causes import causes, diagnose, unknown
 from pytest_gradcheck._diagnosis.evidence import OFFERED, BlockData, Fitted, named_factor
 from pytest_gradcheck._diagnosis.locations import locate
+from pytest_gradcheck._diagnosis.parts import said_of
 
 
 def block(analytic, numeric, theta=None, name="W", error=None, **other):
@@ -237,6 +238,11 @@ WITH_PARAMETERS = [
     ),
     ("theta", 2 * N - 0.1 * T, "analytic = 2 x numeric - 0.1 x W"),
     (
+        "theta",
+        N / 8 + 0.0875 * T,
+        "analytic = 1/8 x numeric + 0.0875 x W: all but weight decay of 0.1 has the factor",
+    ),
+    (
         "sign-theta",
         N - 0.05 * np.sign(T),
         "analytic - numeric = -0.05 x sign(W): an L1 penalty with coefficient 0.05 is missing from "
@@ -341,8 +347,8 @@ def test_no_place_is_named_where_entries_could_not_be_told():
     a = last_column_zero(N)
     agrees = a == N
     agrees[0, 0] = False
-    assert locate(block(a, N)) is not None
-    assert locate(block(a, N, agrees=agrees)) is None
+    assert locate(block(a, N), said_of) is not None
+    assert locate(block(a, N, agrees=agrees), said_of) is None
 
 
 @settings(max_examples=60, deadline=None)
@@ -465,7 +471,9 @@ def test_a_factor_of_any_size_is_looked_for_without_overflow(size):
 def test_blocks_wrong_before_a_layer_are_laid_to_the_backward_pass():
     (one,) = diagnose(layers({"W1", "b1", "W2", "b2"}), in_layers).diagnoses
     assert one.code == "backward"
-    assert one.sentence.startswith("the error enters the backward pass between W3 and W2")
+    assert one.sentence == (
+        "the error enters between W3 and W2: W1, b1, W2, b2 are wrong, W3 and b3 are right"
+    )
     assert set(one.blocks) == {"W1", "b1", "W2", "b2"}
 
 
@@ -526,7 +534,8 @@ def test_func_is_asked_what_is_behind_what(cost, names, given):
         wrong[name] = wrong[name] * drawn(wrong[name].shape, 9)[0]
     report = check_gradients(cost, wrong, params)
     assert [one.code for one in report.diagnoses] == given
-    assert {block.hint for block in report.blocks} <= {"", "no pattern of its own"}
+    between = f"the error enters between {names[2]} and {'W1' if 'W1' in names else 'shift'}"
+    assert {block.hint for block in report.blocks} == ({"", between} if given else {""})
 
 
 def test_all_blocks_wrong_are_not_either():
@@ -855,30 +864,33 @@ def test_blocks_are_not_swapped_with_one_that_func_does_not_answer_to():
     assert [d.code for d in found.diagnoses] == ["zero"]
 
 
-@pytest.mark.parametrize("wrong", [3, 6, 9])
-def test_no_count_in_a_hint_exceeds_the_entries(wrong):
-    a = LONG_12.copy()
-    a[:wrong] *= 3
-    n = LONG_12.copy()
-    n[-2:] = 0
-    a[-2:] = 0
-    assert told(block(a, n)) == [
-        f"analytic = 3 x numeric in {wrong} of 10 entries, the rest is right"
-    ]
+@pytest.mark.parametrize(
+    ("wrong", "where"),
+    [
+        ([2], "only the entry [2] is wrong: analytic = 3 x numeric there"),
+        ([2, 5, 7], "analytic = 3 x numeric in entries 2, 5 and 7, the rest is right"),
+        ([0, 1, 2, 4, 5, 6, 7, 8], "analytic = 3 x numeric, except in [3] and [9]"),
+    ],
+)
+def test_where_a_factor_is_in_a_part(wrong, where):
+    a, n = LONG_12.copy(), LONG_12.copy()
+    a[wrong] *= 3
+    n[-2:] = a[-2:] = 0  # what is zero on both sides has no factor
+    assert told(block(a, n)) == [where]
 
 
 LONG_12, _ = drawn(12, seed=6)
 
 
-def test_a_factor_in_part_of_two_blocks_counts_each():
+def test_a_factor_in_part_of_two_blocks_is_placed_in_each():
     a, b = N.copy(), LONG_12.copy()
     a[1:4] *= 3
     b[2:9] *= 3
     n, m = block(a, N, name="A"), block(b, LONG_12, name="B")
     found = diagnose([n, m])
     assert {name: hint.sentence for name, hint in found.hints.items()} == {
-        "A": "analytic = 3 x numeric in 12 of 20 entries, the rest is right",
-        "B": "analytic = 3 x numeric in 7 of 12 entries, the rest is right",
+        "A": "analytic = 3 x numeric, except in rows 0 and 4",
+        "B": "analytic = 3 x numeric, except in entries 0, 1, 9, 10 and 11",
     }
     assert all(diagnosis.sentence for diagnosis in found.diagnoses)
 
@@ -908,10 +920,13 @@ def test_weight_decay_without_the_bias_columns_of_two_matrices_is_one_story():
     assert told(*blocks)[0].endswith("is missing, except in column 0")
 
 
-def test_no_weight_decay_that_more_entries_lack_than_have():
+def test_weight_decay_that_more_entries_lack_than_have_is_in_a_part():
     decay = 0.1 * LONG_T
     decay[3:] = 0
-    assert "theta" not in codes(block(LONG - decay, LONG, LONG_T))
+    assert told(block(LONG - decay, LONG, LONG_T)) == [
+        "analytic - numeric = -0.1 x W: weight decay with coefficient 0.1 is missing in entries "
+        "0, 1 and 2, the rest is right"
+    ]
 
 
 def test_no_weight_decay_where_one_entry_is_wrong_otherwise():
@@ -940,3 +955,316 @@ def test_a_short_number_is_no_single_precision():
     a = n.copy()
     n[2] *= 1 + 4e-7
     assert "float32" not in codes(block(a, n))
+
+
+# Formulas of a part
+
+
+def changed(n, where, to):
+    a = n.copy()
+    a[where] = to(a[where])
+    return a
+
+
+EACH_ROW = (np.arange(5), [2, 0, 3, 1, 2])
+IN_PARTS = [
+    (
+        "theta",
+        N + 0.3 * T * (np.arange(4) == 0),
+        "analytic - numeric = 0.3 x W: weight decay with coefficient 0.3 is once too often in "
+        "column 0, the rest is right",
+    ),
+    (
+        "factor",
+        changed(N, [1, 4], lambda x: 2.5 * x),
+        "analytic = 5/2 x numeric in rows 1 and 4, the rest is right",
+    ),
+    (
+        "factor",
+        changed(N, ([0, 2, 3], [1, 1, 3]), np.negative),
+        "analytic = -numeric in 3 of 20 entries, the rest is right",
+    ),
+    (
+        "constant",
+        changed(N, (slice(None), 2), lambda x: x - 0.75),
+        "analytic - numeric = -0.75 in column 2, the rest is right",
+    ),
+    (
+        "chain",
+        changed(N, (slice(3), slice(None)), lambda x: x / np.exp(T[:3])),
+        "numeric = analytic x exp(W): that factor of the chain rule is missing, except in rows 3 "
+        "and 4",
+    ),
+    (
+        "target",
+        changed(N, EACH_ROW, lambda x: x + 0.2),
+        "analytic - numeric = 0.2 in one entry of each row, the rest is right: a one-hot target "
+        "not subtracted?",
+    ),
+    (
+        "target",
+        changed(N, EACH_ROW, lambda x: x - 1),
+        "analytic - numeric = -1 in one entry of each row, the rest is right: a one-hot target "
+        "subtracted twice?",
+    ),
+]
+
+
+@pytest.mark.parametrize(("code", "a", "sentence"), IN_PARTS, ids=[row[2] for row in IN_PARTS])
+def test_a_formula_of_some_entries_alone(code, a, sentence):
+    found = diagnose([block(a, N, T)])
+    assert [(d.code, d.sentence) for d in found.diagnoses[:1]] == [(code, sentence)]
+    assert found.hints["W"].sentence == sentence
+
+
+@pytest.mark.parametrize("size", [20, 400, 4000])
+def test_a_factor_where_few_of_many_entries_are_wrong(size):
+    n = np.random.default_rng(size).normal(size=size)
+    assert told(block(changed(n, [3, 8, 9, 17], lambda x: x / 2), n)) == [
+        "analytic = 1/2 x numeric in entries 3, 8, 9 and 17, the rest is right"
+    ]
+
+
+@pytest.mark.parametrize(
+    "to",
+    [lambda x: x * [2, 2, 2.001], lambda x: x + 0.1 * np.array([1, 2, 3]), lambda x: 0.7 - x],
+    ids=["factors", "terms", "neither"],
+)
+def test_no_formula_of_a_part_that_its_entries_do_not_share(to):
+    found = codes(block(changed(LONG_12, [2, 5, 8], to), LONG_12, LONG_12[::-1]))
+    assert not {"factor", "constant", "theta", "target"} & set(found)
+
+
+def test_one_part_of_two_blocks_is_one_story():
+    bias, _ = drawn(5, seed=8)
+    found = diagnose(
+        [
+            block(changed(N, [1, 3], lambda x: 3 * x), N, name="W"),
+            block(changed(bias, [1, 3], lambda x: 3 * x), bias, name="b"),
+        ]
+    )
+    assert [d.sentence for d in found.diagnoses] == [
+        "analytic = 3 x numeric in rows 1 and 3 of W and b, the rest is right"
+    ]
+    assert found.hints["b"].sentence == "analytic = 3 x numeric in [1] and [3], the rest is right"
+
+
+def test_the_target_of_one_sample():
+    a = changed(LONG, 5, lambda x: x + 1)
+    assert told(block(a, LONG)) == [
+        "only the entry [5] is wrong: analytic - numeric = 1 there: a one-hot target not "
+        "subtracted?"
+    ]
+    assert told(block(changed(LONG, 5, lambda x: x + 0.97), LONG)) == [
+        "only the entry [5] is wrong"
+    ]
+
+
+# Counts
+
+
+@pytest.mark.parametrize(
+    ("counts", "m", "how"),
+    [
+        ([3, 1, 0, 4, 2, 0, 1, 1], 12, "whole numbers / 12, 1 in all: targets not subtracted?"),
+        ([3, 1, 0, 4, 2, 0, 1, 2], 1, "whole numbers, 13 in all: targets not subtracted?"),
+        ([1, -1, 0, 2, -2, 0, 0, 0], 9, "whole numbers / 9, 0 in all: targets other than func's?"),
+    ],
+)
+def test_differences_that_are_counts_are_laid_to_targets(counts, m, how):
+    a = LONG + np.array(counts) / m
+    assert told(block(a, LONG, name="b"))[0] == f"analytic - numeric = {how}"
+
+
+def test_differences_that_are_no_counts_are_not():
+    assert "target" not in codes(block(LONG + 0.37 * LONG_T, LONG))
+    whole = np.array([3.0, -1, 4, 1, -5, 9])
+    assert "target" not in codes(block(np.add(whole, [1, 0, 2, 0, 0, 1]), whole))
+    assert "target" not in codes(block(LONG + np.array([1, 2, 0, 0, 0, 1, 0, 0]) / 7, LONG))
+
+
+def test_rows_off_by_whole_multiples_are_repeated_indices():
+    times = np.array([1, 3, 2, 1, 4])[:, None]
+    assert told(block(N / times, N)) == [
+        "numeric is analytic times a whole number in each row: repeated indices counted once?"
+    ]
+    assert told(block(N * times, N)) == [
+        "analytic is numeric times a whole number in each row: a division by counts left out?"
+    ]
+    assert "whole number" not in told(block(N / (times + 0.5), N))[0]
+
+
+# Slices that stand elsewhere
+
+GATES, _ = drawn((12, 3), seed=11)
+ORDER = {
+    "rows 3 to 5 and 6 to 8 exchanged": np.r_[0:3, 6:9, 3:6, 9:12],
+    "rows 2 and 7 exchanged": np.r_[0:2, 7, 3:7, 2, 8:12],
+    "rows 1, 4 and 10 in another order": np.r_[0, 4, 2, 3, 10, 5:10, 1, 11],
+}
+
+
+@pytest.mark.parametrize("how", ORDER)
+def test_exchanged_rows_are_named(how):
+    (found,) = diagnose([block(GATES[ORDER[how]], GATES)]).diagnoses
+    assert (found.code, found.sentence) == ("swapped", f"analytic = numeric with {how}")
+
+
+def test_two_exchanged_columns_channels_or_entries_are_named():
+    assert told(block(N[:, [0, 3, 2, 1]], N)) == [
+        "analytic = numeric with columns 1 and 3 exchanged"
+    ]
+    kernel, _ = drawn((3, 5, 2), seed=2)
+    assert told(block(kernel[:, [4, 1, 2, 3, 0]], kernel)) == [
+        "analytic = numeric with positions 0 and 4 along axis 1 exchanged"
+    ]
+    assert told(block(LONG[[0, 5, 2, 3, 4, 1, 6, 7]], LONG)) == [
+        "analytic = numeric with entries 1 and 5 exchanged"
+    ]
+
+
+def test_two_wrong_columns_are_not_exchanged_unless_each_is_the_other():
+    a = N[:, [0, 3, 2, 1]].copy()
+    a[2, 1] *= 1.01
+    assert "swapped" not in codes(block(a, N))
+    assert "swapped" not in codes(block(np.where(np.arange(4) % 2, N[:, [1]], N), N))
+
+
+def test_gates_exchanged_in_two_blocks_are_one_cause():
+    b, _ = drawn(12, seed=12)
+    order = np.r_[0:3, 6:9, 3:6, 9:12]
+    found = diagnose([block(GATES[order], GATES, name="W"), block(b[order], b, name="b")])
+    assert [d.blocks for d in found.diagnoses] == [("W", "b")]
+
+
+def test_a_packed_vector_in_another_order_is_named_whatever_the_sizes_of_its_parts():
+    n = np.random.default_rng(3).normal(size=97)
+    assert told(block(np.roll(n, 41), n)) == [
+        "analytic = numeric rolled by 41 along axis 0: parts packed in another order?"
+    ]
+    assert "rolled" not in codes(block(np.roll(n, 41) * np.where(n > 1, 1.1, 1), n))
+
+
+# Bounds
+
+
+@pytest.mark.parametrize(
+    ("least", "most", "words"),
+    [
+        (-0.5, 0.5, "clipped to [-0.5, 0.5]"),
+        (-0.8137, 0.8137, "clipped to [-0.8137, 0.8137]"),
+        (-np.inf, 0.4, "clipped to at most 0.4"),
+        (-0.3, np.inf, "clipped to at least -0.3"),
+    ],
+)
+def test_clipped_entries_are_named(least, most, words):
+    (found,) = diagnose([block(np.clip(N, least, most), N)]).diagnoses
+    assert (found.code, found.sentence) == ("clipped", f"analytic = numeric {words}")
+
+
+def test_entries_that_are_no_bound_are_not_clipped():
+    a = np.clip(N, -0.5, 0.5)
+    a[np.abs(a) == 0.5] *= 1 + 1e-3 * np.arange(np.count_nonzero(np.abs(a) == 0.5))
+    assert "clipped" not in codes(block(a, N))
+    a = np.clip(N, -0.5, 0.5)
+    a[np.unravel_index(np.argmin(np.abs(N)), N.shape)] = 0.5  # numeric is well within
+    assert "clipped" not in codes(block(a, N))
+    assert "clipped" not in codes(block(np.full(8, 0.3), np.abs(LONG) + 0.4))  # all of them
+
+
+@pytest.mark.parametrize(("norm", "added"), [(5.0, 0.0), (0.5, 1e-6)])
+def test_a_gradient_scaled_to_a_norm_is_said_to_be(norm, added):
+    params = {"W": 3 * N, "b": LONG}
+
+    def grad(p):
+        g = {"W": np.cos(p["W"]) + 3, "b": np.cos(p["b"]) - 2}
+        by = norm / (np.sqrt(sum(np.sum(x**2) for x in g.values())) + added)
+        return {name: by * x for name, x in g.items()}
+
+    def cost(p):
+        return np.sum(np.sin(p["W"]) + 3 * p["W"]) + np.sum(np.sin(p["b"]) - 2 * p["b"])
+
+    (found,) = check_gradients(cost, grad, params).diagnoses
+    assert (found.code, found.blocks) == ("factor", ("W", "b"))
+    assert found.sentence.endswith(f"x numeric in all of W and b: scaled to a norm of {norm:g}?")
+
+
+def test_a_factor_whose_norm_is_any_number_is_not():
+    assert told(block(0.31713 * N, N)) == ["analytic = 0.31713 x numeric, everywhere in the block"]
+
+
+# Other parameters
+
+SCALED = {
+    "W": drawn((5, 3), seed=21)[0],
+    "gain": np.random.default_rng(22).uniform(0.5, 2, 3),
+    "log_scale": np.random.default_rng(23).normal(size=(5, 3)) / 2,
+    "temperature": np.array(1.371),
+}
+DATA, _ = drawn((6, 5), seed=24)
+
+
+def scaled(p):
+    weights = p["W"] * np.exp(p["log_scale"])
+    return float(np.sum(np.sin(DATA @ weights * p["gain"] * p["temperature"])))
+
+
+SCALED_GRAD = numerical_gradient(scaled, SCALED, scheme="central6")
+BY_OTHERS = [
+    (
+        lambda g: g / SCALED["gain"],
+        "numeric = analytic x gain (one in each column): that factor of the chain rule is missing",
+    ),
+    (
+        lambda g: g * SCALED["gain"],
+        "numeric = analytic / gain (one in each column): that factor of the chain rule is once too "
+        "many",
+    ),
+    (
+        lambda g: g / np.exp(SCALED["log_scale"]),
+        "numeric = analytic x exp(log_scale): that factor of the chain rule is missing",
+    ),
+    (
+        lambda g: g / 1.371,
+        "analytic = 0.72939 x numeric, everywhere in the block, which is numeric / temperature",
+    ),
+    (
+        lambda g: g * 1.371,
+        "analytic = 1.371 x numeric, everywhere in the block, which is numeric x temperature",
+    ),
+]
+
+
+@pytest.mark.parametrize(("wrong", "sentence"), BY_OTHERS, ids=[row[1][:50] for row in BY_OTHERS])
+def test_a_factor_that_is_another_parameter_is_named_after_it(wrong, sentence):
+    report = check_gradients(scaled, {**SCALED_GRAD, "W": wrong(SCALED_GRAD["W"])}, SCALED)
+    assert [d.sentence for d in report.diagnoses] == [sentence]
+
+
+@pytest.mark.parametrize(
+    "by",
+    [1.38, SCALED["gain"] * [1, 1, 1.02], np.exp(SCALED["gain"] + 0.1)],
+    ids=["number", "column", "exp"],
+)
+def test_a_factor_that_is_nearly_another_parameter_is_not(by):
+    report = check_gradients(scaled, {**SCALED_GRAD, "W": SCALED_GRAD["W"] / by}, SCALED)
+    assert not any(name in d.sentence for d in report.diagnoses for name in ("gain", "temperature"))
+
+
+def test_names_with_braces_are_printed_as_they_are():
+    params = {"a": N, "{b}": np.array(1.371)}
+    report = check_gradients(
+        lambda p: np.sum(np.sin(p["a"])) * p["{b}"],
+        lambda p: {"a": np.cos(p["a"]), "{b}": np.sum(np.sin(p["a"]))},
+        params,
+    )
+    assert report.diagnoses[0].sentence.endswith("numeric / params['{b}']")
+
+
+@pytest.mark.parametrize("m", [1500, 60000])
+def test_one_over_the_number_of_many_samples_has_a_name(m):
+    exact = named_factor(Fitted(1 / m, 1e-9 / m), {})
+    assert exact is not None
+    assert str(exact[0]) == f"1/{m}"
+    assert named_factor(Fitted(1 / (m + 0.4), 1e-9 / m), {}) is None
+    assert named_factor(Fitted(1 / m, 1e-2 / m), {}) is None

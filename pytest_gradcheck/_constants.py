@@ -223,6 +223,9 @@ KINK_FAINT = 0.05
 KINK_NEAR = 3.0
 """A step within this factor of that one will do.  [accuracy]"""
 
+KINK_BESIDE = 1e-8
+"""A value may be a slope of either side of a kink that is nearer than this.  [accuracy]"""
+
 GRAIN_FINER = 2.0**-12
 """Beyond a kink func is smooth at distances this part of the step at which it was first seen to
 move; a rounded func moves in jumps there.  [derived: float32 has 2¹² times as many values]"""
@@ -358,17 +361,18 @@ QUIETER_LINE = 8.0
 """An entry is asked again where noise along it is so many times less.
 [tests/behaviour/test_rounding.py]"""
 
-STILL = 2.0**-44
+STILL = 2.0**-36
 STILL_WIDE = 2.0**-16
 MOST_STILL = 8
+MOST_DIGITS = 12
 """A func in float64 moves at the first distance, and one that rounds to float32 on the way stands
-still there; at the second one in 16 bits does.  So many entries are asked.
-[derived: between 2⁻⁵³, 2⁻²⁴ and 2⁻¹¹]"""
+still there; at the second one in 16 bits does.  So many entries are asked, unless J itself is
+printed with at most so many digits.  [derived: between 2⁻⁵³, 2⁻²⁴ and 2⁻¹¹]"""
 
 SEEN_FARTHER = 0.1
 FARTHER_RUNGS = 4
 """Where J stands still at small steps, an analytic slope is not accused by them that two larger
-steps come so near to, in parts of it, of so many.  [tests/behaviour/test_rounding.py]"""
+steps come so near to, in parts of what is wrong, of so many.  [tests/behaviour/test_rounding.py]"""
 
 MARGINAL_BARS = 10.0
 """For an error of fewer error bars the noise along the line is measured first.  [accuracy]"""

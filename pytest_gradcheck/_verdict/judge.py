@@ -165,7 +165,12 @@ def _rounded_inside(
         wide.atol[block.window] = np.maximum(limits.atol[block.window], off)
     near = wide.within(found.numeric, found.error) & (found.verdict == DISAGREE)
     near &= np.isfinite(found.analytic) & ~found.kinked
-    jumps = [i for i, reason in found.reasons.items() if reason in (ROUNDED, JUMP, NOISY)]
+    known = found.within() & (found.error <= COARSEST_RTOL * limits.size(found.numeric))
+    jumps = [
+        i
+        for i, reason in found.reasons.items()
+        if reason in (ROUNDED, JUMP, NOISY) and not known[i]
+    ]
     if not near.any() and not jumps:
         return found
     try:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 from .._constants import (
     ALL_NOISE,
@@ -23,6 +24,7 @@ from .._constants import (
     FLAT_AS_FAR_AS,
     GRAIN_SHOWN,
     JUMP_POWER,
+    KINK_BESIDE,
     LEAP_RUNGS,
     LIMITING,
     LINE_CHANGE,
@@ -215,7 +217,7 @@ def _until_settled(
                     confirmed = False
                     continue
             if accused and _stands_still(line, question):
-                if farther and _seen_farther(line, question):
+                if farther and _seen_farther(line, question, estimate):
                     return Answer(estimate.value, math.inf, OPEN, ROUNDED)
                 if not farther:
                     farther = True
@@ -239,7 +241,7 @@ def _until_settled(
         stuck = len(line.rungs) >= ROUGH_RUNGS and rough(line, _size(line, question))
         if step is None or stuck or not room:
             if estimate is None or not _news(line, question, scale):
-                return _left_open(line, question, estimate)
+                return _kink_beside(line, question, scale) or _left_open(line, question, estimate)
             confirmed = False
             continue
         yield step
@@ -378,10 +380,10 @@ def _far(line: Line, scale: float) -> Policy[Estimate | None]:
     return rise(line, RATIO * top, FARTHER_RUNGS, lambda step: step <= scale, RATIO**2)
 
 
-def _seen_farther(line: Line, question: Tolerance) -> bool:
+def _seen_farther(line: Line, question: Tolerance, estimate: Estimate) -> bool:
     """Return whether two steps larger than those without a change come near the analytic slope."""
     still = max(rung.h for rung in line.rungs if not rung.forward or not rung.backward)
-    near: float = SEEN_FARTHER * abs(question.analytic)
+    near: float = SEEN_FARTHER * abs(question.analytic - estimate.value)
     gaps = [abs(rung.central - question.analytic) for rung in line.rungs if rung.h > still]
     return sum(bool(gap <= near) for gap in gaps) >= 2
 
@@ -433,6 +435,8 @@ def _judge_kink(line: Line, question: Tolerance) -> Answer | None:
         return None
     forward, backward = slopes
     low, high = sorted((forward, backward), key=lambda slope: slope.value)
+    if max(low.error, high.error) > LIMITING * (high.value - low.value):
+        return None  # a fast oscillation, of which some large steps bend alike by chance
     mean = 0.5 * (low.value + high.value)
     size = max(abs(low.value), abs(high.value), abs(question.analytic))
     if not math.isfinite(size):
@@ -451,6 +455,18 @@ def _judge_kink(line: Line, question: Tolerance) -> Answer | None:
         KINK,
         (backward.value, forward.value),
     )
+
+
+def _kink_beside(line: Line, question: Tolerance, scale: float) -> Answer | None:
+    """Return that a value is one of the slopes at a kink so near that no step tells which.
+
+    Steps below its distance see one side alone, but mostly noise.
+    """
+    beyond = [rung for rung in line.rungs if rung.h >= KINK_BESIDE * scale]
+    if not beyond or beyond[-1] is line.rungs[-1] or not on_kink(beyond):
+        return None
+    answer = _judge_kink(replace(line, rungs=beyond), question)
+    return answer if answer is not None and answer.verdict == AGREE else None
 
 
 def _left_open(line: Line, question: Tolerance, estimate: Estimate | None) -> Answer:

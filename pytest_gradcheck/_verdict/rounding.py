@@ -18,6 +18,7 @@ from .._constants import (
     GRAIN_SHOWN,
     GROUP_RUNGS,
     LOUD,
+    MOST_DIGITS,
     MOST_LOUD,
     MOST_SOUNDED,
     MOST_STILL,
@@ -98,8 +99,8 @@ def _round_robin(which: Array, found: Comparison, problem: Problem) -> list[tupl
 def inner_format(found: Comparison, sweep: Sweep, problem: Problem) -> str:
     """Return the format that func rounds to on the way to J; "" if to none.
 
-    A func in float64 moves when a parameter does by some hundred units in its last place.  One that
-    rounds on the way stands still there along what lies before, whatever it does along the others.
+    A func in float64 moves when a parameter does by 2⁻³⁶ of itself.  One that rounds on the way
+    stands still there along what lies before, whatever it does along the others.
     """
     if sweep.noise.unit > NARROW or _decimal(problem.center):
         return ""
@@ -143,4 +144,5 @@ def _moves(line: Line, scale: float) -> bool:
 
 def _decimal(value: Any) -> bool:
     """Return whether J is rounded to decimals itself."""
-    return any(round(float(value), digits) == value for digits in range(9))
+    number = float(value)
+    return number in (round(number, MOST_DIGITS - 2), float(f"{number:.{MOST_DIGITS}g}"))

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from ._params.structure import Node
     from ._report.report import BlockReport, Entry, GradientMismatch, GradientReport
     from ._report.saved import SavedCheck, load_saved
+    from ._source.lines import SourceLine
     from .adapters.autograd import autograd_gradients
     from .adapters.jax import jax_gradients
     from .adapters.torch import torch_gradients
@@ -55,6 +56,7 @@ _HOMES = {
     "NumericalGradient": "plugin.fixtures",
     "Options": "_options",
     "SavedCheck": "_report.saved",
+    "SourceLine": "_source.lines",
     "TaylorRates": "_api.taylor",
     "assert_adjoint": "_api.adjoint",
     "assert_gradients_close": "_api.gradients",
@@ -98,6 +100,7 @@ __all__ = [
     "NumericalGradient",
     "Options",
     "SavedCheck",
+    "SourceLine",
     "TaylorRates",
     "__version__",
     "assert_adjoint",

@@ -452,6 +452,30 @@ DEEP_GROUP_RUNGS = 10
 """Rungs of a direction through entries that are small beside their error bars; for badly scaled
 ones the second number, of which each is two ordinary rungs from the next.  [accuracy]"""
 
+GROUP_DIRECTIONS = 3
+"""Through a block that noise leaves open entry by entry.  [derived: one of a random error misses it
+with a chance of a third when it is half of what it should be, three with 4 %]"""
+
+GROUP_STEPS = 6
+"""Of such a direction.  [cost]"""
+
+GROUP_GOAL = 1e-3
+"""The error of a direction that will do, in parts of the block's gradient.  [cost]"""
+
+GROUP_RESOLVED = 0.3
+"""And that is needed, or the block is left open: a wrong sign or a factor of two in any row of it
+would not be missed.  [tests/behaviour/test_groups.py]"""
+
+HALVED_GOAL = 0.05
+"""Of halves of a wrong block it is this part of what is wrong.  [derived: they are to show it]"""
+
+SEEN = 2.1
+"""So many times what passes along one direction, an error spread over many entries is missed by
+three of them with a chance of 5 %.  [derived: P(|N(0, 1)| < 0.48)³]"""
+
+MOST_IN_GROUPS = 4200
+"""Evaluations that groups may take.  [cost]"""
+
 EXHAUSTIVE = 4200
 """Evaluations up to which every parameter is differenced when ``max_evals`` is not given.
 [cost: a second for a func of 0.2 ms]"""
@@ -479,6 +503,10 @@ NOISE_EVALUATIONS = 7
 SUSPECTS = 20
 """So many parameters are looked at first.  [cost]"""
 
+WHOLE_AGAIN = 3.0
+"""Seconds that a whole check may take and be made at once, whatever was wrong in the last run: it
+has hints, maps, and what agrees.  [cost]"""
+
 SUSPECT_EVALUATIONS = 16
 """That one of them is allowed, of those that ``max_evals`` leaves over.  [cost]"""
 
@@ -492,6 +520,9 @@ known to it that few parameters do not tell.  [tests/plugin/test_memory.py]"""
 SMALLEST_PART = 0.5
 """Along a direction a parameter moves at least as one of this part of its block's median would,
 or errors of the small ones would hardly be seen.  [scale]"""
+
+MANY_BLOCKS = 64
+"""More blocks share one stream of weights along directions, and one vector of scales.  [cost]"""
 
 SCREENED = 4
 """Directions of a screen: one misses an error of 10, 100 or 1,000 times the detection limit with

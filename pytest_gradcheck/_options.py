@@ -105,6 +105,22 @@ def _patterns(value: Any) -> tuple[str, ...]:
     return tuple(found)
 
 
+def _entries(value: Any) -> tuple[tuple[str, Any], ...]:
+    if not isinstance(value, Mapping) or not all(isinstance(name, str) for name in value):
+        raise TypeError(
+            "must be a dict from names of blocks, or glob patterns, to a mask or an index of the "
+            f"entries that are checked, not {quoted(value)}"
+        )
+    return tuple(value.items())
+
+
+def _function(value: Any) -> Callable[..., Any]:
+    if not callable(value):
+        raise TypeError(f"must be a function of params, not {quoted(value)}")
+    found: Callable[..., Any] = value
+    return found
+
+
 def _flag(value: Any) -> bool:
     if value is not True and value is not False:
         raise TypeError(f"must be True or False, not {quoted(value)}")
@@ -161,6 +177,14 @@ class Options:
         Of the random directions, default 0.
     only, skip : str or sequence of str, optional
         Names of blocks, or glob patterns, to check or to leave out.
+    entries : dict, optional
+        Of blocks by name, or glob pattern, which entries are checked: a boolean mask of the block's
+        shape, or an index as numpy takes it (``{"weight": numpy.s_[1:]}``: all rows but the first).
+        The others are never perturbed.
+    reference : callable, optional
+        ``reference(params, *args)``, the function whose numeric gradient is taken in place of
+        func's: the same formula in double, or plain code for a kernel.  It gets float64 copies of
+        the parameters and returns what func does, without a gradient.
     nondet_tol : float, optional
         By how much func may differ between two calls, default 0.
     inconclusive : {"fail", "warn", "pass"}, optional
@@ -212,6 +236,20 @@ class Options:
     skip: tuple[str, ...] = _option(
         (), _patterns, "glob patterns: leave out the blocks with these names", cli=False
     )
+    entries: tuple[tuple[str, Any], ...] = _option(
+        (),
+        _entries,
+        "which entries of a block are checked: a dict from names or glob patterns to a mask or an "
+        "index",
+        cli=False,
+    )
+    reference: Callable[..., Any] | None = _option(  # noqa: RUF009 - a field, as the others
+        None,
+        _function,
+        "another function of float64 copies of the parameters, whose numeric gradient is taken in "
+        "place of func's",
+        cli=False,
+    )
     nondet_tol: float = _option(
         0.0, _not_negative, "by how much func may differ between two calls at the same parameters"
     )
@@ -258,6 +296,18 @@ class BlockOptions(TypedDict, total=False):
     skip: Patterns
 
 
+class EntryOptions(TypedDict, total=False):
+    """Which entries of a block are looked at."""
+
+    entries: Mapping[str, Any] | None
+
+
+class ReferenceOptions(TypedDict, total=False):
+    """What is differenced in place of func."""
+
+    reference: Callable[..., Any] | None
+
+
 class SeedOptions(BlockOptions, total=False):
     """The options of Taylor remainders."""
 
@@ -297,7 +347,7 @@ class RuleOptions(TypedDict, total=False):
     vacuous: str
 
 
-class ComparisonOptions(BlockOptions, ToleranceOptions, total=False):
+class ComparisonOptions(BlockOptions, EntryOptions, ToleranceOptions, total=False):
     """The options of `compare_gradients`."""
 
 
@@ -311,7 +361,13 @@ class DerivativeOptions(AdjointOptions, total=False):
     workers: Workers
 
 
-class CheckOptions(NumericOptions, ToleranceOptions, RuleOptions, total=False):
+class JacobianOptions(DerivativeOptions, EntryOptions, ReferenceOptions, total=False):
+    """The options of checks of Jacobians and products with them."""
+
+
+class CheckOptions(
+    NumericOptions, EntryOptions, ReferenceOptions, ToleranceOptions, RuleOptions, total=False
+):
     """All options, as a caller may pass them: `assert_gradients_close` takes each."""
 
 

@@ -42,7 +42,9 @@ def shown(name: str, width: int = NAME_WIDTH) -> str:
     """Return a name as it can be printed: no control characters, at most `width` long."""
     # Of a name of a million characters, only the ends are looked at.
     ends = name if len(name) <= 2 * width else name[:width] + "\0" + name[-width:]
-    clean = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in ends)
+    clean = ends
+    if not ends.isprintable():
+        clean = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in ends)
     if len(clean) <= width:
         return clean
     keep = width - 1

@@ -14,13 +14,13 @@ from typing import Any, Unpack
 
 import numpy as np
 
-from .._constants import DUST, ENTRY_ROUNDINGS
+from .._constants import DUST, ENTRY_ROUNDINGS, EPS
 from .._difference.directions import Stream, random_weights
 from .._evaluate.call import name_of
-from .._evaluate.problem import gradient_precision, require_callable
+from .._evaluate.problem import require_callable
 from .._jacobian.outputs import pair_blocks
 from .._options import AdjointOptions, Options, options_from, require_known, takes
-from .._params.layout import Block, blocks_of, gradient_vector
+from .._params.layout import Block, beside, blocks_of, gradient_vector
 from .._params.structure import flatten
 from .._quoting import brief
 from .._report.assemble import Rows, Subject, assemble, contradicted, rows_of
@@ -155,15 +155,7 @@ class _Side:
 
     def value(self, vector: Array) -> Any:
         """Return a vector in the structure, in the sample's dtypes; zeros where left out."""
-        values = [leaf.value * 0 if leaf.numeric else leaf.value for leaf in self.structure.leaves]
-        for block in self.raw:
-            part = np.array(vector[block.window], dtype=block.dtype)
-            if block.is_complex:
-                part = part.view(np.result_type(block.dtype, np.complex64))
-            part = part.reshape(block.shape)
-            leaf = self.structure.leaves[block.leaf]
-            values[block.leaf] = part if leaf.is_array else part.item()
-        return self.structure.rebuild(values)
+        return beside(self.structure, self.raw, vector)
 
     def vector(self, value: Any, what: str) -> Array:
         """Return a value of this space as a vector; its names and shapes must match."""
@@ -171,7 +163,7 @@ class _Side:
 
     def eps(self) -> float:
         """Return the coarsest machine epsilon."""
-        return max(gradient_precision([block.dtype for block in self.raw]), default=2.0**-52)
+        return max((self.structure.leaves[block.leaf].eps for block in self.raw), default=EPS)
 
 
 class _Pair:

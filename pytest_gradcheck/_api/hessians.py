@@ -354,16 +354,16 @@ def _mirrored(what: str, matrix: Array, flat: int, check: Check) -> str:
 
 def _asymmetry(check: Check, matrix: Matrix, what: str) -> str:
     """Return the sentence that names two mirrored entries that differ, or nothing."""
-    scale, dense, dtypes = check.problem.scale, matrix.dense, matrix.dtypes
+    scale, dense = check.problem.scale, matrix.dense
     with np.errstate(all="ignore"):
         scaled = np.abs(dense * np.outer(scale, scale))
         largest = np.max(scaled, axis=1, initial=0.0)
-        eps = max((float(np.finfo(dtype).eps) for dtype in dtypes), default=0.0)
+        eps = max(matrix.precision, default=EPS)
         gap = np.abs(dense - dense.T) * np.outer(scale, scale)
         within = max(SYMMETRIC_WITHIN, ENTRY_ROUNDINGS * eps)
         size = np.maximum(scaled, scaled.T)
         dust = np.maximum(size, np.minimum.outer(largest, largest))
-        allowed = within * size + ENTRY_ROUNDINGS * max(eps, EPS) * dust
+        allowed = within * size + ENTRY_ROUNDINGS * eps * dust
     bad = gap > allowed
     if not bad.any():
         return ""

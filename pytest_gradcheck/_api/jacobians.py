@@ -13,14 +13,14 @@ from .._gradient.check import at_points
 from .._jacobian.check import checking, given, own_params
 from .._jacobian.maps import backward, forward, judged, map_of
 from .._jacobian.random_combinations import cotangent, tangent
-from .._options import DerivativeOptions, options_from, require_known, takes
+from .._options import JacobianOptions, options_from, require_known, takes
 from .._report.report import GradientReport, hide_frame
 from .gradients import announced
 
 Array = np.ndarray[Any, Any]
 
 
-@takes(DerivativeOptions)
+@takes(JacobianOptions)
 def check_jacobian(
     func: Callable[..., Any],
     jac: Any,
@@ -29,7 +29,7 @@ def check_jacobian(
     points: Iterable[Any] | None = None,
     args: tuple[Any, ...] = (),
     has_aux: bool = False,
-    **options: Unpack[DerivativeOptions],
+    **options: Unpack[JacobianOptions],
 ) -> GradientReport:
     """Check an analytic Jacobian against centred differences and return the report.
 
@@ -65,7 +65,7 @@ def check_jacobian(
     return announced(at_points(at, params, points, jac, "jac"))
 
 
-@takes(DerivativeOptions)
+@takes(JacobianOptions)
 def assert_jacobian_close(
     func: Callable[..., Any],
     jac: Any,
@@ -74,7 +74,7 @@ def assert_jacobian_close(
     points: Iterable[Any] | None = None,
     args: tuple[Any, ...] = (),
     has_aux: bool = False,
-    **options: Unpack[DerivativeOptions],
+    **options: Unpack[JacobianOptions],
 ) -> GradientReport:
     """Assert that an analytic Jacobian is that of func.
 
@@ -148,7 +148,7 @@ def assert_jacobian_close(
     ).raise_if_failed()
 
 
-@takes(DerivativeOptions)
+@takes(JacobianOptions)
 def check_jvp(
     func: Callable[..., Any],
     jvp: Callable[..., Any],
@@ -157,7 +157,8 @@ def check_jvp(
     points: Iterable[Any] | None = None,
     args: tuple[Any, ...] = (),
     has_aux: bool = False,
-    **options: Unpack[DerivativeOptions],
+    strided: bool = False,
+    **options: Unpack[JacobianOptions],
 ) -> GradientReport:
     """Check a Jacobian-vector product against centred differences and return the report.
 
@@ -187,14 +188,14 @@ def check_jvp(
 
             def product(v: Array) -> Any:
                 with calling(call.form("jvp").replace("params", "params, v")):
-                    return jvp(own_params(check), tangent(check, v), *call.args)
+                    return jvp(own_params(check), tangent(check, v, strided), *call.args)
 
             return judged(check, [forward(check, product, "jvp")])
 
     return announced(at_points(at, params, points, jvp, "jvp"))
 
 
-@takes(DerivativeOptions)
+@takes(JacobianOptions)
 def assert_jvp_close(
     func: Callable[..., Any],
     jvp: Callable[..., Any],
@@ -203,7 +204,8 @@ def assert_jvp_close(
     points: Iterable[Any] | None = None,
     args: tuple[Any, ...] = (),
     has_aux: bool = False,
-    **options: Unpack[DerivativeOptions],
+    strided: bool = False,
+    **options: Unpack[JacobianOptions],
 ) -> GradientReport:
     """Assert that a Jacobian-vector product (forward mode) is that of func.
 
@@ -217,6 +219,9 @@ def assert_jvp_close(
         As in `assert_jacobian_close`.
     points, args, has_aux
         As in `assert_jacobian_close`.
+    strided : bool, optional
+        Pass v as arrays with gaps between their entries in memory, where there are strides: a
+        product may take contiguous ones for granted.
     **options
         As in `assert_jacobian_close`.
 
@@ -247,11 +252,18 @@ def assert_jvp_close(
     __tracebackhide__ = hide_frame
     require_known(assert_jvp_close, options)
     return check_jvp(
-        func, jvp, params, points=points, args=args, has_aux=has_aux, **options
+        func,
+        jvp,
+        params,
+        points=points,
+        args=args,
+        has_aux=has_aux,
+        strided=strided,
+        **options,
     ).raise_if_failed()
 
 
-@takes(DerivativeOptions)
+@takes(JacobianOptions)
 def check_vjp(
     func: Callable[..., Any],
     vjp: Callable[..., Any],
@@ -260,7 +272,8 @@ def check_vjp(
     points: Iterable[Any] | None = None,
     args: tuple[Any, ...] = (),
     has_aux: bool = False,
-    **options: Unpack[DerivativeOptions],
+    strided: bool = False,
+    **options: Unpack[JacobianOptions],
 ) -> GradientReport:
     """Check a vector-Jacobian product against centred differences and return the report.
 
@@ -291,14 +304,14 @@ def check_vjp(
 
             def product(u: Array) -> Any:
                 with calling(call.form("vjp").replace("params", "params, u")):
-                    return vjp(own_params(check), cotangent(check, u), *call.args)
+                    return vjp(own_params(check), cotangent(check, u, strided), *call.args)
 
             return judged(check, [backward(check, product, "vjp")])
 
     return announced(at_points(at, params, points, vjp, "vjp"))
 
 
-@takes(DerivativeOptions)
+@takes(JacobianOptions)
 def assert_vjp_close(
     func: Callable[..., Any],
     vjp: Callable[..., Any],
@@ -307,7 +320,8 @@ def assert_vjp_close(
     points: Iterable[Any] | None = None,
     args: tuple[Any, ...] = (),
     has_aux: bool = False,
-    **options: Unpack[DerivativeOptions],
+    strided: bool = False,
+    **options: Unpack[JacobianOptions],
 ) -> GradientReport:
     """Assert that a vector-Jacobian product (reverse mode, a layer's backward) is that of func.
 
@@ -321,6 +335,9 @@ def assert_vjp_close(
         As in `assert_jacobian_close`.
     points, args, has_aux
         As in `assert_jacobian_close`.
+    strided : bool, optional
+        Pass u as arrays with gaps between their entries in memory, where there are strides: a
+        product may take contiguous ones for granted.
     **options
         As in `assert_jacobian_close`.
 
@@ -353,5 +370,12 @@ def assert_vjp_close(
     __tracebackhide__ = hide_frame
     require_known(assert_vjp_close, options)
     return check_vjp(
-        func, vjp, params, points=points, args=args, has_aux=has_aux, **options
+        func,
+        vjp,
+        params,
+        points=points,
+        args=args,
+        has_aux=has_aux,
+        strided=strided,
+        **options,
     ).raise_if_failed()

@@ -251,6 +251,8 @@ def exchanged(block: BlockData) -> Iterator[Repair]:
         if order is None:
             continue
         moved = np.flatnonzero(order != np.arange(length))
+        if not moved.size:  # alike but for a factor
+            continue
         runs = np.split(moved, np.flatnonzero(np.diff(order - np.arange(length))[moved[:-1]]) + 1)
         runs = [
             run for part in runs for run in np.split(part, np.flatnonzero(np.diff(part) > 1) + 1)

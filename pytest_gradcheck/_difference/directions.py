@@ -40,6 +40,7 @@ class Stream(IntEnum):
     ANALYTIC = 23
     BESIDE = 24
     COLUMNS = 25
+    BLOCK = 26
 
 
 def generator(seed: int, stream: Stream, *which: int, skip: int = 0) -> np.random.Generator:

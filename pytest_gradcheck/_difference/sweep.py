@@ -464,7 +464,7 @@ def _imaginary(problem: Problem) -> Evaluator:
         values[block.leaf] = np.array(value, dtype=complex) if is_array else complex(value)
     structure = flatten(problem.structure.rebuild(values))
     blocks = [replace(block, is_complex=True) for block in problem.blocks]
-    call = replace(problem.call, read=_imaginary_part)
+    call = replace(problem.numeric, read=_imaginary_part)
     return Evaluator(call, WorkCopy(structure, blocks), problem.evaluator.progress)
 
 

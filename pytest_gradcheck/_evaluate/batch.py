@@ -136,14 +136,18 @@ class Batched(Evaluator):
         count, width = move.values.size, move.values.shape[1]
         batch = self._batch(count)
         places = np.repeat(np.asarray(move.coordinates, dtype=np.intp), width)
-        flat = _window(batch, self.work.blocks[move.position], count)
+        block = self.work.blocks[move.position]
+        places = places if block.places is None else block.places[places]
+        flat = _window(batch, block, count)
         flat[np.arange(count), places] = move.values.ravel()
         return self._called(batch, count)
 
     def _points(self, shift: Array, steps: Array) -> Array:
         batch = self._batch(steps.size)
         for block, theta in zip(self.work.blocks, self.work.theta, strict=True):
-            _window(batch, block, steps.size)[...] = theta + steps[:, None] * shift[block.window]
+            _window(batch, block, steps.size)[:, block.within] = (
+                theta + steps[:, None] * shift[block.window]
+            )
         return self._called(batch, steps.size)
 
 
@@ -154,7 +158,7 @@ def _repeated(kind: ArrayKind | None, value: Any, count: int) -> Any:
 
 
 def _window(batch: list[Any], block: Block, count: int) -> Array:
-    """Return a block of a batch as an array of shape (count, block.size) to assign to."""
+    """Return the leaf of a block of a batch as an array to assign to, a row for each point."""
     flat = batch[block.leaf].reshape(count, -1)
     view: Array = flat.view(flat.real.dtype) if block.is_complex else flat
     return view

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from .._params.arrays import ASKED, Unreadable, foreign_kind, read, to_float
+from .._constants import EPS
+from .._params.arrays import ASKED, Unreadable, foreign_kind, kind_of, native, to_float
 from .._params.work_copy import WorkCopy
 from .._quoting import quoted
 
@@ -63,7 +65,7 @@ def scalar(value: Any) -> Any:
         raise TypeError("func returned None; it must return the number J (is a return missing?)")
     kind = None if isinstance(value, (np.ndarray, np.generic)) else foreign_kind(value)
     try:
-        array = np.asarray(value) if kind is None else kind.to_numpy(value)
+        array = native(np.asarray(value)) if kind is None else kind.to_numpy(value)
     except Unreadable as error:
         raise TypeError(f"{J} {error}") from error
     except Exception:  # what a foreign object's conversion raises is its own business
@@ -117,11 +119,13 @@ _ARGUMENTS = re.compile(r"positional argument|required keyword|unexpected keywor
 
 def narrow_bits(value: Any) -> int | None:
     """Return the bits of precision of the type that func returned, if narrower than float64."""
-    kind = None if isinstance(value, (np.ndarray, np.generic, float)) else foreign_kind(value)
-    dtype = getattr(value, "dtype", None) if kind is None else read(kind, value, J).dtype
-    if isinstance(dtype, np.dtype) and dtype.kind == "f" and dtype.itemsize < 8:
-        return np.finfo(dtype).nmant + 1
-    return None
+    kind = kind_of(value)
+    return None if kind is None else bits_of(kind.eps(value))
+
+
+def bits_of(eps: float) -> int | None:
+    """Return the bits of precision of a machine epsilon, None for float64's."""
+    return None if eps <= EPS else round(1 - math.log2(eps))
 
 
 @dataclass(frozen=True)

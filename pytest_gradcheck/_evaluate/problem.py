@@ -6,7 +6,8 @@ func and grad are both evaluated twice at θ, to see that they repeat themselves
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import Any
@@ -36,8 +37,9 @@ from .._params.work_copy import WorkCopy
 from .._quoting import brief
 from ..hookspecs import progress_listener
 from .batch import evaluator_of
-from .call import Call, calling
+from .call import Call, calling, name_of
 from .evaluator import BudgetExhausted, Evaluator, Progress
+from .start import start_of
 from .workers import Task, Workers
 
 Array = np.ndarray[Any, Any]
@@ -49,17 +51,21 @@ class Problem:
 
     `center` is J at θ, a number or shape (m,), and `jitter` by how much two calls of func differ:
     what they are allowed to is no noise.  `unrepeated` says so where that is too much.
-    `gradients` are what a func that returns ``(J, gradient)`` returned at θ, with their dtypes.
+    `gradients` are what a func that returns ``(J, gradient)`` returned at θ, with their precision.
+    `call` is of the user's func, `numeric` of what is differenced: func as well, a reference in its
+    place, or a copy of func that computes in float64; `remarks` say which.
     """
 
     call: Call
+    numeric: Call
     structure: Structure
     blocks: tuple[Block, ...]
     evaluator: Evaluator
     center: Any
     jitter: Any
     unrepeated: str = ""
-    gradients: tuple[tuple[Array, tuple[np.dtype[Any], ...]], ...] = ()
+    gradients: tuple[tuple[Array, tuple[float, ...]], ...] = ()
+    remarks: tuple[str, ...] = ()
 
     @property
     def size(self) -> int:
@@ -110,7 +116,7 @@ def structure_of(params: Any, options: Options) -> tuple[Structure, tuple[Block,
     if params is None:
         raise TypeError("params is None; pass the arrays or numbers at which to check the gradient")
     structure = flatten(params)
-    return structure, blocks_of(structure, options.only, options.skip)
+    return structure, blocks_of(structure, options.only, options.skip, options.entries)
 
 
 def require_callable(func: Any, grad: Any = None) -> None:
@@ -137,23 +143,25 @@ def prepare(call: Call, params: Any, options: Options) -> Problem:
     _require_combination(call, structure, options)
     progress = Progress(options.max_evals, progress_listener())
 
-    def evaluator(dtype: Any = None) -> Evaluator:
+    def evaluator(dtype: Any = None, of: Call = call) -> Evaluator:
         pool = None
         if options.workers != 1:
-            pool = Workers(options.workers, Task(call, params, blocks, dtype, structure))
-        return evaluator_of(call, WorkCopy(structure, blocks, dtype, call.in_place), progress, pool)
+            pool = Workers(options.workers, Task(of, params, blocks, dtype, structure))
+        return evaluator_of(of, WorkCopy(structure, blocks, dtype, of.in_place), progress, pool)
+
+    gradients: list[tuple[Array, tuple[float, ...]]] = []
+
+    def read(runner: Evaluator) -> None:
+        # Before the next call: a gradient returned in a buffer is overwritten by it.
+        gradients.extend(gradient_vector(item, structure, blocks) for item in runner.gradients)
 
     with calling(call.form("func"), params):
-        if not call.in_place and any(block.dtype.itemsize < 8 for block in blocks):
-            runner, center = _promoted(evaluator)
-        else:
-            runner = evaluator()
-            center = runner.at_theta()
+        start = start_of(evaluator, call, structure, blocks, options.reference, read)
+    runner, center = start.runner, start.center
     try:
-        # Read before the next call: a gradient returned in a buffer is overwritten by it.
-        gradients = [gradient_vector(item, structure, blocks) for item in runner.gradients]
+        read(runner)
         again = runner.at_theta()
-        gradients += [gradient_vector(item, structure, blocks) for item in runner.gradients]
+        read(runner)
     except BaseException:
         runner.work.restore()
         raise
@@ -166,7 +174,18 @@ def prepare(call: Call, params: Any, options: Options) -> Problem:
         )
     # Of a number a plain float: it gets into reports, which hold nothing of numpy.
     jitter = gap if runner.shape else float(gap)
-    return Problem(call, structure, blocks, runner, center, jitter, unrepeated, tuple(gradients))
+    return Problem(
+        call,
+        start.call,
+        structure,
+        blocks,
+        runner,
+        center,
+        jitter,
+        unrepeated,
+        tuple(gradients),
+        start.remarks,
+    )
 
 
 def may_differ_by(value: Any, narrow: int | None, options: Options) -> Any:
@@ -247,39 +266,22 @@ def _require_combination(call: Call, structure: Structure, options: Options) -> 
         )
 
 
-def _promoted(evaluator: Callable[[Any], Evaluator]) -> tuple[Evaluator, Any]:
-    """Return an evaluator in float64 for float32 or float16 parameters, if func allows it.
-
-    It must give J to the precision of the narrow type, and more digits than that type holds; of
-    several outputs, the largest one.
-    """
-    wide, narrow = evaluator(np.float64), evaluator(None)
-    low = narrow.at_theta()
-    k = int(np.argmax(np.abs(low)))
-    try:
-        high = wide.at_theta()
-    except Exception:  # a func may refuse float64 in any way it likes
-        return narrow, low
-    first, second = np.ravel(low)[k], np.ravel(high)[k]
-    close = abs(float(second - first)) <= 0.02 * abs(float(first)) + 1e-6
-    return (wide, high) if close and _beyond_float32(wide, second, k) else (narrow, low)
+SLOW_SECONDS = 0.1
+"""An evaluation of a framework's func that takes as long is told to be compiled."""
 
 
-def _beyond_float32(wide: Evaluator, center: Any, k: int) -> bool:
-    """Return whether J has more digits than float32 holds, here or, where it is short, nearby."""
-
-    def long(value: Any) -> bool:
-        with np.errstate(over="ignore", under="ignore"):
-            return bool(np.isfinite(value)) and float(np.float32(value)) != float(value)
-
-    if long(center):
-        return True
-    # Σθ² of whole numbers is short, and so is a constant.
-    theta = np.concatenate([part.astype(np.float64) for part in wide.work.theta])
-    try:
-        return long(np.ravel(wide.along(theta, (1e-3 / 3,)))[k])
-    except Exception:  # as above
-        return False
+def remarks_of(problem: Problem) -> tuple[str, ...]:
+    """Return what is to be said of how func was evaluated."""
+    seconds, func = problem.evaluator.seconds, problem.numeric.func
+    kinds = [leaf.kind for leaf in problem.structure.leaves if leaf.kind is not None]
+    slow = [kind for kind in kinds if seconds >= SLOW_SECONDS and not kind.compiled(func)]
+    if not slow:
+        return problem.remarks
+    told = (
+        f"an evaluation of func takes {seconds:.2g} s, and a check takes many: compile func, "
+        f"{slow[0].compiler}({name_of(func)})"
+    )
+    return (*problem.remarks, told)
 
 
 def evaluate_gradient(grad: Any, problem: Problem, options: Options) -> Analytic:
@@ -292,55 +294,56 @@ def evaluate_gradient(grad: Any, problem: Problem, options: Options) -> Analytic
     if grad is not True and not callable(grad):
         found = [gradient_vector(grad, structure, blocks)]
     if callable(grad):
-        work = work_of_grad(problem)
-        for _ in range(2):
-            work.set_aside()
-            params = work.fresh() if call.copy else work.params
-            with calling(call.form("grad"), params):
-                gradient = grad(*call.args) if call.in_place else grad(params, *call.args)
-            found.append(gradient_vector(gradient, structure, blocks))
-            del gradient  # of a million parameters: before the next one is made
-            work.require_unchanged("grad")
-    vector, dtypes = found[0]
-    gap = repetition(vector, found[-1][0], dtypes, blocks, options)
+        with work_of_grad(problem) as work:
+            for _ in range(2):
+                work.set_aside()
+                params = work.fresh() if call.copy else work.params
+                with calling(call.form("grad"), params):
+                    gradient = grad(*call.args) if call.in_place else grad(params, *call.args)
+                found.append(gradient_vector(gradient, structure, blocks))
+                del gradient  # of a million parameters: before the next one is made
+                work.require_unchanged("grad")
+    vector, precision = found[0]
+    gap = repetition(vector, found[-1][0], precision, blocks, options)
     at = partial(_gradient_at, grad, problem, call) if callable(grad) else None
-    return Analytic(vector, gradient_precision(dtypes), *gap, at)
+    return Analytic(vector, precision, *gap, at)
 
 
 def _gradient_at(grad: Any, problem: Problem, call: Call, shift: Array | None = None) -> Array:
     """Return the analytic gradient at θ + shift; shapes (n,)."""
-    work = work_of_grad(problem)
-    try:
-        if shift is not None:
-            work.move(shift, 1.0)
-        params = work.fresh() if call.copy else work.params
-        found = grad(*call.args) if call.in_place else grad(params, *call.args)
-        vector = gradient_vector(found, problem.structure, problem.blocks)[0]
-    finally:
-        if shift is not None:
-            work.reset()
-    if shift is None:
-        work.require_unchanged("grad")
+    with work_of_grad(problem) as work:
+        try:
+            if shift is not None:
+                work.move(shift, 1.0)
+            params = work.fresh() if call.copy else work.params
+            found = grad(*call.args) if call.in_place else grad(params, *call.args)
+            vector = gradient_vector(found, problem.structure, problem.blocks)[0]
+        finally:
+            if shift is not None:
+                work.reset()
+        if shift is None:
+            work.require_unchanged("grad")
     return vector
 
 
-def work_of_grad(problem: Problem) -> WorkCopy:
-    """Return what grad sees: the user's own precision, where func sees perhaps float64."""
-    work, blocks = problem.evaluator.work, problem.blocks
-    if all(block.dtype.itemsize >= 8 for block in blocks):
-        return work
-    return WorkCopy(problem.structure, blocks, None, problem.call.in_place)
-
-
-def gradient_precision(dtypes: Sequence[np.dtype[Any]]) -> tuple[float, ...]:
-    """Return the machine epsilon of each block of a gradient, float64's at the least."""
-    return tuple(max(float(np.finfo(dtype).eps), 2.0**-52) for dtype in dtypes)
+@contextmanager
+def work_of_grad(problem: Problem) -> Iterator[WorkCopy]:
+    """Make what grad sees: the user's own arrays or precision, where func sees perhaps float64."""
+    work, blocks, in_place = problem.evaluator.work, problem.blocks, problem.call.in_place
+    if in_place == work.in_place and all(block.dtype.itemsize >= 8 for block in blocks):
+        yield work
+        return
+    own = WorkCopy(problem.structure, blocks, None, in_place)
+    try:
+        yield own
+    finally:
+        own.restore()
 
 
 def repetition(
     first: Array,
     second: Array,
-    dtypes: Sequence[np.dtype[Any]],
+    precision: Sequence[float],
     blocks: Sequence[Block],
     options: Options,
     what: str = "grad",
@@ -356,7 +359,7 @@ def repetition(
     gap[same] = 0.0
     finite = np.abs(first[np.isfinite(first)])
     largest = float(finite.max()) if finite.size else 0.0
-    narrow = max((float(np.finfo(dtype).eps) for dtype in dtypes), default=0.0)
+    narrow = max(precision, default=0.0)
     allowed = max(GRADIENT_REPEATS_WITHIN, ENTRY_ROUNDINGS * narrow) * largest + options.nondet_tol
     bad = ~(gap <= allowed)
     if not bad.any():

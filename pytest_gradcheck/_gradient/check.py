@@ -11,6 +11,7 @@ from typing import Any
 
 from .._constants import (
     AHEAD_EXTRA,
+    EPS,
     EXHAUSTIVE,
     LOOKED_AHEAD,
     NOISE_EVALUATIONS,
@@ -34,6 +35,7 @@ from .._evaluate.problem import (
     depends_on_the_past,
     evaluate_gradient,
     prepare,
+    remarks_of,
     require_callable,
 )
 from .._options import Options
@@ -46,11 +48,17 @@ from .._verdict.last_failed import look_again, remembered
 from .._verdict.tolerance import AGREE, DISAGREE, NOT_FINITE, tolerance
 from .experiments import acts_through, experiments
 from .random_directions import along_directions, plainly_wrong
+from .source_lines import with_lines
 from .worst_so_far import worst_so_far
 
+MANY_DIRECTIONS = 300
+"""Evaluations that a check along directions takes, about, where something is wrong."""
 
-def run_check(call: Call, grad: Any, params: Any, options: Options) -> GradientReport:
-    """Run a check from arguments to report."""
+
+def run_check(
+    call: Call, grad: Any, params: Any, options: Options, eps: float = EPS
+) -> GradientReport:
+    """Run a check from arguments to report; the gradient is no more precise than `eps`."""
     started = time.perf_counter()
     asked = remembered()
     require_callable(call.func, grad)
@@ -59,13 +67,16 @@ def run_check(call: Call, grad: Any, params: Any, options: Options) -> GradientR
     progress = problem.evaluator.progress
     with closing(problem.evaluator), progress.interruptible():
         analytic = evaluate_gradient(grad, problem, options)
+        precision = tuple(max(own, eps) for own in analytic.precision)
+        analytic = replace(analytic, precision=precision)
         label = labels(problem.blocks)
         progress.worst = partial(worst_so_far, progress, analytic.vector, label)
         # Before anything else is evaluated, which must not influence it.
         along = goes_along_directions(problem, options)
         reasons = tuple(text for text in (problem.unrepeated, analytic.unrepeated) if text)
         if not reasons:
-            again = look_again(problem, analytic, options, asked)
+            whole = MANY_DIRECTIONS if along else 2 * problem.size
+            again = look_again(problem, analytic, options, asked, whole)
         noise, ahead = None, None
         if not along and not reasons and again is None and _lasts(problem, options):
             noise, ahead = _ahead(name, problem, analytic, options)
@@ -84,8 +95,10 @@ def run_check(call: Call, grad: Any, params: Any, options: Options) -> GradientR
             subject, rows = _explained(problem, analytic, sweep, comparison, reasons, options)
             found = experiments(rows, grad, problem, analytic, options, subject.noise)
             rows = replace(rows, diagnoses=(*found, *rows.diagnoses))
+        rows = with_lines(rows, grad, problem)
         evaluations, seconds = problem.evaluator.evaluations, time.perf_counter() - started
         report = assemble(subject, rows, options, evaluations, seconds)
+        report = replace(report, remarks=remarks_of(problem))
     return of_suspects(report) if again is not None else report
 
 

@@ -83,14 +83,21 @@ def threshold(count: int) -> float:
     return free + MISFIT_SIGMAS * math.sqrt(2 * free) + MISFIT_SPARE
 
 
-def spread_of(screen: Screen, residuals: Iterable[float], loud: float = 1.0) -> float:
-    """Return the variance that χ² of residuals is reckoned with.
+def _unit(values: Iterable[float]) -> float:
+    """Return the power of two below the largest: squares of what is divided by it stay finite."""
+    return float(2.0 ** (math.frexp(max(map(abs, values), default=0.0))[1] - 1))
+
+
+def spread_of(
+    screen: Screen, residuals: Iterable[float], loud: float = 1.0, unit: float = 1.0
+) -> float:
+    """Return the variance that χ² of residuals is reckoned with, all of them over `unit`.
 
     σ is measured along one direction, and others may be a few times as loud.  Where residuals
     are a million times as large, that must not keep a fit to six digits from being one.
     """
     largest = max((abs(y) for y in residuals), default=0.0)
-    return loud * (screen.sigma**2 + (SIX_DIGITS * largest) ** 2)
+    return loud * ((screen.sigma / unit) ** 2 + (SIX_DIGITS * largest) ** 2)
 
 
 def _best_two(y: Array, weights: Sequence[Array]) -> list[tuple[float, int]]:
@@ -117,16 +124,21 @@ def match(
     told as a coordinate of the flat vector. `loud` is the residuals' variance in parts of a
     direction's: they may be differences of others.
     """
-    total = sum(y * y for y in residuals.values())
+    unit = _unit(residuals.values())
+    y = np.array(list(residuals.values())) / unit
+    total = sum(value * value for value in y.tolist())
     best, second = (-1.0, -1), -1.0
-    for block in screen.problem.blocks if subset is None else subset.blocks:
+    searched = Subset(screen.problem.blocks) if subset is None else subset
+    if screen.whole is not None:
+        searched = searched.as_one()
+    for block in searched.blocks:
         if not block.size:
             continue
         for part, weights in screen.columns(tuple(residuals), block):
-            inside = None if subset is None or subset.inside is None else subset.within(part)
+            inside = None if searched.inside is None else searched.within(part)
             if inside is not None:
                 weights = [w[inside - part.start] for w in weights]
-            found = _best_two(np.array(list(residuals.values())), weights)
+            found = _best_two(y, weights)
             for gain, k in found:
                 if gain > best[0]:
                     second = best[0]
@@ -134,7 +146,7 @@ def match(
                     best = (gain, block.start + offset)
                 else:
                     second = max(second, gain)
-    variance = spread_of(screen, residuals.values(), loud)
+    variance = spread_of(screen, y.tolist(), loud, unit)
     misfit = max(total - best[0], 0.0) / variance
     runner_up = (total - second) / variance
     count = len(residuals)
@@ -425,14 +437,18 @@ def _named_pattern(
     screen: Screen, residuals: dict[int, float], found: Findings, confirm: Confirm, limit: float
 ) -> bool:
     numbers = sorted(residuals)
-    y = np.array([residuals[j] for j in numbers])
-    variance = spread_of(screen, residuals.values())
+    unit = _unit(residuals.values())
+    y = np.array([residuals[j] for j in numbers]) / unit
+    variance = spread_of(screen, y.tolist(), unit=unit)
     fits: list[tuple[float, float, Pattern]] = []
     for pattern in _all_patterns(screen, len(numbers)):
-        square = float(pattern.columns @ pattern.columns)
-        if square and pattern.holds(amount := float(pattern.columns @ y) / square):
-            misfit = float(np.sum((y - amount * pattern.columns) ** 2)) / variance
-            fits.append((misfit, amount, pattern))
+        own = _unit(pattern.columns.tolist())
+        columns = pattern.columns / own
+        square = float(columns @ columns)
+        amount = float(columns @ y) / square if square else 0.0
+        if square and pattern.holds(amount * (unit / own)):
+            misfit = float(np.sum((y - amount * columns) ** 2)) / variance
+            fits.append((misfit, amount * (unit / own), pattern))
     order = [id(fit[2]) for fit in fits]
     fits.sort(key=lambda fit: fit[0])
     if not fits or fits[0][0] > threshold(len(numbers)):
@@ -457,6 +473,7 @@ def _named_pattern(
 
 
 def _proportional(one: Array, other: Array) -> bool:
+    one, other = (x / _unit(x.tolist()) for x in (one, other))
     lengths = float(one @ one) * float(other @ other)
     return abs(float(one @ other)) >= (1 - 1e-13) * math.sqrt(lengths)
 

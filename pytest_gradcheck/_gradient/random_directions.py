@@ -96,6 +96,8 @@ class AtScale:
 
     def size(self, block: Block) -> float:
         """Return a block's gradient as one number."""
+        if not self.sizes:
+            self.sizes = self.screen.sizes()
         if block.start not in self.sizes:
             self.sizes[block.start] = self.screen.size(block) if block.size else 0.0
         return self.sizes[block.start]

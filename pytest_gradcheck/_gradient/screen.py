@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,7 @@ from .._constants import (
     CONFIDENCE,
     FARTHEST_ALONG,
     LEAST_ALONG,
+    MANY_BLOCKS,
     MARGINAL_STEPS,
     NARROW,
     PROVEN,
@@ -73,6 +75,24 @@ class Screen:
     floors: dict[int, float] = field(default_factory=dict)
     single: float = 0.0
 
+    @cached_property
+    def whole(self) -> Array | None:
+        """The spread of all coordinates, shape (n,), where there are many blocks; else None.
+
+        One vector more, and one stream of weights for all blocks in place of one for each: what
+        is done for a block takes as long as for a thousand coordinates.
+        """
+        blocks = [block for block in self.problem.blocks if block.size]
+        if len(blocks) <= MANY_BLOCKS:
+            return None
+        return np.concatenate([self._spread(block, slice(None)) for block in blocks])
+
+    def drawing(self, number: int, block: Block, start: int = 0) -> tuple[np.random.Generator, int]:
+        """Return what draws a direction's weights from `start` in a block on, behind a few."""
+        home, offset = (0, block.start + start) if self.whole is not None else (block.start, start)
+        rng = generator(self.seed, Stream.SCREEN, number, home, skip=offset // 4)
+        return rng, offset % 4
+
     def weights(self, number: int, block: Block) -> Array:
         """Return a direction's weights in a block, (size,): ±uniform[½, 3/2], times the scale."""
         drawn: Array = np.empty(block.size)
@@ -82,7 +102,11 @@ class Screen:
 
     def columns(self, numbers: Sequence[int], block: Block) -> Iterator[tuple[slice, list[Array]]]:
         """Yield parts of a block, each with several directions' weights in it, side by side."""
-        drawing = [generator(self.seed, Stream.SCREEN, number, block.start) for number in numbers]
+        drawing = []
+        for number in numbers:
+            rng, before = self.drawing(number, block)
+            fill_with_weights(np.empty(before), rng)
+            drawing.append(rng)
         for part in chunks(block.size):
             spread = self.spread(block, part)
             drawn = [np.empty(spread.size) for _ in drawing]
@@ -93,6 +117,12 @@ class Screen:
 
     def spread(self, block: Block, part: slice) -> Array:
         """Return by how much coordinates of a block move along a direction; a new array."""
+        if self.whole is not None:
+            own: Array = self.whole[block.window][part].copy()
+            return own
+        return self._spread(block, part)
+
+    def _spread(self, block: Block, part: slice) -> Array:
         position = position_of(self.problem.blocks, block.start)
         scale: Array = self.problem.scale_of(position, part)
         np.maximum(scale, self.floor(block), out=scale)
@@ -123,8 +153,25 @@ class Screen:
                 return 0.0
         return largest * math.sqrt(total / block.size)
 
+    def sizes(self) -> dict[int, float]:
+        """Return `size` of every block by where it starts, where there are many; else nothing."""
+        if self.whole is None:
+            return {}
+        blocks = [block for block in self.problem.blocks if block.size]
+        starts, counts = ([getattr(b, name) for b in blocks] for name in ("start", "size"))
+        with np.errstate(over="ignore"):
+            product = np.abs(self.analytic * self.whole).astype(np.float64)
+        product[~np.isfinite(product)] = 0.0
+        largest = np.maximum.reduceat(product, starts)
+        product /= np.repeat(np.where(largest > 0, largest, 1.0), counts)
+        product *= product
+        found = largest * np.sqrt(np.add.reduceat(product, starts) / counts)
+        return dict(zip(starts, found.tolist(), strict=True))
+
     def shift(self, number: int, subset: Subset | None = None) -> Array:
         """Return a direction over all parameters, zero outside `subset`."""
+        if self.whole is not None and (subset is None or subset.inside is None):
+            return self._of_many(number, None if subset is None else subset.blocks)
         vector = (np.empty if subset is None else np.zeros)(self.problem.size)
         for block in self.problem.blocks if subset is None else subset.blocks:
             own = vector[block.window]
@@ -135,6 +182,21 @@ class Screen:
                     inside = subset.within(part)
                     own[inside] = weights[inside - part.start]
         return vector
+
+    def _of_many(self, number: int, blocks: Sequence[Block] | None) -> Array:
+        """Return a direction over all parameters, or zero outside some blocks."""
+        assert self.whole is not None
+        vector: Array = np.empty(self.problem.size)
+        rng = generator(self.seed, Stream.SCREEN, number, 0)
+        for part in chunks(vector.size):
+            fill_with_weights(vector[part], rng)
+            vector[part] *= self.whole[part]
+        if blocks is None or len(blocks) == len(self.problem.blocks):
+            return vector
+        inside = np.zeros_like(vector)
+        for block in blocks:
+            inside[block.window] = vector[block.window]
+        return inside
 
     def measure(self, number: int, subset: Subset | None = None) -> float:
         """Return the residual along a direction, at two evaluations."""
@@ -165,8 +227,8 @@ class Screen:
 
     def weight(self, number: int, block: Block, offset: int) -> float:
         """Return one entry of `weights`, at a cost that does not depend on where it is."""
-        few = np.empty(offset % 4 + 1)
-        rng = generator(self.seed, Stream.SCREEN, number, block.start, skip=offset // 4)
+        rng, before = self.drawing(number, block, offset)
+        few = np.empty(before + 1)
         fill_with_weights(few, rng)
         return float(few[-1] * self.spread(block, slice(offset, offset + 1))[0])
 
@@ -188,6 +250,15 @@ class Subset:
         if self.inside is not None:
             return int(self.inside.size)
         return sum(block.size for block in self.blocks)
+
+    def as_one(self) -> Subset:
+        """Return these as coordinates of one block that holds all up to the last of them."""
+        if len(self.blocks) < 2:
+            return self
+        stop = max(block.stop for block in self.blocks)
+        inside = np.concatenate([np.arange(block.start, block.stop) for block in self.blocks])
+        whole = replace(self.blocks[0], shape=(stop,), is_complex=False, start=0, stop=stop)
+        return Subset((whole,), inside)
 
     def within(self, part: slice) -> Array:
         """Return which of the block's coordinates in a part are among these."""

@@ -30,9 +30,9 @@ from .._evaluate.problem import (
     PAST,
     Analytic,
     Problem,
-    gradient_precision,
     may_differ_by,
     prepare,
+    remarks_of,
     repetition,
 )
 from .._options import Options
@@ -111,6 +111,13 @@ def given(function: Any, check: Check) -> tuple[Any, ...]:
 def own_params(check: Check) -> Any:
     """Return a copy of the parameters in the user's own precision."""
     return WorkCopy(check.problem.structure, check.problem.blocks).fresh()
+
+
+def numeric_params(check: Check) -> Any:
+    """Return a copy of the parameters in the precision in which they are differenced."""
+    problem = check.problem
+    other = problem.numeric.func is not problem.call.func
+    return problem.evaluator.work.fresh() if other else own_params(check)
 
 
 def _unrepeated(check: Check) -> str:
@@ -199,7 +206,7 @@ def judged_matrices(
     first, last = matrices[0], matrices[-1]
     m, n = first.dense.shape
     both = (in_pairs(check, first.dense), in_pairs(check, last.dense))
-    _, repeats = repetition(*both, first.dtypes, pairs, options, what)
+    _, repeats = repetition(*both, first.precision, pairs, options, what)
     reasons = tuple(text for text in (_unrepeated(check), repeats) if text)
     if reasons:
         return Rows([], [], []), reasons
@@ -207,10 +214,9 @@ def judged_matrices(
         gaps = np.abs(first.dense - last.dense).astype(np.float64)
     gaps[~np.isfinite(gaps)] = 0.0
     gaps += first.jitter
-    precision = gradient_precision(first.dtypes)
     per_row = len(check.shape.blocks)
     eps = {
-        k: precision[b * per_row : (b + 1) * per_row]
+        k: first.precision[b * per_row : (b + 1) * per_row]
         for b, block in enumerate(check.shape.outputs.blocks)
         for k in range(block.start, block.stop)
     }
@@ -256,7 +262,8 @@ def reported(
         may_be_zero=_zero_by_nature(pairs, found.flat & (found.analytic == 0), may_be_zero),
     )
     seconds = time.perf_counter() - check.started
-    return assemble(subject, compared, options, problem.evaluator.evaluations, seconds)
+    report = assemble(subject, compared, options, problem.evaluator.evaluations, seconds)
+    return replace(report, remarks=remarks_of(problem))
 
 
 def _leeway(check: Check, matrix: Matrix, bias: Bias | None) -> Callable[..., Array]:
@@ -268,7 +275,7 @@ def _leeway(check: Check, matrix: Matrix, bias: Bias | None) -> Callable[..., Ar
         found = np.zeros(check.problem.size)
         row = position_of(outputs, k)
         for column, block in enumerate(blocks):
-            eps = float(np.finfo(matrix.dtypes[row * len(blocks) + column]).eps)
+            eps = matrix.precision[row * len(blocks) + column]
             if eps < NARROW:
                 continue
             # A narrow Jacobian has the rounding of its block, however small a row of it is.

@@ -123,7 +123,7 @@ def by_groups(check: Check, found: Sequence[Entries]) -> GradientReport | None:
     for each in values:
         dense = np.zeros(slots.shape, dtype=each.dtype)
         dense[rows, group[columns]] = each * weights[columns]
-        matrices.append(Matrix(dense, (found[0].dtype,) * len(few.pairs)))
+        matrices.append(Matrix(dense, (found[0].eps,) * len(few.pairs)))
     judged, reasons = judged_matrices(few, matrices)
     search = Search(few, judged, matrices[0].dense, slots, group, weights)
     if not reasons:
@@ -228,7 +228,7 @@ def _of_groups(
         for block, own in zip(blocks_of(structure, (), ()), problem.blocks, strict=True)
     )
     work = WorkCopy(structure, blocks)
-    evaluator = Grouped(problem.call, problem.evaluator, work, group, weights)
+    evaluator = Grouped(problem.numeric, problem.evaluator, work, group, weights)
     moved = replace(problem, structure=structure, blocks=blocks, evaluator=evaluator)
     few = replace(check, problem=moved)
     few.points.empty = slots < 0

@@ -7,12 +7,15 @@ they are told by what they have.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
+from .._constants import EPS
+from .._params.arrays import eps_of, foreign_kind, native, read
 from .._params.layout import Block, labels
 from .._params.structure import Structure, flatten
 from .._quoting import brief, listing
@@ -36,12 +39,13 @@ class Shape:
     @property
     def full(self) -> tuple[int, int]:
         """Outputs by parameters, those that are left out included."""
-        return self.outputs.size, sum(np.size(leaf.value) for leaf in self.structure.leaves)
+        return self.outputs.size, sum(leaf.size for leaf in self.structure.leaves)
 
     def columns(self) -> Array:
         """Return which columns of a whole matrix are checked, in order."""
-        ends = np.cumsum([0, *(np.size(leaf.value) for leaf in self.structure.leaves)])
-        parts = [np.arange(ends[b.leaf], ends[b.leaf] + b.size) for b in self.blocks]
+        ends = np.cumsum([0, *(leaf.size for leaf in self.structure.leaves)])
+        leaves = [np.arange(ends[b.leaf], ends[b.leaf + 1]) for b in self.blocks]
+        parts = [leaf[b.within] for leaf, b in zip(leaves, self.blocks, strict=True)]
         return np.concatenate(parts or [np.empty(0, dtype=int)])
 
 
@@ -49,13 +53,13 @@ class Shape:
 class Matrix:
     """A Jacobian that was matched with outputs and parameters, shape (m, n); NaN and infinity stay.
 
-    `dense`, shape (m, n), is float64, or longdouble if it was; `dtypes` are those of each pair of
-    blocks, outputs outermost; `remark` says how the Jacobian contradicts itself, if it does;
-    `jitter` is by how much two products with one vector were seen to differ.
+    `dense`, shape (m, n), is float64, or longdouble if it was; `precision` has the machine epsilon
+    of each pair of blocks, outputs outermost; `remark` says how the Jacobian contradicts itself, if
+    it does; `jitter` is by how much two products with one vector were seen to differ.
     """
 
     dense: Array
-    dtypes: tuple[np.dtype[Any], ...]
+    precision: tuple[float, ...]
     remark: str = ""
     jitter: float = 0.0
 
@@ -64,13 +68,14 @@ class Matrix:
 class Entries:
     """The stored entries of a sparse Jacobian, row by row: places and values of shape (nnz,).
 
-    `columns` are numbers of checked parameters; what is stored twice is added up.
+    `columns` are numbers of checked parameters, `eps` is the machine epsilon; what is stored twice
+    is added up.
     """
 
     rows: Array
     columns: Array
     values: Array
-    dtype: np.dtype[Any]
+    eps: float
 
 
 def is_sparse(value: Any) -> bool:
@@ -84,11 +89,11 @@ def entries_of(jac: Any, shape: Shape, what: str = "jac") -> Entries:
     csr = jac.tocsr(copy=True)[:, shape.columns()]
     csr.sum_duplicates()
     held = csr.tocoo()
-    dtype = _float_type(np.asarray(held.data), what)
-    wide = np.longdouble if dtype.itemsize > 8 else np.float64
-    return Entries(
-        held.row.astype(np.intp), held.col.astype(np.intp), held.data.astype(wide), dtype
-    )
+    data = np.asarray(held.data)
+    _require_real(data, what)
+    wide = np.longdouble if data.dtype.itemsize > 8 else np.float64
+    rows, columns = held.row.astype(np.intp), held.col.astype(np.intp)
+    return Entries(rows, columns, data.astype(wide), eps_of(data.dtype))
 
 
 def is_operator(value: Any) -> bool:
@@ -111,12 +116,19 @@ def matrix_of(jac: Any, shape: Shape, what: str = "jac") -> Matrix:
     if is_sparse(jac):
         _require_shape(tuple(jac.shape), shape, what)
         return _cut(np.asarray(jac.toarray()), shape, what)
+    if not isinstance(jac, np.ndarray) and (kind := foreign_kind(jac)) is not None:
+        own = kind.eps(jac)
+        found = matrix_of(read(kind, jac, what), shape, what)
+        return replace(found, precision=tuple(max(own, eps) for eps in found.precision))
     single = len(shape.outputs.blocks) == 1 and len(shape.structure.leaves) == 1
     if isinstance(jac, (list, tuple)) and single:
         jac = _array(jac)
     if not isinstance(jac, (np.ndarray, np.generic, int, float)):
         return _of_structure(jac, shape, what)
     array = np.asarray(jac)
+    if (plain := native(array)) is not array:
+        found = matrix_of(plain, shape, what)
+        return replace(found, precision=(eps_of(array.dtype),) * len(found.precision))
     if single:
         wanted = shape.outputs.blocks[0].shape + np.shape(shape.structure.leaves[0].value)
         if array.shape == wanted:
@@ -152,18 +164,17 @@ def _require_shape(found: tuple[int, ...], shape: Shape, what: str) -> None:
 
 
 def _cut(array: Array, shape: Shape, what: str) -> Matrix:
-    dtype = _float_type(array, what)
-    wide = np.longdouble if dtype.itemsize > 8 else np.float64
+    _require_real(array, what)
+    wide = np.longdouble if array.dtype.itemsize > 8 else np.float64
     count = len(shape.outputs.blocks) * len(shape.blocks)
     columns = shape.columns()
     chosen = array if columns.size == array.shape[1] else array[:, columns]
-    return Matrix(chosen.astype(wide), (dtype,) * count)
+    return Matrix(chosen.astype(wide), (eps_of(array.dtype),) * count)
 
 
-def _float_type(array: Array, what: str) -> np.dtype[Any]:
+def _require_real(array: Array, what: str) -> None:
     if array.dtype.kind not in "fiu":
         raise TypeError(f"{what} has dtype {array.dtype}; it must be real and numeric")
-    return array.dtype if array.dtype.kind == "f" else np.dtype(np.float64)
 
 
 def _of_structure(jac: Any, shape: Shape, what: str) -> Matrix:
@@ -171,7 +182,7 @@ def _of_structure(jac: Any, shape: Shape, what: str) -> Matrix:
     params, outputs = shape.structure, shape.outputs
     numbers = [0.0] * len(params.leaves)
     template = flatten(outputs.structure.rebuild([params.rebuild(numbers)] * len(outputs.blocks)))
-    found = {leaf.name: leaf.value for leaf in flatten(jac, what).leaves}
+    found = {leaf.name: leaf for leaf in flatten(jac, what).leaves}
     names = [leaf.name for leaf in template.leaves]
     checked = {block.leaf for block in shape.blocks}
     needed = [name for j, name in enumerate(names) if j % len(params.leaves) in checked]
@@ -184,13 +195,13 @@ def _of_structure(jac: Any, shape: Shape, what: str) -> Matrix:
             f"{what} does not match: {' and '.join(said)}; it has outputs' structure, and in "
             "place of each output params' structure"
         )
-    rows, dtypes = [], list[np.dtype[Any]]()
+    rows, precision = [], list[float]()
     for k, output in enumerate(outputs.blocks):
         row = []
         for block in shape.blocks:
             name = names[k * len(params.leaves) + block.leaf]
-            array = np.asarray(found[name])
-            wanted = output.shape + block.shape
+            leaf, wanted = found[name], output.shape + block.leaf_shape
+            array = leaf.array if leaf.numeric else np.asarray(leaf.value)
             if array.shape != wanted:
                 raise ValueError(
                     f"{what} of {brief(output.name)} by {brief(block.name)} has shape "
@@ -202,12 +213,13 @@ def _of_structure(jac: Any, shape: Shape, what: str) -> Matrix:
                     f"{what} of {brief(output.name)} by {brief(block.name)} has dtype "
                     f"{array.dtype}; it must be real and numeric"
                 )
-            row.append(array.reshape(output.size, block.size))
-            dtypes.append(array.dtype if array.dtype.kind == "f" else np.dtype(np.float64))
+            whole = array.reshape(output.size, math.prod(block.leaf_shape))
+            row.append(whole[:, block.within])
+            precision.append(leaf.eps if leaf.numeric else EPS)
         rows.append(np.concatenate(row, axis=1))
     dense = np.concatenate(rows, axis=0)
     wide = np.longdouble if dense.dtype.itemsize > 8 else np.float64
-    return Matrix(dense.astype(wide), tuple(dtypes))
+    return Matrix(dense.astype(wide), tuple(precision))
 
 
 def _of_operator(jac: Any, shape: Shape, what: str) -> Matrix:
@@ -223,7 +235,7 @@ def _of_operator(jac: Any, shape: Shape, what: str) -> Matrix:
     dtype = getattr(jac, "dtype", None)
     dtype = dtype if isinstance(dtype, np.dtype) and dtype.kind == "f" else np.dtype(np.float64)
     found = _cut(dense.astype(dtype), shape, what)
-    return Matrix(found.dense, found.dtypes, _adjoint_remark(jac, dense, shape))
+    return Matrix(found.dense, found.precision, _adjoint_remark(jac, dense, shape))
 
 
 def _adjoint_remark(jac: Any, dense: Array, shape: Shape) -> str:
@@ -248,7 +260,7 @@ def _adjoint_remark(jac: Any, dense: Array, shape: Shape) -> str:
         return ""
     _, k, i, value = worst
     output = labels(shape.outputs.blocks)(k)
-    ends = np.cumsum([0, *(np.size(leaf.value) for leaf in shape.structure.leaves)])
+    ends = np.cumsum([0, *(leaf.size for leaf in shape.structure.leaves)])
     leaf = int(np.searchsorted(ends, i, side="right")) - 1
     block = next((b for b in shape.blocks if b.leaf == leaf), None)
     column = block.label(i - int(ends[leaf])) if block else output_name(f"params[{i}]")

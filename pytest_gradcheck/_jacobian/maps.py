@@ -16,13 +16,15 @@ from .._constants import ENTRY_ROUNDINGS, EPS, LEAST_TERM, MOST_PRODUCTS, PRODUC
 from .._difference.directions import Stream, random_weights
 from .._evaluate.problem import repetition
 from .._options import Options
-from .._params.layout import Block, gradient_vector, labels, to_structure
+from .._params.arrays import eps_of
+from .._params.layout import Block, gradient_vector, labels, rounded, to_structure
+from .._params.structure import Structure
 from .._quoting import brief
 from .._report.report import GradientReport
 from .check import Check, report_of
 from .coloring import by_groups
 from .linear import Entries, Matrix, entries_of, is_operator, is_sparse, matrix_of
-from .outputs import dtypes_of, output_vector
+from .outputs import output_vector, precision_of
 from .random_combinations import along_cotangents, along_tangents, cotangent
 
 Array = np.ndarray[Any, Any]
@@ -76,8 +78,8 @@ def _rows(check: Check, product: Callable[[Array], Any]) -> Callable[[Array], An
     return rows
 
 
-def _columns(check: Check, dense: Array, dtype: Any) -> Matrix:
-    return Matrix(dense, (np.dtype(dtype),) * (len(check.outputs.blocks) * dense.shape[1]))
+def _columns(check: Check, dense: Array, eps: float) -> Matrix:
+    return Matrix(dense, (eps,) * (len(check.outputs.blocks) * dense.shape[1]))
 
 
 def _matrix(jac: Any, check: Check) -> GradientReport:
@@ -85,7 +87,8 @@ def _matrix(jac: Any, check: Check) -> GradientReport:
     return along_cotangents(
         check,
         lambda u: to_structure(problem.structure, problem.blocks, u @ matrix.dense),
-        lambda which: _columns(check, matrix.dense[:, which], matrix.dtypes[0]),
+        lambda which: _columns(check, matrix.dense[:, which], matrix.precision[0]),
+        max(matrix.precision, default=EPS),
     )
 
 
@@ -96,9 +99,9 @@ def _sparse(jac: Any, check: Check) -> GradientReport:
 
     def columns(which: Array) -> Matrix:
         dense = np.asarray(compressed[:, chosen[which]].toarray(), dtype=np.float64)
-        return _columns(check, dense, jac.dtype)
+        return _columns(check, dense, eps_of(jac.dtype))
 
-    return along_cotangents(check, _rows(check, lambda u: jac.T @ u), columns)
+    return along_cotangents(check, _rows(check, lambda u: jac.T @ u), columns, eps_of(jac.dtype))
 
 
 def _operator(jac: Any, check: Check) -> GradientReport:
@@ -117,7 +120,7 @@ def _operator(jac: Any, check: Check) -> GradientReport:
 
     def columns(which: Array) -> Matrix:
         parts = [product(np.ones(1), chosen[[i]]).astype(np.float64) for i in which]
-        return _columns(check, np.stack(parts, axis=1), np.float64)
+        return _columns(check, np.stack(parts, axis=1), EPS)
 
     return along_cotangents(check, _rows(check, jac.rmatvec), columns)
 
@@ -126,20 +129,20 @@ def forward(check: Check, product: Callable[[Array], Any], what: str) -> LinearM
     """Return the map of a product that takes v, shape (n,), and returns J v, as outputs are."""
     outputs, n = check.outputs, check.problem.size
 
-    def read(value: Any) -> tuple[Array, tuple[np.dtype[Any], ...]]:
-        return output_vector(value, outputs, what), dtypes_of(value)
+    def read(value: Any) -> tuple[Array, tuple[float, ...]]:
+        return output_vector(value, outputs, what), precision_of(value)
 
     def dense() -> Matrix:
-        columns, dtypes = _with_basis(product, read, n)
-        dtypes = dtypes or (np.dtype(np.float64),) * len(outputs.blocks)
+        columns, precision = _with_basis(product, read, n)
+        precision = precision or (EPS,) * len(outputs.blocks)
         matrix = np.stack(columns, axis=1) if columns else np.empty((outputs.size, 0))
-        v, narrow = _weights(check, check.problem.blocks)
+        v, narrow = _weights(check, check.problem.structure, check.problem.blocks)
         found = [read(product(v))[0] if n else matrix @ v for _ in range(2)]
         center = float(np.abs(check.problem.center).max(initial=LEAST_TERM))
         dust = center * float(np.sum(np.abs(v) / check.problem.scale))
-        said = _Said(check.options, what, "v", outputs.blocks, dtypes, narrow)
+        said = _Said(check.options, what, "v", outputs.blocks, precision, narrow)
         each = len(check.shape.blocks)
-        every = tuple(dtype for dtype in dtypes for _ in range(each))
+        every = tuple(eps for eps in precision for _ in range(each))
         return Matrix(matrix, every, *said.of(matrix * v, found, v, dust))
 
     return LinearMap(dense, lambda: along_tangents(check, product, what), n)
@@ -147,20 +150,21 @@ def forward(check: Check, product: Callable[[Array], Any], what: str) -> LinearM
 
 def backward(check: Check, product: Callable[[Array], Any], what: str) -> LinearMap:
     """Return the map of a product that takes u, shape (m,), and returns uᵀJ, as params are."""
-    structure, blocks, m = check.problem.structure, check.problem.blocks, check.outputs.size
+    structure, blocks = check.problem.structure, check.problem.blocks
+    outputs, m = check.outputs, check.outputs.size
 
-    def read(value: Any) -> tuple[Array, tuple[np.dtype[Any], ...]]:
+    def read(value: Any) -> tuple[Array, tuple[float, ...]]:
         return gradient_vector(value, structure, blocks, what)
 
     def dense() -> Matrix:
-        rows, dtypes = _with_basis(product, read, m)
+        rows, precision = _with_basis(product, read, m)
         matrix = np.stack(rows)
-        u, narrow = _weights(check, check.outputs.blocks)
+        u, narrow = _weights(check, outputs.structure, outputs.blocks)
         found = [read(product(u))[0] for _ in range(2)]
         center = np.maximum(np.abs(check.problem.center[:m]), LEAST_TERM)
         dust = float(np.abs(u) @ center) / check.problem.scale
-        said = _Said(check.options, what, "u", blocks, dtypes, narrow)
-        every = dtypes * len(check.outputs.blocks)
+        said = _Said(check.options, what, "u", blocks, precision, narrow)
+        every = precision * len(outputs.blocks)
         return Matrix(matrix, every, *said.of(matrix.T * u, found, u, dust))
 
     return LinearMap(dense, lambda: along_cotangents(check, product), m)
@@ -168,19 +172,21 @@ def backward(check: Check, product: Callable[[Array], Any], what: str) -> Linear
 
 def _with_basis(
     product: Callable[[Array], Any], read: Callable[[Any], tuple[Array, Any]], count: int
-) -> tuple[list[Array], tuple[np.dtype[Any], ...]]:
-    """Return the products with all basis vectors, and the types of the last one."""
-    basis, found, dtypes = np.zeros(count), [], ()
+) -> tuple[list[Array], tuple[float, ...]]:
+    """Return the products with all basis vectors, and the precision of the last one."""
+    basis, found, precision = np.zeros(count), [], ()
     for i in range(count):
         basis[i] = 1.0
-        vector, dtypes = read(product(basis))
+        vector, precision = read(product(basis))
         found.append(vector)
         basis[i] = 0.0
-    return found, dtypes
+    return found, precision
 
 
-def _weights(check: Check, blocks: Sequence[Block]) -> tuple[Array, tuple[np.dtype[Any], ...]]:
-    """Return a random vector for `_Said`, and the types in which the product may be computed.
+def _weights(
+    check: Check, structure: Structure, blocks: Sequence[Block]
+) -> tuple[Array, tuple[float, ...]]:
+    """Return a random vector for `_Said`, and the precision that the product may be computed in.
 
     The vector is what the product gets, rounded to the type of each block.  It is never positive
     throughout: a product that takes |v| or max(v, 0) for v is linear there.
@@ -188,10 +194,10 @@ def _weights(check: Check, blocks: Sequence[Block]) -> tuple[Array, tuple[np.dty
     vector = random_weights(blocks[-1].stop if blocks else 0, check.options.seed, Stream.LINEARITY)
     if (vector > 0).all():
         vector = -vector
-    for block in blocks:
-        vector[block.window] = vector[block.window].astype(block.dtype)
-    every = (*check.problem.blocks, *check.outputs.blocks)
-    return vector, tuple(block.dtype for block in every)
+    vector = rounded(structure, blocks, vector)
+    params, outputs = check.problem, check.outputs
+    every = [params.structure.leaves[block.leaf].eps for block in params.blocks]
+    return vector, (*every, *outputs.precision)
 
 
 @dataclass(frozen=True)
@@ -202,8 +208,8 @@ class _Said:
     what: str
     name: str
     blocks: Sequence[Block]
-    dtypes: Sequence[np.dtype[Any]]
-    narrow: Sequence[np.dtype[Any]]
+    precision: Sequence[float]
+    narrow: Sequence[float]
 
     def of(
         self, terms: Array, found: Sequence[Array], vector: Array, dust: Any
@@ -216,12 +222,12 @@ class _Said:
         """
         first, again = found
         gap, unrepeated = repetition(
-            first, again, self.dtypes, self.blocks, self.options, self.what
+            first, again, self.precision, self.blocks, self.options, self.what
         )
         if unrepeated:
             return unrepeated, 0.0
         jitter = float(np.max(gap, initial=0.0))
-        eps = max((float(np.finfo(one).eps) for one in (*self.dtypes, *self.narrow)), default=0.0)
+        eps = max((*self.precision, *self.narrow), default=EPS)
         leeway = (
             self.options.nondet_tol * (1 + float(np.abs(vector).sum())) + PRODUCT_JITTERS * jitter
         )
@@ -229,7 +235,7 @@ class _Said:
             told = terms.sum(axis=1)
             off = np.abs(told - first)
             size = np.abs(terms).sum(axis=1) + dust
-            bad = off > ENTRY_ROUNDINGS * max(eps, EPS) * size + leeway
+            bad = off > ENTRY_ROUNDINGS * eps * size + leeway
         if not bad.any():
             return "", jitter
         i = int(np.argmax(np.where(bad, off, 0)))

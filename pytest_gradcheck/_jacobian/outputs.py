@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from .._evaluate.call import ComplexValueError
+from .._evaluate.call import ComplexValueError, bits_of
+from .._params.arrays import eps_of
 from .._params.layout import Block, labels
-from .._params.structure import ROOT, Structure, flatten
+from .._params.structure import ROOT, Leaf, Structure, flatten
 from .._quoting import brief, listing
 
 Array = np.ndarray[Any, Any]
@@ -38,6 +39,7 @@ class Outputs:
         self.structure = _NOTHING
         self.leaves: list[tuple[str, tuple[int, ...]]] = []
         self.blocks: tuple[Block, ...] = ()
+        self.precision: tuple[float, ...] = ()
 
     def __getstate__(self) -> dict[str, Any]:
         return {**vars(self), "structure": _NOTHING}
@@ -65,15 +67,14 @@ class Outputs:
 
     def bits(self, value: Any) -> list[int | None]:
         """Return the bits of precision of each block of outputs that is narrower than float64."""
-        dtypes = dtypes_of(value[0] if self.beside else value)
-        return [np.finfo(dtype).nmant + 1 if dtype.itemsize < 8 else None for dtype in dtypes]
+        return [bits_of(eps) for eps in precision_of(value[0] if self.beside else value)]
 
     def _learn(self, value: Any) -> None:
         structure = flatten(value, "what func returned")
         blocks, start = list[Block](), 0
         for position, leaf in enumerate(structure.leaves):
             name = output_name(leaf.name, self.called)
-            array = _real(leaf.value, name)
+            array = _real(leaf, name)
             dtype = array.dtype if array.dtype.kind == "f" else np.dtype(np.float64)
             stop = start + array.size
             blocks.append(Block(name, array.shape, dtype, False, start, stop, position))
@@ -85,6 +86,7 @@ class Outputs:
             )
         self.leaves = [(structure.leaves[block.leaf].name, block.shape) for block in blocks]
         self.structure, self.blocks = structure, tuple(blocks)
+        self.precision = precision_of(value)
 
 
 def _rebuilt(_: Any) -> None:
@@ -94,10 +96,14 @@ def _rebuilt(_: Any) -> None:
 _NOTHING = Structure((), _rebuilt)
 
 
-def _real(value: Any, name: str) -> Array:
-    name = brief(name)
+def _real(leaf: Leaf, name: str) -> Array:
+    value, name = leaf.value, brief(name)
     try:
-        array = np.asarray(value)
+        array = leaf.array if leaf.numeric else np.asarray(value)
+    except TypeError as error:  # a tensor of a type that numpy can't take is told so
+        if leaf.numeric:
+            raise TypeError(f"func returned {name}: {error}") from error
+        array = np.asarray(None)
     except Exception:  # what a foreign object's conversion raises is its own business
         array = np.asarray(None)
     if array.dtype.kind == "c":
@@ -127,7 +133,7 @@ def output_vector(value: Any, outputs: Outputs, what: str = "func") -> Array:
             "the parameters; names and shapes must be equal"
         )
     parts = [
-        _real(leaf.value, block.name).reshape(-1)
+        _real(leaf, block.name).reshape(-1)
         for leaf, block in zip(leaves, outputs.blocks, strict=True)
     ]
     wide = any(part.dtype.itemsize > 8 and part.dtype.kind == "f" for part in parts)
@@ -138,10 +144,12 @@ def _told(shapes: Sequence[tuple[str, tuple[int, ...]]]) -> str:
     return listing([f"{output_name(name)} of shape {shape}" for name, shape in shapes]) or "nothing"
 
 
-def dtypes_of(value: Any) -> tuple[np.dtype[Any], ...]:
-    """Return the precision of each leaf of a derivative: float64 for integers."""
-    found = (np.asarray(leaf.value).dtype for leaf in flatten(value).leaves)
-    return tuple(dtype if dtype.kind == "f" else np.dtype(np.float64) for dtype in found)
+def precision_of(value: Any) -> tuple[float, ...]:
+    """Return the machine epsilon of each leaf of a derivative: float64's for integers."""
+    return tuple(
+        leaf.eps if leaf.numeric else eps_of(np.asarray(leaf.value).dtype)
+        for leaf in flatten(value).leaves
+    )
 
 
 @dataclass(frozen=True)

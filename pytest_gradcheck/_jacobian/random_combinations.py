@@ -18,6 +18,7 @@ import numpy as np
 from .._constants import (
     ACCUSED_LOOKED_AT,
     COMBINED,
+    EPS,
     OUTPUT_GAPS,
     OUTPUT_STEP,
     OUTPUTS_LOOKED_AT,
@@ -27,47 +28,53 @@ from .._difference.directions import Stream, random_weights
 from .._evaluate.call import Call, name_of
 from .._evaluate.evaluator import Move
 from .._gradient.check import run_check
-from .._params.layout import Block, coordinate_of, labels, position_of, to_structure
+from .._params.layout import (
+    Block,
+    beside,
+    coordinate_of,
+    labels,
+    position_of,
+    rounded,
+    to_structure,
+)
 from .._params.structure import Structure, flatten
+from .._params.work_copy import WorkCopy
 from .._report.report import GradientReport
-from .check import Check, checking, own_params, report_of
+from .check import Check, checking, numeric_params, own_params, report_of
 from .linear import Matrix
-from .outputs import Outputs, dtypes_of, output_vector
+from .outputs import Outputs, output_vector, precision_of
 
 Array = np.ndarray[Any, Any]
 
 
 def at(structure: Structure, blocks: Sequence[Block], vector: Array) -> Any:
-    """Return the structure with the blocks' coordinates replaced; the rest as it is."""
-    values = [leaf.value for leaf in structure.leaves]
-    for block in blocks:
-        leaf = structure.leaves[block.leaf]
-        part = np.array(vector[block.window], dtype=block.dtype).reshape(block.shape)
-        values[block.leaf] = part if leaf.is_array else part.item()
-    return structure.rebuild(values)
+    """Return a copy of the structure with the blocks' coordinates replaced."""
+    work = WorkCopy(structure, blocks)
+    work.set(vector)
+    return work.params
 
 
-def tangent(check: Check, vector: Array) -> Any:
-    """Return a vector over the parameters in their structure; zero in what is left out."""
-    values: list[Any] = [
-        np.zeros(np.shape(leaf.value)) if leaf.is_array else 0.0
-        for leaf in check.problem.structure.leaves
-    ]
-    return _filled(check.problem.structure, check.problem.blocks, values, vector)
+def tangent(check: Check, vector: Array, strided: bool = False) -> Any:
+    """Return a vector over the parameters in their structure; zero in what is left out.
+
+    `strided` arrays have gaps between their entries in memory.
+    """
+    made = beside(check.problem.structure, check.problem.blocks, vector)
+    return spread(made) if strided else made
 
 
-def cotangent(check: Check, vector: Array) -> Any:
-    """Return a vector over the outputs in their structure."""
-    outputs = check.outputs
-    return _filled(outputs.structure, outputs.blocks, [None] * len(outputs.blocks), vector)
+def cotangent(check: Check, vector: Array, strided: bool = False) -> Any:
+    """Return a vector over the outputs in their structure, as `tangent` does."""
+    made = beside(check.outputs.structure, check.outputs.blocks, vector)
+    return spread(made) if strided else made
 
 
-def _filled(structure: Structure, blocks: Sequence[Block], values: list[Any], vector: Array) -> Any:
-    for block in blocks:
-        # A narrow parameter's tangent is as narrow: products of the two then stay in its type.
-        part = vector[block.window].reshape(block.shape).astype(block.dtype)
-        values[block.leaf] = part if structure.leaves[block.leaf].is_array else part.item()
-    return structure.rebuild(values)
+def spread(value: Any) -> Any:
+    """Return a structure with all arrays strided."""
+    structure = flatten(value)
+    return structure.rebuild(
+        [leaf.kind.strided(leaf.value) if leaf.kind else leaf.value for leaf in structure.leaves]
+    )
 
 
 @dataclass(frozen=True)
@@ -90,8 +97,9 @@ def along_cotangents(
     check: Check,
     rows: Callable[[Array], Any],
     columns: Callable[[Array], Matrix] | None = None,
+    eps: float = EPS,
 ) -> GradientReport:
-    """Check uᵀJ for some random u, shape (m,); `rows` takes u and returns uᵀJ in params' structure.
+    """Check uᵀJ for some random u, shape (m,), which is no more precise than `eps`.
 
     `rows` takes u, shape (m,), and returns uᵀJ in params' structure; `columns` takes coordinates
     and returns those columns of the analytic Jacobian, for the entries that are wrong to be named.
@@ -100,8 +108,9 @@ def along_cotangents(
     m, spent = outputs.size, check.problem.evaluator.evaluations
     for number in range(COMBINED):
         u = random_weights(m, options.seed, Stream.COTANGENTS, number)
+        u = rounded(outputs.structure, outputs.blocks, u)  # as the product gets it
         call = replace(check.problem.call, read=Combination(outputs, u), bits=no_bits)
-        report = run_check(call, rows(u), own_params(check), options)
+        report = run_check(call, rows(u), own_params(check), options, eps)
         spent += report.evaluations
         if not report.ok:
             break
@@ -122,7 +131,7 @@ def _by_entry(
     check: Check, report: GradientReport, columns: Callable[[Array], Matrix]
 ) -> GradientReport | None:
     """Judge the columns of the parameters that a combination accuses, entry by entry."""
-    problem, call = check.problem, check.problem.call
+    problem, call = check.problem, check.problem.numeric
     blocks, theta = problem.blocks, problem.theta
     named = [entry.label for entry in report.worst if entry.verdict == "disagree"][
         :ACCUSED_LOOKED_AT
@@ -134,7 +143,7 @@ def _by_entry(
     chosen = np.array(sorted(places))
     matrix = columns(chosen)
     outputs = _most_wrong(check, matrix.dense, chosen)
-    structure, first = flatten(own_params(check)), call.on(problem.evaluator.work, [])
+    structure, first = flatten(numeric_params(check)), call.on(problem.evaluator.work, [])
     name_of_output, name_of_param = labels(check.outputs.blocks), labels(blocks)
     names = [name_of_output(k) for k in outputs.tolist()]
 
@@ -144,12 +153,14 @@ def _by_entry(
         values = check.outputs.read(first(at(structure, blocks, moved)))[outputs]
         return SimpleNamespace(**dict(zip(names, values, strict=True)))
 
-    func.__qualname__ = name_of(call.func)
+    func.__qualname__ = name_of(check.problem.call.func)
     params = SimpleNamespace(**{name_of_param(int(i)): float(theta[i]) for i in chosen})
-    options = replace(check.options, only=(), skip=(), max_evals=None, workers=1)
+    options = replace(
+        check.options, only=(), skip=(), entries=(), reference=None, max_evals=None, workers=1
+    )
     with checking(Call(func), params, options, check.outputs.called) as few:
-        dtypes = (matrix.dtypes[0],) * (outputs.size * chosen.size)
-        found = report_of(few, [Matrix(matrix.dense[outputs], dtypes)], may_be_zero=True)
+        precision = (matrix.precision[0],) * (outputs.size * chosen.size)
+        found = report_of(few, [Matrix(matrix.dense[outputs], precision)], may_be_zero=True)
     if found.ok:
         return None
     said = (
@@ -188,33 +199,34 @@ def along_tangents(check: Check, products: Callable[[Array], Any], what: str) ->
     `products` takes v, shape (n,), and returns Jv in the outputs' structure; an error calls it
     `what`.
     """
-    problem, call, seed = check.problem, check.problem.call, check.options.seed
+    problem, call, seed = check.problem, check.problem.numeric, check.options.seed
     n = problem.size
     tangents = [
-        random_weights(n, seed, Stream.TANGENTS, k) * problem.scale for k in range(COMBINED)
+        rounded(problem.structure, problem.blocks, weights * problem.scale)
+        for weights in (random_weights(n, seed, Stream.TANGENTS, k) for k in range(COMBINED))
     ]
-    structure = flatten(own_params(check))
+    structure = flatten(numeric_params(check))
 
     def func(steps: dict[str, float], *args: Any) -> Any:
         moved = problem.theta + sum(t * v for t, v in zip(steps.values(), tangents, strict=True))
         return call.func(at(structure, problem.blocks, moved), *args)
 
-    func.__qualname__ = name_of(call.func)
+    func.__qualname__ = name_of(check.problem.call.func)
     params = {f"v{number + 1}": 0.0 for number in range(COMBINED)}
     values = [products(v) for v in tangents]
     dense = np.stack([output_vector(value, check.outputs, what) for value in values], 1)
-    types = dtypes_of(values[0])
-    options = replace(check.options, only=(), skip=(), workers=1)
+    precision = precision_of(values[0])
+    options = replace(check.options, only=(), skip=(), entries=(), reference=None, workers=1)
     with checking(replace(call, func=func), params, options, check.outputs.called) as few:
 
         def columns(which: Array) -> Matrix:
-            return Matrix(dense[:, which], tuple(x for x in types for _ in range(which.size)))
+            return Matrix(dense[:, which], tuple(x for x in precision for _ in range(which.size)))
 
         def rows(u: Array) -> Any:
             return to_structure(few.problem.structure, few.problem.blocks, u @ dense)
 
         if dense.shape[0] > OUTPUTS_ONE_BY_ONE:
-            found = along_cotangents(few, rows, columns)
+            found = along_cotangents(few, rows, columns, max(precision, default=EPS))
         else:
             found = report_of(few, [columns(np.arange(COMBINED))])
     said = f"{n:,} parameters along {COMBINED} random tangents, v1 to v3 (seed {seed})"

@@ -142,7 +142,7 @@ class Row(Evaluator):
 
     def __init__(self, points: Points, number: int, narrow: int | None) -> None:
         runner = points.problem.evaluator
-        super().__init__(points.problem.call, runner.work)
+        super().__init__(points.problem.numeric, runner.work)
         self.kind, self.narrow, self.keeps = runner.kind, narrow, True
         self._points, self._number = points, number
 

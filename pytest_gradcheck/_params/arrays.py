@@ -7,11 +7,13 @@ The engine computes with numpy; func gets the user's own kind of array.  Between
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
 import numpy as np
 
+from .._constants import EPS
 from .._quoting import brief, quoted
 from ..hookspecs import plugin_manager
 
@@ -65,6 +67,9 @@ class ArrayKind(Protocol):
     True
     """
 
+    compiler: str = ""
+    """What compiles a function of such arrays, ``jax.jit``; empty where nothing does."""
+
     mutable: bool = False
     """Whether the user's own array can be perturbed in place, and put back by `restore`."""
 
@@ -92,6 +97,28 @@ class ArrayKind(Protocol):
         `publish` is to be called with the new array when it is another object, because arrays of
         this kind never change.
         """
+
+    def eps(self, value: Any) -> float:
+        """Return the machine epsilon of the array's type, 2⁻⁵² for integers and wider types.
+
+        A kind overrides it whose `to_numpy` returns values in a wider type than the array's own.
+        """
+        return eps_of(self.to_numpy(value).dtype)
+
+    def compiled(self, func: Callable[..., Any]) -> bool:
+        """Return whether a function is compiled, or there is no `compiler`."""
+        return True
+
+    def beside(self, value: Any, array: Array) -> Any:
+        """Return a numpy array's values as what goes beside `value`: a tangent of it, a cotangent.
+
+        It is of the same kind, dtype and device, but no parameter, and requires no gradient.
+        """
+        return self.like(value, array)
+
+    def strided(self, value: Any) -> Any:
+        """Return the same values with gaps between them in memory, for a kind that has strides."""
+        return value
 
     def item(self, value: Any) -> Any:
         """Return J, an array of one entry, as a Python number; None to have `to_numpy` asked."""
@@ -126,10 +153,21 @@ class _NumpyKind(ArrayKind):
     mutable = True
 
     def to_numpy(self, value: Any) -> Array:
-        return np.asarray(value)
+        return native(np.asarray(value))
+
+    def eps(self, value: Any) -> float:
+        return eps_of(value.dtype)
 
     def like(self, value: Any, array: Array) -> Any:
         return array
+
+    def beside(self, value: Any, array: Array) -> Any:
+        return array if native_type(value.dtype) else array.astype(value.dtype)
+
+    def strided(self, value: Any) -> Any:
+        spread = np.zeros((*value.shape, 2), value.dtype)
+        spread[..., 0] = value
+        return spread[..., 0]
 
     def copy(self, value: Any, dtype: np.dtype[Any] | None = None) -> Any:
         if value.dtype.kind == "c":
@@ -151,7 +189,13 @@ class _NumberKind(ArrayKind):
     """Python's and numpy's numbers: what holds them is rebuilt at every change."""
 
     def to_numpy(self, value: Any) -> Array:
-        return np.asarray(value)
+        return native(np.asarray(value))
+
+    def eps(self, value: Any) -> float:
+        return eps_of(np.asarray(value).dtype)
+
+    def beside(self, value: Any, array: Array) -> Any:
+        return array.item()
 
     def like(self, value: Any, array: Array) -> Any:
         return array
@@ -254,6 +298,23 @@ def read(kind: ArrayKind | None, value: Any, name: str) -> Array:
         return kind.to_numpy(value)
     except Unreadable as error:
         raise TypeError(f"{brief(name)} {error}") from error
+
+
+def native_type(dtype: np.dtype[Any]) -> bool:
+    """Return whether a dtype is no floating-point type of ml_dtypes, as bfloat16 and float8 are."""
+    return dtype.type.__module__ != "ml_dtypes" or "float" not in dtype.name
+
+
+def native(array: Array) -> Array:
+    """Return bfloat16 and float8, as ml_dtypes gives them to numpy, as float32, which is exact."""
+    return array if native_type(array.dtype) else array.astype(np.float32)
+
+
+def eps_of(dtype: np.dtype[Any]) -> float:
+    """Return the machine epsilon of a dtype, float64's at the least and for integers."""
+    if not native_type(dtype):
+        return float(sys.modules["ml_dtypes"].finfo(dtype).eps)
+    return max(float(np.finfo(dtype).eps), EPS) if dtype.kind in "fc" else EPS
 
 
 def to_float(number: float) -> float:

@@ -11,14 +11,14 @@ import math
 import re
 from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from typing import Any
 
 import numpy as np
 
 from .._quoting import brief, listing, quoted
-from .arrays import complex_of, coordinates, kind_of, to_float
+from .arrays import complex_of, coordinates, foreign_kind, kind_of, read, to_float
 from .structure import ROOT, Leaf, Structure, flatten
 
 Array = np.ndarray[Any, Any]
@@ -86,6 +86,8 @@ class Block:
 
     `shape` is the leaf's, `leaf` its number in the structure, `dtype` that of one coordinate: the
     leaf's own, or where it is complex, and each entry two coordinates, that of its real part.
+    Where only some entries are checked, `places` has their coordinates in the leaf, whose shape is
+    `whole`, and `shape` is the number of these entries.
     """
 
     name: str
@@ -95,6 +97,18 @@ class Block:
     start: int
     stop: int
     leaf: int
+    places: Array | None = field(default=None, compare=False, kw_only=True)
+    whole: tuple[int, ...] | None = field(default=None, kw_only=True)
+
+    @property
+    def within(self) -> Any:
+        """What of the leaf's coordinates is in the block: an index of them."""
+        return slice(None) if self.places is None else self.places
+
+    @property
+    def leaf_shape(self) -> tuple[int, ...]:
+        """The shape of the leaf."""
+        return self.shape if self.whole is None else self.whole
 
     @property
     def size(self) -> int:
@@ -108,8 +122,9 @@ class Block:
 
     def index(self, coordinate: int) -> tuple[int, ...]:
         """Return the multi-index of the entry that coordinate `coordinate` of the block is in."""
-        entry = coordinate // 2 if self.is_complex else coordinate
-        return tuple(int(i) for i in np.unravel_index(entry, self.shape)) if self.shape else ()
+        place = coordinate if self.places is None else int(self.places[coordinate])
+        entry, shape = place // 2 if self.is_complex else place, self.leaf_shape
+        return tuple(int(i) for i in np.unravel_index(entry, shape)) if shape else ()
 
     def label(self, coordinate: int) -> str:
         """Return the name of a coordinate of the block: ``W2[1, 3]``, ``z[0].imag``."""
@@ -128,14 +143,20 @@ def selected(name: str, only: Sequence[str], skip: Sequence[str]) -> bool:
     return (not only or matches(only)) and not matches(skip)
 
 
-def blocks_of(structure: Structure, only: Sequence[str], skip: Sequence[str]) -> tuple[Block, ...]:
+def blocks_of(
+    structure: Structure,
+    only: Sequence[str],
+    skip: Sequence[str],
+    entries: Sequence[tuple[str, Any]] = (),
+) -> tuple[Block, ...]:
     """Choose the leaves that are checked, by name or glob pattern, and lay them out in one vector.
 
-    TypeError for a chosen leaf that is not floating point, ValueError for a pattern that matches
-    none.
+    Of leaves that `entries` names, by pattern, what its mask or index chooses. TypeError for a
+    chosen leaf that is not floating point, ValueError for a pattern that matches none.
     """
     names = [leaf.name for leaf in structure.leaves]
-    for option, patterns in (("only", only), ("skip", skip)):
+    of_entries = tuple(pattern for pattern, _ in entries)
+    for option, patterns in (("only", only), ("skip", skip), ("entries", of_entries)):
         for pattern in patterns:
             if not any(selected(name, (pattern,), ()) for name in names):
                 raise ValueError(
@@ -151,9 +172,42 @@ def blocks_of(structure: Structure, only: Sequence[str], skip: Sequence[str]) ->
         size = value.size * (2 if is_complex else 1)
         dtype = value.real.dtype
         block = Block(leaf.name, value.shape, dtype, is_complex, start, start + size, position)
+        for pattern, index in entries:
+            if selected(leaf.name, (pattern,), ()):
+                block = _chosen(block, index)
         blocks.append(block)
-        start += size
+        start = block.stop
     return tuple(blocks)
+
+
+def _chosen(block: Block, index: Any) -> Block:
+    """Return a block of the entries that a mask or an index chooses."""
+    kind = None if isinstance(index, (slice, tuple, list)) else foreign_kind(index)
+    own = read(kind, index, "entries") if kind else index
+    own = np.asarray(own, dtype=None if own else int) if isinstance(own, list) else own
+    shape = getattr(own, "shape", ())
+    if getattr(getattr(own, "dtype", None), "kind", "") == "b" and shape != block.shape:
+        raise ValueError(
+            f"entries: the mask of {brief(block.name)} has shape {shape}, but the block has "
+            f"{block.shape}; shapes must be equal"
+        )
+    mask = np.zeros(block.shape, dtype=bool)
+    try:
+        mask[own] = True
+    except (IndexError, TypeError, ValueError) as error:
+        raise ValueError(
+            f"entries: {brief(block.name)} of shape {block.shape} can't be indexed by "
+            f"{quoted(index)} ({error})"
+        ) from None
+    chosen = np.flatnonzero(mask)
+    if not chosen.size:
+        raise ValueError(
+            f"entries: nothing of {brief(block.name)} is chosen; leave the block out with "
+            f"skip={block.name!r}"
+        )
+    places = np.stack([2 * chosen, 2 * chosen + 1], 1).ravel() if block.is_complex else chosen
+    stop = block.start + places.size
+    return replace(block, shape=chosen.shape, stop=stop, places=places, whole=block.shape)
 
 
 def checked_value(
@@ -203,12 +257,15 @@ def _is_parameter(leaf: Leaf) -> bool:
 def require_finite(structure: Structure, block: Block) -> None:
     """Raise ValueError when an entry of a parameter is NaN or infinite."""
     value = checked_leaf(structure, block)
-    finite = np.isfinite(value)
+    finite = np.isfinite(value).reshape(-1)
+    if block.is_complex:
+        finite = finite.repeat(2)
+    finite = finite[block.within]
     if not finite.all():
-        entry = int(np.argmin(finite))
-        label = block.label(entry * (2 if block.is_complex else 1))
+        index = block.index(place := int(np.argmin(finite)))
         raise ValueError(
-            f"params must be finite to be differenced: {brief(label)} is {value.reshape(-1)[entry]}"
+            f"params must be finite to be differenced: {brief(block.label(place))} is "
+            f"{value[index]}"
         )
 
 
@@ -220,7 +277,7 @@ def _kind(value: Any) -> str:
 
 def vector_of(structure: Structure, blocks: Sequence[Block]) -> np.ndarray[Any, Any]:
     """Return the coordinates of all blocks as one vector: float64, or longdouble if any is."""
-    parts = [coordinates(checked_leaf(structure, block)) for block in blocks]
+    parts = [coordinates(checked_leaf(structure, block))[block.within] for block in blocks]
     wide = any(part.dtype.itemsize > 8 for part in parts)
     dtype = np.dtype(np.longdouble if wide else np.float64)
     return np.concatenate([part.astype(dtype, copy=False) for part in parts] or [np.empty(0)])
@@ -231,7 +288,7 @@ def checked_leaf(structure: Structure, block: Block) -> np.ndarray[Any, Any]:
     return np.asarray(
         structure.leaves[block.leaf].array,
         dtype=None
-        if block.shape
+        if block.leaf_shape
         else (np.result_type(block.dtype, np.complex64) if block.is_complex else block.dtype),
     )
 
@@ -246,11 +303,48 @@ def to_structure(
     """
     values: list[Any] = [None] * len(structure.leaves)
     for block in blocks:
-        part = np.array(vector[block.window])
-        part = complex_of(part) if block.is_complex else part
-        array = part.reshape(block.shape)
+        array = _whole(block, np.array(vector[block.window]))
         values[block.leaf] = array if structure.leaves[block.leaf].is_array else array.item()
     return structure.rebuild(values)
+
+
+def _whole(block: Block, part: Array) -> Array:
+    """Return the coordinates of a block as an array of its leaf's shape, zeros in the others."""
+    if block.places is not None:
+        full = np.zeros(math.prod(block.leaf_shape) * (2 if block.is_complex else 1), part.dtype)
+        full[block.places] = part
+        part = full
+    return (complex_of(part) if block.is_complex else part).reshape(block.leaf_shape)
+
+
+def beside(structure: Structure, blocks: Sequence[Block], vector: Array) -> Any:
+    """Put a vector, shape (n,), into the containers, as what goes beside the values: a tangent.
+
+    Arrays are of the values' own kinds and dtypes: products of the two then stay in that type. What
+    is in no block is zero, or as it is where it is no number.
+    """
+    values = [
+        leaf.kind.beside(leaf.value, np.zeros_like(leaf.array)) if leaf.kind else leaf.value
+        for leaf in structure.leaves
+    ]
+    for block in blocks:
+        values[block.leaf] = _part_beside(structure.leaves[block.leaf], block, vector)
+    return structure.rebuild(values)
+
+
+def _part_beside(leaf: Leaf, block: Block, vector: Array) -> Any:
+    part = _whole(block, np.array(vector[block.window], dtype=block.dtype))
+    return leaf.kind.beside(leaf.value, part) if leaf.kind else part
+
+
+def rounded(structure: Structure, blocks: Sequence[Block], vector: Array) -> Array:
+    """Return a vector, shape (n,), as `beside` passes it on: in the types of the blocks."""
+    parts = []
+    for block in blocks:
+        made = _part_beside(structure.leaves[block.leaf], block, vector)
+        whole = coordinates(np.asarray(read(kind_of(made), made, block.name)))
+        parts.append(whole[block.within])
+    return np.concatenate(parts or [np.empty(0)]).astype(vector.dtype)
 
 
 def position_of(blocks: Sequence[Block], coordinate: int) -> int:
@@ -271,13 +365,14 @@ def labels(blocks: Sequence[Block]) -> Callable[[int], str]:
 
 def gradient_vector(
     gradient: Any, structure: Structure, blocks: Sequence[Block], what: str = "the gradient"
-) -> tuple[Array, tuple[np.dtype[Any], ...]]:
-    """Match a gradient in params' structure with the blocks; return it, (n,), and their dtypes.
+) -> tuple[Array, tuple[float, ...]]:
+    """Match a gradient in params' structure with the blocks; return it, (n,), and their precision.
 
-    It is longdouble if the gradient is, else float64; NaN and infinity stay. A dtype is that of the
-    real part, and float64 for Python's numbers and integers. Leaves that are not checked may be
-    missing or None. ValueError when names or shapes differ, TypeError for a leaf that is no array
-    or number, or complex where the parameter is real; both call it `what`.
+    It is longdouble if the gradient is, else float64; NaN and infinity stay. The precision of a
+    block is the machine epsilon of its type, float64's for Python's numbers and integers. Leaves
+    that are not checked may be missing or None. ValueError when names or shapes differ, TypeError
+    for a leaf that is no array or number, or complex where the parameter is real; both call it
+    `what`.
     """
     if blocks and gradient is None:
         raise TypeError(
@@ -287,13 +382,12 @@ def gradient_vector(
     _refuse_pair(gradient, found, blocks, what)
     _match_names(set(found), structure, blocks, what)
     parts = [_matched(found[block.name], block, what) for block in blocks]
-    dtypes = tuple(_precision(part) for part in parts)
-    wide = any(dtype.itemsize > 8 for dtype in dtypes)
+    wide = any(part.real.dtype.itemsize > 8 for part in parts)
     dtype = np.dtype(np.longdouble if wide else np.float64)
     vector = np.empty(blocks[-1].stop if blocks else 0, dtype)
     for block, part in zip(blocks, parts, strict=True):
-        vector[block.window] = coordinates(part)
-    return vector, dtypes
+        vector[block.window] = coordinates(part)[block.within]
+    return vector, tuple(found[block.name].eps for block in blocks)
 
 
 def _refuse_pair(
@@ -303,7 +397,7 @@ def _refuse_pair(
     if not (isinstance(gradient, tuple) and len(gradient) == 2):
         return
     first = flatten(gradient[0], what).leaves
-    if len(first) != 1 or not first[0].numeric or np.size(first[0].value) != 1:
+    if len(first) != 1 or not first[0].numeric or first[0].size != 1:
         return
     if any(block.name not in found for block in blocks):
         raise TypeError(
@@ -361,15 +455,15 @@ def _matched(leaf: Leaf, block: Block, what: str) -> Array:
     if not leaf.numeric or isinstance(leaf.value, (bool, np.ma.MaskedArray)):
         raise TypeError(
             f"{what} of {name} is a {type(leaf.value).__name__}; it must be "
-            f"{'an array of shape ' + str(block.shape) if block.shape else 'a number'}"
+            f"{'an array of shape ' + str(block.leaf_shape) if block.leaf_shape else 'a number'}"
         )
     value = Leaf(f"{what} of {block.name}", leaf.value, leaf.kind).array
     if value.dtype.kind not in "fciu":
         raise TypeError(f"{what} of {name} has dtype {value.dtype}; it must be numeric")
-    if value.shape != block.shape:
+    if value.shape != block.leaf_shape:
         raise ValueError(
-            f"{what} of {name} has shape {value.shape}, but params has {block.shape}; "
-            "shapes must be equal, nothing is broadcast or transposed"
+            f"{what} of {name} has shape {value.shape}, but params has "
+            f"{block.leaf_shape}; shapes must be equal, nothing is broadcast or transposed"
         )
     if block.is_complex:
         return value.astype(np.result_type(value.dtype, np.complex64))
@@ -379,10 +473,6 @@ def _matched(leaf: Leaf, block: Block, what: str) -> Array:
             "pass its real part if that is the gradient"
         )
     return value
-
-
-def _precision(value: Array) -> np.dtype[Any]:
-    return value.real.dtype if value.dtype.kind in "fc" else np.dtype(np.float64)
 
 
 _INDEX = re.compile(r"(?:\[([0-9, ]*)\])?(\.real|\.imag)?")
@@ -397,11 +487,14 @@ def coordinate_of(blocks: Sequence[Block], label: str) -> int | None:
         if match is None:
             continue
         index = tuple(int(part) for part in (match[1] or "").replace(",", " ").split())
-        fits = len(index) == len(block.shape)
-        if not fits or any(i >= n for i, n in zip(index, block.shape, strict=True)):
+        shape = block.leaf_shape
+        fits = len(index) == len(shape)
+        if not fits or any(i >= n for i, n in zip(index, shape, strict=True)):
             continue
-        entry = int(np.ravel_multi_index(index, block.shape)) if block.shape else 0
+        entry = int(np.ravel_multi_index(index, shape)) if shape else 0
         offset = 2 * entry + (match[2] == ".imag") if block.is_complex else entry
+        if block.places is not None:
+            offset = int(np.searchsorted(block.places, offset))
         if offset < block.size and block.label(offset) == label:
             return block.start + offset
     return None

@@ -8,6 +8,7 @@ knows arrays of other libraries; adapters implement both.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -92,6 +93,17 @@ class Leaf:
         """The value as numpy has it, not to be written to.  TypeError: it can't have it."""
         return read(self.kind, self.value, self.name)
 
+    @property
+    def size(self) -> int:
+        """How many entries; 1 of what is no array."""
+        return math.prod(np.shape(self.value)) if self.numeric else 1
+
+    @property
+    def eps(self) -> float:
+        """The machine epsilon of the value's own type, of which numpy may have no equal."""
+        assert self.kind is not None
+        return self.kind.eps(self.value)
+
 
 @dataclass(frozen=True)
 class Structure:
@@ -133,7 +145,7 @@ def flatten(value: Any, what: str = ROOT) -> Structure:
                 "pass its arrays in one dict"
             )
         open_containers.append(id(item))
-        builders = [visit(child, _joined(name, step)) for step, child in node.children]
+        builders = [visit(child, joined(name, step)) for step, child in node.children]
         open_containers.pop()
         return lambda values: node.rebuild([build(values) for build in builders])
 
@@ -148,7 +160,8 @@ def flatten(value: Any, what: str = ROOT) -> Structure:
     return Structure(tuple(leaves), rebuild)
 
 
-def _joined(name: str, step: str) -> str:
+def joined(name: str, step: str) -> str:
+    """Return the name of what is one step further inside: ``layers[3].bias``."""
     if name:
         return name + step
     return step[1:] if step.startswith(".") else ROOT + step

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from .._quoting import brief
-from .arrays import chunks, coordinates
+from .arrays import CHUNK, Unreadable, chunks, coordinates
 from .layout import Block
 from .structure import Leaf, Structure
 
@@ -55,7 +55,7 @@ class WorkCopy:
             for leaf, value in zip(structure.leaves, self.values, strict=True)
         ]
         self._put_back = self.set_aside() if in_place else []
-        self.theta = [self._saved_coordinates(block) for block in blocks]
+        self.theta: list[Array] = [self._saved_coordinates(block) for block in blocks]
         self._cells = [self._cell(block) for block in blocks]
 
     def _require_rebuilt(self) -> None:
@@ -89,14 +89,23 @@ class WorkCopy:
             self.values[block.leaf] = value
             self.params = self.structure.rebuild(self.values)
 
-        return kind.cell(self.values[block.leaf], publish)
+        try:
+            cell = kind.cell(self.values[block.leaf], publish)
+            if block.places is None:
+                return cell
+            whole = coordinates(kind.to_numpy(self._saved[block.leaf])).copy()
+            return _Chosen(cell, block.places, whole)
+        except Unreadable as error:
+            raise TypeError(f"{brief(block.name)} {error}") from error
 
     def _saved_coordinates(self, block: Block) -> Array:
         kind, saved = self.structure.leaves[block.leaf].kind, self._saved[block.leaf]
         assert kind is not None
         array = kind.to_numpy(saved)
         # The float that a lone Python int stands for.
-        return coordinates(array.astype(float) if type(saved) is int else array)
+        whole = coordinates(array.astype(float) if type(saved) is int else array)
+        chosen: Array = whole[block.within]
+        return chosen
 
     def set_aside(self) -> list[Callable[[], None]]:
         """Take off what the last call left beside the values; return what puts it back."""
@@ -114,13 +123,20 @@ class WorkCopy:
     def move(self, shift: Array, step: float) -> None:
         """Set every coordinate to θ + step·shift, a direction over all blocks, shape (n,)."""
         for block, cell, theta in zip(self.blocks, self._cells, self.theta, strict=True):
-            if isinstance(cell, np.ndarray):
+            if isinstance(cell, np.ndarray) and block.size <= CHUNK:
+                cell[:] = shift[block.window] * step + theta
+            elif isinstance(cell, np.ndarray):
                 # In parts: of a million parameters, no further vector is made.
                 along = shift[block.window]
                 for part in chunks(block.size):
                     cell[part] = along[part] * step + theta[part]
             else:
                 self._assign(block, cell, theta + step * shift[block.window])
+
+    def set(self, vector: Array) -> None:
+        """Set every coordinate, to a vector over all blocks, shape (n,)."""
+        for block, cell in zip(self.blocks, self._cells, strict=True):
+            self._assign(block, cell, vector[block.window])
 
     def _assign(self, block: Block, cell: Any, values: Array) -> None:
         if block.size:
@@ -185,6 +201,21 @@ class WorkCopy:
                 "call; copy what is to be changed, or pass copy=True to give func a fresh copy "
                 "each time (your own arrays are as they were)"
             )
+
+
+class _Chosen:
+    """Sets some coordinates of an array, those at `places`; the others stay as in `whole`."""
+
+    def __init__(self, cell: Any, places: Array, whole: Array) -> None:
+        self.cell, self.places, self.whole = cell, places, whole
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        if isinstance(key, slice):
+            moved = self.whole.copy()
+            moved[self.places] = value
+            self.cell[:] = moved
+        else:
+            self.cell[int(self.places[key])] = value
 
 
 def _wanted(block: Block | None, dtype: Any) -> np.dtype[Any] | None:

@@ -12,12 +12,13 @@ import numpy as np
 from .._constants import CONFIDENCE
 from .._diagnosis.approximations import approximation
 from .._diagnosis.causes import Explained, Upstream, explain, unknown
-from .._diagnosis.evidence import Diagnosis
+from .._diagnosis.evidence import CERTAIN, Diagnosis
 from .._options import Options
 from .._params.layout import Block, labels, position_of
 from .._params.structure import Structure
 from .._quoting import brief, listing
-from .._verdict.comparison import Comparison, Evidence, Ladder
+from .._source.lines import SourceLine
+from .._verdict.comparison import Comparison, Evidence, Group, Ladder
 from .._verdict.tolerance import AGREE, DISAGREE, KINK, OPEN, Verdict, relative_difference
 from .reasons import LARGE, reasons_of
 from .report import VERDICTS, BlockReport, Entry, GradientReport
@@ -26,6 +27,9 @@ Array = np.ndarray[Any, Any]
 
 GIVEN = "given"
 """The precision of two gradients that are compared: there are no parameters."""
+
+GROUP, NOISE = "group", "noise"
+"""Codes of a part of a block that is wrong, and of noise."""
 
 MOST_ENTRIES = 10_000
 """Entries of a report, unless more are to be shown: a million take many seconds to make."""
@@ -78,6 +82,7 @@ class Rows:
     directions: int = 0
     miss: float = 0.0
     patterns: tuple[str, ...] = ()
+    lines: tuple[SourceLine, ...] = ()
 
 
 def assemble(
@@ -122,6 +127,8 @@ def assemble(
         patterns=rows.patterns,
         evidence=rows.evidence,
         diagnoses=rows.diagnoses,
+        lines=rows.lines,
+        coarse=any(block.block_seen is not None for block in blocks),
     )
 
 
@@ -191,14 +198,19 @@ def rows_of(
     blocks = tuple(
         _block(found, block, reference, scale, explained, may_be_zero) for block in subject.blocks
     )
-    wrong = any(block.wrong for block in blocks)
+    wrong = any(block.verdict == VERDICTS[DISAGREE] for block in blocks)
     left = any(block.open for block in blocks) or bool(reasons)
     zero = not reasons and _all_zero(found)
+    told = {name for one in explained.diagnoses if one.code != NOISE for name in one.blocks}
+    groups = [_diagnosis_of(one) for one in found.groups if one.block.name not in told]
     nothing, stationary = zero and not found.answers.any(), zero and bool(found.answers.any())
     return Rows(
         verdict=DISAGREE if wrong else OPEN if left else AGREE,
         blocks=blocks,
-        worst=entries_of(found, subject.blocks, options.max_report),
+        worst=(
+            *map(_entry_of, _alone(found)),
+            *entries_of(found, subject.blocks, options.max_report),
+        ),
         difference=relative_difference(found.analytic[seen], reference[seen]),
         rtol=float(found.tolerance.rtol.max(initial=options.rtol or 0.0)),
         checked=int(np.count_nonzero(seen)),
@@ -214,7 +226,7 @@ def rows_of(
         nothing=nothing,
         stationary=stationary,
         kinked=bool(found.slopes),
-        diagnoses=explained.diagnoses,
+        diagnoses=(*groups, *explained.diagnoses),
         evidence=evidence,
     )
 
@@ -268,7 +280,12 @@ def _block(
     wrong = int(np.count_nonzero(found.verdict[w] == DISAGREE))
     left = int(np.count_nonzero(found.verdict[w] == OPEN))
     still = bool(block.size and seen.all() and found.flat[w].all() and not np.any(a))
+    groups = [_diagnosis_of(group) for group in found.groups if group.block == block]
     hint = explained.hints.get(block.name)
+    code, said = (hint.code, hint.sentence) if hint else ("", "")
+    if groups and code in ("", NOISE):
+        code, said = GROUP, groups[0].sentence
+    seen_here = found.seen.get(block.start)
     return BlockReport(
         name=block.name,
         shape=block.shape,
@@ -279,10 +296,47 @@ def _block(
         kinks=sum(block.start <= i < block.stop for i in found.slopes),
         difference=relative_difference(a[seen], reference[w][seen]),
         resolution=_resolution(found, block, scale),
-        verdict=VERDICTS[DISAGREE if wrong else OPEN if left else AGREE],
+        verdict=VERDICTS[DISAGREE if wrong or groups else OPEN if left else AGREE],
         vacuous=still and not wrong and block.name not in may_be_zero,
-        hint=hint.sentence if hint else "",
-        code=hint.code if hint else "",
+        hint=said,
+        code=code,
+        entry_seen=seen_here.entry if seen_here else None,
+        row_seen=seen_here.row if seen_here else None,
+        block_seen=seen_here.block if seen_here else None,
+    )
+
+
+def _by_about(group: Group) -> str:
+    """Return in words by how much a group is wrong, and what of it is not known."""
+    return f"by about {100 * group.part:.2g} %; its {group.places.size:,} entries can't all be told"
+
+
+def _alone(found: Comparison) -> list[Group]:
+    """Return the wrong groups of blocks that have no entry that is known to be wrong."""
+    groups = found.groups
+    return [one for one in groups if not (found.verdict[one.block.window] == DISAGREE).any()]
+
+
+def _diagnosis_of(group: Group) -> Diagnosis:
+    """Return what is known of a wrong group as a hint."""
+    name = group.label if group.label != group.block.name else "all of it"
+    return Diagnosis(GROUP, f"{name} is wrong, {_by_about(group)}", (group.block.name,), CERTAIN)
+
+
+def _entry_of(group: Group) -> Entry:
+    """Return a wrong group as what stands for it among entries: a direction through it."""
+    gap = abs(group.told - group.value)
+    return Entry(
+        label=group.label,
+        block=group.block.name,
+        index=(),
+        analytic=group.told,
+        numeric=group.value,
+        error_bar=group.error,
+        error=gap,
+        ratio=gap / (CONFIDENCE * group.error),
+        verdict=VERDICTS[DISAGREE],
+        reason=f"along a direction: {_by_about(group)}",
     )
 
 
@@ -360,9 +414,16 @@ def entries_of(
 
 
 def left_out(structure: Structure, blocks: Sequence[Block]) -> tuple[str, ...]:
-    """Return the names of the leaves that are not checked."""
-    checked = {block.leaf for block in blocks}
-    return tuple(leaf.name for k, leaf in enumerate(structure.leaves) if k not in checked)
+    """Return the names of the leaves that are not checked, and of how many entries of others."""
+    checked = {block.leaf: block for block in blocks}
+    names = []
+    for k, leaf in enumerate(structure.leaves):
+        block = checked.get(k)
+        if block is None:
+            names.append(leaf.name)
+        elif block.places is not None:
+            names.append(f"{leaf.name} ({leaf.size - block.shape[0]} of {leaf.size} entries)")
+    return tuple(names)
 
 
 MOST_LADDERS = 8

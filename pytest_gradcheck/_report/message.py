@@ -9,12 +9,16 @@ import math
 from collections.abc import Iterable, Sequence
 
 from .._quoting import NAME_WIDTH, listing, shown
+from .._source.lines import source_table
 from .._verdict.tolerance import TOGETHER
 from .error_map import error_maps, plain
 from .reasons import STATIONARY
 from .report import BlockReport, Entry, GradientReport
 
 MOST_BLOCKS = 6
+
+WIDTH = 76
+"""Columns of a terminal of 80 that pytest leaves of them."""
 
 
 def label(entry: Entry, width: int = NAME_WIDTH) -> str:
@@ -59,12 +63,14 @@ def message(report: GradientReport) -> str:
         return "\n\n".join(
             "\n".join(lines) for lines in [*parts, [*_notes(report), footer(report)]]
         )
-    blocks = [block for block in report.blocks if block.wrong or block.open]
+    blocks = [block for block in report.blocks if block.wrong or block.open or block.hint]
     if blocks:
         parts.append([*_block_lines(blocks, most), *_agreeing(report)])
     entries = [entry for entry in report.worst if entry.verdict != "agree"][:limit]
     if entries:
         parts.append(_entry_lines(entries))
+    if report.lines:
+        parts.append(source_table(report.lines, WIDTH))
     parts.append([*_notes(report), footer(report)])
     return "\n\n".join("\n".join(lines) for lines in parts)
 
@@ -83,6 +89,8 @@ def _of_point(report: GradientReport) -> str:
         a, n = told_apart(entry.analytic, entry.numeric)
         blocks = [block.name for block in report.blocks if block.wrong]
         if entry.verdict == "disagree":
+            if not report.wrong:  # of a group no entry is told
+                return f"{label(entry)}: analytic {a} != numeric {n} {entry.reason}"
             where = f", in {_names(blocks)}" if report.size > 1 else ""
             return (
                 f"{label(entry)}: analytic {a} != numeric {n}, {_times(entry.ratio)} x tolerance; "
@@ -212,6 +220,7 @@ def _notes(report: GradientReport) -> list[str]:
         *_together(report),
         *_points(report),
         *(f"hint: {hint}" for hint in report.hints),
+        *report.remarks,
     ]
     if report.directions:
         lines.append(
@@ -219,6 +228,7 @@ def _notes(report: GradientReport) -> list[str]:
             f"{report.seed}): resolution {report.resolution:.0e}; an error of 10 x that is missed "
             f"with a chance of {report.miss:.0e}"
         )
+    lines += _told_by_groups(report)
     passing = sum(entry.slopes is not None and entry.verdict == "agree" for entry in report.worst)
     if passing:
         lines.append(
@@ -235,6 +245,27 @@ def _notes(report: GradientReport) -> list[str]:
             f"(max_evals; seed {report.seed})"
         )
     return lines
+
+
+def _told_by_groups(report: GradientReport) -> list[str]:
+    """Return what would have been seen in each block that noise left to be told by directions."""
+    told = [block for block in report.blocks if block.block_seen is not None]
+    lines = [f"told by directions through {shown(b.name)}: {_seen(b)} would be seen" for b in told]
+    more = len(lines) - MOST_BLOCKS
+    return [*lines[:MOST_BLOCKS], f"and through {more} more blocks"] if more > 1 else lines
+
+
+def _seen(block: BlockReport) -> str:
+    """Return how large errors are seen in a block that was told by directions."""
+    parts = [f"{_percent(block.entry_seen)} of its root mean square in one entry"]
+    if len(block.shape) > 1:
+        parts.append(f"{_percent(block.row_seen)} of one row")
+    return f"an error of {', '.join(parts)} or {_percent(block.block_seen)} of all"
+
+
+def _percent(part: float | None) -> str:
+    value = 100 * (part or 0.0)
+    return f"{value:.0f} %" if value >= 10 else f"{value:.1g} %"
 
 
 MOST_TOGETHER = 3
@@ -288,9 +319,12 @@ def summary(report: GradientReport) -> str:
         told += f", nothing checked in {_names(report.vacuous)}"
     if STATIONARY in report.reasons:
         told += ", at a stationary point"
-    coarse = " (coarse)" if COARSE < report.resolution < math.inf else ""
+    coarse = " (coarse)" if report.coarse or COARSE < report.resolution < math.inf else ""
     if report.checked:
         told += f", difference {report.difference:.1e}, resolution {report.resolution:.0e}{coarse}"
+    if report.coarse and report.verdict == "agree":
+        worst = max(report.blocks, key=lambda block: block.block_seen or 0.0)
+        told += f", in {shown(worst.name)} {_seen(worst)} would be seen"
     return (
         f"{shown(report.name, 40)}: {told}, {report.evaluations:,} evaluations, "
         f"{report.seconds:.2f} s"

@@ -61,7 +61,7 @@ def reasons_of(
             f"{together:,} entries, each between its own two slopes, are no subgradient together: "
             "those of a max at a tie add up to 1"
         )
-    if (found.verdict == DISAGREE).any():
+    if found.groups or (found.verdict == DISAGREE).any():
         return tuple(said)
     if nothing and not said:
         if not found.analytic.size:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from .._diagnosis.evidence import Diagnosis
+from .._source.lines import SourceLine
 from .._verdict.comparison import Evidence
 
 VERDICTS = ("agree", "disagree", "inconclusive")
@@ -80,6 +81,11 @@ class BlockReport:
         What the error looks like; empty when nothing is convincing.
     code : str
         The hint's stable code.
+    entry_seen, row_seen, block_seen : float or None
+        Where noise left entries open and the block was told by directions through it: how large an
+        error would have been seen of one entry, in parts of the root mean square of the block's
+        gradient; of one row, in parts of its own; of the whole block, in parts of its gradient.
+        None where each entry was told.
     """
 
     name: str
@@ -95,6 +101,9 @@ class BlockReport:
     vacuous: bool = False
     hint: str = ""
     code: str = ""
+    entry_seen: float | None = None
+    row_seen: float | None = None
+    block_seen: float | None = None
 
 
 @dataclass(frozen=True)
@@ -118,10 +127,11 @@ class GradientReport:
     seconds : float
         Wall-clock time of the check.
     rtol, atol : float or None
-        As demanded; None where unset.
+        As given; None where unset.
     rtol_used : float
         The relative tolerance that was applied.
     threshold : float or None
+        As given; None where unset.
     resolution : float
         A relative error below this is not seen, in the block that is known worst.
     noise : float
@@ -131,9 +141,11 @@ class GradientReport:
     value : float
         J at the parameters.
     seed : int
+        Of the random directions.
     scheme : str
         The difference formula, in words.
     blocks : tuple of BlockReport
+        In the order of params.
     worst : tuple of Entry
         Worst first, over all blocks.  Those that disagree, then those that are open; kinks last.
         At most 10,000, unless `max_report` is larger, or 0.
@@ -156,14 +168,22 @@ class GradientReport:
         The chance that those directions all miss an error ten times the resolution.
     patterns : tuple of str
         What the directions say of the error.
+    remarks : tuple of str
+        Of how func was evaluated: by a reference, in float64, slowly.
     repeated : bool
         Only parameters that were wrong in the last run were differenced, and some still are.
     diagnoses : tuple of Diagnosis
         What the error looks like, over all blocks, best first; empty when nothing is convincing.
+    lines : tuple of SourceLine
+        The lines of the user's code that what is wrong comes from, the likeliest first; empty
+        where nothing is known of it.
     at : str
         Which of several points it is of, ``points[2]``; empty for a check at one.
     points : tuple of GradientReport
         Of each point, where there were several.
+    coarse : bool
+        Some blocks were told by directions through them, and not entry by entry: func is float32,
+        or noisy.  Their `entry_seen`, `row_seen` and `block_seen` say what would have been seen.
     evidence : Evidence or None
         The vectors behind the report where each parameter was differenced; not in `to_dict`.
     """
@@ -200,10 +220,13 @@ class GradientReport:
     directions: int = 0
     miss: float = 0.0
     patterns: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
     repeated: bool = False
     diagnoses: tuple[Diagnosis, ...] = ()
+    lines: tuple[SourceLine, ...] = ()
     at: str = ""
     points: tuple[GradientReport, ...] = ()
+    coarse: bool = False
     evidence: Evidence | None = field(default=None, repr=False, compare=False)
 
     def __bool__(self) -> bool:
@@ -277,6 +300,7 @@ class GradientReport:
         plain["blocks"] = [asdict(block) for block in self.blocks]
         plain["points"] = [point.to_dict() for point in self.points]
         plain["worst"] = [asdict(entry) for entry in self.worst[:1000]]
+        plain["lines"] = [asdict(line) for line in self.lines]
         plain["diagnoses"] = [asdict(diagnosis) for diagnosis in self.diagnoses]
         return {"schema": SCHEMA, **{key: _builtin(value) for key, value in plain.items()}}
 

@@ -18,6 +18,44 @@ Ladder = tuple[tuple[float, float], ...]
 
 
 @dataclass(frozen=True, eq=False)
+class Group:
+    """Part of a block that is wrong, though none of its entries can be told alone.
+
+    `label` names it, `places` are its coordinates; `told` and `value` are what grad and func say
+    along a direction through it, `error` the latter's error bar, `part` what they differ by, in
+    parts of its gradient; `weight` that of the only coordinate, where there is but one.
+    """
+
+    block: Block
+    label: str
+    places: Array
+    told: float
+    value: float
+    error: float
+    part: float
+    weight: float = 1.0
+
+
+@dataclass(frozen=True)
+class Seen:
+    """How large errors would have been seen in a block that was told by groups.
+
+    Attributes
+    ----------
+    entry : float
+        Of one entry, in parts of the root mean square of the block's gradient.
+    row : float
+        Of one row (along the first axis), in parts of its own gradient.
+    block : float
+        Of the whole block, in parts of its gradient.
+    """
+
+    entry: float
+    row: float
+    block: float
+
+
+@dataclass(frozen=True, eq=False)
 class Comparison:
     """The analytic gradient, in `tolerance`, beside the numeric one; vectors of shape (n,).
 
@@ -26,7 +64,9 @@ class Comparison:
     direction through several entries agreed, infinity elsewhere. By coordinate, `reasons` say why
     it was left open or is special, `slopes` are those before and behind a kink, `ladders` what was
     seen of coordinates that were asked again and did not agree. `answers`: func was seen to
-    answer to a step, by more than its noise.  `inner` is the format that func rounds to on the way.
+    answer to a step, by more than its noise. `groups` are parts of blocks that are wrong, though no
+    entry of theirs is known to be; `seen`, by a block's start, what would have been. `inner` is the
+    format that func rounds to on the way.
     """
 
     tolerance: Tolerance
@@ -40,6 +80,8 @@ class Comparison:
     slopes: dict[int, tuple[float, float]] = field(default_factory=dict)
     ladders: dict[int, Ladder] = field(default_factory=dict)
     answers: Array = field(default_factory=lambda: np.zeros(0, dtype=bool))
+    groups: list[Group] = field(default_factory=list)
+    seen: dict[int, Seen] = field(default_factory=dict)
     inner: str = ""
 
     @classmethod

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -31,6 +32,7 @@ from .._constants import (
     LINE_SPACING,
     MANY_WRONG,
     MOST_STUBBORN,
+    NARROW,
     NARROW_PROOF,
     NOISY_BLOCK,
     PLAIN,
@@ -53,10 +55,10 @@ from .._evaluate.evaluator import BudgetExhausted
 from .._evaluate.problem import Analytic, Problem
 from .._options import Options
 from .._params.layout import Block
-from .comparison import Comparison
+from .comparison import Comparison, Group
+from .groups import Groups, judge_ties, seen_in
 from .refine import refine
 from .rounding import by_larger_steps, inner_format, quieter_lines
-from .ties import judge_ties
 from .tolerance import (
     AGREE,
     BENDS,
@@ -123,11 +125,60 @@ def judge(
     values = max(abs(float(problem.center)), sweep.noise.terms)
     variation = max(values, curvature(problem, sweep, found))
     conclude(found, problem.scale, problem.blocks, options, variation)
+    if options.rtol is None and options.eps is None and options.scheme != COMPLEX_STEP.name:
+        with suppress(BudgetExhausted):
+            _tell_by_groups(found, problem, analytic, sweep, options.seed)
+        for i in [i for i in found.reasons if found.verdict[i] != OPEN and i not in found.slopes]:
+            del found.reasons[i]
     if options.kinks == "fail":
         found.verdict[found.kinked & (found.verdict != DISAGREE)] = OPEN
     for i in np.flatnonzero(found.verdict == OPEN).tolist():
         found.reasons.setdefault(i, NOISY if found.evaluated[i] else EXHAUSTED)
     return found
+
+
+def _tell_by_groups(
+    found: Comparison, problem: Problem, analytic: Analytic, sweep: Sweep, seed: int
+) -> None:
+    """Tell by directions through whole blocks what noise has left open entry by entry."""
+    open_ = (found.verdict == OPEN) & np.isfinite(found.error) & ~found.kinked
+    # Kinks that can be told float64 tells by smaller steps, and of one entry there is no group.
+    narrow = sweep.noise.unit > NARROW
+    blurred = (NOISY, NOT_SMOOTH) if narrow else (NOISY,)
+    open_[[i for i, reason in found.reasons.items() if reason not in blurred]] = False
+    if not open_.any():
+        return
+    groups, doubted = Groups(problem, analytic, sweep.noise, seed), np.zeros_like(open_)
+    for position, block in enumerate(problem.blocks):
+        left = np.flatnonzero(open_[block.window])
+        known_wrong = np.count_nonzero(found.verdict[block.window] == DISAGREE)
+        if not left.size or (block.size == 1 and not narrow) or known_wrong == 1:
+            continue  # a single wrong entry has its name
+        known = groups.block(position)
+        w = block.window
+        for offset in left[~found.within()[w][left]][:MOST_STUBBORN].tolist():
+            verdict, estimate = groups.entry(position, offset, known)
+            i = block.start + offset
+            found.numeric[i], found.error[i] = estimate.value, estimate.error
+            found.verdict[i] = DISAGREE if verdict == DISAGREE else OPEN
+            doubted[i] = verdict == OPEN
+        if known.wrong is not None:
+            _accuse(found, known.wrong)
+        if known.verdict == AGREE:
+            told = (found.verdict == OPEN) & open_ & ~doubted
+            found.bound[w] = np.minimum(found.bound[w], known.bound)
+            found.verdict[w][told[w]] = AGREE
+            found.seen[block.start] = seen_in(known, found.reach[w], groups.spread(position))
+
+
+def _accuse(found: Comparison, group: Group) -> None:
+    """Keep what is known of a wrong part of a block; a single entry is one like any other."""
+    if group.places.size > 1:
+        found.groups.append(group)
+        return
+    i = int(group.places[0])
+    found.numeric[i], found.error[i] = group.value / group.weight, group.error / abs(group.weight)
+    found.verdict[i] = DISAGREE
 
 
 def _rounded(
@@ -227,7 +278,9 @@ def _spread(problem: Problem, analytic: Analytic, seed: int) -> Array:
 def unjudged(limits: Tolerance, sweep: Sweep) -> Comparison:
     """Return what a sweep found beside the analytic gradient, every verdict open."""
     with np.errstate(all="ignore"):
-        answers = sweep.change > RESPONDS * sweep.noise.at(sweep.largest)
+        least = RESPONDS * sweep.noise.at(sweep.largest)
+        # What is zero but for rounding moves by that alone, and yet func is a sum of terms.
+        answers = (sweep.change > least) | ((sweep.largest <= least) & (sweep.change > 0))
     return Comparison.unjudged(
         limits, sweep.numeric, sweep.error, sweep.step > 0, sweep.flat, answers
     )
@@ -274,7 +327,8 @@ def _ask_again(
         _refine_each(coarse, found, sweep, problem)
         blunt = _by_atol_alone(found)
         coarse = np.flatnonzero(asked & agrees & smooth & done & ~dead & blunt)
-    _test_groups(coarse, found, sweep, problem, options.seed)
+    if sweep.noise.unit <= NARROW:  # else they are told by blocks, at larger steps
+        _test_groups(coarse, found, sweep, problem, options.seed)
 
 
 def _left_beside_alike(left: Array, found: Comparison, sweep: Sweep, problem: Problem) -> Array:

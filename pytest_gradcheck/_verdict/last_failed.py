@@ -1,7 +1,8 @@
 """Parameters that were wrong in the last run are differenced before all others.
 
 Whoever implements the hook ``gradcheck_suspects`` remembers them; here they are found again by
-their labels, and confirmed in the way that every parameter is before it is accused.
+their labels, and confirmed in the way that every parameter is before it is accused. Where a whole
+check takes no time to speak of it is made at once: it says more.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from .._constants import SUSPECT_ERROR, SUSPECT_EVALUATIONS, SUSPECTS
+from .._constants import SUSPECT_ERROR, SUSPECT_EVALUATIONS, SUSPECTS, WHOLE_AGAIN
 from .._difference.stencils import COMPLEX_STEP
 from .._difference.sweep import Sweep, central_row, noise_of, sweep, value_size
 from .._evaluate.evaluator import BudgetExhausted
@@ -54,14 +55,14 @@ def remembered() -> Sequence[str]:
 
 
 def look_again(
-    problem: Problem, analytic: Analytic, options: Options, asked: Sequence[str]
+    problem: Problem, analytic: Analytic, options: Options, asked: Sequence[str], whole: int
 ) -> Again | None:
     """Difference what was wrong in the last run; return it if any of it still is.
 
-    Unknown labels are passed over.  Where nothing is returned the whole check is to be made, and
-    is not influenced.
+    Unknown labels are passed over.  Where nothing is returned the whole check, of about `whole`
+    evaluations, is to be made, and is not influenced.
     """
-    if not asked:
+    if not asked or problem.evaluator.seconds * whole <= WHOLE_AGAIN:
         return None
     places = [coordinate_of(problem.blocks, label) for label in asked[:SUSPECTS]]
     which = np.unique([i for i in places if i is not None]).astype(np.intp)

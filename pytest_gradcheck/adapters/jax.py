@@ -12,7 +12,17 @@ from typing import Any
 
 import numpy as np
 
-from .._params.arrays import Array, ArrayKind, Cell, Unreadable, complex_of, coordinates
+from .._params.arrays import (
+    Array,
+    ArrayKind,
+    Cell,
+    Unreadable,
+    complex_of,
+    coordinates,
+    eps_of,
+    native,
+    native_type,
+)
 from .._params.structure import Node, flatten
 from .._quoting import key_step
 from ..hookspecs import hookimpl
@@ -21,7 +31,14 @@ from ..hookspecs import hookimpl
 class JaxKind(ArrayKind):
     """Arrays; func gets them where they are and in their own dtype."""
 
+    compiler = "jax.jit"
+
+    def compiled(self, func: Callable[..., Any]) -> bool:
+        return hasattr(func, "lower")
+
     def to_numpy(self, value: Any) -> Array:
+        if hasattr(value.dtype, "type") and not native_type(value.dtype):
+            return native(np.asarray(value))
         if getattr(value.dtype, "kind", "V") == "V":
             raise Unreadable(
                 f"is a JAX array of {value.dtype}, which numpy has no equal of; check the same "
@@ -29,13 +46,20 @@ class JaxKind(ArrayKind):
             )
         return np.asarray(value)
 
+    def eps(self, value: Any) -> float:
+        return eps_of(value.dtype)
+
+    def beside(self, value: Any, array: Array) -> Any:
+        return self.like(value, array.astype(value.dtype))
+
     def like(self, value: Any, array: Array) -> Any:
         return sys.modules["jax"].device_put(array, value.sharding)
 
     def copy(self, value: Any, dtype: np.dtype[Any] | None = None) -> Any:
-        # Without x64 JAX has no float64, and warns when it is asked for it.
-        wide = sys.modules["jax"].config.jax_enable_x64
-        return value if dtype is None or not wide else value.astype(dtype)
+        if dtype is not None and not sys.modules["jax"].config.jax_enable_x64:
+            # JAX has no float64 then, and warns when it is asked for it.
+            dtype = None if native_type(value.dtype) else np.dtype(np.float32)
+        return value if dtype is None else value.astype(dtype)
 
     def cell(self, value: Any, publish: Callable[[Any], None]) -> Cell:
         return _JaxCell(value, publish)
@@ -50,7 +74,7 @@ class JaxKind(ArrayKind):
 class _JaxCell:
     def __init__(self, value: Any, publish: Callable[[Any], None]) -> None:
         self.value, self.publish = value, publish
-        self.theta = coordinates(np.asarray(value))
+        self.theta = coordinates(KIND.to_numpy(value))
         self.put = _put()
 
     def __setitem__(self, key: Any, number: Any) -> None:
@@ -60,7 +84,7 @@ class _JaxCell:
                 return
             parts = np.asarray(number, dtype=self.theta.dtype)
             array = complex_of(parts) if self.value.dtype.kind == "c" else parts
-            self.publish(KIND.like(self.value, array.reshape(self.value.shape)))
+            self.publish(KIND.beside(self.value, array.reshape(self.value.shape)))
         elif number == self.theta[key]:
             self.publish(self.value)
         else:

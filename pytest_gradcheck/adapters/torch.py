@@ -15,9 +15,10 @@ from typing import Any
 
 import numpy as np
 
+from .._constants import EPS
 from .._params.arrays import Array, ArrayKind, Cell, ItemCell, Unreadable, window
 from .._params.structure import Node, flatten
-from .._quoting import key_step
+from .._quoting import key_step, quoted
 from ..hookspecs import hookimpl
 
 
@@ -25,10 +26,19 @@ class TorchKind(ArrayKind):
     """Tensors; copies are detached leaves with the same ``requires_grad``."""
 
     mutable = True
+    compiler = "torch.compile"
+
+    def compiled(self, func: Callable[..., Any]) -> bool:
+        return hasattr(func, "_torchdynamo_orig_callable")
 
     def to_numpy(self, value: Any) -> Array:
+        torch, dense = sys.modules["torch"], value.detach()
         try:
-            array: Array = value.detach().cpu().resolve_conj().resolve_neg().numpy()
+            if dense.layout is not torch.strided:
+                dense = dense.to_dense()
+            if _low(dense):  # exact
+                dense = dense.float()
+            array: Array = dense.cpu().resolve_conj().resolve_neg().numpy()
         except (TypeError, RuntimeError) as error:
             said = value.dtype if str(value.layout) == "torch.strided" else value.layout
             why = str(error).splitlines()[0]
@@ -38,9 +48,22 @@ class TorchKind(ArrayKind):
             ) from error
         return array
 
+    def eps(self, value: Any) -> float:
+        if not (value.is_floating_point() or value.is_complex()):
+            return EPS
+        return max(float(sys.modules["torch"].finfo(value.dtype).eps), EPS)
+
     def like(self, value: Any, array: Array) -> Any:
         tensor = sys.modules["torch"].from_numpy(np.require(array, requirements=("C", "W")))
         return tensor.to(value.device).requires_grad_(value.requires_grad)
+
+    def beside(self, value: Any, array: Array) -> Any:
+        tensor = sys.modules["torch"].from_numpy(np.require(array, requirements=("C", "W")))
+        return tensor.to(value.device, value.dtype)
+
+    def strided(self, value: Any) -> Any:
+        torch = sys.modules["torch"]
+        return torch.stack((value, torch.zeros_like(value)), -1)[..., 0]
 
     def copy(self, value: Any, dtype: np.dtype[Any] | None = None) -> Any:
         torch, new = sys.modules["torch"], value.detach().resolve_conj().resolve_neg()
@@ -53,14 +76,22 @@ class TorchKind(ArrayKind):
         return new.requires_grad_(value.requires_grad)
 
     def cell(self, value: Any, publish: Callable[[Any], None]) -> Cell:
-        return item_cell(value) if value.device.type != "cpu" else window(self.to_numpy(value))
+        if value.layout is not sys.modules["torch"].strided:
+            raise Unreadable(
+                f"is a sparse tensor ({value.layout}), whose entries can't be perturbed one by "
+                "one; pass its values as a dense tensor, and make the sparse one in func"
+            )
+        shared = value.device.type == "cpu" and not _low(value)
+        return window(self.to_numpy(value)) if shared else item_cell(value)
 
     def item(self, value: Any) -> Any:
         return value.item() if value.numel() == 1 else None
 
     def same_bits(self, a: Any, b: Any) -> bool:
-        if a.dtype != b.dtype or a.shape != b.shape:
+        if a.dtype != b.dtype or a.shape != b.shape or a.layout != b.layout:
             return False
+        if a.layout is not sys.modules["torch"].strided:
+            return super().same_bits(a, b)
         # As bytes, on their device: bfloat16 too, and NaN is equal to itself.
         torch = sys.modules["torch"]
         return bool(torch.equal(*(x.detach().reshape(-1).view(torch.uint8) for x in (a, b))))
@@ -77,6 +108,13 @@ class TorchKind(ArrayKind):
             return None
         was, value.grad = value.grad, None
         return lambda: setattr(value, "grad", was)
+
+
+def _low(value: Any) -> bool:
+    """Return whether a tensor is of bfloat16 or float8, of which numpy has no equal."""
+    torch = sys.modules["torch"]
+    narrow = value.is_floating_point() and value.element_size() < 4
+    return narrow and value.dtype is not torch.float16
 
 
 def item_cell(value: Any) -> ItemCell:
@@ -116,14 +154,15 @@ def _module(module: Any, torch: Any) -> Node:
         if not all(isinstance(new, torch.nn.Parameter) for new in children):
             return dict(zip(named, children, strict=True))  # a gradient
         # deepcopy takes what the memo has for a parameter, and so keeps ties and copies buffers.
+        memo = {id(old): new for old, new in pairs} | _computed(module, torch)
         try:
-            twin = copy.deepcopy(module, {id(old): new for old, new in pairs})
+            twin = copy.deepcopy(module, memo)
         except Exception as error:
-            error.add_note(
-                "gradcheck: func gets a copy.deepcopy of the module; where that can't be, pass a "
-                "loss() without arguments, and in_place=True"
-            )
-            raise
+            raise TypeError(
+                f"func gets a copy of a module, but copy.deepcopy can't copy this "
+                f"{type(module).__name__}; pass a loss() without arguments that reads the module, "
+                "and in_place=True"
+            ) from error
         wide = [new.dtype for old, new in pairs if old.dtype != new.dtype]
         for part in twin.modules() if wide else ():
             for name, buffer in part._buffers.items():
@@ -132,6 +171,18 @@ def _module(module: Any, torch: Any) -> Node:
         return twin
 
     return Node([(key_step(name), tensor) for name, tensor in named.items()], rebuild)
+
+
+def _computed(module: Any, torch: Any) -> dict[int, Any]:
+    """Return copies of the tensors that a module computed and keeps, by their ids.
+
+    ``torch.nn.utils.spectral_norm`` and ``weight_norm`` keep the weight that they make of their
+    parameters, with its graph, which deepcopy refuses to copy.
+    """
+    hooked = [part for part in module.modules() if part._forward_pre_hooks]  # made anew by these
+    kept = [one for part in hooked for one in vars(part).values()]
+    found = [one for one in kept if isinstance(one, torch.Tensor) and not one.is_leaf]
+    return {id(one): one.detach().clone() for one in found}
 
 
 def _state_dict(state: Any, torch: Any) -> Node:
@@ -156,7 +207,11 @@ def _state_dict(state: Any, torch: Any) -> Node:
 
 
 def torch_gradients(
-    loss: Callable[..., Any], params: Any = None, *, has_aux: bool = False
+    loss: Callable[..., Any],
+    params: Any = None,
+    *,
+    has_aux: bool = False,
+    weighted: bool = False,
 ) -> Callable[..., Any]:
     """Return the function that computes the gradient of a loss by torch's autograd.
 
@@ -171,13 +226,18 @@ def torch_gradients(
         What a closure reads, for a check with ``in_place=True``.
     has_aux : bool, optional
         loss returns ``(J, anything)``.
+    weighted : bool, optional
+        loss returns a tensor of any shape, or containers of them: J is their sum, each entry times
+        a random weight, always the same.  A plain sum hides every error in how a backward uses its
+        ``grad_output``, which is then 1 throughout.
 
     Returns
     -------
     callable
         ``grad(params, *args)``, for a closure ``grad(*args)``: tensors in params' structure, for
         a module a dict by the names of its parameters; zeros where J does not depend on a tensor,
-        None for what is no floating-point tensor.  TypeError when J is no tensor.
+        None for what is no floating-point tensor.  TypeError when J is no tensor.  Its attribute
+        ``loss`` is what it is the gradient of: `loss` itself, or its weighted sum.
 
     Examples
     --------
@@ -190,7 +250,11 @@ def torch_gradients(
     >>> closure = lambda: loss(net)
     >>> assert_gradients_close(closure, torch_gradients(closure, net), net, in_place=True).verdict
     'agree'
+    >>> grad = torch_gradients(lambda net: net(torch.ones(3, dtype=torch.float64)), weighted=True)
+    >>> assert_gradients_close(grad.loss, grad, net).verdict
+    'agree'
     """
+    loss = _weighted(loss, has_aux) if weighted else loss
 
     def gradients(*args: Any) -> Any:
         if params is not None:
@@ -200,7 +264,32 @@ def torch_gradients(
         point = copies.rebuild(own)
         return _gradients(lambda: loss(point, *args[1:]), point, has_aux)
 
+    gradients.loss = loss  # type: ignore[attr-defined]
     return gradients
+
+
+def _weighted(func: Callable[..., Any], has_aux: bool) -> Callable[..., Any]:
+    """Return the sum of what func returns, each entry times a random weight, always the same."""
+
+    def loss(*args: Any) -> Any:
+        import torch
+
+        out = func(*args)
+        values = [leaf.value for leaf in flatten(out[0] if has_aux else out).leaves]
+        if not values or not all(map(torch.is_tensor, values)):
+            raise TypeError(
+                f"torch_gradients: with weighted=True loss must return tensors, not {quoted(out)}"
+            )
+        rng = torch.Generator().manual_seed(0)
+        parts = []
+        for one in values:
+            weights = torch.randn(one.shape, generator=rng, dtype=torch.float64)
+            parts.append((one * weights.to(one.device, one.dtype)).sum())
+        total = torch.stack(parts).sum()
+        return (total, *out[1:]) if has_aux else total
+
+    loss.__name__ = loss.__qualname__ = getattr(func, "__qualname__", type(func).__name__)
+    return loss
 
 
 def _gradients(call: Callable[[], Any], point: Any, has_aux: bool) -> Any:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from .._params.arrays import native_type
 from .._params.structure import Structure, flatten
 from .._quoting import quoted
 
@@ -42,7 +43,7 @@ class Real:
         if array.dtype.kind == "c":
             pairs = np.stack([array.real, array.imag], axis=-1)
             return np.ascontiguousarray(pairs)
-        if array.dtype.kind != "f":
+        if array.dtype.kind != "f" and native_type(array.dtype):
             array = array.astype(np.float64)
         return np.array(array)
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from .._api import jacobians
+from .._api.gradients import compare_gradients
 from .._report.report import GradientReport
 from ._real import LENIENT, Real
 
@@ -24,6 +25,11 @@ def gradcheck(
     nondet_tol: float = 0.0,
     atol: float | None = None,
     rtol: float | None = None,
+    check_forward_ad: bool = False,
+    check_backward_ad: bool = True,
+    check_batched_grad: bool = False,
+    check_batched_forward_grad: bool = False,
+    gen_non_contig_grad_outputs: bool = False,
     **others: Any,
 ) -> bool:
     """Check torch's derivatives of func, as ``torch.autograd.gradcheck`` does.
@@ -41,8 +47,18 @@ def gradcheck(
     atol, rtol : float, optional
         Tolerances per entry.  Unset: as tight as the dtypes allow, which is tighter than torch's
         1e-5 and 1e-3.
+    check_forward_ad : bool, optional
+        Check forward mode, too.
+    check_backward_ad : bool, optional
+        False: do not check reverse mode.
+    check_batched_grad, check_batched_forward_grad : bool, optional
+        Check that a batch of cotangents, or of tangents, under torch's vmap gives what they give
+        one by one.
+    gen_non_contig_grad_outputs : bool, optional
+        Pass cotangents and tangents that are not contiguous.
     **others
-        torch's other options (``eps``, ``fast_mode``, ``check_…``) are taken and not used.
+        torch's ``eps`` and ``fast_mode`` are taken and not used, and so are other options of torch
+        that are False or None.
 
     Returns
     -------
@@ -53,9 +69,10 @@ def gradcheck(
     RuntimeError
         torch's ``GradcheckError``, with the report as ``.report``.
     TypeError
-        For an option that torch has not, either.
+        For an option that torch has not, either, and for an input of bfloat16 or float8.
     ValueError
-        When no input requires a gradient.
+        When no input requires a gradient, neither mode is to be checked, or an option asks for what
+        is not checked here (``check_undefined_grad=True``).
 
     Examples
     --------
@@ -69,12 +86,26 @@ def gradcheck(
     _require_known(others)
     given = inputs if isinstance(inputs, (tuple, list)) else (inputs,)
     options = {"nondet_tol": nondet_tol, "atol": atol, "rtol": rtol, **LENIENT}
-    report = _report(func, tuple(given), options)
-    if not report.ok and raise_exception:
-        error = import_module("torch.autograd.gradcheck").GradcheckError(report.message())
-        error.report = report
-        raise error
-    return report.ok
+    check = _Check(func, tuple(given), gen_non_contig_grad_outputs, options)
+    chosen = {
+        "reverse mode": check.reverse if check_backward_ad else None,
+        "forward mode": check.forward if check_forward_ad else None,
+        "reverse mode, batched": check.batched if check_batched_grad else None,
+        "forward mode, batched": check.batched_forward if check_batched_forward_grad else None,
+    }
+    if not any(chosen.values()):
+        raise ValueError("gradcheck: neither mode is to be checked")
+    for mode, run in chosen.items():
+        report = run() if run else None
+        if report is None or report.ok:
+            continue
+        if raise_exception:
+            text = f"{mode}: {report.message()}"
+            error = import_module("torch.autograd.gradcheck").GradcheckError(text)
+            error.report = report
+            raise error
+        return False
+    return True
 
 
 def gradgradcheck(
@@ -86,6 +117,10 @@ def gradgradcheck(
     nondet_tol: float = 0.0,
     atol: float | None = None,
     rtol: float | None = None,
+    check_fwd_over_rev: bool = False,
+    check_rev_over_rev: bool = True,
+    check_batched_grad: bool = False,
+    gen_non_contig_grad_outputs: bool = False,
     **others: Any,
 ) -> bool:
     """Check torch's second derivatives of func, as ``torch.autograd.gradgradcheck`` does.
@@ -93,9 +128,13 @@ def gradgradcheck(
     Parameters
     ----------
     func, inputs, raise_exception, nondet_tol, atol, rtol, **others
-        As in `gradcheck`.
+        As in `gradcheck`, and so are check_batched_grad and gen_non_contig_grad_outputs.
     grad_outputs : tensor or tuple, optional
         The cotangents; unset: random ones.
+    check_fwd_over_rev : bool, optional
+        Check forward mode over reverse mode, too.
+    check_rev_over_rev : bool, optional
+        False: do not check reverse mode over reverse mode.
 
     Returns
     -------
@@ -145,24 +184,31 @@ def gradgradcheck(
         nondet_tol=nondet_tol,
         atol=atol,
         rtol=rtol,
+        check_forward_ad=check_fwd_over_rev,
+        check_backward_ad=check_rev_over_rev,
+        check_batched_grad=check_batched_grad,
+        gen_non_contig_grad_outputs=gen_non_contig_grad_outputs,
     )
 
 
-KNOWN = frozenset(
-    {
-        "eps", "fast_mode", "masked", "check_undefined_grad", "check_grad_dtypes",
-        "check_batched_grad", "check_batched_forward_grad", "check_forward_ad",
-        "check_backward_ad", "check_sparse_nnz", "gen_non_contig_grad_outputs",
-        "check_fwd_over_rev", "check_rev_over_rev",
-    }
-)  # fmt: skip
-"""torch's options that have no counterpart here."""
+UNUSED = frozenset({"eps", "fast_mode"})
+"""torch's options that say how it differences; steps are chosen here, and every entry is looked at.
+"""
+
+UNCHECKED = frozenset({"masked", "check_undefined_grad", "check_grad_dtypes", "check_sparse_nnz"})
+"""torch's options that ask for more than derivatives, which is not checked here."""
 
 
 def _require_known(others: dict[str, Any]) -> None:
-    unknown = sorted(set(others) - KNOWN)
+    unknown = sorted(set(others) - UNUSED - UNCHECKED)
     if unknown:
         raise TypeError(f"gradcheck has no option {', '.join(unknown)}")
+    asked = sorted(name for name in UNCHECKED if others.get(name))
+    if asked:
+        raise ValueError(
+            f"gradcheck: {asked[0]}={others[asked[0]]!r} is not checked here; leave it out, and "
+            "use torch.autograd.gradcheck for that"
+        )
 
 
 def _checked(value: Any) -> bool:
@@ -194,47 +240,137 @@ def _apart(inputs: Sequence[Any]) -> list[Any]:
     return [one.clone() if _checked(one) else one for one in inputs]
 
 
-def _report(func: Any, inputs: tuple[Any, ...], options: Any) -> GradientReport:
-    torch = import_module("torch")
+class _Check:
+    """func, its inputs and its outputs as real arrays, and what is checked of its derivatives."""
 
-    def to_numpy(tensor: Any) -> Any:
+    def __init__(self, func: Any, inputs: tuple[Any, ...], strided: bool, options: Any) -> None:
+        self.torch = import_module("torch")
+        self.func, self.inputs, self.strided, self.options = func, inputs, strided, options
+        self.places = [i for i, one in enumerate(inputs) if _checked(one)]
+        if not self.places:
+            raise ValueError(
+                "gradcheck: no input is a floating-point tensor with requires_grad=True, so there "
+                "is nothing to check"
+            )
+        self.named = SimpleNamespace(**{f"inputs[{i}]": inputs[i] for i in self.places})
+        for name, one in vars(self.named).items():
+            if not one.is_complex() and one.element_size() < 4 and one.dtype != self.torch.float16:
+                raise TypeError(
+                    f"gradcheck: {name} is {one.dtype}, in which no step is small enough; check "
+                    "the same function with float32 or float64"
+                )
+        self.here = Real(self.named, self._to_numpy, self._tensor)
+        self.outputs = _required(func(*_apart(inputs)))
+        self.there = Real(list(self.outputs), self._to_numpy, self._tensor)
+        self.name = getattr(func, "__name__", type(func).__name__)
+
+    def _to_numpy(self, tensor: Any) -> Any:
         return tensor.detach().resolve_conj().resolve_neg().cpu().numpy()
 
-    def tensor(array: Any, like: Any) -> Any:
-        made = torch.from_numpy(np.array(array)).to(like.dtype)
-        return made.to(like.device).requires_grad_(like.requires_grad)
+    def _tensor(self, array: Any, like: Any) -> Any:
+        # In the array's own type and with its strides: func may be evaluated in float64.
+        made = self.torch.from_numpy(np.asarray(array)).to(like.device)
+        return made.requires_grad_(like.requires_grad)
 
-    places = [i for i, one in enumerate(inputs) if _checked(one)]
-    if not places:
-        raise ValueError(
-            "gradcheck: no input is a floating-point tensor with requires_grad=True, so there is "
-            "nothing to check"
-        )
-    named = SimpleNamespace(**{f"inputs[{i}]": inputs[i] for i in places})
-    here = Real(named, to_numpy, tensor)
-    outputs = _required(func(*_apart(inputs)))
-    there = Real(list(outputs), to_numpy, tensor)
-
-    def called(arrays: Any) -> tuple[list[Any], tuple[Any, ...]]:
-        moved = vars(here.value(arrays))
-        given = list(inputs)
-        for i, one in zip(places, moved.values(), strict=True):
+    def _called(self, leaves: Sequence[Any]) -> tuple[Any, ...]:
+        given = list(self.inputs)
+        for i, one in zip(self.places, leaves, strict=True):
             given[i] = one
-        return list(moved.values()), _differentiable(func(*_apart(given)))
+        return _differentiable(self.func(*_apart(given)))
 
-    def evaluate(arrays: Any) -> Any:
-        return there.arrays(list(called(arrays)[1]))
+    def _leaves(self, arrays: Any) -> list[Any]:
+        return [
+            one.clone().detach().requires_grad_() for one in vars(self.here.value(arrays)).values()
+        ]
 
-    def vjp(arrays: Any, u: Any) -> Any:
-        leaves, found = called(arrays)
-        cotangents = [one.detach() for one in there.value(u)]
-        grads = torch.autograd.grad(found, leaves, cotangents, allow_unused=True)
-        filled = [
-            torch.zeros_like(leaf) if grad is None else grad.detach()
+    def evaluate(self, arrays: Any) -> Any:
+        return self.there.arrays(list(self._called(self._leaves(arrays))))
+
+    def _pulled(self, leaves: Any, cotangents: Any, **how: Any) -> list[Any]:
+        """Return the gradients of the leaves, dense, zeros where there is none."""
+        found = self._called(leaves)
+        grads = self.torch.autograd.grad(found, leaves, cotangents, allow_unused=True, **how)
+        batch = cotangents[0].shape[:1] if how else ()
+        return [
+            self.torch.zeros((*batch, *leaf.shape), dtype=leaf.dtype)
+            if grad is None
+            else (grad.to_dense() if grad.is_sparse else grad).detach()
             for leaf, grad in zip(leaves, grads, strict=True)
         ]
-        dense = [grad.to_dense() if grad.is_sparse else grad for grad in filled]
-        return here.arrays(SimpleNamespace(**dict(zip(vars(named), dense, strict=True))))
 
-    evaluate.__qualname__ = getattr(func, "__name__", type(func).__name__)
-    return jacobians.check_vjp(evaluate, vjp, here.arrays(named), **options)
+    def _pushed(self, leaves: Sequence[Any], tangents: Sequence[Any]) -> list[Any]:
+        """Return the tangents of the outputs, zeros where there is none."""
+        forward = import_module("torch.autograd.forward_ad")
+        with forward.dual_level():
+            pairs = zip(leaves, tangents, strict=True)
+            found = self._called([forward.make_dual(leaf, tangent) for leaf, tangent in pairs])
+            parts = [forward.unpack_dual(one) for one in found]
+            return [
+                self.torch.zeros_like(part.primal) if part.tangent is None else part.tangent
+                for part in parts
+            ]
+
+    def reverse(self) -> GradientReport:
+        """Check reverse mode."""
+
+        def vjp(arrays: Any, u: Any) -> Any:
+            cotangents = [one.detach() for one in self.there.value(u)]
+            return self._inputs(self._pulled(self._leaves(arrays), cotangents))
+
+        return self._compared(jacobians.check_vjp, vjp)
+
+    def forward(self) -> GradientReport:
+        """Check forward mode."""
+
+        def jvp(arrays: Any, v: Any) -> Any:
+            tangents = [one.detach() for one in vars(self.here.value(v)).values()]
+            return self.there.arrays(self._pushed(self._leaves(arrays), tangents))
+
+        return self._compared(jacobians.check_jvp, jvp)
+
+    def _compared(self, check: Any, product: Any) -> GradientReport:
+        def evaluate(arrays: Any) -> Any:
+            return self.evaluate(arrays)
+
+        evaluate.__qualname__ = self.name
+        params = self.here.arrays(self.named)
+        report: GradientReport = check(
+            evaluate, product, params, strided=self.strided, **self.options
+        )
+        return report
+
+    def _inputs(self, values: Sequence[Any]) -> Any:
+        return self.here.arrays(SimpleNamespace(**dict(zip(vars(self.named), values, strict=True))))
+
+    def batched(self) -> GradientReport:
+        """Compare the gradients of a batch of cotangents with those of each."""
+        leaves, some = [one.detach().requires_grad_() for one in vars(self.named).values()], BATCH
+        batches = [self._random(out, some) for out in self.outputs]
+        alone = [self._pulled(leaves, [batch[i] for batch in batches]) for i in range(some)]
+        together = self._pulled(leaves, batches, is_grads_batched=True)
+        return compare_gradients(self._inputs(together), self._inputs(self._stacked(alone)))
+
+    def batched_forward(self) -> GradientReport:
+        """Compare the tangents of the outputs for a batch of tangents with those for each."""
+        leaves, some = [one.detach() for one in vars(self.named).values()], BATCH
+        batches = [self._random(leaf, some) for leaf in leaves]
+        alone = [self._pushed(leaves, [batch[i] for batch in batches]) for i in range(some)]
+        together = self.torch.vmap(lambda *tangents: self._pushed(leaves, tangents))(*batches)
+        both = self.there.arrays(together), self.there.arrays(self._stacked(alone))
+        return compare_gradients(*(_named("output", one) for one in both))
+
+    def _random(self, like: Any, count: int) -> Any:
+        rng = self.torch.Generator().manual_seed(0)
+        made = self.torch.randn((count, *like.shape), dtype=like.dtype, generator=rng)
+        return made.to(like.device)
+
+    def _stacked(self, rows: Sequence[Sequence[Any]]) -> list[Any]:
+        return [self.torch.stack(parts) for parts in zip(*rows, strict=True)]
+
+
+BATCH = 2
+"""Cotangents in a batch: two tell whether one is taken for the other."""
+
+
+def _named(name: str, values: Sequence[Any]) -> Any:
+    return SimpleNamespace(**{f"{name}[{i}]": value for i, value in enumerate(values)})

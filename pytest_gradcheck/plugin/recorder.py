@@ -182,6 +182,13 @@ class Recorder:
             return None
         return self._memory.suspects()
 
+    @hookimpl
+    def gradcheck_explain(self, report: GradientReport) -> Sequence[str] | None:
+        """Say what the check looked like when it was last made as a whole."""
+        if Recorder.hearing is not self or self._memory is None or not report.repeated:
+            return None
+        return list(self._memory.told())
+
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
         """Read the test's markers."""
         self._kept.begin(nodeid_of(item))

@@ -27,6 +27,8 @@ class ToRemember(TypedDict):
     """Its number in the test."""
     labels: list[str]
     """Of parameters; none: what was remembered is right by now."""
+    told: NotRequired[list[str]]
+    """What a whole check said; left out by one that looked at few parameters."""
 
 
 class Record(TypedDict):

@@ -65,8 +65,10 @@ def test_check_returns_the_same_report_and_never_raises_for_a_wrong_gradient():
 
 OPTIONS = {item.name: item.default for item in fields(Options)}
 WITHOUT_STEPS = [name for name in OPTIONS if name not in {"eps", "scheme", "workers", "vectorized"}]
-OF_DERIVATIVES = ["points", "args", "has_aux", *WITHOUT_STEPS, "workers"]
-OF_HESSIANS = ["points", "grad", "args", "has_aux", *WITHOUT_STEPS, "workers"]
+OF_JACOBIANS = ["points", "args", "has_aux", *WITHOUT_STEPS, "workers"]
+OF_PRODUCTS = ["points", "args", "has_aux", "strided", *WITHOUT_STEPS, "workers"]
+OF_ADJOINTS = [name for name in WITHOUT_STEPS if name not in {"entries", "reference"}]
+OF_HESSIANS = ["points", "grad", "args", "has_aux", *OF_ADJOINTS, "workers"]
 OF_CHECKS = ["points", "args", "has_aux", "in_place", "copy", *OPTIONS]
 WITH_ERROR = [
     "args",
@@ -79,26 +81,29 @@ WITH_ERROR = [
     "workers",
     "vectorized",
 ]
+OF_COMPARISONS = [
+    "baseline", "factor", "rtol", "atol", "threshold", "only", "skip", "entries", "max_report",
+]  # fmt: skip
 OF_RATES = ["args", "has_aux", "step", "count", "seed", "only", "skip"]
 
 KEYWORDS = {
     "check_gradients": OF_CHECKS,
     "assert_gradients_close": OF_CHECKS,
-    "compare_gradients": ["rtol", "atol", "threshold", "only", "skip", "max_report"],
+    "compare_gradients": OF_COMPARISONS,
     "numerical_gradient": [*WITH_ERROR[:4], "eps", "scheme", *WITH_ERROR[4:]],
     "numerical_gradient_with_error": WITH_ERROR,
-    "check_jacobian": OF_DERIVATIVES,
-    "assert_jacobian_close": OF_DERIVATIVES,
-    "check_jvp": OF_DERIVATIVES,
-    "assert_jvp_close": OF_DERIVATIVES,
-    "check_vjp": OF_DERIVATIVES,
-    "assert_vjp_close": OF_DERIVATIVES,
+    "check_jacobian": OF_JACOBIANS,
+    "assert_jacobian_close": OF_JACOBIANS,
+    "check_jvp": OF_PRODUCTS,
+    "assert_jvp_close": OF_PRODUCTS,
+    "check_vjp": OF_PRODUCTS,
+    "assert_vjp_close": OF_PRODUCTS,
     "check_hessian": OF_HESSIANS,
     "assert_hessian_close": OF_HESSIANS,
     "check_hvp": OF_HESSIANS,
     "assert_hvp_close": OF_HESSIANS,
-    "check_adjoint": WITHOUT_STEPS,
-    "assert_adjoint": WITHOUT_STEPS,
+    "check_adjoint": OF_ADJOINTS,
+    "assert_adjoint": OF_ADJOINTS,
     "taylor_rates": OF_RATES,
     "assert_taylor_rate": ["least", *OF_RATES],
     "Gradcheck": OF_CHECKS,

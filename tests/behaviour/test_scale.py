@@ -11,9 +11,14 @@ import pytest
 from pytest_gradcheck import (
     GradcheckWarning,
     GradientMismatch,
+    Options,
     assert_gradients_close,
     check_gradients,
 )
+from pytest_gradcheck._difference.noise import Noise
+from pytest_gradcheck._evaluate.call import Call
+from pytest_gradcheck._evaluate.problem import evaluate_gradient, prepare
+from pytest_gradcheck._gradient.screen import Screen, Subset
 
 
 def shapes(inputs, first, second):
@@ -919,3 +924,80 @@ def test_a_smooth_func_has_no_kink_along_directions(seed):
     func, gradient, theta = hinges(at=())
     report = check_gradients(func, gradient, theta, kinks="fail", seed=seed)
     assert (report.verdict, report.ok) == ("agree", True)
+
+
+@pytest.mark.parametrize("size", [1e150, 1e200, 1e300])
+@pytest.mark.parametrize("one", [True, False])
+def test_an_error_whose_square_no_float_holds_is_located(size, one):
+    theta = np.random.default_rng(7).normal(size=5000)
+    gradient = np.cos(theta)
+    if one:
+        gradient[123] = size
+    else:
+        gradient *= size
+    with np.errstate(over="raise", invalid="raise"):
+        report = check_gradients(lambda t: np.sin(t).sum(), gradient, theta)
+    assert report.verdict == "disagree"
+    assert report.evaluations < 100
+    assert report.wrong == (1 if one else 5000)
+    if one:
+        assert [entry.label for entry in report.worst] == ["params[123]"]
+
+
+# Many blocks
+
+
+def of_many_blocks(count, each, spoil=lambda d: d):
+    """Return func, gradient and parameters of `count` blocks of `each` entries and an empty one."""
+    rng = np.random.default_rng(8)
+    slope, theta = rng.normal(size=count * each), rng.normal(size=count * each)
+    ends = np.arange(0, count * each, each)[1:]
+
+    def whole(params):
+        return np.concatenate([params[f"p{k}"] for k in range(count)])
+
+    def func(params):
+        return float(np.tanh(slope * whole(params)).sum())
+
+    def grad(params):
+        d = spoil(slope * (1 - np.tanh(slope * whole(params)) ** 2))
+        parts = {f"p{k}": part for k, part in enumerate(np.split(d, ends))}
+        return {"none": np.empty(0), **parts}
+
+    parts = {f"p{k}": part for k, part in enumerate(np.split(theta, ends))}
+    return func, grad, {"none": np.empty(0), **parts}
+
+
+def test_of_many_blocks_the_wrong_entries_are_named():
+    func, grad, params = of_many_blocks(300, 9)
+    right = check_gradients(func, grad, params)
+    assert right.ok
+    assert right.evaluations <= 30
+
+    def spoil(d):
+        d[[9 * 123 + 4, 9 * 277]] *= [1.001, 1.002]
+        return d
+
+    report = check_gradients(*of_many_blocks(300, 9, spoil))
+    assert {entry.label for entry in report.worst} == {"p123[4]", "p277[0]"}
+    doubled = check_gradients(*of_many_blocks(300, 9, lambda d: 2 * d))
+    assert doubled.wrong == 2700
+
+
+def test_directions_over_many_blocks_have_the_weights_that_single_entries_have():
+    func, grad, params = of_many_blocks(90, 7)
+    options = Options()
+    problem = prepare(Call(func), params, options)
+    screen = Screen(problem, evaluate_gradient(grad, problem, options).vector, 5, Noise(0, 0, ""))
+    direction = screen.shift(3)
+    assert np.unique(np.abs(direction)).size == 630
+    block = problem.blocks[41]
+    assert np.array_equal(screen.weights(3, block), direction[block.window])
+    assert [screen.weight(3, block, i) for i in range(7)] == direction[block.window].tolist()
+    some = screen.shift(3, Subset(problem.blocks[11:14]))
+    first, last = problem.blocks[11].start, problem.blocks[13].stop
+    assert np.array_equal(some[first:last], direction[first:last])
+    assert not some[:first].any()
+    assert not some[last:].any()
+    sizes = screen.sizes()
+    assert sizes[block.start] == pytest.approx(screen.size(block), rel=1e-12)

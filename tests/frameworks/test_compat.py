@@ -182,6 +182,98 @@ def test_torch():
         gradcheck(Cube.apply, (torch.ones(2),))
 
 
+@pytest.mark.extra("torch")
+def test_torch_in_forward_mode_and_in_batches():
+    import torch
+
+    from pytest_gradcheck.compat.torch import gradcheck, gradgradcheck
+
+    class Product(torch.autograd.Function):
+        generate_vmap_rule = True
+
+        @staticmethod
+        def forward(x, y):
+            return x * y
+
+        @staticmethod
+        def setup_context(ctx, inputs, output):
+            ctx.save_for_backward(*inputs)
+            ctx.save_for_forward(*inputs)
+
+        @staticmethod
+        def backward(ctx, g):
+            x, y = ctx.saved_tensors
+            return g * y, g * x
+
+        @staticmethod
+        def jvp(ctx, dx, dy):
+            x, y = ctx.saved_tensors
+            return dx * y - x * dy  # it should be a sum
+
+    x = torch.tensor([0.5, -1.0, 2.0], dtype=torch.float64, requires_grad=True)
+    both = x, (x.detach() + 1).requires_grad_()
+    assert gradcheck(Product.apply, both)
+    with pytest.raises(RuntimeError, match=r"^forward mode: output\[0\]\[\d\] / inputs\[1\]\[\d\]"):
+        gradcheck(Product.apply, both, check_forward_ad=True)
+    options = {"check_forward_ad": True, "raise_exception": False}
+    assert gradcheck(Product.apply, both, **options) is False
+    assert gradcheck(Product.apply, both, check_backward_ad=False, **options) is False
+    every = {"check_forward_ad": True, "check_batched_grad": True}
+    every |= {"check_batched_forward_grad": True, "gen_non_contig_grad_outputs": True}
+    z = torch.tensor([0.5 + 1j, -1.0], dtype=torch.complex128, requires_grad=True)
+    assert gradcheck(lambda x, y: (x * y, x.sin()), both, **every)
+    assert gradcheck(lambda z: z * z.conj(), (z,), **every)
+    assert gradgradcheck(lambda x, y: x**2 * y, both, check_fwd_over_rev=True)
+
+    class Raw(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            return 2 * x
+
+        @staticmethod
+        def backward(ctx, g):
+            # It reads one row of a batch, whatever it gets, and memory without its strides.
+            return 2 * torch.as_strided(g, (3,), (1,))
+
+    assert gradcheck(Raw.apply, (x,))
+    alone = {"raise_exception": False}
+    assert gradcheck(Raw.apply, (x,), gen_non_contig_grad_outputs=True, **alone) is False
+
+
+@pytest.mark.extra("torch")
+def test_torch_options_that_ask_for_what_is_not_checked():
+    import torch
+
+    from pytest_gradcheck.compat.torch import gradcheck
+
+    x = torch.ones(2, dtype=torch.float64, requires_grad=True)
+    for name in ("check_undefined_grad", "check_grad_dtypes", "masked"):
+        with pytest.raises(ValueError, match=rf"^gradcheck: {name}=True is not checked here; "):
+            gradcheck(torch.sin, (x,), **{name: True})
+        assert gradcheck(torch.sin, (x,), **{name: False})
+    with pytest.raises(ValueError, match="neither mode is to be checked"):
+        gradcheck(torch.sin, (x,), check_backward_ad=False)
+    low = torch.ones(2, dtype=torch.bfloat16, requires_grad=True)
+    with pytest.raises(TypeError, match=r"^gradcheck: inputs\[0\] is torch.bfloat16, in which no"):
+        gradcheck(torch.sin, (low,))
+
+
+@pytest.mark.extra("jax")
+def test_jax_in_bfloat16():
+    import jax.numpy as jnp
+
+    from pytest_gradcheck.compat.jax import check_grads
+
+    x = jnp.linspace(0.2, 1, 4).astype(jnp.bfloat16)
+    check_grads(jnp.sin, (x,), order=1)
+    import jax
+
+    wrong = jax.custom_vjp(jnp.sin)
+    wrong.defvjp(lambda x: (jnp.sin(x), x), lambda x, g: (-g * jnp.cos(x),))
+    with pytest.raises(AssertionError, match=r"^output\[\d\] / params\[0\]\[\d\]: analytic -"):
+        check_grads(wrong, (x,), order=1, modes=["rev"])
+
+
 def test_importing_a_module_imports_no_library():
     import subprocess
     import sys

@@ -13,6 +13,9 @@ from pytest_gradcheck import (
     GradientMismatch,
     assert_gradients_close,
     check_gradients,
+    check_jvp,
+    check_vjp,
+    compare_gradients,
     jax_gradients,
     numerical_gradient,
 )
@@ -137,15 +140,49 @@ def test_without_x64_float32_is_checked_coarsely_and_without_a_warning():
 
 def test_what_numpy_lacks_is_refused_by_name():
     f = lambda w: jnp.sum(w.astype(float) ** 2)  # noqa: E731
-    with pytest.raises(TypeError, match=r"^params is a JAX array of bfloat16, which numpy has no"):
-        check_gradients(f, lambda w: 2 * w, jnp.ones(3, dtype=jnp.bfloat16))
-    with pytest.raises(TypeError, match=r"^J, what func returned, is a JAX array of bfloat16"):
-        check_gradients(lambda w: f(w).astype(jnp.bfloat16), lambda w: 2 * w, jnp.ones(3))
     key = {"w": normal(2), "key": jax.random.key(0)}
     with pytest.raises(TypeError, match=r"^key is a JAX array of key<fry>"):
         check_gradients(lambda p: f(p["w"]), None, key)
     report = check_gradients(lambda p: f(p["w"]), lambda p: {"w": 2 * p["w"]}, key, skip="key")
     assert report.ok
+
+
+@pytest.mark.parametrize("wide", [True, False])
+def test_bfloat16_is_read_and_differenced_in_a_wider_type(wide):
+    jax.config.update("jax_enable_x64", wide)
+    w = jnp.linspace(0.2, 1.0, 4).astype(jnp.bfloat16)
+    sine = lambda w: jnp.sin(w).sum()  # noqa: E731
+    report = check_gradients(sine, jax.grad(sine), w)
+    assert report.verdict == "agree"
+    assert report.resolution > 0.1
+    assert (report.evidence.error_bar < (1e-6 if wide else 1e-2)).all()
+    assert check_gradients(sine, lambda w: -jnp.cos(w), w).wrong == 4
+    low = lambda w: jnp.sin(w.astype(jnp.bfloat16)).sum()  # noqa: E731
+    with pytest.raises(TypeError, match=r"^params is bfloat16, in which no step is small enough"):
+        check_gradients(low, jax.grad(low), w)
+    array = np.asarray(w)  # of ml_dtypes' type
+    assert check_gradients(lambda w: np.sin(w).sum(), lambda w: np.cos(w), array).ok
+    coarse = compare_gradients(w, jnp.linspace(0.2, 1.0, 4), baseline=array)
+    assert coarse.ok
+
+
+def test_products_get_arrays_of_their_own():
+    seen = []
+
+    def vjp(w, u):
+        seen.append(u)
+        return jax.vjp(jnp.tanh, w)[1](u)[0]
+
+    def jvp(w, v):
+        seen.append(v)
+        return jax.jvp(jnp.tanh, (w,), (v,))[1]
+
+    for dtype in (jnp.float64, jnp.float32):
+        w = normal(3, dtype=dtype)
+        assert check_vjp(jnp.tanh, vjp, w).verdict == "agree"
+        assert check_jvp(jnp.tanh, jvp, w).verdict == "agree"
+        assert all(isinstance(one, jax.Array) and one.dtype == dtype for one in seen)
+        seen.clear()
 
 
 def test_in_place_is_refused():

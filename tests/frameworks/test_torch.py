@@ -258,19 +258,8 @@ def test_narrow_tensors_are_checked_in_float64_where_func_allows_it(dtype):
 
 
 def test_coarse_and_special_dtypes_are_refused_by_name():
-    W = normal(3, dtype=torch.bfloat16)
     square = lambda w: (w.float() ** 2).sum()  # noqa: E731
-    with pytest.raises(
-        TypeError,
-        match=r"^params is a tensor of torch\.bfloat16 that numpy can't take \(.*\); check the "
-        r"same function with dense tensors of float32 or float64$",
-    ):
-        check_gradients(square, lambda w: 2 * w, W)
-    with pytest.raises(TypeError, match=r"^the gradient of params is a tensor of torch\.bfloat16"):
-        check_gradients(square, lambda w: 2 * w.bfloat16(), W.float())
-    with pytest.raises(TypeError, match=r"^J, what func returned, is a tensor of torch\.bfloat16"):
-        check_gradients(lambda w: square(w).bfloat16().reshape(1, 1), lambda w: w, W.float())
-    with pytest.raises(TypeError, match=r"^params is a tensor of torch\.sparse_coo"):
+    with pytest.raises(TypeError, match=r"^params is a sparse tensor \(torch\.sparse_coo\)"):
         check_gradients(square, lambda w: 2 * w, torch.eye(2).to_sparse())
     with pytest.raises(TypeError, match=r"^n is Tensor of dtype torch\.int64, which has no small"):
         check_gradients(square, lambda w: w, {"n": torch.arange(3)})
@@ -428,12 +417,12 @@ def test_a_module_that_cannot_be_copied_is_told_the_other_way():
 
     net = Holder()
     loss = lambda net: net.w.square().sum()  # noqa: E731
-    with pytest.raises(RuntimeError, match="deepcopy") as caught:
+    with pytest.raises(TypeError) as caught:
         check_gradients(loss, torch_gradients(loss), net)
-    assert caught.value.__notes__ == [
-        "gradcheck: func gets a copy.deepcopy of the module; where that can't be, pass a loss() "
-        "without arguments, and in_place=True"
-    ]
+    assert str(caught.value) == (
+        "func gets a copy of a module, but copy.deepcopy can't copy this Holder; pass a loss() "
+        "without arguments that reads the module, and in_place=True"
+    )
     closure = lambda: loss(net)  # noqa: E731
     assert_gradients_close(closure, torch_gradients(closure, net), net, in_place=True)
 

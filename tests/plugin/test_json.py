@@ -12,6 +12,7 @@ from pytest_gradcheck import (
     Diagnosis,
     Entry,
     GradientReport,
+    SourceLine,
     __version__,
     check_gradients,
 )
@@ -142,6 +143,7 @@ def test_the_document_has_every_key_and_no_other():
     assert list(documented("A check")) == ["schema", *report]
     assert list(documented("A block")) == [item.name for item in fields(BlockReport)]
     assert list(documented("A diagnosis")) == [item.name for item in fields(Diagnosis)]
+    assert list(documented("A line")) == [item.name for item in fields(SourceLine)]
     assert list(documented("An entry")) == [item.name for item in fields(Entry)]
     assert list(documented("The file")) == ["schema", "version", "checks"]
 
@@ -159,7 +161,7 @@ def fits(value, kind):
     if kind == "number" or kind == "numbers":
         return type(value) is float or value in ("nan", "inf", "-inf")
     types = {"string": str, "int": int, "bool": bool}
-    parts = ("block", "entry", "diagnosis", "check")
+    parts = ("block", "entry", "diagnosis", "line", "check")
     return isinstance(value, dict) if kind in parts else type(value) is types[kind]
 
 

@@ -1,4 +1,4 @@
-"""Parameters that a test failed for are differenced first in the next run."""
+"""Parameters that a test failed for are differenced first in the next run, if that saves time."""
 
 import json
 
@@ -8,7 +8,8 @@ import pytest
 from pytest_gradcheck import check_gradients, hookimpl, numerical_gradient, plugin_manager
 from pytest_gradcheck._params.layout import blocks_of, coordinate_of
 from pytest_gradcheck._params.structure import flatten
-from pytest_gradcheck.plugin.last_failed import KEY, MOST
+from pytest_gradcheck._verdict import last_failed
+from pytest_gradcheck.plugin.last_failed import KEY, MOST, TOLD
 
 MODEL = """
     import json
@@ -40,6 +41,13 @@ FIRST = "*GradientMismatch: *; {} of 63 wrong*"
 AGAIN = "*that w* wrong in the last run still *; the others were not checked"
 
 
+@pytest.fixture(autouse=True)
+def dear(request, monkeypatch):
+    """Take every whole check for one that lasts, as those are that this saves."""
+    if "takes_no_time" not in request.node.name:
+        monkeypatch.setattr(last_failed, "WHOLE_AGAIN", -1.0)
+
+
 @pytest.fixture
 def project(suite, monkeypatch):
     monkeypatch.setenv("PYTEST_ADDOPTS", "-p no:hypothesispytest")
@@ -53,9 +61,9 @@ def say_wrong(suite, *entries):
     (suite.path / "wrong.json").write_text(json.dumps(entries))
 
 
-def stored(suite):
+def stored(suite, key=KEY):
     """Return what pytest's cache remembers."""
-    path = suite.path / ".pytest_cache" / "v" / KEY
+    path = suite.path / ".pytest_cache" / "v" / key
     return json.loads(path.read_text()) if path.exists() else None
 
 
@@ -79,9 +87,45 @@ def test_the_next_run_fails_at_once(project):
     result.stdout.fnmatch_lines(["*GradientMismatch: *; 2 of 2 wrong, in W and b", AGAIN])
     text = result.stdout.str()
     assert "max_evals" not in text
-    assert " agree" not in text
     assert "W      (6, 10)  1 / 1 " in text
     assert sorted(stored(project)["test_nn.py::test_it"]["0"]) == ["W[1, 3]", "b[2]"]
+
+
+def test_what_was_said_of_all_is_repeated_as_such(project):
+    project.runpytest_inprocess().assert_outcomes(failed=1)
+    said = stored(project, TOLD)["test_nn.py::test_it"]["0"]
+    assert len(said) == 2
+    for _ in range(2):  # a check of few parameters puts nothing else in its place
+        text = project.runpytest_inprocess().stdout.str()
+        for name in ("W", "b"):
+            assert f"hint: when all was last checked: {name}: " in text
+    say_wrong(project)
+    project.runpytest_inprocess().assert_outcomes(passed=1)
+    assert stored(project, TOLD) == {}
+
+
+def test_what_agreed_is_repeated_too(project):
+    say_wrong(project, ("W", (1, 3)))
+    project.runpytest_inprocess()
+    text = project.runpytest_inprocess().stdout.str()
+    assert "hint: when all was last checked: b agrees" in text
+
+
+def test_a_check_that_takes_no_time_is_made_as_a_whole(project):
+    say_wrong(project, ("W", (1, 3)))
+    first = project.runpytest_inprocess("--gradcheck-json=first.json")
+    second = project.runpytest_inprocess("--gradcheck-json=second.json")
+    for result in (first, second):
+        result.stdout.fnmatch_lines(["*GradientMismatch: *; 1 of 63 wrong, in W", "*b agrees"])
+        result.stdout.no_fnmatch_line(AGAIN)
+        result.stdout.no_fnmatch_line("*last checked*")
+    checks = [
+        json.loads((project.path / f"{name}.json").read_text())["checks"][0]
+        for name in ("first", "second")
+    ]
+    for check in checks:
+        del check["seconds"]
+    assert checks[0] == checks[1]
 
 
 def test_it_takes_few_evaluations(project):
@@ -146,7 +190,7 @@ def test_of_a_block_that_was_not_looked_at_as_a_whole_no_hint_is_given(suite, mo
             for check in checks
         ]
 
-    assert codes() == [([], 3, False), (["factor"], 3, False)]
+    assert codes() == [(["entry"], 3, False), (["factor"], 3, False)]
     # 3/2 explains the one entry that was looked at, not the block.
     assert codes() == [([], 1, True), (["factor"], 3, True)]
 
@@ -251,6 +295,12 @@ def test_cases_of_a_test_and_a_deleted_file_are_told_apart(project):
 def test_workers_read_and_the_controller_writes(project):
     pytest.importorskip("xdist")
     project.makepyfile(test_more=TEST)
+    project.makeconftest(
+        """
+        from pytest_gradcheck._verdict import last_failed
+        last_failed.WHOLE_AGAIN = -1.0
+        """
+    )
     project.runpytest_subprocess("-n2").assert_outcomes(failed=2)
     assert sorted(stored(project)) == ["test_more.py::test_it", "test_nn.py::test_it"]
     result = project.runpytest_subprocess("-n1")

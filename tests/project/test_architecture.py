@@ -22,6 +22,7 @@ ROOMS = (
     "hookspecs",
     "_params",
     "adapters",
+    "_source",
     "_evaluate",
     "_difference",
     "_verdict",

@@ -16,6 +16,7 @@ ROOMS = ("_difference", "_verdict", "_gradient", "_jacobian")
 
 ELSEWHERE = {
     "_difference.sweep": {"STEP"},
+    "_gradient.check": {"MANY_DIRECTIONS"},
     "_gradient.random_directions": {"PATTERN", "FEW_NAMED"},
     "_gradient.worst_so_far": {"STANDS_OUT"},
     "_jacobian.check": {"OVERHEAD"},

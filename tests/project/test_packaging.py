@@ -169,18 +169,25 @@ def test_workflows_may_only_read_and_run_what_is_pinned(path):
     assert [one for one in used if not re.fullmatch(r"[\w./-]+@[0-9a-f]{40}", one)] == []
 
 
-def test_no_file_names_a_folder_of_the_machine_it_was_written_on():
+@pytest.fixture(scope="module")
+def texts() -> dict[str, str]:
+    """Return every file that git knows or would add, as text."""
     listed = subprocess.run(
         ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
         cwd=ROOT, capture_output=True, text=True, timeout=120,
     )  # fmt: skip
     if listed.returncode:
         pytest.skip("not a git checkout")
-    home = re.compile(r"/(?:home|Users|root)/\w|[A-Z]:\\Users")
-    found = [
-        name
-        for name in listed.stdout.splitlines()
-        if (ROOT / name).is_file()
-        and home.search((ROOT / name).read_text(encoding="utf-8", errors="replace"))
-    ]
-    assert found == []
+    there = [name for name in listed.stdout.splitlines() if (ROOT / name).is_file()]
+    return {name: (ROOT / name).read_text(encoding="utf-8", errors="replace") for name in there}
+
+
+@pytest.mark.parametrize(
+    "found",
+    [
+        pytest.param(r"/(?:home|Users|root)/\w|[A-Z]:\\Users", id="a folder of somebody's machine"),
+        pytest.param(r"(?m)^(?:<{7}|>{7}) ", id="the marks of a merge"),
+    ],
+)
+def test_no_file_has(texts, found):
+    assert [name for name, text in texts.items() if re.search(found, text)] == []

@@ -10,6 +10,7 @@ import re
 import runpy
 import subprocess
 import sys
+import unicodedata
 from dataclasses import fields
 from pathlib import Path
 from types import SimpleNamespace
@@ -98,11 +99,28 @@ def test_figures_of_the_readme_are_those_of_the_page_of_peers():
     assert [row for row in readme if row not in peers] == []
 
 
-def test_every_link_of_the_readme_leads_to_a_file():
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    links = re.findall(r"""(?:\]\(|src=\"|srcset=\")(?!https?:)([^)#"]+)""", text)
-    assert len(links) > 15
-    assert [link for link in links if not (ROOT / link).is_file()] == []
+def anchors(path: Path) -> set[str]:
+    """Return the names of a page's headings, as Python-Markdown makes them."""
+    text = re.sub(r"^```.*?^```$", "", path.read_text(encoding="utf-8"), flags=re.M | re.S)
+    titles = (
+        unicodedata.normalize("NFKD", title) for title in re.findall(r"^#+ (.+)$", text, re.M)
+    )
+    words = (re.sub(r"[^\w\s-]", "", title.encode("ascii", "ignore").decode()) for title in titles)
+    return {re.sub(r"[-\s]+", "-", word.strip().lower()) for word in words}
+
+
+WRITTEN = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(DOCS.glob("*.md"))]
+
+
+@pytest.mark.parametrize("page", WRITTEN, ids=lambda page: page.stem)
+def test_every_link_leads_to_a_file_and_a_heading(page):
+    text = page.read_text(encoding="utf-8")
+    links = re.findall(r"""(?:\]\(|src=\"|srcset=\")(?!https?:)([^)"\s#]*)#?([^)"\s]*)""", text)
+    there = [(page.parent / name if name else page, heading) for name, heading in links]
+    assert [path for path, _ in there if not path.is_file()] == []
+    written = [(path, heading) for path, heading in there if heading and path.suffix == ".md"]
+    dead = [heading for path, heading in written if heading not in anchors(path)]
+    assert dead == []
 
 
 def test_every_page_is_in_the_navigation_once():

@@ -24,6 +24,7 @@ from pytest_gradcheck import (
     GradientReport,
     Options,
     SavedCheck,
+    SourceLine,
     TaylorRates,
     assert_adjoint,
     assert_gradients_close,
@@ -183,7 +184,14 @@ def gradients_alone() -> None:
     assert_type(relative_difference(theta, 2 * theta), float)
     assert_type(compare_gradients({"W": theta}, {"W": theta}, rtol=1e-7), GradientReport)
     compare_gradients(theta, theta, seed=1)  # type: ignore[call-arg]
-    assert_type(torch_gradients(cost, has_aux=True), Callable[..., Any])
+    assert_type(compare_gradients(theta, theta, baseline=theta, factor=3.0), GradientReport)
+    compare_gradients(theta, theta, factor="3")  # type: ignore[arg-type]
+    check_gradients(cost, backward, theta, entries={"params": [0, 2]}, reference=cost)
+    check_gradients(cost, backward, theta, reference=1.0)  # type: ignore[arg-type]
+    check_jacobian(backward, product, theta, entries={"params": theta > 0}, reference=backward)
+    check_jvp(backward, product, theta, strided=True, reference=backward)
+    check_hvp(cost, product, theta, reference=cost)  # type: ignore[call-arg]
+    assert_type(torch_gradients(cost, has_aux=True, weighted=True), Callable[..., Any])
     assert_type(jax_gradients(cost), Callable[..., Any])
     assert_type(autograd_gradients(cost), Callable[..., Any])
     func, grad, start = pulled_back(cost, backward, theta, retract=np.add, tangent=np.zeros(2))
@@ -197,6 +205,7 @@ def what_a_report_says() -> None:
     assert_type(report.blocks, tuple[BlockReport, ...])
     assert_type(report.worst, tuple[Entry, ...])
     assert_type(report.diagnoses, tuple[Diagnosis, ...])
+    assert_type(report.lines, tuple[SourceLine, ...])
     assert_type(report.points, tuple[GradientReport, ...])
     assert_type([entry.label for entry in report.worst], list[str])
     assert_type(report.worst[0].slopes, tuple[float, float] | None)

@@ -1,0 +1,228 @@
+"""Which lines of the user's code an error may come from, of all that `trace` has seen."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import PurePath
+from types import CodeType
+from typing import Any
+
+import numpy as np
+
+from .._params.arrays import same_bits
+from .._params.structure import ROOT, joined, taken_apart
+from .._quoting import shown
+from .trace import Node, Recorder, items
+
+
+@dataclass(frozen=True)
+class SourceLine:
+    """A line of the user's code that has to do with a wrong gradient.
+
+    Attributes
+    ----------
+    blocks : tuple of str
+        The wrong blocks that it is about.
+    file : str
+        As Python knows it: most often a whole path.
+    line : int
+        The first of the statement, counted from 1.
+    source : str
+        The statement, or the entry of a dict that is written out, on one line.
+    role : str
+        "shared": all of these blocks come from it, and no right one does; "made": it computed the
+        array; "changed": it is the last that changed that array in place; "replaced": it put the
+        array in the place of another; "from": what it computed goes into this block and no right
+        one.
+
+    Examples
+    --------
+    >>> from pytest_gradcheck import SourceLine
+    >>> line = SourceLine(("W2",), "/code/network.py", 71, 'grads["W2"] *= 2', "changed")
+    >>> f"{line.file}:{line.line}"
+    '/code/network.py:71'
+    """
+
+    blocks: tuple[str, ...]
+    file: str
+    line: int
+    source: str
+    role: str
+
+
+def leaves(value: Any, seen: Recorder, name: str = "", place: Any = None) -> dict[str, list[Node]]:
+    """Return by name, for each leaf of a gradient, the nodes that put it there and made it."""
+    node = None
+    if not isinstance(value, (np.ndarray, np.generic, int, float, complex)) and value is not None:
+        node = taken_apart(value)
+    if node is None:
+        known = [seen.places[place]] if place in seen.places else []
+        made = seen.made.get(id(value), ()) or (() if known else _copied(value, seen))
+        return {name or ROOT: [*known, *sorted(made, key=lambda one: one.order)]}
+    found: dict[str, list[Node]] = {}
+    inside = items(value)
+    for step, child in node.children:
+        key = next((key for key, item in inside if item is child and str(key) in step), None)
+        key = next((key for key, item in inside if item is child), None) if key is None else key
+        found |= leaves(child, seen, joined(name, step), (id(value), key))
+    return found
+
+
+def _copied(value: Any, seen: Recorder) -> frozenset[Node]:
+    """Return what made the last array with the same bits: a library may have made a copy of it."""
+    if not isinstance(value, np.ndarray) or not value.any():  # zeros are like any others
+        return frozenset()
+    for other in reversed(seen.kept):
+        alike = isinstance(other, np.ndarray) and other.shape == value.shape
+        if alike and seen.made.get(id(other)) and same_bits(other, value):
+            return seen.made[id(other)]
+    return frozenset()
+
+
+def behind(nodes: Collection[Node]) -> set[Node]:
+    """Return nodes with all that they depend on."""
+    found: set[Node] = set()
+    open_ = list(nodes)
+    while open_:
+        node = open_.pop()
+        if node not in found:
+            found.add(node)
+            open_ += node.read
+    return found
+
+
+MOST_SHARED = 4
+"""Lines that are named of those that all wrong blocks, or the only one, come from."""
+
+MOST_BLOCKS = 20
+"""Wrong blocks whose lines are named."""
+
+TERMS = ("theta", "sign-theta", "chain")
+"""Codes of hints on a term or a factor that stands by itself: rather in a line before the last."""
+
+
+def lines_of(
+    gradient: Any,
+    seen: Recorder,
+    wrong: Mapping[str, str],
+    right: Sequence[str],
+    innocent: Collection[CodeType] = (),
+) -> tuple[SourceLine, ...]:
+    """Return the lines that the wrong blocks of a gradient come from, the likeliest first.
+
+    `wrong` has the code of each block's hint, or an empty text; `innocent` are functions that func
+    itself runs.  A statement that a right block comes from as well is not named.
+    """
+    known = leaves(gradient, seen)
+    if set(known) == {ROOT} and not known[ROOT] and seen.result:
+        known = {ROOT: [seen.result]}
+    of_right = behind([node for name in right for node in known.get(name, ())])
+    own = {name: behind(known[name]) - of_right for name in wrong if known.get(name)}
+    by_line = [
+        {
+            node.place: node
+            for node in sorted(nodes, key=lambda node: node.order)
+            if node.tells and node.code not in innocent
+        }
+        for nodes in own.values()
+    ]
+    common = set.intersection(*map(set, by_line)) if by_line else set()
+    elsewhere = {node.place for node in of_right}
+    last_first = sorted(
+        (by_line[0][place] for place in common),
+        key=lambda node: (node.place in elsewhere, -node.order),
+    )
+    made = {name: _made(known[name]) for name in list(own)[:MOST_BLOCKS]}
+    if len(own) > 1:
+        shared = [(node, "shared") for node in last_first[:MOST_SHARED]]
+        places = {node.place for node, _ in shared}
+        rest = {n: each for n, each in made.items() if each[0][0].place not in places}
+        return tuple([_line(tuple(own), *each) for each in shared] + _rows(rest))
+    for name, each in made.items():
+        places = {node.place for node, _ in each}
+        before = [(node, "from") for node in last_first if node.place not in places][:MOST_SHARED]
+        # What is put in the place of what it was computed from was likely meant to mend it.
+        last = any(node.replaced or node.how == "changed" for node, _ in each)
+        made[name] = [*before, *each] if wrong[name] in TERMS and not last else [*each, *before]
+    return tuple(_rows(made))
+
+
+def _made(nodes: Sequence[Node]) -> list[tuple[Node, str]]:
+    """Return what put a leaf in another's place, last changed it, and made it."""
+    placed, made = nodes[0], nodes[-1]
+    found = [(placed, "replaced")] if placed.replaced and placed is not made else []
+    found.append((made, "made" if made.how == "placed" else made.how))
+    while made.how == "changed" and made.before:
+        made = max(made.before, key=lambda one: one.order)
+    if made is not found[-1][0]:
+        found.append((made, "made"))
+    return found
+
+
+def _rows(made: Mapping[str, Sequence[tuple[Node, str]]]) -> list[SourceLine]:
+    """Return the lines of each block, once for those that have the same ones."""
+    alike: dict[Any, list[str]] = {}
+    for name, each in made.items():
+        alike.setdefault(tuple((node.place, role) for node, role in each), []).append(name)
+    return [
+        _line(tuple(names), node, role) for names in alike.values() for node, role in made[names[0]]
+    ]
+
+
+def _line(blocks: tuple[str, ...], node: Node, role: str) -> SourceLine:
+    return SourceLine(blocks, node.file, node.line, node.text, role)
+
+
+WORDS = {"made": "made at", "from": "from", "shared": "from", "changed": "changed at"}
+"""Before the number of a line that is told behind another."""
+
+LEAST_SOURCE = 24
+"""Columns of a statement, however narrow the terminal is."""
+
+
+def source_table(lines: Sequence[SourceLine], width: int, most: int = 8) -> list[str]:
+    """Return the lines as rows of text: the blocks, the first statement, and where all of them are.
+
+    Rows take `width` columns, if that leaves enough of the statement; `most` of them are shown.
+    """
+    groups: dict[tuple[str, ...], list[SourceLine]] = {}
+    for line in lines:
+        groups.setdefault(line.blocks, []).append(line)
+    rows = [(_names(names), own[0].source, _where(own)) for names, own in groups.items()][:most]
+    if not rows:
+        return []
+    rows.insert(0, ("block", "is made by", "at"))
+    first, last = (max(len(row[k]) for row in rows) for k in (0, 2))
+    room = max(LEAST_SOURCE, width - first - last - 4)
+    room = min(room, max(len(row[1]) for row in rows))
+    return [
+        f"{names:<{first}}  {_cut(source, room):<{room}}  {where}".rstrip()
+        for names, source, where in rows
+    ]
+
+
+def _names(names: Sequence[str]) -> str:
+    if len(names) > 3:
+        return f"{shown(names[0], 12)}, … {shown(names[-1], 12)}"
+    return ", ".join(shown(name, 16) for name in names)
+
+
+def _cut(source: str, width: int) -> str:
+    clean = shown(source[:1000], 1000)
+    return clean if len(clean) <= width else clean[: width - 3].rstrip() + "..."
+
+
+def _where(lines: Sequence[SourceLine]) -> str:
+    """Return file and number of the first line, and the numbers of the others."""
+    file, told, word = lines[0].file, f"{_file(lines[0].file)}:{lines[0].line}", ""
+    for line in lines[1:]:
+        name = "" if line.file == file else _file(line.file)
+        own = WORDS.get(line.role, "")
+        told += f", {own if own != word else ''} {name}:{line.line}".replace(",  ", ", ")
+        file, word = line.file, own
+    return told
+
+
+def _file(file: str) -> str:
+    return shown(PurePath(file).name, 24)

@@ -1,0 +1,253 @@
+"""The statements of a source file: what each one reads and writes, piece by piece."""
+
+from __future__ import annotations
+
+import ast
+import linecache
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from types import CodeType
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Piece:
+    """One target of a statement and the expression that it gets: both names of ``a, b = x, y``.
+
+    `reads` are the names in it, with what is taken from each; of a value that is written out as a
+    dict, list or tuple, `parts` has the elements.
+    """
+
+    target: ast.expr | None
+    value: ast.expr | None
+    reads: tuple[ast.expr, ...]
+    parts: Mapping[Any, Part]
+
+
+@dataclass(frozen=True)
+class Part:
+    """An element of what is written out: where it begins, its source, and what it reads."""
+
+    line: int
+    text: str
+    reads: tuple[ast.expr, ...]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A statement as it is executed: `text` is on one line, of a loop or a ``with`` its head.
+
+    `may_write` are the names that it reads, if a call in it may change what they stand for: one
+    that stands alone, or has an argument ``out``.
+    """
+
+    statement: ast.stmt
+    text: str
+    pieces: tuple[Piece, ...]
+    may_write: tuple[ast.expr, ...]
+
+    @property
+    def header(self) -> bool:
+        """Whether it holds other statements."""
+        return hasattr(self.statement, "body")
+
+    @property
+    def several(self) -> bool:
+        """Whether it has several lines of its own."""
+        return not self.header and self.statement.end_lineno != self.statement.lineno
+
+
+class Source:
+    """A file, parsed: the statement of a line, and the body of a lambda."""
+
+    def __init__(self, lines: list[str]) -> None:
+        self._lines = lines
+        tree = ast.parse("".join(lines))
+        self._at: dict[int, ast.stmt] = {}
+        # Parents come before their children, whose lines are theirs.
+        for node in ast.walk(tree):
+            if isinstance(node, ast.stmt):
+                for line in range(node.lineno, (node.end_lineno or node.lineno) + 1):
+                    self._at[line] = node
+        self._plans: dict[ast.stmt, Plan] = {}
+        self._lambdas = [node for node in ast.walk(tree) if isinstance(node, ast.Lambda)]
+
+    def plan(self, line: int) -> Plan | None:
+        """Return the innermost statement of a line."""
+        statement = self._at.get(line)
+        return None if statement is None else self.plan_of(statement)
+
+    def plan_of(self, statement: ast.stmt) -> Plan:
+        """Return what a statement reads and writes."""
+        if statement not in self._plans:
+            found = tuple(self._piece(statement, *each) for each in _pieces(statement))
+            touched = tuple(reads(statement)) if _may_write(statement) else ()
+            self._plans[statement] = Plan(statement, _text(statement, self), found, touched)
+        return self._plans[statement]
+
+    def _piece(self, statement: ast.stmt, target: ast.expr | None, value: ast.expr | None) -> Piece:
+        """Return a target with what is read for it; an index is read, and what is added to."""
+        found = tuple(reads(value)) if value is not None else ()
+        if isinstance(statement, ast.AugAssign):
+            found += tuple(reads(statement.target))
+        elif isinstance(target, ast.Subscript):
+            found += tuple(reads(target.slice))
+        inside = {}
+        for key, (begin, part) in _parts(value).items():
+            own = isinstance(value, ast.Dict) or begin.lineno != statement.lineno
+            text = self.text(begin, part) if own else ""
+            inside[key] = Part(begin.lineno, text, tuple(reads(part)))
+        return Piece(target, value, found, inside)
+
+    def body(self, code: CodeType) -> ast.expr | None:
+        """Return the expression of a lambda, None where two begin in one place."""
+        columns = [p[2] for p in code.co_positions() if p[0] is not None and p[2] is not None]
+        found = [node for node in self._lambdas if node.lineno == code.co_firstlineno]
+        if len(found) > 1 and columns:
+            start, end = min(columns[1:] or columns), max(columns)
+            found = [
+                node
+                for node in found
+                if node.body.col_offset <= start and end <= (node.body.end_col_offset or 0)
+            ][:1]
+        return found[0].body if len(found) == 1 else None
+
+    def text(self, node: ast.AST, end: ast.AST | None = None) -> str:
+        """Return the source from one node to the end of another, on one line."""
+        first, last = node, end or node
+        start, stop = first.lineno, last.end_lineno  # type: ignore[attr-defined]
+        lines = [line.encode() for line in self._lines[start - 1 : stop]]
+        lines[-1] = lines[-1][: last.end_col_offset]  # type: ignore[attr-defined]
+        lines[0] = lines[0][first.col_offset :]  # type: ignore[attr-defined]
+        kept = " ".join(line.decode(errors="replace").strip() for line in lines)
+        return kept if "#" not in kept or len(lines) == 1 else ast.unparse(node)
+
+
+def source_of(file: str, namespace: dict[str, Any]) -> Source | None:
+    """Return a file's source, None where there is none or it is no Python."""
+    lines = linecache.getlines(file, namespace)
+    try:
+        return Source(lines) if lines else None
+    except (SyntaxError, ValueError):
+        return None
+
+
+Pair = tuple[ast.expr | None, ast.expr | None]
+
+
+def _pieces(statement: ast.stmt) -> list[Pair]:
+    """Return what a statement assigns, target by target; of one that only evaluates, its value."""
+    found: list[Pair] = []
+    if isinstance(statement, ast.Assign):
+        for target in statement.targets:
+            found += _paired(target, statement.value)
+    elif isinstance(statement, (ast.AugAssign, ast.AnnAssign)):
+        found = [(statement.target, statement.value)]
+    elif isinstance(statement, (ast.For, ast.AsyncFor)):
+        names = [node for node in ast.walk(statement.target) if isinstance(node, ast.Name)]
+        found = [(name, statement.iter) for name in names]
+    elif isinstance(statement, (ast.With, ast.AsyncWith)):
+        found = [(item.optional_vars, item.context_expr) for item in statement.items]
+    elif isinstance(statement, (ast.Expr, ast.Return)):
+        found = [(None, statement.value)]
+    inside = [node for _, value in found if value for node in ast.walk(value)]
+    return found + [(one.target, one.value) for one in inside if isinstance(one, ast.NamedExpr)]
+
+
+def _paired(target: ast.expr, value: ast.expr) -> list[Pair]:
+    if not isinstance(target, (ast.Tuple, ast.List)):
+        return [(target, value)]
+    names = [item.value if isinstance(item, ast.Starred) else item for item in target.elts]
+    sides: list[ast.expr] = [value] * len(names)
+    if isinstance(value, (ast.Tuple, ast.List)) and len(value.elts) == len(names):
+        sides = value.elts
+    return [pair for name, side in zip(names, sides, strict=True) for pair in _paired(name, side)]
+
+
+def reads(expression: ast.AST) -> Iterator[ast.expr]:
+    """Yield the names that an expression reads, with what is taken from each: ``g["W"].T``.
+
+    What stands in an index is yielded by itself as well.
+    """
+    if isinstance(expression, (ast.Attribute, ast.Subscript)):
+        root: ast.AST = expression
+        while isinstance(root, (ast.Attribute, ast.Subscript)):
+            if isinstance(root, ast.Subscript):
+                yield from reads(root.slice)
+            root = root.value
+        if isinstance(root, ast.Name):
+            yield expression
+        else:
+            yield from reads(root)
+    elif isinstance(expression, ast.Name):
+        yield expression
+    else:
+        for child in ast.iter_child_nodes(expression):
+            yield from reads(child)
+
+
+def _parts(value: ast.expr | None) -> dict[Any, tuple[ast.expr, ast.expr]]:
+    """Return by key or position what a display is made of: where it begins, and its value.
+
+    Empty for anything else than a dict, ``dict(...)``, list or tuple that is written out.
+    """
+    if isinstance(value, ast.Dict):
+        return {
+            key.value: (key, item)
+            for key, item in zip(value.keys, value.values, strict=True)
+            if isinstance(key, ast.Constant)
+        }
+    if isinstance(value, ast.Call):
+        named = {word.arg: (word, word.value) for word in value.keywords if word.arg}
+        return named if not value.args else {}  # type: ignore[return-value]
+    if isinstance(value, (ast.Tuple, ast.List)):
+        if any(isinstance(item, ast.Starred) for item in value.elts):
+            return {}
+        return {place: (item, item) for place, item in enumerate(value.elts)}
+    return {}
+
+
+def _may_write(statement: ast.stmt) -> bool:
+    """Return whether a call in a statement may write to its arguments: alone, or with ``out=``."""
+    if isinstance(statement, ast.Expr):
+        return isinstance(statement.value, ast.Call)
+    return not hasattr(statement, "body") and any(
+        isinstance(node, ast.keyword) and node.arg == "out" for node in ast.walk(statement)
+    )
+
+
+def _text(statement: ast.stmt, source: Source) -> str:
+    """Return a statement on one line, of a loop or a ``with`` its head."""
+    if isinstance(statement, (ast.For, ast.AsyncFor)):
+        return f"for {source.text(statement.target, statement.iter)}"
+    if isinstance(statement, (ast.With, ast.AsyncWith)):
+        first, last = statement.items[0], statement.items[-1]
+        return f"with {source.text(first.context_expr, last.optional_vars or last.context_expr)}"
+    return source.text(statement)
+
+
+def constant(key: ast.expr, names: Mapping[str, Any]) -> Any:
+    """Return what an index is, None where that would take code of the user's to know."""
+    if isinstance(key, ast.Constant):
+        return key.value
+    if isinstance(key, ast.Name):
+        found = names.get(key.id)
+        return found if type(found) in (int, str) else None
+    if isinstance(key, ast.JoinedStr):
+        found = [constant(part, names) for part in key.values]
+        return None if None in found else "".join(map(str, found))
+    if isinstance(key, ast.FormattedValue) and key.conversion == -1 and key.format_spec is None:
+        return constant(key.value, names)
+    if isinstance(key, ast.UnaryOp) and isinstance(key.op, ast.USub):
+        found = constant(key.operand, names)
+        return -found if type(found) is int else None
+    if isinstance(key, ast.BinOp) and isinstance(key.op, (ast.Add, ast.Sub)):
+        left, right = constant(key.left, names), constant(key.right, names)
+        if type(left) is type(right) is int:
+            return left + right if isinstance(key.op, ast.Add) else left - right
+        both = type(left) is type(right) is str and isinstance(key.op, ast.Add)
+        return left + right if both else None
+    if isinstance(key, ast.Call) and isinstance(key.func, ast.Name) and key.func.id == "str":
+        found = constant(key.args[0], names) if len(key.args) == 1 else None
+        return None if found is None else str(found)
+    return None

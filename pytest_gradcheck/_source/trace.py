@@ -1,0 +1,521 @@
+"""grad, called once more under a tracer: which statements of the user's code made each array.
+
+Every statement that is executed becomes a node for each thing that it writes: a name, an element of
+a dict, list or tuple, an attribute, or an array in place. A node knows those that it read. Objects
+are told apart by their identities, which lead from an entry of a dict that grad returns to the
+statement that computed it, in whatever function. Nothing is computed again, and no code of the
+user's is called but grad. Containers are looked into one level deep.
+
+Only files of the user's count: neither the standard library's, nor an installed package's, nor
+ours. Of what is not seen there (a compiled function, a framework's backward pass) there is no node.
+"""
+
+from __future__ import annotations
+
+import ast
+import sysconfig
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from time import thread_time
+from types import CodeType, FrameType, FunctionType, ModuleType
+from typing import Any
+
+import numpy as np
+
+from .monitor import watched
+from .statements import Piece, Plan, Source, constant, source_of
+
+SECONDS = 2.0
+"""So long statements are followed; what a slower grad does later is not known."""
+
+MOST_STEPS = 100_000
+"""So many executed lines are followed, and as many nodes."""
+
+MOST_BYTES = 2**29
+"""Of arrays that are kept while they are followed, so that no other gets their identity."""
+
+MOST_DIGESTED = 2**24
+"""Bytes of an array that is compared with what it was before a call that may have changed it."""
+
+MOST_ITEMS = 1000
+"""Elements of a container that is looked into."""
+
+
+@dataclass(eq=False)
+class Node:
+    """One thing that a statement wrote.
+
+    `how` is "made", "changed" (in place) or "placed": made before, it got a name or a place in a
+    container. `replaced`: something else had that place. `read` are the nodes it depends on,
+    `before` those of an array before it was changed. `alias`: the statement only gives a name to
+    what has one; `header`: it is the head of a loop, or of a ``with``.
+    """
+
+    file: str
+    line: int
+    text: str
+    order: int
+    code: CodeType
+    read: frozenset[Node] = frozenset()
+    how: str = "made"
+    header: bool = False
+    replaced: bool = False
+    alias: bool = False
+    before: frozenset[Node] = frozenset()
+
+    @property
+    def place(self) -> tuple[str, int, str]:
+        """Where it stands in the user's files."""
+        return self.file, self.line, self.text
+
+    @property
+    def tells(self) -> bool:
+        """Whether an error may have begun here: not with a loop, or another name for an array."""
+        return not self.header and (self.how != "placed" or self.replaced or self.alias)
+
+
+NOTHING: frozenset[Node] = frozenset()
+
+Reads = list[tuple[frozenset[Node], Any]]
+"""Nodes that an expression depends on, with the object that was read: where it is a container, it
+depends on what is in it."""
+
+
+@dataclass
+class Write:
+    """What a statement is going to write, and what that reads; `parts` by key of an element."""
+
+    piece: Piece
+    read: Reads
+    parts: Mapping[Any, Reads]
+
+
+@dataclass
+class Running:
+    """A statement that is being executed.
+
+    `touched` are containers that it reads, `arrays` those that a call in it may change, with their
+    bytes; `returned` gets what the functions that it calls have returned.
+    """
+
+    plan: Plan
+    writes: list[Write]
+    touched: list[Any]
+    arrays: list[tuple[Any, bytes]]
+    returned: set[Node] = field(default_factory=set)
+
+
+@dataclass
+class Scope:
+    """A call of one of the user's functions."""
+
+    number: int
+    source: Source
+    code: CodeType
+    names: Mapping[str, Any]
+    outside: Mapping[str, Any]
+    is_lambda: bool
+    running: Running | None = None
+
+    def look(self, frame: FrameType) -> None:
+        """Read the names as they are."""
+        self.names = frame.f_locals
+
+
+class Recorder:
+    """Makes nodes of the lines that are executed; `made` and `places` have what is known."""
+
+    def __init__(self) -> None:
+        self.over = False
+        self.made: dict[int, frozenset[Node]] = {}
+        """By identity of an object: what made or changed it last."""
+        self.places: dict[Any, Node] = {}
+        """By owner and name or key: what was written there last."""
+        self.kept: list[Any] = []
+        self.result: Node | None = None
+        self._shadows: dict[int, dict[Any, int]] = {}
+        self._scopes: dict[FrameType, Scope] = {}
+        self._sources: dict[str, Source | None] = {}
+        self._steps = self._bytes = 0
+        self._until = thread_time() + SECONDS
+        self._thread = threading.get_ident()
+
+    def called(self, frame: FrameType) -> bool:
+        """Learn of a call of a Python function; return whether its lines are of interest."""
+        code = frame.f_code
+        if threading.get_ident() != self._thread or code.co_name in WITHIN:
+            return False
+        source = self._source(frame)
+        if source is None:
+            return False
+        own = code.co_name == "<lambda>"
+        scope = Scope(self._step(), source, code, frame.f_locals, frame.f_globals, own)
+        caller = self._caller(frame)
+        if caller is not None and caller.running is not None:
+            self._pass(scope, caller, code.co_varnames[: code.co_argcount + code.co_kwonlyargcount])
+        if own:
+            body = source.body(code)
+            if body is None:
+                return False
+            plan = source.plan_of(ast.copy_location(ast.Return(body), body))
+            scope.running = self._begin(scope, plan)
+        self._scopes[frame] = scope
+        return True
+
+    def line(self, frame: FrameType, number: int) -> None:
+        """Learn of a line that is about to be executed."""
+        scope = self._scopes.get(frame)
+        if scope is None or scope.is_lambda:
+            return
+        if self._step() > MOST_STEPS or thread_time() > self._until or self._bytes > MOST_BYTES:
+            self.over = True
+            return
+        plan, running = scope.source.plan(number), scope.running
+        # Another line of the same statement; where there is one line, it is executed once more.
+        if plan is None or (running is not None and running.plan is plan and plan.several):
+            return
+        scope.look(frame)
+        self._finish(scope)
+        scope.running = self._begin(scope, plan)
+
+    def returned(self, frame: FrameType, value: Any) -> None:
+        """Learn what a function returns."""
+        scope = self._scopes.pop(frame, None)
+        if scope is None:
+            return
+        scope.look(frame)
+        running, caller = scope.running, self._caller(frame)
+        if running is None or not isinstance(running.plan.statement, ast.Return):
+            self._finish(scope)
+            return
+        node = self._node(scope, running, running.writes[0])
+        self._enter(scope, running, running.writes[0], (scope.number, "return"), value, node)
+        self._keep(value)
+        if caller is None:
+            self.result = node
+        elif caller.running is not None:
+            caller.running.returned.add(node)
+
+    # One statement.
+
+    def _begin(self, scope: Scope, plan: Plan) -> Running:
+        """Note what a statement is about to read."""
+        writes = [
+            Write(
+                piece,
+                self._read(scope, piece.reads),
+                {key: self._read(scope, part.reads) for key, part in piece.parts.items()},
+            )
+            for piece in plan.pieces
+        ]
+        touched, arrays = [], []
+        for one in plan.may_write:
+            base: ast.expr | None = one
+            while base is not None:
+                value = self._value(scope, base)[1]
+                if isinstance(value, np.ndarray) and value.nbytes <= MOST_DIGESTED:
+                    arrays.append((value, value.tobytes()))
+                elif id(value) in self._shadows:
+                    touched.append(value)
+                base = getattr(base, "value", None)
+        return Running(plan, writes, touched, arrays)
+
+    def _finish(self, scope: Scope) -> None:
+        """Make the nodes of the statement that has been executed."""
+        running, scope.running = scope.running, None
+        if running is None:
+            return
+        for write in running.writes:
+            if write.piece.target is not None:
+                self._write(scope, running, write)
+        whole = _whole(running)
+        for container in running.touched:
+            self._scan(scope, running, whole, container)
+        for array, was in running.arrays:
+            if array.tobytes() != was:
+                self._change(array, self._node(scope, running, whole))
+
+    def _write(self, scope: Scope, running: Running, write: Write) -> None:
+        """Enter what one target has become."""
+        target = write.piece.target
+        assert target is not None
+        place, value = self._value(scope, target)
+        node = self._node(scope, running, write)
+        owner = self._value(scope, target.value)[1] if isinstance(target, ast.Subscript) else None
+        if isinstance(owner, np.ndarray):
+            self._change(owner, node)
+        elif place is None and is_container(owner):  # the key is not known: see what has changed
+            self._scan(scope, running, write, owner)
+        elif isinstance(running.plan.statement, ast.AugAssign) and id(value) in self.made:
+            self._change(value, node)
+        elif place is not None:
+            self._enter(scope, running, write, place, value, node)
+            if not isinstance(target, ast.Name):
+                self._shadows.setdefault(place[0], {})[place[1]] = id(value)
+
+    def _enter(
+        self, scope: Scope, running: Running, write: Write, place: Any, value: Any, node: Node
+    ) -> None:
+        """Enter a value in its place; one that is new was made by the node, with its elements."""
+        node.replaced = place in self.places
+        if value is None:  # a place that is yet to be filled
+            self.places.pop(place, None)
+            return
+        self.places[place] = node
+        if isinstance(value, (int, str)):  # an index, a size, a name: no part of a gradient
+            ranges = [nodes for nodes, known in write.read if isinstance(known, range)]
+            node.read = NOTHING.union(*ranges)
+        if not is_object(value):
+            return
+        if id(value) in self.made:
+            names = [nodes for nodes, known in write.read if known is value]
+            assigned = isinstance(running.plan.statement, ast.Assign)
+            node.alias = assigned and isinstance(write.piece.value, ast.Name)
+            node.how, node.read = "placed", self.made[id(value)].union(*names)
+        elif is_container(value):
+            self._keep(value)
+            self._scan(scope, running, write, value)
+        else:
+            self._keep(value, node)
+
+    def _scan(self, scope: Scope, running: Running, write: Write, container: Any) -> None:
+        """Enter the elements of a container that are others than before."""
+        shadow = self._shadows.setdefault(id(container), {})
+        for key, value in items(container):
+            if shadow.get(key) == id(value):
+                continue
+            shadow[key] = id(value)
+            node = self._node(scope, running, write, key)
+            place = (id(container), key)
+            own = Write(NO_PIECE, write.parts.get(key, write.read), {})
+            self._enter(scope, running, own, place, value, node)
+
+    def _change(self, array: Any, node: Node) -> None:
+        """Enter that an array was changed in place, and with it what it is a view of."""
+        node.how, node.before = "changed", self.made.get(id(array), NOTHING)
+        node.read |= node.before
+        while is_object(array):
+            self._keep(array, node)
+            array = getattr(array, "base", None)
+
+    def _node(self, scope: Scope, running: Running, write: Write, key: Any = None) -> Node:
+        """Return a new node; of an element of a container that `write` makes, with its key."""
+        plan, read = running.plan, write.parts.get(key, write.read)
+        line, text = plan.statement.lineno, plan.text
+        part = write.piece.parts.get(key)
+        if part is not None and part.text:
+            line, text = part.line, part.text
+        found = {node for entry in read for node in self._expanded(*entry, key)}
+        found |= running.returned
+        return Node(
+            file=scope.code.co_filename,
+            line=line,
+            text=text,
+            order=self._step(),
+            code=scope.code,
+            read=frozenset(found),
+            header=plan.header,
+        )
+
+    # What is known.
+
+    def _read(self, scope: Scope, names: tuple[ast.expr, ...]) -> Reads:
+        """Return what the names in an expression stand for depends on."""
+        found: Reads = []
+        for one in names:
+            place, value = self._value(scope, one)
+            base = getattr(one, "value", None)
+            while place is None and isinstance(base, ast.expr):
+                place, value = self._value(scope, base)
+                base = getattr(base, "value", None)
+            self._seed(value)
+            found.append((self._of(place, value), value))
+        return found
+
+    def _of(self, place: Any, value: Any) -> frozenset[Node]:
+        """Return what a value in a place depends on: who made it, and who put it there."""
+        node, made = self.places.get(place), self.made.get(id(value), NOTHING)
+        base = getattr(value, "base", None) if isinstance(value, np.ndarray) else None
+        if base is not None:
+            made |= self.made.get(id(base), NOTHING)
+        if node is None or (made and node.how != "placed"):
+            return made
+        return made if is_container(value) and node.how != "placed" else made | {node}
+
+    def _expanded(self, nodes: frozenset[Node], container: Any, key: Any) -> Iterator[Node]:
+        """Yield nodes, and those of a container's elements, or of the one with a key."""
+        yield from nodes
+        inside = [(name, value) for name, value in items(container) if name == key]
+        for name, value in inside or items(container):
+            yield from self._of((id(container), name), value)
+            for inner, item in items(value):
+                yield from self._of((id(value), inner), item)
+
+    def _seed(self, value: Any) -> None:
+        """Note an object that was there before: a parameter, data, a layer."""
+        if not is_object(value) or id(value) in self.made:
+            return
+        self._keep(value)
+        if is_container(value):
+            inside = list(items(value))
+            self._shadows[id(value)] = {key: id(item) for key, item in inside}
+            for _, item in inside:
+                if not isinstance(item, dict):
+                    self._seed(item)
+
+    def _keep(self, value: Any, node: Node | None = None) -> None:
+        """Keep an object, so that no other gets its identity, and note who made it."""
+        if id(value) not in self.made:
+            self.kept.append(value)
+            self._bytes += getattr(value, "nbytes", 0) if isinstance(value, np.ndarray) else 0
+        if is_object(value):
+            if node is not None:
+                self.made[id(value)] = frozenset({node})
+            else:
+                self.made.setdefault(id(value), NOTHING)
+
+    def _value(self, scope: Scope, expression: Any) -> tuple[Any, Any]:
+        """Return the place of a name, an element or an attribute, and what is there.
+
+        The place is None for anything else, and where that would take code of the user's.
+        """
+        if isinstance(expression, ast.Name):
+            name = expression.id
+            if name in scope.names:
+                return (scope.number, name), scope.names[name]
+            return ("global", name), scope.outside.get(name)
+        if not isinstance(expression, (ast.Subscript, ast.Attribute)):
+            return None, None
+        owner = self._value(scope, expression.value)[1]
+        if not is_container(owner):
+            return None, None
+        if isinstance(expression, ast.Attribute):
+            fields = getattr(type(owner), "_fields", ()) if isinstance(owner, tuple) else ()
+            key = fields.index(expression.attr) if expression.attr in fields else expression.attr
+        else:
+            key = constant(expression.slice, scope.names)
+            if isinstance(owner, (list, tuple)) and type(key) is int and key < 0:
+                key += len(owner)
+        found = [value for name, value in items(owner) if name == key]
+        return ((id(owner), key), found[0]) if found else (None, None)
+
+    # Calls.
+
+    def _pass(self, scope: Scope, caller: Scope, names: tuple[str, ...]) -> None:
+        """Enter the arguments of a call: those that are new were made in it."""
+        running = caller.running
+        assert running is not None
+        write = _whole(running)
+        for name in names:
+            if name in scope.names:
+                node = self._node(caller, running, write)
+                value = scope.names[name]
+                self._enter(caller, running, write, (scope.number, name), value, node)
+
+    def _caller(self, frame: FrameType) -> Scope | None:
+        """Return the nearest call of the user's that a call came from."""
+        above = frame.f_back
+        while above is not None:
+            if above in self._scopes:
+                return self._scopes[above]
+            above = above.f_back
+        return None
+
+    def _source(self, frame: FrameType) -> Source | None:
+        """Return the source of the user's code, None for anybody else's."""
+        file = frame.f_code.co_filename
+        if file not in self._sources:
+            own = is_users(file)
+            self._sources[file] = source_of(file, frame.f_globals) if own else None
+        return self._sources[file]
+
+    def _step(self) -> int:
+        self._steps += 1
+        return self._steps
+
+
+NO_PIECE = Piece(None, None, (), {})
+
+
+def _whole(running: Running) -> Write:
+    """Return all that a statement reads."""
+    return Write(NO_PIECE, [one for write in running.writes for one in write.read], {})
+
+
+WITHIN = ("<module>", "<listcomp>", "<dictcomp>", "<setcomp>", "<genexpr>")
+"""Code that belongs to the statement around it."""
+
+PLAIN = (bool, int, float, complex, str, bytes, np.generic, type(None), type, range, slice)
+CODE = (ModuleType, FunctionType, type(len), type(np.add))
+
+
+def is_object(value: Any) -> bool:
+    """Return whether a value is known by its identity: numbers and strings may be shared."""
+    return not isinstance(value, (*PLAIN, *CODE))
+
+
+def is_container(value: Any) -> bool:
+    """Return whether a value is looked into: a dict, list, tuple, or an object with attributes."""
+    if isinstance(value, (dict, list, tuple)):
+        return True
+    if not is_object(value) or isinstance(value, np.ndarray):
+        return False
+    return bool(getattr(value, "__dict__", None))
+
+
+def items(value: Any) -> list[tuple[Any, Any]]:
+    """Return the elements of a container with keys, positions or names; none of a long one."""
+    if not is_container(value):
+        return []
+    if isinstance(value, (list, tuple)):
+        return list(enumerate(value)) if len(value) <= MOST_ITEMS else []
+    named = value if isinstance(value, dict) else vars(value)
+    return list(dict.items(named)) if len(named) <= MOST_ITEMS else []
+
+
+OURS = Path(__file__).parents[1]
+
+
+@cache
+def _library() -> set[Path]:
+    """Return the folders of the standard library."""
+    paths = sysconfig.get_paths()
+    return {Path(paths[name]).resolve() for name in ("stdlib", "platstdlib") if name in paths}
+
+
+def is_users(file: str) -> bool:
+    """Return whether a file is neither the standard library's nor installed, nor ours."""
+    path = Path(file)
+    if OURS in path.parents or {"site-packages", "dist-packages"} & set(path.parts):
+        return False
+    return not _library() & set(path.resolve().parents)
+
+
+def traced(call: Callable[[], Any]) -> tuple[Any, Recorder]:
+    """Call grad; return the gradient, and what was seen meanwhile."""
+    recorder = Recorder()
+    return watched(call, recorder), recorder
+
+
+def run_by(func: Callable[..., Any]) -> set[CodeType]:
+    """Return the code of func and of the functions that it names: what they do is right.
+
+    Those that are found in its closure and among its globals count, those in objects don't.
+    """
+    found: set[CodeType] = set()
+    left: list[Any] = [func]
+    while left:
+        one = left.pop()
+        one = getattr(one, "__func__", one)
+        if not isinstance(one, FunctionType):
+            continue
+        code = one.__code__
+        if code in found or not is_users(code.co_filename):
+            continue
+        found.add(code)
+        left += [getattr(cell, "cell_contents", None) for cell in one.__closure__ or ()]
+        left += [one.__globals__.get(name) for name in code.co_names]
+    return found

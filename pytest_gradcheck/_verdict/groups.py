@@ -1,0 +1,446 @@
+"""What noise leaves open entry by entry, told by groups: blocks, and parts of those that are wrong.
+
+Single derivatives drown in the rounding of a func in float32, while that along a direction through
+a whole block does not: it is larger by the root of the number of entries, and allows larger steps.
+Each direction is a line with differences at several steps, extrapolated.  Where func has kinks
+within the steps, differences change by what they cross, and directions cross different ones: no
+direction is taken to be known better than that of its block that is known worst.
+
+A block agrees when all of its directions do.  A wrong one is halved along its axes, as long as one
+half is seen to be wrong and the other to be right.
+
+Entries at one kink are judged together, too (`judge_ties`): each lies between its own two slopes,
+and they are no subgradient together.  max at a tie has slopes 0 and 1 in each of the entries, and
+yet (1, 1) is no subgradient of it.  What is one lies, along every direction d, between the two
+one-sided derivatives: g·d does.  Along a direction in which the one-sided slopes of the entries
+just add up their kinks are separate, and nothing follows.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from .._constants import (
+    CONFIDENCE,
+    DUST,
+    FARTHEST_ALONG,
+    GROUP_DIRECTIONS,
+    GROUP_GOAL,
+    GROUP_RESOLVED,
+    GROUP_STEPS,
+    HALVED_GOAL,
+    LEAST_ALONG,
+    LEAST_TERM,
+    LIMITING,
+    MOST_IN_GROUPS,
+    MOST_TIES,
+    NARROW,
+    NARROW_PROOF,
+    RATIO,
+    ROUNDING_FACTOR,
+    SEEN,
+    SMALLEST_PART,
+    TIE_SLOPE,
+    TIE_WITHIN,
+    WORSE,
+)
+from .._difference.climb import Policy, climb, enter
+from .._difference.directions import Stream, random_weights
+from .._difference.extrapolation import Estimate, Line
+from .._difference.noise import Noise
+from .._difference.stencils import STENCILS
+from .._difference.step_size import relative_step
+from .._difference.sweep import Sweep, value_size
+from .._evaluate.evaluator import BudgetExhausted
+from .._evaluate.problem import Analytic, Problem
+from .._params.layout import Block, middle
+from .comparison import Comparison, Group, Seen
+from .refine import refine
+from .tolerance import AGREE, DISAGREE, OPEN, TOGETHER, Tolerance, Verdict
+
+Array = np.ndarray[Any, Any]
+
+Window = tuple[slice, ...]
+"""A part of a block: a range along each of its axes."""
+
+
+@dataclass(frozen=True)
+class Along:
+    """One direction through a part of a block: what grad tells, and what func does.
+
+    `weights` (k,) are those of the part's coordinates, in order; `atol` is by how much the analytic
+    derivative may be rounded.
+    """
+
+    line: Line
+    weights: Array
+    told: float
+    atol: float
+    estimate: Estimate
+
+    def gap(self, estimate: Estimate) -> float:
+        """Return by how much analytic and numeric differ beyond the rounding of the former."""
+        return max(abs(self.told - estimate.value) - self.atol, 0.0)
+
+
+@dataclass
+class Known:
+    """What is known of a block, or of a part of one.
+
+    `norm` is that of gradient times spread, `reach` the error that would have passed along a
+    direction; `bound` (size,) how large the error of a single entry can be at most.
+    """
+
+    block: Block
+    norm: float
+    verdict: Verdict = OPEN
+    reach: float = math.inf
+    bound: Array = field(default_factory=lambda: np.zeros(0))
+    wrong: Group | None = None
+
+
+class Groups:
+    """Directions through parts of blocks, as many as `MOST_IN_GROUPS` evaluations allow."""
+
+    def __init__(self, problem: Problem, analytic: Analytic, noise: Noise, seed: int) -> None:
+        self.problem, self.analytic, self.noise, self.seed = problem, analytic, noise, seed
+        size = value_size(problem, analytic.vector)
+        self.first = relative_step(STENCILS["central"], noise.sigma, size)
+        self.most = problem.evaluator.evaluations + MOST_IN_GROUPS
+        self.whole = math.sqrt(sum(self.norm(k) ** 2 for k in range(len(problem.blocks))))
+
+    def spread(self, position: int) -> Array:
+        """Return by how much the coordinates of a block move along a direction; (size,)."""
+        scale: Array = self.problem.scale_of(position, slice(None))
+        return np.maximum(scale, SMALLEST_PART * middle(scale), out=scale)
+
+    def norm(self, position: int, inside: Any = slice(None)) -> float:
+        """Return the norm of gradient times spread in a block, or at some of its offsets."""
+        block = self.problem.blocks[position]
+        if not block.size:
+            return 0.0
+        a = self.analytic.vector[block.window]
+        return float(np.linalg.norm((a * self.spread(position))[inside].astype(np.float64)))
+
+    def dust(self, position: int) -> float:
+        """Return what rounding can leave of a block's gradient, times spread, that is zero."""
+        block, eps = self.problem.blocks[position], self.analytic.precision[position]
+        terms = max(LEAST_TERM * abs(float(self.problem.center)), self.whole)
+        return DUST * eps * terms * math.sqrt(block.size)
+
+    def zero(self, position: int) -> bool:
+        """Return whether a block's gradient is what rounding leaves of a zero."""
+        return self.norm(position) <= self.dust(position)
+
+    def ask(self, position: int, number: int, inside: Array, goal: float) -> Along:
+        """Measure along a direction through coordinates of a block, those at the offsets `inside`.
+
+        The first direction is that of the gradient, by signs: an error in proportion to it shows
+        most along it.  `goal` is the error bar that will do.
+        """
+        if self.problem.evaluator.evaluations > self.most:
+            raise BudgetExhausted
+        block = self.problem.blocks[position]
+        a = self.analytic.vector[block.window][inside].astype(np.float64)
+        weights = random_weights(block.size, self.seed, Stream.BLOCK, number, block.start)
+        weights = (weights * self.spread(position))[inside]
+        if number == 0:
+            weights = np.where(a, np.abs(weights) * np.sign(a), weights)
+        shift = np.zeros(self.problem.size)
+        shift[block.start + inside] = weights
+        terms = a * weights
+        rounded = DUST * self.analytic.precision[position] * float(np.linalg.norm(terms))
+        atol = self.dust(position) if self.zero(position) else rounded
+
+        def evaluate(steps: Sequence[float]) -> tuple[Sequence[float], Sequence[Any]]:
+            return steps, tuple(self.problem.evaluator.along(shift, steps))
+
+        line = Line(evaluate, self.problem.center, self.noise)
+        estimate = climb(line, _measured(line, self.first, goal))
+        return Along(line, weights, float(terms.sum()), atol, estimate)
+
+    def judged(self, asked: Sequence[Along]) -> tuple[Verdict, list[Estimate]]:
+        """Return the verdict on directions through one part, and what they are known to be."""
+        truncation = max(_bar(one.line) - one.estimate.rounding for one in asked)
+        proof = NARROW_PROOF if self.noise.unit > NARROW else 1.0
+        known, verdict = [], AGREE
+        for one in asked:
+            estimate = one.estimate
+            bar = estimate.rounding + truncation
+            estimate = Estimate(estimate.value, bar, estimate.rounding, estimate.h)
+            known.append(estimate)
+            if one.gap(estimate) <= CONFIDENCE * bar:
+                continue
+            if one.gap(estimate) > proof * CONFIDENCE * bar and self._denied(one):
+                return DISAGREE, known
+            verdict = OPEN
+        return verdict, known
+
+    def _denied(self, one: Along) -> bool:
+        """Return whether smaller steps confirm that a direction is wrong."""
+        question = Tolerance(one.told, atol=one.atol, goal_atol=one.atol)
+        answer = refine(one.line, question, self.first, FARTHEST_ALONG, LEAST_ALONG)
+        return answer.verdict == DISAGREE
+
+    def block(self, position: int) -> Known:
+        """Judge a block by directions through all of it; name what is wrong in it."""
+        block = self.problem.blocks[position]
+        norm = self.norm(position)
+        size = self.whole if self.zero(position) else norm
+        every = np.arange(block.size)
+        asked = [
+            self.ask(position, number, every, GROUP_GOAL * size)
+            for number in range(min(GROUP_DIRECTIONS, block.size))
+        ]
+        verdict, estimates = self.judged(asked)
+        found = Known(block, norm, verdict)
+        found.reach = CONFIDENCE * max(estimate.error for estimate in estimates)
+        with np.errstate(all="ignore"):
+            bounds = [
+                (one.gap(estimate) / CONFIDENCE + estimate.error) / np.abs(one.weights)
+                for one, estimate in zip(asked, estimates, strict=False)
+            ]
+        found.bound = np.min(bounds, axis=0)
+        if verdict == DISAGREE:
+            number = len(estimates) - 1
+            found.wrong = self.split(position, number, asked[number], estimates[number])
+        elif verdict == AGREE and not found.reach <= GROUP_RESOLVED * size:
+            found.verdict = OPEN
+        return found
+
+    def entry(self, position: int, offset: int, known: Known) -> tuple[Verdict, Estimate]:
+        """Judge a single entry of a block that is known, by steps as large as the block's."""
+        asked = self.ask(position, 1, np.array([offset]), GROUP_GOAL * known.norm)
+        verdict, (estimate,) = self.judged([asked])
+        weight = abs(float(asked.weights[0]))
+        bar = estimate.error + weight * float(known.bound[offset])
+        if verdict == OPEN and asked.gap(estimate) <= CONFIDENCE * bar:
+            verdict = AGREE
+        return verdict, Estimate(estimate.value / float(asked.weights[0]), estimate.error / weight)
+
+    def split(self, position: int, number: int, along: Along, estimate: Estimate) -> Group:
+        """Return the smallest part of a wrong block that is known to be wrong, and alone."""
+        block = self.problem.blocks[position]
+        shape = (*block.shape, 2) if block.is_complex else block.shape
+        window = tuple(slice(0, n) for n in shape)
+        while True:
+            found = self._half(position, number, window, along.gap(estimate))
+            if found is None:
+                break
+            window, along, estimate, number = found
+        inside = _offsets(shape, window)
+        norm = float(np.linalg.norm(along.weights * self.analytic.vector[block.window][inside]))
+        gap = abs(along.told - estimate.value)
+        # Along the gradient, what is wrong by a part of itself is wrong by that part.
+        size = norm if number else abs(estimate.value)
+        return Group(
+            block,
+            _label(block, window),
+            block.start + inside,
+            along.told,
+            estimate.value,
+            estimate.error,
+            gap / size if size else math.inf,
+            float(along.weights[0]) if inside.size == 1 else 1.0,
+        )
+
+    def _half(
+        self, position: int, number: int, window: Window, gap: float
+    ) -> tuple[Window, Along, Estimate, int] | None:
+        """Return the half that is wrong where the other is right, along any axis; or None."""
+        block = self.problem.blocks[position]
+        shape = (*block.shape, 2) if block.is_complex else block.shape
+        try:
+            for halves in _halves(window):
+                wrong = []
+                clean = 0
+                for half in halves:
+                    inside = _offsets(shape, half)
+                    for which in (number, 0 if number else 1):
+                        one = self.ask(position, which, inside, HALVED_GOAL * gap)
+                        verdict, known = self.judged([one])
+                        if verdict != AGREE:
+                            break
+                    if verdict == DISAGREE:
+                        wrong.append((half, one, known[0], which))
+                    clean += verdict == AGREE and known[0].error <= gap / NARROW_PROOF
+                if len(wrong) == clean == 1:
+                    return wrong[0]
+        except BudgetExhausted:
+            pass
+        return None
+
+
+def _measured(line: Line, first: float, goal: float) -> Policy[Estimate]:
+    """Take steps until the error bar is `goal`, as long as they promise it.
+
+    Larger ones where rounding limits the estimate, and smaller ones where truncation does, or
+    kinks within the step: as long as rounding leaves something to learn there.
+    """
+    yield first
+    yield from enter(line, LEAST_ALONG)
+    step = line.rungs[-1].h * (RATIO if len(line.rungs) == 1 else 1 / RATIO)
+    yield step
+    for _ in range(GROUP_STEPS - len(line.rungs)):
+        best, bar = line.estimate(), _bar(line)
+        if best is None or CONFIDENCE * bar <= goal:
+            break
+        larger, smaller = line.rungs[0].h * RATIO, line.rungs[-1].h / RATIO
+        limited = best.rounding >= LIMITING * bar
+        louder = ROUNDING_FACTOR * RATIO * line.series(line.sides())[-1][2]
+        rises = math.isfinite(line.rungs[0].central) and larger <= FARTHEST_ALONG
+        if not limited and louder < WORSE * bar:
+            yield smaller
+        elif rises and (limited or _converges(line)):
+            yield larger
+        else:
+            break
+    return line.estimate() or Estimate(math.nan, math.inf)
+
+
+def _bar(line: Line) -> float:
+    """Return the error bar of a line, kinks nearer than any step included."""
+    best = line.estimate()
+    return math.inf if best is None else best.error + _half_jump(line)
+
+
+def _converges(line: Line) -> bool:
+    """Return whether differences change with the step as a smooth func's, as far as is known."""
+    slopes = [slope for _, slope, _ in line.series(line.sides())][:3]
+    steps = [abs(slope - finer) for slope, finer in itertools.pairwise(slopes)]
+    return len(steps) < 2 or steps[0] > RATIO * steps[1]
+
+
+def _half_jump(line: Line) -> float:
+    """Return half of what the slopes to both sides can differ by at a step of none.
+
+    By so much a central difference is off whose steps, even the smallest, are beyond a kink.
+    """
+    both = [rung for rung in line.rungs if math.isfinite(rung.bend)]
+    jumps = []
+    for wide, near in itertools.pairwise(both):
+        if wide.h > near.h:
+            part = 1 / (wide.h / near.h - 1)
+            jump = near.bend + part * (near.bend - wide.bend)
+            noise = math.hypot((1 + part) * near.bend_noise, part * wide.bend_noise)
+            jumps.append(abs(jump) + noise)
+    return 0.5 * min(jumps, default=0.0)
+
+
+def _halves(window: Window) -> Iterator[tuple[Window, Window]]:
+    """Yield the halves of a part along each of its axes."""
+    for axis, part in enumerate(window):
+        if part.stop - part.start > 1:
+            cut = (part.start + part.stop) // 2
+            before, after = window[:axis], window[axis + 1 :]
+            yield (
+                (*before, slice(part.start, cut), *after),
+                (*before, slice(cut, part.stop), *after),
+            )
+
+
+def _offsets(shape: tuple[int, ...], window: Window) -> Array:
+    """Return the offsets in a block of a part of it, in order."""
+    count = math.prod(shape)
+    found: Array = np.arange(count).reshape(shape)[window].ravel()
+    return found
+
+
+def _label(block: Block, window: Window) -> str:
+    """Return the name of a part: ``W``, ``W[3, :]``, ``W[0:4, 2]``."""
+    window = window[: len(block.shape)]
+    if all(part.stop - part.start == n for part, n in zip(window, block.shape, strict=True)):
+        return block.name
+    said = (
+        ":"
+        if part.stop - part.start == n
+        else str(part.start)
+        if part.stop - part.start == 1
+        else f"{part.start}:{part.stop}"
+        for part, n in zip(window, block.shape, strict=True)
+    )
+    return f"{block.name}[{', '.join(said)}]"
+
+
+def seen_in(known: Known, reach: Array, spread: Array) -> Seen:
+    """Return how large errors would have been seen in a block, in parts of its gradient.
+
+    That of one entry by what is known of it, `reach`. Of a row, or all of the block, by the
+    directions: a random error of `SEEN` times what passes along one of them is missed by all
+    three with a chance of 5 %.
+    """
+    size = known.block.size
+    if not known.norm:
+        return Seen(math.inf, math.inf, math.inf)
+    entry = CONFIDENCE * float(np.max(reach * spread)) * math.sqrt(size) / known.norm
+    block = min(SEEN * known.reach / known.norm, entry)
+    rows = known.block.shape[0] if len(known.block.shape) > 1 else size
+    return Seen(entry, min(block * math.sqrt(rows), entry), block)
+
+
+def judge_ties(found: Comparison, sweep: Sweep, problem: Problem) -> None:
+    """Accuse entries on a kink that agree one by one and not together."""
+    ties = _Ties(found, sweep, problem)
+    members = [i for i in sorted(found.slopes) if found.verdict[i] == AGREE and sweep.step[i] > 0]
+    # What bends upwards and what bends downwards apart: of their sum there are no such bounds.
+    for sign in (1, -1):
+        alike = [i for i in members if sign * (found.slopes[i][1] - found.slopes[i][0]) > 0]
+        for group in ties.wrong(np.array(alike, dtype=np.intp)):
+            found.verdict[group] = DISAGREE
+            found.reasons.update(dict.fromkeys(group.tolist(), TOGETHER))
+
+
+class _Ties:
+    """Directions through some entries, in which the kink of each is of size 1."""
+
+    def __init__(self, found: Comparison, sweep: Sweep, problem: Problem) -> None:
+        self.found, self.sweep, self.problem = found, sweep, problem
+        self.left = MOST_TIES
+
+    def wrong(self, members: Array) -> Iterator[Array]:
+        """Yield the smallest groups of entries that are no subgradient together."""
+        if members.size < 2 or not self.left:
+            return
+        self.left -= 1
+        separate, outside = self._along(members)
+        if separate:
+            return
+        parts: list[Array] = []
+        if members.size > 2:
+            half = members.size // 2
+            parts = [one for part in (members[:half], members[half:]) for one in self.wrong(part)]
+        yield from parts or ([members] if outside else [])
+
+    def _along(self, members: Array) -> tuple[bool, bool]:
+        """Return whether the kinks are separate, and whether g·d is outside its two bounds."""
+        slopes = np.array([self.found.slopes[i] for i in members.tolist()])
+        g, low, high = self.found.analytic[members], slopes.min(axis=1), slopes.max(axis=1)
+        # To the side to which each entry is farther from the middle of its slopes, as far as makes
+        # all kinks alike: what is right by itself is then farthest from being so together.
+        d = np.where(g >= 0.5 * (low + high), 1.0, -1.0) / (high - low)
+        step = float(np.min(self.sweep.step[members] / np.abs(d)))
+        shift = np.zeros(self.problem.size)
+        shift[members] = d
+        center = self.problem.center
+        up, down = self.problem.evaluator.along(shift, (step, -step))
+        forward, backward = float((up - center) / step), float((center - down) / step)
+        sigma = float(self.sweep.noise.at(np.array([up, down, center])).max())
+        allowed = TIE_WITHIN + TIE_SLOPE * float(np.abs(g * d).sum())
+        allowed += ROUNDING_FACTOR * 2 * sigma / step
+        if not np.isfinite([forward, backward]).all():
+            return True, False
+        behind, ahead = slopes[:, 0], slopes[:, 1]
+        alone = (
+            float(np.sum(d * np.where(d > 0, ahead, behind))),
+            float(np.sum(d * np.where(d > 0, behind, ahead))),
+        )
+        separate = max(abs(forward - alone[0]), abs(backward - alone[1])) <= allowed
+        told = float(np.sum(g * d))
+        bounds = min(forward, backward) - allowed, max(forward, backward) + allowed
+        return separate, not bounds[0] <= told <= bounds[1]

@@ -1,0 +1,176 @@
+"""Funcs in float32, whose single derivatives drown in rounding: told by groups."""
+
+import numpy as np
+import pytest
+
+from pytest_gradcheck import check_gradients
+
+F = np.float32
+
+
+class Net:
+    """A network with one hidden layer in float32, its mean squared error, and the gradient of it.
+
+    `offset` is added to the loss in float32: the larger it is, the noisier the loss.
+    """
+
+    def __init__(self, seed, inputs=7, hidden=9, outputs=4, relu=False, offset=0.0):
+        rng = np.random.default_rng(seed)
+        self.x = rng.standard_normal((20, inputs)).astype(F)
+        self.t = rng.standard_normal((20, outputs)).astype(F)
+        self.relu, self.offset = relu, F(offset)
+        self.params = {
+            "W": (rng.standard_normal((hidden, inputs)) / np.sqrt(inputs)).astype(F),
+            "b": rng.uniform(-0.3, 0.3, hidden).astype(F),
+            "V": (rng.standard_normal((outputs, hidden)) / np.sqrt(hidden)).astype(F),
+        }
+
+    def hidden(self, p):
+        z = self.x @ p["W"].T + p["b"]
+        return np.maximum(z, F(0)) if self.relu else np.tanh(z)
+
+    def loss(self, p):
+        # Single parameters are float32, whatever they are computed with in between.
+        assert p["W"].dtype == F
+        out = self.hidden(p) @ p["V"].T
+        return np.mean((out - self.t) ** 2, dtype=F) + self.offset
+
+    def grad(self, p):
+        h = self.hidden(p)
+        e = F(2) * (h @ p["V"].T - self.t) / F(self.t.size)
+        d = (e @ p["V"]) * (h > 0 if self.relu else 1 - h * h)
+        return {"W": d.T @ self.x, "b": d.sum(0), "V": e.T @ h}
+
+    def wrong(self, name, where, factor):
+        def grad(p):
+            g = self.grad(p)
+            g[name][where] *= F(factor)
+            return g
+
+        return grad
+
+
+SEEDS = range(6)
+
+
+@pytest.mark.parametrize("relu", [False, True])
+@pytest.mark.parametrize("seed", SEEDS)
+def test_right_gradients_in_float32_agree_and_the_report_says_how_coarsely(seed, relu):
+    net = Net(seed, relu=relu, offset=3.0)
+    report = check_gradients(net.loss, net.grad, net.params)
+    assert (report.verdict, report.ok, report.wrong, report.open) == ("agree", True, 0, 0)
+    assert report.coarse
+    told = [block for block in report.blocks if block.block_seen is not None]
+    for block in told:
+        assert 0 < block.block_seen <= block.row_seen <= block.entry_seen
+        assert block.block_seen < (0.7 if relu else 0.02)
+    assert "(coarse), in " in report.summary()
+    assert f"told by directions through {told[0].name}: an error of " in report.details()
+    kept = {block["name"]: block["block_seen"] for block in report.to_dict()["blocks"]}
+    assert {name: seen for name, seen in kept.items() if seen} == {
+        block.name: block.block_seen for block in told
+    }
+
+
+def test_in_float64_the_same_gradient_is_told_entry_by_entry():
+    net = Net(3)
+    params = {name: value.astype(np.float64) for name, value in net.params.items()}
+    net.x, net.t = net.x.astype(np.float64), net.t.astype(np.float64)
+
+    def loss(p):
+        out = np.tanh(net.x @ p["W"].T + p["b"]) @ p["V"].T
+        return np.mean((out - net.t) ** 2)
+
+    report = check_gradients(loss, net.grad, params)
+    assert (report.verdict, report.coarse) == ("agree", False)
+    # Two for each, seven for the noise, three at the parameters, and four of a direction for the
+    # smallest entries.
+    assert report.evaluations == 2 * report.size + 18
+    assert all(block.block_seen is None for block in report.blocks)
+
+
+def test_a_demanded_rtol_is_demanded_of_each_entry():
+    net = Net(1)
+    report = check_gradients(net.loss, net.grad, net.params, rtol=1e-4)
+    assert (report.verdict, report.coarse) == ("inconclusive", False)
+    assert report.open > 0
+
+
+def test_a_budget_that_does_not_suffice_leaves_open_what_it_must():
+    net = Net(2, offset=3.0)
+    every = check_gradients(net.loss, net.grad, net.params)
+    few = check_gradients(net.loss, net.grad, net.params, max_evals=every.evaluations - 20)
+    assert few.verdict == "inconclusive"
+    assert few.evaluations <= every.evaluations - 20
+    assert few.open > 0
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize(
+    ("name", "where", "factor"),
+    [
+        ("W", slice(None), 2.0),
+        ("W", slice(None), 1.05),
+        ("W", 3, -1.0),
+        ("W", 5, 2.0),
+        ("V", 2, 1.1),
+        ("b", slice(None), 1.1),
+    ],
+)
+def test_wrong_blocks_and_rows_are_found(seed, name, where, factor):
+    net = Net(seed, offset=1.0)
+    report = check_gradients(net.loss, net.wrong(name, where, factor), net.params)
+    assert report.verdict == "disagree"
+    assert {block.name for block in report.blocks if block.verdict == "disagree"} == {name}
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize(
+    ("where", "label", "factor"),
+    [
+        (11, "W[11, :]", 1.6),
+        ((slice(None), 5), "W[:, 5]", 1.6),
+        (slice(0, 12), "W[0:12, :]", 1.3),
+    ],
+)
+def test_a_wrong_part_is_named_though_its_entries_cannot_all_be_told(seed, where, label, factor):
+    net = Net(seed, inputs=24, hidden=24, offset=30.0)
+    report = check_gradients(net.loss, net.wrong("W", where, factor), net.params)
+    assert report.verdict == "disagree"
+    block = report.blocks[0]
+    assert (block.name, block.verdict) == ("W", "disagree")
+    if block.code == "factor":  # enough of its entries were told for a formula
+        return
+    assert block.code == "group"
+    text = f"{label} is wrong, by about "
+    assert block.hint.startswith(text)
+    part = float(block.hint.removeprefix(text).partition(" %")[0]) / 100
+    assert part == pytest.approx(factor - 1, rel=0.2)
+    assert any(one.code == "group" and one.blocks == ("W",) for one in report.diagnoses)
+
+
+def flat_and_loud(count, seed, noise):
+    """Return a func whose entries are all far below its noise, and its gradient."""
+    rng = np.random.default_rng(seed)
+    a = rng.choice([-1.0, 1.0], count) * rng.uniform(0.5, 1.5, count)
+
+    def func(p):
+        return F(np.dot(a, p.astype(np.float64)) + noise)
+
+    return func, a.astype(F), np.ones(count, F)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_block_that_is_wrong_by_a_little_is_wrong_though_no_entry_is(seed):
+    func, a, x = flat_and_loud(900, seed, 3e4)
+    right = check_gradients(func, lambda p: a, x)
+    assert right.verdict == "agree"
+    assert right.coarse
+    report = check_gradients(func, lambda p: F(1.2) * a, x)
+    assert (report.verdict, report.ok, report.wrong) == ("disagree", False, 0)
+    worst = report.worst[0]
+    assert (worst.label, worst.verdict, worst.index) == ("params", "disagree", ())
+    assert worst.analytic == pytest.approx(1.2 * worst.numeric, rel=1e-2)
+    assert report.message().startswith("params: analytic ")
+    assert "along a direction: by about 20 %; its 900 entries can't all be told" in report.message()
+    assert "all of it is wrong, by about 20 %" in report.blocks[0].hint

@@ -1,0 +1,464 @@
+"""The lines of the user's code that a failure names."""
+
+import sys
+import textwrap
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pytest_gradcheck import SourceLine, check_gradients
+from pytest_gradcheck._source import monitor
+
+HERE = __file__
+
+X = np.random.default_rng(3).normal(size=(4, 6))
+Y = np.random.default_rng(4).normal(size=(2, 6))
+
+
+def params():
+    rng = np.random.default_rng(5)
+    return {
+        "W1": rng.normal(size=(3, 4)),
+        "b1": rng.normal(size=(3, 1)),
+        "W2": rng.normal(size=(2, 3)),
+        "b2": rng.normal(size=(2, 1)),
+    }
+
+
+def forward(p):
+    a = np.tanh(p["W1"] @ X + p["b1"])
+    return a, p["W2"] @ a + p["b2"]
+
+
+def cost(p):
+    return np.sum((forward(p)[1] - Y) ** 2)
+
+
+def line_of(text):
+    """Return the number of the only line of this file that holds a text, but for this call's."""
+    lines = Path(HERE).read_text(encoding="utf-8").splitlines()
+    (number,) = (n for n, line in enumerate(lines, 1) if line.endswith(text) and "_of" not in line)
+    return number
+
+
+def told(report):
+    return [(line.blocks, line.line, line.role) for line in report.lines]
+
+
+def changed_in_place(p):
+    a, out = forward(p)
+    dz2 = 2 * (out - Y)
+    dz1 = p["W2"].T @ dz2 * (1 - a**2)
+    grads = {}
+    grads["W1"], grads["b1"] = dz1 @ X.T, dz1.sum(axis=1, keepdims=True)
+    grads["W2"] = dz2 @ a.T
+    grads["b2"] = dz2.sum(axis=1, keepdims=True)
+    grads["W2"] *= 2  # the bug
+    return grads
+
+
+def test_the_last_change_in_place_is_named_with_the_line_that_made_the_array():
+    report = check_gradients(cost, changed_in_place, params())
+    assert report.lines == (
+        SourceLine(("W2",), HERE, line_of("# the bug"), 'grads["W2"] *= 2', "changed"),
+        SourceLine(
+            ("W2",),
+            HERE,
+            line_of('grads["W2"] = dz2 @ a.T'),
+            'grads["W2"] = dz2 @ a.T',
+            "made",
+        ),
+    )
+    text = report.message().splitlines()
+    bug, made = line_of("# the bug"), line_of('grads["W2"] = dz2 @ a.T')
+    assert f'W2     grads["W2"] *= 2  test_lines.py:{bug}, made at :{made}' in text
+
+
+def upstream(p):
+    a, out = forward(p)
+    dz2 = 2 * (out - Y)
+    dz1 = p["W2"].T @ dz2 * (1 - a)  # upstream of two blocks
+    return {
+        "W1": dz1 @ X.T,  # first
+        "b1": dz1.sum(axis=1, keepdims=True),
+        "W2": dz2 @ a.T,
+        "b2": dz2.sum(axis=1, keepdims=True),
+    }
+
+
+def test_what_two_wrong_blocks_come_from_and_no_right_one_is_named_first():
+    report = check_gradients(cost, upstream, params())
+    assert told(report) == [
+        (("W1", "b1"), line_of("# upstream of two blocks"), "shared"),
+        (("W1",), line_of('"W1": dz1 @ X.T,  # first'), "made"),
+        (("b1",), line_of('"b1": dz1.sum(axis=1, keepdims=True),'), "made"),
+    ]
+    assert report.lines[0].source == 'dz1 = p["W2"].T @ dz2 * (1 - a)'
+    assert report.lines[1].source == '"W1": dz1 @ X.T'
+
+
+class Layer:
+    def __init__(self, W, b):
+        self.W, self.b = W, b
+
+    def backward(self, dz, a):
+        self.dW = dz @ a.T
+        self.db = dz.sum(axis=1, keepdims=True)
+        if dz.shape[0] == 3:
+            self.db /= 6  # the mean of a sum
+
+
+def layered(p):
+    first, second = Layer(p["W1"], p["b1"]), Layer(p["W2"], p["b2"])
+    a, out = forward(p)
+    dz = 2 * (out - Y)
+    second.backward(dz, a)
+    first.backward(second.W.T @ dz * (1 - a**2), X)
+    layers = [first, second]
+    found = {f"W{i}": layer.dW for i, layer in enumerate(layers, 1)}
+    return found | {f"b{i}": layer.db for i, layer in enumerate(layers, 1)}
+
+
+def test_attributes_of_layers_are_followed():
+    report = check_gradients(cost, layered, params())
+    assert told(report)[:2] == [
+        (("b1",), line_of("# the mean of a sum"), "changed"),
+        (("b1",), line_of("self.db = dz.sum(axis=1, keepdims=True)"), "made"),
+    ]
+
+
+def as_tuple(W, b):
+    gap = W @ X + b - Y
+    db = gap.sum(axis=1, keepdims=True)
+    return (
+        2 * gap @ X.T,
+        4 * db,  # of a tuple
+    )
+
+
+def affine():
+    rng = np.random.default_rng(6)
+    return rng.normal(size=(2, 4)), rng.normal(size=(2, 1))
+
+
+def test_an_expression_in_a_returned_tuple_is_named():
+    report = check_gradients(
+        lambda p: np.sum((p[0] @ X + p[1] - Y) ** 2), lambda p: as_tuple(*p), affine()
+    )
+    assert told(report)[0] == (("params[1]",), line_of("# of a tuple"), "made")
+    assert report.lines[0].source == "4 * db"
+
+
+def test_a_lambda_s_expression_is_named():
+    x = np.array([1.0, 2.0])
+    grad = lambda x: 3 * x  # noqa: E731
+    report = check_gradients(lambda x: x @ x, grad, x)
+    (line,) = report.lines
+    assert (line.line, line.source) == (line_of("3 * x  # noqa: E731"), "3 * x")
+
+
+def by_a_helper(p):
+    a, out = forward(p)
+    dz2 = 2 * (out - Y)
+    grads = dict.fromkeys(p)
+    for i, dz, source in ((1, p["W2"].T @ dz2 * (1 - a**2), X), (2, dz2, a)):
+        grads[f"W{i}"], grads[f"b{i}"] = linear(dz, source)
+    np.multiply(grads["b2"], 3, out=grads["b2"])  # by a library
+    return grads
+
+
+def linear(dz, a):
+    dW = dz @ a.T
+    db = dz.sum(axis=1, keepdims=True)
+    return dW, db
+
+
+def test_a_change_by_a_library_and_an_array_made_in_a_helper_are_found():
+    report = check_gradients(cost, by_a_helper, params())
+    assert told(report)[:2] == [
+        (("b2",), line_of("# by a library"), "changed"),
+        (("b2",), line_of("    db = dz.sum(axis=1, keepdims=True)"), "made"),
+    ]
+
+
+def swapped(p):
+    grads = upstream_right(p)
+    grads["b1"], grads["b3"] = grads["b3"], grads["b1"]  # exchanged
+    return grads
+
+
+def upstream_right(p):
+    return {"b1": 2 * p["b1"], "b3": 3 * p["b3"]}
+
+
+def test_what_takes_another_s_place_is_named():
+    report = check_gradients(
+        lambda p: np.sum(p["b1"] ** 2 + 1.5 * p["b3"] ** 2),
+        swapped,
+        {"b1": np.array([1.0, 2.0]), "b3": np.array([3.0, 5.0])},
+    )
+    assert report.lines[0].line == line_of("# exchanged")
+
+
+def copied(p):
+    dW = 3 * p["W"]  # then copied
+    return {name: value.copy() for name, value in {"W": dW}.items()}
+
+
+def test_a_copy_is_made_where_it_is_copied_from_what_is_named_behind():
+    report = check_gradients(lambda p: np.sum(p["W"] ** 2), copied, {"W": np.ones(3)})
+    assert line_of("# then copied") in [line.line for line in report.lines]
+
+
+def with_pair(p):
+    gap = p - 1.0
+    return gap @ gap, 4 * gap  # with the cost
+
+
+def test_a_func_that_returns_its_gradient_is_called_once_more():
+    report = check_gradients(with_pair, True, np.array([0.5, 2.0]))
+    assert [line.line for line in report.lines][:1] == [line_of("# with the cost")]
+
+
+def count_calls(grad):
+    def counted(p):
+        counted.calls += 1
+        return grad(p)
+
+    counted.calls = 0
+    return counted
+
+
+def test_nothing_is_traced_where_the_gradient_is_right(monkeypatch):
+    calls = []
+    monkeypatch.setattr("pytest_gradcheck._gradient.source_lines.traced", calls.append)
+    right, wrong = (
+        check_gradients(lambda p: p @ p, lambda p, c=c: c * p, np.array([1.0, 2.0])) for c in (2, 3)
+    )
+    assert (right.verdict, wrong.verdict, len(calls)) == ("agree", "disagree", 1)
+
+
+def test_a_failure_costs_one_call_of_grad_and_none_of_func(monkeypatch):
+    func, grad = count_calls(lambda p: p @ p), count_calls(lambda p: 3 * p)
+    x = np.array([1.0, 2.0])
+    with_lines = check_gradients(func, grad, x)
+    calls, evaluations = grad.calls, with_lines.evaluations
+    monkeypatch.setattr("pytest_gradcheck._gradient.source_lines.traced", None)
+    without = check_gradients(lambda p: p @ p, grad, x)
+    assert (calls, evaluations) == (grad.calls - calls + 1, without.evaluations)
+    assert func.calls == evaluations
+
+
+def test_an_error_in_the_tracing_costs_the_lines_and_no_more(monkeypatch):
+    def broken(*_):
+        raise RuntimeError("no tracer")
+
+    monkeypatch.setattr("pytest_gradcheck._gradient.source_lines.lines_of", broken)
+    report = check_gradients(lambda p: p @ p, lambda p: 3 * p, np.array([1.0, 2.0]))
+    assert (report.verdict, report.lines) == ("disagree", ())
+    assert "is made by" not in report.message()
+
+
+@pytest.mark.parametrize("limit", ["SECONDS", "MOST_STEPS", "MOST_BYTES"])
+def test_beyond_a_limit_nothing_is_said(monkeypatch, limit):
+    monkeypatch.setattr(f"pytest_gradcheck._source.trace.{limit}", -1)
+    report = check_gradients(cost, changed_in_place, params())
+    assert (report.verdict, report.lines) == ("disagree", ())
+
+
+def by_numpy_alone(p):
+    return np.multiply(p, 3)
+
+
+def test_of_a_gradient_that_no_line_of_the_user_made_nothing_is_said():
+    from functools import partial
+
+    report = check_gradients(lambda p: p @ p, partial(np.multiply, 3), np.array([1.0, 2.0]))
+    assert (report.verdict, report.lines) == ("disagree", ())
+
+
+def test_a_gradient_that_fails_in_its_last_call_costs_the_lines_and_no_more():
+    calls = []
+
+    def grad(p):
+        calls.append(1)
+        if sys.gettrace() is not before or len(calls) > most:
+            raise RuntimeError("once too often")
+        return 3 * p
+
+    before, most = sys.gettrace(), 10**6
+    check_gradients(lambda p: p @ p, lambda p: calls.append(1) or 3 * p, np.array([1.0, 2.0]))
+    most = len(calls) - 1
+    calls.clear()
+    report = check_gradients(lambda p: p @ p, grad, np.array([1.0, 2.0]))
+    assert (report.verdict, report.lines) == ("disagree", ())
+    assert sys.gettrace() is before
+
+
+class Debugger:
+    """A trace function as a debugger sets it."""
+
+    def __init__(self):
+        self.seen = []
+
+    def __call__(self, frame, event, value):
+        self.seen.append((frame.f_code.co_name, event))
+        return self
+
+
+@pytest.fixture
+def traced_by(monkeypatch):
+    before, debugger = sys.gettrace(), Debugger()
+    sys.settrace(debugger)
+    yield debugger
+    sys.settrace(before)
+
+
+def test_a_debugger_s_trace_function_is_put_back(traced_by):
+    report = check_gradients(cost, changed_in_place, params())
+    assert sys.gettrace() is traced_by
+    assert report.lines[0].line == line_of("# the bug")
+    traced_by.seen.clear()
+    forward(params())
+    assert ("forward", "return") in traced_by.seen
+
+
+def test_it_is_put_back_after_an_interruption(traced_by):
+    def grad():
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        monitor.watched(grad, pytest.importorskip("pytest_gradcheck._source.trace").Recorder())
+    assert sys.gettrace() is traced_by
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="sys.monitoring came with 3.12")
+def test_since_3_12_a_debugger_loses_nothing_and_no_tool_stays(traced_by):
+    def grad(p):
+        return changed_in_place(p)
+
+    check_gradients(cost, grad, params())
+    calls = traced_by.seen.count(("changed_in_place", "call"))
+    assert calls == traced_by.seen.count(("grad", "call")) >= 3
+    assert all(sys.monitoring.get_tool(tool) != "pytest-gradcheck" for tool in range(6))
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="sys.monitoring came with 3.12")
+def test_where_every_tool_is_taken_a_trace_function_is_set():
+    taken = [tool for tool in range(6) if sys.monitoring.get_tool(tool) is None]
+    for tool in taken:
+        sys.monitoring.use_tool_id(tool, "somebody")
+    try:
+        report = check_gradients(cost, changed_in_place, params())
+    finally:
+        for tool in taken:
+            sys.monitoring.free_tool_id(tool)
+    assert report.lines[0].line == line_of("# the bug")
+
+
+def test_other_threads_are_not_followed():
+    stop = threading.Event()
+
+    def busy():
+        while not stop.is_set():
+            changed_in_place(params())
+
+    thread = threading.Thread(target=busy)
+    thread.start()
+    try:
+        report = check_gradients(cost, upstream, params())
+    finally:
+        stop.set()
+        thread.join()
+    assert report.lines[0].line == line_of("# upstream of two blocks")
+
+
+def test_checks_in_threads_name_their_lines():
+    found = {}
+
+    def check(name, grad):
+        found[name] = check_gradients(cost, grad, params()).lines[0].line
+
+    jobs = {"upstream": upstream, "changed": changed_in_place}
+    threads = [threading.Thread(target=check, args=job) for job in jobs.items()]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert found == {
+        "upstream": line_of("# upstream of two blocks"),
+        "changed": line_of("# the bug"),
+    }
+
+
+def test_the_lines_are_builtins_in_the_json():
+    plain = check_gradients(cost, changed_in_place, params()).to_dict()["lines"]
+    assert plain[0] == {
+        "blocks": ["W2"],
+        "file": HERE,
+        "line": line_of("# the bug"),
+        "source": 'grads["W2"] *= 2',
+        "role": "changed",
+    }
+
+
+def test_the_table_of_lines_fits(monkeypatch):
+    lines = tuple(
+        SourceLine(
+            (f"layers[{k}].weight",),
+            "/a/very_long_name_of_a_module_of_mine.py",
+            k,
+            "x" * 90,
+            "made",
+        )
+        for k in range(12)
+    )
+    from pytest_gradcheck._source.lines import source_table
+
+    table = source_table(lines, 76)
+    assert len(table) == 9
+    assert max(map(len, table)) <= 76
+
+
+@pytest.mark.parametrize("under", ["nothing", "coverage", "xdist"])
+def test_in_pytest(pytester, under):
+    pytester.makepyfile(
+        net=textwrap.dedent(
+            """
+            def cost(p):
+                return (p["w"] ** 2).sum()
+
+            def grad(p):
+                dw = 2 * p["w"]
+                dw[0] = 0
+                return {"w": dw}
+
+            def later():
+                return 1
+            """
+        ),
+        test_net="""
+            import numpy as np
+            import net
+
+            def test_it(gradcheck):
+                gradcheck(net.cost, net.grad, {"w": np.arange(1.0, 4.0)})
+
+            def test_later():
+                assert net.later() == 1
+            """,
+    )
+    pytest_ = ["-m", "pytest", "-p", "no:cacheprovider"]
+    if under == "coverage":
+        pytest.importorskip("coverage")
+        pytest_ = ["-m", "coverage", "run", "--include", "net.py", *pytest_]
+    if under == "xdist":
+        pytest.importorskip("xdist")
+        pytest_ += ["-n", "2"]
+    result = pytester.run(sys.executable, *pytest_)
+    result.stdout.fnmatch_lines(["E *w      dw[[]0] = 0   net.py:6, made at :5"])
+    if under == "coverage":
+        result = pytester.run(sys.executable, "-m", "coverage", "report")
+        result.stdout.fnmatch_lines(["net.py * 100%"])

@@ -269,7 +269,8 @@ def normalised_sum(seed, dtype, wrong=0.0, axis=1):
 @pytest.mark.parametrize("axis", [0, 1])
 def test_a_gradient_that_is_zero_but_for_rounding(dtype, axis):
     right = verdicts(normalised_sum(seed, dtype, axis=axis) for seed in range(10))
-    assert right == ["agree"] * 10
+    assert right.count("agree") >= (10 if dtype is np.float64 else 9)
+    assert "disagree" not in right
     wrong = 1e-7 if dtype is np.float64 else 0.02
     assert (
         verdicts(normalised_sum(seed, dtype, wrong, axis) for seed in range(5)) == ["disagree"] * 5

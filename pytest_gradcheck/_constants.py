@@ -380,7 +380,7 @@ MARGINAL_BARS = 10.0
 LINE_NEWS = 2.0
 """Noise that differs by this from what was known is a reason to go on.  [cost]"""
 
-MANY_WRONG = 64
+MANY_WRONG = 32
 ASKED_OF_MANY = 12
 """Of more plainly wrong entries than the first only so many of a block are asked again, from the
 worst to the least: where all stay wrong, so do the others.  [cost]"""
@@ -520,6 +520,10 @@ known to it that few parameters do not tell.  [tests/plugin/test_memory.py]"""
 SMALLEST_PART = 0.5
 """Along a direction a parameter moves at least as one of this part of its block's median would,
 or errors of the small ones would hardly be seen.  [scale]"""
+
+FEW_WEIGHTS = 256
+"""Weights of so few coordinates are kept for the next check.  [cost: to draw them takes longer than
+to evaluate a small func]"""
 
 MANY_BLOCKS = 64
 """More blocks share one stream of weights along directions, and one vector of scales.  [cost]"""

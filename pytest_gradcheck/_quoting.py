@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+import shutil
+from collections.abc import Callable, Iterable
+from functools import partial
 
 NAME_WIDTH = 28
 """Characters of a name in a table."""
@@ -12,6 +14,11 @@ NAME_WIDTH_IN_ERRORS = 80
 
 VALUE_WIDTH = 160
 """Characters of a value that an error quotes."""
+
+NARROWEST = 50
+"""Columns of a terminal that texts are fitted to at least."""
+
+_told_columns: list[int] = []
 
 _NUMBERS = re.compile(r"\d+")
 _PLAIN_KEY = re.compile(r"[\w.\-/:]+")
@@ -66,3 +73,18 @@ def listing(names: Iterable[str], most: int = 8) -> str:
     names = list(names)
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return ", ".join(brief(name) for name in names[:most]) + more
+
+
+def columns() -> int:
+    """Return how many columns the terminal has in which a text will be read."""
+    found = _told_columns[-1] if _told_columns else shutil.get_terminal_size().columns
+    return max(found, NARROWEST)
+
+
+def tell_columns(width: int) -> Callable[[], None]:
+    """Say how wide the terminal is, until what is returned is called.
+
+    While pytest captures what a test prints, no file of the process is the terminal's.
+    """
+    _told_columns.append(width)
+    return partial(_told_columns.remove, width)

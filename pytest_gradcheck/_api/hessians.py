@@ -17,7 +17,7 @@ from .._evaluate.call import Call, as_tuple, calling, name_of
 from .._evaluate.evaluator import Evaluator
 from .._evaluate.problem import require_callable
 from .._gradient.check import at_points
-from .._jacobian.check import Check, checking, given, in_pairs, own_params, report_of
+from .._jacobian.check import Check, checking, given, in_pairs, own_params, report_of, with_lines
 from .._jacobian.linear import Matrix, matrix_of
 from .._jacobian.maps import forward
 from .._jacobian.random_combinations import tangent
@@ -83,7 +83,7 @@ def check_hessian(
     def at(point: Any) -> GradientReport:
         with _second_order(call, grad, point, judged) as check:
             matrices = [matrix_of(one, check.shape, "hess") for one in given(hess, check)]
-            return _report(check, matrices, "hess")
+            return with_lines(_report(check, matrices, "hess"), hess, check)
 
     return announced(at_points(at, params, points, hess, "hess"))
 

@@ -10,7 +10,7 @@ import numpy as np
 from .._evaluate.call import Call, as_tuple, calling
 from .._evaluate.problem import require_callable
 from .._gradient.check import at_points
-from .._jacobian.check import checking, given, own_params
+from .._jacobian.check import checking, given, own_params, with_lines
 from .._jacobian.maps import backward, forward, judged, map_of
 from .._jacobian.random_combinations import cotangent, tangent
 from .._options import JacobianOptions, options_from, require_known, takes
@@ -60,7 +60,8 @@ def check_jacobian(
 
     def at(point: Any) -> GradientReport:
         with checking(call, point, chosen) as check:
-            return judged(check, [map_of(one, check) for one in given(jac, check)])
+            report = judged(check, [map_of(one, check) for one in given(jac, check)])
+            return with_lines(report, jac, check)
 
     return announced(at_points(at, params, points, jac, "jac"))
 

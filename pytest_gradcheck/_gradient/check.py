@@ -205,6 +205,7 @@ def _explained(
         value,
         noise.sigma,
         noise.format,
+        problem.call.constants,
     )
     return subject, rows_of(
         subject,

@@ -6,45 +6,65 @@ nobody's concern: the check is done, and its report then names no lines.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from types import CodeType
 from typing import Any
 
 from .._evaluate.problem import Problem, work_of_grad
 from .._report.assemble import Rows
+from .._report.report import VERDICTS, BlockReport
 from .._source.lines import SourceLine, lines_of
 from .._source.trace import run_by, traced
-from .._verdict.tolerance import DISAGREE
+from .._verdict.tolerance import AGREE, DISAGREE
 
 
 def with_lines(rows: Rows, grad: Any, problem: Problem) -> Rows:
     """Return what a check found with the lines that made what is wrong."""
     if rows.verdict != DISAGREE or not (callable(grad) or grad is True):
         return rows
-    try:
-        with problem.evaluator.quiet():
-            return replace(rows, lines=_lines(rows, grad, problem))
-    except Exception:
-        return rows
-
-
-def _lines(rows: Rows, grad: Any, problem: Problem) -> tuple[SourceLine, ...]:
     call, evaluator = problem.call, problem.evaluator
-    if grad is True:  # func returns the gradient as well
-        _, seen = traced(evaluator.at_theta)
-        gradient, innocent = evaluator.gradients[0], set[CodeType]()
-    else:
+
+    def beside() -> Any:  # func returns the gradient as well
+        evaluator.at_theta()
+        return evaluator.gradients[0]
+
+    def gradient() -> Any:
         with work_of_grad(problem) as work:
             params = work.fresh() if call.copy else work.params
-            given = call.args if call.in_place else (params, *call.args)
-            gradient, seen = traced(lambda: grad(*given))
-        innocent = run_by(call.func)
-    if seen.over:  # the rest is not known, and may have changed everything
+            return grad(*call.args) if call.in_place else grad(params, *call.args)
+
+    func = None if grad is True else call.func
+    enters = any(diagnosis.code == "backward" for diagnosis in rows.diagnoses)
+    call_grad = beside if grad is True else gradient
+    return replace(rows, lines=lines_behind(call_grad, func, problem, rows.blocks, enters))
+
+
+def lines_behind(
+    call: Callable[[], Any],
+    func: Callable[..., Any] | None,
+    problem: Problem,
+    blocks: Sequence[BlockReport],
+    enters: bool = False,
+) -> tuple[SourceLine, ...]:
+    """Return the lines that made the wrong ones of some blocks of what `call` returns.
+
+    What `func` runs is right; `enters`: the error enters a backward pass next to a right block.
+    """
+    try:
+        with problem.evaluator.quiet():
+            value, seen = traced(call)
+        wrong = {block.name: block.code for block in blocks if block.wrong}
+        right = [block.name for block in blocks if _is_right(block)]
+        names = [block.name for block in blocks]
+        last = max(map(names.index, wrong), default=0)
+        after = next((name for name in right if names.index(name) > last), "") if enters else ""
+        innocent = run_by(func) if func is not None else set()
+        return () if seen.over else lines_of(value, seen, wrong, right, innocent, after)
+    except Exception:
         return ()
-    wrong = {block.name: block.code for block in rows.blocks if block.wrong}
-    right = [
-        block.name
-        for block in rows.blocks
-        if block.verdict == "agree" and not block.vacuous and (block.checked or rows.directions)
-    ]
-    return lines_of(gradient, seen, wrong, right, innocent)
+
+
+def _is_right(block: BlockReport) -> bool:
+    """Return whether a block acquits what it comes from."""
+    whole = 0 < block.size == block.checked
+    return whole and block.verdict == VERDICTS[AGREE] and not block.vacuous

@@ -35,6 +35,7 @@ from .._evaluate.problem import (
     remarks_of,
     repetition,
 )
+from .._gradient.source_lines import lines_behind
 from .._options import Options
 from .._params.layout import position_of
 from .._params.work_copy import WorkCopy
@@ -159,6 +160,28 @@ def _depends_on_the_past(check: Check, rows: Rows) -> str:
             k = int(np.argmax(gap))
             return PAST.format(brief(block.label(k)), float(center[w][k]), float(again[w][k]))
     return ""
+
+
+def with_lines(report: GradientReport, function: Any, check: Check) -> GradientReport:
+    """Return a report with the lines that made what is wrong, of a func with one output.
+
+    The parts of the user's derivative then have the names of the parameters.
+    """
+    if report.verdict != "disagree" or not callable(function) or is_operator(function):
+        return report
+    names = {pair.name: pair.param.name for pair in check.pairs if pair.param is not None}
+    if len(check.outputs.blocks) != 1 or not {block.name for block in report.blocks} <= set(names):
+        return report
+    call = check.problem.call
+    lines = lines_behind(
+        lambda: function(own_params(check), *call.args),
+        call.func,
+        check.problem,
+        [replace(block, name=names[block.name]) for block in report.blocks],
+    )
+    pairs = {param: pair for pair, param in names.items()}
+    named = (replace(line, blocks=tuple(pairs[name] for name in line.blocks)) for line in lines)
+    return replace(report, lines=tuple(named))
 
 
 def in_pairs(check: Check, rows: Array) -> Array:

@@ -261,6 +261,12 @@ ASKED: dict[type, ArrayKind] = {}
 """What plugins said, once for each type: func may return such an array at every evaluation."""
 
 
+def is_masked(value: Any) -> bool:
+    """Return whether a value is a masked array; numpy.ma takes long to import, only to ask."""
+    masked = sys.modules.get("numpy.ma")
+    return masked is not None and isinstance(value, masked.MaskedArray)
+
+
 def kind_of(value: Any) -> ArrayKind | None:
     """Return how to handle an array or a number, or None for what is neither."""
     if isinstance(value, np.ndarray):

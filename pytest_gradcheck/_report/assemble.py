@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -39,7 +39,8 @@ MOST_ENTRIES = 10_000
 class Subject:
     """What was checked, and how: func's name, the layout, the formula in words, what was left out.
 
-    `value` is J at the parameters, `noise` its standard deviation, `precision` the format it has.
+    `value` is J at the parameters, `noise` its standard deviation, `precision` the format it has;
+    `constants` is asked after a failure what of func's data has which value or length.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Subject:
     value: float = math.nan
     noise: float = 0.0
     precision: str = GIVEN
+    constants: Callable[[], Mapping[float, str]] = dict
 
     @property
     def noisy(self) -> str:
@@ -185,7 +187,7 @@ def rows_of(
         verdict=found.verdict,
         kinks=found.kinked,
         evaluated=seen,
-        ladders=worst_ladders(found.ladders, found.verdict, _ratio(found)[0]),
+        ladders=worst_ladders(found),
     )
     explained = explain(
         evidence,
@@ -193,6 +195,7 @@ def rows_of(
         params_known=theta is not None,
         reasons=found.reasons,
         upstream=upstream,
+        constants=subject.constants,
         approximate=approximation(found, subject.blocks, options.atol),
     )
     blocks = tuple(
@@ -430,9 +433,13 @@ MOST_LADDERS = 8
 """So many ladders of a check are kept, the worst."""
 
 
-def worst_ladders(ladders: Mapping[int, Ladder], verdict: Array, ratio: Array) -> dict[int, Ladder]:
+def worst_ladders(found: Comparison) -> dict[int, Ladder]:
     """Return the ladders of what is wrong, then of what is open, the worst first."""
-    told = (i for i in ladders if verdict[i])
+    ladders, verdict = found.ladders, found.verdict
+    told = [i for i in ladders if verdict[i]]
+    if not told:
+        return {}
+    ratio, _ = _ratio(found)
     # Verdicts are 1 for wrong and 2 for open.
     order = sorted(told, key=lambda i: (int(verdict[i]), -float(ratio[i]), i))
     return {i: ladders[i] for i in order[:MOST_LADDERS]}

@@ -7,6 +7,7 @@ stands for.  Pictures are drawn from the grid, and here it becomes text.
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -119,30 +120,63 @@ def plain(text: str) -> str:
     return text.translate(ASCII).encode("ascii", "backslashreplace").decode()
 
 
-def error_maps(evidence: Evidence, names: Sequence[str]) -> list[str]:
+def error_maps(evidence: Evidence, names: Sequence[str], width: int = SCREEN) -> list[str]:
     """Return lines with a map of each of some blocks with something wrong or open, in their order.
 
     A block of one entry gets no map, and at most `MOST_MAPS` do.
     """
-    by_name = {block.name: block for block in evidence.blocks}
-    # An entry of a complex block is two coordinates.
-    found = [by_name[name] for name in names if math.prod(by_name[name].shape) > 1]
-    grids = [grid_of(evidence, block, MOST_ROWS, MOST_COLUMNS) for block in found[:MOST_MAPS]]
+    found = _with_a_map(evidence, names)
+    grids = [grid_of(evidence, block, MOST_ROWS, _across(width)) for block in found[:MOST_MAPS]]
     if not grids:
         return []
-    lines = _legend(grids)
+    lines = _legend(grids, width)
     for block, grid in zip(found, grids, strict=False):
-        lines += ["", *_map(evidence, block, grid)]
+        lines += ["", *_map(evidence, block, grid, _across(width))]
     if len(found) > len(grids):
         lines += ["", f"and {len(found) - len(grids):,} more blocks without a map"]
     return lines
+
+
+def small_map(evidence: Evidence, names: Sequence[str], width: int, most: int) -> list[str]:
+    """Return at most so many lines with the map of the first block that isn't even."""
+    for block in _with_a_map(evidence, names):
+        for rows in range(MOST_ROWS, 0, -1):
+            grid = grid_of(evidence, block, rows, _across(width))
+            if len(grid.kind) < min(LEAST_ROWS, grid.rows) or _is_even(grid):
+                break
+            title, *rest = _map(evidence, block, grid, _across(width))
+            lines = [title, *_legend([grid], width), *rest]
+            if len(lines) <= most:
+                return lines
+    return []
+
+
+LEAST_ROWS = 3
+"""Rows below which the map of a matrix says little."""
+
+
+def _with_a_map(evidence: Evidence, names: Sequence[str]) -> list[Block]:
+    by_name = {block.name: block for block in evidence.blocks}
+    # An entry of a complex block is two coordinates.
+    return [by_name[name] for name in names if math.prod(by_name[name].shape) > 1]
+
+
+def _across(width: int) -> int:
+    """Return how many cells go across a screen, beside the numbers of the rows."""
+    return max(min(width - SCREEN + MOST_COLUMNS, MOST_COLUMNS), 8)
+
+
+def _is_even(grid: Grid) -> bool:
+    """Return whether a block is wrong everywhere alike, so that a map says nothing."""
+    cells = zip(grid.kind.flat, grid.ratio.flat, strict=True)
+    return len({_mark(kind, ratio) for kind, ratio in cells if kind != BLANK}) == 1
 
 
 def _mark(kind: int, ratio: float) -> str:
     return MARKS[WRONG][level(ratio)] if kind == WRONG else MARKS[kind]
 
 
-def _legend(grids: Sequence[Grid]) -> list[str]:
+def _legend(grids: Sequence[Grid], width: int) -> list[str]:
     """Return what the marks mean that are in any of the grids."""
     there = {
         _mark(kind, ratio)
@@ -156,10 +190,12 @@ def _legend(grids: Sequence[Grid]) -> list[str]:
     told += ["blank not differenced"] if MARKS[BLANK] in there else []
     title, marks = "error over what would have passed:", ", ".join(told)
     whole = f"{title} {marks}"
-    return [whole] if len(whole) <= SCREEN else [title, marks]
+    if len(whole) <= width:
+        return [whole]
+    return [title, *textwrap.wrap(marks, width)]
 
 
-def _map(evidence: Evidence, block: Block, grid: Grid) -> list[str]:
+def _map(evidence: Evidence, block: Block, grid: Grid, across: int) -> list[str]:
     verdict = evidence.verdict[block.window]
     counts = [(int((verdict == 1).sum()), "wrong"), (int((verdict == 2).sum()), "can't be told")]
     told = [f"{count:,} of {block.size:,} {words}" for count, words in counts if count]
@@ -172,7 +208,7 @@ def _map(evidence: Evidence, block: Block, grid: Grid) -> list[str]:
     )
     height, width = grid.kind.shape
     # A character is twice as high as wide: two for a cell where there is room.
-    wide = 2 if 2 * width <= MOST_COLUMNS else 1
+    wide = 2 if 2 * width <= across else 1
     ends = "0" + (str(grid.columns - 1).rjust(max(width * wide - 1, 2)) if grid.columns > 1 else "")
     sides = _rows(grid.rows, height) if len(block.shape) > 1 else [""]
     margin = max(map(len, sides))

@@ -1,32 +1,46 @@
 """The report as text: the failure, the details, the summary line.
 
-The first line alone appears in pytest's short summary, so it begins with the worst parameter.
+The first line alone appears in pytest's short summary, so it holds what a person needs: what the
+error looks like, or else the worst parameter.  Every text fits the terminal.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+import re
+import textwrap
+from collections.abc import Sequence
 
-from .._quoting import NAME_WIDTH, listing, shown
+from .._diagnosis.evidence import Diagnosis
+from .._quoting import NAME_WIDTH, columns, listing, shown
 from .._source.lines import source_table
 from .._verdict.tolerance import TOGETHER
-from .error_map import error_maps, plain
+from .error_map import error_maps, plain, small_map
 from .reasons import STATIONARY
 from .report import BlockReport, Entry, GradientReport
 
 MOST_BLOCKS = 6
 
-WIDTH = 76
-"""Columns of a terminal of 80 that pytest leaves of them."""
+MARGIN = 8
+"""Columns that pytest puts before each line of an error."""
+
+HEADLINE = 60
+"""Characters of the first line that pytest's short summary shows, about."""
+
+LEAST_NAME = 10
+"""Characters that are left of a name in a table without room."""
 
 
 def label(entry: Entry, width: int = NAME_WIDTH) -> str:
     """Return an entry's label, its name shortened and its index never."""
-    if not entry.label.startswith(entry.block):  # of a Jacobian: an index in the middle, too
+    index = _index(entry)
+    if not index:  # of a Jacobian: an index in the middle, too
         return shown(entry.label, 2 * width)
-    index = entry.label[len(entry.block) :]
     return shown(entry.block, width) + index
+
+
+def _index(entry: Entry) -> str:
+    return entry.label.removeprefix(entry.block) if entry.label.startswith(entry.block) else ""
 
 
 def told_apart(a: float, b: float, least: int = 4) -> tuple[str, str]:
@@ -38,41 +52,107 @@ def told_apart(a: float, b: float, least: int = 4) -> tuple[str, str]:
     return first, second
 
 
-def table(rows: Sequence[Sequence[str]], right: Iterable[int] = ()) -> list[str]:
-    """Return lines with columns aligned; those numbered in `right` to the right."""
-    right = set(right)
-    widths = [max(len(row[j]) for row in rows) for j in range(len(rows[0]))]
+def table(
+    rows: Sequence[Sequence[str]],
+    width: int,
+    *,
+    drop: Sequence[str] = (),
+    tails: Sequence[str] = (),
+    right: Sequence[str] = (),
+) -> list[str]:
+    """Return lines with columns aligned, in so many columns of the terminal where that can be.
+
+    The first row names the columns.  The first column holds names, shortened where there is no
+    room but for their `tails`; the last one text, which is shortened, or goes below its row.
+    Columns without an entry are left out, and those in `drop` one by one where there is no room.
+    Those in `right` are aligned to the right.
+    """
+    header, *body = rows
+    last = len(header) - 1
+    wide = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    there = [j for j in range(last) if not j or any(row[j] for row in body)]
+    texts = [row[last] for row in body]
+    if any(texts):
+        texts.append(header[last])
+
+    def left(columns: Sequence[int]) -> int:
+        """Return what is left of the width beside these columns."""
+        return width - wide[0] - sum(wide[j] + 2 for j in columns if j)
+
+    fewer = [[j for j in there if header[j] not in drop[:k]] for k in range(len(drop) + 1)]
+    if left(fewer[-1]) < 0:
+        least = min(wide[0], LEAST_NAME + max(map(len, tails), default=0))
+        wide[0] = max(least, wide[0] + left(fewer[-1]))
+    fewer = [columns for columns in fewer if left(columns) >= 0] or fewer[-1:]
+    brief = [_OBVIOUS.sub("", text) for text in texts]
+    ways = [(columns, texts) for columns in fewer[:2]] + [(columns, brief) for columns in fewer]
+    ways = [(columns, said) for columns, said in ways if _beside(said) <= left(columns)]
+    kept, texts = ways[0] if ways else (fewer[0], brief)
     lines = []
-    for row in rows:
+    texts = ["", *texts] if len(texts) == len(body) else [texts[-1], *texts[:-1]]
+    for row, tail, text in zip(rows, ["", *(tails or [""] * len(body))], texts, strict=True):
+        name = shown(row[0].removesuffix(tail), max(wide[0] - len(tail), 1)) + tail
         cells = [
-            cell.rjust(width) if j in right else cell.ljust(width)
-            for j, (cell, width) in enumerate(zip(row, widths, strict=True))
+            cell.rjust(wide[j]) if header[j] in right else cell.ljust(wide[j])
+            for j, cell in ((j, row[j] if j else name) for j in kept)
         ]
-        lines.append("  ".join(cells).rstrip())
+        line = "  ".join(cells)
+        if len(line) + 2 + len(text) <= width:
+            lines.append(f"{line}  {text}".rstrip())
+        else:
+            below = wrapped(f"  {text}", width) if text and row is not header else []
+            lines += [line.rstrip(), *below]
+    return lines
+
+
+def _beside(texts: Sequence[str]) -> int:
+    return _longest(texts) and _longest(texts) + 2
+
+
+def _longest(texts: Sequence[str]) -> int:
+    return max(map(len, texts), default=0)
+
+
+def wrapped(text: str, width: int) -> list[str]:
+    """Return a sentence in lines of at most so many columns, cut between its parts if it can be."""
+    lines = [""]
+    for part in re.split(r"(?<=[,:;]) ", text):
+        longer = f"{lines[-1]} {part}" if lines[-1] else part
+        if len(longer) > width and lines[-1]:
+            longer = f"  {part}"
+            lines.append("")
+        lines[-1:] = textwrap.wrap(
+            longer, width, subsequent_indent="  ", break_on_hyphens=False
+        ) or [""]
     return lines
 
 
 def message(report: GradientReport) -> str:
     """Return the failure: a first line, the blocks, the worst parameters, how it was judged."""
+    return "\n".join(_message(report, columns() - MARGIN))
+
+
+def _message(report: GradientReport, width: int) -> list[str]:
     limit = report.max_report or len(report.worst)
-    most = MOST_BLOCKS - len(_together(report)) if report.max_report else len(report.blocks)
-    parts = [[headline(report)]]
-    if said := [reason for reason in report.reasons if reason != _of_point(report)]:
-        parts.append(said)
-    if not report.checked:  # nothing is known of any parameter
-        return "\n\n".join(
-            "\n".join(lines) for lines in [*parts, [*_notes(report), footer(report)]]
-        )
-    blocks = [block for block in report.blocks if block.wrong or block.open or block.hint]
-    if blocks:
-        parts.append([*_block_lines(blocks, most), *_agreeing(report)])
-    entries = [entry for entry in report.worst if entry.verdict != "agree"][:limit]
-    if entries:
-        parts.append(_entry_lines(entries))
-    if report.lines:
-        parts.append(source_table(report.lines, WIDTH))
-    parts.append([*_notes(report), footer(report)])
-    return "\n\n".join("\n".join(lines) for lines in parts)
+    also = [line for text in _together(report) for line in wrapped(text, width)]
+    most = max(MOST_BLOCKS - len(also), 3) if report.max_report else len(report.blocks)
+    first = headline(report)
+    said = [reason for reason in report.reasons if reason != _of_point(report)]
+    lines = [line for reason in said for line in wrapped(reason, width)]
+    lines += [""] if said and report.checked else []
+    if report.checked:  # else nothing is known of any parameter
+        blocks = [block for block in report.blocks if block.wrong or block.open or block.hint]
+        if blocks:
+            lines += [*_block_lines(blocks, most, width), *_agreeing(report, width)]
+        entries = [entry for entry in report.worst if entry.verdict != "agree"][:limit]
+        if entries:
+            lines += [*([""] if blocks else []), *_entry_lines(entries, width)]
+        if report.lines:
+            lines += ["", *source_table(report.lines, width)]
+    several = sum(block.wrong > 0 for block in report.blocks) > 1
+    total = f"{report.wrong:,} of {report.checked:,} wrong" if several else ""
+    lines += [line for note in _notes(report) for line in wrapped(note, width)]
+    return [first, "", *lines, *footer(report, width, "" if total in first else total)]
 
 
 def headline(report: GradientReport) -> str:
@@ -83,18 +163,18 @@ def headline(report: GradientReport) -> str:
 def _of_point(report: GradientReport) -> str:
     if report.reasons and not report.checked:
         return report.reasons[0]
+    if report.wrong and (leading := _leading(report)):
+        return _looks(report, leading)
     failing = [entry for entry in report.worst if entry.verdict != "agree"]
     if failing:
         entry = failing[0]
         a, n = told_apart(entry.analytic, entry.numeric)
-        blocks = [block.name for block in report.blocks if block.wrong]
         if entry.verdict == "disagree":
             if not report.wrong:  # of a group no entry is told
                 return f"{label(entry)}: analytic {a} != numeric {n} {entry.reason}"
-            where = f", in {_names(blocks)}" if report.size > 1 else ""
             return (
-                f"{label(entry)}: analytic {a} != numeric {n}, {_times(entry.ratio)} x tolerance; "
-                f"{report.wrong:,} of {report.checked:,} wrong{where}"
+                f"{label(entry)}: analytic {a} != numeric {n} "
+                f"({report.wrong:,} of {report.checked:,} wrong)"
             )
         if entry.reason == "not differentiable here":
             return (
@@ -102,8 +182,8 @@ def _of_point(report: GradientReport) -> str:
                 f'{report.kinks:,} of {report.checked:,} on a kink, and kinks="fail"'
             )
         return (
-            f"{label(entry)}: inconclusive, analytic {a}, numeric {n} +- {entry.error_bar:.0e}; "
-            f"{report.open:,} of {report.checked:,} can't be told"
+            f"{label(entry)}: inconclusive ({report.open:,} of {report.checked:,} can't be told), "
+            f"analytic {a}, numeric {n} +- {entry.error_bar:.0e}"
         )
     if report.threshold is not None and not report.difference < report.threshold:
         worst = report.worst[0] if report.worst else None
@@ -117,11 +197,59 @@ def _of_point(report: GradientReport) -> str:
     return report.reasons[0] if report.reasons else f"verdict {report.verdict}"
 
 
-def _names(names: Sequence[str]) -> str:
+NOT_LEADING = ("entry", "not-finite", "kink", "noise")
+"""Codes whose sentence says less than the worst parameter does."""
+
+
+def _leading(report: GradientReport) -> Diagnosis | None:
+    """Return the diagnosis that the first line tells: the best that is about several entries."""
+    wrong = {block.name: block.wrong for block in report.blocks}
+    for diagnosis in report.diagnoses:
+        entries = sum(wrong.get(name, 0) for name in diagnosis.blocks)
+        if diagnosis.code not in NOT_LEADING and entries > 1:
+            return diagnosis
+    return None
+
+
+def _looks(report: GradientReport, diagnosis: Diagnosis) -> str:
+    """Return what the error looks like, where, and of how many parameters, in one short line."""
+    about = [block for block in report.blocks if block.name in diagnosis.blocks]
+    said = _OBVIOUS.sub("", diagnosis.sentence)
+    one, name = about[0], ""
+    if one.code == diagnosis.code not in ALWAYS_TOLD and (len(about) == 1 or len(said) > HEADLINE):
+        name = _names([block.name for block in about], 1 if len(about) > 2 else 2)
+        told = one.hint.removeprefix("analytic = ")
+        verb = " are " if len(about) > 1 else " is "
+        said = f"{name}: {told}" if told == one.hint else f"{name}{verb}{told}"
+        said = _OBVIOUS.sub("", said)
+    wrong, checked = sum(b.wrong for b in about), sum(b.checked for b in about)
+    count = "" if re.search(r"\d of \d", said) else f" ({wrong:,} of {checked:,} wrong)"
+    text = said if len(said + count) > HEADLINE >= len(said) else f"{said}{count}"
+    if len(text) > HEADLINE:
+        text = _short(said, HEADLINE - len(count), len(name) + 2) + count
+    others = [shown(block.name) for block in report.blocks if block.wrong and block not in about]
+    more = f"{len(others)} more blocks" if len(others) > 1 else "".join(others)
+    tail = f"; {more} wrong too" if more else ""
+    return text + tail if len(text + tail) <= HEADLINE else text
+
+
+_OBVIOUS = re.compile(r", (everywhere in the block|everywhere|the rest is right)")
+_PARTS = re.compile(r"[,:;] ")
+_SENTENCE = re.compile(r" (is|are|=|agrees|enters) ")
+
+
+def _short(said: str, width: int, least: int) -> str:
+    """Return a sentence without its last parts, as many as it takes to fit; its first one stays."""
+    cuts = [part.start() for part in _PARTS.finditer(said, least)]
+    cuts = [cut for cut in cuts if _SENTENCE.search(said, 0, cut)] + [len(said)]
+    return said[: max((cut for cut in cuts if cut <= width), default=cuts[0])]
+
+
+def _names(names: Sequence[str], most: int = 4) -> str:
     clean = [shown(name) for name in names]
     if len(clean) == 2:
         return f"{clean[0]} and {clean[1]}"
-    return listing(clean, 4)
+    return listing(clean, most)
 
 
 def _times(ratio: float) -> str:
@@ -138,15 +266,13 @@ def _shape(shape: tuple[int, ...]) -> str:
     return str(shape).replace(",)", ",)") if shape else "()"
 
 
-def _block_lines(blocks: Sequence[BlockReport], most: int) -> list[str]:
+def _block_lines(blocks: Sequence[BlockReport], most: int, width: int) -> list[str]:
     """Return the table of the first `most` blocks, those with a hint before the others."""
     if len(blocks) <= most + 1:  # a line that says that there is one more takes as much room
         most = len(blocks)
     more = len(blocks) - most
-    if more:
-        blocks = sorted(blocks, key=lambda block: not block.hint)[:most]
     rows = [["block", "shape", "wrong", "difference", "what it looks like"]]
-    for block in blocks:
+    for block in sorted(blocks, key=lambda block: not block.hint)[:most]:
         look = block.hint or (f"{block.open} can't be told" if block.open else "")
         rows.append(
             [
@@ -157,13 +283,11 @@ def _block_lines(blocks: Sequence[BlockReport], most: int) -> list[str]:
                 look,
             ]
         )
-    if all(not row[-1] for row in rows[1:]):
-        rows = [row[:-1] for row in rows]
-    lines = table(rows)
+    lines = table(rows, width, drop=("difference", "shape"))
     return [*lines, f"and {more} more blocks"] if more else lines
 
 
-def _agreeing(report: GradientReport) -> list[str]:
+def _agreeing(report: GradientReport, width: int) -> list[str]:
     names = [
         shown(block.name)
         for block in report.blocks
@@ -171,30 +295,31 @@ def _agreeing(report: GradientReport) -> list[str]:
     ]
     if not names:
         return []
-    return [f"{listing(names)} agree" + ("s" if len(names) == 1 else "")]
+    return wrapped(f"{listing(names)} agree" + ("s" if len(names) == 1 else ""), width)
 
 
-def _entry_lines(entries: Sequence[Entry]) -> list[str]:
-    rows = [["worst", "analytic", "numeric +- error bar", "error", "x tolerance"]]
-    for entry in entries:
+def _entry_lines(entries: Sequence[Entry], width: int) -> list[str]:
+    names = [label(entry) for entry in entries]
+    # A value has 11 characters, and 9 more with its error bar.
+    barred = _longest(names) + 2 * 13 + 9 <= width
+    numeric = "numeric +- error bar" if barred else "numeric"
+    rows = [["worst", "analytic", numeric, "error", "x tolerance", ""]]
+    for name, entry in zip(names, entries, strict=True):
         a, n = told_apart_e(entry.analytic, entry.numeric)
+        together = f"; {TOGETHER}" if entry.reason == TOGETHER else ""
+        kink = f"kink, slopes {_slopes(entry)}{together}" if entry.slopes is not None else ""
         rows.append(
             [
-                label(entry),
+                name,
                 a,
-                f"{n} +- {entry.error_bar:.0e}",
+                f"{n} +- {entry.error_bar:.0e}" if barred else n,
                 f"{entry.error:.1e}",
                 f"{entry.ratio:.1e}",
+                kink or entry.reason,
             ]
         )
-    lines = table(rows)
-    for position, entry in enumerate(entries, start=1):
-        if entry.slopes is not None:
-            together = f"; {TOGETHER}" if entry.reason == TOGETHER else ""
-            lines[position] += f"  kink, slopes {_slopes(entry)}{together}"
-        elif entry.reason:
-            lines[position] += f"  {entry.reason}"
-    return lines
+    tails = [_index(entry) for entry in entries]
+    return table(rows, width, drop=("error", "x tolerance"), tails=tails)
 
 
 def told_apart_e(a: float, b: float) -> tuple[str, str]:
@@ -272,17 +397,20 @@ MOST_TOGETHER = 3
 
 
 def _together(report: GradientReport) -> list[str]:
-    """Return the diagnoses that the table of blocks does not show: those of several blocks."""
+    """Return the diagnoses of several blocks that neither first line nor table of blocks shows."""
+    first, leading = headline(report), _leading(report)
     said = [
         diagnosis.sentence
         for diagnosis in report.diagnoses
         if (len(diagnosis.blocks) > 1 or diagnosis.code in ALWAYS_TOLD)
         and diagnosis.sentence not in ("", *report.reasons, *report.patterns)
+        and diagnosis.sentence not in first
+        and (diagnosis is not leading or diagnosis.code in ALWAYS_TOLD)
     ]
     return [f"looks like: {sentence}" for sentence in said[:MOST_TOGETHER]]
 
 
-ALWAYS_TOLD = ("backward", "stale", "swapped")
+ALWAYS_TOLD = ("approximate", "backward", "stale", "swapped")
 """Codes whose sentence says more than the table of blocks."""
 
 
@@ -294,49 +422,74 @@ def tolerances(report: GradientReport) -> str:
     return f"{rtol}, {atol}{extra}"
 
 
-def footer(report: GradientReport) -> str:
-    """Return the last line: difference, tolerances, formula, cost."""
-    how = f"{report.scheme}, " if report.scheme else ""
-    difference = f"difference {report.difference:.2e} · " if report.checked else ""
-    return f"{difference}{tolerances(report)} · {how}{report.evaluations:,} evaluations of func"
+def footer(report: GradientReport, width: int, wrong: str = "") -> list[str]:
+    """Return the last lines: how many are wrong, difference, tolerances, formula, cost."""
+    difference = f"difference {report.difference:.2e}" if report.checked else ""
+    parts = [difference, tolerances(report), wrong, report.scheme]
+    lines = [""]
+    for part in [*filter(None, parts), f"{report.evaluations:,} evaluations of func"]:
+        longer = f"{lines[-1]}; {part}" if lines[-1] else part
+        if len(longer) <= width or not lines[-1]:
+            lines[-1] = longer
+        else:
+            lines.append(part)
+    return [piece for line in lines for piece in wrapped(line, width)]
+
+
+def told(report: GradientReport) -> list[str]:
+    """Return what came of a check, in words that are joined with commas."""
+    if report.verdict == "agree":
+        said = f"{report.checked:,} agree"
+    else:
+        parts = [(report.wrong, "wrong"), (report.open, "open")]
+        said = ", ".join(f"{n:,} of {report.checked:,} {word}" for n, word in parts if n)
+        said = said or report.verdict
+    if report.directions:
+        said += f" along {report.directions} random directions"
+    found = [said]
+    if report.points:
+        found.append(f"at {len(report.points):,} points" if report.ok else f"at {report.at}")
+    if report.kinks:
+        found.append(f"{report.kinks:,} at a kink")
+    if report.vacuous:
+        found.append(f"nothing checked in {_names(report.vacuous)}")
+    if STATIONARY in report.reasons:
+        found.append("at a stationary point")
+    return found
 
 
 def summary(report: GradientReport) -> str:
     """Return one line for the terminal's section."""
-    if report.verdict == "agree":
-        told = f"{report.checked:,} agree"
-    else:
-        parts = [(report.wrong, "wrong"), (report.open, "open")]
-        told = ", ".join(f"{n:,} of {report.checked:,} {word}" for n, word in parts if n)
-        told = told or report.verdict
-    if report.directions:
-        told += f" along {report.directions} random directions"
-    if report.points:
-        told += f", at {len(report.points):,} points" if report.ok else f", at {report.at}"
-    if report.kinks:
-        told += f", {report.kinks:,} at a kink"
-    if report.vacuous:
-        told += f", nothing checked in {_names(report.vacuous)}"
-    if STATIONARY in report.reasons:
-        told += ", at a stationary point"
-    coarse = " (coarse)" if report.coarse or COARSE < report.resolution < math.inf else ""
+    said = told(report)
+    coarse = " (coarse)" if is_coarse(report) else ""
     if report.checked:
-        told += f", difference {report.difference:.1e}, resolution {report.resolution:.0e}{coarse}"
-    if report.coarse and report.verdict == "agree":
-        worst = max(report.blocks, key=lambda block: block.block_seen or 0.0)
-        told += f", in {shown(worst.name)} {_seen(worst)} would be seen"
-    return (
-        f"{shown(report.name, 40)}: {told}, {report.evaluations:,} evaluations, "
-        f"{report.seconds:.2f} s"
-    )
+        said.append(f"difference {report.difference:.1e}")
+        said.append(f"resolution {report.resolution:.0e}{coarse}")
+    said += seen_at_most(report)
+    said += [f"{report.evaluations:,} evaluations", f"{report.seconds:.2f} s"]
+    return f"{shown(report.name, 40)}: {', '.join(said)}"
 
 
 COARSE = 1e-4
 """A resolution above this is marked in the summary: errors below it are not seen."""
 
 
+def is_coarse(report: GradientReport) -> bool:
+    """Return whether errors of some size are not seen."""
+    return report.coarse or COARSE < report.resolution < math.inf
+
+
+def seen_at_most(report: GradientReport) -> list[str]:
+    """Return what would have been seen of a coarse check that agrees, in words."""
+    if not (report.coarse and report.verdict == "agree"):
+        return []
+    worst = max(report.blocks, key=lambda block: block.block_seen or 0.0)
+    return [f"in {shown(worst.name)} {_seen(worst)} would be seen"]
+
+
 def details(report: GradientReport, *, unicode: bool = True) -> str:
-    """Return every block, error maps and up to 100 parameters, for the report section."""
+    """Return every block, error maps and up to 100 parameters."""
+    width = columns()
     rows = [["block", "shape", "verdict", "wrong", "open", "kinks", "difference", "resolution"]]
     for block in report.blocks:
         rows.append(
@@ -351,36 +504,59 @@ def details(report: GradientReport, *, unicode: bool = True) -> str:
                 f"{block.resolution:.0e}" if report.checked else "",
             ]
         )
-    lines = [f"{shown(report.name, 60)}: {report.verdict}", *report.reasons, "", *table(rows)]
+    listed = table(rows, width, drop=("kinks", "open", "shape", "resolution"))
+    lines = [f"{shown(report.name, 60)}: {report.verdict}", *report.reasons, "", *listed]
     hints = [
         f"{shown(' and '.join(diagnosis.blocks), 40) or report.name}: {diagnosis.sentence} "
-        f"({diagnosis.code}, {diagnosis.bits:.0f} bits)"
+        f"({diagnosis.code})"
         for diagnosis in report.diagnoses
     ]
-    told = {name for diagnosis in report.diagnoses for name in diagnosis.blocks}
-    hints += [f"{shown(b.name)}: {b.hint}" for b in report.blocks if b.hint and b.name not in told]
+    named = {name for diagnosis in report.diagnoses for name in diagnosis.blocks}
+    hints += [f"{shown(b.name)}: {b.hint}" for b in report.blocks if b.hint and b.name not in named]
     if hints:
-        lines += ["", *hints]
-    if maps := _maps(report):
+        lines += ["", *(line for hint in hints for line in wrapped(hint, width))]
+    if maps := _maps(report, width):
         lines += ["", *maps]
     if report.worst and report.checked:  # else nothing is known of any of them
-        lines += ["", *_entry_lines(report.worst[:100])]
+        lines += ["", *_entry_lines(report.worst[:100], width)]
         more = report.wrong + report.open - 100
         lines += [f"and {more:,} more"] if more > 0 else []
-    lines += [
-        "",
-        *_notes(report),
-        footer(report),
-        f"J = {report.value!r}, noise of func {report.noise:.1e} ({report.precision}), "
-        f"seed {report.seed}, {report.seconds:.3f} s",
-    ]
+    lines += ["", *(line for note in _notes(report) for line in wrapped(note, width))]
+    lines += [*footer(report, width), *_figures(report, width)]
     text = "\n".join(lines)
     return text if unicode else plain(text)
 
 
-def _maps(report: GradientReport) -> list[str]:
+def _figures(report: GradientReport, width: int) -> list[str]:
+    return wrapped(
+        f"J = {report.value!r}, noise of func {report.noise:.1e} ({report.precision}), "
+        f"seed {report.seed}, {report.seconds:.3f} s",
+        width,
+    )
+
+
+def section(report: GradientReport, *, whole: bool, printed: bool, room: int) -> str:
+    """Return what pytest shows below a failure: what the message lacks; empty where it lacks none.
+
+    `whole`: the details, which repeat it.  `printed`: the message was raised, and stands above.  A
+    map is there if it fits in `room` lines.
+    """
+    if whole:
+        return details(report)
+    said = _message(report, columns() - MARGIN)
+    lines = [] if printed else [f"{shown(report.name, 40)}: {said[0]}", *said[1:]]
+    if report.evidence is not None and report.checked:
+        room -= len(lines)
+        lines += small_map(report.evidence, _worst_blocks(report), columns(), room)
+    return "\n".join(lines)
+
+
+def _maps(report: GradientReport, width: int) -> list[str]:
     if report.evidence is None or not report.checked:
         return []
-    # The worst first, and each once.
-    names = dict.fromkeys(entry.block for entry in report.worst if entry.verdict != "agree")
-    return error_maps(report.evidence, list(names))
+    return error_maps(report.evidence, _worst_blocks(report), width)
+
+
+def _worst_blocks(report: GradientReport) -> list[str]:
+    """Return the names of what is wrong or open, the worst first, and each once."""
+    return list(dict.fromkeys(entry.block for entry in report.worst if entry.verdict != "agree"))

@@ -23,7 +23,7 @@ class SourceLine:
     Attributes
     ----------
     blocks : tuple of str
-        The wrong blocks that it is about.
+        The blocks that it is about.
     file : str
         As Python knows it: most often a whole path.
     line : int
@@ -34,7 +34,7 @@ class SourceLine:
         "shared": all of these blocks come from it, and no right one does; "made": it computed the
         array; "changed": it is the last that changed that array in place; "replaced": it put the
         array in the place of another; "from": what it computed goes into this block and no right
-        one.
+        one; "right": it made the right block next to which the error enters a backward pass.
 
     Examples
     --------
@@ -108,15 +108,18 @@ def lines_of(
     wrong: Mapping[str, str],
     right: Sequence[str],
     innocent: Collection[CodeType] = (),
+    after: str = "",
 ) -> tuple[SourceLine, ...]:
     """Return the lines that the wrong blocks of a gradient come from, the likeliest first.
 
     `wrong` has the code of each block's hint, or an empty text; `innocent` are functions that func
-    itself runs.  A statement that a right block comes from as well is not named.
+    itself runs.  A statement that a right block comes from as well is not named, but for what made
+    the block `after`, between which and the wrong ones the error enters a backward pass.
     """
     known = leaves(gradient, seen)
-    if set(known) == {ROOT} and not known[ROOT] and seen.result:
-        known = {ROOT: [seen.result]}
+    if set(known) == {ROOT}:  # one array, whatever the only block is called
+        nodes = known[ROOT] or ([seen.result] if seen.result else [])
+        known = dict.fromkeys([*wrong, *right], nodes) if len(wrong) + len(right) == 1 else {}
     of_right = behind([node for name in right for node in known.get(name, ())])
     own = {name: behind(known[name]) - of_right for name in wrong if known.get(name)}
     by_line = [
@@ -138,7 +141,8 @@ def lines_of(
         shared = [(node, "shared") for node in last_first[:MOST_SHARED]]
         places = {node.place for node, _ in shared}
         rest = {n: each for n, each in made.items() if each[0][0].place not in places}
-        return tuple([_line(tuple(own), *each) for each in shared] + _rows(rest))
+        beside = [_line((after,), known[after][-1], "right")] if known.get(after) else []
+        return (*(_line(tuple(own), *each) for each in shared), *_rows(rest), *beside)
     for name, each in made.items():
         places = {node.place for node, _ in each}
         before = [(node, "from") for node in last_first if node.place not in places][:MOST_SHARED]
@@ -177,8 +181,8 @@ def _line(blocks: tuple[str, ...], node: Node, role: str) -> SourceLine:
 WORDS = {"made": "made at", "from": "from", "shared": "from", "changed": "changed at"}
 """Before the number of a line that is told behind another."""
 
-LEAST_SOURCE = 24
-"""Columns of a statement, however narrow the terminal is."""
+LEAST_SOURCE = 16
+"""Columns of a statement, however narrow the terminal is: rather fewer lines are told behind it."""
 
 
 def source_table(lines: Sequence[SourceLine], width: int, most: int = 8) -> list[str]:
@@ -189,23 +193,30 @@ def source_table(lines: Sequence[SourceLine], width: int, most: int = 8) -> list
     groups: dict[tuple[str, ...], list[SourceLine]] = {}
     for line in lines:
         groups.setdefault(line.blocks, []).append(line)
-    rows = [(_names(names), own[0].source, _where(own)) for names, own in groups.items()][:most]
-    if not rows:
+    told = list(groups.items())[:most]
+    if not told:
         return []
-    rows.insert(0, ("block", "is made by", "at"))
-    first, last = (max(len(row[k]) for row in rows) for k in (0, 2))
-    room = max(LEAST_SOURCE, width - first - last - 4)
-    room = min(room, max(len(row[1]) for row in rows))
+    for count in range(MOST_SHARED + 1, 0, -1):
+        rows = [
+            (_names(names, width // 4), own[0].source, _where(own[:count], width // 4))
+            for names, own in told
+        ]
+        rows.insert(0, ("block", "is made by", "at"))
+        first, last = (max(len(row[k]) for row in rows) for k in (0, 2))
+        room = width - first - last - 4
+        if room >= LEAST_SOURCE:
+            break
+    room = min(max(room, LEAST_SOURCE), max(len(row[1]) for row in rows))
     return [
         f"{names:<{first}}  {_cut(source, room):<{room}}  {where}".rstrip()
         for names, source, where in rows
     ]
 
 
-def _names(names: Sequence[str]) -> str:
+def _names(names: Sequence[str], width: int) -> str:
     if len(names) > 3:
-        return f"{shown(names[0], 12)}, … {shown(names[-1], 12)}"
-    return ", ".join(shown(name, 16) for name in names)
+        return f"{shown(names[0], width // 2)}, … {shown(names[-1], width // 2)}"
+    return shown(", ".join(names), width)
 
 
 def _cut(source: str, width: int) -> str:
@@ -213,16 +224,18 @@ def _cut(source: str, width: int) -> str:
     return clean if len(clean) <= width else clean[: width - 3].rstrip() + "..."
 
 
-def _where(lines: Sequence[SourceLine]) -> str:
+def _where(lines: Sequence[SourceLine], width: int) -> str:
     """Return file and number of the first line, and the numbers of the others."""
-    file, told, word = lines[0].file, f"{_file(lines[0].file)}:{lines[0].line}", ""
+    file, told, word = lines[0].file, f"{_file(lines[0].file, width)}:{lines[0].line}", ""
+    if lines[0].role == "right":
+        return f"{told}, right"
     for line in lines[1:]:
-        name = "" if line.file == file else _file(line.file)
+        name = "" if line.file == file else _file(line.file, width)
         own = WORDS.get(line.role, "")
         told += f", {own if own != word else ''} {name}:{line.line}".replace(",  ", ", ")
         file, word = line.file, own
     return told
 
 
-def _file(file: str) -> str:
-    return shown(PurePath(file).name, 24)
+def _file(file: str, width: int) -> str:
+    return shown(PurePath(file).name, width)

@@ -185,6 +185,8 @@ def _rounded(
     found: Comparison, problem: Problem, analytic: Analytic, options: Options
 ) -> Comparison:
     """Return the comparison with the rounding of the analytic gradient in its tolerances."""
+    if analytic.at is None:  # a gradient, or a row of a Jacobian, that can't be asked for elsewhere
+        return found
     spread = _spread(problem, analytic, options.seed)
     for block in problem.blocks:
         mine = spread[block.window]

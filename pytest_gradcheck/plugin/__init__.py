@@ -6,10 +6,12 @@ Nothing here imports numpy or the engine before a test makes its first check; a 
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 import pytest
 
 from .. import hookspecs
+from .._quoting import tell_columns
 from .config import MARKER, SETTINGS, add_options, read_settings
 from .fixtures import (
     CHECKING,
@@ -54,7 +56,7 @@ def pytest_configure(config: pytest.Config) -> None:
     settings = config.stash[SETTINGS] = read_settings(config)
     memory = Memory(config, ask=settings.save is None) if settings.cache else None
     whole = settings.json is not None or settings.html is not None
-    recorder = Recorder(whole, memory, Kept(config))
+    recorder = Recorder(whole, memory, Kept(config), details=config.get_verbosity() > 1)
     config.pluginmanager.register(recorder, "gradcheck-recorder")
     config.pluginmanager.register(EngineHooks(config), "gradcheck-engine-hooks")
     if not hasattr(config, "workerinput"):  # a worker of pytest-xdist has it
@@ -67,9 +69,27 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
-    """Show progress where that is possible, which is known once pytest has its terminal."""
+    """Learn of the terminal, once pytest has it: its width, and whether progress can be shown."""
+    if width := _width(session.config):
+        session.config.add_cleanup(tell_columns(width))
     if can_be_live(session.config):
         session.config.pluginmanager.register(LiveLine(session.config), "gradcheck-live-line")
+
+
+def _width(config: pytest.Config) -> int:
+    """Return the columns of the terminal, 0 without one; a worker of pytest-xdist was told them."""
+    if config.pluginmanager.has_plugin("terminalreporter"):
+        return config.get_terminal_writer().fullwidth
+    return int(getattr(config, "workerinput", {}).get(WIDTH, 0))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Tell a worker of pytest-xdist how wide the terminal is."""
+    node.workerinput[WIDTH] = _width(node.config)
+
+
+WIDTH = "gradcheck_width"
 
 
 def pytest_report_header(config: pytest.Config) -> str | None:

@@ -10,8 +10,9 @@ from __future__ import annotations
 import os
 import re
 import shlex
+import sys
 import threading
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from hashlib import sha256
 from pathlib import Path
 from subprocess import list2cmdline
@@ -133,6 +134,9 @@ options for a directory, a module or a class, override the fixture gradcheck_opt
 MOST_SECTIONS = 10
 """Failing checks of one phase of a test that are shown in full; a line of the summary has each."""
 
+SCREEN, AROUND = 45, 17
+"""Lines that one failure takes at most with a map, and those around its text and in its summary."""
+
 TITLE = "gradcheck"
 """Of the sections of a test's report."""
 
@@ -144,7 +148,7 @@ class Recorder:
     """The plugin that accompanies each test, on workers and wherever tests run in process.
 
     `whole`: the session needs whole checks (for a file of them) and not just a line. `memory` knows
-    what was wrong in the last run.
+    what was wrong in the last run.  With `details`, a failure is told at length.
     """
 
     # Of a session in a session, both are registered with the engine.  No ContextVar: the threads
@@ -152,17 +156,16 @@ class Recorder:
     hearing: ClassVar[Recorder | None] = None
     """That of the innermost session that runs a test, which alone hears of the test's checks."""
 
-    def __init__(self, whole: bool, memory: Memory | None, kept: Kept) -> None:
+    def __init__(self, whole: bool, memory: Memory | None, kept: Kept, details: bool) -> None:
         self._whole = whole
+        self._details = details
         self._memory = memory
         self._kept = kept
         # Checks of one test may end in several threads at once.
         self._lock = threading.Lock()
         self._item: pytest.Item | None = None
         self._records: list[Record] = []
-        # Each section is a list of texts, because more may be said of a check at its test's end.
-        self._sections: list[list[str]] = []
-        self._failing: list[tuple[Record, GradientReport, list[str]]] = []
+        self._failing: list[tuple[Record, GradientReport]] = []
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
@@ -214,26 +217,46 @@ class Recorder:
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
         """Put what has been checked since the last report on this one."""
         report = yield
+        error = call.excinfo.value if call.excinfo and report.failed else None
         if self._memory is not None:
-            error = call.excinfo.value if call.excinfo and report.failed else None
             self._memory.settle(error)
-        if report.failed and self._item is not None:
-            self._keep(nodeid_of(self._item))
         if self._records:
+            if report.failed:
+                room = SCREEN - AROUND - len(report.longreprtext.splitlines())
+                report.sections += [(TITLE, text) for text in self._texts(error, room)]
             send(report, self._records)
-            report.sections += [(TITLE, "\n\n".join(texts)) for texts in self._sections]
-        self._records, self._sections, self._failing = [], [], []
+        if error is not None and _is_mismatch(error):
+            _in_one_line(report)
+        self._records, self._failing = [], []
         return report
 
-    def _keep(self, nodeid: str) -> None:
-        """Make pictures and files, now that it is known that these checks failed a test."""
-        for record, report, section in self._failing:
-            try:
-                said = self._kept.keep(record, report, nodeid)
-            except Exception as error:  # no picture is worth the outcome of a test
-                said = f"not kept: {type(error).__name__}: {error}"
-                record["problem"] = f"gradcheck: a failing check was {said}"
-            section += [said] if said else []
+    def _texts(self, error: BaseException | None, room: int) -> Iterator[str]:
+        """Yield what the sections say, now that it is known which checks failed a test.
+
+        Where one was raised, the others were caught, or meant to fail.  A map may take the `room`.
+        """
+        raised = getattr(error, "report", None) if error and _is_mismatch(error) else None
+        for number, (record, report) in enumerate(self._failing):
+            texts = []
+            if report is raised or (raised is None and number < MOST_SECTIONS):
+                from .._report.message import section
+
+                printed = report is raised
+                texts.append(section(report, whole=self._details, printed=printed, room=room))
+            texts.append(self._keep(record, report))
+            if text := "\n\n".join(filter(None, texts)):
+                yield text
+
+    def _keep(self, record: Record, report: GradientReport) -> str:
+        """Make a picture and a file, now that it is known that a check failed its test."""
+        if not self._kept.anything or self._item is None:
+            return ""
+        try:
+            return self._kept.keep(record, report, nodeid_of(self._item))
+        except Exception as error:  # no picture is worth the outcome of a test
+            said = f"not kept: {type(error).__name__}: {error}"
+            record["problem"] = f"gradcheck: a failing check was {said}"
+            return said
 
     @hookimpl
     def gradcheck_checked(self, report: GradientReport) -> None:
@@ -253,12 +276,22 @@ class Recorder:
         if self._memory is not None:
             self._memory.observe(record, report)
         if not report.ok:
-            section: list[str] = []
-            if len(self._sections) < MOST_SECTIONS:
-                section.append(report.details())
-                self._sections.append(section)
-            if self._kept.anything:
-                self._failing.append((record, report, section))
+            if len(self._failing) >= MOST_SECTIONS and not self._kept.anything:
+                del self._failing[-1]  # the last may be the one that is raised
+            self._failing.append((record, report))
+
+
+def _is_mismatch(error: BaseException) -> bool:
+    """Return whether an exception is our own; without an import, it is none."""
+    module = sys.modules.get("pytest_gradcheck._report.report")
+    return module is not None and isinstance(error, module.GradientMismatch)
+
+
+def _in_one_line(report: pytest.TestReport) -> None:
+    """Leave the first line of what pytest's short summary repeats: with CI set, it repeats all."""
+    crash = getattr(report.longrepr, "reprcrash", None)
+    if crash is not None:
+        crash.message = crash.message.split("\n", 1)[0]
 
 
 def note_performed(item: pytest.Item) -> None:

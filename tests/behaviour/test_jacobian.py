@@ -187,24 +187,14 @@ def test_the_failure_line_by_line():
         return found
 
     text = check_jacobian(layer, jac, LAYER).message().splitlines()
-    assert text[0].startswith("output[")
-    assert text[0].endswith("4 of 64 wrong, in output / b")
-    assert text[2].split() == [
-        "block",
-        "shape",
-        "wrong",
-        "difference",
-        "what",
-        "it",
-        "looks",
-        "like",
-    ]
-    assert text[3].startswith("output / b  (4, 4)  4 / 16  1.00e+00    analytic is zero everywhere")
+    assert text[0] == "output / b: analytic is zero everywhere (4 of 16 wrong)"
+    assert text[2].split("  ") == ["block     ", "shape ", "wrong ", "what it looks like"]
+    assert text[3].startswith("output / b  (4, 4)  4 / 16  analytic is zero everywhere")
     assert text[4] == "output / W agrees"
     assert text[6].split()[:2] == ["worst", "analytic"]
     assert text[7].startswith("output[")
     assert " / b[" in text[7]
-    assert text[-1].startswith("difference ")
+    assert text[-2].startswith("difference ")
 
 
 # What a Jacobian may look like

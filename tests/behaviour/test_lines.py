@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pytest_gradcheck import SourceLine, check_gradients
+from pytest_gradcheck import SourceLine, check_gradients, check_hessian, check_jacobian
 from pytest_gradcheck._source import monitor
 
 HERE = __file__
@@ -94,7 +94,10 @@ def test_what_two_wrong_blocks_come_from_and_no_right_one_is_named_first():
         (("W1", "b1"), line_of("# upstream of two blocks"), "shared"),
         (("W1",), line_of('"W1": dz1 @ X.T,  # first'), "made"),
         (("b1",), line_of('"b1": dz1.sum(axis=1, keepdims=True),'), "made"),
+        (("W2",), line_of('"W2": dz2 @ a.T,'), "right"),
     ]
+    # The hint says that the error enters between W2 and W1: the lines of both are there.
+    assert f"test_lines.py:{report.lines[-1].line}, right" in report.message()
     assert report.lines[0].source == 'dz1 = p["W2"].T @ dz2 * (1 - a)'
     assert report.lines[1].source == '"W1": dz1 @ X.T'
 
@@ -404,7 +407,8 @@ def test_the_lines_are_builtins_in_the_json():
     }
 
 
-def test_the_table_of_lines_fits(monkeypatch):
+@pytest.mark.parametrize("width", [76, 60, 46])
+def test_the_table_of_lines_fits(width):
     lines = tuple(
         SourceLine(
             (f"layers[{k}].weight",),
@@ -417,9 +421,10 @@ def test_the_table_of_lines_fits(monkeypatch):
     )
     from pytest_gradcheck._source.lines import source_table
 
-    table = source_table(lines, 76)
+    table = source_table(lines, width)
     assert len(table) == 9
-    assert max(map(len, table)) <= 76
+    assert max(map(len, table)) <= width
+    assert all(line.endswith(f":{k}") for k, line in enumerate(table[1:]))
 
 
 @pytest.mark.parametrize("under", ["nothing", "coverage", "xdist"])
@@ -462,3 +467,32 @@ def test_in_pytest(pytester, under):
     if under == "coverage":
         result = pytester.run(sys.executable, "-m", "coverage", "report")
         result.stdout.fnmatch_lines(["net.py * 100%"])
+
+
+def residual(x):
+    return np.array([x[0] ** 2 + x[1], np.sin(x[1])])
+
+
+def jacobian(x):
+    J = np.array([[2 * x[0], 1.0], [0.0, np.cos(x[1])]])
+    J[1, 1] = -J[1, 1]  # a sign
+    return J
+
+
+def test_the_line_of_a_jacobian_is_named():
+    report = check_jacobian(residual, jacobian, np.array([1.0, 2.0]))
+    (block,) = report.blocks
+    assert told(report) == [
+        ((block.name,), line_of("# a sign"), "changed"),
+        ((block.name,), line_of("J = np.array([[2 * x[0], 1.0], [0.0, np.cos(x[1])]])"), "made"),
+    ]
+
+
+def hessian(x):
+    H = np.diag(6 * x)
+    return H + 1.0  # an offset
+
+
+def test_the_line_of_a_hessian_is_named():
+    report = check_hessian(lambda x: np.sum(x**3), hessian, np.array([1.0, 2.0]))
+    assert report.lines[0].line == line_of("# an offset")

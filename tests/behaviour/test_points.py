@@ -43,7 +43,7 @@ def test_the_first_that_fails_is_named_in_the_first_line_and_the_others_in_the_r
     with pytest.raises(GradientMismatch) as caught:
         assert_gradients_close(cost, wrong_where_negative, points=iter(POINTS))
     lines = str(caught.value).splitlines()
-    assert lines[0].startswith("at points[1]: params[1]: analytic 3 != numeric -3, ")
+    assert lines[0].startswith("at points[1]: params[1]: analytic 3 != numeric -3 (")
     assert "2 of 3 points fail: points[1], points[2]" in lines
     report = caught.value.report
     assert [point.ok for point in report.points] == [True, False, False]

@@ -37,8 +37,8 @@ TEST = """
         gradcheck(cost, grad, params)
 """
 
-FIRST = "*GradientMismatch: *; {} of 63 wrong*"
-AGAIN = "*that w* wrong in the last run still *; the others were not checked"
+FIRST = "*GradientMismatch: *{} of 63 wrong*"
+AGAIN = "*that w* wrong in the last run still *"
 
 
 @pytest.fixture(autouse=True)
@@ -84,7 +84,7 @@ def test_the_next_run_fails_at_once(project):
 
     result = project.runpytest_inprocess()
     result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines(["*GradientMismatch: *; 2 of 2 wrong, in W and b", AGAIN])
+    result.stdout.fnmatch_lines(["*GradientMismatch: b[[]2[]]: * (2 of 2 wrong)", AGAIN])
     text = result.stdout.str()
     assert "max_evals" not in text
     assert "W      (6, 10)  1 / 1 " in text
@@ -116,7 +116,7 @@ def test_a_check_that_takes_no_time_is_made_as_a_whole(project):
     first = project.runpytest_inprocess("--gradcheck-json=first.json")
     second = project.runpytest_inprocess("--gradcheck-json=second.json")
     for result in (first, second):
-        result.stdout.fnmatch_lines(["*GradientMismatch: *; 1 of 63 wrong, in W", "*b agrees"])
+        result.stdout.fnmatch_lines([FIRST.format(1), "*b agrees"])
         result.stdout.no_fnmatch_line(AGAIN)
         result.stdout.no_fnmatch_line("*last checked*")
     checks = [
@@ -147,7 +147,7 @@ def test_another_error_than_last_time_is_found(project):
     project.runpytest_inprocess().assert_outcomes(failed=1)
     say_wrong(project, ("W", (5, 9)))
     result = project.runpytest_inprocess()
-    result.stdout.fnmatch_lines(["*GradientMismatch: W[[]5, 9[]]: *; 1 of 63 wrong, in W"])
+    result.stdout.fnmatch_lines(["*GradientMismatch: W[[]5, 9[]]: * (1 of 63 wrong)"])
     result.stdout.no_fnmatch_line(AGAIN)
     assert stored(project)["test_nn.py::test_it"] == {"0": ["W[5, 9]"]}
 
@@ -158,8 +158,8 @@ def test_one_of_two_repaired_is_said_to_be_one(project):
     result = project.runpytest_inprocess()
     result.stdout.fnmatch_lines(
         [
-            "*GradientMismatch: b[[]2[]]: *; 1 of 2 wrong, in b",
-            "*1 parameter that was wrong in the last run still is; the others were not checked",
+            "*GradientMismatch: b[[]2[]]: * (1 of 2 wrong)",
+            "*1 parameter that was wrong in the last run still is;*",
         ]
     )
     result.stdout.no_fnmatch_line("*W agrees*")
@@ -261,10 +261,10 @@ def test_only_the_check_that_failed_the_test_is_remembered(project):
 
 def test_at_most_twenty_are_remembered(project):
     say_wrong(project, *(("W", (i, j)) for i in range(6) for j in range(10)))
-    project.runpytest_inprocess().stdout.fnmatch_lines([FIRST.format(60)])
+    project.runpytest_inprocess().stdout.fnmatch_lines(["*GradientMismatch: *60 of 60 wrong*"])
     assert len(stored(project)["test_nn.py::test_it"]["0"]) == MOST
     result = project.runpytest_inprocess()
-    result.stdout.fnmatch_lines(["*; 20 of 20 wrong, in W", AGAIN])
+    result.stdout.fnmatch_lines(["*GradientMismatch: *20 of 20 wrong*", AGAIN])
 
 
 def test_cases_of_a_test_and_a_deleted_file_are_told_apart(project):

@@ -39,7 +39,7 @@ def test_summary_json_and_failures_reach_the_controller(suite):
         [
             "gradcheck: max_report=3",
             "*- gradcheck -*",
-            "E       GradientMismatch: params[[]1]: analytic -6 != numeric -4, *",
+            "E       GradientMismatch: params[[]1]: analytic -6 != numeric -4 (*",
             "*= 6 gradient checks, 2 failed =*",
             "test_nn.py::test_right[[]0] - cost: 3 agree, *",
             "test_nn.py::test_wrong - cost: 1 of 3 wrong, *",

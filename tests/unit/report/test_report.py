@@ -94,8 +94,7 @@ def lines(text):
 
 def test_a_wrong_gradient_line_by_line():
     assert lines(report().message()) == [
-        "W2[1, 3]: analytic 0.2412 != numeric 0.1206, 5.1e+06 x tolerance; 20 of 47 wrong, in b1 "
-        "and W2",
+        "W2[1, 3]: analytic 0.2412 != numeric 0.1206 (20 of 47 wrong)",
         "",
         "block  shape   wrong    difference  what it looks like",
         "b1     (5, 1)  5 / 5    6.00e-01    analytic = 4 x numeric, everywhere",
@@ -105,9 +104,8 @@ def test_a_wrong_gradient_line_by_line():
         "worst     analytic     numeric +- error bar  error    x tolerance",
         "W2[1, 3]  +2.4120e-01  +1.2060e-01 +- 2e-11  1.2e-01  5.1e+06",
         "b1[2, 0]  -4.0000e+00  -1.0000e+00 +- 2e-11  3.0e+00  4.9e+06",
-        "",
-        "difference 2.85e-01 · rtol 1e-06, atol 1e-09 · central differences, 95 evaluations "
-        "of func",
+        "difference 2.85e-01; rtol 1e-06, atol 1e-09; central differences",
+        "95 evaluations of func",
     ]
 
 
@@ -140,7 +138,7 @@ def test_an_inconclusive_check_line_by_line():
         reasons=("1 undecided: func is float32, with noise 3e-08 in J = 0.5",),
     )
     assert lines(value.message()) == [
-        "W2[1, 3]: inconclusive, analytic 0.2412, numeric 0.1206 +- 3e-03; 1 of 47 can't be told",
+        "W2[1, 3]: inconclusive (1 of 47 can't be told), analytic 0.2412, numeric 0.1206 +- 3e-03",
         "",
         "1 undecided: func is float32, with noise 3e-08 in J = 0.5",
         "",
@@ -148,11 +146,10 @@ def test_an_inconclusive_check_line_by_line():
         "W2     (3, 5)  0 / 15  1.00e-09    1 can't be told",
         "b agrees",
         "",
-        "worst     analytic     numeric +- error bar  error    x tolerance",
-        "W2[1, 3]  +2.4120e-01  +1.2060e-01 +- 3e-03  1.2e-01  4.0e-01  func is too noisy here",
-        "",
-        "difference 2.85e-01 · rtol 1e-07 (unset), atol relative to block · central differences, "
-        "95 evaluations of func",
+        "worst     analytic     numeric +- error bar",
+        "W2[1, 3]  +2.4120e-01  +1.2060e-01 +- 3e-03  func is too noisy here",
+        "difference 2.85e-01; rtol 1e-07 (unset), atol relative to block",
+        "central differences; 95 evaluations of func",
     ]
 
 
@@ -186,7 +183,7 @@ def test_a_func_that_does_not_repeat_itself_is_the_first_line():
     assert "max_evals" not in value.message()
     assert " of 0 " not in value.message()
     assert lines(value.message())[-1].endswith("2 evaluations of func")
-    assert "· ," not in value.message()
+    assert "; ," not in value.message()
 
 
 def test_a_grad_that_does_not_repeat_itself_is_the_first_line():
@@ -206,8 +203,8 @@ def test_a_threshold_that_is_exceeded_line_by_line():
         "W2[1, 3] differs most: difference 2.000e-09 is not below threshold 1e-09, though each of "
         "47 agrees within its error bar",
         "",
-        "difference 2.00e-09 · rtol 1e-06, atol 1e-09, threshold 1e-09 · central differences, 95 "
-        "evaluations of func",
+        "difference 2.00e-09; rtol 1e-06, atol 1e-09, threshold 1e-09",
+        "central differences; 95 evaluations of func",
     ]
 
 
@@ -260,7 +257,7 @@ def test_hints_of_plugins_have_lines_of_their_own():
 def test_numbers_carry_enough_digits_to_show_that_they_differ(off):
     a, n = 0.123456789, 0.123456789 * (1 + off)
     text = report(worst=(entry(analytic=a, numeric=n),)).message()
-    first = re.search(r"analytic (\S+) != numeric (\S+),", lines(text)[0])
+    first = re.search(r"analytic (\S+) != numeric (\S+) \(", lines(text)[0])
     assert first.group(1) != first.group(2)
     row = next(line for line in lines(text) if line.startswith("W2[1, 3]  "))
     assert row.split()[2] != row.split()[3]
@@ -272,7 +269,7 @@ def test_numbers_carry_enough_digits_to_show_that_they_differ(off):
 def test_numbers_that_are_not_finite(analytic, shown):
     value = check_gradients(lambda t: float(t @ t), lambda t: np.array([analytic, 2.0]), np.ones(2))
     assert value.wrong == 1
-    assert lines(value.message())[0].startswith(f"params[0]: analytic {shown} != numeric 2, inf x")
+    assert lines(value.message())[0].startswith(f"params[0]: analytic {shown} != numeric 2 (1 of 2")
     assert "not finite" in value.message().lower() or "NaN or infinite" in value.message()
 
 
@@ -385,7 +382,7 @@ def test_one_wrong_entry_of_a_thousand_by_a_thousandth():
     assert len(message) < 1500
     assert len(lines(message)) <= MOST_LINES
     assert message.startswith("W[17, 3]: analytic ")
-    assert "1 of 1,000 wrong, in W" in lines(message)[0]
+    assert lines(message)[0].endswith(" (1 of 1,000 wrong)")
 
 
 def test_the_worst_fits_the_short_summary_of_pytest():
@@ -398,7 +395,7 @@ def test_the_worst_fits_the_short_summary_of_pytest():
 def test_max_report(most):
     theta, grads = squares(2, (10,))
     value = check_gradients(sum_of_squares, grads, theta, max_report=most)
-    rows = [line for line in lines(value.message()) if re.match(r"layer_\d\.weight\[", line)][1:]
+    rows = [line for line in lines(value.message()) if re.match(r"layer_\d\.weight\[", line)]
     assert len(rows) == min(most, 20)
     assert len(value.worst) == 20
 
@@ -641,7 +638,7 @@ def test_rows_with_a_hint_come_first():
 def test_no_line_says_that_there_is_one_more():
     text = eight_blocks("c", "abcdefg").message()
     assert "more block" not in text
-    assert re.search(r"^g +\(3, 4\)", text, re.MULTILINE)
+    assert re.search(r"^g +12 / 12$", text, re.MULTILINE)
 
 
 def test_nothing_is_told_of_parameters_when_nothing_was_differenced():

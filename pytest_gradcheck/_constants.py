@@ -351,11 +351,15 @@ as it falls by so much: an oscillation and the edge of a domain are smooth there
 falls by the root of the distance at most.  [accuracy]"""
 
 LOUD = 64.0
+"""Noise up to so many times what its format implies is rounding.
+[tests/behaviour/test_rounding.py]"""
+
+LOUD_ALONG_OTHERS = 1e4
 MOST_SOUNDED = 24
 MOST_LOUD = 4
 """Where the noise of J is so many times what its format implies, the noise along entries that it
 leaves coarse is measured, of so many, and of no more in a block than this number of loud ones.
-[tests/behaviour/test_rounding.py, cost]"""
+[derived: less leaves no entry of J's size coarse; cost]"""
 
 QUIETER_LINE = 8.0
 """An entry is asked again where noise along it is so many times less.

@@ -128,6 +128,7 @@ def judge(
     if options.rtol is None and options.eps is None and options.scheme != COMPLEX_STEP.name:
         with suppress(BudgetExhausted):
             _tell_by_groups(found, problem, analytic, sweep, options.seed)
+        _pass_zeros(found, problem, variation)
         for i in [i for i in found.reasons if found.verdict[i] != OPEN and i not in found.slopes]:
             del found.reasons[i]
     if options.kinks == "fail":
@@ -169,6 +170,22 @@ def _tell_by_groups(
             found.bound[w] = np.minimum(found.bound[w], known.bound)
             found.verdict[w][told[w]] = AGREE
             found.seen[block.start] = seen_in(known, found.reach[w], groups.spread(position))
+
+
+def _pass_zeros(found: Comparison, problem: Problem, value: float) -> None:
+    """Pass blocks whose gradient is what rounding leaves of a zero, and is known so far as can be.
+
+    A direction through all of it has not denied it, and each error bar is small beside J, or beside
+    the terms that cancel in it.
+    """
+    limits = found.tolerance
+    with np.errstate(all="ignore"):
+        zero = (np.abs(found.analytic) <= limits.dust + limits.atol) & found.within()
+        zero &= CONFIDENCE * found.reach * problem.scale <= IN_BLOCK * value
+    for block in problem.blocks:
+        w = block.window
+        if zero[w].all() and not (found.verdict[w] == DISAGREE).any():
+            found.verdict[w] = AGREE
 
 
 def _accuse(found: Comparison, group: Group) -> None:
@@ -611,7 +628,7 @@ def _judge_fixed(
             found.reasons[i] = BENDS
 
 
-def _claims_little(analytic: Array, scale: Array, little: Any) -> Array:
+def _claims_little(analytic: Array, scale: Array, little: float) -> Array:
     """Return where an entry that can't be resolved may be passed for what it is worth (bool).
 
     Beside parameters of size 1, one of 1e-38 moves nothing, whatever its gradient is: no step
@@ -637,9 +654,7 @@ def conclude(
     with np.errstate(all="ignore"):
         # Zero but for rounding: a bias before a batch normalisation has 1e-17 on both sides.
         nothing = np.abs(analytic) <= np.maximum(bar, limits.dust) + limits.atol
-        coarse = (options.rtol is None) & (limits.goal_rtol > FINE)
-        part = np.where(coarse, np.minimum(limits.goal_rtol, IN_BLOCK), IN_CHECK)
-        little = part * everything
+        little = IN_CHECK * everything
         zero = nothing & (bar * scale <= little) & _claims_little(analytic, scale, little)
         resolved = limits.settled(found.numeric, found.reach)
         if options.rtol is None:

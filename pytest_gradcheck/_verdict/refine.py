@@ -372,7 +372,7 @@ def _stands_still(line: Line, question: Tolerance) -> bool:
     """
     flat = [rung.h for rung in line.rungs if not rung.forward or not rung.backward]
     shown: bool = abs(question.analytic) * max(flat, default=0.0) > GRAIN_SHOWN * line.noise.floor
-    return shown and not line.flat
+    return shown and not line.flat and line.noise.unit < NARROW
 
 
 def _far(line: Line, scale: float) -> Policy[Estimate | None]:

@@ -17,7 +17,7 @@ from .._constants import (
     FINE,
     GRAIN_SHOWN,
     GROUP_RUNGS,
-    LOUD,
+    LOUD_ALONG_OTHERS,
     MOST_DIGITS,
     MOST_LOUD,
     MOST_SOUNDED,
@@ -52,7 +52,10 @@ def quieter_lines(
     parameters: an ill-conditioned one makes it loud, and others are smooth to the last digit.
     """
     noise = sweep.noise
-    if not noise.sigma > LOUD * noise.floor or not abs(problem.center) > sweep.change.max():
+    if (
+        not noise.sigma > LOUD_ALONG_OTHERS * noise.floor
+        or not abs(problem.center) > sweep.change.max()
+    ):
         return [], []  # where J vanishes, its noise is not of one size
     limits = found.tolerance
     fine = np.maximum(FINE, 2 * limits.rtol) * limits.size(found.numeric)

@@ -456,9 +456,18 @@ DEEP_GROUP_RUNGS = 10
 """Rungs of a direction through entries that are small beside their error bars; for badly scaled
 ones the second number, of which each is two ordinary rungs from the next.  [accuracy]"""
 
-GROUP_DIRECTIONS = 3
-"""Through a block that noise leaves open entry by entry.  [derived: one of a random error misses it
-with a chance of a third when it is half of what it should be, three with 4 %]"""
+GROUP_DIRECTIONS = 4
+"""Through a block that noise leaves open entry by entry: along its gradient, and three at random.
+[derived: see `SEEN`]"""
+
+GROUP_PROOF = 4.0
+"""Such a direction is wrong when its gap is so many times what would do; of right float32 networks
+none of thousands was off by more than twice, with kinks.  [tests/behaviour/test_groups.py]"""
+
+KINKS_SPREAD = 2.0
+"""Where kinks lie within the steps, an error bar holds so many times what two steps differ by.
+[derived: what kinks add goes with the root of the step, so that the finer of two is off by 0.7 of
+their difference; with `CONFIDENCE` that is four standard deviations]"""
 
 GROUP_STEPS = 6
 """Of such a direction.  [cost]"""

@@ -206,6 +206,7 @@ def _explained(
         noise.sigma,
         noise.format,
         problem.call.constants,
+        [problem.structure.leaves[block.leaf].value for block in problem.blocks],
     )
     return subject, rows_of(
         subject,

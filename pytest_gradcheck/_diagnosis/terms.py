@@ -215,7 +215,11 @@ def targets(block: BlockData) -> Iterator[Repair]:
     else:
         return
     total, out_of = int(counts.sum()), m
-    if np.unique(counts).size < 2 or (abs(total) not in (0, out_of) and out_of > 1):
+    if (
+        np.count_nonzero(counts) < 2
+        or np.unique(counts).size < 2
+        or (abs(total) not in (0, out_of) and out_of > 1)
+    ):
         return
     own = block.numeric * out_of
     if np.all(np.abs(own - np.round(own)) <= WHOLE):

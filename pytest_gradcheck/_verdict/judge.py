@@ -111,7 +111,7 @@ def judge(
         except BudgetExhausted:
             left = np.flatnonzero((found.verdict == OPEN) & ~agrees)
             found.reasons.update(dict.fromkeys(left.tolist(), EXHAUSTED))
-    if not rounded and (found.verdict[asked] != AGREE).any():
+    if not rounded and (asked & ~_settled(found)).any():
         found = _rounded(found, problem, analytic, options)
     spared = asked & (found.verdict == DISAGREE) & found.within() & ~found.kinked
     found.verdict[spared] = AGREE
@@ -171,6 +171,13 @@ def _accuse(found: Comparison, group: Group) -> None:
     i = int(group.places[0])
     found.numeric[i], found.error[i] = group.value / group.weight, group.error / abs(group.weight)
     found.verdict[i] = DISAGREE
+
+
+def _settled(found: Comparison) -> Array:
+    """Return what agrees whatever else is learnt (bool): `conclude` says so of what is open."""
+    known = found.within() & found.tolerance.settled(found.numeric, found.error)
+    settled: Array = (found.verdict == AGREE) | ((found.verdict == OPEN) & known)
+    return settled
 
 
 def _rounded(

@@ -686,3 +686,66 @@ def test_vectorized_takes_vmap():
     assert report.evaluations > 16
     with pytest.raises(ValueError, match=r"^vectorized=True: func returned shape"):
         check_gradients(dict_loss, torch_gradients(dict_loss), params, vectorized=True)
+
+
+# float32 alone
+
+
+class Recurrent(nn.Module):
+    """A recurrent layer, and a linear one behind its last state."""
+
+    def __init__(self, inner):
+        super().__init__()
+        self.inner, self.head = inner, nn.Linear(5, 2)
+
+    def forward(self, x):
+        return self.head(self.inner(x)[0][:, -1])
+
+
+SINGLE = {
+    "tanh": (lambda: nn.Sequential(nn.Linear(7, 9), nn.Tanh(), nn.Linear(9, 2)), (12, 7)),
+    "relu": (lambda: nn.Sequential(nn.Linear(7, 9), nn.ReLU(), nn.Linear(9, 2)), (12, 7)),
+    "lstm": (lambda: Recurrent(nn.LSTM(3, 5, batch_first=True)), (5, 4, 3)),
+    "norm": (lambda: nn.Sequential(nn.Linear(7, 6), nn.LayerNorm(6), nn.GELU()), (12, 7)),
+}
+
+
+def single(name, seed):
+    """Return a module and its loss, which refuses float64 as a kernel of one precision does."""
+    torch.manual_seed(seed)
+    make, shape = SINGLE[name]
+    module, x = make(), torch.randn(*shape)
+    target = torch.randn_like(module(x))
+
+    def loss(module):
+        if next(module.parameters()).dtype != torch.float32:
+            raise TypeError("float32 alone")
+        return (module(x) - target).square().mean()
+
+    return module, loss
+
+
+@pytest.mark.parametrize("name", SINGLE)
+@pytest.mark.parametrize("seed", range(2))
+def test_a_float32_module_that_cannot_be_double_agrees_coarsely(name, seed):
+    module, loss = single(name, seed)
+    report = check_gradients(loss, torch_gradients(loss), module)
+    assert (report.verdict, report.precision, report.open) == ("agree", "float32", 0)
+    assert report.coarse
+    assert report.evaluations < 2 * report.size + 500
+
+
+@pytest.mark.parametrize("name", ["tanh", "lstm", "norm"])
+def test_a_wrong_row_of_a_float32_module_is_found(name):
+    module, loss = single(name, 5)
+
+    def grad(module):
+        found = torch_gradients(loss)(module)
+        first = next(iter(found))
+        found[first][2] *= 1.5
+        return found
+
+    report = check_gradients(loss, grad, module)
+    assert report.verdict == "disagree"
+    first = next(iter(dict(module.named_parameters())))
+    assert [block.name for block in report.blocks if block.verdict == "disagree"] == [first]

@@ -171,7 +171,9 @@ def test_torch():
             (x,) = ctx.saved_tensors
             return 2 * g * x**2
 
-    with pytest.raises(RuntimeError, match=r"inputs\[0\]\[\d\]: analytic ") as caught:
+    with pytest.raises(
+        RuntimeError, match=r"^reverse mode: output\[0\] / inputs\[0\] is 2/3 x"
+    ) as caught:
         gradcheck(Cube.apply, (x,))
     assert type(caught.value).__name__ == "GradcheckError"
     assert caught.value.report.wrong == 3
@@ -183,6 +185,7 @@ def test_torch():
 
 
 @pytest.mark.extra("torch")
+@pytest.mark.filterwarnings("ignore:`torch.jit.script")
 def test_torch_in_forward_mode_and_in_batches():
     import torch
 
@@ -213,7 +216,7 @@ def test_torch_in_forward_mode_and_in_batches():
     x = torch.tensor([0.5, -1.0, 2.0], dtype=torch.float64, requires_grad=True)
     both = x, (x.detach() + 1).requires_grad_()
     assert gradcheck(Product.apply, both)
-    with pytest.raises(RuntimeError, match=r"^forward mode: output\[0\]\[\d\] / inputs\[1\]\[\d\]"):
+    with pytest.raises(RuntimeError, match=r"^forward mode: output\[0\] / inputs\[1\]"):
         gradcheck(Product.apply, both, check_forward_ad=True)
     options = {"check_forward_ad": True, "raise_exception": False}
     assert gradcheck(Product.apply, both, **options) is False

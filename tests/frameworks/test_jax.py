@@ -76,7 +76,7 @@ def test_a_wrong_entry_is_named():
         found = jax.grad(loss)(p)
         return {**found, "W": found["W"].at[2, 1].multiply(1.01)}
 
-    with pytest.raises(GradientMismatch, match=r"^W\[2, 1\]: analytic .* 1 of 8 wrong, in W\n"):
+    with pytest.raises(GradientMismatch, match=r"^W\[2, 1\]: analytic .* \(1 of 8 wrong\)\n"):
         assert_gradients_close(loss, grad, params_of())
 
 

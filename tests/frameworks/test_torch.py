@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 
@@ -111,7 +110,7 @@ def test_a_wrong_entry_is_named(device):
         found["W"][2, 1] *= 1.01
         return found
 
-    with pytest.raises(GradientMismatch, match=r"^W\[2, 1\]: analytic .* 1 of 8 wrong, in W\n"):
+    with pytest.raises(GradientMismatch, match=r"^W\[2, 1\]: analytic .* \(1 of 8 wrong\)\n"):
         assert_gradients_close(dict_loss, grad, params)
 
 
@@ -338,7 +337,7 @@ def test_a_closure_over_a_module_is_perturbed_in_place(dtype):
         return {name: value.grad for name, value in net.named_parameters()}
 
     assert_gradients_close(loss, backward, net, in_place=True)
-    with pytest.raises(GradientMismatch, match=r"^2\.bias\["):
+    with pytest.raises(GradientMismatch, match=r"^2\.bias: analytic is zero everywhere"):
         assert_gradients_close(
             loss, lambda: {**backward(), "2.bias": torch.zeros(2)}, net, in_place=True
         )
@@ -499,7 +498,7 @@ def test_a_planted_bug_in_a_convolution_is_named():
     with pytest.raises(GradientMismatch) as caught:
         assert_gradients_close(loss, torch_gradients(loss), net)
     first, *rest = str(caught.value).splitlines()
-    assert re.match(r"body\.conv\.weight\[\d, 0, 2, \d\]: analytic .* 6 of 21 wrong", first)
+    assert first.startswith("body.conv.weight is 2 x numeric in position 2 along axis 2")
     assert "head.weight, head.bias agree" in rest, rest
 
 
@@ -530,7 +529,8 @@ def test_a_planted_bug_in_attention_is_named():
         "attn.out_proj.weight",
         "attn.out_proj.bias",
     }
-    assert re.match(r"attn\.\w+[\w.]*\[\d+(, \d+)?\]: analytic ", str(caught.value))
+    between = "the error enters between out.weight and attn.out_proj.bias"
+    assert str(caught.value).startswith(between)
 
 
 def test_dropout_is_named_before_the_gradient_is_blamed():
@@ -645,10 +645,10 @@ def test_the_fixture_s_failure_names_torch_s_parameter(pytester, monkeypatch):
     result.assert_outcomes(passed=1, failed=1)
     result.stdout.re_match_lines(
         [
-            r"E +GradientMismatch: enc\.(weight|bias)\[.*\]: analytic .* 3 of 3 wrong, in enc\..*",
-            r"E +enc\.weight +\(1, 2\) +2 / 2 +3\.33e-01.*",
-            r"E +enc\.bias +\(1,\) +1 / 1 +3\.33e-01.*",
-            r"FAILED test_net\.py::test_net\[apply\] - GradientMismatch: enc\..*",
+            r"E +GradientMismatch: analytic = 2 x numeric in all of enc\.weight and enc\.bias.*",
+            r"E +enc\.weight +\(1, 2\) +2 / 2 .*",
+            r"E +enc\.bias +\(1,\) +1 / 1 .*",
+            r"FAILED test_net\.py::test_net\[apply\] - GradientMismatch: analytic = 2 x .*",
         ]
     )
 

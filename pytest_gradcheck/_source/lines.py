@@ -139,6 +139,10 @@ TERMS = ("theta", "sign-theta", "chain")
 """Codes of hints on a term or a factor that stands by itself: rather in a line before the last."""
 
 
+VAGUE = ("", "backward", "factor")
+"""Codes of blocks that are wrong as a whole: rather for one reason."""
+
+
 def lines_of(
     gradient: Any,
     seen: Recorder,
@@ -172,10 +176,17 @@ def lines_of(
     ]
     common = set.intersection(*map(set, by_line)) if by_line else set()
     elsewhere = {node.place for node in of_right}
-    last_first = sorted(
-        (by_line[0][place] for place in common),
-        key=lambda node: (node.place in elsewhere, -node.order),
-    )
+    codes = set(wrong.values())
+    data = set.intersection(*own.values()) if own else set()
+
+    def doubt(node: Node) -> tuple[bool, bool, bool, int]:
+        """Return what is to be said for a node's innocence, the weightiest first."""
+        scaled = node.scales and codes.isdisjoint(("factor", *TERMS))  # it would have been seen
+        # ``dW, db = ...`` is one line, and no reason why both are wrong.
+        apart = node.how == "made" and not node.replaced and node not in data
+        return node.place in elsewhere, scaled, apart and not codes.isdisjoint(VAGUE), -node.order
+
+    last_first = sorted((by_line[0][place] for place in common), key=doubt)
     made = {name: _made(known[name]) for name in list(own)[:MOST_BLOCKS]}
     if len(own) > 1:
         shared = [(node, "shared") for node in last_first[:MOST_SHARED]]

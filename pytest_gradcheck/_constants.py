@@ -342,7 +342,7 @@ MARGINAL_BARS = 10.0
 LINE_NEWS = 2.0
 """Noise that differs by this from what was known is a reason to go on.  [cost]"""
 
-MANY_WRONG = 64
+MANY_WRONG = 32
 ASKED_OF_MANY = 12
 """Of more plainly wrong entries than the first only so many of a block are asked again, from the
 worst to the least: where all stay wrong, so do the others.  [cost]"""
@@ -414,9 +414,18 @@ DEEP_GROUP_RUNGS = 10
 """Rungs of a direction through entries that are small beside their error bars; for badly scaled
 ones the second number, of which each is two ordinary rungs from the next.  [accuracy]"""
 
-GROUP_DIRECTIONS = 3
-"""Through a block that noise leaves open entry by entry.  [derived: one of a random error misses it
-with a chance of a third when it is half of what it should be, three with 4 %]"""
+GROUP_DIRECTIONS = 4
+"""Through a block that noise leaves open entry by entry: along its gradient, and three at random.
+[derived: see `SEEN`]"""
+
+GROUP_PROOF = 4.0
+"""Such a direction is wrong when its gap is so many times what would do; of right float32 networks
+none of thousands was off by more than twice, with kinks.  [tests/behaviour/test_groups.py]"""
+
+KINKS_SPREAD = 2.0
+"""Where kinks lie within the steps, an error bar holds so many times what two steps differ by.
+[derived: what kinks add goes with the root of the step, so that the finer of two is off by 0.7 of
+their difference; with `CONFIDENCE` that is four standard deviations]"""
 
 GROUP_STEPS = 6
 """Of such a direction.  [cost]"""
@@ -482,6 +491,10 @@ known to it that few parameters do not tell.  [tests/plugin/test_memory.py]"""
 SMALLEST_PART = 0.5
 """Along a direction a parameter moves at least as one of this part of its block's median would,
 or errors of the small ones would hardly be seen.  [scale]"""
+
+FEW_WEIGHTS = 256
+"""Weights of so few coordinates are kept for the next check.  [cost: to draw them takes longer than
+to evaluate a small func]"""
 
 MANY_BLOCKS = 64
 """More blocks share one stream of weights along directions, and one vector of scales.  [cost]"""

@@ -418,6 +418,8 @@ def _written_out(doc: str | None, names: Sequence[str]) -> str | None:
 
 def require_known(function: Callable[..., Any], given: Mapping[str, Any], name: str = "") -> None:
     """Raise TypeError for an option that a public function does not take; `name` is its name."""
+    if not given:
+        return
     taken = signature(function).parameters
     unknown = [one for one in given if one not in taken]
     if unknown:

@@ -45,14 +45,9 @@ ALONE = 2
 
 @dataclass(frozen=True)
 class Approximation:
-    """What is said of a gradient that is right to some digits.
+    """What is said of a gradient that is right to some digits: beside a block, and of the check.
 
-    Attributes
-    ----------
-    hint, told : str
-        Beside a block, and of the check.
-    bits : float
-        What the wrong entries have in common with the numeric ones.
+    `bits` are what the wrong entries have in common with the numeric ones.
     """
 
     hint: str

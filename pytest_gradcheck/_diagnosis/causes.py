@@ -62,18 +62,9 @@ def unknown(before: Sequence[str], behind: Sequence[str]) -> bool:
 
 @dataclass(frozen=True)
 class Cause:
-    """One story about some blocks.
+    """One story about some blocks: a sentence for each alone (`hints`), one for all (`told`).
 
-    Parameters
-    ----------
-    code : str
-    names : tuple of str
-    bits, prior : float
-        The evidence, and what of it the formula cost.
-    hints : dict of str to str
-        The sentence for each block alone.
-    told : str
-        The sentence for them all.
+    `bits` is the evidence, `prior` what of it the formula cost.
     """
 
     code: str
@@ -93,20 +84,10 @@ def causes(
     upstream: Upstream = unknown,
     approximate: Approximation | None = None,
 ) -> list[Cause]:
-    """Return what is wrong, best first.
+    """Return what is wrong, best first, of all blocks of a check, right ones too, in their order.
 
-    Parameters
-    ----------
-    blocks : sequence of BlockData
-        All of the check, right ones too, in the order of the parameters.
-    upstream : callable, optional
-        Asked before the backward pass is blamed; unset: it never is.
-    approximate : Approximation, optional
-        That all is right to some digits: told where no formula holds, and then no place is.
-
-    Returns
-    -------
-    list of Cause
+    `upstream` is asked before the backward pass is blamed; `approximate`, that all is right to some
+    digits, is told where no formula holds, and then no place is.
     """
     left = {block.name: block for block in blocks if block.wrong.any() and not block.unmoved}
     proposals = [repair for block in left.values() for repair in proposed(block)]
@@ -346,16 +327,9 @@ class Hint:
 
 @dataclass(frozen=True)
 class Explained:
-    """What is said.
+    """What is said: the best hint by block, and the diagnoses, best first.
 
-    Parameters
-    ----------
-    hints : dict of str to Hint
-        By block, the best one.
-    diagnoses : tuple of Diagnosis
-        Best first.
-    unmoved : tuple of str
-        Wrong blocks to which func does not answer: nothing is said of their values.
+    `unmoved` are wrong blocks to which func does not answer: nothing is said of their values.
     """
 
     hints: dict[str, Hint]
@@ -368,19 +342,9 @@ def diagnose(
     upstream: Upstream = unknown,
     approximate: Approximation | None = None,
 ) -> Explained:
-    """Return what the errors look like.
+    """Return what the errors of all blocks, right ones too, look like: nothing, if not convincing.
 
-    Parameters
-    ----------
-    blocks : sequence of BlockData
-        All blocks of the check, right ones too.
-    upstream, approximate : optional
-        See `causes`.
-
-    Returns
-    -------
-    Explained
-        Empty when nothing is convincing, as for right gradients.
+    The other arguments are those of `causes`.
     """
     bad = [int(np.count_nonzero(~np.isfinite(block.analytic))) for block in blocks]
     found: list[Cause] = []
@@ -417,25 +381,14 @@ def explain(
     params_known: bool = True,
     reasons: Mapping[int, str] | None = None,
     upstream: Upstream = unknown,
+    constants: Callable[[], Mapping[float, str]] = dict,
     approximate: Approximation | None = None,
 ) -> Explained:
     """Return what the errors of a check look like.
 
-    Parameters
-    ----------
-    evidence : Evidence
-    precision : sequence of float, optional
-        The machine epsilon of each block's gradient; unset: float64's.
-    params_known : bool, optional
-        Whether ``evidence.params`` are the parameters.
-    reasons : mapping of int to str, optional
-        By coordinate, why it was left open.
-    upstream, approximate : optional
-        See `causes`.
-
-    Returns
-    -------
-    Explained
+    `precision` is the machine epsilon of each block's gradient, unset float64's; `params_known`:
+    ``evidence.params`` are the parameters; `reasons` say by coordinate why it was left open;
+    `constants` says what of func's data has which value or length.  The rest is as `causes` has it.
     """
     if not (evidence.verdict != AGREE).any():
         return Explained({}, ())
@@ -446,8 +399,9 @@ def explain(
     every = precision or [2.0**-52] * len(evidence.blocks)
     found = Explained({}, ())
     if (evidence.verdict == DISAGREE).any():
+        of_all = {"sizes": sizes, "others": others, "norm": norm, "constants": constants()}
         data = [
-            _data(evidence, block, eps, params_known, sizes=sizes, others=others, norm=norm)
+            _data(evidence, block, eps, params_known, **of_all)
             for block, eps in zip(evidence.blocks, every, strict=True)
             if block.size and not block.is_complex
         ]

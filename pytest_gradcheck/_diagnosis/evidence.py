@@ -70,35 +70,16 @@ class Diagnosis:
 
 @dataclass(frozen=True)
 class BlockData:
-    """One block for the hints.
+    """One block for the hints: arrays of its shape, float64 and bool.
 
-    Parameters
-    ----------
-    name : str
-    analytic, numeric, error : ndarray
-        Of the block's shape, float64; `error` is the error bar of `numeric`.
-    theta : ndarray or None
-        The parameters; None where they are not known (two given gradients).
-    wrong : ndarray of bool
-        Which entries disagree.
-    agrees : ndarray of bool
-        Which entries were evaluated and agree; those neither wrong nor this can't be told.
-    known : ndarray of bool
-        Which entries say something: evaluated, and not on a kink.
-    allowed : ndarray
-        The error that would have passed.
-    eps : float
-        The machine epsilon of `analytic`.
-    sizes : mapping of int to str
-        Lengths seen in the whole check, and what has that length when one thing alone has.
-    parameter : str
-        What `theta` is called, where that is not `name`: of a Jacobian's block, the parameter.
-    others : mapping of str to ndarray
-        The parameters of the check by name, this block's among them.
-    norm : float
-        The Euclidean norm of the whole analytic gradient; zero where it is not known.
-    part : bool
-        It is a part of a block.
+    `error` is the error bar of `numeric`; `theta` the parameters, None where they are not known
+    (two given gradients).  Entries that are `wrong` disagree, those in `agrees` were evaluated and
+    agree, others can't be told; those not `known` were not evaluated, or are on a kink.  `allowed`
+    is the error that would have passed, `eps` the machine epsilon of `analytic`.  `sizes` are
+    lengths of parameters, with what alone has each; `constants` lengths and numbers among func's
+    data; `parameter` is what `theta` is called where that is not `name` (a Jacobian's block);
+    `others` are all parameters by name; `norm` is that of the whole analytic gradient, zero where
+    unknown; `part`: it is a part of a block.
     """
 
     name: str
@@ -113,6 +94,7 @@ class BlockData:
     eps: float = 2.0**-52
     sizes: dict[int, str] = field(default_factory=dict)
     parameter: str = ""
+    constants: Mapping[float, str] = field(default_factory=dict)
     others: Mapping[str, Array] = field(default_factory=dict)
     norm: float = 0.0
     part: bool = False
@@ -210,28 +192,12 @@ class BlockData:
 
 @dataclass(frozen=True)
 class Repair:
-    """A formula with its numbers filled in.
+    """A formula with its numbers filled in, `fitted` of them from the block; `prior` is its cost.
 
-    Parameters
-    ----------
-    code : str
-    key : tuple
-        Equal for the same formula with the same numbers, in whatever block.
-    hint : str
-        The sentence for one block; ``{}`` stands for its name, ``{where}`` for what `place` says.
-    apply : callable
-        Takes a block and returns ``(predicted, target)``, the target being "numeric" or
-        "analytic", or None where the formula is not defined; NaN where it says nothing.
-    prior : float
-        Its cost in bits.
-    told : str
-        The sentence for several blocks; ``{names}`` stands for them.
-    fitted : int
-        How many of its numbers were fitted.
-    part : str
-        The sentence where it holds at some entries alone, each by itself; empty: it can't.
-    place : callable or None
-        Says of a block where that is.
+    `key` is equal for the same formula with the same numbers, in whatever block.  `apply` says what
+    a block should be; None where that is not defined.  In `hint`, for one block, ``{}`` stands for
+    its name and ``{where}`` for what `place` says; in `told`, for several, ``{names}`` for theirs.
+    `part` is the sentence where the formula holds at some entries alone; empty: it can't.
     """
 
     code: str
@@ -254,20 +220,11 @@ class Repair:
 
 @dataclass(frozen=True)
 class Predicted:
-    """What a repair says a block should be.
+    """What a repair says a block should be; NaN in `values` where nothing.
 
-    Parameters
-    ----------
-    values : ndarray
-        The prediction; NaN where there is none.
-    of_analytic : bool
-        It predicts the analytic block from the numeric one, not the other way round.
-    groups : ndarray of int or None
-        Entries of one group are one statement: only the one that fits worst speaks.
-    loose : ndarray of bool or None
-        Wrong entries that may stay unexplained.
-    bar : ndarray or None
-        How uncertain the prediction itself is.
+    `of_analytic`: it predicts the analytic block from the numeric one.  Entries of one of `groups`
+    are one statement: the one that fits worst speaks.  Wrong entries in `loose` may stay
+    unexplained; `bar` is how uncertain the prediction itself is.
     """
 
     values: Array
@@ -282,18 +239,7 @@ Suggest = Callable[[BlockData], Iterator[Repair]]
 
 
 def gained(block: BlockData, predicted: Predicted, fitted: int) -> float | None:
-    """Return the bits that a prediction explains, less `fitted` entries; None if it fails.
-
-    Parameters
-    ----------
-    block : BlockData
-    predicted : Predicted
-    fitted : int
-
-    Returns
-    -------
-    float or None
-    """
+    """Return the bits that a prediction explains, less the `fitted` loudest entries, or None."""
     target = block.analytic if predicted.of_analytic else block.numeric
     must = block.valid if predicted.loose is None else block.valid & ~predicted.loose
     asked = block.asked & must
@@ -347,18 +293,9 @@ class Fitted:
 
 
 def fit(y: Array, columns: tuple[Array, ...], bar: Array) -> tuple[Fitted, ...] | None:
-    """Fit y ≈ Σ kⱼ·columnsⱼ by weighted least squares.
+    """Fit y ≈ Σ kⱼ·columnsⱼ, of shape (n,), by least squares weighted by the uncertainty of each y.
 
-    Parameters
-    ----------
-    y : ndarray, shape (n,)
-    columns : tuple of ndarray, shape (n,)
-    bar : ndarray, shape (n,)
-        The uncertainty of each y.
-
-    Returns
-    -------
-    tuple of Fitted, or None when the columns can't be told apart
+    None: the columns can't be told apart.
     """
     largest = float(bar.max(initial=0.0))
     if not y.size or not largest:
@@ -381,11 +318,7 @@ def fit(y: Array, columns: tuple[Array, ...], bar: Array) -> tuple[Fitted, ...] 
 def named_factor(ratio: Fitted, sizes: dict[int, str]) -> tuple[Fraction, float] | None:
     """Return the small fraction that a ratio is, and the bits to name it, or None.
 
-    Parameters
-    ----------
-    ratio : Fitted
-    sizes : dict of int to str
-        Lengths that are as good as small numbers.
+    The lengths in `sizes` are as good as small numbers.
     """
     if not ratio.value or not math.isfinite(ratio.value) or ratio.spread > 1e-3 * abs(ratio.value):
         return None

@@ -237,41 +237,52 @@ MOST_OTHERS = 64
 
 def _of_others(block: BlockData) -> Iterator[Repair]:
     """Name another parameter that is missing as a factor, or is one once too often."""
-    names = list(block.others)
-    here = names.index(block.name) if block.name in names else 0
-    near = names[max(here - MOST_OTHERS // 2, 0) :][:MOST_OTHERS]
-    for name, (power, function, odd), missing in itertools.product(near, POWERS, (True, False)):
+    if not block.asked.any():
+        return
+    names, own = list(block.others), block.parameter or block.name
+    here = names.index(own) if own in names else 0
+    loudest = np.unravel_index(np.argmax(np.where(block.asked, block.gap, -1)), block.shape)
+    a, n, slack = (float(x[loudest]) for x in (block.analytic, block.numeric, block.slack))
+    for name in names[max(here - MOST_OTHERS // 2, 0) :][:MOST_OTHERS]:
         theta = block.others[name]
-        if name == block.name or theta.size < 2 or np.ptp(theta) <= 1e-6 * np.abs(theta).max():
+        if name == own or theta.size < 2 or np.ptp(theta) <= 1e-6 * np.abs(theta).max():
             continue  # the same everywhere: a factor
         for axis, each in _placements(theta.shape, block.shape):
-
-            def apply(
-                other: BlockData,
-                placed: tuple[int | None, str] = (axis, each),
-                theta: Array = theta,
-                function: Callable[[Array], Array] = function,
-                missing: bool = missing,
-            ) -> Predicted | None:
-                if placed not in _placements(theta.shape, other.shape):
-                    return None
+            at = np.broadcast_to(_along(theta, axis, len(block.shape)), block.shape)[loudest]
+            for (power, function, odd), missing in itertools.product(POWERS, (True, False)):
                 with np.errstate(all="ignore"):
-                    by = function(theta)
-                    if placed[0] is not None:
-                        by = by.reshape(-1, *[1] * (other.analytic.ndim - 1))
-                        by = np.moveaxis(by, 0, placed[0])
-                    values = other.analytic * by if missing else other.analytic / by
-                return Predicted(values) if np.isfinite(values[other.valid]).all() else None
+                    one = a * function(at) if missing else a / function(at)
+                if abs(one - n) <= slack:  # else it is none, and is not weighed
+                    words = _chain_words(power.format(literal(name)), missing, 1.0, each)
+                    yield Repair(
+                        "chain",
+                        ("chain of another", name, power, missing, axis),
+                        words,
+                        _by_another(theta, axis, function, missing),
+                        CHAIN + OTHER + odd,
+                        told=f"{words}, in {{names}}",
+                    )
 
-            words = _chain_words(power.format(literal(name)), missing, 1.0, each)
-            yield Repair(
-                "chain",
-                ("chain of another", name, power, missing, axis),
-                words,
-                apply,
-                CHAIN + OTHER + odd,
-                told=f"{words}, in {{names}}",
-            )
+
+def _by_another(
+    theta: Array, axis: int | None, function: Callable[[Array], Array], missing: bool
+) -> Callable[[BlockData], Predicted | None]:
+    def apply(other: BlockData) -> Predicted | None:
+        if axis not in [placed for placed, _ in _placements(theta.shape, other.shape)]:
+            return None
+        with np.errstate(all="ignore"):
+            by = function(_along(theta, axis, other.analytic.ndim))
+            values = other.analytic * by if missing else other.analytic / by
+        return Predicted(values) if np.isfinite(values[other.valid]).all() else None
+
+    return apply
+
+
+def _along(theta: Array, axis: int | None, dimensions: int) -> Array:
+    """Return an array so that it broadcasts: as it is, or one entry to each slice along an axis."""
+    if axis is None:
+        return theta
+    return np.moveaxis(theta.reshape(-1, *[1] * (dimensions - 1)), 0, axis)
 
 
 OTHER = 2.0
@@ -353,17 +364,17 @@ def factor(block: BlockData) -> Iterator[Repair]:
     def whole(other: BlockData) -> Predicted | None:
         return Predicted(other.analytic / value)
 
-    what = factor_words(named[0] if named and not words else None, value, block.sizes)
+    what = factor_words(named[0] if named and not words else None, value, block)
     note = words or (": the sign is wrong" if value == -1 else "" if named else _clipped(block))
     yield Repair(
         "factor",
         ("factor", value),
-        f"analytic = {what[0]}, everywhere in the block{note}",
+        f"analytic = {what}, everywhere in the block{note}",
         whole,
         NAMED + OF_PARAMETER if words else NAMED + named[1] if named else FITTED,
-        told=f"analytic = {what[1]} in all of {{names}}{note}",
+        told=f"analytic = {what} in all of {{names}}{note}",
         fitted=0 if words or named else 1,
-        part=f"analytic = {what[1]}{words}",
+        part=f"analytic = {what}{words}",
     )
 
 
@@ -421,21 +432,25 @@ def _ratio(block: BlockData) -> Fitted | None:
     return inverse.inverse()
 
 
-def factor_words(named: Fraction | None, value: float, sizes: dict[int, str]) -> tuple[str, str]:
-    """Return "2 x numeric", without and with what a size in it is the size of."""
+def factor_words(named: Fraction | None, value: float, block: BlockData) -> str:
+    """Return "2 x numeric", with what a size in it is the size of."""
     if value == -1:
-        return "-numeric", "-numeric"
+        return "-numeric"
+    whole = [abs(named.numerator), named.denominator] if named else []
+    known = {
+        float(k): block.sizes.get(k) or block.constants.get(k) for k in whole if k >= LEAST_SIZE
+    }
+    # A number that is no size: a temperature, the share that a dropout keeps.
+    for k, what in block.constants.items():
+        if k % 1 and min(abs(value / k - 1), abs(value * k - 1)) < OF_ONE:
+            known[k] = what
+    notes = [f"{k:g} is {literal(what)}" for k, what in known.items() if what]
     text = f"{named if named is not None else number(value)} x numeric"
-    notes = [
-        f"{k} is {sizes[k]}"
-        for k in ((abs(named.numerator), named.denominator) if named else ())
-        if k >= LEAST_SIZE and sizes.get(k)
-    ]
-    return text, f"{text} ({'; '.join(notes)})" if notes else text
+    return f"{text} ({'; '.join(notes)})" if notes else text
 
 
-LEAST_SIZE = 4
-"""Smaller numbers are factors for reasons enough."""
+LEAST_SIZE, OF_ONE = 4, 1e-6
+"""Smaller numbers are factors for reasons enough; how near to another number one is that number."""
 
 
 def clipped(block: BlockData) -> Iterator[Repair]:

@@ -18,6 +18,9 @@ from .evidence import MOST_PER_ENTRY, OFFERED, Array, BlockData
 RIGHT_BITS = 8.0
 """What a right entry outside says."""
 
+EXPLAINED = 20.0
+"""What it says that the wrong entries there are all zero, or have a formula of their own."""
+
 ODD = 8.0
 """What any place costs, besides the number of its like."""
 
@@ -26,21 +29,9 @@ MOST_ENTRIES = 2
 
 @dataclass(frozen=True)
 class Place:
-    """Part of a block.
+    """Part of a block, in words with their verb, and the bits to name it.
 
-    Parameters
-    ----------
-    code : str
-        "entry", "slice" or "mask".
-    key : tuple
-        Equal for the same place in blocks of several shapes, along axis 0.
-    where : str
-        "row 2", "columns 0 and 4", "[3, 1]".
-    verb : str
-        "is" or "are".
-    inside : ndarray of bool
-    cost : float
-        The bits to name it.
+    `key` is equal for the same place in blocks of several shapes, along axis 0.
     """
 
     code: str
@@ -64,11 +55,7 @@ class Located:
 def locate(block: BlockData, said: Callable[[BlockData, str], str]) -> Located | None:
     """Return where the block is wrong, or None when it is wrong in too many places.
 
-    Parameters
-    ----------
-    block : BlockData
-    said : callable
-        Takes the block and what it is called, and says what the wrong entries look like, or "".
+    `said` says what the wrong entries of a block that is called so look like, or "".
     """
     wrong = block.asked
     right = block.seen & block.agrees
@@ -89,12 +76,12 @@ def locate(block: BlockData, said: Callable[[BlockData, str], str]) -> Located |
         bits = RIGHT_BITS * (int((right & ~inside).sum()) - kept) - place.cost - ODD
         if best is None or bits > best[0]:
             best = bits, place
-    if best is None:
-        return None
-    bits, place = best
     zero = not block.analytic[wrong].any()
+    if best is None or best[0] < 0:
+        return _unwritten(block, right) if zero else None
+    bits, place = best
     what = ": analytic is zero there" if zero else said(block, shown(block.parameter or block.name))
-    bits += OFFERED if what else 0.0
+    bits += EXPLAINED if what else 0.0
     if bits < OFFERED:
         return None
     start = f"only {place.where}"
@@ -103,6 +90,19 @@ def locate(block: BlockData, said: Callable[[BlockData, str], str]) -> Located |
         bits,
         f"{start} {place.verb} wrong{what}",
         f"{start} of {{names}} {place.verb} wrong{what.replace('{', '{{').replace('}', '}}')}",
+    )
+
+
+def _unwritten(block: BlockData, right: Array) -> Located | None:
+    """Return that analytic is zero in many entries that are no place."""
+    count, size = int(block.asked.sum()), block.asked.size
+    if count <= MOST_ENTRIES:
+        return None
+    place = replace(_entries(block, count), code="zero", where=f"{count} of {size} entries")
+    bits = RIGHT_BITS * int(right.sum()) + MOST_PER_ENTRY * count - place.cost - ODD
+    told = f"analytic is zero in {place.where}"
+    return Located(
+        place, bits, f"{told}, the rest is right", f"{told} of {{names}}, the rest is right"
     )
 
 
@@ -147,18 +147,9 @@ def _silent(block: BlockData) -> Iterator[Place]:
 
 @dataclass(frozen=True)
 class Part:
-    """Some entries of a block, as a sentence names them.
+    """Some entries of a block in words ("column 0", "7 of 20 entries"), and the bits to name them.
 
-    Parameters
-    ----------
-    where : str
-        "column 0", "[1, 3]", "7 of 20 entries".
-    cost : float
-        The bits to name it.
-    key : tuple
-        Equal for the same place in blocks of several shapes, along axis 0.
-    single : bool
-        It is one entry, or one of each row or column.
+    `key` is as in `Place`; `single`: it is one entry, or one of each row or column.
     """
 
     where: str
@@ -190,9 +181,10 @@ def named(inside: Array, outside: Array) -> Part:
     hit = np.flatnonzero(inside)
     key = ("along", 0, tuple(hit.tolist())) if len(long) == 1 else ("entries", tuple(hit.tolist()))
     bits = _to_name(hit, inside.size)
-    if count > MOST_ENTRIES:
-        return Part(f"{count} of {inside.size} entries", bits, key)
-    indices = [f"[{', '.join(map(str, index))}]" for index in np.argwhere(inside).tolist()]
+    first = np.argwhere(inside)[: count if count <= MOST_SHOWN else MOST_SHOWN - 1]
+    indices = [f"[{', '.join(map(str, index))}]" for index in first.tolist()]
+    if count > len(indices):
+        return Part(f"{count} of {inside.size} entries ({', '.join(indices)}, …)", bits, key)
     return Part(_joined(indices), bits, key, single=count == 1)
 
 
@@ -223,8 +215,8 @@ def _joined(words: list[str]) -> str:
     return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
 
 
-MOST_LISTED = 6
-"""Positions that are named one by one."""
+MOST_LISTED, MOST_SHOWN = 6, 4
+"""Positions along an axis that are named one by one, and entries by all their indices."""
 
 
 def _places(block: BlockData) -> Iterator[Place]:

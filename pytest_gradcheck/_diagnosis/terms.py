@@ -38,9 +38,9 @@ def term(block: BlockData) -> Iterator[Repair]:
     )
 
 
-Words = Callable[[float, str], tuple[str, str]]
-"""Takes the amount and what stands for the parameters' name, and returns the sentence, and what it
-is where the term is but in a part."""
+Words = Callable[[float, str, bool], tuple[str, str]]
+"""Takes the amount, what stands for the parameters' name, and whether people choose such numbers;
+returns the sentence, and what it is where the term is but in a part."""
 
 
 def _term(
@@ -70,7 +70,8 @@ def _term(
             mine = column(other)
             return None if mine is None else Predicted(other.analytic - amount * mine)
 
-        told, part = words(amount, "{names}")[0], words(amount, "{0}")
+        chosen = float(f"{amount:.3g}") == amount or named_factor(alone[0], block.sizes) is not None
+        told, part = words(amount, "{names}", chosen)[0], words(amount, "{0}", chosen)
         if "{names}" not in told:
             told += ", in {names}"
         yield Repair(
@@ -119,7 +120,7 @@ def _factor_and_decay(block: BlockData, prior: float) -> Iterator[Repair]:
         return Predicted((other.analytic - amount * other.theta) / value)
 
     sign = "-" if amount < 0 else "+"
-    what, _ = factor_words(named[0] if named else None, value, {})
+    what = factor_words(named[0] if named else None, value, block)
     # Of analytic = ρ(numeric − λθ) + λθ and ρ(numeric − λθ), the one whose λ has fewer digits.
     beside, within = (
         Fitted(amount / by, scaled.spread / abs(by)).neat for by in (1 - value, -value)
@@ -158,24 +159,32 @@ def _is_theta(block: BlockData) -> bool:
     return bool(np.all(rest <= block.slack[where] + 3 * alone[0].spread * np.abs(x)))
 
 
-def _decay_words(amount: float, name: str) -> tuple[str, str]:
-    return _penalty(amount, name, "weight decay")
+def _decay_words(amount: float, name: str, chosen: bool) -> tuple[str, str]:
+    called = "weight decay" if chosen else "weight decay, or the derivative of a norm"
+    return _penalty(amount, name, called, chosen)
 
 
-def _lasso_words(amount: float, name: str) -> tuple[str, str]:
-    return _penalty(amount, f"sign({name})", "an L1 penalty")
+def _lasso_words(amount: float, name: str, chosen: bool) -> tuple[str, str]:
+    return _penalty(amount, f"sign({name})", "an L1 penalty", chosen)
 
 
-def _penalty(amount: float, what: str, called: str) -> tuple[str, str]:
-    """Say what is missing or too much: in the whole block, and in a part of it."""
-    begin = f"analytic - numeric = {number(amount)} x {what}: {called} with coefficient "
+def _penalty(amount: float, what: str, called: str, chosen: bool) -> tuple[str, str]:
+    """Say what is missing or too much: in the whole block, and in a part of it.
+
+    A number that nobody chooses may come from elsewhere: a norm's derivative is along θ, too.
+    """
+    begin = f"analytic - numeric = {number(amount)} x {what}: "
     whole = "missing from the gradient" if amount < 0 else "in the gradient once too often"
     part = "missing" if amount < 0 else "once too often"
+    if not chosen:
+        begin += f"a multiple of {what} is "
+        return f"{begin}{whole} ({called}?)", f"{begin}{part} ({called}?)"
+    begin += f"{called} with coefficient "
     return f"{begin}{number(abs(amount))} is {whole}", f"{begin}{abs(amount):.3g} is {part}"
 
 
-def _constant_words(amount: float, name: str) -> tuple[str, str]:
-    del name
+def _constant_words(amount: float, name: str, chosen: bool) -> tuple[str, str]:
+    del name, chosen
     part = f"analytic - numeric = {number(amount)}"
     return f"{part}, the same in every entry", part
 
@@ -195,14 +204,22 @@ def targets(block: BlockData) -> Iterator[Repair]:
     clear = np.abs(d[block.asked])
     if not clear.size or clear.max() > MOST_COUNTED:
         return
-    for m in range(1, MOST_TARGETS + 1):
+    few = np.flatnonzero(block.asked)[:FEW]
+    most = np.arange(1, MOST_TARGETS + 1)
+    near = np.minimum(3 * np.outer(most, bar[few]), WHOLE)
+    whole = np.abs(np.outer(most, d[few]) - np.round(np.outer(most, d[few]))) <= near
+    for m in most[whole.all(axis=1)].tolist():
         counts = np.round(d * m)
         if np.all(np.abs(d * m - counts) <= np.minimum(3 * m * bar, WHOLE)):
             break
     else:
         return
-    total, out_of = int(counts.sum()), int(m)
-    if np.unique(counts).size < 2 or (abs(total) not in (0, out_of) and out_of > 1):
+    total, out_of = int(counts.sum()), m
+    if (
+        np.count_nonzero(counts) < 2
+        or np.unique(counts).size < 2
+        or (abs(total) not in (0, out_of) and out_of > 1)
+    ):
         return
     own = block.numeric * out_of
     if np.all(np.abs(own - np.round(own)) <= WHOLE):
@@ -227,5 +244,6 @@ def targets(block: BlockData) -> Iterator[Repair]:
     )
 
 
-MOST_TARGETS, MOST_COUNTED, WHOLE = 1000, 1e6, 1e-3
-"""Samples in a mean, and targets of one kind; how near to a whole number a count is seen to be."""
+MOST_TARGETS, MOST_COUNTED, WHOLE, FEW = 1000, 1e6, 1e-3, 8
+"""Samples in a mean, and targets of one kind; how near to a whole number a count is seen to be; and
+entries that are asked first."""

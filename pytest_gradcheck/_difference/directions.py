@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from enum import IntEnum
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
+from .._constants import FEW_WEIGHTS
 from .._params.arrays import chunks
 
 Array = np.ndarray[Any, Any]
@@ -68,11 +70,20 @@ def fill_with_weights(out: Array, rng: np.random.Generator) -> None:
 
 def random_weights(count: int, seed: int, stream: Stream, *which: int) -> Array:
     """Return weights for a direction, shape (count,); see `fill_with_weights`."""
+    if count > FEW_WEIGHTS:
+        return _drawn(count, seed, stream, *which)
+    return _few(count, seed, stream, *which).copy()
+
+
+def _drawn(count: int, seed: int, stream: Stream, *which: int) -> Array:
     rng = generator(seed, stream, *which)
     weights: Array = np.empty(count)
     for part in chunks(count):
         fill_with_weights(weights[part], rng)
     return weights
+
+
+_few = lru_cache(maxsize=256)(_drawn)
 
 
 def sample(size: int, count: int, seed: int) -> Array:

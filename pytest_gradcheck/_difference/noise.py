@@ -69,7 +69,7 @@ def grid(values: Array) -> float:
         return 0.0
     seen = values[np.isfinite(values) & (values != 0)]
     # Some are nearly always enough, and sorting all takes longer than the rest.
-    if np.unique(seen[:16]).size < FEW_VALUES and np.unique(seen).size < FEW_VALUES:
+    if len(set(seen[:16].tolist())) < FEW_VALUES and np.unique(seen).size < FEW_VALUES:
         return 0.0
     mantissas, exponents = np.frexp(np.abs(seen))
     whole = np.ldexp(mantissas, 53).astype(np.int64)

@@ -5,14 +5,24 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
+from types import FunctionType, MethodType
 from typing import Any
 
 import numpy as np
 
 from .._constants import EPS
-from .._params.arrays import ASKED, Unreadable, foreign_kind, kind_of, native, to_float
+from .._params.arrays import (
+    ASKED,
+    Unreadable,
+    foreign_kind,
+    is_masked,
+    kind_of,
+    native,
+    to_float,
+)
 from .._params.work_copy import WorkCopy
 from .._quoting import quoted
 
@@ -70,7 +80,7 @@ def scalar(value: Any) -> Any:
         raise TypeError(f"{J} {error}") from error
     except Exception:  # what a foreign object's conversion raises is its own business
         array = np.asarray(None)
-    if isinstance(value, np.ma.MaskedArray) and np.any(value.mask):
+    if is_masked(value) and np.any(value.mask):
         raise TypeError("func returned a masked value; J must be a number")
     if array.dtype.kind == "c":
         raise ComplexValueError(
@@ -128,6 +138,45 @@ def bits_of(eps: float) -> int | None:
     return None if eps <= EPS else round(1 - math.log2(eps))
 
 
+MOST_READ = 64
+"""Functions, func and those that it calls, whose names are looked at."""
+
+
+def _read_beside(call: Call) -> Iterator[tuple[str, Any]]:
+    """Yield by name what func, and functions of its package, read beside params; call nothing."""
+    func: Any = call.func
+    args, first = call.args, 0 if call.in_place else 1
+    while isinstance(func, partial):
+        yield from func.keywords.items()
+        func, args = func.func, (*func.args[first:], *args)
+    owner: dict[str, Any] = {}
+    if isinstance(func, MethodType):
+        owner, first = getattr(func.__self__, "__dict__", {}), first + 1
+        func = func.__func__
+    seen: set[FunctionType] = set()
+    left = [func] if isinstance(func, FunctionType) else []
+    while left and len(seen) < MOST_READ:
+        one = left.pop()
+        seen.add(one)
+        code, known = one.__code__, one.__globals__
+        held = {name: known[name] for name in code.co_names if name in known}
+        if one is func:
+            held |= zip(code.co_varnames[first : code.co_argcount], args, strict=False)
+            held |= {f"self.{name}": owner[name] for name in code.co_names if name in owner}
+        for name, cell in zip(code.co_freevars, one.__closure__ or (), strict=True):
+            with suppress(ValueError):  # not yet assigned
+                held[name] = cell.cell_contents
+        yield from held.items()
+        functions = [value for value in held.values() if isinstance(value, FunctionType)]
+        left += [other for other in functions if other not in seen and _akin(other, one)]
+
+
+def _akin(one: FunctionType, other: FunctionType) -> bool:
+    """Return whether two functions are of one package: a library's own data say nothing."""
+    packages = [str(function.__module__).partition(".")[0] for function in (one, other)]
+    return packages[0] == packages[1]
+
+
 @dataclass(frozen=True)
 class Call:
     """How func is called, and how what it returns is read; it can be pickled where func can be.
@@ -154,6 +203,24 @@ class Call:
             given = getattr(self, name)
             if not isinstance(given, (bool, np.bool_)):
                 raise TypeError(f"{name} must be True or False, not {quoted(given)}")
+
+    def constants(self) -> dict[float, str]:
+        """Return in words what has which value or length of all that func reads beside params.
+
+        That are `args`, what a closure holds, globals that func's code names and attributes of a
+        method's object; those of functions that it calls, too.  Nothing is called.
+        """
+        found: dict[float, dict[str, str]] = {}
+        for name, value in _read_beside(self):
+            if isinstance(value, (int, float, np.integer, np.floating)):
+                with suppress(OverflowError):  # an int beyond all floats
+                    found.setdefault(float(value), {})["length"] = name
+            elif isinstance(value, (np.ndarray, list, tuple)):
+                shape = value.shape if isinstance(value, np.ndarray) else (len(value),)
+                for axis, length in enumerate(shape):
+                    words = f"{name}.shape[{axis}]" if axis else f"len({name})"
+                    found.setdefault(length, {}).setdefault("axis" if axis else "length", words)
+        return {number: " or ".join(words.values()) for number, words in found.items()}
 
     def form(self, name: str) -> str:
         """Return how a function is called, for an error: ``"func(params, *args)"``."""

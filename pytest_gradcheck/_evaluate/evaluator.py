@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
+from functools import partial
 from time import perf_counter
 from typing import Any, Protocol
 
@@ -211,10 +212,17 @@ class Evaluator:
         self.asks = True
         self.keeps = False
         self.quiet: Callable[[], AbstractContextManager[Any]] = contained
+        self.context: Callable[[], AbstractContextManager[Any]] = nullcontext
         self.kind: Any = np.float64
         self.shape: tuple[int, ...] = ()
         self.narrow: Any = None
         self.domain_error: Exception | None = None
+
+    def inside(self, context: Callable[[], AbstractContextManager[Any]]) -> Evaluator:
+        """Have func called in a context, each time; return self."""
+        if context is not nullcontext:
+            self.context, self.quiet = context, partial(_both, context, self.quiet)
+        return self
 
     @property
     def evaluations(self) -> int:
@@ -228,7 +236,8 @@ class Evaluator:
         self.work.set_aside()
         started = perf_counter()
         try:
-            out = self.call(self.work.params)
+            with self.context():
+                out = self.call(self.work.params)
             value = self.read(out)
         except BaseException:
             self.work.restore()
@@ -388,6 +397,15 @@ class Evaluator:
         self.progress.close()
         if self.pool is not None:
             self.pool.close()
+
+
+@contextmanager
+def _both(
+    first: Callable[[], AbstractContextManager[Any]],
+    second: Callable[[], AbstractContextManager[Any]],
+) -> Iterator[None]:
+    with first(), second():
+        yield
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import Any
@@ -143,11 +143,15 @@ def prepare(call: Call, params: Any, options: Options) -> Problem:
     _require_combination(call, structure, options)
     progress = Progress(options.max_evals, progress_listener())
 
-    def evaluator(dtype: Any = None, of: Call = call) -> Evaluator:
+    def evaluator(dtype: Any = None, of: Call = call, context: Any = None) -> Evaluator:
         pool = None
         if options.workers != 1:
             pool = Workers(options.workers, Task(of, params, blocks, dtype, structure))
-        return evaluator_of(of, WorkCopy(structure, blocks, dtype, of.in_place), progress, pool)
+        # A context holds for one thread.
+        within = nullcontext if context is None or pool is not None else context
+        with within():
+            work = WorkCopy(structure, blocks, dtype, of.in_place)
+        return evaluator_of(of, work, progress, pool).inside(within)
 
     gradients: list[tuple[Array, tuple[float, ...]]] = []
 

@@ -11,11 +11,12 @@ from typing import Any
 import numpy as np
 
 from .._constants import EPS
+from .._params.arrays import Float64
 from .._params.layout import Block
 from .._params.structure import Structure
 from .._quoting import brief, listing
 from .call import Call, name_of
-from .closures import in_float64
+from .closures import all_in_float64
 from .evaluator import Evaluator
 
 
@@ -53,10 +54,10 @@ def start_of(
                 read(own)
         finally:
             own.work.restore()
-        return _by_reference(evaluator, call, reference, first, narrow)
+        return _by_reference(evaluator, call, reference, first, narrow, structure)
     stepless = _without_steps(structure, blocks)
     if narrow and not call.in_place:
-        return _promoted(evaluator, call, stepless)
+        return _promoted(evaluator, call, structure, stepless)
     if stepless:
         raise TypeError(f"{stepless}, and in_place=True leaves it as it is; {ELSEWHERE}")
     runner = evaluator()
@@ -69,10 +70,13 @@ def _by_reference(
     reference: Callable[..., Any],
     own: Any,
     narrow: bool,
+    structure: Structure,
 ) -> Start:
     """Return the start of a check by a reference; `own` is J as func has it."""
     numeric = replace(call, func=reference, in_place=False, returns_pair=False)
-    runner = evaluator(np.float64 if narrow else None, numeric)
+    within = _with_float64(structure)
+    context = within.context if within else None
+    runner = evaluator(np.float64 if narrow else None, numeric, context)
     try:
         center = runner.at_theta()
     except Exception as error:
@@ -104,40 +108,71 @@ def _without_steps(structure: Structure, blocks: Sequence[Block]) -> str:
     return ""
 
 
-def _promoted(evaluator: Callable[..., Evaluator], call: Call, stepless: str) -> Start:
+def _promoted(
+    evaluator: Callable[..., Evaluator], call: Call, structure: Structure, stepless: str
+) -> Start:
     """Return the start in float64 for narrower parameters, if func allows it.
 
     It must give J to the precision of the narrow type, and more digits than that type holds; of
     several outputs, the largest one. Where func refuses, as torch does beside narrow data, a copy
-    of it with wide data is tried. TypeError where nothing does and the parameters are `stepless`
-    (see `_without_steps`).
+    of it with wide data is tried; where the library has float64 only on request, that is asked for
+    first. TypeError where nothing does and the parameters are `stepless` (see `_without_steps`).
     """
     narrow = evaluator()
     low = narrow.at_theta()
     k, why = int(np.argmax(np.abs(low))), "computes no more digits with copies in float64"
     bits = LOWEST_BITS if stepless else FLOAT32_BITS
+    types = narrow.narrow if isinstance(narrow.narrow, list) else [narrow.narrow]
+    coarse = bool(stepless) or any(one is not None and one < FLOAT32_BITS for one in types)
 
-    def wide(of: Call, within: float, remarks: tuple[str, ...] = ()) -> Start | None:
-        runner = evaluator(np.float64, of)
+    def wide(of: Call, within: float, remark: str = "", context: Any = None) -> Start | None:
+        runner = evaluator(np.float64, of, context)
         high = runner.at_theta()
         first, second = np.ravel(low)[k], np.ravel(high)[k]
+        within = ALIKE_WITHIN if coarse else within
         near = abs(float(second - first)) <= within * abs(float(first)) + ALIKE_NEAR_ZERO
         found = near and _beyond(runner, second, k, bits)
-        return Start(runner, high, of, remarks) if found else None
+        return Start(runner, high, of, (remark,) if remark else ()) if found else None
 
+    if (found := _switched(wide, call, structure)) is not None:
+        return found
     try:
         if (found := wide(call, ALIKE_WITHIN)) is not None:
             return found
     except Exception as error:  # a func may refuse float64 in any way it likes
         why = f"takes no copy in float64 ({str(error).partition(chr(10))[0]:.120})"
-        twin, names = in_float64(call.func)
-        said = f"func was evaluated in float64, with float64 copies of {listing(names)}"
-        with suppress(Exception):
-            if names and (found := wide(replace(call, func=twin), COPY_WITHIN, (said,))):
-                return found
+        if (found := _copied(wide, call)) is not None:
+            return found
     if stepless:
         raise TypeError(f"{stepless}, and func {why}; {ELSEWHERE}")
     return Start(narrow, low, call)
+
+
+Wide = Callable[..., Start | None]
+
+
+def _copied(wide: Wide, call: Call) -> Start | None:
+    """Return the start by a copy of func with wide copies of what it reads, if that works."""
+    with suppress(Exception):  # as func itself may, so may its copy
+        func, args, names = all_in_float64(call.func, call.args)
+        said = f"func was evaluated in float64, with float64 copies of {listing(names)}"
+        return wide(replace(call, func=func, args=args), COPY_WITHIN, said) if names else None
+    return None
+
+
+def _with_float64(structure: Structure) -> Float64 | None:
+    kinds = [leaf.kind for leaf in structure.leaves if leaf.kind is not None]
+    return next((found for kind in kinds if (found := kind.with_float64())), None)
+
+
+def _switched(wide: Wide, call: Call, structure: Structure) -> Start | None:
+    """Return the start in a context in which a library that has no float64 has it."""
+    if (found := _with_float64(structure)) is None:
+        return None
+    with suppress(Exception):
+        said = f"func was evaluated in float64, in {found.name}"
+        return wide(call, COPY_WITHIN, said, found.context)
+    return None
 
 
 ALIKE_WITHIN, ALIKE_NEAR_ZERO = 0.02, 1e-6

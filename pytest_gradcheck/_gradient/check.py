@@ -205,6 +205,8 @@ def _explained(
         value,
         noise.sigma,
         noise.format,
+        problem.call.constants,
+        [problem.structure.leaves[block.leaf].value for block in problem.blocks],
     )
     return subject, rows_of(
         subject,

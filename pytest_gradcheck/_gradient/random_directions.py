@@ -6,6 +6,7 @@ import math
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import fields, replace
+from typing import Any
 
 import numpy as np
 
@@ -18,9 +19,12 @@ from .._constants import (
     EPS,
     GROSS,
     GROSS_BARS,
+    GROUP_DIRECTIONS,
+    GROUP_STEPS,
     LEAST_ALONG,
     MISSED,
     MOST_EXTRA,
+    MOST_IN_GROUPS,
     NARROW,
     PLAINLY_OFF,
     PROVEN,
@@ -46,16 +50,27 @@ from .._evaluate.problem import Analytic, Problem
 from .._options import Options
 from .._params.layout import Block, position_of
 from .._quoting import brief, listing, shown
-from .._report.assemble import Rows, Subject, entries_of, left_out
-from .._report.reasons import NOT_STATIONARY, STATIONARY
+from .._report.assemble import (
+    GROUP,
+    Rows,
+    Subject,
+    diagnosis_of,
+    entries_of,
+    entry_of,
+    left_out,
+)
+from .._report.reasons import NOT_STATIONARY, STATIONARY, to_settle, ways_to_settle
 from .._report.report import VERDICTS, BlockReport, Entry
-from .._verdict.comparison import Comparison
+from .._verdict.comparison import UNSEEN, Comparison, Group, Seen
+from .._verdict.groups import Groups, seen_in
 from .._verdict.refine import refine
 from .._verdict.tolerance import AGREE, DISAGREE, OPEN, Answer, Tolerance, of_block
 from .localise import Findings, localise
 from .localise import entries_of as entries_with
 from .patterns import Pattern
 from .screen import Screen, Subset, calibrate, reexamine, screen_all
+
+Array = np.ndarray[Any, Any]
 
 
 def _unit(sizes: Iterable[float]) -> float:
@@ -91,6 +106,8 @@ class AtScale:
         self.precision = dict(zip(names, analytic.precision, strict=True))
         self.sums: dict[bool, float] = {}
         self.reached: dict[str, float] = {}
+        self.groups: dict[str, Group] = {}
+        self.seen: dict[str, Seen] = {}
         self.nothing = self.stationary = self.responds = self.kinked = False
 
     def size(self, block: Block) -> float:
@@ -192,7 +209,9 @@ class AtScale:
             if len(self.bad) < problem.size and math.isfinite(self.screen.sigma):
                 if screen_all(self.screen, allowed):
                     self.look_again(allowed, limit)
-                if self.verdict == AGREE:
+                if self.verdict != DISAGREE and self.has_groups():
+                    self.look_at_groups()
+                elif self.verdict == AGREE:
                     self.look_at_blocks()
                 if self.verdict != DISAGREE and self.options.kinks == "fail":
                     self.look_for_kinks()
@@ -201,6 +220,11 @@ class AtScale:
             self.verdict = OPEN if self.verdict == AGREE else self.verdict
         if self.verdict == AGREE and not self.resolved():
             self.verdict = OPEN
+        if self.verdict == OPEN and self.screen.noise.unit > NARROW:
+            params = [problem.structure.leaves[block.leaf].value for block in problem.blocks]
+            reference = self.options.reference is not None
+            format_ = self.screen.noise.format
+            self.reasons += to_settle(ways_to_settle(params, format_, (), reference=reference))
 
     def look_again(self, allowed: float, limit: int) -> None:
         """Judge the direction that stands out, then find what is wrong along it."""
@@ -214,7 +238,7 @@ class AtScale:
             return
         if screen.noise.unit > NARROW:
             # Kinks and rounding to float32 along a dense direction look alike to any ladder.
-            self.verdict = OPEN
+            self.verdict = DISAGREE if self.bad else OPEN
             self.reasons.append(
                 "a random direction disagrees, but nothing that is wrong was found: func is "
                 f"{screen.noise.format}, and noisy along it"
@@ -237,11 +261,7 @@ class AtScale:
                 continue  # like a zero, it is resolved against the whole gradient
             shift = screen.shift(0, Subset((block,)))
             if not norm:
-                values = self.problem.evaluator.along(shift, (screen.step, -screen.step))
-                if np.all(values == self.problem.center):
-                    self.vacuous.add(block.name)
-                change = np.abs(values - self.problem.center).max()
-                self.responds |= bool(change > RESPONDS * screen.noise.at(values).max())
+                self.see_whether_it_moves(block, shift)
                 continue
             told = float(np.dot(screen.analytic, shift))
             rtol, dust = self.tolerance(block).rtol, DUST * EPS * norm
@@ -251,6 +271,64 @@ class AtScale:
             known = CONFIDENCE * answer.error / norm <= COARSEST_RTOL and answer.verdict != DISAGREE
             if not known:
                 self.doubt(block, told, answer)
+
+    def see_whether_it_moves(self, block: Block, shift: Array) -> None:
+        """See whether func answers to a block of which the gradient is zero."""
+        screen, evaluator = self.screen, self.problem.evaluator
+        values = evaluator.along(shift, (screen.step, -screen.step))
+        if np.all(values == self.problem.center):
+            self.vacuous.add(block.name)
+        change = np.abs(values - self.problem.center).max()
+        self.responds |= bool(change > RESPONDS * screen.noise.at(values).max())
+
+    def has_groups(self) -> bool:
+        """Return whether func is float32, and its blocks few enough for directions of their own."""
+        spent, most = self.problem.evaluator.evaluations, self.options.max_evals
+        left = MOST_IN_GROUPS if most is None else most - spent
+        filled = sum(block.size > 0 for block in self.problem.blocks)
+        enough = 2 * GROUP_DIRECTIONS * GROUP_STEPS * filled <= min(left, MOST_IN_GROUPS)
+        return self.screen.noise.unit > NARROW and self.options.rtol is None and enough
+
+    def look_at_groups(self) -> None:
+        """Judge each block by several directions of its own, and name the part that is wrong.
+
+        Of a direction over all parameters neither its noise nor what its kinks do is known well.
+        """
+        screen, problem = self.screen, self.problem
+        self.verdict, self.reasons = DISAGREE if self.bad else AGREE, []
+        groups = Groups(problem, self.analytic, screen.noise, self.options.seed)
+        for position, block in enumerate(problem.blocks):
+            if not block.size:
+                continue
+            if not self.size(block):
+                self.see_whether_it_moves(block, screen.shift(0, Subset((block,))))
+                if block.name in self.vacuous:
+                    continue
+            known = groups.block(position)
+            if known.wrong is not None:
+                self.accuse(known.wrong)
+            elif known.verdict != AGREE:
+                self.leave_open(block)
+            elif known.norm:
+                self.reached[block.name] = known.reach / known.norm
+                self.seen[block.name] = seen_in(known, known.bound, groups.spread(position))
+
+    def accuse(self, group: Group) -> None:
+        """Keep what is known of a wrong part of a block; a single entry is one like any other."""
+        self.verdict = DISAGREE
+        if group.places.size > 1:
+            self.groups[group.block.name] = group
+            return
+        value, error = group.value / group.weight, group.error / abs(group.weight)
+        self.answers[int(group.places[0])] = Answer(value, error, DISAGREE)
+
+    def leave_open(self, block: Block) -> None:
+        """Say that a block can't be told, where nothing is known to be wrong."""
+        if self.verdict == AGREE:
+            self.verdict = OPEN
+            self.reasons.append(
+                f"{brief(block.name)}: func is too noisy for so small a gradient, or float32"
+            )
 
     def look_for_kinks(self) -> None:
         """See whether func bends along a direction by what stays as the step falls."""
@@ -273,11 +351,8 @@ class AtScale:
                 f"{brief(block.name)}: along a direction of its own analytic {told:.6g} != numeric "
                 f"{answer.value:.6g} +- {answer.error:.0e}"
             )
-        elif self.verdict == AGREE:
-            self.verdict = OPEN
-            self.reasons.append(
-                f"{brief(block.name)}: func is too noisy for so small a gradient, or float32"
-            )
+        else:
+            self.leave_open(block)
 
     def resolved(self) -> bool:
         """Return whether the directions could see what was demanded of them; if not, say so."""
@@ -285,7 +360,7 @@ class AtScale:
         total = self.total()
         reach = ACCUSED * screen.sigma / total if total else math.inf
         demanded = self.options.rtol or COARSEST_RTOL
-        if reach <= demanded:
+        if reach <= demanded or self.seen:
             return True
         if not math.isfinite(screen.sigma):
             self.reasons.append("func is not finite near here, along random directions")
@@ -329,7 +404,8 @@ def _code(pattern: Pattern) -> str:
 
 def diagnoses_at_scale(check: AtScale, blocks: Sequence[BlockReport]) -> tuple[Diagnosis, ...]:
     """Return what a check along directions found, best first."""
-    found = [*_not_finite(check), *_patterns(check)]
+    groups = map(diagnosis_of, check.groups.values())
+    found = [*_not_finite(check), *_patterns(check), *groups]
     named = {name for diagnosis in found for name in diagnosis.blocks}
     for block in blocks:
         if block.code in ("zero", "slice") and block.name not in named:
@@ -443,7 +519,7 @@ def _rows(check: AtScale) -> Rows:
     return Rows(
         verdict=check.verdict,
         blocks=blocks,
-        worst=_entries(check, shown),
+        worst=(*map(entry_of, check.groups.values()), *_entries(check, shown)),
         difference=_difference(check),
         rtol=max((check.tolerance(block).rtol for block in problem.blocks), default=0.0),
         checked=problem.size if directions >= SCREENED else len(check.answers),
@@ -509,6 +585,10 @@ def _block(
         count = max(count, round(block.size * share[0] / share[1]))
     if bad:
         hint, code = not_finite(bad, block.size), "not-finite"
+    entry_seen, row_seen, block_seen = check.seen.get(block.name, UNSEEN)
+    group = check.groups.get(block.name)
+    if group is not None:
+        hint, code = diagnosis_of(group).sentence, GROUP
     norm = check.total() if check.is_nothing(block) else check.size(block) * math.sqrt(block.size)
     return BlockReport(
         name=block.name,
@@ -524,9 +604,12 @@ def _block(
             check.reached.get(block.name, math.inf),
         ),
         vacuous=block.name in check.vacuous,
-        verdict=VERDICTS[DISAGREE if count else AGREE],
+        verdict=VERDICTS[DISAGREE if count or group else AGREE],
         hint=hint,
         code=code,
+        entry_seen=entry_seen,
+        row_seen=row_seen,
+        block_seen=block_seen,
     )
 
 

@@ -117,7 +117,7 @@ def own_params(check: Check) -> Any:
 def numeric_params(check: Check) -> Any:
     """Return a copy of the parameters in the precision in which they are differenced."""
     problem = check.problem
-    other = problem.numeric.func is not problem.call.func
+    other = problem.numeric is not problem.call
     return problem.evaluator.work.fresh() if other else own_params(check)
 
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
@@ -32,6 +34,14 @@ class Cell(Protocol):
 
         Before another coordinate is set, the last one is set back to what it was.
         """
+
+
+@dataclass(frozen=True)
+class Float64:
+    """What makes a context in which a library has float64, and what it is called in print."""
+
+    name: str
+    context: Callable[[], AbstractContextManager[Any]]
 
 
 class ArrayKind(Protocol):
@@ -108,6 +118,10 @@ class ArrayKind(Protocol):
     def compiled(self, func: Callable[..., Any]) -> bool:
         """Return whether a function is compiled, or there is no `compiler`."""
         return True
+
+    def with_float64(self) -> Float64 | None:
+        """Return the context in which the library has float64, None where it has it now."""
+        return None
 
     def beside(self, value: Any, array: Array) -> Any:
         """Return a numpy array's values as what goes beside `value`: a tangent of it, a cotangent.
@@ -259,6 +273,12 @@ NUMBER = _NumberKind()
 
 ASKED: dict[type, ArrayKind] = {}
 """What plugins said, once for each type: func may return such an array at every evaluation."""
+
+
+def is_masked(value: Any) -> bool:
+    """Return whether a value is a masked array; numpy.ma takes long to import, only to ask."""
+    masked = sys.modules.get("numpy.ma")
+    return masked is not None and isinstance(value, masked.MaskedArray)
 
 
 def kind_of(value: Any) -> ArrayKind | None:

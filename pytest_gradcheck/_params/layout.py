@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from .._quoting import brief, listing, quoted
-from .arrays import complex_of, coordinates, foreign_kind, kind_of, read, to_float
+from .arrays import complex_of, coordinates, foreign_kind, is_masked, kind_of, read, to_float
 from .structure import ROOT, Leaf, Structure, flatten
 
 Array = np.ndarray[Any, Any]
@@ -219,7 +219,7 @@ def checked_value(
     """
     value, name = leaf.value, brief(leaf.name)
     alone = len(leaves) == 1 and leaf.name == ROOT
-    if isinstance(value, np.ma.MaskedArray):
+    if is_masked(value):
         raise TypeError(
             f"{name} is a masked array: what a masked entry's gradient is, is not defined; "
             f"pass the data without the mask, or leave the block out with skip={name!r}"
@@ -452,7 +452,7 @@ _POSITION = re.compile(re.escape(ROOT) + r"\[\d+\]")
 
 def _matched(leaf: Leaf, block: Block, what: str) -> Array:
     name = brief(block.name)
-    if not leaf.numeric or isinstance(leaf.value, (bool, np.ma.MaskedArray)):
+    if not leaf.numeric or isinstance(leaf.value, bool) or is_masked(leaf.value):
         raise TypeError(
             f"{what} of {name} is a {type(leaf.value).__name__}; it must be "
             f"{'an array of shape ' + str(block.leaf_shape) if block.leaf_shape else 'a number'}"

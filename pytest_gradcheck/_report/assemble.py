@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -18,9 +18,9 @@ from .._params.layout import Block, labels, position_of
 from .._params.structure import Structure
 from .._quoting import brief, listing
 from .._source.lines import SourceLine
-from .._verdict.comparison import Comparison, Evidence, Group, Ladder
+from .._verdict.comparison import UNSEEN, Comparison, Evidence, Group, Ladder
 from .._verdict.tolerance import AGREE, DISAGREE, KINK, OPEN, Verdict, relative_difference
-from .reasons import LARGE, reasons_of
+from .reasons import LARGE, reasons_of, ways_to_settle
 from .report import VERDICTS, BlockReport, Entry, GradientReport
 
 Array = np.ndarray[Any, Any]
@@ -39,7 +39,9 @@ MOST_ENTRIES = 10_000
 class Subject:
     """What was checked, and how: func's name, the layout, the formula in words, what was left out.
 
-    `value` is J at the parameters, `noise` its standard deviation, `precision` the format it has.
+    `value` is J at the parameters, `noise` its standard deviation, `precision` the format it has;
+    `constants` is asked after a failure what of func's data has which value or length; `params` are
+    the values that are checked.
     """
 
     name: str
@@ -49,12 +51,21 @@ class Subject:
     value: float = math.nan
     noise: float = 0.0
     precision: str = GIVEN
+    constants: Callable[[], Mapping[float, str]] = dict
+    params: Sequence[Any] = ()
 
     @property
     def noisy(self) -> str:
         """Half a sentence: how noisy func is."""
         what = "float32" if self.precision == "float32" else "noisy"
         return f"func is {what}, with noise {self.noise:.0e} in J = {self.value:.4g}"
+
+    def ways(self, told: Sequence[str], options: Options) -> tuple[str, ...]:
+        """Return what would settle what noise leaves open; `told` are the blocks that agree."""
+        if self.precision == GIVEN:
+            return ()
+        reference = options.reference is not None
+        return ways_to_settle(self.params, self.precision, told, reference=reference)
 
 
 @dataclass(frozen=True)
@@ -185,7 +196,7 @@ def rows_of(
         verdict=found.verdict,
         kinks=found.kinked,
         evaluated=seen,
-        ladders=worst_ladders(found.ladders, found.verdict, _ratio(found)[0]),
+        ladders=worst_ladders(found),
     )
     explained = explain(
         evidence,
@@ -193,6 +204,7 @@ def rows_of(
         params_known=theta is not None,
         reasons=found.reasons,
         upstream=upstream,
+        constants=subject.constants,
         approximate=approximation(found, subject.blocks, options.atol),
     )
     blocks = tuple(
@@ -202,13 +214,13 @@ def rows_of(
     left = any(block.open for block in blocks) or bool(reasons)
     zero = not reasons and _all_zero(found)
     told = {name for one in explained.diagnoses if one.code != NOISE for name in one.blocks}
-    groups = [_diagnosis_of(one) for one in found.groups if one.block.name not in told]
+    groups = [diagnosis_of(one) for one in found.groups if one.block.name not in told]
     nothing, stationary = zero and not found.answers.any(), zero and bool(found.answers.any())
     return Rows(
         verdict=DISAGREE if wrong else OPEN if left else AGREE,
         blocks=blocks,
         worst=(
-            *map(_entry_of, _alone(found)),
+            *map(entry_of, _alone(found)),
             *entries_of(found, subject.blocks, options.max_report),
         ),
         difference=relative_difference(found.analytic[seen], reference[seen]),
@@ -222,6 +234,8 @@ def rows_of(
             stationary=stationary,
             strict=options.vacuous == "fail",
             unmoved=_unmoved(explained, subject),
+            ways=subject.ways([b.name for b in blocks if b.verdict == VERDICTS[AGREE]], options),
+            demanded=options.rtol is not None,
         ),
         nothing=nothing,
         stationary=stationary,
@@ -280,12 +294,12 @@ def _block(
     wrong = int(np.count_nonzero(found.verdict[w] == DISAGREE))
     left = int(np.count_nonzero(found.verdict[w] == OPEN))
     still = bool(block.size and seen.all() and found.flat[w].all() and not np.any(a))
-    groups = [_diagnosis_of(group) for group in found.groups if group.block == block]
+    groups = [diagnosis_of(group) for group in found.groups if group.block == block]
     hint = explained.hints.get(block.name)
     code, said = (hint.code, hint.sentence) if hint else ("", "")
     if groups and code in ("", NOISE):
         code, said = GROUP, groups[0].sentence
-    seen_here = found.seen.get(block.start)
+    entry_seen, row_seen, block_seen = found.seen.get(block.start, UNSEEN)
     return BlockReport(
         name=block.name,
         shape=block.shape,
@@ -300,9 +314,9 @@ def _block(
         vacuous=still and not wrong and block.name not in may_be_zero,
         hint=said,
         code=code,
-        entry_seen=seen_here.entry if seen_here else None,
-        row_seen=seen_here.row if seen_here else None,
-        block_seen=seen_here.block if seen_here else None,
+        entry_seen=entry_seen,
+        row_seen=row_seen,
+        block_seen=block_seen,
     )
 
 
@@ -317,13 +331,13 @@ def _alone(found: Comparison) -> list[Group]:
     return [one for one in groups if not (found.verdict[one.block.window] == DISAGREE).any()]
 
 
-def _diagnosis_of(group: Group) -> Diagnosis:
+def diagnosis_of(group: Group) -> Diagnosis:
     """Return what is known of a wrong group as a hint."""
     name = group.label if group.label != group.block.name else "all of it"
     return Diagnosis(GROUP, f"{name} is wrong, {_by_about(group)}", (group.block.name,), CERTAIN)
 
 
-def _entry_of(group: Group) -> Entry:
+def entry_of(group: Group) -> Entry:
     """Return a wrong group as what stands for it among entries: a direction through it."""
     gap = abs(group.told - group.value)
     return Entry(
@@ -430,9 +444,13 @@ MOST_LADDERS = 8
 """So many ladders of a check are kept, the worst."""
 
 
-def worst_ladders(ladders: Mapping[int, Ladder], verdict: Array, ratio: Array) -> dict[int, Ladder]:
+def worst_ladders(found: Comparison) -> dict[int, Ladder]:
     """Return the ladders of what is wrong, then of what is open, the worst first."""
-    told = (i for i in ladders if verdict[i])
+    ladders, verdict = found.ladders, found.verdict
+    told = [i for i in ladders if verdict[i]]
+    if not told:
+        return {}
+    ratio, _ = _ratio(found)
     # Verdicts are 1 for wrong and 2 for open.
     order = sorted(told, key=lambda i: (int(verdict[i]), -float(ratio[i]), i))
     return {i: ladders[i] for i in order[:MOST_LADDERS]}

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -36,12 +38,15 @@ def reasons_of(
     stationary: bool = False,
     strict: bool = False,
     unmoved: str = "",
+    ways: Sequence[str] = (),
+    demanded: bool = False,
 ) -> tuple[str, ...]:
     """Return the sentences that say why a check can't tell, and what would settle it.
 
     `given` are known already; `noisy` is the half of a sentence that says how noisy func is, and
     `unmoved` names the parameters that it does not answer to, though their gradient is not zero.
-    `nothing` is answered to, or the point is `stationary`, which is a failure if `strict`.
+    `nothing` is answered to, or the point is `stationary`, which is a failure if `strict`. `ways`
+    are what could make func less noisy, `demanded` says whether an rtol was.
     """
     said, flat = list(given), bool(found.flat.all())
     if found.analytic.size and flat and np.any(found.analytic) and not np.any(found.numeric):
@@ -77,22 +82,74 @@ def reasons_of(
     left = np.flatnonzero(found.verdict == OPEN).tolist()
     counts = Counter(found.reasons.get(i, "") for i in left if i not in found.slopes)
     said += [_advice(reason, count, noisy, found) for reason, count in counts.most_common()]
+    if NOISY in counts and ways:
+        said += to_settle(ways, math.inf if demanded else _reach(found))
     return tuple(text for text in said if text)
 
 
 def _advice(reason: str, count: int, noisy: str, found: Comparison) -> str:
     if reason != NOISY:
         return f"{count:,} undecided: {reason}" if reason else ""
-    open_ = found.verdict == OPEN
-    with np.errstate(all="ignore"):
-        # rtol is not asked of entries far below their block's gradient.
-        size = np.fmax(found.tolerance.size(found.numeric), LARGE * found.tolerance.rms)[open_]
-        needed = CONFIDENCE * found.error[open_] / size
-    finite = needed[np.isfinite(needed) & (size > 0)]
-    reach = float(finite.max()) if finite.size else math.inf
+    reach = _reach(found)
     could = (
         f"; rtol={rounded_up(reach):g} could be concluded"
         if FINEST_RTOL <= reach < COARSEST_RTOL
         else "; no useful rtol could be concluded at these parameters"
     )
     return f"{count:,} undecided: {noisy}{could}"
+
+
+def _reach(found: Comparison) -> float:
+    """Return the relative tolerance that could be concluded of all that is open."""
+    open_ = found.verdict == OPEN
+    with np.errstate(all="ignore"):
+        # rtol is not asked of entries far below their block's gradient.
+        size = np.fmax(found.tolerance.size(found.numeric), LARGE * found.tolerance.rms)[open_]
+        needed = CONFIDENCE * found.error[open_] / size
+    finite = needed[np.isfinite(needed) & (size > 0)]
+    return float(finite.max()) if finite.size else math.inf
+
+
+def to_settle(ways: Sequence[str], reach: float = math.inf) -> list[str]:
+    """Return in sentences what would settle a check that noise left open, the best first.
+
+    `reach` is the relative tolerance that could be concluded, where that is to be said.
+    """
+    coarser = [f"rtol={rounded_up(reach):g}"] if reach <= COARSEST_GIVEN else []
+    return [f"{'or' if k else 'to settle it'}: {way}" for k, way in enumerate([*ways, *coarser])]
+
+
+def ways_to_settle(
+    params: Sequence[Any], precision: str, told: Sequence[str], *, reference: bool
+) -> tuple[str, ...]:
+    """Return what would make func less noisy, the best first, as lines to write.
+
+    `params` are the values that are checked, `precision` is the format of func's value, and of a
+    wide one nothing is said; `told` are the blocks that agree; `reference`: there is one already.
+    """
+    if precision not in ("float32", "float16", "bfloat16"):
+        return ()
+    found = [_in_double(params)]
+    if not reference:
+        found.append("reference=the same function in double")
+    found.append("a loss that moves more: (out * weights).sum() with random weights, not a mean")
+    if told:
+        found.append(f"only={list(told[:FEW_TOLD])!r}, which is what can be told")
+    return tuple(found)
+
+
+def _in_double(params: Sequence[Any]) -> str:
+    """Return the line that makes a check one in double precision."""
+    if all("64" in str(getattr(value, "dtype", "64")) for value in params):
+        return "compute in float64 inside func"
+    library = type(params[0]).__module__.partition(".")[0]
+    if library == "torch":
+        return "model.double(), and double data"
+    if library.startswith("jax"):
+        return 'jax.config.update("jax_enable_x64", True), and double data'
+    return "params.astype(np.float64), and double data"
+
+
+FEW_TOLD = 3
+COARSEST_GIVEN = 0.3
+"""So many blocks are named, and no coarser rtol is."""

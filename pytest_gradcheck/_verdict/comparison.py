@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -36,23 +36,20 @@ class Group:
     weight: float = 1.0
 
 
-@dataclass(frozen=True)
-class Seen:
+class Seen(NamedTuple):
     """How large errors would have been seen in a block that was told by groups.
 
-    Attributes
-    ----------
-    entry : float
-        Of one entry, in parts of the root mean square of the block's gradient.
-    row : float
-        Of one row (along the first axis), in parts of its own gradient.
-    block : float
-        Of the whole block, in parts of its gradient.
+    Of one `entry`, in parts of the root mean square of the block's gradient, of one `row` along
+    the first axis, in parts of its own, and of all of the `block`, in parts of its gradient.
     """
 
     entry: float
     row: float
     block: float
+
+
+UNSEEN = (None, None, None)
+"""In place of them, for a block that was not."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -26,15 +26,16 @@ from .._constants import (
     FARTHEST_ALONG,
     GROUP_DIRECTIONS,
     GROUP_GOAL,
+    GROUP_PROOF,
     GROUP_RESOLVED,
     GROUP_STEPS,
     HALVED_GOAL,
+    KINKS_SPREAD,
     LEAST_ALONG,
     LEAST_TERM,
     LIMITING,
     MOST_IN_GROUPS,
     NARROW,
-    NARROW_PROOF,
     RATIO,
     ROUNDING_FACTOR,
     SEEN,
@@ -66,9 +67,11 @@ class Along:
     """One direction through a part of a block: what grad tells, and what func does.
 
     `weights` (k,) are those of the part's coordinates, in order; `atol` is by how much the analytic
-    derivative may be rounded.
+    derivative may be rounded. `aligned`: it is the direction of the gradient, by signs, along
+    which func changes most, and its slope by the most.
     """
 
+    aligned: bool
     line: Line
     weights: Array
     told: float
@@ -153,17 +156,20 @@ class Groups:
             return steps, tuple(self.problem.evaluator.along(shift, steps))
 
         line = Line(evaluate, self.problem.center, self.noise)
+        told = float(terms.sum())
+        goal = max(goal, GROUP_GOAL * abs(told)) if number == 0 else goal
         estimate = climb(line, _measured(line, self.first, goal))
-        return Along(line, weights, float(terms.sum()), atol, estimate)
+        return Along(number == 0, line, weights, told, atol, estimate)
 
     def judged(self, asked: Sequence[Along]) -> tuple[Verdict, list[Estimate]]:
         """Return the verdict on directions through one part, and what they are known to be."""
-        truncation = max(_bar(one.line) - one.estimate.rounding for one in asked)
-        proof = NARROW_PROOF if self.noise.unit > NARROW else 1.0
+        shown = [_bar(one.line) - one.estimate.rounding for one in asked]
+        alike = max((t for t, one in zip(shown, asked, strict=True) if not one.aligned), default=0)
+        proof = GROUP_PROOF if self.noise.unit > NARROW else 1.0
         known, verdict = [], AGREE
-        for one in asked:
+        for one, own in zip(asked, shown, strict=True):
             estimate = one.estimate
-            bar = estimate.rounding + truncation
+            bar = estimate.rounding + max(own, alike)
             estimate = Estimate(estimate.value, bar, estimate.rounding, estimate.h)
             known.append(estimate)
             if one.gap(estimate) <= CONFIDENCE * bar:
@@ -191,7 +197,11 @@ class Groups:
         ]
         verdict, estimates = self.judged(asked)
         found = Known(block, norm, verdict)
-        found.reach = CONFIDENCE * max(estimate.error for estimate in estimates)
+        found.reach = CONFIDENCE * max(
+            # Along the gradient an error in proportion to it counts in parts of what is told.
+            estimate.error / (max(abs(one.told) / norm, 1.0) if one.aligned and norm else 1.0)
+            for one, estimate in zip(asked, estimates, strict=False)
+        )
         with np.errstate(all="ignore"):
             bounds = [
                 (one.gap(estimate) / CONFIDENCE + estimate.error) / np.abs(one.weights)
@@ -260,7 +270,7 @@ class Groups:
                             break
                     if verdict == DISAGREE:
                         wrong.append((half, one, known[0], which))
-                    clean += verdict == AGREE and known[0].error <= gap / NARROW_PROOF
+                    clean += verdict == AGREE and known[0].error <= gap / GROUP_PROOF
                 if len(wrong) == clean == 1:
                     return wrong[0]
         except BudgetExhausted:
@@ -296,16 +306,29 @@ def _measured(line: Line, first: float, goal: float) -> Policy[Estimate]:
 
 
 def _bar(line: Line) -> float:
-    """Return the error bar of a line, kinks nearer than any step included."""
+    """Return the error bar of a line, that of kinks included.
+
+    By how much two steps differ, which is the truncation of a smooth func many times over, kinks
+    within the steps may be off themselves.
+    """
     best = line.estimate()
-    return math.inf if best is None else best.error + _half_jump(line)
+    if best is None:
+        return math.inf
+    spread = 1.0 if _converges(line) else KINKS_SPREAD
+    return best.rounding + spread * (best.error - best.rounding) + _half_jump(line)
 
 
 def _converges(line: Line) -> bool:
     """Return whether differences change with the step as a smooth func's, as far as is known."""
-    slopes = [slope for _, slope, _ in line.series(line.sides())][:3]
-    steps = [abs(slope - finer) for slope, finer in itertools.pairwise(slopes)]
-    return len(steps) < 2 or steps[0] > RATIO * steps[1]
+    series = line.series(line.sides())
+    changes = [
+        (abs(slope - finer), ROUNDING_FACTOR * (loud + louder))
+        for (_, slope, loud), (_, finer, louder) in itertools.pairwise(series)
+    ]
+    return all(
+        change <= wider / RATIO + noise
+        for (wider, _), (change, noise) in itertools.pairwise(changes)
+    )
 
 
 def _half_jump(line: Line) -> float:

@@ -111,7 +111,7 @@ def judge(
         except BudgetExhausted:
             left = np.flatnonzero((found.verdict == OPEN) & ~agrees)
             found.reasons.update(dict.fromkeys(left.tolist(), EXHAUSTED))
-    if not rounded and (found.verdict[asked] != AGREE).any():
+    if not rounded and (asked & ~_settled(found)).any():
         found = _rounded(found, problem, analytic, options)
     spared = asked & (found.verdict == DISAGREE) & found.within() & ~found.kinked
     found.verdict[spared] = AGREE
@@ -173,10 +173,19 @@ def _accuse(found: Comparison, group: Group) -> None:
     found.verdict[i] = DISAGREE
 
 
+def _settled(found: Comparison) -> Array:
+    """Return what agrees whatever else is learnt (bool): `conclude` says so of what is open."""
+    known = found.within() & found.tolerance.settled(found.numeric, found.error)
+    settled: Array = (found.verdict == AGREE) | ((found.verdict == OPEN) & known)
+    return settled
+
+
 def _rounded(
     found: Comparison, problem: Problem, analytic: Analytic, options: Options
 ) -> Comparison:
     """Return the comparison with the rounding of the analytic gradient in its tolerances."""
+    if analytic.at is None:  # a gradient, or a row of a Jacobian, that can't be asked for elsewhere
+        return found
     spread = _spread(problem, analytic, options.seed)
     for block in problem.blocks:
         mine = spread[block.window]

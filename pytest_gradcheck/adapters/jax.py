@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from .._params.arrays import (
     Array,
     ArrayKind,
     Cell,
+    Float64,
     Unreadable,
     complex_of,
     coordinates,
@@ -45,6 +46,16 @@ class JaxKind(ArrayKind):
                 "function with float32 or float64"
             )
         return np.asarray(value)
+
+    def with_float64(self) -> Float64 | None:
+        jax = sys.modules["jax"]
+        if jax.config.jax_enable_x64:
+            return None
+        if hasattr(jax, "enable_x64"):
+            return Float64("jax.enable_x64(True)", partial(jax.enable_x64, True))
+        from jax.experimental import enable_x64  # of older versions
+
+        return Float64("jax.experimental.enable_x64()", enable_x64)
 
     def eps(self, value: Any) -> float:
         return eps_of(value.dtype)

@@ -390,3 +390,15 @@ def test_kinks_along_a_direction_are_no_error():
 
 
 MIXED = np.random.default_rng(6).normal(size=(MANY, 30))
+
+
+def test_a_gradient_that_agrees_at_once_is_called_twice():
+    calls = []
+
+    def grad(p):
+        calls.append(p)
+        return d_bowl(p)
+
+    few = np.ones(MANY)
+    assert check_gradients(bowl, grad, few).ok
+    assert len(calls) == 2

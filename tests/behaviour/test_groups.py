@@ -50,6 +50,11 @@ class Net:
         return grad
 
 
+def flat(text):
+    """Return a text whose lines were broken as one line."""
+    return " ".join(text.split())
+
+
 SEEDS = range(6)
 
 
@@ -65,7 +70,7 @@ def test_right_gradients_in_float32_agree_and_the_report_says_how_coarsely(seed,
         assert 0 < block.block_seen <= block.row_seen <= block.entry_seen
         assert block.block_seen < (0.7 if relu else 0.02)
     assert "(coarse), in " in report.summary()
-    assert f"told by directions through {told[0].name}: an error of " in report.details()
+    assert f"told by directions through {told[0].name}: an error of " in flat(report.details())
     kept = {block["name"]: block["block_seen"] for block in report.to_dict()["blocks"]}
     assert {name: seen for name, seen in kept.items() if seen} == {
         block.name: block.block_seen for block in told
@@ -172,5 +177,59 @@ def test_a_block_that_is_wrong_by_a_little_is_wrong_though_no_entry_is(seed):
     assert (worst.label, worst.verdict, worst.index) == ("params", "disagree", ())
     assert worst.analytic == pytest.approx(1.2 * worst.numeric, rel=1e-2)
     assert report.message().startswith("params: analytic ")
-    assert "along a direction: by about 20 %; its 900 entries can't all be told" in report.message()
+    said = flat(report.message())
+    assert "along a direction: by about 20 %; its 900 entries can't all be told" in said
     assert "all of it is wrong, by about 20 %" in report.blocks[0].hint
+
+
+def test_a_check_that_stays_open_says_what_would_settle_it_in_order():
+    net = Net(0, offset=3e3)
+    report = check_gradients(net.loss, net.grad, net.params)
+    assert report.verdict == "inconclusive"
+    told = [block.name for block in report.blocks if block.verdict == "agree"]
+    settle = [
+        "to settle it: params.astype(np.float64), and double data",
+        "or: reference=the same function in double",
+        "or: a loss that moves more: (out * weights).sum() with random weights, not a mean",
+        f"or: only={told!r}, which is what can be told",
+    ]
+    assert list(report.reasons[1:5]) == settle
+    assert all(one in flat(report.message()) for one in settle)
+
+
+def test_a_reference_in_double_settles_it():
+    net = Net(0, offset=3e3)
+
+    def reference(p):
+        return np.mean((np.tanh(net.x @ p["W"].T + p["b"]) @ p["V"].T - net.t) ** 2)
+
+    report = check_gradients(net.loss, net.grad, net.params, reference=reference)
+    assert (report.verdict, report.coarse) == ("agree", False)
+
+
+def wide(seed, relu):
+    """Return a network of more parameters than are differenced one by one."""
+    return Net(seed, inputs=48, hidden=48, relu=relu)
+
+
+@pytest.mark.parametrize("relu", [False, True])
+@pytest.mark.parametrize("seed", range(4))
+def test_at_scale_right_gradients_agree(seed, relu):
+    net = wide(seed, relu)
+    report = check_gradients(net.loss, net.grad, net.params)
+    assert (report.verdict, report.coarse) == ("agree", True)
+    assert report.directions == 4
+    assert report.evaluations < 300
+    assert all(0 < b.block_seen <= b.row_seen <= b.entry_seen for b in report.blocks)
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize(
+    ("name", "where", "factor"),
+    [("W", 31, 2.0), ("W", 7, 1.3), ("W", slice(None), 1.01), ("V", 1, 1.2), ("b", 11, -1.0)],
+)
+def test_at_scale_what_is_wrong_in_a_small_part_is_found(seed, name, where, factor):
+    net = wide(seed, False)
+    report = check_gradients(net.loss, net.wrong(name, where, factor), net.params)
+    assert report.verdict == "disagree"
+    assert [block.name for block in report.blocks if block.verdict == "disagree"] == [name]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pytest
 
@@ -277,6 +279,40 @@ def test_a_float32_loss_is_evaluated_in_float64_with_its_data():
         assert said in wrong.message()
     assert x.dtype is SAMPLES.dtype is torch.float32
     assert teacher[0].weight.dtype is torch.float32
+
+
+def of_both(net, x, scale):
+    return (net(x) * scale).square().mean()
+
+
+class Trainer:
+    def __init__(self):
+        self.x, self.scale, self.calls = normal(6, 3, dtype=torch.float32), torch.tensor(2.0), 0
+
+    def loss(self, net):
+        return of_both(net, self.x, self.scale)
+
+    def counted(self, net):
+        self.calls += 1
+        return self.loss(net)
+
+
+def test_arguments_partials_and_methods_are_copied_too():
+    x, scale, trainer = normal(6, 3, dtype=torch.float32), torch.tensor(2.0), Trainer()
+    bound = partial(of_both, scale=scale, x=x)
+    for func, args, names in (
+        (of_both, (x, scale), "args[0], args[1]"),
+        (bound, (), "scale, x"),
+        (trainer.loss, (), "self.x, self.scale"),
+    ):
+        report = check_gradients(func, torch_gradients(func), small(), args=args)
+        assert report.verdict == "agree"
+        assert report.remarks == (f"func was evaluated in float64, with float64 copies of {names}",)
+    grad = torch_gradients(trainer.counted)
+    report = check_gradients(trainer.counted, grad, small(), inconclusive="pass")
+    assert report.remarks == ()  # it assigns to its object
+    assert trainer.calls >= report.evaluations
+    assert x.dtype is trainer.x.dtype is torch.float32
 
 
 COUNT = 0

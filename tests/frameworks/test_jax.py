@@ -13,6 +13,7 @@ from pytest_gradcheck import (
     GradientMismatch,
     assert_gradients_close,
     check_gradients,
+    check_jacobian,
     check_jvp,
     check_vjp,
     compare_gradients,
@@ -164,6 +165,37 @@ def test_bfloat16_is_read_and_differenced_in_a_wider_type(wide):
     assert check_gradients(lambda w: np.sin(w).sum(), lambda w: np.cos(w), array).ok
     coarse = compare_gradients(w, jnp.linspace(0.2, 1.0, 4), baseline=array)
     assert coarse.ok
+
+
+@pytest.mark.parametrize("compile", [lambda f: f, jax.jit])
+def test_without_x64_func_is_evaluated_in_float64_all_the_same(compile):
+    jax.config.update("jax_enable_x64", False)
+    data = jnp.asarray(X)
+    cost = compile(lambda p: jnp.mean(jnp.tanh(data @ p["W"] + p["b"]) ** 2))
+    params = {"W": normal(3, 2), "b": normal(2)}
+    types = []
+
+    def grad(p):
+        types.append(p["W"].dtype)
+        return jax.grad(cost)(p)
+
+    report = check_gradients(cost, grad, params)
+    assert report.verdict == "agree"
+    assert report.resolution < 1e-3
+    assert report.remarks == ("func was evaluated in float64, in jax.enable_x64(True)",)
+    assert set(types) == {np.dtype(np.float32)}
+    assert params["W"].dtype == jnp.ones(1).dtype == np.float32
+    bad = lambda p: {**jax.grad(cost)(p), "b": 1.001 * jax.grad(cost)(p)["b"]}  # noqa: E731
+    wrong = check_gradients(cost, bad, params)
+    assert {entry.block for entry in wrong.worst} == {"b"}
+    many = {"W": normal(3, 800), "b": normal(800)}
+    far = check_gradients(cost, jax.grad(cost), many)
+    assert far.directions > 0
+    assert (far.verdict, far.remarks) == ("agree", report.remarks)
+    outputs = lambda p: jnp.tanh(data @ p["W"])  # noqa: E731
+    assert check_jacobian(outputs, jax.jacrev(outputs), {"W": params["W"]}).remarks
+    fixed = lambda p: cost(jax.tree.map(lambda x: x.astype(jnp.float32), p))  # noqa: E731
+    assert check_gradients(fixed, jax.grad(fixed), params).remarks == ()
 
 
 def test_products_get_arrays_of_their_own():

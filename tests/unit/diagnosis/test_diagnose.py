@@ -1,5 +1,7 @@
 """Hints: each code on arrays with a planted bug, and what must not be said."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -983,7 +985,7 @@ IN_PARTS = [
     (
         "factor",
         changed(N, ([0, 2, 3], [1, 1, 3]), np.negative),
-        "analytic = -numeric in 3 of 20 entries, the rest is right",
+        "analytic = -numeric in [0, 1], [2, 1] and [3, 3], the rest is right",
     ),
     (
         "constant",
@@ -1269,3 +1271,112 @@ def test_one_over_the_number_of_many_samples_has_a_name(m):
     assert str(exact[0]) == f"1/{m}"
     assert named_factor(Fitted(1 / (m + 0.4), 1e-9 / m), {}) is None
     assert named_factor(Fitted(1 / m, 1e-2 / m), {}) is None
+
+
+def test_many_entries_of_a_part_are_shown_by_the_first():
+    a = changed(N, (np.arange(5), [0, 2, 0, 2, 0]), lambda x: 2 * x)
+    a[1, 0] *= 2
+    assert told(block(a, N)) == [
+        "analytic = 2 x numeric in 6 of 20 entries ([0, 0], [1, 0], [1, 2], …), the rest is right"
+    ]
+
+
+@pytest.mark.parametrize("size", [16, 60])
+def test_entries_that_were_never_written_by_no_place(size):
+    n = np.random.default_rng(size).normal(size=size)
+    a = np.where(np.abs(n) < 0.5, 0.0, n)
+    count = np.count_nonzero(a == 0)
+    found = diagnose([block(a, n)]).diagnoses
+    assert [(d.code, d.sentence) for d in found] == [
+        ("zero", f"analytic is zero in {count} of {size} entries, the rest is right")
+    ]
+    a[np.argmax(a == 0)] = 1e-3
+    assert codes(block(a, n)) == []
+
+
+def test_a_multiple_of_theta_that_nobody_chooses_is_not_laid_to_weight_decay_alone():
+    v, m = np.array([0.7, -1.2, 0.4, 1.9]), np.array([0.3, 1.1, -0.6, 0.8])
+
+    def slope(v):  # of sin(m @ v / |v|), the norm being taken for a constant
+        return np.cos(m @ v / np.linalg.norm(v)) * m / np.linalg.norm(v)
+
+    (found,) = check_gradients(lambda v: np.sin(m @ v / np.linalg.norm(v)), slope, v).diagnoses
+    assert found.code == "theta"
+    assert found.sentence.endswith(
+        "a multiple of params is in the gradient once too often (weight decay, or the derivative "
+        "of a norm?)"
+    )
+
+
+# What func reads beside its parameters
+
+SAMPLES = np.random.default_rng(31).normal(size=(37, 4))
+KEEP = 0.65
+
+
+def with_args(w, x, keep):
+    return np.mean(np.sin(x @ w)) / keep
+
+
+def with_globals(w):
+    return np.mean(np.sin(SAMPLES @ w)) / KEEP
+
+
+def with_closure():
+    inputs, keep = SAMPLES.copy(), KEEP
+    return lambda w: np.mean(np.sin(inputs @ w)) / keep
+
+
+class Fit:
+    def __init__(self):
+        self.x, self.keep, self.unused = SAMPLES, KEEP, np.zeros(37)
+
+    def cost(self, w):
+        return self.forward(w).mean() / self.keep
+
+    def forward(self, w):
+        return np.sin(self.x @ w)
+
+
+WEIGHTS = np.array([0.3, -0.8, 1.1, 0.2])
+RIGHT = SAMPLES.T @ np.cos(SAMPLES @ WEIGHTS) / 37 / KEEP
+READ = [
+    (with_args, (SAMPLES, KEEP), "len(x)", "keep"),
+    (partial(with_args, x=SAMPLES, keep=KEEP), (), "len(x)", "keep"),
+    (with_globals, (), "len(SAMPLES)", "KEEP"),
+    (with_closure(), (), "len(inputs)", "keep"),
+    (Fit().cost, (), "", "self.keep"),
+]
+
+
+@pytest.mark.parametrize(("cost", "args", "length", "keep"), READ)
+def test_a_factor_that_is_a_length_or_a_number_of_the_data_says_so(cost, args, length, keep):
+    for by, said, what in ((37, "37", length), (1 / 37, "1/37", length), (KEEP, "13/20", keep)):
+        (found,) = check_gradients(cost, lambda *_, by=by: by * RIGHT, WEIGHTS, args=args).diagnoses
+        number = "37" if what == length else "0.65"
+        note = f" ({number} is {what})" if what else ""
+        shown = "0.65" if said == "13/20" else said
+        assert found.sentence == f"analytic = {shown} x numeric{note}, everywhere in the block"
+
+
+def test_a_factor_that_is_no_number_of_the_data_names_none():
+    for by in (36, 0.66):
+        report = check_gradients(with_globals, by * RIGHT, WEIGHTS)
+        assert " is " not in report.diagnoses[0].sentence
+
+
+def test_what_func_reads_is_looked_at_and_not_called():
+    class Loud:
+        def __len__(self):
+            raise AssertionError("asked")
+
+        __getattr__ = __len__
+
+    loud, huge = Loud(), 10**400
+    never = [].pop if loud is None else None
+
+    def cost(w):
+        return float(np.sum(w**2)) if huge and loud is not None and never is None else 0.0
+
+    report = check_gradients(cost, lambda w: 6 * w, WEIGHTS)
+    assert report.diagnoses[0].sentence == "analytic = 3 x numeric, everywhere in the block"

@@ -1,0 +1,361 @@
+"""Gradients of float32 modules, right and wrong, and what three checkers say of them.
+
+    python benchmarks/correctness/float32.py --sample   # one seed of each kind: some minutes
+    python benchmarks/correctness/float32.py            # five seeds
+    python benchmarks/correctness/float32.py --kinds lstm gru --seeds 2 --ours-only
+
+Nine kinds of torch module and five of JAX, in two sizes, with a mean and a sum as the loss.  Each
+loss refuses float64, as a kernel does that exists in single precision only, so that every
+difference is one of float32 values.
+
+Wrong gradients are a factor in one block, one of its rows, its largest or its median entry.  A
+module's own backward pass is made wrong by an identity whose gradient is multiplied, so that
+torch's `gradcheck` and JAX's `check_grads` see the same error; they get the tolerances that are
+advised for float32.
+
+What must be caught follows from the noise.  The report of the right gradient says per block how
+large an error would have been seen of one entry, a row and the whole block (`entry_seen`,
+`row_seen`, `block_seen`; where they are None, by `resolution`).  An error is accused when it is
+`GROUP_PROOF` times what passes, so a planted one must be caught from there on; below, it may be.
+Columns: caught of those that must be, and of the others.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+import warnings
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+os.environ.update({"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"})
+
+import numpy as np
+
+from pytest_gradcheck import BlockReport, GradientReport, check_gradients
+from pytest_gradcheck._constants import GROUP_PROOF
+
+Array = np.ndarray[Any, Any]
+
+FACTORS = {"x 2": 2.0, "sign": -1.0, "10 %": 1.1, "1 %": 1.01}
+PLACES = ("block", "row", "largest", "median")
+
+ADVISED = {"eps": 1e-3, "atol": 1e-2, "rtol": 1e-2}
+"""For torch's gradcheck in single precision; JAX takes atol and rtol."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """A float32 loss of arrays by name, its gradient, and how to ask another checker.
+
+    `peer` takes a factor for each entry by which the backward pass is wrong, by name.
+    """
+
+    params: Any
+    loss: Callable[..., Any]
+    gradient: dict[str, Array]
+    like: Callable[[dict[str, Array]], Any]
+    peer: Callable[[dict[str, Array]], bool]
+
+
+def torch_case(kind: str, large: bool, mean: bool, seed: int) -> Case:
+    """Return a torch module's."""
+    import torch
+    from torch import nn
+    from torch.func import functional_call
+
+    from pytest_gradcheck import torch_gradients
+
+    torch.set_num_threads(1)
+    torch.manual_seed(seed)
+    k = 1 + large
+    n = 6 * k
+    rows, sequence = torch.randn(16, n), torch.randn(4, 5, n)
+    images = torch.randn(4, 2, 8, 8)
+
+    class Last(nn.Module):
+        def __init__(self, inner: Any) -> None:
+            super().__init__()
+            self.inner, self.head = inner, nn.Linear(4 * k, 3)
+
+        def forward(self, x: Any) -> Any:
+            return self.head(self.inner(x)[0][:, -1])
+
+    class Attention(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.attention = nn.MultiheadAttention(n, 2, batch_first=True)
+
+        def forward(self, x: Any) -> Any:
+            return self.attention(x, x, x)[0]
+
+    def dense(act: Any) -> Any:
+        layers = nn.Linear(n, 2 * n), act, nn.Linear(2 * n, n), act, nn.Linear(n, 3)
+        return nn.Sequential(*layers)
+
+    def seen(norm: Any) -> Any:
+        layers = nn.Conv2d(2, 4 * k, 3), norm, nn.SiLU(), nn.Flatten(), nn.Linear(144 * k, 3)
+        return nn.Sequential(*layers)
+
+    normed = nn.Linear(n, 2 * n), nn.LayerNorm(2 * n), nn.SiLU(), nn.Linear(2 * n, 3)
+    module, x = {
+        "mlp": lambda: (dense(nn.Tanh()), rows),
+        "relu": lambda: (dense(nn.ReLU()), rows),
+        "conv": lambda: (seen(nn.Identity()), images),
+        "groupnorm": lambda: (seen(nn.GroupNorm(2, 4 * k)), images),
+        "lstm": lambda: (Last(nn.LSTM(n, 4 * k, batch_first=True)), sequence),
+        "gru": lambda: (Last(nn.GRU(n, 4 * k, batch_first=True)), sequence),
+        "encoder": lambda: (
+            nn.TransformerEncoderLayer(n, 2, 2 * n, dropout=0.0, batch_first=True),
+            sequence,
+        ),
+        "layernorm": lambda: (nn.Sequential(*normed), rows),
+        "attention": lambda: (Attention(), sequence),
+    }[kind]()
+    with torch.no_grad():
+        target = torch.randn_like(module(x))
+
+    def of_output(out: Any) -> Any:
+        error = (out - target).square()
+        return error.mean() if mean else error.sum()
+
+    def loss(module: Any) -> Any:
+        if next(module.parameters()).dtype != torch.float32:
+            raise TypeError("a kernel for float32 alone")
+        return of_output(module(x))
+
+    class Scaled(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx: Any, value: Any, factor: Any) -> Any:
+            ctx.factor = factor
+            return value.clone()
+
+        @staticmethod
+        def backward(ctx: Any, gradient: Any) -> Any:
+            return gradient * ctx.factor, None
+
+    def peer(factors: dict[str, Array]) -> bool:
+        names = list(factors)
+        scales = [torch.from_numpy(factors[name].astype(np.float32)) for name in names]
+        leaves = [p.detach().clone().requires_grad_() for p in module.parameters()]
+
+        def func(*values: Any) -> Any:
+            scaled = map(Scaled.apply, values, scales)
+            return of_output(functional_call(module, dict(zip(names, scaled, strict=True)), (x,)))
+
+        return bool(
+            torch.autograd.gradcheck(func, leaves, raise_exception=False, **ADVISED)  # type: ignore[arg-type]
+        )
+
+    right = {name: value.numpy() for name, value in torch_gradients(loss)(module).items()}
+    return Case(
+        module,
+        loss,
+        right,
+        lambda found: {name: torch.from_numpy(value) for name, value in found.items()},
+        peer,
+    )
+
+
+def jax_case(kind: str, large: bool, mean: bool, seed: int) -> Case:
+    """Return that of a network in JAX."""
+    import jax
+    import jax.numpy as jnp
+    from jax.test_util import check_grads
+
+    rng = np.random.default_rng(seed)
+    n = 6 * (1 + large)
+
+    def drawn(*shape: int) -> Any:
+        return (rng.standard_normal(shape) / np.sqrt(shape[-1])).astype(np.float32)
+
+    x = drawn(16, n) * np.float32(np.sqrt(n))
+    images = rng.standard_normal((4, 2, 8, 8)).astype(np.float32)
+
+    def dense(p: Any, act: Any) -> Any:
+        return act(x @ p["W"].T + p["b"]) @ p["V"].T
+
+    def conv(p: Any) -> Any:
+        made = jax.lax.conv(images, p["W"], (1, 1), "VALID")
+        return jnp.tanh(made).reshape(4, -1) @ p["V"].T
+
+    def attention(p: Any) -> Any:
+        scores = (x @ p["Q"].T) @ (x @ p["K"].T).T / np.float32(np.sqrt(n))
+        return jax.nn.softmax(scores) @ (x @ p["V"].T)
+
+    def recurrent(p: Any) -> Any:
+        def step(state: Any, row: Any) -> Any:
+            new = jnp.tanh(row @ p["W"].T + state @ p["U"].T + p["b"])
+            return new, new @ p["V"].T
+
+        return jax.lax.scan(step, jnp.zeros(n, jnp.float32), x)[1]
+
+    plain = {"W": drawn(2 * n, n), "b": drawn(2 * n), "V": drawn(3, 2 * n)}
+    params, model = {
+        "jax tanh": (plain, lambda p: dense(p, jnp.tanh)),
+        "jax relu": (plain, lambda p: dense(p, jax.nn.relu)),
+        "jax conv": ({"W": drawn(3, 2, 3, 3), "V": drawn(3, 108)}, conv),
+        "jax attention": ({name: drawn(n, n) for name in "QKV"}, attention),
+        "jax scan": (
+            {"W": drawn(n, n), "U": drawn(n, n), "b": drawn(n), "V": drawn(3, n)},
+            recurrent,
+        ),
+    }[kind]
+    params = {name: jnp.asarray(value) for name, value in params.items()}
+    target = rng.standard_normal(model(params).shape).astype(np.float32)
+
+    def loss(p: Any) -> Any:
+        error = (model(p) - target) ** 2
+        return error.mean() if mean else error.sum()
+
+    @jax.custom_vjp
+    def scaled(value: Any, factor: Any) -> Any:
+        return value
+
+    scaled.defvjp(lambda value, factor: (value, factor), lambda factor, g: (g * factor, 0 * factor))
+
+    def peer(factors: dict[str, Array]) -> bool:
+        wrong = {name: value.astype(np.float32) for name, value in factors.items()}
+
+        def func(p: Any) -> Any:
+            return loss({name: scaled(p[name], wrong[name]) for name in p})
+
+        try:
+            tolerances = {"atol": ADVISED["atol"], "rtol": ADVISED["rtol"]}
+            check_grads(func, (params,), order=1, modes=["rev"], **tolerances)
+        except AssertionError:
+            return False
+        return True
+
+    gradient = jax.grad(loss)(params)
+    right = {name: np.array(gradient[name]) for name in params}
+    return Case(params, jax.jit(loss), right, lambda found: found, peer)
+
+
+TORCH = ("mlp", "relu", "conv", "groupnorm", "lstm", "gru", "encoder", "layernorm", "attention")
+JAX = ("jax tanh", "jax relu", "jax conv", "jax attention", "jax scan")
+
+
+def case_of(kind: str, large: bool, mean: bool, seed: int) -> Case:
+    """Return one of either."""
+    make = jax_case if kind in JAX else torch_case
+    return make(kind, large, mean, seed)
+
+
+def planted(right: dict[str, Array], place: str, factor: float, seed: int) -> dict[str, Array]:
+    """Return a factor for each entry, all but a few of them 1, in a block chosen by the seed."""
+    rng = np.random.default_rng(seed)
+    found = {name: np.ones_like(value) for name, value in right.items()}
+    names = [name for name, value in right.items() if value.ndim > 1]
+    name = names[int(rng.integers(len(names)))]
+    order = np.argsort(np.abs(right[name]), axis=None)
+    if place == "block":
+        found[name][:] = factor
+    elif place == "row":
+        found[name][int(rng.integers(len(found[name])))] = factor
+    else:
+        which = order[-1] if place == "largest" else order[order.size // 2]
+        found[name].flat[which] = factor
+    return found
+
+
+def must_be_caught(
+    report: GradientReport, right: dict[str, Array], factors: dict[str, Array], place: str
+) -> bool:
+    """Return whether an error is above what the report of the right gradient says is seen."""
+    name = next(name for name, factor in factors.items() if (factor != 1).any())
+    block = next(block for block in report.blocks if block.name == name)
+    wrong, value = factors[name] - 1, right[name].astype(np.float64)
+    norm, rms = np.linalg.norm(value), np.sqrt(np.mean(value**2))
+    error = float(np.linalg.norm(wrong * value))
+    seen = _seen(block)
+    if place in ("largest", "median"):
+        return error > GROUP_PROOF * seen["entry"] * rms
+    if place == "row":
+        return error > GROUP_PROOF * seen["row"] * norm / np.sqrt(len(value))
+    return error > GROUP_PROOF * seen["block"] * norm
+
+
+def _seen(block: BlockReport) -> dict[str, float]:
+    if block.entry_seen is None or block.row_seen is None or block.block_seen is None:
+        return dict.fromkeys(("entry", "row", "block"), block.resolution)
+    return {"entry": block.entry_seen, "row": block.row_seen, "block": block.block_seen}
+
+
+def cases(kinds: list[str], seeds: int) -> Iterator[tuple[str, Case, int]]:
+    """Yield every case, in two sizes and with two losses."""
+    for kind in kinds:
+        for large in (False, True):
+            for mean in (True, False):
+                for seed in range(seeds):
+                    yield kind, case_of(kind, large, mean, seed), seed
+
+
+def main() -> int:
+    """Run and print; status 1 if a right gradient is accused, or what must be caught is not."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--sample", action="store_true", help="one seed")
+    parser.add_argument("--kinds", nargs="+", choices=TORCH + JAX, default=list(TORCH + JAX))
+    parser.add_argument("--ours-only", action="store_true")
+    given = parser.parse_args()
+    warnings.simplefilter("ignore")
+    started = time.perf_counter()
+    right: dict[str, Counter[str]] = defaultdict(Counter)
+    peers: dict[str, Counter[bool]] = defaultdict(Counter)
+    caught: dict[tuple[str, str], Counter[tuple[bool, str]]] = defaultdict(Counter)
+    missed_by: dict[tuple[str, str], Counter[bool]] = defaultdict(Counter)
+    per_parameter = []
+    for kind, case, seed in cases(given.kinds, 1 if given.sample else given.seeds):
+        report = check_gradients(case.loss, case.like(case.gradient), case.params)
+        right[kind][report.verdict] += 1
+        per_parameter.append(report.evaluations / report.size)
+        if not given.ours_only:
+            peers[kind][case.peer({n: np.ones_like(v) for n, v in case.gradient.items()})] += 1
+        for place in PLACES:
+            what = list(FACTORS)[(PLACES.index(place) + seed) % len(FACTORS)]
+            for name in FACTORS if not given.sample else (what,):
+                factors = planted(case.gradient, place, FACTORS[name], seed)
+                wrong = {n: (v * factors[n]).astype(v.dtype) for n, v in case.gradient.items()}
+                found = check_gradients(case.loss, case.like(wrong), case.params)
+                must = bool(must_be_caught(report, case.gradient, factors, place))
+                caught[place, name][must, found.verdict] += 1
+                if not given.ours_only:
+                    missed_by[place, name][case.peer(factors)] += 1
+    bad = print_tables(right, peers, caught, missed_by)
+    mean = sum(per_parameter) / len(per_parameter)
+    print(f"\n{mean:.2f} evaluations a parameter, {time.perf_counter() - started:.0f} s")
+    return bad
+
+
+def print_tables(right: Any, peers: Any, caught: Any, missed_by: Any) -> int:
+    """Print both tables; return 1 if anything in them should not be."""
+    accused = lost = 0
+    print(f"{'right':16}{'agree':>8}{'open':>8}{'accused':>9}{'peer accuses':>14}")
+    for kind, count in right.items():
+        accused += count["disagree"]
+        row = f"{count['agree']:8}{count['inconclusive']:8}{count['disagree']:9}"
+        print(f"{kind:16}{row}{peers[kind][False] if kind in peers else '':>14}")
+    total = sum((count for count in right.values()), Counter[str]())
+    print(f"{'all':16}{total['agree']:8}{total['inconclusive']:8}{total['disagree']:9}")
+    print(f"\n{'wrong':16}{'must be caught':>18}{'others caught':>18}{'peer catches':>16}")
+    for key, count in caught.items():
+        cells = []
+        for must in (True, False):
+            all_of_it = sum(n for (which, _), n in count.items() if which is must)
+            cells.append(f"{count[must, 'disagree']} / {all_of_it}")
+        lost += sum(n for (must, told), n in count.items() if must and told == "agree")
+        seen = missed_by[key]
+        peer = f"{seen[False]} / {sum(seen.values())}" if seen else ""
+        print(f"{' '.join(key):16}{cells[0]:>18}{cells[1]:>18}{peer:>16}")
+    return int(bool(accused or lost))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -327,9 +327,15 @@ class Recorder:
         """Return whether one of two factors is a number, and the other an array with a name."""
         for number, array in ((one, other), (other, one)):
             known = isinstance(array, (ast.Name, ast.Subscript, ast.Attribute))
-            value = self._value(scope, number)[1]
-            plain = isinstance(number, ast.Constant) or isinstance(value, (int, float))
-            if known and plain and not isinstance(self._value(scope, array)[1], (int, float)):
+            fixed = isinstance(number, ast.Constant)
+            value = number.value if fixed else self._value(scope, number)[1]  # type: ignore[attr-defined]
+            # By 1 nothing is scaled: something else is likely to belong there.
+            if (
+                known
+                and isinstance(value, (int, float))
+                and value != 1
+                and not isinstance(self._value(scope, array)[1], (int, float))
+            ):
                 return True
         return False
 

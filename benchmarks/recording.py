@@ -14,7 +14,8 @@ of a gradient its numbers; of what raises, the exception, its text and its notes
 A recording is JSON with one case to a line.  Numbers are written by `repr`, which gives every bit
 of them back, those that are not finite as strings.
 
-Seconds are left out, also of the texts; nothing else was found to differ from run to run, threads
+Seconds are left out, also of the texts, and the lines of code that are named, which are those of
+the files with the cases; nothing else was found to differ from run to run, threads
 and what shows a `repr` included, as long as BLAS has one thread.  Cases that need scipy,
 scikit-learn, torch or autograd are left out where those are missing, and `compare` counts them as
 being in one recording only.  Make both recordings on one machine with the same versions of numpy
@@ -111,14 +112,14 @@ def of_report(report: Any) -> dict[str, Any]:
 
 
 def timeless(report: Any) -> Any:
-    """Return a report whose texts name no time."""
+    """Return a report whose texts name no time, and no line of the case's own file."""
     points = tuple(timeless(point) for point in report.points)
-    return replace(report, seconds=0.0, points=points)
+    return replace(report, seconds=0.0, lines=(), points=points)
 
 
 def without_time(kept: dict[str, Any]) -> dict[str, Any]:
-    """Return a report's dict, and those of its points, without seconds."""
-    return {key: value for key, value in kept.items() if key != "seconds"} | {
+    """Return a report's dict, and those of its points, without seconds and lines."""
+    return {key: value for key, value in kept.items() if key not in ("seconds", "lines")} | {
         "points": [without_time(point) for point in kept["points"]]
     }
 

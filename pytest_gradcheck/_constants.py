@@ -20,6 +20,9 @@ ROUNDING_SIGMA = 0.3
 NARROW = 1e-10
 """A format whose relative spacing is above this is float32 or narrower.  [derived: between both]"""
 
+FLOAT32 = 2.0**-23
+"""ε of float32.  [derived: IEEE 754]"""
+
 SUBNORMAL = 2.0**-1074
 """Below 1e-308 floats lie at this distance, however small they are.  [derived: IEEE 754]"""
 
@@ -40,6 +43,10 @@ DUST = 32.0
 LEAST_TERM = 0.1
 """Terms that cancel are taken to be at least this large, where n is zero within its error bar.
 [tests/unit/verdict/test_judge.py]"""
+
+LARGEST_TERM = 2.0**10
+"""Where J's values lie on a grid of which terms as large as this would be the cause, it is not the
+cancellation of terms.  [derived: float32 has a grid 2²⁹ times as coarse as float64's]"""
 
 REPEATS_WITHIN = 1e-8
 """Two calls may differ by this part of J, or by `ENTRY_ROUNDINGS` of a narrow type: a sum in
@@ -86,6 +93,10 @@ QUIETER = 0.01
 UNUSED_BITS = 3
 """A format of which no value uses the last so many bits is not func's.  [derived: one value in
 eight does not by chance]"""
+
+GRID_BITS = 4
+"""Values lie on a grid of their terms when the small ones leave so many bits unused that the large
+ones have not.  [derived: 2⁻⁴ by chance]"""
 
 FEW_VALUES = 3
 SPARE_BITS = 4
@@ -212,6 +223,9 @@ KINK_FAINT = 0.05
 KINK_NEAR = 3.0
 """A step within this factor of that one will do.  [accuracy]"""
 
+KINK_BESIDE = 1e-8
+"""A value may be a slope of either side of a kink that is nearer than this.  [accuracy]"""
+
 GRAIN_FINER = 2.0**-12
 """Beyond a kink func is smooth at distances this part of the step at which it was first seen to
 move; a rounded func moves in jumps there.  [derived: float32 has 2¹² times as many values]"""
@@ -335,6 +349,34 @@ LINE_FALLS = 64.0
 """Noise so many times what was known is looked at again from so much closer, so many times, as long
 as it falls by so much: an oscillation and the edge of a domain are smooth there, while rounding
 falls by the root of the distance at most.  [accuracy]"""
+
+LOUD = 64.0
+"""Noise up to so many times what its format implies is rounding.
+[tests/behaviour/test_rounding.py]"""
+
+LOUD_ALONG_OTHERS = 1e4
+MOST_SOUNDED = 24
+MOST_LOUD = 4
+"""Where the noise of J is so many times what its format implies, the noise along entries that it
+leaves coarse is measured, of so many, and of no more in a block than this number of loud ones.
+[derived: less leaves no entry of J's size coarse; cost]"""
+
+QUIETER_LINE = 8.0
+"""An entry is asked again where noise along it is so many times less.
+[tests/behaviour/test_rounding.py]"""
+
+STILL = 2.0**-36
+STILL_WIDE = 2.0**-16
+MOST_STILL = 8
+MOST_DIGITS = 12
+"""A func in float64 moves at the first distance, and one that rounds to float32 on the way stands
+still there; at the second one in 16 bits does.  So many entries are asked, unless J itself is
+printed with at most so many digits.  [derived: between 2⁻⁵³, 2⁻²⁴ and 2⁻¹¹]"""
+
+SEEN_FARTHER = 0.1
+FARTHER_RUNGS = 4
+"""Where J stands still at small steps, an analytic slope is not accused by them that two larger
+steps come so near to, in parts of what is wrong, of so many.  [tests/behaviour/test_rounding.py]"""
 
 MARGINAL_BARS = 10.0
 """For an error of fewer error bars the noise along the line is measured first.  [accuracy]"""

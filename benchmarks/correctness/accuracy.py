@@ -4,6 +4,7 @@
     python benchmarks/correctness/accuracy.py  # with every peer that is installed
     python benchmarks/correctness/accuracy.py --case 'mlp*' --ours-only
     python benchmarks/correctness/accuracy.py --self-test  # is every "right" gradient right?
+    python benchmarks/correctness/accuracy.py --field 40  # kinds that reports found, 40 draws each
     python benchmarks/correctness/accuracy.py --ablate DUST FINE  # which verdicts these decide
     python benchmarks/correctness/accuracy.py --ablate all  # about an hour on one core
 
@@ -43,6 +44,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--case", metavar="PATTERN", help="glob on 'category: name' or the name")
     parser.add_argument("--json", metavar="PATH", type=Path, help="write every answer here")
     parser.add_argument("--self-test", action="store_true", help="confirm the right gradients")
+    parser.add_argument(
+        "--field", metavar="DRAWS", type=int, help="rates of the kinds in the field"
+    )
     parser.add_argument("--ablate", metavar="NAME", nargs="+", help="halve and double constants")
     parser.add_argument("--sample", type=float, help="part of the cases that are ablated on")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes")
@@ -52,6 +56,12 @@ def arguments() -> argparse.Namespace:
 def main() -> int:
     given = arguments()
     os.environ.update(ENVIRONMENT)
+    if given.field:
+        from suite import in_the_field
+
+        for line in in_the_field.rates(given.field):
+            print(line, flush=True)
+        return 0
     if given.ablate:
         from suite import ablation
 

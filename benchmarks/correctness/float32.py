@@ -209,6 +209,8 @@ def jax_case(kind: str, large: bool, mean: bool, seed: int) -> Case:
     target = rng.standard_normal(model(params).shape).astype(np.float32)
 
     def loss(p: Any) -> Any:
+        if any(value.dtype != jnp.float32 for value in p.values()):
+            raise TypeError("a kernel for float32 alone")
         error = (model(p) - target) ** 2
         return error.mean() if mean else error.sum()
 

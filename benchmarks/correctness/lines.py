@@ -82,7 +82,8 @@ def written_out(folder: Path, module: str, pattern: str) -> Iterable[Written]:
             file.write_text(wrong, encoding="utf-8")
             lines = changed_lines(right, wrong)
             given = dict(options[0]) if options else {}
-            yield Written(module, plan.name, bug, tuple(codes.split()), given, file, lines)
+            if lines:  # else no statement says how it differs
+                yield Written(module, plan.name, bug, tuple(codes.split()), given, file, lines)
 
 
 def source(text: str, node: ast.FunctionDef) -> str:
@@ -159,7 +160,10 @@ def answer(test: ast.expr, bug: str) -> bool | None:
         return None
     if test.left.id != "bug":
         return None
-    known = ast.literal_eval(test.comparators[0])
+    try:
+        known = ast.literal_eval(test.comparators[0])
+    except ValueError:  # it depends on more
+        return None
     if isinstance(test.ops[0], (ast.In, ast.NotIn)):
         return (bug in known) == isinstance(test.ops[0], ast.In)
     return (bug == known) == isinstance(test.ops[0], ast.Eq)

@@ -1,7 +1,12 @@
 """Other projects' own gradient tests, with this engine in place of their checker.
 
     python benchmarks/correctness/suites.py  # those of scipy and scikit-learn, as installed
-    python benchmarks/correctness/suites.py --autograd PATH  # and of autograd, from its source
+    python benchmarks/correctness/suites.py --autograd PATH  # those of autograd, from its source
+    python benchmarks/correctness/suites.py --autograd PATH --part 3/20  # a twentieth of them
+    python benchmarks/correctness/suites.py --autograd PATH --theirs  # by autograd's own checker
+
+The tests of autograd are in its repository alone: `git clone https://github.com/HIPS/autograd`, and
+PATH is the folder `tests` of that, or a file there.
 
 Each test module is run by pytest as it is; before a test runs, the checker's name is replaced by
 the function of `pytest_gradcheck.compat`.  A test counts when it called the checker.  These are
@@ -14,6 +19,7 @@ import argparse
 import functools
 import inspect
 import sys
+import time
 from collections import Counter
 from pathlib import Path
 
@@ -33,7 +39,10 @@ OF_THE_CHECKER = ("test_check_grad", "TestCheckGrad")
 class Replacement:
     """The pytest plugin that replaces the checker and counts."""
 
-    def __init__(self) -> None:
+    def __init__(self, theirs: bool, part: str) -> None:
+        self.theirs = theirs
+        self.part = part
+        self.seconds = 0.0
         self.calls = 0
         self.before = 0
         self.count: Counter[str] = Counter()
@@ -57,6 +66,8 @@ class Replacement:
             if item.module.__name__.split(".")[0] not in ("scipy", "sklearn")
             or "check_grad" in inspect.getsource(item.function)
         ]
+        k, count = map(int, self.part.split("/"))
+        kept = kept[k - 1 :: count]
         config.hook.pytest_deselected(items=[item for item in items if item not in kept])
         items[:] = kept
 
@@ -71,7 +82,8 @@ class Replacement:
         scipy.optimize.check_grad = replaced["check_grad"]
         if "autograd.test_util" in sys.modules:
             test_util = sys.modules["autograd.test_util"]
-            replaced["check_grads"] = self.counted(autograd.check_grads)
+            checker = test_util.check_grads if self.theirs else autograd.check_grads
+            replaced["check_grads"] = self.counted(checker)
             # combo_check looks it up there.
             test_util.check_grads = replaced["check_grads"]
         for module in {item.module for item in session.items}:
@@ -87,21 +99,22 @@ class Replacement:
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_call(self, item):
         """Note what came of a test."""
-        before = self.calls
+        before, started = self.calls, time.perf_counter()
         try:
             result = yield
         except BaseException as error:
-            self.note(item, before, error)
+            self.note(item, before, error, time.perf_counter() - started)
             raise
-        self.note(item, before, None)
+        self.note(item, before, None, time.perf_counter() - started)
         return result
 
-    def note(self, item, before, error):
+    def note(self, item, before, error, seconds):
         """Count a test that called the checker."""
         if self.calls == before or any(name in item.nodeid for name in OF_THE_CHECKER):
             return
         root = item.module.__name__.split(".")[0]
         project = root if root in ("scipy", "sklearn") else "autograd"
+        self.seconds += seconds
         self.count[f"{project} checks"] += self.calls - before
         self.count[f"{project} tests"] += 1
         if error is not None and not isinstance(error, pytest.skip.Exception):
@@ -114,17 +127,17 @@ class Replacement:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--autograd", type=Path, help="folder of autograd's tests")
+    parser.add_argument("--theirs", action="store_true", help="time autograd's own checker")
+    parser.add_argument("--part", default="1/1", help="of the tests, as in 3/20")
     parser.add_argument("-k", default="", help="as pytest's")
     given = parser.parse_args()
-    plugin = Replacement()
+    plugin = Replacement(given.theirs, given.part)
     options = ["-q", "--no-header", "--no-summary", "-p", "no:cacheprovider", "-p", "no:warnings",
                "-c", "/dev/null", "--rootdir", "/", "--gradcheck-summary", "none"]  # fmt: skip
     options += ["-k", given.k] if given.k else []
-    runs = [["--pyargs", *PYARGS]]
-    runs += [[str(given.autograd)]] if given.autograd else []
-    for where in runs:
-        pytest.main([*options, *where], plugins=[plugin])
-    print()
+    where = [str(given.autograd)] if given.autograd else ["--pyargs", *PYARGS]
+    pytest.main([*options, *where], plugins=[plugin])
+    print(f"\n{plugin.seconds:.1f} s in these tests")
     print("| project | tests that call a checker | checks | passed | false alarms |")
     print("| --- | --- | --- | --- | --- |")
     for project in ("scipy", "sklearn", "autograd"):

@@ -95,6 +95,11 @@ class Estimate:
     rounding: float = 0.0
     h: float = 0.0
 
+    @property
+    def known(self) -> tuple[float, float]:
+        """The value and its error bar."""
+        return self.value, self.error
+
 
 @dataclass
 class Line:

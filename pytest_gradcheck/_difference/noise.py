@@ -18,6 +18,9 @@ import numpy as np
 from .._constants import (
     FEW_VALUES,
     FEWEST_VALUES,
+    GRID_BITS,
+    LARGEST_TERM,
+    LEAST_DISTANCE,
     NOISE_LOUD,
     NOISE_NARROWER,
     NOISE_SAMPLES,
@@ -51,6 +54,15 @@ class Noise:
     unit: float
     format: str
     floor: float = field(default=0.0, compare=False)
+
+    @property
+    def terms(self) -> float:
+        """The size of the terms that J is a sum of, by the grid of its values; 0 where coarser.
+
+        A value that is rounded to decimals, or float32 on the way, lies on a grid of its own.
+        """
+        size = self.floor / (2 * ROUNDING_SIGMA * self.unit)
+        return size if LEAST_DISTANCE < size <= LARGEST_TERM else 0.0
 
     def at(self, values: Array) -> Array:
         """Return σ for `values`, which may be much larger than J at θ; shape of `values`."""
@@ -89,7 +101,8 @@ def precision(values: Array) -> int:
     if widest == 53 and bool(((first != first.astype(np.float32)) & np.isfinite(first)).any()):
         return 53
     seen = np.unique(values[np.isfinite(values) & (values != 0)])
-    mantissas, _ = np.frexp(np.abs(seen))
+    mantissas, exponents = np.frexp(np.abs(seen))
+    below = exponents.max(initial=-9999) - exponents
 
     def exact(bits: int) -> bool:
         scaled = np.ldexp(mantissas, bits)
@@ -102,7 +115,10 @@ def precision(values: Array) -> int:
             few = seen.size < FEW_VALUES and (bits < 24 or exact(bits // 2 + SPARE_BITS))
             # Small differences of large terms have few bits, too: one value must use nearly all.
             unused = seen.size >= FEW_VALUES and exact(bits - UNUSED_BITS)
-            return widest if few or unused else bits
+            # And the small ones have no finer bits than the large ones, as in a format they do.
+            small = np.ldexp(mantissas, bits - below)
+            terms = below.sum() >= GRID_BITS and bool(np.all(small == np.floor(small)))
+            return widest if few or unused or terms else bits
     return widest
 
 

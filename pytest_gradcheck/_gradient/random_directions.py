@@ -48,6 +48,7 @@ from .._difference.sweep import least_step, line_of, value_size
 from .._evaluate.evaluator import BudgetExhausted
 from .._evaluate.problem import Analytic, Problem
 from .._options import Options
+from .._params.arrays import chunks
 from .._params.layout import Block, position_of
 from .._quoting import brief, listing, shown
 from .._report.assemble import (
@@ -131,12 +132,25 @@ class AtScale:
         return self.tolerance(block, a, self.scale_at(i))
 
     def allowed(self) -> float:
-        """Return what the tolerances of all parameters come to along a direction."""
+        """Return what the tolerances of all parameters come to along a direction.
+
+        Their errors add up as their squares do: of ``atol`` three times that, at most.
+        """
         if True in self.sums:
             return self.sums[True]
         parts = (max(DUST * eps, SMALLEST_ALLOWED) for eps in self.analytic.precision)
-        self.sums[True] = self.norm([self.options.rtol or part for part in parts], along=True)
+        relative = self.norm([self.options.rtol or part for part in parts], along=True)
+        absolute = sum(self.absolute(block) ** 2 for block in self.problem.blocks)
+        self.sums[True] = math.hypot(relative, math.sqrt(absolute))
         return self.sums[True]
+
+    def absolute(self, block: Block) -> float:
+        """Return what errors of `atol` in a block come to along a direction, at most."""
+        if not self.options.atol:
+            return 0.0
+        spreads = (self.screen.spread(block, part) for part in chunks(block.size))
+        square = sum(float(np.dot(spread, spread)) for spread in spreads)
+        return ROUNDING_FACTOR * self.options.atol * math.sqrt(square * 13 / 12)
 
     def is_nothing(self, block: Block) -> bool:
         """Return whether a block's gradient is zero, or what rounding leaves of a zero.
@@ -265,7 +279,7 @@ class AtScale:
                 continue
             told = float(np.dot(screen.analytic, shift))
             rtol, dust = self.tolerance(block).rtol, DUST * EPS * norm
-            question = Tolerance(told, rtol, dust=dust, goal_rtol=COARSEST_RTOL / 4)
+            question = Tolerance(told, rtol, self.absolute(block), dust, COARSEST_RTOL / 4)
             answer = refine(screen.line(shift), question, screen.step, 1.0, LEAST_ALONG)
             self.reached[block.name] = question.allowed(answer.value, answer.error) / norm
             known = CONFIDENCE * answer.error / norm <= COARSEST_RTOL and answer.verdict != DISAGREE

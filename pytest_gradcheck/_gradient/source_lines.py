@@ -10,12 +10,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+
 from .._evaluate.problem import Problem, work_of_grad
 from .._report.assemble import Rows
 from .._report.report import VERDICTS, BlockReport
 from .._source.lines import SourceLine, lines_of
 from .._source.trace import run_by, traced
 from .._verdict.tolerance import AGREE, DISAGREE
+
+Array = np.ndarray[Any, Any]
 
 
 def with_lines(rows: Rows, grad: Any, problem: Problem) -> Rows:
@@ -36,7 +40,9 @@ def with_lines(rows: Rows, grad: Any, problem: Problem) -> Rows:
     func = None if grad is True else call.func
     enters = any(diagnosis.code == "backward" for diagnosis in rows.diagnoses)
     call_grad = beside if grad is True else gradient
-    return replace(rows, lines=lines_behind(call_grad, func, problem, rows.blocks, enters))
+    where = rows.evidence.verdict == DISAGREE if rows.evidence is not None else None
+    lines = lines_behind(call_grad, func, problem, rows.blocks, enters, where)
+    return replace(rows, lines=lines)
 
 
 def lines_behind(
@@ -45,10 +51,12 @@ def lines_behind(
     problem: Problem,
     blocks: Sequence[BlockReport],
     enters: bool = False,
+    where: Array | None = None,
 ) -> tuple[SourceLine, ...]:
     """Return the lines that made the wrong ones of some blocks of what `call` returns.
 
-    What `func` runs is right; `enters`: the error enters a backward pass next to a right block.
+    What `func` runs is right; `enters`: the error enters a backward pass next to a right block;
+    `where`, shape (n,), are the coordinates that are wrong (bool).
     """
     try:
         with problem.evaluator.quiet():
@@ -59,7 +67,7 @@ def lines_behind(
         last = max(map(names.index, wrong), default=0)
         after = next((name for name in right if names.index(name) > last), "") if enters else ""
         innocent = run_by(func) if func is not None else set()
-        return () if seen.over else lines_of(value, seen, wrong, right, innocent, after)
+        return () if seen.over else lines_of(value, seen, wrong, right, innocent, after, where)
     except Exception:
         return ()
 

@@ -59,6 +59,8 @@ def reasons_of(
             f"func does not move with {unmoved}, while the gradient there is not zero: does it "
             "round on the way (a straight-through estimator), or read other arrays (in_place=True)?"
         )
+    if found.inner:
+        said.append(f"func rounds to {found.inner} on the way to J")
     if together := sum(reason == TOGETHER for reason in found.reasons.values()):
         said.append(
             f"{together:,} entries, each between its own two slopes, are no subgradient together: "

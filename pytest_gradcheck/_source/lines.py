@@ -15,6 +15,8 @@ from .._params.structure import ROOT, joined, taken_apart
 from .._quoting import shown
 from .trace import Node, Recorder, items
 
+Array = np.ndarray[Any, Any]
+
 
 @dataclass(frozen=True)
 class SourceLine:
@@ -80,6 +82,38 @@ def _copied(value: Any, seen: Recorder) -> frozenset[Node]:
     return frozenset()
 
 
+@dataclass(frozen=True)
+class Parts:
+    """Nodes of what a long vector was put together from: the parts that are wrong, and the right.
+
+    A gradient that is one vector holds `dW.ravel()` and `db` one behind the other, bit for bit.
+    """
+
+    wrong: tuple[Node, ...] = ()
+    right: tuple[Node, ...] = ()
+
+
+def parts_of(value: Any, wrong: Array | None, seen: Recorder) -> Parts:
+    """Return the parts of a vector that were seen by themselves; `wrong` is where it is (bool)."""
+    if wrong is None or not isinstance(value, np.ndarray) or value.shape != wrong.shape:
+        return Parts()
+    left = np.ones(wrong.size, dtype=bool)
+    bad: list[Node] = []
+    good: list[Node] = []
+    for other in reversed(seen.kept[-MOST_PARTS:]):
+        made = seen.made.get(id(other))
+        if not made or not isinstance(other, np.ndarray) or not 1 < other.size < value.size:
+            continue
+        part = other.ravel()
+        for start in np.flatnonzero(value[: value.size - part.size + 1] == part[0]).tolist():
+            here = slice(start, start + part.size)
+            if left[here].all() and np.array_equal(value[here], part) and part.any():
+                left[here] = False
+                (bad if wrong[here].any() else good).extend(made)
+    # Where no part is right, the vector as a whole is as good a name for what is wrong.
+    return Parts(tuple(bad), tuple(good)) if bad and good else Parts()
+
+
 def behind(nodes: Collection[Node]) -> set[Node]:
     """Return nodes with all that they depend on."""
     found: set[Node] = set()
@@ -92,6 +126,9 @@ def behind(nodes: Collection[Node]) -> set[Node]:
     return found
 
 
+MOST_PARTS = 500
+"""Arrays, the last, that may be parts of a vector."""
+
 MOST_SHARED = 4
 """Lines that are named of those that all wrong blocks, or the only one, come from."""
 
@@ -102,6 +139,10 @@ TERMS = ("theta", "sign-theta", "chain")
 """Codes of hints on a term or a factor that stands by itself: rather in a line before the last."""
 
 
+VAGUE = ("", "backward", "factor")
+"""Codes of blocks that are wrong as a whole: rather for one reason."""
+
+
 def lines_of(
     gradient: Any,
     seen: Recorder,
@@ -109,18 +150,21 @@ def lines_of(
     right: Sequence[str],
     innocent: Collection[CodeType] = (),
     after: str = "",
+    where: Array | None = None,
 ) -> tuple[SourceLine, ...]:
     """Return the lines that the wrong blocks of a gradient come from, the likeliest first.
 
     `wrong` has the code of each block's hint, or an empty text; `innocent` are functions that func
     itself runs.  A statement that a right block comes from as well is not named, but for what made
-    the block `after`, between which and the wrong ones the error enters a backward pass.
+    the block `after`, between which and the wrong ones the error enters a backward pass. Of a
+    gradient that is one vector, `where` says which entries are wrong (bool).
     """
     known = leaves(gradient, seen)
     if set(known) == {ROOT}:  # one array, whatever the only block is called
         nodes = known[ROOT] or ([seen.result] if seen.result else [])
         known = dict.fromkeys([*wrong, *right], nodes) if len(wrong) + len(right) == 1 else {}
-    of_right = behind([node for name in right for node in known.get(name, ())])
+    parts = parts_of(gradient, where, seen)
+    of_right = behind([*parts.right, *(node for name in right for node in known.get(name, ()))])
     own = {name: behind(known[name]) - of_right for name in wrong if known.get(name)}
     by_line = [
         {
@@ -132,10 +176,17 @@ def lines_of(
     ]
     common = set.intersection(*map(set, by_line)) if by_line else set()
     elsewhere = {node.place for node in of_right}
-    last_first = sorted(
-        (by_line[0][place] for place in common),
-        key=lambda node: (node.place in elsewhere, -node.order),
-    )
+    codes = set(wrong.values())
+    data = set.intersection(*own.values()) if own else set()
+
+    def doubt(node: Node) -> tuple[bool, bool, bool, int]:
+        """Return what is to be said for a node's innocence, the weightiest first."""
+        scaled = node.scales and codes.isdisjoint(("factor", *TERMS))  # it would have been seen
+        # ``dW, db = ...`` is one line, and no reason why both are wrong.
+        apart = node.how == "made" and not node.replaced and node not in data
+        return node.place in elsewhere, scaled, apart and not codes.isdisjoint(VAGUE), -node.order
+
+    last_first = sorted((by_line[0][place] for place in common), key=doubt)
     made = {name: _made(known[name]) for name in list(own)[:MOST_BLOCKS]}
     if len(own) > 1:
         shared = [(node, "shared") for node in last_first[:MOST_SHARED]]
@@ -148,6 +199,8 @@ def lines_of(
         before = [(node, "from") for node in last_first if node.place not in places][:MOST_SHARED]
         # What is put in the place of what it was computed from was likely meant to mend it.
         last = any(node.replaced or node.how == "changed" for node, _ in each)
+        each = [*((node, node.how) for node in parts.wrong if node.how != "placed"), *each]
+        before = [one for one in before if one[0].place not in {node.place for node, _ in each}]
         made[name] = [*before, *each] if wrong[name] in TERMS and not last else [*each, *before]
     return tuple(_rows(made))
 

@@ -45,6 +45,8 @@ class Plan:
     text: str
     pieces: tuple[Piece, ...]
     may_write: tuple[ast.expr, ...]
+    factors: tuple[ast.expr, ast.expr] | None = None
+    """Of a statement that does nothing but multiply or divide: by what, and what."""
 
     @property
     def header(self) -> bool:
@@ -82,7 +84,9 @@ class Source:
         if statement not in self._plans:
             found = tuple(self._piece(statement, *each) for each in _pieces(statement))
             touched = tuple(reads(statement)) if _may_write(statement) else ()
-            self._plans[statement] = Plan(statement, _text(statement, self), found, touched)
+            self._plans[statement] = Plan(
+                statement, _text(statement, self), found, touched, _factors(statement)
+            )
         return self._plans[statement]
 
     def _piece(self, statement: ast.stmt, target: ast.expr | None, value: ast.expr | None) -> Piece:
@@ -205,6 +209,16 @@ def _parts(value: ast.expr | None) -> dict[Any, tuple[ast.expr, ast.expr]]:
             return {}
         return {place: (item, item) for place, item in enumerate(value.elts)}
     return {}
+
+
+def _factors(statement: ast.stmt) -> tuple[ast.expr, ast.expr] | None:
+    """Return both sides of a product or a quotient that is all that a statement computes."""
+    value = getattr(statement, "value", None)
+    if isinstance(statement, ast.AugAssign) and isinstance(statement.op, (ast.Mult, ast.Div)):
+        return statement.target, statement.value
+    if isinstance(value, ast.BinOp) and isinstance(value.op, (ast.Mult, ast.Div)):
+        return value.left, value.right
+    return None
 
 
 def _may_write(statement: ast.stmt) -> bool:

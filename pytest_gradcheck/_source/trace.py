@@ -51,7 +51,8 @@ class Node:
     `how` is "made", "changed" (in place) or "placed": made before, it got a name or a place in a
     container. `replaced`: something else had that place. `read` are the nodes it depends on,
     `before` those of an array before it was changed. `alias`: the statement only gives a name to
-    what has one; `header`: it is the head of a loop, or of a ``with``.
+    what has one; `header`: it is the head of a loop, or of a ``with``; `scales`: it only multiplies
+    an array by a number.
     """
 
     file: str
@@ -62,6 +63,7 @@ class Node:
     read: frozenset[Node] = frozenset()
     how: str = "made"
     header: bool = False
+    scales: bool = False
     replaced: bool = False
     alias: bool = False
     before: frozenset[Node] = frozenset()
@@ -318,7 +320,24 @@ class Recorder:
             code=scope.code,
             read=frozenset(found),
             header=plan.header,
+            scales=plan.factors is not None and self._is_scaling(scope, *plan.factors),
         )
+
+    def _is_scaling(self, scope: Scope, one: ast.expr, other: ast.expr) -> bool:
+        """Return whether one of two factors is a number, and the other an array with a name."""
+        for number, array in ((one, other), (other, one)):
+            known = isinstance(array, (ast.Name, ast.Subscript, ast.Attribute))
+            fixed = isinstance(number, ast.Constant)
+            value = number.value if fixed else self._value(scope, number)[1]  # type: ignore[attr-defined]
+            # By 1 nothing is scaled: something else is likely to belong there.
+            if (
+                known
+                and isinstance(value, (int, float))
+                and value != 1
+                and not isinstance(self._value(scope, array)[1], (int, float))
+            ):
+                return True
+        return False
 
     # What is known.
 

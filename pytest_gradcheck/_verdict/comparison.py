@@ -62,7 +62,8 @@ class Comparison:
     it was left open or is special, `slopes` are those before and behind a kink, `ladders` what was
     seen of coordinates that were asked again and did not agree. `answers`: func was seen to
     answer to a step, by more than its noise. `groups` are parts of blocks that are wrong, though no
-    entry of theirs is known to be; `seen`, by a block's start, what would have been.
+    entry of theirs is known to be; `seen`, by a block's start, what would have been. `inner` is the
+    format that func rounds to on the way.
     """
 
     tolerance: Tolerance
@@ -78,6 +79,7 @@ class Comparison:
     answers: Array = field(default_factory=lambda: np.zeros(0, dtype=bool))
     groups: list[Group] = field(default_factory=list)
     seen: dict[int, Seen] = field(default_factory=dict)
+    inner: str = ""
 
     @classmethod
     def unjudged(

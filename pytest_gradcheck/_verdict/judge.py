@@ -22,15 +22,18 @@ from .._constants import (
     FARTHEST,
     FINE,
     FINE_FACTOR,
+    FLOAT32,
     GRAD_ROUNDINGS,
     GROUP_RANGE,
     GROUP_RTOL,
     GROUP_RUNGS,
     IN_BLOCK,
     IN_CHECK,
+    LINE_SPACING,
     MANY_WRONG,
     MOST_STUBBORN,
     NARROW,
+    NARROW_PROOF,
     NOISY_BLOCK,
     PLAIN,
     RATIO,
@@ -53,9 +56,9 @@ from .._evaluate.problem import Analytic, Problem
 from .._options import Options
 from .._params.layout import Block
 from .comparison import Comparison, Group
-from .groups import Groups, seen_in
+from .groups import Groups, judge_ties, seen_in
 from .refine import refine
-from .ties import judge_ties
+from .rounding import by_larger_steps, inner_format, quieter_lines
 from .tolerance import (
     AGREE,
     BENDS,
@@ -66,9 +69,11 @@ from .tolerance import (
     NOISY,
     NOT_SMOOTH,
     OPEN,
+    ROUNDED,
     Tolerance,
     Verdict,
     block_size,
+    common_size,
     tolerance,
 )
 
@@ -113,13 +118,17 @@ def judge(
             found.reasons.update(dict.fromkeys(left.tolist(), EXHAUSTED))
     if not rounded and (asked & ~_settled(found)).any():
         found = _rounded(found, problem, analytic, options)
+    if options.eps is None and options.scheme != COMPLEX_STEP.name:
+        found = _rounded_inside(found, problem, sweep, options)
     spared = asked & (found.verdict == DISAGREE) & found.within() & ~found.kinked
     found.verdict[spared] = AGREE
-    variation = max(abs(float(problem.center)), curvature(problem, sweep, found))
+    values = max(abs(float(problem.center)), sweep.noise.terms)
+    variation = max(values, curvature(problem, sweep, found))
     conclude(found, problem.scale, problem.blocks, options, variation)
     if options.rtol is None and options.eps is None and options.scheme != COMPLEX_STEP.name:
         with suppress(BudgetExhausted):
             _tell_by_groups(found, problem, analytic, sweep, options.seed)
+        _pass_zeros(found, problem, variation)
         for i in [i for i in found.reasons if found.verdict[i] != OPEN and i not in found.slopes]:
             del found.reasons[i]
     if options.kinks == "fail":
@@ -163,6 +172,22 @@ def _tell_by_groups(
             found.seen[block.start] = seen_in(known, found.reach[w], groups.spread(position))
 
 
+def _pass_zeros(found: Comparison, problem: Problem, value: float) -> None:
+    """Pass blocks whose gradient is what rounding leaves of a zero, and is known so far as can be.
+
+    A direction through all of it has not denied it, and each error bar is small beside J, or beside
+    the terms that cancel in it.
+    """
+    limits = found.tolerance
+    with np.errstate(all="ignore"):
+        zero = (np.abs(found.analytic) <= limits.dust + limits.atol) & found.within()
+        zero &= CONFIDENCE * found.reach * problem.scale <= IN_BLOCK * value
+    for block in problem.blocks:
+        w = block.window
+        if zero[w].all() and not (found.verdict[w] == DISAGREE).any():
+            found.verdict[w] = AGREE
+
+
 def _accuse(found: Comparison, group: Group) -> None:
     """Keep what is known of a wrong part of a block; a single entry is one like any other."""
     if group.places.size > 1:
@@ -202,6 +227,54 @@ def _rounded(
     return replace(found, tolerance=replace(limits, atol=limits.atol + off))
 
 
+def _rounded_inside(
+    found: Comparison, problem: Problem, sweep: Sweep, options: Options
+) -> Comparison:
+    """Return the comparison with tolerances of the format that func rounds to on the way to J.
+
+    A gradient by the same formulas without that rounding, or with other, is off by that much.
+    """
+    limits = found.tolerance
+    rtol = limits.rtol if options.rtol is not None else np.maximum(limits.rtol, FLOAT32 ** (2 / 3))
+    wide = replace(limits, rtol=rtol, atol=limits.atol.copy())
+    for block in problem.blocks if options.atol is None else ():
+        off = GRAD_ROUNDINGS * FLOAT32 * common_size(limits.rms[block.window])
+        wide.atol[block.window] = np.maximum(limits.atol[block.window], off)
+    near = wide.within(found.numeric, found.error) & (found.verdict == DISAGREE)
+    near &= np.isfinite(found.analytic) & ~found.kinked
+    known = found.within() & (found.error <= COARSEST_RTOL * limits.size(found.numeric))
+    jumps = [
+        i
+        for i, reason in found.reasons.items()
+        if reason in (ROUNDED, JUMP, NOISY) and not known[i]
+    ]
+    if not near.any() and not jumps:
+        return found
+    try:
+        inner = inner_format(found, sweep, problem)
+    except BudgetExhausted:
+        inner = ""
+    if not inner:
+        return found
+    found = replace(found, tolerance=wide, inner=inner)
+    for i in jumps[:MOST_STUBBORN]:
+        _by_larger_steps(i, found, sweep, problem)
+    return found
+
+
+def _by_larger_steps(i: int, found: Comparison, sweep: Sweep, problem: Problem) -> None:
+    """Judge an open entry by steps beside which the rounding on the way is small."""
+    try:
+        best = by_larger_steps(i, found, sweep, problem)
+    except BudgetExhausted:
+        return
+    if best is None or not best.error < found.error[i]:
+        return
+    found.numeric[i], found.error[i], found.reasons[i] = best.value, best.error, NOISY
+    if not found.tolerance.at(i).within(best.value, NARROW_PROOF * best.error):
+        found.verdict[i] = DISAGREE
+
+
 def _spread(problem: Problem, analytic: Analytic, seed: int) -> Array:
     """Return by how much rounding moves each analytic entry, shape (n,): grad at points beside θ.
 
@@ -231,7 +304,9 @@ def _spread(problem: Problem, analytic: Analytic, seed: int) -> Array:
 def unjudged(limits: Tolerance, sweep: Sweep) -> Comparison:
     """Return what a sweep found beside the analytic gradient, every verdict open."""
     with np.errstate(all="ignore"):
-        answers = sweep.change > RESPONDS * sweep.noise.at(sweep.largest)
+        least = RESPONDS * sweep.noise.at(sweep.largest)
+        # What is zero but for rounding moves by that alone, and yet func is a sum of terms.
+        answers = (sweep.change > least) | ((sweep.largest <= least) & (sweep.change > 0))
     return Comparison.unjudged(
         limits, sweep.numeric, sweep.error, sweep.step > 0, sweep.flat, answers
     )
@@ -247,7 +322,7 @@ def _limits(problem: Problem, analytic: Analytic, sweep: Sweep, options: Options
         analytic.precision,
         options,
         fine_limit(sweep.noise.sigma, value_size(problem, analytic.vector)),
-        abs(float(problem.center)),
+        max(abs(float(problem.center)), sweep.noise.terms),
     )
     return replace(limits, atol=limits.atol + analytic.jitter)
 
@@ -268,6 +343,9 @@ def _ask_again(
     smooth = _smooth(found, sweep)
     done = found.tolerance.settled(found.numeric, found.error)
     dead = sweep.flat & (found.analytic == 0)
+    if options.rtol is None:
+        quiet = asked & agrees & smooth & ~dead
+        done[_refine_quiet(quiet, found, sweep, problem, options.seed)] = True
     coarse = np.flatnonzero(asked & agrees & smooth & ~done & ~dead)
     still = np.flatnonzero(asked & agrees & dead & ~sweep.bent)
     _test_dead(still, found, sweep, problem, options.seed)
@@ -318,7 +396,10 @@ def curvature(problem: Problem, sweep: Sweep, found: Comparison) -> float:
     seen = np.flatnonzero(sweep.step > 0)
     with np.errstate(all="ignore"):
         sizes = bends(sweep, problem.center, seen) * (problem.scale[seen] / sweep.step[seen]) ** 2
-    sizes = sizes[np.isfinite(sizes) & _smooth(found, sweep)[seen]]
+    smooth = _smooth(found, sweep)
+    # At a stationary point every smooth func bends by more than it slopes.
+    smooth[[i for i, reason in found.reasons.items() if reason == NOISY]] = True
+    sizes = sizes[np.isfinite(sizes) & smooth[seen]]
     return float(sizes.max(initial=0.0))
 
 
@@ -335,10 +416,38 @@ def _by_atol_alone(found: Comparison) -> Array:
     return blunt
 
 
+def _refine_quiet(
+    members: Array, found: Comparison, sweep: Sweep, problem: Problem, seed: int
+) -> list[int]:
+    """Climb for entries that are coarse only because J is loud along others; return which told."""
+    size = value_size(problem, found.analytic)
+    quiet, rest = quieter_lines(members, found, sweep, problem)
+    told = [i for alike, _ in rest for i in alike.tolist()]
+    for alike, noise in rest:
+        _test_group(alike, found, replace(sweep, noise=noise), problem, seed, sound=True)
+    for i, line in quiet:
+        numeric, error, goal = found.numeric[i], found.error[i], found.tolerance.goal_rtol[i]
+        own = max(fine_limit(line.noise.sigma, size), 2 * found.tolerance.rtol[i])
+        found.tolerance.goal_rtol[i] = own
+        if _refine_one(i, found, sweep, problem, line=line) == DISAGREE or found.error[i] < error:
+            told.append(i)
+        else:
+            found.numeric[i], found.error[i], found.verdict[i] = numeric, error, OPEN
+            found.tolerance.goal_rtol[i] = goal
+            found.reasons.pop(i, None)
+    return told
+
+
 def _refine_one(
-    i: int, found: Comparison, sweep: Sweep, problem: Problem, *, kink_alone: bool = False
+    i: int,
+    found: Comparison,
+    sweep: Sweep,
+    problem: Problem,
+    *,
+    kink_alone: bool = False,
+    line: Line | None = None,
 ) -> Verdict:
-    ladder = line_of(problem, i, sweep.noise, sweep)
+    ladder = line_of(problem, i, sweep.noise, sweep) if line is None else line
     limits = found.tolerance.at(i)
     answer = refine(
         ladder,
@@ -394,7 +503,13 @@ def _test_groups(
 
 
 def _test_group(
-    members: Array, found: Comparison, sweep: Sweep, problem: Problem, seed: int
+    members: Array,
+    found: Comparison,
+    sweep: Sweep,
+    problem: Problem,
+    seed: int,
+    *,
+    sound: bool = False,
 ) -> None:
     a, limits = found.analytic[members], found.tolerance
     weights = random_weights(members.size, seed, Stream.GROUP, members.size, int(members[0]))
@@ -408,6 +523,8 @@ def _test_group(
     tiny = (a != 0) & (np.abs(a) < TINY * limits.rms[members])
     deep = bool(np.count_nonzero(noisy | tiny) >= TAIL * problem.size)
     line = _line_along(problem, sweep, shift)
+    if sound:
+        line.sound(LINE_SPACING)
     value, error = _group_derivative(line, relative, deep=deep)
     change = max(line.changes, default=0.0)
     if change > RESPONDS * max(rung.sigma for rung in line.rungs):
@@ -430,7 +547,7 @@ def _test_group(
     elif math.isfinite(error):
         half = members.size // 2
         for part in (members[:half], members[half:]):
-            _test_group(part, found, sweep, problem, seed)
+            _test_group(part, found, sweep, problem, seed, sound=sound)
 
 
 def _length(vector: Array) -> float:
@@ -544,8 +661,8 @@ def conclude(
     with np.errstate(all="ignore"):
         # Zero but for rounding: a bias before a batch normalisation has 1e-17 on both sides.
         nothing = np.abs(analytic) <= np.maximum(bar, limits.dust) + limits.atol
-        zero = nothing & (bar * scale <= IN_CHECK * everything)
-        zero &= _claims_little(analytic, scale, IN_CHECK * everything)
+        little = IN_CHECK * everything
+        zero = nothing & (bar * scale <= little) & _claims_little(analytic, scale, little)
         resolved = limits.settled(found.numeric, found.reach)
         if options.rtol is None:
             resolved |= bar <= COARSEST_RTOL * limits.size(found.numeric)

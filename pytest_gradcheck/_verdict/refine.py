@@ -10,23 +10,27 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 from .._constants import (
     ALL_NOISE,
     BEND_CLEAR,
     COARSEST_JUMP,
     CONFIDENCE,
+    FARTHER_RUNGS,
     FARTHEST,
     FINER,
     FINEST,
     FLAT_AS_FAR_AS,
     GRAIN_SHOWN,
     JUMP_POWER,
+    KINK_BESIDE,
     LEAP_RUNGS,
     LIMITING,
     LINE_CHANGE,
     LINE_NEWS,
     LINE_SPACING,
+    LOUD,
     MARGINAL_BARS,
     MOST_RUNGS,
     MOVES_TOLD,
@@ -43,6 +47,7 @@ from .._constants import (
     ROUGH_RUNGS,
     ROUNDING_FACTOR,
     ROUNDING_SIGMA,
+    SEEN_FARTHER,
     SENTINEL_GAP,
     SENTINEL_VALUE,
     SHOWN_BY,
@@ -52,7 +57,7 @@ from .._constants import (
     SUBGRADIENT,
     USEFUL,
 )
-from .._difference.climb import Policy, climb, enter, fall
+from .._difference.climb import Policy, climb, enter, fall, rise
 from .._difference.extrapolation import Estimate, Line, Rung, slope_of
 from .._difference.kinks import (
     bend_power,
@@ -161,8 +166,9 @@ def sentinel(line: Line, question: Tolerance, estimate: Estimate, least: float) 
     gap = abs(question.analytic - estimate.value)
     value = question.size(estimate.value)
     # The bend's noise is 3.5 times the slope's, and a kink must show here if there is one.
-    telling = smallest.sigma / (SENTINEL_GAP * gap) if gap else math.inf
-    faint = smallest.sigma / (SENTINEL_VALUE * value) if value else math.inf
+    telling, faint = SENTINEL_GAP * gap, SENTINEL_VALUE * value
+    telling = smallest.sigma / telling if telling else math.inf
+    faint = smallest.sigma / faint if faint else math.inf
     step = max(min(telling, smallest.h / RATIO**2), faint, least)
     return step if step <= smallest.h / RATIO else None
 
@@ -179,13 +185,11 @@ def refine(line: Line, question: Tolerance, first: float, scale: float, least: f
 def _until_settled(
     line: Line, question: Tolerance, first: float, scale: float, least: float
 ) -> Policy[Answer]:
-    if not line.rungs:
-        yield first
+    yield from _enter(line, first, least)
     if _all_noise(line) and abs(question.analytic) * least > line.noise.sigma:
         # sin(1e30·θ): J changes by more than itself between neighbouring floats.
         return Answer(line.rungs[-1].central, math.inf, OPEN, NOISY)
-    yield from enter(line, least)
-    confirmed = False
+    confirmed = farther = False
     while True:
         room = len(line.rungs) < MOST_RUNGS
         if on_kink(line.rungs):
@@ -204,46 +208,56 @@ def _until_settled(
             if line.flat and (step := until_it_moves(line, question, scale)) is not None:
                 yield step
                 continue
-            agrees = question.within(estimate.value, estimate.error)
+            agrees = question.within(*estimate.known)
             accused = not agrees and confirmed and _trusted(line, question, estimate)
             if accused:
                 accused = _converged(line, question, estimate)
                 if not line.sounded and not (accused and _plain(question, estimate)):
-                    line.sound(_spacing(line, question, scale))
+                    line.sound(spacing(line, question, scale))
                     confirmed = False
+                    continue
+            if accused and _stands_still(line, question):
+                if farther and _seen_farther(line, question, estimate):
+                    return Answer(estimate.value, math.inf, OPEN, ROUNDED)
+                if not farther:
+                    farther = True
+                    yield from _far(line, scale)
                     continue
             if accused:
                 step = _step_that_shows(line, question, estimate)
-                if step is None:
-                    return Answer(estimate.value, estimate.error, DISAGREE)
-                if step < least or not room:
-                    return Answer(estimate.value, estimate.error, OPEN, NOISY)
+                if step is None or step < least or not room:
+                    verdict, reason = (DISAGREE, "") if step is None else (OPEN, NOISY)
+                    return Answer(*estimate.known, verdict, reason)
                 yield step
                 continue
-            settled = agrees and question.settled(estimate.value, estimate.error)
-            if settled and not _bent(line, question):
-                return Answer(estimate.value, estimate.error, AGREE)
+            if agrees and not _bent(line, question) and question.settled(*estimate.known):
+                return Answer(*estimate.known, AGREE)
             if not agrees and not confirmed:
                 confirmed = True
-                step = sentinel(line, question, estimate, least)
-                if step is not None:
+                if (step := sentinel(line, question, estimate, least)) is not None:
                     yield step
                 continue
         step = next_step(line, question, estimate, scale, least)
         stuck = len(line.rungs) >= ROUGH_RUNGS and rough(line, _size(line, question))
         if step is None or stuck or not room:
-            known = line.sounded or estimate is None or _bent(line, question)
-            if known or not _news(line, question, scale):
-                return _left_open(line, question, estimate)
+            if estimate is None or not _news(line, question, scale):
+                return _kink_beside(line, question, scale) or _left_open(line, question, estimate)
             confirmed = False
             continue
         yield step
 
 
+def _enter(line: Line, first: float, least: float) -> Policy[None]:
+    if not line.rungs:
+        yield first
+    yield from enter(line, least)
+
+
 def _jumps_or_kink(line: Line, least: float) -> Policy[Answer | None]:
     """Learn why a line has flat steps; return the answer where its jumps are too coarse for any."""
     tell_grain(line)
-    coarse = ROUNDING_SIGMA * COARSEST_JUMP * abs(float(line.center))
+    size = max(abs(float(line.center)), line.noise.terms)
+    coarse = ROUNDING_SIGMA * COARSEST_JUMP * size
     if line.grainy and line.noise.sigma > coarse:
         return Answer(line.rungs[0].central, math.inf, OPEN, ROUNDED)
     if not line.grainy:
@@ -253,12 +267,14 @@ def _jumps_or_kink(line: Line, least: float) -> Policy[Answer | None]:
 
 def _news(line: Line, question: Tolerance, scale: float) -> bool:
     """Return whether the noise along this very line is not what it was taken for."""
+    if line.sounded or _bent(line, question):
+        return False
     before = line.noise.sigma
-    line.sound(_spacing(line, question, scale))
+    line.sound(spacing(line, question, scale))
     return not before / LINE_NEWS < line.noise.sigma < before * LINE_NEWS
 
 
-def _spacing(line: Line, question: Tolerance, scale: float) -> float:
+def spacing(line: Line, question: Tolerance, scale: float) -> float:
     """Return the distance of values along a line: near, and func must not change by much."""
     value = abs(question.analytic) if math.isfinite(question.analytic) else 0.0
     # J may be zero by cancellation: then what it changes by is what it is like.
@@ -345,7 +361,31 @@ def _clear(line: Line, question: Tolerance, estimate: Estimate) -> bool:
     crosses: of the entries of torch's transformer layer one in a thousand is off by five bars.
     """
     gap = abs(question.analytic - estimate.value)
-    return line.noise.unit < NARROW or gap > NARROW_PROOF * CONFIDENCE * estimate.error
+    wide = line.noise.unit < NARROW and not _stands_still(line, question)
+    return wide or gap > NARROW_PROOF * CONFIDENCE * estimate.error
+
+
+def _stands_still(line: Line, question: Tolerance) -> bool:
+    """Return whether func does not move at some step at which it must, if it is smooth.
+
+    By the analytic slope, that is; and it moves at others.
+    """
+    flat = [rung.h for rung in line.rungs if not rung.forward or not rung.backward]
+    shown: bool = abs(question.analytic) * max(flat, default=0.0) > GRAIN_SHOWN * line.noise.floor
+    return shown and not line.flat and line.noise.unit < NARROW
+
+
+def _far(line: Line, scale: float) -> Policy[Estimate | None]:
+    top = line.rungs[0].h
+    return rise(line, RATIO * top, FARTHER_RUNGS, lambda step: step <= scale, RATIO**2)
+
+
+def _seen_farther(line: Line, question: Tolerance, estimate: Estimate) -> bool:
+    """Return whether two steps larger than those without a change come near the analytic slope."""
+    still = max(rung.h for rung in line.rungs if not rung.forward or not rung.backward)
+    near: float = SEEN_FARTHER * abs(question.analytic - estimate.value)
+    gaps = [abs(rung.central - question.analytic) for rung in line.rungs if rung.h > still]
+    return sum(bool(gap <= near) for gap in gaps) >= 2
 
 
 def _step_that_shows(line: Line, question: Tolerance, estimate: Estimate) -> float | None:
@@ -355,7 +395,8 @@ def _step_that_shows(line: Line, question: Tolerance, estimate: Estimate) -> flo
     for the steps so far, of which the analytic slope is a right part.  Where that part is a large
     one func bends within the step, so some smaller ones are asked too.
     """
-    rounding = line.noise.sigma <= NOISE_LOUD * abs(float(line.center))
+    noise = line.noise
+    rounding = noise.sigma <= max(NOISE_LOUD * abs(float(line.center)), LOUD * noise.floor)
     if not _all_noise(line) or rounding:
         return None
     gap: float = abs(question.analytic - estimate.value)
@@ -394,6 +435,8 @@ def _judge_kink(line: Line, question: Tolerance) -> Answer | None:
         return None
     forward, backward = slopes
     low, high = sorted((forward, backward), key=lambda slope: slope.value)
+    if max(low.error, high.error) > LIMITING * (high.value - low.value):
+        return None  # a fast oscillation, of which some large steps bend alike by chance
     mean = 0.5 * (low.value + high.value)
     size = max(abs(low.value), abs(high.value), abs(question.analytic))
     if not math.isfinite(size):
@@ -412,6 +455,18 @@ def _judge_kink(line: Line, question: Tolerance) -> Answer | None:
         KINK,
         (backward.value, forward.value),
     )
+
+
+def _kink_beside(line: Line, question: Tolerance, scale: float) -> Answer | None:
+    """Return that a value is one of the slopes at a kink so near that no step tells which.
+
+    Steps below its distance see one side alone, but mostly noise.
+    """
+    beyond = [rung for rung in line.rungs if rung.h >= KINK_BESIDE * scale]
+    if not beyond or beyond[-1] is line.rungs[-1] or not on_kink(beyond):
+        return None
+    answer = _judge_kink(replace(line, rungs=beyond), question)
+    return answer if answer is not None and answer.verdict == AGREE else None
 
 
 def _left_open(line: Line, question: Tolerance, estimate: Estimate | None) -> Answer:

@@ -28,7 +28,6 @@ def gradcheck(
     check_forward_ad: bool = False,
     check_backward_ad: bool = True,
     check_batched_grad: bool = False,
-    check_batched_forward_grad: bool = False,
     gen_non_contig_grad_outputs: bool = False,
     **others: Any,
 ) -> bool:
@@ -51,9 +50,8 @@ def gradcheck(
         Check forward mode, too.
     check_backward_ad : bool, optional
         False: do not check reverse mode.
-    check_batched_grad, check_batched_forward_grad : bool, optional
-        Check that a batch of cotangents, or of tangents, under torch's vmap gives what they give
-        one by one.
+    check_batched_grad : bool, optional
+        Check that a batch of cotangents under torch's vmap gives what they give one by one.
     gen_non_contig_grad_outputs : bool, optional
         Pass cotangents and tangents that are not contiguous.
     **others
@@ -91,7 +89,6 @@ def gradcheck(
         "reverse mode": check.reverse if check_backward_ad else None,
         "forward mode": check.forward if check_forward_ad else None,
         "reverse mode, batched": check.batched if check_batched_grad else None,
-        "forward mode, batched": check.batched_forward if check_batched_forward_grad else None,
     }
     if not any(chosen.values()):
         raise ValueError("gradcheck: neither mode is to be checked")
@@ -195,7 +192,12 @@ UNUSED = frozenset({"eps", "fast_mode"})
 """torch's options that say how it differences; steps are chosen here, and every entry is looked at.
 """
 
-UNCHECKED = frozenset({"masked", "check_undefined_grad", "check_grad_dtypes", "check_sparse_nnz"})
+UNCHECKED = frozenset(
+    {
+        "masked", "check_undefined_grad", "check_grad_dtypes", "check_sparse_nnz",
+        "check_batched_forward_grad",
+    }
+)  # fmt: skip
 """torch's options that ask for more than derivatives, which is not checked here."""
 
 
@@ -350,15 +352,6 @@ class _Check:
         together = self._pulled(leaves, batches, is_grads_batched=True)
         return compare_gradients(self._inputs(together), self._inputs(self._stacked(alone)))
 
-    def batched_forward(self) -> GradientReport:
-        """Compare the tangents of the outputs for a batch of tangents with those for each."""
-        leaves, some = [one.detach() for one in vars(self.named).values()], BATCH
-        batches = [self._random(leaf, some) for leaf in leaves]
-        alone = [self._pushed(leaves, [batch[i] for batch in batches]) for i in range(some)]
-        together = self.torch.vmap(lambda *tangents: self._pushed(leaves, tangents))(*batches)
-        both = self.there.arrays(together), self.there.arrays(self._stacked(alone))
-        return compare_gradients(*(_named("output", one) for one in both))
-
     def _random(self, like: Any, count: int) -> Any:
         rng = self.torch.Generator().manual_seed(0)
         made = self.torch.randn((count, *like.shape), dtype=like.dtype, generator=rng)
@@ -370,7 +363,3 @@ class _Check:
 
 BATCH = 2
 """Cotangents in a batch: two tell whether one is taken for the other."""
-
-
-def _named(name: str, values: Sequence[Any]) -> Any:
-    return SimpleNamespace(**{f"{name}[{i}]": value for i, value in enumerate(values)})

@@ -496,3 +496,23 @@ class TestManyBlocks:
         report = self.report(600, lambda g: g * np.where(np.arange(600) % 3, 1, 1.7), max_evals=400)
         assert report.verdict == "disagree"
         assert report.evaluations <= 400
+
+
+@pytest.mark.parametrize("atol", [1e-6, 3e-4])
+def test_errors_of_atol_add_up_along_directions(atol: float) -> None:
+    """As those of an adjoint that is solved to an absolute error."""
+    rng = np.random.default_rng(3)
+    c, at = rng.normal(size=900), rng.normal(size=900)
+
+    def report(off: Array, **options: Any) -> Any:
+        return check_gradients(
+            lambda x: float(c @ np.sin(x)), c * np.cos(at) + off, at, max_evals=400, **options
+        )
+
+    everywhere = atol * rng.choice([-1.0, 1.0], size=900)
+    passed = report(everywhere, atol=atol)
+    assert passed.verdict == "agree"
+    assert passed.resolution > atol
+    assert report(everywhere).verdict == "disagree"
+    one = np.where(np.arange(900) == 321, 600 * atol, 0)
+    assert [entry.index for entry in report(one, atol=atol).worst] == [(321,)]

@@ -496,3 +496,22 @@ def hessian(x):
 def test_the_line_of_a_hessian_is_named():
     report = check_hessian(lambda x: np.sum(x**3), hessian, np.array([1.0, 2.0]))
     assert report.lines[0].line == line_of("# an offset")
+
+
+def one_vector(theta):
+    p = {"W": theta[:8].reshape(2, 4), "b": theta[8:].reshape(2, 1)}
+    gap = p["W"] @ X + p["b"] - Y
+    dW = 2 * gap @ X.T
+    db = gap.sum(axis=1)  # without its 2
+    return np.concatenate([dW.ravel(), db])
+
+
+def test_the_part_of_a_vector_that_is_wrong_is_named():
+    def cost(theta):
+        return np.sum((theta[:8].reshape(2, 4) @ X + theta[8:].reshape(2, 1) - Y) ** 2)
+
+    report = check_gradients(cost, one_vector, np.linspace(-1.0, 1.0, 10))
+    assert told(report) == [
+        (("params",), line_of("# without its 2"), "made"),
+        (("params",), line_of("return np.concatenate([dW.ravel(), db])"), "made"),
+    ]

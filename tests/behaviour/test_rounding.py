@@ -201,3 +201,160 @@ def test_any_seed_may_be_given_for_a_gradient_that_is_wrong(seed):
     x = np.array([1.0, 2.0])
     report = check_gradients(lambda x: np.sum(x**3), lambda x: 3.1 * x**2, x, seed=seed)
     assert report.verdict == "disagree"
+
+
+def loud_along_one(seed, error=0.0, together=False, n=7):
+    """J is rounded at 1e-7 along its first parameter, and smooth to the last digit along others."""
+    rng = np.random.default_rng([13, seed])
+    at, c, k = rng.normal(size=n), rng.normal(size=n), int(rng.integers(1, n))
+
+    def func(p):
+        return ((1e9 + np.sin(p[0])) - 1e9) + float(c[1:] @ np.cosh(p[1:]))
+
+    def grad(p):
+        slopes = np.append(np.cos(p[0]), c[1:] * np.sinh(p[1:]))
+        return slopes * np.where(np.arange(n) == k, 1 + error, 1)
+
+    if together:
+        return func, grad, at
+    return (
+        lambda p: func(np.append(p["loud"], p["quiet"])),
+        lambda p: dict(
+            zip(
+                ("loud", "quiet"),
+                np.split(grad(np.append(p["loud"], p["quiet"])), [1]),
+                strict=True,
+            )
+        ),
+        {"loud": at[:1], "quiet": at[1:]},
+    )
+
+
+@pytest.mark.parametrize("together", [False, True])
+def test_an_entry_beside_a_noisy_one_is_known_as_well_as_alone(together):
+    seeds = range(8)
+    assert verdicts(loud_along_one(seed, 0.0, together) for seed in seeds) == ["agree"] * 8
+    assert verdicts(loud_along_one(seed, 2e-4, together) for seed in seeds) == ["disagree"] * 8
+
+
+def test_of_many_entries_beside_a_noisy_one_those_not_asked_are_judged_together():
+    assert verdicts([loud_along_one(1, n=90)]) == ["agree"]
+    assert verdicts(loud_along_one(s, 2e-3, n=90) for s in range(4)) == ["disagree"] * 4
+    assert check_gradients(*loud_along_one(1, n=90)).evaluations < 700
+
+
+def normalised_sum(seed, dtype, wrong=0.0, axis=1):
+    """The sum behind a normalisation is zero, and so is its gradient, but for rounding."""
+    rng = np.random.default_rng([14, seed])
+    x = rng.normal(size=(12, 4)).astype(dtype)
+    k = int(rng.integers(x.size))
+
+    def func(x):
+        off = x - x.mean(axis, keepdims=True)
+        return (off / np.sqrt(off.var(axis, keepdims=True) + dtype(1e-5))).sum()
+
+    def grad(x):
+        off = x - x.mean(axis, keepdims=True)
+        size = np.sqrt(off.var(axis, keepdims=True) + dtype(1e-5))
+        unit, one = off / size, np.ones_like(x)
+        slope = one - one.mean(axis, keepdims=True)
+        slope = (slope - unit * (unit * one).mean(axis, keepdims=True)) / size
+        slope.flat[k] += dtype(wrong)
+        return slope
+
+    return func, grad, x
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("axis", [0, 1])
+def test_a_gradient_that_is_zero_but_for_rounding(dtype, axis):
+    right = verdicts(normalised_sum(seed, dtype, axis=axis) for seed in range(10))
+    assert right.count("agree") >= (10 if dtype is np.float64 else 9)
+    assert "disagree" not in right
+    wrong = 1e-7 if dtype is np.float64 else 0.02
+    assert (
+        verdicts(normalised_sum(seed, dtype, wrong, axis) for seed in range(5)) == ["disagree"] * 5
+    )
+
+
+def test_a_stationary_point_at_which_every_step_bends_as_much_to_both_sides():
+    at = np.array([2.0, -0.5])
+    for factor, verdict in ((2.0, "agree"), (2.1, "agree")):
+        report = check_gradients(
+            lambda x: float(np.sum((x - at) ** 2)), lambda x, f=factor: f * (x - at), at
+        )
+        assert report.verdict == verdict
+    report = check_gradients(lambda x: float(np.sum((x - at) ** 2)), lambda x: x - at + 1e-4, at)
+    assert report.verdict == "disagree"
+
+
+def behind_and_before_a_cast(seed, block="", error=0.0):
+    """`gain` lies behind a kernel in float32, and `w` before it."""
+    rng = np.random.default_rng([15, seed])
+    x, y = rng.normal(size=(7, 2)), rng.normal(size=7)
+
+    def func(p):
+        h = np.sin(x @ p["w"]).astype(np.float32).astype(np.float64)
+        return float(np.mean((p["gain"] * h - y) ** 2))
+
+    def grad(p):
+        h, off = np.sin(x @ p["w"]), 2 * (p["gain"] * np.sin(x @ p["w"]) - y) / 7
+        slopes = {"w": x.T @ (off * p["gain"] * np.cos(x @ p["w"])), "gain": off * h}
+        if block:
+            slopes[block][0] *= 1 + error
+        return slopes
+
+    return func, grad, {"w": rng.normal(size=2), "gain": rng.normal(size=7)}
+
+
+def test_what_lies_behind_and_before_a_cast_on_the_way():
+    right = [check_gradients(*behind_and_before_a_cast(seed)) for seed in range(20)]
+    outcomes = [report.verdict for report in right]
+    assert "disagree" not in outcomes
+    assert outcomes.count("agree") >= 16
+    said = [report for report in right if "rounds to float32 on the way to J" in report.message()]
+    assert len(said) >= 7
+    for block in ("w", "gain"):
+        wrong = verdicts(behind_and_before_a_cast(seed, block, 5e-3) for seed in range(8))
+        assert wrong.count("disagree") >= 6
+        assert "agree" not in wrong
+
+
+@pytest.mark.parametrize("distance", [1e-9, 1e-7, 1e-5])
+def test_a_hinge_is_not_said_to_round(distance):
+    report = check_gradients(
+        lambda x: float(np.maximum(0, x[0] - 0.6 - distance) + np.exp(x[1])),
+        lambda x: np.array([1.0, 1.0001 * np.exp(x[1])]),
+        np.array([0.6, 0.3]),
+    )
+    assert report.verdict == "disagree"
+    assert "rounds to" not in report.message()
+
+
+@pytest.mark.parametrize("width", [3e-8, 7e-10, 2e-10])
+def test_a_fast_phase_is_no_kink(width):
+    """Large steps see slopes to both sides that differ, now and then alike over three of them."""
+    rng = np.random.default_rng(16)
+    for at in rng.uniform(0.4, 2.5, size=60):
+        slope = np.cos(at / width) / width
+        right = check_gradients(lambda t: float(np.sin(t / width)), lambda t, g=slope: g, at)
+        assert right.verdict != "disagree"
+        assert not right.kinks
+        wrong = check_gradients(lambda t: float(np.sin(t / width)), lambda t, g=slope: 1.2 * g, at)
+        assert wrong.verdict == "disagree"
+
+
+@pytest.mark.parametrize("gap", [3e-15, 2e-14, 5e-13, 4e-12, 6e-11, 3e-10, 2e-9, 4e-7])
+def test_a_near_tie_agrees_with_the_slope_of_its_own_side(gap):
+    for v in (0.31, 1.7, 2.9):
+        at = np.array([v * (1 + gap), v, -0.2])
+
+        def func(x):
+            return max(x[0], x[1]) ** 2 + np.cos(x[2])
+
+        def grad(x, factor=1.0):
+            top = x[0] > x[1]
+            return np.array([2 * x[0] * top * factor, 2 * x[1] * (not top), -np.sin(x[2])])
+
+        assert check_gradients(func, grad, at).verdict == "agree"
+        assert check_gradients(func, lambda x: grad(x, 1.02), at).verdict != "agree"

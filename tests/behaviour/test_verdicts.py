@@ -486,11 +486,13 @@ def test_a_func_that_moves_only_at_large_steps_is_not_said_to_answer_to_nothing(
     assert not any("answers to no parameter" in reason for reason in value.reasons)
 
 
-def test_no_rtol_is_recommended_where_all_is_zero():
+def test_a_point_of_inflexion_is_stationary_as_others_are():
     value = check_gradients(lambda x: np.sum(x**3), lambda x: 3 * x**2, np.zeros(3))
-    assert value.verdict == "inconclusive"
+    assert value.verdict == "agree"
     assert len(value.reasons) == 1
-    assert "no useful rtol could be concluded" in value.reasons[0]
+    assert "at a stationary point" in value.reasons[0]
+    value = check_gradients(lambda x: np.sum(x**3), lambda x: 3 * x**2 + 1e-3, np.zeros(3))
+    assert value.verdict == "disagree"
 
 
 FLAT = {

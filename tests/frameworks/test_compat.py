@@ -78,6 +78,7 @@ def test_autograd():
     check_grads(lambda a, k=1.0: k * a**2, modes=["fwd", "rev"])(0.7, k=3.0)
     check_grads(lambda z: anp.abs(z) ** 2 + anp.real(anp.exp(z)))(x + 1j * RNG.normal(size=3))
     check_grads(lambda p: p["a"] * anp.sum(p["b"]), modes=["rev"])({"a": 2.0, "b": x})
+    check_grads(lambda a: a[5:])(x)  # nothing to differentiate, and nothing that could be wrong
 
     @primitive
     def cube(x):
@@ -171,7 +172,9 @@ def test_torch():
             (x,) = ctx.saved_tensors
             return 2 * g * x**2
 
-    with pytest.raises(RuntimeError, match=r"inputs\[0\]\[\d\]: analytic ") as caught:
+    with pytest.raises(
+        RuntimeError, match=r"^reverse mode: output\[0\] / inputs\[0\] is 2/3 x"
+    ) as caught:
         gradcheck(Cube.apply, (x,))
     assert type(caught.value).__name__ == "GradcheckError"
     assert caught.value.report.wrong == 3
@@ -183,6 +186,7 @@ def test_torch():
 
 
 @pytest.mark.extra("torch")
+@pytest.mark.filterwarnings("ignore:`torch.jit.script")
 def test_torch_in_forward_mode_and_in_batches():
     import torch
 
@@ -213,13 +217,13 @@ def test_torch_in_forward_mode_and_in_batches():
     x = torch.tensor([0.5, -1.0, 2.0], dtype=torch.float64, requires_grad=True)
     both = x, (x.detach() + 1).requires_grad_()
     assert gradcheck(Product.apply, both)
-    with pytest.raises(RuntimeError, match=r"^forward mode: output\[0\]\[\d\] / inputs\[1\]\[\d\]"):
+    with pytest.raises(RuntimeError, match=r"^forward mode: output\[0\] / inputs\[1\]"):
         gradcheck(Product.apply, both, check_forward_ad=True)
     options = {"check_forward_ad": True, "raise_exception": False}
     assert gradcheck(Product.apply, both, **options) is False
     assert gradcheck(Product.apply, both, check_backward_ad=False, **options) is False
     every = {"check_forward_ad": True, "check_batched_grad": True}
-    every |= {"check_batched_forward_grad": True, "gen_non_contig_grad_outputs": True}
+    every |= {"gen_non_contig_grad_outputs": True}
     z = torch.tensor([0.5 + 1j, -1.0], dtype=torch.complex128, requires_grad=True)
     assert gradcheck(lambda x, y: (x * y, x.sin()), both, **every)
     assert gradcheck(lambda z: z * z.conj(), (z,), **every)
@@ -247,7 +251,7 @@ def test_torch_options_that_ask_for_what_is_not_checked():
     from pytest_gradcheck.compat.torch import gradcheck
 
     x = torch.ones(2, dtype=torch.float64, requires_grad=True)
-    for name in ("check_undefined_grad", "check_grad_dtypes", "masked"):
+    for name in ("check_undefined_grad", "check_batched_forward_grad", "masked"):
         with pytest.raises(ValueError, match=rf"^gradcheck: {name}=True is not checked here; "):
             gradcheck(torch.sin, (x,), **{name: True})
         assert gradcheck(torch.sin, (x,), **{name: False})

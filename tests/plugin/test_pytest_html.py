@@ -49,7 +49,9 @@ def test_the_row_has_text_and_pictures(tests, workers):
         assert "<script" not in content
         assert "<img" not in content
     (row,) = found["test_nn.py::test_row"]
-    assert "W is 3/2 x numeric in 4 of 12 entries" in html.unescape(row["extras"][0]["content"])
+    assert "W is 3/2 x numeric in row 1 (4 of 12 wrong)\n" in html.unescape(
+        row["extras"][0]["content"]
+    )
     # The section with the map is in the log of the row, as every section is.
     assert "████████" in html.unescape(row["log"])
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from pytest_gradcheck import check_gradients, compare_gradients
+from pytest_gradcheck._constants import MANY_WRONG
 from pytest_gradcheck._report.assemble import MOST_LADDERS
 from pytest_gradcheck._report.figure import MOST_CELLS, MOST_POINTS, picture_of
 
@@ -59,14 +60,27 @@ def test_ladders_are_what_the_engine_saw_at_no_further_evaluation(report):
         assert near < 1e-6 < abs(steps[0][1] - evidence.analytic[i])
 
 
+def ever_more_wrong(count):
+    theta = np.linspace(0.5, 2, count)
+    factor = 1 + np.linspace(0, 1e-2, count)
+    return check_gradients(lambda t: float(np.sum(t**3)), lambda t: 3 * t**2 * factor, theta)
+
+
+def test_of_many_wrong_entries_some_have_ladders_and_the_worst_is_among_them():
+    report = ever_more_wrong(MANY_WRONG + 8)
+    assert report.wrong == MANY_WRONG + 7
+    kept = list(report.evidence.ladders)
+    worst = [entry.index[0] for entry in report.worst]
+    assert kept[0] == worst[0]
+    assert kept == [i for i in worst if i in kept]
+    assert len(kept) == MOST_LADDERS
+
+
 def test_the_worst_ladders_are_kept_and_those_of_what_agrees_are_not():
-    theta = np.linspace(0.5, 2, 40)
-    factor = 1 + np.linspace(0, 1e-2, 40)
-    report = check_gradients(lambda t: float(np.sum(t**3)), lambda t: 3 * t**2 * factor, theta)
-    evidence = report.evidence
-    assert len(evidence.ladders) == MOST_LADDERS
+    report = ever_more_wrong(30)
     worst = [entry.index[0] for entry in report.worst[:MOST_LADDERS]]
-    assert list(evidence.ladders) == worst
+    assert list(report.evidence.ladders) == worst
+    assert len(worst) == MOST_LADDERS
     assert not check_gradients(cost, slopes, PARAMS).evidence.ladders
 
 

@@ -43,7 +43,7 @@ def test_all_checks_are_on_it_failures_first(tests):
     assert page.count("article") == FAILED
     assert "<title>Gradient checks: 6 failed</title>" in text
     # What the failure says is there, word for word.
-    assert "<pre>W is 3/2 x numeric in row 1 (4 of 12 wrong)\n" in text
+    assert ">W is 3/2 x numeric in row 1 (4 of 12 wrong)\n" in text
 
 
 def test_pictures_of_what_fails_and_of_nothing_else(tests):

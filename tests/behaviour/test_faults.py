@@ -495,13 +495,13 @@ INPUTS = [
         "func returns a vector",
         lambda: check(lambda x: x, dq, vec()),
         ValueError,
-        "func returned an array of shape (3,); J must be one number: return its sum or mean, or check a vector-valued function along a direction, J = func(params) @ v",
+        "func returned an array of shape (3,); J must be one number: return its sum or mean; the loss of each sample has a Jacobian, assert_jacobian_close(func, jac, params)",
     ),
     (
         "func returns an empty array",
         lambda: check(lambda x: x[:0], dq, vec()),
         ValueError,
-        "func returned an array of shape (0,); J must be one number: return its sum or mean, or check a vector-valued function along a direction, J = func(params) @ v",
+        "func returned an array of shape (0,); J must be one number: return its sum or mean; the loss of each sample has a Jacobian, assert_jacobian_close(func, jac, params)",
     ),
     (
         "func returns a string",

@@ -497,6 +497,10 @@ PATIENCE = 1.0
 """Seconds, by what func takes at the parameters, that differencing every parameter may last before
 a random direction is looked along first.  [cost]"""
 
+DRAWN_POWERS = range(-2, -13, -1)
+"""Steps at which the worst parameter is differenced for a picture of the convergence, as powers of
+ten and in parts of its scale: the largest show truncation, the smallest rounding.  [cost]"""
+
 LOOKED_AHEAD = 100
 """Parameters from which that is done.  [cost]"""
 

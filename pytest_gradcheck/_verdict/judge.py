@@ -127,7 +127,7 @@ def judge(
     conclude(found, problem.scale, problem.blocks, options, variation)
     if options.rtol is None and options.eps is None and options.scheme != COMPLEX_STEP.name:
         with suppress(BudgetExhausted):
-            _tell_by_groups(found, problem, analytic, sweep, options.seed)
+            _tell_by_groups(found, problem, analytic, sweep, options.seed, variation)
         _pass_zeros(found, problem, variation)
         for i in [i for i in found.reasons if found.verdict[i] != OPEN and i not in found.slopes]:
             del found.reasons[i]
@@ -139,10 +139,18 @@ def judge(
 
 
 def _tell_by_groups(
-    found: Comparison, problem: Problem, analytic: Analytic, sweep: Sweep, seed: int
+    found: Comparison,
+    problem: Problem,
+    analytic: Analytic,
+    sweep: Sweep,
+    seed: int,
+    value: float,
 ) -> None:
     """Tell by directions through whole blocks what noise has left open entry by entry."""
     open_ = (found.verdict == OPEN) & np.isfinite(found.error) & ~found.kinked
+    with np.errstate(all="ignore"):
+        # No direction shows what moves nothing beside the rest of it.
+        open_ &= _claims_little(found.analytic, problem.scale, IN_CHECK * value)
     # Kinks that can be told float64 tells by smaller steps, and of one entry there is no group.
     narrow = sweep.noise.unit > NARROW
     blurred = (NOISY, NOT_SMOOTH) if narrow else (NOISY,)
@@ -182,6 +190,7 @@ def _pass_zeros(found: Comparison, problem: Problem, value: float) -> None:
     with np.errstate(all="ignore"):
         zero = (np.abs(found.analytic) <= limits.dust + limits.atol) & found.within()
         zero &= CONFIDENCE * found.reach * problem.scale <= IN_BLOCK * value
+        zero &= _claims_little(found.analytic, problem.scale, IN_CHECK * value)
     for block in problem.blocks:
         w = block.window
         if zero[w].all() and not (found.verdict[w] == DISAGREE).any():

@@ -26,11 +26,12 @@ from .._constants import (
     BEND_CLEAR,
     CHANGE_STEP,
     CHANGED,
-    DRAWN_POWERS,
+    DRAWN_STEPS,
     ENTRY_ROUNDINGS,
     EPS,
     FAR_ABOVE_NOISE,
     GRADIENT_REPEATS_WITHIN,
+    LARGEST_DRAWN,
     LOUD_CHANGE,
     MOST_MOVED,
     PATIENCE,
@@ -266,7 +267,7 @@ def with_convergence(rows: Rows, problem: Problem, sweep: Sweep, options: Option
     """
     promised = options.eps is not None or options.scheme != "central"
     asked = promised or options.max_evals is not None
-    lasts = 2 * len(DRAWN_POWERS) * problem.evaluator.seconds > PATIENCE
+    lasts = 2 * DRAWN_STEPS * problem.evaluator.seconds > PATIENCE
     evidence = rows.evidence
     if evidence is None or not evidence.ladders or rows.verdict != DISAGREE or asked or lasts:
         return rows
@@ -276,7 +277,8 @@ def with_convergence(rows: Rows, problem: Problem, sweep: Sweep, options: Option
     if worst is None:
         return rows
     line, least = line_of(problem, worst, sweep.noise), least_step(problem, worst)
-    for h in (float(problem.scale[worst]) * 10.0**power for power in DRAWN_POWERS):
+    for k in range(DRAWN_STEPS):
+        h = LARGEST_DRAWN * 10.0**-k * float(problem.scale[worst])
         if least <= h < math.inf:
             line.add(h)
     seen = {*evidence.ladders.get(worst, ()), *line.differences()}

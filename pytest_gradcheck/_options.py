@@ -453,9 +453,12 @@ def options_from(function: Callable[..., Any], given: Mapping[str, Any]) -> Opti
 
 
 def _unknown(source: str, names: Iterable[str], known: Iterable[str]) -> TypeError:
-    advice = "".join(f"; {HABITS[name]}" for name in sorted(names) if name in HABITS)
-    advice = advice or f"; the options are {', '.join(known)}"
-    return TypeError(f"{source}: no option named {', '.join(map(shown, sorted(names)))}{advice}")
+    given = sorted(names)
+    advice = [HABITS[name] for name in given if name in HABITS]
+    if len(advice) < len(given):
+        advice.append(f"the options are {', '.join(known)}")
+    named = f"{source}: no option named {', '.join(map(shown, given))}"
+    return TypeError("; ".join([named, *dict.fromkeys(advice)]))
 
 
 def refuse_more(name: str, more: tuple[Any, ...]) -> None:

@@ -282,5 +282,6 @@ def with_convergence(rows: Rows, problem: Problem, sweep: Sweep, options: Option
         if least <= h < math.inf:
             line.add(h)
     seen = {*evidence.ladders.get(worst, ()), *line.differences()}
-    ladders = {worst: tuple(sorted(seen, reverse=True))}
-    return replace(rows, evidence=replace(evidence, ladders={**evidence.ladders, **ladders}))
+    others = {i: steps for i, steps in evidence.ladders.items() if i != worst}
+    ladders = {worst: tuple(sorted(seen, reverse=True)), **others}
+    return replace(rows, evidence=replace(evidence, ladders=ladders))

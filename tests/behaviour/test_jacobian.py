@@ -1,5 +1,7 @@
 """Jacobians and products with them: right ones pass, planted bugs are caught and named."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -187,8 +189,8 @@ def test_the_failure_line_by_line():
         return found
 
     text = check_jacobian(layer, jac, LAYER).message().splitlines()
-    assert text[0] == "output / b: analytic is zero everywhere (4 of 16 wrong)"
-    assert text[2].split("  ") == ["block     ", "shape ", "wrong ", "what it looks like"]
+    assert text[0] == "output / b: analytic is zero everywhere: never written?"
+    assert re.split("  +", text[2]) == ["block", "shape", "wrong", "what it looks like"]
     assert text[3].startswith("output / b  (4, 4)  4 / 16  analytic is zero everywhere")
     assert text[4] == "output / W agrees"
     assert text[6].split()[:2] == ["worst", "analytic"]

@@ -113,7 +113,8 @@ def test_a_right_gradient_passes_within_thirty_evaluations(seed):
 def test_the_report_says_what_was_covered_and_what_would_be_missed(network):
     report = check(network, seed=7)
     for text in (report.message(), report.details()):
-        line = next(row for row in text.splitlines() if "random directions" in row)
+        unfolded = text.replace("\n  ", " ")
+        line = next(row for row in unfolded.splitlines() if "random directions" in row)
         found = re.fullmatch(
             r"([\d,]+) parameters along (\d+) random directions \(seed (\d+)\): resolution (\S+); "
             r"an error of 10 x that is missed with a chance of (\S+)",

@@ -17,7 +17,8 @@ def everything_is_there(user, result):
     result.assert_outcomes(**OUTCOMES)
     assert verdicts(user) == VERDICTS
     result.stdout.fnmatch_lines_random(SUMMARY)
-    assert sum("- gradcheck -" in line for line in result.outlines) == 3
+    # Maps of what is partly wrong; what is open everywhere has none.
+    assert sum("- gradcheck -" in line for line in result.outlines) == 2
 
 
 # pytest-randomly

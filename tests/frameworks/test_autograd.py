@@ -63,7 +63,7 @@ def test_a_primitive_with_a_wrong_vjp_is_named():
     right = primitive(lambda out, x: lambda g: g / (1 + np.exp(-x)))
     wrong = primitive(lambda out, x: lambda g: g * np.exp(-x))
     assert_gradients_close(right, autograd_gradients(right), params)
-    with pytest.raises(GradientMismatch, match=r"^w\[\d\]: analytic .* 3 of 6 wrong, in w\n"):
+    with pytest.raises(GradientMismatch, match=r"^w\[\d\]: analytic .* \(3 of 6 wrong\)\n"):
         assert_gradients_close(wrong, autograd_gradients(wrong), params)
 
 

@@ -85,7 +85,9 @@ def test_autograd():
         return x**3
 
     defvjp(cube, lambda ans, x: lambda g: 2 * g * x**2)
-    with pytest.raises(AssertionError, match=r"^output\[\d\] / params\[\d\]: analytic ") as caught:
+    with pytest.raises(
+        AssertionError, match=r"^output / params is 2/3 x numeric \(3 of 9 wrong\)\n"
+    ) as caught:
         check_grads(cube, modes=["rev"], order=1)(x)
     assert isinstance(caught.value, GradientMismatch)
     assert caught.value.report.blocks[0].hint == "analytic = 2/3 x numeric, everywhere in the block"
@@ -136,7 +138,9 @@ def test_jax():
         return x**3
 
     cube.defvjp(lambda x: (x**3, x), lambda x, g: (2 * g * x**2,))
-    with pytest.raises(AssertionError, match=r"^output\[\d\] / params\[0\]\[\d\]: analytic "):
+    with pytest.raises(
+        AssertionError, match=r"^output / params\[0\] is 2/3 x numeric \(3 of 9 wrong\)\n"
+    ):
         check_grads(cube, (x,), order=1, modes=["rev"])
     with pytest.raises(ValueError, match="modes are"):
         check_grads(cube, (x,), 1, modes=["both"])

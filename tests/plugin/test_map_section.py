@@ -21,8 +21,10 @@ ROW = """
         gradient["W"][2] = 0
         return gradient
 
+    params = {"W": np.arange(1.0, 33.0).reshape(4, 8), "b": np.ones(3)}
+
     def test_row(gradcheck):
-        gradcheck(cost, wrong, {"W": np.arange(1.0, 33.0).reshape(4, 8), "b": np.ones(3)})
+        gradcheck(cost, wrong, params, max_report=MOST)
 """
 
 MAP = [
@@ -36,6 +38,10 @@ MAP = [
 ]
 
 
+WITH_ROOM = ROW.replace("MOST", "2")
+"""A failure that leaves as many lines of a screen as the map takes."""
+
+
 def section(lines):
     """Return the lines of the first section of ours."""
     start = next(i for i, line in enumerate(lines) if line.strip("-") == " gradcheck ")
@@ -44,9 +50,17 @@ def section(lines):
 
 
 def test_a_wrong_row(suite):
-    suite.makepyfile(ROW)
+    suite.makepyfile(WITH_ROOM)
     result = suite.runpytest_inprocess()
     assert section(result.outlines)[-len(MAP) :] == MAP
+
+
+def test_a_failure_that_fills_the_screen_has_no_map(suite):
+    suite.makepyfile(ROW.replace("MOST", "5"))
+    result = suite.runpytest_inprocess()
+    result.stdout.fnmatch_lines(["E * W: only row 2 is wrong: *", "E * central differences; *"])
+    result.stdout.no_fnmatch_line("*error over what would have passed*")
+    assert len(result.outlines) <= 45
 
 
 @pytest.mark.parametrize("workers", [(), ("-n1",)], ids=["in process", "-n1"])
@@ -54,7 +68,7 @@ def test_a_terminal_that_has_ascii_alone(suite, monkeypatch, workers):
     if workers:
         pytest.importorskip("xdist")
     monkeypatch.setenv("PYTHONIOENCODING", "ascii")
-    suite.makepyfile(ROW)
+    suite.makepyfile(WITH_ROOM)
     result = suite.run(sys.executable, "-m", "pytest", *workers)
     result.assert_outcomes(failed=1)
     marks = str.maketrans("·█", ".#")
@@ -75,7 +89,7 @@ def test_what_is_wrong_everywhere_alike_has_no_map(pytester, monkeypatch):
 
 
 def test_with_two_v_the_section_has_every_detail(suite):
-    suite.makepyfile(ROW)
+    suite.makepyfile(ROW.replace("MOST", "5"))
     result = suite.runpytest_inprocess("-vv")
     found = section(result.outlines)
     assert found[0] == "cost: disagree"

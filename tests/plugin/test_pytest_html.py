@@ -49,9 +49,12 @@ def test_the_row_has_text_and_pictures(tests, workers):
         assert "<script" not in content
         assert "<img" not in content
     (row,) = found["test_nn.py::test_row"]
-    assert "W is 3/2 x numeric in 4 of 12 entries" in html.unescape(row["extras"][0]["content"])
-    # The section with the map is in the log of the row, as every section is.
-    assert "████████" in html.unescape(row["log"])
+    assert "W is 3/2 x numeric in row 1 (4 of 12 wrong)\n" in html.unescape(
+        row["extras"][0]["content"]
+    )
+    # A section with a map is in the log of its row, as every section is.
+    (row,) = found["test_nn.py::test_nan"]
+    assert "··NN··" in html.unescape(row["log"])
 
 
 def test_nothing_is_added_when_there_is_no_page(tests):

@@ -51,7 +51,7 @@ CALLS = """
 
 
 def test_no_frame_of_ours_is_shown(suite):
-    suite.makepyfile(test_calls=CALLS)
+    suite.makepyfile(test_nn=CALLS)
     result = suite.runpytest_inprocess()
     result.assert_outcomes(failed=5)
     result.stdout.no_fnmatch_line("*pytest_gradcheck?_*")
@@ -67,7 +67,7 @@ def test_no_frame_of_ours_is_shown(suite):
     (said,) = [line for line in shown if "returned a tuple of 2" in line]
     assert said.endswith("or grad=True if it returns (J, gradient)")
     assert len(result.outlines) < 75
-    whole = suite.runpytest_inprocess("--full-trace", "test_calls.py::test_shape")
+    whole = suite.runpytest_inprocess("--full-trace", "test_nn.py::test_shape")
     whole.stdout.fnmatch_lines(["*pytest_gradcheck*"])
 
 

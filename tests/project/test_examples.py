@@ -180,8 +180,14 @@ def test_broken_example_says_what_is_wrong(broken, seed, wrong):
     assert f"{wrong} of 47 wrong" in text
     assert "W1, b2, W3, b3 agree" in text
     assert len(shown) <= 20
+    hint = re.search(
+        r"^b1 .* analytic = 4 x numeric( \(4 is the length of axis 1 of W1\))$", text, re.M
+    )
+    others = text.replace(hint[1], "")
     for right_block in ("W1", "b2", "W3", "b3"):
-        assert len(re.findall(rf"\b{right_block}\b", text)) == 1, text  # they agree, and no more
+        assert len(re.findall(rf"\b{right_block}\b", others)) == 1, text  # they agree, and no more
+    for name, factor in (("b1", 4), ("W2", 2)):
+        assert re.search(rf'^{name} +gradient\["{name}"\] \*= {factor} +test_bugs\.py:', text, re.M)
 
 
 def test_broken_example_s_short_summary_names_the_bug(broken):

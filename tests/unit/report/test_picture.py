@@ -10,6 +10,7 @@ import pytest
 from pages import Reader
 
 from pytest_gradcheck import check_gradients, compare_gradients
+from pytest_gradcheck._constants import MANY_WRONG
 from pytest_gradcheck._report.assemble import MOST_LADDERS
 from pytest_gradcheck._report.figure import MOST_CELLS, MOST_POINTS, picture_of
 
@@ -108,14 +109,28 @@ def test_a_right_gradient_costs_nothing_more_and_has_no_ladder():
     assert report.evaluations <= 2 * 15 + 10
 
 
-def test_few_ladders_are_kept_of_what_is_wrong_the_worst_first():
-    theta = np.linspace(0.5, 2, 40)
-    factor = 1 + np.linspace(0, 1e-2, 40)
-    report = check_gradients(lambda t: float(np.sum(t**3)), lambda t: 3 * t**2 * factor, theta)
+def ever_more_wrong(count):
+    theta = np.linspace(0.5, 2, count)
+    factor = 1 + np.linspace(0, 1e-2, count)
+    return check_gradients(lambda t: float(np.sum(t**3)), lambda t: 3 * t**2 * factor, theta)
+
+
+def test_of_many_wrong_entries_some_have_ladders_and_the_worst_is_among_them():
+    report = ever_more_wrong(MANY_WRONG + 8)
+    assert report.wrong == MANY_WRONG + 7
     kept = list(report.evidence.ladders)
-    assert 2 <= len(kept) <= MOST_LADDERS + 1
-    assert kept == sorted(kept, reverse=True)
-    assert kept[0] == report.worst[0].index[0] == 39
+    worst = [entry.index[0] for entry in report.worst]
+    assert kept[0] == worst[0]
+    assert kept == [i for i in worst if i in kept]
+    assert len(kept) == MOST_LADDERS
+
+
+def test_the_worst_ladders_are_kept_and_those_of_what_agrees_are_not():
+    report = ever_more_wrong(30)
+    worst = [entry.index[0] for entry in report.worst[:MOST_LADDERS]]
+    assert list(report.evidence.ladders) == worst
+    assert len(worst) == MOST_LADDERS
+    assert not check_gradients(cost, slopes, PARAMS).evidence.ladders
 
 
 def test_one_sided_differences_where_there_are_no_others():

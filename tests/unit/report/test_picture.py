@@ -103,6 +103,29 @@ def test_a_slow_func_is_not_asked_for_a_picture():
     assert all(len(steps) < 8 for steps in report.evidence.ladders.values())
 
 
+@pytest.mark.parametrize("in_place", [False, True])
+def test_a_func_that_fails_at_large_steps_only_costs_points(in_place):
+    theta = np.array([0.7, 0.4])
+    before = theta.copy()
+
+    def fragile(params):
+        if np.abs(params - before).max() > 1e-3:
+            raise RuntimeError("the solver diverged")
+        return float(np.sum(np.tanh(params)))
+
+    report = check_gradients(
+        (lambda: fragile(theta)) if in_place else fragile,
+        (lambda: 2 * (1 - np.tanh(theta) ** 2)) if in_place else lambda p: 2 - 2 * np.tanh(p) ** 2,
+        theta,
+        in_place=in_place,
+    )
+    assert report.wrong == 2
+    assert theta.tobytes() == before.tobytes()
+    steps = max(report.evidence.ladders.values(), key=len)
+    assert len(steps) > 8
+    assert max(h for h, _ in steps) < 1e-3
+
+
 def test_a_right_gradient_costs_nothing_more_and_has_no_ladder():
     report = check_gradients(cost, slopes, PARAMS)
     assert not report.evidence.ladders

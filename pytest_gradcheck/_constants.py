@@ -497,6 +497,14 @@ PATIENCE = 1.0
 """Seconds, by what func takes at the parameters, that differencing every parameter may last before
 a random direction is looked along first.  [cost]"""
 
+DRAWN_STEPS = 11
+"""Steps, a power of ten apart, at which the worst parameter is differenced once more for a picture
+of the convergence.  [cost]"""
+
+LARGEST_DRAWN = 1e-2
+"""The largest of them, in parts of the parameter's scale: it shows truncation, and the smallest
+rounding.  [tests/unit/report/test_picture.py]"""
+
 LOOKED_AHEAD = 100
 """Parameters from which that is done.  [cost]"""
 

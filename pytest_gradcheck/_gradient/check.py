@@ -46,7 +46,7 @@ from .._verdict.comparison import Comparison
 from .._verdict.judge import judge, unjudged
 from .._verdict.last_failed import look_again, remembered
 from .._verdict.tolerance import AGREE, DISAGREE, NOT_FINITE, tolerance
-from .experiments import acts_through, experiments
+from .experiments import acts_through, experiments, with_convergence
 from .random_directions import along_directions, plainly_wrong
 from .source_lines import with_lines
 from .worst_so_far import worst_so_far
@@ -100,6 +100,8 @@ def run_check(
             subject, rows = _explained(problem, analytic, sweep, comparison, reasons, options)
             found = experiments(rows, grad, problem, analytic, options, subject.noise)
             rows = replace(rows, diagnoses=(*found, *rows.diagnoses))
+            if again is None:
+                rows = with_convergence(rows, problem, sweep, options)
         rows = with_lines(rows, grad, problem)
         evaluations, seconds = problem.evaluator.evaluations, time.perf_counter() - started
         report = assemble(subject, rows, options, evaluations, seconds)

@@ -16,6 +16,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -26,20 +27,24 @@ from .._constants import (
     BEND_CLEAR,
     CHANGE_STEP,
     CHANGED,
+    DRAWN_STEPS,
     ENTRY_ROUNDINGS,
     EPS,
     FAR_ABOVE_NOISE,
     GRADIENT_REPEATS_WITHIN,
+    LARGEST_DRAWN,
     LOUD_CHANGE,
     MOST_MOVED,
+    PATIENCE,
     TOGETHER,
 )
 from .._diagnosis.evidence import CERTAIN, Diagnosis
 from .._difference.directions import Stream, random_weights
 from .._difference.stencils import COMPLEX_STEP
+from .._difference.sweep import Sweep, least_step, line_of
 from .._evaluate.problem import Analytic, Problem
 from .._options import Options
-from .._params.layout import Block
+from .._params.layout import Block, labels
 from .._quoting import layer_numbers, listing, shown
 from .._report.assemble import Rows
 from .._verdict.tolerance import DISAGREE
@@ -252,3 +257,34 @@ class _Asked:
             if not allowed < abs(here - there) < math.inf:
                 return False
         return True
+
+
+def with_convergence(rows: Rows, problem: Problem, sweep: Sweep, options: Options) -> Rows:
+    """Return what was found with differences at many steps for the parameter that is worst.
+
+    Two or three steps were enough to judge it: too few for a picture in which truncation and
+    rounding leave a valley between them.  No verdict comes of it, and a func that is slow, or whose
+    evaluations are promised, is not asked.
+    """
+    promised = options.eps is not None or options.scheme != "central"
+    asked = promised or options.max_evals is not None
+    lasts = 2 * DRAWN_STEPS * problem.evaluator.seconds > PATIENCE
+    evidence = rows.evidence
+    if evidence is None or not evidence.ladders or rows.verdict != DISAGREE or asked or lasts:
+        return rows
+    wrong = np.flatnonzero((evidence.verdict == DISAGREE) & np.isfinite(evidence.analytic))
+    label, first = labels(problem.blocks), rows.worst[0].label if rows.worst else ""
+    worst = next((i for i in wrong.tolist() if label(i) == first), None)
+    if worst is None:
+        return rows
+    line, least = line_of(problem, worst, sweep.noise), least_step(problem, worst)
+    for k in range(DRAWN_STEPS):
+        h = LARGEST_DRAWN * 10.0**-k * float(problem.scale[worst])
+        if least <= h < math.inf:
+            # The verdict stands: a func that fails at a step of ours only costs a point.
+            with suppress(Exception):
+                line.add(h)
+    seen = {*evidence.ladders.get(worst, ()), *line.differences()}
+    others = {i: steps for i, steps in evidence.ladders.items() if i != worst}
+    ladders = {worst: tuple(sorted(seen, reverse=True)), **others}
+    return replace(rows, evidence=replace(evidence, ladders=ladders))

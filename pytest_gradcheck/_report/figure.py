@@ -11,8 +11,9 @@ from __future__ import annotations
 import io
 import math
 import re
+import textwrap
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -23,6 +24,7 @@ from .._params.layout import Block, labels, position_of
 from .._quoting import shown
 from .._verdict.comparison import Evidence
 from .error_map import BLANK, MOST_MAPS, NOT_FINITE, OPEN, WRONG, grid_of
+from .message import finding
 from .report import VERDICTS, GradientReport
 
 if TYPE_CHECKING:
@@ -40,6 +42,7 @@ MOST_TOLD = 300
 """Of the points, so many at most are wrong or open; the others show what right ones look like."""
 
 MOST_BARS = 30
+MANY_STEPS = 6
 NAME_IN_LEGEND = 24
 
 
@@ -52,8 +55,10 @@ def picture_of(report: GradientReport) -> dict[str, Any]:
     "analytic", "numeric" and "verdict", of at most 500 parameters of "size". "ladders": "label",
     "analytic", "numeric" and "steps", pairs of step and difference. "bars": "name", "wrong" and
     "size" of blocks, where parameters were checked along directions and so have no map.
+    "title": func's name and what was found.
     """
     picture: dict[str, Any] = {
+        "title": title_of(report),
         "maps": [],
         "undrawn": 0,
         "points": {},
@@ -81,6 +86,16 @@ def picture_of(report: GradientReport) -> dict[str, Any]:
     picture["points"] = _points(evidence)
     picture["ladders"] = _ladders(evidence)
     return picture
+
+
+def title_of(report: GradientReport) -> str:
+    """Return what stands above the pictures of a check: func's name, and the failure's first line.
+
+    Of one that agrees, how many parameters do.
+    """
+    said = finding(report)[1] or f"{report.checked:,} of {report.size:,} parameters agree"
+    name = shown(report.name.rpartition("<locals>.")[2], 40)
+    return f"{name}: {said}" if name else said
 
 
 def _map(evidence: Evidence, block: Block) -> dict[str, Any]:
@@ -177,6 +192,17 @@ AGREEING = (0.54, 0.60, 0.66, 0.28)
 UNTOLD = (0.24, 0.49, 0.85, 0.85)
 UNDEFINED = (0.05, 0.05, 0.06, 1.0)
 
+Colour = tuple[float, float, float] | tuple[float, float, float, float]
+
+COLOURS_OF_MAPS: tuple[tuple[str, Colour], ...] = (
+    ("agrees", AGREEING),
+    *((f"{power} x what passes", colour)
+      for power, colour in zip(("1", "1e2", "1e4", "1e6"), WRONGEST, strict=True)),
+    ("can't be told", UNTOLD),
+    ("not finite", UNDEFINED),
+)  # fmt: skip
+"""What a cell's colour means."""
+
 LINES = (
     "#3c7dd9", "#e0772f", "#2a9d6f", "#c4407f", "#8a6fd1", "#b08a1e", "#3fa3b5", "#d1242f",
 )  # fmt: skip
@@ -236,7 +262,7 @@ def panels(picture: dict[str, Any]) -> Iterator[Panel]:
         draw = partial(_draw_points, points=picture["points"])
         yield Panel(told, 2.9, 2.6, 0.75, 0.15, 0.5, draw)
     if picture["ladders"]:
-        told = "differences D at several steps h: how far each is from the numeric value"
+        told = "error of differences by their step size; dotted: of the analytic value"
         below = 0.55 + 0.16 * -(-len(picture["ladders"]) // _columns(picture["ladders"]))
         draw = partial(_draw_ladders, ladders=picture["ladders"])
         yield Panel(told, 3.5, 2.3, 0.75, 0.2, below, draw)
@@ -358,28 +384,37 @@ def _columns(ladders: list[dict[str, Any]]) -> int:
     return 2 if max(len(ladder["label"]) for ladder in ladders) <= 26 else 1
 
 
+def _errors(ladder: dict[str, Any]) -> list[float]:
+    """Return the relative error of each difference, and last that of the analytic value."""
+    numeric, analytic = ladder["numeric"], ladder["analytic"]
+    size = max(abs(numeric), abs(analytic), 1e-300)
+    values = [*(value for _, value in ladder["steps"]), analytic]
+    return [abs(value - numeric) / size for value in values]
+
+
 def _draw_ladders(axes: Axes, ladders: list[dict[str, Any]]) -> None:
     from matplotlib.ticker import LogLocator, NullLocator
 
     handles: list[Any] = []
-    for number, ladder in enumerate(ladders):
+    # The numeric value itself has no logarithm: it is drawn where the least is that has one.
+    errors = [_errors(ladder) for ladder in ladders]
+    least = min((error for ladder in errors for error in ladder if error), default=1e-16)
+    for number, (ladder, found) in enumerate(zip(ladders, errors, strict=True)):
         colour = LINES[number % len(LINES)]
-        best = ladder["numeric"]
-        size = max(abs(best), abs(ladder["analytic"]), 1e-300)
-        # A difference equal to the numeric value has no logarithm: it is drawn at rounding.
-        gaps = [max(abs(value - best) / size, 1e-16) for _, value in ladder["steps"]]
-        steps = [h for h, _ in ladder["steps"]]
-        handles += axes.plot(steps, gaps, color=colour, linewidth=1.1, marker="o", markersize=3)
-        wrong_by = abs(ladder["analytic"] - best) / size
+        *gaps, wrong_by = found
+        steps, gaps = [h for h, _ in ladder["steps"]], [gap or least for gap in gaps]
+        # Two or three steps far from each other make no line.
+        width = 1.1 if len(steps) >= MANY_STEPS else 0.0
+        handles += axes.plot(steps, gaps, color=colour, linewidth=width, marker="o", markersize=3)
         if wrong_by > 0:
             axes.axhline(wrong_by, color=colour, linewidth=0.9, linestyle=":")
     for axis, name in ((axes.xaxis, "x"), (axes.yaxis, "y")):
         getattr(axes, f"set_{name}scale")("log")
-        axis.set_major_locator(LogLocator(numticks=6))
+        axis.set_major_locator(LogLocator(numticks=7))
         axis.set_major_formatter(_power)
         axis.set_minor_locator(NullLocator())
-    axes.set_xlabel("h")
-    axes.set_ylabel("|D(h) - numeric|, relative; dotted: |analytic - numeric|", fontsize="x-small")
+    axes.set_xlabel("step size h")
+    axes.set_ylabel("relative error")
     axes.tick_params(labelsize="small")
     # Given as numbers first: a label that begins with _ would be left out.
     legend = axes.legend(
@@ -422,40 +457,70 @@ def figure_of(picture: dict[str, Any]) -> Figure:
         raise ValueError(
             "there is nothing to plot: no parameter was differenced, or none is known that is wrong"
         )
-    columns = min(len(found), 2)
-    rows = [found[i : i + columns] for i in range(0, len(found), columns)]
-    heights = [max(panel.size[1] for panel in row) + 0.35 for row in rows]
+    maps = min(len(picture["maps"]), MOST_MAPS_DRAWN)
+    shelves = [*_shelves(found[:maps]), *_shelves(found[maps:])]
+    heights = [max(len(title) * LINE + panel.size[1] for panel, title, _ in shelf) + GAP
+               for shelf in shelves]  # fmt: skip
+    width = max(sum(wide for *_, wide in shelf) for shelf in shelves) + 2 * GAP
+    width = max(width, KEY_WIDTH if picture["maps"] else 0.0)
+    head = textwrap.wrap(picture["title"], int(width / (1.2 * LETTER)))
+    top = len(head) * 1.2 * LINE + GAP
+    height = top + sum(heights) + (KEY_HEIGHT if picture["maps"] else 0.0)
     with settings({**SETTINGS, "svg.fonttype": "path"}):
-        figure = figure_class(figsize=(4.9 * columns, sum(heights)), layout="constrained")
-        places = figure.add_gridspec(len(rows), columns, height_ratios=heights)
-        for r, row in enumerate(rows):
-            for c, panel in enumerate(row):
-                axes = figure.add_subplot(places[r, c])
+        figure = figure_class(figsize=(width, height))
+        figure.suptitle(
+            "\n".join(head), x=GAP / width, y=1 - 0.5 * GAP / height, ha="left", va="top",
+            fontsize="large", parse_math=False,
+        )  # fmt: skip
+        for shelf, tall in zip(shelves, heights, strict=True):
+            left = GAP
+            for panel, title, wide in shelf:
+                bottom = height - top - len(title) * LINE - TOP - panel.height
+                x, w = (left + panel.left) / width, panel.width / width
+                axes = figure.add_axes((x, bottom / height, w, panel.height / height))
                 panel.draw(axes)
-                title = panel.title.replace("; ", "\n", 1)
-                axes.set_title(title, fontsize="small", loc="left", parse_math=False)
+                axes.set_title("\n".join(title), fontsize="small", loc="left", parse_math=False)
+                left += wide
+            top += tall
         if picture["maps"]:
             _draw_key(figure)
     figure.set_facecolor("white")
     return figure
 
 
+FIGURE_WIDTH, GAP, LINE, KEY_WIDTH, KEY_HEIGHT = 9.6, 0.25, 0.16, 6.5, 0.55
+"""Inches: of pictures beside each other, between them, of a line of text, of the colours' key."""
+
+
+def _shelves(found: Sequence[Panel]) -> Iterator[list[tuple[Panel, list[str], float]]]:
+    """Yield rows of panels that fit beside each other, each with its title's lines and its width.
+
+    A panel keeps its size: a cell of a map is as large in a small block as in a large one.
+    """
+    shelf: list[tuple[Panel, list[str], float]] = []
+    for panel in found:
+        letters = int(max(panel.width + panel.right, 2.4) / TITLE_LETTER)
+        title = textwrap.wrap(panel.title, letters)
+        told = panel.left + TITLE_LETTER * max(map(len, title))
+        wide = max(panel.size[0], told) + GAP
+        if shelf and sum(other for *_, other in shelf) + wide > FIGURE_WIDTH:
+            yield shelf
+            shelf = []
+        shelf.append((panel, title, wide))
+    if shelf:
+        yield shelf
+
+
+TITLE_LETTER = 0.062
+"""Width of a letter of a panel's title, in inches."""
+
+
 def _draw_key(figure: Figure) -> None:
     """Say below a figure what the colours of its maps mean."""
     from matplotlib.patches import Patch
 
-    shades = zip(("1", "1e2", "1e4", "1e6"), WRONGEST, strict=True)
-    meaning: list[tuple[str, Any]] = [("agrees", AGREEING)]
-    meaning += [(f"{power} x what passes", colour) for power, colour in shades]
-    meaning += [("can't be told", UNTOLD), ("not finite", UNDEFINED)]
-    handles: list[Any] = [Patch(facecolor=colour, label=words) for words, colour in meaning]
-    figure.legend(
-        handles=handles,
-        loc="outside lower center",
-        ncols=4,
-        frameon=False,
-        fontsize="small",
-    )
+    handles: list[Any] = [Patch(facecolor=colour, label=words) for words, colour in COLOURS_OF_MAPS]
+    figure.legend(handles=handles, loc="lower left", ncols=4, frameon=False, fontsize="small")
 
 
 def svgs_of(picture: dict[str, Any], prefix: str) -> list[tuple[str, str]]:

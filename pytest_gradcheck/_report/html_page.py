@@ -17,7 +17,9 @@ from typing import Any
 
 from .._quoting import listing, shown
 from .._version import __version__
-from .figure import NEEDED, svgs_of
+from .figure import COLOURS_OF_MAPS, NEEDED, picture_of, svgs_of
+from .message import BLOCK_COLUMNS, block_rows, maps_of
+from .report import GradientReport
 
 MOST_DETAILS = 50
 """Failing checks with details and pictures."""
@@ -28,8 +30,8 @@ NAME_WIDTH = 160
 COLUMNS = (
     ("Result", "number", ""),
     ("Test", "text", ""),
-    ("Function", "text", "wide"),
-    ("Verdict", "text", "wide"),
+    ("Worst", "text", "wide"),
+    ("What is wrong", "text", "wide"),
     ("Wrong", "number", "number"),
     ("Difference", "number", "number wide"),
     ("Resolution", "number", "number wide"),
@@ -46,8 +48,9 @@ RANKS = {"failed": 2, "expected": 1, "passed": 0}
 class Checked:
     """A check as it arrived where the session ends: `GradientReport.to_dict` of it, and its test.
 
-    `failed`: the test failed, and this check is not ok. Some failing checks have the failure's text
-    and what `picture_of` returns.
+    `failed`: the test failed, and this check is not ok. Some failing checks have the failure's
+    text, `narrow` the same for a small screen, and what `picture_of` returns.  `found`: the worst
+    parameter and the failure's first line, where there is something.
     """
 
     nodeid: str
@@ -55,6 +58,8 @@ class Checked:
     check: dict[str, Any]
     message: str = ""
     picture: dict[str, Any] | None = None
+    found: Sequence[str] = ("", "")
+    narrow: str = ""
 
     @property
     def status(self) -> str:
@@ -119,7 +124,9 @@ def _row(check: Checked, anchor: str) -> dict[str, Any]:
         # Where in a test a function was defined is of no use here.
         "name": shown(said["name"].rpartition("<locals>.")[2], 40),
         "verdict": said["verdict"],
-        "blocks": listing([block["name"] for block in said["blocks"]], 40),
+        "worst": printable(check.found[0]),
+        "line": printable(check.found[1]),
+        "names": f"{said['name']} {listing([block['name'] for block in said['blocks']], 40)}",
         "share": _share(said),
         **{key: said[key] for key in ("wrong", "difference", "resolution", "evaluations")},
         "seconds": round(said["seconds"], 4),
@@ -139,6 +146,7 @@ def _details(check: Checked, anchor: str) -> dict[str, Any]:
         **_row(check, anchor),
         "seed": check.check["seed"],
         "message": printable(check.message),
+        "narrow": printable(check.narrow or check.message),
         "pictures": svgs_of(picture, anchor) if picture else [],
         "keyed": bool(picture and picture["maps"]),
         "left": left,
@@ -152,13 +160,52 @@ def fragment(check: Checked, prefix: str) -> str:
     """
     parts = [f"<pre>{escape(printable(check.message))}</pre>"]
     try:
-        found = svgs_of(check.picture, prefix) if check.picture else []
+        parts += _figures(svgs_of(check.picture, prefix) if check.picture else [])
     except ImportError:
         parts.append(f"<p>no pictures: {escape(NEEDED)}</p>")
-        found = []
-    for words, svg in found:
-        parts.append(f"<figure><figcaption>{escape(words)}</figcaption>{svg}</figure>")
     return f'<div class="gradcheck">{"".join(parts)}</div>'
+
+
+def notebook(report: GradientReport) -> str:
+    """Return a check as a notebook shows it: what was found, every block, and pictures.
+
+    Without matplotlib the maps of the error are text.
+    """
+    rows = block_rows(report.blocks)
+    head = "".join(f"<th>{escape(cell)}</th>" for cell in BLOCK_COLUMNS)
+    body = "".join(
+        f"<tr>{''.join(f'<td>{escape(printable(cell))}</td>' for cell in cells)}</tr>"
+        for cells in rows
+    )
+    picture = picture_of(report)
+    parts = [f"<p><b>{escape(printable(picture['title']))}</b></p>"]
+    if report.checked and rows:
+        parts.append(f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>")
+    # The same check twice on a page has the same ids, and the same things behind them.
+    prefix = f"gradcheck-{hashlib.sha256(repr(picture).encode()).hexdigest()[:12]}"
+    try:
+        parts += _figures(svgs_of(picture, prefix))
+        parts += [f"<p>{_key()}</p>"] if picture["maps"] else []
+    except ImportError:
+        parts.append(f"<pre>{escape(printable(maps_of(report)))}</pre>")
+    return f'<div class="gradcheck">{"".join(parts)}</div>'
+
+
+def _key() -> str:
+    """Return what the colours of maps mean."""
+    told = []
+    for words, colour in COLOURS_OF_MAPS:
+        red, green, blue = (round(255 * part) for part in colour[:3])
+        alpha = [*colour, 1.0][3]
+        style = f"color:rgba({red},{green},{blue},{alpha})"
+        told.append(f'<span style="{style}">\u25a0</span> {escape(words)}')
+    return " &nbsp; ".join(told)
+
+
+def _figures(found: Sequence[tuple[str, str]]) -> list[str]:
+    return [
+        f"<figure><figcaption>{escape(words)}</figcaption>{svg}</figure>" for words, svg in found
+    ]
 
 
 def printable(text: str) -> str:

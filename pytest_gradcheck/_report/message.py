@@ -127,9 +127,12 @@ def wrapped(text: str, width: int) -> list[str]:
     return lines
 
 
-def message(report: GradientReport) -> str:
-    """Return the failure: a first line, the blocks, the worst parameters, how it was judged."""
-    return "\n".join(_message(report, columns() - MARGIN))
+def message(report: GradientReport, width: int | None = None) -> str:
+    """Return the failure: a first line, the blocks, the worst parameters, how it was judged.
+
+    `width`: of the terminal or what stands for one, in columns.
+    """
+    return "\n".join(_message(report, (columns() if width is None else width) - MARGIN))
 
 
 def _message(report: GradientReport, width: int) -> list[str]:
@@ -158,6 +161,14 @@ def _message(report: GradientReport, width: int) -> list[str]:
 def headline(report: GradientReport) -> str:
     """Return the first line; of several points it begins with the one that failed."""
     return f"at {report.at}: {_of_point(report)}" if report.at else _of_point(report)
+
+
+def finding(report: GradientReport) -> list[str]:
+    """Return the worst parameter, and the first line, of what isn't right; else a warning."""
+    if report.ok and report.verdict == "agree":
+        return ["", report.warning]
+    failing = [entry for entry in report.worst if entry.verdict != "agree"]
+    return [label(failing[0]) if failing else "", headline(report)]
 
 
 def _of_point(report: GradientReport) -> str:
@@ -275,20 +286,26 @@ def _block_lines(blocks: Sequence[BlockReport], most: int, width: int) -> list[s
     if len(blocks) <= most + 1:  # a line that says that there is one more takes as much room
         most = len(blocks)
     more = len(blocks) - most
-    rows = [["block", "shape", "wrong", "difference", "what it looks like"]]
-    for block in sorted(blocks, key=lambda block: not block.hint)[:most]:
-        look = block.hint or (f"{block.open} can't be told" if block.open else "")
-        rows.append(
-            [
-                shown(block.name),
-                _shape(block.shape),
-                f"{block.wrong} / {block.checked or block.size}",
-                "" if math.isnan(block.difference) else f"{block.difference:.2e}",
-                look,
-            ]
-        )
-    lines = table(rows, width, drop=("difference", "shape"))
+    rows = block_rows(sorted(blocks, key=lambda block: not block.hint)[:most])
+    lines = table([BLOCK_COLUMNS, *rows], width, drop=("difference", "shape"))
     return [*lines, f"and {more} more blocks"] if more else lines
+
+
+BLOCK_COLUMNS = ("block", "shape", "wrong", "difference", "what it looks like")
+
+
+def block_rows(blocks: Sequence[BlockReport]) -> list[list[str]]:
+    """Return the cells of a table of blocks, below `BLOCK_COLUMNS`."""
+    return [
+        [
+            shown(block.name),
+            _shape(block.shape),
+            f"{block.wrong} / {block.checked or block.size}",
+            "" if math.isnan(block.difference) else f"{block.difference:.2e}",
+            block.hint or (f"{block.open} can't be told" if block.open else ""),
+        ]
+        for block in blocks
+    ]
 
 
 def _agreeing(report: GradientReport, width: int) -> list[str]:
@@ -590,6 +607,11 @@ def section(report: GradientReport, *, whole: bool, printed: bool, room: int) ->
         room -= len(lines)
         lines += small_map(report.evidence, _worst_blocks(report), columns(), room)
     return "\n".join(lines)
+
+
+def maps_of(report: GradientReport) -> str:
+    """Return maps of the error as text; empty where there are none."""
+    return "\n".join(_maps(report, columns()))
 
 
 def _maps(report: GradientReport, width: int) -> list[str]:

@@ -283,6 +283,12 @@ class GradientReport:
 
         return figure_of(picture_of(self))
 
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows: the blocks, and the pictures of `plot` as SVG."""
+        from .html_page import notebook
+
+        return notebook(self)
+
     def __str__(self) -> str:
         return self.summary() if self.ok else self.message()
 

@@ -88,11 +88,13 @@ class Kept:
     def keep(self, record: Record, report: GradientReport, nodeid: str) -> str:
         """Add a failing check's picture to its record, save its vectors; return lines about it."""
         if self._pictures:
+            from .._quoting import NARROWEST
             from .._report.figure import picture_of
+            from .._report.message import message
 
             self._pictures -= 1
             record["picture"] = picture_of(report)
-            record["message"] = report.message()
+            record["message"], record["narrow"] = message(report), message(report, NARROWEST)
         return self._save(self._folder, record, report, nodeid) if self._folder else ""
 
     def _save(self, folder: Path, record: Record, report: GradientReport, nodeid: str) -> str:
@@ -272,11 +274,11 @@ class Recorder:
         item = self._item
         if Recorder.hearing is not self or item is None:  # a thread may outlive its test
             return
-        from .._report.message import row
+        from .._report.message import finding, row
 
         record: Record = {"ok": report.ok, "row": row(report)}
         if self._whole:
-            record["check"] = report.to_dict()
+            record["check"], record["found"] = report.to_dict(), finding(report)
         with self._lock:
             self._take(record, report)
         item.ihook.pytest_gradcheck_result(item=item, report=report)

@@ -39,7 +39,11 @@ class Record(TypedDict):
     """Of the table at the end: func's name, and what came of it."""
     check: NotRequired[dict[str, Any]]
     """As from `GradientReport.to_dict`, where the session writes whole checks."""
+    found: NotRequired[list[str]]
+    """With it, the worst parameter and the first line."""
     message: NotRequired[str]
+    narrow: NotRequired[str]
+    """The message for a narrow page."""
     picture: NotRequired[dict[str, Any]]
     """As from `picture_of`, with the message: of some that failed a test, where somebody draws."""
     problem: NotRequired[str]

@@ -104,7 +104,13 @@ class Results:
 
         checks = [
             Checked(
-                nodeid, failed, record["check"], record.get("message", ""), record.get("picture")
+                nodeid,
+                failed,
+                record["check"],
+                record.get("message", ""),
+                record.get("picture"),
+                record["found"],
+                record.get("narrow", ""),
             )
             for nodeid, failed, record in self._checks
         ]

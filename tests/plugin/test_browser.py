@@ -105,6 +105,43 @@ def test_nothing_is_wider_than_the_window(opened):
     assert outside == []
 
 
+@sized(1280, 1000, 800, 400, 390, 360)
+def test_nothing_is_cut_off(opened):
+    """No element has more inside than it shows, and no text of a picture lies outside of it."""
+    cut = opened.js(
+        """[...document.querySelectorAll("body *")].filter(item =>
+             !item.closest("svg, .hidden, script, select, input")
+             && item.getBoundingClientRect().width && item.scrollWidth > item.clientWidth + 1
+             && getComputedStyle(item).display !== "inline"
+           ).map(item => item.tagName + "." + item.className + " " + item.scrollWidth)"""
+    )
+    assert cut == []
+    outside = opened.js(
+        """[...document.querySelectorAll("svg text")].filter(item => {
+             const text = item.getBoundingClientRect();
+             const whole = item.closest("svg").getBoundingClientRect();
+             return text.width && (text.left < whole.left - 1 || text.right > whole.right + 1
+                                   || text.bottom > whole.bottom + 1); }
+           ).map(item => item.textContent)"""
+    )
+    assert outside == []
+    shown = opened.js("[...document.querySelectorAll('#check-1 pre')].filter(p => p.offsetWidth)")
+    assert len(shown) == 1
+
+
+@pytest.mark.parametrize("width", [1280, 400])
+def test_the_table_says_what_is_wrong(opened, width):
+    opened.page.set_viewport_size({"width": width, "height": 900})
+    said = "W is 3/2 x numeric in row 1 (4 of 12 wrong)"
+    if width > 800:
+        assert opened.page.locator("#checks td", has_text=said).is_visible()
+        assert opened.page.locator("#checks td", has_text="W[1, 3]").first.is_visible()
+    else:
+        assert not opened.page.locator("#checks td", has_text=said).is_visible()
+        beside = "getComputedStyle(document.querySelector('#checks tbody th'), '::after').content"
+        assert opened.js(beside) == f'"{said}"'
+
+
 @sized(*WIDTHS)
 def test_failures_come_first(opened):
     assert opened.column(0) == ["failed"] * FAILED + ["expected"] + ["passed"] * 3

@@ -37,9 +37,21 @@ def test_all_checks_are_on_it_failures_first(tests):
     assert text.startswith("<!DOCTYPE html>")
     assert len(page.rows) == CHECKS
     assert [row[0] for row in page.rows] == ["failed"] * FAILED + ["expected"] + ["passed"] * 3
-    assert page.rows[0][:5] == ["failed", "test_nn.py::test_row", "total", "disagree", "4 / 14"]
-    assert page.rows[2][2:5] == ["<lambda>", "inconclusive", "0 / 3"]
-    assert page.rows[-1][1:5] == ["test_nn.py::test_right[2]", "cost", "agree", "0 / 3"]
+    assert page.rows[0][:5] == [
+        "failed",
+        "test_nn.py::test_row",
+        "W[1, 3]",
+        "W is 3/2 x numeric in row 1 (4 of 12 wrong)",
+        "4 / 14",
+    ]
+    assert page.rows[2][2] == "params[0]"
+    assert page.rows[2][3].startswith("params[0]: inconclusive (3 of 3 can't be told)")
+    assert page.rows[-1][1:5] == ["test_nn.py::test_right[2]", "", "", "0 / 3"]
+    # A check that was meant to fail says what was found, too.
+    assert page.rows[FAILED][:2] == ["expected", "test_nn.py::test_expected"]
+    assert page.rows[FAILED][2] == "params[1]"
+    names = [attrs["data-name"] for tag, attrs in page.tags if "data-name" in attrs]
+    assert names[:3] == ["total", "cost", "<lambda>"]
     assert page.count("article") == FAILED
     assert "<title>Gradient checks: 6 failed</title>" in text
     # What the failure says is there, word for word.
@@ -53,7 +65,7 @@ def test_pictures_of_what_fails_and_of_nothing_else(tests):
     assert labels[:4] == [
         "W (3, 4): 4 of 12 wrong",
         "analytic against numeric, 14 of 14 parameters",
-        "differences D at several steps h: how far each is from the numeric value",
+        "error of differences by their step size; dotted: of the analytic value",
         "params (3,): 1 of 3 wrong",
     ]
     assert len(page.ids) == len(set(page.ids))
@@ -269,3 +281,13 @@ def test_nothing_is_drawn_or_sent_when_it_is_not_asked_for(tests):
     records = [record for report in reports for record in getattr(report, "gradcheck", ())]
     assert len(records) == CHECKS
     assert not any({"picture", "message"} & set(record) for record in records)
+
+
+def test_a_narrow_screen_gets_a_text_of_its_own(tests):
+    tests.runpytest_inprocess("--gradcheck-html=page.html", "-k", "test_row")
+    text = read(tests)
+    (narrow,) = re.findall(r'<pre class="slim"[^>]*>(.*?)</pre>', text, re.S)
+    (broad,) = re.findall(r'<pre class="broad"[^>]*>(.*?)</pre>', text, re.S)
+    first, *lines = narrow.splitlines()
+    assert broad.splitlines()[0] == first
+    assert 20 < max(map(len, lines)) <= 50 < max(map(len, broad.splitlines()))

@@ -3,9 +3,11 @@
 import json
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
+from pages import Reader
 
 from pytest_gradcheck import check_gradients, compare_gradients
 from pytest_gradcheck._constants import MANY_WRONG
@@ -40,7 +42,7 @@ def report():
 # Ladders
 
 
-def test_ladders_are_what_the_engine_saw_at_no_further_evaluation(report):
+def test_ladders_are_what_the_engine_saw_and_every_evaluation_is_counted(report):
     seen = []
 
     def counted(params):
@@ -55,9 +57,79 @@ def test_ladders_are_what_the_engine_saw_at_no_further_evaluation(report):
         h = [step for step, _ in steps]
         assert h == sorted(h, reverse=True)
         assert len(steps) >= 2
-        # The first rung is the sweep's: close to the numeric value, far from the analytic one.
-        near = abs(steps[0][1] - evidence.numeric[i])
-        assert near < 1e-6 < abs(steps[0][1] - evidence.analytic[i])
+        # Some rung is close to the numeric value, far from the analytic one.
+        _, near = min(steps, key=lambda pair: abs(pair[1] - evidence.numeric[i]))
+        assert abs(near - evidence.numeric[i]) < 1e-6 < abs(near - evidence.analytic[i])
+
+
+def errors_of_the_worst(report):
+    """Return steps, largest first, and by how much each difference is off."""
+    evidence = report.evidence
+    (worst,) = (i for i, steps in evidence.ladders.items() if len(steps) > 8)
+    steps, values = np.array(evidence.ladders[worst]).T
+    return worst, steps, np.abs(values - evidence.numeric[worst])
+
+
+def test_the_worst_parameter_has_steps_enough_to_show_truncation_and_rounding(report):
+    worst, steps, error = errors_of_the_worst(report)
+    labels = [f"W[{i}, {j}]" for i in range(3) for j in range(4)]
+    assert labels[worst] == report.worst[0].label
+    assert steps[0] / steps[-1] > 1e8
+    valley = int(np.argmin(error))
+    assert 2 <= valley <= len(steps) - 4
+    assert error[0] > 1e3 * error[valley]
+    assert error[-1] > 1e3 * error[valley]
+    # Truncation of central differences is of second order.
+    order = np.log(error[0] / error[1]) / np.log(steps[0] / steps[1])
+    assert order == pytest.approx(2, abs=0.1)
+
+
+@pytest.mark.parametrize(
+    "options", [{"max_evals": 400}, {"eps": 1e-5}, {"scheme": "central4"}], ids=str
+)
+def test_where_evaluations_are_promised_none_is_made_for_a_picture(options):
+    report = check_gradients(cost, wrong, PARAMS, **options)
+    assert report.wrong == 4
+    assert all(len(steps) < 8 for steps in report.evidence.ladders.values())
+
+
+def test_a_slow_func_is_not_asked_for_a_picture():
+    def slow(params):
+        time.sleep(0.05)
+        return float(np.sum(np.tanh(params)))
+
+    report = check_gradients(slow, lambda p: 2 * (1 - np.tanh(p) ** 2), np.array([0.7]))
+    assert report.wrong == 1
+    assert all(len(steps) < 8 for steps in report.evidence.ladders.values())
+
+
+@pytest.mark.parametrize("in_place", [False, True])
+def test_a_func_that_fails_at_large_steps_only_costs_points(in_place):
+    theta = np.array([0.7, 0.4])
+    before = theta.copy()
+
+    def fragile(params):
+        if np.abs(params - before).max() > 1e-3:
+            raise RuntimeError("the solver diverged")
+        return float(np.sum(np.tanh(params)))
+
+    report = check_gradients(
+        (lambda: fragile(theta)) if in_place else fragile,
+        (lambda: 2 * (1 - np.tanh(theta) ** 2)) if in_place else lambda p: 2 - 2 * np.tanh(p) ** 2,
+        theta,
+        in_place=in_place,
+    )
+    assert report.wrong == 2
+    assert theta.tobytes() == before.tobytes()
+    steps = max(report.evidence.ladders.values(), key=len)
+    assert len(steps) > 8
+    assert max(h for h, _ in steps) < 1e-3
+
+
+def test_a_right_gradient_costs_nothing_more_and_has_no_ladder():
+    report = check_gradients(cost, slopes, PARAMS)
+    assert not report.evidence.ladders
+    assert report.evaluations <= 2 * 15 + 10
 
 
 def ever_more_wrong(count):
@@ -172,7 +244,7 @@ def test_plot_draws_maps_scatter_and_convergence(report, tmp_path):
     assert titles == [
         "W (3, 4): 4 of 12 wrong",
         "analytic against numeric, 15 of 15 parameters",
-        "differences D at several steps h: how far each is from the numeric value",
+        "error of differences by their step size; dotted: of the\nanalytic value",
     ]
     (image,) = figure.axes[0].images
     colours = np.asarray(image.get_array())
@@ -182,6 +254,40 @@ def test_plot_draws_maps_scatter_and_convergence(report, tmp_path):
     for suffix in ("png", "svg", "pdf"):
         figure.savefig(tmp_path / f"bug.{suffix}")
         assert (tmp_path / f"bug.{suffix}").stat().st_size > 1000
+
+
+def test_plot_is_titled_with_the_hint(report):
+    assert report.plot().get_suptitle() == f"cost: {report.message().splitlines()[0]}"
+    assert report.plot().get_suptitle() == "cost: W is 3/2 x numeric in row 1 (4 of 12 wrong)"
+    figure = check_gradients(cost, slopes, PARAMS).plot()
+    assert figure.get_suptitle() == "cost: 15 of 15 parameters agree"
+
+
+@pytest.mark.parametrize("size", [3, 30, 900])
+def test_a_vector_is_a_strip_and_not_a_slab(size):
+    theta = np.linspace(0.5, 1, size)
+    figure = check_gradients(lambda t: float(np.sum(t**3)), lambda t: 3.3 * t**2, theta).plot()
+    width, height = figure.get_size_inches() * figure.axes[0].get_position().size
+    assert height < 0.4
+    assert width >= 0.9
+    assert figure.axes[0].get_title(loc="left").startswith(f"params ({size},)")
+
+
+def test_panels_do_not_lie_on_each_other_nor_reach_out():
+    report = check_gradients(
+        cost,
+        lambda p: {name: 2 * value for name, value in slopes(p).items()},
+        {"W": np.ones((5, 60)), "b": np.ones(3), "c": np.ones((2, 2, 7))},
+    )
+    figure = report.plot()
+    figure.canvas.draw()
+    boxes = [axes.get_tightbbox() for axes in figure.axes]
+    for k, box in enumerate(boxes):
+        assert box.x0 >= 0
+        assert box.y0 >= 0
+        assert box.x1 <= figure.bbox.x1
+        assert box.y1 <= figure.bbox.y1
+        assert not any(box.overlaps(other) for other in boxes[:k])
 
 
 def test_plot_takes_names_as_they_are(tmp_path):
@@ -255,3 +361,46 @@ def test_extreme_numbers_can_be_drawn(scale, tmp_path):
     compare_gradients(reference * [1, 2, 1, -1, 1], reference).plot().savefig(tmp_path / "a.png")
     compare_gradients(np.zeros(3), np.array([0.0, 0.0, scale])).plot().savefig(tmp_path / "b.png")
     assert (tmp_path / "b.png").exists()
+
+
+# In a notebook
+
+
+def test_a_notebook_shows_what_was_found_the_blocks_and_the_pictures(report):
+    shown = report._repr_html_()
+    page = Reader(shown)
+    assert page.rows == [
+        ["W", "(3, 4)", "4 / 12", f"{report.blocks[0].difference:.2e}", report.blocks[0].hint],
+        ["b", "(3,)", "0 / 3", f"{report.blocks[1].difference:.2e}", ""],
+    ]
+    assert page.count("svg") == page.count("figure") == 3
+    assert "cost: W is 3/2 x numeric in row 1 (4 of 12 wrong)" in shown
+    assert len(page.ids) == len(set(page.ids))
+    assert "<script" not in shown
+    assert shown == report._repr_html_()
+
+
+def test_two_reports_on_one_page_do_not_share_ids(report):
+    other = check_gradients(cost, slopes, PARAMS)
+    page = Reader(f"<div>{report._repr_html_()}{other._repr_html_()}</div>")
+    assert len(page.ids) == len(set(page.ids))
+
+
+def test_a_notebook_without_matplotlib_has_the_maps_as_text(report, monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    shown = report._repr_html_()
+    page = Reader(shown)
+    assert page.count("svg") == 0
+    assert [row[0] for row in page.rows] == ["W", "b"]
+    assert "1  \u2588\u2588" in shown
+
+
+def test_a_notebook_takes_names_as_text_and_what_could_not_be_checked():
+    name = "<img src=x onerror=alert(1)>"
+    report = compare_gradients({name: np.array([1.0, 2.0])}, {name: np.array([1.0, 3.0])})
+    assert "<img" not in report._repr_html_()
+    calls = iter(range(100))
+    report = check_gradients(lambda p: float(next(calls)), lambda p: p, np.ones(2))
+    shown = report._repr_html_()
+    assert report.reasons[0][:40] in shown
+    assert Reader(shown).count("table") == 0

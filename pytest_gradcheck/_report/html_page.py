@@ -126,7 +126,9 @@ def _row(check: Checked, anchor: str) -> dict[str, Any]:
         "verdict": said["verdict"],
         "worst": printable(check.found[0]),
         "line": printable(check.found[1]),
-        "names": f"{printable(said['name'])} {listing([block['name'] for block in said['blocks']], 40)}",
+        "names": " ".join(
+            [printable(said["name"]), listing([block["name"] for block in said["blocks"]], 40)]
+        ),
         "share": _share(said),
         **{key: said[key] for key in ("wrong", "difference", "resolution", "evaluations")},
         "seconds": round(said["seconds"], 4),

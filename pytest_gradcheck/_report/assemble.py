@@ -371,7 +371,9 @@ def _resolution(found: Comparison, block: Block, scale: Array) -> float:
             return float(np.max(most, initial=0.0)) / whole if whole else math.inf
         size = np.abs(found.numeric[w])
         large = (size > 0) & (size >= LARGE * limits.rms[w]) & np.isfinite(found.reach[w])
-        ratios = allowed[w][large] / size[large]
+        # `rtol` is a part of the larger of both: a wrong analytic value makes nothing coarse.
+        larger = np.fmax(size, np.abs(found.analytic[w]))
+        ratios = (allowed[w] / larger)[large]
     return float(ratios.max()) if ratios.size else math.inf
 
 

@@ -58,7 +58,7 @@ from .._constants import (
     USEFUL,
 )
 from .._difference.climb import Policy, climb, enter, fall, rise
-from .._difference.extrapolation import Estimate, Line, Rung, slope_of
+from .._difference.extrapolation import Estimate, Line, Rung, best_entry, slope_of
 from .._difference.kinks import (
     bend_power,
     bent,
@@ -226,8 +226,9 @@ def _until_settled(
             if accused:
                 step = _step_that_shows(line, question, estimate)
                 if step is None or step < least or not room:
-                    verdict, reason = (DISAGREE, "") if step is None else (OPEN, NOISY)
-                    return Answer(*estimate.known, verdict, reason)
+                    if step is None:
+                        return Answer(*_best_known(line, question, estimate).known, DISAGREE)
+                    return Answer(*estimate.known, OPEN, NOISY)
                 yield step
                 continue
             if agrees and not _bent(line, question) and question.settled(*estimate.known):
@@ -245,6 +246,18 @@ def _until_settled(
             confirmed = False
             continue
         yield step
+
+
+def _best_known(line: Line, question: Tolerance, estimate: Estimate) -> Estimate:
+    """Return the estimate without the steps whose own rounding is larger than its error bar.
+
+    They were taken to see whether J moves at all, and know nothing of so small an error.
+    """
+    side = line.sides()
+    quiet = [one for one in line.series(side) if ROUNDING_FACTOR * one[2] <= estimate.error]
+    best = best_entry(quiet, even=side == "both")
+    better = best is not None and best.error < estimate.error and not question.within(*best.known)
+    return best if best is not None and better else estimate
 
 
 def _enter(line: Line, first: float, least: float) -> Policy[None]:

@@ -516,3 +516,32 @@ def test_errors_of_atol_add_up_along_directions(atol: float) -> None:
     assert report(everywhere).verdict == "disagree"
     one = np.where(np.arange(900) == 321, 600 * atol, 0)
     assert [entry.index for entry in report(one, atol=atol).worst] == [(321,)]
+
+
+# Error bars of wrong entries
+
+
+@pytest.mark.parametrize("seed", range(100, 116))
+def test_wrong_entries_have_the_error_bars_of_right_ones(seed):
+    """Steps that only ask whether J moves at all widen no error bar, and make no block coarse."""
+    rng = np.random.default_rng(seed)
+    X, y = rng.normal(size=(30, 5)), np.eye(4)[rng.integers(0, 4, 30)]
+    params = {"W": rng.normal(size=(5, 4)), "b": rng.normal(size=4)}
+
+    def shares(p):
+        z = X @ p["W"] + p["b"]
+        e = np.exp(z - z.max(axis=1, keepdims=True))
+        return e / e.sum(axis=1, keepdims=True)
+
+    def cost(p):
+        return -np.mean(np.log(np.sum(shares(p) * y, axis=1)))
+
+    def grad(p):
+        d = shares(p) - y  # without 1/30
+        return {"W": X.T @ d, "b": d.sum(axis=0)}
+
+    report = check_gradients(cost, grad, params, rtol=1e-6, max_report=None)
+    assert report.wrong == 24
+    assert max(block.resolution for block in report.blocks) < 1.1e-6
+    for entry in report.worst:
+        assert abs(entry.numeric - entry.analytic / 30) <= entry.error_bar < 1e-7

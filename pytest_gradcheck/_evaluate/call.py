@@ -278,5 +278,6 @@ def as_tuple(args: Any) -> tuple[Any, ...]:
 
 
 def name_of(func: Callable[..., Any]) -> str:
-    """Return func's name for a report."""
-    return str(getattr(func, "__qualname__", type(func).__name__))
+    """Return func's name for a report; a ufunc of numpy 1 has the short one alone."""
+    name = getattr(func, "__qualname__", None) or getattr(func, "__name__", None)
+    return str(name or type(func).__name__)

@@ -1,5 +1,6 @@
 """The lines of the user's code that a failure names."""
 
+import os
 import sys
 import textwrap
 import threading
@@ -428,7 +429,10 @@ def test_the_table_of_lines_fits(width):
 
 
 @pytest.mark.parametrize("under", ["nothing", "coverage", "xdist"])
-def test_in_pytest(pytester, under):
+def test_in_pytest(pytester, under, monkeypatch):
+    # What measures these tests themselves is not the coverage that is tried.
+    for name in [name for name in os.environ if name.startswith("COVERAGE_")]:
+        monkeypatch.delenv(name)
     pytester.makepyfile(
         net=textwrap.dedent(
             """

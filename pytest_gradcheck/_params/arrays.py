@@ -277,8 +277,9 @@ ASKED: dict[type, ArrayKind] = {}
 
 def is_masked(value: Any) -> bool:
     """Return whether a value is a masked array; numpy.ma takes long to import, only to ask."""
-    masked = sys.modules.get("numpy.ma")
-    return masked is not None and isinstance(value, masked.MaskedArray)
+    # Another thread may be importing it, and then there is no masked array yet.
+    masked = getattr(sys.modules.get("numpy.ma"), "MaskedArray", None)
+    return masked is not None and isinstance(value, masked)
 
 
 def kind_of(value: Any) -> ArrayKind | None:

@@ -7,6 +7,12 @@ from small_suite import SUITE, VERDICTS, checks, verdicts
 
 THREADS = 4
 
+SLOW = """
+from pytest_gradcheck._verdict import last_failed
+
+last_failed.WHOLE_AGAIN = -1.0  # as of a check that takes its time
+"""
+
 
 def test_every_thread_s_checks_are_recorded_and_none_is_another_s(suite, beside):
     suite.makepyfile(test_nn=SUITE)
@@ -119,6 +125,7 @@ def test_what_is_kept_of_failures_is_whole(suite, beside, how):
 
 
 def test_what_was_wrong_is_remembered(suite, beside):
+    suite.makeconftest(SLOW)
     suite.makepyfile(test_nn=SUITE)
     options = (f"--parallel-threads={THREADS}", "--lf")
     for _ in range(2):

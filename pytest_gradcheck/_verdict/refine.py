@@ -224,10 +224,9 @@ def _until_settled(
                     yield from _far(line, scale)
                     continue
             if accused:
-                step = _step_that_shows(line, question, estimate)
-                if step is None or step < least or not room:
-                    if step is None:
-                        return Answer(*_best_known(line, question, estimate).known, DISAGREE)
+                if (step := _step_that_shows(line, question, estimate)) is None:
+                    return Answer(*_best_known(line, question, estimate).known, DISAGREE)
+                if step < least or not room:
                     return Answer(*estimate.known, OPEN, NOISY)
                 yield step
                 continue

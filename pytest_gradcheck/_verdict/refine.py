@@ -25,6 +25,7 @@ from .._constants import (
     GRAIN_SHOWN,
     JUMP_POWER,
     KINK_BESIDE,
+    KINK_POWER,
     LEAP_RUNGS,
     LIMITING,
     LINE_CHANGE,
@@ -216,6 +217,9 @@ def _until_settled(
                     line.sound(spacing(line, question, scale))
                     confirmed = False
                     continue
+                if accused and _beneath(line, estimate) and _news(line, question, scale, estimate):
+                    confirmed = False
+                    continue
             if accused and _stands_still(line, question):
                 if farther and _seen_farther(line, question, estimate):
                     return Answer(estimate.value, math.inf, OPEN, ROUNDED)
@@ -240,7 +244,7 @@ def _until_settled(
         step = next_step(line, question, estimate, scale, least)
         stuck = len(line.rungs) >= ROUGH_RUNGS and rough(line, _size(line, question))
         if step is None or stuck or not room:
-            if estimate is None or not _news(line, question, scale):
+            if estimate is None or not _news(line, question, scale, estimate):
                 return _kink_beside(line, question, scale) or _left_open(line, question, estimate)
             confirmed = False
             continue
@@ -277,13 +281,31 @@ def _jumps_or_kink(line: Line, least: float) -> Policy[Answer | None]:
     return None
 
 
-def _news(line: Line, question: Tolerance, scale: float) -> bool:
+def _news(line: Line, question: Tolerance, scale: float, estimate: Estimate) -> bool:
     """Return whether the noise along this very line is not what it was taken for."""
-    if line.sounded or _bent(line, question):
+    within = _beneath(line, estimate) if line.sounded else spacing(line, question, scale)
+    if not within or (not line.sounded and _bent(line, question)):
         return False
     before = line.noise.sigma
-    line.sound(spacing(line, question, scale))
+    line.sound(within)
     return not before / LINE_NEWS < line.noise.sigma < before * LINE_NEWS
+
+
+def _beneath(line: Line, estimate: Estimate) -> float:
+    """Return the distance of values at which the noise below a structure of func shows, or 0.
+
+    What was taken for noise is the structure itself, where some steps bend by as much as larger
+    ones differ from the slope that three below them agree on: rounding has no such bend.
+    """
+    below = [rung for rung in line.rungs if rung.central]
+    for k in range(1, len(below) - NEAR_RUNGS + 1):
+        fine = below[k : k + NEAR_RUNGS]
+        gap = abs(fine[-1].central - estimate.value)
+        near = all(abs(r.central - fine[-1].central) <= NEAR_ESTIMATE * gap for r in fine)
+        if near and ROUNDING_FACTOR * fine[0].sigma > gap * fine[0].h:
+            shown = [r for r in below[:k] if r.bends and abs(r.bend) >= NEAR_ESTIMATE * gap]
+            return fine[0].h / NOISE_SAMPLES if shown else 0.0
+    return 0.0
 
 
 def spacing(line: Line, question: Tolerance, scale: float) -> float:
@@ -332,6 +354,8 @@ def _converged(line: Line, question: Tolerance, estimate: Estimate) -> bool:
     gap = abs(question.analytic - estimate.value)
     side = line.sides()
     apart: list[tuple[Rung, float, float]] = []
+    if _converges_on_analytic(line, question, estimate):
+        return False
     known = [rung for rung in line.rungs if math.isfinite(slope_of(rung, side))]
     for h, slope, rounding in line.series(side):
         speaks = h < estimate.h and SPEAKS * ROUNDING_FACTOR * rounding < gap and slope
@@ -343,6 +367,17 @@ def _converged(line: Line, question: Tolerance, estimate: Estimate) -> bool:
         _limit(line, three, estimate.value, gap)
         for three in zip(apart, apart[1:], apart[2:], strict=False)
     )
+
+
+def _converges_on_analytic(line: Line, question: Tolerance, estimate: Estimate) -> bool:
+    """Return whether three smaller steps in a row come near the analytic value, and not by noise.
+
+    They are worth nothing by what func's noise was taken for, but noise would spread them.
+    """
+    gap = abs(question.analytic - estimate.value)
+    series = [(h, slope) for h, slope, _ in line.series(line.sides()) if h < estimate.h]
+    near = [slope and abs(slope - question.analytic) <= NEAR_ESTIMATE * gap for _, slope in series]
+    return any(all(near[k : k + NEAR_RUNGS]) for k in range(len(near) - NEAR_RUNGS + 1))
 
 
 def _limit(
@@ -359,7 +394,9 @@ def _limit(
     falls = abs(s2 - s3) <= max(abs(s1 - s2), ROUNDING_FACTOR * (r2 + r3))
     bend = max(abs(r.bend) if math.isfinite(r.bend) else 0.0 for r in (one, two, last))
     bends = bend_power([one, two, last])
-    smooth = bend <= NEAR_LIMIT * gap or (bends is not None and bends >= SMOOTH_POWER)
+    # A small bend that grows as the step falls is that of a structure which no step has reached.
+    small = bend <= NEAR_LIMIT * gap and (bends is None or bends >= -KINK_POWER)
+    smooth = small or (bends is not None and bends >= SMOOTH_POWER)
     still = not (two.forward or two.backward) or not (last.forward or last.backward)
     moved = max(line.changes, default=0.0) > GRAIN_SHOWN * line.noise.sigma
     stairs = still and line.grainy is not False and moved

@@ -136,7 +136,9 @@ def ways_to_settle(
     if not reference:
         found.append("reference=the same function in double")
     if told is not None:
-        found.append("a loss that moves more: (out * weights).sum() with random weights, not a mean")
+        found.append(
+            "a loss that moves more: (out * weights).sum() with random weights, not a mean"
+        )
     if told:
         found.append(f"only={list(told[:FEW_TOLD])!r}, which is what can be told")
     return tuple(found)

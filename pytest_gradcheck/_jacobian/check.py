@@ -274,7 +274,9 @@ def reported(
     skipped = left_out(problem.structure, problem.blocks)
     value = float(problem.center[loudest])
     name = name_of(problem.call.func)
-    subject = Subject(name, pairs, scheme, skipped, value, loud.sigma, loud.format)
+    values = [problem.structure.leaves[block.leaf].value for block in problem.blocks]
+    of_func = (value, loud.sigma, loud.format)
+    subject = Subject(name, pairs, scheme, skipped, *of_func, params=values, jacobian=True)
     compared = rows_of(
         subject,
         found,

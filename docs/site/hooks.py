@@ -23,6 +23,9 @@ PAGES = {
 }
 """Files of the project that are pages too, by their name on the site."""
 
+FOUND_FIRST = 4
+"""How much more a how-to counts in a search than what explains or lists the same thing."""
+
 HOME = {"README.md": "index.md"}
 """The home page says what the README says, at more length."""
 
@@ -79,7 +82,10 @@ def on_files(files: Any, config: Any) -> Any:
 
 
 def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
-    """Point links to pages, and put the table of options in its place."""
+    """Point links to pages, put the table of options in its place, and have how-tos found first."""
+    section = page.parent.title if page.parent else page.title
+    if section == "How to" or page.file.src_uri == "why.md":
+        page.meta["search"] = {"boost": FOUND_FIRST}
     if page.file.src_uri in PAGES.values():
         return markdown  # its links are right by now
     return linked(markdown, f"docs/{page.file.src_uri}").replace(OPTIONS, options_table())

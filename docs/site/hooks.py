@@ -82,10 +82,14 @@ def on_files(files: Any, config: Any) -> Any:
 
 
 def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
-    """Point links to pages, put the table of options in its place, and have how-tos found first."""
-    section = page.parent.title if page.parent else page.title
-    if section == "How to" or page.file.src_uri == "why.md":
-        page.meta["search"] = {"boost": FOUND_FIRST}
+    """Point links to pages, and put the table of options in its place."""
     if page.file.src_uri in PAGES.values():
         return markdown  # its links are right by now
     return linked(markdown, f"docs/{page.file.src_uri}").replace(OPTIONS, options_table())
+
+
+def on_page_content(html: str, page: Any, **_: Any) -> str:
+    """Have a search name how-tos first."""
+    if page.file.src_uri == "why.md" or (page.parent and page.parent.title == "How to"):
+        page.meta["search"] = {"boost": FOUND_FIRST}
+    return html

@@ -213,11 +213,7 @@ def _until_settled(
             accused = not agrees and confirmed and _trusted(line, question, estimate)
             if accused:
                 accused = _converged(line, question, estimate)
-                if not line.sounded and not (accused and _plain(question, estimate)):
-                    line.sound(spacing(line, question, scale))
-                    confirmed = False
-                    continue
-                if accused and _beneath(line, estimate) and _news(line, question, scale, estimate):
+                if _doubted(line, question, scale, estimate, accused):
                     confirmed = False
                     continue
             if accused and _stands_still(line, question):
@@ -244,7 +240,7 @@ def _until_settled(
         step = next_step(line, question, estimate, scale, least)
         stuck = len(line.rungs) >= ROUGH_RUNGS and rough(line, _size(line, question))
         if step is None or stuck or not room:
-            if estimate is None or not _news(line, question, scale, estimate):
+            if not _news(line, question, scale, estimate):
                 return _kink_beside(line, question, scale) or _left_open(line, question, estimate)
             confirmed = False
             continue
@@ -281,22 +277,39 @@ def _jumps_or_kink(line: Line, least: float) -> Policy[Answer | None]:
     return None
 
 
-def _news(line: Line, question: Tolerance, scale: float, estimate: Estimate) -> bool:
+def _doubted(
+    line: Line, question: Tolerance, scale: float, estimate: Estimate, accused: bool
+) -> bool:
+    """Measure the noise along a line that is to be accused; return whether to look once more."""
+    if not line.sounded and not (accused and _plain(question, estimate)):
+        line.sound(spacing(line, question, scale))
+        return True
+    beneath = accused and _beneath(line, estimate) > 0
+    return beneath and _news(line, question, scale, estimate)
+
+
+def _news(line: Line, question: Tolerance, scale: float, estimate: Estimate | None) -> bool:
     """Return whether the noise along this very line is not what it was taken for."""
-    within = _beneath(line, estimate) if line.sounded else spacing(line, question, scale)
-    if not within or (not line.sounded and _bent(line, question)):
+    before, first = line.noise.sigma, not line.sounded
+    if first and (_bent(line, question) or line.sides() == "none"):
         return False
-    before = line.noise.sigma
+    within = spacing(line, question, scale) if first else _beneath(line, estimate)
+    if not within:
+        return False
     line.sound(within)
-    return not before / LINE_NEWS < line.noise.sigma < before * LINE_NEWS
+    # Below a structure it must fall, each time, or there would be no end to it.
+    falls = line.noise.sigma * LINE_NEWS <= before > 0
+    return falls or (first and line.noise.sigma >= before * LINE_NEWS)
 
 
-def _beneath(line: Line, estimate: Estimate) -> float:
+def _beneath(line: Line, estimate: Estimate | None) -> float:
     """Return the distance of values at which the noise below a structure of func shows, or 0.
 
     What was taken for noise is the structure itself, where some steps bend by as much as larger
     ones differ from the slope that three below them agree on: rounding has no such bend.
     """
+    if estimate is None:
+        return 0.0
     below = [rung for rung in line.rungs if rung.central]
     for k in range(1, len(below) - NEAR_RUNGS + 1):
         fine = below[k : k + NEAR_RUNGS]

@@ -468,3 +468,32 @@ def test_the_log_of_a_determinant_of_a_matrix_that_is_all_but_singular(seed):
         lambda a: float(np.linalg.slogdet(a)[1]), lambda a: np.linalg.inv(a).T, matrix
     )
     assert report.verdict != "disagree"
+
+
+@pytest.mark.parametrize("curvatures", [(1.5, -0.7), (0.4, 2.1), (-0.3, 1.1)])
+def test_curvature_that_jumps_where_far_steps_see_huge_values(curvatures):
+    """What floats make of a slope that only a step of twice the parameter sees is no noise here."""
+
+    def offset(x):
+        return np.where(x > [4.0, 6.0], curvatures[0], curvatures[1]) * (x - [4.0, 6.0]) ** 2
+
+    x = np.array([4.0, 6.0])
+    assert (
+        check_gradients(lambda x: float(np.exp(offset(x)).sum()), np.zeros(2), x).verdict == "agree"
+    )
+    wrong = check_gradients(lambda x: float(np.exp(offset(x)).sum()), np.array([0.0, 1e-3]), x)
+    assert wrong.verdict == "disagree"
+
+
+@pytest.mark.parametrize("distance", [3e-4, 5e-4, 8e-4, 1e-3])
+def test_the_noise_of_float32_beside_the_edge_of_a_domain(distance):
+    """Values that tell the noise reach to the edge, and what they see is no noise."""
+    p = np.array([1 - distance], dtype=np.float32)
+
+    def func(p):
+        with np.errstate(all="ignore"):
+            return np.float32(-np.log(1 - p).sum())
+
+    slope = 1 / (1 - p.astype(float))
+    assert check_gradients(func, slope, p).verdict == "agree"
+    assert check_gradients(func, 1.5 * slope, p).verdict == "disagree"

@@ -66,17 +66,12 @@ from .._verdict.comparison import UNSEEN, Comparison, Group, Seen
 from .._verdict.groups import Groups, seen_in
 from .._verdict.refine import refine
 from .._verdict.tolerance import AGREE, DISAGREE, OPEN, Answer, Tolerance, of_block
-from .localise import Findings, localise
-from .localise import entries_of as entries_with
+from .localise import Findings, localise, unit_of
 from .patterns import Pattern
+from .patterns import entries_of as entries_with
 from .screen import Screen, Subset, calibrate, reexamine, screen_all
 
 Array = np.ndarray[Any, Any]
-
-
-def _unit(sizes: Iterable[float]) -> float:
-    """Return the power of two below the largest: squares of what is divided by it stay finite."""
-    return float(2.0 ** (math.frexp(max(sizes, default=0.0))[1] - 1))
 
 
 class AtScale:
@@ -171,7 +166,7 @@ class AtScale:
         `along` a direction its weights count, whose mean square is 13/12.
         """
         blocks = self.problem.blocks
-        unit = _unit(self.size(block) for block in blocks)
+        unit = unit_of(self.size(block) for block in blocks)
         squares = (
             part**2 * (self.size(block) / unit) ** 2 * block.size
             for block, part in zip(blocks, parts or [1.0] * len(blocks), strict=True)
@@ -633,7 +628,7 @@ def _difference(check: AtScale) -> float:
     if not screen.residuals:
         return math.nan
     norm = check.norm(along=True)
-    unit = _unit(map(abs, screen.residuals.values()))
+    unit = unit_of(screen.residuals.values())
     squares = sum((y / unit) ** 2 for y in screen.residuals.values())
     error = unit * math.sqrt(squares / len(screen.residuals))
     return error / (2 * norm + error) if norm else 0.0 if not error else 1.0

@@ -199,13 +199,9 @@ def _map(evidence: Evidence, block: Block, grid: Grid, across: int) -> list[str]
     verdict = evidence.verdict[block.window]
     counts = [(int((verdict == 1).sum()), "wrong"), (int((verdict == 2).sum()), "can't be told")]
     told = [f"{count:,} of {block.size:,} {words}" for count, words in counts if count]
-    notes = [f"each mark {grid.pooled}"] if grid.pooled else []
+    notes = [grid.folded, f"each mark {grid.pooled}" if grid.pooled else ""]
     lines = [", ".join([f"{shown(block.name)} {block.shape}", *told])]
-    lines += (
-        ["; ".join([grid.folded, *notes] if grid.folded else notes)]
-        if (grid.folded or notes)
-        else []
-    )
+    lines += ["; ".join(filter(None, notes))] if any(notes) else []
     height, width = grid.kind.shape
     # A character is twice as high as wide: two for a cell where there is room.
     wide = 2 if 2 * width <= across else 1

@@ -43,10 +43,10 @@ def _index(entry: Entry) -> str:
     return entry.label.removeprefix(entry.block) if entry.label.startswith(entry.block) else ""
 
 
-def told_apart(a: float, b: float, least: int = 4) -> tuple[str, str]:
+def told_apart(a: float, b: float, form: str = ".{}g") -> tuple[str, str]:
     """Return two numbers with as many digits as it takes to see that they differ."""
-    for digits in range(least, 18):
-        first, second = f"{a:.{digits}g}", f"{b:.{digits}g}"
+    for digits in range(4, 18):
+        first, second = format(a, form.format(digits)), format(b, form.format(digits))
         if first != second or a == b:
             break
     return first, second
@@ -267,18 +267,10 @@ def _names(names: Sequence[str], most: int = 4) -> str:
     return listing(clean, most)
 
 
-def _times(ratio: float) -> str:
-    return "inf" if math.isinf(ratio) else f"{ratio:.1e}" if ratio >= 1000 else f"{ratio:.3g}"
-
-
 def _slopes(entry: Entry) -> str:
     if entry.slopes is None:
         return ""
     return f"{entry.slopes[0]:.4g} and {entry.slopes[1]:.4g}"
-
-
-def _shape(shape: tuple[int, ...]) -> str:
-    return str(shape).replace(",)", ",)") if shape else "()"
 
 
 def _block_lines(blocks: Sequence[BlockReport], most: int, width: int) -> list[str]:
@@ -299,7 +291,7 @@ def block_rows(blocks: Sequence[BlockReport]) -> list[list[str]]:
     return [
         [
             shown(block.name),
-            _shape(block.shape),
+            str(block.shape),
             f"{block.wrong} / {block.checked or block.size}",
             "" if math.isnan(block.difference) else f"{block.difference:.2e}",
             block.hint or (f"{block.open} can't be told" if block.open else ""),
@@ -326,7 +318,7 @@ def _entry_lines(entries: Sequence[Entry], width: int) -> list[str]:
     numeric = "numeric +- error bar" if barred else "numeric"
     rows = [["worst", "analytic", numeric, "error", "x tolerance", ""]]
     for name, entry in zip(names, entries, strict=True):
-        a, n = told_apart_e(entry.analytic, entry.numeric)
+        a, n = told_apart(entry.analytic, entry.numeric, "+.{}e")
         together = f"; {TOGETHER}" if entry.reason == TOGETHER else ""
         kink = f"kink, slopes {_slopes(entry)}{together}" if entry.slopes is not None else ""
         rows.append(
@@ -341,15 +333,6 @@ def _entry_lines(entries: Sequence[Entry], width: int) -> list[str]:
         )
     tails = [_index(entry) for entry in entries]
     return table(rows, width, drop=("error", "x tolerance"), tails=tails)
-
-
-def told_apart_e(a: float, b: float) -> tuple[str, str]:
-    """Return two numbers in scientific notation, with digits enough to see that they differ."""
-    for digits in range(4, 17):
-        first, second = f"{a:+.{digits}e}", f"{b:+.{digits}e}"
-        if first != second or a == b:
-            break
-    return first, second
 
 
 def _points(report: GradientReport) -> list[str]:
@@ -553,7 +536,7 @@ def details(report: GradientReport, *, unicode: bool = True) -> str:
         rows.append(
             [
                 shown(block.name, 40),
-                _shape(block.shape),
+                str(block.shape),
                 "vacuous" if block.vacuous else block.verdict,
                 f"{block.wrong:,}",
                 f"{block.open:,}",

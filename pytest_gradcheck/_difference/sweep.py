@@ -406,7 +406,7 @@ def complex_sweep(problem: Problem, options: Options) -> Sweep:
         found.step[place] = h
         found.flat[place] = out == 0
         found.change[place] = np.where(out == 0, 0.0, np.inf)
-    evaluator.require_unchanged("func")
+    evaluator.work.require_unchanged("func")
     return found
 
 

@@ -201,7 +201,7 @@ def _explained(
     options: Options,
 ) -> tuple[Subject, Rows]:
     """Return what a report tells of parameters that were differenced, and what it looks like."""
-    problem.evaluator.require_unchanged("func")
+    problem.evaluator.work.require_unchanged("func")
     noise, value = sweep.noise, float(problem.center)
     skipped = left_out(problem.structure, problem.blocks)
     subject = Subject(

@@ -501,7 +501,7 @@ def along_directions(
     check = AtScale(problem, analytic, options, extra)
     problem.evaluator.progress.accused = check.accused
     check.run()
-    problem.evaluator.require_unchanged("func")
+    problem.evaluator.work.require_unchanged("func")
     noise = check.screen.noise
     subject = Subject(
         name,

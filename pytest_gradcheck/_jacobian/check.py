@@ -45,7 +45,7 @@ from .._report.report import GradientReport
 from .._verdict.comparison import Comparison
 from .._verdict.tolerance import AGREE, NOISY, OPEN, Tolerance, block_size
 from .linear import Matrix, Shape, is_operator
-from .outputs import OUTPUT, Outputs, PairBlock, pair_blocks
+from .outputs import OUTPUT, Outputs, PairBlock, in_pairs, pair_blocks
 from .rows import Bias, Points, Rows, judged_rows
 
 Array = np.ndarray[Any, Any]
@@ -71,6 +71,17 @@ class Check:
         structure, blocks = self.problem.structure, self.problem.blocks
         self.shape = Shape(self.outputs, structure, blocks, self.options.nondet_tol)
         self.pairs = pair_blocks(self.outputs.blocks, self.problem.blocks)
+
+    def in_pairs(self, matrix: Array) -> Array:
+        """Return a matrix (m, n), or a row (n,) for each output, as the vector of its pairs."""
+        m, n = self.outputs.size, self.problem.size
+        blocks = self.outputs.blocks, self.problem.blocks
+        return in_pairs(*blocks, np.broadcast_to(matrix, (m, n)))
+
+    def places(self) -> Array:
+        """Return where in the matrix, flattened, each entry of its pairs is."""
+        m, n = self.outputs.size, self.problem.size
+        return self.in_pairs(np.arange(m * n).reshape(m, n)).astype(np.intp)
 
     @property
     def exhaustive(self) -> bool:
@@ -99,7 +110,7 @@ def checking(
                     f"parameters, or leave it out with skip={quoted(block.name)}"
                 )
         yield Check(outputs, problem, options, started)
-        evaluator.require_unchanged("func")
+        evaluator.work.require_unchanged("func")
 
 
 def given(function: Any, check: Check) -> tuple[Any, ...]:
@@ -184,16 +195,6 @@ def with_lines(report: GradientReport, function: Any, check: Check) -> GradientR
     return replace(report, lines=tuple(named))
 
 
-def in_pairs(check: Check, rows: Array) -> Array:
-    """Return a matrix (m, n) as the vector of its pairs of blocks."""
-    parts = [
-        rows[o.window, p.window].ravel()
-        for o in check.shape.outputs.blocks
-        for p in check.shape.blocks
-    ]
-    return np.concatenate(parts or [np.empty(0)])
-
-
 def report_of(
     check: Check,
     matrices: Sequence[Matrix],
@@ -212,8 +213,7 @@ def report_of(
     first = matrices[0]
     rows, reasons = judged_matrices(check, matrices, what, bias)
     found = stacked(check, rows, first.dense)
-    scale = in_pairs(check, np.broadcast_to(check.problem.scale, first.dense.shape))
-    theta = in_pairs(check, np.broadcast_to(check.problem.theta, first.dense.shape))
+    scale, theta = check.in_pairs(check.problem.scale), check.in_pairs(check.problem.theta)
     scheme = scheme or (rows.sweeps[0].title if rows.sweeps else "")
     report = reported(
         check, check.pairs, found, rows.noise, scale, theta, reasons, scheme, may_be_zero
@@ -228,7 +228,7 @@ def judged_matrices(
     options, pairs = check.options, check.pairs
     first, last = matrices[0], matrices[-1]
     m, n = first.dense.shape
-    both = (in_pairs(check, first.dense), in_pairs(check, last.dense))
+    both = check.in_pairs(first.dense), check.in_pairs(last.dense)
     _, repeats = repetition(*both, first.precision, pairs, options, what)
     reasons = tuple(text for text in (_unrepeated(check), repeats) if text)
     if reasons:
@@ -323,15 +323,14 @@ def stacked(check: Check, rows: Rows, dense: Array) -> Comparison:
 
     def vector(each: Sequence[Any], name: str, empty: float) -> Array:
         own = [getattr(one, name) for one in each]
-        return in_pairs(check, np.stack(own) if own else np.full((m, n), empty))
+        return check.in_pairs(np.stack(own) if own else np.full((m, n), empty))
 
-    place = in_pairs(check, np.arange(m * n).reshape(m, n)).astype(np.intp)
     where = np.empty(m * n, dtype=np.intp)
-    where[place] = np.arange(m * n)
+    where[check.places()] = np.arange(m * n)
     limits = [own.tolerance for own in rows.found]
     names = ("rtol", "atol", "dust", "goal_rtol", "goal_atol", "rms")
     found = Comparison(
-        Tolerance(in_pairs(check, dense), *(vector(limits, name, 0.0) for name in names)),
+        Tolerance(check.in_pairs(dense), *(vector(limits, name, 0.0) for name in names)),
         vector(rows.found, "numeric", np.nan),
         vector(rows.found, "error", np.inf),
         vector(rows.found, "evaluated", False).astype(bool),
@@ -343,7 +342,7 @@ def stacked(check: Check, rows: Rows, dense: Array) -> Comparison:
     for k, own in enumerate(rows.found):
         found.reasons.update({int(where[k * n + i]): x for i, x in own.reasons.items()})
         found.slopes.update({int(where[k * n + i]): x for i, x in own.slopes.items()})
-    scale = in_pairs(check, np.broadcast_to(check.problem.scale, dense.shape))
+    scale = check.in_pairs(check.problem.scale)
     return _settle_beside_block(check.pairs, found, scale, check.options)
 
 

@@ -234,6 +234,12 @@ def sparse_pairs(
     return tuple(blocks), order
 
 
+def in_pairs(outputs: Sequence[Block], params: Sequence[Block], matrix: Array) -> Array:
+    """Return a matrix (m, n) as the vector of its pairs of blocks."""
+    parts = [matrix[o.window, p.window].ravel() for o in outputs for p in params]
+    return np.concatenate(parts or [np.empty(0)])
+
+
 def _real_shape(block: Block) -> tuple[int, ...]:
     """Return the shape of a block's coordinates: real and imaginary part last."""
     return (*block.shape, 2) if block.is_complex else block.shape

@@ -37,7 +37,7 @@ from .._evaluate.problem import (
 )
 from .._gradient.source_lines import lines_behind
 from .._options import Options
-from .._params.layout import position_of
+from .._params.layout import labels, position_of
 from .._params.work_copy import WorkCopy
 from .._quoting import brief, quoted
 from .._report.assemble import Subject, assemble, contradicted, left_out, rows_of
@@ -132,21 +132,27 @@ def numeric_params(check: Check) -> Any:
     return problem.evaluator.work.fresh() if other else own_params(check)
 
 
+def _beyond(check: Check, gap: Array, known: Array) -> int | None:
+    """Return the output that differs by more than is `known` of and may be noise; shapes (m,)."""
+    for block, narrow in zip(check.outputs.blocks, check.problem.evaluator.narrow, strict=True):
+        w = block.window
+        largest = np.abs(check.problem.center[w]).max(initial=0.0)
+        if (gap[w] > known[w] + may_differ_by(largest, narrow, check.options)).any():
+            return block.start + int(np.argmax(gap[w]))
+    return None
+
+
 def _unrepeated(check: Check) -> str:
     """Return the sentence that names an output that differs between two calls, or nothing."""
-    center, jitter = check.problem.center, check.problem.jitter
-    for block in check.outputs.blocks:
-        gap, own = jitter[block.window], np.abs(center[block.window])
-        narrow = check.problem.evaluator.narrow[position_of(check.outputs.blocks, block.start)]
-        bad = gap > may_differ_by(np.max(own, initial=0.0), narrow, check.options)
-        if bad.any():
-            k = int(np.argmax(gap))
-            return (
-                f"func does not repeat itself: {brief(block.label(k))} differs by {gap[k]:.3g} "
-                "between two calls at the same parameters (dropout, shuffling or an unseeded "
-                "generator?)"
-            )
-    return ""
+    jitter = check.problem.jitter
+    k = _beyond(check, jitter, np.zeros_like(jitter))
+    if k is None:
+        return ""
+    return (
+        f"func does not repeat itself: {brief(labels(check.outputs.blocks)(k))} differs by "
+        f"{jitter[k]:.3g} between two calls at the same parameters (dropout, shuffling or an "
+        "unseeded generator?)"
+    )
 
 
 def _depends_on_the_past(check: Check, rows: Rows) -> str:
@@ -162,15 +168,11 @@ def _depends_on_the_past(check: Check, rows: Rows) -> str:
             again = evaluator.at_theta()
     except BudgetExhausted:
         return ""
-    for block in check.outputs.blocks:
-        w = block.window
-        narrow = evaluator.narrow[position_of(check.outputs.blocks, block.start)]
-        allowed = may_differ_by(np.abs(center[w]).max(initial=0.0), narrow, check.options)
-        gap = np.abs(again[w] - center[w])
-        if (gap > check.problem.jitter[w] + allowed).any():
-            k = int(np.argmax(gap))
-            return PAST.format(brief(block.label(k)), float(center[w][k]), float(again[w][k]))
-    return ""
+    k = _beyond(check, np.abs(again - center), check.problem.jitter)
+    if k is None:
+        return ""
+    label = brief(labels(check.outputs.blocks)(k))
+    return PAST.format(label, float(center[k]), float(again[k]))
 
 
 def with_lines(report: GradientReport, function: Any, check: Check) -> GradientReport:

@@ -136,8 +136,8 @@ def output_vector(value: Any, outputs: Outputs, what: str = "func") -> Array:
         _real(leaf, block.name).reshape(-1)
         for leaf, block in zip(leaves, outputs.blocks, strict=True)
     ]
-    wide = any(part.dtype.itemsize > 8 and part.dtype.kind == "f" for part in parts)
-    return np.concatenate([part.astype(np.longdouble if wide else np.float64) for part in parts])
+    wide = np.result_type(np.float64, *{part.dtype for part in parts})
+    return np.concatenate([part.astype(wide) for part in parts])
 
 
 def _told(shapes: Sequence[tuple[str, tuple[int, ...]]]) -> str:

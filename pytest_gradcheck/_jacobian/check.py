@@ -182,7 +182,7 @@ def with_lines(report: GradientReport, function: Any, check: Check) -> GradientR
     """
     if report.verdict != "disagree" or not callable(function) or is_operator(function):
         return report
-    names = {pair.name: pair.param.name for pair in check.pairs if pair.param is not None}
+    names = {pair.name: pair.param.name for pair in check.pairs}
     if len(check.outputs.blocks) != 1 or not {block.name for block in report.blocks} <= set(names):
         return report
     call = check.problem.call
@@ -376,13 +376,5 @@ def _settle_beside_block(
 
 def _zero_by_nature(pairs: Sequence[PairBlock], zero: Array, may_be_zero: bool) -> frozenset[str]:
     """Return the pairs that may be zero: those of a parameter that some other output answers to."""
-    answered = {
-        pair.param.name
-        for pair in pairs
-        if pair.param is not None and pair.size and not zero[pair.window].all()
-    }
-    return frozenset(
-        pair.name
-        for pair in pairs
-        if pair.param is not None and (may_be_zero or pair.param.name in answered)
-    )
+    answered = {p.param.name for p in pairs if p.size and not zero[p.window].all()}
+    return frozenset(p.name for p in pairs if may_be_zero or p.param.name in answered)

@@ -236,7 +236,6 @@ def _of_groups(
     few.pairs = tuple(
         sparse_pair(pair, pair.start, own, every[window].ravel(), slots[window].ravel())
         for pair in few.pairs
-        if pair.output is not None and pair.param is not None
         for own in (problem.blocks[pair.param.leaf],)
         for window in ((pair.output.window, pair.param.window),)
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -152,42 +152,36 @@ def precision_of(value: Any) -> tuple[float, ...]:
     )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class PairBlock(Block):
     """One block of outputs by one block of parameters, in labels ``residual[4] / W[2, 0]``."""
 
-    output: Block | None = None
-    param: Block | None = None
+    output: Block
+    param: Block
 
     def label(self, coordinate: int) -> str:
         """Return the name of an entry of the block."""
-        if self.output is None or self.param is None:
-            return super().label(coordinate)
         k, i = divmod(coordinate, max(self.param.size, 1))
         return f"{self.output.label(k)} / {self.param.label(i)}"
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class SparsePair(PairBlock):
     """The stored entries of one such pair: `rows` and `columns` in it, shape (size,).
 
     A column of -1 stands for none.
     """
 
-    rows: Array = field(default_factory=lambda: np.empty(0, dtype=np.intp))
-    columns: Array = field(default_factory=lambda: np.empty(0, dtype=np.intp))
+    rows: Array
+    columns: Array
 
     def index(self, coordinate: int) -> tuple[int, ...]:
         """Return the multi-index of an entry in the whole pair."""
-        assert self.output is not None
-        assert self.param is not None
         k, i = int(self.rows[coordinate]), int(self.columns[coordinate])
         return self.output.index(k) + self.param.index(i)
 
     def label(self, coordinate: int) -> str:
         """Return the name of an entry."""
-        assert self.output is not None
-        assert self.param is not None
         k, i = int(self.rows[coordinate]), int(self.columns[coordinate])
         return f"{self.output.label(k)} / {self.param.label(i) if i >= 0 else self.param.name}"
 
@@ -196,7 +190,6 @@ def sparse_pair(
     pair: PairBlock, start: int, param: Block, rows: Array, columns: Array
 ) -> SparsePair:
     """Return entries of a pair, from `start` on; `rows` and `columns` are those of all blocks."""
-    assert pair.output is not None
     within = np.where(columns < 0, -1, columns - param.start)
     return SparsePair(
         pair.name,
@@ -206,10 +199,10 @@ def sparse_pair(
         start,
         start + rows.size,
         pair.leaf,
-        pair.output,
-        param,
-        rows - pair.output.start,
-        within,
+        output=pair.output,
+        param=param,
+        rows=rows - pair.output.start,
+        columns=within,
     )
 
 
@@ -260,8 +253,8 @@ def pair_blocks(outputs: Sequence[Block], params: Sequence[Block]) -> tuple[Pair
                     start,
                     stop,
                     len(blocks),
-                    output,
-                    param,
+                    output=output,
+                    param=param,
                 )
             )
             start = stop

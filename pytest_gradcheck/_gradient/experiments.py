@@ -45,7 +45,7 @@ from .._difference.sweep import Sweep, least_step, line_of
 from .._evaluate.problem import Analytic, Problem
 from .._options import Options
 from .._params.layout import Block, labels
-from .._quoting import layer_numbers, listing, shown
+from .._quoting import layer_numbers, together
 from .._report.assemble import Rows
 from .._verdict.tolerance import DISAGREE
 
@@ -112,7 +112,7 @@ def _experiment(
         changed = _names(blocks, _differs(vector, analytic))
         if changed:
             sentence = (
-                f"grad in {_listed(changed)} changed at the same parameters after {what} was "
+                f"grad in {together(changed)} changed at the same parameters after {what} was "
                 f"called at others: it {CACHE}"
             )
             return Diagnosis("stale", sentence, changed, CERTAIN)
@@ -151,7 +151,7 @@ def _unseen(
         return None
     names = tuple(unseen)
     sentence = (
-        f"grad stays the same, bit for bit, at another {_listed(names)}, and numeric does not: "
+        f"grad stays the same, bit for bit, at another {together(names)}, and numeric does not: "
         f"it leaves out a term or a factor, or {CACHE}"
     )
     return Diagnosis("stale", sentence, names, CERTAIN)
@@ -184,11 +184,6 @@ def _names(blocks: tuple[Block, ...], which: Array) -> tuple[str, ...]:
     return tuple(block.name for block in blocks if which[block.window].any())
 
 
-def _listed(names: tuple[str, ...]) -> str:
-    clean = [shown(name) for name in names]
-    return " and ".join(clean) if len(clean) == 2 else listing(clean, 4)
-
-
 _POSITION = re.compile(r"params\[\d+\]")
 
 
@@ -207,12 +202,9 @@ def acts_through(
     asked = _Asked(problem, noise, options.seed)
     if asked.blocked(before, behind):
         return True
-    return _numbered([*before, *behind]) and asked.together(before, behind)
-
-
-def _numbered(names: Sequence[str]) -> bool:
-    """Return whether names have numbers that are not merely positions in one list."""
-    return all(layer_numbers(name) and not _POSITION.fullmatch(name) for name in names)
+    # Numbers that are merely positions in one list are none of layers.
+    numbered = all(layer_numbers(x) and not _POSITION.fullmatch(x) for x in (*before, *behind))
+    return numbered and asked.together(before, behind)
 
 
 class _Asked:

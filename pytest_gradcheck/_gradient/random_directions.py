@@ -6,6 +6,7 @@ import math
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import fields, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -100,7 +101,6 @@ class AtScale:
         # Of thousands of blocks none is looked for among all.
         names = (block.name for block in problem.blocks)
         self.precision = dict(zip(names, analytic.precision, strict=True))
-        self.sums: dict[bool, float] = {}
         self.reached: dict[str, float] = {}
         self.groups: dict[str, Group] = {}
         self.seen: dict[str, Seen] = {}
@@ -126,18 +126,16 @@ class AtScale:
         a = self.bad.get(i, float(self.analytic.vector[i]))
         return self.tolerance(block, a, self.scale_at(i))
 
+    @cached_property
     def allowed(self) -> float:
-        """Return what the tolerances of all parameters come to along a direction.
+        """What the tolerances of all parameters come to along a direction.
 
         Their errors add up as their squares do: of ``atol`` three times that, at most.
         """
-        if True in self.sums:
-            return self.sums[True]
         parts = (max(DUST * eps, SMALLEST_ALLOWED) for eps in self.analytic.precision)
         relative = self.norm([self.options.rtol or part for part in parts], along=True)
         absolute = sum(self.absolute(block) ** 2 for block in self.problem.blocks)
-        self.sums[True] = math.hypot(relative, math.sqrt(absolute))
-        return self.sums[True]
+        return math.hypot(relative, math.sqrt(absolute))
 
     def absolute(self, block: Block) -> float:
         """Return what errors of `atol` in a block come to along a direction, at most."""
@@ -154,11 +152,10 @@ class AtScale:
         """
         return bool(self.size(block) <= self.tolerance(block).dust)
 
+    @cached_property
     def total(self) -> float:
-        """Return the norm of gradient times scale."""
-        if False not in self.sums:
-            self.sums[False] = self.norm()
-        return self.sums[False]
+        """The norm of gradient times scale."""
+        return self.norm()
 
     def norm(self, parts: Sequence[float] | None = None, *, along: bool = False) -> float:
         """Return the norm of gradient times scale, each block's or a part of it.
@@ -208,7 +205,6 @@ class AtScale:
         limit = self.options.max_evals or problem.evaluator.evaluations + self.extra
         try:
             self.screen = calibrate(problem, self.analytic, self.options)
-            allowed = self.allowed()
             for i in list(self.bad)[:SHOWN_BAD]:
                 ladder = line_of(problem, i, self.screen.noise)
                 ladder.add(self.screen.step * self.scale_at(i))
@@ -216,8 +212,8 @@ class AtScale:
                 numeric = ladder.estimate() or Estimate(math.nan, math.inf)
                 self.answers[i] = Answer(numeric.value, numeric.error, DISAGREE)
             if len(self.bad) < problem.size and math.isfinite(self.screen.sigma):
-                if screen_all(self.screen, allowed):
-                    self.look_again(allowed, limit)
+                if screen_all(self.screen, self.allowed):
+                    self.look_again(limit)
                 if self.verdict != DISAGREE and self.has_groups():
                     self.look_at_groups()
                 elif self.verdict == AGREE:
@@ -235,14 +231,13 @@ class AtScale:
             format_ = self.screen.noise.format
             self.reasons += to_settle(ways_to_settle(params, format_, (), reference=reference))
 
-    def look_again(self, allowed: float, limit: int) -> None:
+    def look_again(self, limit: int) -> None:
         """Judge the direction that stands out, then find what is wrong along it."""
         screen = self.screen
-        again = reexamine(screen, allowed)
-        if again.verdict != DISAGREE:
+        if reexamine(screen, self.allowed).verdict != DISAGREE:
             return
         self.verdict = DISAGREE
-        self.findings = localise(screen, self.confirm, allowed, limit)
+        self.findings = localise(screen, self.confirm, self.allowed, limit)
         if screen.truth or self.findings.patterns:
             return
         if screen.noise.unit > NARROW:
@@ -260,7 +255,7 @@ class AtScale:
     def look_at_blocks(self) -> None:
         """Give a direction of its own to each block that those over all do not resolve."""
         screen = self.screen
-        unseen = ACCUSED * screen.sigma + self.allowed()
+        unseen = ACCUSED * screen.sigma + self.allowed
         for block in self.problem.blocks:
             own = self.size(block)
             norm = own * math.sqrt(block.size)
@@ -366,7 +361,7 @@ class AtScale:
     def resolved(self) -> bool:
         """Return whether the directions could see what was demanded of them; if not, say so."""
         screen = self.screen
-        total = self.total()
+        total = self.total
         reach = ACCUSED * screen.sigma / total if total else math.inf
         demanded = self.options.rtol or COARSEST_RTOL
         if reach <= demanded or self.seen:
@@ -491,7 +486,7 @@ def plainly_wrong(problem: Problem, analytic: Analytic, options: Options, noise:
         return False
     (_, one, loud), (_, other, louder) = series
     off = abs(float(np.dot(analytic.vector, vector)) - other)
-    return off > PLAINLY_OFF * (abs(one - other) + loud + louder + check.allowed())
+    return off > PLAINLY_OFF * (abs(one - other) + loud + louder + check.allowed)
 
 
 def along_directions(
@@ -598,7 +593,7 @@ def _block(
     group = check.groups.get(block.name)
     if group is not None:
         hint, code = diagnosis_of(group).sentence, GROUP
-    norm = check.total() if check.is_nothing(block) else check.size(block) * math.sqrt(block.size)
+    norm = check.total if check.is_nothing(block) else check.size(block) * math.sqrt(block.size)
     return BlockReport(
         name=block.name,
         shape=block.shape,
@@ -609,7 +604,7 @@ def _block(
         kinks=sum(answer.slopes is not None for answer in mine),
         difference=math.nan,
         resolution=min(
-            (ACCUSED * check.screen.sigma + check.allowed()) / norm if norm else math.inf,
+            (ACCUSED * check.screen.sigma + check.allowed) / norm if norm else math.inf,
             check.reached.get(block.name, math.inf),
         ),
         vacuous=block.name in check.vacuous,

@@ -42,7 +42,7 @@ from .._difference.extrapolation import Line
 from .._difference.noise import Noise
 from .._difference.stencils import STENCILS
 from .._difference.step_size import relative_step
-from .._difference.sweep import noise_of, value_size
+from .._difference.sweep import line_along, noise_of, value_size
 from .._evaluate.problem import Analytic, Problem
 from .._options import Options
 from .._params.arrays import chunks
@@ -210,11 +210,7 @@ class Screen:
 
     def line(self, vector: Array) -> Line:
         """Return func along a direction as a function of one variable."""
-
-        def evaluate(steps: Sequence[float]) -> tuple[Sequence[float], Sequence[Any]]:
-            return steps, tuple(self.problem.evaluator.along(vector, steps))
-
-        return Line(evaluate, self.problem.center, self.noise)
+        return line_along(self.problem, vector, self.noise)
 
     def explained(self, number: int, subset: Subset | None = None) -> float:
         """Return the part of a residual that the wrong parameters found so far account for."""

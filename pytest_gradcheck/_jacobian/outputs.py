@@ -233,11 +233,6 @@ def in_pairs(outputs: Sequence[Block], params: Sequence[Block], matrix: Array) -
     return np.concatenate(parts or [np.empty(0)])
 
 
-def _real_shape(block: Block) -> tuple[int, ...]:
-    """Return the shape of a block's coordinates: real and imaginary part last."""
-    return (*block.shape, 2) if block.is_complex else block.shape
-
-
 def pair_blocks(outputs: Sequence[Block], params: Sequence[Block]) -> tuple[PairBlock, ...]:
     """Lay out a Jacobian: one block for each pair, outputs outermost."""
     blocks, start = list[PairBlock](), 0
@@ -247,7 +242,7 @@ def pair_blocks(outputs: Sequence[Block], params: Sequence[Block]) -> tuple[Pair
             blocks.append(
                 PairBlock(
                     f"{output.name} / {param.name}",
-                    _real_shape(output) + _real_shape(param),
+                    output.coordinate_shape + param.coordinate_shape,
                     param.dtype,
                     False,
                     start,

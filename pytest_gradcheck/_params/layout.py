@@ -111,6 +111,11 @@ class Block:
         return self.shape if self.whole is None else self.whole
 
     @property
+    def coordinate_shape(self) -> tuple[int, ...]:
+        """The shape of the block's coordinates: real and imaginary part last."""
+        return (*self.shape, 2) if self.is_complex else self.shape
+
+    @property
     def size(self) -> int:
         """How many coordinates."""
         return self.stop - self.start

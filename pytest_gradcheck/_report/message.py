@@ -12,7 +12,7 @@ import textwrap
 from collections.abc import Sequence
 
 from .._diagnosis.evidence import Diagnosis
-from .._quoting import NAME_WIDTH, columns, listing, shown
+from .._quoting import NAME_WIDTH, columns, listing, shown, together
 from .._source.lines import source_table
 from .._verdict.tolerance import TOGETHER
 from .error_map import error_maps, plain, small_map
@@ -204,7 +204,7 @@ def _of_point(report: GradientReport) -> str:
             f"though each of {report.checked:,} agrees within its error bar"
         )
     if report.vacuous:
-        return f"{_names(report.vacuous)}: nothing was checked, func does not depend on it here"
+        return f"{together(report.vacuous)}: nothing was checked, func does not depend on it here"
     return report.reasons[0] if report.reasons else f"verdict {report.verdict}"
 
 
@@ -230,7 +230,7 @@ def _looks(report: GradientReport, diagnosis: Diagnosis) -> str:
     if one.code == diagnosis.code not in ALWAYS_TOLD and (
         len(about) == 1 or not _COUNTED.search(one.hint)
     ):
-        name = _names([block.name for block in about], 1 if len(about) > 2 else 2)
+        name = together([block.name for block in about], 1 if len(about) > 2 else 2)
         told = one.hint.removeprefix("analytic = ")
         verb = " are " if len(about) > 1 else " is "
         said = f"{name}: {told}" if told == one.hint else f"{name}{verb}{told}"
@@ -258,13 +258,6 @@ def _short(said: str, width: int, least: int) -> str:
     cuts = [part.start() for part in _PARTS.finditer(said, least)]
     cuts = [cut for cut in cuts if _SENTENCE.search(said, 0, cut)] + [len(said)]
     return said[: max((cut for cut in cuts if cut <= width), default=cuts[0])]
-
-
-def _names(names: Sequence[str], most: int = 4) -> str:
-    clean = [shown(name) for name in names]
-    if len(clean) == 2:
-        return f"{clean[0]} and {clean[1]}"
-    return listing(clean, most)
 
 
 def _slopes(entry: Entry) -> str:
@@ -365,7 +358,7 @@ def _notes(report: GradientReport) -> list[str]:
             "the two slopes passes as a subgradient"
         )
     if report.vacuous and report.worst:
-        lines.append(f"nothing was checked in {_names(report.vacuous)}: func ignores it here")
+        lines.append(f"nothing was checked in {together(report.vacuous)}: func ignores it here")
     if report.skipped:
         lines.append(f"left out: {listing([shown(name) for name in report.skipped])}")
     if 0 < report.checked < report.size and not report.repeated:
@@ -456,7 +449,7 @@ def told(report: GradientReport) -> list[str]:
     if report.kinks:
         found.append(f"{report.kinks:,} at a kink")
     if report.vacuous:
-        found.append(f"nothing checked in {_names(report.vacuous)}")
+        found.append(f"nothing checked in {together(report.vacuous)}")
     if STATIONARY in report.reasons:
         found.append("at a stationary point")
     return found

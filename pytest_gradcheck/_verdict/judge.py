@@ -50,7 +50,7 @@ from .._difference.directions import Stream, random_weights
 from .._difference.extrapolation import Line
 from .._difference.kinks import parabolic
 from .._difference.stencils import COMPLEX_STEP
-from .._difference.sweep import Sweep, bends, least_step, line_of, value_size
+from .._difference.sweep import Sweep, bends, least_step, line_along, line_of, value_size
 from .._evaluate.evaluator import BudgetExhausted
 from .._evaluate.problem import Analytic, Problem
 from .._options import Options
@@ -531,7 +531,7 @@ def _test_group(
     noisy = found.error[members] > NOISY_BLOCK * limits.rms[members]
     tiny = (a != 0) & (np.abs(a) < TINY * limits.rms[members])
     deep = bool(np.count_nonzero(noisy | tiny) >= TAIL * problem.size)
-    line = _line_along(problem, sweep, shift)
+    line = line_along(problem, shift, sweep.noise)
     if sound:
         line.sound(LINE_SPACING)
     value, error = _group_derivative(line, relative, deep=deep)
@@ -592,15 +592,6 @@ def _test_dead(
         found.bound[members] = 0.0
         return
     _test_group(members, found, sweep, problem, seed)
-
-
-def _line_along(problem: Problem, sweep: Sweep, shift: Array) -> Line:
-    """Return func along a direction."""
-
-    def evaluate(steps: Any) -> Any:
-        return steps, tuple(problem.evaluator.along(shift, steps))
-
-    return Line(evaluate, problem.center, sweep.noise)
 
 
 def _group_derivative(line: Line, relative: float, *, deep: bool) -> tuple[float, float]:

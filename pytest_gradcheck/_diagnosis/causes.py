@@ -152,14 +152,10 @@ def _repaired(proposals: Sequence[Repair], left: dict[str, BlockData]) -> Iterat
         names = tuple(gains)
         bits = sum(gains.values()) - spent - repair.prior
         called = {name: left[name].parameter or name for name in names}
-        hints = {
-            name: repair.hint.format(
-                shown(called[name]), where=repair.place(left[name]) if repair.place else ""
-            )
-            for name in names
-        }
+        place = repair.place or (lambda block: "")
+        hints = {n: repair.hint.format(shown(called[n]), where=place(left[n])) for n in names}
         meant = tuple(dict.fromkeys(called.values())) if repair.code in OF_THETA else names
-        told = hints[names[0]] if len(names) == 1 else repair.told.format(names=together(meant))
+        told = hints[names[0]] if len(names) == 1 else repair.sentence(together(meant))
         yield Cause(repair.code, names, bits, repair.prior, hints, told)
 
 

@@ -40,7 +40,7 @@ from .._constants import (
 )
 from .._diagnosis.evidence import CERTAIN, Diagnosis
 from .._difference.directions import Stream, random_weights
-from .._difference.stencils import COMPLEX_STEP
+from .._difference.stencils import at_one_step
 from .._difference.sweep import Sweep, least_step, line_of
 from .._evaluate.problem import Analytic, Problem
 from .._options import Options
@@ -102,8 +102,8 @@ def _experiment(
     assert gradient is not None
     if analytic.unrepeated:
         return _repeats(gradient(), gradient(), analytic)
-    if known or options.eps is not None or options.scheme == COMPLEX_STEP.name:
-        return None  # a given step promises a number of evaluations
+    if known or at_one_step(options):
+        return None
     away = AWAY * random_weights(problem.size, options.seed, Stream.STALE_POINT) * problem.scale
     problem.evaluator.along(away, (1.0,))
     after_func = gradient()
@@ -197,7 +197,7 @@ def acts_through(
     their names number the layers and each of them acts together with those behind.  Takes 3
     evaluations, or 4 and 2 for each block before; none where a given step promises how many.
     """
-    if options.eps is not None or options.scheme == COMPLEX_STEP.name:
+    if at_one_step(options):
         return False
     asked = _Asked(problem, noise, options.seed)
     if asked.blocked(before, behind):

@@ -326,9 +326,7 @@ def _best_rung(line: Line) -> tuple[float, float, float]:
         seen = [abs(slope - s) - 2 * (rounding + r) for _, s, r in series[k + 1 :]]
         observed = max([0.0, *seen])
         if k:
-            above = abs(series[k - 1][1] - slope) / (RATIO**2 - 1)
-            beside = abs(series[k - 1][1] - slope)
-            observed = max(observed, min(above, beside))
+            observed = max(observed, abs(series[k - 1][1] - slope) / (RATIO**2 - 1))
         elif len(series) > 1:
             observed = max(observed, abs(slope - series[1][1]))
         sigma = SAFETY * math.hypot(rounding, observed)

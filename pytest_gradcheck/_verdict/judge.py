@@ -49,7 +49,7 @@ from .._difference.climb import climb, rise
 from .._difference.directions import Stream, random_weights
 from .._difference.extrapolation import Line
 from .._difference.kinks import parabolic
-from .._difference.stencils import COMPLEX_STEP
+from .._difference.stencils import at_one_step
 from .._difference.sweep import Sweep, bends, least_step, line_along, line_of, value_size
 from .._evaluate.evaluator import BudgetExhausted
 from .._evaluate.problem import Analytic, Problem
@@ -107,7 +107,7 @@ def judge(
     if rounded:
         found = _rounded(found, problem, analytic, options)
         agrees = found.within()
-    if options.eps is not None or options.scheme == COMPLEX_STEP.name:
+    if at_one_step(options):
         _judge_fixed(found, sweep, problem, asked, agrees)
     else:
         try:
@@ -118,14 +118,14 @@ def judge(
             found.reasons.update(dict.fromkeys(left.tolist(), EXHAUSTED))
     if not rounded and (asked & ~_settled(found)).any():
         found = _rounded(found, problem, analytic, options)
-    if options.eps is None and options.scheme != COMPLEX_STEP.name:
+    if not at_one_step(options):
         found = _rounded_inside(found, problem, sweep, options)
     spared = asked & (found.verdict == DISAGREE) & found.within() & ~found.kinked
     found.verdict[spared] = AGREE
     values = max(abs(float(problem.center)), sweep.noise.terms)
     variation = max(values, curvature(problem, sweep, found))
     conclude(found, problem.scale, problem.blocks, options, variation)
-    if options.rtol is None and options.eps is None and options.scheme != COMPLEX_STEP.name:
+    if options.rtol is None and not at_one_step(options):
         with suppress(BudgetExhausted):
             _tell_by_groups(found, problem, analytic, sweep, options.seed, variation)
         _pass_zeros(found, problem, variation)

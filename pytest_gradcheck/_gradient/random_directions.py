@@ -96,7 +96,6 @@ class AtScale:
         self.reasons: list[str] = []
         # In place of one that could not be calibrated: it resolves nothing.
         self.screen = Screen(problem, analytic.vector, options.seed, Noise(math.nan, 0.0, ""))
-        self.sizes: dict[int, float] = {}
         self.vacuous: set[str] = set()
         # Of thousands of blocks none is looked for among all.
         names = (block.name for block in problem.blocks)
@@ -108,11 +107,12 @@ class AtScale:
 
     def size(self, block: Block) -> float:
         """Return a block's gradient as one number."""
-        if not self.sizes:
-            self.sizes = self.screen.sizes()
-        if block.start not in self.sizes:
-            self.sizes[block.start] = self.screen.size(block) if block.size else 0.0
-        return self.sizes[block.start]
+        return self.sizes[block.start] if block.size else 0.0
+
+    @cached_property
+    def sizes(self) -> dict[int, float]:
+        """That of every block by where it starts."""
+        return self.screen.sizes()
 
     def tolerance(self, block: Block, analytic: float = 0.0, scale: float = 1.0) -> Tolerance:
         """Return what an entry of a block is judged by."""

@@ -154,10 +154,10 @@ class Screen:
         return largest * math.sqrt(total / block.size)
 
     def sizes(self) -> dict[int, float]:
-        """Return `size` of every block by where it starts, where there are many; else nothing."""
-        if self.whole is None:
-            return {}
+        """Return `size` of every block by where it starts; of many, all at once."""
         blocks = [block for block in self.problem.blocks if block.size]
+        if self.whole is None:
+            return {block.start: self.size(block) for block in blocks}
         starts, counts = ([getattr(b, name) for b in blocks] for name in ("start", "size"))
         with np.errstate(over="ignore"):
             product = np.abs(self.analytic * self.whole).astype(np.float64)

@@ -31,12 +31,12 @@ LEAST_NAME = 10
 """Characters that are left of a name in a table without room."""
 
 
-def label(entry: Entry, width: int = NAME_WIDTH) -> str:
+def label(entry: Entry) -> str:
     """Return an entry's label, its name shortened and its index never."""
     index = _index(entry)
     if not index:  # of a Jacobian: an index in the middle, too
-        return shown(entry.label, 2 * width)
-    return shown(entry.block, width) + index
+        return shown(entry.label, 2 * NAME_WIDTH)
+    return shown(entry.block) + index
 
 
 def _index(entry: Entry) -> str:

@@ -123,13 +123,13 @@ class Groups:
         scale: Array = self.problem.scale_of(position, slice(None))
         return np.maximum(scale, SMALLEST_PART * middle(scale), out=scale)
 
-    def norm(self, position: int, inside: Any = slice(None)) -> float:
-        """Return the norm of gradient times spread in a block, or at some of its offsets."""
+    def norm(self, position: int) -> float:
+        """Return the norm of gradient times spread in a block."""
         block = self.problem.blocks[position]
         if not block.size:
             return 0.0
         a = self.analytic.vector[block.window]
-        return float(np.linalg.norm((a * self.spread(position))[inside].astype(np.float64)))
+        return float(np.linalg.norm((a * self.spread(position)).astype(np.float64)))
 
     def dust(self, position: int) -> float:
         """Return what rounding can leave of a block's gradient, times spread, that is zero."""

@@ -163,7 +163,7 @@ class Part:
         self.subset, self.residuals, self.loud = subset, residuals, loud
         self.axis, self.depth = axis, depth
 
-    def dirty(self, limit: float) -> bool:
+    def stands_out(self, limit: float) -> bool:
         """Return whether something is wrong in it."""
         return max(map(abs, self.residuals.values())) > limit * math.sqrt(self.loud)
 
@@ -179,7 +179,7 @@ def split(screen: Screen, confirm: Confirm, found: Findings, limit: float, budge
     small = tuple(b for b in blocks if b not in large)
     groups = [*((b,) for b in large), *([small] if small else [])]
     explained = True
-    for part in _parted(screen, groups, screen.clean(range(PARTED_DIRECTIONS)), 1.0):
+    for part in _parted(screen, groups, screen.unexplained(range(PARTED_DIRECTIONS)), 1.0):
         parts = [part]
         if len(part.subset.blocks) > 1:
             parts, all_of_it = _one_by_one(screen, confirm, part, limit, budget)
@@ -200,9 +200,9 @@ def _one_by_one(
     queue = [whole]
     while queue:
         part = queue.pop()
-        while part.dirty(limit) and _matched(screen, confirm, part):
+        while part.stands_out(limit) and _matched(screen, confirm, part):
             pass
-        if not part.dirty(limit):
+        if not part.stands_out(limit):
             continue
         if screen.problem.evaluator.evaluations >= budget:
             return found, False
@@ -226,13 +226,13 @@ def _parted(
         subset = Subset(group)
         last = position == len(groups) - 1
         numbers = range(PARTED_DIRECTIONS)
-        ys = dict(left) if last else {j: _clean(screen, j, subset) for j in numbers}
+        ys = dict(left) if last else {j: _residual(screen, j, subset) for j in numbers}
         left = {j: left[j] - ys[j] for j in numbers}
         parts.append(Part(subset, ys, loud + len(groups) - 1 if last else 1.0, None, 0))
     return parts
 
 
-def _clean(screen: Screen, number: int, subset: Subset) -> float:
+def _residual(screen: Screen, number: int, subset: Subset) -> float:
     return screen.measure(number, subset) - screen.explained(number, subset)
 
 
@@ -244,9 +244,9 @@ def _search(
     queue = [whole]
     while queue:
         part = queue.pop()
-        if not part.dirty(limit):
+        if not part.stands_out(limit):
             continue
-        if screen.problem.evaluator.evaluations >= budget or len(screen.truth) >= MOST_NAMED:
+        if screen.problem.evaluator.evaluations >= budget or len(screen.wrong) >= MOST_NAMED:
             return _sample(screen, confirm, found, block)
         if _matched(screen, confirm, part):
             queue.append(part)
@@ -257,7 +257,7 @@ def _search(
             continue
         halves = _divide(screen, part, block, limit)
         queue += halves
-        if part.depth == 0 and all(half.dirty(limit) for half in halves):
+        if part.depth == 0 and all(half.stands_out(limit) for half in halves):
             glance = generator(screen.seed, Stream.GLANCE, block.start).choice(
                 block.size, GLANCED_AT
             )
@@ -268,9 +268,9 @@ def _search(
 
 def _named(screen: Screen, confirm: Confirm, i: int) -> bool:
     """Difference an entry that was not differenced yet; return whether it is wrong."""
-    error = None if i in screen.truth else confirm(i)
+    error = None if i in screen.wrong else confirm(i)
     if error is not None:
-        screen.truth[i] = error
+        screen.wrong[i] = error
     return error is not None
 
 
@@ -282,7 +282,7 @@ def _matched(screen: Screen, confirm: Confirm, part: Part) -> bool:
     block = screen.problem.blocks[position_of(screen.problem.blocks, fit.what)]
     for number in part.residuals:
         weight = screen.weight(number, block, fit.what - block.start)
-        part.residuals[number] -= screen.truth[fit.what] * weight
+        part.residuals[number] -= screen.wrong[fit.what] * weight
     return True
 
 
@@ -342,7 +342,7 @@ def _divide(screen: Screen, part: Part, block: Block, limit: float) -> list[Part
             continue
         tries.append(halves)
         # Only a whole block is worth the evaluations of a second axis.
-        if part.depth or sum(half.dirty(limit) for half in halves) < 2:
+        if part.depth or sum(half.stands_out(limit) for half in halves) < 2:
             return halves
     if tries:
         return tries[0]
@@ -365,7 +365,7 @@ def _halved(screen: Screen, part: Part, block: Block, axis: int | None) -> list[
     one = Subset(part.subset.blocks, inside[first])
     other = Subset(part.subset.blocks, inside[np.logical_not(first, out=first)])
     del inside, first
-    measured = {j: _clean(screen, j, one) for j in part.residuals}
+    measured = {j: _residual(screen, j, one) for j in part.residuals}
     rest = {j: y - measured[j] for j, y in part.residuals.items()}
     return [
         Part(one, measured, 1.0, axis, part.depth + 1),
@@ -375,7 +375,7 @@ def _halved(screen: Screen, part: Part, block: Block, axis: int | None) -> list[
 
 def _count(screen: Screen, confirm: Confirm, block: Block, offsets: Array) -> int:
     entries = (block.start + np.sort(offsets)).tolist()
-    return sum(i in screen.truth or _named(screen, confirm, i) for i in entries)
+    return sum(i in screen.wrong or _named(screen, confirm, i) for i in entries)
 
 
 def _sample(screen: Screen, confirm: Confirm, found: Findings, block: Block) -> bool:
@@ -390,21 +390,21 @@ def _sample(screen: Screen, confirm: Confirm, found: Findings, block: Block) -> 
 
 
 def localise(screen: Screen, confirm: Confirm, allowed: float, budget: int) -> Findings:
-    """Find what is wrong; the wrong entries that were confirmed are then in the screen's ``truth``.
+    """Find what is wrong; the wrong entries that were confirmed are then in the screen's ``wrong``.
 
     `allowed` is what tolerances add up to along a direction; at `budget` evaluations of the whole
     check it stops.
     """
     found = Findings()
     limit = allowed + ACCUSED * screen.sigma
-    while len(screen.truth) < MOST_NAMED:
-        residuals = screen.clean(screen.residuals)
+    while len(screen.wrong) < MOST_NAMED:
+        residuals = screen.unexplained(screen.residuals)
         if max(abs(y) for y in residuals.values()) <= limit:
             return found
         fit, alone = match(screen, residuals)
         if alone and _named(screen, confirm, fit.what):
             continue
-        if not screen.truth and _named_pattern(screen, residuals, found, confirm, limit):
+        if not screen.wrong and _named_pattern(screen, residuals, found, confirm, limit):
             return found
         # The best entry may fit, and only not be distinct yet.
         if len(screen.residuals) >= MOST_DIRECTIONS or fit.misfit > threshold(len(residuals)):
@@ -467,7 +467,7 @@ def _all_patterns(screen: Screen, count: int) -> Iterator[Pattern]:
 def _confirm_largest(screen: Screen, pattern: Pattern, confirm: Confirm) -> None:
     """Difference the entry of a block that the pattern makes largest: a number to show."""
     for block in screen.problem.blocks:
-        if block.name not in pattern.names or screen.truth:
+        if block.name not in pattern.names or screen.wrong:
             continue
         entries = entries_of(screen, pattern, block)
         if entries.size:

@@ -238,7 +238,7 @@ class AtScale:
             return
         self.verdict = DISAGREE
         self.findings = localise(screen, self.confirm, self.allowed, limit)
-        if screen.truth or self.findings.patterns:
+        if screen.wrong or self.findings.patterns:
             return
         if screen.noise.unit > NARROW:
             # Kinks and rounding to float32 along a dense direction look alike to any ladder.
@@ -453,7 +453,7 @@ def _wrong_entries(check: AtScale, named: set[str]) -> list[Diagnosis]:
     if check.findings.unexplained or check.findings.shares:
         return []
     found = []
-    for position, mine in sorted(by_block(check.problem.blocks, sorted(screen.truth)).items()):
+    for position, mine in sorted(by_block(check.problem.blocks, sorted(screen.wrong)).items()):
         block = check.problem.blocks[position]
         if not 0 < len(mine) <= FEW_NAMED or block.name in named:
             continue
@@ -551,7 +551,7 @@ def _sentences(check: AtScale) -> tuple[str, ...]:
         said.append(
             f"{brief(name)}{index}: {wrong} of {count} sampled entries are wrong, by no pattern"
         )
-    if check.findings.unexplained and check.screen.truth:
+    if check.findings.unexplained and check.screen.wrong:
         said.append("more is wrong than was found within the evaluations allowed")
     return tuple(said)
 

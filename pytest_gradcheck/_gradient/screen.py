@@ -59,9 +59,9 @@ class Screen:
 
     `step` is h in parts of the parameters' scales, `single` the first step of one coordinate in
     parts of its own; `sigma` the standard deviation of a residual; `residuals` are y over all
-    parameters, by number of direction. `truth` has the parameters found wrong, with their errors,
-    which `clean` takes out; `floors`, by a block's start, the least that a coordinate of it moves
-    by.
+    parameters, by number of direction. `wrong` has the parameters found wrong, with their errors,
+    which `unexplained` takes out; `floors`, by a block's start, the least that a coordinate of it
+    moves by.
     """
 
     problem: Problem
@@ -71,7 +71,7 @@ class Screen:
     step: float = 0.0
     sigma: float = math.inf
     residuals: dict[int, float] = field(default_factory=dict)
-    truth: dict[int, float] = field(default_factory=dict)
+    wrong: dict[int, float] = field(default_factory=dict)
     floors: dict[int, float] = field(default_factory=dict)
     single: float = 0.0
 
@@ -215,7 +215,7 @@ class Screen:
     def explained(self, number: int, subset: Subset | None = None) -> float:
         """Return the part of a residual that the wrong parameters found so far account for."""
         total = 0.0
-        for i, error in self.truth.items():
+        for i, error in self.wrong.items():
             block = self.problem.blocks[position_of(self.problem.blocks, i)]
             if subset is None or (block in subset.blocks and subset.holds(i - block.start)):
                 total += error * self.weight(number, block, i - block.start)
@@ -228,7 +228,7 @@ class Screen:
         fill_with_weights(few, rng)
         return float(few[-1] * self.spread(block, slice(offset, offset + 1))[0])
 
-    def clean(self, numbers: Iterable[int]) -> dict[int, float]:
+    def unexplained(self, numbers: Iterable[int]) -> dict[int, float]:
         """Return the residuals without what is known already."""
         return {j: self.residuals[j] - self.explained(j) for j in numbers}
 

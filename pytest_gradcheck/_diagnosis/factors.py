@@ -586,8 +586,8 @@ MOST_FAR = 2
 
 def _beyond_seven(block: BlockData) -> Array:
     """Return which entries are farther off than single precision leaves them."""
-    known = max(np.count_nonzero(block.valid), 1)
-    size = block.size + float(np.linalg.norm(block.size)) / np.sqrt(known)
+    known = max(int(np.count_nonzero(block.valid)), 1)
+    size = block.size + float(np.linalg.norm(block.size)) / math.sqrt(known)
     far: Array = block.valid & (block.gap > SEVENTH * size)
     return far
 

@@ -145,7 +145,8 @@ def small_map(evidence: Evidence, names: Sequence[str], width: int, most: int) -
             if len(grid.kind) < min(LEAST_ROWS, grid.rows) or _is_even(grid):
                 break
             what = f"{shown(block.name)} {block.shape}, x tolerance:"  # as the column is called
-            lines = [*_legend([grid], width, what), *_map(evidence, block, grid, _across(width))[1:]]
+            _, *drawn = _map(evidence, block, grid, _across(width))
+            lines = [*_legend([grid], width, what), *drawn]
             if len(lines) <= most:
                 return lines
     return []

@@ -7,9 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from .._api.jacobians import check_products
 from .._params.arrays import native_type
 from .._params.structure import Structure, flatten
 from .._quoting import quoted
+from .._report.report import GradientMismatch
 
 Array = np.ndarray[Any, Any]
 
@@ -32,6 +34,8 @@ class Real:
     ) -> None:
         self.structure: Structure = flatten(sample)
         self._to, self._from = to_numpy, from_numpy
+        kinds = [np.asarray(to_numpy(leaf.value)).dtype.kind for leaf in self.structure.leaves]
+        self._pairs = [kind == "c" for kind in kinds]
 
     def arrays(self, value: Any) -> Any:
         """Return a value of the space in its containers, with real arrays for leaves."""
@@ -49,15 +53,43 @@ class Real:
 
     def value(self, arrays: Any) -> Any:
         """Return real arrays as a value of the space."""
-        leaves = flatten(arrays).leaves
-        pairs = zip(leaves, self.structure.leaves, strict=True)
-        return self.structure.rebuild([self._back(leaf.value, like.value) for leaf, like in pairs])
+        values = []
+        each = zip(flatten(arrays).leaves, self.structure.leaves, self._pairs, strict=True)
+        for leaf, like, pairs in each:
+            array = np.asarray(leaf.value)
+            if pairs:
+                array = array[..., 0] + 1j * array[..., 1]
+            values.append(self._from(array, like.value))
+        return self.structure.rebuild(values)
 
-    def _back(self, array: Any, like: Any) -> Any:
-        array = np.asarray(array)
-        if np.asarray(self._to(like)).dtype.kind == "c":
-            array = array[..., 0] + 1j * array[..., 1]
-        return self._from(array, like)
+
+MODES = {"fwd": "jvp", "rev": "vjp"}
+"""The product of each mode."""
+
+
+def assert_modes(
+    func: Callable[[Any], Any],
+    products: dict[str, Callable[..., Any]],
+    params: Any,
+    modes: Sequence[str],
+    depth: int,
+    options: dict[str, Any],
+) -> None:
+    """Check those of `products`, ``jvp`` and ``vjp``, that `modes` name, in one check.
+
+    The error says which mode, and which derivative, `depth` more than the first.
+    """
+    __tracebackhide__ = True
+    chosen = {MODES[mode]: products[MODES[mode]] for mode in modes}
+    if not chosen:
+        return
+    mode, report = check_products(func, chosen, params, **options)
+    try:
+        report.raise_if_failed()
+    except GradientMismatch as error:
+        which = {"jvp": "forward", "vjp": "reverse"}[mode]
+        error.add_note(f"gradcheck: {which} mode, derivative {depth + 1}")
+        raise
 
 
 def random_like(arrays: Any, rng: np.random.Generator) -> Any:

@@ -8,9 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from .._api import jacobians
 from .._difference.directions import Stream, generator
-from ._real import LENIENT, Real, random_like, require_modes
+from ._real import LENIENT, Real, assert_modes, random_like, require_modes
 
 __all__ = ["check_grads"]
 
@@ -99,10 +98,7 @@ def _check(f: Any, x: Any, modes: Sequence[str], order: int, depth: int) -> None
 
     func.__qualname__ = getattr(f, "__name__", "f")
     params = here.arrays(x)
-    if "fwd" in modes:
-        jacobians.check_jvp(func, jvp, params, **LENIENT).raise_if_failed()
-    if "rev" in modes:
-        jacobians.check_vjp(func, vjp, params, **LENIENT).raise_if_failed()
+    assert_modes(func, {"jvp": jvp, "vjp": vjp}, params, modes, depth, LENIENT)
     if order < 2:
         return
     rng = generator(0, Stream.AUTOGRAD, depth)

@@ -6,9 +6,8 @@ from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import Any
 
-from .._api import jacobians
 from .._difference.directions import Stream, generator
-from ._real import LENIENT, Real, random_like, require_modes
+from ._real import LENIENT, Real, assert_modes, random_like, require_modes
 
 __all__ = ["check_grads"]
 
@@ -89,10 +88,7 @@ def _check(
 
     func.__qualname__ = getattr(f, "__name__", "f")
     params = here.arrays(list(args))
-    if "fwd" in modes:
-        jacobians.check_jvp(func, jvp, params, **options).raise_if_failed()
-    if "rev" in modes:
-        jacobians.check_vjp(func, vjp, params, **options).raise_if_failed()
+    assert_modes(func, {"jvp": jvp, "vjp": vjp}, params, modes, depth, options)
     if order < 2:
         return
     rng = generator(0, Stream.JAX, depth)

@@ -37,6 +37,16 @@ class Real:
         kinds = [np.asarray(to_numpy(leaf.value)).dtype.kind for leaf in self.structure.leaves]
         self._pairs = [kind == "c" for kind in kinds]
 
+    @property
+    def size(self) -> int:
+        """How many entries there are to be differentiated."""
+        return sum(leaf.size for leaf in self.structure.leaves if leaf.numeric)
+
+    @property
+    def remark(self) -> str:
+        """What is to be known of names of entries, or nothing."""
+        return AS_PAIRS if any(self._pairs) else ""
+
     def arrays(self, value: Any) -> Any:
         """Return a value of the space in its containers, with real arrays for leaves."""
         structure = flatten(value)
@@ -63,13 +73,19 @@ class Real:
         return self.structure.rebuild(values)
 
 
-MODES = {"fwd": "jvp", "rev": "vjp"}
-"""The product of each mode."""
+AS_PAIRS = (
+    "complex values are pairs (real, imaginary) along a last axis of 2, which a missing conjugate "
+    "reverses or transposes"
+)
+
+PRODUCTS = {"fwd": "jvp", "rev": "vjp"}
+TITLES = {"jvp": "forward mode", "vjp": "reverse mode"}
 
 
 def assert_modes(
     func: Callable[[Any], Any],
     products: dict[str, Callable[..., Any]],
+    here: Real,
     params: Any,
     modes: Sequence[str],
     depth: int,
@@ -80,26 +96,29 @@ def assert_modes(
     The error says which mode, and which derivative, `depth` more than the first.
     """
     __tracebackhide__ = True
-    chosen = {MODES[mode]: products[MODES[mode]] for mode in modes}
+    chosen = {PRODUCTS[mode]: products[PRODUCTS[mode]] for mode in modes}
     if not chosen:
         return
     mode, report = check_products(func, chosen, params, **options)
     try:
         report.raise_if_failed()
     except GradientMismatch as error:
-        which = {"jvp": "forward", "vjp": "reverse"}[mode]
-        error.add_note(f"gradcheck: {which} mode, derivative {depth + 1}")
+        which = f"gradcheck: {TITLES[mode]}, derivative {depth + 1}"
+        error.add_note("; ".join(text for text in (which, here.remark) if text))
         raise
 
 
 def random_like(arrays: Any, rng: np.random.Generator) -> Any:
-    """Return normal random numbers in the place of every array."""
+    """Return normal random numbers in the place of every array, and of its type."""
     structure = flatten(arrays)
-    return structure.rebuild([rng.normal(size=np.shape(leaf.value)) for leaf in structure.leaves])
+    values = [np.asarray(leaf.value) for leaf in structure.leaves]
+    return structure.rebuild([rng.normal(size=one.shape).astype(one.dtype) for one in values])
 
 
-def require_modes(modes: Sequence[str]) -> None:
-    """Raise ValueError for a mode that is neither "fwd" nor "rev"."""
-    unknown = [mode for mode in modes if mode not in ("fwd", "rev")]
+def modes_of(modes: str | Sequence[str]) -> tuple[str, ...]:
+    """Return one mode or several as a tuple; ValueError for one that is not "fwd" or "rev"."""
+    modes = (modes,) if isinstance(modes, str) else tuple(modes)
+    unknown = [mode for mode in modes if mode not in PRODUCTS]
     if unknown:
         raise ValueError(f"modes are 'fwd' and 'rev', not {quoted(unknown[0])}")
+    return modes

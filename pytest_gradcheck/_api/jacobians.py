@@ -165,7 +165,7 @@ def check_products(
     """
     call, chosen = Call(func, (), False), options_from(check_jvp, options)
     name, report = _of_modes(call, modes, params, chosen, strided)
-    if not report.checked:  # func, or a product, does not repeat itself
+    if report.reasons and not report.checked:  # func, or a product, does not repeat itself
         report = replace(report, ok=False)
     return name, announced(report)
 
@@ -186,7 +186,7 @@ def _of_modes(
             vector, spread, made = FORMS[mode]
 
             def product(along: Array) -> Any:
-                with calling(call.form(mode).replace("params", f"params, {vector}")):
+                with calling(modes[mode], call.form(mode).replace("params", f"params, {vector}")):
                     return modes[mode](own_params(check), spread(check, along, strided), *call.args)
 
             return made(check, product, mode)

@@ -74,7 +74,8 @@ def judged_modes(check: Check, modes: Mapping[str, LinearMap]) -> tuple[str, Gra
         if one.affordable(check):
             matrix = one.dense()
             report = report_of(check, [matrix])
-            known = matrix.dense if report.verdict == "agree" else None
+            tight = check.options.rtol is None and check.options.atol is None
+            known = matrix.dense if tight and report.verdict == "agree" else None
         else:
             report = one.combined()
         if not report.ok:
@@ -265,14 +266,20 @@ class _Said:
         with np.errstate(all="ignore"):
             told = terms.sum(axis=1)
             off = np.abs(told - first)
-            size = np.abs(terms).sum(axis=1) + dust
+            terms_size = np.abs(terms).sum(axis=1)
+            size = terms_size + dust
+            # What is solved to a tolerance is linear to that.
+            leeway = leeway + (self.options.rtol or 0.0) * terms_size
+            leeway = leeway + (self.options.atol or 0.0) * np.abs(vector).sum()
             bad = off > ENTRY_ROUNDINGS * eps * size + leeway
             bad |= np.isnan(first) & np.isfinite(told)
         if not bad.any():
             return "", jitter
         i = int(np.argmax(np.where(bad, off, 0)))
+        one, other = float(first[i]), float(told[i])
+        digits = next((d for d in (6, 9, 12) if f"{one:.{d}g}" != f"{other:.{d}g}"), 17)
         return (
             f"{self.what} is not linear in {self.name}: {brief(labels(self.blocks)(i))} is "
-            f"{float(first[i]):.6g} for a random {self.name}, and {float(told[i]):.6g} as the sum "
-            "over basis vectors"
+            f"{one:.{digits}g} for a random {self.name}, and {other:.{digits}g} as the sum over "
+            "basis vectors"
         ), jitter

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from .._api import jacobians
-from .._api.gradients import compare_gradients
+from .._api.gradients import announced, compare_gradients
 from .._report.report import GradientReport
 from ._real import LENIENT, TITLES, Real
 
@@ -332,7 +332,7 @@ class _Check:
         mode, report = jacobians.check_products(
             func, chosen, self.here.arrays(self.named), strided=self.strided, **self.options
         )
-        return TITLES[mode], report
+        return TITLES[mode], announced(report)
 
     def _inputs(self, values: Sequence[Any]) -> Any:
         return self.here.arrays(SimpleNamespace(**dict(zip(vars(self.named), values, strict=True))))

@@ -562,3 +562,19 @@ def _column(values, number):
     made = np.zeros((9, 40))
     made[:, number] = values
     return made
+
+
+def test_a_product_that_is_solved_to_a_tolerance_is_linear_to_that():
+    func, modes, x = in_two_modes()
+
+    def solved(x, u):
+        made = modes["vjp"](x, u)
+        return made * (1 + 1e-7 * np.sin(37 * u.sum()))  # stops where its error is small enough
+
+    told = check_vjp(func, solved, x)
+    assert told.verdict == "disagree"
+    assert check_vjp(func, solved, x, rtol=1e-6).verdict == "agree"
+    assert check_vjp(func, solved, x, rtol=1e-9).verdict == "disagree"
+    found = re.search(r"is ([-\d.]+) for a random u,\s+and ([-\d.]+) as the sum", told.message())
+    assert found is not None
+    assert found[1] != found[2]

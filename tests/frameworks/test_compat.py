@@ -120,6 +120,42 @@ def test_autograd_second_order():
 
 
 @pytest.mark.extra("autograd")
+@pytest.mark.parametrize("off", [0.0, 1e-3, 1e-5])
+def test_autograd_second_order_wrong_in_one_entry(off):
+    import autograd.numpy as anp
+    from autograd.extend import defvjp, primitive
+
+    from pytest_gradcheck.compat.autograd import check_grads
+
+    calls = []
+
+    @primitive
+    def slope(x):
+        return anp.cos(x)
+
+    @primitive
+    def wave(x):
+        calls.append(1)
+        return anp.sin(x)
+
+    which = np.arange(30) == 17
+    defvjp(slope, lambda ans, x: lambda g: -g * anp.sin(x) * (1 + off * which))
+    defvjp(wave, lambda ans, x: lambda g: g * slope(x))
+    x = np.linspace(0.3, 1.4, 30)
+    if not off:
+        check_grads(wave, modes=["rev"])(x)
+        # Two for each entry, the products, and few more for second derivatives.
+        assert len(calls) <= 3 * 30 + 80
+        return
+    check_grads(wave, modes=["rev"], order=1)(x)
+    with pytest.raises(GradientMismatch) as caught:
+        check_grads(wave, modes=["rev"])(x)
+    report = caught.value.report
+    assert [entry.label for entry in report.worst] == ["output[17] / params[0][17]"]
+    assert caught.value.__notes__ == ["gradcheck: reverse mode, derivative 2"]
+
+
+@pytest.mark.extra("autograd")
 def test_autograd_modes_tolerances_and_noise():
     import autograd.numpy as anp
     from autograd.extend import defjvp, defvjp, primitive

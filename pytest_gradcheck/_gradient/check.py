@@ -62,7 +62,7 @@ def run_check(
     started = time.perf_counter()
     asked = remembered()
     require_callable(call.func, grad)
-    name, again = name_of(call.func), None
+    name = name_of(call.func)
     try:
         problem = prepare(replace(call, returns_pair=grad is True), params, options)
     except (TypeError, ShapeError) as error:
@@ -82,20 +82,20 @@ def run_check(
         # Before anything else is evaluated, which must not influence it.
         along = goes_along_directions(problem, options)
         reasons = tuple(text for text in (problem.unrepeated, analytic.unrepeated) if text)
+        again = looked = noise = None
         if not reasons:
             whole = MANY_DIRECTIONS if along else 2 * problem.size
             again = look_again(problem, analytic, options, asked, whole)
-        noise, ahead = None, None
-        if not along and not reasons and again is None and _lasts(problem, options):
-            noise, ahead = _ahead(name, problem, analytic, options)
-        if ahead is not None:
-            along, (subject, rows) = True, ahead
-        elif along and not reasons and again is None:
-            subject, rows = along_directions(name, problem, analytic, options)
-        if along and not reasons and again is None:
+        if not reasons and again is None:
+            if along:
+                looked = along_directions(name, problem, analytic, options)
+            elif _lasts(problem, options):
+                noise, looked = _ahead(name, problem, analytic, options)
+        if looked is not None:
+            subject, rows = looked
             told = depends_on_the_past(problem, options, from_afar=rows.verdict != AGREE)[1]
             reasons = (told,) if told else ()
-        if reasons or again is not None or not along:
+        if looked is None or reasons:
             if again is not None:
                 sweep, comparison, reasons = again.sweep, again.comparison, (again.reason,)
             else:

@@ -41,6 +41,9 @@ SUGGESTIONS: tuple[Suggest, ...] = (
 OF_THETA = ("chain", "theta", "sign-theta")
 """Codes whose sentences name parameters, not blocks of a gradient."""
 
+MOVED = ("transposed", "reshaped", "rolled", "flipped", "swapped")
+"""Codes of entries in other places."""
+
 TIE = 6.0
 """Bits within which the simpler of two stories is told first."""
 
@@ -104,6 +107,8 @@ def causes(
         chosen.append(best)
         others = [story for story in stories if story.names == best.names and story is not best]
         others = [s for s in others if s.bits > most - RIVAL and s.code != best.code]
+        if best.code in MOVED:  # the same entries in the same places, in other words
+            others = [s for s in others if s.code not in MOVED]
         rivals += sorted(others, key=lambda story: -story.bits)[:1]
         for name in best.names:
             del left[name]

@@ -247,9 +247,9 @@ def exchanged(block: BlockData) -> Iterator[Repair]:
         many = "entries" if what == "entry" else f"{what}s"
         along = f" {axis_word}" if axis_word else ""
         listed = [f"{run[0]} to {run[-1]}" if len(run) > 1 else f"{run[0]}" for run in runs]
-        where = " and ".join(listed) if two else f"{moved.size} of {length}"
+        where = f"{many} {' and '.join(listed)}" if two else f"{moved.size} of {length} {many}"
         if not two and len(listed) <= MOST_RUNS:
-            where = ", ".join(listed[:-1]) + f" and {listed[-1]}"
+            where = f"{many} {', '.join(listed[:-1])} and {listed[-1]}"
         how = "exchanged" if two else "in another order"
 
         def apply(other: BlockData, axis: int = axis, order: Array = order) -> Predicted | None:
@@ -260,7 +260,7 @@ def exchanged(block: BlockData) -> Iterator[Repair]:
         yield Repair(
             "swapped",
             ("exchanged", axis, tuple(order.tolist())),
-            f"analytic = numeric with {many} {where}{along} {how}",
+            f"analytic = numeric with {where}{along} {how}",
             apply,
             PLAIN + ODD_ORDER + 2 * len(runs) * float(np.log2(length)),
         )

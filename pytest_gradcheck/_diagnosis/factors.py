@@ -546,19 +546,18 @@ def single(block: BlockData) -> Iterator[Repair]:
         values = np.where(other.wrong & ~theirs, other.numeric, other.analytic)
         return Predicted(values, loose=theirs) if plain else None
 
-    said = "right to seven digits everywhere{}: single precision on the way?"
     prior = 8.0 if block.eps > 1e-10 else 8.0 - NARROW
     if not few:
-        hint, told = (f"analytic is {said.format(where)}" for where in ("", " in {names}"))
-        yield Repair("float32", ("float32",), hint, apply, prior, told=told)
+        hint = "analytic is right to seven digits everywhere: single precision on the way?"
+        yield Repair("float32", ("float32",), hint, apply, prior)
         return
     entries = " and ".join(f"[{', '.join(map(str, at))}]" for at in np.argwhere(far).tolist())
     zero = "" if block.analytic[far].any() else ", analytic is zero there"
-    only = f"only {'the entries' if few > 1 else 'the entry'} {entries} {{}}"
-    verb = "are" if few > 1 else "is"
-    rest = f"wrong{zero}; the rest is right to seven digits: single precision on the way?"
-    hint, told = only.format(f"{verb} {rest}"), only.format(f"of {{names}} {verb} {rest}")
-    yield Repair("entry", ("float32 but", entries), hint, apply, prior, told=told)
+    only = (
+        f"only {'the entries' if few > 1 else 'the entry'} {entries} {'are' if few > 1 else 'is'}"
+    )
+    hint = f"{only} wrong{zero}; the rest is right to seven digits: single precision on the way?"
+    yield Repair("entry", ("float32 but", entries), hint, apply, prior)
 
 
 MOST_FAR = 2
@@ -618,15 +617,9 @@ def rounded(block: BlockData) -> Iterator[Repair]:
         ) -> Predicted | None:
             return Predicted(function(other.numeric), of_analytic=True)
 
-        told = f"analytic = numeric {words}{{}}{'' if k else ': an array of integers?'}"
-        yield Repair(
-            "rounded",
-            ("rounded", words),
-            told.format(""),
-            apply,
-            NAMED + 5 + k,
-            told=told.format(" in {names}"),
-        )
+        asks = "" if k else ": an array of integers?"
+        hint = f"analytic = numeric {words}{asks}"
+        yield Repair("rounded", ("rounded", words), hint, apply, NAMED + 5 + k)
 
 
 MOST_DECIMALS = 8

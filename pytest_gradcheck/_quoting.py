@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
+from itertools import zip_longest
 
 NAME_WIDTH = 28
 """Characters of a name in a table."""
@@ -58,6 +59,17 @@ def shown(name: str, width: int = NAME_WIDTH) -> str:
     return clean[: keep // 2] + "…" + clean[-(keep - keep // 2) :]
 
 
+def distinct(names: Sequence[str], width: int = NAME_WIDTH) -> list[str]:
+    """Return names as `shown`; where two would look alike, what all of them begin with goes."""
+    short = [shown(name, width) for name in names]
+    if len(set(short)) < len(set(names)):
+        first, last = min(names), max(names)
+        alike = next(k for k, (a, b) in enumerate(zip_longest(first, last)) if a != b)
+        end = max(first.rfind(mark, 0, alike) for mark in "./ ") + 1
+        short = [shown(f"…{name[end:]}", width) for name in names]
+    return short
+
+
 def layer_numbers(name: str) -> tuple[int, ...]:
     """Return the numbers in a name, which may be those of layers; none in most names."""
     return tuple(map(int, _NUMBERS.findall(name)))
@@ -73,6 +85,12 @@ def listing(names: Iterable[str], most: int = 8) -> str:
     names = list(names)
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return ", ".join(brief(name) for name in names[:most]) + more
+
+
+def together(names: Iterable[str], most: int = 4) -> str:
+    """Return names as a sentence has them: two with "and", more as a list; each shortened."""
+    clean = [shown(name) for name in names]
+    return " and ".join(clean) if len(clean) == 2 else listing(clean, most)
 
 
 def columns() -> int:

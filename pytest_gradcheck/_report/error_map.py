@@ -100,6 +100,13 @@ def grid_of(evidence: Evidence, block: Block, most_rows: int, most_columns: int)
     return Grid(rows, columns, pooled[0].astype(np.int8), pooled[1], folded)
 
 
+def counts_of(evidence: Evidence, block: Block) -> str:
+    """Return in words how much of a block is wrong, and how much can't be told."""
+    verdict = evidence.verdict[block.window]
+    counts = [(int((verdict == 1).sum()), "wrong"), (int((verdict == 2).sum()), "can't be told")]
+    return ", ".join(f"{n:,} of {block.size:,} {words}" for n, words in counts if n)
+
+
 def _worst(array: Array, most_rows: int, most_columns: int) -> Array:
     for axis, most in enumerate((most_rows, most_columns)):
         size = array.shape[axis]
@@ -144,8 +151,9 @@ def small_map(evidence: Evidence, names: Sequence[str], width: int, most: int) -
             grid = grid_of(evidence, block, rows, _across(width))
             if len(grid.kind) < min(LEAST_ROWS, grid.rows) or _is_even(grid):
                 break
-            title, *rest = _map(evidence, block, grid, _across(width))
-            lines = [title, *_legend([grid], width), *rest]
+            what = f"{shown(block.name)} {block.shape}, x tolerance:"  # as the column is called
+            _, *drawn = _map(evidence, block, grid, _across(width))
+            lines = [*_legend([grid], width, what), *drawn]
             if len(lines) <= most:
                 return lines
     return []
@@ -176,7 +184,9 @@ def _mark(kind: int, ratio: float) -> str:
     return MARKS[WRONG][level(ratio)] if kind == WRONG else MARKS[kind]
 
 
-def _legend(grids: Sequence[Grid], width: int) -> list[str]:
+def _legend(
+    grids: Sequence[Grid], width: int, title: str = "error over what would have passed:"
+) -> list[str]:
     """Return what the marks mean that are in any of the grids."""
     there = {
         _mark(kind, ratio)
@@ -188,7 +198,7 @@ def _legend(grids: Sequence[Grid], width: int) -> list[str]:
     meaning += [(MARKS[OPEN], "can't be told"), (MARKS[NOT_FINITE], "not finite")]
     told = [f"{mark} {words}" for mark, words in meaning if mark in there]
     told += ["blank not differenced"] if MARKS[BLANK] in there else []
-    title, marks = "error over what would have passed:", ", ".join(told)
+    marks = ", ".join(told)
     whole = f"{title} {marks}"
     if len(whole) <= width:
         return [whole]
@@ -196,16 +206,10 @@ def _legend(grids: Sequence[Grid], width: int) -> list[str]:
 
 
 def _map(evidence: Evidence, block: Block, grid: Grid, across: int) -> list[str]:
-    verdict = evidence.verdict[block.window]
-    counts = [(int((verdict == 1).sum()), "wrong"), (int((verdict == 2).sum()), "can't be told")]
-    told = [f"{count:,} of {block.size:,} {words}" for count, words in counts if count]
-    notes = [f"each mark {grid.pooled}"] if grid.pooled else []
-    lines = [", ".join([f"{shown(block.name)} {block.shape}", *told])]
-    lines += (
-        ["; ".join([grid.folded, *notes] if grid.folded else notes)]
-        if (grid.folded or notes)
-        else []
-    )
+    notes = [grid.folded, f"each mark {grid.pooled}" if grid.pooled else ""]
+    title = f"{shown(block.name)} {block.shape}", counts_of(evidence, block)
+    lines = [", ".join(filter(None, title))]
+    lines += ["; ".join(filter(None, notes))] if any(notes) else []
     height, width = grid.kind.shape
     # A character is twice as high as wide: two for a cell where there is room.
     wide = 2 if 2 * width <= across else 1

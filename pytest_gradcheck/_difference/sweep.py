@@ -109,12 +109,10 @@ def noise_of(problem: Problem, options: Options) -> Noise:
     if any(np.finfo(block.dtype).eps > NARROW for block in problem.blocks):
         return noise  # no parameter moves by so little
     with np.errstate(all="ignore"):
-        change = (seen[1:NOISE_SAMPLES] - seen[0]).astype(np.float64)
-    steps = [NOISE_SPACING * k for k in range(NOISE_SAMPLES - 1, 0, -2)]
-    rungs = [
-        (h, slope, math.sqrt(2.0) * noise.sigma / h)
-        for h, slope in zip(steps, (change[::-2] / steps).tolist(), strict=True)
-    ]
+        steps = NOISE_SPACING * np.arange(NOISE_SAMPLES - 1.0, 0.0, -2.0)
+        slopes = (seen[NOISE_SAMPLES - 1 : 0 : -2] - seen[0]).astype(np.float64) / steps
+        rounding = math.sqrt(2.0) * noise.sigma / steps
+    rungs = list(zip(steps.tolist(), slopes.tolist(), rounding.tolist(), strict=True))
     slope = best_entry(rungs, even=False)
     return noise if slope is None else replace(noise, slope=slope.known)
 

@@ -248,7 +248,7 @@ def _looks(report: GradientReport, diagnosis: Diagnosis) -> str:
 
 
 _OBVIOUS = re.compile(r", (everywhere in the block|everywhere|the rest is right)")
-_PARTS = re.compile(r"[,:;] ")
+_PARTS = re.compile(r"[,:;] (?![^\[(]*[\])])|(?<!except) in (?=\[)")  # not within brackets
 _COUNTED = re.compile(r"\d of \d")
 _SENTENCE = re.compile(r" (is|are|=|agrees|enters) ")
 

@@ -198,7 +198,7 @@ def check_hvp(
         with _second_order(call, grad, point, judged) as check:
 
             def product(v: Array) -> Any:
-                with calling(call.form("hvp").replace("params", "params, v")):
+                with calling(hvp, call.form("hvp").replace("params", "params, v")):
                     return hvp(own_params(check), tangent(check, v, strided), *call.args)
 
             hessian = forward(check, product, "hvp")

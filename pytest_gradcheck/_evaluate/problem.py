@@ -123,11 +123,13 @@ def require_callable(func: Any, grad: Any = None) -> None:
     """Raise TypeError when func is not callable; two gradients are a likely reason."""
     if callable(func):
         return
-    advice = (
-        "; to compare two gradients that you have, call compare_gradients(analytic, reference)"
-        if grad is not None and not callable(grad)
-        else ""
-    )
+    advice = "; the order is func, grad, params" if callable(grad) else ""
+    if np.ndim(func) == 0 and isinstance(func, (float, np.number)):
+        advice = ": pass the function itself, f for f(params)"
+    elif grad is not None and not callable(grad):
+        advice = (
+            "; to compare two gradients that you have, call compare_gradients(analytic, reference)"
+        )
     raise TypeError(
         f"func must be callable, func(params, *args) -> J, but is {type(func).__name__}{advice}"
     )
@@ -159,7 +161,7 @@ def prepare(call: Call, params: Any, options: Options) -> Problem:
         # Before the next call: a gradient returned in a buffer is overwritten by it.
         gradients.extend(gradient_vector(item, structure, blocks) for item in runner.gradients)
 
-    with calling(call.form("func"), params):
+    with calling(call.func, call.form("func"), params):
         start = start_of(evaluator, call, structure, blocks, options.reference, read)
     runner, center = start.runner, start.center
     try:
@@ -302,7 +304,7 @@ def evaluate_gradient(grad: Any, problem: Problem, options: Options) -> Analytic
             for _ in range(2):
                 work.set_aside()
                 params = work.fresh() if call.copy else work.params
-                with calling(call.form("grad"), params):
+                with calling(grad, call.form("grad"), params):
                     gradient = grad(*call.args) if call.in_place else grad(params, *call.args)
                 found.append(gradient_vector(gradient, structure, blocks))
                 del gradient  # of a million parameters: before the next one is made

@@ -158,7 +158,7 @@ def _in_double(params: Sequence[Any]) -> str:
     return "params.astype(np.float64), and double data"
 
 
-AVERAGED = "reference=the mean of 64 evaluations of func, which makes error bars a quarter of theirs"
+AVERAGED = "reference=the mean of 64 evaluations of func, for error bars a quarter as large"
 """Where J differs by chance: the best step leaves an error bar in proportion to σ^(2/3)."""
 
 FEW_TOLD = 3

@@ -289,6 +289,8 @@ def of_relu(parameters: int, seeds: int) -> int:
             places = [entry.label for entry in report.worst if entry.verdict == "disagree"]
             inside = all(place.startswith(f"{name}[{row}, ") for place in places)
             named = told == {name} and (inside or not what.startswith("row"))
+            if told and not named:
+                print(f"seed {seed}: {what} of {name} ({row}): {sorted(told)}, {places[:3]}")
             elsewhere = "elsewhere" if told else report.verdict
             wrong[what]["named" if named else elsewhere] += 1
     print(f"relu, {parameters:,} parameters, {seeds} seeds, {evaluations / seeds:.0f} evaluations")

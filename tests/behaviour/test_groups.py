@@ -371,3 +371,11 @@ def test_what_rounding_leaves_of_a_zero_agrees_in_float32(seed):
     params = {"W": net.params["W"], "shift": np.array([0.3], F)}
     assert grad(params)["shift"] != 0
     assert check_gradients(loss, grad, params).verdict == "agree"
+
+
+@pytest.mark.parametrize("seed", [27, 42])
+def test_at_scale_kinks_leave_no_right_network_open(seed):
+    net = Net(seed, inputs=160, hidden=160, relu=True)
+    report = check_gradients(net.loss, net.grad, net.params)
+    assert (report.verdict, report.coarse) == ("agree", True)
+    assert report.blocks[0].block_seen < 0.7

@@ -26,6 +26,7 @@ from .evidence import (
     fit,
     named_factor,
     number,
+    slice_word,
 )
 
 PER_SLICE = 30.0
@@ -62,7 +63,7 @@ def factor_per_slice(block: BlockData) -> Iterator[Repair]:
             by = ratio.reshape([-1 if k == axis else 1 for k in range(other.analytic.ndim)])
             return Predicted(other.analytic * by)
 
-        each = ("row", "column")[axis] if len(block.shape) == 2 else f"position along axis {axis}"
+        each = slice_word(block.shape, axis)
         yield Repair(
             "factor",
             ("factor per slice", axis, block.name),
@@ -70,7 +71,6 @@ def factor_per_slice(block: BlockData) -> Iterator[Repair]:
             apply,
             PER_SLICE,
             fitted=length,
-            told=f"analytic = a factor x numeric, another one in each {each}, in {{names}}",
         )
 
 
@@ -108,20 +108,12 @@ def multiples(block: BlockData) -> Iterator[Repair]:
             by = whole.reshape(-1, *[1] * (other.analytic.ndim - 1))
             return Predicted(other.analytic / by if of_analytic else other.analytic * by)
 
-        sentence = words.format(
-            "row"
-            if len(block.shape) == 2
-            else "entry"
-            if len(block.shape) == 1
-            else "position along axis 0"
-        )
         yield Repair(
             "factor",
             ("multiples", more is a, tuple(whole.tolist())),
-            sentence,
+            words.format(slice_word(block.shape, 0)),
             apply,
             NAMED + 4 + float(np.sum(1 + 2 * np.log2(whole))),
-            told=f"{sentence.rstrip('?')}, in {{names}}?",
         )
 
 
@@ -204,15 +196,10 @@ def chain(block: BlockData) -> Iterator[Repair]:
             for words, begin in TOLD_BY_NAME
         ):
             prior -= LIKELY
-        yield Repair(
-            "chain",
-            ("chain", name, missing, sign),
-            _chain_words(name, missing, sign).replace("{}", "{0}"),
-            apply,
-            prior,
-            told=_chain_words(name, missing, sign).replace("{}", "{names}"),
-            part=_chain_words(name, missing, sign).replace("{}", "{0}"),
-        )
+        words = _chain_words(name, missing, sign)
+        hint, told = words.replace("{}", "{0}"), words.replace("{}", "{names}")
+        key = ("chain", name, missing, sign)
+        yield Repair("chain", key, hint, apply, prior, told, part=hint)
     yield from _softmax(block)
     yield from _of_others(block)
 
@@ -260,7 +247,6 @@ def _of_others(block: BlockData) -> Iterator[Repair]:
                         words,
                         _by_another(theta, axis, function, missing),
                         CHAIN + OTHER + odd,
-                        told=f"{words}, in {{names}}",
                     )
 
 
@@ -295,12 +281,8 @@ def _placements(shape: tuple[int, ...], of: tuple[int, ...]) -> list[tuple[int |
         return [(None, "")]
     if len(of) < 2 or len(shape) > len(of) or max(shape) != int(np.prod(shape)):
         return []
-    names = (
-        ("row", "column")
-        if len(of) == 2
-        else tuple(f"position along axis {k}" for k in range(len(of)))
-    )
-    return [(k, f" (one in each {names[k]})") for k in range(len(of)) if of[k] == max(shape)]
+    axes = [axis for axis, length in enumerate(of) if length == max(shape)]
+    return [(axis, f" (one in each {slice_word(of, axis)})") for axis in axes]
 
 
 def _softmax(block: BlockData) -> Iterator[Repair]:
@@ -523,7 +505,6 @@ def _reduced(block: BlockData, axes: tuple[int, ...]) -> Iterator[Repair]:
             f"analytic is {one}, broadcast",
             of_numeric,
             11.0,
-            told=f"analytic is {one}, broadcast, in {{names}}",
         )
         yield Repair(
             "reduction",

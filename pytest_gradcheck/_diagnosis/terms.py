@@ -71,19 +71,9 @@ def _term(
             return None if mine is None else Predicted(other.analytic - amount * mine)
 
         chosen = float(f"{amount:.3g}") == amount or named_factor(alone[0], block.sizes) is not None
-        told, part = words(amount, "{names}", chosen)[0], words(amount, "{0}", chosen)
-        if "{names}" not in told:
-            told += ", in {names}"
-        yield Repair(
-            code,
-            (code, amount),
-            part[0],
-            apply,
-            prior,
-            fitted=fitted,
-            told=told,
-            part=part[1],
-        )
+        hint, part = words(amount, "{0}", chosen)
+        told = words(amount, "{names}", chosen)[0] if "{0}" in hint else ""
+        yield Repair(code, (code, amount), hint, apply, prior, told, fitted, part)
     elif code == "theta":
         yield from _factor_and_decay(block, prior)
 
@@ -240,7 +230,6 @@ def targets(block: BlockData) -> Iterator[Repair]:
         sentence,
         apply,
         NAMED + 4 + math.log2(out_of) + cost,
-        told=f"{sentence.rstrip('?')}, in {{names}}?",
     )
 
 

@@ -12,7 +12,7 @@ import textwrap
 from collections.abc import Sequence
 
 from .._diagnosis.evidence import Diagnosis
-from .._quoting import NAME_WIDTH, columns, distinct, listing, shown
+from .._quoting import NAME_WIDTH, columns, distinct, listing, shown, together
 from .._source.lines import source_table
 from .._verdict.tolerance import TOGETHER
 from .error_map import error_maps, plain, small_map
@@ -31,22 +31,22 @@ LEAST_NAME = 10
 """Characters that are left of a name in a table without room."""
 
 
-def label(entry: Entry, width: int = NAME_WIDTH) -> str:
+def label(entry: Entry) -> str:
     """Return an entry's label, its name shortened and its index never."""
     index = _index(entry)
     if not index:  # of a Jacobian: an index in the middle, too
-        return shown(entry.label, 2 * width)
-    return shown(entry.block, width) + index
+        return shown(entry.label, 2 * NAME_WIDTH)
+    return shown(entry.block) + index
 
 
 def _index(entry: Entry) -> str:
     return entry.label.removeprefix(entry.block) if entry.label.startswith(entry.block) else ""
 
 
-def told_apart(a: float, b: float, least: int = 4) -> tuple[str, str]:
+def told_apart(a: float, b: float, form: str = ".{}g") -> tuple[str, str]:
     """Return two numbers with as many digits as it takes to see that they differ."""
-    for digits in range(least, 18):
-        first, second = f"{a:.{digits}g}", f"{b:.{digits}g}"
+    for digits in range(4, 18):
+        first, second = format(a, form.format(digits)), format(b, form.format(digits))
         if first != second or a == b:
             break
     return first, second
@@ -202,7 +202,7 @@ def _of_point(report: GradientReport) -> str:
             f"though each of {report.checked:,} agrees within its error bar"
         )
     if report.vacuous:
-        return f"{_names(report.vacuous)}: nothing was checked, func does not depend on it here"
+        return f"{together(report.vacuous)}: nothing was checked, func does not depend on it here"
     return report.reasons[0] if report.reasons else f"verdict {report.verdict}"
 
 
@@ -228,7 +228,7 @@ def _looks(report: GradientReport, diagnosis: Diagnosis) -> str:
     if one.code == diagnosis.code not in ALWAYS_TOLD and (
         len(about) == 1 or not _COUNTED.search(one.hint)
     ):
-        name = _names([block.name for block in about], 1 if len(about) > 2 else 2)
+        name = together([block.name for block in about], 1 if len(about) > 2 else 2)
         told = one.hint.removeprefix("analytic = ")
         verb = " are " if len(about) > 1 else " is "
         said = f"{name}: {told}" if told == one.hint else f"{name}{verb}{told}"
@@ -259,25 +259,10 @@ def _short(said: str, width: int, least: int) -> str:
     return said[: max((cut for cut in cuts if cut <= width), default=cuts[0])]
 
 
-def _names(names: Sequence[str], most: int = 4) -> str:
-    clean = [shown(name) for name in names]
-    if len(clean) == 2:
-        return f"{clean[0]} and {clean[1]}"
-    return listing(clean, most)
-
-
-def _times(ratio: float) -> str:
-    return "inf" if math.isinf(ratio) else f"{ratio:.1e}" if ratio >= 1000 else f"{ratio:.3g}"
-
-
 def _slopes(entry: Entry) -> str:
     if entry.slopes is None:
         return ""
     return f"{entry.slopes[0]:.4g} and {entry.slopes[1]:.4g}"
-
-
-def _shape(shape: tuple[int, ...]) -> str:
-    return str(shape).replace(",)", ",)") if shape else "()"
 
 
 def _block_lines(
@@ -307,7 +292,7 @@ def block_rows(blocks: Sequence[BlockReport]) -> list[list[str]]:
     return [
         [
             name,
-            _shape(block.shape),
+            str(block.shape),
             f"{block.wrong} / {block.checked or block.size}",
             "" if math.isnan(block.difference) else f"{block.difference:.2e}",
             block.hint or (f"{block.open} can't be told" if block.open else ""),
@@ -333,10 +318,10 @@ def _entry_lines(entries: Sequence[Entry], width: int) -> list[str]:
         for name, entry in zip(distinct([e.block for e in entries]), entries, strict=True)
     ]
     # A value has 11 characters, and 9 more with its error bar: fewer where there is no room.
-    write = told_apart_e if _longest(names) + 2 * 13 + 9 <= width else told_apart
+    form = "+.{}e" if _longest(names) + 2 * 13 + 9 <= width else ".{}g"
     rows = [["worst", "analytic", "numeric +- error bar", "error", "x tolerance", ""]]
     for name, entry in zip(names, entries, strict=True):
-        a, n = write(entry.analytic, entry.numeric)
+        a, n = told_apart(entry.analytic, entry.numeric, form)
         together = f"; {TOGETHER}" if entry.reason == TOGETHER else ""
         kink = f"kink, slopes {_slopes(entry)}{together}" if entry.slopes is not None else ""
         rows.append(
@@ -360,15 +345,6 @@ def _stacked(rows: Sequence[Sequence[str]], width: int) -> list[str]:
     header, *lines = table([[*first[:3], ""], *(["", *row[1:3], ""] for row in rest)], width)
     said = [wrapped(": ".join(filter(None, (row[0], row[-1]))), width) for row in rest]
     return [header, *(x for above, line in zip(said, lines, strict=True) for x in (*above, line))]
-
-
-def told_apart_e(a: float, b: float) -> tuple[str, str]:
-    """Return two numbers in scientific notation, with digits enough to see that they differ."""
-    for digits in range(4, 17):
-        first, second = f"{a:+.{digits}e}", f"{b:+.{digits}e}"
-        if first != second or a == b:
-            break
-    return first, second
 
 
 def _points(report: GradientReport) -> list[str]:
@@ -401,7 +377,7 @@ def _notes(report: GradientReport) -> list[str]:
             "the two slopes passes as a subgradient"
         )
     if report.vacuous and report.worst:
-        lines.append(f"nothing was checked in {_names(report.vacuous)}: func ignores it here")
+        lines.append(f"nothing was checked in {together(report.vacuous)}: func ignores it here")
     if report.skipped:
         lines.append(f"left out: {listing([shown(name) for name in report.skipped])}")
     if 0 < report.checked < report.size and not report.repeated:
@@ -457,7 +433,8 @@ ALWAYS_TOLD = ("approximate", "backward", "stale", "swapped")
 
 def tolerances(report: GradientReport) -> str:
     """Return what was demanded and what was applied."""
-    rtol = f"rtol {report.rtol_used:g}" + ("" if report.rtol is not None else " (unset)")
+    chosen = report.rtol is None
+    rtol = f"rtol {report.rtol_used:.2g} (unset)" if chosen else f"rtol {report.rtol:g}"
     atol = f"atol {report.atol:g}" if report.atol is not None else "atol relative to block"
     extra = f", threshold {report.threshold:g}" if report.threshold is not None else ""
     return f"{rtol}, {atol}{extra}"
@@ -497,7 +474,7 @@ def told(report: GradientReport) -> list[str]:
     if report.kinks:
         found.append(f"{report.kinks:,} at a kink")
     if report.vacuous:
-        found.append(f"nothing checked in {_names(report.vacuous)}")
+        found.append(f"nothing checked in {together(report.vacuous)}")
     if STATIONARY in report.reasons:
         found.append("at a stationary point")
     return found
@@ -577,7 +554,7 @@ def details(report: GradientReport, *, unicode: bool = True) -> str:
         rows.append(
             [
                 shown(block.name, 40),
-                _shape(block.shape),
+                str(block.shape),
                 "vacuous" if block.vacuous else block.verdict,
                 f"{block.wrong:,}",
                 f"{block.open:,}",

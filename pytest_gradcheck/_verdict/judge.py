@@ -49,8 +49,8 @@ from .._difference.climb import climb, rise
 from .._difference.directions import Stream, random_weights
 from .._difference.extrapolation import Line
 from .._difference.kinks import parabolic
-from .._difference.stencils import COMPLEX_STEP
-from .._difference.sweep import Sweep, bends, least_step, line_of, value_size
+from .._difference.stencils import at_one_step
+from .._difference.sweep import Sweep, bends, least_step, line_along, line_of, value_size
 from .._evaluate.evaluator import BudgetExhausted
 from .._evaluate.problem import Analytic, Problem
 from .._options import Options
@@ -107,7 +107,7 @@ def judge(
     if rounded:
         found = _rounded(found, problem, analytic, options)
         agrees = found.within()
-    if options.eps is not None or options.scheme == COMPLEX_STEP.name:
+    if at_one_step(options):
         _judge_fixed(found, sweep, problem, asked, agrees)
     else:
         try:
@@ -118,7 +118,7 @@ def judge(
             found.reasons.update(dict.fromkeys(left.tolist(), EXHAUSTED))
     if not rounded and (asked & ~_settled(found)).any():
         found = _rounded(found, problem, analytic, options)
-    if options.eps is None and options.scheme != COMPLEX_STEP.name:
+    if not at_one_step(options):
         found = _rounded_inside(found, problem, sweep, options)
     spared = asked & (found.verdict == DISAGREE) & found.within() & ~found.kinked
     found.verdict[spared] = AGREE
@@ -128,7 +128,7 @@ def judge(
     narrow = sweep.noise.unit > NARROW
     beside = 0.0 if narrow else variation
     conclude(found, problem.scale, problem.blocks, options, beside)
-    if options.rtol is None and options.eps is None and options.scheme != COMPLEX_STEP.name:
+    if options.rtol is None and not at_one_step(options):
         with suppress(BudgetExhausted):
             _tell_by_groups(found, problem, analytic, sweep, options.seed, variation)
         _pass_zeros(found, problem, variation, analytic if narrow else None, options.seed)
@@ -544,7 +544,7 @@ def _test_group(
     noisy = found.error[members] > NOISY_BLOCK * limits.rms[members]
     tiny = (a != 0) & (np.abs(a) < TINY * limits.rms[members])
     deep = bool(np.count_nonzero(noisy | tiny) >= TAIL * problem.size)
-    line = _line_along(problem, sweep, shift)
+    line = line_along(problem, shift, sweep.noise)
     if sound:
         line.sound(LINE_SPACING)
     value, error = _group_derivative(line, relative, deep=deep)
@@ -605,15 +605,6 @@ def _test_dead(
         found.bound[members] = 0.0
         return
     _test_group(members, found, sweep, problem, seed)
-
-
-def _line_along(problem: Problem, sweep: Sweep, shift: Array) -> Line:
-    """Return func along a direction."""
-
-    def evaluate(steps: Any) -> Any:
-        return steps, tuple(problem.evaluator.along(shift, steps))
-
-    return Line(evaluate, problem.center, sweep.noise)
 
 
 def _group_derivative(line: Line, relative: float, *, deep: bool) -> tuple[float, float]:

@@ -23,7 +23,7 @@ from .._quoting import brief, listing
 from .._source.lines import SourceLine
 from .._verdict.comparison import UNSEEN, Comparison, Evidence, Group, Ladder
 from .._verdict.tolerance import AGREE, DISAGREE, KINK, OPEN, Verdict, relative_difference
-from .reasons import LARGE, reasons_of, ways_to_settle
+from .reasons import AVERAGED, LARGE, reasons_of, ways_to_settle
 from .report import VERDICTS, BlockReport, Entry, GradientReport
 
 Array = np.ndarray[Any, Any]
@@ -85,7 +85,8 @@ class Subject:
             return ()
         reference = options.reference is not None
         known = None if self.jacobian else told
-        return ways_to_settle(self.params, self.precision, known, reference=reference)
+        found = ways_to_settle(self.params, self.precision, known, reference=reference)
+        return (*found, AVERAGED) if options.nondet_tol and not reference else found
 
 
 @dataclass(frozen=True)

@@ -33,7 +33,7 @@ from .._constants import (
 from .._evaluate.evaluator import BudgetExhausted, Evaluator
 from .._evaluate.problem import Analytic, Problem
 from .._options import Options
-from .._params.arrays import chunks
+from .._params.arrays import CHUNK, chunks
 from .._params.layout import LEAST_SCALE, Block, middle, position_of
 from .._params.structure import flatten
 from .._params.work_copy import WorkCopy
@@ -134,6 +134,9 @@ def value_size(problem: Problem, analytic: Array | None) -> float:
 
 def _by_scale(problem: Problem, analytic: Array) -> Array:
     """Return |a|·s."""
+    if problem.size <= CHUNK:
+        with np.errstate(over="ignore"):
+            return np.asarray(np.abs(analytic * problem.scale), dtype=np.float64)
     product: Array = np.empty(problem.size)
     with np.errstate(over="ignore"):
         for position, block in enumerate(problem.blocks):
@@ -163,7 +166,7 @@ def sweep(
         relative = relative_step(row, noise.sigma, size)
     result = unevaluated(problem, noise, row.title)
     progress = problem.evaluator.progress
-    each = sum(1 for offset in row.offsets if offset != 0)
+    each = len(row.steps)
     count = problem.size if chosen is None else sum(which.size for which in chosen)
     gain = ROUNDING_FACTOR * row.noise_gain * noise.sigma
     now: list[tuple[Array, Array]] = []
@@ -497,7 +500,7 @@ def differenced(
         noise = noise or noise_of(problem, options)
     except BudgetExhausted:
         noise = from_values(np.array([problem.center]), problem.jitter)
-    each = sum(1 for offset in row.offsets if offset != 0)
+    each = len(row.steps)
     chosen = None
     if options.max_evals is not None:
         left = max(options.max_evals - problem.evaluator.evaluations, 0)

@@ -18,7 +18,16 @@ from typing import Any
 import numpy as np
 
 from .._quoting import brief, listing, quoted
-from .arrays import complex_of, coordinates, foreign_kind, is_masked, kind_of, read, to_float
+from .arrays import (
+    complex_of,
+    coordinates,
+    foreign_kind,
+    is_masked,
+    kind_of,
+    read,
+    same_bits,
+    to_float,
+)
 from .structure import ROOT, Leaf, Structure, flatten
 
 Array = np.ndarray[Any, Any]
@@ -46,18 +55,18 @@ class Scale:
     """The scale of a block's coordinates: ``|θ|``, held above zero by two numbers.
 
     `at_zero` is the median of the block's non-zero entries, or 1 where all are zero; `floor` 10⁻³
-    of that, or of 1 where that is smaller.
+    of that, or of 1 where that is smaller. Of several blocks both are vectors.
     """
 
-    floor: float
-    at_zero: float
+    floor: Any
+    at_zero: Any
 
     def of(self, theta: Array) -> Array:
         """Return the scale of each coordinate, of the shape of `theta`, float64."""
         size = np.abs(theta).astype(np.float64, copy=False)
         zero = size == 0
         np.maximum(size, self.floor, out=size)
-        size[zero] = self.at_zero
+        np.copyto(size, self.at_zero, where=zero)
         return size.clip(LEAST_SCALE, MOST_SCALE, out=size)
 
 
@@ -258,6 +267,8 @@ def require_finite(structure: Structure, block: Block) -> None:
     """Raise ValueError when an entry of a parameter is NaN or infinite."""
     value = checked_leaf(structure, block)
     finite = np.isfinite(value).reshape(-1)
+    if finite.all():
+        return
     if block.is_complex:
         finite = finite.repeat(2)
     finite = finite[block.within]
@@ -377,7 +388,11 @@ def labels(blocks: Sequence[Block]) -> Callable[[int], str]:
 
 
 def gradient_vector(
-    gradient: Any, structure: Structure, blocks: Sequence[Block], what: str = "the gradient"
+    gradient: Any,
+    structure: Structure,
+    blocks: Sequence[Block],
+    what: str = "the gradient",
+    known: Array | None = None,
 ) -> tuple[Array, tuple[float, ...]]:
     """Match a gradient in params' structure with the blocks; return it, (n,), and their precision.
 
@@ -385,7 +400,7 @@ def gradient_vector(
     block is the machine epsilon of its type, float64's for Python's numbers and integers. Leaves
     that are not checked may be missing or None. ValueError when names or shapes differ, TypeError
     for a leaf that is no array or number, or complex where the parameter is real; both call it
-    `what`.
+    `what`. Where it is `known`, bit for bit, that vector is returned: there is no second one.
     """
     if blocks and gradient is None:
         raise TypeError(
@@ -397,10 +412,17 @@ def gradient_vector(
     parts = [_matched(found[block.name], block, what) for block in blocks]
     wide = any(part.real.dtype.itemsize > 8 for part in parts)
     dtype = np.dtype(np.longdouble if wide else np.float64)
+    parts = [coordinates(part)[b.within] for b, part in zip(blocks, parts, strict=True)]
+    pairs = list(zip(blocks, parts, strict=True))
+    precision = tuple(found[block.name].eps for block in blocks)
+    if known is not None and all(
+        same_bits(known[block.window], part.astype(dtype, copy=False)) for block, part in pairs
+    ):
+        return known, precision
     vector = np.empty(blocks[-1].stop if blocks else 0, dtype)
-    for block, part in zip(blocks, parts, strict=True):
-        vector[block.window] = coordinates(part)[block.within]
-    return vector, tuple(found[block.name].eps for block in blocks)
+    for block, part in pairs:
+        vector[block.window] = part
+    return vector, precision
 
 
 def _refuse_pair(
@@ -421,6 +443,8 @@ def _refuse_pair(
 
 def _match_names(found: set[str], structure: Structure, blocks: Sequence[Block], what: str) -> None:
     known = {leaf.name for leaf in structure.leaves}
+    if found == known:
+        return
     wanted = [block.name for block in blocks]
     missing = [name for name in wanted if name not in found]
     extra = sorted(found - known)
@@ -468,26 +492,27 @@ _POSITION = re.compile(re.escape(ROOT) + r"\[\d+\]")
 
 
 def _matched(leaf: Leaf, block: Block, what: str) -> Array:
-    name = brief(block.name)
     if not leaf.numeric or isinstance(leaf.value, bool) or is_masked(leaf.value):
         raise TypeError(
-            f"{what} of {name} is a {type(leaf.value).__name__}; it must be "
+            f"{what} of {brief(block.name)} is a {type(leaf.value).__name__}; it must be "
             f"{'an array of shape ' + str(block.leaf_shape) if block.leaf_shape else 'a number'}"
             f"{': return its .to_numpy()' if hasattr(leaf.value, 'to_numpy') else ''}"
         )
-    value = Leaf(f"{what} of {block.name}", leaf.value, leaf.kind).array
+    value = read(leaf.kind, leaf.value, f"{what} of {block.name}")
     if value.dtype.kind not in "fciu":
-        raise TypeError(f"{what} of {name} has dtype {value.dtype}; it must be numeric")
+        raise TypeError(
+            f"{what} of {brief(block.name)} has dtype {value.dtype}; it must be numeric"
+        )
     if value.shape != block.leaf_shape:
         raise ValueError(
-            f"{what} of {name} has shape {value.shape}, but params has "
+            f"{what} of {brief(block.name)} has shape {value.shape}, but params has "
             f"{block.leaf_shape}; shapes must be equal, nothing is broadcast or transposed"
         )
     if block.is_complex:
         return value.astype(np.result_type(value.dtype, np.complex64))
     if value.dtype.kind == "c":
         raise TypeError(
-            f"{what} of {name} is complex ({value.dtype}), but the parameter is real; "
+            f"{what} of {brief(block.name)} is complex ({value.dtype}), but the parameter is real; "
             "pass its real part if that is the gradient"
         )
     return value

@@ -49,7 +49,7 @@ def reasons_of(
     are what could make func less noisy, `demanded` says whether an rtol was.
     """
     said, flat = list(given), bool(found.flat.all())
-    if found.analytic.size and flat and np.any(found.analytic) and not np.any(found.numeric):
+    if flat and found.analytic.size and np.any(found.analytic) and not np.any(found.numeric):
         said.append(
             "func answers to no parameter, while the gradient is not zero: does it read the arrays "
             "through a closure (in_place=True) or remember results by identity (copy=True)?"

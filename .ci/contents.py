@@ -30,6 +30,9 @@ ADDED = {"PKG-INFO", "pyproject.toml", ".gitignore"}
 METADATA = {"License-Expression: MIT", "License-File: LICENSE", "Requires-Python: >=3.11"}
 """Lines of both."""
 
+RELATIVE = re.compile(r"(?:\]\(|src=\")(?!https?:)[^\s)]+")
+"""A link to a file of the project, in the README that is part of the metadata."""
+
 
 def known() -> set[str]:
     """Return the paths of the files that git knows."""
@@ -79,6 +82,7 @@ def main(paths: list[Path]) -> None:
         problems = [f"missing: {name}" for name in sorted(wanted - names)]
         problems += [f"not expected: {name}" for name in sorted(names - wanted)]
         problems += [f"no line {line!r}" for line in METADATA.difference(metadata.splitlines())]
+        problems += [f"leads nowhere on PyPI: {one}" for one in RELATIVE.findall(metadata)]
         if problems:
             raise SystemExit("\n".join([path.name, *problems]))
 

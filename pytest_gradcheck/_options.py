@@ -429,19 +429,26 @@ def require_known(function: Callable[..., Any], given: Mapping[str, Any], name: 
         raise _unknown(name or function.__name__, unknown, keywords)
 
 
+_STEP = "the step is eps=, and rather left out: it is chosen from func's noise"
+_TOLERANCES = "the tolerances are rtol= for each entry and threshold= for the norm ratio"
+_STRUCTURE = "put what is to be checked into params, one structure, and the rest into args=(...)"
+_PAIR = (
+    "where func returns (J, gradient), write grad=True; else the gradient is the second argument"
+)
 HABITS = {
-    "argnums": "put what is to be checked into params, one structure, and the rest into args=(...)",
-    "argnum": "put what is to be checked into params, one structure, and the rest into args=(...)",
-    "delta": "the step is eps=, and rather left out: it is chosen from func's noise",
-    "epsilon": "the step is eps=, and rather left out: it is chosen from func's noise",
+    **dict.fromkeys(("argnum", "argnums"), _STRUCTURE),
+    **dict.fromkeys(("delta", "dx", "epsilon", "h", "step", "step_size"), _STEP),
+    **dict.fromkeys(("tol", "tolerance"), _TOLERANCES),
+    **dict.fromkeys(("jac", "value_and_grad"), _PAIR),
+    "abs_tol": "the tolerances are rtol= and atol=, for each entry",
     "fprime": "the gradient is the second argument",
-    "h": "the step is eps=, and rather left out: it is chosen from func's noise",
-    "jac": "where func returns (J, gradient), write grad=True; else the gradient is the second "
-    "argument",
     "kwargs": "bind them: functools.partial(func, name=value), and grad likewise",
-    "step": "the step is eps=, and rather left out: it is chosen from func's noise",
-    "tol": "the tolerances are rtol= for each entry and threshold= for the norm ratio",
-    "tolerance": "the tolerances are rtol= for each entry and threshold= for the norm ratio",
+    "method": "the difference formula is scheme=",
+    "n_jobs": "processes are workers=",
+    "order": "the difference formula is scheme=, such as 'central4'",
+    "raise_exception": "check_gradients returns the report, and assert_gradients_close raises",
+    "random_state": "the seed is seed=",
+    "rel_tol": "the tolerances are rtol= and atol=, for each entry",
     "x0": "the point is the third argument, params",
 }
 """What other checkers call things, and what to write here."""
@@ -454,9 +461,13 @@ def options_from(function: Callable[..., Any], given: Mapping[str, Any]) -> Opti
 
 
 def _unknown(source: str, names: Iterable[str], known: Iterable[str]) -> TypeError:
-    given = sorted(names)
+    from difflib import get_close_matches
+
+    given, known = sorted(names), list(known)
+    near = {name: get_close_matches(name, known, 1) for name in given if name not in HABITS}
     advice = [HABITS[name] for name in given if name in HABITS]
-    if len(advice) < len(given):
+    advice += [f"did you mean {match[0]}?" for match in near.values() if match]
+    if not all(near.values()):
         advice.append(f"the options are {', '.join(known)}")
     named = f"{source}: no option named {', '.join(map(shown, given))}"
     return TypeError("; ".join([named, *dict.fromkeys(advice)]))

@@ -1,6 +1,7 @@
 """What the tests of the plugin share: a little suite of a user's, in a directory of its own."""
 
 import os
+import signal
 import sys
 from contextlib import suppress
 from functools import partial
@@ -14,6 +15,10 @@ pytest_plugins = ["pytester"]
 
 # Hundreds of runs of pytest, each in a process of its own, would else compile the package anew.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
+# What a shell's script starts in the background ignores SIGINT, and so would what tests start.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # A session of pytest inside this process drops the modules that it was the first to import, and
 # numpy can't be imported twice: so everything is imported before.

@@ -23,6 +23,9 @@ PAGES = {
 }
 """Files of the project that are pages too, by their name on the site."""
 
+FOUND_FIRST = 4
+"""How much more a how-to counts in a search than what explains or lists the same thing."""
+
 HOME = {"README.md": "index.md"}
 """The home page says what the README says, at more length."""
 
@@ -83,3 +86,10 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
     if page.file.src_uri in PAGES.values():
         return markdown  # its links are right by now
     return linked(markdown, f"docs/{page.file.src_uri}").replace(OPTIONS, options_table())
+
+
+def on_page_content(html: str, page: Any, **_: Any) -> str:
+    """Have a search name how-tos first."""
+    if page.file.src_uri == "why.md" or (page.parent and page.parent.title == "How to"):
+        page.meta["search"] = {"boost": FOUND_FIRST}
+    return html

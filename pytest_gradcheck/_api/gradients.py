@@ -236,14 +236,14 @@ def compare_gradients(
     chosen = options_from(compare_gradients, options)
     structure, blocks = structure_of(_floating(reference), chosen)
     numeric, narrow = gradient_vector(reference, structure, blocks, "reference")
-    a, own = gradient_vector(analytic, structure, blocks, "analytic")
+    a, own = gradient_vector(analytic, structure, blocks, "analytic", "reference")
     precision = [max(both) for both in zip(own, narrow, strict=True)]
     numeric = numeric.astype(np.float64)
     ones = np.ones(a.size)
     limits = tolerance(a, numeric, ones, blocks, precision, chosen)
     errors: list[Errors] = []
     if baseline is not None:
-        plain, _ = gradient_vector(baseline, structure, blocks, "baseline")
+        plain, _ = gradient_vector(baseline, structure, blocks, "baseline", "reference")
         _require_baseline(plain, numeric, blocks, factor, chosen)
         errors = errors_of(blocks, a, numeric, plain, own, factor)
         allowed = np.concatenate([np.full(one.block.size, one.allowed) for one in errors] or [ones])
@@ -313,7 +313,7 @@ def _arrays(a: Any, b: Any) -> tuple[Array, Array]:
         return arrays
     structure = flatten(b, "b")
     blocks = blocks_of(structure, (), ())
-    first, _ = gradient_vector(a, structure, blocks, "a")
+    first, _ = gradient_vector(a, structure, blocks, "a", "b")
     second, _ = gradient_vector(b, structure, blocks)
     return first, second
 

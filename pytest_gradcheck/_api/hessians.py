@@ -165,6 +165,7 @@ def check_hvp(
     grad: Callable[..., Any] | None = None,
     args: tuple[Any, ...] = (),
     has_aux: bool = False,
+    strided: bool = False,
     **options: Unpack[DerivativeOptions],
 ) -> GradientReport:
     """Check a Hessian-vector product against centred differences and return the report.
@@ -197,8 +198,8 @@ def check_hvp(
         with _second_order(call, grad, point, judged) as check:
 
             def product(v: Array) -> Any:
-                with calling(call.form("hvp").replace("params", "params, v")):
-                    return hvp(own_params(check), tangent(check, v), *call.args)
+                with calling(hvp, call.form("hvp").replace("params", "params, v")):
+                    return hvp(own_params(check), tangent(check, v, strided), *call.args)
 
             hessian = forward(check, product, "hvp")
             if grad is not None and not hessian.affordable(check):
@@ -218,6 +219,7 @@ def assert_hvp_close(
     grad: Callable[..., Any] | None = None,
     args: tuple[Any, ...] = (),
     has_aux: bool = False,
+    strided: bool = False,
     **options: Unpack[DerivativeOptions],
 ) -> GradientReport:
     """Assert that a Hessian-vector product is that of func, and of a symmetric Hessian.
@@ -230,6 +232,8 @@ def assert_hvp_close(
         ``hvp(params, v, *args)`` with v in params' structure; returns H v in params' structure.
     params, points, grad, args, has_aux
         As in `assert_hessian_close`.
+    strided : bool, optional
+        As in `assert_jvp_close`.
     **options
         As in `assert_jacobian_close`.
 
@@ -262,7 +266,15 @@ def assert_hvp_close(
     __tracebackhide__ = hide_frame
     require_known(assert_hvp_close, options)
     return check_hvp(
-        func, hvp, params, points=points, grad=grad, args=args, has_aux=has_aux, **options
+        func,
+        hvp,
+        params,
+        points=points,
+        grad=grad,
+        args=args,
+        has_aux=has_aux,
+        strided=strided,
+        **options,
     ).raise_if_failed()
 
 

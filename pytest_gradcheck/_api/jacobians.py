@@ -188,7 +188,7 @@ def check_jvp(
         with checking(call, point, chosen) as check:
 
             def product(v: Array) -> Any:
-                with calling(call.form("jvp").replace("params", "params, v")):
+                with calling(jvp, call.form("jvp").replace("params", "params, v")):
                     return jvp(own_params(check), tangent(check, v, strided), *call.args)
 
             return judged(check, [forward(check, product, "jvp")])
@@ -304,7 +304,7 @@ def check_vjp(
         with checking(call, point, chosen) as check:
 
             def product(u: Array) -> Any:
-                with calling(call.form("vjp").replace("params", "params, u")):
+                with calling(vjp, call.form("vjp").replace("params", "params, u")):
                     return vjp(own_params(check), cotangent(check, u, strided), *call.args)
 
             return judged(check, [backward(check, product, "vjp")])

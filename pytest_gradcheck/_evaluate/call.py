@@ -30,7 +30,21 @@ from .._quoting import quoted
 J = "J, what func returned,"
 
 
-class ComplexValueError(TypeError):
+class _ByItsName(Exception):  # noqa: N818
+    """Shown without its module's name, as built-in ones are; `__reduce__` keeps it picklable."""
+
+    def __init_subclass__(cls) -> None:
+        cls.__module__ = "builtins"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _again, (type(self).__name__, self.args), self.__dict__
+
+
+def _again(name: str, args: tuple[Any, ...]) -> Any:
+    return globals()[name](*args)
+
+
+class ComplexValueError(_ByItsName, TypeError):
     """J is complex: a power of a negative number does that in Python."""
 
 
@@ -44,7 +58,7 @@ _NO_VALUE = re.compile(
 """In the texts of a RuntimeError, as torch, JAX and scipy raise it where there is no value."""
 
 
-class ShapeError(ValueError):
+class ShapeError(_ByItsName, ValueError):
     """J is an array: never a sign that a probe left func's domain."""
 
 
@@ -88,8 +102,9 @@ def scalar(value: Any) -> Any:
             f"func returned a complex {array.dtype}; J must be real: pass its real part"
         )
     if array.dtype.kind not in "fiu":
+        how = ": return float(J)" if _is_number(value) else ""
         raise TypeError(
-            f"func returned {type(value).__name__} ({quoted(value):.60}); J must be a number"
+            f"func returned {type(value).__name__} ({quoted(value):.60}); J must be a number{how}"
         )
     if array.size != 1:
         raise ShapeError(
@@ -101,8 +116,15 @@ def scalar(value: Any) -> Any:
     return item if array.dtype.itemsize > 8 else float(item)
 
 
+def _is_number(value: Any) -> bool:
+    """Return whether float makes a number of a Decimal, or of another library's number."""
+    with suppress(Exception):  # what a foreign object's conversion raises is its own business
+        return not isinstance(value, (str, bytes, bool)) and math.isfinite(float(value))
+    return False
+
+
 @contextmanager
-def calling(form: str, params: Any = None) -> Iterator[None]:
+def calling(function: Any, form: str, params: Any = None) -> Iterator[None]:
     """Add to an error about a function's arguments how it is called, ``"func(params)"``.
 
     `params` are what was passed as such, where that may be the mistake.
@@ -116,17 +138,37 @@ def calling(form: str, params: Any = None) -> Iterator[None]:
         home = trace and str(trace.tb_frame.f_globals.get("__package__")).partition(".")[0]
         ours = home == __package__.partition(".")[0]
         if ours and _ARGUMENTS.search(str(error)):
-            several = isinstance(params, (tuple, list)) and len(params) > 1
-            how = f"; for {form.split('(')[0]}(*params) pass lambda p: f(*p)" if several else ""
-            if "missing" in str(error) and not several:
-                how = "; what follows params goes into args=(...)"
-            if " 0 positional" in str(error):
-                how = "; a func that reads its arrays through a closure wants in_place=True"
+            how = _how_to_call(function, form, params, str(error))
             error.add_note(f"gradcheck: it is called as {form}{how}")
         raise
 
 
-_ARGUMENTS = re.compile(r"positional argument|required keyword|unexpected keyword")
+_ARGUMENTS = re.compile(r"positional argument|required keyword|unexpected keyword|no arguments")
+
+
+def _how_to_call(function: Any, form: str, params: Any, said: str) -> str:
+    """Return what to pass for a function that is called with other arguments than it takes."""
+    name = form.split("(")[0]
+    code = getattr(function, "__code__", None)
+    takes = code.co_varnames[: code.co_argcount] if code else ()
+    missing = re.findall(r"'(\w+)'", said.partition("missing")[2])
+    if isinstance(function, type):
+        return f"; {name} is a class: pass an instance of it, {function.__name__}(...)"
+    if takes[:1] == ("self",):
+        return f"; {name} is a method without its object: pass model.{function.__name__} of a model"
+    if form.endswith("()"):
+        return " where in_place=True: it reads its arrays through a closure" if missing else ""
+    if isinstance(params, dict) and len(params) > 1 and set(takes) >= params.keys() >= {*missing}:
+        return f"; for {name}(**params) pass lambda p: f(**p)"
+    if isinstance(params, (tuple, list)) and len(params) > 1:
+        return f"; for {name}(*params) pass lambda p: f(*p)"
+    if " 0 positional" in said:
+        return "; a func that reads its arrays through a closure wants in_place=True"
+    if missing:
+        listed = "".join(f"{one}, " for one in missing[:-1]) + missing[-1]
+        listed += "," * (len(missing) == 1)
+        return f"; what follows params goes into args=(...), here args=({listed})"
+    return "; func and grad both get what is in args=" if "*args" in form else ""
 
 
 def narrow_bits(value: Any) -> int | None:
@@ -273,7 +315,10 @@ def exchanged(call: Call, grad: Any, params: Any) -> bool:
 def as_tuple(args: Any) -> tuple[Any, ...]:
     """Return ``args`` as a tuple; a string or an array there is a mistake."""
     if not isinstance(args, (tuple, list)):
-        raise TypeError(f"args must be a tuple of what follows params, not {type(args).__name__}")
+        raise TypeError(
+            f"args must be a tuple of what follows params, not {type(args).__name__}; of one thing "
+            "args=(x,)"
+        )
     return tuple(args)
 
 

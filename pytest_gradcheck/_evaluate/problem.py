@@ -127,11 +127,13 @@ def require_callable(func: Any, grad: Any = None) -> None:
     """Raise TypeError when func is not callable; two gradients are a likely reason."""
     if callable(func):
         return
-    advice = (
-        "; to compare two gradients that you have, call compare_gradients(analytic, reference)"
-        if grad is not None and not callable(grad)
-        else ""
-    )
+    advice = "; the order is func, grad, params" if callable(grad) else ""
+    if np.ndim(func) == 0 and isinstance(func, (float, np.number)):
+        advice = ": pass the function itself, f for f(params)"
+    elif grad is not None and not callable(grad):
+        advice = (
+            "; to compare two gradients that you have, call compare_gradients(analytic, reference)"
+        )
     raise TypeError(
         f"func must be callable, func(params, *args) -> J, but is {type(func).__name__}{advice}"
     )
@@ -164,7 +166,7 @@ def prepare(call: Call, params: Any, options: Options) -> Problem:
         # Before the next call: a gradient returned in a buffer is overwritten by it.
         gradients.extend(gradient_vector(item, structure, blocks) for item in runner.gradients)
 
-    with calling(call.form("func"), params):
+    with calling(call.func, call.form("func"), params):
         start = start_of(evaluator, call, structure, blocks, options.reference, read)
     runner, center = start.runner, start.center
     try:
@@ -304,11 +306,12 @@ def evaluate_gradient(
     if grad is not True and not callable(grad):
         found = [gradient_vector(grad, structure, blocks)]
     if callable(grad):
-        with work_of_grad(problem) as work, calling(call.form("grad"), work.params):
+        with work_of_grad(problem) as work:
             for _ in range(2):
                 work.set_aside()
                 params = work.fresh() if call.copy else work.params
-                gradient = grad(*call.args) if call.in_place else grad(params, *call.args)
+                with calling(grad, call.form("grad"), params):
+                    gradient = grad(*call.args) if call.in_place else grad(params, *call.args)
                 known = found[-1][0] if found else None
                 found.append(gradient_vector(gradient, structure, blocks, known=known))
                 del gradient  # of a million parameters: before the next one is made

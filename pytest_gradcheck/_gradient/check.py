@@ -67,8 +67,11 @@ def run_check(
         call = replace(call, returns_pair=True) if grad is True else call
         problem = prepare(call, params, options)
     except (TypeError, ShapeError) as error:
-        if str(error).startswith("func returned") and exchanged(call, grad, params):
-            error.add_note("gradcheck: grad returns a number: are func and grad exchanged?")
+        if str(error).startswith("func returned"):
+            if grad is True or call.has_aux:
+                error.add_note("gradcheck: of what func returns, J comes first")
+            elif exchanged(call, grad, params):
+                error.add_note("gradcheck: grad returns a number: are func and grad exchanged?")
         raise
     progress = problem.evaluator.progress
     with closing(problem.evaluator), progress.interruptible():
@@ -264,7 +267,8 @@ def at_points(
     """
     if points is None:
         if params is None:
-            raise TypeError("params is missing: pass params, or points=[params, ...]")
+            order = "" if grad is True or callable(grad) else "; the order is func, grad, params"
+            raise TypeError(f"params is missing: pass params, or points=[params, ...]{order}")
         return check(params)
     if params is not None:
         raise TypeError("pass params or points, not both: points=[params, ...] has every point")

@@ -5,6 +5,7 @@ The rows (see `rows`) are put together, pair of blocks by pair of blocks, into a
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -21,6 +22,7 @@ from .._constants import (
     MOST_CELLS,
     MOST_OUTPUTS,
     NARROW,
+    SEEN,
 )
 from .._difference.noise import Noise
 from .._difference.sweep import Sweep
@@ -39,10 +41,11 @@ from .._gradient.source_lines import lines_behind
 from .._options import Options
 from .._params.layout import position_of
 from .._params.work_copy import WorkCopy
-from .._quoting import brief, quoted
+from .._quoting import brief, listing, quoted
 from .._report.assemble import Subject, assemble, contradicted, left_out, rows_of
 from .._report.report import GradientReport
 from .._verdict.comparison import Comparison
+from .._verdict.groups import Known, seen_in
 from .._verdict.tolerance import AGREE, NOISY, OPEN, Tolerance, block_size
 from .linear import Matrix, Shape, is_operator
 from .outputs import OUTPUT, Outputs, PairBlock, pair_blocks
@@ -274,7 +277,9 @@ def reported(
     skipped = left_out(problem.structure, problem.blocks)
     value = float(problem.center[loudest])
     name = name_of(problem.call.func)
-    subject = Subject(name, pairs, scheme, skipped, value, loud.sigma, loud.format)
+    values = [problem.structure.leaves[block.leaf].value for block in problem.blocks]
+    of_func = (value, loud.sigma, loud.format)
+    subject = Subject(name, pairs, scheme, skipped, *of_func, params=values, jacobian=True)
     compared = rows_of(
         subject,
         found,
@@ -344,7 +349,41 @@ def stacked(check: Check, rows: Rows, dense: Array) -> Comparison:
         found.reasons.update({int(where[k * n + i]): x for i, x in own.reasons.items()})
         found.slopes.update({int(where[k * n + i]): x for i, x in own.slopes.items()})
     scale = in_pairs(check, np.broadcast_to(check.problem.scale, dense.shape))
+    _keep_groups(check, rows, found, scale, where.reshape(m, n))
     return _settle_beside_block(check.pairs, found, scale, check.options)
+
+
+def _keep_groups(check: Check, rows: Rows, found: Comparison, scale: Array, where: Array) -> None:
+    """Keep what rows were told by groups: which are wrong, and what would have been seen of a pair.
+
+    `where`, shape (m, n), has the place of each entry in `found`.  One wrong group stands for all
+    of a pair, the plainest.  An error of a pair is seen when it is as large as those that would
+    have passed in each of its rows together.
+    """
+    every = itertools.product(check.shape.outputs.blocks, check.shape.blocks)
+    for pair, (output, param) in zip(check.pairs, every, strict=True):
+        own = rows.found[output.window]
+        wrong = [(k, g) for k, row in enumerate(own) for g in row.groups if g.block == param]
+        if wrong:
+            group = max((g for _, g in wrong), key=lambda g: abs(g.told - g.value) / g.error)
+            alike = [k for k, g in wrong if g.label == group.label]
+            names = [output.label(k) for k in alike] if len(alike) < output.size else [output.name]
+            label = f"{listing(names)} / {group.label}"
+            places = where[output.start + np.array(alike)[:, None], group.places].ravel()
+            found.groups.append(replace(group, block=pair, label=label, places=places))
+        told = {k: row.seen[param.start] for k, row in enumerate(own) if param.start in row.seen}
+        if not told:
+            continue
+        w = pair.window
+        with np.errstate(all="ignore"):
+            size = (found.analytic * scale)[w].reshape(-1, param.size).astype(np.float64)
+            bars = (CONFIDENCE * found.reach * scale)[w].reshape(size.shape)
+        norms, passes = np.linalg.norm(size, axis=1), np.linalg.norm(bars, axis=1)
+        for k, seen in told.items():
+            passes[k] = min(passes[k], seen.block * norms[k]) if norms[k] else passes[k]
+        reach = float(np.linalg.norm(passes)) / SEEN
+        known = Known(pair, float(np.linalg.norm(norms)), reach=reach)
+        found.seen[pair.start] = seen_in(known, found.reach[w], scale[w])
 
 
 def _settle_beside_block(

@@ -137,6 +137,11 @@ def by_groups(check: Check, found: Sequence[Entries]) -> GradientReport | None:
     place = np.searchsorted(key, rows * problem.size + columns).clip(max=key.size - 1)
     stored = key[place] == rows * problem.size + columns
     entries = search.entries(rows, columns, np.where(stored, values[0][place], 0.0))
+    for own, pair in zip(few.pairs, pairs, strict=True):
+        if (seen := search.found.seen.get(own.start)) is not None:
+            # Of one entry in parts of a mean over more of them, or fewer.
+            part = math.sqrt(pair.size / max(own.size, 1))
+            entries.seen[pair.start] = seen._replace(entry=seen.entry * part)
     scale, theta = problem.scale[columns], problem.theta[columns]
     scheme = judged.sweeps[0].title if judged.sweeps else ""
     report = reported(check, pairs, entries, judged.noise, scale, theta, reasons, scheme)
@@ -272,7 +277,7 @@ class Search:
         with np.errstate(all="ignore"):
             gap = self.analytic - found.numeric[at]
         wrong = (found.verdict[at] == DISAGREE) & np.isfinite(gap)
-        self.wrong = int(np.count_nonzero(wrong.any(axis=1)))
+        self.wrong = int(np.count_nonzero(wrong.any(axis=1))) or len(found.groups)
         # Until it is known which of the columns is meant.
         for slot in at[wrong].tolist():
             self._leave_open(slot)

@@ -10,9 +10,10 @@ from __future__ import annotations
 import math
 import re
 from bisect import bisect_right
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
+from types import FunctionType
 from typing import Any
 
 import numpy as np
@@ -284,6 +285,10 @@ def _as_array(value: Any) -> str:
     """Return how to make arrays of a value that is none: half a sentence, or nothing."""
     if callable(getattr(value, "to_numpy", None)):  # a Series or a DataFrame
         return "pass its .to_numpy(); "
+    if isinstance(value, FunctionType):
+        return "the order is func, grad, params; "
+    if isinstance(value, Iterator):
+        return "pass list(params); "
     held = getattr(value, "__dict__", {})
     if isinstance(held, dict) and any(isinstance(item, np.ndarray) for item in held.values()):
         return (
@@ -392,6 +397,7 @@ def gradient_vector(
     structure: Structure,
     blocks: Sequence[Block],
     what: str = "the gradient",
+    of: str = "params",
     known: Array | None = None,
 ) -> tuple[Array, tuple[float, ...]]:
     """Match a gradient in params' structure with the blocks; return it, (n,), and their precision.
@@ -400,7 +406,8 @@ def gradient_vector(
     block is the machine epsilon of its type, float64's for Python's numbers and integers. Leaves
     that are not checked may be missing or None. ValueError when names or shapes differ, TypeError
     for a leaf that is no array or number, or complex where the parameter is real; both call it
-    `what`. Where it is `known`, bit for bit, that vector is returned: there is no second one.
+    `what`, and that which it is matched with `of`. Where it is `known`, bit for bit, that vector is
+    returned: there is no second one.
     """
     if blocks and gradient is None:
         raise TypeError(
@@ -408,7 +415,7 @@ def gradient_vector(
         )
     found = {leaf.name: leaf for leaf in flatten(gradient, what).leaves}
     _refuse_pair(gradient, found, blocks, what)
-    _match_names(set(found), structure, blocks, what)
+    _match_names(set(found), structure, blocks, what, of)
     parts = [_matched(found[block.name], block, what) for block in blocks]
     wide = any(part.real.dtype.itemsize > 8 for part in parts)
     dtype = np.dtype(np.longdouble if wide else np.float64)
@@ -441,7 +448,9 @@ def _refuse_pair(
         )
 
 
-def _match_names(found: set[str], structure: Structure, blocks: Sequence[Block], what: str) -> None:
+def _match_names(
+    found: set[str], structure: Structure, blocks: Sequence[Block], what: str, of: str
+) -> None:
     known = {leaf.name for leaf in structure.leaves}
     if found == known:
         return
@@ -451,7 +460,7 @@ def _match_names(found: set[str], structure: Structure, blocks: Sequence[Block],
     if not missing and not extra:
         return
     said = [f"it has no {listing(missing)}"] if missing else []
-    said += [f"params has no {listing(extra)}"] if extra else []
+    said += [f"{of} has no {listing(extra)}"] if extra else []
     hint = ""
     for prefix in ("d", "grad_", "g_", "d_"):
         if missing and all(prefix + name in found for name in missing):
@@ -461,7 +470,13 @@ def _match_names(found: set[str], structure: Structure, blocks: Sequence[Block],
             )
             break
     hint = hint or _kind_hint(missing, extra, known)
-    raise ValueError(f"{what} does not match params: {' and '.join(said)}{hint}")
+    if not hint and missing and not extra:
+        hint = (
+            "; return one for each parameter, zeros where func does not depend on it, or leave it "
+            f"out with skip={brief(missing[0])!r}"
+        )
+    hint = hint or f"; return the structure of {of}"
+    raise ValueError(f"{what} does not match {of}: {' and '.join(said)}{hint}")
 
 
 def _kind_hint(missing: Sequence[str], extra: Sequence[str], known: set[str]) -> str:
@@ -493,10 +508,12 @@ _POSITION = re.compile(re.escape(ROOT) + r"\[\d+\]")
 
 def _matched(leaf: Leaf, block: Block, what: str) -> Array:
     if not leaf.numeric or isinstance(leaf.value, bool) or is_masked(leaf.value):
+        ways = [way for way in ("to_numpy", "toarray") if hasattr(leaf.value, way)]
+        how = f": return its .{ways[0]}()" if ways else ""
         raise TypeError(
             f"{what} of {brief(block.name)} is a {type(leaf.value).__name__}; it must be "
             f"{'an array of shape ' + str(block.leaf_shape) if block.leaf_shape else 'a number'}"
-            f"{': return its .to_numpy()' if hasattr(leaf.value, 'to_numpy') else ''}"
+            f"{how}"
         )
     value = read(leaf.kind, leaf.value, f"{what} of {block.name}")
     if value.dtype.kind not in "fciu":
@@ -507,6 +524,7 @@ def _matched(leaf: Leaf, block: Block, what: str) -> Array:
         raise ValueError(
             f"{what} of {brief(block.name)} has shape {value.shape}, but params has "
             f"{block.leaf_shape}; shapes must be equal, nothing is broadcast or transposed"
+            f"{_shape_hint(value.shape, block.leaf_shape)}"
         )
     if block.is_complex:
         return value.astype(np.result_type(value.dtype, np.complex64))
@@ -516,6 +534,17 @@ def _matched(leaf: Leaf, block: Block, what: str) -> Array:
             "pass its real part if that is the gradient"
         )
     return value
+
+
+def _shape_hint(given: tuple[int, ...], wanted: tuple[int, ...]) -> str:
+    """Say by what two shapes differ: an order of axes, axes of length 1, samples not summed."""
+    if given == wanted[::-1]:
+        return "; return its transpose, .T"
+    if [n for n in given if n > 1] == [n for n in wanted if n > 1]:
+        return f"; return it with .reshape({wanted})"
+    if len(given) == len(wanted) + 1 and given[1:] == wanted:
+        return "; is there one for each sample? sum them over axis 0"
+    return "" if given else "; a gradient has an entry for each of the parameter's"
 
 
 _INDEX = re.compile(r"(?:\[([0-9, ]*)\])?(\.real|\.imag)?")

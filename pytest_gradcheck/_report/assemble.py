@@ -52,7 +52,7 @@ class Subject:
 
     `value` is J at the parameters, `noise` its standard deviation, `precision` the format it has;
     `constants` is asked after a failure what of func's data has which value or length; `params` are
-    the values that are checked.
+    the values that are checked, `jacobian` whether of many outputs.
     """
 
     name: str
@@ -64,6 +64,7 @@ class Subject:
     precision: str = GIVEN
     constants: Callable[[], Mapping[float, str]] = dict
     params: Sequence[Any] = ()
+    jacobian: bool = False
 
     @property
     def noisy(self) -> str:
@@ -76,7 +77,8 @@ class Subject:
         if self.precision == GIVEN:
             return ()
         reference = options.reference is not None
-        return ways_to_settle(self.params, self.precision, told, reference=reference)
+        known = None if self.jacobian else told
+        return ways_to_settle(self.params, self.precision, known, reference=reference)
 
 
 @dataclass(frozen=True)

@@ -462,7 +462,7 @@ def told(report: GradientReport) -> list[str]:
     if report.verdict == "agree":
         said = f"{report.checked:,} agree"
     else:
-        parts = [(report.wrong, "wrong"), (report.open, "open")]
+        parts = [(report.wrong, "wrong"), (report.open, "open")] if report.checked else []
         said = ", ".join(f"{n:,} of {report.checked:,} {word}" for n, word in parts if n)
         said = said or report.verdict
     found = [said]

@@ -122,19 +122,23 @@ def to_settle(ways: Sequence[str], reach: float = math.inf) -> list[str]:
 
 
 def ways_to_settle(
-    params: Sequence[Any], precision: str, told: Sequence[str], *, reference: bool
+    params: Sequence[Any], precision: str, told: Sequence[str] | None, *, reference: bool
 ) -> tuple[str, ...]:
     """Return what would make func less noisy, the best first, as lines to write.
 
     `params` are the values that are checked, `precision` is the format of func's value, and of a
-    wide one nothing is said; `told` are the blocks that agree; `reference`: there is one already.
+    wide one nothing is said; `told` are the blocks that agree, None of a func that returns no loss;
+    `reference`: there is one already.
     """
     if precision not in ("float32", "float16", "bfloat16"):
         return ()
     found = [_in_double(params)]
     if not reference:
         found.append("reference=the same function in double")
-    found.append("a loss that moves more: (out * weights).sum() with random weights, not a mean")
+    if told is not None:
+        found.append(
+            "a loss that moves more: (out * weights).sum() with random weights, not a mean"
+        )
     if told:
         found.append(f"only={list(told[:FEW_TOLD])!r}, which is what can be told")
     return tuple(found)

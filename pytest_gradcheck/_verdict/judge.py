@@ -131,11 +131,14 @@ def judge(
     found.verdict[spared] = AGREE
     values = max(abs(float(problem.center)), sweep.noise.terms)
     variation = max(values, curvature(problem, sweep, found))
-    conclude(found, problem.scale, problem.blocks, options, variation)
+    # Beside a narrow J no error bar shows that anything is small: it is J's rounding itself.
+    narrow = sweep.noise.unit > NARROW
+    beside = 0.0 if narrow else variation
+    conclude(found, problem.scale, problem.blocks, options, beside)
     if options.rtol is None and not fixed:
         with suppress(BudgetExhausted):
             _tell_by_groups(found, problem, analytic, sweep, options.seed, variation)
-        _pass_zeros(found, problem, variation)
+        _pass_zeros(found, problem, variation, analytic if narrow else None, options.seed)
         for i in [i for i in found.reasons if found.verdict[i] != OPEN and i not in found.slopes]:
             del found.reasons[i]
     if options.kinks == "fail":
@@ -187,20 +190,30 @@ def _tell_by_groups(
             found.seen[block.start] = seen_in(known, found.reach[w], groups.spread(position))
 
 
-def _pass_zeros(found: Comparison, problem: Problem, value: float) -> None:
+def _pass_zeros(
+    found: Comparison, problem: Problem, value: float, narrow: Analytic | None, seed: int
+) -> None:
     """Pass blocks whose gradient is what rounding leaves of a zero, and is known so far as can be.
 
     A direction through all of it has not denied it, and each error bar is small beside J, or beside
-    the terms that cancel in it.
+    the terms that cancel in it.  Beside a narrow J that is so of gradients that are none, too: what
+    rounding leaves is another one beside θ (`narrow` is asked there, if it can be).
     """
     limits = found.tolerance
     with np.errstate(all="ignore"):
         zero = (np.abs(found.analytic) <= limits.dust + limits.atol) & found.within()
         zero &= CONFIDENCE * found.reach * problem.scale <= IN_BLOCK * value
         zero &= _claims_little(found.analytic, problem.scale, IN_CHECK * value)
-    for block in problem.blocks:
-        w = block.window
-        if zero[w].all() and not (found.verdict[w] == DISAGREE).any():
+    passing = [
+        block.window
+        for block in problem.blocks
+        if zero[block.window].all() and (found.verdict[block.window] == OPEN).any()
+    ]
+    if narrow is not None and narrow.at is not None and passing:
+        off = GRAD_ROUNDINGS * _spread(problem, narrow, seed)
+        passing = [w for w in passing if _length(found.analytic[w]) <= _length(off[w])]
+    for w in passing:
+        if not (found.verdict[w] == DISAGREE).any():
             found.verdict[w] = AGREE
 
 

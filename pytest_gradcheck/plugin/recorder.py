@@ -300,16 +300,25 @@ def _is_mismatch(error: BaseException) -> bool:
 
 
 def _hide_our_frames(error: BaseException | None) -> None:
-    """Mark our modules in the tracebacks of an error and its causes, where pytest looks for it."""
+    """Mark our modules in the tracebacks of an error and its causes, where pytest looks for it.
+
+    What contextlib runs between two of our frames is taken out.
+    """
     package = __name__.partition(".")[0]
     while error is not None:
-        tb = error.__traceback__
+        tb, ours = error.__traceback__, None
         while tb is not None:
             names = tb.tb_frame.f_globals
-            if str(names.get("__name__")).partition(".")[0] == package:
+            home = str(names.get("__name__")).partition(".")[0]
+            if home == package:
                 from .._report.report import hide_frame
 
                 names["__tracebackhide__"] = hide_frame
+                if ours is not None:
+                    ours.tb_next = tb
+                ours = tb
+            elif home != "contextlib":
+                ours = None
             tb = tb.tb_next
         error = error.__cause__ or error.__context__
 

@@ -4,6 +4,7 @@ import inspect
 import math
 import re
 from dataclasses import fields
+from fractions import Fraction
 from types import SimpleNamespace
 
 import numpy as np
@@ -617,7 +618,7 @@ def test_compare_gradients():
 
 
 def test_compare_gradients_is_strict_about_structure():
-    with pytest.raises(ValueError, match="analytic does not match params: it has no k"):
+    with pytest.raises(ValueError, match="analytic does not match reference: it has no k"):
         compare_gradients({"W": NET["W"], "bias": NET["bias"]}, NET)
     with pytest.raises(ValueError, match=r"analytic of W has shape \(4,\)"):
         compare_gradients({**NET, "W": NET["W"].ravel()}, NET)
@@ -703,6 +704,14 @@ def loss_of(p):
 LAYER = {"W": np.ones((2, 3)), "b": np.ones(2)}
 
 
+class Model:
+    def loss(self, x):
+        return x
+
+    def grad(self, x):
+        return 1.0
+
+
 @pytest.mark.parametrize(
     ("func", "grad", "params", "note"),
     [
@@ -716,7 +725,34 @@ LAYER = {"W": np.ones((2, 3)), "b": np.ones(2)}
             lambda x, a: a * x,
             lambda x, a: a,
             1.0,
-            "it is called as func(params); what follows params goes into args=(...)",
+            "it is called as func(params); what follows params goes into args=(...), here "
+            "args=(a,)",
+        ),
+        (
+            lambda x, a, b: a * x,
+            lambda x, a, b: a,
+            1.0,
+            "it is called as func(params); what follows params goes into args=(...), here "
+            "args=(a, b)",
+        ),
+        (
+            lambda W, b: np.sum(W) + np.sum(b),
+            lambda W, b: {"W": 1 + 0 * W, "b": 1 + 0 * b},
+            LAYER,
+            "it is called as func(params); for func(**params) pass lambda p: f(**p)",
+        ),
+        (
+            Model.loss,
+            Model.grad,
+            1.0,
+            "it is called as func(params); func is a method without its object: pass model.loss "
+            "of a model",
+        ),
+        (
+            Model,
+            Model().grad,
+            1.0,
+            "it is called as func(params); func is a class: pass an instance of it, Model(...)",
         ),
         (
             lambda: 1.0,
@@ -729,7 +765,8 @@ LAYER = {"W": np.ones((2, 3)), "b": np.ones(2)}
             lambda x: x,
             lambda x, a: a,
             1.0,
-            "it is called as grad(params); what follows params goes into args=(...)",
+            "it is called as grad(params); what follows params goes into args=(...), here "
+            "args=(a,)",
         ),
     ],
 )
@@ -737,6 +774,69 @@ def test_a_wrong_number_of_arguments_is_told_how_the_call_is_made(func, grad, pa
     with pytest.raises(TypeError) as caught:
         check_gradients(func, grad, params)
     assert caught.value.__notes__ == [f"gradcheck: {note}"]
+
+
+def test_args_that_only_func_takes_and_a_func_that_reads_a_closure():
+    with pytest.raises(TypeError) as caught:
+        check_gradients(lambda x, a: a * x, lambda x: 2.0, 1.0, args=(2.0,))
+    assert caught.value.__notes__[0].endswith("; func and grad both get what is in args=")
+    with pytest.raises(TypeError) as caught:
+        check_gradients(lambda x: x[0], lambda: np.ones(2), np.ones(2), in_place=True)
+    assert caught.value.__notes__ == [
+        "gradcheck: it is called as func() where in_place=True: it reads its arrays through a "
+        "closure"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("call", "text"),
+    [
+        (lambda f, g, w: check_gradients(w, f, g), r"is ndarray; the order is func, grad, params"),
+        (lambda f, g, w: check_gradients(f, w, g), r"the order is func, grad, params; pass other"),
+        (lambda f, g, w: check_gradients(f, w), r"params is missing.*; the order is func, grad"),
+        (lambda f, g, w: check_gradients(f(w), g, w), r"pass the function itself, f for f\(params"),
+        (
+            lambda f, g, w: check_gradients(f, g, w, args=w),
+            r"not ndarray; of one thing args=\(x,\)",
+        ),
+        (
+            lambda f, g, w: check_gradients(f, lambda w: g(w)[:, None], w),
+            r"with \.reshape\(\(3,\)\)",
+        ),
+        (
+            lambda f, g, w: check_gradients(f, lambda w: np.ones((3, 2)), np.ones((2, 3))),
+            r"return its transpose, \.T",
+        ),
+        (
+            lambda f, g, w: check_gradients(f, lambda w: np.ones((7, 3)), w),
+            r"is there one for each sample\? sum them over axis 0",
+        ),
+        (
+            lambda f, g, w: check_gradients(f, lambda w: 2.0, w),
+            r"a gradient has an entry for each of the parameter's",
+        ),
+        (
+            lambda f, g, w: check_gradients(lambda p: f(p["w"]), lambda p: {}, {"w": w}),
+            r"zeros where func does not depend on it, or leave it out with skip='w'",
+        ),
+        (
+            lambda f, g, w: check_gradients(lambda p: f(p[0]), lambda p: [p, p], [w, w]),
+            r"return the structure of params",
+        ),
+        (lambda f, g, w: check_gradients(lambda w: Fraction(f(w)), g, w), r": return float\(J\)"),
+    ],
+)
+def test_what_to_write_instead(call, text):
+    w = np.array([0.5, -1.5, 2.0])
+    with pytest.raises((TypeError, ValueError), match=text):
+        call(lambda w: float(np.sum(w**2)), lambda w: 2 * w, w)
+
+
+@pytest.mark.parametrize("pair", [{"grad": True}, {"grad": np.ones(3), "has_aux": True}])
+def test_a_pair_in_the_other_order(pair):
+    with pytest.raises(ValueError, match="of shape") as caught:
+        check_gradients(lambda w: (2 * w, np.sum(w**2)), params=np.ones(3), **pair)
+    assert caught.value.__notes__[0] == "gradcheck: of what func returns, J comes first"
 
 
 def test_an_error_of_the_user_s_own_call_is_left_alone():

@@ -323,7 +323,7 @@ INPUTS = [
         "params a generator",
         lambda: check(q, dq, (x for x in [1.0])),
         TypeError,
-        "params is generator, but a parameter is an array or a number, in dicts, lists, tuples and dataclasses; pass other things in args=, or leave them out with skip='params'",
+        "params is generator, but a parameter is an array or a number, in dicts, lists, tuples and dataclasses; pass list(params); pass other things in args=",
     ),
     (
         "params a function",
@@ -782,7 +782,12 @@ OPTIONS = [
     (
         {"rtoll": 1},
         TypeError,
-        "check_gradients: no option named rtoll; the options are points, args, ",
+        "check_gradients: no option named rtoll; did you mean rtol?",
+    ),
+    (
+        {"colour": 1},
+        TypeError,
+        "check_gradients: no option named colour; the options are points, args, ",
     ),
 ]
 """(options, the error's type, a part of its text)."""

@@ -1,9 +1,11 @@
 """Funcs in float32, whose single derivatives drown in rounding: told by groups."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 
-from pytest_gradcheck import check_gradients
+from pytest_gradcheck import check_gradients, check_jacobian, check_vjp
 
 F = np.float32
 
@@ -233,3 +235,111 @@ def test_at_scale_what_is_wrong_in_a_small_part_is_found(seed, name, where, fact
     report = check_gradients(net.loss, net.wrong(name, where, factor), net.params)
     assert report.verdict == "disagree"
     assert [block.name for block in report.blocks if block.verdict == "disagree"] == [name]
+
+
+class Layer:
+    """A layer in float32 with two outputs, y of shape (3,), and z, which is a number."""
+
+    def __init__(self, seed, offset):
+        rng = np.random.default_rng(seed)
+        self.x, self.offset = rng.standard_normal(8).astype(F), F(offset)
+        self.params = {
+            "W": (rng.standard_normal((3, 5, 8)) / 3).astype(F),
+            "v": rng.uniform(-0.5, 0.5, 8).astype(F),
+        }
+
+    def outputs(self, p):
+        assert p["W"].dtype == F
+        y = np.tanh(p["W"] @ self.x).sum(1) + self.offset
+        return {"y": y, "z": np.float32(np.sin(p["v"] @ self.x))}
+
+    def jacobian(self, p):
+        slope = 1 - np.tanh(p["W"] @ self.x) ** 2
+        by_w = np.zeros((3, 3, 5, 8), F)
+        for k in range(3):
+            by_w[k, k] = np.outer(slope[k], self.x)
+        by_v = np.cos(p["v"] @ self.x) * self.x
+        return {
+            "y": {"W": by_w, "v": np.zeros((3, 8), F)},
+            "z": {"W": np.zeros((3, 5, 8), F), "v": by_v},
+        }
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_jacobian_in_float32_says_how_coarsely_it_is_known(seed):
+    layer = Layer(seed, 300.0)
+    report = check_jacobian(layer.outputs, layer.jacobian, layer.params)
+    assert (report.verdict, report.coarse, report.open) == ("agree", True, 0)
+    seen = {block.name: block for block in report.blocks}
+    assert 0 < seen["y / W"].block_seen <= seen["y / W"].row_seen <= seen["y / W"].entry_seen
+    assert seen["y / W"].block_seen < 0.1
+    assert seen["z / v"].block_seen is None
+    assert "told by directions through y / W: an error of " in flat(report.details())
+
+
+@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize(
+    ("where", "label", "size"),
+    [
+        (slice(None), "all of it", 1500),
+        (1, "output[1] / params", 500),
+        ([0, 2], "output[0], output[2] / params", 1000),
+    ],
+)
+def test_a_wrong_part_of_a_product_is_named_though_no_entry_is_known(seed, where, label, size):
+    matrix = np.random.default_rng(seed).choice([-1.0, 1.0], (3, 500))
+
+    def func(p):
+        return (matrix @ p.astype(np.float64) + 3e4).astype(F)
+
+    def vjp(p, u, factor=1.0):
+        wrong = matrix.copy()
+        wrong[where] *= factor
+        return (u @ wrong).astype(F)
+
+    right = check_vjp(func, vjp, np.ones(500, F))
+    assert (right.verdict, right.coarse) == ("agree", True)
+    report = check_vjp(func, partial(vjp, factor=1.25), np.ones(500, F))
+    assert (report.verdict, report.ok, report.wrong) == ("disagree", False, 0)
+    (said,) = [one.sentence for one in report.diagnoses if one.code == "group"]
+    assert said == f"{label} is wrong, by about 25 %; its {size:,} entries can't all be told"
+
+
+def test_what_a_jacobian_in_float32_leaves_open_says_what_would_settle_it():
+    layer = Layer(0, 3e4)
+    report = check_jacobian(layer.outputs, layer.jacobian, layer.params)
+    assert report.verdict == "inconclusive"
+    settle = [line for line in report.reasons if line.startswith(("to settle it", "or: "))]
+    assert settle == [
+        "to settle it: params.astype(np.float64), and double data",
+        "or: reference=the same function in double",
+    ]
+
+
+@pytest.mark.parametrize("factor", [1.0, -1.0, 3.0])
+def test_what_drowns_in_a_large_narrow_value_is_not_taken_for_a_zero(factor):
+    net = Net(0, offset=3e4)
+    report = check_gradients(net.loss, net.wrong("W", slice(None), factor), net.params)
+    assert (report.verdict, report.blocks[0].verdict) == ("inconclusive", "inconclusive")
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_what_rounding_leaves_of_a_zero_agrees_in_float32(seed):
+    net = Net(seed)
+
+    def probabilities(p):
+        z = net.x @ p["W"].T + p["shift"]  # which moves all logits, and so nothing
+        e = np.exp(z - z.max(1, keepdims=True))
+        return e / e.sum(1, keepdims=True)
+
+    def loss(p):
+        return F(100) * -np.sum(np.log(probabilities(p)[:, 0]), dtype=F)
+
+    def grad(p):
+        q = probabilities(p)
+        q[:, 0] -= 1
+        return {"W": F(100) * q.T @ net.x, "shift": F(100) * q.sum(1).sum(keepdims=True)}
+
+    params = {"W": net.params["W"], "shift": np.array([0.3], F)}
+    assert grad(params)["shift"] != 0
+    assert check_gradients(loss, grad, params).verdict == "agree"

@@ -137,6 +137,9 @@ def test_vectors_with_gaps_on_request(kind):
     assert not any(gaps)
     assert check_vjp(lambda p: p**2, raw, p, strided=True).verdict == "disagree"
     assert check_jvp(lambda p: p**2, vjp, p, strided=True).ok
+    gaps.clear()
+    assert check_hvp(lambda p: (p**3).sum() / 3, vjp, p, grad=lambda p: p**2, strided=True).ok
+    assert not any(gaps)
 
 
 def embedding():

@@ -1,5 +1,7 @@
 """A slip in a call: the line of the user, our sentence, and none of our frames."""
 
+import pickle
+
 import numpy as np
 import pytest
 
@@ -71,10 +73,43 @@ def test_no_frame_of_ours_is_shown(suite):
     whole.stdout.fnmatch_lines(["*pytest_gradcheck*"])
 
 
+BETWEEN = """
+    import numpy as np
+    from pytest_gradcheck import assert_jacobian_close, check_hessian
+
+    def test_nothing():
+        assert_jacobian_close(lambda w: None, lambda w: np.eye(3), np.ones(3))
+
+    def test_vector():
+        check_hessian(lambda w: 2 * w, lambda w: np.eye(3), np.ones(3))
+"""
+
+
+def test_nor_what_the_standard_library_runs_between_them(suite):
+    suite.makepyfile(test_nn=BETWEEN)
+    result = suite.runpytest_inprocess()
+    result.assert_outcomes(failed=2)
+    result.stdout.no_fnmatch_line("*contextlib*")
+    result.stdout.no_fnmatch_line("*pytest_gradcheck?_*")
+    result.stdout.fnmatch_lines(["E * ShapeError: func returned an array of shape (3,)*"])
+
+
+def test_an_exception_without_its_module_s_name_is_pickled_with_its_notes():
+    with pytest.raises(ValueError, match="of shape") as caught:
+        check_gradients(lambda w: 2 * w, np.ones(3), W, has_aux=False)
+    caught.value.add_note("by hand")
+    again = pickle.loads(pickle.dumps(caught.value))
+    assert type(again) is type(caught.value)
+    assert str(again) == str(caught.value)
+    assert again.__notes__[-1] == "by hand"
+
+
 @pytest.mark.parametrize(
     ("option", "said"),
     [
         ("kwargs", "functools.partial"),
+        ("value_and_grad", "grad=True"),
+        ("rel_tol", "rtol="),
         ("argnums", "into params, one structure"),
         ("jac", "grad=True"),
         ("tol", "rtol="),

@@ -154,3 +154,14 @@ def test_how_tos_are_found_by_what_people_call_things():
         "batch norm, CI, can't be told"
     )
     assert [word for word in words.split(", ") if word not in said] == []
+
+
+@pytest.mark.parametrize(("page", "section", "first"), [
+    ("kinks.md", "How to", True), ("why.md", "", True),
+    ("json.md", "Reference", False), ("index.md", "", False),
+])  # fmt: skip
+def test_a_search_names_how_tos_first(page, section, first):
+    parent = SimpleNamespace(title=section) if section else None
+    found = SimpleNamespace(file=SimpleNamespace(src_uri=page), parent=parent, meta={})
+    assert HOOKS["on_page_content"]("<p>", page=found) == "<p>"
+    assert (found.meta.get("search", {}).get("boost", 1) > 1) is first

@@ -190,6 +190,7 @@ def gradients_alone() -> None:
     check_gradients(cost, backward, theta, reference=1.0)  # type: ignore[arg-type]
     check_jacobian(backward, product, theta, entries={"params": theta > 0}, reference=backward)
     check_jvp(backward, product, theta, strided=True, reference=backward)
+    check_hvp(cost, product, theta, strided=True)
     check_hvp(cost, product, theta, reference=cost)  # type: ignore[call-arg]
     assert_type(torch_gradients(cost, has_aux=True, weighted=True), Callable[..., Any])
     assert_type(jax_gradients(cost), Callable[..., Any])

@@ -92,5 +92,5 @@ def test_bad_input():
     for factor in (0, -1.0, np.inf, "2"):
         with pytest.raises(ValueError, match="factor must be a positive finite number, not"):
             compare_gradients(EXACT, EXACT, baseline=PLAIN, factor=factor)
-    with pytest.raises(ValueError, match="baseline does not match params: it has no b"):
+    with pytest.raises(ValueError, match="baseline does not match reference: it has no b"):
         compare_gradients(EXACT, EXACT, baseline={"W": EXACT["W"]})

@@ -191,17 +191,19 @@ def sweep(
         which = np.arange(block.size) if chosen is None else chosen[position]
         if not which.size:
             continue
-        scale = problem.scale[block.window][which]
-        step = np.full(which.size, options.eps) if fixed else relative * scale
-        laid = points(theta[which], np.asarray(step, dtype=np.float64), row, exact=fixed)
-        if fixed:
-            _require_a_step(laid, theta[which], block, which, options)
         place = block.start + which
+        # All of a block are a window, which is not copied.
+        here: Any = block.window if chosen is None else place
+        scale, theta = problem.scale[here], theta if chosen is None else theta[which]
+        step = np.full(which.size, options.eps) if fixed else relative * scale
+        laid = points(theta, np.asarray(step, dtype=np.float64), row, exact=fixed)
+        if fixed:
+            _require_a_step(laid, theta, block, which, options)
         now.append((place, laid.taken))
         progress.whole = which.size
         values = problem.evaluator.sweep(position, which.tolist(), laid.values)
         progress.whole = 0
-        _record(result, place, problem, row, laid, values, theta[which])
+        _record(result, here, problem, row, laid, values, theta)
     seen = np.flatnonzero(result.step > 0)
     if fixed:
         result = replace(result, noise=_noise_at_fixed_step(result, problem))
@@ -225,7 +227,7 @@ def _require_a_step(
 
 def _record(
     result: Sweep,
-    place: Array,
+    place: Any,
     problem: Problem,
     row: Stencil,
     laid: Points,

@@ -75,6 +75,12 @@ def listing(names: Iterable[str], most: int = 8) -> str:
     return ", ".join(brief(name) for name in names[:most]) + more
 
 
+def together(names: Iterable[str], most: int = 4) -> str:
+    """Return names as a sentence has them: two with "and", more as a list; each shortened."""
+    clean = [shown(name) for name in names]
+    return " and ".join(clean) if len(clean) == 2 else listing(clean, most)
+
+
 def columns() -> int:
     """Return how many columns the terminal has in which a text will be read."""
     found = _told_columns[-1] if _told_columns else shutil.get_terminal_size().columns

@@ -18,9 +18,9 @@ from .._constants import DUST, ENTRY_ROUNDINGS, EPS
 from .._difference.directions import Stream, random_weights
 from .._evaluate.call import name_of
 from .._evaluate.problem import require_callable
-from .._jacobian.outputs import pair_blocks
+from .._jacobian.outputs import in_pairs, output_name, pair_blocks
 from .._options import AdjointOptions, Options, options_from, require_known, takes
-from .._params.layout import Block, beside, blocks_of, gradient_vector
+from .._params.layout import Block, beside, blocks_of, gradient_vector, labels
 from .._params.structure import flatten
 from .._quoting import brief
 from .._report.assemble import Rows, Subject, assemble, contradicted, rows_of
@@ -145,13 +145,11 @@ class _Side:
         self.structure = flatten(sample, name)
         self.raw = blocks_of(self.structure, only, skip)
         self.size = self.raw[-1].stop if self.raw else 0
-        # Two coordinates for a complex entry, as the engine has them everywhere.
         self.blocks = tuple(
-            replace(block, name=name + block.name[len("params") :])
-            if block.name.startswith("params") and block.name[6:7] in ("", "[")
-            else block
-            for block in self.raw
+            replace(block, name=output_name(block.name, name)) for block in self.raw
         )
+        # The coarsest machine epsilon.
+        self.eps = max((self.structure.leaves[block.leaf].eps for block in self.raw), default=EPS)
 
     def value(self, vector: Array) -> Any:
         """Return a vector in the structure, in the sample's dtypes; zeros where left out."""
@@ -160,10 +158,6 @@ class _Side:
     def vector(self, value: Any, what: str) -> Array:
         """Return a value of this space as a vector; its names and shapes must match."""
         return gradient_vector(value, self.structure, self.raw, what)[0].astype(np.float64)
-
-    def eps(self) -> float:
-        """Return the coarsest machine epsilon."""
-        return max((self.structure.leaves[block.leaf].eps for block in self.raw), default=EPS)
 
 
 class _Pair:
@@ -183,7 +177,7 @@ class _Pair:
         self.few = self.x.size + self.y.size <= min(
             options.max_evals or EXHAUSTIVE_CALLS, EXHAUSTIVE_CALLS
         )
-        self.eps = max(self.x.eps(), self.y.eps())
+        self.eps = max(self.x.eps, self.y.eps)
 
     @staticmethod
     def _require_entries(side: _Side, name: str, wanted: str) -> None:
@@ -213,9 +207,8 @@ class _Pair:
             zero = operate(np.zeros(side.size))
             if zero.any():
                 i = int(np.argmax(np.abs(zero)))
-                label = next(b for b in back.blocks if b.start <= i < b.stop)
                 return (
-                    f"{what} is not linear: {brief(label.label(i - label.start))} of {what}(0) is "
+                    f"{what} is not linear: {brief(labels(back.blocks)(i))} of {what}(0) is "
                     f"{zero[i]:.6g}, not 0"
                 )
             one = random_weights(side.size, self.options.seed, Stream.FIRST_ADDEND)
@@ -229,10 +222,9 @@ class _Pair:
             allowed = 1e3 * self.eps * (size + np.max(size, initial=0.0))
             if not (gap <= allowed).all():
                 i = int(np.argmax(np.where(np.isnan(gap), np.inf, gap)))
-                label = next(b for b in back.blocks if b.start <= i < b.stop)
                 return (
-                    f"{what} is not linear: {brief(label.label(i - label.start))} of {what}(a + "
-                    f"b) or of {what}(2a) is off by {gap[i]:.3g}"
+                    f"{what} is not linear: {brief(labels(back.blocks)(i))} of {what}(a + b) or "
+                    f"of {what}(2a) is off by {gap[i]:.3g}"
                 )
         return ""
 
@@ -241,7 +233,10 @@ class _Pair:
         numeric = np.stack([self.a(row) for row in np.eye(self.x.size)], axis=1)
         analytic = np.stack([self.at(row) for row in np.eye(self.y.size)], axis=0)
         pairs = pair_blocks(self.y.blocks, self.x.blocks)
-        return self._compared(pairs, _paired(self, analytic), _paired(self, numeric), None)
+        analytic, numeric = (
+            in_pairs(self.y.blocks, self.x.blocks, matrix) for matrix in (analytic, numeric)
+        )
+        return self._compared(pairs, analytic, numeric, np.zeros(numeric.size))
 
     def by_blocks(self) -> tuple[Subject, Rows]:
         """Compare inner products for each pair of blocks."""
@@ -268,14 +263,10 @@ class _Pair:
                     terms = image[p.window] * x[p.window]
                     analytic[i, j, trial] = terms.sum()
                     size[i, j, trial] = max(size[i, j, trial], np.sqrt(np.sum(terms**2)))
-        blocks = [
-            Block(f"{o.name} / {p.name}", (TRIALS,), p.dtype, False, 0, 0, 0)
-            for o in self.y.blocks
-            for p in self.x.blocks
-        ]
+        pairs = [(f"{o.name} / {p.name}", p) for o in self.y.blocks for p in self.x.blocks]
         laid = [
-            replace(block, start=TRIALS * k, stop=TRIALS * (k + 1))
-            for k, block in enumerate(blocks)
+            Block(name, (TRIALS,), p.dtype, False, TRIALS * k, TRIALS * (k + 1), 0)
+            for k, (name, p) in enumerate(pairs)
         ]
         length = float(np.sqrt(max(self.x.size, self.y.size)))
         # A sum of N terms that cancel leaves √N roundings of their size.
@@ -283,7 +274,7 @@ class _Pair:
         return self._compared(laid, analytic.ravel(), numeric.ravel(), bar)
 
     def _compared(
-        self, blocks: Sequence[Block], a: Array, numeric: Array, bar: Array | None
+        self, blocks: Sequence[Block], a: Array, numeric: Array, bar: Array
     ) -> tuple[Subject, Rows]:
         ones = np.ones(a.size)
         precision = [self.eps] * len(blocks)
@@ -293,12 +284,7 @@ class _Pair:
         if self.options.atol is None:
             limits = replace(limits, atol=DUST * self.eps * limits.rms)
         limits = replace(limits, dust=limits.atol)
-        found = Comparison.of_two(limits, numeric, np.zeros(a.size) if bar is None else bar)
+        found = Comparison.of_two(limits, numeric, bar)
         subject = Subject(name_of(self.forward), blocks, "two operators")
         zero = frozenset(block.name for block in blocks)
         return subject, rows_of(subject, found, self.options, scale=ones, may_be_zero=zero)
-
-
-def _paired(pair: _Pair, matrix: Array) -> Array:
-    parts = [matrix[o.window, p.window].ravel() for o in pair.y.blocks for p in pair.x.blocks]
-    return np.concatenate(parts or [np.empty(0)])

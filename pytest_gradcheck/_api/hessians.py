@@ -17,7 +17,7 @@ from .._evaluate.call import Call, as_tuple, calling, name_of
 from .._evaluate.evaluator import Evaluator
 from .._evaluate.problem import require_callable
 from .._gradient.check import at_points
-from .._jacobian.check import Check, checking, given, in_pairs, own_params, report_of, with_lines
+from .._jacobian.check import Check, checking, given, own_params, report_of, with_lines
 from .._jacobian.linear import Matrix, matrix_of
 from .._jacobian.maps import forward
 from .._jacobian.random_combinations import tangent
@@ -338,7 +338,7 @@ def _of_nothing(check: Check, report: GradientReport) -> str:
     evidence, n = report.evidence, check.problem.size
     if evidence is None:
         return ""
-    place = in_pairs(check, np.arange(n * n).reshape(n, n)).astype(np.intp)
+    place = check.places()
     numeric, error = np.full((n, n), np.nan), np.full((n, n), np.inf)
     numeric.flat[place], error.flat[place] = evidence.numeric, evidence.error_bar
     known = np.isfinite(numeric) & np.isfinite(error)

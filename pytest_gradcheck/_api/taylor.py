@@ -149,7 +149,7 @@ def taylor_rates(
         steps = [step / 2**k for k in range(count)]
         values = problem.evaluator.along(shift, steps)
         noise = noise_of(problem, chosen).sigma
-        problem.evaluator.require_unchanged("func")
+        problem.evaluator.work.require_unchanged("func")
     with np.errstate(all="ignore"):
         change = (values - problem.center).astype(np.float64)
         zeroth = np.abs(change)

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from .._params.layout import Block
-from .._quoting import brief, layer_numbers, listing, shown
+from .._quoting import brief, layer_numbers, shown, together
 from .._verdict.comparison import Evidence
 from .._verdict.tolerance import AGREE, BENDS, DISAGREE, JUMP, KINK, NOISY, OPEN
 from .approximations import Approximation
@@ -40,6 +40,9 @@ SUGGESTIONS: tuple[Suggest, ...] = (
 
 OF_THETA = ("chain", "theta", "sign-theta")
 """Codes whose sentences name parameters, not blocks of a gradient."""
+
+MOVED = ("transposed", "reshaped", "rolled", "flipped", "swapped")
+"""Codes of entries in other places."""
 
 TIE = 6.0
 """Bits within which the simpler of two stories is told first."""
@@ -104,6 +107,8 @@ def causes(
         chosen.append(best)
         others = [story for story in stories if story.names == best.names and story is not best]
         others = [s for s in others if s.bits > most - RIVAL and s.code != best.code]
+        if best.code in MOVED:  # the same entries in the same places, in other words
+            others = [s for s in others if s.code not in MOVED]
         rivals += sorted(others, key=lambda story: -story.bits)[:1]
         for name in best.names:
             del left[name]
@@ -152,20 +157,11 @@ def _repaired(proposals: Sequence[Repair], left: dict[str, BlockData]) -> Iterat
         names = tuple(gains)
         bits = sum(gains.values()) - spent - repair.prior
         called = {name: left[name].parameter or name for name in names}
-        hints = {
-            name: repair.hint.format(
-                shown(called[name]), where=repair.place(left[name]) if repair.place else ""
-            )
-            for name in names
-        }
+        place = repair.place or (lambda block: "")
+        hints = {n: repair.hint.format(shown(called[n]), where=place(left[n])) for n in names}
         meant = tuple(dict.fromkeys(called.values())) if repair.code in OF_THETA else names
-        told = hints[names[0]] if len(names) == 1 else repair.told.format(names=_names(meant))
+        told = hints[names[0]] if len(names) == 1 else repair.sentence(together(meant))
         yield Cause(repair.code, names, bits, repair.prior, hints, told)
-
-
-def _names(names: Sequence[str]) -> str:
-    clean = [shown(name) for name in names]
-    return " and ".join(clean) if len(clean) <= 2 else listing(clean, 4)
 
 
 def _fitted_to(values: Array, shape: tuple[int, ...]) -> list[tuple[str, Array]]:
@@ -206,7 +202,7 @@ def _exchanged(blocks: Sequence[BlockData], left: dict[str, BlockData]) -> Itera
                 one.name: f"analytic = {there[1]}the numeric gradient of {shown(other.name)}",
                 other.name: f"analytic = {back[1]}the numeric gradient of {shown(one.name)}",
             }
-            told = f"the analytic gradients of {_names(names)} are swapped"
+            told = f"the analytic gradients of {together(names)} are swapped"
             yield Cause("swapped", names, there[0] + back[0] - EXCHANGED, EXCHANGED, hints, told)
         elif there is not None and back is None and one.analytic.size > 1:
             text = f"analytic = {there[1]}the numeric gradient of {shown(other.name)}"
@@ -243,7 +239,7 @@ def _together(located: Sequence[tuple[BlockData, Located]]) -> list[Cause]:
     for members in groups.values():
         names = tuple(block.name for block, _ in members)
         main = max(members, key=lambda pair: pair[0].analytic.size)[1]
-        told = main.hint if len(names) == 1 else main.told.format(names=_names(names))
+        told = main.hint if len(names) == 1 else main.told.format(names=together(names))
         made.append(
             Cause(
                 main.place.code,
@@ -310,7 +306,7 @@ def _backward(
 
 
 def _said(blocks: Sequence[BlockData]) -> str:
-    return f"{_names([block.name for block in blocks])} {'are' if len(blocks) > 1 else 'is'}"
+    return f"{together([block.name for block in blocks])} {'are' if len(blocks) > 1 else 'is'}"
 
 
 MOST = 8

@@ -101,19 +101,10 @@ class BlockData:
 
     def only(self, which: Array) -> BlockData:
         """Return the entries chosen, in one row, as a block of its own."""
-        return replace(
-            self,
-            analytic=self.analytic[which],
-            numeric=self.numeric[which],
-            error=self.error[which],
-            theta=None if self.theta is None else self.theta[which],
-            wrong=self.wrong[which],
-            agrees=self.agrees[which],
-            known=self.known[which],
-            allowed=self.allowed[which],
-            norm=0.0,
-            part=True,
-        )
+        names = ("analytic", "numeric", "error", "wrong", "agrees", "known", "allowed")
+        chosen: dict[str, Any] = {name: getattr(self, name)[which] for name in names}
+        theta = None if self.theta is None else self.theta[which]
+        return replace(self, **chosen, theta=theta, norm=0.0, part=True)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -196,7 +187,8 @@ class Repair:
 
     `key` is equal for the same formula with the same numbers, in whatever block.  `apply` says what
     a block should be; None where that is not defined.  In `hint`, for one block, ``{}`` stands for
-    its name and ``{where}`` for what `place` says; in `told`, for several, ``{names}`` for theirs.
+    its name and ``{where}`` for what `place` says; in `told`, for several, ``{names}`` for theirs,
+    unset: the hint, "in" these.
     `part` is the sentence where the formula holds at some entries alone; empty: it can't.
     """
 
@@ -205,10 +197,16 @@ class Repair:
     hint: str
     apply: Callable[[BlockData], Predicted | None]
     prior: float
-    told: str
+    told: str = ""
     fitted: int = 0
     part: str = ""
     place: Callable[[BlockData], str] | None = None
+
+    def sentence(self, names: str) -> str:
+        """Return what is told of several blocks."""
+        asks = "?" * self.hint.endswith("?")
+        told = self.told or f"{self.hint.removesuffix('?')}, in {{names}}{asks}"
+        return told.format(names=names)
 
     def bits(self, block: BlockData, fitted: int | None = None) -> float | None:
         """Return what a block says for the repair before its cost, or None: it does not hold."""
@@ -343,6 +341,13 @@ MOST_NUMERATOR = 12
 
 MOST_SIZE, SMALL_SPREAD = 1_000_000, 1e-3
 """1/m is named up to such an m, where it is known to be whole, to a thousandth."""
+
+
+def slice_word(shape: tuple[int, ...], axis: int) -> str:
+    """Return what one position along an axis is called: an entry, a row, a column, a position."""
+    if len(shape) < 3:
+        return "entry" if len(shape) == 1 else ("row", "column")[axis]
+    return f"position along axis {axis}"
 
 
 def number(value: float) -> str:

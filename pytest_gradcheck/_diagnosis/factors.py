@@ -26,6 +26,7 @@ from .evidence import (
     fit,
     named_factor,
     number,
+    slice_word,
 )
 
 PER_SLICE = 30.0
@@ -62,7 +63,7 @@ def factor_per_slice(block: BlockData) -> Iterator[Repair]:
             by = ratio.reshape([-1 if k == axis else 1 for k in range(other.analytic.ndim)])
             return Predicted(other.analytic * by)
 
-        each = ("row", "column")[axis] if len(block.shape) == 2 else f"position along axis {axis}"
+        each = slice_word(block.shape, axis)
         yield Repair(
             "factor",
             ("factor per slice", axis, block.name),
@@ -70,7 +71,6 @@ def factor_per_slice(block: BlockData) -> Iterator[Repair]:
             apply,
             PER_SLICE,
             fitted=length,
-            told=f"analytic = a factor x numeric, another one in each {each}, in {{names}}",
         )
 
 
@@ -108,20 +108,12 @@ def multiples(block: BlockData) -> Iterator[Repair]:
             by = whole.reshape(-1, *[1] * (other.analytic.ndim - 1))
             return Predicted(other.analytic / by if of_analytic else other.analytic * by)
 
-        sentence = words.format(
-            "row"
-            if len(block.shape) == 2
-            else "entry"
-            if len(block.shape) == 1
-            else "position along axis 0"
-        )
         yield Repair(
             "factor",
             ("multiples", more is a, tuple(whole.tolist())),
-            sentence,
+            words.format(slice_word(block.shape, 0)),
             apply,
             NAMED + 4 + float(np.sum(1 + 2 * np.log2(whole))),
-            told=f"{sentence.rstrip('?')}, in {{names}}?",
         )
 
 
@@ -184,6 +176,8 @@ def chain(block: BlockData) -> Iterator[Repair]:
             continue
         if shape.size > 1 and np.ptp(shape) <= 1e-6 * np.abs(shape).max():
             continue  # the same everywhere: a factor
+        if shape.size == 1 and named_factor(Fitted(float(shape.ravel()[0]), 0.0), {}) is not None:
+            continue  # 1, 2 or 1/4: a factor, too
 
         def apply(
             other: BlockData,
@@ -204,15 +198,10 @@ def chain(block: BlockData) -> Iterator[Repair]:
             for words, begin in TOLD_BY_NAME
         ):
             prior -= LIKELY
-        yield Repair(
-            "chain",
-            ("chain", name, missing, sign),
-            _chain_words(name, missing, sign).replace("{}", "{0}"),
-            apply,
-            prior,
-            told=_chain_words(name, missing, sign).replace("{}", "{names}"),
-            part=_chain_words(name, missing, sign).replace("{}", "{0}"),
-        )
+        words = _chain_words(name, missing, sign)
+        hint, told = words.replace("{}", "{0}"), words.replace("{}", "{names}")
+        key = ("chain", name, missing, sign)
+        yield Repair("chain", key, hint, apply, prior, told, part=hint)
     yield from _softmax(block)
     yield from _of_others(block)
 
@@ -260,7 +249,6 @@ def _of_others(block: BlockData) -> Iterator[Repair]:
                         words,
                         _by_another(theta, axis, function, missing),
                         CHAIN + OTHER + odd,
-                        told=f"{words}, in {{names}}",
                     )
 
 
@@ -295,12 +283,8 @@ def _placements(shape: tuple[int, ...], of: tuple[int, ...]) -> list[tuple[int |
         return [(None, "")]
     if len(of) < 2 or len(shape) > len(of) or max(shape) != int(np.prod(shape)):
         return []
-    names = (
-        ("row", "column")
-        if len(of) == 2
-        else tuple(f"position along axis {k}" for k in range(len(of)))
-    )
-    return [(k, f" (one in each {names[k]})") for k in range(len(of)) if of[k] == max(shape)]
+    axes = [axis for axis, length in enumerate(of) if length == max(shape)]
+    return [(axis, f" (one in each {slice_word(of, axis)})") for axis in axes]
 
 
 def _softmax(block: BlockData) -> Iterator[Repair]:
@@ -523,7 +507,6 @@ def _reduced(block: BlockData, axes: tuple[int, ...]) -> Iterator[Repair]:
             f"analytic is {one}, broadcast",
             of_numeric,
             11.0,
-            told=f"analytic is {one}, broadcast, in {{names}}",
         )
         yield Repair(
             "reduction",
@@ -542,40 +525,59 @@ def _groups(shape: tuple[int, ...], axes: tuple[int, ...]) -> Array:
 
 
 def single(block: BlockData) -> Iterator[Repair]:
-    """Name errors in the seventh digit, as arithmetic in single precision makes them."""
-    asked = block.asked
-    if not asked.any():
+    """Name errors in the seventh digit, as arithmetic in single precision makes them.
+
+    One or two entries that are farther off are named instead, as the rest says nothing of them.
+    """
+    asked, far = block.asked, _beyond_seven(block)
+    few = int(np.count_nonzero(far))
+    near = asked & ~far
+    if np.count_nonzero(near) < (1 + MOST_FAR * bool(few)) or few > MOST_FAR:
         return
-    size = block.size + float(np.sqrt(np.mean(block.size[block.valid] ** 2)))
-    near = bool(np.all(block.gap[block.valid] <= SEVENTH * size[block.valid]))
-    declared = block.eps > 1e-10
     # Beside much larger ones an entry may be off by all of itself, which no digit of it survives.
-    off = float(np.median(block.gap[asked] / np.maximum(block.size[asked], 1e-300)))
-    if not near or off > 10 * SEVENTH or not (declared or _narrow(block)):
+    off = float(np.median(block.gap[near] / np.maximum(block.size[near], 1e-300)))
+    if off > 10 * SEVENTH or not _declared_or_narrow(block, far):
         return
 
     def apply(other: BlockData) -> Predicted | None:
-        values = np.where(other.wrong, other.numeric, other.analytic)
-        far = other.gap[other.valid] > SEVENTH * (
-            other.size[other.valid] + float(np.sqrt(np.mean(other.size[other.valid] ** 2)))
-        )
-        plain = other.eps > 1e-10 or _narrow(other)
-        return None if far.any() or not plain else Predicted(values)
+        theirs = _beyond_seven(other)
+        known = np.array_equal(theirs, far) if few else not theirs.any()
+        plain = known and _declared_or_narrow(other, theirs)
+        values = np.where(other.wrong & ~theirs, other.numeric, other.analytic)
+        return Predicted(values, loose=theirs) if plain else None
 
-    yield Repair(
-        "float32",
-        ("float32",),
-        "analytic is right to seven digits everywhere: single precision on the way?",
-        apply,
-        8.0 if declared else 8.0 - NARROW,
-        told="analytic is right to seven digits everywhere in {names}: single precision on the "
-        "way?",
+    prior = 8.0 if block.eps > 1e-10 else 8.0 - NARROW
+    if not few:
+        hint = "analytic is right to seven digits everywhere: single precision on the way?"
+        yield Repair("float32", ("float32",), hint, apply, prior)
+        return
+    entries = " and ".join(f"[{', '.join(map(str, at))}]" for at in np.argwhere(far).tolist())
+    zero = "" if block.analytic[far].any() else ", analytic is zero there"
+    only = (
+        f"only {'the entries' if few > 1 else 'the entry'} {entries} {'are' if few > 1 else 'is'}"
     )
+    hint = f"{only} wrong{zero}; the rest is right to seven digits: single precision on the way?"
+    yield Repair("entry", ("float32 but", entries), hint, apply, prior)
 
 
-def _narrow(block: BlockData) -> bool:
+MOST_FAR = 2
+"""Entries that may be wrong beside others that are right to seven digits; those are more."""
+
+
+def _beyond_seven(block: BlockData) -> Array:
+    """Return which entries are farther off than single precision leaves them."""
+    known = max(int(np.count_nonzero(block.valid)), 1)
+    size = block.size + float(np.linalg.norm(block.size)) / math.sqrt(known)
+    far: Array = block.valid & (block.gap > SEVENTH * size)
+    return far
+
+
+def _declared_or_narrow(block: BlockData, far: Array) -> bool:
+    return block.eps > 1e-10 or _narrow(block.analytic[block.valid & ~far])
+
+
+def _narrow(written: Array) -> bool:
     """Return whether all values of a float64 gradient have the 24 bits of float32, not fewer."""
-    written = block.analytic[block.valid]
     with np.errstate(all="ignore"):
         narrow = written.astype(np.float32).astype(np.float64) == written
     short = np.ldexp(np.frexp(written)[0], SHORT) % 1 == 0
@@ -593,8 +595,40 @@ SEVENTH = 4e-6
 """What single precision leaves, relative to an entry and its block together."""
 
 
+def rounded(block: BlockData) -> Iterator[Repair]:
+    """Name values that are numeric's in few decimals, or without any: an array of integers."""
+    written = block.analytic[block.valid & (block.analytic != 0)]
+    whole = [k for k in range(MOST_DECIMALS + 1) if np.array_equal(np.round(written, k), written)]
+    if not whole or np.unique(np.abs(written)).size < 2 or not block.asked.any():
+        return
+    k = whole[0]
+    ways: tuple[tuple[str, Callable[[Array], Array]], ...] = (
+        (f"rounded to {f'{k} decimals' if k else 'whole numbers'}", lambda n: np.round(n, k)),
+    )
+    if not k:
+        ways += (
+            ("cut off to whole numbers", np.trunc),
+            ("rounded down to whole numbers", np.floor),
+        )
+    for words, function in ways:
+
+        def apply(
+            other: BlockData, function: Callable[[Array], Array] = function
+        ) -> Predicted | None:
+            return Predicted(function(other.numeric), of_analytic=True)
+
+        asks = "" if k else ": an array of integers?"
+        hint = f"analytic = numeric {words}{asks}"
+        yield Repair("rounded", ("rounded", words), hint, apply, NAMED + 5 + k)
+
+
+MOST_DECIMALS = 8
+"""Decimals to which somebody rounds."""
+
+
 REPAIRS: tuple[Suggest, ...] = (
     zero,
+    rounded,
     factor,
     multiples,
     clipped,

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from .._quoting import shown
-from .evidence import MOST_PER_ENTRY, OFFERED, Array, BlockData
+from .evidence import MOST_PER_ENTRY, OFFERED, Array, BlockData, slice_word
 
 RIGHT_BITS = 8.0
 """What a right entry outside says."""
@@ -175,7 +175,7 @@ def named(inside: Array, outside: Array) -> Part:
             return Part(where, _to_name(hit, shape[axis]), ("along", axis, tuple(hit.tolist())))
     for axis in long if len(shape) == 2 and len(long) == 2 else ():
         if np.all(inside.sum(axis=1 - axis) == 1):
-            each = ("row", "column")[axis]
+            each = slice_word(shape, axis)
             bits = shape[axis] * math.log2(shape[1 - axis])
             return Part(f"one entry of each {each}", bits, ("each", each), single=True)
     hit = np.flatnonzero(inside)
@@ -196,19 +196,19 @@ def _to_name(hit: Array, length: int) -> float:
 def _positions(shape: tuple[int, ...], axis: int, positions: list[int]) -> str:
     """Return positions along an axis in words: all of them, or evenly spaced ones, or how many."""
     if len(positions) <= MOST_LISTED:
-        listed = _joined([str(k) for k in positions])
-    elif len(set(np.diff(positions).tolist())) == 1:
+        return _at(shape, axis, _joined([str(k) for k in positions]), len(positions))
+    if len(set(np.diff(positions).tolist())) == 1:
         return _named_positions(shape, axis, positions)
-    else:
-        listed = f"{len(positions)} of {shape[axis]}"
-    many = "s" if len(positions) > 1 else ""
-    if len(shape) == 1:
-        if len(positions) > MOST_LISTED:
-            return f"{listed} entries"
-        return f"entries {listed}" if many else f"entry {listed}"
-    if len(shape) == 2:
-        return f"{('row', 'column')[axis]}{many} {listed}"
-    return f"position{many} {listed} along axis {axis}"
+    listed = f"{len(positions)} of {shape[axis]}"
+    return f"{listed} entries" if len(shape) == 1 else _at(shape, axis, listed, len(positions))
+
+
+def _at(shape: tuple[int, ...], axis: int, listed: str, count: int) -> str:
+    """Return positions that are listed with what they are called, as many as they are."""
+    word, _, along = slice_word(shape, axis).partition(" ")
+    if count > 1:
+        word = "entries" if word == "entry" else f"{word}s"
+    return f"{word} {listed} {along}".rstrip()
 
 
 def _joined(words: list[str]) -> str:
@@ -280,20 +280,15 @@ def _along(block: BlockData, axis: int, hit: Array) -> Place | None:
 
 
 def _named_positions(shape: tuple[int, ...], axis: int, positions: list[int]) -> str:
-    one = len(positions) == 1
     steps = set(np.diff(positions).tolist())
     if len(positions) > MOST_ENTRIES and len(steps) == 1:
         step = steps.pop()
         listed = f"{positions[0]} to {positions[-1]}" + (f" by {step}" if step > 1 else "")
     else:
         listed = _joined([str(k) for k in positions])
-    if one and positions[0] == shape[axis] - 1:
+    if positions == [shape[axis] - 1]:
         listed += " (the last)"
-    if len(shape) == 1:
-        return f"entries {listed}"
-    if len(shape) == 2:
-        return f"{('row', 'column')[axis]}{'' if one else 's'} {listed}"
-    return f"position{'' if one else 's'} {listed} along axis {axis}"
+    return _at(shape, axis, listed, len(positions))
 
 
 def _edges(block: BlockData, long: list[int]) -> Iterator[Place]:
@@ -305,8 +300,7 @@ def _edges(block: BlockData, long: list[int]) -> Iterator[Place]:
         for name, position in (("first", 0), ("last", -1)):
             inside = np.zeros(shape, dtype=bool)
             np.moveaxis(inside, axis, 0)[position] = True
-            what = ("row", "column")[axis] if len(shape) == 2 else f"position along axis {axis}"
-            sides[f"{name} {what}"] = inside
+            sides[f"{name} {slice_word(shape, axis)}"] = inside
     names = list(sides)
     border = np.logical_or.reduce([sides[name] for name in names])
     if all(shape[axis] > 2 for axis in axes):
@@ -314,14 +308,8 @@ def _edges(block: BlockData, long: list[int]) -> Iterator[Place]:
     for first in names[:2]:
         for second in names[2:]:
             inside = sides[first] | sides[second]
-            yield Place(
-                "slice",
-                ("edges", first, second),
-                f"the {first} and the {second}",
-                "are",
-                inside,
-                4.0,
-            )
+            where = f"the {first} and the {second}"
+            yield Place("slice", ("edges", first, second), where, "are", inside, 4.0)
 
 
 def _triangles(block: BlockData) -> Iterator[Place]:

@@ -13,7 +13,7 @@ import numpy as np
 from .evidence import OFFERED, Array, BlockData, Predicted, Repair, Suggest
 from .factors import chain, factor
 from .locations import Part, named
-from .terms import target_words, term
+from .terms import INTERCEPT, target_words, term
 
 ENTRY_BY_ENTRY: tuple[Suggest, ...] = (factor, term, chain)
 """Formulas that say something of each entry by itself."""
@@ -64,7 +64,7 @@ def in_part(block: BlockData) -> Iterator[Repair]:
             (*repair.key, where.key, spared),
             part,
             apply,
-            repair.prior + PARTIAL + where.cost,
+            repair.prior + (PARTIAL + where.cost if where.cost or not spared else INTERCEPT),
             told=told.replace("{0}", "{names}").replace("{}", "{names}"),
             fitted=repair.fitted,
             place=place,

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from .evidence import Array, BlockData, Predicted, Repair, Suggest, fit, named_factor
+from .evidence import Array, BlockData, Predicted, Repair, Suggest, fit, named_factor, slice_word
 
 PLAIN = 8.0
 """Bits that a rearrangement costs, besides the number of its like."""
@@ -82,8 +82,7 @@ def _moved(
         hint + times,
         apply,
         PLAIN + cost + (0.0 if scale == 1 else 8.0),
-        f"{hint}{times}, in {{names}}",
-        fitted,
+        fitted=fitted,
     )
 
 
@@ -238,7 +237,6 @@ def _another_order(scale: float) -> Repair:
         apply,
         24.0,
         fitted=2,
-        told="analytic has the same values as numeric, in another order, in {names}",
     )
 
 
@@ -260,15 +258,13 @@ def exchanged(block: BlockData) -> Iterator[Repair]:
         two = len(runs) == 2 and len(runs[0]) == len(runs[1])
         if len(block.shape) == 1 and len(runs) > MOST_RUNS:
             continue  # entries in any order
-        what = ("row", "column")[axis] if len(block.shape) == 2 else "position"
-        if len(block.shape) == 1:
-            what = "entry"
+        what, _, axis_word = slice_word(block.shape, axis).partition(" ")
         many = "entries" if what == "entry" else f"{what}s"
-        along = f" along axis {axis}" if len(block.shape) > 2 else ""
+        along = f" {axis_word}" if axis_word else ""
         listed = [f"{run[0]} to {run[-1]}" if len(run) > 1 else f"{run[0]}" for run in runs]
-        where = " and ".join(listed) if two else f"{moved.size} of {length}"
+        where = f"{many} {' and '.join(listed)}" if two else f"{moved.size} of {length} {many}"
         if not two and len(listed) <= MOST_RUNS:
-            where = ", ".join(listed[:-1]) + f" and {listed[-1]}"
+            where = f"{many} {', '.join(listed[:-1])} and {listed[-1]}"
         how = "exchanged" if two else "in another order"
 
         def apply(other: BlockData, axis: int = axis, order: Array = order) -> Predicted | None:
@@ -276,14 +272,12 @@ def exchanged(block: BlockData) -> Iterator[Repair]:
                 return None
             return Predicted(np.take(other.analytic, np.argsort(order), axis))
 
-        sentence = f"analytic = numeric with {many} {where}{along} {how}"
         yield Repair(
             "swapped",
             ("exchanged", axis, tuple(order.tolist())),
-            sentence,
+            f"analytic = numeric with {where}{along} {how}",
             apply,
             PLAIN + ODD_ORDER + 2 * len(runs) * float(np.log2(length)),
-            told=f"{sentence}, in {{names}}",
         )
 
 

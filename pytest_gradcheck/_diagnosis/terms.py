@@ -5,8 +5,11 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Iterator
+from fractions import Fraction
+from functools import partial
 
 import numpy as np
 
@@ -21,6 +24,7 @@ from .evidence import (
     number,
 )
 from .factors import NAMED, UNCHANGED, factor_words
+from .locations import named as place_of
 
 
 def term(block: BlockData) -> Iterator[Repair]:
@@ -28,7 +32,7 @@ def term(block: BlockData) -> Iterator[Repair]:
     yield from _term(block, "constant", lambda b: np.ones(b.shape), 14.0, _constant_words)
     if block.theta is None:
         return
-    yield from _term(block, "theta", lambda b: b.theta, 12.0, _decay_words)
+    yield from _term(block, "theta", _theta, 12.0, _decay_words)
     yield from _term(
         block,
         "sign-theta",
@@ -36,6 +40,25 @@ def term(block: BlockData) -> Iterator[Repair]:
         13.0,
         _lasso_words,
     )
+    for column, words in FUNCTIONS:
+        yield from _term(block, "theta", column, OTHER_TERM, words, simple_only=True)
+
+
+OTHER_TERM = 18.0
+"""Bits that such a term costs; and its coefficient must be a simple number."""
+
+
+def _of_theta(function: Callable[[Array], Array]) -> Callable[[BlockData], Array | None]:
+    """Return a term as a function of a block; None where it is not finite, or one number."""
+
+    def column(block: BlockData) -> Array | None:
+        if block.theta is None or block.theta.size < 2 or np.ptp(block.theta) == 0:
+            return None
+        with np.errstate(all="ignore"):
+            values = function(block.theta)
+        return values if np.isfinite(values).all() else None
+
+    return column
 
 
 Words = Callable[[float, str, bool], tuple[str, str]]
@@ -49,6 +72,8 @@ def _term(
     column: Callable[[BlockData], Array | None],
     prior: float,
     words: Words,
+    *,
+    simple_only: bool = False,
 ) -> Iterator[Repair]:
     x, where = column(block), block.valid
     if x is None:
@@ -65,28 +90,59 @@ def _term(
         unit = named_factor(alone[0], {}) if named else None
         if unit is not None and abs(unit[0].numerator) == 1:  # 1, or 1/m
             amount, fitted, prior = float(unit[0]), 0, UNIT + unit[1]
+        simple = Fraction(alone[0].value).limit_denominator(MOST_SIMPLE)
+        bits = math.log2(abs(simple.numerator) * simple.denominator or 1)
+        plain = code != "constant" and simple and alone[0].is_(float(simple)) and bits <= NAMED_BY
+        if plain and np.count_nonzero(block.asked) > 1 and not _multiple(block, x):
+            amount, fitted, prior = float(simple), 0, prior + bits
+        elif simple_only:
+            return
 
         def apply(other: BlockData) -> Predicted | None:
             mine = column(other)
             return None if mine is None else Predicted(other.analytic - amount * mine)
 
         chosen = float(f"{amount:.3g}") == amount or named_factor(alone[0], block.sizes) is not None
-        told, part = words(amount, "{names}", chosen)[0], words(amount, "{0}", chosen)
-        if "{names}" not in told:
-            told += ", in {names}"
-        yield Repair(
-            code,
-            (code, amount),
-            part[0],
-            apply,
-            prior,
-            fitted=fitted,
-            told=told,
-            part=part[1],
-        )
-    elif code == "theta":
-        yield from _factor_and_decay(block, prior)
+        hint, part = words(amount, "{0}", chosen)
+        told = words(amount, "{names}", chosen)[0] if "{0}" in hint else ""
+        yield Repair(code, (code, amount, words), hint, apply, prior, told, fitted, part)
+    elif code == "theta" and column is _theta:
+        yield from _factor_and_decay(block, prior, _everywhere)
+        for spared in _intercepts(block.shape):
+            yield from _factor_and_decay(block, prior + INTERCEPT, spared)
 
+
+Mask = Callable[[tuple[int, ...]], tuple[Array, str]]
+"""Says of a shape which entries have the decay, and what to add to the sentence."""
+
+INTERCEPT = 3.0
+"""Bits that it costs to say which of the places of an intercept has no decay."""
+
+
+def _theta(block: BlockData) -> Array | None:
+    return block.theta
+
+
+def _everywhere(shape: tuple[int, ...]) -> tuple[Array, str]:
+    return np.ones(shape, dtype=bool), ""
+
+
+def _intercepts(shape: tuple[int, ...]) -> Iterator[Mask]:
+    """Yield what spares the first or the last position along an axis, where an intercept stands."""
+    for axis, place in itertools.product(range(len(shape)), (0, -1)):
+
+        def mask(other: tuple[int, ...], axis: int = axis, place: int = place) -> tuple[Array, str]:
+            decays = np.ones(other, dtype=bool)
+            decays[(slice(None),) * axis + (place,)] = False
+            return decays, f" (not in {place_of(~decays, decays).where})"
+
+        if shape[axis] > 2:
+            yield mask
+
+
+MOST_SIMPLE, NAMED_BY = 1000, 16.0
+"""A coefficient is named by a fraction of such numbers at most, and of so many bits, in place of
+one entry."""
 
 UNIT = 6.0
 """Bits that a difference of 1, or 1/m, costs besides those of m."""
@@ -95,16 +151,17 @@ ONE_SIGN = 3.0
 """Where all parameters have one sign, λ·sign(θ) is a constant, and that is told first."""
 
 
-def _factor_and_decay(block: BlockData, prior: float) -> Iterator[Repair]:
-    """Yield a factor and a multiple of θ together: analytic = ρ·numeric + λθ."""
+def _factor_and_decay(block: BlockData, prior: float, mask: Mask) -> Iterator[Repair]:
+    """Yield a factor and a multiple of θ together: analytic = ρ·numeric + λθ, where a mask is."""
     where = block.valid
     assert block.theta is not None
+    decays, spared = mask(block.shape)
     found = fit(
         block.numeric[where],
-        (block.analytic[where], block.theta[where]),
+        (block.analytic[where], (block.theta * decays)[where]),
         block.floor[where],
     )
-    if found is None or abs(found[0].value) <= 3 * found[0].spread or _is_theta(block):
+    if found is None or abs(found[0].value) <= 3 * found[0].spread or _multiple(block, block.theta):
         return
     ratio = found[0].inverse()
     named = named_factor(ratio, block.sizes)
@@ -115,9 +172,9 @@ def _factor_and_decay(block: BlockData, prior: float) -> Iterator[Repair]:
     amount = scaled.neat
 
     def apply(other: BlockData) -> Predicted | None:
-        if other.theta is None:
+        if other.theta is None or other.analytic.ndim != block.analytic.ndim:
             return None
-        return Predicted((other.analytic - amount * other.theta) / value)
+        return Predicted((other.analytic - amount * other.theta * mask(other.shape)[0]) / value)
 
     sign = "-" if amount < 0 else "+"
     what = factor_words(named[0] if named else None, value, block)
@@ -128,13 +185,15 @@ def _factor_and_decay(block: BlockData, prior: float) -> Iterator[Repair]:
     note = ""
     if named and beside > 0 and (within < 0 or _digits(beside) < _digits(within)):
         note = f": all but weight decay of {number(beside)} has the factor"
+    if amount == 1:
+        note = ": the parameters after a step of gradient descent?"
 
     def words(name: str) -> str:
-        return f"analytic = {what} {sign} {number(abs(amount))} x {name}{note}"
+        return f"analytic = {what} {sign} {number(abs(amount))} x {name}{spared}{note}"
 
     yield Repair(
         "theta",
-        ("factor and theta", value, amount),
+        ("factor and theta", value, amount, spared),
         words("{}"),
         apply,
         prior + (named[1] + 4 if named else 8),
@@ -147,11 +206,10 @@ def _digits(value: float) -> int:
     return len(f"{value:.4e}".partition("e")[0].replace(".", "").strip("-").rstrip("0"))
 
 
-def _is_theta(block: BlockData) -> bool:
-    """Return whether numeric is a multiple of θ: then a formula with λθ needs no analytic."""
+def _multiple(block: BlockData, x: Array) -> bool:
+    """Return whether numeric is a multiple of x: then a formula with that needs no analytic."""
     where = block.valid
-    assert block.theta is not None
-    x, n = block.theta[where], block.numeric[where]
+    x, n = x[where], block.numeric[where]
     alone = fit(n, (x,), block.floor[where])
     if alone is None:
         return False
@@ -183,6 +241,28 @@ def _penalty(amount: float, what: str, called: str, chosen: bool) -> tuple[str, 
     return f"{begin}{number(abs(amount))} is {whole}", f"{begin}{abs(amount):.3g} is {part}"
 
 
+def _other_words(what: str, amount: float, name: str, chosen: bool) -> tuple[str, str]:
+    del chosen
+    said = f"analytic - numeric = {what.format(number(amount), name)}: a term that is "
+    said += "missing" if amount < 0 else "too much"
+    return said, said
+
+
+FUNCTIONS: tuple[tuple[Callable[[BlockData], Array | None], Words], ...] = tuple(
+    (_of_theta(function), partial(_other_words, name))
+    for name, function in (
+        ("{} / {}", lambda t: 1 / t),
+        ("{} x {}^2", lambda t: t * t),
+        ("{} x {}^3", lambda t: t * t * t),
+        ("{} x exp({})", np.exp),
+        ("{} x (exp({}) - 1)", np.expm1),
+        ("{} x exp(-{})", lambda t: np.exp(-t)),
+    )
+)
+"""What the logarithm of a determinant, a barrier, a double well, a likelihood or the divergence of
+two Gaussians adds to a gradient: the term, and how it is told."""
+
+
 def _constant_words(amount: float, name: str, chosen: bool) -> tuple[str, str]:
     del name, chosen
     part = f"analytic - numeric = {number(amount)}"
@@ -194,6 +274,15 @@ def target_words(repair: Repair) -> str:
     if repair.code != "constant" or repair.fitted:
         return ""
     return f": a one-hot target {'not subtracted' if repair.key[1] > 0 else 'subtracted twice'}?"
+
+
+def _size_bits(m: int, block: BlockData) -> float:
+    """Return the bits of a number of samples: func reads so many, or it is rather none."""
+    known = m == 1 or m in block.sizes or m in block.constants
+    return math.log2(m) + (0.0 if known else UNKNOWN_SIZE)
+
+
+UNKNOWN_SIZE = 4.0
 
 
 def targets(block: BlockData) -> Iterator[Repair]:
@@ -239,8 +328,7 @@ def targets(block: BlockData) -> Iterator[Repair]:
         ("target", block.name),
         sentence,
         apply,
-        NAMED + 4 + math.log2(out_of) + cost,
-        told=f"{sentence.rstrip('?')}, in {{names}}?",
+        NAMED + 4 + _size_bits(out_of, block) + cost,
     )
 
 

@@ -20,6 +20,8 @@ from typing import Any
 
 import numpy as np
 
+from .._options import Options
+
 Array = np.ndarray[Any, Any]
 
 
@@ -124,9 +126,12 @@ STENCILS: dict[str, Stencil] = {
 COMPLEX_STEP = ComplexStep("complex", "complex step")
 
 
-def scheme(name: str) -> Stencil | ComplexStep:
-    """Return the row that the option means: a key of `STENCILS`, or ``"complex"``."""
-    return COMPLEX_STEP if name == COMPLEX_STEP.name else STENCILS[name]
+def at_one_step(options: Options) -> bool:
+    """Return whether a parameter is differenced at one step alone: a given, or the complex one.
+
+    How many evaluations that takes is promised, so nothing is asked again.
+    """
+    return options.eps is not None or options.scheme == COMPLEX_STEP.name
 
 
 def derivatives(values: Array, center: Any, row: Stencil, taken: Array) -> Array:

@@ -311,6 +311,15 @@ def line_of(problem: Problem, coordinate: int, noise: Noise, seeded: Sweep | Non
     return new
 
 
+def line_along(problem: Problem, shift: Array, noise: Noise) -> Line:
+    """Return func along a direction over all parameters, shape (n,), as one of one variable."""
+
+    def evaluate(steps: Steps) -> tuple[Steps, Sequence[Any]]:
+        return steps, tuple(problem.evaluator.along(shift, steps))
+
+    return Line(evaluate, problem.center, noise)
+
+
 Steps = Sequence[float]
 
 
@@ -341,10 +350,10 @@ def _stepper(
     offset: int,
     theta: Any,
     on_grid: Callable[[Steps], Steps],
-) -> Callable[[Sequence[float]], tuple[Sequence[float], Sequence[Any]]]:
+) -> Callable[[Steps], tuple[Steps, Sequence[Any]]]:
     wide = np.result_type(theta.dtype, np.float64)
 
-    def evaluate(steps: Sequence[float]) -> tuple[Sequence[float], Sequence[Any]]:
+    def evaluate(steps: Steps) -> tuple[Steps, Sequence[Any]]:
         steps = on_grid(steps)
         to = (theta.astype(wide) + np.array(steps, dtype=wide)).astype(theta.dtype)
         values = evaluator.sweep(position, [offset], to[None, :])[0]
@@ -411,7 +420,7 @@ def complex_sweep(problem: Problem, options: Options) -> Sweep:
         found.step[place] = h
         found.flat[place] = out == 0
         found.change[place] = np.where(out == 0, 0.0, np.inf)
-    evaluator.require_unchanged("func")
+    evaluator.work.require_unchanged("func")
     return found
 
 

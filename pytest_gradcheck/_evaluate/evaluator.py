@@ -258,12 +258,8 @@ class Evaluator:
                 raise ValueError(
                     f"func returned {bad} at params; J must be finite to be differenced"
                 )
-        self.require_unchanged("func")
+        self.work.require_unchanged("func")
         return value
-
-    def require_unchanged(self, who: str) -> None:
-        """Raise ValueError when the work copy is not what it was: `who` wrote to it."""
-        self.work.require_unchanged(who)
 
     def sweep(self, position: int, coordinates: Sequence[int], values: Array) -> Array:
         """Return J with single coordinates of a block changed; of the shape of `values`, and m."""

@@ -124,7 +124,7 @@ class Task:
         try:
             values = evaluator.evaluate(job.move)
             if not self.call.vectorized:
-                evaluator.require_unchanged("func")
+                evaluator.work.require_unchanged("func")
             self.idle.append(evaluator)
         except Exception as error:
             failed = error

@@ -19,7 +19,7 @@ from .._constants import (
     REMEMBERS,
 )
 from .._difference.noise import Noise
-from .._difference.stencils import COMPLEX_STEP
+from .._difference.stencils import COMPLEX_STEP, at_one_step
 from .._difference.sweep import (
     Sweep,
     differenced,
@@ -165,9 +165,7 @@ def _one_by_one(
     gap = 0.0
     if not reasons:
         sweep, comparison, told = _judged(problem, analytic, options, noise)
-        # The number of evaluations is promised for a given step, and for the complex one.
-        promised = options.eps is not None or options.scheme == COMPLEX_STEP.name
-        if not told and not promised:
+        if not told and not at_one_step(options):
             gap, told = depends_on_the_past(problem, options)
         if not told and gap > max(REMEMBERS * sweep.noise.sigma, problem.jitter):
             sweep, comparison, _ = _judged(replace(problem, jitter=gap), analytic, options)
@@ -203,7 +201,7 @@ def _explained(
     options: Options,
 ) -> tuple[Subject, Rows]:
     """Return what a report tells of parameters that were differenced, and what it looks like."""
-    problem.evaluator.require_unchanged("func")
+    problem.evaluator.work.require_unchanged("func")
     noise, value = sweep.noise, float(problem.center)
     skipped = left_out(problem.structure, problem.blocks)
     subject = Subject(

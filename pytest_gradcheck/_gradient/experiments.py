@@ -40,12 +40,12 @@ from .._constants import (
 )
 from .._diagnosis.evidence import CERTAIN, Diagnosis
 from .._difference.directions import Stream, random_weights
-from .._difference.stencils import COMPLEX_STEP
+from .._difference.stencils import at_one_step
 from .._difference.sweep import Sweep, least_step, line_of
 from .._evaluate.problem import Analytic, Problem
 from .._options import Options
 from .._params.layout import Block, labels
-from .._quoting import layer_numbers, listing, shown
+from .._quoting import layer_numbers, together
 from .._report.assemble import Rows
 from .._verdict.tolerance import DISAGREE
 
@@ -102,8 +102,8 @@ def _experiment(
     assert gradient is not None
     if analytic.unrepeated:
         return _repeats(gradient(), gradient(), analytic)
-    if known or options.eps is not None or options.scheme == COMPLEX_STEP.name:
-        return None  # a given step promises a number of evaluations
+    if known or at_one_step(options):
+        return None
     away = AWAY * random_weights(problem.size, options.seed, Stream.STALE_POINT) * problem.scale
     problem.evaluator.along(away, (1.0,))
     after_func = gradient()
@@ -112,7 +112,7 @@ def _experiment(
         changed = _names(blocks, _differs(vector, analytic))
         if changed:
             sentence = (
-                f"grad in {_listed(changed)} changed at the same parameters after {what} was "
+                f"grad in {together(changed)} changed at the same parameters after {what} was "
                 f"called at others: it {CACHE}"
             )
             return Diagnosis("stale", sentence, changed, CERTAIN)
@@ -151,7 +151,7 @@ def _unseen(
         return None
     names = tuple(unseen)
     sentence = (
-        f"grad stays the same, bit for bit, at another {_listed(names)}, and numeric does not: "
+        f"grad stays the same, bit for bit, at another {together(names)}, and numeric does not: "
         f"it leaves out a term or a factor, or {CACHE}"
     )
     return Diagnosis("stale", sentence, names, CERTAIN)
@@ -184,11 +184,6 @@ def _names(blocks: tuple[Block, ...], which: Array) -> tuple[str, ...]:
     return tuple(block.name for block in blocks if which[block.window].any())
 
 
-def _listed(names: tuple[str, ...]) -> str:
-    clean = [shown(name) for name in names]
-    return " and ".join(clean) if len(clean) == 2 else listing(clean, 4)
-
-
 _POSITION = re.compile(r"params\[\d+\]")
 
 
@@ -202,17 +197,14 @@ def acts_through(
     their names number the layers and each of them acts together with those behind.  Takes 3
     evaluations, or 4 and 2 for each block before; none where a given step promises how many.
     """
-    if options.eps is not None or options.scheme == COMPLEX_STEP.name:
+    if at_one_step(options):
         return False
     asked = _Asked(problem, noise, options.seed)
     if asked.blocked(before, behind):
         return True
-    return _numbered([*before, *behind]) and asked.together(before, behind)
-
-
-def _numbered(names: Sequence[str]) -> bool:
-    """Return whether names have numbers that are not merely positions in one list."""
-    return all(layer_numbers(name) and not _POSITION.fullmatch(name) for name in names)
+    # Numbers that are merely positions in one list are none of layers.
+    numbered = all(layer_numbers(x) and not _POSITION.fullmatch(x) for x in (*before, *behind))
+    return numbered and asked.together(before, behind)
 
 
 class _Asked:

@@ -43,7 +43,7 @@ from .._constants import (
 )
 from .._difference.directions import Stream, generator
 from .._params.layout import Block, position_of
-from .patterns import Pattern, exchanges, patterns
+from .patterns import Pattern, entries_of, errors_of, exchanges, patterns
 from .screen import Screen, Subset
 
 Array = np.ndarray[Any, Any]
@@ -83,7 +83,7 @@ def threshold(count: int) -> float:
     return free + MISFIT_SIGMAS * math.sqrt(2 * free) + MISFIT_SPARE
 
 
-def _unit(values: Iterable[float]) -> float:
+def unit_of(values: Iterable[float]) -> float:
     """Return the power of two below the largest: squares of what is divided by it stay finite."""
     return float(2.0 ** (math.frexp(max(map(abs, values), default=0.0))[1] - 1))
 
@@ -124,7 +124,7 @@ def match(
     told as a coordinate of the flat vector. `loud` is the residuals' variance in parts of a
     direction's: they may be differences of others.
     """
-    unit = _unit(residuals.values())
+    unit = unit_of(residuals.values())
     y = np.array(list(residuals.values())) / unit
     total = sum(value * value for value in y.tolist())
     best, second = (-1.0, -1), -1.0
@@ -163,7 +163,7 @@ class Part:
         self.subset, self.residuals, self.loud = subset, residuals, loud
         self.axis, self.depth = axis, depth
 
-    def dirty(self, limit: float) -> bool:
+    def stands_out(self, limit: float) -> bool:
         """Return whether something is wrong in it."""
         return max(map(abs, self.residuals.values())) > limit * math.sqrt(self.loud)
 
@@ -179,7 +179,7 @@ def split(screen: Screen, confirm: Confirm, found: Findings, limit: float, budge
     small = tuple(b for b in blocks if b not in large)
     groups = [*((b,) for b in large), *([small] if small else [])]
     explained = True
-    for part in _parted(screen, groups, screen.clean(range(PARTED_DIRECTIONS)), 1.0):
+    for part in _parted(screen, groups, screen.unexplained(range(PARTED_DIRECTIONS)), 1.0):
         parts = [part]
         if len(part.subset.blocks) > 1:
             parts, all_of_it = _one_by_one(screen, confirm, part, limit, budget)
@@ -200,9 +200,9 @@ def _one_by_one(
     queue = [whole]
     while queue:
         part = queue.pop()
-        while part.dirty(limit) and _matched(screen, confirm, part):
+        while part.stands_out(limit) and _matched(screen, confirm, part):
             pass
-        if not part.dirty(limit):
+        if not part.stands_out(limit):
             continue
         if screen.problem.evaluator.evaluations >= budget:
             return found, False
@@ -226,13 +226,13 @@ def _parted(
         subset = Subset(group)
         last = position == len(groups) - 1
         numbers = range(PARTED_DIRECTIONS)
-        ys = dict(left) if last else {j: _clean(screen, j, subset) for j in numbers}
+        ys = dict(left) if last else {j: _residual(screen, j, subset) for j in numbers}
         left = {j: left[j] - ys[j] for j in numbers}
         parts.append(Part(subset, ys, loud + len(groups) - 1 if last else 1.0, None, 0))
     return parts
 
 
-def _clean(screen: Screen, number: int, subset: Subset) -> float:
+def _residual(screen: Screen, number: int, subset: Subset) -> float:
     return screen.measure(number, subset) - screen.explained(number, subset)
 
 
@@ -244,9 +244,9 @@ def _search(
     queue = [whole]
     while queue:
         part = queue.pop()
-        if not part.dirty(limit):
+        if not part.stands_out(limit):
             continue
-        if screen.problem.evaluator.evaluations >= budget or len(screen.truth) >= MOST_NAMED:
+        if screen.problem.evaluator.evaluations >= budget or len(screen.wrong) >= MOST_NAMED:
             return _sample(screen, confirm, found, block)
         if _matched(screen, confirm, part):
             queue.append(part)
@@ -257,7 +257,7 @@ def _search(
             continue
         halves = _divide(screen, part, block, limit)
         queue += halves
-        if part.depth == 0 and all(half.dirty(limit) for half in halves):
+        if part.depth == 0 and all(half.stands_out(limit) for half in halves):
             glance = generator(screen.seed, Stream.GLANCE, block.start).choice(
                 block.size, GLANCED_AT
             )
@@ -266,19 +266,23 @@ def _search(
     return True
 
 
+def _named(screen: Screen, confirm: Confirm, i: int) -> bool:
+    """Difference an entry that was not differenced yet; return whether it is wrong."""
+    error = None if i in screen.wrong else confirm(i)
+    if error is not None:
+        screen.wrong[i] = error
+    return error is not None
+
+
 def _matched(screen: Screen, confirm: Confirm, part: Part) -> bool:
     """Name the one entry that explains a part, if there is one, and take its error out."""
     fit, alone = match(screen, part.residuals, part.subset, part.loud)
-    if not (alone or part.subset.size == 1) or fit.what in screen.truth:
+    if not (alone or part.subset.size == 1) or not _named(screen, confirm, fit.what):
         return False
-    error = confirm(fit.what)
-    if error is None:
-        return False
-    screen.truth[fit.what] = error
     block = screen.problem.blocks[position_of(screen.problem.blocks, fit.what)]
     for number in part.residuals:
         weight = screen.weight(number, block, fit.what - block.start)
-        part.residuals[number] -= error * weight
+        part.residuals[number] -= screen.wrong[fit.what] * weight
     return True
 
 
@@ -338,7 +342,7 @@ def _divide(screen: Screen, part: Part, block: Block, limit: float) -> list[Part
             continue
         tries.append(halves)
         # Only a whole block is worth the evaluations of a second axis.
-        if part.depth or sum(half.dirty(limit) for half in halves) < 2:
+        if part.depth or sum(half.stands_out(limit) for half in halves) < 2:
             return halves
     if tries:
         return tries[0]
@@ -361,7 +365,7 @@ def _halved(screen: Screen, part: Part, block: Block, axis: int | None) -> list[
     one = Subset(part.subset.blocks, inside[first])
     other = Subset(part.subset.blocks, inside[np.logical_not(first, out=first)])
     del inside, first
-    measured = {j: _clean(screen, j, one) for j in part.residuals}
+    measured = {j: _residual(screen, j, one) for j in part.residuals}
     rest = {j: y - measured[j] for j, y in part.residuals.items()}
     return [
         Part(one, measured, 1.0, axis, part.depth + 1),
@@ -370,14 +374,8 @@ def _halved(screen: Screen, part: Part, block: Block, axis: int | None) -> list[
 
 
 def _count(screen: Screen, confirm: Confirm, block: Block, offsets: Array) -> int:
-    wrong = 0
-    for offset in np.sort(offsets).tolist():
-        i = block.start + offset
-        error = screen.truth.get(i) or confirm(i)
-        if error is not None:
-            wrong += 1
-            screen.truth[i] = error
-    return wrong
+    entries = (block.start + np.sort(offsets)).tolist()
+    return sum(i in screen.wrong or _named(screen, confirm, i) for i in entries)
 
 
 def _sample(screen: Screen, confirm: Confirm, found: Findings, block: Block) -> bool:
@@ -392,57 +390,41 @@ def _sample(screen: Screen, confirm: Confirm, found: Findings, block: Block) -> 
 
 
 def localise(screen: Screen, confirm: Confirm, allowed: float, budget: int) -> Findings:
-    """Find what is wrong; the wrong entries that were confirmed are then in the screen's ``truth``.
+    """Find what is wrong; the wrong entries that were confirmed are then in the screen's ``wrong``.
 
     `allowed` is what tolerances add up to along a direction; at `budget` evaluations of the whole
     check it stops.
     """
     found = Findings()
     limit = allowed + ACCUSED * screen.sigma
-    while len(screen.truth) < MOST_NAMED:
-        residuals = screen.clean(screen.residuals)
+    while len(screen.wrong) < MOST_NAMED:
+        residuals = screen.unexplained(screen.residuals)
         if max(abs(y) for y in residuals.values()) <= limit:
             return found
-        if _named_entry(screen, residuals, confirm):
+        fit, alone = match(screen, residuals)
+        if alone and _named(screen, confirm, fit.what):
             continue
-        if not screen.truth and _named_pattern(screen, residuals, found, confirm, limit):
+        if not screen.wrong and _named_pattern(screen, residuals, found, confirm, limit):
             return found
-        if len(screen.residuals) < MOST_DIRECTIONS and _promising(screen, residuals):
-            screen.measure(len(screen.residuals))
-            continue
-        break
+        # The best entry may fit, and only not be distinct yet.
+        if len(screen.residuals) >= MOST_DIRECTIONS or fit.misfit > threshold(len(residuals)):
+            break
+        screen.measure(len(screen.residuals))
     if not split(screen, confirm, found, limit, budget):
         found.unexplained = True
     return found
-
-
-def _promising(screen: Screen, residuals: dict[int, float]) -> bool:
-    """Return whether the best entry fits and only is not distinct yet."""
-    fit, _ = match(screen, residuals)
-    return fit.misfit <= threshold(len(residuals))
-
-
-def _named_entry(screen: Screen, residuals: dict[int, float], confirm: Confirm) -> bool:
-    fit, alone = match(screen, residuals)
-    if not alone or fit.what in screen.truth:
-        return False
-    error = confirm(fit.what)
-    if error is None:
-        return False
-    screen.truth[fit.what] = error
-    return True
 
 
 def _named_pattern(
     screen: Screen, residuals: dict[int, float], found: Findings, confirm: Confirm, limit: float
 ) -> bool:
     numbers = sorted(residuals)
-    unit = _unit(residuals.values())
+    unit = unit_of(residuals.values())
     y = np.array([residuals[j] for j in numbers]) / unit
     variance = spread_of(screen, y.tolist(), unit=unit)
     fits: list[tuple[float, float, Pattern]] = []
     for pattern in _all_patterns(screen, len(numbers)):
-        own = _unit(pattern.columns.tolist())
+        own = unit_of(pattern.columns.tolist())
         columns = pattern.columns / own
         square = float(columns @ columns)
         amount = float(columns @ y) / square if square else 0.0
@@ -473,7 +455,7 @@ def _named_pattern(
 
 
 def _proportional(one: Array, other: Array) -> bool:
-    one, other = (x / _unit(x.tolist()) for x in (one, other))
+    one, other = (x / unit_of(x.tolist()) for x in (one, other))
     lengths = float(one @ one) * float(other @ other)
     return abs(float(one @ other)) >= (1 - 1e-13) * math.sqrt(lengths)
 
@@ -482,49 +464,12 @@ def _all_patterns(screen: Screen, count: int) -> Iterator[Pattern]:
     return chain(patterns(screen, count), exchanges(screen, count))
 
 
-def entries_of(screen: Screen, pattern: Pattern, block: Block) -> Array:
-    """Return the flat coordinates of a block that a pattern says are wrong."""
-    values = _values(screen, pattern, block)
-    if pattern.code == "constant":
-        return np.arange(block.start, block.stop)
-    if pattern.place is None or pattern.code == "rolled":
-        return block.start + np.flatnonzero(values)
-    axis, position = pattern.place
-    every = np.arange(block.start, block.stop).reshape(block.shape)
-    every = np.take(every, position, axis=axis).ravel()
-    chosen: Array = every[values[every - block.start] != 0]
-    return chosen
-
-
-def _values(screen: Screen, pattern: Pattern, block: Block) -> Array:
-    """Return what the error of each entry is proportional to."""
-    own: Array = screen.analytic[block.window]
-    if pattern.code == "transposed":
-        square = own.reshape(block.shape)
-        return np.asarray(square - square.T).ravel()
-    if pattern.code == "rolled" and pattern.place is not None:
-        axis, k = pattern.place
-        whole = own.reshape(block.shape)
-        return np.asarray(whole - np.roll(whole, -k, axis)).ravel()
-    if pattern.code == "swapped":
-        name = next(name for name in pattern.names if name != block.name)
-        other = next(b for b in screen.problem.blocks if b.name == name)
-        return np.asarray(own - screen.analytic[other.window])
-    if pattern.code not in ("theta", "sign-theta"):
-        return screen.analytic[block.window]
-    work = screen.problem.evaluator.work
-    return work.theta[position_of(work.blocks, block.start)]
-
-
 def _confirm_largest(screen: Screen, pattern: Pattern, confirm: Confirm) -> None:
     """Difference the entry of a block that the pattern makes largest: a number to show."""
     for block in screen.problem.blocks:
-        if block.name not in pattern.names or screen.truth:
+        if block.name not in pattern.names or screen.wrong:
             continue
         entries = entries_of(screen, pattern, block)
         if entries.size:
-            size = np.abs(_values(screen, pattern, block)[entries - block.start])
-            i = int(entries[np.argmax(size)])
-            error = confirm(i)
-            if error is not None:
-                screen.truth[i] = error
+            size = np.abs(errors_of(screen, pattern, block)[entries - block.start])
+            _named(screen, confirm, int(entries[np.argmax(size)]))

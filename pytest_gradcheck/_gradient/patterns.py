@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from .._constants import EXACT_PATTERN, MOST_PAIRS
-from .._params.layout import Block
+from .._params.layout import Block, position_of
 from .screen import Screen
 
 Array = np.ndarray[Any, Any]
@@ -111,16 +111,14 @@ def patterns(screen: Screen, count: int) -> Iterator[Pattern]:
         for kind in ("gradient", "theta"):
             yield Pattern(kind, names, sums[kind])
             matrices = tuple(
-                block.name for block in problem.blocks if block.size and _is_matrix(block)
+                block.name
+                for block in problem.blocks
+                if block.size and sum(length > 1 for length in block.shape) > 1
             )
             if 1 < len(matrices) < len(names):  # weight decay leaves biases alone
                 columns_of = [own[kind, name] for name in matrices]
                 yield Pattern(kind, matrices, np.sum(columns_of, axis=0))
         yield from _from_layer(names, [own["gradient", name] for name in names])
-
-
-def _is_matrix(block: Block) -> bool:
-    return sum(length > 1 for length in block.shape) > 1
 
 
 def _from_layer(names: tuple[str, ...], columns: Sequence[Array]) -> Iterator[Pattern]:
@@ -142,28 +140,57 @@ def simple(value: float) -> str:
 
 def exchanges(screen: Screen, count: int) -> Iterator[Pattern]:
     """Yield what gradients in the wrong place make, for directions 0 … count − 1."""
+
+    def pattern(code: str, *where: Block, place: tuple[int, int] | None = None) -> Pattern:
+        made = Pattern(code, tuple(block.name for block in where), np.zeros(count), place)
+        for block in where:
+            error = errors_of(screen, made, block)
+            made.columns[:] += [screen.weights(j, block) @ error for j in range(count)]
+        return made
+
     blocks = [b for b in screen.problem.blocks if b.size > 1 and not b.is_complex]
     for block in blocks:
         if len(block.shape) == 2 and block.shape[0] == block.shape[1]:
-            a = screen.analytic[block.window].reshape(block.shape)
-            error = (a - a.T).ravel()
-            columns = np.array([screen.weights(j, block) @ error for j in range(count)])
-            yield Pattern("transposed", (block.name,), columns)
+            yield pattern("transposed", block)
     for block in blocks[:MOST_PAIRS]:
-        whole = screen.analytic[block.window].reshape(block.shape)
-        for axis, k in product(range(whole.ndim), (1, -1)):
-            if whole.shape[axis] < 3:
-                continue
-            moved = (whole - np.roll(whole, -k, axis)).ravel()
-            columns = np.array([screen.weights(j, block) @ moved for j in range(count)])
-            yield Pattern("rolled", (block.name,), columns, (axis, k))
+        for axis, k in product(range(len(block.shape)), (1, -1)):
+            if block.shape[axis] > 2:
+                yield pattern("rolled", block, place=(axis, k))
     shapes: dict[tuple[int, ...], list[Block]] = {}
     for block in blocks:
         shapes.setdefault(block.shape, []).append(block)
     pairs = [pair for alike in shapes.values() for pair in pairwise(alike)]
     for one, other in pairs[:MOST_PAIRS]:
-        gap: Array = screen.analytic[one.window] - screen.analytic[other.window]
-        swapped = [
-            screen.weights(j, one) @ gap - screen.weights(j, other) @ gap for j in range(count)
-        ]
-        yield Pattern("swapped", (one.name, other.name), np.array(swapped))
+        yield pattern("swapped", one, other)
+
+
+def errors_of(screen: Screen, pattern: Pattern, block: Block) -> Array:
+    """Return what the error of each entry of a block is proportional to, shape (size,)."""
+    own: Array = screen.analytic[block.window]
+    if pattern.code == "transposed":
+        square = own.reshape(block.shape)
+        return np.asarray(square - square.T).ravel()
+    if pattern.code == "rolled" and pattern.place is not None:
+        axis, k = pattern.place
+        whole = own.reshape(block.shape)
+        return np.asarray(whole - np.roll(whole, -k, axis)).ravel()
+    if pattern.code == "swapped":
+        name = next(name for name in pattern.names if name != block.name)
+        other = next(b for b in screen.problem.blocks if b.name == name)
+        return np.asarray(own - screen.analytic[other.window])
+    if pattern.code not in ("theta", "sign-theta"):
+        return own
+    work = screen.problem.evaluator.work
+    return work.theta[position_of(work.blocks, block.start)]
+
+
+def entries_of(screen: Screen, pattern: Pattern, block: Block) -> Array:
+    """Return the flat coordinates of a block that a pattern says are wrong."""
+    every = np.arange(block.start, block.stop)
+    if pattern.code == "constant":
+        return every
+    if pattern.place is not None and pattern.code != "rolled":
+        axis, position = pattern.place
+        every = np.take(every.reshape(block.shape), position, axis=axis).ravel()
+    chosen: Array = every[errors_of(screen, pattern, block)[every - block.start] != 0]
+    return chosen

@@ -6,6 +6,7 @@ import math
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import fields, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -66,17 +67,12 @@ from .._verdict.comparison import UNSEEN, Comparison, Group, Seen
 from .._verdict.groups import Groups, seen_in
 from .._verdict.refine import refine
 from .._verdict.tolerance import AGREE, DISAGREE, OPEN, Answer, Tolerance, of_block
-from .localise import Findings, localise
-from .localise import entries_of as entries_with
+from .localise import Findings, localise, unit_of
 from .patterns import Pattern
+from .patterns import entries_of as entries_with
 from .screen import Screen, Subset, calibrate, reexamine, screen_all
 
 Array = np.ndarray[Any, Any]
-
-
-def _unit(sizes: Iterable[float]) -> float:
-    """Return the power of two below the largest: squares of what is divided by it stay finite."""
-    return float(2.0 ** (math.frexp(max(sizes, default=0.0))[1] - 1))
 
 
 class AtScale:
@@ -100,12 +96,10 @@ class AtScale:
         self.reasons: list[str] = []
         # In place of one that could not be calibrated: it resolves nothing.
         self.screen = Screen(problem, analytic.vector, options.seed, Noise(math.nan, 0.0, ""))
-        self.sizes: dict[int, float] = {}
         self.vacuous: set[str] = set()
         # Of thousands of blocks none is looked for among all.
         names = (block.name for block in problem.blocks)
         self.precision = dict(zip(names, analytic.precision, strict=True))
-        self.sums: dict[bool, float] = {}
         self.reached: dict[str, float] = {}
         self.groups: dict[str, Group] = {}
         self.seen: dict[str, Seen] = {}
@@ -113,11 +107,12 @@ class AtScale:
 
     def size(self, block: Block) -> float:
         """Return a block's gradient as one number."""
-        if not self.sizes:
-            self.sizes = self.screen.sizes()
-        if block.start not in self.sizes:
-            self.sizes[block.start] = self.screen.size(block) if block.size else 0.0
-        return self.sizes[block.start]
+        return self.sizes[block.start] if block.size else 0.0
+
+    @cached_property
+    def sizes(self) -> dict[int, float]:
+        """That of every block by where it starts."""
+        return self.screen.sizes()
 
     def tolerance(self, block: Block, analytic: float = 0.0, scale: float = 1.0) -> Tolerance:
         """Return what an entry of a block is judged by."""
@@ -131,18 +126,16 @@ class AtScale:
         a = self.bad.get(i, float(self.analytic.vector[i]))
         return self.tolerance(block, a, self.scale_at(i))
 
+    @cached_property
     def allowed(self) -> float:
-        """Return what the tolerances of all parameters come to along a direction.
+        """What the tolerances of all parameters come to along a direction.
 
         Their errors add up as their squares do: of ``atol`` three times that, at most.
         """
-        if True in self.sums:
-            return self.sums[True]
         parts = (max(DUST * eps, SMALLEST_ALLOWED) for eps in self.analytic.precision)
         relative = self.norm([self.options.rtol or part for part in parts], along=True)
         absolute = sum(self.absolute(block) ** 2 for block in self.problem.blocks)
-        self.sums[True] = math.hypot(relative, math.sqrt(absolute))
-        return self.sums[True]
+        return math.hypot(relative, math.sqrt(absolute))
 
     def absolute(self, block: Block) -> float:
         """Return what errors of `atol` in a block come to along a direction, at most."""
@@ -159,11 +152,10 @@ class AtScale:
         """
         return bool(self.size(block) <= self.tolerance(block).dust)
 
+    @cached_property
     def total(self) -> float:
-        """Return the norm of gradient times scale."""
-        if False not in self.sums:
-            self.sums[False] = self.norm()
-        return self.sums[False]
+        """The norm of gradient times scale."""
+        return self.norm()
 
     def norm(self, parts: Sequence[float] | None = None, *, along: bool = False) -> float:
         """Return the norm of gradient times scale, each block's or a part of it.
@@ -171,7 +163,7 @@ class AtScale:
         `along` a direction its weights count, whose mean square is 13/12.
         """
         blocks = self.problem.blocks
-        unit = _unit(self.size(block) for block in blocks)
+        unit = unit_of(self.size(block) for block in blocks)
         squares = (
             part**2 * (self.size(block) / unit) ** 2 * block.size
             for block, part in zip(blocks, parts or [1.0] * len(blocks), strict=True)
@@ -213,7 +205,6 @@ class AtScale:
         limit = self.options.max_evals or problem.evaluator.evaluations + self.extra
         try:
             self.screen = calibrate(problem, self.analytic, self.options)
-            allowed = self.allowed()
             for i in list(self.bad)[:SHOWN_BAD]:
                 ladder = line_of(problem, i, self.screen.noise)
                 ladder.add(self.screen.step * self.scale_at(i))
@@ -221,8 +212,8 @@ class AtScale:
                 numeric = ladder.estimate() or Estimate(math.nan, math.inf)
                 self.answers[i] = Answer(numeric.value, numeric.error, DISAGREE)
             if len(self.bad) < problem.size and math.isfinite(self.screen.sigma):
-                if screen_all(self.screen, allowed):
-                    self.look_again(allowed, limit)
+                if screen_all(self.screen, self.allowed):
+                    self.look_again(limit)
                 if self.verdict != DISAGREE and self.has_groups():
                     self.look_at_groups()
                 elif self.verdict == AGREE:
@@ -240,15 +231,14 @@ class AtScale:
             format_ = self.screen.noise.format
             self.reasons += to_settle(ways_to_settle(params, format_, (), reference=reference))
 
-    def look_again(self, allowed: float, limit: int) -> None:
+    def look_again(self, limit: int) -> None:
         """Judge the direction that stands out, then find what is wrong along it."""
         screen = self.screen
-        again = reexamine(screen, allowed)
-        if again.verdict != DISAGREE:
+        if reexamine(screen, self.allowed).verdict != DISAGREE:
             return
         self.verdict = DISAGREE
-        self.findings = localise(screen, self.confirm, allowed, limit)
-        if screen.truth or self.findings.patterns:
+        self.findings = localise(screen, self.confirm, self.allowed, limit)
+        if screen.wrong or self.findings.patterns:
             return
         if screen.noise.unit > NARROW:
             # Kinks and rounding to float32 along a dense direction look alike to any ladder.
@@ -265,7 +255,7 @@ class AtScale:
     def look_at_blocks(self) -> None:
         """Give a direction of its own to each block that those over all do not resolve."""
         screen = self.screen
-        unseen = ACCUSED * screen.sigma + self.allowed()
+        unseen = ACCUSED * screen.sigma + self.allowed
         for block in self.problem.blocks:
             own = self.size(block)
             norm = own * math.sqrt(block.size)
@@ -371,7 +361,7 @@ class AtScale:
     def resolved(self) -> bool:
         """Return whether the directions could see what was demanded of them; if not, say so."""
         screen = self.screen
-        total = self.total()
+        total = self.total
         reach = ACCUSED * screen.sigma / total if total else math.inf
         demanded = self.options.rtol or COARSEST_RTOL
         if reach <= demanded or self.seen:
@@ -463,7 +453,7 @@ def _wrong_entries(check: AtScale, named: set[str]) -> list[Diagnosis]:
     if check.findings.unexplained or check.findings.shares:
         return []
     found = []
-    for position, mine in sorted(by_block(check.problem.blocks, sorted(screen.truth)).items()):
+    for position, mine in sorted(by_block(check.problem.blocks, sorted(screen.wrong)).items()):
         block = check.problem.blocks[position]
         if not 0 < len(mine) <= FEW_NAMED or block.name in named:
             continue
@@ -496,7 +486,7 @@ def plainly_wrong(problem: Problem, analytic: Analytic, options: Options, noise:
         return False
     (_, one, loud), (_, other, louder) = series
     off = abs(float(np.dot(analytic.vector, vector)) - other)
-    return off > PLAINLY_OFF * (abs(one - other) + loud + louder + check.allowed())
+    return off > PLAINLY_OFF * (abs(one - other) + loud + louder + check.allowed)
 
 
 def along_directions(
@@ -506,7 +496,7 @@ def along_directions(
     check = AtScale(problem, analytic, options, extra)
     problem.evaluator.progress.accused = check.accused
     check.run()
-    problem.evaluator.require_unchanged("func")
+    problem.evaluator.work.require_unchanged("func")
     noise = check.screen.noise
     subject = Subject(
         name,
@@ -561,7 +551,7 @@ def _sentences(check: AtScale) -> tuple[str, ...]:
         said.append(
             f"{brief(name)}{index}: {wrong} of {count} sampled entries are wrong, by no pattern"
         )
-    if check.findings.unexplained and check.screen.truth:
+    if check.findings.unexplained and check.screen.wrong:
         said.append("more is wrong than was found within the evaluations allowed")
     return tuple(said)
 
@@ -603,7 +593,7 @@ def _block(
     group = check.groups.get(block.name)
     if group is not None:
         hint, code = diagnosis_of(group).sentence, GROUP
-    norm = check.total() if check.is_nothing(block) else check.size(block) * math.sqrt(block.size)
+    norm = check.total if check.is_nothing(block) else check.size(block) * math.sqrt(block.size)
     return BlockReport(
         name=block.name,
         shape=block.shape,
@@ -614,7 +604,7 @@ def _block(
         kinks=sum(answer.slopes is not None for answer in mine),
         difference=math.nan,
         resolution=min(
-            (ACCUSED * check.screen.sigma + check.allowed()) / norm if norm else math.inf,
+            (ACCUSED * check.screen.sigma + check.allowed) / norm if norm else math.inf,
             check.reached.get(block.name, math.inf),
         ),
         vacuous=block.name in check.vacuous,
@@ -633,7 +623,7 @@ def _difference(check: AtScale) -> float:
     if not screen.residuals:
         return math.nan
     norm = check.norm(along=True)
-    unit = _unit(map(abs, screen.residuals.values()))
+    unit = unit_of(screen.residuals.values())
     squares = sum((y / unit) ** 2 for y in screen.residuals.values())
     error = unit * math.sqrt(squares / len(screen.residuals))
     return error / (2 * norm + error) if norm else 0.0 if not error else 1.0

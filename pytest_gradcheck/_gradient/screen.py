@@ -42,7 +42,7 @@ from .._difference.extrapolation import Line
 from .._difference.noise import Noise
 from .._difference.stencils import STENCILS
 from .._difference.step_size import relative_step
-from .._difference.sweep import noise_of, value_size
+from .._difference.sweep import line_along, noise_of, value_size
 from .._evaluate.problem import Analytic, Problem
 from .._options import Options
 from .._params.arrays import chunks
@@ -59,9 +59,9 @@ class Screen:
 
     `step` is h in parts of the parameters' scales, `single` the first step of one coordinate in
     parts of its own; `sigma` the standard deviation of a residual; `residuals` are y over all
-    parameters, by number of direction. `truth` has the parameters found wrong, with their errors,
-    which `clean` takes out; `floors`, by a block's start, the least that a coordinate of it moves
-    by.
+    parameters, by number of direction. `wrong` has the parameters found wrong, with their errors,
+    which `unexplained` takes out; `floors`, by a block's start, the least that a coordinate of it
+    moves by.
     """
 
     problem: Problem
@@ -71,7 +71,7 @@ class Screen:
     step: float = 0.0
     sigma: float = math.inf
     residuals: dict[int, float] = field(default_factory=dict)
-    truth: dict[int, float] = field(default_factory=dict)
+    wrong: dict[int, float] = field(default_factory=dict)
     floors: dict[int, float] = field(default_factory=dict)
     single: float = 0.0
 
@@ -157,10 +157,10 @@ class Screen:
         return largest * math.sqrt(total / block.size)
 
     def sizes(self) -> dict[int, float]:
-        """Return `size` of every block by where it starts, where there are many; else nothing."""
-        if self.whole is None:
-            return {}
+        """Return `size` of every block by where it starts; of many, all at once."""
         blocks = [block for block in self.problem.blocks if block.size]
+        if self.whole is None:
+            return {block.start: self.size(block) for block in blocks}
         starts, counts = ([getattr(b, name) for b in blocks] for name in ("start", "size"))
         with np.errstate(over="ignore"):
             product = (self.analytic * self.whole).astype(np.float64, copy=False)
@@ -214,16 +214,12 @@ class Screen:
 
     def line(self, vector: Array) -> Line:
         """Return func along a direction as a function of one variable."""
-
-        def evaluate(steps: Sequence[float]) -> tuple[Sequence[float], Sequence[Any]]:
-            return steps, tuple(self.problem.evaluator.along(vector, steps))
-
-        return Line(evaluate, self.problem.center, self.noise)
+        return line_along(self.problem, vector, self.noise)
 
     def explained(self, number: int, subset: Subset | None = None) -> float:
         """Return the part of a residual that the wrong parameters found so far account for."""
         total = 0.0
-        for i, error in self.truth.items():
+        for i, error in self.wrong.items():
             block = self.problem.blocks[position_of(self.problem.blocks, i)]
             if subset is None or (block in subset.blocks and subset.holds(i - block.start)):
                 total += error * self.weight(number, block, i - block.start)
@@ -236,7 +232,7 @@ class Screen:
         fill_with_weights(few, rng)
         return float(few[-1] * self.spread(block, slice(offset, offset + 1))[0])
 
-    def clean(self, numbers: Iterable[int]) -> dict[int, float]:
+    def unexplained(self, numbers: Iterable[int]) -> dict[int, float]:
         """Return the residuals without what is known already."""
         return {j: self.residuals[j] - self.explained(j) for j in numbers}
 
@@ -334,9 +330,7 @@ def _best_rung(line: Line) -> tuple[float, float, float]:
         seen = [abs(slope - s) - 2 * (rounding + r) for _, s, r in series[k + 1 :]]
         observed = max([0.0, *seen])
         if k:
-            above = abs(series[k - 1][1] - slope) / (RATIO**2 - 1)
-            beside = abs(series[k - 1][1] - slope)
-            observed = max(observed, min(above, beside))
+            observed = max(observed, abs(series[k - 1][1] - slope) / (RATIO**2 - 1))
         elif len(series) > 1:
             observed = max(observed, abs(slope - series[1][1]))
         sigma = SAFETY * math.hypot(rounding, observed)

@@ -39,7 +39,7 @@ from .._evaluate.problem import (
 )
 from .._gradient.source_lines import lines_behind
 from .._options import Options
-from .._params.layout import position_of
+from .._params.layout import labels, position_of
 from .._params.work_copy import WorkCopy
 from .._quoting import brief, listing, quoted
 from .._report.assemble import Subject, assemble, contradicted, left_out, rows_of
@@ -48,7 +48,7 @@ from .._verdict.comparison import Comparison
 from .._verdict.groups import Known, seen_in
 from .._verdict.tolerance import AGREE, NOISY, OPEN, Tolerance, block_size
 from .linear import Matrix, Shape, is_operator
-from .outputs import OUTPUT, Outputs, PairBlock, pair_blocks
+from .outputs import OUTPUT, Outputs, PairBlock, in_pairs, pair_blocks
 from .rows import Bias, Points, Rows, judged_rows
 
 Array = np.ndarray[Any, Any]
@@ -74,6 +74,17 @@ class Check:
         structure, blocks = self.problem.structure, self.problem.blocks
         self.shape = Shape(self.outputs, structure, blocks, self.options.nondet_tol)
         self.pairs = pair_blocks(self.outputs.blocks, self.problem.blocks)
+
+    def in_pairs(self, matrix: Array) -> Array:
+        """Return a matrix (m, n), or a row (n,) for each output, as the vector of its pairs."""
+        m, n = self.outputs.size, self.problem.size
+        blocks = self.outputs.blocks, self.problem.blocks
+        return in_pairs(*blocks, np.broadcast_to(matrix, (m, n)))
+
+    def places(self) -> Array:
+        """Return where in the matrix, flattened, each entry of its pairs is."""
+        m, n = self.outputs.size, self.problem.size
+        return self.in_pairs(np.arange(m * n).reshape(m, n)).astype(np.intp)
 
     @property
     def exhaustive(self) -> bool:
@@ -102,7 +113,7 @@ def checking(
                     f"parameters, or leave it out with skip={quoted(block.name)}"
                 )
         yield Check(outputs, problem, options, started)
-        evaluator.require_unchanged("func")
+        evaluator.work.require_unchanged("func")
 
 
 def given(function: Any, check: Check) -> tuple[Any, ...]:
@@ -124,21 +135,27 @@ def numeric_params(check: Check) -> Any:
     return problem.evaluator.work.fresh() if other else own_params(check)
 
 
+def _beyond(check: Check, gap: Array, known: Array) -> int | None:
+    """Return the output that differs by more than is `known` of and may be noise; shapes (m,)."""
+    for block, narrow in zip(check.outputs.blocks, check.problem.evaluator.narrow, strict=True):
+        w = block.window
+        largest = np.abs(check.problem.center[w]).max(initial=0.0)
+        if (gap[w] > known[w] + may_differ_by(largest, narrow, check.options)).any():
+            return block.start + int(np.argmax(gap[w]))
+    return None
+
+
 def _unrepeated(check: Check) -> str:
     """Return the sentence that names an output that differs between two calls, or nothing."""
-    center, jitter = check.problem.center, check.problem.jitter
-    for block in check.outputs.blocks:
-        gap, own = jitter[block.window], np.abs(center[block.window])
-        narrow = check.problem.evaluator.narrow[position_of(check.outputs.blocks, block.start)]
-        bad = gap > may_differ_by(np.max(own, initial=0.0), narrow, check.options)
-        if bad.any():
-            k = int(np.argmax(gap))
-            return (
-                f"func does not repeat itself: {brief(block.label(k))} differs by {gap[k]:.3g} "
-                "between two calls at the same parameters (dropout, shuffling or an unseeded "
-                "generator?)"
-            )
-    return ""
+    jitter = check.problem.jitter
+    k = _beyond(check, jitter, np.zeros_like(jitter))
+    if k is None:
+        return ""
+    return (
+        f"func does not repeat itself: {brief(labels(check.outputs.blocks)(k))} differs by "
+        f"{jitter[k]:.3g} between two calls at the same parameters (dropout, shuffling or an "
+        "unseeded generator?)"
+    )
 
 
 def _depends_on_the_past(check: Check, rows: Rows) -> str:
@@ -154,15 +171,11 @@ def _depends_on_the_past(check: Check, rows: Rows) -> str:
             again = evaluator.at_theta()
     except BudgetExhausted:
         return ""
-    for block in check.outputs.blocks:
-        w = block.window
-        narrow = evaluator.narrow[position_of(check.outputs.blocks, block.start)]
-        allowed = may_differ_by(np.abs(center[w]).max(initial=0.0), narrow, check.options)
-        gap = np.abs(again[w] - center[w])
-        if (gap > check.problem.jitter[w] + allowed).any():
-            k = int(np.argmax(gap))
-            return PAST.format(brief(block.label(k)), float(center[w][k]), float(again[w][k]))
-    return ""
+    k = _beyond(check, np.abs(again - center), check.problem.jitter)
+    if k is None:
+        return ""
+    label = brief(labels(check.outputs.blocks)(k))
+    return PAST.format(label, float(center[k]), float(again[k]))
 
 
 def with_lines(report: GradientReport, function: Any, check: Check) -> GradientReport:
@@ -172,7 +185,7 @@ def with_lines(report: GradientReport, function: Any, check: Check) -> GradientR
     """
     if report.verdict != "disagree" or not callable(function) or is_operator(function):
         return report
-    names = {pair.name: pair.param.name for pair in check.pairs if pair.param is not None}
+    names = {pair.name: pair.param.name for pair in check.pairs}
     if len(check.outputs.blocks) != 1 or not {block.name for block in report.blocks} <= set(names):
         return report
     call = check.problem.call
@@ -185,16 +198,6 @@ def with_lines(report: GradientReport, function: Any, check: Check) -> GradientR
     pairs = {param: pair for pair, param in names.items()}
     named = (replace(line, blocks=tuple(pairs[name] for name in line.blocks)) for line in lines)
     return replace(report, lines=tuple(named))
-
-
-def in_pairs(check: Check, rows: Array) -> Array:
-    """Return a matrix (m, n) as the vector of its pairs of blocks."""
-    parts = [
-        rows[o.window, p.window].ravel()
-        for o in check.shape.outputs.blocks
-        for p in check.shape.blocks
-    ]
-    return np.concatenate(parts or [np.empty(0)])
 
 
 def report_of(
@@ -215,8 +218,7 @@ def report_of(
     first = matrices[0]
     rows, reasons = judged_matrices(check, matrices, what, bias)
     found = stacked(check, rows, first.dense)
-    scale = in_pairs(check, np.broadcast_to(check.problem.scale, first.dense.shape))
-    theta = in_pairs(check, np.broadcast_to(check.problem.theta, first.dense.shape))
+    scale, theta = check.in_pairs(check.problem.scale), check.in_pairs(check.problem.theta)
     scheme = scheme or (rows.sweeps[0].title if rows.sweeps else "")
     report = reported(
         check, check.pairs, found, rows.noise, scale, theta, reasons, scheme, may_be_zero
@@ -231,7 +233,7 @@ def judged_matrices(
     options, pairs = check.options, check.pairs
     first, last = matrices[0], matrices[-1]
     m, n = first.dense.shape
-    both = (in_pairs(check, first.dense), in_pairs(check, last.dense))
+    both = check.in_pairs(first.dense), check.in_pairs(last.dense)
     _, repeats = repetition(*both, first.precision, pairs, options, what)
     reasons = tuple(text for text in (_unrepeated(check), repeats) if text)
     if reasons:
@@ -328,15 +330,14 @@ def stacked(check: Check, rows: Rows, dense: Array) -> Comparison:
 
     def vector(each: Sequence[Any], name: str, empty: float) -> Array:
         own = [getattr(one, name) for one in each]
-        return in_pairs(check, np.stack(own) if own else np.full((m, n), empty))
+        return check.in_pairs(np.stack(own) if own else np.full((m, n), empty))
 
-    place = in_pairs(check, np.arange(m * n).reshape(m, n)).astype(np.intp)
     where = np.empty(m * n, dtype=np.intp)
-    where[place] = np.arange(m * n)
+    where[check.places()] = np.arange(m * n)
     limits = [own.tolerance for own in rows.found]
     names = ("rtol", "atol", "dust", "goal_rtol", "goal_atol", "rms")
     found = Comparison(
-        Tolerance(in_pairs(check, dense), *(vector(limits, name, 0.0) for name in names)),
+        Tolerance(check.in_pairs(dense), *(vector(limits, name, 0.0) for name in names)),
         vector(rows.found, "numeric", np.nan),
         vector(rows.found, "error", np.inf),
         vector(rows.found, "evaluated", False).astype(bool),
@@ -348,7 +349,7 @@ def stacked(check: Check, rows: Rows, dense: Array) -> Comparison:
     for k, own in enumerate(rows.found):
         found.reasons.update({int(where[k * n + i]): x for i, x in own.reasons.items()})
         found.slopes.update({int(where[k * n + i]): x for i, x in own.slopes.items()})
-    scale = in_pairs(check, np.broadcast_to(check.problem.scale, dense.shape))
+    scale = check.in_pairs(check.problem.scale)
     _keep_groups(check, rows, found, scale, where.reshape(m, n))
     return _settle_beside_block(check.pairs, found, scale, check.options)
 
@@ -414,13 +415,5 @@ def _settle_beside_block(
 
 def _zero_by_nature(pairs: Sequence[PairBlock], zero: Array, may_be_zero: bool) -> frozenset[str]:
     """Return the pairs that may be zero: those of a parameter that some other output answers to."""
-    answered = {
-        pair.param.name
-        for pair in pairs
-        if pair.param is not None and pair.size and not zero[pair.window].all()
-    }
-    return frozenset(
-        pair.name
-        for pair in pairs
-        if pair.param is not None and (may_be_zero or pair.param.name in answered)
-    )
+    answered = {p.param.name for p in pairs if p.size and not zero[p.window].all()}
+    return frozenset(p.name for p in pairs if may_be_zero or p.param.name in answered)

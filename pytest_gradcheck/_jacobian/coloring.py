@@ -41,7 +41,7 @@ from .._report.assemble import contradicted
 from .._report.report import GradientReport
 from .._verdict.comparison import Comparison
 from .._verdict.tolerance import AGREE, DISAGREE, OPEN, Tolerance
-from .check import OVERHEAD, Check, in_pairs, judged_matrices, reported, stacked
+from .check import OVERHEAD, Check, judged_matrices, reported, stacked
 from .linear import Entries, Matrix
 from .outputs import PairBlock, sparse_pair, sparse_pairs
 from .rows import Rows
@@ -158,7 +158,7 @@ def _laid_out(
     """Return how entries are reported, with their places: of a small matrix all there are."""
     m, n = check.outputs.size, check.problem.size
     if m * n <= MOST_WHOLE:
-        keys = in_pairs(check, np.arange(m * n).reshape(m, n)).astype(np.intp)
+        keys = check.places()
         return check.pairs, keys // n, keys % n
     pairs, order = sparse_pairs(check.outputs.blocks, check.problem.blocks, rows, columns)
     return pairs, rows[order], columns[order]
@@ -241,7 +241,6 @@ def _of_groups(
     few.pairs = tuple(
         sparse_pair(pair, pair.start, own, every[window].ravel(), slots[window].ravel())
         for pair in few.pairs
-        if pair.output is not None and pair.param is not None
         for own in (problem.blocks[pair.param.leaf],)
         for window in ((pair.output.window, pair.param.window),)
     )
@@ -262,8 +261,7 @@ class Search:
         self.few, self.analytic, self.slots = few, analytic, slots
         self.group, self.weights = group, weights
         place = np.empty(slots.size, dtype=np.intp)
-        every = np.arange(slots.size)
-        place[in_pairs(few, every.reshape(slots.shape)).astype(np.intp)] = every
+        place[few.places()] = np.arange(slots.size)
         self.place = place.reshape(slots.shape)
         self.found = stacked(few, judged, analytic)
         self.step = float(judged.sweeps[0].step[0]) if judged.sweeps else 0.0

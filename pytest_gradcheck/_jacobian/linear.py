@@ -91,9 +91,9 @@ def entries_of(jac: Any, shape: Shape, what: str = "jac") -> Entries:
     held = csr.tocoo()
     data = np.asarray(held.data)
     _require_real(data, what)
-    wide = np.longdouble if data.dtype.itemsize > 8 else np.float64
     rows, columns = held.row.astype(np.intp), held.col.astype(np.intp)
-    return Entries(rows, columns, data.astype(wide), eps_of(data.dtype))
+    values = data.astype(np.result_type(data.dtype, np.float64))
+    return Entries(rows, columns, values, eps_of(data.dtype))
 
 
 def is_operator(value: Any) -> bool:
@@ -165,10 +165,10 @@ def _require_shape(found: tuple[int, ...], shape: Shape, what: str) -> None:
 
 def _cut(array: Array, shape: Shape, what: str) -> Matrix:
     _require_real(array, what)
-    wide = np.longdouble if array.dtype.itemsize > 8 else np.float64
     count = len(shape.outputs.blocks) * len(shape.blocks)
     columns = shape.columns()
     chosen = array if columns.size == array.shape[1] else array[:, columns]
+    wide = np.result_type(array.dtype, np.float64)
     return Matrix(chosen.astype(wide), (eps_of(array.dtype),) * count)
 
 
@@ -218,8 +218,7 @@ def _of_structure(jac: Any, shape: Shape, what: str) -> Matrix:
             precision.append(leaf.eps if leaf.numeric else EPS)
         rows.append(np.concatenate(row, axis=1))
     dense = np.concatenate(rows, axis=0)
-    wide = np.longdouble if dense.dtype.itemsize > 8 else np.float64
-    return Matrix(dense.astype(wide), tuple(precision))
+    return Matrix(dense.astype(np.result_type(dense.dtype, np.float64)), tuple(precision))
 
 
 def _of_operator(jac: Any, shape: Shape, what: str) -> Matrix:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -136,8 +136,8 @@ def output_vector(value: Any, outputs: Outputs, what: str = "func") -> Array:
         _real(leaf, block.name).reshape(-1)
         for leaf, block in zip(leaves, outputs.blocks, strict=True)
     ]
-    wide = any(part.dtype.itemsize > 8 and part.dtype.kind == "f" for part in parts)
-    return np.concatenate([part.astype(np.longdouble if wide else np.float64) for part in parts])
+    wide = np.result_type(np.float64, *{part.dtype for part in parts})
+    return np.concatenate([part.astype(wide) for part in parts])
 
 
 def _told(shapes: Sequence[tuple[str, tuple[int, ...]]]) -> str:
@@ -152,42 +152,36 @@ def precision_of(value: Any) -> tuple[float, ...]:
     )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class PairBlock(Block):
     """One block of outputs by one block of parameters, in labels ``residual[4] / W[2, 0]``."""
 
-    output: Block | None = None
-    param: Block | None = None
+    output: Block
+    param: Block
 
     def label(self, coordinate: int) -> str:
         """Return the name of an entry of the block."""
-        if self.output is None or self.param is None:
-            return super().label(coordinate)
         k, i = divmod(coordinate, max(self.param.size, 1))
         return f"{self.output.label(k)} / {self.param.label(i)}"
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class SparsePair(PairBlock):
     """The stored entries of one such pair: `rows` and `columns` in it, shape (size,).
 
     A column of -1 stands for none.
     """
 
-    rows: Array = field(default_factory=lambda: np.empty(0, dtype=np.intp))
-    columns: Array = field(default_factory=lambda: np.empty(0, dtype=np.intp))
+    rows: Array
+    columns: Array
 
     def index(self, coordinate: int) -> tuple[int, ...]:
         """Return the multi-index of an entry in the whole pair."""
-        assert self.output is not None
-        assert self.param is not None
         k, i = int(self.rows[coordinate]), int(self.columns[coordinate])
         return self.output.index(k) + self.param.index(i)
 
     def label(self, coordinate: int) -> str:
         """Return the name of an entry."""
-        assert self.output is not None
-        assert self.param is not None
         k, i = int(self.rows[coordinate]), int(self.columns[coordinate])
         return f"{self.output.label(k)} / {self.param.label(i) if i >= 0 else self.param.name}"
 
@@ -196,7 +190,6 @@ def sparse_pair(
     pair: PairBlock, start: int, param: Block, rows: Array, columns: Array
 ) -> SparsePair:
     """Return entries of a pair, from `start` on; `rows` and `columns` are those of all blocks."""
-    assert pair.output is not None
     within = np.where(columns < 0, -1, columns - param.start)
     return SparsePair(
         pair.name,
@@ -206,10 +199,10 @@ def sparse_pair(
         start,
         start + rows.size,
         pair.leaf,
-        pair.output,
-        param,
-        rows - pair.output.start,
-        within,
+        output=pair.output,
+        param=param,
+        rows=rows - pair.output.start,
+        columns=within,
     )
 
 
@@ -234,9 +227,10 @@ def sparse_pairs(
     return tuple(blocks), order
 
 
-def _real_shape(block: Block) -> tuple[int, ...]:
-    """Return the shape of a block's coordinates: real and imaginary part last."""
-    return (*block.shape, 2) if block.is_complex else block.shape
+def in_pairs(outputs: Sequence[Block], params: Sequence[Block], matrix: Array) -> Array:
+    """Return a matrix (m, n) as the vector of its pairs of blocks."""
+    parts = [matrix[o.window, p.window].ravel() for o in outputs for p in params]
+    return np.concatenate(parts or [np.empty(0)])
 
 
 def pair_blocks(outputs: Sequence[Block], params: Sequence[Block]) -> tuple[PairBlock, ...]:
@@ -248,14 +242,14 @@ def pair_blocks(outputs: Sequence[Block], params: Sequence[Block]) -> tuple[Pair
             blocks.append(
                 PairBlock(
                     f"{output.name} / {param.name}",
-                    _real_shape(output) + _real_shape(param),
+                    output.coordinate_shape + param.coordinate_shape,
                     param.dtype,
                     False,
                     start,
                     stop,
                     len(blocks),
-                    output,
-                    param,
+                    output=output,
+                    param=param,
                 )
             )
             start = stop

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -77,16 +78,9 @@ def spread(value: Any) -> Any:
     )
 
 
-@dataclass(frozen=True)
-class Combination:
-    """Reads what func returned as u·F."""
-
-    outputs: Outputs
-    u: Array
-
-    def __call__(self, value: Any) -> Any:
-        """Return the combination; NaN or infinity where an output is."""
-        return self.u @ self.outputs.read(value)
+def combined(outputs: Outputs, u: Array, value: Any) -> Any:
+    """Return what func returned as u·F; NaN or infinity where an output is."""
+    return u @ outputs.read(value)
 
 
 def no_bits(value: Any) -> None:
@@ -109,7 +103,7 @@ def along_cotangents(
     for number in range(COMBINED):
         u = random_weights(m, options.seed, Stream.COTANGENTS, number)
         u = rounded(outputs.structure, outputs.blocks, u)  # as the product gets it
-        call = replace(check.problem.call, read=Combination(outputs, u), bits=no_bits)
+        call = replace(check.problem.call, read=partial(combined, outputs, u), bits=no_bits)
         report = run_check(call, rows(u), own_params(check), options, eps)
         spent += report.evaluations
         if not report.ok:
@@ -133,10 +127,8 @@ def _by_entry(
     """Judge the columns of the parameters that a combination accuses, entry by entry."""
     problem, call = check.problem, check.problem.numeric
     blocks, theta = problem.blocks, problem.theta
-    named = [entry.label for entry in report.worst if entry.verdict == "disagree"][
-        :ACCUSED_LOOKED_AT
-    ]
-    named = named[:ACCUSED_LOOKED_AT]
+    wrong = [entry.label for entry in report.worst if entry.verdict == "disagree"]
+    named = wrong[:ACCUSED_LOOKED_AT]
     places = {place for name in named if (place := coordinate_of(blocks, name)) is not None}
     if not places:
         return None
@@ -194,7 +186,7 @@ def _most_wrong(check: Check, dense: Array, chosen: Array) -> Array:
 
 
 def along_tangents(check: Check, products: Callable[[Array], Any], what: str) -> GradientReport:
-    """Check Jv for some random v, shape (n,), output by output; `products` takes v and returns Jv.
+    """Check Jv for some random v, shape (n,), output by output.
 
     `products` takes v, shape (n,), and returns Jv in the outputs' structure; an error calls it
     `what`.

@@ -182,7 +182,7 @@ def judged_rows(
     outputs: Outputs,
     analytic: Sequence[Analytic],
     options: Options,
-    bias: Bias | None = None,
+    bias: Bias,
 ) -> Rows:
     """Judge the rows of a Jacobian.
 
@@ -206,8 +206,7 @@ def judged_rows(
     suspicious = 0
     for k, own in enumerate(analytic):
         first = swept(k)
-        if bias is not None:
-            own = replace(own, jitter=own.jitter + bias(k, swept))
+        own = replace(own, jitter=own.jitter + bias(k, swept))
         with np.errstate(all="ignore"):
             gap = np.abs(own.vector - first.numeric)
             size = np.fmax(np.abs(own.vector), np.abs(first.numeric))

@@ -121,6 +121,11 @@ class Block:
         return self.shape if self.whole is None else self.whole
 
     @property
+    def coordinate_shape(self) -> tuple[int, ...]:
+        """The shape of the block's coordinates: real and imaginary part last."""
+        return (*self.shape, 2) if self.is_complex else self.shape
+
+    @property
     def size(self) -> int:
         """How many coordinates."""
         return self.stop - self.start
@@ -307,9 +312,8 @@ def _kind(value: Any) -> str:
 def vector_of(structure: Structure, blocks: Sequence[Block]) -> np.ndarray[Any, Any]:
     """Return the coordinates of all blocks as one vector: float64, or longdouble if any is."""
     parts = [coordinates(checked_leaf(structure, block))[block.within] for block in blocks]
-    wide = any(part.dtype.itemsize > 8 for part in parts)
-    dtype = np.dtype(np.longdouble if wide else np.float64)
-    return np.concatenate([part.astype(dtype, copy=False) for part in parts] or [np.empty(0)])
+    wide = np.result_type(np.float64, *{part.dtype for part in parts})
+    return np.concatenate([part.astype(wide, copy=False) for part in parts] or [np.empty(0)])
 
 
 def checked_leaf(structure: Structure, block: Block) -> np.ndarray[Any, Any]:
@@ -416,17 +420,15 @@ def gradient_vector(
     found = {leaf.name: leaf for leaf in flatten(gradient, what).leaves}
     _refuse_pair(gradient, found, blocks, what)
     _match_names(set(found), structure, blocks, what, of)
-    parts = [_matched(found[block.name], block, what) for block in blocks]
-    wide = any(part.real.dtype.itemsize > 8 for part in parts)
-    dtype = np.dtype(np.longdouble if wide else np.float64)
-    parts = [coordinates(part)[b.within] for b, part in zip(blocks, parts, strict=True)]
-    pairs = list(zip(blocks, parts, strict=True))
+    parts = [coordinates(_matched(found[block.name], block, what)) for block in blocks]
+    wide = np.result_type(np.float64, *{part.dtype for part in parts})
+    pairs = [(b, part[b.within]) for b, part in zip(blocks, parts, strict=True)]
     precision = tuple(found[block.name].eps for block in blocks)
     if known is not None and all(
-        same_bits(known[block.window], part.astype(dtype, copy=False)) for block, part in pairs
+        same_bits(known[block.window], part.astype(wide, copy=False)) for block, part in pairs
     ):
         return known, precision
-    vector = np.empty(blocks[-1].stop if blocks else 0, dtype)
+    vector = np.empty(blocks[-1].stop if blocks else 0, wide)
     for block, part in pairs:
         vector[block.window] = part
     return vector, precision

@@ -100,6 +100,13 @@ def grid_of(evidence: Evidence, block: Block, most_rows: int, most_columns: int)
     return Grid(rows, columns, pooled[0].astype(np.int8), pooled[1], folded)
 
 
+def counts_of(evidence: Evidence, block: Block) -> str:
+    """Return in words how much of a block is wrong, and how much can't be told."""
+    verdict = evidence.verdict[block.window]
+    counts = [(int((verdict == 1).sum()), "wrong"), (int((verdict == 2).sum()), "can't be told")]
+    return ", ".join(f"{n:,} of {block.size:,} {words}" for n, words in counts if n)
+
+
 def _worst(array: Array, most_rows: int, most_columns: int) -> Array:
     for axis, most in enumerate((most_rows, most_columns)):
         size = array.shape[axis]
@@ -196,16 +203,10 @@ def _legend(grids: Sequence[Grid], width: int) -> list[str]:
 
 
 def _map(evidence: Evidence, block: Block, grid: Grid, across: int) -> list[str]:
-    verdict = evidence.verdict[block.window]
-    counts = [(int((verdict == 1).sum()), "wrong"), (int((verdict == 2).sum()), "can't be told")]
-    told = [f"{count:,} of {block.size:,} {words}" for count, words in counts if count]
-    notes = [f"each mark {grid.pooled}"] if grid.pooled else []
-    lines = [", ".join([f"{shown(block.name)} {block.shape}", *told])]
-    lines += (
-        ["; ".join([grid.folded, *notes] if grid.folded else notes)]
-        if (grid.folded or notes)
-        else []
-    )
+    notes = [grid.folded, f"each mark {grid.pooled}" if grid.pooled else ""]
+    title = f"{shown(block.name)} {block.shape}", counts_of(evidence, block)
+    lines = [", ".join(filter(None, title))]
+    lines += ["; ".join(filter(None, notes))] if any(notes) else []
     height, width = grid.kind.shape
     # A character is twice as high as wide: two for a cell where there is room.
     wide = 2 if 2 * width <= across else 1

@@ -13,7 +13,7 @@ import math
 import re
 import textwrap
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -23,7 +23,7 @@ import numpy as np
 from .._params.layout import Block, labels, position_of
 from .._quoting import shown
 from .._verdict.comparison import Evidence
-from .error_map import BLANK, MOST_MAPS, NOT_FINITE, OPEN, WRONG, grid_of
+from .error_map import BLANK, MOST_MAPS, NOT_FINITE, OPEN, WRONG, counts_of, grid_of
 from .message import finding
 from .report import VERDICTS, GradientReport
 
@@ -100,7 +100,6 @@ def title_of(report: GradientReport) -> str:
 
 def _map(evidence: Evidence, block: Block) -> dict[str, Any]:
     grid = grid_of(evidence, block, MOST_CELLS, MOST_CELLS)
-    verdict = evidence.verdict[block.window]
     powers = [
         [
             round(math.log10(ratio), 2) if kind == WRONG and math.isfinite(ratio) else None
@@ -115,9 +114,7 @@ def _map(evidence: Evidence, block: Block) -> dict[str, Any]:
         "columns": grid.columns,
         "folded": grid.folded,
         "pooled": grid.pooled,
-        "wrong": int((verdict == 1).sum()),
-        "open": int((verdict == 2).sum()),
-        "size": block.size,
+        "counts": counts_of(evidence, block),
         "kind": grid.kind.tolist(),
         "power": powers,
     }
@@ -129,29 +126,17 @@ def _points(evidence: Evidence) -> dict[str, list[Any]]:
     fine = np.flatnonzero(finite & (evidence.verdict == 0))
     told = _spread(told, MOST_TOLD)
     chosen = np.concatenate([_spread(fine, MOST_POINTS - told.size), told])
-    return _builtin(
-        evidence.analytic[chosen].tolist(),
-        evidence.numeric[chosen].tolist(),
-        (VERDICTS[int(verdict)] for verdict in evidence.verdict[chosen]),
-    )
+    return {
+        "analytic": list(map(float, evidence.analytic[chosen])),
+        "numeric": list(map(float, evidence.numeric[chosen])),
+        "verdict": [VERDICTS[int(verdict)] for verdict in evidence.verdict[chosen]],
+    }
 
 
 def _points_of_entries(report: GradientReport) -> dict[str, list[Any]]:
     entries = [e for e in report.worst if math.isfinite(e.analytic) and math.isfinite(e.numeric)]
-    entries = entries[:MOST_POINTS]
-    return _builtin(
-        (e.analytic for e in entries), (e.numeric for e in entries), (e.verdict for e in entries)
-    )
-
-
-def _builtin(
-    analytic: Iterable[Any], numeric: Iterable[Any], verdict: Iterable[str]
-) -> dict[str, list[Any]]:
-    return {
-        "analytic": [float(value) for value in analytic],
-        "numeric": [float(value) for value in numeric],
-        "verdict": list(verdict),
-    }
+    names = ("analytic", "numeric", "verdict")
+    return {name: [getattr(entry, name) for entry in entries[:MOST_POINTS]] for name in names}
 
 
 def _spread(places: Array, most: int) -> Array:
@@ -270,11 +255,9 @@ def panels(picture: dict[str, Any]) -> Iterator[Panel]:
 
 def map_title(grid: dict[str, Any]) -> str:
     """Return a map's title: the block, its shape, how much of it is wrong, what a cell is."""
-    counts = [(grid["wrong"], "wrong"), (grid["open"], "can't be told")]
-    told = ", ".join(f"{n:,} of {grid['size']:,} {words}" for n, words in counts if n)
     cells = f"a cell is {grid['pooled']}" if grid["pooled"] else ""
     notes = [note for note in (grid["folded"], cells) if note]
-    return "; ".join([f"{grid['name']} {grid['shape']}: {told}", *notes])
+    return "; ".join([f"{grid['name']} {grid['shape']}: {grid['counts']}", *notes])
 
 
 def _draw_map(axes: Axes, grid: dict[str, Any]) -> None:

@@ -40,7 +40,6 @@ COLUMNS = (
 )
 """Name, how it is sorted, and its look: what is "wide" is left out of a narrow page."""
 
-WORDS = {"failed": "failed", "expected": "expected", "passed": "passed"}
 RANKS = {"failed": 2, "expected": 1, "passed": 0}
 
 
@@ -88,11 +87,9 @@ def page(checks: Sequence[Checked], when: str) -> str:
     told = [check for check in ordered if check.failed and check.message][:MOST_DETAILS]
     anchors = {id(check): f"check-{place}" for place, check in enumerate(told, start=1)}
     failed = sum(check.failed for check in checks)
-    details = []
-    for check in told:
-        found = _details(check, anchors[id(check)])
+    details = [_details(check, anchors[id(check)]) for check in told]
+    for found in details:
         found["pictures"] = [(words, Markup(svg)) for words, svg in found["pictures"]]
-        details.append(found)
     spent = sum(check.check["seconds"] for check in checks)
     return environment.get_template("page.html").render(
         title=f"Gradient checks: {failed:,} failed" if failed else "Gradient checks: all passed",
@@ -117,7 +114,6 @@ def _row(check: Checked, anchor: str) -> dict[str, Any]:
     said = check.check
     return {
         "status": check.status,
-        "word": WORDS[check.status],
         "rank": RANKS[check.status],
         "anchor": anchor,
         "nodeid": shown(check.nodeid, NAME_WIDTH),
@@ -129,14 +125,10 @@ def _row(check: Checked, anchor: str) -> dict[str, Any]:
         "names": " ".join(
             [printable(said["name"]), listing([block["name"] for block in said["blocks"]], 40)]
         ),
-        "share": _share(said),
+        "share": f"{said['wrong']:,} / {said['checked']:,}",
         **{key: said[key] for key in ("wrong", "difference", "resolution", "evaluations")},
         "seconds": round(said["seconds"], 4),
     }
-
-
-def _share(said: dict[str, Any]) -> str:
-    return f"{said['wrong']:,} / {said['checked']:,}"
 
 
 def _details(check: Checked, anchor: str) -> dict[str, Any]:

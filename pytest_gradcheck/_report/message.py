@@ -12,7 +12,7 @@ import textwrap
 from collections.abc import Sequence
 
 from .._diagnosis.evidence import Diagnosis
-from .._quoting import NAME_WIDTH, columns, listing, shown
+from .._quoting import NAME_WIDTH, columns, listing, shown, together
 from .._source.lines import source_table
 from .._verdict.tolerance import TOGETHER
 from .error_map import error_maps, plain, small_map
@@ -31,22 +31,22 @@ LEAST_NAME = 10
 """Characters that are left of a name in a table without room."""
 
 
-def label(entry: Entry, width: int = NAME_WIDTH) -> str:
+def label(entry: Entry) -> str:
     """Return an entry's label, its name shortened and its index never."""
     index = _index(entry)
     if not index:  # of a Jacobian: an index in the middle, too
-        return shown(entry.label, 2 * width)
-    return shown(entry.block, width) + index
+        return shown(entry.label, 2 * NAME_WIDTH)
+    return shown(entry.block) + index
 
 
 def _index(entry: Entry) -> str:
     return entry.label.removeprefix(entry.block) if entry.label.startswith(entry.block) else ""
 
 
-def told_apart(a: float, b: float, least: int = 4) -> tuple[str, str]:
+def told_apart(a: float, b: float, form: str = ".{}g") -> tuple[str, str]:
     """Return two numbers with as many digits as it takes to see that they differ."""
-    for digits in range(least, 18):
-        first, second = f"{a:.{digits}g}", f"{b:.{digits}g}"
+    for digits in range(4, 18):
+        first, second = format(a, form.format(digits)), format(b, form.format(digits))
         if first != second or a == b:
             break
     return first, second
@@ -204,7 +204,7 @@ def _of_point(report: GradientReport) -> str:
             f"though each of {report.checked:,} agrees within its error bar"
         )
     if report.vacuous:
-        return f"{_names(report.vacuous)}: nothing was checked, func does not depend on it here"
+        return f"{together(report.vacuous)}: nothing was checked, func does not depend on it here"
     return report.reasons[0] if report.reasons else f"verdict {report.verdict}"
 
 
@@ -230,7 +230,7 @@ def _looks(report: GradientReport, diagnosis: Diagnosis) -> str:
     if one.code == diagnosis.code not in ALWAYS_TOLD and (
         len(about) == 1 or not _COUNTED.search(one.hint)
     ):
-        name = _names([block.name for block in about], 1 if len(about) > 2 else 2)
+        name = together([block.name for block in about], 1 if len(about) > 2 else 2)
         told = one.hint.removeprefix("analytic = ")
         verb = " are " if len(about) > 1 else " is "
         said = f"{name}: {told}" if told == one.hint else f"{name}{verb}{told}"
@@ -260,25 +260,10 @@ def _short(said: str, width: int, least: int) -> str:
     return said[: max((cut for cut in cuts if cut <= width), default=cuts[0])]
 
 
-def _names(names: Sequence[str], most: int = 4) -> str:
-    clean = [shown(name) for name in names]
-    if len(clean) == 2:
-        return f"{clean[0]} and {clean[1]}"
-    return listing(clean, most)
-
-
-def _times(ratio: float) -> str:
-    return "inf" if math.isinf(ratio) else f"{ratio:.1e}" if ratio >= 1000 else f"{ratio:.3g}"
-
-
 def _slopes(entry: Entry) -> str:
     if entry.slopes is None:
         return ""
     return f"{entry.slopes[0]:.4g} and {entry.slopes[1]:.4g}"
-
-
-def _shape(shape: tuple[int, ...]) -> str:
-    return str(shape).replace(",)", ",)") if shape else "()"
 
 
 def _block_lines(blocks: Sequence[BlockReport], most: int, width: int) -> list[str]:
@@ -299,7 +284,7 @@ def block_rows(blocks: Sequence[BlockReport]) -> list[list[str]]:
     return [
         [
             shown(block.name),
-            _shape(block.shape),
+            str(block.shape),
             f"{block.wrong} / {block.checked or block.size}",
             "" if math.isnan(block.difference) else f"{block.difference:.2e}",
             block.hint or (f"{block.open} can't be told" if block.open else ""),
@@ -326,7 +311,7 @@ def _entry_lines(entries: Sequence[Entry], width: int) -> list[str]:
     numeric = "numeric +- error bar" if barred else "numeric"
     rows = [["worst", "analytic", numeric, "error", "x tolerance", ""]]
     for name, entry in zip(names, entries, strict=True):
-        a, n = told_apart_e(entry.analytic, entry.numeric)
+        a, n = told_apart(entry.analytic, entry.numeric, "+.{}e")
         together = f"; {TOGETHER}" if entry.reason == TOGETHER else ""
         kink = f"kink, slopes {_slopes(entry)}{together}" if entry.slopes is not None else ""
         rows.append(
@@ -341,15 +326,6 @@ def _entry_lines(entries: Sequence[Entry], width: int) -> list[str]:
         )
     tails = [_index(entry) for entry in entries]
     return table(rows, width, drop=("error", "x tolerance"), tails=tails)
-
-
-def told_apart_e(a: float, b: float) -> tuple[str, str]:
-    """Return two numbers in scientific notation, with digits enough to see that they differ."""
-    for digits in range(4, 17):
-        first, second = f"{a:+.{digits}e}", f"{b:+.{digits}e}"
-        if first != second or a == b:
-            break
-    return first, second
 
 
 def _points(report: GradientReport) -> list[str]:
@@ -382,7 +358,7 @@ def _notes(report: GradientReport) -> list[str]:
             "the two slopes passes as a subgradient"
         )
     if report.vacuous and report.worst:
-        lines.append(f"nothing was checked in {_names(report.vacuous)}: func ignores it here")
+        lines.append(f"nothing was checked in {together(report.vacuous)}: func ignores it here")
     if report.skipped:
         lines.append(f"left out: {listing([shown(name) for name in report.skipped])}")
     if 0 < report.checked < report.size and not report.repeated:
@@ -473,7 +449,7 @@ def told(report: GradientReport) -> list[str]:
     if report.kinks:
         found.append(f"{report.kinks:,} at a kink")
     if report.vacuous:
-        found.append(f"nothing checked in {_names(report.vacuous)}")
+        found.append(f"nothing checked in {together(report.vacuous)}")
     if STATIONARY in report.reasons:
         found.append("at a stationary point")
     return found
@@ -553,7 +529,7 @@ def details(report: GradientReport, *, unicode: bool = True) -> str:
         rows.append(
             [
                 shown(block.name, 40),
-                _shape(block.shape),
+                str(block.shape),
                 "vacuous" if block.vacuous else block.verdict,
                 f"{block.wrong:,}",
                 f"{block.open:,}",

@@ -130,10 +130,23 @@ class Source:
 def source_of(file: str, namespace: dict[str, Any]) -> Source | None:
     """Return a file's source, None where there is none or it is no Python."""
     lines = linecache.getlines(file, namespace)
-    try:
-        return Source(lines) if lines else None
-    except (SyntaxError, ValueError):
-        return None
+    # linecache hands out the same list until the file is another one.
+    known, source = _PARSED.get(file, (None, None))
+    if known is not lines:
+        try:
+            source = Source(lines) if lines else None
+        except (SyntaxError, ValueError):
+            source = None
+        if len(_PARSED) >= MOST_PARSED:
+            _PARSED.clear()
+        _PARSED[file] = lines, source
+    return source
+
+
+_PARSED: dict[str, tuple[list[str], Source | None]] = {}
+
+MOST_PARSED = 8
+"""Files that are kept parsed: to parse one takes longer than a failing check."""
 
 
 Pair = tuple[ast.expr | None, ast.expr | None]

@@ -189,6 +189,6 @@ class Evidence:
             Of the block's shape; with a last axis of 2 more where its parameters are complex,
             for real and imaginary part.
         """
-        shape = (*block.shape, 2) if block.is_complex else block.shape
         names = [item.name for item in fields(self) if item.name not in ("blocks", "ladders")]
+        shape = block.coordinate_shape
         return {name: getattr(self, name)[block.window].reshape(shape) for name in names}

@@ -57,7 +57,7 @@ from .._difference.extrapolation import Estimate, Line
 from .._difference.noise import Noise
 from .._difference.stencils import STENCILS
 from .._difference.step_size import relative_step
-from .._difference.sweep import Sweep, value_size
+from .._difference.sweep import Sweep, line_along, value_size
 from .._evaluate.evaluator import BudgetExhausted
 from .._evaluate.problem import Analytic, Problem
 from .._params.layout import Block, middle
@@ -123,13 +123,13 @@ class Groups:
         scale: Array = self.problem.scale_of(position, slice(None))
         return np.maximum(scale, SMALLEST_PART * middle(scale), out=scale)
 
-    def norm(self, position: int, inside: Any = slice(None)) -> float:
-        """Return the norm of gradient times spread in a block, or at some of its offsets."""
+    def norm(self, position: int) -> float:
+        """Return the norm of gradient times spread in a block."""
         block = self.problem.blocks[position]
         if not block.size:
             return 0.0
         a = self.analytic.vector[block.window]
-        return float(np.linalg.norm((a * self.spread(position))[inside].astype(np.float64)))
+        return float(np.linalg.norm((a * self.spread(position)).astype(np.float64)))
 
     def dust(self, position: int) -> float:
         """Return what rounding can leave of a block's gradient, times spread, that is zero."""
@@ -161,10 +161,7 @@ class Groups:
         rounded = DUST * self.analytic.precision[position] * float(np.linalg.norm(terms))
         atol = self.dust(position) if self.zero(position) else rounded
 
-        def evaluate(steps: Sequence[float]) -> tuple[Sequence[float], Sequence[Any]]:
-            return steps, tuple(self.problem.evaluator.along(shift, steps))
-
-        line = Line(evaluate, self.problem.center, self.noise)
+        line = line_along(self.problem, shift, self.noise)
         told = float(terms.sum())
         goal = max(goal, GROUP_GOAL * abs(told)) if number == 0 else goal
         estimate = climb(line, _measured(line, self.first, goal))
@@ -237,14 +234,13 @@ class Groups:
     def split(self, position: int, number: int, along: Along, estimate: Estimate) -> Group:
         """Return the smallest part of a wrong block that is known to be wrong, and alone."""
         block = self.problem.blocks[position]
-        shape = (*block.shape, 2) if block.is_complex else block.shape
-        window = tuple(slice(0, n) for n in shape)
+        window = tuple(slice(0, n) for n in block.coordinate_shape)
         while True:
             found = self._half(position, number, window, along.gap(estimate))
             if found is None:
                 break
             window, along, estimate, number = found
-        inside = _offsets(shape, window)
+        inside = _offsets(block, window)
         norm = float(np.linalg.norm(along.weights * self.analytic.vector[block.window][inside]))
         gap = abs(along.told - estimate.value)
         # Along the gradient, what is wrong by a part of itself is wrong by that part.
@@ -265,13 +261,12 @@ class Groups:
     ) -> tuple[Window, Along, Estimate, int] | None:
         """Return the half that is wrong where the other is right, along any axis; or None."""
         block = self.problem.blocks[position]
-        shape = (*block.shape, 2) if block.is_complex else block.shape
         try:
             for halves in _halves(window):
                 wrong = []
                 clean = 0
                 for half in halves:
-                    inside = _offsets(shape, half)
+                    inside = _offsets(block, half)
                     for which in (number, 0 if number else 1):
                         one = self.ask(position, which, inside, HALVED_GOAL * gap)
                         verdict, known = self.judged([one])
@@ -368,11 +363,9 @@ def _halves(window: Window) -> Iterator[tuple[Window, Window]]:
             )
 
 
-def _offsets(shape: tuple[int, ...], window: Window) -> Array:
+def _offsets(block: Block, window: Window) -> Array:
     """Return the offsets in a block of a part of it, in order."""
-    count = math.prod(shape)
-    found: Array = np.arange(count).reshape(shape)[window].ravel()
-    return found
+    return np.arange(block.size).reshape(block.coordinate_shape)[window].ravel()
 
 
 def _label(block: Block, window: Window) -> str:

@@ -49,8 +49,8 @@ from .._difference.climb import climb, rise
 from .._difference.directions import Stream, random_weights
 from .._difference.extrapolation import Line
 from .._difference.kinks import parabolic
-from .._difference.stencils import COMPLEX_STEP
-from .._difference.sweep import Sweep, bends, least_step, line_of, value_size
+from .._difference.stencils import at_one_step
+from .._difference.sweep import Sweep, bends, least_step, line_along, line_of, value_size
 from .._evaluate.evaluator import BudgetExhausted
 from .._evaluate.problem import Analytic, Problem
 from .._options import Options
@@ -99,7 +99,7 @@ def judge(
     found.verdict[bad] = DISAGREE
     asked = found.evaluated & ~bad
     agrees = found.within()
-    fixed = options.eps is not None or options.scheme == COMPLEX_STEP.name
+    fixed = at_one_step(options)
     if (fixed or options.rtol is None) and not may_be_quieter(sweep.noise):
         # What the sweep settles in every entry needs no more: nearly every right gradient.
         settled = asked & agrees & limits.settled(found.numeric, found.error) & ~sweep.bent
@@ -553,7 +553,7 @@ def _test_group(
     noisy = found.error[members] > NOISY_BLOCK * limits.rms[members]
     tiny = (a != 0) & (np.abs(a) < TINY * limits.rms[members])
     deep = bool(np.count_nonzero(noisy | tiny) >= TAIL * problem.size)
-    line = _line_along(problem, sweep, shift)
+    line = line_along(problem, shift, sweep.noise)
     if sound:
         line.sound(LINE_SPACING)
     value, error = _group_derivative(line, relative, deep=deep)
@@ -614,15 +614,6 @@ def _test_dead(
         found.bound[members] = 0.0
         return
     _test_group(members, found, sweep, problem, seed)
-
-
-def _line_along(problem: Problem, sweep: Sweep, shift: Array) -> Line:
-    """Return func along a direction."""
-
-    def evaluate(steps: Any) -> Any:
-        return steps, tuple(problem.evaluator.along(shift, steps))
-
-    return Line(evaluate, problem.center, sweep.noise)
 
 
 def _group_derivative(line: Line, relative: float, *, deep: bool) -> tuple[float, float]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from .._constants import SUSPECT_ERROR, SUSPECT_EVALUATIONS, SUSPECTS, WHOLE_AGAIN
-from .._difference.stencils import COMPLEX_STEP
+from .._difference.stencils import at_one_step
 from .._difference.sweep import Sweep, central_row, noise_of, sweep, value_size
 from .._evaluate.evaluator import BudgetExhausted
 from .._evaluate.problem import Analytic, Problem
@@ -66,9 +66,7 @@ def look_again(
         return None
     places = [coordinate_of(problem.blocks, label) for label in asked[:SUSPECTS]]
     which = np.unique([i for i in places if i is not None]).astype(np.intp)
-    # A given step or the complex one promises a number of evaluations, and is never refined.
-    fixed = options.eps is not None or options.scheme == COMPLEX_STEP.name
-    if fixed or not which.size or not _affordable(which.size, problem, options):
+    if at_one_step(options) or not which.size or not _affordable(which.size, problem, options):
         return None
     try:
         noise = noise_of(problem, options)

@@ -32,7 +32,7 @@ PATHS = (
     ("save", "DIR", "write the vectors of every failing check to a .npz file in this folder"),
 )
 
-_INI_TYPES: dict[Any, Any] = {"float": "float", "int": "int", "str": "string"}
+_INI_TYPES = {"float": "float", "int": "int", "str": "string"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,38 +54,25 @@ SETTINGS = pytest.StashKey[Settings]()
 def add_options(parser: pytest.Parser) -> None:
     """Declare the command line and the ini keys; those of checks come from `Options`."""
     group = parser.getgroup("gradcheck", "gradient checks (every option is an ini key as well)")
+
+    def add(name: str, text: str, kind: Any, default: Any = None, **said: Any) -> None:
+        flag = "--gradcheck-" + name.replace("_", "-")
+        group.addoption(flag, dest=_key(name), help=text, **said)
+        parser.addini(_key(name), text, type=kind, default=default)
+
     for item in CLI_FIELDS:
-        name, text = item.name, item.metadata["help"]
-        group.addoption(
-            _flag(name),
-            dest=_key(name),
-            type=_argument(item.metadata["convert"]),
-            metavar=name.upper().replace("_", "-"),
-            help=text,
-        )
         # "int | None" in the dataclass: an unset key is None for every type.
-        kind = str(item.type).removesuffix(" | None")
-        parser.addini(_key(name), text, type=_INI_TYPES[kind], default=None)
-
+        kind = _INI_TYPES[str(item.type).removesuffix(" | None")]
+        metavar, convert = item.name.upper().replace("_", "-"), item.metadata["convert"]
+        add(item.name, item.metadata["help"], kind, type=_argument(convert), metavar=metavar)
     text = "skip every test that uses the fixtures gradcheck or numerical_gradient"
-    group.addoption(_flag("skip"), dest=_key("skip"), action="store_true", help=text)
-    parser.addini(_key("skip"), text, type="bool", default=False)
-
+    add("skip", text, "bool", False, action="store_true")
     text = "do not look first at the parameters that were wrong in the last run"
-    group.addoption(_flag("no-cache"), dest=_key("no_cache"), action="store_true", help=text)
-    parser.addini(_key("no_cache"), text, type="bool", default=False)
-
+    add("no_cache", text, "bool", False, action="store_true")
     text = "checks listed at the end: those of failed tests (default), all or none"
-    group.addoption(_flag("summary"), dest=_key("summary"), choices=SUMMARIES, help=text)
-    parser.addini(_key("summary"), text, type="string", default="failed")
-
+    add("summary", text, "string", "failed", choices=SUMMARIES)
     for name, metavar, text in PATHS:
-        group.addoption(_flag(name), dest=_key(name), metavar=metavar, help=text)
-        parser.addini(_key(name), text, type="string", default=None)
-
-
-def _flag(name: str) -> str:
-    return "--gradcheck-" + name.replace("_", "-")
+        add(name, text, "string", metavar=metavar)
 
 
 def _key(name: str) -> str:

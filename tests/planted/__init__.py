@@ -32,7 +32,7 @@ CODES = frozenset(
         *("not-finite", "zero", "factor", "transposed", "reshaped", "rolled", "flipped"),
         *("swapped", "slice", "entry", "theta", "sign-theta", "constant", "reduction", "chain"),
         *("backward", "shared", "stale", "float32", "kink", "noise"),
-        *("mask", "approximate", "clipped", "target", "group"),
+        *("mask", "approximate", "clipped", "target", "group", "rounded"),
     }
 )
 

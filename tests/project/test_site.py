@@ -19,6 +19,7 @@ import pytest
 
 import pytest_gradcheck
 from pytest_gradcheck import Options
+from pytest_gradcheck._verdict import tolerance
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -165,3 +166,14 @@ def test_a_search_names_how_tos_first(page, section, first):
     found = SimpleNamespace(file=SimpleNamespace(src_uri=page), parent=parent, meta={})
     assert HOOKS["on_page_content"]("<p>", page=found) == "<p>"
     assert (found.meta.get("search", {}).get("boost", 1) > 1) is first
+
+
+def test_why_it_fails_has_every_reason_for_which_an_entry_is_left_open():
+    page = (DOCS / "why.md").read_text(encoding="utf-8")
+    reasons = [
+        value
+        for name, value in vars(tolerance).items()
+        if name.isupper() and isinstance(value, str)
+    ]
+    assert "func jumps here" in reasons
+    assert [reason for reason in reasons if reason not in page] == []

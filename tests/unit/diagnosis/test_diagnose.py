@@ -932,6 +932,97 @@ def test_weight_decay_that_more_entries_lack_than_have_is_in_a_part():
     ]
 
 
+@pytest.mark.parametrize("amount", [-0.3, 1 / 15, -13 / 190, 2.0])
+def test_two_entries_beside_an_intercept_are_enough_for_a_coefficient_that_people_choose(amount):
+    n, t = np.array([0.71, -1.3, 0.44]), np.array([0.2, 1.7, -0.9])
+    for spared in (0, 2):
+        decay = amount * t
+        decay[spared] = 0
+        (said,) = told(block(n + decay, n, t))
+        assert f"except in [{spared}]" in said
+        odd = told(block(n + decay * 1.000123, n, t))
+        assert "with coefficient" not in "".join(odd)
+    assert codes(block(n[:2] + amount * t[:2], n[:2], t[:2])) == ["theta"]
+
+
+def test_signs_that_sum_to_zero_are_a_penalty_before_they_are_targets():
+    n, t = np.array([0.71, -1.3, 0.44]), np.array([0.2, 1.7, -0.9])
+    assert codes(block(n[:2] - 0.05 * np.array([1, -1]), n[:2], np.array([0.2, -0.9])))[0] == (
+        "sign-theta"
+    )
+    assert codes(block(n - 0.05 * np.array([0, 1, -1]), n, t))[0] == "sign-theta"
+
+
+@pytest.mark.parametrize(
+    ("shape", "spared", "where"),
+    [
+        ((8,), 0, "[0]"),
+        ((8,), -1, "[7]"),
+        ((5, 4), (slice(None), 0), "column 0"),
+        ((5, 4), -1, "row 4"),
+        ((3, 2, 4), (slice(None), slice(None), 0), "position 0 along axis 2"),
+    ],
+)
+def test_a_factor_beside_right_decay_that_an_intercept_lacks(shape, spared, where):
+    data, t = drawn(shape, seed=21)
+    decay = 0.4 * t
+    decay[spared] = 0
+    (said,) = told(block(data * 30 + decay, data + decay, t))
+    assert said == (
+        f"analytic = 30 x numeric - 11.6 x W (not in {where}): all but weight decay of 0.4 has "
+        "the factor"
+    )
+    decay.flat[-2] = 1.234
+    assert "theta" not in codes(block(data * 30 + decay, data + 0.4 * t, t))
+
+
+def test_what_a_step_of_gradient_descent_returns():
+    (said,) = told(block(LONG_T - 0.05 * LONG, LONG, LONG_T))
+    assert said == (
+        "analytic = -1/20 x numeric + 1 x W: the parameters after a step of gradient descent?"
+    )
+
+
+OTHER_TERMS = {
+    "{} / W": lambda t: 1 / t,
+    "{} x W^2": np.square,
+    "{} x W^3": lambda t: t**3,
+    "{} x exp(W)": np.exp,
+    "{} x (exp(W) - 1)": np.expm1,
+    "{} x exp(-W)": lambda t: np.exp(-t),
+}
+
+
+@pytest.mark.parametrize("term", OTHER_TERMS)
+def test_another_function_of_theta_is_a_term(term):
+    function = OTHER_TERMS[term]
+    for amount, end in ((-0.5, "missing"), (7, "too much")):
+        assert told(block(LONG + amount * function(LONG_T), LONG, LONG_T)) == [
+            f"analytic - numeric = {term.format(f'{amount:g}')}: a term that is {end}"
+        ]
+    # A coefficient that nobody chooses says too little, and no formula is tried where one of
+    # numeric alone holds.
+    assert codes(block(LONG + 0.354231 * function(LONG_T), LONG, LONG_T)) == []
+    n = function(LONG_T)
+    assert codes(block(n / 2, n, LONG_T)) == ["factor"]
+
+
+# Numbers that were rounded
+
+
+def test_values_in_few_decimals_are_named():
+    n = 7 * LONG
+    assert told(block(np.trunc(n), n)) == [
+        "analytic = numeric cut off to whole numbers: an array of integers?"
+    ]
+    assert told(block(np.round(n), n)) == [
+        "analytic = numeric rounded to whole numbers: an array of integers?"
+    ]
+    assert told(block(np.round(n, 3), n)) == ["analytic = numeric rounded to 3 decimals"]
+    for other in (np.round(n, 3) + 1e-3, np.sign(n), np.round(n, 3) * 1.1):
+        assert "rounded" not in codes(block(other, n))
+
+
 def test_no_weight_decay_where_one_entry_is_wrong_otherwise():
     decay = 0.1 * LONG_T
     decay[0] = 0.031
@@ -945,6 +1036,22 @@ def test_one_entry_that_stands_out_in_single_precision_is_not_wrong_alone():
     a = LONG.astype(np.float32).astype(float)
     a[3] = np.float32(LONG[3] * (1 + 4e-7))
     assert codes(block(a, LONG)) == ["float32"]
+
+
+@pytest.mark.parametrize("entries", [(3,), (1, 6)])
+def test_an_entry_that_is_farther_off_than_single_precision_is_named(entries):
+    a = (LONG * (1 + 4e-7 * np.array([1, -1, 1, 1, -1, 1, -1, 1]))).astype(np.float32).astype(float)
+    a[list(entries)] *= [1.3, 0.4][: len(entries)]
+    where = " and ".join(f"[{k}]" for k in entries)
+    noun = "the entry {} is" if len(entries) == 1 else "the entries {} are"
+    assert told(block(a, LONG)) == [
+        f"only {noun.format(where)} wrong; the rest is right to seven digits: single precision on "
+        "the way?"
+    ]
+    a[list(entries)] = 0
+    assert "analytic is zero there" in told(block(a, LONG))[0]
+    a[[0, 2, 4, 5, 7]] *= 1.01
+    assert "float32" not in codes(block(a, LONG))
 
 
 def test_one_entry_that_is_wrong_by_as_much_in_double_precision_is():
@@ -1138,6 +1245,19 @@ def test_gates_exchanged_in_two_blocks_are_one_cause():
     order = np.r_[0:3, 6:9, 3:6, 9:12]
     found = diagnose([block(GATES[order], GATES, name="W"), block(b[order], b, name="b")])
     assert [d.blocks for d in found.diagnoses] == [("W", "b")]
+
+
+def test_one_order_of_entries_is_told_in_one_way():
+    for moved in (np.roll(LONG[:3], 1), LONG[:3][::-1]):
+        assert len(codes(block(moved, LONG[:3]))) == 1
+    assert (
+        "8 of 10 rows in another order"
+        in told(block(GATES[np.r_[0, 2, 4, 6, 8, 1, 3, 5, 7, 9]], GATES[:10]))[0]
+    )
+
+
+def test_a_derivative_that_is_a_simple_number_is_a_factor():
+    assert codes(block([2.4], [1.2], [-1.0], name="log_n")) == ["factor"]
 
 
 def test_a_packed_vector_in_another_order_is_named_whatever_the_sizes_of_its_parts():

@@ -694,8 +694,7 @@ def derivative(func, params, shift, deep, relative=2.0**-10, sigma=1e-9):
 
     problem, _ = prepared(recorded, params)
     del seen[:]
-    found = coordinates.unevaluated(problem, Noise(sigma, 2.0**-53, "float64"))
-    line = _judge._line_along(problem, found, np.array(shift))
+    line = coordinates.line_along(problem, np.array(shift), Noise(sigma, 2.0**-53, "float64"))
     value, error = _judge._group_derivative(line, relative, deep=deep)
     steps = [abs(x - params[0]) for x in seen]
     assert steps[::2] == pytest.approx(steps[1::2], rel=1e-6)

@@ -14,6 +14,9 @@ from .._constants import CONFIDENCE
 from .._diagnosis.approximations import approximation
 from .._diagnosis.causes import Explained, Upstream, explain, unknown
 from .._diagnosis.evidence import CERTAIN, Diagnosis
+from .._difference.noise import Noise
+from .._evaluate.call import name_of
+from .._evaluate.problem import Problem
 from .._options import Options
 from .._params.layout import Block, labels, position_of
 from .._params.structure import Structure
@@ -31,7 +34,7 @@ from .._verdict.tolerance import (
     relative_difference,
     relative_differences,
 )
-from .reasons import LARGE, reasons_of, ways_to_settle
+from .reasons import AVERAGED, LARGE, reasons_of, ways_to_settle
 from .report import VERDICTS, BlockReport, Entry, GradientReport
 
 Array = np.ndarray[Any, Any]
@@ -66,6 +69,21 @@ class Subject:
     params: Sequence[Any] = ()
     jacobian: bool = False
 
+    @classmethod
+    def of(cls, problem: Problem, scheme: str, noise: Noise, value: float) -> Subject:
+        """Return what was checked of a func that was differenced."""
+        leaves, blocks = problem.structure.leaves, problem.blocks
+        return cls(
+            name_of(problem.call.func),
+            blocks,
+            scheme,
+            left_out(problem.structure, blocks),
+            value,
+            noise.sigma,
+            noise.format,
+            params=[leaves[block.leaf].value for block in blocks],
+        )
+
     @property
     def noisy(self) -> str:
         """Half a sentence: how noisy func is."""
@@ -78,7 +96,8 @@ class Subject:
             return ()
         reference = options.reference is not None
         known = None if self.jacobian else told
-        return ways_to_settle(self.params, self.precision, known, reference=reference)
+        found = ways_to_settle(self.params, self.precision, known, reference=reference)
+        return (*found, AVERAGED) if options.nondet_tol and not reference else found
 
 
 @dataclass(frozen=True)

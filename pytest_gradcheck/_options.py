@@ -284,6 +284,7 @@ class Options:
     )
 
 
+UNSET = Options()
 NAMES = tuple(item.name for item in fields(Options))
 DEFAULTS = {item.name: item.default for item in fields(Options)}
 CLI_FIELDS = tuple(item for item in fields(Options) if item.metadata["cli"])
@@ -440,7 +441,7 @@ HABITS = {
     **dict.fromkeys(("tol", "tolerance"), _TOLERANCES),
     **dict.fromkeys(("jac", "value_and_grad"), _PAIR),
     "abs_tol": "the tolerances are rtol= and atol=, for each entry",
-    "fprime": "the gradient is the second argument",
+    **dict.fromkeys(("fprime", "gradient"), "the gradient is the second argument, grad"),
     "kwargs": "bind them: functools.partial(func, name=value), and grad likewise",
     "method": "the difference formula is scheme=",
     "n_jobs": "processes are workers=",
@@ -448,7 +449,7 @@ HABITS = {
     "raise_exception": "check_gradients returns the report, and assert_gradients_close raises",
     "random_state": "the seed is seed=",
     "rel_tol": "the tolerances are rtol= and atol=, for each entry",
-    "x0": "the point is the third argument, params",
+    **dict.fromkeys(("theta", "x", "x0"), "the point is the third argument, params"),
 }
 """What other checkers call things, and what to write here."""
 
@@ -488,6 +489,8 @@ def validated(given: Mapping[str, Any], source: str) -> dict[str, Any]:
     TypeError for a name that is none or a value of another type, ValueError for one out of range,
     with the `source`: ``"marker gradcheck"``, ``"gradcheck_rtol in ..."``.
     """
+    if not given:
+        return {}
     unknown = set(map(str, given)) - set(NAMES)
     if unknown:
         raise _unknown(source, unknown, NAMES)
@@ -509,7 +512,7 @@ def merged(*layers: tuple[str, Mapping[str, Any]]) -> Options:
     values: dict[str, Any] = {}
     for source, layer in layers:
         values.update(validated(layer, source))
-    return Options(**values)
+    return Options(**values) if values else UNSET
 
 
 class GradcheckWarning(UserWarning):

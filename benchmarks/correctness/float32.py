@@ -1,8 +1,9 @@
 """Gradients of float32 modules, right and wrong, and what three checkers say of them.
 
-    python benchmarks/correctness/float32.py              # five seeds: 12 minutes of one core
+    python benchmarks/correctness/float32.py              # five seeds: 7 minutes of one core
     python benchmarks/correctness/float32.py --seeds 1
-    python benchmarks/correctness/float32.py --kinds lstm gru --each 16 --ours-only
+    python benchmarks/correctness/float32.py --kinds lstm gru --each 16 --peer-seeds 0
+    python benchmarks/correctness/float32.py --relu 100_000 --seeds 20
 
 Nine kinds of torch module and five of JAX, in two sizes, with a mean and a sum as the loss.  Each
 loss refuses float64, as a kernel does that exists in single precision only, so that every
@@ -11,13 +12,18 @@ difference is one of float32 values.
 Wrong gradients are a factor in one block, one of its rows, its largest or its median entry: four
 factors in four places, of which each module gets the next (`--each`: so many).  A module's own
 backward pass is made wrong by an identity whose gradient is multiplied, so that torch's `gradcheck`
-and JAX's `check_grads` see the same error; they get the tolerances that are advised for float32.
+and JAX's `check_grads` see the same error; they get the tolerances that are advised for float32,
+and are asked for the first seed alone (`--peer-seeds`), as they take longer than all the rest.
 
 What must be caught follows from the noise.  The report of the right gradient says per block how
 large an error would have been seen of one entry, a row and the whole block (`entry_seen`,
 `row_seen`, `block_seen`; where they are None, by `resolution`).  An error is accused when it is
 `GROUP_PROOF` times what passes, so a planted one must be caught from there on; below, it may be.
 Columns: caught of those that must be, and of the others.
+
+`--relu` takes a relu network of so many parameters instead, from seed 1000 on: its right gradient,
+one row of a weight twice and ten times what it should be, and one weight a tenth too large.  Each
+is named, a row perhaps with some beside it, or its block is, or another, or none.
 """
 
 from __future__ import annotations
@@ -239,6 +245,64 @@ def jax_case(kind: str, large: bool, mean: bool, seed: int) -> Case:
     return Case(params, jax.jit(loss), right, lambda found: found, peer)
 
 
+def relu_network(parameters: int, seed: int) -> tuple[Any, Any]:
+    """Return a relu network of about so many parameters, and its loss in float32 alone."""
+    import torch
+    from torch import nn
+
+    torch.set_num_threads(1)
+    torch.manual_seed(seed)
+    n = round((parameters / 2) ** 0.5)
+    net = nn.Sequential(nn.Linear(n, n), nn.ReLU(), nn.Linear(n, n), nn.ReLU(), nn.Linear(n, 4))
+    x, target = torch.randn(16, n), torch.randn(16, 4)
+
+    def loss(net: Any) -> Any:
+        if net[0].weight.dtype != torch.float32:
+            raise TypeError("a kernel for float32 alone")
+        return (net(x) - target).square().mean()
+
+    return net, loss
+
+
+def rows_of(index: str) -> range:
+    """Return the rows that are meant by ``[3, 5]``, ``[3, :]`` or ``[0:4, :]``."""
+    first, _, last = index.strip("[]").partition(",")[0].partition(":")
+    return range(int(first), int(last or int(first) + 1)) if first else range(0)
+
+
+def of_relu(parameters: int, seeds: int) -> int:
+    """Check relu networks and print what became of them; status 1 if a right one is accused."""
+    from pytest_gradcheck import torch_gradients
+
+    right, evaluations = Counter[str](), 0
+    wrong: dict[str, Counter[str]] = defaultdict(Counter)
+    for seed in range(1000, 1000 + seeds):
+        net, loss = relu_network(parameters, seed)
+        gradient = torch_gradients(loss)(net)
+        report = check_gradients(loss, gradient, net)
+        right[report.verdict] += 1
+        evaluations += report.evaluations
+        rng = np.random.default_rng(seed)
+        name = ("0.weight", "2.weight", "4.weight")[seed % 3]
+        sizes = gradient[name].norm(dim=1)
+        row = int(rng.choice(np.flatnonzero(sizes >= sizes.median())))
+        errors = ("row x 2", row, 2.0), ("row x 10", row, 10.0), ("block 10 %", slice(None), 1.1)
+        for what, where, factor in errors:
+            planted = {key: value.clone() for key, value in gradient.items()}
+            planted[name][where] *= factor
+            report = check_gradients(loss, planted, net)
+            told = {block.name for block in report.blocks if block.verdict == "disagree"}
+            places = [entry.label for entry in report.worst if entry.verdict == "disagree"]
+            inside = all(row in rows_of(place.removeprefix(name)) for place in places)
+            named = told == {name} and (inside or not what.startswith("row"))
+            other = "its block" if told == {name} else "elsewhere" if told else report.verdict
+            wrong[what]["named" if named else other] += 1
+    print(f"relu, {parameters:,} parameters, {seeds} seeds, {evaluations / seeds:.0f} evaluations")
+    for what, count in {"right": right, **wrong}.items():
+        print(f"  {what:12}" + ", ".join(f"{told} {n}" for told, n in count.most_common()))
+    return int(right["disagree"] > 0)
+
+
 TORCH = ("mlp", "relu", "conv", "groupnorm", "lstm", "gru", "encoder", "layernorm", "attention")
 JAX = ("jax tanh", "jax relu", "jax conv", "jax attention", "jax scan")
 
@@ -312,62 +376,89 @@ def main() -> int:
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--each", type=int, default=1, help="wrong gradients of each module, of 16")
     parser.add_argument("--kinds", nargs="+", choices=TORCH + JAX, default=list(TORCH + JAX))
-    parser.add_argument("--ours-only", action="store_true")
+    parser.add_argument("--peer-seeds", type=int, default=1)
+    parser.add_argument("--relu", type=int, metavar="PARAMETERS")
     given = parser.parse_args()
     warnings.simplefilter("ignore")
+    if given.relu:
+        return of_relu(given.relu, given.seeds)
     started = time.process_time()
-    right: dict[str, Counter[str]] = defaultdict(Counter)
-    peers: dict[str, Counter[bool]] = defaultdict(Counter)
-    caught: dict[tuple[str, str], Counter[tuple[bool, str]]] = defaultdict(Counter)
-    missed_by: dict[tuple[str, str], Counter[bool]] = defaultdict(Counter)
-    per_parameter = []
-    errors_to_come = errors()
-    for kind, called, case, seed in cases(given.kinds, given.seeds):
-        report = check_gradients(case.loss, case.like(case.gradient), case.params)
-        right[kind][report.verdict] += 1
-        if report.verdict != "agree":
-            print(f"{called}: right, {report.verdict}; {report.reasons}", flush=True)
-        per_parameter.append(report.evaluations / report.size)
-        if not given.ours_only:
-            peers[kind][case.peer({n: np.ones_like(v) for n, v in case.gradient.items()})] += 1
-        for place, name in itertools.islice(errors_to_come, given.each):
-            factors = planted(case.gradient, place, FACTORS[name], seed)
-            wrong = {n: (v * factors[n]).astype(v.dtype) for n, v in case.gradient.items()}
-            found = check_gradients(case.loss, case.like(wrong), case.params)
-            must = bool(must_be_caught(report, case.gradient, factors, place))
-            caught[place, name][must, found.verdict] += 1
-            if must and found.verdict != "disagree":
-                print(f"{called}: {place} {name} must be caught, {found.verdict}", flush=True)
-            if not given.ours_only:
-                missed_by[place, name][case.peer(factors)] += 1
-    bad = print_tables(right, peers, caught, missed_by)
-    mean = sum(per_parameter) / len(per_parameter)
+    tables = Tables()
+    try:
+        errors_to_come = errors()
+        for kind, called, case, seed in cases(given.kinds, given.seeds):
+            chosen = list(itertools.islice(errors_to_come, given.each))
+            tables.add(kind, called, case, seed, chosen, peers=seed < given.peer_seeds)
+    except KeyboardInterrupt:  # what is known so far is printed
+        print(f"interrupted at {called}")
+    bad = tables.printed()
+    mean = sum(tables.per_parameter) / len(tables.per_parameter)
     spent = time.process_time() - started
     print(f"\n{mean:.2f} evaluations a parameter, {spent:.0f} s of a processor")
     return bad
 
 
-def print_tables(right: Any, peers: Any, caught: Any, missed_by: Any) -> int:
-    """Print both tables; return 1 if anything in them should not be."""
-    accused = lost = 0
-    print(f"{'right':16}{'agree':>8}{'open':>8}{'accused':>9}{'peer accuses':>14}")
-    for kind, count in right.items():
-        accused += count["disagree"]
-        row = f"{count['agree']:8}{count['inconclusive']:8}{count['disagree']:9}"
-        print(f"{kind:16}{row}{peers[kind][False] if kind in peers else '':>14}")
-    total = sum((count for count in right.values()), Counter[str]())
-    print(f"{'all':16}{total['agree']:8}{total['inconclusive']:8}{total['disagree']:9}")
-    print(f"\n{'wrong':16}{'must be caught':>18}{'others caught':>18}{'peer catches':>16}")
-    for key, count in caught.items():
-        cells = []
-        for must in (True, False):
-            all_of_it = sum(n for (which, _), n in count.items() if which is must)
-            cells.append(f"{count[must, 'disagree']} / {all_of_it}")
-        lost += sum(n for (must, told), n in count.items() if must and told == "agree")
-        seen = missed_by[key]
-        peer = f"{seen[False]} / {sum(seen.values())}" if seen else ""
-        print(f"{' '.join(key):16}{cells[0]:>18}{cells[1]:>18}{peer:>16}")
-    return int(bool(accused or lost))
+class Tables:
+    """What was found, counted: right gradients by kind, wrong ones by place and factor."""
+
+    def __init__(self) -> None:
+        self.right: dict[str, Counter[str]] = defaultdict(Counter)
+        self.peers: dict[str, Counter[bool]] = defaultdict(Counter)
+        self.caught: dict[tuple[str, str], Counter[tuple[bool, str]]] = defaultdict(Counter)
+        self.passed_by: dict[tuple[str, str], Counter[bool]] = defaultdict(Counter)
+        self.per_parameter: list[float] = []
+
+    def add(
+        self,
+        kind: str,
+        called: str,
+        case: Case,
+        seed: int,
+        chosen: list[tuple[str, str]],
+        *,
+        peers: bool,
+    ) -> None:
+        """Check a right gradient, and the wrong ones that are chosen."""
+        report = check_gradients(case.loss, case.like(case.gradient), case.params)
+        self.right[kind][report.verdict] += 1
+        if report.verdict != "agree":
+            print(f"{called}: right, {report.verdict}; {report.reasons}", flush=True)
+        self.per_parameter.append(report.evaluations / report.size)
+        if peers:
+            ones = {name: np.ones_like(value) for name, value in case.gradient.items()}
+            self.peers[kind][case.peer(ones)] += 1
+        for place, name in chosen:
+            factors = planted(case.gradient, place, FACTORS[name], seed)
+            wrong = {n: (v * factors[n]).astype(v.dtype) for n, v in case.gradient.items()}
+            found = check_gradients(case.loss, case.like(wrong), case.params)
+            must = bool(must_be_caught(report, case.gradient, factors, place))
+            self.caught[place, name][must, found.verdict] += 1
+            if must and found.verdict != "disagree":
+                print(f"{called}: {place} {name} must be caught, {found.verdict}", flush=True)
+            if peers:
+                self.passed_by[place, name][case.peer(factors)] += 1
+
+    def printed(self) -> int:
+        """Print both tables; return 1 if anything in them should not be."""
+        accused = lost = 0
+        print(f"{'right':16}{'agree':>8}{'open':>8}{'accused':>9}{'peer accuses':>14}")
+        for kind, count in self.right.items():
+            accused += count["disagree"]
+            row = f"{count['agree']:8}{count['inconclusive']:8}{count['disagree']:9}"
+            print(f"{kind:16}{row}{self.peers[kind][False] if kind in self.peers else '':>14}")
+        total = sum((count for count in self.right.values()), Counter[str]())
+        print(f"{'all':16}{total['agree']:8}{total['inconclusive']:8}{total['disagree']:9}")
+        print(f"\n{'wrong':16}{'must be caught':>18}{'others caught':>18}{'peer catches':>16}")
+        for key, count in sorted(self.caught.items()):
+            cells = []
+            for must in (True, False):
+                all_of_it = sum(n for (which, _), n in count.items() if which is must)
+                cells.append(f"{count[must, 'disagree']} / {all_of_it}")
+            lost += sum(n for (must, told), n in count.items() if must and told == "agree")
+            seen = self.passed_by[key]
+            peer = f"{seen[False]} / {sum(seen.values())}" if seen else ""
+            print(f"{' '.join(key):16}{cells[0]:>18}{cells[1]:>18}{peer:>16}")
+        return int(bool(accused or lost))
 
 
 if __name__ == "__main__":

@@ -30,8 +30,8 @@ def in_part(block: BlockData) -> Iterator[Repair]:
     asked = block.asked
     if np.count_nonzero(asked) < FEWEST or not np.any(block.valid & ~asked):
         return
-    if not block.analytic[asked].any():
-        return  # never written: a place, and what is missing there is numeric itself
+    if not block.analytic[asked].any() or block.still[asked].all():
+        return  # never written, or not masked: a place, and what is off there is one of the two
     for repair in _of(block.only(asked)):
         found = _part(block, repair)
         if found is None:
@@ -52,7 +52,7 @@ def in_part(block: BlockData) -> Iterator[Repair]:
             theirs = _part(other, repair)
             return theirs[0].where if theirs else ""
 
-        target = target_words(repair) if where.single else ""
+        target = target_words(repair) if where.single and not block.parameter else ""
         names = "" if "{" in repair.part.replace("{{", "") else " of {names}"
         of_all = f"{where.where}{names}"
         ends = (", except in {where}", f", except in {of_all}")
@@ -64,7 +64,12 @@ def in_part(block: BlockData) -> Iterator[Repair]:
             (*repair.key, where.key, spared),
             part,
             apply,
-            repair.prior + (PARTIAL + where.cost if where.cost or not spared else INTERCEPT),
+            repair.prior
+            + (
+                INTERCEPT
+                if spared and not where.cost and not repair.fitted
+                else PARTIAL + where.cost
+            ),
             told=told.replace("{0}", "{names}").replace("{}", "{names}"),
             fitted=repair.fitted,
             place=place,
@@ -101,6 +106,6 @@ def said_of(block: BlockData, name: str) -> str:
     bits, best = max(weighed, key=lambda pair: pair[0])
     if bits < OFFERED + (ALONE if only.analytic.size < FEWEST else 0.0):
         return ""
-    return (
-        f": {best.part.format(name)} there{target_words(best) if only.analytic.size == 1 else ''}"
-    )
+    alone = only.analytic.size == 1 and not block.parameter  # of a Jacobian there are no targets
+    target = target_words(best) if alone else ""
+    return f": {best.part.format(name)} there{target}"

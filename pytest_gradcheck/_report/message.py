@@ -246,8 +246,8 @@ def _looks(report: GradientReport, diagnosis: Diagnosis) -> str:
 
 
 _OBVIOUS = re.compile(r", (everywhere in the block|everywhere|the rest is right)")
-_PARTS = re.compile(r"[,:;] (?![^\[]*\])")
-"""Where a sentence can end: not inside an index, ``in [1, 0] and [1, 1]``."""
+_PARTS = re.compile(r"[,:;] (?![^\[(]*[\])])|(?<!except) in (?=\[)")
+"""Where a sentence can end: not inside an index or brackets, ``in [1, 0] and [1, 1]``."""
 _COUNTED = re.compile(r"\d of \d")
 _SENTENCE = re.compile(r" (is|are|=|agrees|enters) ")
 
@@ -433,7 +433,8 @@ ALWAYS_TOLD = ("approximate", "backward", "stale", "swapped")
 
 def tolerances(report: GradientReport) -> str:
     """Return what was demanded and what was applied."""
-    rtol = f"rtol {report.rtol_used:g}" + ("" if report.rtol is not None else " (unset)")
+    chosen = report.rtol is None
+    rtol = f"rtol {report.rtol_used:.2g} (unset)" if chosen else f"rtol {report.rtol:g}"
     atol = f"atol {report.atol:g}" if report.atol is not None else "atol relative to block"
     extra = f", threshold {report.threshold:g}" if report.threshold is not None else ""
     return f"{rtol}, {atol}{extra}"

@@ -168,19 +168,26 @@ class Groups:
         return Along(number == 0, line, weights, told, atol, estimate)
 
     def judged(self, asked: Sequence[Along]) -> tuple[Verdict, list[Estimate]]:
-        """Return the verdict on directions through one part, and what they are known to be."""
+        """Return the verdict on directions through one part, and what they are known to be.
+
+        Beside kinks a gap that is too small to accuse agrees, and is all that is known: some right
+        directions are off by more than their bars there.
+        """
         shown = [_bar(one.line) - one.estimate.rounding for one in asked]
         alike = max((t for t, one in zip(shown, asked, strict=True) if not one.aligned), default=0)
         proof = GROUP_PROOF if self.noise.unit > NARROW else 1.0
+        passes = 1.0 if all(_converges(one.line) for one in asked) else proof
         known, verdict = [], AGREE
         for one, own in zip(asked, shown, strict=True):
             estimate = one.estimate
-            bar = estimate.rounding + max(own, alike)
-            estimate = Estimate(estimate.value, bar, estimate.rounding, estimate.h)
+            bar, gap = estimate.rounding + max(own, alike), one.gap(estimate)
+            near = gap <= passes * CONFIDENCE * bar
+            error = max(bar, gap / CONFIDENCE) if near else bar
+            estimate = Estimate(estimate.value, error, estimate.rounding, estimate.h)
             known.append(estimate)
-            if one.gap(estimate) <= CONFIDENCE * bar:
+            if near:
                 continue
-            if one.gap(estimate) > proof * CONFIDENCE * bar and self._denied(one):
+            if gap > proof * CONFIDENCE * bar and self._denied(one):
                 return DISAGREE, known
             verdict = OPEN
         return verdict, known

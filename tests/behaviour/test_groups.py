@@ -323,6 +323,34 @@ def test_what_drowns_in_a_large_narrow_value_is_not_taken_for_a_zero(factor):
     assert (report.verdict, report.blocks[0].verdict) == ("inconclusive", "inconclusive")
 
 
+def test_a_func_that_does_not_move_by_its_rounding_is_said_to_be_float32():
+    net = Net(0, offset=3e6)
+    report = check_gradients(net.loss, net.grad, net.params)
+    assert report.verdict == "inconclusive"
+    assert report.reasons[0].startswith("108 undecided: func is float32, with noise ")
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_func_that_is_noisy_by_chance_is_settled_by_a_mean_as_its_advice_says(seed):
+    rng = np.random.default_rng(seed)
+
+    def noisy(p):
+        return np.sum(np.sin(p)) + 0.008 * rng.standard_normal()
+
+    def mean(p):
+        return np.mean([noisy(p) for _ in range(64)])
+
+    params = np.linspace(-1.0, 1.0, 5)
+    alone = check_gradients(noisy, np.cos, params, nondet_tol=0.1)
+    assert alone.verdict == "inconclusive"
+    assert alone.reasons[1].startswith("to settle it: reference=the mean of 64 evaluations of func")
+    beside = check_gradients(noisy, np.cos, params, nondet_tol=0.1, reference=mean)
+    assert (beside.verdict, beside.coarse) == ("agree", True)
+    assert beside.noise < alone.noise / 3
+    wrong = check_gradients(noisy, lambda p: 2 * np.cos(p), params, nondet_tol=0.1, reference=mean)
+    assert wrong.verdict == "disagree"
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_what_rounding_leaves_of_a_zero_agrees_in_float32(seed):
     net = Net(seed)
@@ -343,3 +371,11 @@ def test_what_rounding_leaves_of_a_zero_agrees_in_float32(seed):
     params = {"W": net.params["W"], "shift": np.array([0.3], F)}
     assert grad(params)["shift"] != 0
     assert check_gradients(loss, grad, params).verdict == "agree"
+
+
+@pytest.mark.parametrize("seed", [27, 42])
+def test_at_scale_kinks_leave_no_right_network_open(seed):
+    net = Net(seed, inputs=160, hidden=160, relu=True)
+    report = check_gradients(net.loss, net.grad, net.params)
+    assert (report.verdict, report.coarse) == ("agree", True)
+    assert report.blocks[0].block_seen < 0.7

@@ -315,6 +315,8 @@ def _beneath(line: Line, estimate: Estimate | None) -> float:
         fine = below[k : k + NEAR_RUNGS]
         gap = abs(fine[-1].central - estimate.value)
         near = all(abs(r.central - fine[-1].central) <= NEAR_ESTIMATE * gap for r in fine)
+        # Steps within one stair of a rounded func share its rounding, but are off by little.
+        near &= gap >= LIMITING * abs(fine[-1].central)
         if near and ROUNDING_FACTOR * fine[0].sigma > gap * fine[0].h:
             shown = [r for r in below[:k] if r.bends and abs(r.bend) >= NEAR_ESTIMATE * gap]
             return fine[0].h / NOISE_SAMPLES if shown else 0.0

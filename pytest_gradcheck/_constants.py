@@ -451,6 +451,14 @@ one, the largest first, at most so many.  [accuracy]"""
 DEAD_STEP = 1e-3
 """What does not respond to this step is taken not to depend at all.  [accuracy]"""
 
+ALONG_RESOLVES = 1e-6
+"""The relative error that must be seen of derivatives of derivatives along a random direction
+through each array, for entries not to be asked one by one.  [tests/frameworks/test_compat.py]"""
+
+LONGEST_CHAIN = 4
+"""Outputs each of which shares a parameter with the next.  In longer chains parameters are not
+known to be apart, and each is asked alone whether an output is zero along it.  [cost]"""
+
 GROUP_RUNGS = 4
 DEEP_GROUP_RUNGS = 10
 """Rungs of a direction through entries that are small beside their error bars; for badly scaled

@@ -440,7 +440,7 @@ HABITS = {
     **dict.fromkeys(("tol", "tolerance"), _TOLERANCES),
     **dict.fromkeys(("jac", "value_and_grad"), _PAIR),
     "abs_tol": "the tolerances are rtol= and atol=, for each entry",
-    "fprime": "the gradient is the second argument",
+    **dict.fromkeys(("fprime", "gradient"), "the gradient is the second argument, grad"),
     "kwargs": "bind them: functools.partial(func, name=value), and grad likewise",
     "method": "the difference formula is scheme=",
     "n_jobs": "processes are workers=",
@@ -448,7 +448,7 @@ HABITS = {
     "raise_exception": "check_gradients returns the report, and assert_gradients_close raises",
     "random_state": "the seed is seed=",
     "rel_tol": "the tolerances are rtol= and atol=, for each entry",
-    "x0": "the point is the third argument, params",
+    **dict.fromkeys(("theta", "x", "x0"), "the point is the third argument, params"),
 }
 """What other checkers call things, and what to write here."""
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
+from itertools import zip_longest
 
 NAME_WIDTH = 28
 """Characters of a name in a table."""
@@ -56,6 +57,17 @@ def shown(name: str, width: int = NAME_WIDTH) -> str:
         return clean
     keep = width - 1
     return clean[: keep // 2] + "…" + clean[-(keep - keep // 2) :]
+
+
+def distinct(names: Sequence[str], width: int = NAME_WIDTH) -> list[str]:
+    """Return names as `shown`; where two would look alike, what all of them begin with goes."""
+    short = [shown(name, width) for name in names]
+    if len(set(short)) < len(set(names)):
+        first, last = min(names), max(names)
+        alike = next(k for k, (a, b) in enumerate(zip_longest(first, last)) if a != b)
+        end = max(first.rfind(mark, 0, alike) for mark in "./ ") + 1
+        short = [shown(f"…{name[end:]}", width) for name in names]
+    return short
 
 
 def layer_numbers(name: str) -> tuple[int, ...]:

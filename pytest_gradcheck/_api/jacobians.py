@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import Any, Unpack
 
 import numpy as np
@@ -11,9 +12,9 @@ from .._evaluate.call import Call, as_tuple, calling
 from .._evaluate.problem import require_callable
 from .._gradient.check import at_points
 from .._jacobian.check import checking, given, own_params, with_lines
-from .._jacobian.maps import backward, forward, judged, map_of
+from .._jacobian.maps import LinearMap, backward, forward, judged, judged_modes, map_of
 from .._jacobian.random_combinations import cotangent, tangent
-from .._options import JacobianOptions, options_from, require_known, takes
+from .._options import JacobianOptions, Options, options_from, require_known, takes
 from .._report.report import GradientReport, hide_frame
 from .gradients import announced
 
@@ -149,6 +150,54 @@ def assert_jacobian_close(
     ).raise_if_failed()
 
 
+def check_products(
+    func: Callable[..., Any],
+    modes: Mapping[str, Callable[..., Any]],
+    params: Any,
+    *,
+    strided: bool = False,
+    **options: Any,
+) -> tuple[str, GradientReport]:
+    """Check ``jvp`` and ``vjp`` of one func by the same differences; nobody is told of it.
+
+    Returned is the report of the first that fails, or of both, and whose it is.  Nothing compared
+    at all is a failure, whatever the options say.
+    """
+    call, chosen = Call(func, (), False), options_from(check_jvp, options)
+    name, report = _of_modes(call, modes, params, chosen, strided)
+    if report.reasons and not report.checked:  # func, or a product, does not repeat itself
+        report = replace(report, ok=False)
+    return name, report
+
+
+def _of_modes(
+    call: Call,
+    modes: Mapping[str, Callable[..., Any]],
+    params: Any,
+    options: Options,
+    strided: bool,
+) -> tuple[str, GradientReport]:
+    """Check the products of `modes`, ``jvp`` and ``vjp``, at one point."""
+    for one in modes.values():
+        require_callable(one)
+    with checking(call, params, options) as check:
+
+        def map_in(mode: str) -> LinearMap:
+            vector, spread, made = FORMS[mode]
+
+            def product(along: Array) -> Any:
+                with calling(modes[mode], call.form(mode).replace("params", f"params, {vector}")):
+                    return modes[mode](own_params(check), spread(check, along, strided), *call.args)
+
+            return made(check, product, mode)
+
+        return judged_modes(check, {mode: map_in(mode) for mode in modes})
+
+
+FORMS = {"jvp": ("v", tangent, forward), "vjp": ("u", cotangent, backward)}
+"""Of each mode what its vector is called, where it lies, and what the products are."""
+
+
 @takes(JacobianOptions)
 def check_jvp(
     func: Callable[..., Any],
@@ -181,19 +230,13 @@ def check_jvp(
     >>> check_jvp(np.sin, lambda x, v: np.cos(x) * v, np.array([0.5, 1.5])).verdict
     'agree'
     """
-    require_callable(jvp)
     call, chosen = Call(func, as_tuple(args), has_aux), options_from(check_jvp, options)
-
-    def at(point: Any) -> GradientReport:
-        with checking(call, point, chosen) as check:
-
-            def product(v: Array) -> Any:
-                with calling(jvp, call.form("jvp").replace("params", "params, v")):
-                    return jvp(own_params(check), tangent(check, v, strided), *call.args)
-
-            return judged(check, [forward(check, product, "jvp")])
-
-    return announced(at_points(at, params, points, jvp, "jvp"))
+    modes = {"jvp": jvp}
+    return announced(
+        at_points(
+            lambda at: _of_modes(call, modes, at, chosen, strided)[1], params, points, jvp, "jvp"
+        )
+    )
 
 
 @takes(JacobianOptions)
@@ -297,19 +340,13 @@ def check_vjp(
     >>> check_vjp(lambda x: A @ x, lambda x, u: A @ u, np.array([0.5, 1.5])).blocks[0].hint
     'analytic = the transpose of numeric'
     """
-    require_callable(vjp)
     call, chosen = Call(func, as_tuple(args), has_aux), options_from(check_vjp, options)
-
-    def at(point: Any) -> GradientReport:
-        with checking(call, point, chosen) as check:
-
-            def product(u: Array) -> Any:
-                with calling(vjp, call.form("vjp").replace("params", "params, u")):
-                    return vjp(own_params(check), cotangent(check, u, strided), *call.args)
-
-            return judged(check, [backward(check, product, "vjp")])
-
-    return announced(at_points(at, params, points, vjp, "vjp"))
+    modes = {"vjp": vjp}
+    return announced(
+        at_points(
+            lambda at: _of_modes(call, modes, at, chosen, strided)[1], params, points, vjp, "vjp"
+        )
+    )
 
 
 @takes(JacobianOptions)

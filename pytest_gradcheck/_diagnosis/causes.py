@@ -164,24 +164,24 @@ def _repaired(proposals: Sequence[Repair], left: dict[str, BlockData]) -> Iterat
         yield Cause(repair.code, names, bits, repair.prior, hints, told)
 
 
-def _fitted_to(values: Array, shape: tuple[int, ...]) -> list[tuple[str, Array]]:
-    """Return a block's values in another's shape: as they are, transposed, or reshaped."""
-    found = []
-    if values.shape == shape:
-        found.append(("", values))
-    if values.ndim == 2 and values.shape[::-1] == shape and 1 not in shape:
-        found.append(("the transpose of ", values.T))
-    if not found and values.size == int(np.prod(shape)):
-        found.append(("", values.reshape(shape)))
-    return found
+def _fitted_to(shape: tuple[int, ...], other: BlockData) -> Iterator[tuple[str, Array, Array]]:
+    """Yield a block's numeric values and what is no gap, in a shape: as they are, or moved."""
+    forms: list[tuple[str, Callable[[Array], Array]]] = []
+    if other.shape == shape:
+        forms.append(("", np.asarray))
+    if len(shape) == 2 and other.shape[::-1] == shape and 1 not in shape:
+        forms.append(("the transpose of ", np.transpose))
+    if not forms and other.numeric.size == int(np.prod(shape)):
+        forms.append(("", lambda values: values.reshape(shape)))
+    for how, form in forms:
+        yield how, form(other.numeric), form(other.floor)
 
 
 def _copy(block: BlockData, other: BlockData) -> tuple[float, str] | None:
     """Return the bits for one block's analytic being another's numeric, and how."""
     if not other.whole:
         return None
-    bars = _fitted_to(other.floor, block.shape)
-    for (how, values), (_, bar) in zip(_fitted_to(other.numeric, block.shape), bars, strict=True):
+    for how, values, bar in _fitted_to(block.shape, other):
         bits = gained(block, Predicted(values, of_analytic=True, bar=bar), 0)
         if bits is not None:
             return bits, how
@@ -216,9 +216,8 @@ def _exchanged(blocks: Sequence[BlockData], left: dict[str, BlockData]) -> Itera
 def _tied(one: BlockData, other: BlockData) -> Iterator[Cause]:
     if not other.whole or one.analytic.size < LEAST_TIED:
         return
-    bar = _fitted_to(other.floor, one.shape)
-    for (how, values), (_, loose) in zip(_fitted_to(other.numeric, one.shape), bar, strict=True):
-        bits = gained(one, Predicted(one.analytic + values, bar=loose), 0)
+    for how, values, bar in _fitted_to(one.shape, other):
+        bits = gained(one, Predicted(one.analytic + values, bar=bar), 0)
         if bits is not None:
             text = (
                 f"numeric - analytic = {how}the gradient of {shown(other.name)}: a contribution "

@@ -52,7 +52,7 @@ def in_part(block: BlockData) -> Iterator[Repair]:
             theirs = _part(other, repair)
             return theirs[0].where if theirs else ""
 
-        target = target_words(repair) if where.single else ""
+        target = target_words(repair) if where.single and not block.parameter else ""
         names = "" if "{" in repair.part.replace("{{", "") else " of {names}"
         of_all = f"{where.where}{names}"
         ends = (", except in {where}", f", except in {of_all}")
@@ -101,6 +101,6 @@ def said_of(block: BlockData, name: str) -> str:
     bits, best = max(weighed, key=lambda pair: pair[0])
     if bits < OFFERED + (ALONE if only.analytic.size < FEWEST else 0.0):
         return ""
-    return (
-        f": {best.part.format(name)} there{target_words(best) if only.analytic.size == 1 else ''}"
-    )
+    alone = only.analytic.size == 1 and not block.parameter  # of a Jacobian there are no targets
+    target = target_words(best) if alone else ""
+    return f": {best.part.format(name)} there{target}"

@@ -25,20 +25,18 @@ def rearranged(block: BlockData) -> Iterator[Repair]:
     shape = block.shape
     scale = _scale(block) if block.whole else 1.0
     if scale is not None:
-        for code, key, hint, move, cost in itertools.chain(_axes(shape), _ends(shape)):
-            yield _moved(code, (*key, scale), hint, move, cost, scale)
-        for code, key, hint, move, cost in _shifts(block, scale):
-            yield _moved(code, (*key, scale), hint, move, cost, scale)
+        for row in itertools.chain(_axes(shape), _ends(shape), _shifts(block, scale)):
+            yield _moved(row, scale)
         if block.whole and block.analytic.size > 2:
             yield _another_order(scale)
-    for code, key, hint, move, cost in _shifts_with_edges(shape):
+    for row in _shifts_with_edges(shape):
         # What comes in at the edge is free, and pays for as much that is explained: in a block of
         # equal values one wrong entry at the edge would look like a shift.
-        free = int(np.isnan(move(block.analytic)).sum())
-        yield _moved(code, key, hint, move, cost, 1.0, loose_edges=True, fitted=free)
+        yield _moved(row, 1.0, free=int(np.isnan(row[3](block.analytic)).sum()))
 
 
 Row = tuple[str, tuple[object, ...], str, Move, float]
+"""Of a rearrangement the code, the key, the hint, what makes it, and what it costs in bits."""
 
 
 def _scale(block: BlockData) -> float | None:
@@ -55,17 +53,10 @@ def _scale(block: BlockData) -> float | None:
     return float(named[0]) if named else None
 
 
-def _moved(
-    code: str,
-    key: tuple[object, ...],
-    hint: str,
-    move: Move,
-    cost: float,
-    scale: float,
-    *,
-    loose_edges: bool = False,
-    fitted: int = 0,
-) -> Repair:
+def _moved(row: Row, scale: float, free: int = 0) -> Repair:
+    """Return a rearrangement, times a factor, of which so many entries are not predicted."""
+    code, key, hint, move, cost = row
+
     def apply(other: BlockData) -> Predicted | None:
         try:
             values = scale * move(other.analytic)
@@ -73,17 +64,11 @@ def _moved(
             return None
         if values.shape != other.shape:
             return None
-        return Predicted(values, loose=np.isnan(values) if loose_edges else None)
+        return Predicted(values, loose=np.isnan(values) if free else None)
 
     times = "" if scale == 1 else f", times {1 / scale:.5g}"
-    return Repair(
-        code,
-        key,
-        hint + times,
-        apply,
-        PLAIN + cost + (0.0 if scale == 1 else 8.0),
-        fitted=fitted,
-    )
+    prior = PLAIN + cost + (0.0 if scale == 1 else 8.0)
+    return Repair(code, (*key, scale), hint + times, apply, prior, fitted=free)
 
 
 def _axes(shape: tuple[int, ...]) -> Iterator[Row]:

@@ -43,6 +43,7 @@ class Stream(IntEnum):
     BESIDE = 24
     COLUMNS = 25
     BLOCK = 26
+    ALONG = 27
 
 
 def generator(seed: int, stream: Stream, *which: int, skip: int = 0) -> np.random.Generator:

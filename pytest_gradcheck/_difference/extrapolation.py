@@ -187,8 +187,7 @@ class Line:
         moved = [change for change in self.changes if change]
         if len(moved) == len(self.changes) or not moved or self.grainy is False:
             return 0.0
-        jump = min(moved)
-        return ROUNDING_SIGMA * jump
+        return ROUNDING_SIGMA * min(moved)
 
     def add(self, h: float) -> Rung:
         """Evaluate at ±h, remember the rung and return it."""
@@ -292,9 +291,7 @@ def best_entry(series: Sequence[tuple[float, float, float]], *, even: bool) -> E
             value = row[j - 1][0] + (row[j - 1][0] - previous[j - 1][0]) / factor
             noise = math.hypot(row[j - 1][1] * (1 + 1 / factor), previous[j - 1][1] / factor)
             row.append((value, noise))
-        for j, (value, noise) in enumerate(row):
-            if k == 0:
-                continue
+        for j, (value, noise) in enumerate(row if k else ()):
             beside = [abs(value - previous[min(j, len(previous) - 1)][0])]
             if j:
                 beside.append(abs(value - row[j - 1][0]))

@@ -28,7 +28,7 @@ from .._difference.sweep import (
     raise_domain_error,
     unevaluated,
 )
-from .._evaluate.call import Call, ShapeError, exchanged, name_of
+from .._evaluate.call import Call, ShapeError, exchanged
 from .._evaluate.problem import (
     Analytic,
     Problem,
@@ -40,7 +40,7 @@ from .._evaluate.problem import (
 )
 from .._options import Options
 from .._params.layout import labels
-from .._report.assemble import Rows, Subject, assemble, left_out, rows_of
+from .._report.assemble import Rows, Subject, assemble, rows_of
 from .._report.report import VERDICTS, BlockReport, GradientReport
 from .._verdict.comparison import Comparison
 from .._verdict.judge import judge, unjudged
@@ -62,7 +62,6 @@ def run_check(
     started = time.perf_counter()
     asked = remembered()
     require_callable(call.func, grad)
-    name, again = name_of(call.func), None
     try:
         problem = prepare(replace(call, returns_pair=grad is True), params, options)
     except (TypeError, ShapeError) as error:
@@ -82,20 +81,20 @@ def run_check(
         # Before anything else is evaluated, which must not influence it.
         along = goes_along_directions(problem, options)
         reasons = tuple(text for text in (problem.unrepeated, analytic.unrepeated) if text)
+        again = looked = noise = None
         if not reasons:
             whole = MANY_DIRECTIONS if along else 2 * problem.size
             again = look_again(problem, analytic, options, asked, whole)
-        noise, ahead = None, None
-        if not along and not reasons and again is None and _lasts(problem, options):
-            noise, ahead = _ahead(name, problem, analytic, options)
-        if ahead is not None:
-            along, (subject, rows) = True, ahead
-        elif along and not reasons and again is None:
-            subject, rows = along_directions(name, problem, analytic, options)
-        if along and not reasons and again is None:
+        if not reasons and again is None:
+            if along:
+                looked = along_directions(problem, analytic, options)
+            elif _lasts(problem, options):
+                noise, looked = _ahead(problem, analytic, options)
+        if looked is not None:
+            subject, rows = looked
             told = depends_on_the_past(problem, options, from_afar=rows.verdict != AGREE)[1]
             reasons = (told,) if told else ()
-        if reasons or again is not None or not along:
+        if looked is None or reasons:
             if again is not None:
                 sweep, comparison, reasons = again.sweep, again.comparison, (again.reason,)
             else:
@@ -128,7 +127,7 @@ def _lasts(problem: Problem, options: Options) -> bool:
 
 
 def _ahead(
-    name: str, problem: Problem, analytic: Analytic, options: Options
+    problem: Problem, analytic: Analytic, options: Options
 ) -> tuple[Noise, tuple[Subject, Rows] | None]:
     """Look along a direction first; return what is wrong if anything plainly is, and the noise.
 
@@ -138,7 +137,7 @@ def _ahead(
     noise = noise_of(problem, options)
     if not plainly_wrong(problem, analytic, options, noise):
         return noise, None
-    subject, rows = along_directions(name, problem, analytic, options, AHEAD_EXTRA)
+    subject, rows = along_directions(problem, analytic, options, AHEAD_EXTRA)
     if not any(entry.verdict == VERDICTS[DISAGREE] for entry in rows.worst):
         return noise, None
     said = AHEAD.format(3 * problem.size + AHEAD_EXTRA)
@@ -203,19 +202,8 @@ def _explained(
 ) -> tuple[Subject, Rows]:
     """Return what a report tells of parameters that were differenced, and what it looks like."""
     problem.evaluator.work.require_unchanged("func")
-    noise, value = sweep.noise, float(problem.center)
-    skipped = left_out(problem.structure, problem.blocks)
-    subject = Subject(
-        name_of(problem.call.func),
-        problem.blocks,
-        sweep.title,
-        skipped,
-        value,
-        noise.sigma,
-        noise.format,
-        problem.call.constants,
-        [problem.structure.leaves[block.leaf].value for block in problem.blocks],
-    )
+    subject = Subject.of(problem, sweep.title, sweep.noise, float(problem.center))
+    subject = replace(subject, constants=problem.call.constants)
     return subject, rows_of(
         subject,
         comparison,
@@ -224,7 +212,7 @@ def _explained(
         theta=problem.theta,
         precision=analytic.precision,
         reasons=reasons,
-        upstream=partial(acts_through, problem, options, noise.sigma),
+        upstream=partial(acts_through, problem, options, sweep.noise.sigma),
     )
 
 

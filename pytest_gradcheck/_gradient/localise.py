@@ -168,122 +168,260 @@ class Part:
         return max(map(abs, self.residuals.values())) > limit * math.sqrt(self.loud)
 
 
-def split(screen: Screen, confirm: Confirm, found: Findings, limit: float, budget: int) -> bool:
-    """Divide what is wrong until its parts match, filling `found`; return whether all is explained.
+class Search:
+    """One search for what is wrong along the directions of a screen.
 
-    `limit` is the largest residual of a part that is right; at `budget` evaluations of the whole
-    check it stops.
+    `limit` is the largest residual of what is right; at `budget` evaluations of the whole check the
+    search stops.
     """
-    blocks = tuple(block for block in screen.problem.blocks if block.size)
-    large = [b for b in blocks if b.size >= LARGE_BLOCK * screen.problem.size]
-    small = tuple(b for b in blocks if b not in large)
-    groups = [*((b,) for b in large), *([small] if small else [])]
-    explained = True
-    for part in _parted(screen, groups, screen.unexplained(range(PARTED_DIRECTIONS)), 1.0):
-        parts = [part]
-        if len(part.subset.blocks) > 1:
-            parts, all_of_it = _one_by_one(screen, confirm, part, limit, budget)
-            explained &= all_of_it
-        for each_part in parts:
-            explained &= _search(screen, confirm, found, each_part, limit, budget)
-    return explained
 
+    def __init__(self, screen: Screen, confirm: Confirm, limit: float, budget: int) -> None:
+        self.screen, self.confirm, self.limit, self.budget = screen, confirm, limit, budget
+        self.found = Findings()
 
-def _one_by_one(
-    screen: Screen, confirm: Confirm, whole: Part, limit: float, budget: int
-) -> tuple[list[Part], bool]:
-    """Part a group of blocks into one for each, in halves while they are many.
+    def run(self) -> Findings:
+        """Name entries and patterns while they explain what is left, then divide it."""
+        screen = self.screen
+        while len(screen.wrong) < MOST_NAMED:
+            residuals = screen.unexplained(screen.residuals)
+            if max(abs(y) for y in residuals.values()) <= self.limit:
+                return self.found
+            fit, alone = match(screen, residuals)
+            if alone and self._named(fit.what):
+                continue
+            if not screen.wrong and self._named_pattern(residuals):
+                return self.found
+            # The best entry may fit, and only not be distinct yet.
+            if len(screen.residuals) >= MOST_DIRECTIONS or fit.misfit > threshold(len(residuals)):
+                break
+            screen.measure(len(screen.residuals))
+        self.found.unexplained = not self._divided()
+        return self.found
 
-    Returned is, too, whether the evaluations sufficed.
-    """
-    found: list[Part] = []
-    queue = [whole]
-    while queue:
-        part = queue.pop()
-        while part.stands_out(limit) and _matched(screen, confirm, part):
-            pass
-        if not part.stands_out(limit):
-            continue
-        if screen.problem.evaluator.evaluations >= budget:
-            return found, False
-        blocks = part.subset.blocks
-        few, half = len(blocks) <= FEW_BLOCKS, len(blocks) // 2
-        groups = [(b,) for b in blocks] if few else [blocks[:half], blocks[half:]]
-        parts = _parted(screen, groups, part.residuals, part.loud)
-        if few:
-            found += parts
+    # Entries and patterns
+
+    def _named(self, i: int) -> bool:
+        """Difference an entry that was not differenced yet; return whether it is wrong."""
+        error = None if i in self.screen.wrong else self.confirm(i)
+        if error is not None:
+            self.screen.wrong[i] = error
+        return error is not None
+
+    def _named_pattern(self, residuals: dict[int, float]) -> bool:
+        """Name the pattern that explains the residuals, if it alone does, and two further ones."""
+        screen, numbers = self.screen, sorted(residuals)
+        unit = unit_of(residuals.values())
+        y = np.array([residuals[j] for j in numbers]) / unit
+        variance = spread_of(screen, y.tolist(), unit=unit)
+        fits: list[tuple[float, float, Pattern]] = []
+        for pattern in _all_patterns(screen, len(numbers)):
+            own = unit_of(pattern.columns.tolist())
+            columns = pattern.columns / own
+            square = float(columns @ columns)
+            amount = float(columns @ y) / square if square else 0.0
+            if square and pattern.holds(amount * (unit / own)):
+                misfit = float(np.sum((y - amount * columns) ** 2)) / variance
+                fits.append((misfit, amount * (unit / own), pattern))
+        order = [id(fit[2]) for fit in fits]
+        fits.sort(key=lambda fit: fit[0])
+        if not fits or fits[0][0] > threshold(len(numbers)):
+            return False
+        # Two names for the same vector are no rivals: a matrix of one row is a row, and with all
+        # parameters equal θ is a constant.  What was tried first is the simplest.
+        alike = [fit for fit in fits if _proportional(fit[2].columns, fits[0][2].columns)]
+        misfit, amount, best = min(alike, key=lambda fit: order.index(id(fit[2])))
+        rivals = [fit for fit in fits if not _proportional(fit[2].columns, best.columns)]
+        if rivals and rivals[0][0] <= DISTINCT * max(misfit, threshold(len(numbers))):
+            return False
+        fresh = len(screen.residuals)
+        for number in (fresh, fresh + 1):
+            screen.measure(number)
+        predicted = next(p.columns for p in _all_patterns(screen, fresh + 2) if p.same(best))
+        gap = max(abs(screen.residuals[j] - amount * predicted[j]) for j in (fresh, fresh + 1))
+        if gap > self.limit + SIX_DIGITS * abs(amount) * float(np.abs(predicted[fresh:]).max()):
+            return False
+        self.found.patterns.append((best, amount))
+        self._confirm_largest(best)
+        return True
+
+    def _confirm_largest(self, pattern: Pattern) -> None:
+        """Difference the entry of a block that the pattern makes largest: a number to show."""
+        screen = self.screen
+        for block in screen.problem.blocks:
+            if block.name not in pattern.names or screen.wrong:
+                continue
+            entries = entries_of(screen, pattern, block)
+            if entries.size:
+                size = np.abs(errors_of(screen, pattern, block)[entries - block.start])
+                self._named(int(entries[np.argmax(size)]))
+
+    # Parts
+
+    def _divided(self) -> bool:
+        """Divide what is wrong until its parts match; return whether all is explained."""
+        screen = self.screen
+        blocks = tuple(block for block in screen.problem.blocks if block.size)
+        large = [b for b in blocks if b.size >= LARGE_BLOCK * screen.problem.size]
+        small = tuple(b for b in blocks if b not in large)
+        groups = [*((b,) for b in large), *([small] if small else [])]
+        explained = True
+        for part in self._parted(groups, screen.unexplained(range(PARTED_DIRECTIONS)), 1.0):
+            parts = [part]
+            if len(part.subset.blocks) > 1:
+                parts, all_of_it = self._one_by_one(part)
+                explained &= all_of_it
+            for each_part in parts:
+                explained &= self._searched(each_part)
+        return explained
+
+    def _one_by_one(self, whole: Part) -> tuple[list[Part], bool]:
+        """Part a group of blocks into one for each, in halves while they are many.
+
+        Returned is, too, whether the evaluations sufficed.
+        """
+        found: list[Part] = []
+        queue = [whole]
+        while queue:
+            part = queue.pop()
+            while part.stands_out(self.limit) and self._matched(part):
+                pass
+            if not part.stands_out(self.limit):
+                continue
+            if self.screen.problem.evaluator.evaluations >= self.budget:
+                return found, False
+            blocks = part.subset.blocks
+            few, half = len(blocks) <= FEW_BLOCKS, len(blocks) // 2
+            groups = [(b,) for b in blocks] if few else [blocks[:half], blocks[half:]]
+            parts = self._parted(groups, part.residuals, part.loud)
+            if few:
+                found += parts
+            else:
+                queue += parts
+        return found, True
+
+    def _parted(
+        self, groups: Sequence[tuple[Block, ...]], left: dict[int, float], loud: float
+    ) -> list[Part]:
+        """Measure groups of blocks, the last by subtraction from what they come to together."""
+        parts: list[Part] = []
+        for position, group in enumerate(groups):
+            subset = Subset(group)
+            last = position == len(groups) - 1
+            numbers = range(PARTED_DIRECTIONS)
+            ys = dict(left) if last else {j: self._residual(j, subset) for j in numbers}
+            left = {j: left[j] - ys[j] for j in numbers}
+            parts.append(Part(subset, ys, loud + len(groups) - 1 if last else 1.0, None, 0))
+        return parts
+
+    def _residual(self, number: int, subset: Subset) -> float:
+        return self.screen.measure(number, subset) - self.screen.explained(number, subset)
+
+    def _searched(self, whole: Part) -> bool:
+        """Search one block: match, and halve what does not match."""
+        screen, block = self.screen, whole.subset.blocks[0]
+        queue = [whole]
+        while queue:
+            part = queue.pop()
+            if not part.stands_out(self.limit):
+                continue
+            spent = screen.problem.evaluator.evaluations >= self.budget
+            if spent or len(screen.wrong) >= MOST_NAMED:
+                return self._sampled(block)
+            if self._matched(part):
+                queue.append(part)
+                continue
+            if part.subset.size == 1 or self._is_slice(part, block):
+                continue
+            halves = self._halves(part, block)
+            queue += halves
+            if part.depth == 0 and all(half.stands_out(self.limit) for half in halves):
+                rng = generator(screen.seed, Stream.GLANCE, block.start)
+                glance = np.unique(rng.choice(block.size, GLANCED_AT))
+                if 2 * self._count(block, glance) > GLANCED_AT:
+                    return self._sampled(block)
+        return True
+
+    def _matched(self, part: Part) -> bool:
+        """Name the one entry that explains a part, if there is one, and take its error out."""
+        screen = self.screen
+        fit, alone = match(screen, part.residuals, part.subset, part.loud)
+        if not (alone or part.subset.size == 1) or not self._named(fit.what):
+            return False
+        block = screen.problem.blocks[position_of(screen.problem.blocks, fit.what)]
+        for number in part.residuals:
+            weight = screen.weight(number, block, fit.what - block.start)
+            part.residuals[number] -= screen.wrong[fit.what] * weight
+        return True
+
+    def _is_slice(self, part: Part, block: Block) -> bool:
+        """Name a part that is one row or column, when several of its entries are wrong."""
+        inside = _inside(part, block)
+        if part.depth == 0 or inside.size < SAMPLED_IN_SLICE or part.axis is None:
+            return False
+        places = np.unique(_positions(inside, block, part.axis))
+        if places.size > 1:
+            return False
+        rng = generator(self.screen.seed, Stream.SLICE, int(inside[0]), inside.size)
+        wrong = self._count(block, rng.choice(inside, SAMPLED_IN_SLICE, replace=False))
+        if wrong < SAMPLED_IN_SLICE // 2:
+            return False
+        index = [":"] * len(block.shape)
+        index[part.axis] = str(int(places[0]))
+        self.found.slices.append(
+            (block.name, f"[{', '.join(index)}]", wrong, SAMPLED_IN_SLICE, int(inside.size))
+        )
+        return True
+
+    def _halves(self, part: Part, block: Block) -> list[Part]:
+        """Halve a part along the axis on which one half is right, if there is one."""
+        axes = _axes(block)
+        if part.axis is not None and part.depth:
+            axes = (part.axis, *(axis for axis in axes if axis != part.axis))
+        tries = []
+        for axis in axes or (None,):
+            halves = self._halved(part, block, axis)
+            if halves is None:
+                continue
+            tries.append(halves)
+            # Only a whole block is worth the evaluations of a second axis.
+            if part.depth or sum(half.stands_out(self.limit) for half in halves) < 2:
+                return halves
+        return tries[0] if tries else self._halved(part, block, None) or []
+
+    def _halved(self, part: Part, block: Block, axis: int | None) -> list[Part] | None:
+        inside = _inside(part, block)
+        if axis is None:
+            rng = generator(self.screen.seed, Stream.HALVES, int(inside[0]), inside.size)
+            first = np.arange(inside.size) < inside.size // 2
+            rng.shuffle(first)
         else:
-            queue += parts
-    return found, True
+            places = _positions(inside, block, axis)
+            known = np.flatnonzero(np.bincount(places, minlength=block.shape[axis]))
+            if known.size < 2:
+                return None
+            first = places < known[known.size // 2]
+            del places
+        one = Subset(part.subset.blocks, inside[first])
+        other = Subset(part.subset.blocks, inside[np.logical_not(first, out=first)])
+        del inside, first
+        measured = {j: self._residual(j, one) for j in part.residuals}
+        rest = {j: y - measured[j] for j, y in part.residuals.items()}
+        return [
+            Part(one, measured, 1.0, axis, part.depth + 1),
+            Part(other, rest, part.loud + 1.0, axis, part.depth + 1),
+        ]
 
+    def _count(self, block: Block, offsets: Array) -> int:
+        entries = (block.start + np.sort(offsets)).tolist()
+        return sum(i in self.screen.wrong or self._named(i) for i in entries)
 
-def _parted(
-    screen: Screen, groups: Sequence[tuple[Block, ...]], left: dict[int, float], loud: float
-) -> list[Part]:
-    """Measure groups of blocks, the last by subtraction from what they come to together."""
-    parts: list[Part] = []
-    for position, group in enumerate(groups):
-        subset = Subset(group)
-        last = position == len(groups) - 1
-        numbers = range(PARTED_DIRECTIONS)
-        ys = dict(left) if last else {j: _residual(screen, j, subset) for j in numbers}
-        left = {j: left[j] - ys[j] for j in numbers}
-        parts.append(Part(subset, ys, loud + len(groups) - 1 if last else 1.0, None, 0))
-    return parts
-
-
-def _residual(screen: Screen, number: int, subset: Subset) -> float:
-    return screen.measure(number, subset) - screen.explained(number, subset)
-
-
-def _search(
-    screen: Screen, confirm: Confirm, found: Findings, whole: Part, limit: float, budget: int
-) -> bool:
-    """Search one block: match, and halve what does not match."""
-    block = whole.subset.blocks[0]
-    queue = [whole]
-    while queue:
-        part = queue.pop()
-        if not part.stands_out(limit):
-            continue
-        if screen.problem.evaluator.evaluations >= budget or len(screen.wrong) >= MOST_NAMED:
-            return _sample(screen, confirm, found, block)
-        if _matched(screen, confirm, part):
-            queue.append(part)
-            continue
-        if part.subset.size == 1:
-            continue
-        if _slice_found(screen, confirm, found, part, block):
-            continue
-        halves = _divide(screen, part, block, limit)
-        queue += halves
-        if part.depth == 0 and all(half.stands_out(limit) for half in halves):
-            glance = generator(screen.seed, Stream.GLANCE, block.start).choice(
-                block.size, GLANCED_AT
-            )
-            if 2 * _count(screen, confirm, block, np.unique(glance)) > GLANCED_AT:
-                return _sample(screen, confirm, found, block)
-    return True
-
-
-def _named(screen: Screen, confirm: Confirm, i: int) -> bool:
-    """Difference an entry that was not differenced yet; return whether it is wrong."""
-    error = None if i in screen.wrong else confirm(i)
-    if error is not None:
-        screen.wrong[i] = error
-    return error is not None
-
-
-def _matched(screen: Screen, confirm: Confirm, part: Part) -> bool:
-    """Name the one entry that explains a part, if there is one, and take its error out."""
-    fit, alone = match(screen, part.residuals, part.subset, part.loud)
-    if not (alone or part.subset.size == 1) or not _named(screen, confirm, fit.what):
-        return False
-    block = screen.problem.blocks[position_of(screen.problem.blocks, fit.what)]
-    for number in part.residuals:
-        weight = screen.weight(number, block, fit.what - block.start)
-        part.residuals[number] -= screen.wrong[fit.what] * weight
-    return True
+    def _sampled(self, block: Block) -> bool:
+        """Count wrong entries among some of a block's; return whether any was found."""
+        count = min(SAMPLED, block.size)
+        rng = generator(self.screen.seed, Stream.WRONG_SHARE, block.start)
+        wrong = self._count(block, rng.choice(block.size, count, replace=False))
+        self.found.shares[block.name] = (wrong, count)
+        return wrong > 0
 
 
 def _positions(inside: Array, block: Block, axis: int) -> Array:
@@ -307,153 +445,6 @@ def _axes(block: Block) -> tuple[int, ...]:
     return tuple(axis for axis, length in enumerate(block.shape) if length > 1)
 
 
-def _slice_found(
-    screen: Screen, confirm: Confirm, found: Findings, part: Part, block: Block
-) -> bool:
-    """Name a part that is one row or column, when several of its entries are wrong."""
-    inside = _inside(part, block)
-    if part.depth == 0 or inside.size < SAMPLED_IN_SLICE or part.axis is None:
-        return False
-    places = np.unique(_positions(inside, block, part.axis))
-    if places.size > 1:
-        return False
-    rng = generator(screen.seed, Stream.SLICE, int(inside[0]), inside.size)
-    chosen = rng.choice(inside, SAMPLED_IN_SLICE, replace=False)
-    wrong = _count(screen, confirm, block, chosen)
-    if wrong < SAMPLED_IN_SLICE // 2:
-        return False
-    index = [":"] * len(block.shape)
-    index[part.axis] = str(int(places[0]))
-    found.slices.append(
-        (block.name, f"[{', '.join(index)}]", wrong, SAMPLED_IN_SLICE, int(inside.size))
-    )
-    return True
-
-
-def _divide(screen: Screen, part: Part, block: Block, limit: float) -> list[Part]:
-    """Halve a part along the axis on which one half is clean, if there is one."""
-    axes = _axes(block)
-    if part.axis is not None and part.depth:
-        axes = (part.axis, *(axis for axis in axes if axis != part.axis))
-    tries = []
-    for axis in axes or (None,):
-        halves = _halved(screen, part, block, axis)
-        if halves is None:
-            continue
-        tries.append(halves)
-        # Only a whole block is worth the evaluations of a second axis.
-        if part.depth or sum(half.stands_out(limit) for half in halves) < 2:
-            return halves
-    if tries:
-        return tries[0]
-    return _halved(screen, part, block, None) or []
-
-
-def _halved(screen: Screen, part: Part, block: Block, axis: int | None) -> list[Part] | None:
-    inside = _inside(part, block)
-    if axis is None:
-        rng = generator(screen.seed, Stream.HALVES, int(inside[0]), inside.size)
-        first = np.arange(inside.size) < inside.size // 2
-        rng.shuffle(first)
-    else:
-        places = _positions(inside, block, axis)
-        known = np.flatnonzero(np.bincount(places, minlength=block.shape[axis]))
-        if known.size < 2:
-            return None
-        first = places < known[known.size // 2]
-        del places
-    one = Subset(part.subset.blocks, inside[first])
-    other = Subset(part.subset.blocks, inside[np.logical_not(first, out=first)])
-    del inside, first
-    measured = {j: _residual(screen, j, one) for j in part.residuals}
-    rest = {j: y - measured[j] for j, y in part.residuals.items()}
-    return [
-        Part(one, measured, 1.0, axis, part.depth + 1),
-        Part(other, rest, part.loud + 1.0, axis, part.depth + 1),
-    ]
-
-
-def _count(screen: Screen, confirm: Confirm, block: Block, offsets: Array) -> int:
-    entries = (block.start + np.sort(offsets)).tolist()
-    return sum(i in screen.wrong or _named(screen, confirm, i) for i in entries)
-
-
-def _sample(screen: Screen, confirm: Confirm, found: Findings, block: Block) -> bool:
-    """Count wrong entries among some of a block's; return whether any was found."""
-    count = min(SAMPLED, block.size)
-    chosen = generator(screen.seed, Stream.WRONG_SHARE, block.start).choice(
-        block.size, count, replace=False
-    )
-    wrong = _count(screen, confirm, block, chosen)
-    found.shares[block.name] = (wrong, count)
-    return wrong > 0
-
-
-def localise(screen: Screen, confirm: Confirm, allowed: float, budget: int) -> Findings:
-    """Find what is wrong; the wrong entries that were confirmed are then in the screen's ``wrong``.
-
-    `allowed` is what tolerances add up to along a direction; at `budget` evaluations of the whole
-    check it stops.
-    """
-    found = Findings()
-    limit = allowed + ACCUSED * screen.sigma
-    while len(screen.wrong) < MOST_NAMED:
-        residuals = screen.unexplained(screen.residuals)
-        if max(abs(y) for y in residuals.values()) <= limit:
-            return found
-        fit, alone = match(screen, residuals)
-        if alone and _named(screen, confirm, fit.what):
-            continue
-        if not screen.wrong and _named_pattern(screen, residuals, found, confirm, limit):
-            return found
-        # The best entry may fit, and only not be distinct yet.
-        if len(screen.residuals) >= MOST_DIRECTIONS or fit.misfit > threshold(len(residuals)):
-            break
-        screen.measure(len(screen.residuals))
-    if not split(screen, confirm, found, limit, budget):
-        found.unexplained = True
-    return found
-
-
-def _named_pattern(
-    screen: Screen, residuals: dict[int, float], found: Findings, confirm: Confirm, limit: float
-) -> bool:
-    numbers = sorted(residuals)
-    unit = unit_of(residuals.values())
-    y = np.array([residuals[j] for j in numbers]) / unit
-    variance = spread_of(screen, y.tolist(), unit=unit)
-    fits: list[tuple[float, float, Pattern]] = []
-    for pattern in _all_patterns(screen, len(numbers)):
-        own = unit_of(pattern.columns.tolist())
-        columns = pattern.columns / own
-        square = float(columns @ columns)
-        amount = float(columns @ y) / square if square else 0.0
-        if square and pattern.holds(amount * (unit / own)):
-            misfit = float(np.sum((y - amount * columns) ** 2)) / variance
-            fits.append((misfit, amount * (unit / own), pattern))
-    order = [id(fit[2]) for fit in fits]
-    fits.sort(key=lambda fit: fit[0])
-    if not fits or fits[0][0] > threshold(len(numbers)):
-        return False
-    # Two names for the same vector are no rivals: a matrix of one row is a row, and with all
-    # parameters equal θ is a constant.  What was tried first is the simplest.
-    alike = [fit for fit in fits if _proportional(fit[2].columns, fits[0][2].columns)]
-    misfit, amount, best = min(alike, key=lambda fit: order.index(id(fit[2])))
-    rivals = [fit for fit in fits if not _proportional(fit[2].columns, best.columns)]
-    if rivals and rivals[0][0] <= DISTINCT * max(misfit, threshold(len(numbers))):
-        return False
-    fresh = len(screen.residuals)
-    for number in (fresh, fresh + 1):
-        screen.measure(number)
-    predicted = next(p.columns for p in _all_patterns(screen, fresh + 2) if p.same(best))
-    gap = max(abs(screen.residuals[j] - amount * predicted[j]) for j in (fresh, fresh + 1))
-    if gap > limit + SIX_DIGITS * abs(amount) * float(np.abs(predicted[fresh:]).max()):
-        return False
-    found.patterns.append((best, amount))
-    _confirm_largest(screen, best, confirm)
-    return True
-
-
 def _proportional(one: Array, other: Array) -> bool:
     one, other = (x / unit_of(x.tolist()) for x in (one, other))
     lengths = float(one @ one) * float(other @ other)
@@ -464,12 +455,9 @@ def _all_patterns(screen: Screen, count: int) -> Iterator[Pattern]:
     return chain(patterns(screen, count), exchanges(screen, count))
 
 
-def _confirm_largest(screen: Screen, pattern: Pattern, confirm: Confirm) -> None:
-    """Difference the entry of a block that the pattern makes largest: a number to show."""
-    for block in screen.problem.blocks:
-        if block.name not in pattern.names or screen.wrong:
-            continue
-        entries = entries_of(screen, pattern, block)
-        if entries.size:
-            size = np.abs(errors_of(screen, pattern, block)[entries - block.start])
-            _named(screen, confirm, int(entries[np.argmax(size)]))
+def localise(screen: Screen, confirm: Confirm, allowed: float, budget: int) -> Findings:
+    """Find what is wrong; the wrong entries that were confirmed are then in the screen's ``wrong``.
+
+    `allowed` is what tolerances add up to along a direction; see `Search`.
+    """
+    return Search(screen, confirm, allowed + ACCUSED * screen.sigma, budget).run()

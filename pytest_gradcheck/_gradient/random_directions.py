@@ -59,9 +59,8 @@ from .._report.assemble import (
     diagnosis_of,
     entries_of,
     entry_of,
-    left_out,
 )
-from .._report.reasons import NOT_STATIONARY, STATIONARY, to_settle, ways_to_settle
+from .._report.reasons import NOT_STATIONARY, STATIONARY, to_settle
 from .._report.report import VERDICTS, BlockReport, Entry
 from .._verdict.comparison import UNSEEN, Comparison, Group, Seen
 from .._verdict.groups import Groups, seen_in
@@ -225,11 +224,13 @@ class AtScale:
             self.verdict = OPEN if self.verdict == AGREE else self.verdict
         if self.verdict == AGREE and not self.resolved():
             self.verdict = OPEN
-        if self.verdict == OPEN and self.screen.noise.unit > NARROW:
-            params = [problem.structure.leaves[block.leaf].value for block in problem.blocks]
-            reference = self.options.reference is not None
-            format_ = self.screen.noise.format
-            self.reasons += to_settle(ways_to_settle(params, format_, (), reference=reference))
+        if self.verdict == OPEN:
+            self.reasons += to_settle(self.subject().ways((), self.options))
+
+    def subject(self) -> Subject:
+        """Return what was checked, and how noisy func is seen to be along directions."""
+        scheme = "central differences along random directions"
+        return Subject.of(self.problem, scheme, self.screen.noise, float(self.problem.center))
 
     def look_again(self, limit: int) -> None:
         """Judge the direction that stands out, then find what is wrong along it."""
@@ -490,24 +491,14 @@ def plainly_wrong(problem: Problem, analytic: Analytic, options: Options, noise:
 
 
 def along_directions(
-    name: str, problem: Problem, analytic: Analytic, options: Options, extra: int = MOST_EXTRA
+    problem: Problem, analytic: Analytic, options: Options, extra: int = MOST_EXTRA
 ) -> tuple[Subject, Rows]:
-    """Check all parameters at once; `name` is func's, `extra` as `AtScale` has it."""
+    """Check all parameters at once; `extra` is as `AtScale` has it."""
     check = AtScale(problem, analytic, options, extra)
     problem.evaluator.progress.accused = check.accused
     check.run()
     problem.evaluator.work.require_unchanged("func")
-    noise = check.screen.noise
-    subject = Subject(
-        name,
-        problem.blocks,
-        "central differences along random directions",
-        left_out(problem.structure, problem.blocks),
-        float(problem.center),
-        noise.sigma,
-        noise.format,
-    )
-    return subject, _rows(check)
+    return check.subject(), _rows(check)
 
 
 def _rows(check: AtScale) -> Rows:

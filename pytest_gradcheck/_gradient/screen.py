@@ -320,22 +320,15 @@ def _differ(pair: Sequence[tuple[float, float, float]]) -> bool:
 
 def _best_rung(line: Line) -> tuple[float, float, float]:
     """Return the step, the σ of a difference at it, and the difference, of the best rung."""
-    series = [item for item in line.series("both") if math.isfinite(item[1])]
-    best: tuple[float, float, float] | None = None
+    series = line.series("both")
+    found = []
     for k, (h, slope, rounding) in enumerate(series):
-        seen = [abs(slope - s) - 2 * (rounding + r) for _, s, r in series[k + 1 :]]
-        observed = max([0.0, *seen])
-        if k:
-            observed = max(observed, abs(series[k - 1][1] - slope) / (RATIO**2 - 1))
-        elif len(series) > 1:
-            observed = max(observed, abs(slope - series[1][1]))
-        sigma = SAFETY * math.hypot(rounding, observed)
-        if best is None or sigma < best[1]:
-            best = (h, sigma, slope)
-    if best is None:
-        rung = line.rungs[-1]
-        return rung.h, math.inf, rung.central
-    return best
+        # What truncation is at this step, by the one above it; at the largest, all they differ by.
+        beside = series[k - 1 if k else 1][1]
+        observed = abs(beside - slope) / (RATIO**2 - 1 if k else 1.0)
+        finer = [abs(slope - s) - 2 * (rounding + r) for _, s, r in series[k + 1 :]]
+        found.append((h, SAFETY * math.hypot(rounding, max([observed, *finer])), slope))
+    return min(found, key=lambda rung: rung[1])
 
 
 def screen_all(screen: Screen, allowed: float) -> bool:

@@ -26,7 +26,7 @@ from .._constants import (
 )
 from .._difference.noise import Noise
 from .._difference.sweep import Sweep
-from .._evaluate.call import Call, name_of
+from .._evaluate.call import Call
 from .._evaluate.evaluator import BudgetExhausted
 from .._evaluate.problem import (
     PAST,
@@ -42,7 +42,7 @@ from .._options import Options
 from .._params.layout import labels, position_of
 from .._params.work_copy import WorkCopy
 from .._quoting import brief, listing, quoted
-from .._report.assemble import Subject, assemble, contradicted, left_out, rows_of
+from .._report.assemble import Subject, assemble, contradicted, rows_of
 from .._report.report import GradientReport
 from .._verdict.comparison import Comparison
 from .._verdict.groups import Known, seen_in
@@ -276,12 +276,8 @@ def reported(
     problem, options = check.problem, check.options
     loudest = int(np.argmax([one.sigma for one in noise])) if noise else 0
     loud = noise[loudest] if noise else Noise(0.0, 0.0, "")
-    skipped = left_out(problem.structure, problem.blocks)
-    value = float(problem.center[loudest])
-    name = name_of(problem.call.func)
-    values = [problem.structure.leaves[block.leaf].value for block in problem.blocks]
-    of_func = (value, loud.sigma, loud.format)
-    subject = Subject(name, pairs, scheme, skipped, *of_func, params=values, jacobian=True)
+    subject = Subject.of(problem, scheme, loud, float(problem.center[loudest]))
+    subject = replace(subject, blocks=pairs, jacobian=True)
     compared = rows_of(
         subject,
         found,

@@ -238,12 +238,12 @@ def _of_groups(
     few = replace(check, problem=moved)
     few.points.empty = slots < 0
     every = np.broadcast_to(np.arange(len(slots))[:, None], slots.shape)
-    few.pairs = tuple(
-        sparse_pair(pair, pair.start, own, every[window].ravel(), slots[window].ravel())
-        for pair in few.pairs
-        for own in (problem.blocks[pair.param.leaf],)
-        for window in ((pair.output.window, pair.param.window),)
-    )
+
+    def of_parameters(pair: PairBlock) -> PairBlock:
+        window, own = (pair.output.window, pair.param.window), problem.blocks[pair.param.leaf]
+        return sparse_pair(pair, pair.start, own, every[window].ravel(), slots[window].ravel())
+
+    few.pairs = tuple(map(of_parameters, few.pairs))
     return few
 
 

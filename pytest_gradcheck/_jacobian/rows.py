@@ -18,12 +18,14 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cache, cached_property, partial
+from itertools import product
 from typing import Any
 
 import numpy as np
 
 from .._constants import (
     DEAD_STEP,
+    LONGEST_CHAIN,
     MANY_SUSPICIOUS,
     MOST_ALONG,
     PLAIN,
@@ -115,13 +117,27 @@ class Points:
     @cached_property
     def still(self) -> Array:
         """Which outputs do not answer to a large step of which parameter; (m, n), bool."""
-        parts = []
+        center, step = self.problem.center[:, None], DEAD_STEP * self.problem.scale
+        with np.errstate(invalid="ignore"):
+            flat = self.differences([])[0] == 0
+        asked = flat.any(axis=0)
+        found = np.zeros(flat.shape, dtype=bool)
+        # What other outputs answer to is moved together: half of it, and the other half, for each
+        # bit of its number.
+        number = _apart(~flat)
+        bits = int(number.max(initial=0)).bit_length()
+        if 2 * bits < np.count_nonzero(asked):
+            for bit, side in product(range(bits), (0, 1)):
+                moved = (number >> bit & 1) == side
+                found |= moved & (self.evaluate(Move(np.ones(1), shift=step * moved)) == center)
+        left = np.flatnonzero((flat & ~found).any(axis=0))
         for position, block in enumerate(self.problem.blocks):
-            theta = self.problem.evaluator.work.theta[position]
-            step = DEAD_STEP * self.problem.scale[block.window]
-            to = (theta + step).astype(theta.dtype)[:, None]
-            parts.append(self.evaluate(Move(to, position, range(block.size)))[:, :, 0])
-        found: Array = np.concatenate(parts, axis=1) == self.problem.center[:, None]
+            which = left[(left >= block.start) & (left < block.stop)] - block.start
+            if which.size:
+                theta = self.problem.evaluator.work.theta[position][which]
+                to = (theta + step[block.window][which]).astype(theta.dtype)[:, None]
+                values = self.evaluate(Move(to, position, which.tolist()))[:, :, 0]
+                found[:, block.start + which] = values == center
         return found
 
     def still_of(self, k: int, zero: Array) -> Array:
@@ -131,6 +147,21 @@ class Points:
             return empty
         found: Array = self.still[k]
         return found
+
+
+def _apart(answers: Array) -> Array:
+    """Return numbers of the parameters, shape (n,), equal where one output answers to both.
+
+    `answers` is (m, n), bool.  All are equal where outputs hang together in a long chain.
+    """
+    number = answers.any(axis=0) * np.arange(1, answers.shape[1] + 1)
+    for _ in range(LONGEST_CHAIN):
+        before = number
+        of_output = (answers * number).max(axis=1, initial=0)
+        number = (answers * of_output[:, None]).max(axis=0, initial=0)
+        if (number == before).all():
+            return np.unique(number, return_inverse=True)[1]
+    return np.zeros_like(number)
 
 
 def _key(move: Move) -> Any:

@@ -13,6 +13,9 @@ from .._constants import CONFIDENCE
 from .._diagnosis.approximations import approximation
 from .._diagnosis.causes import Explained, Upstream, explain, unknown
 from .._diagnosis.evidence import CERTAIN, Diagnosis
+from .._difference.noise import Noise
+from .._evaluate.call import name_of
+from .._evaluate.problem import Problem
 from .._options import Options
 from .._params.layout import Block, labels, position_of
 from .._params.structure import Structure
@@ -54,6 +57,21 @@ class Subject:
     constants: Callable[[], Mapping[float, str]] = dict
     params: Sequence[Any] = ()
     jacobian: bool = False
+
+    @classmethod
+    def of(cls, problem: Problem, scheme: str, noise: Noise, value: float) -> Subject:
+        """Return what was checked of a func that was differenced."""
+        leaves, blocks = problem.structure.leaves, problem.blocks
+        return cls(
+            name_of(problem.call.func),
+            blocks,
+            scheme,
+            left_out(problem.structure, blocks),
+            value,
+            noise.sigma,
+            noise.format,
+            params=[leaves[block.leaf].value for block in blocks],
+        )
 
     @property
     def noisy(self) -> str:

@@ -151,8 +151,9 @@ def small_map(evidence: Evidence, names: Sequence[str], width: int, most: int) -
             grid = grid_of(evidence, block, rows, _across(width))
             if len(grid.kind) < min(LEAST_ROWS, grid.rows) or _is_even(grid):
                 break
-            title, *rest = _map(evidence, block, grid, _across(width))
-            lines = [title, *_legend([grid], width), *rest]
+            what = f"{shown(block.name)} {block.shape}, x tolerance:"  # as the column is called
+            _, *drawn = _map(evidence, block, grid, _across(width))
+            lines = [*_legend([grid], width, what), *drawn]
             if len(lines) <= most:
                 return lines
     return []
@@ -183,7 +184,9 @@ def _mark(kind: int, ratio: float) -> str:
     return MARKS[WRONG][level(ratio)] if kind == WRONG else MARKS[kind]
 
 
-def _legend(grids: Sequence[Grid], width: int) -> list[str]:
+def _legend(
+    grids: Sequence[Grid], width: int, title: str = "error over what would have passed:"
+) -> list[str]:
     """Return what the marks mean that are in any of the grids."""
     there = {
         _mark(kind, ratio)
@@ -195,7 +198,7 @@ def _legend(grids: Sequence[Grid], width: int) -> list[str]:
     meaning += [(MARKS[OPEN], "can't be told"), (MARKS[NOT_FINITE], "not finite")]
     told = [f"{mark} {words}" for mark, words in meaning if mark in there]
     told += ["blank not differenced"] if MARKS[BLANK] in there else []
-    title, marks = "error over what would have passed:", ", ".join(told)
+    marks = ", ".join(told)
     whole = f"{title} {marks}"
     if len(whole) <= width:
         return [whole]

@@ -12,7 +12,7 @@ import textwrap
 from collections.abc import Sequence
 
 from .._diagnosis.evidence import Diagnosis
-from .._quoting import NAME_WIDTH, columns, listing, shown, together
+from .._quoting import NAME_WIDTH, columns, distinct, listing, shown, together
 from .._source.lines import source_table
 from .._verdict.tolerance import TOGETHER
 from .error_map import error_maps, plain, small_map
@@ -57,13 +57,12 @@ def table(
     width: int,
     *,
     drop: Sequence[str] = (),
-    tails: Sequence[str] = (),
     right: Sequence[str] = (),
 ) -> list[str]:
     """Return lines with columns aligned, in so many columns of the terminal where that can be.
 
     The first row names the columns.  The first column holds names, shortened where there is no
-    room but for their `tails`; the last one text, which is shortened, or goes below its row.
+    room; the last one text, which is shortened, or goes below its row.
     Columns without an entry are left out, and those in `drop` one by one where there is no room.
     Those in `right` are aligned to the right.
     """
@@ -81,8 +80,7 @@ def table(
 
     fewer = [[j for j in there if header[j] not in drop[:k]] for k in range(len(drop) + 1)]
     if left(fewer[-1]) < 0:
-        least = min(wide[0], LEAST_NAME + max(map(len, tails), default=0))
-        wide[0] = max(least, wide[0] + left(fewer[-1]))
+        wide[0] = max(min(wide[0], LEAST_NAME), wide[0] + left(fewer[-1]))
     fewer = [columns for columns in fewer if left(columns) >= 0] or fewer[-1:]
     brief = [_OBVIOUS.sub("", text) for text in texts]
     ways = [(columns, texts) for columns in fewer[:2]] + [(columns, brief) for columns in fewer]
@@ -90,8 +88,8 @@ def table(
     kept, texts = ways[0] if ways else (fewer[0], brief)
     lines = []
     texts = ["", *texts] if len(texts) == len(body) else [texts[-1], *texts[:-1]]
-    for row, tail, text in zip(rows, ["", *(tails or [""] * len(body))], texts, strict=True):
-        name = shown(row[0].removesuffix(tail), max(wide[0] - len(tail), 1)) + tail
+    for row, text in zip(rows, texts, strict=True):
+        name = shown(row[0], wide[0])
         cells = [
             cell.rjust(wide[j]) if header[j] in right else cell.ljust(wide[j])
             for j, cell in ((j, row[j] if j else name) for j in kept)
@@ -146,12 +144,12 @@ def _message(report: GradientReport, width: int) -> list[str]:
     if report.checked:  # else nothing is known of any parameter
         blocks = [block for block in report.blocks if block.wrong or block.open or block.hint]
         if blocks:
-            lines += [*_block_lines(blocks, most, width), *_agreeing(report, width)]
+            lines += [*_block_lines(blocks, most, width, first), *_agreeing(report, width)]
         entries = [entry for entry in report.worst if entry.verdict != "agree"][:limit]
         if entries:
             lines += [*([""] if blocks else []), *_entry_lines(entries, width)]
         if report.lines:
-            lines += ["", *source_table(report.lines, width)]
+            lines += ["", *source_table(report.lines, width), ""]
     several = sum(block.wrong > 0 for block in report.blocks) > 1
     total = f"{report.wrong:,} of {report.checked:,} wrong" if several else ""
     lines += [line for note in _notes(report) for line in wrapped(note, width)]
@@ -248,7 +246,8 @@ def _looks(report: GradientReport, diagnosis: Diagnosis) -> str:
 
 
 _OBVIOUS = re.compile(r", (everywhere in the block|everywhere|the rest is right)")
-_PARTS = re.compile(r"[,:;] ")
+_PARTS = re.compile(r"[,:;] (?![^\[(]*[\])])|(?<!except) in (?=\[)")
+"""Where a sentence can end: not inside an index or brackets, ``in [1, 0] and [1, 1]``."""
 _COUNTED = re.compile(r"\d of \d")
 _SENTENCE = re.compile(r" (is|are|=|agrees|enters) ")
 
@@ -266,12 +265,21 @@ def _slopes(entry: Entry) -> str:
     return f"{entry.slopes[0]:.4g} and {entry.slopes[1]:.4g}"
 
 
-def _block_lines(blocks: Sequence[BlockReport], most: int, width: int) -> list[str]:
-    """Return the table of the first `most` blocks, those with a hint before the others."""
+def _block_lines(
+    blocks: Sequence[BlockReport], most: int, width: int, first: str = ""
+) -> list[str]:
+    """Return the table of the first `most` blocks, those with a hint before the others.
+
+    Between which layers an error enters is not said again for each, where the `first` line has it.
+    """
     if len(blocks) <= most + 1:  # a line that says that there is one more takes as much room
         most = len(blocks)
     more = len(blocks) - most
-    rows = block_rows(sorted(blocks, key=lambda block: not block.hint)[:most])
+    blocks = sorted(blocks, key=lambda block: not block.hint)[:most]
+    said = [block.code == "backward" and block.hint in first for block in blocks]
+    rows = [
+        [*r[:-1], "" if done else r[-1]] for done, r in zip(said, block_rows(blocks), strict=True)
+    ]
     lines = table([BLOCK_COLUMNS, *rows], width, drop=("difference", "shape"))
     return [*lines, f"and {more} more blocks"] if more else lines
 
@@ -283,13 +291,13 @@ def block_rows(blocks: Sequence[BlockReport]) -> list[list[str]]:
     """Return the cells of a table of blocks, below `BLOCK_COLUMNS`."""
     return [
         [
-            shown(block.name),
+            name,
             str(block.shape),
             f"{block.wrong} / {block.checked or block.size}",
             "" if math.isnan(block.difference) else f"{block.difference:.2e}",
             block.hint or (f"{block.open} can't be told" if block.open else ""),
         ]
-        for block in blocks
+        for name, block in zip(distinct([b.name for b in blocks]), blocks, strict=True)
     ]
 
 
@@ -305,27 +313,38 @@ def _agreeing(report: GradientReport, width: int) -> list[str]:
 
 
 def _entry_lines(entries: Sequence[Entry], width: int) -> list[str]:
-    names = [label(entry) for entry in entries]
-    # A value has 11 characters, and 9 more with its error bar.
-    barred = _longest(names) + 2 * 13 + 9 <= width
-    numeric = "numeric +- error bar" if barred else "numeric"
-    rows = [["worst", "analytic", numeric, "error", "x tolerance", ""]]
+    names = [
+        f"{name}{_index(entry)}" if _index(entry) else label(entry)
+        for name, entry in zip(distinct([e.block for e in entries]), entries, strict=True)
+    ]
+    # A value has 11 characters, and 9 more with its error bar: fewer where there is no room.
+    form = "+.{}e" if _longest(names) + 2 * 13 + 9 <= width else ".{}g"
+    rows = [["worst", "analytic", "numeric +- error bar", "error", "x tolerance", ""]]
     for name, entry in zip(names, entries, strict=True):
-        a, n = told_apart(entry.analytic, entry.numeric, "+.{}e")
+        a, n = told_apart(entry.analytic, entry.numeric, form)
         together = f"; {TOGETHER}" if entry.reason == TOGETHER else ""
         kink = f"kink, slopes {_slopes(entry)}{together}" if entry.slopes is not None else ""
         rows.append(
             [
                 name,
                 a,
-                f"{n} +- {entry.error_bar:.0e}" if barred else n,
+                f"{n} +- {entry.error_bar:.0e}",
                 f"{entry.error:.1e}",
                 f"{entry.ratio:.1e}",
                 kink or entry.reason,
             ]
         )
-    tails = [_index(entry) for entry in entries]
-    return table(rows, width, drop=("error", "x tolerance"), tails=tails)
+    if sum(max(map(len, column)) + 2 for column in list(zip(*rows, strict=True))[:3]) > width + 2:
+        return _stacked(rows, width)
+    return table(rows, width, drop=("error", "x tolerance"))
+
+
+def _stacked(rows: Sequence[Sequence[str]], width: int) -> list[str]:
+    """Return entries whose labels leave no room beside them: the numbers stand below."""
+    first, *rest = rows
+    header, *lines = table([[*first[:3], ""], *(["", *row[1:3], ""] for row in rest)], width)
+    said = [wrapped(": ".join(filter(None, (row[0], row[-1]))), width) for row in rest]
+    return [header, *(x for above, line in zip(said, lines, strict=True) for x in (*above, line))]
 
 
 def _points(report: GradientReport) -> list[str]:
@@ -403,6 +422,7 @@ def _together(report: GradientReport) -> list[str]:
         and diagnosis.sentence not in ("", *report.reasons, *report.patterns)
         and diagnosis.sentence not in first
         and (diagnosis is not leading or diagnosis.code in ALWAYS_TOLD)
+        and not (diagnosis.code == "backward" and diagnosis.sentence.partition(":")[0] in first)
     ]
     return [f"looks like: {sentence}" for sentence in said[:MOST_TOGETHER]]
 
@@ -437,11 +457,15 @@ def told(report: GradientReport) -> list[str]:
     """Return what came of a check, in words that are joined with commas."""
     if report.verdict == "agree":
         said = f"{report.checked:,} agree"
+    elif not report.checked:
+        said = report.verdict
     else:
         parts = [(report.wrong, "wrong"), (report.open, "open")] if report.checked else []
         said = ", ".join(f"{n:,} of {report.checked:,} {word}" for n, word in parts if n)
         said = said or report.verdict
     found = [said]
+    if not report.checked:  # why, without its figures
+        found += [reason.partition(":")[0] for reason in report.reasons[:1]]
     if report.directions:
         found.append(f"along {report.directions} random directions")
     if report.points:
@@ -501,7 +525,7 @@ def table_of_rows(rows: Sequence[Sequence[str]], width: int) -> list[str]:
     return [header, *(x for line, more in zip(lines, remarks, strict=True) for x in [line, *more])]
 
 
-LEAST_CHECK = 20
+LEAST_CHECK = 26
 """Characters of a check's name in the table at the end of a session."""
 
 COARSE = 1e-4

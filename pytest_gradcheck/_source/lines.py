@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
@@ -12,7 +13,7 @@ import numpy as np
 
 from .._params.arrays import same_bits
 from .._params.structure import ROOT, joined, taken_apart
-from .._quoting import shown
+from .._quoting import distinct, shown
 from .trace import Node, Recorder, items
 
 Array = np.ndarray[Any, Any]
@@ -178,13 +179,21 @@ def lines_of(
     elsewhere = {node.place for node in of_right}
     codes = set(wrong.values())
     data = set.intersection(*own.values()) if own else set()
+    times = Counter(node.place for node in set().union(*own.values()))
+    unseen = codes.isdisjoint(("factor", *TERMS))  # a wrong factor, or term, would have been seen
 
-    def doubt(node: Node) -> tuple[bool, bool, bool, int]:
+    def doubt(node: Node) -> tuple[int, ...]:
         """Return what is to be said for a node's innocence, the weightiest first."""
-        scaled = node.scales and codes.isdisjoint(("factor", *TERMS))  # it would have been seen
+        scales = unseen and node.kind == "scales"
         # ``dW, db = ...`` is one line, and no reason why both are wrong.
         apart = node.how == "made" and not node.replaced and node not in data
-        return node.place in elsewhere, scaled, apart and not codes.isdisjoint(VAGUE), -node.order
+        apart = apart and (node.apart or "factor" not in codes) and not codes.isdisjoint(VAGUE)
+        # What only puts together others' work is right more often than that work.
+        plain = node.kind == "combines" or (unseen and node.kind == "sets")
+        # A second name, outside of loops, for what was computed: a step is missing.
+        renames = node.alias and bool(node.read) and times[node.place] == 1
+        last = plain and not node.replaced
+        return node.place in elsewhere, scales, apart, last, not renames, -node.order
 
     last_first = sorted((by_line[0][place] for place in common), key=doubt)
     made = {name: _made(known[name]) for name in list(own)[:MOST_BLOCKS]}
@@ -201,7 +210,8 @@ def lines_of(
         last = any(node.replaced or node.how == "changed" for node, _ in each)
         each = [*((node, node.how) for node in parts.wrong if node.how != "placed"), *each]
         before = [one for one in before if one[0].place not in {node.place for node, _ in each}]
-        made[name] = [*before, *each] if wrong[name] in TERMS and not last else [*each, *before]
+        early = wrong[name] in TERMS or each[0][0].kind == "combines"
+        made[name] = [*before, *each] if early and not last else [*each, *before]
     return tuple(_rows(made))
 
 
@@ -249,27 +259,32 @@ def source_table(lines: Sequence[SourceLine], width: int, most: int = 8) -> list
     told = list(groups.items())[:most]
     if not told:
         return []
+    longest = max(len(own[0].source) for _, own in told)
     for count in range(MOST_SHARED + 1, 0, -1):
-        rows = [
-            (_names(names, width // 4), own[0].source, _where(own[:count], width // 4))
-            for names, own in told
-        ]
-        rows.insert(0, ("block", "is made by", "at"))
-        first, last = (max(len(row[k]) for row in rows) for k in (0, 2))
-        room = width - first - last - 4
+        places = ["at", *(_where(own[:count], width // 4) for _, own in told)]
+        free = width - max(map(len, places)) - 4
+        names = ["block", *_named([names for names, _ in told], max(width // 4, free - longest))]
+        room = free - max(map(len, names))
         if room >= LEAST_SOURCE:
             break
-    room = min(max(room, LEAST_SOURCE // 2), max(len(row[1]) for row in rows))
+    sources = ["is made by", *(own[0].source for _, own in told)]
+    rows = list(zip(names, sources, places, strict=True))
+    first = max(map(len, names))
+    room = min(max(room, LEAST_SOURCE // 2), max(map(len, sources)))
     return [
         f"{names:<{first}}  {_cut(source, room):<{room}}  {where}".rstrip()
         for names, source, where in rows
     ]
 
 
-def _names(names: Sequence[str], width: int) -> str:
-    if len(names) > 3:
-        return f"{shown(names[0], width // 2)}, … {shown(names[-1], width // 2)}"
-    return shown(", ".join(names), width)
+def _named(groups: Sequence[Sequence[str]], width: int) -> list[str]:
+    """Return the names of the blocks of each row, or how many they are."""
+    alone = distinct([names[0] for names in groups if len(names) == 1], width)
+    several = [", ".join(shown(name, width) for name in names) for names in groups]
+    return [
+        alone.pop(0) if len(names) == 1 else told if len(told) <= width else f"{len(names)} blocks"
+        for names, told in zip(groups, several, strict=True)
+    ]
 
 
 def _cut(source: str, width: int) -> str:

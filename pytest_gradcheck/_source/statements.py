@@ -31,6 +31,7 @@ class Part:
     line: int
     text: str
     reads: tuple[ast.expr, ...]
+    combined: Combined = ()
 
 
 @dataclass(frozen=True)
@@ -45,8 +46,8 @@ class Plan:
     text: str
     pieces: tuple[Piece, ...]
     may_write: tuple[ast.expr, ...]
-    factors: tuple[ast.expr, ast.expr] | None = None
-    """Of a statement that does nothing but multiply or divide: by what, and what."""
+    combined: Combined = ()
+    """Of a statement that only adds, multiplies or divides what has names: that, else nothing."""
 
     @property
     def header(self) -> bool:
@@ -85,7 +86,7 @@ class Source:
             found = tuple(self._piece(statement, *each) for each in _pieces(statement))
             touched = tuple(reads(statement)) if _may_write(statement) else ()
             self._plans[statement] = Plan(
-                statement, _text(statement, self), found, touched, _factors(statement)
+                statement, _text(statement, self), found, touched, _combined_by(statement)
             )
         return self._plans[statement]
 
@@ -100,7 +101,7 @@ class Source:
         for key, (begin, part) in _parts(value).items():
             own = isinstance(value, ast.Dict) or begin.lineno != statement.lineno
             text = self.text(begin, part) if own else ""
-            inside[key] = Part(begin.lineno, text, tuple(reads(part)))
+            inside[key] = Part(begin.lineno, text, tuple(reads(part)), combined(part))
         return Piece(target, value, found, inside)
 
     def body(self, code: CodeType) -> ast.expr | None:
@@ -224,14 +225,35 @@ def _parts(value: ast.expr | None) -> dict[Any, tuple[ast.expr, ast.expr]]:
     return {}
 
 
-def _factors(statement: ast.stmt) -> tuple[ast.expr, ast.expr] | None:
-    """Return both sides of a product or a quotient that is all that a statement computes."""
+Combined = tuple[tuple[ast.expr, bool], ...]
+"""What an expression adds or multiplies, and whether it is added."""
+
+
+def _combined_by(statement: ast.stmt) -> Combined:
     value = getattr(statement, "value", None)
-    if isinstance(statement, ast.AugAssign) and isinstance(statement.op, (ast.Mult, ast.Div)):
-        return statement.target, statement.value
-    if isinstance(value, ast.BinOp) and isinstance(value.op, (ast.Mult, ast.Div)):
-        return value.left, value.right
-    return None
+    if isinstance(statement, ast.AugAssign):
+        value = ast.BinOp(statement.target, statement.op, statement.value)
+    if isinstance(getattr(statement, "target", None), ast.Subscript):
+        return ()
+    return combined(value)
+
+
+ELEMENTWISE = (ast.Add, ast.Sub, ast.Mult, ast.Div)
+
+
+def combined(value: ast.AST | None) -> Combined:
+    """Return what an expression does nothing with but to add, multiply or divide it.
+
+    Names, their elements and attributes, numbers, and functions of these: ``dz / np.sqrt(d)``.
+    """
+    if not isinstance(value, ast.BinOp) or not isinstance(value.op, ELEMENTWISE):
+        return ()
+    added = isinstance(value.op, (ast.Add, ast.Sub))
+    sides = []
+    for side in (value.left, value.right):
+        known = isinstance(side, (ast.Name, ast.Subscript, ast.Attribute, ast.Constant, ast.Call))
+        sides.append(((side, added),) if known else combined(side))
+    return (*sides[0], *sides[1]) if all(sides) else ()
 
 
 def _may_write(statement: ast.stmt) -> bool:

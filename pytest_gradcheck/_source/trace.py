@@ -15,6 +15,7 @@ from __future__ import annotations
 import ast
 import sysconfig
 import threading
+from collections import ChainMap
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -26,7 +27,7 @@ from typing import Any
 import numpy as np
 
 from .monitor import watched
-from .statements import Piece, Plan, Source, constant, source_of
+from .statements import Combined, Piece, Plan, Source, constant, source_of
 
 SECONDS = 2.0
 """So long statements are followed; what a slower grad does later is not known."""
@@ -51,8 +52,10 @@ class Node:
     `how` is "made", "changed" (in place) or "placed": made before, it got a name or a place in a
     container. `replaced`: something else had that place. `read` are the nodes it depends on,
     `before` those of an array before it was changed. `alias`: the statement only gives a name to
-    what has one; `header`: it is the head of a loop, or of a ``with``; `scales`: it only multiplies
-    an array by a number.
+    what has one; `header`: it is the head of a loop, or of a ``with``; `apart`: it has one of
+    several expressions of its statement. `kind` is "scales" where it only multiplies what was
+    given, or one array by numbers; "combines" where it only adds or multiplies arrays that were
+    computed before; "sets" where it gives a name to a whole number.
     """
 
     file: str
@@ -63,7 +66,8 @@ class Node:
     read: frozenset[Node] = frozenset()
     how: str = "made"
     header: bool = False
-    scales: bool = False
+    kind: str = ""
+    apart: bool = False
     replaced: bool = False
     alias: bool = False
     before: frozenset[Node] = frozenset()
@@ -100,13 +104,15 @@ class Running:
     """A statement that is being executed.
 
     `touched` are containers that it reads, `arrays` those that a call in it may change, with their
-    bytes; `returned` gets what the functions that it calls have returned.
+    bytes; `kinds` are those of its nodes, by key of an element, None for any other; `returned` gets
+    what the functions that it calls have returned.
     """
 
     plan: Plan
     writes: list[Write]
     touched: list[Any]
     arrays: list[tuple[Any, bytes]]
+    kinds: Mapping[Any, str]
     returned: set[Node] = field(default_factory=set)
 
 
@@ -223,7 +229,10 @@ class Recorder:
                 elif id(value) in self._shadows:
                     touched.append(value)
                 base = getattr(base, "value", None)
-        return Running(plan, writes, touched, arrays)
+        parts = [each for piece in plan.pieces for each in piece.parts.items()]
+        kinds = {key: self._kind(scope, part.combined) for key, part in parts if part.text}
+        kinds[None] = self._kind_of(scope, plan.statement, plan.combined)
+        return Running(plan, writes, touched, arrays, kinds)
 
     def _finish(self, scope: Scope) -> None:
         """Make the nodes of the statement that has been executed."""
@@ -320,24 +329,39 @@ class Recorder:
             code=scope.code,
             read=frozenset(found),
             header=plan.header,
-            scales=plan.factors is not None and self._is_scaling(scope, *plan.factors),
+            kind=running.kinds.get(key, running.kinds[None]),
+            apart=part is not None or len(plan.pieces) > 1,
         )
 
-    def _is_scaling(self, scope: Scope, one: ast.expr, other: ast.expr) -> bool:
-        """Return whether one of two factors is a number, and the other an array with a name."""
-        for number, array in ((one, other), (other, one)):
-            known = isinstance(array, (ast.Name, ast.Subscript, ast.Attribute))
-            fixed = isinstance(number, ast.Constant)
-            value = number.value if fixed else self._value(scope, number)[1]  # type: ignore[attr-defined]
-            # By 1 nothing is scaled: something else is likely to belong there.
-            if (
-                known
-                and isinstance(value, (int, float))
-                and value != 1
-                and not isinstance(self._value(scope, array)[1], (int, float))
-            ):
-                return True
-        return False
+    def _kind(self, scope: Scope, combined: Combined) -> str:
+        """Return whether one array is scaled, or several are combined; empty for neither."""
+        given, computed, added = 0, 0, False
+        for one, is_added in combined:
+            added |= is_added
+            if isinstance(one, ast.Call):  # np.sqrt(d) is a number, np.where(mask, ...) is more
+                if not all(_is_number(self._number(scope, arg)) for arg in one.args):
+                    return ""
+                continue
+            value = self._number(scope, one)
+            if not _is_number(value):
+                known = bool(self.made.get(id(value)))
+                given, computed = given + (not known), computed + known
+            elif value == 1:  # nothing is scaled: something else is likely to belong there
+                return ""
+        if combined and not added and (not computed or given + computed == 1):
+            return "scales"
+        return "combines" if computed > 1 and not given else ""
+
+    def _kind_of(self, scope: Scope, statement: ast.stmt, combined: Combined) -> str:
+        """Return the kind of a statement: of ``axis = 1`` it is that it sets a number."""
+        value = getattr(statement, "value", None)
+        named = all(isinstance(one, ast.Name) for one in getattr(statement, "targets", [value]))
+        if named and isinstance(value, (ast.Constant, ast.Name)):
+            return "sets" if isinstance(self._number(scope, value), int) else ""
+        return self._kind(scope, combined)
+
+    def _number(self, scope: Scope, one: ast.expr) -> Any:
+        return one.value if isinstance(one, ast.Constant) else self._value(scope, one)[1]
 
     # What is known.
 
@@ -415,7 +439,7 @@ class Recorder:
             fields = getattr(type(owner), "_fields", ()) if isinstance(owner, tuple) else ()
             key = fields.index(expression.attr) if expression.attr in fields else expression.attr
         else:
-            key = constant(expression.slice, scope.names)
+            key = constant(expression.slice, ChainMap(scope.names, scope.outside))  # type: ignore[arg-type]
             if isinstance(owner, (list, tuple)) and type(key) is int and key < 0:
                 key += len(owner)
         found = [value for name, value in items(owner) if name == key]
@@ -454,6 +478,10 @@ class Recorder:
     def _step(self) -> int:
         self._steps += 1
         return self._steps
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float))
 
 
 NO_PIECE = Piece(None, None, (), {})

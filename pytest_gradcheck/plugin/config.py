@@ -134,7 +134,11 @@ def _ini(config: pytest.Config, key: str) -> Any:
     except (TypeError, ValueError, pytest.UsageError) as error:
         # Which of the three it is, and whether the key is in the text, depends on pytest's
         # version and on the file's format.
-        raise pytest.UsageError(f"{_place(config)}: {key}: {error}") from None
+        said = str(error)
+        for pythons, what in ((" to float: ", "a number"), (" base 10: ", "a whole number")):
+            if pythons in said:
+                said = f"must be {what}, not {said.partition(pythons)[2]}"
+        raise pytest.UsageError(f"{_place(config)}: {key}: {said}") from None
 
 
 def _summary(config: pytest.Config) -> str:

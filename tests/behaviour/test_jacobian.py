@@ -14,6 +14,7 @@ from pytest_gradcheck import (
     check_jvp,
     check_vjp,
 )
+from pytest_gradcheck._api.jacobians import check_products
 
 RNG = np.random.default_rng(7)
 A = RNG.normal(size=(30, 20))
@@ -479,3 +480,101 @@ def test_noise_too_large_for_a_demand_is_inconclusive():
         np.array([0.5, 1.0]), rtol=1e-8,
     )  # fmt: skip
     assert report.verdict == "inconclusive"
+
+
+def in_two_modes(factor=1.0, *, at=0):
+    """Return tanh(Wx), its two products and x; an entry of the forward one is scaled."""
+    rng = np.random.default_rng(11)
+    w, x = rng.normal(size=(4, 7)), rng.normal(size=7)
+
+    def func(x):
+        return np.tanh(w @ x)
+
+    def matrix(x):
+        return (1 - np.tanh(w @ x) ** 2)[:, None] * w
+
+    def jvp(x, v):
+        own = matrix(x)
+        own[2, at] *= factor
+        return own @ v
+
+    return func, {"jvp": jvp, "vjp": lambda x, u: u @ matrix(x)}, x
+
+
+def test_two_modes_share_the_evaluations_of_func():
+    func, modes, x = in_two_modes()
+    alone = check_vjp(func, modes["vjp"], x)
+    _, both = check_products(func, modes, x)
+    assert (both.verdict, both.evaluations) == ("agree", alone.evaluations)
+
+
+@pytest.mark.parametrize("factor", [1 + 1e-4, -1.0, 0.0])
+def test_a_mode_that_is_not_the_other_is_named(factor):
+    name, report = check_products(*in_two_modes(factor, at=5))
+    assert (name, report.ok) == ("jvp", False)
+    assert [entry.label for entry in report.worst] == ["output[2] / params[5]"]
+
+
+def test_a_mode_that_is_no_number_is_named():
+    func, modes, x = in_two_modes()
+    of_ones = np.array([1.0, 1.0, np.nan, 1.0])
+    modes["jvp"] = lambda x, v, right=modes["jvp"]: right(x, v) * of_ones
+    name, report = check_products(func, modes, x)
+    assert (name, report.verdict) == ("jvp", "disagree")
+
+
+def test_both_modes_wrong_alike_are_caught():
+    func, modes, x = in_two_modes()
+    wrong = {name: lambda x, v, of=of: 1.001 * of(x, v) for name, of in modes.items()}
+    _, report = check_products(func, wrong, x)
+    assert report.verdict == "disagree"
+
+
+def test_nothing_compared_at_all_is_no_pass():
+    _, modes, x = in_two_modes()
+    rng = np.random.default_rng(3)
+    noisy = lambda x: rng.normal(size=4)  # noqa: E731
+    _, report = check_products(noisy, modes, x, inconclusive="pass")
+    assert not report.ok
+    assert "does not repeat itself" in report.message()
+
+
+@pytest.mark.parametrize(
+    ("func", "jac", "most"),
+    [
+        (np.sin, lambda x: np.diag(np.cos(x)), 2 * 6),
+        (lambda x: x[:9] * x[31], lambda x: x[31] * np.eye(9, 40) + _column(x[:9], 31), 40),
+        (lambda x: 3 * x[:2], lambda x: 3 * np.eye(2, 40), 2 * 2),
+    ],
+)
+def test_what_hangs_apart_is_asked_together_whether_it_is_still(func, jac, most):
+    x = np.linspace(0.1, 2.0, 40)
+    report = check_jacobian(func, jac, x)
+    assert report.verdict == "agree"
+    assert report.evaluations <= 2 * 40 + 12 + most
+    wrong = jac(x)
+    wrong[1, 17] += 1e-9  # func does not answer to it at all
+    report = check_jacobian(func, wrong, x)
+    assert [entry.label for entry in report.worst] == ["output[1] / params[17]"]
+
+
+def _column(values, number):
+    made = np.zeros((9, 40))
+    made[:, number] = values
+    return made
+
+
+def test_a_product_that_is_solved_to_a_tolerance_is_linear_to_that():
+    func, modes, x = in_two_modes()
+
+    def solved(x, u):
+        made = modes["vjp"](x, u)
+        return made * (1 + 1e-7 * np.sin(37 * u.sum()))  # stops where its error is small enough
+
+    told = check_vjp(func, solved, x)
+    assert told.verdict == "disagree"
+    assert check_vjp(func, solved, x, rtol=1e-6).verdict == "agree"
+    assert check_vjp(func, solved, x, rtol=1e-9).verdict == "disagree"
+    found = re.search(r"is ([-\d.]+) for a random u,\s+and ([-\d.]+) as the sum", told.message())
+    assert found is not None
+    assert found[1] != found[2]

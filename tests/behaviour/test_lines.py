@@ -44,6 +44,12 @@ def line_of(text):
     return number
 
 
+def line_text(text):
+    """Return the statement of that line."""
+    line = Path(HERE).read_text(encoding="utf-8").splitlines()[line_of(text) - 1]
+    return line.partition("#")[0].strip()
+
+
 def told(report):
     return [(line.blocks, line.line, line.role) for line in report.lines]
 
@@ -123,6 +129,97 @@ def layered(p):
     layers = [first, second]
     found = {f"W{i}": layer.dW for i, layer in enumerate(layers, 1)}
     return found | {f"b{i}": layer.db for i, layer in enumerate(layers, 1)}
+
+
+def slope_by_name(p):
+    a, out = forward(p)
+    dz2 = 2 * (out - Y)
+    da1 = p["W2"].T @ dz2
+    slope = 1 - a  # the square is lost
+    dz1 = da1 * slope
+    return all_of(dz1, dz2, a)
+
+
+def derivative_left_out(p):
+    a, out = forward(p)
+    dz2 = 2 * (out - Y)
+    da1 = p["W2"].T @ dz2
+    dz1 = da1  # tanh is left out
+    dz1 = dz1 / np.sqrt(1.5)
+    dz1 = dz1 * np.sqrt(1.5)
+    return all_of(dz1, dz2, a)
+
+
+def along_the_wrong_axis(p):
+    a, out = forward(p)
+    dz2 = 2 * (out - Y)
+    axis = 1
+    da1 = p["W2"].T @ dz2 - dz2.mean(axis=axis).sum()  # nothing belongs there
+    slope = 1 - a**2
+    dz1 = da1 * slope
+    return all_of(dz1, dz2, a)
+
+
+def all_of(dz1, dz2, a):
+    sums = np.sum(dz1, axis=1)[:, None], np.sum(dz2, axis=1)[:, None]
+    return {"W1": dz1 @ X.T, "b1": sums[0], "W2": dz2 @ a.T, "b2": sums[1]}
+
+
+def negated_at_last(p):
+    a, out = forward(p)
+    dz2 = 2 * (out - Y)
+    dz1 = p["W2"].T @ dz2 * (1 - a**2)
+    found = all_of(dz1, dz2, a)
+    return {name: -value for name, value in found.items()}  # of what is right
+
+
+@pytest.mark.parametrize(
+    ("grad", "text"),
+    [
+        (slope_by_name, "# the square is lost"),
+        (derivative_left_out, "# tanh is left out"),
+        (negated_at_last, "# of what is right"),
+    ],
+)
+def test_what_only_puts_together_is_not_named_first(grad, text):
+    report = check_gradients(cost, grad, params())
+    assert report.lines[0].line == line_of(text)
+    assert report.lines[0].role == "shared"
+
+
+def test_a_number_that_is_set_is_not_named_before_what_is_computed():
+    report = check_gradients(cost, along_the_wrong_axis, params())
+    sources = [line.source for line in report.lines if line.role == "shared"]
+    assert sources[0] in ("slope = 1 - a**2", line_text("# nothing belongs there"))
+    assert set(sources[2:]) == {"axis = 1", "dz1 = da1 * slope"}
+
+
+LAMBDA = 0.3
+NAME = "W1"
+
+
+def penalised(p):
+    return cost(p) + LAMBDA * np.sum(p["W1"] ** 2)
+
+
+def a_term_of_two(p):
+    a, out = forward(p)
+    dz2 = 2 * (out - Y)
+    dz1 = p["W2"].T @ dz2 * (1 - a**2)
+    data = np.abs(dz1) @ X.T  # the signs are lost
+    decay = 2 * LAMBDA * p["W1"]
+    rest = all_of(dz1, dz2, a)
+    found = {}
+    found[NAME] = data + decay
+    found["b1"], found["W2"], found["b2"] = rest["b1"], rest["W2"], rest["b2"]
+    return found
+
+
+def test_of_a_sum_the_term_is_named_that_no_hint_would_have_told():
+    report = check_gradients(penalised, a_term_of_two, params())
+    assert [block.name for block in report.blocks if block.wrong] == ["W1"]
+    assert report.lines[0].line == line_of("# the signs are lost")
+    assert any(line.source == "found[NAME] = data + decay" for line in report.lines)
 
 
 def test_attributes_of_layers_are_followed():

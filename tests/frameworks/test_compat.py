@@ -119,7 +119,90 @@ def test_autograd_second_order():
         check_grads(cube, modes=["rev"], order=2)(x)
 
 
+@pytest.mark.extra("autograd")
+@pytest.mark.parametrize("off", [0.0, 1e-3, 1e-5])
+def test_autograd_second_order_wrong_in_one_entry(off):
+    import autograd.numpy as anp
+    from autograd.extend import defvjp, primitive
+
+    from pytest_gradcheck.compat.autograd import check_grads
+
+    calls = []
+
+    @primitive
+    def slope(x):
+        return anp.cos(x)
+
+    @primitive
+    def wave(x):
+        calls.append(1)
+        return anp.sin(x)
+
+    which = np.arange(30) == 17
+    defvjp(slope, lambda ans, x: lambda g: -g * anp.sin(x) * (1 + off * which))
+    defvjp(wave, lambda ans, x: lambda g: g * slope(x))
+    x = np.linspace(0.3, 1.4, 30)
+    if not off:
+        check_grads(wave, modes=["rev"])(x)
+        # Two for each entry, the products, and few more for second derivatives.
+        assert len(calls) <= 3 * 30 + 80
+        return
+    check_grads(wave, modes=["rev"], order=1)(x)
+    with pytest.raises(GradientMismatch) as caught:
+        check_grads(wave, modes=["rev"])(x)
+    report = caught.value.report
+    assert [entry.label for entry in report.worst] == ["output[17] / params[0][17]"]
+    assert caught.value.__notes__ == ["gradcheck: reverse mode, derivative 2"]
+
+
+@pytest.mark.extra("autograd")
+def test_autograd_modes_tolerances_and_noise():
+    import autograd.numpy as anp
+    from autograd.extend import defjvp, defvjp, primitive
+
+    from pytest_gradcheck.compat.autograd import check_grads
+
+    @primitive
+    def solved(x):
+        return anp.sin(x)
+
+    defvjp(solved, lambda ans, x: lambda g: g * anp.cos(x))
+    defjvp(solved, lambda g, ans, x: g * (anp.cos(x) + 1e-6))  # right to some digits
+    x = anp.array([0.5, 1.2])
+    check_grads(solved, modes="rev", order=1)(x)
+    with pytest.raises(GradientMismatch) as caught:
+        check_grads(solved, order=1)(x)
+    assert caught.value.__notes__ == ["gradcheck: forward mode, derivative 1"]
+    check_grads(solved, order=1, rtol=1e-5)(x)
+    with pytest.raises(GradientMismatch, match=r"^func does not repeat itself: output"):
+        check_grads(lambda x: x + RNG.normal(size=2), order=1)(x)
+
+
 # jax.test_util.check_grads
+
+
+@pytest.mark.extra("jax")
+def test_jax_arguments_as_its_users_have_them():
+    import jax
+    import jax.numpy as jnp
+
+    from pytest_gradcheck.compat.jax import check_grads
+
+    x = jnp.array([0.5, -1.0, 2.0])
+    check_grads(lambda x: (x**2, jnp.argmax(x)), (x,), order=1, modes="rev")
+    check_grads(jnp.tanh, (jnp.zeros((0, 3)),), order=2)
+    check_grads(jnp.tanh, (x.astype(jnp.float32),), order=2)
+    with pytest.raises(ValueError, match=r"^check_grads: f returns no floating-point numbers"):
+        check_grads(jnp.argmax, (x,), order=1)
+
+    @jax.custom_vjp
+    def square(z):
+        return z * z
+
+    square.defvjp(lambda z: (z * z, z), lambda z, g: (2 * jnp.conj(z) * g,))
+    with pytest.raises(GradientMismatch) as caught:
+        check_grads(square, (x + 1j,), order=1, modes=["rev"])
+    assert "a missing conjugate" in caught.value.__notes__[0]
 
 
 @pytest.mark.extra("jax")
@@ -164,6 +247,7 @@ def test_torch():
     z = torch.tensor([0.5 + 1j, -1.0], dtype=torch.complex128, requires_grad=True)
     assert gradcheck(lambda z: torch.exp(z) * z.conj(), (z,))
     assert gradcheck(lambda x: x.mul_(2), (x,))
+    assert gradcheck(lambda x: x[3:], (x,))  # nothing that could be wrong
 
     class Cube(torch.autograd.Function):
         @staticmethod

@@ -144,7 +144,76 @@ def test_names_are_cut_in_the_middle_and_only_where_needed(terminal):
     lines = report_of([name]).message().splitlines()
     assert all(len(line) <= 42 for line in lines[1:])
     assert any(line.startswith(f"{name}  6 / 6") for line in lines)
-    assert any(re.match(r"enc.*….*ght\[\d, \d\]  ", line) for line in lines)
+    # A label without room beside it stands whole, its values with their error bar below.
+    labels = [i for i, line in enumerate(lines) if re.fullmatch(name + r"\[\d, \d\]", line)]
+    assert len(labels) == 5
+    assert all(re.fullmatch(r" +[-.\d]+ +[-.\d]+ \+- \de-\d+", lines[i + 1]) for i in labels)
+
+
+def test_at_50_columns_an_error_bar_is_there_whatever_the_label(terminal):
+    terminal(50)
+    for name in ("W", "hidden", "hidden.layer.weight"):
+        text = report_of([name]).message()
+        assert len(re.findall(r" \+- \de-\d+", text)) == 5
+        assert max(map(len, text.splitlines()[1:])) <= 42
+
+
+def test_two_long_names_are_told_apart(terminal):
+    names = [f"model.encoder.layers.{k}.self_attention.projection.weight" for k in (3, 4)]
+    for width in (50, 80):
+        terminal(width)
+        lines = report_of(names).message().splitlines()
+        start = next(i for i, line in enumerate(lines) if line.startswith("block"))
+        first, second = (line.split()[0] for line in lines[start + 1 : start + 3])
+        assert (first[:3], second[:3]) == ("…3.", "…4.")
+
+
+def test_a_sentence_is_not_cut_inside_an_index(terminal):
+    terminal(80)
+    name = "model.encoder.layers.self_attention.projection.weight"
+
+    def grad(p):
+        found = {name: np.cos(p[name])}
+        found[name][1, :3] *= 0.9
+        return found
+
+    params = {name: np.linspace(0.1, 1.0, 30).reshape(5, 6)}
+    first = (
+        check_gradients(lambda p: np.sum(np.sin(p[name])), grad, params).message().split("\n")[0]
+    )
+    assert first.count("[") == first.count("]") >= 1
+
+
+def test_where_an_error_enters_is_said_once(suite):
+    text = """
+        import numpy as np
+
+        x = np.linspace(-1, 1, 6).reshape(2, 3)
+        W1, W2 = np.cos(np.arange(8.0)).reshape(4, 2), np.sin(np.arange(12.0)).reshape(3, 4)
+        params = {"W1": W1, "b1": np.full((4, 1), 0.1), "W2": W2, "b2": np.full((3, 1), 0.2)}
+
+        def cost(p):
+            return np.sum(np.tanh(p["W2"] @ np.tanh(p["W1"] @ x + p["b1"]) + p["b2"]))
+
+        def grad(p):
+            a = np.tanh(p["W1"] @ x + p["b1"])
+            dz2 = 1 - np.tanh(p["W2"] @ a + p["b2"]) ** 2
+            da = p["W2"].T @ dz2
+            dz1 = da * (1 - a)
+            db1, db2 = dz1.sum(axis=1, keepdims=True), dz2.sum(axis=1, keepdims=True)
+            return {"W1": dz1 @ x.T, "b1": db1, "W2": dz2 @ a.T, "b2": db2}
+
+        def test_network(gradcheck):
+            gradcheck(cost, grad, params)
+    """
+    suite.makepyfile(test_net=text)
+    result = suite.runpytest_inprocess("-q")
+    told = [line for line in result.outlines if line.startswith("E ")]
+    assert "the error enters between W2 and W1" in told[0]
+    assert sum("enters" in line for line in told) == 1
+    # The lines stand apart from what comes behind them.
+    start = next(i for i, line in enumerate(told) if "is made by" in line)
+    assert "" in [line[1:].strip() for line in told[start:]]
 
 
 def test_a_wide_terminal_has_every_column_and_a_narrow_one_the_first(terminal):

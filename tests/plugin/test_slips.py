@@ -110,6 +110,7 @@ def test_an_exception_without_its_module_s_name_is_pickled_with_its_notes():
         ("kwargs", "functools.partial"),
         ("value_and_grad", "grad=True"),
         ("rel_tol", "rtol="),
+        ("theta", "third argument"),
         ("argnums", "into params, one structure"),
         ("jac", "grad=True"),
         ("tol", "rtol="),

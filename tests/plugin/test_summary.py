@@ -106,6 +106,21 @@ def test_kinks_and_coarse_checks_are_marked(suite):
     ]
 
 
+def test_a_check_of_nothing_says_why_and_counts_nothing(suite):
+    suite.makepyfile(
+        test_nn="""
+        import numpy as np
+
+        def test_noise(gradcheck):
+            noise = np.random.default_rng(3)
+            gradcheck(lambda x: np.sum(x**2) + noise.normal(), lambda x: 2 * x, np.ones(3))
+        """
+    )
+    _, lines = section(suite.runpytest_inprocess())
+    assert re.split("  +", lines[1])[1] == "inconclusive"
+    assert lines[2] == "  func does not repeat itself"
+
+
 def test_a_check_during_teardown_belongs_to_the_test(suite):
     suite.makepyfile(
         test_late="""

@@ -1247,6 +1247,15 @@ def test_gates_exchanged_in_two_blocks_are_one_cause():
     assert [d.blocks for d in found.diagnoses] == [("W", "b")]
 
 
+def test_no_target_is_missing_in_a_jacobian():
+    a = N.copy()
+    a[1, 2] -= 1
+    for parameter, targets in (("", True), ("w", False)):
+        (said,) = told(block(a, N, parameter=parameter))
+        assert "only the entry [1, 2] is wrong: analytic - numeric = -1 there" in said
+        assert ("target" in said) == targets
+
+
 def test_one_order_of_entries_is_told_in_one_way():
     for moved in (np.roll(LONG[:3], 1), LONG[:3][::-1]):
         assert len(codes(block(moved, LONG[:3]))) == 1

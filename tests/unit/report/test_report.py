@@ -385,6 +385,20 @@ def test_one_wrong_entry_of_a_thousand_by_a_thousandth():
     assert lines(message)[0].endswith(" (1 of 1,000 wrong)")
 
 
+def test_a_first_line_is_not_cut_within_brackets():
+    where = np.zeros((3, 3))
+    where[[0, 0, 1], [1, 2, 2]] = 1
+    for name in ("A", "layers.attention", "layers.attention.output"):
+        report = check_gradients(
+            lambda p, name=name: np.sum(np.sin(p[name])),
+            lambda p, name=name: {name: np.cos(p[name]) + where},
+            {name: np.arange(9.0).reshape(3, 3) / 7},
+        )
+        first = report.message().splitlines()[0]
+        assert first.count("[") == first.count("]")
+        assert first.startswith(f"{name}: analytic - numeric = 1 ")
+
+
 def test_the_worst_fits_the_short_summary_of_pytest():
     """`FAILED tests/test_x.py::test_y - GradientMismatch: W[17, 3]: …` at 80 columns."""
     room = 80 - len("FAILED tests/test_net.py::test_backprop - GradientMismatch: ")

@@ -704,6 +704,11 @@ PRODUCT_JITTERS = 8.0
 """A product with a random vector misses the sum of those with basis vectors by at most so many
 times what two with it were seen to differ by.  [tests/behaviour/test_in_the_field.py]"""
 
+PRODUCT_ROUNDS_WITHIN = 1e-8
+"""What products with a vector and with a multiple of it differ by is rounding up to this part of
+their terms: of second derivatives of an ill-conditioned inverse it was 1e-9.
+[tests/behaviour/test_jacobian.py]"""
+
 MANY_SUSPICIOUS = 300
 """Suspicious entries beyond which a second step accuses what is plainly wrong.  [cost]"""
 

@@ -284,6 +284,7 @@ class Options:
     )
 
 
+UNSET = Options()
 NAMES = tuple(item.name for item in fields(Options))
 DEFAULTS = {item.name: item.default for item in fields(Options)}
 CLI_FIELDS = tuple(item for item in fields(Options) if item.metadata["cli"])
@@ -488,6 +489,8 @@ def validated(given: Mapping[str, Any], source: str) -> dict[str, Any]:
     TypeError for a name that is none or a value of another type, ValueError for one out of range,
     with the `source`: ``"marker gradcheck"``, ``"gradcheck_rtol in ..."``.
     """
+    if not given:
+        return {}
     unknown = set(map(str, given)) - set(NAMES)
     if unknown:
         raise _unknown(source, unknown, NAMES)
@@ -509,7 +512,7 @@ def merged(*layers: tuple[str, Mapping[str, Any]]) -> Options:
     values: dict[str, Any] = {}
     for source, layer in layers:
         values.update(validated(layer, source))
-    return Options(**values)
+    return Options(**values) if values else UNSET
 
 
 class GradcheckWarning(UserWarning):

@@ -56,6 +56,9 @@ def torch_case(size: int) -> tuple[Work, dict[str, Work], int]:
     grad = torch_gradients(loss)
     checks = {
         "this": lambda: check_gradients(loss, grad, params, max_evals=EVERY_ONE),
+        "this, vectorized": lambda: check_gradients(
+            torch.func.vmap(loss), grad, params, max_evals=EVERY_ONE, vectorized=True
+        ),
         "this, along directions": lambda: check_gradients(loss, grad, params, max_evals=size),
         "torch gradcheck": lambda: torch.autograd.gradcheck(positional, inputs),
         "torch gradcheck, fast": lambda: torch.autograd.gradcheck(

@@ -30,8 +30,8 @@ def in_part(block: BlockData) -> Iterator[Repair]:
     asked = block.asked
     if np.count_nonzero(asked) < FEWEST or not np.any(block.valid & ~asked):
         return
-    if not block.analytic[asked].any():
-        return  # never written: a place, and what is missing there is numeric itself
+    if not block.analytic[asked].any() or block.still[asked].all():
+        return  # never written, or not masked: a place, and what is off there is one of the two
     for repair in _of(block.only(asked)):
         found = _part(block, repair)
         if found is None:
@@ -64,7 +64,12 @@ def in_part(block: BlockData) -> Iterator[Repair]:
             (*repair.key, where.key, spared),
             part,
             apply,
-            repair.prior + (PARTIAL + where.cost if where.cost or not spared else INTERCEPT),
+            repair.prior
+            + (
+                INTERCEPT
+                if spared and not where.cost and not repair.fitted
+                else PARTIAL + where.cost
+            ),
             told=told.replace("{0}", "{names}").replace("{}", "{names}"),
             fitted=repair.fitted,
             place=place,

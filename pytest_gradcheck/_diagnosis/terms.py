@@ -93,7 +93,7 @@ def _term(
         simple = Fraction(alone[0].value).limit_denominator(MOST_SIMPLE)
         bits = math.log2(abs(simple.numerator) * simple.denominator or 1)
         plain = code != "constant" and simple and alone[0].is_(float(simple)) and bits <= NAMED_BY
-        if plain and np.count_nonzero(block.asked) > 1 and not _multiple(block, x):
+        if plain and np.count_nonzero(block.asked) > 1 and _tells(block, x):
             amount, fitted, prior = float(simple), 0, prior + bits
         elif simple_only:
             return
@@ -206,6 +206,16 @@ def _digits(value: float) -> int:
     return len(f"{value:.4e}".partition("e")[0].replace(".", "").strip("-").rstrip("0"))
 
 
+def _tells(block: BlockData, x: Array) -> bool:
+    """Return whether a simple coefficient of x is no matter of course.
+
+    It is one where numeric is a multiple of x, all numbers are whole, or analytic is one number.
+    """
+    n, a = block.numeric[block.valid], block.analytic[block.valid]
+    whole = np.all(np.abs(n - np.round(n)) <= WHOLE)
+    return not (whole or np.ptp(a) == 0 or _multiple(block, x))
+
+
 def _multiple(block: BlockData, x: Array) -> bool:
     """Return whether numeric is a multiple of x: then a formula with that needs no analytic."""
     where = block.valid
@@ -288,8 +298,10 @@ UNKNOWN_SIZE = 4.0
 def targets(block: BlockData) -> Iterator[Repair]:
     """Name differences that are counts, or counts out of m: targets not subtracted, or others."""
     d, bar = block.analytic - block.numeric, block.floor
-    if d.ndim != 1 or d.size < 2 or not block.whole:
+    if d.ndim != 1 or d.size < 2 or not block.whole or block.still[block.asked].all():
         return
+    if np.ptp(block.analytic) == 0:
+        return  # a sum, rather
     clear = np.abs(d[block.asked])
     if not clear.size or clear.max() > MOST_COUNTED:
         return

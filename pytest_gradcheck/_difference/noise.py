@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -71,13 +71,17 @@ class Noise:
         )
 
 
-def grid(values: Array) -> float:
+def grid(values: Array, least: float = 0.0) -> float:
     """Return the largest power of two of which every value is a multiple; 0 for too few values.
 
     Differences of large terms lie on the grid of the terms.  That k values all lie on one 2^j
-    times coarser than their own format's by chance has a probability of 2^(-jk).
+    times coarser than their own format's by chance has a probability of 2^(-jk). What is no larger
+    than `least` may be 0, too.
     """
     if values.dtype.itemsize > 8:
+        return 0.0
+    coarser = 2.0 ** math.frexp(least)[1]
+    if least and any(math.isfinite(x) and x % coarser for x in values[:16].tolist()):
         return 0.0
     seen = values[np.isfinite(values) & (values != 0)]
     # Some are nearly always enough, and sorting all takes longer than the rest.
@@ -97,8 +101,8 @@ def precision(values: Array) -> int:
     """
     widest = 64 if values.dtype.itemsize > 8 else 53
     # Nearly always one of the first few values needs more bits than any narrow format has.
-    first, _ = np.frexp(values[:16])
-    if widest == 53 and bool(((first != first.astype(np.float32)) & np.isfinite(first)).any()):
+    first = values[:16].tolist() if widest == 53 else []
+    if any(math.isfinite(x) and math.frexp(x)[0] * 2**24 % 1 for x in first):
         return 53
     seen = np.unique(values[np.isfinite(values) & (values != 0)])
     mantissas, exponents = np.frexp(np.abs(seen))
@@ -132,7 +136,8 @@ def from_values(values: Array, jitter: float = 0.0, narrow: int | None = None) -
     unit = 2.0**-bits
     finite = np.abs(values[np.isfinite(values)]).astype(np.float64)
     largest = float(finite.max()) if finite.size else 0.0
-    rounding = max(2 * ROUNDING_SIGMA * unit * largest, ROUNDING_SIGMA * grid(values))
+    spacing = 2 * unit * largest
+    rounding = ROUNDING_SIGMA * max(spacing, grid(values, spacing))
     floor = max(rounding, jitter, SUBNORMAL if largest else 0.0)
     return Noise(floor, unit, dict(FORMATS)[bits], floor)
 
@@ -146,7 +151,8 @@ def table_estimate(values: Array) -> float | None:
     # Plain numbers: on eight values numpy's calls would cost more than the rest of a small check.
     numbers = values.tolist()
     count = len(numbers)
-    if count < FEWEST_VALUES or sum(x == y for x, y in itertools.pairwise(numbers)) >= count / 2:
+    repeats = sum([x == y for x, y in itertools.pairwise(numbers)])
+    if count < FEWEST_VALUES or repeats >= count / 2:
         return None
     # In units of the largest value, so that squares of differences can't overflow; the power of
     # two below it, as that above the largest floats is none.
@@ -158,7 +164,7 @@ def table_estimate(values: Array) -> float | None:
     for order in range(1, count - 1):
         differences = [y - x for x, y in itertools.pairwise(differences)]
         gamma *= 0.5 * order / (2 * order - 1)
-        mean = float(sum(x * x for x in differences)) / len(differences)
+        mean = float(sum([x * x for x in differences])) / len(differences)
         level.append(math.sqrt(gamma * mean))
         changes_sign.append(min(differences) * max(differences) < 0)
     for k in range(len(level) - 2):
@@ -207,4 +213,5 @@ def measured(
             break
     everything = np.concatenate(seen)
     floor = from_values(everything, jitter, narrow)
-    return replace(floor, sigma=max(floor.sigma, sigma or 0.0)), everything
+    sigma = max(floor.sigma, sigma or 0.0)
+    return Noise(sigma, floor.unit, floor.format, floor.floor), everything

@@ -46,6 +46,17 @@ class Stencil:
         return sum((w * o**power for o, w in pairs), start=Fraction(0))
 
     @cached_property
+    def steps(self) -> tuple[float, ...]:
+        """The offsets at which func is evaluated: all but 0."""
+        return tuple(float(offset) for offset in self.offsets if offset != 0)
+
+    @cached_property
+    def factors(self) -> tuple[float, ...]:
+        """The weights of these."""
+        pairs = zip(self.offsets, self.weights, strict=True)
+        return tuple(float(weight) for offset, weight in pairs if offset != 0)
+
+    @cached_property
     def symmetric(self) -> bool:
         """Whether only even powers of the step occur in the error."""
         return set(self.offsets) == {-offset for offset in self.offsets}
@@ -128,7 +139,7 @@ def derivatives(values: Array, center: Any, row: Stencil, taken: Array) -> Array
 
     NaN where a value is not finite: an infinite slope would be within any tolerance.
     """
-    weights = [float(w) for o, w in zip(row.offsets, row.weights, strict=True) if o != 0]
+    weights = row.factors
     with np.errstate(all="ignore"):
         if row.symmetric:
             # Differences of pairs first: each is small and exact to the last bits.

@@ -45,7 +45,7 @@ def points(theta: Array, step: Array, row: Stencil, *, exact: bool) -> Points:
     the step is changed so that it is exactly representable next to θ, and what is divided by is
     what was really taken.
     """
-    offsets = tuple(float(offset) for offset in row.offsets if offset != 0)
+    offsets = row.steps
     wide = np.result_type(theta.dtype, np.float64)
     base = theta.astype(wide)
     h = step.astype(wide)

@@ -33,7 +33,7 @@ from .._constants import (
 from .._evaluate.evaluator import BudgetExhausted, Evaluator
 from .._evaluate.problem import Analytic, Problem
 from .._options import Options
-from .._params.arrays import chunks
+from .._params.arrays import CHUNK, chunks
 from .._params.layout import LEAST_SCALE, Block, middle, position_of
 from .._params.structure import flatten
 from .._params.work_copy import WorkCopy
@@ -134,6 +134,9 @@ def value_size(problem: Problem, analytic: Array | None) -> float:
 
 def _by_scale(problem: Problem, analytic: Array) -> Array:
     """Return |a|·s."""
+    if problem.size <= CHUNK:
+        with np.errstate(over="ignore"):
+            return np.asarray(np.abs(analytic * problem.scale), dtype=np.float64)
     product: Array = np.empty(problem.size)
     with np.errstate(over="ignore"):
         for position, block in enumerate(problem.blocks):
@@ -163,7 +166,7 @@ def sweep(
         relative = relative_step(row, noise.sigma, size)
     result = unevaluated(problem, noise, row.title)
     progress = problem.evaluator.progress
-    each = sum(1 for offset in row.offsets if offset != 0)
+    each = len(row.steps)
     count = problem.size if chosen is None else sum(which.size for which in chosen)
     gain = ROUNDING_FACTOR * row.noise_gain * noise.sigma
     now: list[tuple[Array, Array]] = []
@@ -188,17 +191,19 @@ def sweep(
         which = np.arange(block.size) if chosen is None else chosen[position]
         if not which.size:
             continue
-        scale = problem.scale[block.window][which]
-        step = np.full(which.size, options.eps) if fixed else relative * scale
-        laid = points(theta[which], np.asarray(step, dtype=np.float64), row, exact=fixed)
-        if fixed:
-            _require_a_step(laid, theta[which], block, which, options)
         place = block.start + which
+        # All of a block are a window, which is not copied.
+        here: Any = block.window if chosen is None else place
+        scale, theta = problem.scale[here], theta if chosen is None else theta[which]
+        step = np.full(which.size, options.eps) if fixed else relative * scale
+        laid = points(theta, np.asarray(step, dtype=np.float64), row, exact=fixed)
+        if fixed:
+            _require_a_step(laid, theta, block, which, options)
         now.append((place, laid.taken))
         progress.whole = which.size
         values = problem.evaluator.sweep(position, which.tolist(), laid.values)
         progress.whole = 0
-        _record(result, place, problem, row, laid, values, theta[which])
+        _record(result, here, problem, row, laid, values, theta)
     seen = np.flatnonzero(result.step > 0)
     if fixed:
         result = replace(result, noise=_noise_at_fixed_step(result, problem))
@@ -222,7 +227,7 @@ def _require_a_step(
 
 def _record(
     result: Sweep,
-    place: Array,
+    place: Any,
     problem: Problem,
     row: Stencil,
     laid: Points,
@@ -506,7 +511,7 @@ def differenced(
         noise = noise or noise_of(problem, options)
     except BudgetExhausted:
         noise = from_values(np.array([problem.center]), problem.jitter)
-    each = sum(1 for offset in row.offsets if offset != 0)
+    each = len(row.steps)
     chosen = None
     if options.max_evals is not None:
         left = max(options.max_evals - problem.evaluator.evaluations, 0)

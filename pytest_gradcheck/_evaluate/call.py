@@ -173,7 +173,7 @@ def _how_to_call(function: Any, form: str, params: Any, said: str) -> str:
 
 def narrow_bits(value: Any) -> int | None:
     """Return the bits of precision of the type that func returned, if narrower than float64."""
-    kind = kind_of(value)
+    kind = None if isinstance(value, float) else kind_of(value)
     return None if kind is None else bits_of(kind.eps(value))
 
 

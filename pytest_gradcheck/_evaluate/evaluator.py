@@ -205,6 +205,8 @@ class Evaluator:
         self._beside: list[Any] = []
         self.call = call.on(work, self._beside)
         self.read, self.bits = call.read, call.bits
+        # Of several outputs a lone number is one to be read, too.
+        self._plain = _PLAIN if call.read is scalar else frozenset[type]()
         self.work = work
         self.progress = progress or Progress()
         self.pool = pool
@@ -245,14 +247,17 @@ class Evaluator:
         self.seconds = min(self.seconds, perf_counter() - started)
         self.gradients = list(self._beside)
         self.narrow = self.bits(out) or self.narrow
-        array = np.asarray(value)
-        self.shape = array.shape
-        if array.dtype == np.longdouble:
-            self.kind = np.longdouble
-        if not np.isfinite(value).all():
-            self.work.restore()
-            bad = array[~np.isfinite(array)][0]
-            raise ValueError(f"func returned {bad} at params; J must be finite to be differenced")
+        if type(value) is not float or not math.isfinite(value):
+            array = np.asarray(value)
+            self.shape = array.shape
+            if array.dtype == np.longdouble:
+                self.kind = np.longdouble
+            if not np.isfinite(value).all():
+                self.work.restore()
+                bad = array[~np.isfinite(array)][0]
+                raise ValueError(
+                    f"func returned {bad} at params; J must be finite to be differenced"
+                )
         self.work.require_unchanged("func")
         return value
 
@@ -299,9 +304,7 @@ class Evaluator:
         return self._one_by_one(move) if move.shift is None else self._along(move.shift, move)
 
     def _one_by_one(self, move: Move) -> list[Any]:
-        work, call, read = self.work, self.call, self.read
-        # Of several outputs a lone number is one to be read, too.
-        plain = _PLAIN if read is scalar else frozenset[type]()
+        work, call, read, plain = self.work, self.call, self.read, self._plain
         cell, nothing = work.cell(move.position), self._nothing()
         saved = work.theta[move.position][list(move.coordinates)].tolist()
         found: list[Any] = []
@@ -365,14 +368,16 @@ class Evaluator:
         return False
 
     def _along(self, shift: Array, move: Move) -> list[Any]:
+        work, call, read, plain = self.work, self.call, self.read, self._plain
         found: list[Any] = []
         try:
             with self.quiet():
                 for step in move.values.tolist():
-                    self.work.move(shift, step)
+                    work.move(shift, step)
                     self.progress.evaluations += 1
                     try:
-                        found.append(self.read(self.call(self.work.params)))
+                        out = call(work.params)
+                        found.append(out if type(out) in plain else read(out))
                     except Exception as error:
                         if not self._left_domain(error):
                             error.add_note(
@@ -383,7 +388,7 @@ class Evaluator:
                             raise
                         found.append(self._nothing())
         finally:
-            self.work.reset()
+            work.reset()
         self.progress.advance()
         return found
 

@@ -17,6 +17,7 @@ import numpy as np
 from .._constants import (
     AWAY,
     ENTRY_ROUNDINGS,
+    EPS,
     GRADIENT_REPEATS_WITHIN,
     REPEATS_WITHIN,
 )
@@ -83,8 +84,11 @@ class Problem:
     @cached_property
     def scale(self) -> Array:
         """The scale of each coordinate, shape (n,)."""
-        parts = [self.scale_of(p, slice(None)) for p in range(len(self.blocks))]
-        return np.concatenate(parts or [np.empty(0)])
+        counts = [block.size for block in self.blocks]
+        floors = np.repeat([one.floor for one in self.scaling], counts)
+        return Scale(floors, np.repeat([one.at_zero for one in self.scaling], counts)).of(
+            self.theta
+        )
 
     @cached_property
     def scaling(self) -> tuple[Scale, ...]:
@@ -138,7 +142,8 @@ def require_callable(func: Any, grad: Any = None) -> None:
 def prepare(call: Call, params: Any, options: Options) -> Problem:
     """Set up the evaluator and evaluate func at θ, twice."""
     require_callable(call.func)
-    call = replace(call, vectorized=options.vectorized)
+    if call.vectorized != options.vectorized:
+        call = replace(call, vectorized=options.vectorized)
     structure, blocks = structure_of(params, options)
     for block in blocks:
         require_finite(structure, block)
@@ -171,15 +176,14 @@ def prepare(call: Call, params: Any, options: Options) -> Problem:
     except BaseException:
         runner.work.restore()
         raise
-    gap = np.abs(np.asarray(again - center)).astype(np.float64)
+    # Of a number a plain float: it gets into reports, which hold nothing of numpy.
+    gap = np.abs(again - center).astype(np.float64) if runner.shape else float(abs(again - center))
     unrepeated = ""
     if not runner.shape and gap > may_differ_by(float(center), runner.narrow, options):
         unrepeated = (
             f"func does not repeat itself: {float(center)!r}, then {float(again)!r}, at the same "
             "parameters (dropout, shuffling or an unseeded generator?)"
         )
-    # Of a number a plain float: it gets into reports, which hold nothing of numpy.
-    jitter = gap if runner.shape else float(gap)
     return Problem(
         call,
         start.call,
@@ -187,7 +191,7 @@ def prepare(call: Call, params: Any, options: Options) -> Problem:
         blocks,
         runner,
         center,
-        jitter,
+        gap,
         unrepeated,
         tuple(gradients),
         start.remarks,
@@ -200,7 +204,7 @@ def may_differ_by(value: Any, narrow: int | None, options: Options) -> Any:
     `narrow` has the bits of the type that func returns, if it is narrower than float64.
     """
     part = max(REPEATS_WITHIN, ENTRY_ROUNDINGS * 2.0**-narrow if narrow else 0.0)
-    return options.nondet_tol + part * np.abs(value)
+    return options.nondet_tol + part * abs(value)
 
 
 PAST = (
@@ -290,10 +294,12 @@ def remarks_of(problem: Problem) -> tuple[str, ...]:
     return (*problem.remarks, told)
 
 
-def evaluate_gradient(grad: Any, problem: Problem, options: Options) -> Analytic:
+def evaluate_gradient(
+    grad: Any, problem: Problem, options: Options, least: float = EPS
+) -> Analytic:
     """Return the analytic gradient; a callable is called twice to see that it repeats itself.
 
-    True: what func returned at θ is used.
+    True: what func returned at θ is used. It is no more precise than `least`.
     """
     structure, blocks, call = problem.structure, problem.blocks, problem.call
     found = list(problem.gradients)
@@ -306,13 +312,14 @@ def evaluate_gradient(grad: Any, problem: Problem, options: Options) -> Analytic
                 params = work.fresh() if call.copy else work.params
                 with calling(grad, call.form("grad"), params):
                     gradient = grad(*call.args) if call.in_place else grad(params, *call.args)
-                found.append(gradient_vector(gradient, structure, blocks))
+                known = found[-1][0] if found else None
+                found.append(gradient_vector(gradient, structure, blocks, known=known))
                 del gradient  # of a million parameters: before the next one is made
                 work.require_unchanged("grad")
     vector, precision = found[0]
     gap = repetition(vector, found[-1][0], precision, blocks, options)
     at = partial(_gradient_at, grad, problem, call) if callable(grad) else None
-    return Analytic(vector, precision, *gap, at)
+    return Analytic(vector, tuple(max(own, least) for own in precision), *gap, at)
 
 
 def _gradient_at(grad: Any, problem: Problem, call: Call, shift: Array | None = None) -> Array:

@@ -63,7 +63,8 @@ def run_check(
     asked = remembered()
     require_callable(call.func, grad)
     try:
-        problem = prepare(replace(call, returns_pair=grad is True), params, options)
+        call = replace(call, returns_pair=True) if grad is True else call
+        problem = prepare(call, params, options)
     except (TypeError, ShapeError) as error:
         if str(error).startswith("func returned"):
             if grad is True or call.has_aux:
@@ -73,9 +74,7 @@ def run_check(
         raise
     progress = problem.evaluator.progress
     with closing(problem.evaluator), progress.interruptible():
-        analytic = evaluate_gradient(grad, problem, options)
-        precision = tuple(max(own, eps) for own in analytic.precision)
-        analytic = replace(analytic, precision=precision)
+        analytic = evaluate_gradient(grad, problem, options, eps)
         label = labels(problem.blocks)
         progress.worst = partial(worst_so_far, progress, analytic.vector, label)
         # Before anything else is evaluated, which must not influence it.
@@ -101,13 +100,13 @@ def run_check(
                 sweep, comparison, reasons = _one_by_one(problem, analytic, options, reasons, noise)
             subject, rows = _explained(problem, analytic, sweep, comparison, reasons, options)
             found = experiments(rows, grad, problem, analytic, options, subject.noise)
-            rows = replace(rows, diagnoses=(*found, *rows.diagnoses))
+            if found:
+                rows = replace(rows, diagnoses=(*found, *rows.diagnoses))
             if again is None:
                 rows = with_convergence(rows, problem, sweep, options)
         rows = with_lines(rows, grad, problem)
         evaluations, seconds = problem.evaluator.evaluations, time.perf_counter() - started
-        report = assemble(subject, rows, options, evaluations, seconds)
-        report = replace(report, remarks=remarks_of(problem))
+        report = assemble(subject, rows, options, evaluations, seconds, remarks_of(problem))
     return of_suspects(report) if again is not None else report
 
 

@@ -85,7 +85,10 @@ class Screen:
         blocks = [block for block in self.problem.blocks if block.size]
         if len(blocks) <= MANY_BLOCKS:
             return None
-        return np.concatenate([self._spread(block, slice(None)) for block in blocks])
+        found = np.empty(self.problem.size)
+        for block in blocks:
+            found[block.window] = self._spread(block, slice(None))
+        return found
 
     def drawing(self, number: int, block: Block, start: int = 0) -> tuple[np.random.Generator, int]:
         """Return what draws a direction's weights from `start` in a block on, behind a few."""
@@ -160,7 +163,8 @@ class Screen:
             return {block.start: self.size(block) for block in blocks}
         starts, counts = ([getattr(b, name) for b in blocks] for name in ("start", "size"))
         with np.errstate(over="ignore"):
-            product = np.abs(self.analytic * self.whole).astype(np.float64)
+            product = (self.analytic * self.whole).astype(np.float64, copy=False)
+        np.abs(product, out=product)
         product[~np.isfinite(product)] = 0.0
         largest = np.maximum.reduceat(product, starts)
         product /= np.repeat(np.where(largest > 0, largest, 1.0), counts)

@@ -288,8 +288,8 @@ def reported(
         may_be_zero=_zero_by_nature(pairs, found.flat & (found.analytic == 0), may_be_zero),
     )
     seconds = time.perf_counter() - check.started
-    report = assemble(subject, compared, options, problem.evaluator.evaluations, seconds)
-    return replace(report, remarks=remarks_of(problem))
+    evaluations, remarks = problem.evaluator.evaluations, remarks_of(problem)
+    return assemble(subject, compared, options, evaluations, seconds, remarks)
 
 
 def _leeway(check: Check, matrix: Matrix, bias: Bias | None) -> Callable[..., Array]:

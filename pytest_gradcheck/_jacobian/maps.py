@@ -5,6 +5,7 @@ All of it is judged entry by entry where that is affordable; else random combina
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -12,7 +13,14 @@ from typing import Any
 
 import numpy as np
 
-from .._constants import ENTRY_ROUNDINGS, EPS, LEAST_TERM, MOST_PRODUCTS, PRODUCT_JITTERS
+from .._constants import (
+    ENTRY_ROUNDINGS,
+    EPS,
+    LEAST_TERM,
+    MOST_PRODUCTS,
+    PRODUCT_JITTERS,
+    PRODUCT_ROUNDS_WITHIN,
+)
 from .._difference.directions import Stream, random_weights
 from .._evaluate.problem import repetition
 from .._options import Options
@@ -165,7 +173,7 @@ def forward(check: Check, product: Callable[[Array], Any], what: str) -> LinearM
         center = float(np.abs(check.problem.center).max(initial=LEAST_TERM))
         dust = center * float(np.sum(np.abs(v) / check.problem.scale))
         said = _Said(check.options, what, "v", outputs.blocks, precision, narrow)
-        return said.of(matrix * v, (first, again), v, dust)
+        return said.of(matrix * v, (first, again), v, dust, lambda: read(product(3 * v))[0] / 3)
 
     def dense() -> Matrix:
         columns, precision = _with_basis(product, read, n)
@@ -192,7 +200,7 @@ def backward(check: Check, product: Callable[[Array], Any], what: str) -> Linear
         center = np.maximum(np.abs(check.problem.center[:m]), LEAST_TERM)
         dust = float(np.abs(u) @ center) / check.problem.scale
         said = _Said(check.options, what, "u", blocks, precision, narrow)
-        return said.of(matrix.T * u, (first, again), u, dust)
+        return said.of(matrix.T * u, (first, again), u, dust, lambda: read(product(3 * u))[0] / 3)
 
     def dense() -> Matrix:
         rows, precision = _with_basis(product, read, m)
@@ -244,13 +252,19 @@ class _Said:
     narrow: Sequence[float]
 
     def of(
-        self, terms: Array, found: Sequence[Array], vector: Array, dust: Any
+        self,
+        terms: Array,
+        found: Sequence[Array],
+        vector: Array,
+        dust: Any,
+        scaled: Callable[[], Array],
     ) -> tuple[str, float]:
         """Return the sentence that says what is wrong, or nothing, and how two products differ.
 
         `found` are two products with a vector whose products with basis vectors are `terms`.
         `dust` is what func's own values come to along the vector: terms as large may have
-        cancelled inside each product.
+        cancelled inside each product; if that is not all, `scaled` is the product with a multiple
+        of the vector, which rounds differently.
         """
         first, again = found
         gap, unrepeated = repetition(
@@ -273,6 +287,11 @@ class _Said:
             leeway = leeway + (self.options.atol or 0.0) * np.abs(vector).sum()
             bad = off > ENTRY_ROUNDINGS * eps * size + leeway
             bad |= np.isnan(first) & np.isfinite(told)
+            if bad.any():
+                gap = np.abs(scaled() - first)
+                rounding = float(gap.max()) if np.isfinite(gap).all() else math.inf
+                if rounding <= PRODUCT_ROUNDS_WITHIN * float(terms_size.max()):
+                    bad &= ~(off <= PRODUCT_JITTERS * rounding)
         if not bad.any():
             return "", jitter
         i = int(np.argmax(np.where(bad, off, 0)))

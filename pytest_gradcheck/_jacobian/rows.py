@@ -188,12 +188,15 @@ def row_of(points: Points, outputs: Outputs, k: int) -> Problem:
     problem = points.problem
     # What a func returns beside its outputs comes behind them, in the same layout.
     which = position_of(outputs.blocks, k % outputs.size)
-    return replace(
+    row = replace(
         problem,
         evaluator=Row(points, k, problem.evaluator.narrow[which]),
         center=problem.center[k],
         jitter=float(problem.jitter[k]),
     )
+    # What is made of the parameters alone is made once for all outputs.
+    vars(row).update(theta=problem.theta, scale=problem.scale, scaling=problem.scaling)
+    return row
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Protocol
 
 import numpy as np
@@ -172,6 +173,9 @@ class _NumpyKind(ArrayKind):
     def eps(self, value: Any) -> float:
         return eps_of(value.dtype)
 
+    def same_bits(self, a: Any, b: Any) -> bool:
+        return same_bits(a, b)
+
     def like(self, value: Any, array: Array) -> Any:
         return array
 
@@ -331,6 +335,7 @@ def native(array: Array) -> Array:
     return array if native_type(array.dtype) else array.astype(np.float32)
 
 
+@cache
 def eps_of(dtype: np.dtype[Any]) -> float:
     """Return the machine epsilon of a dtype, float64's at the least and for integers."""
     if not native_type(dtype):

@@ -19,7 +19,16 @@ from typing import Any
 import numpy as np
 
 from .._quoting import brief, listing, quoted
-from .arrays import complex_of, coordinates, foreign_kind, is_masked, kind_of, read, to_float
+from .arrays import (
+    complex_of,
+    coordinates,
+    foreign_kind,
+    is_masked,
+    kind_of,
+    read,
+    same_bits,
+    to_float,
+)
 from .structure import ROOT, Leaf, Structure, flatten
 
 Array = np.ndarray[Any, Any]
@@ -47,18 +56,18 @@ class Scale:
     """The scale of a block's coordinates: ``|θ|``, held above zero by two numbers.
 
     `at_zero` is the median of the block's non-zero entries, or 1 where all are zero; `floor` 10⁻³
-    of that, or of 1 where that is smaller.
+    of that, or of 1 where that is smaller. Of several blocks both are vectors.
     """
 
-    floor: float
-    at_zero: float
+    floor: Any
+    at_zero: Any
 
     def of(self, theta: Array) -> Array:
         """Return the scale of each coordinate, of the shape of `theta`, float64."""
         size = np.abs(theta).astype(np.float64, copy=False)
         zero = size == 0
         np.maximum(size, self.floor, out=size)
-        size[zero] = self.at_zero
+        np.copyto(size, self.at_zero, where=zero)
         return size.clip(LEAST_SCALE, MOST_SCALE, out=size)
 
 
@@ -264,6 +273,8 @@ def require_finite(structure: Structure, block: Block) -> None:
     """Raise ValueError when an entry of a parameter is NaN or infinite."""
     value = checked_leaf(structure, block)
     finite = np.isfinite(value).reshape(-1)
+    if finite.all():
+        return
     if block.is_complex:
         finite = finite.repeat(2)
     finite = finite[block.within]
@@ -391,6 +402,7 @@ def gradient_vector(
     blocks: Sequence[Block],
     what: str = "the gradient",
     of: str = "params",
+    known: Array | None = None,
 ) -> tuple[Array, tuple[float, ...]]:
     """Match a gradient in params' structure with the blocks; return it, (n,), and their precision.
 
@@ -398,7 +410,8 @@ def gradient_vector(
     block is the machine epsilon of its type, float64's for Python's numbers and integers. Leaves
     that are not checked may be missing or None. ValueError when names or shapes differ, TypeError
     for a leaf that is no array or number, or complex where the parameter is real; both call it
-    `what`, and that which it is matched with `of`.
+    `what`, and that which it is matched with `of`. Where it is `known`, bit for bit, that vector is
+    returned: there is no second one.
     """
     if blocks and gradient is None:
         raise TypeError(
@@ -409,10 +422,16 @@ def gradient_vector(
     _match_names(set(found), structure, blocks, what, of)
     parts = [coordinates(_matched(found[block.name], block, what)) for block in blocks]
     wide = np.result_type(np.float64, *{part.dtype for part in parts})
+    pairs = [(b, part[b.within]) for b, part in zip(blocks, parts, strict=True)]
+    precision = tuple(found[block.name].eps for block in blocks)
+    if known is not None and all(
+        same_bits(known[block.window], part.astype(wide, copy=False)) for block, part in pairs
+    ):
+        return known, precision
     vector = np.empty(blocks[-1].stop if blocks else 0, wide)
-    for block, part in zip(blocks, parts, strict=True):
-        vector[block.window] = part[block.within]
-    return vector, tuple(found[block.name].eps for block in blocks)
+    for block, part in pairs:
+        vector[block.window] = part
+    return vector, precision
 
 
 def _refuse_pair(
@@ -435,6 +454,8 @@ def _match_names(
     found: set[str], structure: Structure, blocks: Sequence[Block], what: str, of: str
 ) -> None:
     known = {leaf.name for leaf in structure.leaves}
+    if found == known:
+        return
     wanted = [block.name for block in blocks]
     missing = [name for name in wanted if name not in found]
     extra = sorted(found - known)
@@ -488,21 +509,22 @@ _POSITION = re.compile(re.escape(ROOT) + r"\[\d+\]")
 
 
 def _matched(leaf: Leaf, block: Block, what: str) -> Array:
-    name = brief(block.name)
     if not leaf.numeric or isinstance(leaf.value, bool) or is_masked(leaf.value):
         ways = [way for way in ("to_numpy", "toarray") if hasattr(leaf.value, way)]
         how = f": return its .{ways[0]}()" if ways else ""
         raise TypeError(
-            f"{what} of {name} is a {type(leaf.value).__name__}; it must be "
+            f"{what} of {brief(block.name)} is a {type(leaf.value).__name__}; it must be "
             f"{'an array of shape ' + str(block.leaf_shape) if block.leaf_shape else 'a number'}"
             f"{how}"
         )
-    value = Leaf(f"{what} of {block.name}", leaf.value, leaf.kind).array
+    value = read(leaf.kind, leaf.value, f"{what} of {block.name}")
     if value.dtype.kind not in "fciu":
-        raise TypeError(f"{what} of {name} has dtype {value.dtype}; it must be numeric")
+        raise TypeError(
+            f"{what} of {brief(block.name)} has dtype {value.dtype}; it must be numeric"
+        )
     if value.shape != block.leaf_shape:
         raise ValueError(
-            f"{what} of {name} has shape {value.shape}, but params has "
+            f"{what} of {brief(block.name)} has shape {value.shape}, but params has "
             f"{block.leaf_shape}; shapes must be equal, nothing is broadcast or transposed"
             f"{_shape_hint(value.shape, block.leaf_shape)}"
         )
@@ -510,7 +532,7 @@ def _matched(leaf: Leaf, block: Block, what: str) -> Array:
         return value.astype(np.result_type(value.dtype, np.complex64))
     if value.dtype.kind == "c":
         raise TypeError(
-            f"{what} of {name} is complex ({value.dtype}), but the parameter is real; "
+            f"{what} of {brief(block.name)} is complex ({value.dtype}), but the parameter is real; "
             "pass its real part if that is the gradient"
         )
     return value

@@ -11,13 +11,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from operator import itemgetter
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from .._quoting import brief, quoted
 from ..hookspecs import plugin_manager
-from .arrays import NUMBER, ArrayKind, foreign_kind, kind_of, read
+from .arrays import ASKED, NUMBER, ArrayKind, foreign_kind, kind_of, read
 
 
 @dataclass(frozen=True)
@@ -70,8 +71,7 @@ DEEPEST = 200
 """Containers in containers: each takes two of the 1,000 frames that Python has, there and back."""
 
 
-@dataclass(frozen=True)
-class Leaf:
+class Leaf(NamedTuple):
     """One value of a structure, with its name."""
 
     name: str
@@ -113,6 +113,9 @@ class Structure:
     rebuild: Callable[[Sequence[Any]], Any]
 
 
+_LEAVES = (np.ndarray, np.generic, int, float, complex)
+
+
 def flatten(value: Any, what: str = ROOT) -> Structure:
     """Take a nested structure apart; leaves are in the containers' order.
 
@@ -120,36 +123,10 @@ def flatten(value: Any, what: str = ROOT) -> Structure:
     ``gradcheck_flatten`` returns no `Node`, ValueError when a container holds itself or is nested
     deeper than `DEEPEST`, or two leaves would have the same name; errors call the structure `what`.
     """
+    if isinstance(value, _LEAVES):  # most often, and at every look at what func left behind
+        return Structure((Leaf(ROOT, value, kind_of(value)),), itemgetter(0))
     leaves: list[Leaf] = []
-    open_containers: list[int] = []
-
-    def visit(item: Any, name: str) -> Callable[[Sequence[Any]], Any]:
-        if isinstance(item, (np.ndarray, np.generic, int, float, complex)):
-            kind, node = kind_of(item), None
-        elif item is None:
-            kind, node = None, Node((), lambda _: None)
-        else:
-            node = taken_apart(item)
-            kind = foreign_kind(item) if node is None else None
-        if node is None:
-            position = len(leaves)
-            leaves.append(Leaf(name or ROOT, item, kind))
-            return lambda values: values[position]
-        if id(item) in open_containers:
-            at = f" at {brief(name)}" if name else ""
-            place = brief(name or ROOT) if what == ROOT else what + at
-            raise ValueError(f"{place} holds itself: a structure of parameters must be a tree")
-        if len(open_containers) == DEEPEST:
-            raise ValueError(
-                f"{what} is nested too deeply to be taken apart, more than {DEEPEST} containers; "
-                "pass its arrays in one dict"
-            )
-        open_containers.append(id(item))
-        builders = [visit(child, joined(name, step)) for step, child in node.children]
-        open_containers.pop()
-        return lambda values: node.rebuild([build(values) for build in builders])
-
-    rebuild = visit(value, "")
+    rebuild = _visit(value, "", what, leaves, [])
     names = [leaf.name for leaf in leaves]
     if len(set(names)) < len(names):
         twice = next(name for name in names if names.count(name) > 1)
@@ -158,6 +135,40 @@ def flatten(value: Any, what: str = ROOT) -> Structure:
             "can tell them apart"
         )
     return Structure(tuple(leaves), rebuild)
+
+
+def _visit(
+    item: Any, name: str, what: str, leaves: list[Leaf], inside: list[int]
+) -> Callable[[Sequence[Any]], Any]:
+    """Add the leaves of an item to `leaves` and return what rebuilds it of all values.
+
+    `inside` are the ids of the containers that it is in. No closure that calls itself: the cycle
+    would keep a gradient of a million entries alive.
+    """
+    if isinstance(item, _LEAVES) or type(item) in ASKED:
+        kind, node = kind_of(item), None
+    elif item is None:
+        kind, node = None, Node((), lambda _: None)
+    else:
+        node = taken_apart(item)
+        kind = foreign_kind(item) if node is None else None
+    if node is None:
+        leaves.append(Leaf(name or ROOT, item, kind))
+        return itemgetter(len(leaves) - 1)
+    if id(item) in inside:
+        at = f" at {brief(name)}" if name else ""
+        place = brief(name or ROOT) if what == ROOT else what + at
+        raise ValueError(f"{place} holds itself: a structure of parameters must be a tree")
+    if len(inside) == DEEPEST:
+        raise ValueError(
+            f"{what} is nested too deeply to be taken apart, more than {DEEPEST} containers; "
+            "pass its arrays in one dict"
+        )
+    within = [*inside, id(item)]
+    builders = [
+        _visit(child, joined(name, step), what, leaves, within) for step, child in node.children
+    ]
+    return lambda values: node.rebuild([build(values) for build in builders])
 
 
 def joined(name: str, step: str) -> str:

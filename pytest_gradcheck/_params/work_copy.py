@@ -7,6 +7,7 @@ assignment of the saved value, never an inverse operation, so it is exact whatev
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,10 @@ from .layout import Block
 from .structure import Leaf, Structure
 
 Array = np.ndarray[Any, Any]
+
+
+Run = tuple[slice, list[tuple[slice, Array, Array]]]
+"""A part of the flat vector; where in it, θ of it, and what sets it, for each array there."""
 
 
 class WorkCopy:
@@ -122,16 +127,36 @@ class WorkCopy:
 
     def move(self, shift: Array, step: float) -> None:
         """Set every coordinate to θ + step·shift, a direction over all blocks, shape (n,)."""
-        for block, cell, theta in zip(self.blocks, self._cells, self.theta, strict=True):
-            if isinstance(cell, np.ndarray) and block.size <= CHUNK:
-                cell[:] = shift[block.window] * step + theta
-            elif isinstance(cell, np.ndarray):
-                # In parts: of a million parameters, no further vector is made.
-                along = shift[block.window]
-                for part in chunks(block.size):
-                    cell[part] = along[part] * step + theta[part]
-            else:
-                self._assign(block, cell, theta + step * shift[block.window])
+        runs, others = self._runs
+        for window, parts in runs:
+            along = shift[window] * step
+            for here, theta, cell in parts:
+                np.add(along[here], theta, cell, casting="same_kind")
+        for position in others:
+            block, cell, theta = self.blocks[position], self._cells[position], self.theta[position]
+            self._assign(block, cell, theta + step * shift[block.window])
+
+    @cached_property
+    def _runs(self) -> tuple[list[Run], list[int]]:
+        """Return numpy's cells in parts of at most `CHUNK`, and the numbers of other blocks.
+
+        Many small blocks are moved together, and of a million parameters no further vector is made.
+        """
+        runs, others, start = list[Run](), list[int](), 0
+        for position, block in enumerate(self.blocks):
+            cell, theta = self._cells[position], self.theta[position]
+            if not isinstance(cell, np.ndarray):
+                others.append(position)
+                continue
+            for part in chunks(block.size):
+                first, last = block.start + part.start, block.start + part.stop
+                if not runs or runs[-1][0].stop != first or last - start > CHUNK:
+                    runs.append((slice(first, first), []))
+                    start = first
+                parts = runs[-1][1]
+                parts.append((slice(first - start, last - start), theta[part], cell[part]))
+                runs[-1] = (slice(start, last), parts)
+        return runs, others
 
     def set(self, vector: Array) -> None:
         """Set every coordinate, to a vector over all blocks, shape (n,)."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -22,7 +23,17 @@ from .._params.structure import Structure
 from .._quoting import brief, listing
 from .._source.lines import SourceLine
 from .._verdict.comparison import UNSEEN, Comparison, Evidence, Group, Ladder
-from .._verdict.tolerance import AGREE, DISAGREE, KINK, OPEN, Verdict, relative_difference
+from .._verdict.tolerance import (
+    AGREE,
+    DISAGREE,
+    KINK,
+    OPEN,
+    Verdict,
+    counts,
+    largest_of,
+    relative_difference,
+    relative_differences,
+)
 from .reasons import AVERAGED, LARGE, reasons_of, ways_to_settle
 from .report import VERDICTS, BlockReport, Entry, GradientReport
 
@@ -118,7 +129,12 @@ class Rows:
 
 
 def assemble(
-    subject: Subject, rows: Rows, options: Options, evaluations: int, seconds: float
+    subject: Subject,
+    rows: Rows,
+    options: Options,
+    evaluations: int,
+    seconds: float,
+    remarks: tuple[str, ...] = (),
 ) -> GradientReport:
     """Return the report of a check."""
     blocks = rows.blocks
@@ -157,6 +173,7 @@ def assemble(
         directions=rows.directions,
         miss=rows.miss,
         patterns=rows.patterns,
+        remarks=remarks,
         evidence=rows.evidence,
         diagnoses=rows.diagnoses,
         lines=rows.lines,
@@ -206,14 +223,15 @@ def rows_of(
     some blocks through others.
     """
     seen = found.evaluated
-    reference = _reference(found)
+    reference = _reference(found) if found.slopes else found.numeric
+    allowed = found.tolerance.allowed(found.numeric, found.error)
     evidence = Evidence(
         blocks=subject.blocks,
         params=found.numeric if theta is None else theta,
         analytic=found.analytic,
         numeric=found.numeric,
         error_bar=found.error,
-        allowed=found.tolerance.allowed(found.numeric, found.error),
+        allowed=allowed,
         verdict=found.verdict,
         kinks=found.kinked,
         evaluated=seen,
@@ -228,9 +246,7 @@ def rows_of(
         constants=subject.constants,
         approximate=approximation(found, subject.blocks, options.atol),
     )
-    blocks = tuple(
-        _block(found, block, reference, scale, explained, may_be_zero) for block in subject.blocks
-    )
+    blocks = _blocks(found, subject.blocks, reference, scale, explained, may_be_zero)
     wrong = any(block.verdict == VERDICTS[DISAGREE] for block in blocks)
     left = any(block.open for block in blocks) or bool(reasons)
     zero = not reasons and _all_zero(found)
@@ -242,9 +258,11 @@ def rows_of(
         blocks=blocks,
         worst=(
             *map(entry_of, _alone(found)),
-            *entries_of(found, subject.blocks, options.max_report),
+            *entries_of(found, subject.blocks, options.max_report, allowed=allowed),
         ),
-        difference=relative_difference(found.analytic[seen], reference[seen]),
+        difference=blocks[0].difference
+        if len(blocks) == 1
+        else relative_difference(found.analytic[seen], reference[seen]),
         rtol=float(found.tolerance.rtol.max(initial=options.rtol or 0.0)),
         checked=int(np.count_nonzero(seen)),
         reasons=reasons_of(
@@ -285,12 +303,14 @@ def _reference(found: Comparison) -> Array:
     return reference
 
 
-def _ratio(found: Comparison) -> tuple[Array, Array]:
+def _ratio(found: Comparison, allowed: Array | None = None) -> tuple[Array, Array]:
     """Return the error over what would have passed, and the error; infinity where not finite."""
     a, limits, wrong = found.analytic, found.tolerance, found.verdict == DISAGREE
+    if allowed is None:
+        allowed = limits.allowed(found.numeric, found.error)
     with np.errstate(all="ignore"):
         gap = np.abs(a - found.numeric).astype(np.float64)
-        ratio = (gap / limits.allowed(found.numeric, found.error)).astype(np.float64)
+        ratio = (gap / allowed).astype(np.float64)
     ratio[~np.isfinite(a) | (~np.isfinite(found.numeric) & wrong)] = math.inf
     gap[np.isinf(a)] = math.inf
     for i, (backward, forward) in found.slopes.items():
@@ -302,43 +322,59 @@ def _ratio(found: Comparison) -> tuple[Array, Array]:
     return ratio, gap
 
 
-def _block(
+def _blocks(
     found: Comparison,
-    block: Block,
+    blocks: Sequence[Block],
     reference: Array,
     scale: Array,
     explained: Explained,
     may_be_zero: frozenset[str],
-) -> BlockReport:
-    w = block.window
-    a, seen = found.analytic[w], found.evaluated[w]
-    wrong = int(np.count_nonzero(found.verdict[w] == DISAGREE))
-    left = int(np.count_nonzero(found.verdict[w] == OPEN))
-    still = bool(block.size and seen.all() and found.flat[w].all() and not np.any(a))
-    groups = [diagnosis_of(group) for group in found.groups if group.block == block]
-    hint = explained.hints.get(block.name)
-    code, said = (hint.code, hint.sentence) if hint else ("", "")
-    if groups and code in ("", NOISE):
-        code, said = GROUP, groups[0].sentence
-    entry_seen, row_seen, block_seen = found.seen.get(block.start, UNSEEN)
-    return BlockReport(
-        name=block.name,
-        shape=block.shape,
-        size=block.size,
-        checked=int(np.count_nonzero(seen)),
-        wrong=wrong,
-        open=left,
-        kinks=sum(block.start <= i < block.stop for i in found.slopes),
-        difference=relative_difference(a[seen], reference[w][seen]),
-        resolution=_resolution(found, block, scale),
-        verdict=VERDICTS[DISAGREE if wrong or groups else OPEN if left else AGREE],
-        vacuous=still and not wrong and block.name not in may_be_zero,
-        hint=said,
-        code=code,
-        entry_seen=entry_seen,
-        row_seen=row_seen,
-        block_seen=block_seen,
+) -> tuple[BlockReport, ...]:
+    """Return what was found of each block; vectors are worked on whole, as blocks may be many."""
+    a, seen, verdict = found.analytic, found.evaluated, found.verdict
+    columns = zip(
+        blocks,
+        counts(seen, blocks),
+        counts(verdict == DISAGREE, blocks),
+        counts(verdict == OPEN, blocks),
+        counts(seen & found.flat & (a == 0), blocks),
+        relative_differences(a, reference, seen, blocks),
+        _resolutions(found, blocks, scale),
+        strict=True,
     )
+    kinks = Counter(position_of(blocks, i) for i in found.slopes)
+    made = []
+    for position, (block, checked, wrong, left, still, difference, resolution) in enumerate(
+        columns
+    ):
+        groups = [diagnosis_of(group) for group in found.groups if group.block == block]
+        hint = explained.hints.get(block.name)
+        code, said = (hint.code, hint.sentence) if hint else ("", "")
+        if groups and code in ("", NOISE):
+            code, said = GROUP, groups[0].sentence
+        vacuous = 0 < block.size == still and not wrong and block.name not in may_be_zero
+        entry_seen, row_seen, block_seen = found.seen.get(block.start, UNSEEN)
+        made.append(
+            BlockReport(
+                name=block.name,
+                shape=block.shape,
+                size=block.size,
+                checked=checked,
+                wrong=wrong,
+                open=left,
+                kinks=kinks[position],
+                difference=difference,
+                resolution=resolution,
+                verdict=VERDICTS[DISAGREE if wrong or groups else OPEN if left else AGREE],
+                vacuous=vacuous,
+                hint=said,
+                code=code,
+                entry_seen=entry_seen,
+                row_seen=row_seen,
+                block_seen=block_seen,
+            )
+        )
+    return tuple(made)
 
 
 def _by_about(group: Group) -> str:
@@ -375,27 +411,32 @@ def entry_of(group: Group) -> Entry:
     )
 
 
-def _resolution(found: Comparison, block: Block, scale: Array) -> float:
-    """Return the largest error that would have passed, relative to the block's large entries.
+def _resolutions(found: Comparison, blocks: Sequence[Block], scale: Array) -> list[float]:
+    """Return of each block the largest error that would have passed, relative to large entries.
 
     Infinity where nothing is known of any of them.
     """
-    w, limits = block.window, found.tolerance
-    allowed = limits.allowed(found.numeric, found.reach)
+    limits, reach = found.tolerance, found.reach
+    allowed = limits.allowed(found.numeric, reach)
     with np.errstate(all="ignore"):
-        if np.all(np.abs(found.analytic[w]) <= limits.dust[w]):
+        told, size = np.abs(found.analytic), np.abs(found.numeric)
+        large = (size > 0) & (size >= LARGE * limits.rms) & np.isfinite(reach)
+        # `rtol` is a part of the larger of both: a wrong analytic value makes nothing coarse.
+        ratios = np.where(large, allowed / np.fmax(size, told), -math.inf)
+        faint = counts(told <= limits.dust, blocks)
+        zero = [few == block.size for few, block in zip(faint, blocks, strict=True)]
+        most = largest_of(ratios, blocks).tolist()
+        if any(zero):
             # A relative error of zero is none: what is not seen is a part of the whole gradient,
             # if that is more than rounding.
-            clear = np.abs(found.numeric) > CONFIDENCE * found.error
+            clear = size > CONFIDENCE * found.error
             whole = float(np.max((limits.rms * scale)[clear], initial=0.0))
-            most = np.maximum(CONFIDENCE * found.reach, limits.atol)[w] * scale[w]
-            return float(np.max(most, initial=0.0)) / whole if whole else math.inf
-        size = np.abs(found.numeric[w])
-        large = (size > 0) & (size >= LARGE * limits.rms[w]) & np.isfinite(found.reach[w])
-        # `rtol` is a part of the larger of both: a wrong analytic value makes nothing coarse.
-        larger = np.fmax(size, np.abs(found.analytic[w]))
-        ratios = (allowed[w] / larger)[large]
-    return float(ratios.max()) if ratios.size else math.inf
+            unseen = largest_of(np.maximum(CONFIDENCE * reach, limits.atol) * scale, blocks)
+            parts = (unseen / whole if whole else np.full(len(blocks), math.inf)).tolist()
+            most = [
+                part if none else one for none, part, one in zip(zero, parts, most, strict=True)
+            ]
+    return [math.inf if one == -math.inf else one for one in most]
 
 
 def _all_zero(found: Comparison) -> bool:
@@ -404,31 +445,41 @@ def _all_zero(found: Comparison) -> bool:
         return False
     a = found.analytic
     with np.errstate(all="ignore"):
-        zero = np.abs(a) <= CONFIDENCE * found.reach
-        zero &= np.abs(found.numeric) <= CONFIDENCE * found.error
+        zero = np.abs(found.numeric) <= CONFIDENCE * found.error
+        zero &= np.abs(a) <= CONFIDENCE * found.reach
     return bool((zero | (found.flat & (a == 0))).all())
 
 
+_RANK = np.array([2, 0, 1])
+"""Verdicts in the order of entries: what is wrong, what is open, what agrees."""
+
+
 def entries_of(
-    found: Comparison, blocks: Sequence[Block], most: int, places: Array | None = None
+    found: Comparison,
+    blocks: Sequence[Block],
+    most: int,
+    places: Array | None = None,
+    allowed: Array | None = None,
 ) -> tuple[Entry, ...]:
     """Return what is wrong, open or on a kink, worst first; else the entry that differs most.
 
-    `places` are the coordinates that are compared, where they are not all.
+    `places` are the coordinates that are compared, where they are not all; `allowed` is the error
+    that would have passed, where that is known.
     """
     a, verdicts = found.analytic, found.verdict
-    ratio, gap = _ratio(found)
-    rank = np.where(verdicts == DISAGREE, 2, np.where(verdicts == OPEN, 1, 0))
-    chosen = np.flatnonzero((rank > 0) | found.kinked)
+    ratio, gap = _ratio(found, allowed)
+    chosen = np.flatnonzero((verdicts != AGREE) | found.kinked)
     if not chosen.size and a.size and found.evaluated.any():
         chosen = np.array([int(np.argmax(np.where(found.evaluated, ratio, -1.0)))])
-    # NaN before infinity before the rest.  Ratios within a tenth of a decade are equal: what is
-    # twice as large as it should be everywhere has its worst where the error is largest.
-    decades = np.round(np.log10(np.maximum(ratio[chosen], 1e-300)), 1)
-    order = np.lexsort((-gap[chosen], -decades, ~np.isnan(a[chosen]), -rank[chosen]))
+    if chosen.size > 1:
+        # NaN before infinity before the rest.  Ratios within a tenth of a decade are equal: what is
+        # twice as large as it should be everywhere has its worst where the error is largest.
+        decades = np.round(np.log10(np.maximum(ratio[chosen], 1e-300)), 1)
+        ranks = _RANK[verdicts[chosen]]
+        chosen = chosen[np.lexsort((-gap[chosen], -decades, ~np.isnan(a[chosen]), ranks))]
     label = labels(blocks)
     entries = []
-    kept = chosen[order][: max(MOST_ENTRIES, most)] if most else chosen[order]
+    kept = chosen[: max(MOST_ENTRIES, most)] if most else chosen
     for i in kept.tolist():
         place = i if places is None else int(places[i])
         block = blocks[position_of(blocks, place)]

@@ -50,8 +50,8 @@ def reasons_of(
     """
     said, flat = list(given), bool(found.flat.all())
     # What is small beside the rounding of J moves nothing.
-    large = bool((np.abs(found.analytic) > found.tolerance.dust).any())
-    if flat and large and not np.any(found.numeric):
+    large = flat and bool((np.abs(found.analytic) > found.tolerance.dust).any())
+    if large and not np.any(found.numeric):
         said.append(
             "func answers to no parameter, while the gradient is not zero: does it read the arrays "
             "through a closure (in_place=True) or remember results by identity (copy=True)?"

@@ -124,7 +124,8 @@ class Comparison:
     def kinked(self) -> Array:
         """Which coordinates are on a kink (bool)."""
         kinked = np.zeros(self.analytic.size, dtype=bool)
-        kinked[list(self.slopes)] = True
+        if self.slopes:
+            kinked[list(self.slopes)] = True
         return kinked
 
     def within(self) -> Array:

@@ -58,7 +58,7 @@ from .._params.layout import Block
 from .comparison import Comparison, Group
 from .groups import Groups, judge_ties, seen_in
 from .refine import refine
-from .rounding import by_larger_steps, inner_format, quieter_lines
+from .rounding import by_larger_steps, inner_format, may_be_quieter, quieter_lines
 from .tolerance import (
     AGREE,
     BENDS,
@@ -72,7 +72,7 @@ from .tolerance import (
     ROUNDED,
     Tolerance,
     Verdict,
-    block_size,
+    block_sizes,
     common_size,
     tolerance,
 )
@@ -99,6 +99,13 @@ def judge(
     found.verdict[bad] = DISAGREE
     asked = found.evaluated & ~bad
     agrees = found.within()
+    fixed = at_one_step(options)
+    if (fixed or options.rtol is None) and not may_be_quieter(sweep.noise):
+        # What the sweep settles in every entry needs no more: nearly every right gradient.
+        settled = asked & agrees & limits.settled(found.numeric, found.error) & ~sweep.bent
+        if (settled & ~(sweep.flat & (a == 0))).all():
+            found.verdict[:] = AGREE
+            return found
     if denied is not None:
         plain = asked & ~agrees & denied(limits)
         found.verdict[plain] = DISAGREE
@@ -107,7 +114,7 @@ def judge(
     if rounded:
         found = _rounded(found, problem, analytic, options)
         agrees = found.within()
-    if at_one_step(options):
+    if fixed:
         _judge_fixed(found, sweep, problem, asked, agrees)
     else:
         try:
@@ -118,7 +125,7 @@ def judge(
             found.reasons.update(dict.fromkeys(left.tolist(), EXHAUSTED))
     if not rounded and (asked & ~_settled(found)).any():
         found = _rounded(found, problem, analytic, options)
-    if not at_one_step(options):
+    if not fixed:
         found = _rounded_inside(found, problem, sweep, options)
     spared = asked & (found.verdict == DISAGREE) & found.within() & ~found.kinked
     found.verdict[spared] = AGREE
@@ -128,7 +135,7 @@ def judge(
     narrow = sweep.noise.unit > NARROW
     beside = 0.0 if narrow else variation
     conclude(found, problem.scale, problem.blocks, options, beside)
-    if options.rtol is None and not at_one_step(options):
+    if options.rtol is None and not fixed:
         with suppress(BudgetExhausted):
             _tell_by_groups(found, problem, analytic, sweep, options.seed, variation)
         _pass_zeros(found, problem, variation, analytic if narrow else None, options.seed)
@@ -442,6 +449,8 @@ def _refine_quiet(
     members: Array, found: Comparison, sweep: Sweep, problem: Problem, seed: int
 ) -> list[int]:
     """Climb for entries that are coarse only because J is loud along others; return which told."""
+    if not may_be_quieter(sweep.noise):
+        return []
     size = value_size(problem, found.analytic)
     quiet, rest = quieter_lines(members, found, sweep, problem)
     told = [i for alike, _ in rest for i in alike.tolist()]
@@ -669,7 +678,7 @@ def conclude(
     """
     analytic, limits = found.analytic, found.tolerance
     bar = CONFIDENCE * found.reach
-    sizes = [block_size(found.numeric[b.window], scale[b.window]) for b in blocks]
+    sizes = block_sizes(found.numeric, scale, blocks)
     everything = max([value, *sizes])
     with np.errstate(all="ignore"):
         # Zero but for rounding: a bias before a batch normalisation has 1e-17 on both sides.

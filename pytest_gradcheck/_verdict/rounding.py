@@ -52,10 +52,7 @@ def quieter_lines(
     parameters: an ill-conditioned one makes it loud, and others are smooth to the last digit.
     """
     noise = sweep.noise
-    if (
-        not noise.sigma > LOUD_ALONG_OTHERS * noise.floor
-        or not abs(problem.center) > sweep.change.max()
-    ):
+    if not may_be_quieter(noise) or not abs(problem.center) > sweep.change.max():
         return [], []  # where J vanishes, its noise is not of one size
     limits = found.tolerance
     fine = np.maximum(FINE, 2 * limits.rtol) * limits.size(found.numeric)
@@ -85,6 +82,11 @@ def quieter_lines(
         if own and mine.size and not loud[position]:
             rest.append((mine, max(own, key=lambda noise: noise.sigma)))
     return quiet, rest
+
+
+def may_be_quieter(noise: Noise) -> bool:
+    """Return whether func may be quieter along some lines than along that on which it was heard."""
+    return noise.sigma > LOUD_ALONG_OTHERS * noise.floor
 
 
 def _round_robin(which: Array, found: Comparison, problem: Problem) -> list[tuple[int, int]]:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
-from enum import IntEnum
+from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -26,16 +26,10 @@ from .._params.layout import Block
 Array = np.ndarray[Any, Any]
 
 
-class Verdict(IntEnum):
-    """What is concluded of a coordinate."""
+Verdict = int
+"""What is concluded of a coordinate; plain numbers, which numpy compares quickest with arrays."""
 
-    AGREE = 0
-    DISAGREE = 1
-    OPEN = 2
-
-
-AGREE, DISAGREE, OPEN = Verdict
-
+AGREE, DISAGREE, OPEN = 0, 1, 2
 
 NOISY = "func is too noisy here"
 JUMP = "func jumps here"
@@ -73,7 +67,10 @@ class Tolerance:
     def allowed(self, numeric: Any, error: Any) -> Any:
         """Return by how much analytic and numeric may differ, with the error bar `error`."""
         with np.errstate(all="ignore"):
-            return self.atol + self.rtol * self.size(numeric) + CONFIDENCE * error
+            return self._allowed(numeric, error)
+
+    def _allowed(self, numeric: Any, error: Any) -> Any:
+        return self.atol + self.rtol * self.size(numeric) + CONFIDENCE * error
 
     def within(self, numeric: Any, error: Any) -> Any:
         """Return whether analytic and numeric are equal as far as `error` can tell."""
@@ -82,7 +79,7 @@ class Tolerance:
             # Terms that cancel leave dust in the analytic entry.  A numeric value that stands
             # clear of its error bar shows a gradient that is there, and dust is no excuse.
             dusty = (gap <= self.dust) & (abs(numeric) <= STANDS_CLEAR * CONFIDENCE * error)
-            return (gap <= self.allowed(numeric, error)) | dusty
+            return (gap <= self._allowed(numeric, error)) | dusty
 
     def goal(self, numeric: Any) -> Any:
         """Return the error, K times its bar, at which agreement means something."""
@@ -124,6 +121,35 @@ def relative_difference(a: Array, b: Array) -> float:
     return sizes[0] / (sizes[1] + sizes[2])
 
 
+def relative_differences(a: Array, b: Array, seen: Array, blocks: Sequence[Block]) -> list[float]:
+    """Return `relative_difference` of each block, of what was `seen` of it (bool)."""
+    largest = np.zeros(0)
+    if len(blocks) > 1 and seen.all():
+        largest = largest_of(np.maximum(np.abs(a), np.abs(b)), blocks)
+    if not largest.size or not np.isfinite(largest).all():
+        windows = [block.window for block in blocks]
+        return [relative_difference(a[w][seen[w]], b[w][seen[w]]) for w in windows]
+    unit = spread(np.ldexp(1.0, np.frexp(largest)[1] - 1), blocks)
+    first, second = a / unit, b / unit
+    gap = first - second
+    found = []
+    for block, most in zip(blocks, largest.tolist(), strict=True):
+        parts = [x[block.start : block.stop] for x in (gap, first, second)] if most else []
+        sizes = [math.sqrt(float(np.vdot(part, part))) for part in parts]
+        found.append(sizes[0] / (sizes[1] + sizes[2]) if sizes else 0.0)
+    return found
+
+
+def counts(which: Array, blocks: Sequence[Block]) -> list[int]:
+    """Return how many coordinates of each block are chosen (bool)."""
+    if len(blocks) == 1:
+        return [int(np.count_nonzero(which))]
+    before = np.append(0, np.cumsum(which))
+    edges = np.array([(block.start, block.stop) for block in blocks], dtype=np.intp).reshape(-1, 2)
+    found: list[int] = (before[edges[:, 1]] - before[edges[:, 0]]).tolist()
+    return found
+
+
 def block_size(values: Array, scale: Array) -> float:
     """Return the root mean square of gradient times scale: the block's gradient as one number."""
     with np.errstate(over="ignore"):
@@ -135,6 +161,38 @@ def block_size(values: Array, scale: Array) -> float:
     if largest == 0.0:
         return 0.0
     return largest * math.sqrt(float(np.mean((product / largest) ** 2)))
+
+
+def block_sizes(values: Array, scale: Array, blocks: Sequence[Block]) -> list[float]:
+    """Return `block_size` of each block."""
+    one_by_one = len(blocks) < 2
+    with np.errstate(all="ignore"):
+        if not one_by_one:
+            product = (values * scale).astype(np.float64)
+            largest = largest_of(np.abs(product), blocks)
+            one_by_one = not np.isfinite(largest).all()
+        if one_by_one:
+            return [block_size(values[b.window], scale[b.window]) for b in blocks]
+        squares = np.nan_to_num(product / spread(largest, blocks)) ** 2
+    sums = [np.add.reduce(squares[b.start : b.stop]) for b in blocks]
+    return [
+        most * math.sqrt(float(total / block.size)) if most else 0.0
+        for most, total, block in zip(largest.tolist(), sums, blocks, strict=True)
+    ]
+
+
+def largest_of(values: Array, blocks: Sequence[Block], least: float = 0.0) -> Array:
+    """Return the largest value in each block, NaN if there is one, `least` of an empty one."""
+    starts = np.array([block.start for block in blocks if block.size], dtype=np.intp)
+    found = np.full(len(blocks), least)
+    if starts.size:
+        found[[block.size > 0 for block in blocks]] = np.maximum.reduceat(values, starts)
+    return found
+
+
+def spread(values: Any, blocks: Sequence[Block]) -> Array:
+    """Return a number for each block as one for each coordinate, shape (n,)."""
+    return np.repeat(values, [block.size for block in blocks])
 
 
 def common_size(rms: Any) -> float:
@@ -150,17 +208,19 @@ def common_size(rms: Any) -> float:
 
 def of_block(
     analytic: Any,
-    own: float,
+    own: Any,
     scale: Any,
     eps: float,
     options: Options,
     fine: float = 0.0,
     value: float = 0.0,
+    common: Callable[[Any], Any] = common_size,
 ) -> Tolerance:
     """Return the tolerances in a block, for one value or for a vector of them.
 
     `own` is the block's gradient as one number, `eps` the machine epsilon of the analytic one,
-    `fine` the relative error bar that settles an entry when rtol is unset, `value` |J| at θ.
+    `fine` the relative error bar that settles an entry when rtol is unset, `value` |J| at θ. Of
+    several blocks at once, `own` is one number for each coordinate, and so is what `common` makes.
     """
     low = min(max(FINEST_RTOL, eps ** (2 / 3)), COARSEST_RTOL)
     rms = own / scale
@@ -171,7 +231,7 @@ def of_block(
         atol = DUST * eps * rms if narrow else 0.0
         if options.rtol is not None:
             # An adjoint that is solved to rtol is off by that of its block, not of each entry.
-            atol = np.maximum(atol, rtol * DEMANDED_IN_BLOCK * common_size(rms))
+            atol = np.maximum(atol, rtol * DEMANDED_IN_BLOCK * common(rms))
     # The terms that cancel may be as large as J itself, or larger when J is zero by that.
     dust = np.maximum(DUST * eps * rms, DUST * eps * max(value, LEAST_TERM) / scale)
     if options.rtol is None:
@@ -195,12 +255,17 @@ def tolerance(
 
     Vectors are of shape (n,), and `precision` has the machine epsilon of each block.
     """
-    names = [item.name for item in fields(Tolerance)[1:]]
-    columns = {name: np.empty(scale.size) for name in names}
-    for block, eps in zip(blocks, precision, strict=True):
-        w = block.window
-        own = block_size(numeric[w], scale[w])
-        made = of_block(analytic[w], own, scale[w], eps, options, fine, value)
-        for name, column in columns.items():
-            column[w] = getattr(made, name)
-    return Tolerance(analytic, **columns)
+    columns = np.empty((6, scale.size))
+    own = spread(block_sizes(numeric, scale, blocks), blocks)
+    for eps, run in groupby(zip(blocks, precision, strict=True), lambda pair: pair[1]):
+        alike = [block for block, _ in run]
+        start, w = alike[0].start, slice(alike[0].start, alike[-1].stop)
+
+        def common(rms: Array, alike: list[Block] = alike, start: int = start) -> Array:
+            each = [common_size(rms[b.start - start : b.stop - start]) for b in alike]
+            return spread(each, alike)
+
+        made = of_block(analytic[w], own[w], scale[w], eps, options, fine, value, common)
+        columns[0, w], columns[1, w], columns[2, w] = made.rtol, made.atol, made.dust
+        columns[3, w], columns[4, w], columns[5, w] = made.goal_rtol, made.goal_atol, made.rms
+    return Tolerance(analytic, *columns)

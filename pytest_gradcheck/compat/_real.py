@@ -96,7 +96,7 @@ def assert_modes(
 ) -> None:
     """Check those of `products`, ``jvp`` and ``vjp``, that `modes` name, in one check.
 
-    The error says which mode, and which derivative, `depth` more than the first.  Derivatives of
+    The error says which mode, and of what; `depth` is 0 for first derivatives.  Derivatives of
     derivatives, which are taken along random vectors, are looked at along some, too; where these
     don't tell, and of first derivatives, every entry is.
     """
@@ -114,7 +114,7 @@ def assert_modes(
     try:
         announced(report).raise_if_failed()
     except GradientMismatch as error:
-        which = f"gradcheck: {TITLES[mode]}, derivative {depth + 1}"
+        which = f"gradcheck: {TITLES[mode]} ({mode.upper()}) check of {report.name} failed"
         error.add_note("; ".join(text for text in (which, here.remark) if text))
         raise
 

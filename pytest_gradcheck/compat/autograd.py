@@ -113,12 +113,20 @@ def _check(
     pair = import_module("autograd.builtins").tuple
     if "fwd" in modes:
         v = here.value(random_like(here.arrays(x), rng))
-        second = lambda p: make_jvp(f, p[0])(p[1])[1]  # noqa: E731 - as short as what it stands for
-        _check(second, pair((x, v)), modes, order - 1, options, depth + 1)
+
+        def jvp_of(p: Any) -> Any:
+            return make_jvp(f, p[0])(p[1])[1]
+
+        jvp_of.__name__ = f"jvp_{func.__qualname__}"
+        _check(jvp_of, pair((x, v)), modes, order - 1, options, depth + 1)
     if "rev" in modes:
         u = there.value(random_like(there.arrays(y), rng))
-        second = lambda p: make_vjp(f, p[0])[0](p[1])  # noqa: E731
-        _check(second, pair((x, u)), modes, order - 1, options, depth + 1)
+
+        def vjp_of(p: Any) -> Any:
+            return make_vjp(f, p[0])[0](p[1])
+
+        vjp_of.__name__ = f"vjp_{func.__qualname__}"
+        _check(vjp_of, pair((x, u)), modes, order - 1, options, depth + 1)
 
 
 def _number(array: Any, like: Any) -> Any:

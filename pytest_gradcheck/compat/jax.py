@@ -108,9 +108,17 @@ def _check(
     rng = generator(0, Stream.JAX, depth)
     if "fwd" in modes:
         v = here.value(random_like(params, rng))
-        _check(
-            lambda x, v: jax.jvp(f, x, v)[1], (args, tuple(v)), modes, order - 1, options, depth + 1
-        )
+
+        def jvp_of(x: Any, v: Any) -> Any:
+            return jax.jvp(f, x, v)[1]
+
+        jvp_of.__name__ = f"jvp_{func.__qualname__}"
+        _check(jvp_of, (args, tuple(v)), modes, order - 1, options, depth + 1)
     if "rev" in modes:
         u = there.value(random_like(there.arrays(out), rng))
-        _check(lambda x, u: jax.vjp(f, *x)[1](u), (args, u), modes, order - 1, options, depth + 1)
+
+        def vjp_of(x: Any, u: Any) -> Any:
+            return jax.vjp(f, *x)[1](u)
+
+        vjp_of.__name__ = f"vjp_{func.__qualname__}"
+        _check(vjp_of, (args, u), modes, order - 1, options, depth + 1)

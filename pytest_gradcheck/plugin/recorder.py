@@ -136,8 +136,9 @@ options for a directory, a module or a class, override the fixture gradcheck_opt
 MOST_SECTIONS = 10
 """Failing checks of one phase of a test that are shown in full; a line of the summary has each."""
 
-SCREEN, AROUND = 45, 18
-"""Lines that one failure takes at most with a map, and those around its text and in its summary."""
+SCREEN, AROUND, HEAD = 45, 18, 6
+"""Lines that one failure takes at most with a map, and those around its text and in its summary,
+with a head of the session, which ``-q`` leaves out."""
 
 TITLE = "gradcheck"
 """Of the sections of a test's report."""
@@ -151,7 +152,7 @@ class Recorder:
     """The plugin that accompanies each test, on workers and wherever tests run in process.
 
     `whole`: the session needs whole checks (for a file of them) and not just a line. `memory` knows
-    what was wrong in the last run.  With `details`, a failure is told at length.
+    what was wrong in the last run.  From a `verbosity` of 2, a failure is told at length.
     """
 
     # Of a session in a session, both are registered with the engine.  No ContextVar: the threads
@@ -159,9 +160,10 @@ class Recorder:
     hearing: ClassVar[Recorder | None] = None
     """That of the innermost session that runs a test, which alone hears of the test's checks."""
 
-    def __init__(self, whole: bool, memory: Memory | None, kept: Kept, details: bool) -> None:
+    def __init__(self, whole: bool, memory: Memory | None, kept: Kept, verbosity: int) -> None:
         self._whole = whole
-        self._details = details
+        self._details = verbosity > 1
+        self._room = SCREEN - AROUND + (HEAD if verbosity < 0 else 0)
         self._memory = memory
         self._kept = kept
         # Checks of one test may end in several threads at once.
@@ -230,7 +232,7 @@ class Recorder:
             self._memory.settle(error)
         if self._records:
             if report.failed:
-                room = SCREEN - AROUND - len(report.longreprtext.splitlines())
+                room = self._room - len(report.longreprtext.splitlines())
                 report.sections += [(TITLE, text) for text in self._texts(error, room)]
             send(report, self._records)
         if error is not None and _is_mismatch(error):

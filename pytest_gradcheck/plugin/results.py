@@ -5,8 +5,9 @@ Failures are shown as the place shows them where they are read: a terminal, or p
 
 from __future__ import annotations
 
+import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -56,8 +57,10 @@ class Results:
             self._total += 1
             self._failed += failed
             if failed or self._settings.summary == "all":
-                func, *cells = record["row"]
-                self._rows.append(([f"{report.nodeid} {func}".rstrip(), *cells], failed))
+                func, *cells, remark = record["row"]
+                if not (failed or record["ok"]):
+                    remark = ", ".join(filter(None, ("its test does not fail", remark)))
+                self._rows.append(([f"{report.nodeid} {func}".rstrip(), *cells, remark], failed))
             if "check" in record:
                 self._checks.append((report.nodeid, failed, record))
             if problem := record.get("problem"):
@@ -134,6 +137,10 @@ class Results:
         rows = sorted(self._rows, key=lambda pair: not pair[1])
         width = terminalreporter.config.get_terminal_writer().fullwidth
         header, *lines = table_of_rows([row for row, _ in rows], width)
+        if not _is_unicode(terminalreporter.config):
+            from .._report.error_map import plain
+
+            lines = [plain(line) for line in lines]
         terminalreporter.write_line(header, bold=True)
         number = -1
         for line in lines:
@@ -142,6 +149,9 @@ class Results:
 
 
 _UNDRAWN = "█·…"
+
+_HEADER = re.compile(r"(block|worst)  .*|.*, x tolerance:")
+_WRONG = re.compile("[░▒▓█]+")
 
 
 class Shown:
@@ -169,6 +179,22 @@ class Shown:
         if report.failed and page_of_pytest_html(self._config):
             self._add_extras(report, records)
 
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_terminal_summary(
+        self, terminalreporter: pytest.TerminalReporter
+    ) -> Generator[None, object, object]:
+        """Colour our sections before pytest prints them, and after all others have read them."""
+        writer = self._config.get_terminal_writer()
+        if writer.hasmarkup:
+            for report in [
+                r for kind in ("failed", "error") for r in terminalreporter.stats.get(kind, ())
+            ]:
+                report.sections = [
+                    (title, _coloured(text, writer.markup) if title == TITLE else text)
+                    for title, text in report.sections
+                ]
+        return (yield)
+
     def _add_extras(self, report: pytest.TestReport, records: Sequence[Record]) -> None:
         from importlib import import_module
 
@@ -183,6 +209,18 @@ class Shown:
             content = fragment(check, f"gradcheck-{self._drawn}")
             found = [*getattr(report, "extras", ()), pytest_html.extras.html(content)]
             report.extras = found  # type: ignore[attr-defined]
+
+
+def _coloured(text: str, markup: Callable[..., str]) -> str:
+    """Return a section with the heads of its tables and what is wrong in its maps marked up."""
+
+    def line(plain: str) -> str:
+        head = _HEADER.match(plain)
+        told = markup(head[0], bold=True) if head else ""
+        rest = plain[head.end() :] if head else plain
+        return told + _WRONG.sub(lambda found: markup(found[0], red=True), rest)
+
+    return "\n".join(map(line, text.split("\n")))
 
 
 def _is_unicode(config: pytest.Config) -> bool:

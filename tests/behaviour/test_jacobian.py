@@ -578,3 +578,17 @@ def test_a_product_that_is_solved_to_a_tolerance_is_linear_to_that():
     found = re.search(r"is ([-\d.]+) for a random u,\s+and ([-\d.]+) as the sum", told.message())
     assert found is not None
     assert found[1] != found[2]
+
+
+def test_a_product_whose_terms_cancel_is_linear_but_for_their_rounding():
+    func, modes, x = in_two_modes()
+
+    def cancelling(x, u, large=3e4):
+        # Sums with large terms in them, of which a few digits fewer are left.
+        return np.array([(u[0] * large + one) - u[0] * large for one in modes["vjp"](x, u)])
+
+    assert np.abs(cancelling(x, np.ones(4)) - modes["vjp"](x, np.ones(4))).max() > 1e-13
+    assert check_vjp(func, cancelling, x).verdict == "agree"
+    for bent in (np.abs, lambda u: np.where(u > 0, u, 0.0), lambda u: u + 1e-6 * u**2):
+        wrong = check_vjp(func, lambda x, u, bent=bent: modes["vjp"](x, bent(u)), x)
+        assert wrong.verdict == "disagree"

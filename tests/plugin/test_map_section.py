@@ -74,6 +74,33 @@ def test_a_terminal_that_has_ascii_alone(suite, monkeypatch, workers):
     assert section(result.outlines)[-len(MAP) :] == [line.translate(marks) for line in MAP]
 
 
+def test_without_a_head_there_is_more_room(suite):
+    suite.makepyfile(ROW.replace("MOST", "5"))
+    result = suite.runpytest_inprocess("-q")
+    assert section(result.outlines)[-len(MAP) :] == MAP
+    assert len(result.outlines) <= 45
+
+
+@pytest.mark.parametrize("color", ["yes", "no"])
+def test_the_section_has_colours_where_pytest_has(suite, monkeypatch, color):
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    suite.makepyfile(WITH_ROOM)
+    text = suite.runpytest_inprocess(f"--color={color}").stdout.str()
+    marked = (
+        "2  \x1b[31m████████████████\x1b[0m" in text and "\x1b[1mW (4, 8), x tolerance:" in text
+    )
+    assert marked == (color == "yes")
+    assert ("\x1b" in text) == (color == "yes")
+
+
+def test_the_tables_of_a_section_have_colours(suite, monkeypatch):
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    suite.makepyfile(WITH_ROOM)
+    text = suite.runpytest_inprocess("--color=yes", "-vv").stdout.str()
+    for head in ("block  shape", "worst  "):
+        assert re.search(rf"\n\x1b\[1m{head}[^\n]*\x1b\[0m", text)
+
+
 def test_what_is_wrong_everywhere_alike_has_no_map(pytester, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
     for name in ("CI", "BUILD_NUMBER"):

@@ -55,6 +55,8 @@ def test_all(tests):
     title, lines = section(tests.runpytest_inprocess("--gradcheck-summary=all"))
     assert title == "4 gradient checks, 1 failed"
     names = ["two cost", "right cost", "two cost", "expected cost"]
+    *lines, remark = lines
+    assert remark == "  its test does not fail"  # of the last, which is meant to be wrong
     assert [line.split("  ")[0][-8:] for line in lines[1:]] == [name[-8:] for name in names]
     told = ["1 of 3 wrong", "3 agree", "3 agree", "1 of 3 wrong"]
     assert [re.split("  +", line)[1] for line in lines[1:]] == told
@@ -68,7 +70,7 @@ def test_none(tests):
 
 def test_in_the_ini_file(tests):
     tests.makeini("[pytest]\ngradcheck_summary = all\n")
-    assert len(section(tests.runpytest_inprocess())[1]) == 5
+    assert len(section(tests.runpytest_inprocess())[1]) == 6  # a head, four checks, a remark
     assert section(tests.runpytest_inprocess("--gradcheck-summary=none")) == (None, [])
 
 
@@ -144,7 +146,7 @@ def test_a_check_during_teardown_belongs_to_the_test(suite):
 
 def test_all_says_what_each_check_cost_and_found(tests):
     """Evaluations, seconds and difference of every check, as the design has it."""
-    _, lines = section(tests.runpytest_inprocess("--gradcheck-summary=all"))
+    _, (*lines, _) = section(tests.runpytest_inprocess("--gradcheck-summary=all"))
     header = ["check", "result", "difference", "resolution", "evals", "time"]
     assert re.split("  +", lines[0]) == header
     number = r"\d(\.\d)?e[+-]\d+"

@@ -833,6 +833,12 @@ def test_no_mask_where_another_row_is_wrong_too():
     assert "mask" not in codes(block(a, zeroed(N, [0, 2])))
 
 
+def test_a_mask_is_no_term_of_the_entries_that_it_leaves_out():
+    n = 2 * LONG_T * (LONG_T > 0)
+    for a in (2 * LONG_T, np.where(n == 0, -1.0, n)):
+        assert codes(block(a, n, LONG_T, error=1e-12)) == ["mask"]
+
+
 def test_a_zero_that_is_right_is_no_part_of_a_mask():
     a = zeroed(N, 1)
     a[3, 0] += 0.5
@@ -943,6 +949,15 @@ def test_two_entries_beside_an_intercept_are_enough_for_a_coefficient_that_peopl
         odd = told(block(n + decay * 1.000123, n, t))
         assert "with coefficient" not in "".join(odd)
     assert codes(block(n[:2] + amount * t[:2], n[:2], t[:2])) == ["theta"]
+
+
+def test_whole_numbers_prove_no_coefficient():
+    """x^3 for 3 x^2 at 1, 2, 3 is off by -2 x and nothing."""
+    t = np.array([1.0, 2.0, 3.0])
+    assert codes(block(t**3, 3 * t**2, t)) == []
+    assert codes(block(np.full(3, -0.2 / 3), [0.6, -2.4, 1.6], [0.3, -1.2, 0.8])) == ["reduction"]
+    found = codes(block(np.ones(4), np.exp(LONG_T[:4]), LONG_T[:4]))
+    assert found == ["chain"]
 
 
 def test_signs_that_sum_to_zero_are_a_penalty_before_they_are_targets():

@@ -9,7 +9,7 @@ from typing import Any, Unpack
 
 import numpy as np
 
-from .._difference.climb import climb_all
+from .._difference.climb import climb_all, climb_nearer
 from .._difference.sweep import Sweep, differenced, raise_domain_error
 from .._evaluate.call import Call, as_tuple
 from .._evaluate.problem import Problem, prepare, require_callable
@@ -131,6 +131,7 @@ def _engine(call: Call, params: Any, options: Options, *, accurate: bool) -> tup
             vague = climb_all(problem, found, only_missing=not accurate)
             if vague and not accurate:
                 _warn(problem, vague)
+        climb_nearer(problem, found, options.seed)
         if np.isnan(found.numeric).any():
             raise_domain_error(problem)
     return problem, found

@@ -15,8 +15,10 @@ import numpy as np
 from .._constants import (
     ENOUGH,
     ENTRY_RUNGS,
+    GROUP_PROOF,
     LIMITING,
     MOST_KINK_STEPS,
+    NOISE_SPACING,
     NUMERIC_RUNGS,
     RATIO,
     SMOOTH_POWER,
@@ -26,7 +28,7 @@ from .._constants import (
 from .._evaluate.problem import Problem
 from .extrapolation import Estimate, Line
 from .kinks import bend_power, kink_slopes, nearest_kink_step, on_kink, unbounded
-from .sweep import Sweep, least_step, line_of
+from .sweep import Sweep, least_step, line_of, noise_direction
 
 T = TypeVar("T")
 
@@ -150,3 +152,24 @@ def climb_all(problem: Problem, found: Sweep, *, only_missing: bool) -> list[int
         if math.isinf(estimate.error) and math.isfinite(estimate.value):
             without_limit.append(i)
     return without_limit
+
+
+def climb_nearer(problem: Problem, found: Sweep, seed: int) -> None:
+    """Replace a sweep's derivatives where its steps passed over what func does nearer to θ.
+
+    The values that told the noise of func tell the slope along their direction, too: where the
+    derivatives do not add up to it, each is climbed for from the steps of those values on.
+    """
+    slope, error = found.noise.slope
+    shift = noise_direction(problem, seed)
+    with np.errstate(all="ignore"):
+        gap = abs(float((found.numeric * shift).sum()) - slope)
+        bar = float((found.error * np.abs(shift)).sum())
+    if not gap > GROUP_PROOF * (error + bar):
+        return
+    for i, first in enumerate((NOISE_SPACING * np.abs(shift)).tolist()):
+        line, scale = line_of(problem, i, found.noise), float(problem.scale[i])
+        near = climb(line, as_well_as_can_be(line, first, scale, least_step(problem, i)))
+        apart = abs(near.value - found.numeric[i]) > near.error + found.error[i]
+        if apart or near.error < found.error[i]:
+            found.numeric[i], found.error[i] = near.value, near.error

@@ -163,8 +163,8 @@ class Line:
 
     def take_noise(self, sigma: float) -> None:
         """Take `sigma` for the noise of func, at all steps so far, too."""
-        slopes = [abs(rung.central) for rung in self.rungs if math.isfinite(rung.central)]
-        # A parameter is no better known than its floats lie apart.
+        slopes = [abs(rung.central) for rung in self.rungs if math.isfinite(rung.central)][-3:]
+        # A parameter is no better known than its floats lie apart, by the slopes near it.
         apart = ROUNDING_SIGMA * self.ulp * max(slopes, default=0.0)
         self.noise = replace(self.noise, sigma=max(sigma, self.noise.floor, apart))
         self.rungs = [

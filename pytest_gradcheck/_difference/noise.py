@@ -47,13 +47,15 @@ class Noise:
 
     The format is the coarsest in which every value seen is exact, so ``"float32"`` for a func that
     computes in it, whatever it returns; `unit` is half the spacing of the format, relative to a
-    value.
+    value. `slope` is the derivative along the direction of the table at its tiny steps, and its
+    error bar.
     """
 
     sigma: float
     unit: float
     format: str
     floor: float = field(default=0.0, compare=False)
+    slope: tuple[float, float] = field(default=(math.nan, math.inf), compare=False)
 
     @property
     def terms(self) -> float:

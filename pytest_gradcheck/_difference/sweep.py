@@ -25,6 +25,9 @@ from .._constants import (
     LEAST_BAR,
     LEAST_STEP_ULPS,
     MOST_FIXED_NOISE,
+    NARROW,
+    NOISE_SAMPLES,
+    NOISE_SPACING,
     RATIO,
     RESPONDS,
     ROUNDING_FACTOR,
@@ -39,7 +42,7 @@ from .._params.structure import flatten
 from .._params.work_copy import WorkCopy
 from .._quoting import brief
 from .directions import Stream, random_weights, sample
-from .extrapolation import Line
+from .extrapolation import Line, best_entry
 from .noise import Noise, from_values, measured
 from .stencils import COMPLEX_STEP, STENCILS, Stencil, derivatives
 from .step_size import Points, points, relative_step
@@ -96,8 +99,28 @@ def noise_of(problem: Problem, options: Options) -> Noise:
     center = np.array([problem.center], dtype=problem.evaluator.kind)
     if options.eps is not None or problem.size == 0:
         return from_values(center, problem.jitter, problem.evaluator.narrow)
+    shift = noise_direction(problem, options.seed)
+    noise, seen = measured(
+        lambda steps: problem.evaluator.along(shift, steps),
+        problem.center,
+        problem.jitter,
+        problem.evaluator.narrow,
+    )
+    if any(np.finfo(block.dtype).eps > NARROW for block in problem.blocks):
+        return noise  # no parameter moves by so little
+    with np.errstate(all="ignore"):
+        steps = NOISE_SPACING * np.arange(NOISE_SAMPLES - 1.0, 0.0, -2.0)
+        slopes = (seen[NOISE_SAMPLES - 1 : 0 : -2] - seen[0]).astype(np.float64) / steps
+        rounding = math.sqrt(2.0) * noise.sigma / steps
+    rungs = list(zip(steps.tolist(), slopes.tolist(), rounding.tolist(), strict=True))
+    slope = best_entry(rungs, even=False)
+    return noise if slope is None else replace(noise, slope=slope.known)
+
+
+def noise_direction(problem: Problem, seed: int) -> Array:
+    """Return the direction along which the noise of func is measured, shape (n,)."""
     scaling = problem.scaling  # it takes a vector to find, so before the next one is made
-    shift = random_weights(problem.size, options.seed, Stream.NOISE)
+    shift = random_weights(problem.size, seed, Stream.NOISE)
     for position, block in enumerate(problem.blocks):
         theta, along = problem.evaluator.work.theta[position], shift[block.window]
         for part in chunks(block.size):
@@ -107,13 +130,7 @@ def noise_of(problem: Problem, options: Options) -> Noise:
             zero = own == 0
             own[zero] = scaling[position].at_zero
             along[part] *= own.clip(LEAST_SCALE, 1e300)
-    noise, _ = measured(
-        lambda steps: problem.evaluator.along(shift, steps),
-        problem.center,
-        problem.jitter,
-        problem.evaluator.narrow,
-    )
-    return noise
+    return shift
 
 
 def value_size(problem: Problem, analytic: Array | None) -> float:

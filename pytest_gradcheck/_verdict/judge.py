@@ -24,6 +24,7 @@ from .._constants import (
     FINE_FACTOR,
     FLOAT32,
     GRAD_ROUNDINGS,
+    GROUP_PROOF,
     GROUP_RANGE,
     GROUP_RTOL,
     GROUP_RUNGS,
@@ -34,6 +35,7 @@ from .._constants import (
     MOST_STUBBORN,
     NARROW,
     NARROW_PROOF,
+    NOISE_SPACING,
     NOISY_BLOCK,
     PLAIN,
     RATIO,
@@ -50,7 +52,15 @@ from .._difference.directions import Stream, random_weights
 from .._difference.extrapolation import Line
 from .._difference.kinks import parabolic
 from .._difference.stencils import at_one_step
-from .._difference.sweep import Sweep, bends, least_step, line_along, line_of, value_size
+from .._difference.sweep import (
+    Sweep,
+    bends,
+    least_step,
+    line_along,
+    line_of,
+    noise_direction,
+    value_size,
+)
 from .._evaluate.evaluator import BudgetExhausted
 from .._evaluate.problem import Analytic, Problem
 from .._options import Options
@@ -119,6 +129,7 @@ def judge(
     else:
         try:
             _ask_again(found, sweep, problem, options, asked, agrees)
+            _look_between(found, sweep, problem, options.seed)
             judge_ties(found, sweep, problem)
         except BudgetExhausted:
             left = np.flatnonzero((found.verdict == OPEN) & ~agrees)
@@ -204,6 +215,7 @@ def _pass_zeros(
         zero = (np.abs(found.analytic) <= limits.dust + limits.atol) & found.within()
         zero &= CONFIDENCE * found.reach * problem.scale <= IN_BLOCK * value
         zero &= _claims_little(found.analytic, problem.scale, IN_CHECK * value)
+    zero[[i for i, reason in found.reasons.items() if reason in (JUMP, NOT_SMOOTH)]] = False
     passing = [
         block.window
         for block in problem.blocks
@@ -457,16 +469,31 @@ def _refine_quiet(
     for alike, noise in rest:
         _test_group(alike, found, replace(sweep, noise=noise), problem, seed, sound=True)
     for i, line in quiet:
-        numeric, error, goal = found.numeric[i], found.error[i], found.tolerance.goal_rtol[i]
+        goal = found.tolerance.goal_rtol[i]
         own = max(fine_limit(line.noise.sigma, size), 2 * found.tolerance.rtol[i])
         found.tolerance.goal_rtol[i] = own
-        if _refine_one(i, found, sweep, problem, line=line) == DISAGREE or found.error[i] < error:
+        if _refine_better(i, found, sweep, problem, line):
             told.append(i)
         else:
-            found.numeric[i], found.error[i], found.verdict[i] = numeric, error, OPEN
             found.tolerance.goal_rtol[i] = goal
-            found.reasons.pop(i, None)
     return told
+
+
+def _refine_better(
+    i: int, found: Comparison, sweep: Sweep, problem: Problem, line: Line, *, to_agree: bool = False
+) -> bool:
+    """Climb a line; return whether it told more than what was known before, which else is kept.
+
+    `to_agree`: a smaller error bar alone does not tell more where it leaves open what agreed.
+    """
+    numeric, error, verdict = found.numeric[i], found.error[i], found.verdict[i]
+    agreed = to_agree and bool(found.within()[i])
+    wrong = _refine_one(i, found, sweep, problem, line=line) == DISAGREE
+    if wrong or (found.error[i] < error and (not agreed or found.within()[i])):
+        return True
+    found.numeric[i], found.error[i], found.verdict[i] = numeric, error, verdict
+    found.reasons.pop(i, None)
+    return False
 
 
 def _refine_one(
@@ -595,6 +622,70 @@ def _refine_stubborn(members: Array, found: Comparison, sweep: Sweep, problem: P
     order = np.argsort(-np.abs(found.analytic[poor] * problem.scale[poor]), kind="stable")
     for i in poor[order][:MOST_STUBBORN].tolist():
         _refine_one(i, found, sweep, problem)
+
+
+def _look_between(found: Comparison, sweep: Sweep, problem: Problem, seed: int) -> None:
+    """Ask once more, at tiny steps, for what agrees with steps that passed over what func does.
+
+    The values that told the noise of func tell its slope, too, along their direction and at steps
+    far below the sweep's: analytic entries that all are right add up to it.
+    """
+    value, error = sweep.noise.slope
+    wrong = found.verdict == DISAGREE
+    if not math.isfinite(error) or not found.evaluated.all() or wrong.any():
+        return
+    shift, left = noise_direction(problem, seed), np.flatnonzero(~found.kinked)
+    for i, (behind, ahead) in found.slopes.items():
+        value -= (ahead if shift[i] > 0 else behind) * shift[i]
+        error += abs((ahead - behind) * shift[i])
+    if not _add_up(left, shift, value, error, found):
+        _find_between(left, shift, found, sweep, problem)
+
+
+def _add_up(members: Array, shift: Array, value: float, error: float, found: Comparison) -> bool:
+    """Return whether analytic entries add up to the slope along their part of a direction."""
+    limits, along = found.tolerance, shift[members]
+    a = found.analytic[members]
+    with np.errstate(all="ignore"):
+        off = limits.atol + limits.dust + limits.rtol * limits.size(found.numeric)
+        gap = abs(float((a * along).sum()) - value)
+        allowed = float((off[members] * np.abs(along)).sum()) + GROUP_PROOF * error
+    return not gap > allowed
+
+
+def _find_between(
+    members: Array, shift: Array, found: Comparison, sweep: Sweep, problem: Problem
+) -> None:
+    """Halve the entries until those are found that do not add up, and ask them again.
+
+    That may take as many evaluations as the sweep did.
+    """
+    left = [members]
+    most = problem.evaluator.evaluations + 2 * max(problem.size, MOST_STUBBORN)
+    while left and problem.evaluator.evaluations < most:
+        members = left.pop()
+        first, along, unit = int(members[0]), np.zeros(problem.size), 1.0
+        along[members] = shift[members]
+        line = line_along(problem, along, sweep.noise)
+        if members.size == 1:
+            line, unit = line_of(problem, first, sweep.noise, sweep), float(shift[first])
+        least = abs(unit) * NOISE_SPACING
+        if members.size == 1 and least < least_step(problem, first):
+            continue
+        near = [line.add(RATIO * least), line.add(least)]
+        known = replace(line, rungs=near).estimate()
+        if known is None:
+            continue
+        if _add_up(members, shift, unit * known.value, abs(unit) * known.error, found):
+            continue
+        if members.size > 1:
+            half = members.size // 2
+            left += [members[half:], members[:half]]
+        elif min((h for h, _ in found.ladders.get(first, ())), default=math.inf) < least:
+            # One that was asked at nearer steps is known as well as by these, at least.
+            _refine_better(first, found, sweep, problem, line, to_agree=True)
+        else:
+            _refine_one(first, found, sweep, problem, line=line)
 
 
 def _test_dead(

@@ -25,6 +25,7 @@ from .._constants import (
     GRAIN_SHOWN,
     JUMP_POWER,
     KINK_BESIDE,
+    KINK_POWER,
     LEAP_RUNGS,
     LIMITING,
     LINE_CHANGE,
@@ -214,8 +215,7 @@ def _until_settled(
             accused = not agrees and confirmed and _trusted(line, question, estimate)
             if accused:
                 accused = _converged(line, question, estimate)
-                if not line.sounded and not (accused and _plain(question, estimate)):
-                    line.sound(spacing(line, question, scale))
+                if _doubted(line, question, scale, estimate, accused):
                     confirmed = False
                     continue
             if accused and _stands_still(line, question):
@@ -242,7 +242,7 @@ def _until_settled(
         step = next_step(line, question, estimate, scale, least)
         stuck = len(line.rungs) >= ROUGH_RUNGS and rough(line, _size(line, question))
         if step is None or stuck or not room:
-            if estimate is None or not _news(line, question, scale):
+            if not _news(line, question, scale, estimate):
                 return _kink_beside(line, question, scale) or _left_open(line, question, estimate)
             confirmed = False
             continue
@@ -279,13 +279,48 @@ def _jumps_or_kink(line: Line, least: float) -> Policy[Answer | None]:
     return None
 
 
-def _news(line: Line, question: Tolerance, scale: float) -> bool:
+def _doubted(
+    line: Line, question: Tolerance, scale: float, estimate: Estimate, accused: bool
+) -> bool:
+    """Measure the noise along a line that is to be accused; return whether to look once more."""
+    if not line.sounded and not (accused and _plain(question, estimate)):
+        line.sound(spacing(line, question, scale))
+        return True
+    beneath = accused and _beneath(line, estimate) > 0
+    return beneath and _news(line, question, scale, estimate)
+
+
+def _news(line: Line, question: Tolerance, scale: float, estimate: Estimate | None) -> bool:
     """Return whether the noise along this very line is not what it was taken for."""
-    if line.sounded or _bent(line, question):
+    before, first = line.noise.sigma, not line.sounded
+    if first and (_bent(line, question) or line.sides() == "none"):
         return False
-    before = line.noise.sigma
-    line.sound(spacing(line, question, scale))
-    return not before / LINE_NEWS < line.noise.sigma < before * LINE_NEWS
+    within = spacing(line, question, scale) if first else _beneath(line, estimate)
+    if not within:
+        return False
+    line.sound(within)
+    # Below a structure it must fall, each time, or there would be no end to it.
+    falls = line.noise.sigma * LINE_NEWS <= before > 0
+    return falls or (first and line.noise.sigma >= before * LINE_NEWS)
+
+
+def _beneath(line: Line, estimate: Estimate | None) -> float:
+    """Return the distance of values at which the noise below a structure of func shows, or 0.
+
+    What was taken for noise is the structure itself, where some steps bend by as much as larger
+    ones differ from the slope that three below them agree on: rounding has no such bend.
+    """
+    if estimate is None:
+        return 0.0
+    below = [rung for rung in line.rungs if rung.central]
+    for k in range(1, len(below) - NEAR_RUNGS + 1):
+        fine = below[k : k + NEAR_RUNGS]
+        gap = abs(fine[-1].central - estimate.value)
+        near = all(abs(r.central - fine[-1].central) <= NEAR_ESTIMATE * gap for r in fine)
+        if near and ROUNDING_FACTOR * fine[0].sigma > gap * fine[0].h:
+            shown = [r for r in below[:k] if r.bends and abs(r.bend) >= NEAR_ESTIMATE * gap]
+            return fine[0].h / NOISE_SAMPLES if shown else 0.0
+    return 0.0
 
 
 def spacing(line: Line, question: Tolerance, scale: float) -> float:
@@ -334,6 +369,8 @@ def _converged(line: Line, question: Tolerance, estimate: Estimate) -> bool:
     gap = abs(question.analytic - estimate.value)
     side = line.sides()
     apart: list[tuple[Rung, float, float]] = []
+    if _converges_on_analytic(line, question, estimate):
+        return False
     known = [rung for rung in line.rungs if math.isfinite(slope_of(rung, side))]
     for h, slope, rounding in line.series(side):
         speaks = h < estimate.h and SPEAKS * ROUNDING_FACTOR * rounding < gap and slope
@@ -345,6 +382,17 @@ def _converged(line: Line, question: Tolerance, estimate: Estimate) -> bool:
         _limit(line, three, estimate.value, gap)
         for three in zip(apart, apart[1:], apart[2:], strict=False)
     )
+
+
+def _converges_on_analytic(line: Line, question: Tolerance, estimate: Estimate) -> bool:
+    """Return whether three smaller steps in a row come near the analytic value, and not by noise.
+
+    They are worth nothing by what func's noise was taken for, but noise would spread them.
+    """
+    gap = abs(question.analytic - estimate.value)
+    series = [(h, slope) for h, slope, _ in line.series(line.sides()) if h < estimate.h]
+    near = [slope and abs(slope - question.analytic) <= NEAR_ESTIMATE * gap for _, slope in series]
+    return any(all(near[k : k + NEAR_RUNGS]) for k in range(len(near) - NEAR_RUNGS + 1))
 
 
 def _limit(
@@ -361,7 +409,9 @@ def _limit(
     falls = abs(s2 - s3) <= max(abs(s1 - s2), ROUNDING_FACTOR * (r2 + r3))
     bend = max(abs(r.bend) if math.isfinite(r.bend) else 0.0 for r in (one, two, last))
     bends = bend_power([one, two, last])
-    smooth = bend <= NEAR_LIMIT * gap or (bends is not None and bends >= SMOOTH_POWER)
+    # A small bend that grows as the step falls is that of a structure which no step has reached.
+    small = bend <= NEAR_LIMIT * gap and (bends is None or bends >= -KINK_POWER)
+    smooth = small or (bends is not None and bends >= SMOOTH_POWER)
     still = not (two.forward or two.backward) or not (last.forward or last.backward)
     moved = max(line.changes, default=0.0) > GRAIN_SHOWN * line.noise.sigma
     stairs = still and line.grainy is not False and moved

@@ -52,7 +52,8 @@ def quieter_lines(
     parameters: an ill-conditioned one makes it loud, and others are smooth to the last digit.
     """
     noise = sweep.noise
-    if not may_be_quieter(noise) or not abs(problem.center) > sweep.change.max():
+    change = sweep.change[np.isfinite(sweep.change)].max(initial=0.0)
+    if not may_be_quieter(noise) or not abs(problem.center) > change:
         return [], []  # where J vanishes, its noise is not of one size
     limits = found.tolerance
     fine = np.maximum(FINE, 2 * limits.rtol) * limits.size(found.numeric)

@@ -6,7 +6,12 @@ What can't be told may be inconclusive; a gradient that is wrong by much is caug
 import numpy as np
 import pytest
 
-from pytest_gradcheck import check_gradients, numerical_gradient, pulled_back
+from pytest_gradcheck import (
+    check_gradients,
+    numerical_gradient,
+    numerical_gradient_with_error,
+    pulled_back,
+)
 
 
 def verdicts(cases):
@@ -358,3 +363,137 @@ def test_a_near_tie_agrees_with_the_slope_of_its_own_side(gap):
 
         assert check_gradients(func, grad, at).verdict == "agree"
         assert check_gradients(func, lambda x: grad(x, 1.02), at).verdict != "agree"
+
+
+# A natural scale far below the parameter
+
+
+def spike(width, at):
+    def func(x):
+        return float(np.exp(-(((x[1] - at) / width) ** 2)) + np.cos(x[0]))
+
+    def grad(x):
+        u = (x[1] - at) / width
+        return np.array([-np.sin(x[0]), -2 * u * np.exp(-(u**2)) / width])
+
+    return func, grad, np.array([0.7, at + 0.6 * width])
+
+
+def cusp(distance, at):
+    """√|x − c| is even about c: large steps on both sides of it see no slope at all."""
+
+    def func(x):
+        return float(np.sqrt(abs(x[1] - at)) + np.cos(x[0]))
+
+    def grad(x):
+        return np.array([-np.sin(x[0]), 0.5 * np.sign(x[1] - at) / np.sqrt(abs(x[1] - at))])
+
+    return func, grad, np.array([0.7, at - distance])
+
+
+def pole(distance, at):
+    def func(x):
+        return float(1 / (x[1] - at) + np.cos(x[0]))
+
+    def grad(x):
+        return np.array([-np.sin(x[0]), -1 / (x[1] - at) ** 2])
+
+    return func, grad, np.array([0.7, at + distance])
+
+
+@pytest.mark.parametrize("make", [spike, cusp, pole])
+@pytest.mark.parametrize("scale", [2e-9, 3e-8, 4e-7, 5e-6])
+def test_what_every_large_step_passes_over(make, scale):
+    func, grad, x = make(scale, 3.0)
+    assert check_gradients(func, grad, x).verdict == "agree"
+    for wrong in (0.0, 0.5, 1.05):
+        bad = grad(x) * np.array([1.0, wrong])
+        assert check_gradients(func, bad, x).verdict != "agree"
+
+
+@pytest.mark.parametrize("make", [spike, cusp, pole])
+def test_the_numerical_gradient_is_that_of_what_lies_within_its_first_steps(make):
+    func, grad, x = make(2e-7, 3.0)
+    assert np.allclose(numerical_gradient(func, x), grad(x), rtol=1e-5)
+    gradient, error = numerical_gradient_with_error(func, x)
+    assert np.all(np.abs(gradient - grad(x)) <= error + 1e-9 * np.abs(grad(x)))
+
+
+def test_a_slope_of_nothing_is_found_among_many_entries():
+    width, which = 1e-7, 37
+    x = np.linspace(1.0, 2.0, 60)
+    center = x[which] + 0.4 * width
+
+    def func(x):
+        return float(np.sum(np.sin(x)) + np.tanh((x[which] - center) / width))
+
+    right = np.cos(x)
+    right[which] += 1 / np.cosh(0.4) ** 2 / width
+    assert check_gradients(func, right, x).verdict == "agree"
+    wrong = check_gradients(func, np.cos(x), x)
+    assert wrong.verdict == "disagree"
+    assert [entry.label for entry in wrong.worst if entry.verdict == "disagree"] == ["params[37]"]
+
+
+def test_smooth_gradients_take_no_more_evaluations_for_it():
+    x = np.linspace(1.0, 2.0, 60)
+    report = check_gradients(lambda x: float(np.sum(np.sin(x))), np.cos, x)
+    assert report.verdict == "agree"
+    assert report.evaluations <= 2 * x.size + 10
+
+
+@pytest.mark.parametrize(("distance", "size"), [(7e-11, 100), (3e-9, 100), (1e-9, 400), (2e-8, 50)])
+def test_a_cusp_beside_terms_that_are_loud(distance, size):
+    """What looks like noise along x is the cusp, and small steps are worth more than it says."""
+
+    def func(x):
+        return float(np.sqrt(abs(x[1] - 1.5)) + size * np.cos(x[0]))
+
+    def grad(x):
+        return np.array([-size * np.sin(x[0]), -0.5 / np.sqrt(1.5 - x[1])])
+
+    x = np.array([0.7, 1.5 - distance])
+    assert check_gradients(func, grad, x).verdict == "agree"
+    for wrong in (0.0, 0.9):
+        assert check_gradients(func, grad(x) * np.array([1.0, wrong]), x).verdict != "agree"
+
+
+@pytest.mark.parametrize("seed", [50, 51])
+def test_the_log_of_a_determinant_of_a_matrix_that_is_all_but_singular(seed):
+    """Beyond 1e-14 of an entry log|1 + g·h| is even, and all larger steps agree on no slope."""
+    rng = np.random.default_rng(seed)
+    q, _ = np.linalg.qr(rng.normal(size=(5, 5)))
+    matrix = q @ np.diag(np.geomspace(2.0, 3e-14, 5)) @ q.T
+    report = check_gradients(
+        lambda a: float(np.linalg.slogdet(a)[1]), lambda a: np.linalg.inv(a).T, matrix
+    )
+    assert report.verdict != "disagree"
+
+
+@pytest.mark.parametrize("curvatures", [(1.5, -0.7), (0.4, 2.1), (-0.3, 1.1)])
+def test_curvature_that_jumps_where_far_steps_see_huge_values(curvatures):
+    """What floats make of a slope that only a step of twice the parameter sees is no noise here."""
+
+    def offset(x):
+        return np.where(x > [4.0, 6.0], curvatures[0], curvatures[1]) * (x - [4.0, 6.0]) ** 2
+
+    x = np.array([4.0, 6.0])
+    assert (
+        check_gradients(lambda x: float(np.exp(offset(x)).sum()), np.zeros(2), x).verdict == "agree"
+    )
+    wrong = check_gradients(lambda x: float(np.exp(offset(x)).sum()), np.array([0.0, 1e-3]), x)
+    assert wrong.verdict == "disagree"
+
+
+@pytest.mark.parametrize("distance", [3e-4, 5e-4, 8e-4, 1e-3])
+def test_the_noise_of_float32_beside_the_edge_of_a_domain(distance):
+    """Values that tell the noise reach to the edge, and what they see is no noise."""
+    p = np.array([1 - distance], dtype=np.float32)
+
+    def func(p):
+        with np.errstate(all="ignore"):
+            return np.float32(-np.log(1 - p).sum())
+
+    slope = 1 / (1 - p.astype(float))
+    assert check_gradients(func, slope, p).verdict == "agree"
+    assert check_gradients(func, 1.5 * slope, p).verdict == "disagree"

@@ -421,8 +421,11 @@ def factor_words(named: Fraction | None, value: float, block: BlockData) -> str:
     if value == -1:
         return "-numeric"
     whole = [abs(named.numerator), named.denominator] if named else []
+    places = (block.constants, block.sizes)  # of data, which is what a mean is taken over, first
     known = {
-        float(k): block.sizes.get(k) or block.constants.get(k) for k in whole if k >= LEAST_SIZE
+        float(k): " and ".join(where[k] for where in places if where.get(k))
+        for k in whole
+        if k >= LEAST_SIZE
     }
     # A number that is no size: a temperature, the share that a dropout keeps.
     for k, what in block.constants.items():

@@ -21,7 +21,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -173,13 +173,18 @@ class Groups:
         Beside kinks a gap that is too small to accuse agrees, and is all that is known: some right
         directions are off by more than their bars there.
         """
-        shown = [_bar(one.line) - one.estimate.rounding for one in asked]
+        best = [one.estimate for one in asked]
+        finest = [one for one in (_before_kinks(each.line) for each in asked) if one is not None]
+        # A single direction may show no bend by chance.
+        if len(finest) == len(asked) > 1:
+            pairs = zip(best, finest, strict=True)
+            best = [min(pair, key=lambda estimate: estimate.error) for pair in pairs]
+        shown = [estimate.error - estimate.rounding for estimate in best]
         alike = max((t for t, one in zip(shown, asked, strict=True) if not one.aligned), default=0)
         proof = GROUP_PROOF if self.noise.unit > NARROW else 1.0
         passes = 1.0 if all(_converges(one.line) for one in asked) else proof
         known, verdict = [], AGREE
-        for one, own in zip(asked, shown, strict=True):
-            estimate = one.estimate
+        for one, own, estimate in zip(asked, shown, best, strict=True):
             bar, gap = estimate.rounding + max(own, alike), one.gap(estimate)
             near = gap <= passes * CONFIDENCE * bar
             error = max(bar, gap / CONFIDENCE) if near else bar
@@ -313,7 +318,21 @@ def _measured(line: Line, first: float, goal: float) -> Policy[Estimate]:
             yield larger
         else:
             break
-    return line.estimate() or Estimate(math.nan, math.inf)
+    best = line.estimate()
+    return replace(best, error=_bar(line)) if best else Estimate(math.nan, math.inf)
+
+
+def _before_kinks(line: Line) -> Estimate | None:
+    """Return what the smallest step tells where it shows no bend, though larger ones cross kinks.
+
+    A central difference over one kink is off by half of what the slopes to both sides differ by.
+    """
+    last = line.rungs[-1]
+    if _converges(line) or not abs(last.bend) <= last.bend_noise:
+        return None
+    rounding = ROUNDING_FACTOR * line.series(line.sides())[-1][2]
+    bar = rounding + 0.5 * (abs(last.bend) + last.bend_noise)
+    return Estimate(last.central, bar, rounding, last.h)
 
 
 def _bar(line: Line) -> float:

@@ -107,7 +107,9 @@ def next_step(
 ) -> float | None:
     """Return the step that promises most, or None."""
     if _bent(line, question):
-        return _smaller(line, line.rungs[-1].h, question, least)
+        step = _smaller(line, line.rungs[-1].h, question, least)
+        if step is not None or len(line.rungs) > 1:
+            return step  # of a single one, below which all is noise, nothing is known: go on
     pivot = estimate.h if estimate is not None else line.rungs[-1].h
     larger = _larger(line, pivot, question, scale)
     smaller = _smaller(line, pivot, question, least)

@@ -379,3 +379,11 @@ def test_at_scale_kinks_leave_no_right_network_open(seed):
     report = check_gradients(net.loss, net.grad, net.params)
     assert (report.verdict, report.coarse) == ("agree", True)
     assert report.blocks[0].block_seen < 0.7
+
+
+@pytest.mark.parametrize("seed", [45, 49])
+def test_a_step_before_the_kinks_tells_what_larger_ones_leave_open(seed):
+    net = Net(seed, inputs=22, hidden=22, relu=True)
+    report = check_gradients(net.loss, net.grad, net.params)
+    assert (report.verdict, report.coarse) == ("agree", True)
+    assert report.blocks[0].block_seen < 0.7

@@ -120,8 +120,8 @@ def test_autograd_second_order():
 
 
 @pytest.mark.extra("autograd")
-@pytest.mark.parametrize("off", [0.0, 1e-3, 1e-5])
-def test_autograd_second_order_wrong_in_one_entry(off):
+@pytest.mark.parametrize(("off", "rtol"), [(0.0, None), (1e-3, None), (1e-5, None), (0.05, 0.02)])
+def test_autograd_second_order_wrong_in_one_entry(off, rtol):
     import autograd.numpy as anp
     from autograd.extend import defvjp, primitive
 
@@ -149,7 +149,7 @@ def test_autograd_second_order_wrong_in_one_entry(off):
         return
     check_grads(wave, modes=["rev"], order=1)(x)
     with pytest.raises(GradientMismatch) as caught:
-        check_grads(wave, modes=["rev"])(x)
+        check_grads(wave, modes=["rev"], rtol=rtol)(x)
     report = caught.value.report
     assert [entry.label for entry in report.worst] == ["output[17] / params[0][17]"]
     assert caught.value.__notes__ == ["gradcheck: reverse mode (VJP) check of vjp_wave failed"]

@@ -106,6 +106,8 @@ def test_the_next_step_goes_up_for_noise_and_down_for_truncation():
     told = Estimate(0.0, 1.0, 1.0, 1.0)
     assert _refine.next_step(kinked, question(0.0), told, 10.0, 0.0) == down
     assert _refine.next_step(kinked, question(0.0), told, 10.0, 1.0) is None
+    # A single step that bends by chance, below which there is none, is followed up.
+    assert _refine.next_step(bends((1.0, 2.0)), question(0.0), None, 10.0, 1.0) == up
 
 
 def test_a_wide_gap_between_rungs_is_filled_first():

@@ -35,6 +35,7 @@ from .._constants import (
     MOST_STUBBORN,
     NARROW,
     NARROW_PROOF,
+    NEAR_ESTIMATE,
     NOISE_SPACING,
     NOISY_BLOCK,
     PLAIN,
@@ -678,6 +679,7 @@ def _find_between(
             continue
         if _add_up(members, shift, unit * known.value, abs(unit) * known.error, found):
             continue
+        gap = NEAR_ESTIMATE * abs(found.analytic[first] - known.value)
         if members.size > 1:
             half = members.size // 2
             left += [members[half:], members[:half]]
@@ -685,7 +687,10 @@ def _find_between(
             # One that was asked at nearer steps is known as well as by these, at least.
             _refine_better(first, found, sweep, problem, line, to_agree=True)
         else:
-            _refine_one(first, found, sweep, problem, line=line)
+            shown = any(rung.bends and abs(rung.bend) >= gap for rung in line.rungs)
+            if _refine_one(first, found, sweep, problem, line=line) == DISAGREE and not shown:
+                # It may be one stair of a func that is rounded on the way, which does not bend.
+                found.verdict[first], found.reasons[first] = OPEN, NOT_SMOOTH
 
 
 def _test_dead(

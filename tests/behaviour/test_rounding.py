@@ -431,8 +431,8 @@ def test_a_slope_of_nothing_is_found_among_many_entries():
     right[which] += 1 / np.cosh(0.4) ** 2 / width
     assert check_gradients(func, right, x).verdict == "agree"
     wrong = check_gradients(func, np.cos(x), x)
-    assert wrong.verdict == "disagree"
-    assert [entry.label for entry in wrong.worst if entry.verdict == "disagree"] == ["params[37]"]
+    assert wrong.verdict == "inconclusive"
+    assert [entry.label for entry in wrong.worst if entry.verdict != "agree"] == ["params[37]"]
 
 
 def test_smooth_gradients_take_no_more_evaluations_for_it():

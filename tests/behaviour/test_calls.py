@@ -71,6 +71,7 @@ OF_JACOBIANS = ["points", "args", "has_aux", *WITHOUT_STEPS, "workers"]
 OF_PRODUCTS = ["points", "args", "has_aux", "strided", *WITHOUT_STEPS, "workers"]
 OF_ADJOINTS = [name for name in WITHOUT_STEPS if name not in {"entries", "reference"}]
 OF_HESSIANS = ["points", "grad", "args", "has_aux", *OF_ADJOINTS, "workers"]
+OF_HVPS = [*OF_HESSIANS[:4], "strided", *OF_HESSIANS[4:]]
 OF_CHECKS = ["points", "args", "has_aux", "in_place", "copy", *OPTIONS]
 WITH_ERROR = [
     "args",
@@ -102,8 +103,8 @@ KEYWORDS = {
     "assert_vjp_close": OF_PRODUCTS,
     "check_hessian": OF_HESSIANS,
     "assert_hessian_close": OF_HESSIANS,
-    "check_hvp": OF_HESSIANS,
-    "assert_hvp_close": OF_HESSIANS,
+    "check_hvp": OF_HVPS,
+    "assert_hvp_close": OF_HVPS,
     "check_adjoint": OF_ADJOINTS,
     "assert_adjoint": OF_ADJOINTS,
     "taylor_rates": OF_RATES,

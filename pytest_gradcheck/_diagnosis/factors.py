@@ -421,15 +421,14 @@ def factor_words(named: Fraction | None, value: float, block: BlockData) -> str:
     if value == -1:
         return "-numeric"
     whole = [abs(named.numerator), named.denominator] if named else []
-    places = (block.constants, block.sizes)  # of data, which is what a mean is taken over, first
     known = {
-        float(k): [where[k] for where in places if where.get(k)] for k in whole if k >= LEAST_SIZE
+        float(k): block.sizes.get(k) or block.constants.get(k) for k in whole if k >= LEAST_SIZE
     }
     # A number that is no size: a temperature, the share that a dropout keeps.
     for k, what in block.constants.items():
         if k % 1 and min(abs(value / k - 1), abs(value * k - 1)) < OF_ONE:
-            known[k] = [what]
-    notes = [f"{k:g} is {' and '.join(map(literal, what))}" for k, what in known.items() if what]
+            known[k] = what
+    notes = [f"{k:g} is {literal(what)}" for k, what in known.items() if what]
     text = f"{named if named is not None else number(value)} x numeric"
     return f"{text} ({'; '.join(notes)})" if notes else text
 

@@ -402,9 +402,11 @@ class Search:
             first = places < known[known.size // 2]
             del places
         one = Subset(part.subset.blocks, inside[first])
-        other = Subset(part.subset.blocks, inside[np.logical_not(first, out=first)])
-        del inside, first
+        del inside
         measured = {j: self._residual(j, one) for j in part.residuals}
+        # Not before: while evaluations hold a direction, nothing else needs much memory.
+        np.logical_not(first, out=first)
+        other = Subset(part.subset.blocks, _inside(part, block)[first])
         rest = {j: y - measured[j] for j, y in part.residuals.items()}
         return [
             Part(one, measured, 1.0, axis, part.depth + 1),

@@ -264,7 +264,9 @@ class Subset:
         """Return which of the block's coordinates in a part are among these."""
         if self.inside is None:
             return np.arange(part.start, part.stop)
-        first, last = np.searchsorted(self.inside, (part.start, part.stop))
+        # Of another type, they would have all coordinates copied into it.
+        ends = np.array((part.start, part.stop), self.inside.dtype)
+        first, last = np.searchsorted(self.inside, ends)
         return self.inside[first:last]
 
     def holds(self, offset: int) -> bool:

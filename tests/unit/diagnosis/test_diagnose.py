@@ -589,13 +589,6 @@ def test_lengths_are_cheap_names():
     ]
 
 
-def test_a_number_that_data_and_parameters_share_is_told_of_both():
-    given = {"sizes": {9: "the length of axis 0 of W1"}, "constants": {9.0: "len(x)"}}
-    found = told(block(N / 9, N, name="A", **given))
-    said = "analytic = 1/9 x numeric (9 is len(x) and the length of axis 0 of W1)"
-    assert found == [f"{said}, everywhere in the block"]
-
-
 # -- whole checks ----------------------------------------------------------------------------------
 
 X = np.random.default_rng(1).normal(size=(3, 6))

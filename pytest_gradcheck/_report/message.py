@@ -461,7 +461,7 @@ def told(report: GradientReport) -> list[str]:
     elif not report.checked:
         said = report.verdict
     else:
-        parts = [(report.wrong, "wrong"), (report.open, "open")] if report.checked else []
+        parts = [(report.wrong, "wrong"), (report.open, "open")]
         said = ", ".join(f"{n:,} of {report.checked:,} {word}" for n, word in parts if n)
         said = said or report.verdict
     found = [said]

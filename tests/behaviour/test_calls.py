@@ -709,6 +709,9 @@ class Model:
     def loss(self, x):
         return x
 
+    def loss_of_data(self, x, data):
+        return data * x
+
     def grad(self, x):
         return 1.0
 
@@ -748,6 +751,13 @@ class Model:
             1.0,
             "it is called as func(params); func is a method without its object: pass model.loss "
             "of a model",
+        ),
+        (
+            Model().loss_of_data,
+            Model().grad,
+            1.0,
+            "it is called as func(params); what follows params goes into args=(...), here "
+            "args=(data,)",
         ),
         (
             Model,

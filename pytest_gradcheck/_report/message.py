@@ -322,8 +322,8 @@ def _entry_lines(entries: Sequence[Entry], width: int) -> list[str]:
     rows = [["worst", "analytic", "numeric +- error bar", "error", "x tolerance", ""]]
     for name, entry in zip(names, entries, strict=True):
         a, n = told_apart(entry.analytic, entry.numeric, form)
-        together = f"; {TOGETHER}" if entry.reason == TOGETHER else ""
-        kink = f"kink, slopes {_slopes(entry)}{together}" if entry.slopes is not None else ""
+        tie = f"; {TOGETHER}" if entry.reason == TOGETHER else ""
+        kink = f"kink, slopes {_slopes(entry)}{tie}" if entry.slopes is not None else ""
         rows.append(
             [
                 name,

@@ -17,7 +17,11 @@ from pytest_gradcheck import (
     GradientReport,
     Options,
     assert_gradients_close,
+    check_adjoint,
     check_gradients,
+    check_hvp,
+    check_jvp,
+    check_vjp,
     compare_gradients,
     hookimpl,
     numerical_gradient,
@@ -525,6 +529,21 @@ def test_two_gradients_instead_of_functions_are_told_of_compare_gradients():
         check_gradients(slope(THETA), slope(THETA), THETA)
     with pytest.raises(TypeError, match="func must be callable"):
         numerical_gradient(3.0, THETA)
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (lambda x: check_jvp(np.sin, x, x), "jvp must be callable, jvp(params, v, *args)"),
+        (lambda x: check_vjp(np.sin, x, x), "vjp must be callable, vjp(params, u, *args)"),
+        (lambda x: check_hvp(np.sum, x, x), "hvp must be callable, hvp(params, v, *args)"),
+        (lambda x: check_adjoint(x, np.cumsum, x), "forward must be callable, forward(x)"),
+        (lambda x: check_adjoint(np.cumsum, x, x), "adjoint must be callable, adjoint(y)"),
+    ],
+)
+def test_what_is_no_function_is_called_by_its_name(call, said):
+    with pytest.raises(TypeError, match=re.escape(f"{said}, but is ndarray")):
+        call(np.array([0.5, 1.5]))
 
 
 @pytest.fixture

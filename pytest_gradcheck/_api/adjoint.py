@@ -68,8 +68,8 @@ def check_adjoint(
     'output[0] / x[1]'
     """
     started = time.perf_counter()
-    require_callable(forward)
-    require_callable(adjoint)
+    require_callable(forward, form="forward(x)")
+    require_callable(adjoint, form="adjoint(y)")
     pair = _Pair(forward, adjoint, x, y, options_from(check_adjoint, options))
     remark = pair.not_linear()
     subject, rows = pair.exhaustive() if pair.few else pair.by_blocks()

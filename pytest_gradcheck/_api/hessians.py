@@ -191,7 +191,7 @@ def check_hvp(
     >>> report.verdict
     'agree'
     """
-    require_callable(hvp)
+    require_callable(hvp, form="hvp(params, v, *args)")
     call, judged = Call(func, as_tuple(args), has_aux), options_from(check_hvp, options)
 
     def at(point: Any) -> GradientReport:

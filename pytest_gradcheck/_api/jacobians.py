@@ -178,8 +178,8 @@ def _of_modes(
     strided: bool,
 ) -> tuple[str, GradientReport]:
     """Check the products of `modes`, ``jvp`` and ``vjp``, at one point."""
-    for one in modes.values():
-        require_callable(one)
+    for mode, one in modes.items():
+        require_callable(one, form=f"{mode}(params, {FORMS[mode][0]}, *args)")
     with checking(call, params, options) as check:
 
         def map_in(mode: str) -> LinearMap:
@@ -195,7 +195,7 @@ def _of_modes(
 
 
 FORMS = {"jvp": ("v", tangent, forward), "vjp": ("u", cotangent, backward)}
-"""Of each mode what its vector is called, where it lies, and what the products are."""
+"""For each mode the name of its vector, what gives that its structure, and what makes the map."""
 
 
 @takes(JacobianOptions)

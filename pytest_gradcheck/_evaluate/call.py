@@ -154,7 +154,7 @@ def _how_to_call(function: Any, form: str, params: Any, said: str) -> str:
     missing = re.findall(r"'(\w+)'", said.partition("missing")[2])
     if isinstance(function, type):
         return f"; {name} is a class: pass an instance of it, {function.__name__}(...)"
-    if takes[:1] == ("self",):
+    if takes[:1] == ("self",) and not hasattr(function, "__self__"):
         return f"; {name} is a method without its object: pass model.{function.__name__} of a model"
     if form.endswith("()"):
         return " where in_place=True: it reads its arrays through a closure" if missing else ""

@@ -123,8 +123,8 @@ def structure_of(params: Any, options: Options) -> tuple[Structure, tuple[Block,
     return structure, blocks_of(structure, options.only, options.skip, options.entries)
 
 
-def require_callable(func: Any, grad: Any = None) -> None:
-    """Raise TypeError when func is not callable; two gradients are a likely reason."""
+def require_callable(func: Any, grad: Any = None, form: str = "func(params, *args) -> J") -> None:
+    """Raise TypeError when func, called as `form` says, is not callable: perhaps two gradients."""
     if callable(func):
         return
     advice = "; the order is func, grad, params" if callable(grad) else ""
@@ -135,7 +135,7 @@ def require_callable(func: Any, grad: Any = None) -> None:
             "; to compare two gradients that you have, call compare_gradients(analytic, reference)"
         )
     raise TypeError(
-        f"func must be callable, func(params, *args) -> J, but is {type(func).__name__}{advice}"
+        f"{form.partition('(')[0]} must be callable, {form}, but is {type(func).__name__}{advice}"
     )
 
 

@@ -404,7 +404,7 @@ class Search:
         one = Subset(part.subset.blocks, inside[first])
         del inside
         measured = {j: self._residual(j, one) for j in part.residuals}
-        # Not before: while evaluations hold a direction, nothing else needs much memory.
+        # The other half is made only now: an evaluation holds a direction as long as params.
         np.logical_not(first, out=first)
         other = Subset(part.subset.blocks, _inside(part, block)[first])
         rest = {j: y - measured[j] for j, y in part.residuals.items()}

@@ -136,7 +136,7 @@ def numeric_params(check: Check) -> Any:
 
 
 def _beyond(check: Check, gap: Array, known: Array) -> int | None:
-    """Return the output that differs by more than is `known` of and may be noise; shapes (m,)."""
+    """Return an output that differs by more than `known` and noise explain, if any; shapes (m,)."""
     for block, narrow in zip(check.outputs.blocks, check.problem.evaluator.narrow, strict=True):
         w = block.window
         largest = np.abs(check.problem.center[w]).max(initial=0.0)

@@ -322,8 +322,8 @@ def _entry_lines(entries: Sequence[Entry], width: int) -> list[str]:
     rows = [["worst", "analytic", "numeric +- error bar", "error", "x tolerance", ""]]
     for name, entry in zip(names, entries, strict=True):
         a, n = told_apart(entry.analytic, entry.numeric, form)
-        together = f"; {TOGETHER}" if entry.reason == TOGETHER else ""
-        kink = f"kink, slopes {_slopes(entry)}{together}" if entry.slopes is not None else ""
+        tie = f"; {TOGETHER}" if entry.reason == TOGETHER else ""
+        kink = f"kink, slopes {_slopes(entry)}{tie}" if entry.slopes is not None else ""
         rows.append(
             [
                 name,
@@ -461,7 +461,7 @@ def told(report: GradientReport) -> list[str]:
     elif not report.checked:
         said = report.verdict
     else:
-        parts = [(report.wrong, "wrong"), (report.open, "open")] if report.checked else []
+        parts = [(report.wrong, "wrong"), (report.open, "open")]
         said = ", ".join(f"{n:,} of {report.checked:,} {word}" for n, word in parts if n)
         said = said or report.verdict
     found = [said]

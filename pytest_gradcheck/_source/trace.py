@@ -354,6 +354,8 @@ class Recorder:
 
     def _kind_of(self, scope: Scope, statement: ast.stmt, combined: Combined) -> str:
         """Return the kind of a statement: of ``axis = 1`` it is that it sets a number."""
+        if isinstance(statement, ast.AugAssign):  # ``dz *= scale`` scales, and sets nothing
+            return self._kind(scope, combined)
         value = getattr(statement, "value", None)
         named = all(isinstance(one, ast.Name) for one in getattr(statement, "targets", [value]))
         if named and isinstance(value, (ast.Constant, ast.Name)):

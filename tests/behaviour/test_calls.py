@@ -17,7 +17,11 @@ from pytest_gradcheck import (
     GradientReport,
     Options,
     assert_gradients_close,
+    check_adjoint,
     check_gradients,
+    check_hvp,
+    check_jvp,
+    check_vjp,
     compare_gradients,
     hookimpl,
     numerical_gradient,
@@ -527,6 +531,21 @@ def test_two_gradients_instead_of_functions_are_told_of_compare_gradients():
         numerical_gradient(3.0, THETA)
 
 
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (lambda x: check_jvp(np.sin, x, x), "jvp must be callable, jvp(params, v, *args)"),
+        (lambda x: check_vjp(np.sin, x, x), "vjp must be callable, vjp(params, u, *args)"),
+        (lambda x: check_hvp(np.sum, x, x), "hvp must be callable, hvp(params, v, *args)"),
+        (lambda x: check_adjoint(x, np.cumsum, x), "forward must be callable, forward(x)"),
+        (lambda x: check_adjoint(np.cumsum, x, x), "adjoint must be callable, adjoint(y)"),
+    ],
+)
+def test_what_is_no_function_is_called_by_its_name(call, said):
+    with pytest.raises(TypeError, match=re.escape(f"{said}, but is ndarray")):
+        call(np.array([0.5, 1.5]))
+
+
 @pytest.fixture
 def registered():
     """Return a function that registers hooks, given by name, for the rest of this test."""
@@ -709,6 +728,9 @@ class Model:
     def loss(self, x):
         return x
 
+    def loss_of_data(self, x, data):
+        return data * x
+
     def grad(self, x):
         return 1.0
 
@@ -748,6 +770,13 @@ class Model:
             1.0,
             "it is called as func(params); func is a method without its object: pass model.loss "
             "of a model",
+        ),
+        (
+            Model().loss_of_data,
+            Model().grad,
+            1.0,
+            "it is called as func(params); what follows params goes into args=(...), here "
+            "args=(data,)",
         ),
         (
             Model,

@@ -150,6 +150,16 @@ def derivative_left_out(p):
     return all_of(dz1, dz2, a)
 
 
+def scaled_in_place(p):
+    a, out = forward(p)
+    dz2 = 2 * (out - Y)
+    scale = np.sqrt(1.5)
+    dz1 = p["W2"].T @ dz2 * (1 - a)  # the square is lost here
+    dz1 *= scale
+    dz1 /= scale
+    return all_of(dz1, dz2, a)
+
+
 def along_the_wrong_axis(p):
     a, out = forward(p)
     dz2 = 2 * (out - Y)
@@ -178,6 +188,7 @@ def negated_at_last(p):
     [
         (slope_by_name, "# the square is lost"),
         (derivative_left_out, "# tanh is left out"),
+        (scaled_in_place, "# the square is lost here"),
         (negated_at_last, "# of what is right"),
     ],
 )

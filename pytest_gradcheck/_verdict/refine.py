@@ -97,7 +97,9 @@ def until_it_moves(line: Line, question: Tolerance, scale: float) -> float | Non
     stuck = len(line.rungs) > 1 and line.rungs[1].h == top
     if question.analytic == 0 or not math.isfinite(question.analytic) or stuck:
         return None
-    told = MOVES_TOLD * abs(float(line.center) / question.analytic)
+    # Of a J that is zero nothing is a multiple: it may be rounded to any grain.
+    value = abs(float(line.center)) or math.inf
+    told = MOVES_TOLD * value / abs(question.analytic)
     most = min(max(scale, told), FLAT_AS_FAR_AS * scale)
     return min(top * RATIO**2, most) if top < 0.9 * most else None
 

@@ -103,6 +103,26 @@ def test_J_rounded_to_decimals(decimals):
     assert "disagree" not in verdicts(cases)
 
 
+def test_J_that_is_rounded_to_zero():
+    """Of which nothing is a multiple: how far it may stand still its size doesn't tell."""
+    c = np.array([0.4, -0.7, 0.2])
+    for scale in (0.1, 0.3, 0.6):
+        report = check_gradients(lambda w: float(np.round(c @ w)), lambda w: c, scale * np.ones(3))
+        assert (report.value, report.verdict) == (0.0, "inconclusive")
+
+
+def test_a_cost_that_is_zero_for_every_sample_has_no_gradient():
+    """Where no margin is violated, however far the next one is that could be."""
+    X, y = np.array([[1.0, 2.0], [-2.0, 0.5], [1.5, 1.0]]), np.array([1.0, -1.0, 1.0])
+    for far in (3.0, 10.0, 30.0):
+        report = check_gradients(
+            lambda w: float(np.sum(np.maximum(0.0, 1 - y * (X @ w)))),
+            lambda w: -(y @ X),
+            far * np.array([1.0, 0.5]),
+        )
+        assert report.verdict == "disagree"
+
+
 def test_a_step_function_of_any_height_is_said_to_be_rounded():
     report = check_gradients(
         lambda x: float(np.floor(7 * x[0]) + 3), lambda x: np.full(1, 7.0), np.array([0.4])

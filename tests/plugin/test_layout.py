@@ -181,6 +181,15 @@ def test_a_wrong_block_does_not_look_like_one_that_agrees(terminal):
     assert [line[:3] for line in lines if line.endswith(" agrees")] == ["…4."]
 
 
+def test_names_without_dots_are_told_apart_by_their_words(terminal):
+    terminal(80)
+    names = [f"transformer_block_{k}_attention_query_kernel" for k in ("03", "04")]
+    lines = report_of(names).message().splitlines()
+    assert {line.split("_")[0] for line in lines if line.startswith("…")} == {"…03", "…04"}
+    alike = [f"{'x' * 20}{k}{'y' * 20}" for k in (3, 4)]  # nothing to cut them at
+    assert not any(line.startswith("…") for line in report_of(alike).message().splitlines())
+
+
 def test_a_sentence_is_not_cut_inside_an_index(terminal):
     terminal(80)
     name = "model.encoder.layers.self_attention.projection.weight"

@@ -137,7 +137,9 @@ ALONE = {"run", "mutants"}
 """Of the commands in .ci, those that are no claim of `.ci/run`; the second takes hours."""
 
 CLAIMS = sorted(
-    path.name for path in (ROOT / ".ci").iterdir() if not path.suffix and path.name not in ALONE
+    path.name
+    for path in (ROOT / ".ci").iterdir()
+    if path.is_file() and not path.suffix and path.name not in ALONE
 )
 
 

@@ -295,6 +295,7 @@ def _size_bits(m: int, block: BlockData) -> float:
 
 
 UNKNOWN_SIZE = 4.0
+"""Bits that a number of samples costs besides where func reads nothing of that length."""
 
 
 def targets(block: BlockData) -> Iterator[Repair]:

@@ -440,8 +440,8 @@ ALWAYS_TOLD = ("approximate", "backward", "stale", "swapped")
 
 def tolerances(report: GradientReport) -> str:
     """Return what was demanded and what was applied."""
-    chosen = report.rtol is None
-    rtol = f"rtol {report.rtol_used:.2g} (unset)" if chosen else f"rtol {report.rtol:g}"
+    unset = report.rtol is None
+    rtol = f"rtol {report.rtol_used:.2g} (unset)" if unset else f"rtol {report.rtol:g}"
     atol = f"atol {report.atol:g}" if report.atol is not None else "atol relative to block"
     extra = f", threshold {report.threshold:g}" if report.threshold is not None else ""
     return f"{rtol}, {atol}{extra}"

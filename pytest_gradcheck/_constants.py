@@ -470,7 +470,9 @@ GROUP_DIRECTIONS = 4
 
 GROUP_PROOF = 4.0
 """Such a direction is wrong when its gap is so many times what would do; of right float32 networks
-none of thousands was off by more than twice, with kinks.  [tests/behaviour/test_groups.py]"""
+none of thousands was off by more than 2.3 times, with kinks.  And entries add up to the slope at
+tiny steps when they miss it by at most so many of its error bars.
+[tests/behaviour/test_groups.py, tests/behaviour/test_rounding.py]"""
 
 KINKS_SPREAD = 2.0
 """Where kinks lie within the steps, an error bar holds so many times what two steps differ by.

@@ -65,8 +65,9 @@ def distinct(names: Sequence[str], width: int = NAME_WIDTH) -> list[str]:
     if len(set(short)) < len(set(names)):
         first, last = min(names), max(names)
         alike = next(k for k, (a, b) in enumerate(zip_longest(first, last)) if a != b)
-        end = max(first.rfind(mark, 0, alike) for mark in "./ ") + 1
-        short = [shown(f"…{name[end:]}", width) for name in names]
+        ends = (max(first.rfind(mark, 0, alike) for mark in marks) + 1 for marks in ("./ ", "_["))
+        end = next(filter(None, ends), 0)
+        short = [shown(f"…{name[end:]}" if end else name, width) for name in names]
     return short
 
 

@@ -383,7 +383,7 @@ def main() -> int:
     if given.relu:
         return of_relu(given.relu, given.seeds)
     started = time.process_time()
-    tables = Tables()
+    tables, called = Tables(), "the first"
     try:
         errors_to_come = errors()
         for kind, called, case, seed in cases(given.kinds, given.seeds):
@@ -392,7 +392,7 @@ def main() -> int:
     except KeyboardInterrupt:  # what is known so far is printed
         print(f"interrupted at {called}")
     bad = tables.printed()
-    mean = sum(tables.per_parameter) / len(tables.per_parameter)
+    mean = sum(tables.per_parameter) / max(len(tables.per_parameter), 1)
     spent = time.process_time() - started
     print(f"\n{mean:.2f} evaluations a parameter, {spent:.0f} s of a processor")
     return bad

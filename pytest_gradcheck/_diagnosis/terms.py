@@ -253,8 +253,10 @@ def _penalty(amount: float, what: str, called: str, chosen: bool) -> tuple[str, 
 
 def _other_words(what: str, amount: float, name: str, chosen: bool) -> tuple[str, str]:
     del chosen
-    said = f"analytic - numeric = {what.format(number(amount), name)}: a term that is "
-    said += "missing" if amount < 0 else "too much"
+    # Of several blocks: exp(-p) for p in W and b, as it is no function of "W and b".
+    term = what.format(number(amount), "p" if name == "{names}" else name)
+    term += f" for p in {name}" if name == "{names}" else ""
+    said = f"analytic - numeric = {term}: a term that is {'missing' if amount < 0 else 'too much'}"
     return said, said
 
 
@@ -293,6 +295,7 @@ def _size_bits(m: int, block: BlockData) -> float:
 
 
 UNKNOWN_SIZE = 4.0
+"""Bits that a number of samples costs besides where func reads nothing of that length."""
 
 
 def targets(block: BlockData) -> Iterator[Repair]:

@@ -18,7 +18,7 @@ from typing import Any
 from .._quoting import listing, shown
 from .._version import __version__
 from .figure import COLOURS_OF_MAPS, NEEDED, picture_of, svgs_of
-from .message import BLOCK_COLUMNS, block_rows, maps_of
+from .message import BLOCK_COLUMNS, block_rows, maps_of, names_of
 from .report import GradientReport
 
 MOST_DETAILS = 50
@@ -165,7 +165,7 @@ def notebook(report: GradientReport) -> str:
 
     Without matplotlib the maps of the error are text.
     """
-    rows = block_rows(report.blocks)
+    rows = block_rows(report.blocks, names_of(report))
     head = "".join(f"<th>{escape(cell)}</th>" for cell in BLOCK_COLUMNS)
     body = "".join(
         f"<tr>{''.join(f'<td>{escape(printable(cell))}</td>' for cell in cells)}</tr>"

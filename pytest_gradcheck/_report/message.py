@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import re
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from .._diagnosis.evidence import Diagnosis
 from .._quoting import NAME_WIDTH, columns, distinct, listing, shown, together
@@ -142,18 +142,26 @@ def _message(report: GradientReport, width: int) -> list[str]:
     lines = [line for reason in said for line in wrapped(reason, width)]
     lines += [""] if said and report.checked else []
     if report.checked:  # else nothing is known of any parameter
+        names = names_of(report)
         blocks = [block for block in report.blocks if block.wrong or block.open or block.hint]
         if blocks:
-            lines += [*_block_lines(blocks, most, width, first), *_agreeing(report, width)]
+            lines += _block_lines(blocks, most, width, names, first)
+            lines += _agreeing(report, width, names)
         entries = [entry for entry in report.worst if entry.verdict != "agree"][:limit]
         if entries:
-            lines += [*([""] if blocks else []), *_entry_lines(entries, width)]
+            lines += [*([""] if blocks else []), *_entry_lines(entries, width, names)]
         if report.lines:
             lines += ["", *source_table(report.lines, width), ""]
     several = sum(block.wrong > 0 for block in report.blocks) > 1
     total = f"{report.wrong:,} of {report.checked:,} wrong" if several else ""
     lines += [line for note in _notes(report) for line in wrapped(note, width)]
     return [first, "", *lines, *footer(report, width, "" if total in first else total)]
+
+
+def names_of(report: GradientReport) -> dict[str, str]:
+    """Return what each block is called: what is wrong must not look like another that agrees."""
+    names = [block.name for block in report.blocks]
+    return dict(zip(names, distinct(names), strict=True))
 
 
 def headline(report: GradientReport) -> str:
@@ -266,7 +274,7 @@ def _slopes(entry: Entry) -> str:
 
 
 def _block_lines(
-    blocks: Sequence[BlockReport], most: int, width: int, first: str = ""
+    blocks: Sequence[BlockReport], most: int, width: int, names: Mapping[str, str], first: str
 ) -> list[str]:
     """Return the table of the first `most` blocks, those with a hint before the others.
 
@@ -277,9 +285,8 @@ def _block_lines(
     more = len(blocks) - most
     blocks = sorted(blocks, key=lambda block: not block.hint)[:most]
     said = [block.code == "backward" and block.hint in first for block in blocks]
-    rows = [
-        [*r[:-1], "" if done else r[-1]] for done, r in zip(said, block_rows(blocks), strict=True)
-    ]
+    each = zip(said, block_rows(blocks, names), strict=True)
+    rows = [[*row[:-1], "" if done else row[-1]] for done, row in each]
     lines = table([BLOCK_COLUMNS, *rows], width, drop=("difference", "shape"))
     return [*lines, f"and {more} more blocks"] if more else lines
 
@@ -287,40 +294,40 @@ def _block_lines(
 BLOCK_COLUMNS = ("block", "shape", "wrong", "difference", "what it looks like")
 
 
-def block_rows(blocks: Sequence[BlockReport]) -> list[list[str]]:
+def block_rows(blocks: Sequence[BlockReport], names: Mapping[str, str]) -> list[list[str]]:
     """Return the cells of a table of blocks, below `BLOCK_COLUMNS`."""
     return [
         [
-            name,
+            names[block.name],
             str(block.shape),
             f"{block.wrong} / {block.checked or block.size}",
             "" if math.isnan(block.difference) else f"{block.difference:.2e}",
             block.hint or (f"{block.open} can't be told" if block.open else ""),
         ]
-        for name, block in zip(distinct([b.name for b in blocks]), blocks, strict=True)
+        for block in blocks
     ]
 
 
-def _agreeing(report: GradientReport, width: int) -> list[str]:
-    names = [
-        shown(block.name)
+def _agreeing(report: GradientReport, width: int, names: Mapping[str, str]) -> list[str]:
+    agree = [
+        names[block.name]
         for block in report.blocks
         if block.verdict == "agree" and not block.vacuous and block.size
     ]
-    if not names:
+    if not agree:
         return []
-    return wrapped(f"{listing(names)} agree" + ("s" if len(names) == 1 else ""), width)
+    return wrapped(f"{listing(agree)} agree" + ("s" if len(agree) == 1 else ""), width)
 
 
-def _entry_lines(entries: Sequence[Entry], width: int) -> list[str]:
-    names = [
-        f"{name}{_index(entry)}" if _index(entry) else label(entry)
-        for name, entry in zip(distinct([e.block for e in entries]), entries, strict=True)
+def _entry_lines(entries: Sequence[Entry], width: int, names: Mapping[str, str]) -> list[str]:
+    called = [
+        f"{names.get(entry.block, entry.block)}{_index(entry)}" if _index(entry) else label(entry)
+        for entry in entries
     ]
     # A value has 11 characters, and 9 more with its error bar: fewer where there is no room.
-    form = "+.{}e" if _longest(names) + 2 * 13 + 9 <= width else ".{}g"
+    form = "+.{}e" if _longest(called) + 2 * 13 + 9 <= width else ".{}g"
     rows = [["worst", "analytic", "numeric +- error bar", "error", "x tolerance", ""]]
-    for name, entry in zip(names, entries, strict=True):
+    for name, entry in zip(called, entries, strict=True):
         a, n = told_apart(entry.analytic, entry.numeric, form)
         tie = f"; {TOGETHER}" if entry.reason == TOGETHER else ""
         kink = f"kink, slopes {_slopes(entry)}{tie}" if entry.slopes is not None else ""
@@ -433,8 +440,8 @@ ALWAYS_TOLD = ("approximate", "backward", "stale", "swapped")
 
 def tolerances(report: GradientReport) -> str:
     """Return what was demanded and what was applied."""
-    chosen = report.rtol is None
-    rtol = f"rtol {report.rtol_used:.2g} (unset)" if chosen else f"rtol {report.rtol:g}"
+    unset = report.rtol is None
+    rtol = f"rtol {report.rtol_used:.2g} (unset)" if unset else f"rtol {report.rtol:g}"
     atol = f"atol {report.atol:g}" if report.atol is not None else "atol relative to block"
     extra = f", threshold {report.threshold:g}" if report.threshold is not None else ""
     return f"{rtol}, {atol}{extra}"
@@ -577,7 +584,7 @@ def details(report: GradientReport, *, unicode: bool = True) -> str:
     if maps := _maps(report, width):
         lines += ["", *maps]
     if report.worst and report.checked:  # else nothing is known of any of them
-        lines += ["", *_entry_lines(report.worst[:100], width)]
+        lines += ["", *_entry_lines(report.worst[:100], width, names_of(report))]
         more = report.wrong + report.open - 100
         lines += [f"and {more:,} more"] if more > 0 else []
     lines += ["", *(line for note in _notes(report) for line in wrapped(note, width))]

@@ -168,6 +168,28 @@ def test_two_long_names_are_told_apart(terminal):
         assert (first[:3], second[:3]) == ("…3.", "…4.")
 
 
+def test_a_wrong_block_does_not_look_like_one_that_agrees(terminal):
+    terminal(80)
+    wrong, right = (f"model.encoder.layers.{k}.self_attention.projection.weight" for k in (3, 4))
+    report = check_gradients(
+        lambda p: sum(np.sum(np.sin(v)) for v in p.values()),
+        lambda p: {wrong: p[wrong], right: np.cos(p[right])},
+        {name: np.linspace(0.1, 1.0, 6) for name in (wrong, right)},
+    )
+    lines = report.message().splitlines()
+    assert sum(line.startswith("…3.") for line in lines) == 1 + 5  # the block, and its worst
+    assert [line[:3] for line in lines if line.endswith(" agrees")] == ["…4."]
+
+
+def test_names_without_dots_are_told_apart_by_their_words(terminal):
+    terminal(80)
+    names = [f"transformer_block_{k}_attention_query_kernel" for k in ("03", "04")]
+    lines = report_of(names).message().splitlines()
+    assert {line.split("_")[0] for line in lines if line.startswith("…")} == {"…03", "…04"}
+    alike = [f"{'x' * 20}{k}{'y' * 20}" for k in (3, 4)]  # nothing to cut them at
+    assert not any(line.startswith("…") for line in report_of(alike).message().splitlines())
+
+
 def test_a_sentence_is_not_cut_inside_an_index(terminal):
     terminal(80)
     name = "model.encoder.layers.self_attention.projection.weight"

@@ -1020,6 +1020,15 @@ def test_another_function_of_theta_is_a_term(term):
     assert codes(block(LONG + 0.354231 * function(LONG_T), LONG, LONG_T)) == []
     n = function(LONG_T)
     assert codes(block(n / 2, n, LONG_T)) == ["factor"]
+    names, parts = ("W", "b"), (slice(4), slice(4, None))
+    two = [
+        block(LONG[s] - 0.5 * function(LONG_T[s]), LONG[s], LONG_T[s], name=name)
+        for name, s in zip(names, parts, strict=True)
+    ]
+    assert told(*two) == [
+        f"analytic - numeric = {term.format('-0.5').replace('W', 'p')} for p in W and b: a term "
+        "that is missing"
+    ]
 
 
 # Numbers that were rounded

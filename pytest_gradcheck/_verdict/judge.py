@@ -190,9 +190,12 @@ def _tell_by_groups(
         for offset in left[~found.within()[w][left]][:MOST_STUBBORN].tolist():
             verdict, estimate = groups.entry(position, offset, known)
             i = block.start + offset
-            found.numeric[i], found.error[i] = estimate.value, estimate.error
+            # Its own steps may know it better, and err only in float32, where they cross kinks.
+            better = narrow or estimate.error < found.error[i]
+            if better or verdict == DISAGREE:
+                found.numeric[i], found.error[i] = estimate.value, estimate.error
             found.verdict[i] = DISAGREE if verdict == DISAGREE else OPEN
-            doubted[i] = verdict == OPEN
+            doubted[i] = verdict == OPEN or not better
         if known.wrong is not None:
             _accuse(found, known.wrong)
         if known.verdict == AGREE:

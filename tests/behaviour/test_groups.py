@@ -96,6 +96,29 @@ def test_in_float64_the_same_gradient_is_told_entry_by_entry():
     assert all(block.block_seen is None for block in report.blocks)
 
 
+@pytest.mark.parametrize(("seed", "size"), [(6, 1e-7), (11, 1e-7), (18, 1e-8), (57, 1e-8)])
+def test_in_float64_no_direction_excuses_what_an_entry_s_own_steps_deny(seed, size):
+    # Only operations that every machine rounds alike: the error is a few error bars.
+    x, c = np.random.default_rng(seed).uniform(0.2, 2.0, (2, 5))
+    c[2] *= size
+
+    def func(x):
+        return 3.0 + sum((c * (x / (1.0 + x * x))).tolist())
+
+    def grad(x):
+        return c * (1.0 - x * x) / (1.0 + x * x) ** 2
+
+    def wrong(x):
+        gradient = grad(x)
+        gradient[2] *= 1.0 + 1e-4
+        return gradient
+
+    assert check_gradients(func, grad, x).verdict == "agree"
+    report = check_gradients(func, wrong, x)
+    assert (report.verdict, report.open) == ("inconclusive", 1)
+    assert report.evidence.error_bar[2] < 1e-4 * abs(grad(x)[2])
+
+
 def test_a_demanded_rtol_is_demanded_of_each_entry():
     net = Net(1)
     report = check_gradients(net.loss, net.grad, net.params, rtol=1e-4)

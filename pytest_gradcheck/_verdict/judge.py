@@ -114,7 +114,8 @@ def judge(
     if (fixed or options.rtol is None) and not may_be_quieter(sweep.noise):
         # What the sweep settles in every entry needs no more: nearly every right gradient.
         settled = asked & agrees & limits.settled(found.numeric, found.error) & ~sweep.bent
-        if (settled & ~(sweep.flat & (a == 0))).all():
+        settled &= ~(sweep.flat & (a == 0))
+        if settled.all() and _passed_over(found, sweep, problem, options.seed) is None:
             found.verdict[:] = AGREE
             return found
     if denied is not None:
@@ -629,21 +630,27 @@ def _refine_stubborn(members: Array, found: Comparison, sweep: Sweep, problem: P
 
 
 def _look_between(found: Comparison, sweep: Sweep, problem: Problem, seed: int) -> None:
-    """Ask once more, at tiny steps, for what agrees with steps that passed over what func does.
+    """Ask once more, at tiny steps, for what agrees with steps that passed over what func does."""
+    shift = _passed_over(found, sweep, problem, seed)
+    if shift is not None:
+        _find_between(np.flatnonzero(~found.kinked), shift, found, sweep, problem)
 
-    The values that told the noise of func tell its slope, too, along their direction and at steps
-    far below the sweep's: analytic entries that all are right add up to it.
+
+def _passed_over(found: Comparison, sweep: Sweep, problem: Problem, seed: int) -> Array | None:
+    """Return the direction of the noise's values if what agrees does not add up to their slope.
+
+    These values are far nearer than the sweep's: analytic entries that all are right add up to the
+    slope that they tell along their direction.
     """
     value, error = sweep.noise.slope
     wrong = found.verdict == DISAGREE
     if not math.isfinite(error) or not found.evaluated.all() or wrong.any():
-        return
-    shift, left = noise_direction(problem, seed), np.flatnonzero(~found.kinked)
+        return None
+    shift, smooth = noise_direction(problem, seed), np.flatnonzero(~found.kinked)
     for i, (behind, ahead) in found.slopes.items():
         value -= (ahead if shift[i] > 0 else behind) * shift[i]
         error += abs((ahead - behind) * shift[i])
-    if not _add_up(left, shift, value, error, found):
-        _find_between(left, shift, found, sweep, problem)
+    return None if _add_up(smooth, shift, value, error, found) else shift
 
 
 def _add_up(members: Array, shift: Array, value: float, error: float, found: Comparison) -> bool:

@@ -431,6 +431,19 @@ def test_what_every_large_step_passes_over(make, scale):
         assert check_gradients(func, bad, x).verdict != "agree"
 
 
+@pytest.mark.parametrize("width", [2e-8, 1e-7, 3e-7])
+def test_a_ripple_that_leaves_no_trace_in_large_steps(width):
+    """Every step of the sweep agrees, to the last digit, with a gradient that leaves it out."""
+    x = np.array([0.7, 1.3])
+
+    def func(p, at=1.3):
+        u = (p[1] - at) / width
+        return float(np.sin(p).sum() + width * u * np.exp(-u * u))
+
+    assert check_gradients(func, np.cos(x) + np.array([0.0, 1.0]), x).verdict == "agree"
+    assert check_gradients(func, np.cos(x), x).verdict != "agree"
+
+
 @pytest.mark.parametrize("make", [spike, cusp, pole])
 def test_the_numerical_gradient_is_that_of_what_lies_within_its_first_steps(make):
     func, grad, x = make(2e-7, 3.0)

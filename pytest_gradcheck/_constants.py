@@ -122,6 +122,10 @@ LEAST_STEP_ULPS = 16.0
 ROUNDING_FACTOR = 3.0
 """Standard deviations of rounding that an error bar holds.  [derived: 99.7 %]"""
 
+OUTLYING = 4.5
+"""And that a finer step must say otherwise by, for the bar to cover it: the worst of some steps,
+whose σ is known to a third.  [derived: one in 150,000]"""
+
 LEAST_BAR = 4 * EPS
 """An error bar is never below this part of the value.  [derived: four roundings]"""
 
@@ -365,13 +369,15 @@ QUIETER_LINE = 8.0
 """An entry is asked again where noise along it is so many times less.
 [tests/behaviour/test_rounding.py]"""
 
-STILL = 2.0**-36
+STILL = 2.0**-31
 STILL_WIDE = 2.0**-16
+LOUD_INSIDE = 2.0**-40
 MOST_STILL = 8
 MOST_DIGITS = 12
 """A func in float64 moves at the first distance, and one that rounds to float32 on the way stands
-still there; at the second one in 16 bits does.  So many entries are asked, unless J itself is
-printed with at most so many digits.  [derived: between 2⁻⁵³, 2⁻²⁴ and 2⁻¹¹]"""
+still there; at the second one in 16 bits does.  What is rounded beside a constant in float64 may
+stand still, too, but J's noise is below the third part of it then.  So many entries are asked,
+unless J itself is printed with at most so many digits.  [derived: between 2⁻⁵³, 2⁻²⁴ and 2⁻¹¹]"""
 
 SEEN_FARTHER = 0.1
 FARTHER_RUNGS = 4

@@ -35,6 +35,7 @@ from .._constants import (
     LINE_LOUDER,
     LINE_WIDER,
     NOISE_SAMPLES,
+    OUTLYING,
     QUIETER,
     ROUNDING_FACTOR,
     ROUNDING_SIGMA,
@@ -140,7 +141,8 @@ class Line:
                 closer = 0.0  # flat as far as a kink
             if closer is None or LINE_FALLS * closer > sigma:
                 break
-            sigma = closer
+            # Rounding may leave no trace in values whose distance is a multiple of its grid.
+            sigma = max(closer, self.table(0.0, spacing / LINE_CLOSER) or 0.0)
         if sigma is not None:
             self.take_noise(sigma)
 
@@ -297,7 +299,7 @@ def best_entry(series: Sequence[tuple[float, float, float]], *, even: bool) -> E
                 beside.append(abs(value - row[j - 1][0]))
             truncation = max(beside)
             for _, finer, finer_noise in series[k + 1 :]:
-                truncation = max(truncation, abs(finer - value) - ROUNDING_FACTOR * finer_noise)
+                truncation = max(truncation, abs(finer - value) - OUTLYING * finer_noise)
             error = truncation + ROUNDING_FACTOR * noise + LEAST_BAR * abs(value)
             if math.isfinite(error) and (best is None or error < best.error):
                 best = Estimate(value, error, ROUNDING_FACTOR * noise, h)

@@ -134,8 +134,10 @@ def judge(
             _look_between(found, sweep, problem, options.seed)
             judge_ties(found, sweep, problem)
         except BudgetExhausted:
-            left = np.flatnonzero((found.verdict == OPEN) & ~agrees)
-            found.reasons.update(dict.fromkeys(left.tolist(), EXHAUSTED))
+            left = (found.verdict == OPEN) & ~agrees
+            if not left.any() and _passed_over(found, sweep, problem, options.seed) is not None:
+                left = ~found.kinked  # it is one of them, and nothing may be asked to tell which
+            _leave_open(np.flatnonzero(left), found, EXHAUSTED)
     if not rounded and (asked & ~_settled(found)).any():
         found = _rounded(found, problem, analytic, options)
     if not fixed:
@@ -669,7 +671,7 @@ def _find_between(
 ) -> None:
     """Halve the entries until those are found that do not add up, and ask them again.
 
-    That may take as many evaluations as the sweep did.
+    That may take as many evaluations as the sweep did; what was not cleared then stays open.
     """
     left = [members]
     most = problem.evaluator.evaluations + 2 * max(problem.size, MOST_STUBBORN)
@@ -681,11 +683,10 @@ def _find_between(
         if members.size == 1:
             line, unit = line_of(problem, first, sweep.noise, sweep), float(shift[first])
         least = abs(unit) * NOISE_SPACING
-        if members.size == 1 and least < least_step(problem, first):
-            continue
         near = [line.add(RATIO * least), line.add(least)]
         known = replace(line, rungs=near).estimate()
-        if known is None:
+        if known is None:  # outside func's domain: it may be any of them
+            _leave_open(members, found, NOT_SMOOTH)
             continue
         if _add_up(members, shift, unit * known.value, abs(unit) * known.error, found):
             continue
@@ -700,7 +701,14 @@ def _find_between(
             shown = any(rung.bends and abs(rung.bend) >= gap for rung in line.rungs)
             if _refine_one(first, found, sweep, problem, line=line) == DISAGREE and not shown:
                 # It may be one stair of a func that is rounded on the way, which does not bend.
-                found.verdict[first], found.reasons[first] = OPEN, NOT_SMOOTH
+                _leave_open(members, found, NOT_SMOOTH)
+    for members in left:
+        _leave_open(members, found, NOT_SMOOTH)
+
+
+def _leave_open(members: Array, found: Comparison, reason: str) -> None:
+    found.verdict[members] = OPEN
+    found.reasons.update(dict.fromkeys(members.tolist(), reason))
 
 
 def _test_dead(
@@ -800,9 +808,8 @@ def conclude(
                 resolved[w] |= faint & (bar[w] * scale[w] <= IN_BLOCK * own)
     resolved |= zero
     unjudged = (found.verdict != DISAGREE) & np.isfinite(found.error)
-    unjudged[[i for i, reason in found.reasons.items() if reason in (BENDS, JUMP, NOT_SMOOTH)]] = (
-        False
-    )
+    stays = (BENDS, EXHAUSTED, JUMP, NOT_SMOOTH)
+    unjudged[[i for i, reason in found.reasons.items() if reason in stays]] = False
     change = unjudged & found.within() & ~found.kinked
     found.verdict[change & resolved] = AGREE
     found.verdict[change & ~resolved] = OPEN

@@ -285,7 +285,7 @@ def _doubted(
     line: Line, question: Tolerance, scale: float, estimate: Estimate, accused: bool
 ) -> bool:
     """Measure the noise along a line that is to be accused; return whether to look once more."""
-    if not line.sounded and not (accused and _plain(question, estimate)):
+    if not line.sounded and not (accused and _plain(line, question, estimate)):
         line.sound(spacing(line, question, scale))
         return True
     beneath = accused and _beneath(line, estimate) > 0
@@ -295,7 +295,8 @@ def _doubted(
 def _news(line: Line, question: Tolerance, scale: float, estimate: Estimate | None) -> bool:
     """Return whether the noise along this very line is not what it was taken for."""
     before, first = line.noise.sigma, not line.sounded
-    if first and (_bent(line, question) or line.sides() == "none"):
+    # Stairs of a rounded func bend by one of them at each step, as a jump at θ does.
+    if first and (line.sides() == "none" or (_bent(line, question) and not _jumps(line))):
         return False
     within = spacing(line, question, scale) if first else _beneath(line, estimate)
     if not within:
@@ -349,6 +350,11 @@ def _bent(line: Line, question: Tolerance) -> bool:
     return bent(line, _size(line, question))
 
 
+def _jumps(line: Line) -> bool:
+    power = bend_power(line.rungs)
+    return power is not None and power < JUMP_POWER
+
+
 def _trusted(line: Line, question: Tolerance, estimate: Estimate) -> bool:
     """Return whether an estimate is good enough to accuse by."""
     if not _clear(line, question, estimate):
@@ -358,10 +364,14 @@ def _trusted(line: Line, question: Tolerance, estimate: Estimate) -> bool:
     return _smooth_enough(line, question)
 
 
-def _plain(question: Tolerance, estimate: Estimate) -> bool:
-    """Return whether a gap is so many error bars that their noise need not be measured again."""
+def _plain(line: Line, question: Tolerance, estimate: Estimate) -> bool:
+    """Return whether the noise need not be measured again: many error bars, and no step near a.
+
+    Small steps within one stair of a rounded func know a slope that larger ones do not.
+    """
     gap: float = abs(question.analytic - estimate.value)
-    return gap > MARGINAL_BARS * CONFIDENCE * estimate.error
+    many = gap > MARGINAL_BARS * CONFIDENCE * estimate.error
+    return many and _none_is_near(line, question, estimate)
 
 
 def _converged(line: Line, question: Tolerance, estimate: Estimate) -> bool:
@@ -542,9 +552,8 @@ def _left_open(line: Line, question: Tolerance, estimate: Estimate | None) -> An
     if estimate is None:
         return Answer(line.rungs[-1].central, math.inf, OPEN, NOT_FINITE)
     if _bent(line, question):
-        power = bend_power(line.rungs)
-        jump = power is not None and power < JUMP_POWER
-        return Answer(estimate.value, estimate.error, OPEN, JUMP if jump else NOT_SMOOTH)
+        reason = JUMP if _jumps(line) else NOT_SMOOTH
+        return Answer(estimate.value, estimate.error, OPEN, reason)
     louder = line.noisier_estimate()
     best = estimate
     if louder is not None and louder.error < best.error:

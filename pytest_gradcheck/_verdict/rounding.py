@@ -18,6 +18,7 @@ from .._constants import (
     GRAIN_SHOWN,
     GROUP_RUNGS,
     LOUD_ALONG_OTHERS,
+    LOUD_INSIDE,
     MOST_DIGITS,
     MOST_LOUD,
     MOST_SOUNDED,
@@ -105,17 +106,20 @@ def _round_robin(which: Array, found: Comparison, problem: Problem) -> list[tupl
 def inner_format(found: Comparison, sweep: Sweep, problem: Problem) -> str:
     """Return the format that func rounds to on the way to J; "" if to none.
 
-    A func in float64 moves when a parameter does by 2⁻³⁶ of itself.  One that rounds on the way
-    stands still there along what lies before, whatever it does along the others.
+    A func in float64 moves when a parameter does by 2⁻³¹ of itself.  One that rounds on the way
+    stands still there along what lies before, whatever it does along the others, and is noisier
+    at larger distances than a constant makes it that is added in float64.
     """
     if sweep.noise.unit > NARROW or _decimal(problem.center):
         return ""
     which = found.evaluated & np.isfinite(found.analytic) & ~found.kinked
+    least = LOUD_INSIDE * value_size(problem, found.analytic)
     for _, i in _round_robin(which, found, problem)[:MOST_STILL]:
         line = line_of(problem, i, sweep.noise)
         told = abs(float(found.analytic[i])) * float(problem.scale[i])
         if told * STILL > GRAIN_SHOWN * sweep.noise.floor and _still(line, STILL, problem.scale[i]):
-            if not _moves(line, problem.scale[i]):
+            loud = line.table(0.0, float(problem.scale[i]) * NOISE_WIDER)
+            if not _moves(line, problem.scale[i]) or (loud is not None and loud < least):
                 continue
             if _still(line, STILL_WIDE, problem.scale[i]):
                 return "a format of 16 bits"

@@ -541,3 +541,60 @@ def test_steps_within_one_stair_are_no_slope_below_a_structure():
         lambda a: float(np.linalg.slogdet(a)[1]), lambda a: np.linalg.inv(a).T, matrix
     )
     assert report.verdict == "agree"
+
+
+# Noise that a table does not show
+
+
+@pytest.mark.parametrize("share", [4e-4, 7e-5, 2e-5])
+def test_differences_of_terms_of_size_one_move_in_stairs(share):
+    """Between two stairs J has another slope, which small steps tell to many digits."""
+
+    def draw(seed):
+        c, x = share * np.random.default_rng([3, seed]).uniform(0.5, 1.5), 1.3e-4
+
+        def cost(p):
+            return float(((2.0 + c * p[0]) - 2.0) / (1 + 3 * p[0]) + 0.1 * c * np.sin(p[1]))
+
+        slope = np.array([c / (1 + 3 * x) ** 2, 0.1 * c * np.cos(0.4)])
+        return cost, slope, np.array([x, 0.4])
+
+    right = verdicts(draw(seed) for seed in range(12))
+    assert "disagree" not in right
+    assert right.count("agree") >= 9
+    wrong = [(cost, slope * [1.2, 1.0], x) for cost, slope, x in map(draw, range(4))]
+    assert verdicts(wrong) == ["disagree"] * 4
+
+
+@pytest.mark.parametrize("share", [1e-3, 4e-4, 2e-4])
+@pytest.mark.parametrize("constant", [600.0, 4500.0])
+def test_a_constant_inside_is_no_float32(share, constant):
+    x = np.array([0.8, 1.7])
+
+    def cost(p):
+        return float(np.cos(constant + share * p[0]) + np.sin(p[1]))
+
+    right = np.array([-share * np.sin(constant + share * 0.8), np.cos(1.7)])
+    assert check_gradients(cost, right, x).verdict == "agree"
+    for error in (1e-5, 1e-4):
+        wrong = check_gradients(cost, right * [1 + error, 1], x)
+        assert wrong.verdict == "disagree"
+        assert "float32" not in wrong.message()
+
+
+@pytest.mark.parametrize("spare", [0, 2])
+def test_what_cannot_be_looked_at_between_the_steps_is_no_agreement(spare):
+    x, width = np.linspace(0.7, 1.3, 6), 2e-7
+
+    def func(p):
+        u = (p[1] - x[1]) / width
+        return float(np.sin(p).sum() + width * u * np.exp(-u * u))
+
+    whole = check_gradients(lambda p: float(np.sin(p).sum()), np.cos, x)
+    assert whole.verdict == "agree"
+    most = whole.evaluations + spare
+    smooth = check_gradients(lambda p: float(np.sin(p).sum()), np.cos, x, max_evals=most)
+    assert smooth.verdict == "agree"
+    report = check_gradients(func, np.cos(x), x, max_evals=most)
+    assert report.verdict == "inconclusive"
+    assert "max_evals reached" in report.message()

@@ -123,8 +123,9 @@ ROUNDING_FACTOR = 3.0
 """Standard deviations of rounding that an error bar holds.  [derived: 99.7 %]"""
 
 OUTLYING = 4.5
-"""And that a finer step must say otherwise by, for the bar to cover it: the worst of some steps,
-whose σ is known to a third.  [derived: one in 150,000]"""
+"""And in float64, that a finer step must say otherwise by for the bar to cover it: the worst of ten
+steps is beyond three by chance, and σ is known to a third.  In float32 it may be a kink.
+[tests/unit/difference/test_extrapolation.py]"""
 
 LEAST_BAR = 4 * EPS
 """An error bar is never below this part of the value.  [derived: four roundings]"""
@@ -354,6 +355,13 @@ LINE_FALLS = 64.0
 as it falls by so much: an oscillation and the edge of a domain are smooth there, while rounding
 falls by the root of the distance at most.  [accuracy]"""
 
+JUMP_HALVINGS = 16
+JUMP_LAST = 4
+JUMP_STAYS = 2.5
+"""Where small steps agree on a slope that a larger one denies, what func changes by is followed by
+so many halvings.  It is a jump where the last so many leave more than this part of it: of a smooth
+func's change they leave a sixteenth, and of that of √|x - c| a quarter.  [derived]"""
+
 LOUD = 64.0
 """Noise up to so many times what its format implies is rounding.
 [tests/behaviour/test_rounding.py]"""
@@ -386,6 +394,10 @@ steps come so near to, in parts of what is wrong, of so many.  [tests/behaviour/
 
 MARGINAL_BARS = 10.0
 """For an error of fewer error bars the noise along the line is measured first.  [accuracy]"""
+
+FAR_STEP = 2.0**-5
+"""No error is one that this step denies, if func jumps below it: all others may lie within one
+stair of a rounded func.  [tests/behaviour/test_rounding.py]"""
 
 LINE_NEWS = 2.0
 """Noise that differs by this from what was known is a reason to go on.  [cost]"""

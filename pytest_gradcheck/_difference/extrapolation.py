@@ -34,6 +34,7 @@ from .._constants import (
     LINE_LOOKS,
     LINE_LOUDER,
     LINE_WIDER,
+    NARROW,
     NOISE_SAMPLES,
     OUTLYING,
     QUIETER,
@@ -80,8 +81,9 @@ class Rung:
 
 
 def slope_of(rung: Rung, side: str) -> float:
-    """Return the slope that a side tells: "both" is the central one."""
-    return {"both": rung.central, "forward": rung.forward, "backward": rung.backward}[side]
+    """Return the slope that a side tells: "both" is the central one, and "none" tells NaN."""
+    slopes = {"both": rung.central, "forward": rung.forward, "backward": rung.backward}
+    return slopes.get(side, math.nan)
 
 
 @dataclass(frozen=True)
@@ -255,8 +257,9 @@ class Line:
 
     def estimate(self) -> Estimate | None:
         """Return the best entry of the tableau, or None while one rung is all there is."""
-        side = self.sides()
-        return None if side == "none" else best_entry(self.series(side), even=side == "both")
+        side, even = self.sides(), self.sides() == "both"
+        cover = OUTLYING if self.noise.unit < NARROW else ROUNDING_FACTOR
+        return None if side == "none" else best_entry(self.series(side), even=even, cover=cover)
 
     def noisier_estimate(self) -> Estimate | None:
         """Return the estimate when what small steps disagree by is called noise.
@@ -276,11 +279,13 @@ class Line:
         return best_entry(louder, even=side == "both")
 
 
-def best_entry(series: Sequence[tuple[float, float, float]], *, even: bool) -> Estimate | None:
+def best_entry(
+    series: Sequence[tuple[float, float, float]], *, even: bool, cover: float = ROUNDING_FACTOR
+) -> Estimate | None:
     """Extrapolate slopes of (h, slope, rounding), h falling, and choose the entry known best.
 
-    `even`: the error is a series in h² (central) and not in h (one-sided). None for fewer than two
-    slopes.
+    `even`: the error is a series in h² (central) and not in h (one-sided); `cover`: the bar covers
+    what a finer step says beyond so many of its σ. None for fewer than two slopes.
     """
     best: Estimate | None = None
     previous: list[tuple[float, float]] = []
@@ -299,7 +304,7 @@ def best_entry(series: Sequence[tuple[float, float, float]], *, even: bool) -> E
                 beside.append(abs(value - row[j - 1][0]))
             truncation = max(beside)
             for _, finer, finer_noise in series[k + 1 :]:
-                truncation = max(truncation, abs(finer - value) - OUTLYING * finer_noise)
+                truncation = max(truncation, abs(finer - value) - cover * finer_noise)
             error = truncation + ROUNDING_FACTOR * noise + LEAST_BAR * abs(value)
             if math.isfinite(error) and (best is None or error < best.error):
                 best = Estimate(value, error, ROUNDING_FACTOR * noise, h)

@@ -20,6 +20,9 @@ from .._constants import (
     GRAIN_FINER,
     GRAIN_ROUGH,
     GRAIN_SHOWN,
+    JUMP_HALVINGS,
+    JUMP_LAST,
+    JUMP_STAYS,
     KINK_FAINT,
     KINK_NEAR,
     KINK_POWER,
@@ -34,7 +37,7 @@ from .._constants import (
     UNLIMITED_SLOPES,
     UNLIMITED_ULPS,
 )
-from .extrapolation import SIDES, Estimate, Line, Rung, best_entry
+from .extrapolation import SIDES, Estimate, Line, Rung, best_entry, slope_of
 from .noise import table_estimate
 
 
@@ -158,6 +161,26 @@ def tell_grain(line: Line) -> None:
     if line.grainy:
         sigma = line.table(side * moved, side * moved / NOISE_SAMPLES)
         line.take_noise(ROUNDING_SIGMA * change if sigma is None else sigma)
+
+
+def jump_between(line: Line, near: Rung, far: Rung) -> float:
+    """Return the size of a jump of func between two steps to one side; 0 where it has none.
+
+    Half by half, nearer to where func changes most by what the slope of the nearer step does not
+    explain: that of a jump stays.
+    """
+    slope = near.central
+    side = 1 if abs(far.forward - slope) >= abs(far.backward - slope) else -1
+    low, high = ((r.h, r.h * (slope_of(r, SIDES[side < 0]) - slope)) for r in (near, far))
+    seen = []
+    for _ in range(JUMP_HALVINGS):
+        (step,), (value,) = line.evaluate((side * 0.5 * (low[0] + high[0]),))
+        middle = abs(step), side * (float(value - line.center) - slope * step)
+        parts = (low, middle), (middle, high)
+        low, high = max(parts, key=lambda part: abs(part[1][1] - part[0][1]))
+        seen.append(abs(high[1] - low[1]))
+    stays = JUMP_STAYS * seen[-1] > seen[-1 - JUMP_LAST]
+    return seen[-1] if stays and seen[-1] > GRAIN_SHOWN * line.noise.sigma else 0.0
 
 
 def _bounds(line: Line, side: int) -> tuple[float, float, float]:

@@ -60,7 +60,8 @@ class Comparison:
     respond to what was. `bound` is how large the analytic entry's error can be at most where a
     direction through several entries agreed, infinity elsewhere. By coordinate, `reasons` say why
     it was left open or is special, `slopes` are those before and behind a kink, `ladders` what was
-    seen of coordinates that were asked again and did not agree. `answers`: func was seen to
+    seen of coordinates that were asked again and did not agree, and `stairs` those of which steps
+    that tell another slope lie within one stair of a rounded func. `answers`: func was seen to
     answer to a step, by more than its noise. `groups` are parts of blocks that are wrong, though no
     entry of theirs is known to be; `seen`, by a block's start, what would have been. `inner` is the
     format that func rounds to on the way.
@@ -76,6 +77,7 @@ class Comparison:
     reasons: dict[int, str] = field(default_factory=dict)
     slopes: dict[int, tuple[float, float]] = field(default_factory=dict)
     ladders: dict[int, Ladder] = field(default_factory=dict)
+    stairs: set[int] = field(default_factory=set)
     answers: Array = field(default_factory=lambda: np.zeros(0, dtype=bool))
     groups: list[Group] = field(default_factory=list)
     seen: dict[int, Seen] = field(default_factory=dict)

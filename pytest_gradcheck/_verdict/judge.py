@@ -259,19 +259,21 @@ def _rounded(
     """Return the comparison with the rounding of the analytic gradient in its tolerances."""
     if analytic.at is None:  # a gradient, or a row of a Jacobian, that can't be asked for elsewhere
         return found
-    spread = _spread(problem, analytic, options.seed)
+    own = _spread(problem, analytic, options.seed)
+    shared = own.copy()
     for block in problem.blocks:
-        mine = spread[block.window]
         # A few neighbours may all round alike: then the block's others tell.
+        mine = shared[block.window]
         mine[:] = np.maximum(mine, np.median(mine)) if mine.size else mine
-    limits = found.tolerance
+    limits, off = found.tolerance, np.zeros(problem.size)
     with np.errstate(all="ignore"):
-        off = GRAD_ROUNDINGS * spread
         size = np.fmax(np.abs(found.analytic), np.abs(found.numeric))
         everything = value_size(problem, found.analytic)
-        # What is as large as the gradient itself is no rounding of it.
-        little = (off <= COARSEST_RTOL * size) | (off * problem.scale <= IN_CHECK * everything)
-    off[~little] = 0.0
+        for spread in (GRAD_ROUNDINGS * own, GRAD_ROUNDINGS * shared):
+            # What is as large as the gradient itself is no rounding of it.
+            little = spread <= COARSEST_RTOL * size
+            little |= spread * problem.scale <= IN_CHECK * everything
+            off[little] = spread[little]
     return replace(found, tolerance=replace(limits, atol=limits.atol + off))
 
 
@@ -294,7 +296,7 @@ def _rounded_inside(
     jumps = [
         i
         for i, reason in found.reasons.items()
-        if reason in (ROUNDED, JUMP, NOISY) and not known[i]
+        if reason in (ROUNDED, JUMP, NOISY, NOT_SMOOTH) and not known[i]
     ]
     if not near.any() and not jumps:
         return found
@@ -525,6 +527,8 @@ def _refine_one(
     found.verdict[i] = answer.verdict
     if answer.verdict != AGREE:
         found.ladders[i] = ladder.differences()
+    if ladder.grainy:
+        found.stairs.add(i)
     found.reasons.pop(i, None)
     if answer.reason:  # of one that agrees, and is on no kink, `conclude` forgets it
         found.reasons[i] = answer.reason
@@ -671,12 +675,15 @@ def _find_between(
 ) -> None:
     """Halve the entries until those are found that do not add up, and ask them again.
 
-    That may take as many evaluations as the sweep did; what was not cleared then stays open.
+    That may take as many evaluations as the sweep did.  What was not cleared then stays open,
+    unless one that was asked agreed: so tiny steps may all lie in one stair of a rounded func.
     """
-    left = [members]
+    left, stairs = [members], bool(found.stairs)
     most = problem.evaluator.evaluations + 2 * max(problem.size, MOST_STUBBORN)
     while left and problem.evaluator.evaluations < most:
         members = left.pop()
+        if members.size == 1 and int(members[0]) in found.stairs:
+            continue
         first, along, unit = int(members[0]), np.zeros(problem.size), 1.0
         along[members] = shift[members]
         line = line_along(problem, along, sweep.noise)
@@ -702,7 +709,8 @@ def _find_between(
             if _refine_one(first, found, sweep, problem, line=line) == DISAGREE and not shown:
                 # It may be one stair of a func that is rounded on the way, which does not bend.
                 _leave_open(members, found, NOT_SMOOTH)
-    for members in left:
+        stairs |= members.size == 1 and bool(found.within()[first])
+    for members in [] if stairs else left:
         _leave_open(members, found, NOT_SMOOTH)
 
 

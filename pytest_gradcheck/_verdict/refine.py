@@ -17,6 +17,7 @@ from .._constants import (
     BEND_CLEAR,
     COARSEST_JUMP,
     CONFIDENCE,
+    FAR_STEP,
     FARTHER_RUNGS,
     FARTHEST,
     FINER,
@@ -63,6 +64,7 @@ from .._difference.extrapolation import Estimate, Line, Rung, best_entry, slope_
 from .._difference.kinks import (
     bend_power,
     bent,
+    jump_between,
     kink_slopes,
     may_be_grainy,
     nearest_kink_step,
@@ -288,8 +290,35 @@ def _doubted(
     if not line.sounded and not (accused and _plain(line, question, estimate)):
         line.sound(spacing(line, question, scale))
         return True
+    stair = _stair(line, question, scale, estimate) if accused else 0.0
+    if stair:
+        line.grainy = line.sounded = True
+        line.take_noise(max(ROUNDING_SIGMA * stair, line.noise.sigma))
+        return True
     beneath = accused and _beneath(line, estimate) > 0
     return beneath and _news(line, question, scale, estimate)
+
+
+def _stair(line: Line, question: Tolerance, scale: float, estimate: Estimate) -> float:
+    """Return the size of the jump at the end of the stair in which small steps accuse, 0 if none.
+
+    They agree with each other, and yet a larger step comes near the analytic value: all may lie
+    within one stair of a rounded func, so one far beyond them is asked, too.
+    """
+    if line.grainy or line.sides() != "both":
+        return 0.0
+    gap, step = abs(question.analytic - estimate.value), FAR_STEP * scale
+    if line.rungs[0].h < step:
+        steps, values = line.evaluate((step, -step))
+        slope = float((values[0] - values[1]) / (steps[0] - steps[1]))
+        if abs(slope - question.analytic) <= NEAR_ANALYTIC * gap:
+            line.record(steps, values)
+    if _none_is_near(line, question, estimate):
+        return 0.0
+    for far, near in reversed(list(itertools.pairwise(line.rungs))):
+        if not abs(far.central - estimate.value) <= NEAR_ESTIMATE * gap:
+            return jump_between(line, near, far)
+    return 0.0
 
 
 def _news(line: Line, question: Tolerance, scale: float, estimate: Estimate | None) -> bool:
@@ -313,7 +342,7 @@ def _beneath(line: Line, estimate: Estimate | None) -> float:
     What was taken for noise is the structure itself, where some steps bend by as much as larger
     ones differ from the slope that three below them agree on: rounding has no such bend.
     """
-    if estimate is None:
+    if estimate is None or line.grainy:
         return 0.0
     below = [rung for rung in line.rungs if rung.central]
     for k in range(1, len(below) - NEAR_RUNGS + 1):
@@ -365,13 +394,13 @@ def _trusted(line: Line, question: Tolerance, estimate: Estimate) -> bool:
 
 
 def _plain(line: Line, question: Tolerance, estimate: Estimate) -> bool:
-    """Return whether the noise need not be measured again: many error bars, and no step near a.
+    """Return whether the noise need not be measured again: it is rounding, and the gap many bars.
 
-    Small steps within one stair of a rounded func know a slope that larger ones do not.
+    A structure far below the steps may be taken for loud noise.
     """
     gap: float = abs(question.analytic - estimate.value)
-    many = gap > MARGINAL_BARS * CONFIDENCE * estimate.error
-    return many and _none_is_near(line, question, estimate)
+    rounding = line.noise.sigma <= LOUD * line.noise.floor
+    return rounding and gap > MARGINAL_BARS * CONFIDENCE * estimate.error
 
 
 def _converged(line: Line, question: Tolerance, estimate: Estimate) -> bool:

@@ -598,3 +598,69 @@ def test_what_cannot_be_looked_at_between_the_steps_is_no_agreement(spare):
     report = check_gradients(func, np.cos(x), x, max_evals=most)
     assert report.verdict == "inconclusive"
     assert "max_evals reached" in report.message()
+
+
+def beside_float32(seed, factor=1.0):
+    """A kernel in float32 and a decay in float64: within one stair the decay's slope is left."""
+    rng = np.random.default_rng([21, seed])
+    x, y = rng.normal(size=(25, 4)).astype(np.float32), rng.normal(size=25).astype(np.float32)
+    decay = 10.0 ** rng.uniform(-2, 0.5)
+
+    def cost(w):
+        fit = np.mean((np.sin(x @ w.astype(np.float32)) - y) ** 2)
+        return float(fit) + decay * float(w @ w)
+
+    def grad(w):
+        z = x.astype(float) @ w
+        slope = 2 * x.T.astype(float) @ ((np.sin(z) - y) * np.cos(z)) / 25
+        return factor * slope + 2 * decay * w
+
+    return cost, grad, rng.normal(size=4)
+
+
+def test_a_decay_beside_a_kernel_in_float32():
+    right = verdicts(beside_float32(seed) for seed in range(15))
+    assert "disagree" not in right
+    assert right.count("agree") >= 10
+    assert verdicts(beside_float32(seed, 1.5) for seed in range(6)) == ["disagree"] * 6
+
+
+@pytest.mark.parametrize("exponent", [-13, -11, -8])
+def test_a_block_all_of_which_is_at_the_edge_of_the_domain(exponent):
+    """Directions through it leave the domain to both sides."""
+    rng = np.random.default_rng([22, -exponent])
+    x = 1 - 10.0 ** (exponent + rng.uniform(0, 1, size=3))
+
+    def cost(x):
+        return float(np.sqrt(1 - x).sum()) if np.all(x <= 1) else np.nan
+
+    report = check_gradients(cost, lambda x: -0.5 / np.sqrt(1 - x), x)
+    assert report.verdict != "disagree"
+    assert check_gradients(cost, lambda x: -1 / np.sqrt(1 - x), x).verdict == "disagree"
+
+
+def test_the_rounding_of_a_gradient_whose_entries_are_of_many_sizes():
+    """That of the others of a block is no measure of an entry that is far smaller."""
+    x = np.linspace(0, 4, 12)
+    distance = (x[:, None] - x) ** 2
+
+    def kernel(p):
+        return np.exp(2 * p[0] - 0.5 * distance / np.exp(2 * p[1])) + 1e-9 * np.eye(12)
+
+    def cost(p, y):
+        half = np.linalg.solve(np.linalg.cholesky(kernel(p)), y - p[2])
+        return float(0.5 * half @ half)
+
+    def grad(p, y):
+        inverse = np.linalg.inv(kernel(p))
+        a, k = inverse @ (y - p[2]), kernel(p) - 1e-9 * np.eye(12)
+        slope = k * distance / np.exp(2 * p[1])
+        return np.array([-a @ k @ a, -0.5 * a @ slope @ a, -a.sum()])
+
+    for seed in range(12):
+        rng = np.random.default_rng([23, seed])
+        y, p = np.sin(2 * x) + 0.1 * rng.normal(size=12), 0.3 * rng.normal(size=3)
+        args = (lambda p, y=y: cost(p, y)), (lambda p, y=y: grad(p, y)), p
+        assert check_gradients(*args).verdict != "disagree"
+        wrong = grad(p, y) * [1, 1, 1.01]
+        assert check_gradients(args[0], wrong, p).verdict == "disagree"

@@ -198,12 +198,22 @@ def test_an_error_bar_covers_what_smaller_steps_say_beyond_their_noise():
     """Slopes that agree at two large steps, and another at a small one: fine structure."""
     told = [(4.0, 1.0, 0.0), (2.0, 1.0, 0.0), (1.0, 3.0, 0.125)]
     found = best_entry(told, even=True)
-    # 1, off by 2 − 4.5·⅛ from the finer slope; 3 itself differs by 2 and has its noise.
-    assert found == Estimate(1.0, approx(1.4375 + 4 * EPS), 0.0, 2.0)
-    # Where the finer one is as noisy as that it says nothing, four of its σ away, too.
-    for noise in (0.75, 0.5):
-        told[-1] = (1.0, 3.0, noise)
-        assert best_entry(told, even=True) == Estimate(1.0, approx(4 * EPS), 0.0, 2.0)
+    # 1, off by 2 − 3·⅛ from the finer slope; 3 itself differs by 2 and has its noise.
+    assert found == Estimate(1.0, approx(1.625 + 4 * EPS), 0.0, 2.0)
+    # Where the finer one is as noisy as that it says nothing.
+    told[-1] = (1.0, 3.0, 0.75)
+    assert best_entry(told, even=True) == Estimate(1.0, approx(4 * EPS), 0.0, 2.0)
+
+
+def test_a_line_in_float64_takes_four_standard_deviations_for_chance():
+    """Slopes of 1 down to h = 2⁻⁹, and there 1 + 4σ: the bar covers what is beyond 3σ, or 4.5."""
+    sigma = 2.0**-30
+    off = 4 * math.sqrt(0.5) * sigma / 2.0**-9
+    told = [(2.0**-k, 1 + off * (k == 9)) for k in (1, 3, 5, 7, 9)]
+    wide, narrow = (
+        slopes(*told, sigma=sigma, unit=unit).estimate().error for unit in (2.0**-53, 2.0**-24)
+    )
+    assert wide < 0.05 * off < narrow
 
 
 def test_a_line_extrapolates_both_sides_in_h_squared_and_one_side_in_h():

@@ -16,7 +16,7 @@ import numpy as np
 
 from .._constants import ENTRY_ROUNDINGS
 from .._quoting import shown
-from .evidence import (
+from .evidence_and_places import (
     Array,
     BlockData,
     Fitted,

@@ -39,36 +39,45 @@ from .._constants import (
     STRAIGHT,
 )
 from .._diagnosis.causes import not_finite
-from .._diagnosis.evidence import CERTAIN, MOST_PER_ENTRY, Diagnosis
-from .._difference.climb import climb, follow_bend
-from .._difference.extrapolation import Estimate
-from .._difference.noise import Noise
-from .._difference.stencils import STENCILS
-from .._difference.step_size import relative_step
+from .._diagnosis.evidence_and_places import CERTAIN, MOST_PER_ENTRY, Diagnosis
+from .._difference.climb_and_kinks import climb, follow_bend
+from .._difference.noise_and_extrapolation import Estimate, Noise
+from .._difference.stencils_and_steps import STENCILS, relative_step
 from .._difference.sweep import least_step, line_of, value_size
 from .._evaluate.evaluator import BudgetExhausted
 from .._evaluate.problem import Analytic, Problem
 from .._options import Options
-from .._params.arrays import chunks
+from .._params.arrays_and_structure import chunks
 from .._params.layout import Block, position_of
 from .._quoting import brief, listing, shown
 from .._report.assemble import (
     GROUP,
+    NOT_STATIONARY,
+    STATIONARY,
     Rows,
     Subject,
     diagnosis_of,
     entries_of,
     entry_of,
+    to_settle,
 )
-from .._report.reasons import NOT_STATIONARY, STATIONARY, to_settle
 from .._report.report import VERDICTS, BlockReport, Entry
-from .._verdict.comparison import UNSEEN, Comparison, Group, Seen
-from .._verdict.groups import Groups, seen_in
+from .._verdict.groups_and_rounding import Groups, seen_in
 from .._verdict.refine import refine
-from .._verdict.tolerance import AGREE, DISAGREE, OPEN, Answer, Tolerance, of_block
-from .localise import Findings, localise, unit_of
-from .patterns import Pattern
-from .patterns import entries_of as entries_with
+from .._verdict.tolerance_and_comparison import (
+    AGREE,
+    DISAGREE,
+    OPEN,
+    UNSEEN,
+    Answer,
+    Comparison,
+    Group,
+    Seen,
+    Tolerance,
+    of_block,
+)
+from .localise import Findings, Pattern, localise, unit_of
+from .localise import entries_of as entries_with
 from .screen import Screen, Subset, calibrate, reexamine, screen_all
 
 Array = np.ndarray[Any, Any]

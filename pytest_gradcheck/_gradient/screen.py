@@ -36,19 +36,22 @@ from .._constants import (
     SLOPES_DIFFER,
     SMALLEST_PART,
 )
-from .._difference.climb import Policy, climb, enter, fall, rise
-from .._difference.directions import Stream, fill_with_weights, generator
-from .._difference.extrapolation import Line
-from .._difference.noise import Noise
-from .._difference.stencils import STENCILS
-from .._difference.step_size import relative_step
+from .._difference.climb_and_kinks import Policy, climb, enter, fall, rise
+from .._difference.noise_and_extrapolation import Line, Noise
+from .._difference.stencils_and_steps import (
+    STENCILS,
+    Stream,
+    fill_with_weights,
+    generator,
+    relative_step,
+)
 from .._difference.sweep import line_along, noise_of, value_size
 from .._evaluate.problem import Analytic, Problem
 from .._options import Options
-from .._params.arrays import chunks
+from .._params.arrays_and_structure import chunks
 from .._params.layout import Block, middle, position_of
 from .._verdict.refine import refine
-from .._verdict.tolerance import AGREE, DISAGREE, OPEN, Answer, Tolerance
+from .._verdict.tolerance_and_comparison import AGREE, DISAGREE, OPEN, Answer, Tolerance
 
 Array = np.ndarray[Any, Any]
 

@@ -21,19 +21,25 @@ from .._constants import (
     PRODUCT_JITTERS,
     PRODUCT_ROUNDS_WITHIN,
 )
-from .._difference.directions import Stream, random_weights
+from .._difference.stencils_and_steps import Stream, random_weights
 from .._evaluate.problem import repetition
 from .._options import Options
-from .._params.arrays import eps_of
+from .._params.arrays_and_structure import Structure, eps_of
 from .._params.layout import Block, gradient_vector, labels, rounded, to_structure
-from .._params.structure import Structure
 from .._quoting import brief
 from .._report.report import GradientReport
 from .check import Check, report_of
-from .coloring import by_groups
-from .linear import Entries, Matrix, entries_of, is_operator, is_sparse, matrix_of
-from .outputs import output_vector, precision_of
-from .random_combinations import along_cotangents, along_tangents, cotangent
+from .coloring_and_combinations import along_cotangents, along_tangents, by_groups, cotangent
+from .outputs_and_matrices import (
+    Entries,
+    Matrix,
+    entries_of,
+    is_operator,
+    is_sparse,
+    matrix_of,
+    output_vector,
+    precision_of,
+)
 
 Array = np.ndarray[Any, Any]
 

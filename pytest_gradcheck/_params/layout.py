@@ -19,9 +19,13 @@ from typing import Any
 import numpy as np
 
 from .._quoting import brief, listing, quoted
-from .arrays import (
+from .arrays_and_structure import (
+    ROOT,
+    Leaf,
+    Structure,
     complex_of,
     coordinates,
+    flatten,
     foreign_kind,
     is_masked,
     kind_of,
@@ -29,7 +33,6 @@ from .arrays import (
     same_bits,
     to_float,
 )
-from .structure import ROOT, Leaf, Structure, flatten
 
 Array = np.ndarray[Any, Any]
 

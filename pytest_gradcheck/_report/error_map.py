@@ -16,7 +16,7 @@ import numpy as np
 
 from .._params.layout import Block
 from .._quoting import shown
-from .._verdict.comparison import Evidence
+from .._verdict.tolerance_and_comparison import Evidence
 
 Array = np.ndarray[Any, Any]
 

@@ -22,7 +22,7 @@ import numpy as np
 
 from .._params.layout import Block, labels, position_of
 from .._quoting import shown
-from .._verdict.comparison import Evidence
+from .._verdict.tolerance_and_comparison import Evidence
 from .error_map import BLANK, MOST_MAPS, NOT_FINITE, OPEN, WRONG, counts_of, grid_of
 from .message import finding
 from .report import VERDICTS, GradientReport

@@ -15,8 +15,8 @@ from html import escape
 from importlib.resources import files
 from typing import Any
 
+from .. import __version__
 from .._quoting import listing, shown
-from .._version import __version__
 from .figure import COLOURS_OF_MAPS, NEEDED, picture_of, svgs_of
 from .message import BLOCK_COLUMNS, block_rows, maps_of, names_of
 from .report import GradientReport

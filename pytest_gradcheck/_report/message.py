@@ -11,12 +11,12 @@ import re
 import textwrap
 from collections.abc import Mapping, Sequence
 
-from .._diagnosis.evidence import Diagnosis
+from .._diagnosis.evidence_and_places import Diagnosis
 from .._quoting import NAME_WIDTH, columns, distinct, listing, shown, together
 from .._source.lines import source_table
-from .._verdict.tolerance import TOGETHER
+from .._verdict.tolerance_and_comparison import TOGETHER
+from .assemble import STATIONARY
 from .error_map import error_maps, plain, small_map
-from .reasons import STATIONARY
 from .report import BlockReport, Entry, GradientReport
 
 MOST_BLOCKS = 6

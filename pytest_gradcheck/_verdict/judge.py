@@ -48,11 +48,9 @@ from .._constants import (
     TINY,
     TRIED,
 )
-from .._difference.climb import climb, rise
-from .._difference.directions import Stream, random_weights
-from .._difference.extrapolation import Line
-from .._difference.kinks import parabolic
-from .._difference.stencils import at_one_step
+from .._difference.climb_and_kinks import climb, parabolic, rise
+from .._difference.noise_and_extrapolation import Line
+from .._difference.stencils_and_steps import Stream, at_one_step, random_weights
 from .._difference.sweep import (
     Sweep,
     bends,
@@ -66,11 +64,17 @@ from .._evaluate.evaluator import BudgetExhausted
 from .._evaluate.problem import Analytic, Problem
 from .._options import Options
 from .._params.layout import Block
-from .comparison import Comparison, Group
-from .groups import Groups, judge_ties, seen_in
+from .groups_and_rounding import (
+    Groups,
+    by_larger_steps,
+    inner_format,
+    judge_ties,
+    may_be_quieter,
+    quieter_lines,
+    seen_in,
+)
 from .refine import refine
-from .rounding import by_larger_steps, inner_format, may_be_quieter, quieter_lines
-from .tolerance import (
+from .tolerance_and_comparison import (
     AGREE,
     BENDS,
     DISAGREE,
@@ -81,6 +85,8 @@ from .tolerance import (
     NOT_SMOOTH,
     OPEN,
     ROUNDED,
+    Comparison,
+    Group,
     Tolerance,
     Verdict,
     block_sizes,

@@ -58,20 +58,24 @@ from .._constants import (
     SUBGRADIENT,
     USEFUL,
 )
-from .._difference.climb import Policy, climb, enter, fall, rise
-from .._difference.extrapolation import Estimate, Line, Rung, best_entry, slope_of
-from .._difference.kinks import (
+from .._difference.climb_and_kinks import (
+    Policy,
     bend_power,
     bent,
+    climb,
+    enter,
+    fall,
     kink_slopes,
     may_be_grainy,
     nearest_kink_step,
     on_kink,
     parabolic,
+    rise,
     rough,
     tell_grain,
 )
-from .tolerance import (
+from .._difference.noise_and_extrapolation import Estimate, Line, Rung, best_entry, slope_of
+from .tolerance_and_comparison import (
     AGREE,
     DISAGREE,
     JUMP,

@@ -6,17 +6,16 @@ import io
 import json
 import math
 import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 
 from .. import __version__
 from .._diagnosis.evidence_and_places import Diagnosis
-from .._quoting import quoted, shown
+from .._quoting import quoted, replacing, shown
 from .._source.lines import SourceLine
 from .._verdict.tolerance_and_comparison import Evidence
 
@@ -535,30 +534,3 @@ def _require_format(about: Any, path: str, wanted: str) -> None:
         f"{shown(str(about.get('version')))}; this version, {__version__}, reads {FORMAT!r}: "
         "read it with that one (pip install -U pytest-gradcheck)"
     )
-
-
-# Files that are there whole or not at all
-
-
-@contextmanager
-def replacing(path: Path) -> Iterator[BinaryIO]:
-    """Open a file that takes the place of `path`, whose folder exists, when all has been written.
-
-    A link stays a link; what is no regular file, as a pipe, is written to as it is. When writing
-    fails, with OSError, what was at `path` is still there.
-    """
-    target = Path(os.path.realpath(path))
-    if target.exists() and not target.is_file():
-        with target.open("wb") as stream:
-            yield stream
-        return
-    # Named by the process: workers of pytest-xdist may write into one folder.
-    beside = target.with_name(f".gradcheck-{os.getpid()}-{os.urandom(4).hex()}.tmp")
-    try:
-        with beside.open("xb") as stream:
-            yield stream
-        beside.replace(target)
-    except BaseException:
-        with suppress(OSError):
-            beside.unlink(missing_ok=True)
-        raise

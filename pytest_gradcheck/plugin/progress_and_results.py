@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from .. import __version__
+from .._quoting import replacing
 from ..hookspecs import hookimpl
 from .config import Settings
 from .recorder_and_memory import (
@@ -203,8 +204,6 @@ class Results:
     ) -> None:
         if path is None:
             return
-        from .._report.report import replacing
-
         try:
             text = content()
             path.parent.mkdir(parents=True, exist_ok=True)

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from .._constants import COARSEST_RTOL, CONFIDENCE, DEMANDED_IN_BLOCK
+from .._params.arrays_and_structure import Array
 from .._params.layout import Block
 from .._quoting import brief, layer_numbers, shown, together
 from .._verdict.tolerance_and_comparison import (
@@ -35,7 +36,6 @@ from .._verdict.tolerance_and_comparison import (
 from .evidence_and_places import (
     CERTAIN,
     OFFERED,
-    Array,
     BlockData,
     Diagnosis,
     Located,

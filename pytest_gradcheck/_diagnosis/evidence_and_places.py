@@ -19,9 +19,8 @@ from typing import Any
 import numpy as np
 
 from .._constants import CONFIDENCE, ENTRY_ROUNDINGS, STANDS_CLEAR
+from .._params.arrays_and_structure import Array
 from .._quoting import shown
-
-Array = np.ndarray[Any, Any]
 
 OFFERED = 16.0
 """Bits below which nothing is said."""

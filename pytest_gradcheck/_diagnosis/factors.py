@@ -15,9 +15,9 @@ from fractions import Fraction
 import numpy as np
 
 from .._constants import ENTRY_ROUNDINGS
+from .._params.arrays_and_structure import Array
 from .._quoting import shown
 from .evidence_and_places import (
-    Array,
     BlockData,
     Fitted,
     Predicted,

@@ -13,8 +13,8 @@ from functools import partial
 
 import numpy as np
 
+from .._params.arrays_and_structure import Array
 from .evidence_and_places import (
-    Array,
     BlockData,
     Fitted,
     Predicted,

@@ -50,6 +50,7 @@ from .._evaluate.problem import (
     require_callable,
 )
 from .._options import Options
+from .._params.arrays_and_structure import Array
 from .._params.layout import coordinate_of, labels
 from .._quoting import brief, quoted
 from .._report.assemble import Rows, Subject, assemble, rows_of
@@ -298,8 +299,6 @@ def at_points(
 
 # What stands out in a check before it is over: for a live line, and for whoever interrupts it
 
-
-Array = np.ndarray[Any, Any]
 
 STANDS_OUT = 1e-6
 """Analytic and numeric that differ by less than this part of them, or by what noise explains, do

@@ -7,7 +7,6 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import fields, replace
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 
@@ -47,7 +46,7 @@ from .._difference.sweep import least_step, line_of, value_size
 from .._evaluate.evaluator import BudgetExhausted
 from .._evaluate.problem import Analytic, Problem
 from .._options import Options
-from .._params.arrays_and_structure import chunks
+from .._params.arrays_and_structure import Array, chunks
 from .._params.layout import Block, position_of
 from .._quoting import brief, listing, shown
 from .._report.assemble import (
@@ -79,8 +78,6 @@ from .._verdict.tolerance_and_comparison import (
 from .localise import Findings, Pattern, localise, unit_of
 from .localise import entries_of as entries_with
 from .screen import Screen, Subset, calibrate, reexamine, screen_all
-
-Array = np.ndarray[Any, Any]
 
 
 class AtScale:

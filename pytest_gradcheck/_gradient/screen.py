@@ -14,7 +14,6 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 
@@ -48,12 +47,10 @@ from .._difference.stencils_and_steps import (
 from .._difference.sweep import line_along, noise_of, value_size
 from .._evaluate.problem import Analytic, Problem
 from .._options import Options
-from .._params.arrays_and_structure import chunks
+from .._params.arrays_and_structure import Array, chunks
 from .._params.layout import Block, middle, position_of
 from .._verdict.refine import refine
 from .._verdict.tolerance_and_comparison import AGREE, DISAGREE, OPEN, Answer, Tolerance
-
-Array = np.ndarray[Any, Any]
 
 
 @dataclass

@@ -53,6 +53,7 @@ from .._evaluate.problem import (
 from .._gradient.check import worst_so_far
 from .._gradient.experiments import lines_behind
 from .._options import Options
+from .._params.arrays_and_structure import Array
 from .._params.layout import labels, position_of
 from .._params.work_copy import WorkCopy
 from .._quoting import brief, listing, quoted
@@ -78,9 +79,6 @@ from .outputs_and_matrices import (
     is_operator,
     pair_blocks,
 )
-
-Array = np.ndarray[Any, Any]
-
 
 OVERHEAD = 12
 """Evaluations at the parameters, and for the noise."""

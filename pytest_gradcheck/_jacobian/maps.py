@@ -24,7 +24,7 @@ from .._constants import (
 from .._difference.stencils_and_steps import Stream, random_weights
 from .._evaluate.problem import repetition
 from .._options import Options
-from .._params.arrays_and_structure import Structure, eps_of
+from .._params.arrays_and_structure import Array, Structure, eps_of
 from .._params.layout import Block, gradient_vector, labels, rounded, to_structure
 from .._quoting import brief
 from .._report.report import GradientReport
@@ -40,8 +40,6 @@ from .outputs_and_matrices import (
     output_vector,
     precision_of,
 )
-
-Array = np.ndarray[Any, Any]
 
 
 @dataclass(frozen=True)

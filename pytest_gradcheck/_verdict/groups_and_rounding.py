@@ -70,6 +70,7 @@ from .._difference.stencils_and_steps import STENCILS, Stream, random_weights, r
 from .._difference.sweep import Sweep, line_along, line_of, value_size
 from .._evaluate.evaluator import BudgetExhausted
 from .._evaluate.problem import Analytic, Problem
+from .._params.arrays_and_structure import Array
 from .._params.layout import Block, middle
 from .refine import refine, spacing
 from .tolerance_and_comparison import (
@@ -83,8 +84,6 @@ from .tolerance_and_comparison import (
     Tolerance,
     Verdict,
 )
-
-Array = np.ndarray[Any, Any]
 
 Window = tuple[slice, ...]
 """A part of a block: a range along each of its axes."""

@@ -6,7 +6,6 @@ import math
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
@@ -63,6 +62,7 @@ from .._difference.sweep import (
 from .._evaluate.evaluator import BudgetExhausted
 from .._evaluate.problem import Analytic, Problem
 from .._options import Options
+from .._params.arrays_and_structure import Array
 from .._params.layout import Block
 from .groups_and_rounding import (
     Groups,
@@ -93,8 +93,6 @@ from .tolerance_and_comparison import (
     common_size,
     tolerance,
 )
-
-Array = np.ndarray[Any, Any]
 
 
 def judge(

@@ -186,7 +186,8 @@ class Repair:
     """A formula with its numbers filled in, `fitted` of them from the block; `prior` is its cost.
 
     `key` is equal for the same formula with the same numbers, in whatever block.  `apply` says what
-    a block should be; None where that is not defined.  In `hint`, for one block, ``{}`` stands for
+    a block should be; None, or an error of a block of another shape, where that is not defined (see
+    `predicted`).  In `hint`, for one block, ``{}`` stands for
     its name and ``{where}`` for what `place` says; in `told`, for several, ``{names}`` for theirs,
     unset: the hint, "in" these.
     `part` is the sentence where the formula holds at some entries alone; empty: it can't.
@@ -208,9 +209,18 @@ class Repair:
         told = self.told or f"{self.hint.removesuffix('?')}, in {{names}}{asks}"
         return told.format(names=names)
 
+    def predicted(self, block: BlockData) -> Predicted | None:
+        """Return what a block should be; None where the formula is none of its shape."""
+        try:
+            predicted = self.apply(block)
+        except (ValueError, IndexError):  # another number of axes, or other lengths
+            return None
+        fits = predicted is not None and predicted.values.shape == block.shape
+        return predicted if fits else None
+
     def bits(self, block: BlockData, fitted: int | None = None) -> float | None:
         """Return what a block says for the repair before its cost, or None: it does not hold."""
-        predicted = self.apply(block)
+        predicted = self.predicted(block)
         if predicted is None:
             return None
         return gained(block, predicted, self.fitted if fitted is None else fitted)

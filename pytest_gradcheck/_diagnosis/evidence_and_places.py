@@ -485,9 +485,8 @@ def _silent(block: BlockData) -> Iterator[Place]:
     wrong = block.asked
     count, size = int(wrong.sum()), wrong.size
     for axis in (axis for axis, length in enumerate(block.shape) if length > 1):
-        hit = np.flatnonzero(wrong.any(axis=tuple(k for k in range(wrong.ndim) if k != axis)))
-        inside = np.zeros(wrong.shape, dtype=bool)
-        np.moveaxis(inside, axis, 0)[hit] = True
+        hit = _hit(wrong, axis)
+        inside = _slices(wrong.shape, axis, hit)
         where = _positions(block.shape, axis, hit.tolist())
         cost = math.log2(math.comb(block.shape[axis], hit.size))
         yield Place("mask", ("mask", axis, tuple(hit.tolist())), where, "are", inside, cost)
@@ -499,6 +498,18 @@ def _silent(block: BlockData) -> Iterator[Place]:
     where = alone.where if count <= MOST_LISTED else f"{count} of {size} entries"
     key = ("mask", block.name, tuple(np.flatnonzero(wrong).tolist()))
     yield replace(alone, code="mask", key=key, where=where)
+
+
+def _hit(which: Array, axis: int) -> Array:
+    """Return the positions along an axis at which something is chosen."""
+    return np.flatnonzero(which.any(axis=tuple(k for k in range(which.ndim) if k != axis)))
+
+
+def _slices(shape: tuple[int, ...], axis: int, positions: Array | int) -> Array:
+    """Return all entries at some positions along an axis (bool)."""
+    chosen = np.zeros(shape, dtype=bool)
+    np.moveaxis(chosen, axis, 0)[positions] = True
+    return chosen
 
 
 @dataclass(frozen=True)
@@ -522,11 +533,8 @@ def named(inside: Array, outside: Array) -> Part:
     shape, count = inside.shape, int(inside.sum())
     long = [axis for axis, length in enumerate(shape) if length > 1]
     for axis in long if len(long) > 1 or count > MOST_ENTRIES else ():
-        others = tuple(k for k in range(len(shape)) if k != axis)
-        hit = np.flatnonzero(inside.any(axis=others))
-        whole = np.zeros(shape, dtype=bool)
-        np.moveaxis(whole, axis, 0)[hit] = True
-        if not np.any(whole & outside):
+        hit = _hit(inside, axis)
+        if not np.any(_slices(shape, axis, hit) & outside):
             where = _positions(shape, axis, hit.tolist())
             return Part(where, _to_name(hit, shape[axis]), ("along", axis, tuple(hit.tolist())))
     for axis in long if len(shape) == 2 and len(long) == 2 else ():
@@ -584,8 +592,7 @@ def _places(block: BlockData) -> Iterator[Place]:
         return
     long = [axis for axis, length in enumerate(block.shape) if length > 1]
     for axis in long:
-        others = tuple(k for k in range(wrong.ndim) if k != axis)
-        hit = np.flatnonzero(wrong.any(axis=others))
+        hit = _hit(wrong, axis)
         if len(long) == 1 and hit.size <= MOST_ENTRIES:
             continue
         place = _along(block, axis, hit)
@@ -624,8 +631,7 @@ def _along(block: BlockData, axis: int, hit: Array) -> Place | None:
     most = MOST_LISTED if len(block.shape) > 1 else MOST_ENTRIES
     if count > length // 2 or (count > most and not even):
         return None
-    inside = np.zeros(block.shape, dtype=bool)
-    np.moveaxis(inside, axis, 0)[hit] = True
+    inside = _slices(block.shape, axis, hit)
     cost = 2 * math.log2(length) if even else math.log2(math.comb(length, count))
     cost += math.log2(len(block.shape)) + (2.0 if steps - {1} and count > MOST_ENTRIES else 0.0)
     positions = hit.tolist()
@@ -654,9 +660,7 @@ def _edges(block: BlockData, long: list[int]) -> Iterator[Place]:
     sides: dict[str, Array] = {}
     for axis in axes:
         for name, position in (("first", 0), ("last", -1)):
-            inside = np.zeros(shape, dtype=bool)
-            np.moveaxis(inside, axis, 0)[position] = True
-            sides[f"{name} {slice_word(shape, axis)}"] = inside
+            sides[f"{name} {slice_word(shape, axis)}"] = _slices(shape, axis, position)
     names = list(sides)
     border = np.logical_or.reduce([sides[name] for name in names])
     if all(shape[axis] > 2 for axis in axes):

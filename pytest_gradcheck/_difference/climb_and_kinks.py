@@ -40,7 +40,6 @@ from .._constants import (
     UNLIMITED_SLOPES,
     UNLIMITED_ULPS,
     VAGUE,
-    WORSE,
 )
 from .._evaluate.problem import Problem
 from .noise_and_extrapolation import SIDES, Estimate, Line, Rung, best_entry, table_estimate
@@ -83,7 +82,7 @@ def rise(
         estimate = line.estimate()
         if estimate is None:
             continue
-        unpaid = unpaid + 1 if best is not None and estimate.error > WORSE * best.error else 0
+        unpaid = unpaid + 1 if best is not None and estimate.error > LIMITING * best.error else 0
         if best is None or estimate.error < best.error:
             best = estimate
     return best

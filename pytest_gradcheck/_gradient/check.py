@@ -17,9 +17,9 @@ from .._constants import (
     EPS,
     EXHAUSTIVE,
     LOOKED_AHEAD,
+    LOUD_CHANGE,
     NOISE_EVALUATIONS,
     PATIENCE,
-    REMEMBERS,
     SUSPECT_ERROR,
     SUSPECT_EVALUATIONS,
     SUSPECTS,
@@ -176,7 +176,7 @@ def _one_by_one(
         sweep, comparison, told = _judged(problem, analytic, options, noise)
         if not told and not at_one_step(options):
             gap, told = depends_on_the_past(problem, options)
-        if not told and gap > max(REMEMBERS * sweep.noise.sigma, problem.jitter):
+        if not told and gap > max(LOUD_CHANGE * sweep.noise.sigma, problem.jitter):
             sweep, comparison, _ = _judged(replace(problem, jitter=gap), analytic, options)
         if not told:
             return sweep, comparison, ()

@@ -36,7 +36,6 @@ from .._constants import (
     LOUD_CHANGE,
     MOST_MOVED,
     PATIENCE,
-    TOGETHER,
 )
 from .._diagnosis.evidence_and_places import CERTAIN, Diagnosis
 from .._difference.stencils_and_steps import Stream, at_one_step, random_weights
@@ -245,7 +244,7 @@ class _Asked:
         for name in before:
             alone, both = self.value((name,)), self.value((name, *behind))
             here, there = alone - self.center, both - base
-            allowed = TOGETHER * max(abs(here), abs(there)) + self.loud(alone, both, base)
+            allowed = CHANGED * max(abs(here), abs(there)) + self.loud(alone, both, base)
             if not allowed < abs(here - there) < math.inf:
                 return False
         return True

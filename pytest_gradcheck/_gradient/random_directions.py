@@ -17,16 +17,14 @@ from .._constants import (
     CONFIRMED_WITHIN,
     DUST,
     EPS,
+    EXHAUSTIVE,
     GROSS,
-    GROSS_BARS,
     GROUP_DIRECTIONS,
     GROUP_STEPS,
     LEAST_ALONG,
     MISSED,
     MOST_EXTRA,
-    MOST_IN_GROUPS,
     NARROW,
-    PLAINLY_OFF,
     PROVEN,
     RATIO,
     RESPONDS,
@@ -35,6 +33,7 @@ from .._constants import (
     SHOWN_BAD,
     SMALL_BLOCK,
     SMALLEST_ALLOWED,
+    STANDS_CLEAR,
     STRAIGHT,
 )
 from .._diagnosis.causes import not_finite
@@ -295,9 +294,9 @@ class AtScale:
     def has_groups(self) -> bool:
         """Return whether func is float32, and its blocks few enough for directions of their own."""
         spent, most = self.problem.evaluator.evaluations, self.options.max_evals
-        left = MOST_IN_GROUPS if most is None else most - spent
+        left = EXHAUSTIVE if most is None else most - spent
         filled = sum(block.size > 0 for block in self.problem.blocks)
-        enough = 2 * GROUP_DIRECTIONS * GROUP_STEPS * filled <= min(left, MOST_IN_GROUPS)
+        enough = 2 * GROUP_DIRECTIONS * GROUP_STEPS * filled <= min(left, EXHAUSTIVE)
         return self.screen.noise.unit > NARROW and self.options.rtol is None and enough
 
     def look_at_groups(self) -> None:
@@ -353,7 +352,7 @@ class AtScale:
         """Conclude on a block that its own direction denies, or does not resolve."""
         gap, bar = abs(told - answer.value), PROVEN * CONFIDENCE * answer.error
         denied = answer.verdict == DISAGREE and self.screen.noise.unit < NARROW
-        gross = gap > bar and (gap > GROSS * abs(told) or gap > GROSS_BARS * bar)
+        gross = gap > bar and (gap > GROSS * abs(told) or gap > STANDS_CLEAR * bar)
         few = range(block.start, block.stop) if block.size <= SMALL_BLOCK else ()
         wrong = [i for i in few if self.confirm(i) is not None] if denied else []
         if wrong or (denied and gross):
@@ -493,7 +492,7 @@ def plainly_wrong(problem: Problem, analytic: Analytic, options: Options, noise:
         return False
     (_, one, loud), (_, other, louder) = series
     off = abs(float(np.dot(analytic.vector, vector)) - other)
-    return off > PLAINLY_OFF * (abs(one - other) + loud + louder + check.allowed)
+    return off > STANDS_CLEAR * (abs(one - other) + loud + louder + check.allowed)
 
 
 def along_directions(

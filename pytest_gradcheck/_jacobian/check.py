@@ -26,7 +26,6 @@ from .._constants import (
     IN_BLOCK,
     LONGEST_CHAIN,
     MANY_SUSPICIOUS,
-    MOST_ALONG,
     MOST_CELLS,
     MOST_OUTPUTS,
     NARROW,
@@ -627,7 +626,7 @@ def judged_rows(
     """
     problems = [row_of(points, outputs, k) for k in range(points.problem.center.size)]
     noise = [noise_of(problem, options) for problem in problems]
-    points.left = MOST_ALONG
+    points.left = EXHAUSTIVE
     sizes = [value_size(problem, a.vector) for problem, a in zip(problems, analytic, strict=False)]
     row = STENCILS["central"]
     steps = [relative_step(row, one.sigma, size) for one, size in zip(noise, sizes, strict=False)]

@@ -19,7 +19,7 @@ from .._constants import (
     LEAST_TERM,
     MOST_PRODUCTS,
     PRODUCT_JITTERS,
-    PRODUCT_ROUNDS_WITHIN,
+    REPEATS_WITHIN,
 )
 from .._difference.stencils_and_steps import Stream, random_weights
 from .._evaluate.problem import repetition
@@ -294,7 +294,7 @@ class _Said:
             if bad.any():
                 gap = np.abs(scaled() - first)
                 rounding = float(gap.max()) if np.isfinite(gap).all() else math.inf
-                if rounding <= PRODUCT_ROUNDS_WITHIN * float(terms_size.max()):
+                if rounding <= REPEATS_WITHIN * float(terms_size.max()):
                     bad &= ~(off <= PRODUCT_JITTERS * rounding)
         if not bad.any():
             return "", jitter

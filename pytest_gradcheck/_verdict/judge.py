@@ -10,7 +10,6 @@ from dataclasses import replace
 import numpy as np
 
 from .._constants import (
-    ASKED_OF_MANY,
     BESIDE,
     BESIDE_PAIRS,
     BESIDE_ULPS,
@@ -423,9 +422,9 @@ def _left_beside_alike(left: Array, found: Comparison, sweep: Sweep, problem: Pr
     for block in problem.blocks:
         members = block.start + np.flatnonzero(plain[block.window])
         members = members[np.argsort(-excess[members], kind="stable")]
-        if members.size <= ASKED_OF_MANY:
+        if members.size <= TRIED:
             continue
-        spread = np.linspace(0, members.size - 1, ASKED_OF_MANY).astype(np.intp)
+        spread = np.linspace(0, members.size - 1, TRIED).astype(np.intp)
         few = members[spread].tolist()
         left[few] = False
         verdicts = [_refine_one(i, found, sweep, problem) for i in few]

@@ -186,6 +186,10 @@ ENTRY_RUNGS = 6
 MOST_RUNGS = 16
 """Of a coordinate.  [cost]"""
 
+LONG_LADDER = 12
+"""Of the engine alone, up and again down; of a direction that calibrates, or follows a bend.
+[cost]"""
+
 LEAP_RUNGS = 4
 """A goal farther away than so many rungs is gone to by two at a time.  [cost]"""
 
@@ -249,9 +253,6 @@ LIMIT_POWER = 0.15
 
 ENOUGH = 1e-10
 """A relative error bar below this is not improved further.  [numeric]"""
-
-NUMERIC_RUNGS = 12
-"""Of a coordinate, up and again down.  [cost]"""
 
 VAGUE = 1e-3
 """A relative error bar above this is doubted: there may be no limit.  [numeric]"""
@@ -506,9 +507,6 @@ LOOKED_AHEAD = 100
 AHEAD_EXTRA = 100
 """Evaluations that localising may take then.  [cost]"""
 
-NOISE_EVALUATIONS = 7
-"""That measuring the noise takes.  [derived: `NOISE_SAMPLES`]"""
-
 
 # What failed in the last run
 
@@ -566,8 +564,7 @@ FARTHEST_ALONG = 0.3
 """and the largest.  [scale]"""
 
 CALIBRATION_DOWN = 9
-CALIBRATION_RUNGS = 12
-"""Rungs of the calibrating direction, after steps down and at all.  [cost]"""
+"""Steps down of the calibrating direction, of `LONG_LADDER` at all.  [cost]"""
 
 SLOPES_DIFFER = 5.0
 """Two slopes differ by more than so many times their rounding: that is truncation.  [scale]"""
@@ -591,9 +588,6 @@ CONFIRMED_WITHIN = 1e-3
 
 STRAIGHT = 0.1
 """A bend below this part of the analytic entry needs no second step.  [scale]"""
-
-MOST_KINK_STEPS = 12
-"""Steps along a direction that a bend is followed by.  [cost]"""
 
 MOST_EXTRA = 2000
 """Evaluations that localising may take when ``max_evals`` is not given.  [cost]"""

@@ -18,7 +18,7 @@ from .._constants import (
     EXHAUSTIVE,
     LOOKED_AHEAD,
     LOUD_CHANGE,
-    NOISE_EVALUATIONS,
+    NOISE_SAMPLES,
     PATIENCE,
     SUSPECT_ERROR,
     SUSPECT_EVALUATIONS,
@@ -233,7 +233,8 @@ def goes_along_directions(problem: Problem, options: Options) -> bool:
     if options.eps is not None or options.scheme != "central":
         return False
     most = EXHAUSTIVE if options.max_evals is None else options.max_evals
-    return problem.evaluator.evaluations + 2 * problem.size + NOISE_EVALUATIONS > most
+    noise = NOISE_SAMPLES - 1  # J at the parameters is known
+    return problem.evaluator.evaluations + 2 * problem.size + noise > most
 
 
 def of_suspects(report: GradientReport) -> GradientReport:

@@ -20,10 +20,10 @@ import numpy as np
 from .._constants import (
     ACCUSED,
     CALIBRATION_DOWN,
-    CALIBRATION_RUNGS,
     CONFIDENCE,
     FARTHEST_ALONG,
     LEAST_ALONG,
+    LONG_LADDER,
     MANY_BLOCKS,
     MARGINAL_STEPS,
     NARROW,
@@ -315,7 +315,7 @@ def _until_truncation_shows(line: Line, first: float) -> Policy[None]:
         return
     # Down where there are kinks within the step, or a fast oscillation.
     yield from fall(line, CALIBRATION_DOWN - len(line.rungs), lambda _: differ(slice(-2, None)))
-    yield from rise(line, step * RATIO, CALIBRATION_RUNGS - len(line.rungs), further)
+    yield from rise(line, step * RATIO, LONG_LADDER - len(line.rungs), further)
 
 
 def _differ(pair: Sequence[tuple[float, float, float]]) -> bool:

@@ -9,14 +9,21 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from ._version import __version__
-
 if TYPE_CHECKING:
-    from ._api.adjoint import assert_adjoint, check_adjoint
+    from ._api.adjoint_and_taylor import (
+        TaylorRates,
+        assert_adjoint,
+        assert_taylor_rate,
+        check_adjoint,
+        taylor_rates,
+    )
     from ._api.gradients import (
         assert_gradients_close,
         check_gradients,
         compare_gradients,
+        numerical_gradient,
+        numerical_gradient_with_error,
+        pulled_back,
         relative_difference,
     )
     from ._api.hessians import assert_hessian_close, assert_hvp_close, check_hessian, check_hvp
@@ -28,14 +35,17 @@ if TYPE_CHECKING:
         check_jvp,
         check_vjp,
     )
-    from ._api.numeric import numerical_gradient, numerical_gradient_with_error, pulled_back
-    from ._api.taylor import TaylorRates, assert_taylor_rate, taylor_rates
-    from ._diagnosis.evidence import Diagnosis
+    from ._diagnosis.evidence_and_places import Diagnosis
     from ._options import GradcheckWarning, Options
-    from ._params.arrays import ArrayKind
-    from ._params.structure import Node
-    from ._report.report import BlockReport, Entry, GradientMismatch, GradientReport
-    from ._report.saved import SavedCheck, load_saved
+    from ._params.arrays_and_structure import ArrayKind, Node
+    from ._report.report import (
+        BlockReport,
+        Entry,
+        GradientMismatch,
+        GradientReport,
+        SavedCheck,
+        load_saved,
+    )
     from ._source.lines import SourceLine
     from .adapters.autograd import autograd_gradients
     from .adapters.jax import jax_gradients
@@ -43,31 +53,33 @@ if TYPE_CHECKING:
     from .hookspecs import hookimpl, plugin_manager
     from .plugin.fixtures import Gradcheck, NumericalGradient
 
+__version__ = "0.1.0"
+
 _HOMES = {
-    "ArrayKind": "_params.arrays",
+    "ArrayKind": "_params.arrays_and_structure",
     "BlockReport": "_report.report",
-    "Diagnosis": "_diagnosis.evidence",
+    "Diagnosis": "_diagnosis.evidence_and_places",
     "Entry": "_report.report",
     "Gradcheck": "plugin.fixtures",
     "GradcheckWarning": "_options",
     "GradientMismatch": "_report.report",
     "GradientReport": "_report.report",
-    "Node": "_params.structure",
+    "Node": "_params.arrays_and_structure",
     "NumericalGradient": "plugin.fixtures",
     "Options": "_options",
-    "SavedCheck": "_report.saved",
+    "SavedCheck": "_report.report",
     "SourceLine": "_source.lines",
-    "TaylorRates": "_api.taylor",
-    "assert_adjoint": "_api.adjoint",
+    "TaylorRates": "_api.adjoint_and_taylor",
+    "assert_adjoint": "_api.adjoint_and_taylor",
     "assert_gradients_close": "_api.gradients",
     "assert_hessian_close": "_api.hessians",
     "assert_hvp_close": "_api.hessians",
     "assert_jacobian_close": "_api.jacobians",
     "assert_jvp_close": "_api.jacobians",
-    "assert_taylor_rate": "_api.taylor",
+    "assert_taylor_rate": "_api.adjoint_and_taylor",
     "assert_vjp_close": "_api.jacobians",
     "autograd_gradients": "adapters.autograd",
-    "check_adjoint": "_api.adjoint",
+    "check_adjoint": "_api.adjoint_and_taylor",
     "check_gradients": "_api.gradients",
     "check_hessian": "_api.hessians",
     "check_hvp": "_api.hessians",
@@ -77,13 +89,13 @@ _HOMES = {
     "compare_gradients": "_api.gradients",
     "hookimpl": "hookspecs",
     "jax_gradients": "adapters.jax",
-    "load_saved": "_report.saved",
-    "numerical_gradient": "_api.numeric",
-    "numerical_gradient_with_error": "_api.numeric",
+    "load_saved": "_report.report",
+    "numerical_gradient": "_api.gradients",
+    "numerical_gradient_with_error": "_api.gradients",
     "plugin_manager": "hookspecs",
-    "pulled_back": "_api.numeric",
+    "pulled_back": "_api.gradients",
     "relative_difference": "_api.gradients",
-    "taylor_rates": "_api.taylor",
+    "taylor_rates": "_api.adjoint_and_taylor",
     "torch_gradients": "adapters.torch",
 }
 

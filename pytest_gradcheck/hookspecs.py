@@ -22,9 +22,8 @@ import pluggy
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from ._diagnosis.evidence import Diagnosis
-    from ._params.arrays import ArrayKind
-    from ._params.structure import Node
+    from ._diagnosis.evidence_and_places import Diagnosis
+    from ._params.arrays_and_structure import ArrayKind, Node
     from ._report.report import GradientReport
 
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from ._params.arrays_and_structure import flatten
 from ._params.layout import checked_value
-from ._params.structure import flatten
 from ._quoting import quoted
 
 __all__ = ["points"]

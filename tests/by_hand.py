@@ -2,8 +2,7 @@
 
 import pytest
 
-from pytest_gradcheck._difference.extrapolation import Line, Rung
-from pytest_gradcheck._difference.noise import Noise
+from pytest_gradcheck._difference.noise_and_extrapolation import Line, Noise, Rung
 from pytest_gradcheck._evaluate.call import Call
 from pytest_gradcheck._evaluate.problem import prepare
 from pytest_gradcheck._options import Options

@@ -9,7 +9,7 @@ import subprocess
 import sys
 
 AT_ONCE = """
-    import pytest_gradcheck.plugin.progress as live
+    import pytest_gradcheck.plugin.progress_and_results as live
     import pytest_gradcheck._evaluate.evaluator as evaluator
 
     live.SHOWN_AFTER = live.SECONDS_BETWEEN = evaluator.BATCH_SECONDS = 0.0
@@ -18,7 +18,7 @@ AT_ONCE = """
 
 
 NO_TIME = """
-import pytest_gradcheck.plugin.progress as live
+import pytest_gradcheck.plugin.progress_and_results as live
 
 live.perf_counter = lambda: 7.0
 """

@@ -47,8 +47,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "--field", metavar="DRAWS", type=int, help="rates of the kinds in the field"
     )
-    parser.add_argument("--ablate", metavar="NAME", nargs="+", help="halve and double constants")
+    parser.add_argument("--ablate", metavar="NAME", nargs="+", help="change constants, one by one")
     parser.add_argument("--sample", type=float, help="part of the cases that are ablated on")
+    parser.add_argument("--by", type=float, default=2.0, help="factor by which constants change")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes")
     return parser.parse_args()
 
@@ -66,7 +67,8 @@ def main() -> int:
         from suite import ablation
 
         sample = ablation.SAMPLE if given.sample is None else given.sample
-        for line in ablation.report(given.ablate, sample, given.json, "all" not in given.ablate):
+        everything = "all" not in given.ablate
+        for line in ablation.report(given.ablate, sample, given.by, given.json, everything):
             print(line, flush=True)
         return 0
     from cases import load

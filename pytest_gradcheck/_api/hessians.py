@@ -10,27 +10,24 @@ from typing import Any, Unpack
 import numpy as np
 
 from .._constants import CONFIDENCE, ENTRY_ROUNDINGS, EPS, STANDS_CLEAR
-from .._difference.stencils import STENCILS, derivatives
-from .._difference.step_size import points
+from .._difference.stencils_and_steps import STENCILS, derivatives, points
 from .._difference.sweep import Sweep
 from .._evaluate.call import Call, as_tuple, calling, name_of
 from .._evaluate.evaluator import Evaluator
 from .._evaluate.problem import require_callable
 from .._gradient.check import at_points
 from .._jacobian.check import Check, checking, given, own_params, report_of, with_lines
-from .._jacobian.linear import Matrix, matrix_of
+from .._jacobian.coloring_and_combinations import tangent
 from .._jacobian.maps import forward
-from .._jacobian.random_combinations import tangent
+from .._jacobian.outputs_and_matrices import Matrix, matrix_of
 from .._options import DerivativeOptions, Options, options_from, require_known, takes
+from .._params.arrays_and_structure import Array, Structure, flatten
 from .._params.layout import Block, blocks_of, labels, scale_of, to_structure
-from .._params.structure import Structure, flatten
 from .._params.work_copy import WorkCopy
 from .._quoting import brief
 from .._report.assemble import contradicted
 from .._report.report import GradientReport, hide_frame
 from .gradients import announced
-
-Array = np.ndarray[Any, Any]
 
 MOST_WITHOUT_GRADIENT = 60
 """Parameters of a Hessian without a gradient: it takes 12 n² evaluations of func."""

@@ -1,7 +1,7 @@
 """What the error of a gradient looks like: for each block a hint, for the check diagnoses.
 
-Everything here is a pure function of arrays.  `evidence` says what evidence is, `factors`, `terms`
-and `permutations` are the tables of formulas, `locations` says where.  A cause is chosen for as
+Everything here is a pure function of arrays.  `evidence_and_places` says what evidence is, and
+where; `factors` and `terms_and_permutations` are the tables of formulas.  A cause is chosen for as
 many blocks as it explains, the one with the most evidence first; what is left is located, or laid
 to the backward pass where just the blocks before some layer are wrong.  A wrong hint is worse
 than none.
@@ -9,6 +9,7 @@ than none.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import permutations
@@ -16,19 +17,284 @@ from typing import Any
 
 import numpy as np
 
+from .._constants import COARSEST_RTOL, CONFIDENCE, DEMANDED_IN_BLOCK
+from .._params.arrays_and_structure import Array
 from .._params.layout import Block
 from .._quoting import brief, layer_numbers, shown, together
-from .._verdict.comparison import Evidence
-from .._verdict.tolerance import AGREE, BENDS, DISAGREE, JUMP, KINK, NOISY, OPEN
-from .approximations import Approximation
-from .evidence import CERTAIN, OFFERED, BlockData, Diagnosis, Predicted, Repair, Suggest, gained
-from .factors import REPAIRS, chain, factor_per_slice
-from .locations import Located, locate
-from .parts import in_part, said_of
-from .permutations import REARRANGED
-from .terms import targets, term
+from .._verdict.tolerance_and_comparison import (
+    AGREE,
+    BENDS,
+    DISAGREE,
+    JUMP,
+    KINK,
+    NOISY,
+    OPEN,
+    Comparison,
+    Evidence,
+    common_size,
+)
+from .evidence_and_places import (
+    CERTAIN,
+    OFFERED,
+    BlockData,
+    Diagnosis,
+    Located,
+    Part,
+    Predicted,
+    Repair,
+    Suggest,
+    gained,
+    locate,
+    named,
+)
+from .factors import REPAIRS, chain, factor, factor_per_slice
+from .terms_and_permutations import INTERCEPT, REARRANGED, target_words, targets, term
 
-Array = np.ndarray[Any, Any]
+# Formulas that hold at some entries of a block alone, the others being rightly as they are.
+#
+# A term that an intercept lacks, a factor in a few rows, a target that is not subtracted: each is a
+# formula of the wrong entries, and costs besides what it takes to say which those are.
+
+
+ENTRY_BY_ENTRY: tuple[Suggest, ...] = (factor, term, chain)
+"""Formulas that say something of each entry by itself."""
+
+PARTIAL = 8.0
+"""Further bits when only some entries have the formula."""
+
+FEWEST, ALONE = 2, 4.0
+"""Wrong entries of which a formula is a cause; one is a place, and its formula costs more bits."""
+
+
+def in_part(block: BlockData) -> Iterator[Repair]:
+    """Name a formula of the wrong entries, and where those are or which it spares."""
+    asked = block.asked
+    if np.count_nonzero(asked) < FEWEST or not np.any(block.valid & ~asked):
+        return
+    if not block.analytic[asked].any() or block.still[asked].all():
+        return  # never written, or not masked: a place, and what is off there is one of the two
+    for repair in _of(block.only(asked)):
+        found = _part(block, repair)
+        if found is None:
+            continue
+        where, spared = found
+
+        def apply(
+            other: BlockData,
+            repair: Repair = repair,
+            key: tuple[object, ...] = (where.key, spared),
+        ) -> Predicted | None:
+            theirs, predicted = _part(other, repair), repair.predicted(other)
+            if predicted is None or theirs is None or (theirs[0].key, theirs[1]) != key:
+                return None
+            return Predicted(np.where(other.wrong, predicted.values, other.analytic))
+
+        def place(other: BlockData, repair: Repair = repair) -> str:
+            theirs = _part(other, repair)
+            return theirs[0].where if theirs else ""
+
+        target = target_words(repair) if where.single and not block.parameter else ""
+        names = "" if "{" in repair.part.replace("{{", "") else " of {names}"
+        of_all = f"{where.where}{names}"
+        ends = (", except in {where}", f", except in {of_all}")
+        if not spared:
+            ends = (" in {where}, the rest is right", f" in {of_all}, the rest is right")
+        part, told = f"{repair.part}{ends[0]}{target}", f"{repair.part}{ends[1]}{target}"
+        yield Repair(
+            "target" if target else repair.code,
+            (*repair.key, where.key, spared),
+            part,
+            apply,
+            repair.prior
+            + (
+                INTERCEPT
+                if spared and not where.cost and not repair.fitted
+                else PARTIAL + where.cost
+            ),
+            told=told.replace("{0}", "{names}").replace("{}", "{names}"),
+            fitted=repair.fitted,
+            place=place,
+        )
+
+
+def _of(block: BlockData) -> Iterator[Repair]:
+    """Yield the formulas that hold in a block, and can be said of a part."""
+    for suggest in ENTRY_BY_ENTRY:
+        for repair in suggest(block):
+            if repair.part and repair.bits(block) is not None:
+                yield repair
+
+
+def _part(block: BlockData, repair: Repair) -> tuple[Part, bool] | None:
+    """Return the entries with the formula, or the fewer that it spares, and whether it is those."""
+    predicted = repair.predicted(block)
+    if predicted is None:
+        return None
+    due: Array = ~(np.abs(predicted.values - block.analytic) <= block.slack)
+    spared = block.valid & ~block.wrong & due
+    if not spared.any():
+        return None
+    few = np.count_nonzero(spared) <= np.count_nonzero(block.asked)
+    return (named(spared, block.asked), True) if few else (named(block.asked, spared), False)
+
+
+def said_of(block: BlockData, name: str) -> str:
+    """Return what the wrong entries of a block look like, whatever the others are; or ""."""
+    only = block.only(block.asked)
+    weighed = [((repair.bits(only) or 0.0) - repair.prior, repair) for repair in _of(only)]
+    if not weighed:
+        return ""
+    bits, best = max(weighed, key=lambda pair: pair[0])
+    if bits < OFFERED + (ALONE if only.analytic.size < FEWEST else 0.0):
+        return ""
+    alone = only.analytic.size == 1 and not block.parameter  # of a Jacobian there are no targets
+    target = target_words(best) if alone else ""
+    return f": {best.part.format(name)} there{target}"
+
+
+# Right to some digits: an error that all entries share, as a solver that stops early leaves it.
+#
+# It is a cause only where nothing stands out: no formula holds, and no entry is far beyond the
+# others.  What is named is computed to pass.
+
+
+FEWEST_DIGITS = 3
+"""Digits that all wrong entries have in common with the numeric ones, or are a bug."""
+
+SMALL = 1e-4
+"""Part of its block's gradient that an error is at most, where a solver's tolerance is absolute."""
+
+FAR, LONE = 30.0, 100.0
+"""Errors so many times as large as all right entries' are no part of the same spread; nor are one
+or two that are so far beyond the other wrong ones."""
+
+SPREAD = 10.0
+"""An error is relative while small entries have at most so much more of it than large ones."""
+
+SAME = 1e-2
+"""Errors that are one part of their entries to this are a factor, which no tolerance makes."""
+
+MARGIN = 1.1
+"""By how much a tolerance is wider than what was seen: another step sees another error."""
+
+FEW = 2
+"""So few wrong entries are compared with all right ones, not only with those of their blocks."""
+
+
+@dataclass(frozen=True)
+class Approximation:
+    """What is said of a gradient that is right to some digits: beside a block, and of the check.
+
+    `bits` are what the wrong entries have in common with the numeric ones.
+    """
+
+    hint: str
+    told: str
+    bits: float
+
+
+def approximation(
+    found: Comparison, blocks: Sequence[Block], atol: float | None
+) -> Approximation | None:
+    """Return to how many digits, or to what part of their blocks, all entries are right.
+
+    `atol` is what was demanded.  None: some are plainly wrong, stand out, or were not looked at.
+    """
+    limits, wrong = found.tolerance, found.verdict == DISAGREE
+    known = np.isfinite(found.analytic) & np.isfinite(found.numeric) & ~found.kinked
+    if not wrong.any() or not found.evaluated.all() or not known[wrong].all():
+        return None
+    if _one_factor(found, wrong):
+        return None
+    with np.errstate(all="ignore"):
+        gap, bar = np.abs(found.analytic - found.numeric), CONFIDENCE * found.error
+        # Entries are off by this at least, and by this at most.
+        net = np.where(known, np.maximum(gap - bar, 0.0), 0.0)
+        most = np.where(known, gap + bar, 0.0)
+        size = limits.size(found.numeric)
+        unit = size + (_allowed_by_rtol(limits.rms, blocks) if atol is None else 0.0)
+        relative, part = (float((net / x)[wrong].max()) for x in (size, limits.rms))
+        by_unit, by_block = (np.nan_to_num([net / x, most / x]) for x in (unit, limits.rms))
+    advice, count = "", int(np.count_nonzero(wrong))
+    # One absolute error for all is a large relative one of small entries alone.
+    alike = relative <= SPREAD * float(by_unit[0, wrong].max()) or part > SMALL
+    if 0 < relative <= 10.0**-FEWEST_DIGITS and alike and not _stands_out(by_unit, wrong, blocks):
+        hint = f"agrees to {round(-math.log10(relative))} digits everywhere"
+        advice = f"{hint}: if J or the gradient is approximate by design, rtol="
+        # What agrees must be resolved to an rtol that is given, too.
+        told = (found.verdict == AGREE) & (np.abs(found.analytic) > np.maximum(bar, limits.dust))
+        coarse = CONFIDENCE * found.reach[told] / np.maximum(unit[told], 1e-300)
+        least = max(limits.rtol.max(), coarse[coarse <= COARSEST_RTOL].max(initial=0.0))
+        needed, bits = max(least, by_unit[0, wrong].max()), -math.log2(relative) * count
+    elif 0 < part <= SMALL and not _stands_out(by_block, wrong, blocks):
+        largest = float(np.max(by_block[0], where=limits.rms > 0, initial=0.0))
+        hint = f"all errors are below {_power(rounded_up(largest))} of the block"
+        advice = f"{hint}: a solver's tolerance? atol="
+        needed, bits = (net - limits.rtol * size).max(), -math.log2(part) * count
+    if not advice:
+        return None
+    passes = "allows for that" if (found.verdict == OPEN).any() else "passes"
+    advice += f"{_power(rounded_up(MARGIN * float(needed)))} {passes}"
+    return Approximation(hint, advice, bits)
+
+
+def _allowed_by_rtol(rms: Array, blocks: Sequence[Block]) -> Array:
+    """Return what a demanded rtol allows every entry of a block, over rtol; see `of_block`."""
+    allowed = np.zeros(rms.size)
+    for block in blocks:
+        allowed[block.window] = DEMANDED_IN_BLOCK * common_size(rms[block.window])
+    return allowed
+
+
+def _one_factor(found: Comparison, wrong: Array) -> bool:
+    """Return whether all that is wrong is so by one factor: of one entry, by one such as 1.001."""
+    a, n, bar = (x[wrong] for x in (found.analytic, found.numeric, found.error))
+    if not n.all():
+        return False
+    with np.errstate(all="ignore"):
+        excess, same = float(np.median(a / n - 1)), SAME
+        if n.size == 1:
+            excess, same = float(f"{excess:.0e}"), SAME / 10
+        close = same * abs(excess) * np.abs(n)
+        told = np.count_nonzero(3 * bar <= close) >= min(n.size, 2)
+        return bool(told and np.all(np.abs(a - n - excess * n) <= close + 3 * bar))
+
+
+def _stands_out(off: Array, wrong: Array, blocks: Sequence[Block]) -> bool:
+    """Return whether a wrong entry is far beyond others, or all wrong ones beyond the right ones.
+
+    `off`, of shape (2, n), is how large each error is at least and at most.  That of many wrong
+    ones must be beyond what any right one's can be; of one or two, beyond what most can and each is
+    seen to be.
+    """
+    few = np.count_nonzero(wrong) <= FEW
+    for window in [slice(None)] if few else [block.window for block in blocks]:
+        least, most = off[:, window]
+        errors, right = np.sort(least[wrong[window]])[::-1], ~wrong[window]
+        if errors.size and right.any():
+            near = max(np.median(most[right]), least[right].max()) if few else most[right].max()
+            if errors[-1] > FAR * near:
+                return True
+        first = errors[: FEW + 1]
+        if np.any(first[:-1] > LONE * first[1:]):
+            return True
+    return False
+
+
+def _power(value: float) -> str:
+    """Return a number of one digit as people write it: 3e-5."""
+    return f"{value:.0e}".replace("e-0", "e-").replace("e+0", "e+")
+
+
+def rounded_up(value: float) -> float:
+    """Return the value rounded up to one digit: 3.2e-5 to 4e-5."""
+    if value <= 0:
+        return 0.0
+    power = math.floor(math.log10(value))
+    return float(f"{math.ceil(value / 10**power - 1e-9)}e{power}")
+
+
+# Hints of blocks, and what the whole check is told
 
 
 SUGGESTIONS: tuple[Suggest, ...] = (
@@ -253,11 +519,8 @@ def _together(located: Sequence[tuple[BlockData, Located]]) -> list[Cause]:
 
 
 def _single(located: Sequence[tuple[BlockData, Located]]) -> bool:
-    """Return whether all that is wrong is one range of positions: others are rather a mask."""
-    keys = {found.place.key for _, found in located}
-    if len(keys) > 1:
-        return False
-    positions = next(iter(keys))[-1]
+    """Return whether one place is one range of positions: others are rather a mask."""
+    positions = located[0][1].place.key[-1]
     return not isinstance(positions, tuple) or bool(np.all(np.diff(np.ravel(positions)) == 1))
 
 

@@ -36,18 +36,23 @@ from .._constants import (
 from .._evaluate.evaluator import BudgetExhausted, Evaluator
 from .._evaluate.problem import Analytic, Problem
 from .._options import Options
-from .._params.arrays import CHUNK, chunks
+from .._params.arrays_and_structure import CHUNK, Array, chunks, flatten
 from .._params.layout import LEAST_SCALE, Block, middle, position_of
-from .._params.structure import flatten
 from .._params.work_copy import WorkCopy
 from .._quoting import brief
-from .directions import Stream, random_weights, sample
-from .extrapolation import Line, best_entry
-from .noise import Noise, from_values, measured
-from .stencils import COMPLEX_STEP, STENCILS, Stencil, derivatives
-from .step_size import Points, points, relative_step
-
-Array = np.ndarray[Any, Any]
+from .noise_and_extrapolation import Line, Noise, best_entry, from_values, measured
+from .stencils_and_steps import (
+    COMPLEX_STEP,
+    STENCILS,
+    Points,
+    Stencil,
+    Stream,
+    derivatives,
+    points,
+    random_weights,
+    relative_step,
+    sample,
+)
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from .._constants import EPS
-from .._params.arrays import (
+from .._params.arrays_and_structure import (
     ASKED,
     Unreadable,
     foreign_kind,

@@ -1,28 +1,34 @@
-"""From the user's arguments to a problem: blocks, evaluator, J at θ, the analytic gradient.
+"""From the user's arguments to a problem: blocks, precision, evaluator, J and gradient at θ.
 
 func and grad are both evaluated twice at θ, to see that they repeat themselves.
 """
 
 from __future__ import annotations
 
+import copy
+import dis
 import math
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
+from types import CellType, CodeType, FunctionType, MethodType
 from typing import Any
 
 import numpy as np
 
-from .._constants import (
-    AWAY,
-    ENTRY_ROUNDINGS,
-    EPS,
-    GRADIENT_REPEATS_WITHIN,
-    REPEATS_WITHIN,
-)
+from .._constants import AWAY, ENTRY_ROUNDINGS, EPS, GRADIENT_REPEATS_WITHIN, REPEATS_WITHIN
 from .._options import Options
-from .._params.arrays import NUMBER, NUMPY, chunks, same_bits
+from .._params.arrays_and_structure import (
+    NUMBER,
+    NUMPY,
+    Array,
+    Float64,
+    Structure,
+    chunks,
+    flatten,
+    same_bits,
+)
 from .._params.layout import (
     Block,
     Scale,
@@ -33,17 +39,12 @@ from .._params.layout import (
     scale_of,
     vector_of,
 )
-from .._params.structure import Structure, flatten
 from .._params.work_copy import WorkCopy
-from .._quoting import brief
+from .._quoting import brief, listing
 from ..hookspecs import progress_listener
-from .batch import evaluator_of
 from .call import Call, calling, name_of
 from .evaluator import BudgetExhausted, Evaluator, Progress
-from .start import start_of
-from .workers import Task, Workers
-
-Array = np.ndarray[Any, Any]
+from .parallel import Task, Workers, evaluator_of
 
 
 @dataclass(frozen=True)
@@ -382,3 +383,335 @@ def repetition(
         f"{what} does not repeat itself: {brief(labels(blocks)(worst))} is "
         f"{float(first[worst])!r}, then {float(second[worst])!r}, at the same parameters"
     )
+
+
+# In which precision, and by which function, J is evaluated: what a check begins with
+
+
+@dataclass(frozen=True)
+class Start:
+    """Who evaluates what is differenced, J at θ, the call, and what is to be said of it."""
+
+    runner: Evaluator
+    center: Any
+    call: Call
+    remarks: tuple[str, ...] = ()
+
+
+def start_of(
+    evaluator: Callable[..., Evaluator],
+    call: Call,
+    structure: Structure,
+    blocks: Sequence[Block],
+    reference: Callable[..., Any] | None,
+    read: Callable[[Evaluator], None],
+) -> Start:
+    """Return the start of a check of func, or by a reference.
+
+    `evaluator` makes one, of a precision and a call; `read` takes what func returned beside J. With
+    a reference, func itself is called for that, and for J to be compared.
+    """
+    narrow = any(block.dtype.itemsize < 8 for block in blocks)
+    if reference is not None:
+        own = evaluator()
+        try:
+            first = own.at_theta()
+            read(own)
+            if call.returns_pair:
+                own.at_theta()
+                read(own)
+        finally:
+            own.work.restore()
+        return _by_reference(evaluator, call, reference, first, narrow, structure)
+    stepless = _without_steps(structure, blocks)
+    if narrow and not call.in_place:
+        return _promoted(evaluator, call, structure, stepless)
+    if stepless:
+        raise TypeError(f"{stepless}, and in_place=True leaves it as it is; {ELSEWHERE}")
+    runner = evaluator()
+    return Start(runner, runner.at_theta(), call)
+
+
+def _by_reference(
+    evaluator: Callable[..., Evaluator],
+    call: Call,
+    reference: Callable[..., Any],
+    own: Any,
+    narrow: bool,
+    structure: Structure,
+) -> Start:
+    """Return the start of a check by a reference; `own` is J as func has it."""
+    numeric = replace(call, func=reference, in_place=False, returns_pair=False)
+    within = _with_float64(structure)
+    context = within.context if within else None
+    runner = evaluator(np.float64 if narrow else None, numeric, context)
+    try:
+        center = runner.at_theta()
+    except Exception as error:
+        error.add_note(
+            "gradcheck: raised by reference, which gets copies of the parameters in float64"
+        )
+        raise
+    remarks = [f"numeric is the derivative of reference, {name_of(reference)}"]
+    k = int(np.argmax(np.abs(own)))
+    here, there = float(np.ravel(own)[k]), float(np.ravel(center)[k])
+    if abs(there - here) > ALIKE_WITHIN * abs(here) + ALIKE_NEAR_ZERO:
+        remarks.append(
+            f"func is {here:.6g} at the parameters, and reference {there:.6g}: are they the same "
+            "function?"
+        )
+    return Start(runner, center, numeric, tuple(remarks))
+
+
+ELSEWHERE = "pass reference=, the same formula as a function of float64 parameters"
+
+
+def _without_steps(structure: Structure, blocks: Sequence[Block]) -> str:
+    """Return which parameter is of a type in which no step can be taken, in words, or nothing."""
+    for block in blocks:
+        leaf = structure.leaves[block.leaf]
+        if leaf.eps > max(np.finfo(block.dtype).eps, EPS):
+            kind = getattr(leaf.value, "dtype", type(leaf.value).__name__)
+            return f"{brief(block.name)} is {kind}, in which no step is small enough"
+    return ""
+
+
+def _promoted(
+    evaluator: Callable[..., Evaluator], call: Call, structure: Structure, stepless: str
+) -> Start:
+    """Return the start in float64 for narrower parameters, if func allows it.
+
+    It must give J to the precision of the narrow type, and more digits than that type holds; of
+    several outputs, the largest one. Where func refuses, as torch does beside narrow data, a copy
+    of it with wide data is tried; where the library has float64 only on request, that is asked for
+    first. TypeError where nothing does and the parameters are `stepless` (see `_without_steps`).
+    """
+    narrow = evaluator()
+    low = narrow.at_theta()
+    k, why = int(np.argmax(np.abs(low))), "computes no more digits with copies in float64"
+    bits = LOWEST_BITS if stepless else FLOAT32_BITS
+    types = narrow.narrow if isinstance(narrow.narrow, list) else [narrow.narrow]
+    coarse = bool(stepless) or any(one is not None and one < FLOAT32_BITS for one in types)
+
+    def wide(of: Call, within: float, remark: str = "", context: Any = None) -> Start | None:
+        runner = evaluator(np.float64, of, context)
+        high = runner.at_theta()
+        first, second = np.ravel(low)[k], np.ravel(high)[k]
+        within = ALIKE_WITHIN if coarse else within
+        near = abs(float(second - first)) <= within * abs(float(first)) + ALIKE_NEAR_ZERO
+        found = near and _beyond(runner, second, k, bits)
+        return Start(runner, high, of, (remark,) if remark else ()) if found else None
+
+    if (found := _switched(wide, call, structure)) is not None:
+        return found
+    try:
+        if (found := wide(call, ALIKE_WITHIN)) is not None:
+            return found
+    except Exception as error:  # a func may refuse float64 in any way it likes
+        why = f"takes no copy in float64 ({str(error).partition(chr(10))[0]:.120})"
+        if (found := _copied(wide, call)) is not None:
+            return found
+    if stepless:
+        raise TypeError(f"{stepless}, and func {why}; {ELSEWHERE}")
+    return Start(narrow, low, call)
+
+
+Wide = Callable[..., Start | None]
+
+
+def _copied(wide: Wide, call: Call) -> Start | None:
+    """Return the start by a copy of func with wide copies of what it reads, if that works."""
+    with suppress(Exception):  # as func itself may, so may its copy
+        func, args, names = all_in_float64(call.func, call.args)
+        said = f"func was evaluated in float64, with float64 copies of {listing(names)}"
+        return wide(replace(call, func=func, args=args), COPY_WITHIN, said) if names else None
+    return None
+
+
+def _with_float64(structure: Structure) -> Float64 | None:
+    kinds = [leaf.kind for leaf in structure.leaves if leaf.kind is not None]
+    return next((found for kind in kinds if (found := kind.with_float64())), None)
+
+
+def _switched(wide: Wide, call: Call, structure: Structure) -> Start | None:
+    """Return the start in a context in which a library that has no float64 has it."""
+    if (found := _with_float64(structure)) is None:
+        return None
+    with suppress(Exception):
+        said = f"func was evaluated in float64, in {found.name}"
+        return wide(call, COPY_WITHIN, said, found.context)
+    return None
+
+
+ALIKE_WITHIN, ALIKE_NEAR_ZERO = 0.02, 1e-6
+"""By how much J may differ between two precisions: in relation to itself, and near zero."""
+
+COPY_WITHIN = 1e-4
+"""And between func and the copy of it that is evaluated in its place: some hundred roundings of
+float32, as a sum of many terms has them."""
+
+
+LOWEST_BITS, FLOAT32_BITS = 8, 24
+"""Of precision: bfloat16's, the most of those in which no step is taken, and float32's."""
+
+
+def _beyond(wide: Evaluator, center: Any, k: int, bits: int) -> bool:
+    """Return whether J has more bits than so many, here or, where it is short, nearby."""
+
+    def long(value: Any) -> bool:
+        if not np.isfinite(value):
+            return False
+        mantissa = math.frexp(float(value))[0] * 2.0**bits
+        return mantissa != round(mantissa)
+
+    if long(center):
+        return True
+    # Σθ² of whole numbers is short, and so is a constant.
+    theta = np.concatenate([part.astype(np.float64) for part in wide.work.theta])
+    try:
+        return long(np.ravel(wide.along(theta, (1e-3 / 3,)))[k])
+    except Exception:  # as above
+        return False
+
+
+# A function with everything that it closes over in float64, as far as it can be copied.
+#
+# A loss of a float32 module closes over float32 data, and torch refuses to multiply the two types:
+# to be evaluated in float64 the data must be, too.
+
+
+DEEPEST = 3
+"""Functions of the same module are copied, too, if they are called by one another no deeper."""
+
+
+def all_in_float64(
+    func: Callable[..., Any], args: Sequence[Any]
+) -> tuple[Any, tuple[Any, ...], tuple[str, ...]]:
+    """Return func as `in_float64` does, wide copies of what it is called with, and all names."""
+    twin, names = in_float64(func)
+    wide, more = _each({f"args[{i}]": value for i, value in enumerate(args)})
+    return twin, tuple(wide.values()), (*names, *more)
+
+
+def in_float64(func: Callable[..., Any], deeper: int = DEEPEST) -> tuple[Any, tuple[str, ...]]:
+    """Return a copy of func that reads wide copies of the arrays it closes over, and their names.
+
+    Arrays and modules of frameworks are copied, in containers, too; numpy's are not, since numpy
+    promotes by itself. Without such arrays, or where func assigns to what it closes over, func
+    itself is returned, and no name.
+    """
+    if isinstance(func, partial):
+        twin, names = in_float64(func.func, deeper)
+        args, more = _each({f"argument {i + 1}": value for i, value in enumerate(func.args)})
+        keywords, others = _each(func.keywords)
+        names += more + others
+        return (partial(twin, *args.values(), **keywords) if names else func), names
+    if isinstance(func, MethodType):
+        owner = _owner_in_float64(func.__self__)
+        twin, names = in_float64(func.__func__, deeper)
+        names += owner[1]
+        return (MethodType(twin, owner[0]) if names and not _assigns(func) else func), names
+    if not isinstance(func, FunctionType) or _assigns(func):
+        return func, ()
+    seen = dict(zip(func.__code__.co_freevars, func.__closure__ or (), strict=True))
+    own, copied = dict(seen), list[str]()
+    for name, cell in seen.items():
+        try:
+            value = cell.cell_contents
+        except ValueError:  # not assigned yet
+            continue
+        wide, found = _widened(value, name, func, deeper)
+        if found:
+            own[name] = CellType(wide)
+            copied += found
+    outside = dict[str, Any]()
+    for name in _globals_of(func.__code__) & set(func.__globals__):
+        wide, found = _widened(func.__globals__[name], name, func, deeper)
+        if found:
+            outside[name] = wide
+            copied += found
+    if not copied:
+        return func, ()
+    everything = {**func.__globals__, **outside} if outside else func.__globals__
+    twin = FunctionType(
+        func.__code__, everything, func.__name__, func.__defaults__, tuple(own.values())
+    )
+    twin.__kwdefaults__, twin.__qualname__ = func.__kwdefaults__, func.__qualname__
+    return twin, tuple(dict.fromkeys(sorted(copied)))
+
+
+def _each(values: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """Return values in float64, by their names, and the names of those that were copied."""
+    found = {name: _widened(value, name) for name, value in values.items()}
+    names = [one for _, own in found.values() for one in own]
+    return {name: value for name, (value, _) in found.items()}, tuple(names)
+
+
+def _owner_in_float64(owner: Any) -> tuple[Any, tuple[str, ...]]:
+    """Return the object of a method, with wide copies of its attributes, and their names."""
+    attributes = getattr(owner, "__dict__", None)
+    if not isinstance(attributes, dict) or hasattr(owner, "parameters"):
+        return _widened(owner, "self")
+    wide, names = _each(attributes)
+    if not names:
+        return owner, ()
+    twin = copy.copy(owner)
+    twin.__dict__.update(wide)
+    return twin, tuple(f"self.{name}" for name in names)
+
+
+def _codes(code: CodeType) -> Iterator[CodeType]:
+    """Yield a code and those of the functions that it defines."""
+    yield code
+    for one in code.co_consts:
+        if isinstance(one, CodeType):
+            yield from _codes(one)
+
+
+def _globals_of(code: CodeType) -> set[str]:
+    """Return the names of the globals that a function reads."""
+    steps = (step for one in _codes(code) for step in dis.get_instructions(one))
+    return {step.argval for step in steps if step.opname == "LOAD_GLOBAL"}
+
+
+def _assigns(func: FunctionType | MethodType) -> bool:
+    """Return whether a function assigns to what is outside: globals, variables, attributes."""
+    code = func.__code__
+    names = ["STORE_GLOBAL", "DELETE_GLOBAL"]
+    names += ["STORE_ATTR", "DELETE_ATTR"] if isinstance(func, MethodType) else []
+    for step in (step for one in _codes(code) for step in dis.get_instructions(one)):
+        if step.opname in names:
+            return True
+        if step.opname in ("STORE_DEREF", "DELETE_DEREF") and step.argval in code.co_freevars:
+            return True
+    return False
+
+
+def _widened(
+    value: Any, name: str, user: FunctionType | None = None, deeper: int = 0
+) -> tuple[Any, tuple[str, ...]]:
+    """Return a value in float64, and the names of the arrays that were copied for it."""
+    if isinstance(value, FunctionType):
+        near = user and deeper and value is not user and value.__globals__ is user.__globals__
+        return in_float64(value, deeper - 1) if near else (value, ())
+    if isinstance(value, (type, str, bytes)):
+        return value, ()
+    if callable(value) and not hasattr(value, "parameters"):  # of callables, modules alone
+        return value, ()
+    try:
+        structure = flatten(value, name)
+        copies = [
+            leaf.kind.copy(leaf.value, np.dtype(np.float64))
+            if leaf.kind not in (None, NUMPY, NUMBER) and _narrow(leaf.array)
+            else leaf.value
+            for leaf in structure.leaves
+        ]
+        if all(new is leaf.value for new, leaf in zip(copies, structure.leaves, strict=True)):
+            return value, ()
+        return structure.rebuild(copies), (name,)
+    except Exception:  # what can't be copied stays as it is
+        return value, ()
+
+
+def _narrow(array: Any) -> bool:
+    return bool(array.dtype.kind in "fc" and array.real.dtype.itemsize < 8)

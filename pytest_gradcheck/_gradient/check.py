@@ -1,34 +1,45 @@
-"""The checks: flatten → probes → steps → evaluate → estimate → compare → diagnose → report."""
+"""A check of a gradient: prepare, difference, judge, explain, report; what failed before first."""
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
+
+import numpy as np
 
 from .._constants import (
     AHEAD_EXTRA,
     EPS,
     EXHAUSTIVE,
     LOOKED_AHEAD,
-    NOISE_EVALUATIONS,
+    LOUD_CHANGE,
+    NOISE_SAMPLES,
     PATIENCE,
-    REMEMBERS,
+    SUSPECT_ERROR,
+    SUSPECT_EVALUATIONS,
+    SUSPECTS,
+    WHOLE_AGAIN,
 )
-from .._difference.noise import Noise
-from .._difference.stencils import COMPLEX_STEP, at_one_step
+from .._difference.noise_and_extrapolation import Noise
+from .._difference.stencils_and_steps import COMPLEX_STEP, at_one_step
 from .._difference.sweep import (
     Sweep,
+    central_row,
     differenced,
     noise_of,
     not_analytic,
     raise_domain_error,
+    sweep,
     unevaluated,
+    value_size,
 )
 from .._evaluate.call import Call, ShapeError, exchanged
+from .._evaluate.evaluator import BudgetExhausted, Progress
 from .._evaluate.problem import (
     Analytic,
     Problem,
@@ -39,17 +50,16 @@ from .._evaluate.problem import (
     require_callable,
 )
 from .._options import Options
-from .._params.layout import labels
+from .._params.arrays_and_structure import Array
+from .._params.layout import coordinate_of, labels
+from .._quoting import brief, quoted
 from .._report.assemble import Rows, Subject, assemble, rows_of
 from .._report.report import VERDICTS, BlockReport, GradientReport
-from .._verdict.comparison import Comparison
 from .._verdict.judge import judge, unjudged
-from .._verdict.last_failed import look_again, remembered
-from .._verdict.tolerance import AGREE, DISAGREE, NOT_FINITE, tolerance
-from .experiments import acts_through, experiments, with_convergence
+from .._verdict.tolerance_and_comparison import AGREE, DISAGREE, NOT_FINITE, Comparison, tolerance
+from ..hookspecs import plugin_manager
+from .experiments import acts_through, experiments, with_convergence, with_lines
 from .random_directions import along_directions, plainly_wrong
-from .source_lines import with_lines
-from .worst_so_far import worst_so_far
 
 MANY_DIRECTIONS = 300
 """Evaluations that a check along directions takes, about, where something is wrong."""
@@ -166,7 +176,7 @@ def _one_by_one(
         sweep, comparison, told = _judged(problem, analytic, options, noise)
         if not told and not at_one_step(options):
             gap, told = depends_on_the_past(problem, options)
-        if not told and gap > max(REMEMBERS * sweep.noise.sigma, problem.jitter):
+        if not told and gap > max(LOUD_CHANGE * sweep.noise.sigma, problem.jitter):
             sweep, comparison, _ = _judged(replace(problem, jitter=gap), analytic, options)
         if not told:
             return sweep, comparison, ()
@@ -223,7 +233,8 @@ def goes_along_directions(problem: Problem, options: Options) -> bool:
     if options.eps is not None or options.scheme != "central":
         return False
     most = EXHAUSTIVE if options.max_evals is None else options.max_evals
-    return problem.evaluator.evaluations + 2 * problem.size + NOISE_EVALUATIONS > most
+    noise = NOISE_SAMPLES - 1  # J at the parameters is known
+    return problem.evaluator.evaluations + 2 * problem.size + noise > most
 
 
 def of_suspects(report: GradientReport) -> GradientReport:
@@ -284,4 +295,150 @@ def at_points(
         evaluations=sum(report.evaluations for report in reports),
         seconds=sum(report.seconds for report in reports),
         warning=next((report.warning for report in reports if report.warning), ""),
+    )
+
+
+# What stands out in a check before it is over: for a live line, and for whoever interrupts it
+
+
+STANDS_OUT = 1e-6
+"""Analytic and numeric that differ by less than this part of them, or by what noise explains, do
+not stand out before the check has looked again."""
+
+
+def worst_so_far(progress: Progress, analytic: Array, label: Callable[[int], str]) -> str:
+    """Return the entry of `analytic`, shape (n,), that stands out most so far, or nothing."""
+    found, note = _confirmed(progress, analytic), "confirmed"
+    if found is None:
+        found, note = _apparent(progress, analytic), "not confirmed"
+    if found is None:
+        return ""
+    i, numeric = found
+    return f"{brief(label(i))}: analytic {float(analytic[i]):.6g}, numeric {numeric:.6g} ({note})"
+
+
+def _confirmed(progress: Progress, a: Array) -> tuple[int, float] | None:
+    """Return what is most wrong of the entries that were looked at again."""
+    wrong = progress.accused()
+
+    def gap(i: int) -> float:
+        size = abs(float(a[i]) - wrong[i])
+        return size if math.isfinite(size) else math.inf
+
+    worst = max(wrong, key=gap, default=None)
+    return None if worst is None else (worst, wrong[worst])
+
+
+def _apparent(progress: Progress, a: Array) -> tuple[int, float] | None:
+    """Return the entry whose two sides differ most, beside their size and func's noise."""
+    so_far = progress.so_far()
+    if so_far is None or not so_far[0].size:
+        return None
+    place, numeric, noise = so_far
+    with np.errstate(all="ignore"):
+        size = np.fmax(np.abs(a[place]), np.abs(numeric))
+        gap = np.abs(a[place] - numeric)
+        score = np.asarray(gap / (STANDS_OUT * size + noise), dtype=np.float64)
+    score[~np.isfinite(a[place])] = math.inf
+    score[np.isnan(score)] = 0.0
+    k = int(np.argmax(score))
+    return (int(place[k]), float(numeric[k])) if score[k] > 1 else None
+
+
+# Parameters that were wrong in the last run are differenced before all others.
+#
+# Whoever implements the hook ``gradcheck_suspects`` remembers them; here they are found again by
+# their labels, and confirmed in the way that every parameter is before it is accused. Where a whole
+# check takes no time to speak of it is made at once: it says more.
+
+
+@dataclass(frozen=True)
+class Again:
+    """Parameters that were wrong in the last run and still are; they alone are in the sweep.
+
+    They alone disagree, and nothing is open; `reason` is the sentence for the report.
+    """
+
+    sweep: Sweep
+    comparison: Comparison
+    reason: str
+
+
+def remembered() -> Sequence[str]:
+    """Return the labels of parameters that were wrong in the last run.
+
+    Called at the beginning of every check: whoever remembers counts them.
+    """
+    labels: list[str] = []
+    for said in plugin_manager().hook.gradcheck_suspects():
+        if not isinstance(said, (list, tuple)) or not all(isinstance(one, str) for one in said):
+            raise TypeError(
+                f"gradcheck_suspects returned {quoted(said)}; return a list or tuple of labels "
+                '("W2[1, 3]"), or None'
+            )
+        labels += said
+    return labels
+
+
+def look_again(
+    problem: Problem, analytic: Analytic, options: Options, asked: Sequence[str], whole: int
+) -> Again | None:
+    """Difference what was wrong in the last run; return it if any of it still is.
+
+    Unknown labels are passed over.  Where nothing is returned the whole check, of about `whole`
+    evaluations, is to be made, and is not influenced.
+    """
+    if not asked or problem.evaluator.seconds * whole <= WHOLE_AGAIN:
+        return None
+    places = [coordinate_of(problem.blocks, label) for label in asked[:SUSPECTS]]
+    which = np.unique([i for i in places if i is not None]).astype(np.intp)
+    if at_one_step(options) or not which.size or not _affordable(which.size, problem, options):
+        return None
+    try:
+        noise = noise_of(problem, options)
+        size = value_size(problem, analytic.vector)
+        chosen = [which[(which >= b.start) & (which < b.stop)] - b.start for b in problem.blocks]
+        row = central_row(options)
+        found = sweep(problem, row, noise, options, size, chosen)
+    except BudgetExhausted:
+        return None
+    # Tolerances are relative to the block: the analytic gradient stands in for what was not
+    # differenced.
+    a = analytic.vector
+    left = np.ones(problem.size, dtype=bool)
+    left[which] = False
+    numeric, finite = found.numeric.copy(), left & np.isfinite(a)
+    numeric[finite] = a[finite]
+    made = judge(problem, analytic, replace(found, numeric=numeric), options)
+    numeric = np.where(left, np.nan, made.numeric)
+    with np.errstate(invalid="ignore"):
+        faint = np.abs(a - numeric) <= SUSPECT_ERROR * made.tolerance.rms
+    # Of the others nothing is said, of those that can't be told neither.
+    wrong = (made.verdict == DISAGREE) & ~left & ~faint
+    still = int(np.count_nonzero(wrong))
+    if not still:
+        return None
+    made = replace(
+        made,
+        numeric=numeric,
+        verdict=np.where(wrong, DISAGREE, AGREE).astype(np.int8),
+        reasons={i: reason for i, reason in made.reasons.items() if wrong[i]},
+        slopes={i: slopes for i, slopes in made.slopes.items() if wrong[i]},
+    )
+    return Again(found, made, _sentence(still))
+
+
+def _affordable(count: int, problem: Problem, options: Options) -> bool:
+    """Return whether the whole check could still be made behind this, as if this had not been."""
+    if options.max_evals is None:
+        return True
+    spare = options.max_evals - problem.evaluator.evaluations - 2 * problem.size
+    return spare >= SUSPECT_EVALUATIONS * (count + 2)
+
+
+def _sentence(still: int) -> str:
+    if still == 1:
+        return "1 parameter that was wrong in the last run still is; the others were not checked"
+    return (
+        f"{still} parameters that were wrong in the last run still are; the others were not checked"
     )

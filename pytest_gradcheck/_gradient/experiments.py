@@ -1,4 +1,4 @@
-"""What func and grad are asked after a check failed, before something is blamed.
+"""What func and grad are asked after a check failed: what grad remembers, and its lines.
 
 Does grad remember what was evaluated before?  A backward pass that reads what a forward pass left
 behind is right only where both saw the same parameters.  So grad is called at θ again, after func
@@ -36,21 +36,20 @@ from .._constants import (
     LOUD_CHANGE,
     MOST_MOVED,
     PATIENCE,
-    TOGETHER,
 )
-from .._diagnosis.evidence import CERTAIN, Diagnosis
-from .._difference.directions import Stream, random_weights
-from .._difference.stencils import at_one_step
+from .._diagnosis.evidence_and_places import CERTAIN, Diagnosis
+from .._difference.stencils_and_steps import Stream, at_one_step, random_weights
 from .._difference.sweep import Sweep, least_step, line_of
-from .._evaluate.problem import Analytic, Problem
+from .._evaluate.problem import Analytic, Problem, work_of_grad
 from .._options import Options
+from .._params.arrays_and_structure import Array
 from .._params.layout import Block, labels
 from .._quoting import layer_numbers, together
 from .._report.assemble import Rows
-from .._verdict.tolerance import DISAGREE
-
-Array = np.ndarray[Any, Any]
-
+from .._report.report import VERDICTS, BlockReport
+from .._source.lines import SourceLine, lines_of
+from .._source.trace import run_by, traced
+from .._verdict.tolerance_and_comparison import AGREE, DISAGREE
 
 UNSURE = ("backward", "slice", "entry", "mask", "approximate")
 """Codes that say where or how much, not what: a cache may be behind them."""
@@ -245,7 +244,7 @@ class _Asked:
         for name in before:
             alone, both = self.value((name,)), self.value((name, *behind))
             here, there = alone - self.center, both - base
-            allowed = TOGETHER * max(abs(here), abs(there)) + self.loud(alone, both, base)
+            allowed = CHANGED * max(abs(here), abs(there)) + self.loud(alone, both, base)
             if not allowed < abs(here - there) < math.inf:
                 return False
         return True
@@ -280,3 +279,65 @@ def with_convergence(rows: Rows, problem: Problem, sweep: Sweep, options: Option
     others = {i: steps for i, steps in evidence.ladders.items() if i != worst}
     ladders = {worst: tuple(sorted(seen, reverse=True)), **others}
     return replace(rows, evidence=replace(evidence, ladders=ladders))
+
+
+# Where in the user's code wrong numbers are made: grad is called once more, under a tracer.
+#
+# It is called after everything else, and only where a gradient is wrong.  What goes wrong here is
+# nobody's concern: the check is done, and its report then names no lines.
+
+
+def with_lines(rows: Rows, grad: Any, problem: Problem) -> Rows:
+    """Return what a check found with the lines that made what is wrong."""
+    if rows.verdict != DISAGREE or not (callable(grad) or grad is True):
+        return rows
+    call, evaluator = problem.call, problem.evaluator
+
+    def beside() -> Any:  # func returns the gradient as well
+        evaluator.at_theta()
+        return evaluator.gradients[0]
+
+    def gradient() -> Any:
+        with work_of_grad(problem) as work:
+            params = work.fresh() if call.copy else work.params
+            return grad(*call.args) if call.in_place else grad(params, *call.args)
+
+    func = None if grad is True else call.func
+    enters = any(diagnosis.code == "backward" for diagnosis in rows.diagnoses)
+    call_grad = beside if grad is True else gradient
+    where = rows.evidence.verdict == DISAGREE if rows.evidence is not None else None
+    lines = lines_behind(call_grad, func, problem, rows.blocks, enters, where)
+    return replace(rows, lines=lines)
+
+
+def lines_behind(
+    call: Callable[[], Any],
+    func: Callable[..., Any] | None,
+    problem: Problem,
+    blocks: Sequence[BlockReport],
+    enters: bool = False,
+    where: Array | None = None,
+) -> tuple[SourceLine, ...]:
+    """Return the lines that made the wrong ones of some blocks of what `call` returns.
+
+    What `func` runs is right; `enters`: the error enters a backward pass next to a right block;
+    `where`, shape (n,), are the coordinates that are wrong (bool).
+    """
+    try:
+        with problem.evaluator.quiet():
+            value, seen = traced(call)
+        wrong = {block.name: block.code for block in blocks if block.wrong}
+        right = [block.name for block in blocks if _is_right(block)]
+        names = [block.name for block in blocks]
+        last = max(map(names.index, wrong), default=0)
+        after = next((name for name in right if names.index(name) > last), "") if enters else ""
+        innocent = run_by(func) if func is not None else set()
+        return () if seen.over else lines_of(value, seen, wrong, right, innocent, after, where)
+    except Exception:
+        return ()
+
+
+def _is_right(block: BlockReport) -> bool:
+    """Return whether a block acquits what it comes from."""
+    whole = 0 < block.size == block.checked
+    return whole and block.verdict == VERDICTS[AGREE] and not block.vacuous

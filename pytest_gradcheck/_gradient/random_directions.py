@@ -7,7 +7,6 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import fields, replace
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 
@@ -18,16 +17,14 @@ from .._constants import (
     CONFIRMED_WITHIN,
     DUST,
     EPS,
+    EXHAUSTIVE,
     GROSS,
-    GROSS_BARS,
     GROUP_DIRECTIONS,
     GROUP_STEPS,
     LEAST_ALONG,
     MISSED,
     MOST_EXTRA,
-    MOST_IN_GROUPS,
     NARROW,
-    PLAINLY_OFF,
     PROVEN,
     RATIO,
     RESPONDS,
@@ -36,42 +33,50 @@ from .._constants import (
     SHOWN_BAD,
     SMALL_BLOCK,
     SMALLEST_ALLOWED,
+    STANDS_CLEAR,
     STRAIGHT,
 )
 from .._diagnosis.causes import not_finite
-from .._diagnosis.evidence import CERTAIN, MOST_PER_ENTRY, Diagnosis
-from .._difference.climb import climb, follow_bend
-from .._difference.extrapolation import Estimate
-from .._difference.noise import Noise
-from .._difference.stencils import STENCILS
-from .._difference.step_size import relative_step
+from .._diagnosis.evidence_and_places import CERTAIN, MOST_PER_ENTRY, Diagnosis
+from .._difference.climb_and_kinks import climb, follow_bend
+from .._difference.noise_and_extrapolation import Estimate, Noise
+from .._difference.stencils_and_steps import STENCILS, relative_step
 from .._difference.sweep import least_step, line_of, value_size
 from .._evaluate.evaluator import BudgetExhausted
 from .._evaluate.problem import Analytic, Problem
 from .._options import Options
-from .._params.arrays import chunks
+from .._params.arrays_and_structure import Array, chunks
 from .._params.layout import Block, position_of
 from .._quoting import brief, listing, shown
 from .._report.assemble import (
     GROUP,
+    NOT_STATIONARY,
+    STATIONARY,
     Rows,
     Subject,
     diagnosis_of,
     entries_of,
     entry_of,
+    to_settle,
 )
-from .._report.reasons import NOT_STATIONARY, STATIONARY, to_settle
 from .._report.report import VERDICTS, BlockReport, Entry
-from .._verdict.comparison import UNSEEN, Comparison, Group, Seen
-from .._verdict.groups import Groups, seen_in
+from .._verdict.groups_and_rounding import Groups, seen_in
 from .._verdict.refine import refine
-from .._verdict.tolerance import AGREE, DISAGREE, OPEN, Answer, Tolerance, of_block
-from .localise import Findings, localise, unit_of
-from .patterns import Pattern
-from .patterns import entries_of as entries_with
+from .._verdict.tolerance_and_comparison import (
+    AGREE,
+    DISAGREE,
+    OPEN,
+    UNSEEN,
+    Answer,
+    Comparison,
+    Group,
+    Seen,
+    Tolerance,
+    of_block,
+)
+from .localise import Findings, Pattern, localise, unit_of
+from .localise import entries_of as entries_with
 from .screen import Screen, Subset, calibrate, reexamine, screen_all
-
-Array = np.ndarray[Any, Any]
 
 
 class AtScale:
@@ -289,9 +294,9 @@ class AtScale:
     def has_groups(self) -> bool:
         """Return whether func is float32, and its blocks few enough for directions of their own."""
         spent, most = self.problem.evaluator.evaluations, self.options.max_evals
-        left = MOST_IN_GROUPS if most is None else most - spent
+        left = EXHAUSTIVE if most is None else most - spent
         filled = sum(block.size > 0 for block in self.problem.blocks)
-        enough = 2 * GROUP_DIRECTIONS * GROUP_STEPS * filled <= min(left, MOST_IN_GROUPS)
+        enough = 2 * GROUP_DIRECTIONS * GROUP_STEPS * filled <= min(left, EXHAUSTIVE)
         return self.screen.noise.unit > NARROW and self.options.rtol is None and enough
 
     def look_at_groups(self) -> None:
@@ -347,7 +352,7 @@ class AtScale:
         """Conclude on a block that its own direction denies, or does not resolve."""
         gap, bar = abs(told - answer.value), PROVEN * CONFIDENCE * answer.error
         denied = answer.verdict == DISAGREE and self.screen.noise.unit < NARROW
-        gross = gap > bar and (gap > GROSS * abs(told) or gap > GROSS_BARS * bar)
+        gross = gap > bar and (gap > GROSS * abs(told) or gap > STANDS_CLEAR * bar)
         few = range(block.start, block.stop) if block.size <= SMALL_BLOCK else ()
         wrong = [i for i in few if self.confirm(i) is not None] if denied else []
         if wrong or (denied and gross):
@@ -487,7 +492,7 @@ def plainly_wrong(problem: Problem, analytic: Analytic, options: Options, noise:
         return False
     (_, one, loud), (_, other, louder) = series
     off = abs(float(np.dot(analytic.vector, vector)) - other)
-    return off > PLAINLY_OFF * (abs(one - other) + loud + louder + check.allowed)
+    return off > STANDS_CLEAR * (abs(one - other) + loud + louder + check.allowed)
 
 
 def along_directions(

@@ -14,17 +14,16 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 
 from .._constants import (
     ACCUSED,
     CALIBRATION_DOWN,
-    CALIBRATION_RUNGS,
     CONFIDENCE,
     FARTHEST_ALONG,
     LEAST_ALONG,
+    LONG_LADDER,
     MANY_BLOCKS,
     MARGINAL_STEPS,
     NARROW,
@@ -36,21 +35,22 @@ from .._constants import (
     SLOPES_DIFFER,
     SMALLEST_PART,
 )
-from .._difference.climb import Policy, climb, enter, fall, rise
-from .._difference.directions import Stream, fill_with_weights, generator
-from .._difference.extrapolation import Line
-from .._difference.noise import Noise
-from .._difference.stencils import STENCILS
-from .._difference.step_size import relative_step
+from .._difference.climb_and_kinks import Policy, climb, enter, fall, rise
+from .._difference.noise_and_extrapolation import Line, Noise
+from .._difference.stencils_and_steps import (
+    STENCILS,
+    Stream,
+    fill_with_weights,
+    generator,
+    relative_step,
+)
 from .._difference.sweep import line_along, noise_of, value_size
 from .._evaluate.problem import Analytic, Problem
 from .._options import Options
-from .._params.arrays import chunks
+from .._params.arrays_and_structure import Array, chunks
 from .._params.layout import Block, middle, position_of
 from .._verdict.refine import refine
-from .._verdict.tolerance import AGREE, DISAGREE, OPEN, Answer, Tolerance
-
-Array = np.ndarray[Any, Any]
+from .._verdict.tolerance_and_comparison import AGREE, DISAGREE, OPEN, Answer, Tolerance
 
 
 @dataclass
@@ -315,7 +315,7 @@ def _until_truncation_shows(line: Line, first: float) -> Policy[None]:
         return
     # Down where there are kinks within the step, or a fast oscillation.
     yield from fall(line, CALIBRATION_DOWN - len(line.rungs), lambda _: differ(slice(-2, None)))
-    yield from rise(line, step * RATIO, CALIBRATION_RUNGS - len(line.rungs), further)
+    yield from rise(line, step * RATIO, LONG_LADDER - len(line.rungs), further)
 
 
 def _differ(pair: Sequence[tuple[float, float, float]]) -> bool:

@@ -19,23 +19,27 @@ from .._constants import (
     LEAST_TERM,
     MOST_PRODUCTS,
     PRODUCT_JITTERS,
-    PRODUCT_ROUNDS_WITHIN,
+    REPEATS_WITHIN,
 )
-from .._difference.directions import Stream, random_weights
+from .._difference.stencils_and_steps import Stream, random_weights
 from .._evaluate.problem import repetition
 from .._options import Options
-from .._params.arrays import eps_of
+from .._params.arrays_and_structure import Array, Structure, eps_of
 from .._params.layout import Block, gradient_vector, labels, rounded, to_structure
-from .._params.structure import Structure
 from .._quoting import brief
 from .._report.report import GradientReport
 from .check import Check, report_of
-from .coloring import by_groups
-from .linear import Entries, Matrix, entries_of, is_operator, is_sparse, matrix_of
-from .outputs import output_vector, precision_of
-from .random_combinations import along_cotangents, along_tangents, cotangent
-
-Array = np.ndarray[Any, Any]
+from .coloring_and_combinations import along_cotangents, along_tangents, by_groups, cotangent
+from .outputs_and_matrices import (
+    Entries,
+    Matrix,
+    entries_of,
+    is_operator,
+    is_sparse,
+    matrix_of,
+    output_vector,
+    precision_of,
+)
 
 
 @dataclass(frozen=True)
@@ -290,7 +294,7 @@ class _Said:
             if bad.any():
                 gap = np.abs(scaled() - first)
                 rounding = float(gap.max()) if np.isfinite(gap).all() else math.inf
-                if rounding <= PRODUCT_ROUNDS_WITHIN * float(terms_size.max()):
+                if rounding <= REPEATS_WITHIN * float(terms_size.max()):
                     bad &= ~(off <= PRODUCT_JITTERS * rounding)
         if not bad.any():
             return "", jitter

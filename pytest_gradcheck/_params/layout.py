@@ -19,9 +19,14 @@ from typing import Any
 import numpy as np
 
 from .._quoting import brief, listing, quoted
-from .arrays import (
+from .arrays_and_structure import (
+    ROOT,
+    Array,
+    Leaf,
+    Structure,
     complex_of,
     coordinates,
+    flatten,
     foreign_kind,
     is_masked,
     kind_of,
@@ -29,10 +34,6 @@ from .arrays import (
     same_bits,
     to_float,
 )
-from .structure import ROOT, Leaf, Structure, flatten
-
-Array = np.ndarray[Any, Any]
-
 
 SMALLEST_SCALE = 1e-3
 """A parameter near zero is stepped as one of this part of its block's median."""

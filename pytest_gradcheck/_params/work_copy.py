@@ -13,12 +13,8 @@ from typing import Any
 import numpy as np
 
 from .._quoting import brief
-from .arrays import CHUNK, Unreadable, chunks, coordinates
+from .arrays_and_structure import CHUNK, Array, Leaf, Structure, Unreadable, chunks, coordinates
 from .layout import Block
-from .structure import Leaf, Structure
-
-Array = np.ndarray[Any, Any]
-
 
 Run = tuple[slice, list[tuple[slice, Array, Array]]]
 """A part of the flat vector; where in it, θ of it, and what sets it, for each array there."""
@@ -65,7 +61,7 @@ class WorkCopy:
 
     def _require_rebuilt(self) -> None:
         """Raise TypeError when what takes params apart doesn't put it together again."""
-        from .structure import flatten
+        from .arrays_and_structure import flatten
 
         before, now = self.structure.leaves, flatten(self.params).leaves
         names = [leaf.name for leaf in now] == [leaf.name for leaf in before]
@@ -196,7 +192,7 @@ class WorkCopy:
 
         Called while nothing is perturbed: what differs was written by func.
         """
-        from .structure import flatten
+        from .arrays_and_structure import flatten
 
         now = flatten(self.params).leaves
         before = self.structure.leaves

@@ -11,12 +11,12 @@ import re
 import textwrap
 from collections.abc import Mapping, Sequence
 
-from .._diagnosis.evidence import Diagnosis
+from .._diagnosis.evidence_and_places import Diagnosis
 from .._quoting import NAME_WIDTH, columns, distinct, listing, shown, together
 from .._source.lines import source_table
-from .._verdict.tolerance import TOGETHER
+from .._verdict.tolerance_and_comparison import TOGETHER
+from .assemble import STATIONARY
 from .error_map import error_maps, plain, small_map
-from .reasons import STATIONARY
 from .report import BlockReport, Entry, GradientReport
 
 MOST_BLOCKS = 6
@@ -581,7 +581,7 @@ def details(report: GradientReport, *, unicode: bool = True) -> str:
     hints += [f"{shown(b.name)}: {b.hint}" for b in report.blocks if b.hint and b.name not in named]
     if hints:
         lines += ["", *(line for hint in hints for line in wrapped(hint, width))]
-    if maps := _maps(report, width):
+    if maps := maps_of(report, width):
         lines += ["", *maps]
     if report.worst and report.checked:  # else nothing is known of any of them
         lines += ["", *_entry_lines(report.worst[:100], width, names_of(report))]
@@ -617,12 +617,8 @@ def section(report: GradientReport, *, whole: bool, printed: bool, room: int) ->
     return "\n".join(lines)
 
 
-def maps_of(report: GradientReport) -> str:
-    """Return maps of the error as text; empty where there are none."""
-    return "\n".join(_maps(report, columns()))
-
-
-def _maps(report: GradientReport, width: int) -> list[str]:
+def maps_of(report: GradientReport, width: int) -> list[str]:
+    """Return the lines of maps of the error; none where there are none."""
     if report.evidence is None or not report.checked:
         return []
     return error_maps(report.evidence, _worst_blocks(report), width)

@@ -11,12 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from .._params.arrays import same_bits
-from .._params.structure import ROOT, joined, taken_apart
+from .._params.arrays_and_structure import ROOT, Array, joined, same_bits, taken_apart
 from .._quoting import distinct, shown
 from .trace import Node, Recorder, items
-
-Array = np.ndarray[Any, Any]
 
 
 @dataclass(frozen=True)

@@ -6,12 +6,10 @@ import math
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
 from .._constants import (
-    ASKED_OF_MANY,
     BESIDE,
     BESIDE_PAIRS,
     BESIDE_ULPS,
@@ -48,11 +46,9 @@ from .._constants import (
     TINY,
     TRIED,
 )
-from .._difference.climb import climb, rise
-from .._difference.directions import Stream, random_weights
-from .._difference.extrapolation import Line
-from .._difference.kinks import parabolic
-from .._difference.stencils import at_one_step
+from .._difference.climb_and_kinks import climb, parabolic, rise
+from .._difference.noise_and_extrapolation import Line
+from .._difference.stencils_and_steps import Stream, at_one_step, random_weights
 from .._difference.sweep import (
     Sweep,
     bends,
@@ -65,12 +61,19 @@ from .._difference.sweep import (
 from .._evaluate.evaluator import BudgetExhausted
 from .._evaluate.problem import Analytic, Problem
 from .._options import Options
+from .._params.arrays_and_structure import Array
 from .._params.layout import Block
-from .comparison import Comparison, Group
-from .groups import Groups, judge_ties, seen_in
+from .groups_and_rounding import (
+    Groups,
+    by_larger_steps,
+    inner_format,
+    judge_ties,
+    may_be_quieter,
+    quieter_lines,
+    seen_in,
+)
 from .refine import refine
-from .rounding import by_larger_steps, inner_format, may_be_quieter, quieter_lines
-from .tolerance import (
+from .tolerance_and_comparison import (
     AGREE,
     BENDS,
     DISAGREE,
@@ -81,14 +84,14 @@ from .tolerance import (
     NOT_SMOOTH,
     OPEN,
     ROUNDED,
+    Comparison,
+    Group,
     Tolerance,
     Verdict,
     block_sizes,
     common_size,
     tolerance,
 )
-
-Array = np.ndarray[Any, Any]
 
 
 def judge(
@@ -423,9 +426,9 @@ def _left_beside_alike(left: Array, found: Comparison, sweep: Sweep, problem: Pr
     for block in problem.blocks:
         members = block.start + np.flatnonzero(plain[block.window])
         members = members[np.argsort(-excess[members], kind="stable")]
-        if members.size <= ASKED_OF_MANY:
+        if members.size <= TRIED:
             continue
-        spread = np.linspace(0, members.size - 1, ASKED_OF_MANY).astype(np.intp)
+        spread = np.linspace(0, members.size - 1, TRIED).astype(np.intp)
         few = members[spread].tolist()
         left[few] = False
         verdicts = [_refine_one(i, found, sweep, problem) for i in few]

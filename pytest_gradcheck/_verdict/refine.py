@@ -18,12 +18,12 @@ from .._constants import (
     COARSEST_JUMP,
     CONFIDENCE,
     FAR_STEP,
-    FARTHER_RUNGS,
     FARTHEST,
     FINER,
     FINEST,
     FLAT_AS_FAR_AS,
     GRAIN_SHOWN,
+    GROUP_RUNGS,
     JUMP_POWER,
     KINK_BESIDE,
     KINK_POWER,
@@ -33,7 +33,6 @@ from .._constants import (
     LINE_NEWS,
     LINE_SPACING,
     LOUD,
-    MARGINAL_BARS,
     MOST_RUNGS,
     MOVES_TOLD,
     NARROW,
@@ -49,31 +48,35 @@ from .._constants import (
     ROUGH_RUNGS,
     ROUNDING_FACTOR,
     ROUNDING_SIGMA,
-    SEEN_FARTHER,
     SENTINEL_GAP,
     SENTINEL_VALUE,
     SHOWN_BY,
     SMOOTH_POWER,
     SPEAKS,
+    STANDS_CLEAR,
     STEPS_APART,
     SUBGRADIENT,
     USEFUL,
 )
-from .._difference.climb import Policy, climb, enter, fall, rise
-from .._difference.extrapolation import Estimate, Line, Rung, best_entry, slope_of
-from .._difference.kinks import (
+from .._difference.climb_and_kinks import (
+    Policy,
     bend_power,
     bent,
+    climb,
+    enter,
+    fall,
     jump_between,
     kink_slopes,
     may_be_grainy,
     nearest_kink_step,
     on_kink,
     parabolic,
+    rise,
     rough,
     tell_grain,
 )
-from .tolerance import (
+from .._difference.noise_and_extrapolation import Estimate, Line, Rung, best_entry, slope_of
+from .tolerance_and_comparison import (
     AGREE,
     DISAGREE,
     JUMP,
@@ -400,7 +403,7 @@ def _plain(line: Line, question: Tolerance, estimate: Estimate) -> bool:
     """
     gap: float = abs(question.analytic - estimate.value)
     rounding = line.noise.sigma <= LOUD * line.noise.floor
-    return rounding and gap > MARGINAL_BARS * CONFIDENCE * estimate.error
+    return rounding and gap > STANDS_CLEAR * CONFIDENCE * estimate.error
 
 
 def _converged(line: Line, question: Tolerance, estimate: Estimate) -> bool:
@@ -484,13 +487,13 @@ def _stands_still(line: Line, question: Tolerance) -> bool:
 
 def _far(line: Line, scale: float) -> Policy[Estimate | None]:
     top = line.rungs[0].h
-    return rise(line, RATIO * top, FARTHER_RUNGS, lambda step: step <= scale, RATIO**2)
+    return rise(line, RATIO * top, GROUP_RUNGS, lambda step: step <= scale, RATIO**2)
 
 
 def _seen_farther(line: Line, question: Tolerance, estimate: Estimate) -> bool:
     """Return whether two steps larger than those without a change come near the analytic slope."""
     still = max(rung.h for rung in line.rungs if not rung.forward or not rung.backward)
-    near: float = SEEN_FARTHER * abs(question.analytic - estimate.value)
+    near: float = NEAR_ESTIMATE * abs(question.analytic - estimate.value)
     gaps = [abs(rung.central - question.analytic) for rung in line.rungs if rung.h > still]
     return sum(bool(gap <= near) for gap in gaps) >= 2
 

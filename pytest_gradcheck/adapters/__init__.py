@@ -12,7 +12,7 @@ from types import ModuleType
 
 def built_in() -> tuple[ModuleType, ...]:
     """Return the adapters that come with the package."""
-    from . import array_api, containers, dlpack, jax, torch
+    from . import containers_and_arrays, jax, torch
 
     # Asked from the end, but for those that are trylast: these come after, in this order.
-    return (containers, array_api, dlpack, jax, torch)
+    return (containers_and_arrays, jax, torch)

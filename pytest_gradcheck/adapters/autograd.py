@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from .._params.structure import flatten
+from .._params.arrays_and_structure import flatten
 
 
 def autograd_gradients(loss: Callable[..., Any]) -> Callable[..., Any]:

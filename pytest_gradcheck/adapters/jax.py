@@ -12,19 +12,20 @@ from typing import Any
 
 import numpy as np
 
-from .._params.arrays import (
+from .._params.arrays_and_structure import (
     Array,
     ArrayKind,
     Cell,
     Float64,
+    Node,
     Unreadable,
     complex_of,
     coordinates,
     eps_of,
+    flatten,
     native,
     native_type,
 )
-from .._params.structure import Node, flatten
 from .._quoting import key_step
 from ..hookspecs import hookimpl
 

@@ -16,8 +16,16 @@ from typing import Any
 import numpy as np
 
 from .._constants import EPS
-from .._params.arrays import Array, ArrayKind, Cell, ItemCell, Unreadable, window
-from .._params.structure import Node, flatten
+from .._params.arrays_and_structure import (
+    Array,
+    ArrayKind,
+    Cell,
+    ItemCell,
+    Node,
+    Unreadable,
+    flatten,
+    window,
+)
 from .._quoting import key_step, quoted
 from ..hookspecs import hookimpl
 

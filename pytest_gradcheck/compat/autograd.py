@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from .._difference.directions import Stream, generator
-from ._real import LENIENT, Real, assert_modes, modes_of, random_like
+from .._difference.stencils_and_steps import Stream, generator
+from . import LENIENT, Real, assert_modes, modes_of, random_like
 
 __all__ = ["check_grads"]
 

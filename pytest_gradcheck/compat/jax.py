@@ -7,8 +7,8 @@ from functools import wraps
 from importlib import import_module
 from typing import Any
 
-from .._difference.directions import Stream, generator
-from ._real import LENIENT, Real, assert_modes, modes_of, random_like
+from .._difference.stencils_and_steps import Stream, generator
+from . import LENIENT, Real, assert_modes, modes_of, random_like
 
 __all__ = ["check_grads"]
 

@@ -12,7 +12,7 @@ from .._api import gradients, jacobians
 from .._constants import CONFIDENCE
 from .._quoting import quoted
 from .._report.report import GradientReport
-from ._real import LENIENT
+from . import LENIENT
 
 __all__ = ["check_grad"]
 

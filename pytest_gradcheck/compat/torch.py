@@ -12,7 +12,7 @@ import numpy as np
 from .._api import jacobians
 from .._api.gradients import announced, compare_gradients
 from .._report.report import GradientReport
-from ._real import LENIENT, TITLES, Real
+from . import LENIENT, TITLES, Real
 
 __all__ = ["gradcheck", "gradgradcheck"]
 

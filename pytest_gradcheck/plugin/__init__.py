@@ -21,11 +21,8 @@ from .fixtures import (
     gradcheck_rng,
     numerical_gradient,
 )
-from .last_failed import Keeper, Memory
-from .progress import Interruption, LiveLine, can_be_live
-from .recorder import Kept, Recorder, ResultHook
-from .records import NODEID
-from .results import Results, Shown, require_extra
+from .progress_and_results import Interruption, LiveLine, Results, Shown, can_be_live, require_extra
+from .recorder_and_memory import NODEID, Keeper, Kept, Memory, Recorder, ResultHook
 
 # pytest finds the fixtures in this module because it is the one that the entry point names.
 __all__ = ["gradcheck", "gradcheck_options", "gradcheck_rng", "numerical_gradient"]

@@ -14,8 +14,7 @@ import pytest
 
 from .._options import CheckOptions, NumericOptions, refuse_more, require_known, takes
 from .config import SETTINGS, fixture_options
-from .recorder import note_performed, options_of_markers
-from .records import nodeid_of
+from .recorder_and_memory import nodeid_of, note_performed, options_of_markers
 
 if TYPE_CHECKING:
     import numpy as np

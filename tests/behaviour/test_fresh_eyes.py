@@ -11,7 +11,7 @@ from pytest_gradcheck import (
     compare_gradients,
     load_saved,
 )
-from pytest_gradcheck._verdict import last_failed
+from pytest_gradcheck._gradient import check as gradient_check
 
 A = np.array([[1.0, 2.0, 3.0], [0.0, 1.0, -1.0]])
 X = np.array([0.3, -0.7, 1.2])
@@ -225,7 +225,7 @@ def test_products_without_parameters_check_nothing():
 
 def test_a_saved_check_is_whole_though_the_last_run_failed(suite, monkeypatch):
     """What was wrong is differenced first, and alone: but not where the vectors are wanted."""
-    monkeypatch.setattr(last_failed, "WHOLE_AGAIN", -1.0)  # as of a check that takes its time
+    monkeypatch.setattr(gradient_check, "WHOLE_AGAIN", -1.0)  # as of a check that takes its time
     monkeypatch.setenv("PYTEST_ADDOPTS", "-p no:hypothesispytest")
     suite.makepyfile(
         """

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from pytest_gradcheck import SourceLine, check_gradients, check_hessian, check_jacobian
-from pytest_gradcheck._source import monitor
+from pytest_gradcheck._source import trace
 
 HERE = __file__
 
@@ -345,7 +345,7 @@ def count_calls(grad):
 
 def test_nothing_is_traced_where_the_gradient_is_right(monkeypatch):
     calls = []
-    monkeypatch.setattr("pytest_gradcheck._gradient.source_lines.traced", calls.append)
+    monkeypatch.setattr("pytest_gradcheck._gradient.experiments.traced", calls.append)
     right, wrong = (
         check_gradients(lambda p: p @ p, lambda p, c=c: c * p, np.array([1.0, 2.0])) for c in (2, 3)
     )
@@ -357,7 +357,7 @@ def test_a_failure_costs_one_call_of_grad_and_none_of_func(monkeypatch):
     x = np.array([1.0, 2.0])
     with_lines = check_gradients(func, grad, x)
     calls, evaluations = grad.calls, with_lines.evaluations
-    monkeypatch.setattr("pytest_gradcheck._gradient.source_lines.traced", None)
+    monkeypatch.setattr("pytest_gradcheck._gradient.experiments.traced", None)
     without = check_gradients(lambda p: p @ p, grad, x)
     assert (calls, evaluations) == (grad.calls - calls + 1, without.evaluations)
     assert func.calls == evaluations
@@ -367,7 +367,7 @@ def test_an_error_in_the_tracing_costs_the_lines_and_no_more(monkeypatch):
     def broken(*_):
         raise RuntimeError("no tracer")
 
-    monkeypatch.setattr("pytest_gradcheck._gradient.source_lines.lines_of", broken)
+    monkeypatch.setattr("pytest_gradcheck._gradient.experiments.lines_of", broken)
     report = check_gradients(lambda p: p @ p, lambda p: 3 * p, np.array([1.0, 2.0]))
     assert (report.verdict, report.lines) == ("disagree", ())
     assert "is made by" not in report.message()
@@ -442,7 +442,7 @@ def test_it_is_put_back_after_an_interruption(traced_by):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        monitor.watched(grad, pytest.importorskip("pytest_gradcheck._source.trace").Recorder())
+        trace.watched(grad, trace.Recorder())
     assert sys.gettrace() is traced_by
 
 

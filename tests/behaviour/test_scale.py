@@ -15,7 +15,7 @@ from pytest_gradcheck import (
     assert_gradients_close,
     check_gradients,
 )
-from pytest_gradcheck._difference.noise import Noise
+from pytest_gradcheck._difference.noise_and_extrapolation import Noise
 from pytest_gradcheck._evaluate.call import Call
 from pytest_gradcheck._evaluate.problem import evaluate_gradient, prepare
 from pytest_gradcheck._gradient.screen import Screen, Subset

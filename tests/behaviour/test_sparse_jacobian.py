@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from pytest_gradcheck import assert_jacobian_close, check_jacobian
-from pytest_gradcheck._jacobian import coloring
-from pytest_gradcheck._jacobian.coloring import column_groups
+from pytest_gradcheck._jacobian import coloring_and_combinations
+from pytest_gradcheck._jacobian.coloring_and_combinations import column_groups
 
 sparse = pytest.importorskip("scipy.sparse")
 pytestmark = pytest.mark.extra("scipy")
@@ -107,7 +107,7 @@ def test_wrong_entries_are_named_and_a_doubled_matrix_is_all_wrong():
 
 
 def test_of_a_large_matrix_only_what_is_stored_is_in_the_report(monkeypatch):
-    monkeypatch.setattr(coloring, "MOST_WHOLE", 10_000)
+    monkeypatch.setattr(coloring_and_combinations, "MOST_WHOLE", 10_000)
     n = 120
     x = np.random.default_rng(1).normal(size=n)
     matrix = d_band(x, n)

@@ -11,7 +11,7 @@ from pytest_gradcheck import (
     numerical_gradient,
     numerical_gradient_with_error,
 )
-from pytest_gradcheck._evaluate import batch
+from pytest_gradcheck._evaluate import parallel
 from pytest_gradcheck._options import validated
 
 
@@ -75,7 +75,7 @@ def test_batches_are_as_large_as_memory_allows(monkeypatch):
     assert len(lengths) <= 6
     for size, most in ((800 * 31, 31), (1, 2)):
         lengths.clear()
-        monkeypatch.setattr(batch, "BATCH_BYTES", size)
+        monkeypatch.setattr(parallel, "BATCH_BYTES", size)
         report = check_gradients(cost, 2 * theta, theta, vectorized=True)
         assert 2 <= max(lengths) <= most
         assert report.difference == whole.difference

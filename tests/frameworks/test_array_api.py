@@ -18,7 +18,7 @@ from pytest_gradcheck import (
     numerical_gradient,
     plugin_manager,
 )
-from pytest_gradcheck._params.arrays import foreign_kind
+from pytest_gradcheck._params.arrays_and_structure import foreign_kind
 
 pytestmark = pytest.mark.extra
 

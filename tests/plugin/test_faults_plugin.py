@@ -22,9 +22,9 @@ from hostile import HOSTILE, harmless
 from pages import warm
 
 from pytest_gradcheck import check_gradients, load_saved
-from pytest_gradcheck._report.saved import FORMAT, save
-from pytest_gradcheck._verdict import last_failed
-from pytest_gradcheck.plugin.last_failed import KEY
+from pytest_gradcheck._gradient import check as gradient_check
+from pytest_gradcheck._report.report import FORMAT, save
+from pytest_gradcheck.plugin.recorder_and_memory import KEY
 
 with suppress(ImportError):  # without the extra html
     warm()
@@ -383,7 +383,7 @@ CACHES = {
 @pytest.fixture
 def cached(tests, monkeypatch):
     """Return the file of the cache; the cache is on, and of use to checks however short."""
-    monkeypatch.setattr(last_failed, "WHOLE_AGAIN", -1.0)
+    monkeypatch.setattr(gradient_check, "WHOLE_AGAIN", -1.0)
     monkeypatch.setenv("PYTEST_ADDOPTS", "-p no:hypothesispytest")
     path = tests.path / ".pytest_cache" / "v" / KEY
     path.parent.mkdir(parents=True)

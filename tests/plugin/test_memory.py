@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from pytest_gradcheck import check_gradients, hookimpl, numerical_gradient, plugin_manager
+from pytest_gradcheck._gradient import check as gradient_check
+from pytest_gradcheck._params.arrays_and_structure import flatten
 from pytest_gradcheck._params.layout import blocks_of, coordinate_of
-from pytest_gradcheck._params.structure import flatten
-from pytest_gradcheck._verdict import last_failed
-from pytest_gradcheck.plugin.last_failed import KEY, MOST, TOLD
+from pytest_gradcheck.plugin.recorder_and_memory import KEY, MOST, TOLD
 
 MODEL = """
     import json
@@ -45,7 +45,7 @@ AGAIN = "*that w* wrong in the last run still *"
 def dear(request, monkeypatch):
     """Take every whole check for one that lasts, as those are that this saves."""
     if "takes_no_time" not in request.node.name:
-        monkeypatch.setattr(last_failed, "WHOLE_AGAIN", -1.0)
+        monkeypatch.setattr(gradient_check, "WHOLE_AGAIN", -1.0)
 
 
 @pytest.fixture
@@ -297,8 +297,8 @@ def test_workers_read_and_the_controller_writes(project):
     project.makepyfile(test_more=TEST)
     project.makeconftest(
         """
-        from pytest_gradcheck._verdict import last_failed
-        last_failed.WHOLE_AGAIN = -1.0
+        from pytest_gradcheck._gradient import check as gradient_check
+        gradient_check.WHOLE_AGAIN = -1.0
         """
     )
     project.runpytest_subprocess("-n2").assert_outcomes(failed=2)

@@ -12,8 +12,8 @@ from pytest_gradcheck import (
     compare_gradients,
     load_saved,
 )
-from pytest_gradcheck._report.saved import FORMAT, save
-from pytest_gradcheck.plugin.recorder import again, file_name
+from pytest_gradcheck._report.report import FORMAT, save
+from pytest_gradcheck.plugin.recorder_and_memory import again, file_name
 
 TESTS = """
     import pytest
@@ -245,16 +245,16 @@ def test_what_can_not_be_kept_costs_no_outcome(tests):
     tests.makeconftest(
         """
         import pytest
-        from pytest_gradcheck._report import saved
+        from pytest_gradcheck._report import report
 
         @pytest.fixture(autouse=True)
         def broken(monkeypatch):
             def fails(*args):
                 raise RuntimeError("out of order")
-            before = saved.save
-            saved.save = fails
+            before = report.save
+            report.save = fails
             yield
-            saved.save = before
+            report.save = before
         """
     )
     result = tests.runpytest_inprocess("--gradcheck-save=kept")

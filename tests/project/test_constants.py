@@ -16,9 +16,8 @@ ROOMS = ("_difference", "_verdict", "_gradient", "_jacobian")
 
 ELSEWHERE = {
     "_difference.sweep": {"STEP"},
-    "_gradient.check": {"MANY_DIRECTIONS"},
+    "_gradient.check": {"MANY_DIRECTIONS", "STANDS_OUT"},
     "_gradient.random_directions": {"PATTERN", "FEW_NAMED"},
-    "_gradient.worst_so_far": {"STANDS_OUT"},
     "_jacobian.check": {"OVERHEAD"},
 }
 """Numbers that decide none: of a step that is as good as any, of texts and of progress."""

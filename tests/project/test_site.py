@@ -19,7 +19,7 @@ import pytest
 
 import pytest_gradcheck
 from pytest_gradcheck import Options
-from pytest_gradcheck._verdict import tolerance
+from pytest_gradcheck._verdict import tolerance_and_comparison
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -172,7 +172,7 @@ def test_why_it_fails_has_every_reason_for_which_an_entry_is_left_open():
     page = (DOCS / "why.md").read_text(encoding="utf-8")
     reasons = [
         value
-        for name, value in vars(tolerance).items()
+        for name, value in vars(tolerance_and_comparison).items()
         if name.isupper() and isinstance(value, str)
     ]
     assert "func jumps here" in reasons

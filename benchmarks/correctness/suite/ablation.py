@@ -1,5 +1,8 @@
 """What each constant of `pytest_gradcheck/_constants.py` decides: half of it, twice it, what flips.
 
+What flips nothing by a factor of two is well chosen, or it decides nothing: by a factor of 1,000,
+which takes a threshold out of the way, the two are told apart.
+
 The cases are a sample of those of `recording.py`, drawn by the checksums of their names, and more
 of accuracy's right gradients than of others.  The numbers of the engine alone are held to the
 gradient that comes with the case: each within three of its error bars, or the case is *missed*.
@@ -141,7 +144,7 @@ def source() -> str:
 
 
 def scaled(value: float, factor: float) -> float:
-    """Return half or twice a value: of a factor just above 1, what it is above 1."""
+    """Return a value times a factor: of a factor just above 1, what it is above 1."""
     if isinstance(value, int):
         return max(1, int(value * factor))
     return 1 + (value - 1) * factor if 1 < value < 1.3 else value * factor
@@ -259,7 +262,9 @@ def counted(found: dict[str, list[str]]) -> str:
     return "; ".join(parts) or "nothing"
 
 
-def report(names: list[str], sample: float, kept: Path | None, everything: bool) -> Iterator[str]:
+def report(
+    names: list[str], sample: float, by: float, kept: Path | None, everything: bool
+) -> Iterator[str]:
     """Yield the rows of the table, and the cases that flip where a few constants are asked for."""
     known = values()
     unknown = sorted(set(names) - set(known) - {"all"})
@@ -274,12 +279,12 @@ def report(names: list[str], sample: float, kept: Path | None, everything: bool)
     kinds = Counter(verdict for verdict, _, _ in before.values())
     yield f"{len(cases)} cases: " + ", ".join(f"{n} {kind}" for kind, n in kinds.most_common())
     yield ""
-    yield "| constant | value | read in | half | twice | evaluations on what agrees |"
+    yield f"| constant | value | read in | / {by:g} | x {by:g} | evaluations on what agrees |"
     yield "|---|---|---|---|---|---|"
     whole: dict[str, Any] = {}
     for name in known if "all" in names else names:
         found, cost, some = [], [], []
-        for factor in (0.5, 2.0):
+        for factor in (1 / by, by):
             new = changed(name, scaled(known[name], factor))
             reading = readers(new)
             some = [case for case in cases if not reading.isdisjoint(called[case[0]])]
@@ -287,12 +292,12 @@ def report(names: list[str], sample: float, kept: Path | None, everything: bool)
             after = None if after is None else after[0]
             found.append(flips(before, after))
             cost.append(more_spent(before, after))
-        whole[name] = {"value": known[name], "half": found[0], "twice": found[1], "cost": cost}
+        whole[name] = {"value": known[name], "less": found[0], "more": found[1], "cost": cost}
         more = ", ".join(f"{100 * part:+.1f} %" for part in cost)
         texts = " | ".join(counted(one) for one in found)
         yield f"| `{name}` | {known[name]:.5g} | {len(some)} | {texts} | {more} |"
         if everything:
-            for which, one in zip(("half", "twice"), found, strict=True):
+            for which, one in zip(("less", "more"), found, strict=True):
                 for what, titles in one.items():
                     yield from (f"  {which}: {what}: {title}" for title in titles)
         if kept is not None:

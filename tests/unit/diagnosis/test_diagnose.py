@@ -14,10 +14,14 @@ from pytest_gradcheck import (
     compare_gradients,
     numerical_gradient,
 )
-from pytest_gradcheck._diagnosis.causes import causes, diagnose, unknown
-from pytest_gradcheck._diagnosis.evidence import OFFERED, BlockData, Fitted, named_factor
-from pytest_gradcheck._diagnosis.locations import locate
-from pytest_gradcheck._diagnosis.parts import said_of
+from pytest_gradcheck._diagnosis.causes import causes, diagnose, said_of, unknown
+from pytest_gradcheck._diagnosis.evidence_and_places import (
+    OFFERED,
+    BlockData,
+    Fitted,
+    locate,
+    named_factor,
+)
 
 
 def block(analytic, numeric, theta=None, name="W", error=None, **other):

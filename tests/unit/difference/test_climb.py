@@ -5,7 +5,7 @@ import math
 import pytest
 from by_hand import RHO, approx, each, through
 
-from pytest_gradcheck._difference.climb import as_well_as_can_be, climb, enter, fall, rise
+from pytest_gradcheck._difference.climb_and_kinks import as_well_as_can_be, climb, enter, fall, rise
 
 NAN, INF = math.nan, math.inf
 JUST_ABOVE = 1 + 1e-9

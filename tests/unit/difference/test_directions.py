@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from pytest_gradcheck import Options, check_gradients
-from pytest_gradcheck._difference import directions
-from pytest_gradcheck._difference.directions import (
+from pytest_gradcheck._difference import stencils_and_steps
+from pytest_gradcheck._difference.stencils_and_steps import (
     Stream,
     fill_with_weights,
     generator,
@@ -18,7 +18,7 @@ from pytest_gradcheck._difference.directions import (
 from pytest_gradcheck._evaluate.call import Call
 from pytest_gradcheck._evaluate.problem import evaluate_gradient, prepare
 from pytest_gradcheck._gradient import screen
-from pytest_gradcheck._params.arrays import CHUNK, chunks
+from pytest_gradcheck._params.arrays_and_structure import CHUNK, chunks
 
 N = 3 * CHUNK + 17
 
@@ -65,7 +65,7 @@ def test_each_purpose_has_numbers_of_its_own():
 
 def streams_asked_for():
     """Yield (module, what it passes for the stream) of every call that draws random numbers."""
-    package = Path(directions.__file__).parents[1]
+    package = Path(stencils_and_steps.__file__).parents[1]
     for path in sorted(package.rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             name = getattr(node, "func", None)
@@ -78,7 +78,9 @@ def streams_asked_for():
 def test_every_draw_says_its_purpose_and_none_shares_it():
     asked = list(streams_asked_for())
     named = [(where, what) for where, what in asked if what != "stream"]
-    assert [where for where, what in asked if what == "stream"] == ["_difference/directions.py"]
+    assert [where for where, what in asked if what == "stream"] == [
+        "_difference/stencils_and_steps.py"
+    ]
     assert {what for _, what in named} == {f"Stream.{member.name}" for member in Stream}
     # Only a direction of the screen is drawn in two places: whole, and one weight of it.
     twice = {what for pair in named for what in pair[1:] if named.count(pair) > 1}

@@ -12,14 +12,7 @@ import numpy as np
 import pytest
 from by_hand import approx
 
-from pytest_gradcheck._difference.directions import (
-    Stream,
-    fill_with_weights,
-    generator,
-    random_weights,
-    sample,
-)
-from pytest_gradcheck._difference.noise import (
+from pytest_gradcheck._difference.noise_and_extrapolation import (
     Noise,
     from_values,
     grid,
@@ -27,9 +20,19 @@ from pytest_gradcheck._difference.noise import (
     precision,
     table_estimate,
 )
-from pytest_gradcheck._difference.stencils import STENCILS, Stencil, derivatives
-from pytest_gradcheck._difference.step_size import points, relative_step
-from pytest_gradcheck._params.arrays import chunks
+from pytest_gradcheck._difference.stencils_and_steps import (
+    STENCILS,
+    Stencil,
+    Stream,
+    derivatives,
+    fill_with_weights,
+    generator,
+    points,
+    random_weights,
+    relative_step,
+    sample,
+)
+from pytest_gradcheck._params.arrays_and_structure import chunks
 from pytest_gradcheck._params.layout import Scale, middle, scale_of
 
 NAN, INF, EPS = math.nan, math.inf, sys.float_info.epsilon

@@ -7,14 +7,15 @@ import numpy as np
 import pytest
 
 from pytest_gradcheck import numerical_gradient
-from pytest_gradcheck._difference.stencils import (
+from pytest_gradcheck._difference.stencils_and_steps import (
     COMPLEX_STEP,
     STENCILS,
     ComplexStep,
     Stencil,
     derivatives,
+    points,
+    relative_step,
 )
-from pytest_gradcheck._difference.step_size import points, relative_step
 from pytest_gradcheck._options import SCHEMES
 from pytest_gradcheck._params.layout import scale_of
 

@@ -14,8 +14,8 @@ import pytest
 from by_hand import approx, each, prepared
 
 from pytest_gradcheck._difference import sweep as coordinates
-from pytest_gradcheck._difference.noise import Noise
-from pytest_gradcheck._difference.stencils import STENCILS
+from pytest_gradcheck._difference.noise_and_extrapolation import Noise
+from pytest_gradcheck._difference.stencils_and_steps import STENCILS
 from pytest_gradcheck._options import Options
 
 NAN, INF, EPS = math.nan, math.inf, sys.float_info.epsilon

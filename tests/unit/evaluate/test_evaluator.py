@@ -12,8 +12,8 @@ import pytest
 
 from pytest_gradcheck._evaluate.call import Call, ShapeError
 from pytest_gradcheck._evaluate.evaluator import BudgetExhausted, Evaluator, Part, Progress
+from pytest_gradcheck._params.arrays_and_structure import flatten
 from pytest_gradcheck._params.layout import blocks_of
-from pytest_gradcheck._params.structure import flatten
 from pytest_gradcheck._params.work_copy import WorkCopy
 
 NAN, INF, EPS = math.nan, math.inf, sys.float_info.epsilon

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from pytest_gradcheck import check_gradients, numerical_gradient, numerical_gradient_with_error
-from pytest_gradcheck._params.structure import flatten
+from pytest_gradcheck._params.arrays_and_structure import flatten
 
 
 def half_square(params: Any) -> float:

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from pytest_gradcheck import compare_gradients
+from pytest_gradcheck._params.arrays_and_structure import flatten
 from pytest_gradcheck._params.layout import blocks_of
-from pytest_gradcheck._params.structure import flatten
-from pytest_gradcheck._verdict.baseline import errors_of
+from pytest_gradcheck._verdict.tolerance_and_comparison import errors_of
 
 EXACT = {"W": np.array([[1.0, 2.0], [3.0, 4.0]]), "b": np.array([8.0, 0.0])}
 PLAIN = {"W": EXACT["W"] + [[0.0, 0.01], [0.0, 0.0]], "b": EXACT["b"] + [0.5, 0.0]}

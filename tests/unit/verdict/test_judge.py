@@ -16,16 +16,15 @@ from by_hand import RHO, approx, each, prepared
 
 from pytest_gradcheck import relative_difference
 from pytest_gradcheck._difference import sweep as coordinates
-from pytest_gradcheck._difference.noise import Noise
-from pytest_gradcheck._difference.stencils import STENCILS
+from pytest_gradcheck._difference.noise_and_extrapolation import Noise
+from pytest_gradcheck._difference.stencils_and_steps import STENCILS
 from pytest_gradcheck._difference.sweep import differenced
 from pytest_gradcheck._evaluate.problem import Analytic
 from pytest_gradcheck._options import Options
 from pytest_gradcheck._params.layout import Block
 from pytest_gradcheck._verdict import judge as _judge
-from pytest_gradcheck._verdict.comparison import Comparison
 from pytest_gradcheck._verdict.judge import _claims_little, conclude, curvature
-from pytest_gradcheck._verdict.tolerance import (
+from pytest_gradcheck._verdict.tolerance_and_comparison import (
     AGREE,
     BENDS,
     DISAGREE,
@@ -35,6 +34,7 @@ from pytest_gradcheck._verdict.tolerance import (
     NOISY,
     NOT_SMOOTH,
     OPEN,
+    Comparison,
     Tolerance,
     block_size,
     tolerance,

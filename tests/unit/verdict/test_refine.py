@@ -10,11 +10,10 @@ import sys
 import pytest
 from by_hand import RHO, approx, bends, line, slopes, through
 
-from pytest_gradcheck._difference import kinks as _kinks
-from pytest_gradcheck._difference.extrapolation import Estimate
-from pytest_gradcheck._difference.noise import Noise
+from pytest_gradcheck._difference import climb_and_kinks as _kinks
+from pytest_gradcheck._difference.noise_and_extrapolation import Estimate, Noise
 from pytest_gradcheck._verdict import refine as _refine
-from pytest_gradcheck._verdict.tolerance import (
+from pytest_gradcheck._verdict.tolerance_and_comparison import (
     AGREE,
     DISAGREE,
     JUMP,

@@ -1,8 +1,7 @@
-"""Takes note of every check that a test makes and sends it on with the test's report.
+"""Takes note of every check that a test makes, sends it on, and remembers what failed.
 
-Checks reach the recorder through the engine's hook ``gradcheck_checked``.  What leaves it is in
-`records`, and `Recorder.pytest_runtest_makereport` is the only way out.
-A failing check's picture and vectors are kept in the process that ran it.
+What leaves a process is builtins only: pytest-xdist carries it from a worker to the controller with
+the test's report.
 """
 
 from __future__ import annotations
@@ -12,22 +11,89 @@ import re
 import shlex
 import sys
 import threading
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
 from subprocess import list2cmdline
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, NotRequired, TypedDict
 
 import pytest
 
-from .._quoting import quoted
+from .._quoting import listing, quoted
 from ..hookspecs import hookimpl
 from .config import SETTINGS, marker_options
-from .last_failed import Memory
-from .records import Record, nodeid_of, send, send_uncalled
 
 if TYPE_CHECKING:
     from .._report.report import GradientReport
+
+NODEID = pytest.StashKey[str]()
+"""A test's node id as it was collected: what seeds its generator and what it is remembered by."""
+
+
+def nodeid_of(item: pytest.Item) -> str:
+    """Return a test's node id as it was collected."""
+    return item.stash.get(NODEID, item.nodeid)
+
+
+class ToRemember(TypedDict):
+    """What the next run is to look at first."""
+
+    nodeid: str
+    check: str
+    """Its number in the test."""
+    labels: list[str]
+    """Of parameters; none: what was remembered is right by now."""
+    told: NotRequired[list[str]]
+    """What a whole check said; left out by one that looked at few parameters."""
+
+
+class Record(TypedDict):
+    """One check."""
+
+    ok: bool
+    row: list[str]
+    """Of the table at the end: func's name, and what came of it."""
+    check: NotRequired[dict[str, Any]]
+    """As from `GradientReport.to_dict`, where the session writes whole checks."""
+    found: NotRequired[list[str]]
+    """With it, the worst parameter and the first line."""
+    message: NotRequired[str]
+    narrow: NotRequired[str]
+    """The message for a narrow page."""
+    picture: NotRequired[dict[str, Any]]
+    """As from `picture_of`, with the message: of some that failed a test, where somebody draws."""
+    problem: NotRequired[str]
+    """A line for the summary: something could not be kept."""
+    wrong: NotRequired[ToRemember]
+
+
+def send(report: pytest.TestReport, records: list[Record]) -> None:
+    """Put the checks that a test has made since its last report on this one."""
+    report.gradcheck = records  # type: ignore[attr-defined]
+
+
+def send_uncalled(report: pytest.TestReport, fixture: str) -> None:
+    """Put the name of a fixture that a test asked for and never called on its report."""
+    if fixture:
+        report.gradcheck_uncalled = fixture  # type: ignore[attr-defined]
+
+
+def uncalled(report: pytest.TestReport) -> str:
+    """Return the name of such a fixture; empty for none."""
+    return str(getattr(report, "gradcheck_uncalled", ""))
+
+
+def received(report: pytest.TestReport) -> Sequence[Record]:
+    """Return what was sent with a report."""
+    records: Sequence[Record] = getattr(report, "gradcheck", ())
+    return records
+
+
+# Takes note of every check that a test makes and sends it on with the test's report.
+#
+# Checks reach the recorder through the engine's hook ``gradcheck_checked``.  What leaves it is in
+# `records`, and `Recorder.pytest_runtest_makereport` is the only way out.
+# A failing check's picture and vectors are kept in the process that ran it.
 
 
 class ResultHook:
@@ -98,7 +164,7 @@ class Kept:
         return self._save(self._folder, record, report, nodeid) if self._folder else ""
 
     def _save(self, folder: Path, record: Record, report: GradientReport, nodeid: str) -> str:
-        from .._report.saved import save
+        from .._report.report import save
 
         if report.evidence is None:
             return "not saved: parameters were checked along random directions"
@@ -348,3 +414,167 @@ def note_performed(item: pytest.Item) -> None:
 def options_of_markers(item: pytest.Item) -> dict[str, Any]:
     """Return the options that the markers of a test in progress give."""
     return item.stash.get(_options, {})
+
+
+# Remembers, in pytest's cache, which parameters a test failed for: the next run begins there.
+#
+# Only the check whose GradientMismatch made its test fail is remembered.  A gradient that is meant
+# to be wrong, in a test that catches the mismatch or looks at the report, is checked in full every
+# time.  With the parameters what their whole check said is remembered: the next one may look at
+# them alone.  Workers of pytest-xdist read the cache; what they find out travels on the test's
+# report, and the process in which the session ends writes it.
+
+
+KEY = "gradcheck/wrong"
+TOLD = "gradcheck/told"
+
+MOST = 20
+"""Parameters of one check that are remembered, the worst."""
+
+LONGEST = 200
+"""Characters of a label that is remembered."""
+
+LONGEST_TOLD = 400
+"""And of a sentence."""
+
+MOST_TOLD = 8
+"""Sentences of a check that are remembered, each no longer than the longest hint of a plugin."""
+
+Wrong = dict[str, dict[str, list[str]]]
+"""By node id and by the number of the check in its test: labels, or sentences."""
+
+
+def read(config: pytest.Config, key: str = KEY) -> Wrong:
+    """Return what is in the cache; nothing without it, or if it is not what was written."""
+    cache = getattr(config, "cache", None)
+    try:
+        content = cache.get(key, {}) if cache is not None else {}
+    except RecursionError:  # lists in lists, thousands deep; pytest takes care of what is no JSON
+        content = {}
+    found: Wrong = {}
+    for nodeid, checks in content.items() if isinstance(content, Mapping) else ():
+        if isinstance(checks, Mapping):
+            found[nodeid] = {
+                number: [label for label in labels if isinstance(label, str)]
+                for number, labels in checks.items()
+                if isinstance(labels, Sequence) and not isinstance(labels, str)
+            }
+    return found
+
+
+def sentences(report: GradientReport) -> list[str]:
+    """Return what a whole check said of its blocks, as the next one repeats it."""
+    said = [f"{block.name}: {block.hint}" for block in report.blocks if block.hint]
+    right = [block.name for block in report.blocks if block.verdict == "agree" and block.checked]
+    if right:
+        said.append(f"{listing(right)} agree{'s' * (len(right) == 1)}")
+    return [f"when all was last checked: {text}"[:LONGEST_TOLD] for text in said[:MOST_TOLD]]
+
+
+class Memory:
+    """What the tests of this process are to look at first; the recorder tells it of checks.
+
+    Without `ask` what was wrong is remembered, but checks are whole: a file of vectors is wanted.
+    """
+
+    def __init__(self, config: pytest.Config, ask: bool = True) -> None:
+        self._config = config
+        self._ask = ask
+        self._stored: Wrong | None = None
+        self._nodeid = ""
+        self._asked = 0
+        self._lock = threading.Lock()
+        # A check runs in one thread from its first question to its report.
+        self._here = threading.local()
+        self._open: list[tuple[Record, GradientReport, str]] = []
+        self._sent: set[tuple[str, str]] = set()
+
+    def begin(self, nodeid: str) -> None:
+        """Count the checks of a test from 0."""
+        self._nodeid, self._asked = nodeid, 0
+
+    def suspects(self) -> Sequence[str]:
+        """Return the labels of what was wrong in the check that begins."""
+        if self._stored is None:
+            self._stored = read(self._config)
+        with self._lock:
+            number, self._asked = str(self._asked), self._asked + 1
+        self._here.number = number
+        if not self._ask:
+            return ()
+        return self._stored.get(self._nodeid, {}).get(number, ())
+
+    def told(self) -> Sequence[str]:
+        """Return what was said when the check that ends was last made as a whole."""
+        number = getattr(self._here, "number", "")
+        return read(self._config, TOLD).get(self._nodeid, {}).get(number, ())
+
+    def observe(self, record: Record, report: GradientReport) -> None:
+        """Learn what came of the check."""
+        number = getattr(self._here, "number", None)
+        if number is not None:  # compare_gradients asks for no suspects
+            self._open.append((record, report, number))
+            self._here.number = None
+
+    def settle(self, error: BaseException | None) -> None:
+        """Say on the records what is to be remembered, now that it is known why a test failed."""
+        failed = getattr(error, "report", None)
+        for record, report, number in self._open:
+            labels: list[str] = []
+            if report is failed:
+                wrong = (entry.label for entry in report.worst if entry.verdict == "disagree")
+                labels = [label for label in wrong if len(label) <= LONGEST][:MOST]
+            place = self._nodeid, number
+            known = place in self._sent or number in (self._stored or {}).get(self._nodeid, {})
+            undecided = report is failed and report.verdict == "inconclusive"
+            if labels or (known and not undecided):
+                news: ToRemember = {"nodeid": self._nodeid, "check": number, "labels": labels}
+                if not (labels and report.repeated):
+                    news["told"] = sentences(report) if labels else []
+                record["wrong"] = news
+                self._sent.add(place)
+        self._open = []
+
+
+class Keeper:
+    """The plugin that writes the cache; it is not on pytest-xdist's workers."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+        self._news: Wrong = {}
+        self._told: Wrong = {}
+        self._problem = ""
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Take what is to be remembered off a test's report."""
+        for record in received(report):
+            if news := record.get("wrong"):
+                self._news.setdefault(news["nodeid"], {})[news["check"]] = news["labels"]
+                if "told" in news:
+                    self._told.setdefault(news["nodeid"], {})[news["check"]] = news["told"]
+
+    def pytest_sessionfinish(self) -> None:
+        """Write what has changed."""
+        cache = getattr(self._config, "cache", None)
+        if cache is None or not self._news:
+            return
+        try:
+            cache.set(KEY, self._merged(KEY, self._news))
+            cache.set(TOLD, self._merged(TOLD, self._told))
+        except Warning as warning:  # an error by -W error, which is not to cost the results
+            self._problem = f"gradcheck: what was wrong is not remembered: {warning}"
+
+    def _merged(self, key: str, news: Wrong) -> Wrong:
+        """Return what is stored with what is new, of files that are still there."""
+        stored = read(self._config, key)
+        for nodeid, changed in news.items():
+            checks = {**stored.pop(nodeid, {}), **changed}
+            if left := {number: texts for number, texts in checks.items() if texts}:
+                stored[nodeid] = left
+        root = self._config.rootpath
+        return {n: c for n, c in stored.items() if (root / n.split("::")[0]).exists()}
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        """Say why nothing was written."""
+        if self._problem:
+            terminalreporter.write_line(self._problem, red=True)

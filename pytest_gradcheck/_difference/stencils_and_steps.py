@@ -1,7 +1,7 @@
-"""Difference formulas as rows of one table: offsets and weights.
+"""Difference formulas as rows of one table, the step that suits each, and directions to go along.
 
 A row is offsets and weights, nothing else: f'(x) ≈ Σ wⱼ·f(x + oⱼ·h) / h.  Its order, its error
-constants and its step (`step_size`) follow from the row, so no other module branches on a
+constants and its step (`relative_step`) follow from the row, so no other module branches on a
 scheme's name.
 
 Sources: B. Fornberg, *Generation of finite difference formulas on arbitrarily spaced grids*,
@@ -14,16 +14,16 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from enum import IntEnum
 from fractions import Fraction
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
 
+from .._constants import FEW_WEIGHTS, LARGEST_STEP, QUIETEST, STEP_FACTOR
 from .._options import Options
-
-Array = np.ndarray[Any, Any]
-
+from .._params.arrays_and_structure import Array, chunks
 
 Row = tuple[Fraction, ...]
 
@@ -150,3 +150,137 @@ def derivatives(values: Array, center: Any, row: Stencil, taken: Array) -> Array
             total = sum(w * (values[:, j] - center) for j, w in enumerate(weights))
         slopes = np.asarray(total / taken, dtype=np.float64)
     return np.where(np.isfinite(slopes), slopes, np.nan)
+
+
+# The step that suits a formula, and where it is taken in the floats that func gets.
+#
+# The step of a parameter balances rounding against truncation: h = C·s·(σ/V)^(1/(p + 1)) for a
+# formula of order p, with s the parameter's scale, σ the noise of func and V the size of its
+# values (W. H. Press et al., *Numerical Recipes*, 3rd ed., section 5.7).
+
+
+@dataclass(frozen=True)
+class Points:
+    """Where func is evaluated for a block: values, shape (n, k), in the dtype that func gets.
+
+    There is a column for each of `offsets`, those of the stencil that are not 0; `taken`, shape
+    (n,), is the step to divide by.
+    """
+
+    values: Array
+    taken: Array
+    offsets: tuple[float, ...]
+
+
+def relative_step(row: Stencil, noise: float, size: float) -> float:
+    """Return h/s for a func with noise σ and values of size V."""
+    ratio = noise / size if size > 0 else 0.0
+    balanced = STEP_FACTOR * float(max(ratio, QUIETEST)) ** (1.0 / (row.order + 1))
+    return float(min(balanced, LARGEST_STEP) / row.reach)
+
+
+def points(theta: Array, step: Array, row: Stencil, *, exact: bool) -> Points:
+    """Lay out the evaluations for a block at θ, (n,), in the dtype that func gets.
+
+    `exact`: θ + o·step as it is rounded, divided by `step` itself, as for an explicit ``eps``. Else
+    the step is changed so that it is exactly representable next to θ, and what is divided by is
+    what was really taken.
+    """
+    offsets = row.steps
+    wide = np.result_type(theta.dtype, np.float64)
+    base = theta.astype(wide)
+    h = step.astype(wide)
+    if not exact:
+        reach = (np.abs(theta) + (row.reach * h).astype(theta.dtype)).astype(theta.dtype)
+        grain = np.spacing(reach).astype(wide)
+        h = np.maximum(np.round(h / grain), 1.0) * grain
+    values = (base[:, None] + h[:, None] * np.array(offsets)[None, :]).astype(theta.dtype)
+    if exact:
+        return Points(values, h, offsets)
+    ends = np.concatenate([values, theta[:, None]], axis=1).astype(wide)
+    span = max(*offsets, 0.0) - min(*offsets, 0.0)
+    return Points(values, (ends.max(axis=1) - ends.min(axis=1)) / span, offsets)
+
+
+# Which directions to difference: every coordinate, a sample, random directions
+
+
+class Stream(IntEnum):
+    """What random numbers are for: each purpose has its own, so that no two share numbers."""
+
+    NOISE = 1
+    GROUP = 2
+    SAMPLE = 3
+    DEAD = 4
+    SCREEN = 5
+    COTANGENTS = 6
+    WRONG_SHARE = 7
+    SLICE = 8
+    GLANCE = 9
+    FIRST_ADDEND = 10
+    SECOND_ADDEND = 11
+    ADJOINT_X = 12
+    ADJOINT_Y = 13
+    STALE_POINT = 14
+    STALE_DIRECTION = 15
+    MOVED_BLOCKS = 16
+    LINEARITY = 17
+    HALVES = 18
+    TANGENTS = 19
+    AUTOGRAD = 20
+    JAX = 21
+    TAYLOR = 22
+    ANALYTIC = 23
+    BESIDE = 24
+    COLUMNS = 25
+    BLOCK = 26
+    ALONG = 27
+
+
+def generator(seed: int, stream: Stream, *which: int, skip: int = 0) -> np.random.Generator:
+    """Return a generator for one purpose: the same seed and numbers `which` repeat it.
+
+    `skip` leaves numbers out at the beginning, in fours, at no cost: Philox counts by four.
+    """
+    bits = np.random.Philox(np.random.SeedSequence((seed, stream, *which)))
+    bits.advance(skip)
+    return np.random.Generator(bits)
+
+
+def fill_with_weights(out: Array, rng: np.random.Generator) -> None:
+    """Draw the weights of a direction: a random sign times uniform on [½, 3/2].
+
+    No weight is near zero, so no single entry hides; no two are equal, so entries can be told
+    apart and two equal errors do not cancel (signs alone would let them, half of the time).
+    Drawn in one piece or in several, the numbers are the same.
+    """
+    rng.random(out=out)
+    out *= 2.0
+    out -= 1.0
+    out += np.copysign(0.5, out)
+
+
+def random_weights(count: int, seed: int, stream: Stream, *which: int) -> Array:
+    """Return weights for a direction, shape (count,); see `fill_with_weights`."""
+    if count > FEW_WEIGHTS:
+        return _drawn(count, seed, stream, *which)
+    return _few(count, seed, stream, *which).copy()
+
+
+def _drawn(count: int, seed: int, stream: Stream, *which: int) -> Array:
+    rng = generator(seed, stream, *which)
+    weights: Array = np.empty(count)
+    for part in chunks(count):
+        fill_with_weights(weights[part], rng)
+    return weights
+
+
+_few = lru_cache(maxsize=256)(_drawn)
+
+
+def sample(size: int, count: int, seed: int) -> Array:
+    """Return `count` of the coordinates 0 … size − 1, in order, chosen by the seed."""
+    if count >= size:
+        return np.arange(size)
+    chosen = generator(seed, Stream.SAMPLE).choice(size, count, replace=False)
+    return np.sort(chosen)

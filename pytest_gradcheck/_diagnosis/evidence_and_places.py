@@ -1,0 +1,684 @@
+"""How much a block's numbers speak for a repair, in bits, and where a block is wrong.
+
+A *repair* is a formula that turns the analytic block into the numeric one.  An entry whose gap it
+closes from |n − a| down to the error bar speaks for it by log₂ of that ratio; each fitted number
+costs the entry that speaks loudest, and the formula costs what `Repair.prior` says: the number of
+its like, and how odd it is.  See docs/numerics.md, "Hints".  Fitted numbers come with their
+uncertainty, and with the names that they may have.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from .._constants import CONFIDENCE, ENTRY_ROUNDINGS, STANDS_CLEAR
+from .._params.arrays_and_structure import Array
+from .._quoting import shown
+
+OFFERED = 16.0
+"""Bits below which nothing is said."""
+
+CERTAIN = 60.0
+"""Bits given to what is seen and not inferred: NaN, a kink, noise, a cache."""
+
+MOST_PER_ENTRY = 40.0
+"""Bits of one entry at most: error bars are not known better than that."""
+
+CLOSE = 1e-6
+"""Of an entry: a repair leaves no larger gap than this, or than its error bar allows."""
+
+OF_THE_GAP = 1e-2
+"""Nor a larger part of the gap that it is to close."""
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """What the error of a gradient looks like.
+
+    Attributes
+    ----------
+    code : str
+        A stable word, listed in ``docs/hints.md``: "factor", "transposed", "theta", ...
+    sentence : str
+        One plain sentence, with the figure.
+    blocks : tuple of str
+        The names of the blocks that it is about; empty when it is about the whole check.
+    bits : float
+        The evidence: how many bits of the gradient the formula explains, less its own cost.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pytest_gradcheck import check_gradients
+    >>> report = check_gradients(lambda x: np.sum(x**3), lambda x: x**2, np.array([1.0, 2.0, 3.0]))
+    >>> report.diagnoses[0].code, report.diagnoses[0].sentence
+    ('factor', 'analytic = 1/3 x numeric, everywhere in the block')
+    """
+
+    code: str
+    sentence: str
+    blocks: tuple[str, ...] = ()
+    bits: float = 0.0
+
+
+@dataclass(frozen=True)
+class BlockData:
+    """One block for the hints: arrays of its shape, float64 and bool.
+
+    `error` is the error bar of `numeric`; `theta` the parameters, None where they are not known
+    (two given gradients).  Entries that are `wrong` disagree, those in `agrees` were evaluated and
+    agree, others can't be told; those not `known` were not evaluated, or are on a kink.  `allowed`
+    is the error that would have passed, `eps` the machine epsilon of `analytic`.  `sizes` are
+    lengths of parameters, with what alone has each; `constants` lengths and numbers among func's
+    data; `parameter` is what `theta` is called where that is not `name` (a Jacobian's block);
+    `others` are all parameters by name; `norm` is that of the whole analytic gradient, zero where
+    unknown; `part`: it is a part of a block.
+    """
+
+    name: str
+    analytic: Array
+    numeric: Array
+    error: Array
+    theta: Array | None
+    wrong: Array
+    agrees: Array
+    known: Array
+    allowed: Array
+    eps: float = 2.0**-52
+    sizes: dict[int, str] = field(default_factory=dict)
+    parameter: str = ""
+    constants: Mapping[float, str] = field(default_factory=dict)
+    others: Mapping[str, Array] = field(default_factory=dict)
+    norm: float = 0.0
+    part: bool = False
+
+    def only(self, which: Array) -> BlockData:
+        """Return the entries chosen, in one row, as a block of its own."""
+        names = ("analytic", "numeric", "error", "wrong", "agrees", "known", "allowed")
+        chosen: dict[str, Any] = {name: getattr(self, name)[which] for name in names}
+        theta = None if self.theta is None else self.theta[which]
+        return replace(self, **chosen, theta=theta, norm=0.0, part=True)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The block's shape."""
+        return tuple(self.analytic.shape)
+
+    @cached_property
+    def valid(self) -> Array:
+        """Which entries can be compared at all."""
+        finite: Array = np.isfinite(self.numeric) & np.isfinite(self.error)
+        return finite & np.isfinite(self.analytic) & self.known
+
+    @cached_property
+    def asked(self) -> Array:
+        """Which entries a repair is to explain."""
+        asked: Array = self.wrong & self.valid
+        return asked
+
+    @cached_property
+    def gap(self) -> Array:
+        """|n − a|; zero where it is not known."""
+        gap = np.zeros(self.shape)
+        gap[self.valid] = np.abs(self.numeric[self.valid] - self.analytic[self.valid])
+        return gap
+
+    @cached_property
+    def size(self) -> Array:
+        """max(|a|, |n|); zero where it is not known."""
+        size = np.zeros(self.shape)
+        a, n = np.abs(self.analytic[self.valid]), np.abs(self.numeric[self.valid])
+        size[self.valid] = np.maximum(a, n)
+        return size
+
+    @cached_property
+    def floor(self) -> Array:
+        """A gap that means nothing: the error bar, and rounding in the analytic value."""
+        largest = float(self.size.max(initial=0.0))
+        floor: Array = self.error + self.eps * (8 * self.size + largest)
+        return floor
+
+    @cached_property
+    def slack(self) -> Array:
+        """The gap that a repair may leave."""
+        largest = float(self.size.max(initial=0.0))
+        near = np.where(self.wrong, np.minimum(CLOSE * self.size, OF_THE_GAP * self.gap), 0.0)
+        right = np.where(self.wrong, 0.0, CLOSE * self.size + self.allowed)
+        rounding = ENTRY_ROUNDINGS * self.eps * (self.size + largest / 2)
+        slack: Array = 3 * self.error + rounding + near + right
+        return slack
+
+    @cached_property
+    def seen(self) -> Array:
+        """Which entries stand well above their error bars."""
+        seen: Array = self.valid & (np.abs(self.numeric) > 100 * self.floor)
+        return seen
+
+    @cached_property
+    def still(self) -> Array:
+        """Which entries func does not answer to: numeric is zero within its error bar."""
+        still: Array = self.valid & (np.abs(self.numeric) <= CONFIDENCE * self.error)
+        return still
+
+    @cached_property
+    def unmoved(self) -> bool:
+        """Whether func answers to nothing here, though the block is wrong: there is no formula."""
+        told = self.valid & (self.wrong | self.agrees)
+        clear = told & (np.abs(self.numeric) > STANDS_CLEAR * CONFIDENCE * self.error)
+        most = 2 * np.count_nonzero(self.asked & self.still) > np.count_nonzero(self.asked)
+        return bool(most) and not clear.any()
+
+    @cached_property
+    def whole(self) -> bool:
+        """Whether every entry is known."""
+        return bool(self.valid.all())
+
+
+@dataclass(frozen=True)
+class Repair:
+    """A formula with its numbers filled in, `fitted` of them from the block; `prior` is its cost.
+
+    `key` is equal for the same formula with the same numbers, in whatever block.  `apply` says what
+    a block should be; None, or an error of a block of another shape, where that is not defined (see
+    `predicted`).  In `hint`, for one block, ``{}`` stands for
+    its name and ``{where}`` for what `place` says; in `told`, for several, ``{names}`` for theirs,
+    unset: the hint, "in" these.
+    `part` is the sentence where the formula holds at some entries alone; empty: it can't.
+    """
+
+    code: str
+    key: tuple[Any, ...]
+    hint: str
+    apply: Callable[[BlockData], Predicted | None]
+    prior: float
+    told: str = ""
+    fitted: int = 0
+    part: str = ""
+    place: Callable[[BlockData], str] | None = None
+
+    def sentence(self, names: str) -> str:
+        """Return what is told of several blocks."""
+        asks = "?" * self.hint.endswith("?")
+        told = self.told or f"{self.hint.removesuffix('?')}, in {{names}}{asks}"
+        return told.format(names=names)
+
+    def predicted(self, block: BlockData) -> Predicted | None:
+        """Return what a block should be; None where the formula is none of its shape."""
+        try:
+            predicted = self.apply(block)
+        except (ValueError, IndexError):  # another number of axes, or other lengths
+            return None
+        fits = predicted is not None and predicted.values.shape == block.shape
+        return predicted if fits else None
+
+    def bits(self, block: BlockData, fitted: int | None = None) -> float | None:
+        """Return what a block says for the repair before its cost, or None: it does not hold."""
+        predicted = self.predicted(block)
+        if predicted is None:
+            return None
+        return gained(block, predicted, self.fitted if fitted is None else fitted)
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """What a repair says a block should be; NaN in `values` where nothing.
+
+    `of_analytic`: it predicts the analytic block from the numeric one.  Entries of one of `groups`
+    are one statement: the one that fits worst speaks.  Wrong entries in `loose` may stay
+    unexplained; `bar` is how uncertain the prediction itself is.
+    """
+
+    values: Array
+    of_analytic: bool = False
+    groups: Array | None = None
+    loose: Array | None = None
+    bar: Array | None = None
+
+
+Suggest = Callable[[BlockData], Iterator[Repair]]
+"""Yields the repairs that a block's numbers suggest, numbers filled in, not yet weighed."""
+
+
+def gained(block: BlockData, predicted: Predicted, fitted: int) -> float | None:
+    """Return the bits that a prediction explains, less the `fitted` loudest entries, or None."""
+    target = block.analytic if predicted.of_analytic else block.numeric
+    must = block.valid if predicted.loose is None else block.valid & ~predicted.loose
+    asked = block.asked & must
+    if not asked.any():
+        return None
+    with np.errstate(all="ignore"):
+        miss = np.abs(target - predicted.values)
+        slack, floor = block.slack, block.floor
+        if predicted.bar is not None:
+            slack, floor = slack + 3 * predicted.bar, floor + predicted.bar
+        if not bool(np.all(miss[must] <= slack[must])):  # False for NaN, too
+            return None
+        gain = np.log2(block.gap[asked] / np.maximum(miss[asked], floor[asked]))
+    gain = np.clip(np.nan_to_num(gain, posinf=MOST_PER_ENTRY), 0.0, MOST_PER_ENTRY)
+    if predicted.groups is not None:
+        each, counts = np.unique(predicted.groups[asked], return_inverse=True, return_counts=True)[
+            1:
+        ]
+        least = np.full(counts.size, np.inf)
+        np.minimum.at(least, each.ravel(), gain)
+        # An entry that only repeats another of its group says little more.
+        gain = least + np.minimum(least, REPEATED) * (counts - 1)
+    kept = np.sort(gain)[: max(gain.size - fitted, 0)]
+    return float(kept.sum())
+
+
+REPEATED = 4.0
+"""Bits of an entry that repeats another of its group."""
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A number with its uncertainty."""
+
+    value: float
+    spread: float
+
+    def is_(self, other: float) -> bool:
+        """Return whether it can be this number."""
+        return abs(self.value - other) <= 3 * self.spread + 1e-9 * abs(other)
+
+    def inverse(self) -> Fitted:
+        """Return one over it."""
+        return Fitted(1 / self.value, self.spread / self.value / self.value)
+
+    @property
+    def neat(self) -> float:
+        """The number in at most three digits where it can be that, else as fitted."""
+        short = float(f"{self.value:.3g}")
+        return short if self.is_(short) else self.value
+
+
+def fit(y: Array, columns: tuple[Array, ...], bar: Array) -> tuple[Fitted, ...] | None:
+    """Fit y ≈ Σ kⱼ·columnsⱼ, of shape (n,), by least squares weighted by the uncertainty of each y.
+
+    None: the columns can't be told apart.
+    """
+    largest = float(bar.max(initial=0.0))
+    if not y.size or not largest:
+        return None
+    # One entry far better known than all others would leave them no say in the fit.
+    weight = np.minimum(largest / bar, float(np.median(largest / bar)) * 1e3)
+    matrix = np.stack([column * weight for column in columns], axis=1)
+    norms = np.linalg.norm(matrix, axis=0)
+    if not np.all(np.isfinite(norms)) or not norms.all():
+        return None
+    with np.errstate(all="ignore"):
+        left, singular, right = np.linalg.svd(matrix / norms, full_matrices=False)
+    if singular[-1] < 1e-6 * singular[0]:
+        return None
+    values = right.T @ ((left.T @ (y * weight)) / singular) / norms
+    spreads = largest * np.linalg.norm(right.T / singular, axis=1) / norms
+    return tuple(Fitted(float(v), float(s)) for v, s in zip(values, spreads, strict=True))
+
+
+def named_factor(ratio: Fitted, sizes: dict[int, str]) -> tuple[Fraction, float] | None:
+    """Return the small fraction that a ratio is, and the bits to name it, or None.
+
+    The lengths in `sizes` are as good as small numbers.
+    """
+    if not ratio.value or not math.isfinite(ratio.value) or ratio.spread > 1e-3 * abs(ratio.value):
+        return None
+    simple = Fraction(ratio.value).limit_denominator(1000)
+    if 1 / MOST_SIZE <= abs(ratio.value) < 1e-3:  # 1/m for a batch of many
+        one_over = ratio.inverse()
+        if one_over.spread < SMALL_SPREAD:
+            simple = Fraction(1, round(one_over.value))
+    if simple and ratio.is_(float(simple)):
+        p, q = abs(simple.numerator), simple.denominator
+        if q == 1 or p <= MOST_NUMERATOR:
+            bits = sum(min(math.log2(k), 2.0 if k in sizes else math.inf) for k in (p, q))
+            return simple, bits + (1.0 if simple < 0 else 0.0)
+    for p in sizes:  # ratios of sizes, of which 13/784 is one
+        for q in sizes:
+            if ratio.is_(p / q):
+                return Fraction(p, q), 4.0
+    return None
+
+
+MOST_NUMERATOR = 12
+
+MOST_SIZE, SMALL_SPREAD = 1_000_000, 1e-3
+"""1/m is named up to such an m, where it is known to be whole, to a thousandth."""
+
+
+def slice_word(shape: tuple[int, ...], axis: int) -> str:
+    """Return what one position along an axis is called: an entry, a row, a column, a position."""
+    if len(shape) < 3:
+        return "entry" if len(shape) == 1 else ("row", "column")[axis]
+    return f"position along axis {axis}"
+
+
+def number(value: float) -> str:
+    """Return a number with up to five digits."""
+    return f"{value:.5g}"
+
+
+# Where a block is wrong, when only a small part of it is: an entry, a row, an edge, a diagonal.
+#
+# A place is no repair: it says nothing of what the values should be.  Its evidence is the entries
+# elsewhere, each of which would hardly be right by chance.
+
+
+RIGHT_BITS = 8.0
+"""What a right entry outside says."""
+
+EXPLAINED = 20.0
+"""What it says that the wrong entries there are all zero, or have a formula of their own."""
+
+ODD = 8.0
+"""What any place costs, besides the number of its like."""
+
+MOST_ENTRIES = 2
+
+
+@dataclass(frozen=True)
+class Place:
+    """Part of a block, in words with their verb, and the bits to name it.
+
+    `key` is equal for the same place in blocks of several shapes, along axis 0.
+    """
+
+    code: str
+    key: tuple[object, ...]
+    where: str
+    verb: str
+    inside: Array
+    cost: float
+
+
+@dataclass(frozen=True)
+class Located:
+    """A place that holds, with its evidence."""
+
+    place: Place
+    bits: float
+    hint: str
+    told: str
+
+
+def locate(block: BlockData, said: Callable[[BlockData, str], str]) -> Located | None:
+    """Return where the block is wrong, or None when it is wrong in too many places.
+
+    `said` says what the wrong entries of a block that is called so look like, or "".
+    """
+    wrong = block.asked
+    right = block.seen & block.agrees
+    told = np.array_equal(wrong, block.wrong) and bool(np.all(wrong | block.agrees))
+    if not told or not wrong.any():
+        return None
+    masked = _masked(block) if block.still[wrong].all() else None
+    if masked is not None or not right.any():
+        return masked
+    best: tuple[float, Place] | None = None
+    for place in _places(block):
+        inside = place.inside
+        if np.any(wrong & ~inside):
+            continue
+        kept, spoilt = int((right & inside).sum()), int(wrong.sum())
+        if 2 * kept > spoilt:
+            continue
+        bits = RIGHT_BITS * (int((right & ~inside).sum()) - kept) - place.cost - ODD
+        if best is None or bits > best[0]:
+            best = bits, place
+    zero = not block.analytic[wrong].any()
+    if best is None or best[0] < 0:
+        return _unwritten(block, right) if zero else None
+    bits, place = best
+    what = ": analytic is zero there" if zero else said(block, shown(block.parameter or block.name))
+    bits += EXPLAINED if what else 0.0
+    if bits < OFFERED:
+        return None
+    start = f"only {place.where}"
+    return Located(
+        place,
+        bits,
+        f"{start} {place.verb} wrong{what}",
+        f"{start} of {{names}} {place.verb} wrong{what.replace('{', '{{').replace('}', '}}')}",
+    )
+
+
+def _unwritten(block: BlockData, right: Array) -> Located | None:
+    """Return that analytic is zero in many entries that are no place."""
+    count, size = int(block.asked.sum()), block.asked.size
+    if count <= MOST_ENTRIES:
+        return None
+    place = replace(_entries(block, count), code="zero", where=f"{count} of {size} entries")
+    bits = RIGHT_BITS * int(right.sum()) + MOST_PER_ENTRY * count - place.cost - ODD
+    told = f"analytic is zero in {place.where}"
+    return Located(
+        place, bits, f"{told}, the rest is right", f"{told} of {{names}}, the rest is right"
+    )
+
+
+def _masked(block: BlockData) -> Located | None:
+    """Return where numeric is zero and analytic is not: what func leaves out there."""
+    wrong = block.asked
+    gain = np.log2(block.gap[wrong] / np.maximum(block.floor[wrong], 1e-300))
+    explained = float(np.clip(gain, 0.0, MOST_PER_ENTRY).sum())
+    silent = [
+        place
+        for place in _silent(block)
+        if block.still[place.inside].all() and 2 * wrong.sum() >= place.inside.sum()
+    ]
+    place = min(silent, key=lambda place: place.cost)
+    bits = explained - place.cost - ODD
+    if bits < OFFERED:
+        return None
+    told = "numeric is zero, analytic is not: a mask?"
+    return Located(place, bits, f"{place.where}: {told}", f"{place.where} of {{names}}: {told}")
+
+
+def _silent(block: BlockData) -> Iterator[Place]:
+    """Yield the places that hold all wrong entries: positions along an axis, or each by itself."""
+    wrong = block.asked
+    count, size = int(wrong.sum()), wrong.size
+    for axis in (axis for axis, length in enumerate(block.shape) if length > 1):
+        hit = _hit(wrong, axis)
+        inside = _slices(wrong.shape, axis, hit)
+        where = _positions(block.shape, axis, hit.tolist())
+        cost = math.log2(math.comb(block.shape[axis], hit.size))
+        yield Place("mask", ("mask", axis, tuple(hit.tolist())), where, "are", inside, cost)
+    if len(block.shape) == 2 and min(block.shape) > 1:
+        for place in _triangles(block):
+            if not np.any(wrong & ~place.inside):
+                yield replace(place, code="mask", key=("mask", *place.key))
+    alone = _entries(block, count)
+    where = alone.where if count <= MOST_LISTED else f"{count} of {size} entries"
+    key = ("mask", block.name, tuple(np.flatnonzero(wrong).tolist()))
+    yield replace(alone, code="mask", key=key, where=where)
+
+
+def _hit(which: Array, axis: int) -> Array:
+    """Return the positions along an axis at which something is chosen."""
+    return np.flatnonzero(which.any(axis=tuple(k for k in range(which.ndim) if k != axis)))
+
+
+def _slices(shape: tuple[int, ...], axis: int, positions: Array | int) -> Array:
+    """Return all entries at some positions along an axis (bool)."""
+    chosen = np.zeros(shape, dtype=bool)
+    np.moveaxis(chosen, axis, 0)[positions] = True
+    return chosen
+
+
+@dataclass(frozen=True)
+class Part:
+    """Some entries of a block in words ("column 0", "7 of 20 entries"), and the bits to name them.
+
+    `key` is as in `Place`; `single`: it is one entry, or one of each row or column.
+    """
+
+    where: str
+    cost: float
+    key: tuple[object, ...]
+    single: bool = False
+
+
+def named(inside: Array, outside: Array) -> Part:
+    """Return entries in words, with the bits that it takes to name them among all.
+
+    A row is named when none of it is `outside`; the first and the last are where a bias is.
+    """
+    shape, count = inside.shape, int(inside.sum())
+    long = [axis for axis, length in enumerate(shape) if length > 1]
+    for axis in long if len(long) > 1 or count > MOST_ENTRIES else ():
+        hit = _hit(inside, axis)
+        if not np.any(_slices(shape, axis, hit) & outside):
+            where = _positions(shape, axis, hit.tolist())
+            return Part(where, _to_name(hit, shape[axis]), ("along", axis, tuple(hit.tolist())))
+    for axis in long if len(shape) == 2 and len(long) == 2 else ():
+        if np.all(inside.sum(axis=1 - axis) == 1):
+            each = slice_word(shape, axis)
+            bits = shape[axis] * math.log2(shape[1 - axis])
+            return Part(f"one entry of each {each}", bits, ("each", each), single=True)
+    hit = np.flatnonzero(inside)
+    key = ("along", 0, tuple(hit.tolist())) if len(long) == 1 else ("entries", tuple(hit.tolist()))
+    bits = _to_name(hit, inside.size)
+    first = np.argwhere(inside)[: count if count <= MOST_SHOWN else MOST_SHOWN - 1]
+    indices = [f"[{', '.join(map(str, index))}]" for index in first.tolist()]
+    if count > len(indices):
+        return Part(f"{count} of {inside.size} entries ({', '.join(indices)}, …)", bits, key)
+    return Part(_joined(indices), bits, key, single=count == 1)
+
+
+def _to_name(hit: Array, length: int) -> float:
+    usual = hit.size == 1 and hit[0] in (0, length - 1)
+    return 0.0 if usual else math.log2(math.comb(length, hit.size))
+
+
+def _positions(shape: tuple[int, ...], axis: int, positions: list[int]) -> str:
+    """Return positions along an axis in words: all of them, or evenly spaced ones, or how many."""
+    if len(positions) <= MOST_LISTED:
+        return _at(shape, axis, _joined([str(k) for k in positions]), len(positions))
+    if len(set(np.diff(positions).tolist())) == 1:
+        return _named_positions(shape, axis, positions)
+    listed = f"{len(positions)} of {shape[axis]}"
+    return f"{listed} entries" if len(shape) == 1 else _at(shape, axis, listed, len(positions))
+
+
+def _at(shape: tuple[int, ...], axis: int, listed: str, count: int) -> str:
+    """Return positions that are listed with what they are called, as many as they are."""
+    word, _, along = slice_word(shape, axis).partition(" ")
+    if count > 1:
+        word = "entries" if word == "entry" else f"{word}s"
+    return f"{word} {listed} {along}".rstrip()
+
+
+def _joined(words: list[str]) -> str:
+    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
+
+
+MOST_LISTED, MOST_SHOWN = 6, 4
+"""Positions along an axis that are named one by one, and entries by all their indices."""
+
+
+def _places(block: BlockData) -> Iterator[Place]:
+    wrong = block.asked
+    count, size = int(wrong.sum()), wrong.size
+    if count <= MOST_ENTRIES:
+        yield _entries(block, count)
+    if size < LEAST_SIZE or count == 1:  # a row of zeros but for one entry is that entry
+        return
+    long = [axis for axis, length in enumerate(block.shape) if length > 1]
+    for axis in long:
+        hit = _hit(wrong, axis)
+        if len(long) == 1 and hit.size <= MOST_ENTRIES:
+            continue
+        place = _along(block, axis, hit)
+        if place is not None:
+            yield place
+    if len(long) > 1:
+        yield from _edges(block, long)
+    if len(block.shape) == 2 and min(block.shape) > 1:
+        yield from _triangles(block)
+
+
+LEAST_SIZE = 4
+
+
+def _entries(block: BlockData, count: int) -> Place:
+    indices = [tuple(int(k) for k in index) for index in np.argwhere(block.asked)]
+    shown = [f"[{', '.join(map(str, index))}]" for index in indices]
+    key: tuple[object, ...] = ("entry", tuple(indices), block.name)
+    if sum(length > 1 for length in block.shape) == 1:  # a bias: alike with rows of its matrix
+        axis = next(axis for axis, length in enumerate(block.shape) if length > 1)
+        key = ("along", 0, tuple(index[axis] for index in indices))
+    cost = math.log2(math.comb(block.asked.size, count))
+    where = f"the entr{'y' if count == 1 else 'ies'} {_joined(shown)}"
+    return Place("entry", key, where, _verb(count), block.asked, cost)
+
+
+def _verb(count: int) -> str:
+    return "is" if count == 1 else "are"
+
+
+def _along(block: BlockData, axis: int, hit: Array) -> Place | None:
+    """Return a few positions along an axis, if they are few enough or evenly spaced."""
+    length, count = block.shape[axis], int(hit.size)
+    steps = set(np.diff(hit).tolist())
+    even = len(steps) == 1
+    most = MOST_LISTED if len(block.shape) > 1 else MOST_ENTRIES
+    if count > length // 2 or (count > most and not even):
+        return None
+    inside = _slices(block.shape, axis, hit)
+    cost = 2 * math.log2(length) if even else math.log2(math.comb(length, count))
+    cost += math.log2(len(block.shape)) + (2.0 if steps - {1} and count > MOST_ENTRIES else 0.0)
+    positions = hit.tolist()
+    where = _named_positions(block.shape, axis, positions)
+    # The positions of a sum over rows are those of its rows: W[2, :] and b[2].
+    key: tuple[object, ...] = ("along", axis, tuple(positions))
+    return Place("slice", key, where, _verb(count), inside, cost)
+
+
+def _named_positions(shape: tuple[int, ...], axis: int, positions: list[int]) -> str:
+    steps = set(np.diff(positions).tolist())
+    if len(positions) > MOST_ENTRIES and len(steps) == 1:
+        step = steps.pop()
+        listed = f"{positions[0]} to {positions[-1]}" + (f" by {step}" if step > 1 else "")
+    else:
+        listed = _joined([str(k) for k in positions])
+    if positions == [shape[axis] - 1]:
+        listed += " (the last)"
+    return _at(shape, axis, listed, len(positions))
+
+
+def _edges(block: BlockData, long: list[int]) -> Iterator[Place]:
+    """Yield first and last positions along several axes together: what a loop leaves out."""
+    shape = block.shape
+    axes = long[-2:]
+    sides: dict[str, Array] = {}
+    for axis in axes:
+        for name, position in (("first", 0), ("last", -1)):
+            sides[f"{name} {slice_word(shape, axis)}"] = _slices(shape, axis, position)
+    names = list(sides)
+    border = np.logical_or.reduce([sides[name] for name in names])
+    if all(shape[axis] > 2 for axis in axes):
+        yield Place("slice", ("border",), "the border", "is", border, 3.0)
+    for first in names[:2]:
+        for second in names[2:]:
+            inside = sides[first] | sides[second]
+            where = f"the {first} and the {second}"
+            yield Place("slice", ("edges", first, second), where, "are", inside, 4.0)
+
+
+def _triangles(block: BlockData) -> Iterator[Place]:
+    rows, columns = np.indices(block.shape)
+    for name, inside in (
+        ("the diagonal", rows == columns),
+        ("the part above the diagonal", rows < columns),
+        ("the part below the diagonal", rows > columns),
+        ("the upper triangle", rows <= columns),
+        ("the lower triangle", rows >= columns),
+    ):
+        yield Place("slice", ("triangle", name), name, "is", inside, 3.0)

@@ -1,0 +1,675 @@
+"""Repairs by a term (weight decay, an L1 penalty, a constant), and by moving entries.
+
+`causes` weighs what is yielded here.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Iterator
+from fractions import Fraction
+from functools import partial
+
+import numpy as np
+
+from .._params.arrays_and_structure import Array
+from .evidence_and_places import (
+    BlockData,
+    Fitted,
+    Predicted,
+    Repair,
+    Suggest,
+    fit,
+    named_factor,
+    number,
+    slice_word,
+)
+from .evidence_and_places import named as place_of
+from .factors import NAMED, UNCHANGED, factor_words
+
+
+def term(block: BlockData) -> Iterator[Repair]:
+    """Name a term that is missing or too much: λθ, λ·sign(θ), a constant; with a factor, too."""
+    yield from _term(block, "constant", lambda b: np.ones(b.shape), 14.0, _constant_words)
+    if block.theta is None:
+        return
+    yield from _term(block, "theta", _theta, 12.0, _decay_words)
+    yield from _term(
+        block,
+        "sign-theta",
+        lambda b: None if b.theta is None else np.sign(b.theta),
+        13.0,
+        _lasso_words,
+    )
+    for column, words in FUNCTIONS:
+        yield from _term(block, "theta", column, OTHER_TERM, words, simple_only=True)
+
+
+OTHER_TERM = 18.0
+"""Bits that such a term costs; and its coefficient must be a simple number."""
+
+
+def _of_theta(function: Callable[[Array], Array]) -> Callable[[BlockData], Array | None]:
+    """Return a term as a function of a block; None where it is not finite, or one number."""
+
+    def column(block: BlockData) -> Array | None:
+        if block.theta is None or block.theta.size < 2 or np.ptp(block.theta) == 0:
+            return None
+        with np.errstate(all="ignore"):
+            values = function(block.theta)
+        return values if np.isfinite(values).all() else None
+
+    return column
+
+
+Words = Callable[[float, str, bool], tuple[str, str]]
+"""Takes the amount, what stands for the parameters' name, and whether people choose such numbers;
+returns the sentence, and what it is where the term is but in a part."""
+
+
+def _term(
+    block: BlockData,
+    code: str,
+    column: Callable[[BlockData], Array | None],
+    prior: float,
+    words: Words,
+    *,
+    simple_only: bool = False,
+) -> Iterator[Repair]:
+    x, where = column(block), block.valid
+    if x is None:
+        return
+    if code == "sign-theta" and np.unique(x[where]).size < 2:
+        prior += ONE_SIGN
+    d = block.analytic[where] - block.numeric[where]
+    alone = fit(d, (x[where],), block.floor[where])
+    if alone is not None and np.all(
+        np.abs(d - alone[0].value * x[where]) <= block.slack[where] + 3 * alone[0].spread
+    ):
+        amount, fitted = alone[0].neat, 1
+        named = code == "constant" and (block.part or block.analytic.size > 1)
+        unit = named_factor(alone[0], {}) if named else None
+        if unit is not None and abs(unit[0].numerator) == 1:  # 1, or 1/m
+            amount, fitted, prior = float(unit[0]), 0, UNIT + unit[1]
+        simple = Fraction(alone[0].value).limit_denominator(MOST_SIMPLE)
+        bits = math.log2(abs(simple.numerator) * simple.denominator or 1)
+        plain = code != "constant" and simple and alone[0].is_(float(simple)) and bits <= NAMED_BY
+        if plain and np.count_nonzero(block.asked) > 1 and _tells(block, x):
+            amount, fitted, prior = float(simple), 0, prior + bits
+        elif simple_only:
+            return
+
+        def apply(other: BlockData) -> Predicted | None:
+            mine = column(other)
+            return None if mine is None else Predicted(other.analytic - amount * mine)
+
+        chosen = float(f"{amount:.3g}") == amount or named_factor(alone[0], block.sizes) is not None
+        hint, part = words(amount, "{0}", chosen)
+        told = words(amount, "{names}", chosen)[0] if "{0}" in hint else ""
+        yield Repair(code, (code, amount, words), hint, apply, prior, told, fitted, part)
+    elif code == "theta" and column is _theta:
+        yield from _factor_and_decay(block, prior, lambda shape: (np.ones(shape, bool), ""))
+        for spared in _intercepts(block.shape):
+            yield from _factor_and_decay(block, prior + INTERCEPT, spared)
+
+
+Mask = Callable[[tuple[int, ...]], tuple[Array, str]]
+"""Says of a shape which entries have the decay, and what to add to the sentence."""
+
+INTERCEPT = 3.0
+"""Bits that it costs to say which of the places of an intercept has no decay."""
+
+
+def _theta(block: BlockData) -> Array | None:
+    return block.theta
+
+
+def _intercepts(shape: tuple[int, ...]) -> Iterator[Mask]:
+    """Yield what spares the first or the last position along an axis, where an intercept stands."""
+    for axis, place in itertools.product(range(len(shape)), (0, -1)):
+
+        def mask(other: tuple[int, ...], axis: int = axis, place: int = place) -> tuple[Array, str]:
+            decays = np.ones(other, dtype=bool)
+            decays[(slice(None),) * axis + (place,)] = False
+            return decays, f" (not in {place_of(~decays, decays).where})"
+
+        if shape[axis] > 2:
+            yield mask
+
+
+MOST_SIMPLE, NAMED_BY = 1000, 16.0
+"""A coefficient is named by a fraction of such numbers at most, and of so many bits, in place of
+one entry."""
+
+UNIT = 6.0
+"""Bits that a difference of 1, or 1/m, costs besides those of m."""
+
+ONE_SIGN = 3.0
+"""Where all parameters have one sign, λ·sign(θ) is a constant, and that is told first."""
+
+
+def _factor_and_decay(block: BlockData, prior: float, mask: Mask) -> Iterator[Repair]:
+    """Yield a factor and a multiple of θ together: analytic = ρ·numeric + λθ, where a mask is."""
+    where = block.valid
+    assert block.theta is not None
+    decays, spared = mask(block.shape)
+    found = fit(
+        block.numeric[where],
+        (block.analytic[where], (block.theta * decays)[where]),
+        block.floor[where],
+    )
+    if found is None or abs(found[0].value) <= 3 * found[0].spread or _multiple(block, block.theta):
+        return
+    ratio = found[0].inverse()
+    named = named_factor(ratio, block.sizes)
+    value = float(named[0]) if named else ratio.value
+    scaled = Fitted(-found[1].value * value, found[1].spread * abs(value))
+    if abs(value - 1) < UNCHANGED or abs(scaled.value) <= 3 * scaled.spread:
+        return
+    amount = scaled.neat
+
+    def apply(other: BlockData) -> Predicted | None:
+        if other.theta is None or other.analytic.ndim != block.analytic.ndim:
+            return None
+        return Predicted((other.analytic - amount * other.theta * mask(other.shape)[0]) / value)
+
+    sign = "-" if amount < 0 else "+"
+    what = factor_words(named[0] if named else None, value, block)
+    # Of analytic = ρ(numeric − λθ) + λθ and ρ(numeric − λθ), the one whose λ has fewer digits.
+    beside, within = (
+        Fitted(amount / by, scaled.spread / abs(by)).neat for by in (1 - value, -value)
+    )
+    note = ""
+    if named and beside > 0 and (within < 0 or _digits(beside) < _digits(within)):
+        note = f": all but weight decay of {number(beside)} has the factor"
+    if amount == 1:
+        note = ": the parameters after a step of gradient descent?"
+
+    def words(name: str) -> str:
+        return f"analytic = {what} {sign} {number(abs(amount))} x {name}{spared}{note}"
+
+    yield Repair(
+        "theta",
+        ("factor and theta", value, amount, spared),
+        words("{}"),
+        apply,
+        prior + (named[1] + 4 if named else 8),
+        fitted=1 if named else 2,
+        told=words("{names}"),
+    )
+
+
+def _digits(value: float) -> int:
+    return len(f"{value:.4e}".partition("e")[0].replace(".", "").strip("-").rstrip("0"))
+
+
+def _tells(block: BlockData, x: Array) -> bool:
+    """Return whether a simple coefficient of x is no matter of course.
+
+    It is one where numeric is a multiple of x, all numbers are whole, or analytic is one number.
+    """
+    n, a = block.numeric[block.valid], block.analytic[block.valid]
+    whole = np.all(np.abs(n - np.round(n)) <= WHOLE)
+    return not (whole or np.ptp(a) == 0 or _multiple(block, x))
+
+
+def _multiple(block: BlockData, x: Array) -> bool:
+    """Return whether numeric is a multiple of x: then a formula with that needs no analytic."""
+    where = block.valid
+    x, n = x[where], block.numeric[where]
+    alone = fit(n, (x,), block.floor[where])
+    if alone is None:
+        return False
+    rest = np.abs(n - alone[0].value * x)
+    return bool(np.all(rest <= block.slack[where] + 3 * alone[0].spread * np.abs(x)))
+
+
+def _decay_words(amount: float, name: str, chosen: bool) -> tuple[str, str]:
+    called = "weight decay" if chosen else "weight decay, or the derivative of a norm"
+    return _penalty(amount, name, called, chosen)
+
+
+def _lasso_words(amount: float, name: str, chosen: bool) -> tuple[str, str]:
+    return _penalty(amount, f"sign({name})", "an L1 penalty", chosen)
+
+
+def _penalty(amount: float, what: str, called: str, chosen: bool) -> tuple[str, str]:
+    """Say what is missing or too much: in the whole block, and in a part of it.
+
+    A number that nobody chooses may come from elsewhere: a norm's derivative is along θ, too.
+    """
+    begin = f"analytic - numeric = {number(amount)} x {what}: "
+    whole = "missing from the gradient" if amount < 0 else "in the gradient once too often"
+    part = "missing" if amount < 0 else "once too often"
+    if not chosen:
+        begin += f"a multiple of {what} is "
+        return f"{begin}{whole} ({called}?)", f"{begin}{part} ({called}?)"
+    begin += f"{called} with coefficient "
+    return f"{begin}{number(abs(amount))} is {whole}", f"{begin}{abs(amount):.3g} is {part}"
+
+
+def _other_words(what: str, amount: float, name: str, chosen: bool) -> tuple[str, str]:
+    del chosen
+    # Of several blocks: exp(-p) for p in W and b, as it is no function of "W and b".
+    term = what.format(number(amount), "p" if name == "{names}" else name)
+    term += f" for p in {name}" if name == "{names}" else ""
+    said = f"analytic - numeric = {term}: a term that is {'missing' if amount < 0 else 'too much'}"
+    return said, said
+
+
+FUNCTIONS: tuple[tuple[Callable[[BlockData], Array | None], Words], ...] = tuple(
+    (_of_theta(function), partial(_other_words, name))
+    for name, function in (
+        ("{} / {}", lambda t: 1 / t),
+        ("{} x {}^2", lambda t: t * t),
+        ("{} x {}^3", lambda t: t * t * t),
+        ("{} x exp({})", np.exp),
+        ("{} x (exp({}) - 1)", np.expm1),
+        ("{} x exp(-{})", lambda t: np.exp(-t)),
+    )
+)
+"""What the logarithm of a determinant, a barrier, a double well, a likelihood or the divergence of
+two Gaussians adds to a gradient: the term, and how it is told."""
+
+
+def _constant_words(amount: float, name: str, chosen: bool) -> tuple[str, str]:
+    del name, chosen
+    part = f"analytic - numeric = {number(amount)}"
+    return f"{part}, the same in every entry", part
+
+
+def target_words(repair: Repair) -> str:
+    """Ask whether a one-hot target is at fault, where a constant is 1, or 1/m of a mean."""
+    if repair.code != "constant" or repair.fitted:
+        return ""
+    return f": a one-hot target {'not subtracted' if repair.key[1] > 0 else 'subtracted twice'}?"
+
+
+def _size_bits(m: int, block: BlockData) -> float:
+    """Return the bits of a number of samples: func reads so many, or it is rather none."""
+    known = m == 1 or m in block.sizes or m in block.constants
+    return math.log2(m) + (0.0 if known else UNKNOWN_SIZE)
+
+
+UNKNOWN_SIZE = 4.0
+"""Bits that a number of samples costs besides where func reads nothing of that length."""
+
+
+def targets(block: BlockData) -> Iterator[Repair]:
+    """Name differences that are counts, or counts out of m: targets not subtracted, or others."""
+    d, bar = block.analytic - block.numeric, block.floor
+    if d.ndim != 1 or d.size < 2 or not block.whole or block.still[block.asked].all():
+        return
+    if np.ptp(block.analytic) == 0:
+        return  # a sum, rather
+    clear = np.abs(d[block.asked])
+    if not clear.size or clear.max() > MOST_COUNTED:
+        return
+    few = np.flatnonzero(block.asked)[:FEW]
+    most = np.arange(1, MOST_TARGETS + 1)
+    near = np.minimum(3 * np.outer(most, bar[few]), WHOLE)
+    whole = np.abs(np.outer(most, d[few]) - np.round(np.outer(most, d[few]))) <= near
+    for m in most[whole.all(axis=1)].tolist():
+        counts = np.round(d * m)
+        if np.all(np.abs(d * m - counts) <= np.minimum(3 * m * bar, WHOLE)):
+            break
+    else:
+        return
+    total, out_of = int(counts.sum()), m
+    if (
+        np.count_nonzero(counts) < 2
+        or np.unique(counts).size < 2
+        or (abs(total) not in (0, out_of) and out_of > 1)
+    ):
+        return
+    own = block.numeric * out_of
+    if np.all(np.abs(own - np.round(own)) <= WHOLE):
+        return  # all is whole numbers here, right or wrong
+
+    def apply(other: BlockData) -> Predicted | None:
+        return Predicted(other.analytic - counts / out_of) if other.shape == d.shape else None
+
+    how = ("other than func's", "not subtracted", "subtracted twice")[int(np.sign(total))]
+    over = f" / {out_of}" if out_of > 1 else ""
+    sentence = (
+        f"analytic - numeric = whole numbers{over}, {total / out_of:g} in all: targets {how}?"
+    )
+    cost = float(np.sum(1 + 2 * np.log2(1 + np.abs(counts))))
+    yield Repair(
+        "target",
+        ("target", block.name),
+        sentence,
+        apply,
+        NAMED + 4 + _size_bits(out_of, block) + cost,
+    )
+
+
+MOST_TARGETS, MOST_COUNTED, WHOLE, FEW = 1000, 1e6, 1e-3, 8
+"""Samples in a mean, and targets of one kind; how near to a whole number a count is seen to be; and
+entries that are asked first."""
+
+
+# The table of repairs that move entries: swapped axes, another order, shifts, reversals
+
+
+PLAIN = 8.0
+"""Bits that a rearrangement costs, besides the number of its like."""
+
+MOST_SHIFT = 16
+"""Shifts up to so many are tried to both sides; all of them along shorter axes."""
+
+Move = Callable[[Array], Array]
+
+
+def rearranged(block: BlockData) -> Iterator[Repair]:
+    """Name the same values in other places."""
+    if block.analytic.size < 2 or not np.isfinite(block.analytic).all():
+        return
+    shape = block.shape
+    scale = _scale(block) if block.whole else 1.0
+    if scale is not None:
+        for row in itertools.chain(_axes(shape), _ends(shape), _shifts(block, scale)):
+            yield _moved(row, scale)
+        if block.whole and block.analytic.size > 2:
+            yield _another_order(scale)
+    for row in _shifts_with_edges(shape):
+        # What comes in at the edge is free, and pays for as much that is explained: in a block of
+        # equal values one wrong entry at the edge would look like a shift.
+        yield _moved(row, 1.0, free=int(np.isnan(row[3](block.analytic)).sum()))
+
+
+Row = tuple[str, tuple[object, ...], str, Move, float]
+"""Of a rearrangement the code, the key, the hint, what makes it, and what it costs in bits."""
+
+
+def _scale(block: BlockData) -> float | None:
+    """Return the factor between the two sets of values, or None when they are not alike."""
+    a, n = np.abs(block.analytic).ravel(), np.abs(block.numeric).ravel()
+    of_a, of_n = np.argsort(a), np.argsort(n)
+    slack = 3 * block.error.ravel()[of_n] + 1e-6 * n[of_n] + 1e-9 * float(n.max())
+    found = fit(n[of_n], (a[of_a],), np.maximum(block.floor.ravel()[of_n], 1e-300))
+    if found is None or np.any(np.abs(n[of_n] - found[0].value * a[of_a]) > slack):
+        return None
+    if found[0].is_(1.0) or abs(found[0].value - 1) < 1e-6:
+        return 1.0
+    named = named_factor(found[0], block.sizes)
+    return float(named[0]) if named else None
+
+
+def _moved(row: Row, scale: float, free: int = 0) -> Repair:
+    """Return a rearrangement, times a factor, of which so many entries are not predicted."""
+    code, key, hint, move, cost = row
+
+    def apply(other: BlockData) -> Predicted | None:
+        values = scale * move(other.analytic)
+        return Predicted(values, loose=np.isnan(values) if free else None)
+
+    times = "" if scale == 1 else f", times {1 / scale:.5g}"
+    prior = PLAIN + cost + (0.0 if scale == 1 else 8.0)
+    return Repair(code, (*key, scale), hint + times, apply, prior, fitted=free)
+
+
+def _axes(shape: tuple[int, ...]) -> Iterator[Row]:
+    """Yield all orders of the axes: within the shape where it allows, else through reshape."""
+    if not 2 <= len(shape) <= 4:
+        return
+    for order in itertools.permutations(range(len(shape))):
+        long = [axis for axis in order if shape[axis] > 1]
+        if long == sorted(long):
+            continue  # the same entries in the same order
+        swapped = tuple(axis for axis, old in enumerate(order) if axis != old)
+        permuted = tuple(shape[axis] for axis in order)
+        if permuted == shape:
+            plain = len(shape) == 2
+            what = "the transpose of numeric"
+            if not plain:
+                listed = ", ".join(map(str, swapped))
+                verb = "swapped" if len(swapped) == 2 else "permuted"
+                what = f"numeric with axes {listed} {verb}"
+            cost = 0.0 if plain else 3.0 if len(swapped) == 2 else 5.0
+            yield (
+                "transposed",
+                ("transposed", order),
+                f"analytic = {what}",
+                lambda a, order=order: a.transpose(order),  # type: ignore[misc]
+                cost,
+            )
+            continue
+        # Written in one order of the axes and read in another.
+        back = tuple(int(k) for k in np.argsort(order))
+        fortran = order == tuple(reversed(range(len(shape))))
+        in_order = "Fortran" if fortran else "another"
+        yield (
+            "reshaped",
+            ("reshaped", order),
+            f"analytic has the values of numeric in {in_order} memory order (a wrong reshape)",
+            lambda a, permuted=permuted, back=back: a.reshape(permuted).transpose(back),  # type: ignore[misc]
+            2.0 if fortran else 6.0,
+        )
+        yield (
+            "reshaped",
+            ("reshaped back", order),
+            f"analytic has the values of numeric in {in_order} memory order (a wrong reshape)",
+            lambda a, order=order: a.transpose(order).reshape(a.shape),  # type: ignore[misc]
+            2.5 if fortran else 6.5,
+        )
+
+
+def _ends(shape: tuple[int, ...]) -> Iterator[Row]:
+    """Yield reversals along one or more axes."""
+    long = [axis for axis, length in enumerate(shape) if length > 1]
+    for count in range(1, min(len(long), 4) + 1):
+        for axes in itertools.combinations(long, count):
+            word = "axis" if count == 1 else "axes"
+            listed = " and ".join(map(str, axes))
+            last = axes == tuple(long[-count:])
+            yield (
+                "flipped",
+                ("flipped", axes),
+                f"analytic = numeric reversed along {word} {listed}",
+                lambda a, axes=axes: np.flip(a, axes),  # type: ignore[misc]
+                0.5 if last else 1.5,
+            )
+
+
+def _steps(block: BlockData, axis: int | None, scale: float) -> list[int]:
+    """Return the shifts to try: all of a short axis, of a long one those of its largest slice."""
+    a, n, slack = (_slices(x, axis) for x in (block.analytic, block.numeric, block.slack))
+    length = a.shape[0]
+    if length <= 2 * MOST_SHIFT:
+        found = list(range(1, length))
+    else:
+        largest = int(np.argmax(np.abs(n).max(axis=1)))
+        alike = np.all(np.abs(scale * a - n[largest]) <= slack[largest], axis=1)
+        found = [(j - largest) % length for j in np.flatnonzero(alike)[:MOST_SHIFT].tolist()]
+    return [k if k <= length // 2 else k - length for k in found if k]
+
+
+def _slices(values: Array, axis: int | None) -> Array:
+    """Return the slices along an axis as rows, shape (length, -1); unset: each entry is one."""
+    if axis is None:
+        return values.reshape(-1, 1)
+    return np.moveaxis(values, axis, 0).reshape(values.shape[axis], -1)
+
+
+def _shifts(block: BlockData, scale: float) -> Iterator[Row]:
+    """Yield rolls along one axis, and along the flat block."""
+    shape = block.shape
+    for axis, length in enumerate(shape):
+        for k in _steps(block, axis, scale) if length > 1 else ():
+            packed = len(shape) == 1 and abs(k) >= LEAST_PACKED
+            yield (
+                "rolled",
+                ("rolled", axis, k),
+                f"analytic = numeric rolled by {k} along axis {axis}"
+                + (": parts packed in another order?" if packed else ""),
+                lambda a, axis=axis, k=k: np.roll(a, -k, axis),  # type: ignore[misc]
+                1.0 + float(np.log2(abs(k)) * 2),
+            )
+    if sum(length > 1 for length in shape) > 1:
+        for k in _steps(block, None, scale):
+            yield (
+                "rolled",
+                ("rolled", None, k),
+                f"analytic = numeric rolled by {k} in flat order",
+                lambda a, k=k: np.roll(a, -k),  # type: ignore[misc]
+                5.0 + float(np.log2(abs(k)) * 2),
+            )
+
+
+LEAST_PACKED = 3
+"""An index is off by less."""
+
+
+def _shifts_with_edges(shape: tuple[int, ...]) -> Iterator[Row]:
+    """Yield shifts by one or two that do not come back at the other end."""
+    for axis, length in enumerate(shape):
+        for k in (1, -1, 2, -2):
+            if length <= 2 * abs(k) + 1:
+                continue
+
+            def move(a: Array, axis: int = axis, k: int = k) -> Array:
+                values = np.roll(a, -k, axis).astype(np.float64)
+                edge: list[slice] = [slice(None)] * a.ndim
+                edge[axis] = slice(-k, None) if k > 0 else slice(None, -k)
+                values[tuple(edge)] = np.nan
+                return values
+
+            yield (
+                "rolled",
+                ("shifted", axis, k),
+                f"analytic = numeric shifted by {k} along axis {axis}",
+                move,
+                6.0 + abs(k),
+            )
+
+
+def _another_order(scale: float) -> Repair:
+    def apply(other: BlockData) -> Predicted | None:
+        if not other.whole:
+            return None
+        a, n = other.analytic.ravel(), other.numeric.ravel()
+        values = np.empty(a.size)
+        values[np.argsort(n, kind="stable")] = np.sort(scale * a)
+        return Predicted(values.reshape(other.shape))
+
+    return Repair(
+        "reshaped",
+        ("another order", scale),
+        "analytic has the same values as numeric, in another order",
+        apply,
+        24.0,
+        fitted=2,
+    )
+
+
+def exchanged(block: BlockData) -> Iterator[Repair]:
+    """Name rows, columns or other slices that stand in each other's place: gates, channels."""
+    if not block.whole:
+        return
+    for axis, length in enumerate(block.shape):
+        order = _matched(block, axis) if 2 <= length <= MOST_SLICES else None
+        if order is None:
+            continue
+        moved = np.flatnonzero(order != np.arange(length))
+        if not moved.size:  # alike but for a factor
+            continue
+        runs = np.split(moved, np.flatnonzero(np.diff(order - np.arange(length))[moved[:-1]]) + 1)
+        runs = [
+            run for part in runs for run in np.split(part, np.flatnonzero(np.diff(part) > 1) + 1)
+        ]
+        two = len(runs) == 2 and len(runs[0]) == len(runs[1])
+        if len(block.shape) == 1 and len(runs) > MOST_RUNS:
+            continue  # entries in any order
+        what, _, axis_word = slice_word(block.shape, axis).partition(" ")
+        many = "entries" if what == "entry" else f"{what}s"
+        along = f" {axis_word}" if axis_word else ""
+        listed = [f"{run[0]} to {run[-1]}" if len(run) > 1 else f"{run[0]}" for run in runs]
+        where = f"{many} {' and '.join(listed)}" if two else f"{moved.size} of {length} {many}"
+        if not two and len(listed) <= MOST_RUNS:
+            where = f"{many} {', '.join(listed[:-1])} and {listed[-1]}"
+        how = "exchanged" if two else "in another order"
+
+        def apply(other: BlockData, axis: int = axis, order: Array = order) -> Predicted | None:
+            return Predicted(np.take(other.analytic, np.argsort(order), axis))
+
+        yield Repair(
+            "swapped",
+            ("exchanged", axis, tuple(order.tolist())),
+            f"analytic = numeric with {where}{along} {how}",
+            apply,
+            PLAIN + ODD_ORDER + 2 * len(runs) * float(np.log2(length)),
+        )
+
+
+MOST_SLICES, MOST_RUNS, ODD_ORDER = 1024, 4, 3.0
+"""Slices that are matched; runs of them that are named; and what another order costs, in bits."""
+
+
+def _matched(block: BlockData, axis: int) -> Array | None:
+    """Return for each slice of analytic which of numeric it is, or None: some are none."""
+    a, n, slack = (_slices(x, axis) for x in (block.analytic, block.numeric, block.slack))
+    wrong = np.flatnonzero(_slices(block.asked, axis).any(axis=1))
+    if wrong.size < 2:
+        return None
+    order, free = np.arange(a.shape[0]), np.ones(wrong.size, dtype=bool)
+    for j in wrong.tolist():
+        alike = free & np.all(np.abs(n[wrong] - a[j]) <= slack[wrong], axis=1)
+        if not alike.any():
+            return None
+        first = int(np.argmax(alike))
+        order[j], free[first] = wrong[first], False
+    return order
+
+
+def shared(block: BlockData) -> Iterator[Repair]:
+    """Name a contribution that is missing where a matrix is used twice, once transposed."""
+    if len(block.shape) != 2 or block.shape[0] != block.shape[1] or block.shape[0] < 2:
+        return
+
+    def diagonal(a: Array) -> Array:
+        return np.diag(np.diag(a))
+
+    rows: tuple[tuple[str, str, Move, float], ...] = (
+        ("sum", "numeric = analytic + its transpose", lambda a: a + a.T, 0.0),
+        ("mean", "numeric = (analytic + its transpose) / 2", lambda a: (a + a.T) / 2, 1.0),
+        (
+            "symmetric",
+            "numeric = analytic + its transpose, the diagonal once",
+            lambda a: a + a.T - diagonal(a),
+            2.0,
+        ),
+    )
+    for name, words, move, cost in rows:
+
+        def apply(other: BlockData, move: Move = move) -> Predicted | None:
+            square = other.analytic.ndim == 2 and other.shape[0] == other.shape[1]
+            return Predicted(move(other.analytic)) if square else None
+
+        yield Repair(
+            "shared",
+            ("shared", name),
+            f"{words}: one of two uses of it is not accumulated",
+            apply,
+            PLAIN + 2 + cost,
+            told=f"{words}, in {{names}}: one of two uses is not accumulated",
+        )
+
+    def symmetrised(other: BlockData) -> Predicted | None:
+        if other.analytic.ndim != 2 or other.shape[0] != other.shape[1] or not other.whole:
+            return None
+        return Predicted((other.numeric + other.numeric.T) / 2, of_analytic=True)
+
+    yield Repair(
+        "shared",
+        ("shared", "symmetrised"),
+        "analytic = (numeric + its transpose) / 2: made symmetric, which numeric is not",
+        symmetrised,
+        PLAIN + 4,
+        told="analytic = (numeric + its transpose) / 2 in {names}: made symmetric, which numeric "
+        "is not",
+    )
+
+
+REARRANGED: tuple[Suggest, ...] = (rearranged, exchanged, shared)

@@ -26,6 +26,7 @@ from .._verdict.tolerance_and_comparison import (
     DISAGREE,
     KINK,
     NOISY,
+    NOT_FINITE,
     OPEN,
     TOGETHER,
     UNSEEN,
@@ -612,7 +613,7 @@ def reasons_of(
     left = np.flatnonzero(found.verdict == OPEN).tolist()
     counts = Counter(found.reasons.get(i, "") for i in left if i not in found.slopes)
     said += [_advice(reason, count, noisy, found) for reason, count in counts.most_common()]
-    if NOISY in counts and ways:
+    if counts.keys() & {NOISY, NOT_FINITE} and ways:
         said += to_settle(ways, math.inf if demanded else _reach(found))
     return tuple(text for text in said if text)
 

@@ -664,3 +664,23 @@ def test_the_rounding_of_a_gradient_whose_entries_are_of_many_sizes():
         assert check_gradients(*args).verdict != "disagree"
         wrong = grad(p, y) * [1, 1, 1.01]
         assert check_gradients(args[0], wrong, p).verdict == "disagree"
+
+
+def test_what_float32_leaves_open_at_the_edge_of_a_domain_is_told_in_float64():
+    """Within some hundred floats of the edge no step of float32 has room; float64's have."""
+
+    def angle(p, dtype=np.float32):
+        with np.errstate(invalid="ignore"):
+            return dtype(np.arccos(p.astype(dtype))[0])
+
+    def grad(p):
+        with np.errstate(all="ignore"):
+            return -1 / np.sqrt(1 - p.astype(float) ** 2)
+
+    p = np.array([1 - 200 * 2.0**-24], dtype=np.float32)
+    report = check_gradients(angle, grad, p)
+    assert report.verdict == "inconclusive"
+    assert "not finite near here" in report.message()
+    assert "params.astype(np.float64)" in report.message()
+    wide = p.astype(np.float64)
+    assert check_gradients(lambda p: angle(p, np.float64), grad, wide).verdict == "agree"

@@ -31,6 +31,7 @@ from .._constants import (
     LINE_LOOKS,
     LINE_LOUDER,
     LINE_WIDER,
+    LOUD,
     NARROW,
     NOISE_LOUD,
     NOISE_NARROWER,
@@ -343,6 +344,9 @@ class Line:
                 break
             # Rounding may leave no trace in values whose distance is a multiple of its grid.
             sigma = max(closer, self.table(0.0, spacing / LINE_CLOSER) or 0.0)
+        if sigma is not None and sigma > LOUD * self.noise.floor:
+            # Eight values know it to a half, and these have a say in all that is concluded.
+            sigma = max(sigma, min(self.table(0.0, -spacing) or 0.0, LINE_LOUDER * sigma))
         if sigma is not None:
             self.take_noise(sigma)
 

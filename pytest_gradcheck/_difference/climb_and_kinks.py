@@ -335,7 +335,7 @@ def jump_between(line: Line, near: Rung, far: Rung) -> float:
     """Return the size of a jump of func between two steps to one side; 0 where it has none.
 
     Half by half, nearer to where func changes most by what the slope of the nearer step does not
-    explain: that of a jump stays.
+    explain: that of a jump stays, and that of a pole grows.
     """
     slope = near.central
     side = 1 if abs(far.forward - slope) >= abs(far.backward - slope) else -1
@@ -347,7 +347,7 @@ def jump_between(line: Line, near: Rung, far: Rung) -> float:
         parts = (low, middle), (middle, high)
         low, high = max(parts, key=lambda part: abs(part[1][1] - part[0][1]))
         seen.append(abs(high[1] - low[1]))
-    stays = JUMP_STAYS * seen[-1] > seen[-1 - JUMP_LAST]
+    stays = 1 / JUMP_STAYS < seen[-1] / (seen[-1 - JUMP_LAST] or math.inf) < JUMP_STAYS
     return seen[-1] if stays and seen[-1] > GRAIN_SHOWN * line.noise.sigma else 0.0
 
 

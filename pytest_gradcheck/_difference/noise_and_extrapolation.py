@@ -31,7 +31,6 @@ from .._constants import (
     LINE_LOOKS,
     LINE_LOUDER,
     LINE_WIDER,
-    LOUD,
     NARROW,
     NOISE_LOUD,
     NOISE_NARROWER,
@@ -344,11 +343,14 @@ class Line:
                 break
             # Rounding may leave no trace in values whose distance is a multiple of its grid.
             sigma = max(closer, self.table(0.0, spacing / LINE_CLOSER) or 0.0)
-        if sigma is not None and sigma > LOUD * self.noise.floor:
-            # Eight values know it to a half, and these have a say in all that is concluded.
-            sigma = max(sigma, min(self.table(0.0, -spacing) or 0.0, LINE_LOUDER * sigma))
-        if sigma is not None:
-            self.take_noise(sigma)
+        if sigma is None:
+            return
+        known = self.noise.sigma
+        if max(sigma, known) > LINE_LOUDER * min(sigma, known):
+            # Eight values know it to a half, and all may lie in one stair: the others have a say.
+            other = self.table(0.0, -spacing) or 0.0
+            sigma = max(sigma, min(other, max(LINE_LOUDER * sigma, known)))
+        self.take_noise(sigma)
 
     def table(self, start: float, spacing: float) -> float | None:
         """Return the noise of func at equal distances from `start` on, as `table_estimate` does."""
@@ -361,8 +363,9 @@ class Line:
 
     def values(self, start: float, spacing: float) -> Array:
         """Return func at equal distances from `start` on, without those outside its domain."""
-        least = max(abs(spacing), 4 * self.ulp, LEAST_DISTANCE)
-        d = math.copysign(2.0 ** math.floor(math.log2(least)), spacing)
+        d = max(abs(spacing), 4 * self.ulp, LEAST_DISTANCE)
+        # An odd number of floats: beside a constant, multiples of a power of two round all alike.
+        d = math.copysign((d // self.ulp // 2 * 2 + 1) * self.ulp if self.ulp else d, spacing)
         _, found = self.evaluate([start + d * k for k in range(bool(start == 0), NOISE_SAMPLES)])
         both: Array = np.array([*([] if start else [self.center]), *found])
         return both[np.isfinite(both)]

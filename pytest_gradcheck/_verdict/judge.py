@@ -138,7 +138,8 @@ def judge(
             judge_ties(found, sweep, problem)
         except BudgetExhausted:
             left = (found.verdict == OPEN) & ~agrees
-            if not left.any() and _passed_over(found, sweep, problem, options.seed) is not None:
+            between = _passed_over(found, sweep, problem, options.seed) is not None
+            if between and not left.any() and not (sweep.bent & ~found.kinked).any():
                 left = ~found.kinked  # it is one of them, and nothing may be asked to tell which
             _leave_open(np.flatnonzero(left), found, EXHAUSTED)
     if not rounded and (asked & ~_settled(found)).any():

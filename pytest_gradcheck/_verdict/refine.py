@@ -320,7 +320,10 @@ def _stair(line: Line, question: Tolerance, scale: float, estimate: Estimate) ->
         return 0.0
     for far, near in reversed(list(itertools.pairwise(line.rungs))):
         if not abs(far.central - estimate.value) <= NEAR_ESTIMATE * gap:
-            return jump_between(line, near, far)
+            jump = jump_between(line, near, far)
+            # What is larger than any format's jumps is func's own.
+            size = max(abs(float(line.center)), line.noise.terms)
+            return jump if jump <= COARSEST_JUMP * size else 0.0
     return 0.0
 
 
@@ -397,13 +400,17 @@ def _trusted(line: Line, question: Tolerance, estimate: Estimate) -> bool:
 
 
 def _plain(line: Line, question: Tolerance, estimate: Estimate) -> bool:
-    """Return whether the noise need not be measured again: it is rounding, and the gap many bars.
+    """Return whether the noise need not be measured again: the gap is many bars.
 
-    A structure far below the steps may be taken for loud noise.
+    But a bend that grows as the step falls, above its noise, is that of a structure far below,
+    which was taken for noise.
     """
     gap: float = abs(question.analytic - estimate.value)
-    rounding = line.noise.sigma <= LOUD * line.noise.floor
-    return rounding and gap > STANDS_CLEAR * CONFIDENCE * estimate.error
+    grows = any(
+        abs(fine.bend) > abs(wide.bend) > ROUNDING_FACTOR * wide.bend_noise
+        for wide, fine in itertools.pairwise(line.rungs)
+    )
+    return not grows and gap > STANDS_CLEAR * CONFIDENCE * estimate.error
 
 
 def _converged(line: Line, question: Tolerance, estimate: Estimate) -> bool:

@@ -207,6 +207,18 @@ def _passes(
     return VERDICTS[OPEN if left else AGREE], ok, warning
 
 
+def agrees_plainly(found: Comparison) -> bool:
+    """Return whether every entry agrees and no option can make anything else of that.
+
+    There is no kink, nothing that func does not answer to, and the gradient is not zero.
+    """
+    if found.verdict.any() or found.slopes or found.groups or found.seen or found.inner:
+        return False
+    if (found.flat & (found.analytic == 0)).any():
+        return False
+    return bool((np.abs(found.numeric) > CONFIDENCE * found.error).any())
+
+
 def rows_of(
     subject: Subject,
     found: Comparison,

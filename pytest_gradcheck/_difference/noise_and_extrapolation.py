@@ -498,11 +498,11 @@ def best_entry(series: Sequence[tuple[float, float, float]], *, even: bool) -> E
         later = series[k + 1 :]
         for j, (value, noise) in enumerate(row if k else ()):
             known = ROUNDING_FACTOR * noise
-            if best is not None and known > best.error:
-                continue
             truncation = abs(value - previous[min(j, len(previous) - 1)][0])
             if j:
                 truncation = max(truncation, abs(value - row[j - 1][0]))
+            if best is not None and truncation + known > best.error:
+                continue
             for _, finer, finer_noise in later:
                 truncation = max(truncation, abs(finer - value) - ROUNDING_FACTOR * finer_noise)
             error = truncation + known + LEAST_BAR * abs(value)

@@ -235,8 +235,8 @@ def _passed(
     started: float,
 ) -> GradientReport:
     """Return the report of a gradient that is right, whose rows are made when they are read."""
-    subject = Subject.of(problem, sweep.title, sweep.noise, float(problem.center))
-    subject = replace(subject, params=())  # the user's, which a report that is kept must not keep
+    center = float(problem.center)
+    subject = Subject.of(problem, sweep.title, sweep.noise, center, right=True)
     scale, theta, precision = problem.scale, problem.theta, analytic.precision
     remarks, evaluations = remarks_of(problem), problem.evaluator.evaluations
     seconds = time.perf_counter() - started

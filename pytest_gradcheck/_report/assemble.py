@@ -74,8 +74,14 @@ class Subject:
     jacobian: bool = False
 
     @classmethod
-    def of(cls, problem: Problem, scheme: str, noise: Noise, value: float) -> Subject:
-        """Return what was checked of a func that was differenced."""
+    def of(
+        cls, problem: Problem, scheme: str, noise: Noise, value: float, *, right: bool = False
+    ) -> Subject:
+        """Return what was checked of a func that was differenced.
+
+        Where the gradient is `right` there is nothing to ask of the user's arrays, and a report
+        that is kept does not keep them.
+        """
         leaves, blocks = problem.structure.leaves, problem.blocks
         return cls(
             name_of(problem.call.func),
@@ -85,7 +91,7 @@ class Subject:
             value,
             noise.sigma,
             noise.format,
-            params=[leaves[block.leaf].value for block in blocks],
+            params=() if right else [leaves[block.leaf].value for block in blocks],
         )
 
     @property

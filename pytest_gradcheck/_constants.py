@@ -49,13 +49,10 @@ LARGEST_TERM = 2.0**10
 cancellation of terms.  [derived: float32 has a grid 2²⁹ times as coarse as float64's]"""
 
 REPEATS_WITHIN = 1e-8
-"""Two calls may differ by this part of J, or by `ENTRY_ROUNDINGS` of a narrow type: a sum in
+"""Two calls may differ by this part of J, products with a vector and a multiple of it by this part
+of their terms, or by `ENTRY_ROUNDINGS` of a narrow type: a sum in
 another order, an iteration that goes on from where it was.  It is func's noise then, where dropout
 and shuffling are refused.  [tests/behaviour/test_in_the_field.py]"""
-
-REMEMBERS = 4.0
-"""What J comes back to after other points is noise that was not known of, above so many σ.
-[tests/behaviour/test_in_the_field.py]"""
 
 GRADIENT_REPEATS_WITHIN = 1e-10
 """Two gradients at θ may differ by this part of their largest entry.
@@ -180,16 +177,18 @@ ROOM = RATIO**2.5
 """Neighbouring rungs farther apart than this have room for another between them.  [derived]"""
 
 LIMITING = 0.5
-"""Rounding, or truncation, limits an estimate when it is this part of the error bar.  [derived]"""
-
-WORSE = 0.5
-"""A step that leaves more than this part of the error bar has not paid.  [accuracy]"""
+"""Rounding, or truncation, limits an estimate when it is this part of the error bar, and a step
+that leaves more than this part of it has not paid.  [accuracy]"""
 
 ENTRY_RUNGS = 6
 """Steps in search of func's domain.  [tests/unit/verdict/test_refine.py]"""
 
 MOST_RUNGS = 16
 """Of a coordinate.  [cost]"""
+
+LONG_LADDER = 12
+"""Of the engine alone, up and again down; of a direction that calibrates, or follows a bend.
+[cost]"""
 
 LEAP_RUNGS = 4
 """A goal farther away than so many rungs is gone to by two at a time.  [cost]"""
@@ -255,9 +254,6 @@ LIMIT_POWER = 0.15
 ENOUGH = 1e-10
 """A relative error bar below this is not improved further.  [numeric]"""
 
-NUMERIC_RUNGS = 12
-"""Of a coordinate, up and again down.  [cost]"""
-
 VAGUE = 1e-3
 """A relative error bar above this is doubted: there may be no limit.  [numeric]"""
 
@@ -290,8 +286,8 @@ DEMANDED_IN_BLOCK = 0.01
 """A given rtol is demanded of an entry, or so many times it of its block.  [accuracy]"""
 
 STANDS_CLEAR = 10.0
-"""A numeric value that is so many error bars from zero shows a gradient that is there.
-[accuracy]"""
+"""What is so many error bars off is there, whatever they are worth: a numeric value beside zero, an
+error whose noise need not be measured once more, one of a direction or a block.  [accuracy]"""
 
 
 # Before an accusation
@@ -373,21 +369,12 @@ MOST_DIGITS = 12
 still there; at the second one in 16 bits does.  So many entries are asked, unless J itself is
 printed with at most so many digits.  [derived: between 2⁻⁵³, 2⁻²⁴ and 2⁻¹¹]"""
 
-SEEN_FARTHER = 0.1
-FARTHER_RUNGS = 4
-"""Where J stands still at small steps, an analytic slope is not accused by them that two larger
-steps come so near to, in parts of what is wrong, of so many.  [tests/behaviour/test_rounding.py]"""
-
-MARGINAL_BARS = 10.0
-"""For an error of fewer error bars the noise along the line is measured first.  [accuracy]"""
-
 LINE_NEWS = 2.0
 """Noise that differs by this from what was known is a reason to go on.  [cost]"""
 
 MANY_WRONG = 32
-ASKED_OF_MANY = 12
-"""Of more plainly wrong entries than the first only so many of a block are asked again, from the
-worst to the least: where all stay wrong, so do the others.  [cost]"""
+"""Of more plainly wrong entries only `TRIED` of a block are asked again, from the worst to the
+least: where all stay wrong, so do the others.  [cost]"""
 
 NARROW_PROOF = 8.0
 """In float32 an error must be so many times what would do, or it is left open.  [accuracy]"""
@@ -414,7 +401,8 @@ SUBGRADIENT = 0.75
 
 NEAR_ESTIMATE = 0.1
 NEAR_RUNGS = 3
-"""So many steps come this near to the estimate, in parts of what is wrong.  [accuracy]"""
+"""So many steps come this near to the estimate, in parts of what is wrong; or, where J stands still
+at small steps, two larger ones to an analytic slope, which is not accused then.  [accuracy]"""
 
 NEAR_ANALYTIC = 0.3
 """And none so near to the analytic value.  [accuracy]"""
@@ -496,11 +484,9 @@ SEEN = 2.1
 """So many times what passes along one direction, an error spread over many entries is missed by
 three of them with a chance of 5 %.  [derived: P(|N(0, 1)| < 0.48)³]"""
 
-MOST_IN_GROUPS = 4200
-"""Evaluations that groups may take.  [cost]"""
-
 EXHAUSTIVE = 4200
-"""Evaluations up to which every parameter is differenced when ``max_evals`` is not given.
+"""Evaluations up to which every parameter is differenced when ``max_evals`` is not given; and that
+groups may take besides, or directions of a Jacobian's outputs one by one.
 [cost: a second for a func of 0.2 ms]"""
 
 PATIENCE = 1.0
@@ -518,15 +504,8 @@ rounding.  [tests/unit/report/test_picture.py]"""
 LOOKED_AHEAD = 100
 """Parameters from which that is done.  [cost]"""
 
-PLAINLY_OFF = 10.0
-"""A direction is plainly wrong where it is off by so many times what two of its steps differ by,
-rounding and tolerances together.  [cost: what is not is differenced]"""
-
 AHEAD_EXTRA = 100
 """Evaluations that localising may take then.  [cost]"""
-
-NOISE_EVALUATIONS = 7
-"""That measuring the noise takes.  [derived: `NOISE_SAMPLES`]"""
 
 
 # What failed in the last run
@@ -585,8 +564,7 @@ FARTHEST_ALONG = 0.3
 """and the largest.  [scale]"""
 
 CALIBRATION_DOWN = 9
-CALIBRATION_RUNGS = 12
-"""Rungs of the calibrating direction, after steps down and at all.  [cost]"""
+"""Steps down of the calibrating direction, of `LONG_LADDER` at all.  [cost]"""
 
 SLOPES_DIFFER = 5.0
 """Two slopes differ by more than so many times their rounding: that is truncation.  [scale]"""
@@ -599,10 +577,7 @@ SHOWN_BAD = 5
 
 GROSS = 0.3
 """A block that directions over all parameters do not resolve is so near the noise of func that
-only an error of this part of it is believed.  [scale]"""
-
-GROSS_BARS = 10.0
-"""Or one that stands so far above its error bar.  [scale]"""
+only an error of this part of it is believed, or one that `STANDS_CLEAR`.  [scale]"""
 
 SMALL_BLOCK = 64
 """Entries of such a block that are differenced one by one, to name those that are wrong.  [cost]"""
@@ -613,9 +588,6 @@ CONFIRMED_WITHIN = 1e-3
 
 STRAIGHT = 0.1
 """A bend below this part of the analytic entry needs no second step.  [scale]"""
-
-MOST_KINK_STEPS = 12
-"""Steps along a direction that a bend is followed by.  [cost]"""
 
 MOST_EXTRA = 2000
 """Evaluations that localising may take when ``max_evals`` is not given.  [cost]"""
@@ -676,17 +648,15 @@ CHANGE_STEP = 1e-4
 """Of a difference there, which need only show that the gradient changes  [planted]"""
 
 CHANGED = 1e-4
-"""by this part.  [planted]"""
+"""by this part; two blocks act on each other when moving one changes by it what moving the other
+does.  [planted]"""
 
 LOUD_CHANGE = 4.0
-"""Noise may make a change of so many times itself.  [planted]"""
+"""Noise may make a change of so many times itself; one of J, where it comes back to the parameters
+after other points, is noise that was not known of.  [planted]"""
 
 MOST_MOVED = 12
 """Blocks that are moved.  [cost]"""
-
-TOGETHER = 1e-4
-"""Two blocks act on each other when moving one changes by this part what moving the other does.
-[planted]"""
 
 FAR_ABOVE_NOISE = 1e4
 """What func changes by must stand so far above its noise, or nothing can be said.  [planted]"""
@@ -706,17 +676,8 @@ PRODUCT_JITTERS = 8.0
 """A product with a random vector misses the sum of those with basis vectors by at most so many
 times what two with it were seen to differ by.  [tests/behaviour/test_in_the_field.py]"""
 
-PRODUCT_ROUNDS_WITHIN = 1e-8
-"""What products with a vector and with a multiple of it differ by is rounding up to this part of
-their terms: of second derivatives of an ill-conditioned inverse it was 1e-9.
-[tests/behaviour/test_jacobian.py]"""
-
 MANY_SUSPICIOUS = 300
 """Suspicious entries beyond which a second step accuses what is plainly wrong.  [cost]"""
-
-MOST_ALONG = 4200
-"""Evaluations along directions of a single output's, in one check: what would be learnt beyond is
-about entries that are small beside their row.  [cost]"""
 
 PLAIN = 0.05
 """Two steps that differ by at most this part of the gap, which is more than what is allowed over

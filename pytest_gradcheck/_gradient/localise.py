@@ -22,7 +22,6 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, pairwise, product
-from typing import Any
 
 import numpy as np
 
@@ -44,11 +43,9 @@ from .._constants import (
     SIX_DIGITS,
 )
 from .._difference.stencils_and_steps import Stream, generator
+from .._params.arrays_and_structure import Array
 from .._params.layout import Block, position_of
 from .screen import Screen, Subset
-
-Array = np.ndarray[Any, Any]
-
 
 Confirm = Callable[[int], float | None]
 """Differences one coordinate; its error, or None when it is not wrong."""

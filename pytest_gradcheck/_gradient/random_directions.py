@@ -7,7 +7,6 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import fields, replace
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 
@@ -18,16 +17,14 @@ from .._constants import (
     CONFIRMED_WITHIN,
     DUST,
     EPS,
+    EXHAUSTIVE,
     GROSS,
-    GROSS_BARS,
     GROUP_DIRECTIONS,
     GROUP_STEPS,
     LEAST_ALONG,
     MISSED,
     MOST_EXTRA,
-    MOST_IN_GROUPS,
     NARROW,
-    PLAINLY_OFF,
     PROVEN,
     RATIO,
     RESPONDS,
@@ -36,6 +33,7 @@ from .._constants import (
     SHOWN_BAD,
     SMALL_BLOCK,
     SMALLEST_ALLOWED,
+    STANDS_CLEAR,
     STRAIGHT,
 )
 from .._diagnosis.causes import not_finite
@@ -47,7 +45,7 @@ from .._difference.sweep import least_step, line_of, value_size
 from .._evaluate.evaluator import BudgetExhausted
 from .._evaluate.problem import Analytic, Problem
 from .._options import Options
-from .._params.arrays_and_structure import chunks
+from .._params.arrays_and_structure import Array, chunks
 from .._params.layout import Block, position_of
 from .._quoting import brief, listing, shown
 from .._report.assemble import (
@@ -79,8 +77,6 @@ from .._verdict.tolerance_and_comparison import (
 from .localise import Findings, Pattern, localise, unit_of
 from .localise import entries_of as entries_with
 from .screen import Screen, Subset, calibrate, reexamine, screen_all
-
-Array = np.ndarray[Any, Any]
 
 
 class AtScale:
@@ -298,9 +294,9 @@ class AtScale:
     def has_groups(self) -> bool:
         """Return whether func is float32, and its blocks few enough for directions of their own."""
         spent, most = self.problem.evaluator.evaluations, self.options.max_evals
-        left = MOST_IN_GROUPS if most is None else most - spent
+        left = EXHAUSTIVE if most is None else most - spent
         filled = sum(block.size > 0 for block in self.problem.blocks)
-        enough = 2 * GROUP_DIRECTIONS * GROUP_STEPS * filled <= min(left, MOST_IN_GROUPS)
+        enough = 2 * GROUP_DIRECTIONS * GROUP_STEPS * filled <= min(left, EXHAUSTIVE)
         return self.screen.noise.unit > NARROW and self.options.rtol is None and enough
 
     def look_at_groups(self) -> None:
@@ -356,7 +352,7 @@ class AtScale:
         """Conclude on a block that its own direction denies, or does not resolve."""
         gap, bar = abs(told - answer.value), PROVEN * CONFIDENCE * answer.error
         denied = answer.verdict == DISAGREE and self.screen.noise.unit < NARROW
-        gross = gap > bar and (gap > GROSS * abs(told) or gap > GROSS_BARS * bar)
+        gross = gap > bar and (gap > GROSS * abs(told) or gap > STANDS_CLEAR * bar)
         few = range(block.start, block.stop) if block.size <= SMALL_BLOCK else ()
         wrong = [i for i in few if self.confirm(i) is not None] if denied else []
         if wrong or (denied and gross):
@@ -496,7 +492,7 @@ def plainly_wrong(problem: Problem, analytic: Analytic, options: Options, noise:
         return False
     (_, one, loud), (_, other, louder) = series
     off = abs(float(np.dot(analytic.vector, vector)) - other)
-    return off > PLAINLY_OFF * (abs(one - other) + loud + louder + check.allowed)
+    return off > STANDS_CLEAR * (abs(one - other) + loud + louder + check.allowed)
 
 
 def along_directions(

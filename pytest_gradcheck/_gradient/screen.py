@@ -14,17 +14,16 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 
 from .._constants import (
     ACCUSED,
     CALIBRATION_DOWN,
-    CALIBRATION_RUNGS,
     CONFIDENCE,
     FARTHEST_ALONG,
     LEAST_ALONG,
+    LONG_LADDER,
     MANY_BLOCKS,
     MARGINAL_STEPS,
     NARROW,
@@ -48,12 +47,10 @@ from .._difference.stencils_and_steps import (
 from .._difference.sweep import line_along, noise_of, value_size
 from .._evaluate.problem import Analytic, Problem
 from .._options import Options
-from .._params.arrays_and_structure import chunks
+from .._params.arrays_and_structure import Array, chunks
 from .._params.layout import Block, middle, position_of
 from .._verdict.refine import refine
 from .._verdict.tolerance_and_comparison import AGREE, DISAGREE, OPEN, Answer, Tolerance
-
-Array = np.ndarray[Any, Any]
 
 
 @dataclass
@@ -319,7 +316,7 @@ def _until_truncation_shows(line: Line, first: float) -> Policy[None]:
         return
     # Down where there are kinks within the step, or a fast oscillation.
     yield from fall(line, CALIBRATION_DOWN - len(line.rungs), lambda _: differ(slice(-2, None)))
-    yield from rise(line, step * RATIO, CALIBRATION_RUNGS - len(line.rungs), further)
+    yield from rise(line, step * RATIO, LONG_LADDER - len(line.rungs), further)
 
 
 def _differ(pair: Sequence[tuple[float, float, float]]) -> bool:

@@ -16,6 +16,7 @@ from .._quoting import brief
 from .arrays_and_structure import (
     CHUNK,
     NUMBER,
+    Array,
     Leaf,
     Structure,
     Unreadable,
@@ -24,9 +25,6 @@ from .arrays_and_structure import (
     flatten,
 )
 from .layout import Block
-
-Array = np.ndarray[Any, Any]
-
 
 Run = tuple[slice, list[tuple[slice, Array, Array]]]
 """A part of the flat vector; where in it, θ of it, and what sets it, for each array there."""

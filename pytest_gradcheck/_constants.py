@@ -362,19 +362,14 @@ QUIETER_LINE = 8.0
 [tests/behaviour/test_rounding.py]"""
 
 STILL = 2.0**-36
-STILL_WIDE = 2.0**-16
 MOST_STILL = 8
 MOST_DIGITS = 12
-"""A func in float64 moves at the first distance, and one that rounds to float32 on the way stands
-still there; at the second one in 16 bits does.  So many entries are asked, unless J itself is
+"""A func in float64 moves at this distance, and one that rounds to float32 on the way stands still
+there; at `LINE_SPACING` one in 16 bits does.  So many entries are asked, unless J itself is
 printed with at most so many digits.  [derived: between 2⁻⁵³, 2⁻²⁴ and 2⁻¹¹]"""
 
 LINE_NEWS = 2.0
 """Noise that differs by this from what was known is a reason to go on.  [cost]"""
-
-MANY_WRONG = 32
-"""Of more plainly wrong entries only `TRIED` of a block are asked again, from the worst to the
-least: where all stay wrong, so do the others.  [cost]"""
 
 NARROW_PROOF = 8.0
 """In float32 an error must be so many times what would do, or it is left open.  [accuracy]"""
@@ -411,8 +406,9 @@ NEAR_ANALYTIC = 0.3
 # Many coordinates together
 
 TRIED = 12
-"""Of the entries that a demanded rtol leaves open, so many are climbed before the rest are
-given up when not one of them could be settled.  [cost]"""
+"""Entries that tell for all others of their kind: of those that a demanded rtol leaves open, when
+not one can be settled; of more than `MOST_STUBBORN` that are plainly wrong in a block, from the
+worst to the least, when all stay so; of a block whose wrong ones are counted.  [cost]"""
 
 NOISY_BLOCK = 1e-7
 """An error bar above this part of the block's gradient: the block is badly scaled.  [accuracy]"""
@@ -425,7 +421,7 @@ GROUP_RANGE = 1e4
 smallest.  [accuracy]"""
 
 GROUP_RTOL = 1e-9
-"""By how much a direction may be off before its entries are asked one by one.  [accuracy]"""
+"""By how much a direction may be off, at least, before its entries are asked.  [accuracy]"""
 
 TAIL = 0.02
 """Entries that small are the tail of any network's gradient while they are fewer than this part
@@ -471,11 +467,13 @@ GROUP_STEPS = 6
 """Of such a direction.  [cost]"""
 
 GROUP_GOAL = 1e-3
-"""The error of a direction that will do, in parts of the block's gradient.  [cost]"""
+"""The error of a direction that will do, in parts of the block's gradient; or of an entry that was
+found along directions, in parts of itself: it need only be seen to be wrong.  [cost]"""
 
 GROUP_RESOLVED = 0.3
 """And that is needed, or the block is left open: a wrong sign or a factor of two in any row of it
-would not be missed.  [tests/behaviour/test_groups.py]"""
+would not be missed.  Of one that directions over all parameters do not resolve, so near to the
+noise of func, an error of this part is believed.  [tests/behaviour/test_groups.py]"""
 
 HALVED_GOAL = 0.05
 """Of halves of a wrong block it is this part of what is wrong.  [derived: they are to show it]"""
@@ -535,16 +533,14 @@ FEW_WEIGHTS = 256
 """Weights of so few coordinates are kept for the next check.  [cost: to draw them takes longer than
 to evaluate a small func]"""
 
-MANY_BLOCKS = 64
-"""More blocks share one stream of weights along directions, and one vector of scales.  [cost]"""
-
 SCREENED = 4
 """Directions of a screen: one misses an error of 10, 100 or 1,000 times the detection limit with
 a chance of 8, 0.8 or 0.08 %, if it is spread over many entries (13, 1.4 or 0.15 % if it is two
 equal ones), and four with its fourth power.  [derived]"""
 
 ACCUSED = 5.0
-"""A residual above so many σ is looked at again.  [derived: one right screen in a million]"""
+"""A residual above so many σ is looked at again, and two slopes that differ by so many times their
+rounding differ by truncation.  [derived: one right screen in a million]"""
 
 SAFETY = 1.5
 """σ of a direction is what calibration says times this.  [scale]"""
@@ -566,25 +562,13 @@ FARTHEST_ALONG = 0.3
 CALIBRATION_DOWN = 9
 """Steps down of the calibrating direction, of `LONG_LADDER` at all.  [cost]"""
 
-SLOPES_DIFFER = 5.0
-"""Two slopes differ by more than so many times their rounding: that is truncation.  [scale]"""
-
-SMALLEST_ALLOWED = 1e-9
-"""Analytic gradients are trusted to this part at most, along a direction.  [scale]"""
-
 SHOWN_BAD = 5
 """NaN and infinite entries whose numeric value is looked up, to be shown.  [cost]"""
 
-GROSS = 0.3
-"""A block that directions over all parameters do not resolve is so near the noise of func that
-only an error of this part of it is believed, or one that `STANDS_CLEAR`.  [scale]"""
-
-SMALL_BLOCK = 64
-"""Entries of such a block that are differenced one by one, to name those that are wrong.  [cost]"""
-
-CONFIRMED_WITHIN = 1e-3
-"""The error bar that settles a single entry, relative: it need only show that it is wrong.
-[scale]"""
+EACH_ALONE = 64
+"""Blocks of which each gets weights and directions of its own: more share one stream of weights,
+and are halved first.  And entries of a block that directions do not resolve of which each is
+differenced, to name those that are wrong.  [cost]"""
 
 STRAIGHT = 0.1
 """A bend below this part of the analytic entry needs no second step.  [scale]"""
@@ -607,16 +591,11 @@ MISFIT_SIGMAS = 4.0
 MISFIT_SPARE = 6.0
 """χ² of a fit may be its mean, so many of its standard deviations, and this.  [scale]"""
 
-FEW_BLOCKS = 64
-"""Small blocks of which each gets directions of its own; more are halved first.  [cost]"""
-
 PARTED_DIRECTIONS = 3
 """The directions that are restricted to parts.  [scale]"""
 
-SAMPLED = 12
 SAMPLED_IN_SLICE = 4
-"""Entries of a block, or of one row or column, that are differenced to count the wrong ones.
-[cost]"""
+"""Entries of one row or column that are differenced to count the wrong ones.  [cost]"""
 
 MOST_NAMED = 40
 """Wrong entries that are looked for one by one.  [cost]"""

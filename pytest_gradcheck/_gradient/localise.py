@@ -28,8 +28,8 @@ import numpy as np
 from .._constants import (
     ACCUSED,
     DISTINCT,
+    EACH_ALONE,
     EXACT_PATTERN,
-    FEW_BLOCKS,
     GLANCED_AT,
     LARGE_BLOCK,
     MISFIT_SIGMAS,
@@ -38,9 +38,9 @@ from .._constants import (
     MOST_NAMED,
     MOST_PAIRS,
     PARTED_DIRECTIONS,
-    SAMPLED,
     SAMPLED_IN_SLICE,
     SIX_DIGITS,
+    TRIED,
 )
 from .._difference.stencils_and_steps import Stream, generator
 from .._params.arrays_and_structure import Array
@@ -288,7 +288,7 @@ class Search:
             if self.screen.problem.evaluator.evaluations >= self.budget:
                 return found, False
             blocks = part.subset.blocks
-            few, half = len(blocks) <= FEW_BLOCKS, len(blocks) // 2
+            few, half = len(blocks) <= EACH_ALONE, len(blocks) // 2
             groups = [(b,) for b in blocks] if few else [blocks[:half], blocks[half:]]
             parts = self._parted(groups, part.residuals, part.loud)
             if few:
@@ -417,7 +417,7 @@ class Search:
 
     def _sampled(self, block: Block) -> bool:
         """Count wrong entries among some of a block's; return whether any was found."""
-        count = min(SAMPLED, block.size)
+        count = min(TRIED, block.size)
         rng = generator(self.screen.seed, Stream.WRONG_SHARE, block.start)
         wrong = self._count(block, rng.choice(block.size, count, replace=False))
         self.found.shares[block.name] = (wrong, count)

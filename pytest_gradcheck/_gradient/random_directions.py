@@ -14,12 +14,14 @@ from .._constants import (
     ACCUSED,
     COARSEST_RTOL,
     CONFIDENCE,
-    CONFIRMED_WITHIN,
     DUST,
+    EACH_ALONE,
     EPS,
     EXHAUSTIVE,
-    GROSS,
     GROUP_DIRECTIONS,
+    GROUP_GOAL,
+    GROUP_RESOLVED,
+    GROUP_RTOL,
     GROUP_STEPS,
     LEAST_ALONG,
     MISSED,
@@ -31,8 +33,6 @@ from .._constants import (
     ROUNDING_FACTOR,
     SCREENED,
     SHOWN_BAD,
-    SMALL_BLOCK,
-    SMALLEST_ALLOWED,
     STANDS_CLEAR,
     STRAIGHT,
 )
@@ -136,7 +136,7 @@ class AtScale:
 
         Their errors add up as their squares do: of ``atol`` three times that, at most.
         """
-        parts = (max(DUST * eps, SMALLEST_ALLOWED) for eps in self.analytic.precision)
+        parts = (max(DUST * eps, GROUP_RTOL) for eps in self.analytic.precision)
         relative = self.norm([self.options.rtol or part for part in parts], along=True)
         absolute = sum(self.absolute(block) ** 2 for block in self.problem.blocks)
         return math.hypot(relative, math.sqrt(absolute))
@@ -182,7 +182,7 @@ class AtScale:
             return None
         s, limits = self.scale_at(i), self.tolerance_at(i)
         ladder = line_of(problem, i, screen.noise)
-        question = replace(limits, goal_rtol=CONFIRMED_WITHIN, goal_atol=limits.atol)
+        question = replace(limits, goal_rtol=GROUP_GOAL, goal_atol=limits.atol)
         least = least_step(problem, i)
         rung = ladder.add(screen.single * s)
         bar = ROUNDING_FACTOR * rung.sigma / (math.sqrt(2.0) * rung.h)
@@ -352,8 +352,8 @@ class AtScale:
         """Conclude on a block that its own direction denies, or does not resolve."""
         gap, bar = abs(told - answer.value), PROVEN * CONFIDENCE * answer.error
         denied = answer.verdict == DISAGREE and self.screen.noise.unit < NARROW
-        gross = gap > bar and (gap > GROSS * abs(told) or gap > STANDS_CLEAR * bar)
-        few = range(block.start, block.stop) if block.size <= SMALL_BLOCK else ()
+        gross = gap > bar and (gap > GROUP_RESOLVED * abs(told) or gap > STANDS_CLEAR * bar)
+        few = range(block.start, block.stop) if block.size <= EACH_ALONE else ()
         wrong = [i for i in few if self.confirm(i) is not None] if denied else []
         if wrong or (denied and gross):
             self.verdict = DISAGREE

@@ -21,10 +21,10 @@ from .._constants import (
     ACCUSED,
     CALIBRATION_DOWN,
     CONFIDENCE,
+    EACH_ALONE,
     FARTHEST_ALONG,
     LEAST_ALONG,
     LONG_LADDER,
-    MANY_BLOCKS,
     MARGINAL_STEPS,
     NARROW,
     PROVEN,
@@ -32,7 +32,6 @@ from .._constants import (
     RATIO,
     SAFETY,
     SCREENED,
-    SLOPES_DIFFER,
     SMALLEST_PART,
 )
 from .._difference.climb_and_kinks import Policy, climb, enter, fall, rise
@@ -83,7 +82,7 @@ class Screen:
         is done for a block takes as long as for a thousand coordinates.
         """
         blocks = [block for block in self.problem.blocks if block.size]
-        if len(blocks) <= MANY_BLOCKS:
+        if len(blocks) <= EACH_ALONE:
             return None
         found = np.empty(self.problem.size)
         for block in blocks:
@@ -322,7 +321,7 @@ def _until_truncation_shows(line: Line, first: float) -> Policy[None]:
 def _differ(pair: Sequence[tuple[float, float, float]]) -> bool:
     """Return whether two slopes differ by more than their rounding."""
     (_, one, loud), (_, other, louder) = pair
-    return abs(one - other) > SLOPES_DIFFER * (loud + louder)
+    return abs(one - other) > ACCUSED * (loud + louder)
 
 
 def _best_rung(line: Line) -> tuple[float, float, float]:

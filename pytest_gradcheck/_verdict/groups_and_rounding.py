@@ -45,6 +45,7 @@ from .._constants import (
     LEAST_ALONG,
     LEAST_TERM,
     LIMITING,
+    LINE_SPACING,
     LOUD_ALONG_OTHERS,
     MOST_DIGITS,
     MOST_LOUD,
@@ -59,7 +60,6 @@ from .._constants import (
     SEEN,
     SMALLEST_PART,
     STILL,
-    STILL_WIDE,
     TIE_SLOPE,
     TIE_WITHIN,
 )
@@ -586,7 +586,7 @@ def inner_format(found: Comparison, sweep: Sweep, problem: Problem) -> str:
         if told * STILL > GRAIN_SHOWN * sweep.noise.floor and _still(line, STILL, problem.scale[i]):
             if not _moves(line, problem.scale[i]):
                 continue
-            if _still(line, STILL_WIDE, problem.scale[i]):
+            if _still(line, LINE_SPACING, problem.scale[i]):
                 return "a format of 16 bits"
             return "float32"
     return ""

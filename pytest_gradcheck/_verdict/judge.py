@@ -29,7 +29,6 @@ from .._constants import (
     IN_BLOCK,
     IN_CHECK,
     LINE_SPACING,
-    MANY_WRONG,
     MOST_STUBBORN,
     NARROW,
     NARROW_PROOF,
@@ -416,7 +415,7 @@ def _left_beside_alike(left: Array, found: Comparison, sweep: Sweep, problem: Pr
         gap = np.abs(found.analytic - found.numeric)
         excess = gap / found.tolerance.allowed(found.numeric, found.error)
     plain = left & ~sweep.bent & (excess > 1 / PLAIN) & np.isfinite(excess)
-    if np.count_nonzero(plain) <= MANY_WRONG:
+    if np.count_nonzero(plain) <= MOST_STUBBORN:
         return left
     left = left.copy()
     for block in problem.blocks:

@@ -325,8 +325,8 @@ def behind_and_before_a_cast(seed, block="", error=0.0):
     def grad(p):
         h, off = np.sin(x @ p["w"]), 2 * (p["gain"] * np.sin(x @ p["w"]) - y) / 7
         slopes = {"w": x.T @ (off * p["gain"] * np.cos(x @ p["w"])), "gain": off * h}
-        if block:
-            slopes[block][0] *= 1 + error
+        if block:  # of one that is a hundredth of its block less is known
+            slopes[block][np.argmax(np.abs(slopes[block]))] *= 1 + error
         return slopes
 
     return func, grad, {"w": rng.normal(size=2), "gain": rng.normal(size=7)}
@@ -341,8 +341,7 @@ def test_what_lies_behind_and_before_a_cast_on_the_way():
     assert len(said) >= 7
     for block in ("w", "gain"):
         wrong = verdicts(behind_and_before_a_cast(seed, block, 5e-3) for seed in range(8))
-        assert wrong.count("disagree") >= 6
-        assert "agree" not in wrong
+        assert wrong == ["disagree"] * 8
 
 
 @pytest.mark.parametrize("distance", [1e-9, 1e-7, 1e-5])

@@ -355,8 +355,6 @@ class Line:
         if sigma is None:
             return
         known = self.noise.sigma
-        if self.grainy:
-            sigma = max(sigma, known)
         if LINE_LOUDER * sigma < known:
             # Eight values know it to a half, and may lie in one stair, or on its like of others.
             other = self.table(0.0, -spacing * math.sqrt(0.5)) or 0.0

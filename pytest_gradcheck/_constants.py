@@ -49,13 +49,10 @@ LARGEST_TERM = 2.0**10
 cancellation of terms.  [derived: float32 has a grid 2²⁹ times as coarse as float64's]"""
 
 REPEATS_WITHIN = 1e-8
-"""Two calls may differ by this part of J, or by `ENTRY_ROUNDINGS` of a narrow type: a sum in
+"""Two calls may differ by this part of J, products with a vector and a multiple of it by this part
+of their terms, or by `ENTRY_ROUNDINGS` of a narrow type: a sum in
 another order, an iteration that goes on from where it was.  It is func's noise then, where dropout
 and shuffling are refused.  [tests/behaviour/test_in_the_field.py]"""
-
-REMEMBERS = 4.0
-"""What J comes back to after other points is noise that was not known of, above so many σ.
-[tests/behaviour/test_in_the_field.py]"""
 
 GRADIENT_REPEATS_WITHIN = 1e-10
 """Two gradients at θ may differ by this part of their largest entry.
@@ -180,16 +177,18 @@ ROOM = RATIO**2.5
 """Neighbouring rungs farther apart than this have room for another between them.  [derived]"""
 
 LIMITING = 0.5
-"""Rounding, or truncation, limits an estimate when it is this part of the error bar.  [derived]"""
-
-WORSE = 0.5
-"""A step that leaves more than this part of the error bar has not paid.  [accuracy]"""
+"""Rounding, or truncation, limits an estimate when it is this part of the error bar, and a step
+that leaves more than this part of it has not paid.  [accuracy]"""
 
 ENTRY_RUNGS = 6
 """Steps in search of func's domain.  [tests/unit/verdict/test_refine.py]"""
 
 MOST_RUNGS = 16
 """Of a coordinate.  [cost]"""
+
+LONG_LADDER = 12
+"""Of the engine alone, up and again down; of a direction that calibrates, or follows a bend.
+[cost]"""
 
 LEAP_RUNGS = 4
 """A goal farther away than so many rungs is gone to by two at a time.  [cost]"""
@@ -255,9 +254,6 @@ LIMIT_POWER = 0.15
 ENOUGH = 1e-10
 """A relative error bar below this is not improved further.  [numeric]"""
 
-NUMERIC_RUNGS = 12
-"""Of a coordinate, up and again down.  [cost]"""
-
 VAGUE = 1e-3
 """A relative error bar above this is doubted: there may be no limit.  [numeric]"""
 
@@ -290,8 +286,8 @@ DEMANDED_IN_BLOCK = 0.01
 """A given rtol is demanded of an entry, or so many times it of its block.  [accuracy]"""
 
 STANDS_CLEAR = 10.0
-"""A numeric value that is so many error bars from zero shows a gradient that is there.
-[accuracy]"""
+"""What is so many error bars off is there, whatever they are worth: a numeric value beside zero, an
+error whose noise need not be measured once more, one of a direction or a block.  [accuracy]"""
 
 
 # Before an accusation
@@ -366,28 +362,14 @@ QUIETER_LINE = 8.0
 [tests/behaviour/test_rounding.py]"""
 
 STILL = 2.0**-36
-STILL_WIDE = 2.0**-16
 MOST_STILL = 8
 MOST_DIGITS = 12
-"""A func in float64 moves at the first distance, and one that rounds to float32 on the way stands
-still there; at the second one in 16 bits does.  So many entries are asked, unless J itself is
+"""A func in float64 moves at this distance, and one that rounds to float32 on the way stands still
+there; at `LINE_SPACING` one in 16 bits does.  So many entries are asked, unless J itself is
 printed with at most so many digits.  [derived: between 2⁻⁵³, 2⁻²⁴ and 2⁻¹¹]"""
-
-SEEN_FARTHER = 0.1
-FARTHER_RUNGS = 4
-"""Where J stands still at small steps, an analytic slope is not accused by them that two larger
-steps come so near to, in parts of what is wrong, of so many.  [tests/behaviour/test_rounding.py]"""
-
-MARGINAL_BARS = 10.0
-"""For an error of fewer error bars the noise along the line is measured first.  [accuracy]"""
 
 LINE_NEWS = 2.0
 """Noise that differs by this from what was known is a reason to go on.  [cost]"""
-
-MANY_WRONG = 32
-ASKED_OF_MANY = 12
-"""Of more plainly wrong entries than the first only so many of a block are asked again, from the
-worst to the least: where all stay wrong, so do the others.  [cost]"""
 
 NARROW_PROOF = 8.0
 """In float32 an error must be so many times what would do, or it is left open.  [accuracy]"""
@@ -414,7 +396,8 @@ SUBGRADIENT = 0.75
 
 NEAR_ESTIMATE = 0.1
 NEAR_RUNGS = 3
-"""So many steps come this near to the estimate, in parts of what is wrong.  [accuracy]"""
+"""So many steps come this near to the estimate, in parts of what is wrong; or, where J stands still
+at small steps, two larger ones to an analytic slope, which is not accused then.  [accuracy]"""
 
 NEAR_ANALYTIC = 0.3
 """And none so near to the analytic value.  [accuracy]"""
@@ -423,8 +406,9 @@ NEAR_ANALYTIC = 0.3
 # Many coordinates together
 
 TRIED = 12
-"""Of the entries that a demanded rtol leaves open, so many are climbed before the rest are
-given up when not one of them could be settled.  [cost]"""
+"""Entries that tell for all others of their kind: of those that a demanded rtol leaves open, when
+not one can be settled; of more than `MOST_STUBBORN` that are plainly wrong in a block, from the
+worst to the least, when all stay so; of a block whose wrong ones are counted.  [cost]"""
 
 NOISY_BLOCK = 1e-7
 """An error bar above this part of the block's gradient: the block is badly scaled.  [accuracy]"""
@@ -437,7 +421,7 @@ GROUP_RANGE = 1e4
 smallest.  [accuracy]"""
 
 GROUP_RTOL = 1e-9
-"""By how much a direction may be off before its entries are asked one by one.  [accuracy]"""
+"""By how much a direction may be off, at least, before its entries are asked.  [accuracy]"""
 
 TAIL = 0.02
 """Entries that small are the tail of any network's gradient while they are fewer than this part
@@ -485,11 +469,13 @@ GROUP_STEPS = 6
 """Of such a direction.  [cost]"""
 
 GROUP_GOAL = 1e-3
-"""The error of a direction that will do, in parts of the block's gradient.  [cost]"""
+"""The error of a direction that will do, in parts of the block's gradient; or of an entry that was
+found along directions, in parts of itself: it need only be seen to be wrong.  [cost]"""
 
 GROUP_RESOLVED = 0.3
 """And that is needed, or the block is left open: a wrong sign or a factor of two in any row of it
-would not be missed.  [tests/behaviour/test_groups.py]"""
+would not be missed.  Of one that directions over all parameters do not resolve, so near to the
+noise of func, an error of this part is believed.  [tests/behaviour/test_groups.py]"""
 
 HALVED_GOAL = 0.05
 """Of halves of a wrong block it is this part of what is wrong.  [derived: they are to show it]"""
@@ -516,11 +502,9 @@ SLICE_OVER = 3.0
 """What an average slice adds to a direction is so many times the rounding there.  [derived: more
 hides in kinks, which are within larger steps]"""
 
-MOST_IN_GROUPS = 4200
-"""Evaluations that groups may take.  [cost]"""
-
 EXHAUSTIVE = 4200
-"""Evaluations up to which every parameter is differenced when ``max_evals`` is not given.
+"""Evaluations up to which every parameter is differenced when ``max_evals`` is not given; and that
+groups may take besides, or directions of a Jacobian's outputs one by one.
 [cost: a second for a func of 0.2 ms]"""
 
 PATIENCE = 1.0
@@ -538,15 +522,8 @@ rounding.  [tests/unit/report/test_picture.py]"""
 LOOKED_AHEAD = 100
 """Parameters from which that is done.  [cost]"""
 
-PLAINLY_OFF = 10.0
-"""A direction is plainly wrong where it is off by so many times what two of its steps differ by,
-rounding and tolerances together.  [cost: what is not is differenced]"""
-
 AHEAD_EXTRA = 100
 """Evaluations that localising may take then.  [cost]"""
-
-NOISE_EVALUATIONS = 7
-"""That measuring the noise takes.  [derived: `NOISE_SAMPLES`]"""
 
 
 # What failed in the last run
@@ -576,16 +553,14 @@ FEW_WEIGHTS = 256
 """Weights of so few coordinates are kept for the next check.  [cost: to draw them takes longer than
 to evaluate a small func]"""
 
-MANY_BLOCKS = 64
-"""More blocks share one stream of weights along directions, and one vector of scales.  [cost]"""
-
 SCREENED = 4
 """Directions of a screen: one misses an error of 10, 100 or 1,000 times the detection limit with
 a chance of 8, 0.8 or 0.08 %, if it is spread over many entries (13, 1.4 or 0.15 % if it is two
 equal ones), and four with its fourth power.  [derived]"""
 
 ACCUSED = 5.0
-"""A residual above so many σ is looked at again.  [derived: one right screen in a million]"""
+"""A residual above so many σ is looked at again, and two slopes that differ by so many times their
+rounding differ by truncation.  [derived: one right screen in a million]"""
 
 SAFETY = 1.5
 """σ of a direction is what calibration says times this.  [scale]"""
@@ -605,37 +580,18 @@ FARTHEST_ALONG = 0.3
 """and the largest.  [scale]"""
 
 CALIBRATION_DOWN = 9
-CALIBRATION_RUNGS = 12
-"""Rungs of the calibrating direction, after steps down and at all.  [cost]"""
-
-SLOPES_DIFFER = 5.0
-"""Two slopes differ by more than so many times their rounding: that is truncation.  [scale]"""
-
-SMALLEST_ALLOWED = 1e-9
-"""Analytic gradients are trusted to this part at most, along a direction.  [scale]"""
+"""Steps down of the calibrating direction, of `LONG_LADDER` at all.  [cost]"""
 
 SHOWN_BAD = 5
 """NaN and infinite entries whose numeric value is looked up, to be shown.  [cost]"""
 
-GROSS = 0.3
-"""A block that directions over all parameters do not resolve is so near the noise of func that
-only an error of this part of it is believed.  [scale]"""
-
-GROSS_BARS = 10.0
-"""Or one that stands so far above its error bar.  [scale]"""
-
-SMALL_BLOCK = 64
-"""Entries of such a block that are differenced one by one, to name those that are wrong.  [cost]"""
-
-CONFIRMED_WITHIN = 1e-3
-"""The error bar that settles a single entry, relative: it need only show that it is wrong.
-[scale]"""
+EACH_ALONE = 64
+"""Blocks of which each gets weights and directions of its own: more share one stream of weights,
+and are halved first.  And entries of a block that directions do not resolve of which each is
+differenced, to name those that are wrong.  [cost]"""
 
 STRAIGHT = 0.1
 """A bend below this part of the analytic entry needs no second step.  [scale]"""
-
-MOST_KINK_STEPS = 12
-"""Steps along a direction that a bend is followed by.  [cost]"""
 
 MOST_EXTRA = 2000
 """Evaluations that localising may take when ``max_evals`` is not given.  [cost]"""
@@ -655,16 +611,11 @@ MISFIT_SIGMAS = 4.0
 MISFIT_SPARE = 6.0
 """χ² of a fit may be its mean, so many of its standard deviations, and this.  [scale]"""
 
-FEW_BLOCKS = 64
-"""Small blocks of which each gets directions of its own; more are halved first.  [cost]"""
-
 PARTED_DIRECTIONS = 3
 """The directions that are restricted to parts.  [scale]"""
 
-SAMPLED = 12
 SAMPLED_IN_SLICE = 4
-"""Entries of a block, or of one row or column, that are differenced to count the wrong ones.
-[cost]"""
+"""Entries of one row or column that are differenced to count the wrong ones.  [cost]"""
 
 MOST_NAMED = 40
 """Wrong entries that are looked for one by one.  [cost]"""
@@ -696,17 +647,15 @@ CHANGE_STEP = 1e-4
 """Of a difference there, which need only show that the gradient changes  [planted]"""
 
 CHANGED = 1e-4
-"""by this part.  [planted]"""
+"""by this part; two blocks act on each other when moving one changes by it what moving the other
+does.  [planted]"""
 
 LOUD_CHANGE = 4.0
-"""Noise may make a change of so many times itself.  [planted]"""
+"""Noise may make a change of so many times itself; one of J, where it comes back to the parameters
+after other points, is noise that was not known of.  [planted]"""
 
 MOST_MOVED = 12
 """Blocks that are moved.  [cost]"""
-
-TOGETHER = 1e-4
-"""Two blocks act on each other when moving one changes by this part what moving the other does.
-[planted]"""
 
 FAR_ABOVE_NOISE = 1e4
 """What func changes by must stand so far above its noise, or nothing can be said.  [planted]"""
@@ -726,17 +675,8 @@ PRODUCT_JITTERS = 8.0
 """A product with a random vector misses the sum of those with basis vectors by at most so many
 times what two with it were seen to differ by.  [tests/behaviour/test_in_the_field.py]"""
 
-PRODUCT_ROUNDS_WITHIN = 1e-8
-"""What products with a vector and with a multiple of it differ by is rounding up to this part of
-their terms: of second derivatives of an ill-conditioned inverse it was 1e-9.
-[tests/behaviour/test_jacobian.py]"""
-
 MANY_SUSPICIOUS = 300
 """Suspicious entries beyond which a second step accuses what is plainly wrong.  [cost]"""
-
-MOST_ALONG = 4200
-"""Evaluations along directions of a single output's, in one check: what would be learnt beyond is
-about entries that are small beside their row.  [cost]"""
 
 PLAIN = 0.05
 """Two steps that differ by at most this part of the gap, which is more than what is allowed over

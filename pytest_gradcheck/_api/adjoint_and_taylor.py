@@ -24,15 +24,13 @@ from .._evaluate.call import Call, as_tuple, name_of
 from .._evaluate.problem import evaluate_gradient, prepare, require_callable
 from .._jacobian.outputs_and_matrices import in_pairs, output_name, pair_blocks
 from .._options import AdjointOptions, Options, SeedOptions, options_from, require_known, takes
-from .._params.arrays_and_structure import flatten
+from .._params.arrays_and_structure import Array, flatten
 from .._params.layout import Block, beside, blocks_of, gradient_vector, labels
 from .._quoting import brief, quoted
 from .._report.assemble import Rows, Subject, assemble, contradicted, rows_of
 from .._report.report import GradientReport, hide_frame
 from .._verdict.tolerance_and_comparison import Comparison, tolerance
 from .gradients import announced
-
-Array = np.ndarray[Any, Any]
 
 EXHAUSTIVE_CALLS = 400
 """Calls of both operators together up to which every entry is compared."""

@@ -30,7 +30,7 @@ from .._options import (
     require_known,
     takes,
 )
-from .._params.arrays_and_structure import flatten
+from .._params.arrays_and_structure import Array, flatten
 from .._params.layout import Block, blocks_of, gradient_vector, labels, to_structure, vector_of
 from .._quoting import brief, listing, quoted, shown
 from .._report.assemble import Subject, assemble, contradicted, left_out, rows_of
@@ -38,8 +38,6 @@ from .._report.report import GradientReport, hide_frame
 from .._verdict.tolerance_and_comparison import Comparison, Errors, errors_of, tolerance
 from .._verdict.tolerance_and_comparison import relative_difference as _difference
 from ..hookspecs import plugin_manager
-
-Array = np.ndarray[Any, Any]
 
 
 @takes(CheckOptions)

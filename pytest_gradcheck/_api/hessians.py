@@ -21,15 +21,13 @@ from .._jacobian.coloring_and_combinations import tangent
 from .._jacobian.maps import forward
 from .._jacobian.outputs_and_matrices import Matrix, matrix_of
 from .._options import DerivativeOptions, Options, options_from, require_known, takes
-from .._params.arrays_and_structure import Structure, flatten
+from .._params.arrays_and_structure import Array, Structure, flatten
 from .._params.layout import Block, blocks_of, labels, scale_of, to_structure
 from .._params.work_copy import WorkCopy
 from .._quoting import brief
 from .._report.assemble import contradicted
 from .._report.report import GradientReport, hide_frame
 from .gradients import announced
-
-Array = np.ndarray[Any, Any]
 
 MOST_WITHOUT_GRADIENT = 60
 """Parameters of a Hessian without a gradient: it takes 12 n² evaluations of func."""

@@ -6,8 +6,6 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any, Unpack
 
-import numpy as np
-
 from .._evaluate.call import Call, as_tuple, calling
 from .._evaluate.problem import require_callable
 from .._gradient.check import at_points
@@ -15,10 +13,9 @@ from .._jacobian.check import checking, given, own_params, with_lines
 from .._jacobian.coloring_and_combinations import cotangent, tangent
 from .._jacobian.maps import LinearMap, backward, forward, judged, judged_modes, map_of
 from .._options import JacobianOptions, Options, options_from, require_known, takes
+from .._params.arrays_and_structure import Array
 from .._report.report import GradientReport, hide_frame
 from .gradients import announced
-
-Array = np.ndarray[Any, Any]
 
 
 @takes(JacobianOptions)

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from .._constants import COARSEST_RTOL, CONFIDENCE, DEMANDED_IN_BLOCK
+from .._params.arrays_and_structure import Array
 from .._params.layout import Block
 from .._quoting import brief, layer_numbers, shown, together
 from .._verdict.tolerance_and_comparison import (
@@ -35,7 +36,6 @@ from .._verdict.tolerance_and_comparison import (
 from .evidence_and_places import (
     CERTAIN,
     OFFERED,
-    Array,
     BlockData,
     Diagnosis,
     Located,
@@ -84,7 +84,7 @@ def in_part(block: BlockData) -> Iterator[Repair]:
             repair: Repair = repair,
             key: tuple[object, ...] = (where.key, spared),
         ) -> Predicted | None:
-            theirs, predicted = _part(other, repair), repair.apply(other)
+            theirs, predicted = _part(other, repair), repair.predicted(other)
             if predicted is None or theirs is None or (theirs[0].key, theirs[1]) != key:
                 return None
             return Predicted(np.where(other.wrong, predicted.values, other.analytic))
@@ -127,7 +127,7 @@ def _of(block: BlockData) -> Iterator[Repair]:
 
 def _part(block: BlockData, repair: Repair) -> tuple[Part, bool] | None:
     """Return the entries with the formula, or the fewer that it spares, and whether it is those."""
-    predicted = repair.apply(block)
+    predicted = repair.predicted(block)
     if predicted is None:
         return None
     due: Array = ~(np.abs(predicted.values - block.analytic) <= block.slack)
@@ -519,11 +519,8 @@ def _together(located: Sequence[tuple[BlockData, Located]]) -> list[Cause]:
 
 
 def _single(located: Sequence[tuple[BlockData, Located]]) -> bool:
-    """Return whether all that is wrong is one range of positions: others are rather a mask."""
-    keys = {found.place.key for _, found in located}
-    if len(keys) > 1:
-        return False
-    positions = next(iter(keys))[-1]
+    """Return whether one place is one range of positions: others are rather a mask."""
+    positions = located[0][1].place.key[-1]
     return not isinstance(positions, tuple) or bool(np.all(np.diff(np.ravel(positions)) == 1))
 
 

@@ -19,9 +19,8 @@ from typing import Any
 import numpy as np
 
 from .._constants import CONFIDENCE, ENTRY_ROUNDINGS, STANDS_CLEAR
+from .._params.arrays_and_structure import Array
 from .._quoting import shown
-
-Array = np.ndarray[Any, Any]
 
 OFFERED = 16.0
 """Bits below which nothing is said."""
@@ -187,7 +186,8 @@ class Repair:
     """A formula with its numbers filled in, `fitted` of them from the block; `prior` is its cost.
 
     `key` is equal for the same formula with the same numbers, in whatever block.  `apply` says what
-    a block should be; None where that is not defined.  In `hint`, for one block, ``{}`` stands for
+    a block should be; None, or an error of a block of another shape, where that is not defined (see
+    `predicted`).  In `hint`, for one block, ``{}`` stands for
     its name and ``{where}`` for what `place` says; in `told`, for several, ``{names}`` for theirs,
     unset: the hint, "in" these.
     `part` is the sentence where the formula holds at some entries alone; empty: it can't.
@@ -209,9 +209,18 @@ class Repair:
         told = self.told or f"{self.hint.removesuffix('?')}, in {{names}}{asks}"
         return told.format(names=names)
 
+    def predicted(self, block: BlockData) -> Predicted | None:
+        """Return what a block should be; None where the formula is none of its shape."""
+        try:
+            predicted = self.apply(block)
+        except (ValueError, IndexError):  # another number of axes, or other lengths
+            return None
+        fits = predicted is not None and predicted.values.shape == block.shape
+        return predicted if fits else None
+
     def bits(self, block: BlockData, fitted: int | None = None) -> float | None:
         """Return what a block says for the repair before its cost, or None: it does not hold."""
-        predicted = self.apply(block)
+        predicted = self.predicted(block)
         if predicted is None:
             return None
         return gained(block, predicted, self.fitted if fitted is None else fitted)
@@ -476,9 +485,8 @@ def _silent(block: BlockData) -> Iterator[Place]:
     wrong = block.asked
     count, size = int(wrong.sum()), wrong.size
     for axis in (axis for axis, length in enumerate(block.shape) if length > 1):
-        hit = np.flatnonzero(wrong.any(axis=tuple(k for k in range(wrong.ndim) if k != axis)))
-        inside = np.zeros(wrong.shape, dtype=bool)
-        np.moveaxis(inside, axis, 0)[hit] = True
+        hit = _hit(wrong, axis)
+        inside = _slices(wrong.shape, axis, hit)
         where = _positions(block.shape, axis, hit.tolist())
         cost = math.log2(math.comb(block.shape[axis], hit.size))
         yield Place("mask", ("mask", axis, tuple(hit.tolist())), where, "are", inside, cost)
@@ -490,6 +498,18 @@ def _silent(block: BlockData) -> Iterator[Place]:
     where = alone.where if count <= MOST_LISTED else f"{count} of {size} entries"
     key = ("mask", block.name, tuple(np.flatnonzero(wrong).tolist()))
     yield replace(alone, code="mask", key=key, where=where)
+
+
+def _hit(which: Array, axis: int) -> Array:
+    """Return the positions along an axis at which something is chosen."""
+    return np.flatnonzero(which.any(axis=tuple(k for k in range(which.ndim) if k != axis)))
+
+
+def _slices(shape: tuple[int, ...], axis: int, positions: Array | int) -> Array:
+    """Return all entries at some positions along an axis (bool)."""
+    chosen = np.zeros(shape, dtype=bool)
+    np.moveaxis(chosen, axis, 0)[positions] = True
+    return chosen
 
 
 @dataclass(frozen=True)
@@ -513,11 +533,8 @@ def named(inside: Array, outside: Array) -> Part:
     shape, count = inside.shape, int(inside.sum())
     long = [axis for axis, length in enumerate(shape) if length > 1]
     for axis in long if len(long) > 1 or count > MOST_ENTRIES else ():
-        others = tuple(k for k in range(len(shape)) if k != axis)
-        hit = np.flatnonzero(inside.any(axis=others))
-        whole = np.zeros(shape, dtype=bool)
-        np.moveaxis(whole, axis, 0)[hit] = True
-        if not np.any(whole & outside):
+        hit = _hit(inside, axis)
+        if not np.any(_slices(shape, axis, hit) & outside):
             where = _positions(shape, axis, hit.tolist())
             return Part(where, _to_name(hit, shape[axis]), ("along", axis, tuple(hit.tolist())))
     for axis in long if len(shape) == 2 and len(long) == 2 else ():
@@ -575,8 +592,7 @@ def _places(block: BlockData) -> Iterator[Place]:
         return
     long = [axis for axis, length in enumerate(block.shape) if length > 1]
     for axis in long:
-        others = tuple(k for k in range(wrong.ndim) if k != axis)
-        hit = np.flatnonzero(wrong.any(axis=others))
+        hit = _hit(wrong, axis)
         if len(long) == 1 and hit.size <= MOST_ENTRIES:
             continue
         place = _along(block, axis, hit)
@@ -615,8 +631,7 @@ def _along(block: BlockData, axis: int, hit: Array) -> Place | None:
     most = MOST_LISTED if len(block.shape) > 1 else MOST_ENTRIES
     if count > length // 2 or (count > most and not even):
         return None
-    inside = np.zeros(block.shape, dtype=bool)
-    np.moveaxis(inside, axis, 0)[hit] = True
+    inside = _slices(block.shape, axis, hit)
     cost = 2 * math.log2(length) if even else math.log2(math.comb(length, count))
     cost += math.log2(len(block.shape)) + (2.0 if steps - {1} and count > MOST_ENTRIES else 0.0)
     positions = hit.tolist()
@@ -645,9 +660,7 @@ def _edges(block: BlockData, long: list[int]) -> Iterator[Place]:
     sides: dict[str, Array] = {}
     for axis in axes:
         for name, position in (("first", 0), ("last", -1)):
-            inside = np.zeros(shape, dtype=bool)
-            np.moveaxis(inside, axis, 0)[position] = True
-            sides[f"{name} {slice_word(shape, axis)}"] = inside
+            sides[f"{name} {slice_word(shape, axis)}"] = _slices(shape, axis, position)
     names = list(sides)
     border = np.logical_or.reduce([sides[name] for name in names])
     if all(shape[axis] > 2 for axis in axes):

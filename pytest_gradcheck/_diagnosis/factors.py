@@ -15,9 +15,9 @@ from fractions import Fraction
 import numpy as np
 
 from .._constants import ENTRY_ROUNDINGS
+from .._params.arrays_and_structure import Array
 from .._quoting import shown
 from .evidence_and_places import (
-    Array,
     BlockData,
     Fitted,
     Predicted,
@@ -58,8 +58,6 @@ def factor_per_slice(block: BlockData) -> Iterator[Repair]:
             continue  # no factor makes something of nothing
 
         def apply(other: BlockData, axis: int = axis, ratio: Array = ratio) -> Predicted | None:
-            if axis >= other.analytic.ndim or other.shape[axis] != ratio.size:
-                return None
             by = ratio.reshape([-1 if k == axis else 1 for k in range(other.analytic.ndim)])
             return Predicted(other.analytic * by)
 
@@ -103,8 +101,6 @@ def multiples(block: BlockData) -> Iterator[Repair]:
         def apply(
             other: BlockData, whole: Array = whole, of_analytic: bool = more is a
         ) -> Predicted | None:
-            if not other.shape or other.shape[0] != whole.size:
-                return None
             by = whole.reshape(-1, *[1] * (other.analytic.ndim - 1))
             return Predicted(other.analytic / by if of_analytic else other.analytic * by)
 
@@ -293,7 +289,7 @@ def _softmax(block: BlockData) -> Iterator[Repair]:
             continue
 
         def apply(other: BlockData, axis: int = axis) -> Predicted | None:
-            if other.theta is None or axis >= other.analytic.ndim:
+            if other.theta is None:
                 return None
             e = np.exp(other.theta - other.theta.max(axis=axis, keepdims=True))
             p = e / e.sum(axis=axis, keepdims=True)
@@ -485,7 +481,7 @@ def _reduced(block: BlockData, axes: tuple[int, ...]) -> Iterator[Repair]:
     for kind, what in ((np.sum, "sum"), (np.mean, "mean")):
 
         def of_numeric(other: BlockData, kind: Callable[..., Array] = kind) -> Predicted | None:
-            if not other.whole or other.analytic.ndim <= axes[-1]:
+            if not other.whole:
                 return None
             values = np.broadcast_to(kind(other.numeric, axis=axes, keepdims=True), other.shape)
             # Where func does not answer at all, no step was small enough to say how well: it is 0.
@@ -495,8 +491,6 @@ def _reduced(block: BlockData, axes: tuple[int, ...]) -> Iterator[Repair]:
             return Predicted(values, of_analytic=True, groups=groups, bar=bar)
 
         def of_analytic(other: BlockData, kind: Callable[..., Array] = kind) -> Predicted | None:
-            if other.analytic.ndim <= axes[-1]:
-                return None
             values = np.broadcast_to(kind(other.analytic, axis=axes, keepdims=True), other.shape)
             return Predicted(values, groups=_groups(other.shape, axes))
 

@@ -13,8 +13,8 @@ from functools import partial
 
 import numpy as np
 
+from .._params.arrays_and_structure import Array
 from .evidence_and_places import (
-    Array,
     BlockData,
     Fitted,
     Predicted,
@@ -109,7 +109,7 @@ def _term(
         told = words(amount, "{names}", chosen)[0] if "{0}" in hint else ""
         yield Repair(code, (code, amount, words), hint, apply, prior, told, fitted, part)
     elif code == "theta" and column is _theta:
-        yield from _factor_and_decay(block, prior, _everywhere)
+        yield from _factor_and_decay(block, prior, lambda shape: (np.ones(shape, bool), ""))
         for spared in _intercepts(block.shape):
             yield from _factor_and_decay(block, prior + INTERCEPT, spared)
 
@@ -123,10 +123,6 @@ INTERCEPT = 3.0
 
 def _theta(block: BlockData) -> Array | None:
     return block.theta
-
-
-def _everywhere(shape: tuple[int, ...]) -> tuple[Array, str]:
-    return np.ones(shape, dtype=bool), ""
 
 
 def _intercepts(shape: tuple[int, ...]) -> Iterator[Mask]:
@@ -406,12 +402,7 @@ def _moved(row: Row, scale: float, free: int = 0) -> Repair:
     code, key, hint, move, cost = row
 
     def apply(other: BlockData) -> Predicted | None:
-        try:
-            values = scale * move(other.analytic)
-        except (ValueError, IndexError):  # another number of axes, or other lengths
-            return None
-        if values.shape != other.shape:
-            return None
+        values = scale * move(other.analytic)
         return Predicted(values, loose=np.isnan(values) if free else None)
 
     times = "" if scale == 1 else f", times {1 / scale:.5g}"
@@ -601,8 +592,6 @@ def exchanged(block: BlockData) -> Iterator[Repair]:
         how = "exchanged" if two else "in another order"
 
         def apply(other: BlockData, axis: int = axis, order: Array = order) -> Predicted | None:
-            if axis >= other.analytic.ndim or other.shape[axis] != order.size:
-                return None
             return Predicted(np.take(other.analytic, np.argsort(order), axis))
 
         yield Repair(

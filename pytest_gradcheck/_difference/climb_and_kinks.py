@@ -28,10 +28,9 @@ from .._constants import (
     LIMIT_POWER,
     LIMITING,
     LINE_LOUDER,
-    MOST_KINK_STEPS,
+    LONG_LADDER,
     NOISE_SAMPLES,
     NOISE_SPACING,
-    NUMERIC_RUNGS,
     PARABOLA,
     RATIO,
     ROUNDING_FACTOR,
@@ -40,7 +39,6 @@ from .._constants import (
     UNLIMITED_SLOPES,
     UNLIMITED_ULPS,
     VAGUE,
-    WORSE,
 )
 from .._evaluate.problem import Problem
 from .noise_and_extrapolation import SIDES, Estimate, Line, Rung, best_entry, table_estimate
@@ -83,7 +81,7 @@ def rise(
         estimate = line.estimate()
         if estimate is None:
             continue
-        unpaid = unpaid + 1 if best is not None and estimate.error > WORSE * best.error else 0
+        unpaid = unpaid + 1 if best is not None and estimate.error > LIMITING * best.error else 0
         if best is None or estimate.error < best.error:
             best = estimate
     return best
@@ -122,9 +120,9 @@ def as_well_as_can_be(line: Line, first: float, scale: float, least: float) -> P
 
     top = line.rungs[0].h
     yield from rise(
-        line, top * RATIO, NUMERIC_RUNGS, lambda step: step <= scale and vague(), patience=1
+        line, top * RATIO, LONG_LADDER, lambda step: step <= scale and vague(), patience=1
     )
-    yield from fall(line, NUMERIC_RUNGS, lambda step: step >= least and truncated())
+    yield from fall(line, LONG_LADDER, lambda step: step >= least and truncated())
     best = line.estimate()
     if best is not None and best.error > VAGUE * abs(best.value) and unbounded(line):
         return Estimate(best.value, math.inf)
@@ -139,7 +137,7 @@ def as_well_as_can_be(line: Line, first: float, scale: float, least: float) -> P
 def follow_bend(line: Line, first: float, least: float) -> Policy[bool]:
     """Take smaller steps while func bends as no smooth one does; return whether at a kink."""
     yield first
-    for _ in range(MOST_KINK_STEPS):
+    for _ in range(LONG_LADDER):
         power = bend_power(line.rungs)
         if not line.rungs[-1].bends or (power or 0.0) >= SMOOTH_POWER:
             break

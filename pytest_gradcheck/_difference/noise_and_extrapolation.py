@@ -44,9 +44,7 @@ from .._constants import (
     SUBNORMAL,
     UNUSED_BITS,
 )
-
-Array = np.ndarray[Any, Any]
-
+from .._params.arrays_and_structure import Array
 
 FORMATS = ((8, "bfloat16"), (11, "float16"), (24, "float32"), (53, "float64"), (64, "longdouble"))
 """Bits of precision, and the name of the format that has them."""

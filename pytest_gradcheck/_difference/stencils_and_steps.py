@@ -23,10 +23,7 @@ import numpy as np
 
 from .._constants import FEW_WEIGHTS, LARGEST_STEP, QUIETEST, STEP_FACTOR
 from .._options import Options
-from .._params.arrays_and_structure import chunks
-
-Array = np.ndarray[Any, Any]
-
+from .._params.arrays_and_structure import Array, chunks
 
 Row = tuple[Fraction, ...]
 

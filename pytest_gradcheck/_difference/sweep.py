@@ -36,7 +36,7 @@ from .._constants import (
 from .._evaluate.evaluator import BudgetExhausted, Evaluator
 from .._evaluate.problem import Analytic, Problem
 from .._options import Options
-from .._params.arrays_and_structure import CHUNK, chunks, flatten
+from .._params.arrays_and_structure import CHUNK, Array, chunks, flatten
 from .._params.layout import LEAST_SCALE, Block, middle, position_of
 from .._params.work_copy import WorkCopy
 from .._quoting import brief
@@ -53,8 +53,6 @@ from .stencils_and_steps import (
     relative_step,
     sample,
 )
-
-Array = np.ndarray[Any, Any]
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,11 +13,10 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from .._params.arrays_and_structure import Array
 from .._params.work_copy import WorkCopy
 from .._quoting import brief
 from .call import Call, is_domain_error, scalar
-
-Array = np.ndarray[Any, Any]
 
 _PLAIN = frozenset((float, np.float64))
 

@@ -27,12 +27,20 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from .._params.arrays_and_structure import NUMBER, ArrayKind, Structure, flatten, kind_of, read
+from .._params.arrays_and_structure import (
+    NUMBER,
+    Array,
+    ArrayKind,
+    Structure,
+    flatten,
+    kind_of,
+    read,
+)
 from .._params.layout import Block
 from .._params.work_copy import WorkCopy
 from .._quoting import brief
 from .call import Call, ComplexValueError, J, name_of
-from .evaluator import Array, Evaluator, Move, Part, Parts, Pool, Progress, contained
+from .evaluator import Evaluator, Move, Part, Parts, Pool, Progress, contained
 
 
 @dataclass(frozen=True)

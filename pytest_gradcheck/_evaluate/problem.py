@@ -22,6 +22,7 @@ from .._options import Options
 from .._params.arrays_and_structure import (
     NUMBER,
     NUMPY,
+    Array,
     Float64,
     Structure,
     chunks,
@@ -44,8 +45,6 @@ from ..hookspecs import progress_listener
 from .call import Call, calling, name_of
 from .evaluator import BudgetExhausted, Evaluator, Progress
 from .parallel import Task, Workers, evaluator_of
-
-Array = np.ndarray[Any, Any]
 
 
 @dataclass(frozen=True)

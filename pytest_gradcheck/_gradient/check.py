@@ -17,9 +17,9 @@ from .._constants import (
     EPS,
     EXHAUSTIVE,
     LOOKED_AHEAD,
-    NOISE_EVALUATIONS,
+    LOUD_CHANGE,
+    NOISE_SAMPLES,
     PATIENCE,
-    REMEMBERS,
     SUSPECT_ERROR,
     SUSPECT_EVALUATIONS,
     SUSPECTS,
@@ -50,6 +50,7 @@ from .._evaluate.problem import (
     require_callable,
 )
 from .._options import Options
+from .._params.arrays_and_structure import Array
 from .._params.layout import coordinate_of, labels
 from .._quoting import brief, quoted
 from .._report.assemble import Rows, Subject, assemble, rows_of
@@ -175,7 +176,7 @@ def _one_by_one(
         sweep, comparison, told = _judged(problem, analytic, options, noise)
         if not told and not at_one_step(options):
             gap, told = depends_on_the_past(problem, options)
-        if not told and gap > max(REMEMBERS * sweep.noise.sigma, problem.jitter):
+        if not told and gap > max(LOUD_CHANGE * sweep.noise.sigma, problem.jitter):
             sweep, comparison, _ = _judged(replace(problem, jitter=gap), analytic, options)
         if not told:
             return sweep, comparison, ()
@@ -232,7 +233,8 @@ def goes_along_directions(problem: Problem, options: Options) -> bool:
     if options.eps is not None or options.scheme != "central":
         return False
     most = EXHAUSTIVE if options.max_evals is None else options.max_evals
-    return problem.evaluator.evaluations + 2 * problem.size + NOISE_EVALUATIONS > most
+    noise = NOISE_SAMPLES - 1  # J at the parameters is known
+    return problem.evaluator.evaluations + 2 * problem.size + noise > most
 
 
 def of_suspects(report: GradientReport) -> GradientReport:
@@ -298,8 +300,6 @@ def at_points(
 
 # What stands out in a check before it is over: for a live line, and for whoever interrupts it
 
-
-Array = np.ndarray[Any, Any]
 
 STANDS_OUT = 1e-6
 """Analytic and numeric that differ by less than this part of them, or by what noise explains, do

@@ -36,13 +36,13 @@ from .._constants import (
     LOUD_CHANGE,
     MOST_MOVED,
     PATIENCE,
-    TOGETHER,
 )
 from .._diagnosis.evidence_and_places import CERTAIN, Diagnosis
 from .._difference.stencils_and_steps import Stream, at_one_step, random_weights
 from .._difference.sweep import Sweep, least_step, line_of
 from .._evaluate.problem import Analytic, Problem, work_of_grad
 from .._options import Options
+from .._params.arrays_and_structure import Array
 from .._params.layout import Block, labels
 from .._quoting import layer_numbers, together
 from .._report.assemble import Rows
@@ -50,9 +50,6 @@ from .._report.report import VERDICTS, BlockReport
 from .._source.lines import SourceLine, lines_of
 from .._source.trace import run_by, traced
 from .._verdict.tolerance_and_comparison import AGREE, DISAGREE
-
-Array = np.ndarray[Any, Any]
-
 
 UNSURE = ("backward", "slice", "entry", "mask", "approximate")
 """Codes that say where or how much, not what: a cache may be behind them."""
@@ -247,7 +244,7 @@ class _Asked:
         for name in before:
             alone, both = self.value((name,)), self.value((name, *behind))
             here, there = alone - self.center, both - base
-            allowed = TOGETHER * max(abs(here), abs(there)) + self.loud(alone, both, base)
+            allowed = CHANGED * max(abs(here), abs(there)) + self.loud(alone, both, base)
             if not allowed < abs(here - there) < math.inf:
                 return False
         return True

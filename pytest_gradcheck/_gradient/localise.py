@@ -22,15 +22,14 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, pairwise, product
-from typing import Any
 
 import numpy as np
 
 from .._constants import (
     ACCUSED,
     DISTINCT,
+    EACH_ALONE,
     EXACT_PATTERN,
-    FEW_BLOCKS,
     GLANCED_AT,
     LARGE_BLOCK,
     MISFIT_SIGMAS,
@@ -39,16 +38,14 @@ from .._constants import (
     MOST_NAMED,
     MOST_PAIRS,
     PARTED_DIRECTIONS,
-    SAMPLED,
     SAMPLED_IN_SLICE,
     SIX_DIGITS,
+    TRIED,
 )
 from .._difference.stencils_and_steps import Stream, generator
+from .._params.arrays_and_structure import Array
 from .._params.layout import Block, position_of
 from .screen import Screen, Subset
-
-Array = np.ndarray[Any, Any]
-
 
 Confirm = Callable[[int], float | None]
 """Differences one coordinate; its error, or None when it is not wrong."""
@@ -291,7 +288,7 @@ class Search:
             if self.screen.problem.evaluator.evaluations >= self.budget:
                 return found, False
             blocks = part.subset.blocks
-            few, half = len(blocks) <= FEW_BLOCKS, len(blocks) // 2
+            few, half = len(blocks) <= EACH_ALONE, len(blocks) // 2
             groups = [(b,) for b in blocks] if few else [blocks[:half], blocks[half:]]
             parts = self._parted(groups, part.residuals, part.loud)
             if few:
@@ -420,7 +417,7 @@ class Search:
 
     def _sampled(self, block: Block) -> bool:
         """Count wrong entries among some of a block's; return whether any was found."""
-        count = min(SAMPLED, block.size)
+        count = min(TRIED, block.size)
         rng = generator(self.screen.seed, Stream.WRONG_SHARE, block.start)
         wrong = self._count(block, rng.choice(block.size, count, replace=False))
         self.found.shares[block.name] = (wrong, count)

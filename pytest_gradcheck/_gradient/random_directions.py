@@ -7,7 +7,6 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import fields, replace
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 
@@ -15,27 +14,26 @@ from .._constants import (
     ACCUSED,
     COARSEST_RTOL,
     CONFIDENCE,
-    CONFIRMED_WITHIN,
     DUST,
+    EACH_ALONE,
     EPS,
-    GROSS,
-    GROSS_BARS,
+    EXHAUSTIVE,
     GROUP_DIRECTIONS,
+    GROUP_GOAL,
+    GROUP_RESOLVED,
+    GROUP_RTOL,
     GROUP_STEPS,
     LEAST_ALONG,
     MISSED,
     MOST_EXTRA,
-    MOST_IN_GROUPS,
     NARROW,
-    PLAINLY_OFF,
     PROVEN,
     RATIO,
     RESPONDS,
     ROUNDING_FACTOR,
     SCREENED,
     SHOWN_BAD,
-    SMALL_BLOCK,
-    SMALLEST_ALLOWED,
+    STANDS_CLEAR,
     STRAIGHT,
 )
 from .._diagnosis.causes import not_finite
@@ -47,7 +45,7 @@ from .._difference.sweep import least_step, line_of, value_size
 from .._evaluate.evaluator import BudgetExhausted
 from .._evaluate.problem import Analytic, Problem
 from .._options import Options
-from .._params.arrays_and_structure import chunks
+from .._params.arrays_and_structure import Array, chunks
 from .._params.layout import Block, position_of
 from .._quoting import brief, listing, shown
 from .._report.assemble import (
@@ -79,8 +77,6 @@ from .._verdict.tolerance_and_comparison import (
 from .localise import Findings, Pattern, localise, unit_of
 from .localise import entries_of as entries_with
 from .screen import Screen, Subset, calibrate, reexamine, screen_all
-
-Array = np.ndarray[Any, Any]
 
 
 class AtScale:
@@ -140,7 +136,7 @@ class AtScale:
 
         Their errors add up as their squares do: of ``atol`` three times that, at most.
         """
-        parts = (max(DUST * eps, SMALLEST_ALLOWED) for eps in self.analytic.precision)
+        parts = (max(DUST * eps, GROUP_RTOL) for eps in self.analytic.precision)
         relative = self.norm([self.options.rtol or part for part in parts], along=True)
         absolute = sum(self.absolute(block) ** 2 for block in self.problem.blocks)
         return math.hypot(relative, math.sqrt(absolute))
@@ -186,7 +182,7 @@ class AtScale:
             return None
         s, limits = self.scale_at(i), self.tolerance_at(i)
         ladder = line_of(problem, i, screen.noise)
-        question = replace(limits, goal_rtol=CONFIRMED_WITHIN, goal_atol=limits.atol)
+        question = replace(limits, goal_rtol=GROUP_GOAL, goal_atol=limits.atol)
         least = least_step(problem, i)
         rung = ladder.add(screen.single * s)
         bar = ROUNDING_FACTOR * rung.sigma / (math.sqrt(2.0) * rung.h)
@@ -298,9 +294,9 @@ class AtScale:
     def has_groups(self) -> bool:
         """Return whether func is float32, and its blocks few enough for directions of their own."""
         spent, most = self.problem.evaluator.evaluations, self.options.max_evals
-        left = MOST_IN_GROUPS if most is None else most - spent
+        left = EXHAUSTIVE if most is None else most - spent
         filled = sum(block.size > 0 for block in self.problem.blocks)
-        enough = 2 * GROUP_DIRECTIONS * GROUP_STEPS * filled <= min(left, MOST_IN_GROUPS)
+        enough = 2 * GROUP_DIRECTIONS * GROUP_STEPS * filled <= min(left, EXHAUSTIVE)
         return self.screen.noise.unit > NARROW and self.options.rtol is None and enough
 
     def look_at_groups(self) -> None:
@@ -356,8 +352,8 @@ class AtScale:
         """Conclude on a block that its own direction denies, or does not resolve."""
         gap, bar = abs(told - answer.value), PROVEN * CONFIDENCE * answer.error
         denied = answer.verdict == DISAGREE and self.screen.noise.unit < NARROW
-        gross = gap > bar and (gap > GROSS * abs(told) or gap > GROSS_BARS * bar)
-        few = range(block.start, block.stop) if block.size <= SMALL_BLOCK else ()
+        gross = gap > bar and (gap > GROUP_RESOLVED * abs(told) or gap > STANDS_CLEAR * bar)
+        few = range(block.start, block.stop) if block.size <= EACH_ALONE else ()
         wrong = [i for i in few if self.confirm(i) is not None] if denied else []
         if wrong or (denied and gross):
             self.verdict = DISAGREE
@@ -496,7 +492,7 @@ def plainly_wrong(problem: Problem, analytic: Analytic, options: Options, noise:
         return False
     (_, one, loud), (_, other, louder) = series
     off = abs(float(np.dot(analytic.vector, vector)) - other)
-    return off > PLAINLY_OFF * (abs(one - other) + loud + louder + check.allowed)
+    return off > STANDS_CLEAR * (abs(one - other) + loud + louder + check.allowed)
 
 
 def along_directions(

@@ -14,18 +14,17 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 
 from .._constants import (
     ACCUSED,
     CALIBRATION_DOWN,
-    CALIBRATION_RUNGS,
     CONFIDENCE,
+    EACH_ALONE,
     FARTHEST_ALONG,
     LEAST_ALONG,
-    MANY_BLOCKS,
+    LONG_LADDER,
     MARGINAL_STEPS,
     NARROW,
     PROVEN,
@@ -33,7 +32,6 @@ from .._constants import (
     RATIO,
     SAFETY,
     SCREENED,
-    SLOPES_DIFFER,
     SMALLEST_PART,
 )
 from .._difference.climb_and_kinks import Policy, climb, enter, fall, rise
@@ -48,12 +46,10 @@ from .._difference.stencils_and_steps import (
 from .._difference.sweep import line_along, noise_of, value_size
 from .._evaluate.problem import Analytic, Problem
 from .._options import Options
-from .._params.arrays_and_structure import chunks
+from .._params.arrays_and_structure import Array, chunks
 from .._params.layout import Block, middle, position_of
 from .._verdict.refine import refine
 from .._verdict.tolerance_and_comparison import AGREE, DISAGREE, OPEN, Answer, Tolerance
-
-Array = np.ndarray[Any, Any]
 
 
 @dataclass
@@ -85,7 +81,7 @@ class Screen:
         One vector more, and one stream of weights for all blocks in place of one for each: what
         is done for a block takes as long as for a thousand coordinates.
         """
-        if sum(block.size > 0 for block in self.problem.blocks) <= MANY_BLOCKS:
+        if sum(block.size > 0 for block in self.problem.blocks) <= EACH_ALONE:
             return None
         found = np.empty(self.problem.size)
         for position, block in enumerate(self.problem.blocks):
@@ -319,13 +315,13 @@ def _until_truncation_shows(line: Line, first: float) -> Policy[None]:
         return
     # Down where there are kinks within the step, or a fast oscillation.
     yield from fall(line, CALIBRATION_DOWN - len(line.rungs), lambda _: differ(slice(-2, None)))
-    yield from rise(line, step * RATIO, CALIBRATION_RUNGS - len(line.rungs), further)
+    yield from rise(line, step * RATIO, LONG_LADDER - len(line.rungs), further)
 
 
 def _differ(pair: Sequence[tuple[float, float, float]]) -> bool:
     """Return whether two slopes differ by more than their rounding."""
     (_, one, loud), (_, other, louder) = pair
-    return abs(one - other) > SLOPES_DIFFER * (loud + louder)
+    return abs(one - other) > ACCUSED * (loud + louder)
 
 
 def _best_rung(line: Line) -> tuple[float, float, float]:

@@ -27,7 +27,6 @@ from .._constants import (
     IN_BLOCK,
     LONGEST_CHAIN,
     MANY_SUSPICIOUS,
-    MOST_ALONG,
     MOST_CELLS,
     MOST_OUTPUTS,
     NARROW,
@@ -54,6 +53,7 @@ from .._evaluate.problem import (
 from .._gradient.check import worst_so_far
 from .._gradient.experiments import lines_behind
 from .._options import Options
+from .._params.arrays_and_structure import Array
 from .._params.layout import labels, position_of
 from .._params.work_copy import WorkCopy
 from .._quoting import brief, listing, quoted
@@ -79,9 +79,6 @@ from .outputs_and_matrices import (
     is_operator,
     pair_blocks,
 )
-
-Array = np.ndarray[Any, Any]
-
 
 OVERHEAD = 12
 """Evaluations at the parameters, and for the noise."""
@@ -631,7 +628,7 @@ def judged_rows(
     """
     problems = [row_of(points, outputs, k) for k in range(points.problem.center.size)]
     noise = [noise_of(problem, options) for problem in problems]
-    points.left = MOST_ALONG
+    points.left = EXHAUSTIVE
     sizes = [value_size(problem, a.vector) for problem, a in zip(problems, analytic, strict=False)]
     row = STENCILS["central"]
     steps = [relative_step(row, one.sigma, size) for one, size in zip(noise, sizes, strict=False)]

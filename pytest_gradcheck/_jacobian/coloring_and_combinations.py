@@ -45,7 +45,7 @@ from .._difference.stencils_and_steps import Stream, random_weights
 from .._evaluate.call import Call, name_of
 from .._evaluate.evaluator import BudgetExhausted, Evaluator, Move
 from .._gradient.check import run_check
-from .._params.arrays_and_structure import Structure, flatten
+from .._params.arrays_and_structure import Array, Structure, flatten
 from .._params.layout import (
     Block,
     beside,
@@ -82,8 +82,6 @@ from .outputs_and_matrices import (
     sparse_pair,
     sparse_pairs,
 )
-
-Array = np.ndarray[Any, Any]
 
 SHARED = "wrong along a group of columns, in which more than one entry is wrong or missing"
 """Why an entry is left open whose group holds more than one error."""

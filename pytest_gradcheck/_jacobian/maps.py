@@ -19,12 +19,12 @@ from .._constants import (
     LEAST_TERM,
     MOST_PRODUCTS,
     PRODUCT_JITTERS,
-    PRODUCT_ROUNDS_WITHIN,
+    REPEATS_WITHIN,
 )
 from .._difference.stencils_and_steps import Stream, random_weights
 from .._evaluate.problem import repetition
 from .._options import Options
-from .._params.arrays_and_structure import Structure, eps_of
+from .._params.arrays_and_structure import Array, Structure, eps_of
 from .._params.layout import Block, gradient_vector, labels, rounded, to_structure
 from .._quoting import brief
 from .._report.report import GradientReport
@@ -40,8 +40,6 @@ from .outputs_and_matrices import (
     output_vector,
     precision_of,
 )
-
-Array = np.ndarray[Any, Any]
 
 
 @dataclass(frozen=True)
@@ -296,7 +294,7 @@ class _Said:
             if bad.any():
                 gap = np.abs(scaled() - first)
                 rounding = float(gap.max()) if np.isfinite(gap).all() else math.inf
-                if rounding <= PRODUCT_ROUNDS_WITHIN * float(terms_size.max()):
+                if rounding <= REPEATS_WITHIN * float(terms_size.max()):
                     bad &= ~(off <= PRODUCT_JITTERS * rounding)
         if not bad.any():
             return "", jitter

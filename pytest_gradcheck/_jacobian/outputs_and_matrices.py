@@ -13,6 +13,7 @@ from .._constants import EPS
 from .._evaluate.call import ComplexValueError, bits_of
 from .._params.arrays_and_structure import (
     ROOT,
+    Array,
     Leaf,
     Structure,
     eps_of,
@@ -23,8 +24,6 @@ from .._params.arrays_and_structure import (
 )
 from .._params.layout import Block, labels
 from .._quoting import brief, listing
-
-Array = np.ndarray[Any, Any]
 
 OUTPUT = "output"
 """What an output without a name is called."""

@@ -21,6 +21,7 @@ import numpy as np
 from .._quoting import brief, listing, quoted
 from .arrays_and_structure import (
     ROOT,
+    Array,
     Leaf,
     Structure,
     complex_of,
@@ -33,9 +34,6 @@ from .arrays_and_structure import (
     same_bits,
     to_float,
 )
-
-Array = np.ndarray[Any, Any]
-
 
 SMALLEST_SCALE = 1e-3
 """A parameter near zero is stepped as one of this part of its block's median."""

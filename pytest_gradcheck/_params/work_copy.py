@@ -13,11 +13,8 @@ from typing import Any
 import numpy as np
 
 from .._quoting import brief
-from .arrays_and_structure import CHUNK, Leaf, Structure, Unreadable, chunks, coordinates
+from .arrays_and_structure import CHUNK, Array, Leaf, Structure, Unreadable, chunks, coordinates
 from .layout import Block
-
-Array = np.ndarray[Any, Any]
-
 
 Run = tuple[slice, list[tuple[slice, Array, Array]]]
 """A part of the flat vector; where in it, θ of it, and what sets it, for each array there."""

@@ -17,7 +17,7 @@ from .._difference.noise_and_extrapolation import Noise
 from .._evaluate.call import name_of
 from .._evaluate.problem import Problem
 from .._options import Options
-from .._params.arrays_and_structure import ROOT, Structure
+from .._params.arrays_and_structure import ROOT, Array, Structure
 from .._params.layout import Block, labels, position_of
 from .._quoting import brief, listing
 from .._source.lines import SourceLine
@@ -40,8 +40,6 @@ from .._verdict.tolerance_and_comparison import (
     relative_differences,
 )
 from .report import VERDICTS, BlockReport, Entry, GradientReport
-
-Array = np.ndarray[Any, Any]
 
 GIVEN = "given"
 """The precision of two gradients that are compared: there are no parameters."""

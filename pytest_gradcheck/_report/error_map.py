@@ -10,15 +10,13 @@ import math
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
+from .._params.arrays_and_structure import Array
 from .._params.layout import Block
 from .._quoting import shown
 from .._verdict.tolerance_and_comparison import Evidence
-
-Array = np.ndarray[Any, Any]
 
 BLANK, AGREES, OPEN, WRONG, NOT_FINITE = range(5)
 """What a cell is: the largest of its entries', so that nothing wrong is pooled away."""

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .._params.arrays_and_structure import Array
 from .._params.layout import Block, labels, position_of
 from .._quoting import shown
 from .._verdict.tolerance_and_comparison import Evidence
@@ -31,8 +32,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-
-Array = np.ndarray[Any, Any]
 
 MOST_CELLS = 64
 """Rows, and columns, of a map."""

@@ -16,7 +16,7 @@ from importlib.resources import files
 from typing import Any
 
 from .. import __version__
-from .._quoting import listing, shown
+from .._quoting import columns, listing, shown
 from .figure import COLOURS_OF_MAPS, NEEDED, picture_of, svgs_of
 from .message import BLOCK_COLUMNS, block_rows, maps_of, names_of
 from .report import GradientReport
@@ -181,7 +181,8 @@ def notebook(report: GradientReport) -> str:
         parts += _figures(svgs_of(picture, prefix))
         parts += [f"<p>{_key()}</p>"] if picture["maps"] else []
     except ImportError:
-        parts.append(f"<pre>{escape(printable(maps_of(report)))}</pre>")
+        maps = "\n".join(maps_of(report, columns()))
+        parts.append(f"<pre>{escape(printable(maps))}</pre>")
     return f'<div class="gradcheck">{"".join(parts)}</div>'
 
 

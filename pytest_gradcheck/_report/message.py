@@ -581,7 +581,7 @@ def details(report: GradientReport, *, unicode: bool = True) -> str:
     hints += [f"{shown(b.name)}: {b.hint}" for b in report.blocks if b.hint and b.name not in named]
     if hints:
         lines += ["", *(line for hint in hints for line in wrapped(hint, width))]
-    if maps := _maps(report, width):
+    if maps := maps_of(report, width):
         lines += ["", *maps]
     if report.worst and report.checked:  # else nothing is known of any of them
         lines += ["", *_entry_lines(report.worst[:100], width, names_of(report))]
@@ -617,12 +617,8 @@ def section(report: GradientReport, *, whole: bool, printed: bool, room: int) ->
     return "\n".join(lines)
 
 
-def maps_of(report: GradientReport) -> str:
-    """Return maps of the error as text; empty where there are none."""
-    return "\n".join(_maps(report, columns()))
-
-
-def _maps(report: GradientReport, width: int) -> list[str]:
+def maps_of(report: GradientReport, width: int) -> list[str]:
+    """Return the lines of maps of the error; none where there are none."""
     if report.evidence is None or not report.checked:
         return []
     return error_maps(report.evidence, _worst_blocks(report), width)

@@ -15,6 +15,7 @@ import numpy as np
 
 from .. import __version__
 from .._diagnosis.evidence_and_places import Diagnosis
+from .._params.arrays_and_structure import Array
 from .._quoting import quoted, replacing, shown
 from .._source.lines import SourceLine
 from .._verdict.tolerance_and_comparison import Evidence
@@ -384,8 +385,6 @@ GradientMismatch.__module__ = "builtins"
 
 # The vectors of a check as a file: numpy's .npz, read without pickle
 
-
-Array = np.ndarray[Any, Any]
 
 FORMAT = "pytest-gradcheck-saved/1"
 

@@ -11,11 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from .._params.arrays_and_structure import ROOT, joined, same_bits, taken_apart
+from .._params.arrays_and_structure import ROOT, Array, joined, same_bits, taken_apart
 from .._quoting import distinct, shown
 from .trace import Node, Recorder, items
-
-Array = np.ndarray[Any, Any]
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,7 @@ import numpy as np
 from .._constants import (
     CONFIDENCE,
     DUST,
+    EXHAUSTIVE,
     FARTHEST_ALONG,
     FINE,
     GRAIN_SHOWN,
@@ -44,9 +45,9 @@ from .._constants import (
     LEAST_ALONG,
     LEAST_TERM,
     LIMITING,
+    LINE_SPACING,
     LOUD_ALONG_OTHERS,
     MOST_DIGITS,
-    MOST_IN_GROUPS,
     MOST_LOUD,
     MOST_SOUNDED,
     MOST_STILL,
@@ -64,10 +65,8 @@ from .._constants import (
     SLICE_SEEN,
     SMALLEST_PART,
     STILL,
-    STILL_WIDE,
     TIE_SLOPE,
     TIE_WITHIN,
-    WORSE,
 )
 from .._difference.climb_and_kinks import Policy, climb, enter, rise
 from .._difference.noise_and_extrapolation import Estimate, Line, Noise
@@ -75,6 +74,7 @@ from .._difference.stencils_and_steps import STENCILS, Stream, random_weights, r
 from .._difference.sweep import Sweep, line_along, line_of, value_size
 from .._evaluate.evaluator import BudgetExhausted
 from .._evaluate.problem import Analytic, Problem
+from .._params.arrays_and_structure import Array
 from .._params.layout import Block, middle
 from .refine import refine, spacing
 from .tolerance_and_comparison import (
@@ -88,8 +88,6 @@ from .tolerance_and_comparison import (
     Tolerance,
     Verdict,
 )
-
-Array = np.ndarray[Any, Any]
 
 Window = tuple[slice, ...]
 """A part of a block: a range along each of its axes."""
@@ -135,13 +133,13 @@ class Known:
 
 
 class Groups:
-    """Directions through parts of blocks, as many as `MOST_IN_GROUPS` evaluations allow."""
+    """Directions through parts of blocks, as many as `EXHAUSTIVE` evaluations allow."""
 
     def __init__(self, problem: Problem, analytic: Analytic, noise: Noise, seed: int) -> None:
         self.problem, self.analytic, self.noise, self.seed = problem, analytic, noise, seed
         size = value_size(problem, analytic.vector)
         self.first = relative_step(STENCILS["central"], noise.sigma, size)
-        self.most = problem.evaluator.evaluations + MOST_IN_GROUPS
+        self.most = problem.evaluator.evaluations + EXHAUSTIVE
         self.whole = math.sqrt(sum(self.norm(k) ** 2 for k in range(len(problem.blocks))))
 
     def spread(self, position: int) -> Array:
@@ -409,7 +407,7 @@ def _measured(line: Line, first: float, goal: float) -> Policy[Estimate]:
         limited = best.rounding >= LIMITING * bar
         louder = ROUNDING_FACTOR * RATIO * line.series(line.sides())[-1][2]
         rises = math.isfinite(line.rungs[0].central) and larger <= FARTHEST_ALONG
-        if not limited and louder < WORSE * bar:
+        if not limited and louder < LIMITING * bar:
             yield smaller
         elif rises and (limited or _converges(line)):
             yield larger
@@ -667,7 +665,7 @@ def inner_format(found: Comparison, sweep: Sweep, problem: Problem) -> str:
         if told * STILL > GRAIN_SHOWN * sweep.noise.floor and _still(line, STILL, problem.scale[i]):
             if not _moves(line, problem.scale[i]):
                 continue
-            if _still(line, STILL_WIDE, problem.scale[i]):
+            if _still(line, LINE_SPACING, problem.scale[i]):
                 return "a format of 16 bits"
             return "float32"
     return ""

@@ -6,12 +6,10 @@ import math
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
 from .._constants import (
-    ASKED_OF_MANY,
     BESIDE,
     BESIDE_PAIRS,
     BESIDE_ULPS,
@@ -32,7 +30,6 @@ from .._constants import (
     IN_BLOCK,
     IN_CHECK,
     LINE_SPACING,
-    MANY_WRONG,
     MOST_STUBBORN,
     NARROW,
     NARROW_PROOF,
@@ -64,6 +61,7 @@ from .._difference.sweep import (
 from .._evaluate.evaluator import BudgetExhausted
 from .._evaluate.problem import Analytic, Problem
 from .._options import Options
+from .._params.arrays_and_structure import Array
 from .._params.layout import Block
 from .groups_and_rounding import (
     Groups,
@@ -94,8 +92,6 @@ from .tolerance_and_comparison import (
     common_size,
     tolerance,
 )
-
-Array = np.ndarray[Any, Any]
 
 
 def judge(
@@ -426,15 +422,15 @@ def _left_beside_alike(left: Array, found: Comparison, sweep: Sweep, problem: Pr
         gap = np.abs(found.analytic - found.numeric)
         excess = gap / found.tolerance.allowed(found.numeric, found.error)
     plain = left & ~sweep.bent & (excess > 1 / PLAIN) & np.isfinite(excess)
-    if np.count_nonzero(plain) <= MANY_WRONG:
+    if np.count_nonzero(plain) <= MOST_STUBBORN:
         return left
     left = left.copy()
     for block in problem.blocks:
         members = block.start + np.flatnonzero(plain[block.window])
         members = members[np.argsort(-excess[members], kind="stable")]
-        if members.size <= ASKED_OF_MANY:
+        if members.size <= TRIED:
             continue
-        spread = np.linspace(0, members.size - 1, ASKED_OF_MANY).astype(np.intp)
+        spread = np.linspace(0, members.size - 1, TRIED).astype(np.intp)
         few = members[spread].tolist()
         left[few] = False
         verdicts = [_refine_one(i, found, sweep, problem) for i in few]

@@ -17,12 +17,12 @@ from .._constants import (
     BEND_CLEAR,
     COARSEST_JUMP,
     CONFIDENCE,
-    FARTHER_RUNGS,
     FARTHEST,
     FINER,
     FINEST,
     FLAT_AS_FAR_AS,
     GRAIN_SHOWN,
+    GROUP_RUNGS,
     JUMP_POWER,
     KINK_BESIDE,
     KINK_POWER,
@@ -32,7 +32,6 @@ from .._constants import (
     LINE_NEWS,
     LINE_SPACING,
     LOUD,
-    MARGINAL_BARS,
     MOST_RUNGS,
     MOVES_TOLD,
     NARROW,
@@ -48,12 +47,12 @@ from .._constants import (
     ROUGH_RUNGS,
     ROUNDING_FACTOR,
     ROUNDING_SIGMA,
-    SEEN_FARTHER,
     SENTINEL_GAP,
     SENTINEL_VALUE,
     SHOWN_BY,
     SMOOTH_POWER,
     SPEAKS,
+    STANDS_CLEAR,
     STEPS_APART,
     SUBGRADIENT,
     USEFUL,
@@ -365,7 +364,7 @@ def _trusted(line: Line, question: Tolerance, estimate: Estimate) -> bool:
 def _plain(question: Tolerance, estimate: Estimate) -> bool:
     """Return whether a gap is so many error bars that their noise need not be measured again."""
     gap: float = abs(question.analytic - estimate.value)
-    return gap > MARGINAL_BARS * CONFIDENCE * estimate.error
+    return gap > STANDS_CLEAR * CONFIDENCE * estimate.error
 
 
 def _converged(line: Line, question: Tolerance, estimate: Estimate) -> bool:
@@ -449,13 +448,13 @@ def _stands_still(line: Line, question: Tolerance) -> bool:
 
 def _far(line: Line, scale: float) -> Policy[Estimate | None]:
     top = line.rungs[0].h
-    return rise(line, RATIO * top, FARTHER_RUNGS, lambda step: step <= scale, RATIO**2)
+    return rise(line, RATIO * top, GROUP_RUNGS, lambda step: step <= scale, RATIO**2)
 
 
 def _seen_farther(line: Line, question: Tolerance, estimate: Estimate) -> bool:
     """Return whether two steps larger than those without a change come near the analytic slope."""
     still = max(rung.h for rung in line.rungs if not rung.forward or not rung.backward)
-    near: float = SEEN_FARTHER * abs(question.analytic - estimate.value)
+    near: float = NEAR_ESTIMATE * abs(question.analytic - estimate.value)
     gaps = [abs(rung.central - question.analytic) for rung in line.rungs if rung.h > still]
     return sum(bool(gap <= near) for gap in gaps) >= 2
 

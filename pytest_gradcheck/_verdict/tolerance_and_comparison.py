@@ -21,11 +21,9 @@ from .._constants import (
     STANDS_CLEAR,
 )
 from .._options import Options
+from .._params.arrays_and_structure import Array
 from .._params.layout import Block
 from .._quoting import brief
-
-Array = np.ndarray[Any, Any]
-
 
 Verdict = int
 """What is concluded of a coordinate; plain numbers, which numpy compares quickest with arrays."""

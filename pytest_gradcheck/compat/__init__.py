@@ -23,13 +23,11 @@ from .._api.gradients import announced
 from .._api.jacobians import check_products
 from .._constants import ALONG_RESOLVES
 from .._difference.stencils_and_steps import Stream, generator
-from .._params.arrays_and_structure import Structure, flatten, native_type
+from .._params.arrays_and_structure import Array, Structure, flatten, native_type
 from .._quoting import quoted
 from .._report.report import GradientMismatch
 
 __all__: list[str] = []  # what stands here is for the modules beside it
-
-Array = np.ndarray[Any, Any]
 
 LENIENT: dict[str, Any] = {"inconclusive": "pass", "vacuous": "pass"}
 """Other checkers know no third answer: what can't be told is in the report, and passes."""

@@ -10,7 +10,7 @@ import pytest
 from pages import Reader
 
 from pytest_gradcheck import check_gradients, compare_gradients
-from pytest_gradcheck._constants import MANY_WRONG
+from pytest_gradcheck._constants import MOST_STUBBORN
 from pytest_gradcheck._report.assemble import MOST_LADDERS
 from pytest_gradcheck._report.figure import MOST_CELLS, MOST_POINTS, picture_of
 
@@ -139,8 +139,8 @@ def ever_more_wrong(count):
 
 
 def test_of_many_wrong_entries_some_have_ladders_and_the_worst_is_among_them():
-    report = ever_more_wrong(MANY_WRONG + 8)
-    assert report.wrong == MANY_WRONG + 7
+    report = ever_more_wrong(MOST_STUBBORN + 8)
+    assert report.wrong == MOST_STUBBORN + 7
     kept = list(report.evidence.ladders)
     worst = [entry.index[0] for entry in report.worst]
     assert kept[0] == worst[0]

@@ -433,7 +433,9 @@ MOST_STUBBORN = 32
 one, the largest first, at most so many.  [accuracy]"""
 
 DEAD_STEP = 1e-3
-"""What does not respond to this step is taken not to depend at all.  [accuracy]"""
+DEAD_STEP_NARROW = 0.1
+"""What does not respond to this step is taken not to depend at all; the second beside a J that is
+rounded to float32, which smaller ones may not move.  [accuracy]"""
 
 ALONG_RESOLVES = 1e-6
 """The relative error that must be seen of derivatives of derivatives along a random direction
@@ -481,6 +483,24 @@ HALVED_GOAL = 0.05
 SEEN = 2.1
 """So many times what passes along one direction, an error spread over many entries is missed by
 three of them with a chance of 5 %.  [derived: P(|N(0, 1)| < 0.48)³]"""
+
+SLICE_DIRECTIONS = 64
+"""Through a block a row of which may be wrong by all of itself and not be seen: more, at one step.
+[cost]"""
+
+SLICE_ASKED = 4.0
+"""A slice is asked alone when it stands out by so many standard deviations: the largest of a
+hundred right ones does by chance in one block of a hundred.  [derived]"""
+
+SLICE_ALONE = 7.2
+"""It is all that is wrong when it explains four fifths of what they show: 7.2² of 64.  [derived]"""
+
+SLICE_SEEN = 5.65
+"""And is seen to with a chance of 95 % from here on.  [derived: 4 + 1.65]"""
+
+SLICE_OVER = 3.0
+"""What an average slice adds to a direction is so many times the rounding there.  [derived: more
+hides in kinks, which are within larger steps]"""
 
 EXHAUSTIVE = 4200
 """Evaluations up to which every parameter is differenced when ``max_evals`` is not given; and that

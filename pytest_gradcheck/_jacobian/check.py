@@ -21,6 +21,7 @@ import numpy as np
 from .._constants import (
     CONFIDENCE,
     DEAD_STEP,
+    DEAD_STEP_NARROW,
     DUST,
     EXHAUSTIVE,
     IN_BLOCK,
@@ -526,7 +527,8 @@ class Points:
     @cached_property
     def still(self) -> Array:
         """Which outputs do not answer to a large step of which parameter; (m, n), bool."""
-        center, step = self.problem.center[:, None], DEAD_STEP * self.problem.scale
+        center, narrow = self.problem.center[:, None], any(self.problem.evaluator.narrow)
+        step = (DEAD_STEP_NARROW if narrow else DEAD_STEP) * self.problem.scale
         with np.errstate(invalid="ignore"):
             flat = self.differences([])[0] == 0
         asked = flat.any(axis=0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,7 @@ from .._difference.noise_and_extrapolation import Noise
 from .._evaluate.call import name_of
 from .._evaluate.problem import Problem
 from .._options import Options
-from .._params.arrays_and_structure import Array, Structure
+from .._params.arrays_and_structure import ROOT, Array, Structure
 from .._params.layout import Block, labels, position_of
 from .._quoting import brief, listing
 from .._source.lines import SourceLine
@@ -57,7 +57,7 @@ class Subject:
 
     `value` is J at the parameters, `noise` its standard deviation, `precision` the format it has;
     `constants` is asked after a failure what of func's data has which value or length; `params` are
-    the values that are checked, `jacobian` whether of many outputs.
+    the arrays that are checked, by name, `jacobian` whether of many outputs.
     """
 
     name: str
@@ -68,7 +68,7 @@ class Subject:
     noise: float = 0.0
     precision: str = GIVEN
     constants: Callable[[], Mapping[float, str]] = dict
-    params: Sequence[Any] = ()
+    params: Mapping[str, Any] = field(default_factory=dict)
     jacobian: bool = False
 
     @classmethod
@@ -89,7 +89,9 @@ class Subject:
             value,
             noise.sigma,
             noise.format,
-            params=() if right else [leaves[block.leaf].value for block in blocks],
+            params={}
+            if right
+            else {leaves[block.leaf].name: leaves[block.leaf].value for block in blocks},
         )
 
     @property
@@ -668,11 +670,11 @@ def to_settle(ways: Sequence[str], reach: float = math.inf) -> list[str]:
 
 
 def ways_to_settle(
-    params: Sequence[Any], precision: str, told: Sequence[str] | None, *, reference: bool
+    params: Mapping[str, Any], precision: str, told: Sequence[str] | None, *, reference: bool
 ) -> tuple[str, ...]:
     """Return what would make func less noisy, the best first, as lines to write.
 
-    `params` are the values that are checked, `precision` is the format of func's value, and of a
+    `params` are the arrays that are checked, `precision` is the format of func's value, and of a
     wide one nothing is said; `told` are the blocks that agree, None of a func that returns no loss;
     `reference`: there is one already.
     """
@@ -690,16 +692,20 @@ def ways_to_settle(
     return tuple(found)
 
 
-def _in_double(params: Sequence[Any]) -> str:
+def _in_double(params: Mapping[str, Any]) -> str:
     """Return the line that makes a check one in double precision."""
-    if all("64" in str(getattr(value, "dtype", "64")) for value in params):
+    if all("64" in str(getattr(value, "dtype", "64")) for value in params.values()):
         return "compute in float64 inside func"
-    library = type(params[0]).__module__.partition(".")[0]
+    library = type(next(iter(params.values()))).__module__.partition(".")[0]
     if library == "torch":
         return "model.double(), and double data"
     if library.startswith("jax"):
         return 'jax.config.update("jax_enable_x64", True), and double data'
-    return "params.astype(np.float64), and double data"
+    if set(params) == {ROOT}:
+        return "params.astype(np.float64), and double data"
+    if all(map(str.isidentifier, params)):
+        return "{k: v.astype(np.float64) for k, v in params.items()}, and double data"
+    return "v.astype(np.float64) of every array in params, and double data"
 
 
 AVERAGED = "reference=the mean of 64 evaluations of func, for error bars a quarter as large"

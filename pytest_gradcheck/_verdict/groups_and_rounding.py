@@ -58,6 +58,11 @@ from .._constants import (
     RATIO,
     ROUNDING_FACTOR,
     SEEN,
+    SLICE_ALONE,
+    SLICE_ASKED,
+    SLICE_DIRECTIONS,
+    SLICE_OVER,
+    SLICE_SEEN,
     SMALLEST_PART,
     STILL,
     TIE_SLOPE,
@@ -114,7 +119,8 @@ class Known:
     """What is known of a block, or of a part of one.
 
     `norm` is that of gradient times spread, `reach` the error that would have passed along a
-    direction; `bound` (size,) how large the error of a single entry can be at most.
+    direction; `bound` (size,) how large the error of a single entry can be at most, `row` the part
+    by which a row of its own size would be seen to be wrong, where it was looked for.
     """
 
     block: Block
@@ -122,6 +128,7 @@ class Known:
     verdict: Verdict = OPEN
     reach: float = math.inf
     bound: Array = field(default_factory=lambda: np.zeros(0))
+    row: float = math.inf
     wrong: Group | None = None
 
 
@@ -140,6 +147,12 @@ class Groups:
         scale: Array = self.problem.scale_of(position, slice(None))
         return np.maximum(scale, SMALLEST_PART * middle(scale), out=scale)
 
+    def weights(self, position: int, number: int) -> Array:
+        """Return those of a random direction through a block, (size,)."""
+        block = self.problem.blocks[position]
+        drawn = random_weights(block.size, self.seed, Stream.BLOCK, number, block.start)
+        return drawn * self.spread(position)
+
     def norm(self, position: int) -> float:
         """Return the norm of gradient times spread in a block."""
         block = self.problem.blocks[position]
@@ -149,7 +162,12 @@ class Groups:
         return float(np.linalg.norm((a * self.spread(position)).astype(np.float64)))
 
     def dust(self, position: int) -> float:
-        """Return what rounding can leave of a block's gradient, times spread, that is zero."""
+        """Return what rounding can leave of a block's gradient, times spread, that is zero.
+
+        It leaves no exact zeros: those nobody wrote, or func does not move by them.
+        """
+        if not self.norm(position):
+            return 0.0
         block, eps = self.problem.blocks[position], self.analytic.precision[position]
         terms = max(LEAST_TERM * abs(float(self.problem.center)), self.whole)
         return DUST * eps * terms * math.sqrt(block.size)
@@ -168,8 +186,7 @@ class Groups:
             raise BudgetExhausted
         block = self.problem.blocks[position]
         a = self.analytic.vector[block.window][inside].astype(np.float64)
-        weights = random_weights(block.size, self.seed, Stream.BLOCK, number, block.start)
-        weights = (weights * self.spread(position))[inside]
+        weights = self.weights(position, number)[inside]
         if number == 0:
             weights = np.where(a, np.abs(weights) * np.sign(a), weights)
         shift = np.zeros(self.problem.size)
@@ -245,10 +262,70 @@ class Groups:
         found.bound = np.min(bounds, axis=0)
         if verdict == DISAGREE:
             number = len(estimates) - 1
-            found.wrong = self.split(position, number, asked[number], estimates[number])
-        elif verdict == AGREE and not found.reach <= GROUP_RESOLVED * size:
+            whole = tuple(slice(0, n) for n in block.coordinate_shape)
+            found.wrong = self.split(position, number, whole, asked[number], estimates[number])
+        if self.noise.unit > NARROW and block.size > 1:
+            rows = block.shape[0] if len(block.shape) > 1 and not self.zero(position) else 1
+            share = norm / math.sqrt(rows)
+            slices = [block.size // n for n in block.coordinate_shape if n > 1]
+            vague = found.wrong is not None and found.wrong.places.size > max(slices)
+            if vague or (not found.wrong and found.reach > GROUP_RESOLVED * min(size, share)):
+                self.look_at_slices(position, share, [one.estimate for one in asked[1:]], found)
+        if found.verdict == AGREE and not found.reach <= GROUP_RESOLVED * size:
             found.verdict = OPEN
         return found
+
+    def look_at_slices(
+        self, position: int, share: float, known: list[Estimate], found: Known
+    ) -> None:
+        """Look for a wrong row or column of a block, which hides in the noise of all of it.
+
+        Along many more directions, what is told and is not so is y = e·d + noise.  A slice that is
+        wrong by the part c of itself is in it as c·x, with x what the slice adds to g·d, so that
+        Σxy/√Σx² is c·√Σx² among numbers that are as large as y is.  The best of each axis is asked
+        alone: few kinks are within its steps.  y is no smaller than the error of all.  Of a block
+        that is wrong, no part being known to be, the slice must explain nearly all of y.
+        """
+        block, left = found.block, self.most - self.problem.evaluator.evaluations
+        left -= 2 * GROUP_DIRECTIONS * GROUP_STEPS * (len(self.problem.blocks) - position)
+        shape, total = block.coordinate_shape, 0.0
+        if left < 2 * SLICE_DIRECTIONS or not share:
+            return
+        # Fewer kinks are within a smaller step, as long as rounding leaves something of a slice.
+        rounding = max(one.rounding * one.h for one in known)
+        least = min(share, GROUP_RESOLVED * found.norm)
+        step = min(SLICE_OVER * rounding / least, max(one.h for one in known))
+        axes = {axis: (np.zeros(n), np.zeros(n)) for axis, n in enumerate(shape) if n > 1}
+        for number in range(GROUP_DIRECTIONS, GROUP_DIRECTIONS + SLICE_DIRECTIONS):
+            weights = self.weights(position, number)
+            shift = np.zeros(self.problem.size)
+            shift[block.window] = weights
+            up, down = self.problem.evaluator.along(shift, (step, -step))
+            terms = (self.analytic.vector[block.window] * weights).reshape(shape)
+            y = float(terms.sum()) - float(up - down) / (2 * step)
+            total += y * y
+            for axis, (cross, square) in axes.items():
+                x = terms.sum(axis=tuple(k for k in range(len(shape)) if k != axis))
+                cross += x * y
+                square += x * x
+        spread = math.sqrt(total / SLICE_DIRECTIONS)
+        if not 0 < spread < math.inf:
+            return
+        found.reach = min(found.reach, max(spread, CONFIDENCE * rounding / step))
+        part = SLICE_SEEN * spread / math.sqrt(SLICE_DIRECTIONS - SLICE_SEEN**2)
+        found.row = part / share
+        for axis, (cross, square) in axes.items():
+            z = np.abs(cross) / (spread * np.sqrt(np.maximum(square, np.finfo(float).tiny)))
+            worst = int(z.argmax())
+            if z[worst] > (SLICE_ALONE if found.wrong else SLICE_ASKED):
+                window = tuple(slice(0, n) for n in shape)
+                window = (*window[:axis], slice(worst, worst + 1), *window[axis + 1 :])
+                one = self.ask(position, 0, _offsets(block, window), 0.0)
+                verdict, (estimate,) = self.judged([one])
+                if verdict == DISAGREE:
+                    found.verdict = DISAGREE
+                    found.wrong = self.split(position, 0, window, one, estimate)
+                    return
 
     def entry(self, position: int, offset: int, known: Known) -> tuple[Verdict, Estimate]:
         """Judge a single entry of a block that is known, by steps as large as the block's."""
@@ -260,10 +337,11 @@ class Groups:
             verdict = AGREE
         return verdict, Estimate(estimate.value / float(asked.weights[0]), estimate.error / weight)
 
-    def split(self, position: int, number: int, along: Along, estimate: Estimate) -> Group:
-        """Return the smallest part of a wrong block that is known to be wrong, and alone."""
+    def split(
+        self, position: int, number: int, window: Window, along: Along, estimate: Estimate
+    ) -> Group:
+        """Return the smallest part of a wrong part that is known to be wrong, and alone."""
         block = self.problem.blocks[position]
-        window = tuple(slice(0, n) for n in block.coordinate_shape)
         while True:
             found = self._half(position, number, window, along.gap(estimate))
             if found is None:
@@ -440,7 +518,8 @@ def seen_in(known: Known, reach: Array, spread: Array) -> Seen:
     entry = CONFIDENCE * float(np.max(reach * spread)) * math.sqrt(size) / known.norm
     block = min(SEEN * known.reach / known.norm, entry)
     rows = known.block.shape[0] if len(known.block.shape) > 1 else size
-    return Seen(entry, min(block * math.sqrt(rows), entry), block)
+    row = max(min(block * math.sqrt(rows), known.row), block)
+    return Seen(entry, min(row, entry), block)
 
 
 def judge_ties(found: Comparison, sweep: Sweep, problem: Problem) -> None:

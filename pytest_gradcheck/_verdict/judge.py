@@ -16,6 +16,7 @@ from .._constants import (
     COARSEST_RTOL,
     CONFIDENCE,
     DEAD_STEP,
+    DEAD_STEP_NARROW,
     DEEP_GROUP_RUNGS,
     FARTHEST,
     FINE,
@@ -227,9 +228,15 @@ def _pass_zeros(
         for block in problem.blocks
         if zero[block.window].all() and (found.verdict[block.window] == OPEN).any()
     ]
-    if narrow is not None and narrow.at is not None and passing:
+    if narrow is not None and passing:
         off = GRAD_ROUNDINGS * _spread(problem, narrow, seed)
-        passing = [w for w in passing if _length(found.analytic[w]) <= _length(off[w])]
+        passing = [
+            w
+            for w in passing
+            if _length(found.analytic[w]) <= _length(off[w])
+            # Rounding leaves no exact zeros in all of a block: they were never written.
+            and (found.analytic[w].any() or not found.answers[w].any())
+        ]
     for w in passing:
         if not (found.verdict[w] == DISAGREE).any():
             found.verdict[w] = AGREE
@@ -717,7 +724,8 @@ def _test_dead(
     shift = np.zeros(problem.size)
     weights = random_weights(members.size, seed, Stream.DEAD)
     shift[members] = weights * problem.scale[members]
-    values = problem.evaluator.along(shift, (DEAD_STEP, -DEAD_STEP))
+    step = DEAD_STEP if problem.evaluator.narrow is None else DEAD_STEP_NARROW
+    values = problem.evaluator.along(shift, (step, -step))
     if np.all(values == problem.center) or not np.isfinite(values).all():
         found.bound[members] = 0.0
         return

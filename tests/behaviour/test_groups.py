@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from pytest_gradcheck import check_gradients, check_jacobian, check_vjp
+from pytest_gradcheck._params.arrays_and_structure import flatten
 
 F = np.float32
 
@@ -213,13 +214,33 @@ def test_a_check_that_stays_open_says_what_would_settle_it_in_order():
     assert report.verdict == "inconclusive"
     told = [block.name for block in report.blocks if block.verdict == "agree"]
     settle = [
-        "to settle it: params.astype(np.float64), and double data",
+        "to settle it: {k: v.astype(np.float64) for k, v in params.items()}, and double data",
         "or: reference=the same function in double",
         "or: a loss that moves more: (out * weights).sum() with random weights, not a mean",
         f"or: only={told!r}, which is what can be told",
     ]
     assert list(report.reasons[1:5]) == settle
     assert all(one in flat(report.message()) for one in settle)
+
+
+@pytest.mark.parametrize(
+    ("wrapped", "line"),
+    [
+        (lambda w: w, "params.astype(np.float64)"),
+        (lambda w: {"w": w}, "{k: v.astype(np.float64) for k, v in params.items()}"),
+        (lambda w: {"layer": {"w": w}}, "v.astype(np.float64) of every array in params"),
+    ],
+)
+def test_the_line_to_write_is_one_for_the_container_that_was_given(wrapped, line):
+    def func(p):
+        return F(np.sum(np.sin(np.asarray(flatten(p).leaves[0].value, np.float64))) + 1e5)
+
+    def grad(p):
+        return wrapped(np.cos(flatten(p).leaves[0].value))
+
+    report = check_gradients(func, grad, wrapped(np.linspace(0.1, 1.0, 5, dtype=F)))
+    assert report.verdict == "inconclusive"
+    assert f"to settle it: {line}, and double data" in report.reasons
 
 
 def test_a_reference_in_double_settles_it():
@@ -329,14 +350,30 @@ def test_a_wrong_part_of_a_product_is_named_though_no_entry_is_known(seed, where
 
 
 def test_what_a_jacobian_in_float32_leaves_open_says_what_would_settle_it():
-    layer = Layer(0, 3e4)
+    layer = Layer(0, 3e5)
     report = check_jacobian(layer.outputs, layer.jacobian, layer.params)
     assert report.verdict == "inconclusive"
     settle = [line for line in report.reasons if line.startswith(("to settle it", "or: "))]
     assert settle == [
-        "to settle it: params.astype(np.float64), and double data",
+        "to settle it: {k: v.astype(np.float64) for k, v in params.items()}, and double data",
         "or: reference=the same function in double",
     ]
+
+
+@pytest.mark.parametrize("factor", [1.0, 0.0, -1.0, 3.0])
+@pytest.mark.parametrize("offset", [2e5, 7e5])
+def test_a_row_of_a_jacobian_beside_a_large_narrow_value_is_not_taken_for_a_zero(factor, offset):
+    layer = Layer(1, offset)
+
+    def jacobian(p):
+        found = layer.jacobian(p)
+        found["y"]["W"] *= F(factor)
+        return found
+
+    report = check_jacobian(layer.outputs, jacobian, layer.params)
+    assert report.verdict in ("inconclusive", "disagree")
+    verdicts = {block.name: block.verdict for block in report.blocks}
+    assert verdicts["y / v"] == verdicts["z / W"] == "agree"  # they are zero
 
 
 @pytest.mark.parametrize("factor", [1.0, -1.0, 3.0])
@@ -410,3 +447,23 @@ def test_a_step_before_the_kinks_tells_what_larger_ones_leave_open(seed):
     report = check_gradients(net.loss, net.grad, net.params)
     assert (report.verdict, report.coarse) == ("agree", True)
     assert report.blocks[0].block_seen < 0.7
+
+
+@pytest.mark.parametrize("seed", [0, 5, 7])
+def test_at_scale_a_row_or_a_column_twice_too_large_stands_out_of_many_kinks(seed):
+    net = Net(seed, inputs=160, hidden=160, relu=True)
+    size = np.abs(net.grad(net.params)["W"])
+    row, column = (int(np.argsort(size.sum(axis))[100]) for axis in (1, 0))
+    right = check_gradients(net.loss, net.grad, net.params)
+    assert right.verdict == "agree"
+    assert right.blocks[0].block_seen <= right.blocks[0].row_seen < 0.2
+    for where, start, end in (
+        (row, f"W[{row}, ", "]"),
+        ((slice(None), column), "W[", f", {column}]"),
+    ):
+        report = check_gradients(net.loss, net.wrong("W", where, 2.0), net.params)
+        assert report.verdict == "disagree"
+        assert report.worst
+        for entry in report.worst:
+            assert entry.label.startswith(start)
+            assert entry.label.endswith(end)

@@ -42,7 +42,7 @@ from .._constants import (
 )
 from .._evaluate.problem import Problem
 from .noise_and_extrapolation import SIDES, Estimate, Line, Rung, best_entry, table_estimate
-from .sweep import Sweep, least_step, line_of, noise_direction
+from .sweep import Sweep, least_step, line_of
 
 T = TypeVar("T")
 
@@ -168,14 +168,15 @@ def climb_all(problem: Problem, found: Sweep, *, only_missing: bool) -> list[int
     return without_limit
 
 
-def climb_nearer(problem: Problem, found: Sweep, seed: int) -> None:
+def climb_nearer(problem: Problem, found: Sweep) -> None:
     """Replace a sweep's derivatives where its steps passed over what func does nearer to θ.
 
     The values that told the noise of func tell the slope along their direction, too: where the
     derivatives do not add up to it, each is climbed for from the steps of those values on.
     """
-    slope, error = found.noise.slope
-    shift = noise_direction(problem, seed)
+    (slope, error), shift = found.noise.slope, found.noise.direction
+    if shift is None:
+        return
     with np.errstate(all="ignore"):
         gap = abs(float((found.numeric * shift).sum()) - slope)
         bar = float((found.error * np.abs(shift)).sum())

@@ -72,9 +72,16 @@ class Subject:
     jacobian: bool = False
 
     @classmethod
-    def of(cls, problem: Problem, scheme: str, noise: Noise, value: float) -> Subject:
-        """Return what was checked of a func that was differenced."""
+    def of(
+        cls, problem: Problem, scheme: str, noise: Noise, value: float, *, right: bool = False
+    ) -> Subject:
+        """Return what was checked of a func that was differenced.
+
+        Where the gradient is `right` there is nothing to ask of the user's arrays, and a report
+        that is kept does not keep them.
+        """
         leaves, blocks = problem.structure.leaves, problem.blocks
+        checked = [leaves[block.leaf] for block in blocks]
         return cls(
             name_of(problem.call.func),
             blocks,
@@ -83,7 +90,7 @@ class Subject:
             value,
             noise.sigma,
             noise.format,
-            params={leaf.name: leaf.value for leaf in (leaves[block.leaf] for block in blocks)},
+            params={} if right else {leaf.name: leaf.value for leaf in checked},
         )
 
     @property
@@ -209,6 +216,18 @@ def _passes(
     said = ", ".join(text for text, way in ways.items() if way == "warn")
     warning = f"gradcheck of {brief(name)}: {said}" if ok and said else ""
     return VERDICTS[OPEN if left else AGREE], ok, warning
+
+
+def agrees_plainly(found: Comparison) -> bool:
+    """Return whether every entry agrees and no option can make anything else of that.
+
+    There is no kink, nothing that func does not answer to, and the gradient is not zero.
+    """
+    if found.verdict.any() or found.slopes or found.groups or found.seen or found.inner:
+        return False
+    if (found.flat & (found.analytic == 0)).any():
+        return False
+    return bool((np.abs(found.numeric) > CONFIDENCE * found.error).any())
 
 
 def rows_of(

@@ -128,9 +128,9 @@ BEND_GAIN = 2.45
 BEND_CLEAR = 8.0
 """A bend is believed above so many of its σ.  [accuracy]"""
 
-RESPONDS = 16.0
-"""func is seen to answer to a step when it changes by more than so many of its σ.
-[tests/behaviour/test_in_the_field.py]"""
+RESPONDS = 8.0
+"""func is seen to answer to a step, and not to stand still, when it changes by more than so many of
+its σ.  [tests/behaviour/test_in_the_field.py]"""
 
 BEND_PART = 0.1
 """Slopes to both sides that differ by this part are looked at: a smooth func's rarely do.
@@ -227,14 +227,11 @@ KINK_BESIDE = 1e-8
 
 GRAIN_FINER = 2.0**-12
 """Beyond a kink func is smooth at distances this part of the step at which it was first seen to
-move; a rounded func moves in jumps there.  [derived: float32 has 2¹² times as many values]"""
-
-GRAIN_SHOWN = 8.0
-"""But it must move by so many times its noise from one distance to the next.  [derived]"""
+move, or farther, where it would not move by `RESPONDS` there; a rounded func moves in jumps.
+[derived: float32 has 2¹² times as many values]"""
 
 GRAIN_ROUGH = 0.03
-"""Noise there above this part of what func moves by is that of jumps.
-[tests/behaviour/test_verdicts.py]"""
+"""Noise there above this part of what func moves by is that of jumps.  [accuracy]"""
 
 UNLIMITED_SLOPES = 5
 """Of a slope without a limit, as √x has at 0: so many in a row must stay as far from the one

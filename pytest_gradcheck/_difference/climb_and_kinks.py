@@ -19,7 +19,6 @@ from .._constants import (
     ENTRY_RUNGS,
     GRAIN_FINER,
     GRAIN_ROUGH,
-    GRAIN_SHOWN,
     GROUP_PROOF,
     KINK_FAINT,
     KINK_NEAR,
@@ -33,6 +32,7 @@ from .._constants import (
     NOISE_SPACING,
     PARABOLA,
     RATIO,
+    RESPONDS,
     ROUNDING_FACTOR,
     ROUNDING_SIGMA,
     SMOOTH_POWER,
@@ -312,7 +312,7 @@ def tell_grain(line: Line) -> None:
     side = 1 if _bounds(line, 1)[2] <= _bounds(line, -1)[2] else -1
     _, moved, change = _bounds(line, side)
     noise = line.noise.sigma
-    part = min(max(GRAIN_FINER, GRAIN_SHOWN * noise / change), 1 / NOISE_SAMPLES)
+    part = min(max(GRAIN_FINER, RESPONDS * noise / change), 1 / NOISE_SAMPLES)
     near = line.values(side * moved, side * moved * part)
     sigma = table_estimate(near)
     line.grainy = sigma is None or sigma > GRAIN_ROUGH * float(np.ptp(near)) + LINE_LOUDER * noise

@@ -81,6 +81,7 @@ class Subject:
         that is kept does not keep them.
         """
         leaves, blocks = problem.structure.leaves, problem.blocks
+        checked = [leaves[block.leaf] for block in blocks]
         return cls(
             name_of(problem.call.func),
             blocks,
@@ -89,9 +90,7 @@ class Subject:
             value,
             noise.sigma,
             noise.format,
-            params={}
-            if right
-            else {leaves[block.leaf].name: leaves[block.leaf].value for block in blocks},
+            params={} if right else {leaf.name: leaf.value for leaf in checked},
         )
 
     @property

@@ -238,15 +238,15 @@ GRAIN_ROUGH = 0.03
 
 UNLIMITED_SLOPES = 5
 """Of a slope without a limit, as √x has at 0: so many in a row must stay as far from the one
-before.  [tests/behaviour/test_seldom.py]"""
+before.  [tests/behaviour/test_calls.py]"""
 
 UNLIMITED_ULPS = 8.0
 """Units in the last place of func's value by which two slopes differ, or it may be rounding.
-[tests/behaviour/test_seldom.py]"""
+[tests/behaviour/test_calls.py]"""
 
 LIMIT_POWER = 0.15
 """The distance of two slopes falls at least by this power of the step where there is a limit.
-[tests/behaviour/test_seldom.py]"""
+[tests/behaviour/test_calls.py]"""
 
 
 # The engine alone
@@ -416,16 +416,12 @@ NOISY_BLOCK = 1e-7
 TINY = 1e-5
 """An entry below this part of the block's gradient is badly scaled, too.  [accuracy]"""
 
-GROUP_RANGE = 1e4
-"""Entries of one direction differ in size by at most this factor, or the largest would hide the
-smallest.  [accuracy]"""
-
 GROUP_RTOL = 1e-9
 """By how much a direction may be off, at least, before its entries are asked.  [accuracy]"""
 
 TAIL = 0.02
 """Entries that small are the tail of any network's gradient while they are fewer than this part
-of all, and get no directions of their own: they are known to `IN_BLOCK` all the same.  [cost]"""
+of all: they are known to `IN_BLOCK` all the same.  [cost]"""
 
 SHARP = 1e-5
 MOST_STUBBORN = 32

@@ -19,7 +19,6 @@ from .._constants import (
     ENTRY_RUNGS,
     GRAIN_FINER,
     GRAIN_ROUGH,
-    GRAIN_SHOWN,
     GROUP_PROOF,
     JUMP_HALVINGS,
     JUMP_LAST,
@@ -36,6 +35,7 @@ from .._constants import (
     NOISE_SPACING,
     PARABOLA,
     RATIO,
+    RESPONDS,
     ROUNDING_FACTOR,
     ROUNDING_SIGMA,
     SMOOTH_POWER,
@@ -323,7 +323,7 @@ def tell_grain(line: Line) -> None:
     side = 1 if _bounds(line, 1)[2] <= _bounds(line, -1)[2] else -1
     _, moved, change = _bounds(line, side)
     noise = line.noise.sigma
-    part = min(max(GRAIN_FINER, GRAIN_SHOWN * noise / change), 1 / NOISE_SAMPLES)
+    part = min(max(GRAIN_FINER, RESPONDS * noise / change), 1 / NOISE_SAMPLES)
     near = line.values(side * moved, side * moved * part)
     sigma = table_estimate(near)
     line.grainy = sigma is None or sigma > GRAIN_ROUGH * float(np.ptp(near)) + LINE_LOUDER * noise
@@ -349,7 +349,7 @@ def jump_between(line: Line, near: Rung, far: Rung) -> float:
         low, high = max(parts, key=lambda part: abs(part[1][1] - part[0][1]))
         seen.append(abs(high[1] - low[1]))
     stays = 1 / JUMP_STAYS < seen[-1] / (seen[-1 - JUMP_LAST] or math.inf) < JUMP_STAYS
-    return seen[-1] if stays and seen[-1] > GRAIN_SHOWN * line.noise.sigma else 0.0
+    return seen[-1] if stays and seen[-1] > RESPONDS * line.noise.sigma else 0.0
 
 
 def _bounds(line: Line, side: int) -> tuple[float, float, float]:

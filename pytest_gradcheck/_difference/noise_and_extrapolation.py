@@ -176,16 +176,18 @@ def table_estimate(values: Array) -> float | None:
     differences = [number / unit for number in numbers]
     gamma = 1.0
     level: list[float] = []
-    changes_sign: list[bool] = []
+    table: list[list[float]] = []
     for order in range(1, count - 1):
         differences = list(map(sub, differences[1:], differences))
         gamma *= 0.5 * order / (2 * order - 1)
         mean = float(sum(map(mul, differences, differences))) / len(differences)
         level.append(math.sqrt(gamma * mean))
-        changes_sign.append(min(differences) * max(differences) < 0)
+        table.append(differences)
         three = level[-3:]
-        if order > 2 and changes_sign[-3] and max(three) <= NOISE_SETTLED * min(three):
-            return three[0] * unit
+        if order > 2 and max(three) <= NOISE_SETTLED * min(three):
+            first = table[-3]
+            if min(first) * max(first) < 0:  # noise, as the smooth part changes no sign
+                return three[0] * unit
     # Not settled: the last levels hold the least of the smooth part.
     return max(level[-3:]) * unit
 
@@ -510,11 +512,11 @@ def best_entry(
         later = series[k + 1 :]
         for j, (value, noise) in enumerate(row if k else ()):
             known = ROUNDING_FACTOR * noise
+            if best is not None and known > best.error:
+                continue
             truncation = abs(value - previous[min(j, len(previous) - 1)][0])
             if j:
                 truncation = max(truncation, abs(value - row[j - 1][0]))
-            if best is not None and truncation + known > best.error:
-                continue
             for _, finer, finer_noise in later:
                 truncation = max(truncation, abs(finer - value) - cover * finer_noise)
             error = truncation + known + LEAST_BAR * abs(value)

@@ -516,12 +516,13 @@ def _rows(check: AtScale) -> Rows:
         for position, block in enumerate(problem.blocks)
     )
     directions = len(screen.residuals)
+    alike = dict(zip(check.analytic.precision, problem.blocks, strict=True))
     return Rows(
         verdict=check.verdict,
         blocks=blocks,
         worst=(*map(entry_of, check.groups.values()), *_entries(check, shown)),
         difference=_difference(check),
-        rtol=max((check.tolerance(block).rtol for block in problem.blocks), default=0.0),
+        rtol=max((check.tolerance(block).rtol for block in alike.values()), default=0.0),
         checked=problem.size if directions >= SCREENED else len(check.answers),
         reasons=tuple(check.reasons),
         nothing=check.nothing,

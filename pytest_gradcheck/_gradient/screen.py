@@ -81,12 +81,13 @@ class Screen:
         One vector more, and one stream of weights for all blocks in place of one for each: what
         is done for a block takes as long as for a thousand coordinates.
         """
-        blocks = [block for block in self.problem.blocks if block.size]
-        if len(blocks) <= EACH_ALONE:
+        if sum(block.size > 0 for block in self.problem.blocks) <= EACH_ALONE:
             return None
         found = np.empty(self.problem.size)
-        for block in blocks:
-            found[block.window] = self._spread(block, slice(None))
+        for position, block in enumerate(self.problem.blocks):
+            if block.size:
+                own = self.problem.scale_of(position, slice(None))
+                np.maximum(own, SMALLEST_PART * middle(own.copy()), out=found[block.window])
         return found
 
     def drawing(self, number: int, block: Block, start: int = 0) -> tuple[np.random.Generator, int]:
@@ -285,7 +286,7 @@ def calibrate(problem: Problem, analytic: Analytic, options: Options) -> Screen:
     row = STENCILS["central"]
     first = relative_step(row, noise.sigma, value_size(problem, analytic.vector))
     screen.single = first
-    for block in problem.blocks:
+    for block in problem.blocks if screen.whole is None else ():
         screen.floor(block)  # a vector of the block's size, gone before the next one is made
     vector = screen.shift(0)
     told = float(np.dot(analytic.vector, vector))

@@ -520,8 +520,7 @@ class Leaf(NamedTuple):
         return self.kind.eps(self.value)
 
 
-@dataclass(frozen=True)
-class Structure:
+class Structure(NamedTuple):
     """A nested structure as leaves in order, and the way back."""
 
     leaves: tuple[Leaf, ...]

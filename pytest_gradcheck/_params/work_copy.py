@@ -272,7 +272,7 @@ def _overlaps_itself(array: Array) -> bool:
 
 
 def _require_in_place(structure: Structure, blocks: Sequence[Block]) -> None:
-    arrays: list[tuple[str, Any, Array]] = []
+    arrays: list[Array] = []
     for block in blocks:
         leaf = structure.leaves[block.leaf]
         assert leaf.kind is not None
@@ -294,10 +294,24 @@ def _require_in_place(structure: Structure, blocks: Sequence[Block]) -> None:
                 f"in_place=True: entries of {brief(block.name)} share memory, so one can't be "
                 "perturbed without the others; pass a copy"
             )
-        for name, other, memory in arrays:
-            if leaf.value is other or np.shares_memory(value, memory):
+        arrays.append(value)
+    # Of thousands only those are compared whose memory begins before another's ends.
+    spans = sorted((*_span(array), k) for k, array in enumerate(arrays))
+    reaching: list[tuple[int, int, int]] = []
+    for start, end, k in spans:
+        reaching = [one for one in reaching if one[1] > start]
+        for _, _, other in reaching:
+            if np.shares_memory(arrays[k], arrays[other]):
+                one, two = (brief(blocks[each].name) for each in sorted((k, other), reverse=True))
                 raise ValueError(
-                    f"in_place=True: {brief(block.name)} and {brief(name)} share memory, so one "
-                    "can't be perturbed without the other; pass each array once"
+                    f"in_place=True: {one} and {two} share memory, so one can't be perturbed "
+                    "without the other; pass each array once"
                 )
-        arrays.append((block.name, leaf.value, value))
+        reaching.append((start, end, k))
+
+
+def _span(array: Array) -> tuple[int, int]:
+    """Return where an array's memory begins and ends."""
+    reach = [step * (n - 1) for step, n in zip(array.strides, array.shape, strict=True)]
+    start = array.__array_interface__["data"][0] + sum(min(each, 0) for each in reach)
+    return start, start + sum(map(abs, reach)) + array.itemsize

@@ -33,7 +33,6 @@ from .._constants import (
     EXHAUSTIVE,
     FARTHEST_ALONG,
     FINE,
-    GRAIN_SHOWN,
     GROUP_DIRECTIONS,
     GROUP_GOAL,
     GROUP_PROOF,
@@ -57,6 +56,7 @@ from .._constants import (
     NOISE_WIDER,
     QUIETER_LINE,
     RATIO,
+    RESPONDS,
     ROUNDING_FACTOR,
     SEEN,
     SLICE_ALONE,
@@ -665,7 +665,7 @@ def inner_format(found: Comparison, sweep: Sweep, problem: Problem) -> str:
     for _, i in _round_robin(which, found, problem)[:MOST_STILL]:
         line = line_of(problem, i, sweep.noise)
         told = abs(float(found.analytic[i])) * float(problem.scale[i])
-        if told * STILL > GRAIN_SHOWN * sweep.noise.floor and _still(line, STILL, problem.scale[i]):
+        if told * STILL > RESPONDS * sweep.noise.floor and _still(line, STILL, problem.scale[i]):
             loud = line.table(0.0, float(problem.scale[i]) * NOISE_WIDER)
             if not _moves(line, problem.scale[i]) or (loud is not None and loud < least):
                 continue

@@ -24,7 +24,6 @@ from .._constants import (
     FLOAT32,
     GRAD_ROUNDINGS,
     GROUP_PROOF,
-    GROUP_RANGE,
     GROUP_RTOL,
     GROUP_RUNGS,
     IN_BLOCK,
@@ -413,8 +412,8 @@ def _ask_again(
         _refine_each(coarse, found, sweep, problem)
         blunt = _by_atol_alone(found)
         coarse = np.flatnonzero(asked & agrees & smooth & done & ~dead & blunt)
-    if sweep.noise.unit <= NARROW:  # else they are told by blocks, at larger steps
-        _test_groups(coarse, found, sweep, problem, options.seed)
+    if coarse.size and sweep.noise.unit <= NARROW:  # else blocks tell, at larger steps
+        _test_group(coarse, found, sweep, problem, options.seed)
 
 
 def _left_beside_alike(left: Array, found: Comparison, sweep: Sweep, problem: Problem) -> Array:
@@ -559,28 +558,6 @@ def _refine_each(members: Array, found: Comparison, sweep: Sweep, problem: Probl
         verdicts.append(_refine_one(i, found, sweep, problem))
 
 
-def _test_groups(
-    members: Array, found: Comparison, sweep: Sweep, problem: Problem, seed: int
-) -> None:
-    """Judge entries that are small beside their error bars together, by like size.
-
-    Their error bars at the sweep's step are rounding, and a direction may take larger steps:
-    one ladder tells for all of them at once whether any is wrong.  If so the group is halved.
-    """
-    # By the analytic entry: the numeric one is noise here.
-    with np.errstate(over="ignore"):
-        size = np.abs(found.analytic) * problem.scale
-    left = members[np.argsort(-size[members], kind="stable")]
-    first = True
-    while left.size:
-        alike = size[left] >= size[left[0]] / GROUP_RANGE
-        if not first and np.count_nonzero(alike) < TAIL * problem.size:
-            return
-        first = False
-        _test_group(left[alike], found, sweep, problem, seed)
-        left = left[~alike]
-
-
 def _test_group(
     members: Array,
     found: Comparison,
@@ -590,6 +567,11 @@ def _test_group(
     *,
     sound: bool = False,
 ) -> None:
+    """Judge entries that are small beside their error bars together.
+
+    Their error bars at the sweep's step are rounding, and a direction may take larger steps:
+    one ladder tells for all of them at once whether any is wrong.  If so the group is halved.
+    """
     a, limits = found.analytic[members], found.tolerance
     weights = random_weights(members.size, seed, Stream.GROUP, members.size, int(members[0]))
     direction = weights * problem.scale[members]

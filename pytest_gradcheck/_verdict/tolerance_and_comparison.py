@@ -180,10 +180,10 @@ def block_sizes(values: Array, scale: Array, blocks: Sequence[Block]) -> list[fl
     ]
 
 
-def largest_of(values: Array, blocks: Sequence[Block], least: float = 0.0) -> Array:
-    """Return the largest value in each block, NaN if there is one, `least` of an empty one."""
+def largest_of(values: Array, blocks: Sequence[Block]) -> Array:
+    """Return the largest value in each block, NaN if there is one, 0 of an empty one."""
     starts = np.array([block.start for block in blocks if block.size], dtype=np.intp)
-    found = np.full(len(blocks), least)
+    found = np.zeros(len(blocks))
     if starts.size:
         found[[block.size > 0 for block in blocks]] = np.maximum.reduceat(values, starts)
     return found

@@ -1080,6 +1080,24 @@ def test_aliases_in_place_are_refused(name):
     assert MEMORY.tobytes() == before
 
 
+@pytest.mark.parametrize("shared", [False, True])
+def test_parts_of_one_array_are_no_aliases_unless_two_of_them_meet(shared):
+    whole = vec(12).reshape(4, 3)
+    # Columns, one of them backwards, lie between each other without meeting.
+    params = {"a": whole[:, 0], "b": whole[::-1, 1], "c": whole[:, 2], "d": whole[3:, 2]}
+    params = params if shared else {name: params[name] for name in "abc"}
+
+    def check():
+        grad = {name: 2 * value for name, value in params.items()}
+        return check_gradients(lambda: q(whole.ravel()), lambda: grad, params, in_place=True)
+
+    if not shared:
+        assert check().verdict == "agree"
+        return
+    with pytest.raises(ValueError, match="d and c share memory"):
+        check()
+
+
 def windows(shape, strides):
     return np.lib.stride_tricks.as_strided(vec(12), shape, [8 * step for step in strides])
 

@@ -128,9 +128,9 @@ BEND_GAIN = 2.45
 BEND_CLEAR = 8.0
 """A bend is believed above so many of its σ.  [accuracy]"""
 
-RESPONDS = 16.0
-"""func is seen to answer to a step when it changes by more than so many of its σ.
-[tests/behaviour/test_in_the_field.py]"""
+RESPONDS = 8.0
+"""func is seen to answer to a step, and not to stand still, when it changes by more than so many of
+its σ.  [tests/behaviour/test_in_the_field.py]"""
 
 BEND_PART = 0.1
 """Slopes to both sides that differ by this part are looked at: a smooth func's rarely do.
@@ -227,26 +227,23 @@ KINK_BESIDE = 1e-8
 
 GRAIN_FINER = 2.0**-12
 """Beyond a kink func is smooth at distances this part of the step at which it was first seen to
-move; a rounded func moves in jumps there.  [derived: float32 has 2¹² times as many values]"""
-
-GRAIN_SHOWN = 8.0
-"""But it must move by so many times its noise from one distance to the next.  [derived]"""
+move, or farther, where it would not move by `RESPONDS` there; a rounded func moves in jumps.
+[derived: float32 has 2¹² times as many values]"""
 
 GRAIN_ROUGH = 0.03
-"""Noise there above this part of what func moves by is that of jumps.
-[tests/behaviour/test_verdicts.py]"""
+"""Noise there above this part of what func moves by is that of jumps.  [accuracy]"""
 
 UNLIMITED_SLOPES = 5
 """Of a slope without a limit, as √x has at 0: so many in a row must stay as far from the one
-before.  [tests/behaviour/test_seldom.py]"""
+before.  [tests/behaviour/test_calls.py]"""
 
 UNLIMITED_ULPS = 8.0
 """Units in the last place of func's value by which two slopes differ, or it may be rounding.
-[tests/behaviour/test_seldom.py]"""
+[tests/behaviour/test_calls.py]"""
 
 LIMIT_POWER = 0.15
 """The distance of two slopes falls at least by this power of the step where there is a limit.
-[tests/behaviour/test_seldom.py]"""
+[tests/behaviour/test_calls.py]"""
 
 
 # The engine alone
@@ -416,16 +413,12 @@ NOISY_BLOCK = 1e-7
 TINY = 1e-5
 """An entry below this part of the block's gradient is badly scaled, too.  [accuracy]"""
 
-GROUP_RANGE = 1e4
-"""Entries of one direction differ in size by at most this factor, or the largest would hide the
-smallest.  [accuracy]"""
-
 GROUP_RTOL = 1e-9
 """By how much a direction may be off, at least, before its entries are asked.  [accuracy]"""
 
 TAIL = 0.02
 """Entries that small are the tail of any network's gradient while they are fewer than this part
-of all, and get no directions of their own: they are known to `IN_BLOCK` all the same.  [cost]"""
+of all: they are known to `IN_BLOCK` all the same.  [cost]"""
 
 SHARP = 1e-5
 MOST_STUBBORN = 32

@@ -14,7 +14,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from inspect import Parameter, cleandoc, signature
-from typing import Any, Protocol, TypedDict, TypeVar
+from typing import Any, Literal, Protocol, TypedDict, TypeVar
 
 from ._quoting import quoted, shown
 
@@ -121,9 +121,15 @@ def _function(value: Any) -> Callable[..., Any]:
     return found
 
 
-def _flag(value: Any) -> bool:
+VMAP = "vmap"
+"""The value of `vectorized` that has a func of one point batched by its library."""
+
+
+def _vectorized(value: Any) -> bool | str:
+    if isinstance(value, str) and value == VMAP:
+        return VMAP
     if value is not True and value is not False:
-        raise TypeError(f"must be True or False, not {quoted(value)}")
+        raise TypeError(f'must be True, False or "{VMAP}", not {quoted(value)}')
     return bool(value)
 
 
@@ -200,9 +206,10 @@ class Options:
         Who evaluates func, with the same results: so many threads (-1: one for each processor),
         a ``concurrent.futures.Executor`` (then func can be pickled, as a process pool wants it),
         Dask's ``client.get_executor()``, or a ``map(function, list)``.  Default 1, the caller.
-    vectorized : bool, optional
+    vectorized : bool or "vmap", optional
         func takes many points at once: every array in params has a leading batch axis, floats
         are arrays of shape (batch,), and J has shape (batch,).  grad gets params without it.
+        "vmap": func takes one point, and ``torch.func.vmap`` or ``jax.vmap`` makes the batch.
     """
 
     rtol: float | None = _option(
@@ -276,10 +283,11 @@ class Options:
         "who evaluates func: a number of threads, an executor, or a callable like map",
         cli=False,
     )
-    vectorized: bool = _option(
+    vectorized: bool | str = _option(
         False,
-        _flag,
-        "func takes a leading batch axis on every array and returns shape (batch,)",
+        _vectorized,
+        "func takes a leading batch axis on every array and returns shape (batch,); vmap: torch's "
+        "or JAX's vmap makes the batch",
         cli=False,
     )
 
@@ -319,7 +327,7 @@ class EvaluationOptions(SeedOptions, total=False):
     """The options of `numerical_gradient_with_error`."""
 
     workers: Workers
-    vectorized: bool
+    vectorized: bool | Literal["vmap"]
 
 
 class NumericOptions(EvaluationOptions, total=False):

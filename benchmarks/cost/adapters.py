@@ -57,7 +57,7 @@ def torch_case(size: int) -> tuple[Work, dict[str, Work], int]:
     checks = {
         "this": lambda: check_gradients(loss, grad, params, max_evals=EVERY_ONE),
         "this, vectorized": lambda: check_gradients(
-            torch.func.vmap(loss), grad, params, max_evals=EVERY_ONE, vectorized=True
+            loss, grad, params, max_evals=EVERY_ONE, vectorized="vmap"
         ),
         "this, along directions": lambda: check_gradients(loss, grad, params, max_evals=size),
         "torch gradcheck": lambda: torch.autograd.gradcheck(positional, inputs),
@@ -81,11 +81,11 @@ def jax_case(size: int) -> tuple[Work, dict[str, Work], int]:
     def loss(p):
         return jnp.sum((p["v"] @ jnp.tanh(p["W"] @ X)) ** 2)
 
-    batched, grad = jax.jit(jax.vmap(loss)), jax.jit(jax_gradients(loss))
+    grad = jax.jit(jax_gradients(loss))
     checks = {
         "this": lambda: check_gradients(loss, grad, params, max_evals=EVERY_ONE),
         "this, vectorized": lambda: check_gradients(
-            batched, grad, params, max_evals=EVERY_ONE, vectorized=True
+            loss, grad, params, max_evals=EVERY_ONE, vectorized="vmap"
         ),
         "this, along directions": lambda: check_gradients(loss, grad, params, max_evals=size),
         "jax check_grads": lambda: check_grads(loss, (params,), order=1, modes=["rev"]),

@@ -80,7 +80,12 @@ def seconds(folder: Path, file: str, *flags: str) -> float:
         cwd=folder,
         capture_output=True,
         text=True,
-        env={**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
+        env={
+            **os.environ,
+            "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
+            "PYTHONDONTWRITEBYTECODE": "",
+            "PYTHONPYCACHEPREFIX": str(folder / "cache"),
+        },
     )
     taken = now() - start
     if done.returncode:

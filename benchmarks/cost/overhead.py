@@ -1,12 +1,13 @@
 """Time a check over the 2N raw calls of func that it cannot do without.
 
-    python benchmarks/cost/overhead.py [--quick]
+    python benchmarks/cost/overhead.py [--quick] [--fixed]
 
 func idles, then takes a dot product over all N parameters, so that a call costs about 1, 10 or
 100 µs; the table gives what it does cost.  A round times, in turn, 2N calls of func in a bare
 loop, a check at a fixed step, and a check at the automatic step.  Ratios are taken within a
 round, where the machine's speed is the same, from processor time; the table shows their median
-over the rounds and, in brackets, the middle half of them.
+over the rounds and, in brackets, the middle half of them.  Before it stands what a check of three
+parameters takes, beside scipy's check_grad in the same process.
 """
 
 from __future__ import annotations
@@ -113,12 +114,50 @@ def shown(ratios: list[float]) -> str:
     return f"{middle:6.3f} ({low:.2f}-{high:.2f})"
 
 
+def fixed_cost(rounds: int) -> None:
+    """Print what a check of three parameters takes, beside scipy's where that is installed."""
+    point = np.array([1.0, -2.0, 2.0])
+
+    def func(x):
+        return float(x @ x)
+
+    def grad(x):
+        return 2 * x
+
+    checks = {"a check of three parameters": check_gradients}
+    try:
+        from scipy.optimize import check_grad
+    except ImportError:
+        pass
+    else:
+        checks["scipy's check_grad of them"] = check_grad
+    # Among other code, as in a test, and many in a row, when all of it is in the cache.
+    for count, how in ((1, "one in turn"), (20, "20 in a row")):
+        times: dict[str, list[float]] = {name: [] for name in checks}
+        for _ in range(rounds // count):
+            for name, check in checks.items():
+                for _ in range(count):
+                    start = perf_counter()  # one is too short for processor time
+                    check(func, grad, point)
+                    times[name].append(perf_counter() - start)
+        # What else the machine does makes a time longer, and never shorter.
+        low = {name: statistics.quantiles(taken, n=20)[0] for name, taken in times.items()}
+        base = list(low.values())[-1]
+        for name, taken in low.items():
+            print(f"{name:28} {how} {taken * 1e6:7.0f} µs   x {taken / base:5.2f}")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="fewer rounds, for a first look")
-    seconds = 0.3 if parser.parse_args().quick else 5.0
-    per_turn = seconds_per_turn()
+    parser.add_argument("--fixed", action="store_true", help="the cost of a small check alone")
+    given = parser.parse_args()
     print(f"Python {sys.version.split()[0]}, numpy {np.__version__}")
+    fixed_cost(500 if given.quick else 3_000)
+    if given.fixed:
+        return
+    seconds = 0.3 if given.quick else 5.0
+    per_turn = seconds_per_turn()
     print(
         "      N   func µs   fixed step            aim    evals - 2N"
         "   automatic step        evals - 2N   rounds"

@@ -494,7 +494,7 @@ def _engine(call: Call, params: Any, options: Options, *, accurate: bool) -> tup
             vague = climb_all(problem, found, only_missing=not accurate)
             if vague and not accurate:
                 _warn(problem, vague)
-        climb_nearer(problem, found, options.seed)
+        climb_nearer(problem, found)
         if np.isnan(found.numeric).any():
             raise_domain_error(problem)
     return problem, found

@@ -19,7 +19,6 @@ from .._constants import (
     ENTRY_RUNGS,
     GRAIN_FINER,
     GRAIN_ROUGH,
-    GRAIN_SHOWN,
     GROUP_PROOF,
     KINK_FAINT,
     KINK_NEAR,
@@ -33,6 +32,7 @@ from .._constants import (
     NOISE_SPACING,
     PARABOLA,
     RATIO,
+    RESPONDS,
     ROUNDING_FACTOR,
     ROUNDING_SIGMA,
     SMOOTH_POWER,
@@ -42,7 +42,7 @@ from .._constants import (
 )
 from .._evaluate.problem import Problem
 from .noise_and_extrapolation import SIDES, Estimate, Line, Rung, best_entry, table_estimate
-from .sweep import Sweep, least_step, line_of, noise_direction
+from .sweep import Sweep, least_step, line_of
 
 T = TypeVar("T")
 
@@ -168,14 +168,15 @@ def climb_all(problem: Problem, found: Sweep, *, only_missing: bool) -> list[int
     return without_limit
 
 
-def climb_nearer(problem: Problem, found: Sweep, seed: int) -> None:
+def climb_nearer(problem: Problem, found: Sweep) -> None:
     """Replace a sweep's derivatives where its steps passed over what func does nearer to θ.
 
     The values that told the noise of func tell the slope along their direction, too: where the
     derivatives do not add up to it, each is climbed for from the steps of those values on.
     """
-    slope, error = found.noise.slope
-    shift = noise_direction(problem, seed)
+    (slope, error), shift = found.noise.slope, found.noise.direction
+    if shift is None:
+        return
     with np.errstate(all="ignore"):
         gap = abs(float((found.numeric * shift).sum()) - slope)
         bar = float((found.error * np.abs(shift)).sum())
@@ -311,7 +312,7 @@ def tell_grain(line: Line) -> None:
     side = 1 if _bounds(line, 1)[2] <= _bounds(line, -1)[2] else -1
     _, moved, change = _bounds(line, side)
     noise = line.noise.sigma
-    part = min(max(GRAIN_FINER, GRAIN_SHOWN * noise / change), 1 / NOISE_SAMPLES)
+    part = min(max(GRAIN_FINER, RESPONDS * noise / change), 1 / NOISE_SAMPLES)
     near = line.values(side * moved, side * moved * part)
     sigma = table_estimate(near)
     line.grainy = sigma is None or sigma > GRAIN_ROUGH * float(np.ptp(near)) + LINE_LOUDER * noise

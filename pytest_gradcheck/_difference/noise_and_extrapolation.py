@@ -11,6 +11,7 @@ import itertools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from operator import eq, mul, sub
 from typing import Any
 
 import numpy as np
@@ -56,8 +57,8 @@ class Noise:
 
     The format is the coarsest in which every value seen is exact, so ``"float32"`` for a func that
     computes in it, whatever it returns; `unit` is half the spacing of the format, relative to a
-    value. `slope` is the derivative along the direction of the table at its tiny steps, and its
-    error bar.
+    value. `slope` is the derivative along `direction`, that of the table, (n,), at its tiny steps,
+    and its error bar.
     """
 
     sigma: float
@@ -65,6 +66,7 @@ class Noise:
     format: str
     floor: float = field(default=0.0, compare=False)
     slope: tuple[float, float] = field(default=(math.nan, math.inf), compare=False)
+    direction: Array | None = field(default=None, compare=False, repr=False)
 
     @property
     def terms(self) -> float:
@@ -159,10 +161,11 @@ def table_estimate(values: Array) -> float | None:
     The spacing is then too small. A table that does not settle, because the smooth part shows in
     it, gives too large an estimate.
     """
-    # Plain numbers: on eight values numpy's calls would cost more than the rest of a small check.
+    # Plain numbers, and loops in C: on eight values numpy's calls would cost more than the rest of
+    # a small check.
     numbers = values.tolist()
     count = len(numbers)
-    repeats = sum([x == y for x, y in itertools.pairwise(numbers)])
+    repeats = sum(map(eq, numbers[1:], numbers))
     if count < FEWEST_VALUES or repeats >= count / 2:
         return None
     # In units of the largest value, so that squares of differences can't overflow; the power of
@@ -171,19 +174,32 @@ def table_estimate(values: Array) -> float | None:
     differences = [number / unit for number in numbers]
     gamma = 1.0
     level: list[float] = []
-    changes_sign: list[bool] = []
+    table: list[list[float]] = []
     for order in range(1, count - 1):
-        differences = [y - x for x, y in itertools.pairwise(differences)]
+        differences = list(map(sub, differences[1:], differences))
         gamma *= 0.5 * order / (2 * order - 1)
-        mean = float(sum([x * x for x in differences])) / len(differences)
+        mean = float(sum(map(mul, differences, differences))) / len(differences)
         level.append(math.sqrt(gamma * mean))
-        changes_sign.append(min(differences) * max(differences) < 0)
-    for k in range(len(level) - 2):
-        three = level[k : k + 3]
-        if max(three) <= NOISE_SETTLED * min(three) and changes_sign[k]:
-            return level[k] * unit
+        table.append(differences)
+        three = level[-3:]
+        if order > 2 and max(three) <= NOISE_SETTLED * min(three):
+            first = table[-3]
+            if min(first) * max(first) < 0:  # noise, as the smooth part changes no sign
+                return three[0] * unit
     # Not settled: the last levels hold the least of the smooth part.
     return max(level[-3:]) * unit
+
+
+def beside_jumps(values: Array) -> float | None:
+    """Return `table_estimate`, without the first value, at θ, where it alone makes it loud.
+
+    θ itself may be on a jump or a kink: then the values beside it are quieter by far.
+    """
+    sigma = table_estimate(values)
+    if sigma is None:
+        return None
+    beside = table_estimate(values[1:])
+    return sigma if beside is None or not beside < QUIETER * sigma else beside
 
 
 def measured(
@@ -197,22 +213,18 @@ def measured(
     `along` takes steps and returns func there, NaN outside its domain; `jitter` and `narrow` are as
     in `from_values`.
     """
-    seen = [np.array([center])]
+    everything = at_theta = np.array([center])
     sigma: float | None = None
     louder: float | None = None
     spacing = NOISE_SPACING
     for _ in range(2):
         values = along([spacing * k for k in range(1, NOISE_SAMPLES)])
-        seen.append(values)
-        table = np.concatenate([[center], values])
+        everything = np.concatenate([everything, values])
+        table = np.concatenate([at_theta, values])
         table = table[np.isfinite(table)]
         if table.size < FEWEST_VALUES:
             break  # the edge of the domain is nearer than the steps
-        sigma = table_estimate(table)
-        # θ itself may be on a jump or a kink: then the values beside it are quieter by far.
-        beside = table_estimate(table[1:]) if table.size > FEWEST_VALUES else None
-        if sigma is not None and beside is not None and beside < QUIETER * sigma:
-            sigma = beside
+        sigma = beside_jumps(table)
         if louder is not None:
             sigma = min(louder, sigma or louder)
         elif sigma is None:
@@ -222,7 +234,6 @@ def measured(
             louder, spacing = sigma, NOISE_NARROWER
         else:
             break
-    everything = np.concatenate(seen)
     floor = from_values(everything, jitter, narrow)
     sigma = max(floor.sigma, sigma or 0.0)
     return Noise(sigma, floor.unit, floor.format, floor.floor), everything
@@ -343,13 +354,8 @@ class Line:
             self.take_noise(sigma)
 
     def table(self, start: float, spacing: float) -> float | None:
-        """Return the noise of func at equal distances from `start` on, as `table_estimate` does."""
-        values = self.values(start, spacing)
-        sigma = table_estimate(values)
-        # θ itself may be on a jump or a kink: then the values beside it are quieter by far.
-        beside = table_estimate(values[1:])
-        quiet = sigma is not None and beside is not None and beside < QUIETER * sigma
-        return beside if quiet else sigma
+        """Return the noise of func at equal distances from `start` on."""
+        return beside_jumps(self.values(start, spacing))
 
     def values(self, start: float, spacing: float) -> Array:
         """Return func at equal distances from `start` on, without those outside its domain."""
@@ -489,16 +495,19 @@ def best_entry(series: Sequence[tuple[float, float, float]], *, even: bool) -> E
             value = row[j - 1][0] + (row[j - 1][0] - previous[j - 1][0]) / factor
             noise = math.hypot(row[j - 1][1] * (1 + 1 / factor), previous[j - 1][1] / factor)
             row.append((value, noise))
+        later = series[k + 1 :]
         for j, (value, noise) in enumerate(row if k else ()):
-            beside = [abs(value - previous[min(j, len(previous) - 1)][0])]
+            known = ROUNDING_FACTOR * noise
+            if best is not None and known > best.error:
+                continue
+            truncation = abs(value - previous[min(j, len(previous) - 1)][0])
             if j:
-                beside.append(abs(value - row[j - 1][0]))
-            truncation = max(beside)
-            for _, finer, finer_noise in series[k + 1 :]:
+                truncation = max(truncation, abs(value - row[j - 1][0]))
+            for _, finer, finer_noise in later:
                 truncation = max(truncation, abs(finer - value) - ROUNDING_FACTOR * finer_noise)
-            error = truncation + ROUNDING_FACTOR * noise + LEAST_BAR * abs(value)
+            error = truncation + known + LEAST_BAR * abs(value)
             if math.isfinite(error) and (best is None or error < best.error):
-                best = Estimate(value, error, ROUNDING_FACTOR * noise, h)
+                best = Estimate(value, error, known, h)
         previous = row
     return best
 

@@ -197,9 +197,11 @@ def points(theta: Array, step: Array, row: Stencil, *, exact: bool) -> Points:
     values = (base[:, None] + h[:, None] * np.array(offsets)[None, :]).astype(theta.dtype)
     if exact:
         return Points(values, h, offsets)
-    ends = np.concatenate([values, theta[:, None]], axis=1).astype(wide)
-    span = max(*offsets, 0.0) - min(*offsets, 0.0)
-    return Points(values, (ends.max(axis=1) - ends.min(axis=1)) / span, offsets)
+    columns = [*values.T.astype(wide), base]
+    at = (*offsets, 0.0)
+    high, low = max(at), min(at)
+    taken = columns[at.index(high)] - columns[at.index(low)]
+    return Points(values, taken / (high - low), offsets)
 
 
 # Which directions to difference: every coordinate, a sample, random directions

@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -25,7 +26,6 @@ from .._constants import (
     LEAST_BAR,
     LEAST_STEP_ULPS,
     MOST_FIXED_NOISE,
-    NARROW,
     NOISE_SAMPLES,
     NOISE_SPACING,
     RATIO,
@@ -37,14 +37,13 @@ from .._evaluate.evaluator import BudgetExhausted, Evaluator
 from .._evaluate.problem import Analytic, Problem
 from .._options import Options
 from .._params.arrays_and_structure import CHUNK, Array, chunks, flatten
-from .._params.layout import LEAST_SCALE, Block, middle, position_of
+from .._params.layout import LEAST_SCALE, labels, middle, position_of
 from .._params.work_copy import WorkCopy
 from .._quoting import brief
 from .noise_and_extrapolation import Line, Noise, best_entry, from_values, measured
 from .stencils_and_steps import (
     COMPLEX_STEP,
     STENCILS,
-    Points,
     Stencil,
     Stream,
     derivatives,
@@ -63,7 +62,7 @@ class Sweep:
     the slopes to both sides differ by more than noise and a smooth func explain; `flat`: func did
     not respond at all; `still`: nor is known to do so to a large step. `pairs`, shape (n, 2), is
     func at +h and −h, where the row has them, `ends` their steps; `largest` the largest |J| seen,
-    `change` by how much J changed at most.
+    `change` by how much J changed at most. `size` is V (see `value_size`), 0 where it is not known.
     """
 
     numeric: Array
@@ -78,9 +77,12 @@ class Sweep:
     largest: Array
     change: Array
     title: str = ""
+    size: float = 0.0
 
 
-def unevaluated(problem: Problem, noise: Noise | None = None, title: str = "") -> Sweep:
+def unevaluated(
+    problem: Problem, noise: Noise | None = None, title: str = "", size: float = 0.0
+) -> Sweep:
     """Return a sweep in which no coordinate was evaluated yet."""
     n = problem.size
     return Sweep(
@@ -96,30 +98,35 @@ def unevaluated(problem: Problem, noise: Noise | None = None, title: str = "") -
         np.zeros(n),
         np.zeros(n),
         title,
+        size,
     )
 
 
-def noise_of(problem: Problem, options: Options) -> Noise:
-    """Measure func's noise along one random direction; by its format alone for a given step."""
+def noise_of(problem: Problem, options: Options, shift: Array | None = None) -> Noise:
+    """Measure func's noise along one random direction; by its format alone for a given step.
+
+    `shift` is the direction where it is known already.
+    """
     center = np.array([problem.center], dtype=problem.evaluator.kind)
     if options.eps is not None or problem.size == 0:
         return from_values(center, problem.jitter, problem.evaluator.narrow)
-    shift = noise_direction(problem, options.seed)
+    shift = noise_direction(problem, options.seed) if shift is None else shift
     noise, seen = measured(
         lambda steps: problem.evaluator.along(shift, steps),
         problem.center,
         problem.jitter,
         problem.evaluator.narrow,
     )
-    if any(np.finfo(block.dtype).eps > NARROW for block in problem.blocks):
+    if any(block.dtype.itemsize < 8 for block in problem.blocks):
         return noise  # no parameter moves by so little
-    with np.errstate(all="ignore"):
-        steps = NOISE_SPACING * np.arange(NOISE_SAMPLES - 1.0, 0.0, -2.0)
-        slopes = (seen[NOISE_SAMPLES - 1 : 0 : -2] - seen[0]).astype(np.float64) / steps
-        rounding = math.sqrt(2.0) * noise.sigma / steps
-    rungs = list(zip(steps.tolist(), slopes.tolist(), rounding.tolist(), strict=True))
+    first, *values = seen[:NOISE_SAMPLES].tolist()
+    loud, steps = math.sqrt(2.0) * noise.sigma, range(NOISE_SAMPLES - 1, 0, -2)
+    apart = [(NOISE_SPACING * k, float(values[k - 1] - first)) for k in steps]
+    rungs = [(h, change / h, loud / h) for h, change in apart]
     slope = best_entry(rungs, even=False)
-    return noise if slope is None else replace(noise, slope=slope.known)
+    if slope is None:
+        return noise
+    return Noise(noise.sigma, noise.unit, noise.format, noise.floor, slope.known, shift)
 
 
 def noise_direction(problem: Problem, seed: int) -> Array:
@@ -147,7 +154,7 @@ def value_size(problem: Problem, analytic: Array | None) -> float:
     sizes = [abs(float(problem.center))]
     if analytic is not None:
         product = _by_scale(problem, analytic)
-        counts = np.isfinite(product) & (product > 0)
+        counts = (product > 0) & (product < math.inf)
         product = product if counts.all() else product[counts]
         if product.size:
             sizes.append(middle(product))
@@ -186,92 +193,114 @@ def sweep(
     fixed = options.eps is not None
     if relative is None:
         relative = relative_step(row, noise.sigma, size)
-    result = unevaluated(problem, noise, row.title)
-    progress = problem.evaluator.progress
-    each = len(row.steps)
+    result = unevaluated(problem, noise, row.title, size)
+    evaluator, center, each = problem.evaluator, problem.center, len(row.steps)
+    progress, theta = evaluator.progress, evaluator.work.theta
     count = problem.size if chosen is None else sum(which.size for which in chosen)
     gain = ROUNDING_FACTOR * row.noise_gain * noise.sigma
-    now: list[tuple[Array, Array]] = []
+    now: list[_Laid] = []
 
     def so_far(found: Sequence[Any] | Array) -> tuple[Array, Array, Array]:
-        k = len(found) // each
-        place, step = np.flatnonzero(result.step > 0), result.step[result.step > 0]
-        numeric = result.numeric[place]
-        if k:
-            (under_way, taken), values = (
-                now[-1],
-                np.array(found[: k * each], problem.evaluator.kind),
-            )
-            partly = derivatives(values.reshape(k, each), problem.center, row, taken[:k])
-            place, numeric = np.append(place, under_way[:k]), np.append(numeric, partly)
-            step = np.append(step, taken[:k])
+        place = np.flatnonzero(result.step > 0)
+        numeric, step = result.numeric[place], result.step[place]
+        for one in now:
+            known = one.known + len(found) // each
+            more = found[: each * (known - one.known)]
+            one.values[one.known : known] = np.reshape(more, (-1, each))
+            partly = derivatives(one.values[:known], center, row, one.taken[:known])
+            place, numeric = np.append(place, one.place[:known]), np.append(numeric, partly)
+            step = np.append(step, one.taken[:known])
         return place, numeric, gain / step
 
     progress.plan(each * count, so_far)
-    for position, block in enumerate(problem.blocks):
-        theta = problem.evaluator.work.theta[position]
-        which = np.arange(block.size) if chosen is None else chosen[position]
-        if not which.size:
-            continue
-        place = block.start + which
-        # All of a block are a window, which is not copied.
-        here: Any = block.window if chosen is None else place
-        scale, theta = problem.scale[here], theta if chosen is None else theta[which]
-        step = np.full(which.size, options.eps) if fixed else relative * scale
-        laid = points(theta, np.asarray(step, dtype=np.float64), row, exact=fixed)
-        if fixed:
-            _require_a_step(laid, theta, block, which, options)
-        now.append((place, laid.taken))
-        progress.whole = which.size
-        values = problem.evaluator.sweep(position, which.tolist(), laid.values)
-        progress.whole = 0
-        _record(result, here, problem, row, laid, values, theta)
-    seen = np.flatnonzero(result.step > 0)
+    # Small blocks are many: what is computed is so for all of one type at once.
+    for _, same in groupby(range(len(theta)), lambda position: theta[position].dtype):
+        positions = list(same)
+        which = [np.arange(theta[k].size) if chosen is None else chosen[k] for k in positions]
+        laid = _laid_out(problem, positions, which, row, options, relative)
+        now[:] = [laid]
+        for position, own in zip(positions, which, strict=True):
+            if own.size:
+                part = slice(laid.known, laid.known + own.size)
+                progress.whole = own.size
+                laid.values[part] = evaluator.sweep(position, own.tolist(), laid.points[part])
+                progress.whole = 0
+                laid.known = part.stop
+        now.clear()
+        _record(result, laid, problem, row)
+    every = slice(None) if chosen is None else np.flatnonzero(result.step > 0)
     if fixed:
         result = replace(result, noise=_noise_at_fixed_step(result, problem))
-    _set_error_bars(result, seen, problem, row, fixed=fixed)
+    _set_error_bars(result, every, problem, row, fixed=fixed)
     return result
 
 
-def _require_a_step(
-    laid: Points, theta: Array, block: Block, which: Array, options: Options
-) -> None:
-    """Raise ValueError when a given step is lost in the rounding of a parameter."""
-    lost = np.flatnonzero((laid.values == theta[:, None]).any(axis=1))
-    if lost.size:
-        k = int(lost[0])
+@dataclass
+class _Laid:
+    """Coordinates of one type, at `place` in the vector, and func at their `points`, (k, each).
+
+    `taken`, shape (k,), are the steps to divide by, `offsets` those of the columns; the first
+    `known` rows of `values` are known. `here` is `place`, as a slice where it is one.
+    """
+
+    place: Array
+    here: Any
+    theta: Array
+    points: Array
+    taken: Array
+    offsets: tuple[float, ...]
+    values: Array
+    known: int = 0
+
+
+def _laid_out(
+    problem: Problem,
+    positions: Sequence[int],
+    which: Sequence[Array],
+    row: Stencil,
+    options: Options,
+    relative: float,
+) -> _Laid:
+    """Choose the points for the coordinates `which` of each block at some positions, all alike."""
+    blocks, fixed = [problem.blocks[k] for k in positions], options.eps is not None
+    place = np.concatenate([b.start + own for b, own in zip(blocks, which, strict=True)])
+    # All of a run of blocks are a window, which is not copied.
+    whole = place.size == blocks[-1].stop - blocks[0].start
+    here = slice(blocks[0].start, blocks[-1].stop) if whole else place
+    theta = problem.theta[here].astype(problem.evaluator.work.theta[positions[0]].dtype, copy=False)
+    step = np.full(place.size, options.eps) if fixed else relative * problem.scale[here]
+    laid = points(theta, step, row, exact=fixed)
+    lost = np.flatnonzero((laid.values == theta[:, None]).any(axis=1)) if fixed else ()
+    for k in lost[:1]:
         raise ValueError(
-            f"eps={options.eps:g} is too small for {brief(block.label(int(which[k])))} = "
+            f"eps={options.eps:g} is too small for {brief(labels(blocks)(int(place[k])))} = "
             f"{theta[k]!s}, which does not change by it; pass a larger eps, or none: a step is "
             "then chosen for each parameter"
         )
+    values = np.full(laid.values.shape, np.nan, problem.evaluator.kind)
+    return _Laid(place, here, theta, laid.values, laid.taken, laid.offsets, values)
 
 
-def _record(
-    result: Sweep,
-    place: Any,
-    problem: Problem,
-    row: Stencil,
-    laid: Points,
-    values: Array,
-    theta: Array,
-) -> None:
-    """Turn a block's values into derivatives, and keep what its error bars are made from."""
-    center = problem.center
-    result.numeric[place] = derivatives(values, center, row, laid.taken)
-    result.step[place] = laid.taken.astype(np.float64)
-    result.flat[place] = (values == center).all(axis=1)
-    wide = np.result_type(theta.dtype, np.float64)
+def _record(result: Sweep, laid: _Laid, problem: Problem, row: Stencil) -> None:
+    """Turn values into derivatives, and keep what their error bars are made from."""
+    here, values, center = laid.here, laid.values, problem.center
+    result.numeric[here] = derivatives(values, center, row, laid.taken)
+    result.step[here] = laid.taken
     with np.errstate(all="ignore"):
-        result.largest[place] = np.abs(values).max(axis=1).astype(np.float64)
-        result.change[place] = np.abs(values - center).max(axis=1).astype(np.float64)
+        change = np.abs(values - center).max(axis=1)
+        result.largest[here] = np.abs(values).max(axis=1)
+        result.change[here] = change
+    result.flat[here] = change == 0
     if 1.0 in laid.offsets and -1.0 in laid.offsets:
-        columns = [laid.offsets.index(1.0), laid.offsets.index(-1.0)]
-        result.pairs[place] = values[:, columns]
-        result.ends[place] = laid.values[:, columns].astype(wide) - theta.astype(wide)[:, None]
+        wide = np.result_type(laid.theta.dtype, np.float64)
+        theta = laid.theta.astype(wide, copy=False)
+        for side, offset in enumerate((1.0, -1.0)):
+            column = laid.offsets.index(offset)
+            result.pairs[here, side] = values[:, column]
+            result.ends[here, side] = laid.points[:, column].astype(wide) - theta
 
 
-def bends(result: Sweep, center: Any, which: Array) -> Array:
+def bends(result: Sweep, center: Any, which: Any) -> Array:
     """Return |f(θ + h) − 2f(θ) + f(θ − h)|: noise, and h²·f'' or a kink; NaN where unknown."""
     with np.errstate(all="ignore"):
         up, down = result.pairs[which, 0] - center, result.pairs[which, 1] - center
@@ -298,7 +327,7 @@ def _noise_at_fixed_step(result: Sweep, problem: Problem) -> Noise:
 
 
 def _set_error_bars(
-    result: Sweep, which: Array, problem: Problem, row: Stencil, *, fixed: bool
+    result: Sweep, which: Any, problem: Problem, row: Stencil, *, fixed: bool
 ) -> None:
     center = problem.center
     numeric, taken = result.numeric[which], result.step[which]

@@ -124,23 +124,28 @@ def _is_number(value: Any) -> bool:
 
 
 @contextmanager
-def calling(function: Any, form: str, params: Any = None) -> Iterator[None]:
+def calling(function: Any, form: str) -> Iterator[None]:
+    """Add to an error about a function's arguments how it is called (see `add_form`)."""
+    try:
+        yield
+    except TypeError as error:
+        add_form(error, function, form)
+        raise
+
+
+def add_form(error: TypeError, function: Any, form: str, params: Any = None) -> None:
     """Add to an error about a function's arguments how it is called, ``"func(params)"``.
 
     `params` are what was passed as such, where that may be the mistake.
     """
-    try:
-        yield
-    except TypeError as error:
-        trace = error.__traceback__
-        while trace is not None and trace.tb_next is not None:
-            trace = trace.tb_next
-        home = trace and str(trace.tb_frame.f_globals.get("__package__")).partition(".")[0]
-        ours = home == __package__.partition(".")[0]
-        if ours and _ARGUMENTS.search(str(error)):
-            how = _how_to_call(function, form, params, str(error))
-            error.add_note(f"gradcheck: it is called as {form}{how}")
-        raise
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    home = trace and str(trace.tb_frame.f_globals.get("__package__")).partition(".")[0]
+    ours = home == __package__.partition(".")[0]
+    if ours and _ARGUMENTS.search(str(error)):
+        how = _how_to_call(function, form, params, str(error))
+        error.add_note(f"gradcheck: it is called as {form}{how}")
 
 
 _ARGUMENTS = re.compile(r"positional argument|required keyword|unexpected keyword|no arguments")
@@ -227,9 +232,10 @@ class Call:
 
     `args` follow params; with `has_aux` func returns ``(J, anything)``, with `returns_pair` ``(J,
     gradient)``; `in_place` it takes no params, as it reads them through a closure; with `copy` it
-    gets a fresh one each time; `vectorized` it takes many points along a leading axis. `read` makes
-    a number of what it returned, or the vector of its m outputs; `bits` says how many bits of
-    precision its type has, if narrower than float64, for each output if there are several.
+    gets a fresh one each time; `vectorized` it takes many points along a leading axis, by itself or
+    by vmap. `read` makes a number of what it returned, or the vector of its m outputs; `bits` says
+    how many bits of precision its type has, if narrower than float64, for each output if there are
+    several.
     """
 
     func: Callable[..., Any]
@@ -238,7 +244,7 @@ class Call:
     in_place: bool = False
     copy: bool = False
     returns_pair: bool = False
-    vectorized: bool = False
+    vectorized: bool | str = False
     read: Callable[[Any], Any] = scalar
     bits: Callable[[Any], Any] = narrow_bits
 

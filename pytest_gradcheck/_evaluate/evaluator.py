@@ -160,7 +160,8 @@ class Progress:
             self._tell(self.evaluations + more, self.planned, self.worst)
 
     def close(self) -> None:
-        """Tell that the check is over."""
+        """Tell that the check is over, and let go of what holds this in a circle."""
+        self.worst, self.accused, self.differenced = str, dict, None
         if self._tell is not None:
             self._tell(self.evaluations, self.planned, None)
 

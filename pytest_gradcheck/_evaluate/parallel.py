@@ -23,10 +23,12 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from contextvars import copy_context
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, NoReturn
 
 import numpy as np
 
+from .._options import VMAP
 from .._params.arrays_and_structure import (
     NUMBER,
     Array,
@@ -419,6 +421,7 @@ class Batched(Evaluator):
         super().__init__(call, work, progress, pool)
         self.func, self.call = self.call, self._alone
         self.structure = work.structure
+        self.mapped = _by_vmap(self.func, self.structure) if call.vectorized == VMAP else None
         size = sum(getattr(value, "nbytes", 0) for value in work.values)
         self.largest = max(1, BATCH_BYTES // max(size, 8))
         self.tested = False
@@ -438,14 +441,20 @@ class Batched(Evaluator):
             leaf.kind.like(leaf.value, value) if leaf.kind and leaf.is_array else value
             for leaf, value in zip(self.structure.leaves, values, strict=True)
         ]
-        return _checked(self.func(self.structure.rebuild(own)), count)
+        out = self.mapped(own) if self.mapped else self.func(self.structure.rebuild(own))
+        return _checked(out, count)
 
     def at_theta(self) -> Any:
         """Return J at the parameters as they are; the first time, look whether entries mix."""
         try:
             value = super().at_theta()
         except Exception as error:
-            if not isinstance(error, BatchShapeError):
+            if self.mapped:
+                error.add_note(
+                    'gradcheck: func was batched by vmap, because of vectorized="vmap"; that takes '
+                    "arrays in plain containers, and no module"
+                )
+            elif not isinstance(error, BatchShapeError):
                 error.add_note(
                     "gradcheck: func got every array with a leading axis, here of length 1, and "
                     "floats as arrays, because of vectorized=True"
@@ -525,8 +534,43 @@ class Batched(Evaluator):
         return self._called(batch, steps.size)
 
 
+def _by_vmap(func: Callable[[Any], Any], structure: Structure) -> Callable[[list[Any]], Any]:
+    """Return func, written for one point, as a function of leaves with a leading axis."""
+    leaves = structure.leaves
+
+    def alone(some: list[Any]) -> Any:
+        values = [leaf.value for leaf in leaves]
+        for k, value in zip(which, some, strict=True):
+            values[k] = value
+        return func(structure.rebuild(values))
+
+    which = [k for k, leaf in enumerate(leaves) if _is_repeated(leaf.kind, leaf.value)]
+    able = ((leaf, leaf.kind.vmap(alone)) for leaf in leaves if leaf.kind is not None)
+    like, mapped = next(((leaf, made) for leaf, made in able if made is not None), (None, None))
+    if like is None or like.kind is None or mapped is None:
+        raise ValueError(
+            'vectorized="vmap": params has no array of torch or JAX, whose vmap it takes; pass '
+            "vectorized=True and a func that takes a leading axis on every array"
+        )
+    convert = partial(like.kind.like, like.value)
+
+    def together(own: list[Any]) -> Any:
+        # Numbers, and arrays of numpy among them, are arrays of the library inside func.
+        some = (own[k] for k in which)
+        return mapped([convert(x) if isinstance(x, np.ndarray) else x for x in some])
+
+    return together
+
+
+def _is_repeated(kind: ArrayKind | None, value: Any) -> bool:
+    """Return whether a leaf gets a leading axis: an array, or a number that is not whole."""
+    return kind is not None and (
+        kind is not NUMBER or isinstance(value, (np.inexact, float, complex))
+    )
+
+
 def _repeated(kind: ArrayKind | None, value: Any, count: int) -> Any:
-    if kind is None or (kind is NUMBER and not isinstance(value, (np.inexact, float, complex))):
+    if kind is None or not _is_repeated(kind, value):
         return value
     return np.repeat(kind.to_numpy(value)[None], count, axis=0)
 

@@ -42,7 +42,7 @@ from .._params.layout import (
 from .._params.work_copy import WorkCopy
 from .._quoting import brief, listing
 from ..hookspecs import progress_listener
-from .call import Call, calling, name_of
+from .call import Call, add_form, name_of
 from .evaluator import BudgetExhausted, Evaluator, Progress
 from .parallel import Task, Workers, evaluator_of
 
@@ -85,6 +85,8 @@ class Problem:
     @cached_property
     def scale(self) -> Array:
         """The scale of each coordinate, shape (n,)."""
+        if len(self.scaling) == 1:
+            return self.scaling[0].of(self.theta)
         counts = [block.size for block in self.blocks]
         floors = np.repeat([one.floor for one in self.scaling], counts)
         return Scale(floors, np.repeat([one.at_zero for one in self.scaling], counts)).of(
@@ -167,8 +169,11 @@ def prepare(call: Call, params: Any, options: Options) -> Problem:
         # Before the next call: a gradient returned in a buffer is overwritten by it.
         gradients.extend(gradient_vector(item, structure, blocks) for item in runner.gradients)
 
-    with calling(call.func, call.form("func"), params):
+    try:
         start = start_of(evaluator, call, structure, blocks, options.reference, read)
+    except TypeError as error:
+        add_form(error, call.func, call.form("func"), params)
+        raise
     runner, center = start.runner, start.center
     try:
         read(runner)
@@ -311,8 +316,11 @@ def evaluate_gradient(
             for _ in range(2):
                 work.set_aside()
                 params = work.fresh() if call.copy else work.params
-                with calling(grad, call.form("grad"), params):
+                try:
                     gradient = grad(*call.args) if call.in_place else grad(params, *call.args)
+                except TypeError as error:
+                    add_form(error, grad, call.form("grad"), params)
+                    raise
                 known = found[-1][0] if found else None
                 found.append(gradient_vector(gradient, structure, blocks, known=known))
                 del gradient  # of a million parameters: before the next one is made

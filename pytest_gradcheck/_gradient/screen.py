@@ -281,7 +281,8 @@ def calibrate(problem: Problem, analytic: Analytic, options: Options) -> Screen:
     From the step that balances rounding against the truncation of an average func, go to larger
     ones until truncation shows above the noise, then stay one below.
     """
-    noise = noise_of(problem, options)
+    # Of a million parameters every vector counts.
+    noise = replace(noise_of(problem, options), direction=None)
     screen = Screen(problem, analytic.vector, options.seed, noise)
     row = STENCILS["central"]
     first = relative_step(row, noise.sigma, value_size(problem, analytic.vector))

@@ -38,7 +38,7 @@ from .._constants import (
 )
 from .._difference.noise_and_extrapolation import Noise
 from .._difference.stencils_and_steps import STENCILS, relative_step
-from .._difference.sweep import Sweep, noise_of, sweep, value_size
+from .._difference.sweep import Sweep, noise_direction, noise_of, sweep, value_size
 from .._evaluate.call import Call
 from .._evaluate.evaluator import BudgetExhausted, Evaluator, Move
 from .._evaluate.problem import (
@@ -112,6 +112,11 @@ class Check:
         m, n = self.outputs.size, self.problem.size
         return self.in_pairs(np.arange(m * n).reshape(m, n)).astype(np.intp)
 
+    @cached_property
+    def own(self) -> WorkCopy:
+        """The parameters in the user's own precision, to be copied."""
+        return WorkCopy(self.problem.structure, self.problem.blocks)
+
     @property
     def exhaustive(self) -> bool:
         """Whether two evaluations for every parameter are allowed."""
@@ -151,7 +156,7 @@ def given(function: Any, check: Check) -> tuple[Any, ...]:
 
 def own_params(check: Check) -> Any:
     """Return a copy of the parameters in the user's own precision."""
-    return WorkCopy(check.problem.structure, check.problem.blocks).fresh()
+    return check.own.fresh()
 
 
 def numeric_params(check: Check) -> Any:
@@ -627,7 +632,8 @@ def judged_rows(
     returns by how much analytic and numeric may differ beside tolerance and error bar, shape (n,).
     """
     problems = [row_of(points, outputs, k) for k in range(points.problem.center.size)]
-    noise = [noise_of(problem, options) for problem in problems]
+    shift = noise_direction(points.problem, options.seed)
+    noise = [noise_of(problem, options, shift) for problem in problems]
     points.left = EXHAUSTIVE
     sizes = [value_size(problem, a.vector) for problem, a in zip(problems, analytic, strict=False)]
     row = STENCILS["central"]

@@ -313,7 +313,8 @@ class Search:
         self.wrong = int(np.count_nonzero(wrong.any(axis=1))) or len(found.groups)
         # Until it is known which of the columns is meant.
         for slot in at[wrong].tolist():
-            self._leave_open(slot)
+            found.verdict[slot], found.reasons[slot] = OPEN, SHARED
+            found.slopes.pop(slot, None)
         with suppress(BudgetExhausted):
             for g in np.flatnonzero(wrong.any(axis=0)).tolist():
                 self._by_halves(g, np.flatnonzero(wrong[:, g]), gap[wrong[:, g], g])
@@ -327,10 +328,6 @@ class Search:
             hidden[i, g] = False
         count = int(np.count_nonzero(hidden.any(axis=1)))
         return (UNTOLD.format(count),) if count else ()
-
-    def _leave_open(self, slot: int) -> None:
-        self.found.verdict[slot], self.found.reasons[slot] = OPEN, SHARED
-        self.found.slopes.pop(slot, None)
 
     def _slopes(self, columns: Array) -> Array:
         """Return how the outputs change along some columns alone, shape (m,)."""

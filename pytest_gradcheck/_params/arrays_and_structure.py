@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cache
@@ -123,6 +123,13 @@ class ArrayKind(Protocol):
 
     def with_float64(self) -> Float64 | None:
         """Return the context in which the library has float64, None where it has it now."""
+        return None
+
+    def vmap(self, function: Callable[[list[Any]], Any]) -> Callable[[list[Any]], Any] | None:
+        """Return a function of a list of arrays as one of arrays with a leading axis.
+
+        None where the library has no such thing.
+        """
         return None
 
     def beside(self, value: Any, array: Array) -> Any:
@@ -373,9 +380,13 @@ def window(array: Array) -> Any:
 
 def same_bits(a: Array, b: Array) -> bool:
     """Return whether two arrays of one dtype hold the same bits, NaN and the sign of 0 included."""
-    if a.shape != b.shape or a.dtype != b.dtype:
+    dtype = a.dtype
+    if a.shape != b.shape or dtype != b.dtype:
         return False
     first, second = np.ascontiguousarray(a), np.ascontiguousarray(b)
+    few = first.nbytes <= 1 << 16
+    if few and dtype.kind in "fi" and dtype.itemsize <= 8:  # nearly always
+        return first.tobytes() == second.tobytes()
     if first.dtype.names is not None and first.dtype.hasobject:
         return all(same_bits(first[name], second[name]) for name in first.dtype.names)
     if first.dtype.kind == "T":  # numpy's strings of any length: their bits are addresses
@@ -385,7 +396,7 @@ def same_bits(a: Array, b: Array) -> bool:
     if (first.dtype.itemsize == 16 and first.dtype.kind == "f") or first.dtype.itemsize == 32:
         # The padding bytes of a longdouble are not part of its value.
         return bool(np.array_equal(first, second, equal_nan=True))
-    if first.nbytes <= 1 << 16:
+    if few:
         return first.tobytes() == second.tobytes()
     # Of many parameters no copy is made.
     whole = np.dtype(np.uint64 if first.dtype.itemsize % 8 == 0 else np.uint8)
@@ -426,6 +437,19 @@ class Node:
 
     children: Sequence[tuple[str, Any]]
     rebuild: Callable[[list[Any]], Any]
+
+
+OWN: dict[type, Callable[[Any], Node]] = {}
+"""What takes Python's own containers apart; filled by their adapter."""
+
+
+def only_own() -> bool:
+    """Return whether nobody but our adapters takes containers apart, so that none need be asked."""
+    impls = plugin_manager().hook.gradcheck_flatten.get_hookimpls()
+    return all(impl.plugin_name.startswith(ADAPTERS) for impl in impls)
+
+
+ADAPTERS = __package__.partition(".")[0] + ".adapters."
 
 
 def taken_apart(item: Any) -> Node | None:
@@ -496,8 +520,7 @@ class Leaf(NamedTuple):
         return self.kind.eps(self.value)
 
 
-@dataclass(frozen=True)
-class Structure:
+class Structure(NamedTuple):
     """A nested structure as leaves in order, and the way back."""
 
     leaves: tuple[Leaf, ...]
@@ -517,7 +540,7 @@ def flatten(value: Any, what: str = ROOT) -> Structure:
     if isinstance(value, _LEAVES):  # most often, and at every look at what func left behind
         return Structure((Leaf(ROOT, value, kind_of(value)),), itemgetter(0))
     leaves: list[Leaf] = []
-    rebuild = _visit(value, "", what, leaves, [])
+    rebuild = _visit(value, "", what, leaves, [], OWN if only_own() else {})
     names = [leaf.name for leaf in leaves]
     if len(set(names)) < len(names):
         twice = next(name for name in names if names.count(name) > 1)
@@ -529,17 +552,25 @@ def flatten(value: Any, what: str = ROOT) -> Structure:
 
 
 def _visit(
-    item: Any, name: str, what: str, leaves: list[Leaf], inside: list[int]
+    item: Any,
+    name: str,
+    what: str,
+    leaves: list[Leaf],
+    inside: list[int],
+    own: Mapping[type, Callable[[Any], Node]],
 ) -> Callable[[Sequence[Any]], Any]:
     """Add the leaves of an item to `leaves` and return what rebuilds it of all values.
 
-    `inside` are the ids of the containers that it is in. No closure that calls itself: the cycle
-    would keep a gradient of a million entries alive.
+    `inside` are the ids of the containers that it is in, `own` takes apart by type what no adapter
+    need be asked for. No closure that calls itself: the cycle would keep a gradient of a million
+    entries alive.
     """
     if isinstance(item, _LEAVES) or type(item) in ASKED:
         kind, node = kind_of(item), None
     elif item is None:
         kind, node = None, Node((), lambda _: None)
+    elif (ours := own.get(type(item))) is not None:
+        kind, node = None, ours(item)
     else:
         node = taken_apart(item)
         kind = foreign_kind(item) if node is None else None
@@ -557,7 +588,8 @@ def _visit(
         )
     within = [*inside, id(item)]
     builders = [
-        _visit(child, joined(name, step), what, leaves, within) for step, child in node.children
+        _visit(child, joined(name, step), what, leaves, within, own)
+        for step, child in node.children
     ]
     return lambda values: node.rebuild([build(values) for build in builders])
 

@@ -69,7 +69,8 @@ class Scale:
         zero = size == 0
         np.maximum(size, self.floor, out=size)
         np.copyto(size, self.at_zero, where=zero)
-        return size.clip(LEAST_SCALE, MOST_SCALE, out=size)
+        np.maximum(size, LEAST_SCALE, out=size)
+        return np.minimum(size, MOST_SCALE, out=size)
 
 
 def scale_of(theta: Array) -> Scale:
@@ -151,6 +152,8 @@ class Block:
 
 def selected(name: str, only: Sequence[str], skip: Sequence[str]) -> bool:
     """Return whether the patterns leave the block `name` in the check."""
+    if not only and not skip:
+        return True
 
     def matches(patterns: Sequence[str]) -> bool:
         # Equality first: in a glob, the [3] of "layers[3].bias" means the letter 3.

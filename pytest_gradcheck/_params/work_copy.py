@@ -13,7 +13,17 @@ from typing import Any
 import numpy as np
 
 from .._quoting import brief
-from .arrays_and_structure import CHUNK, Array, Leaf, Structure, Unreadable, chunks, coordinates
+from .arrays_and_structure import (
+    CHUNK,
+    NUMBER,
+    Array,
+    Leaf,
+    Structure,
+    Unreadable,
+    chunks,
+    coordinates,
+    flatten,
+)
 from .layout import Block
 
 Run = tuple[slice, list[tuple[slice, Array, Array]]]
@@ -40,6 +50,7 @@ class WorkCopy:
         self.in_place = in_place
         if in_place:
             _require_in_place(structure, blocks)
+        self._names = [leaf.name for leaf in structure.leaves]
         checked = {block.leaf: block for block in blocks}
         self.values: list[Any] = []
         for position, leaf in enumerate(structure.leaves):
@@ -61,11 +72,8 @@ class WorkCopy:
 
     def _require_rebuilt(self) -> None:
         """Raise TypeError when what takes params apart doesn't put it together again."""
-        from .arrays_and_structure import flatten
-
         before, now = self.structure.leaves, flatten(self.params).leaves
-        names = [leaf.name for leaf in now] == [leaf.name for leaf in before]
-        if not names or any(
+        if [leaf.name for leaf in now] != self._names or any(
             first.is_array and leaf.value is not value
             for leaf, first, value in zip(now, before, self.values, strict=True)
         ):
@@ -192,23 +200,22 @@ class WorkCopy:
 
         Called while nothing is perturbed: what differs was written by func.
         """
-        from .arrays_and_structure import flatten
-
-        now = flatten(self.params).leaves
-        before = self.structure.leaves
-        if [leaf.name for leaf in now] != [leaf.name for leaf in before]:
-            names = {leaf.name for leaf in now} ^ {leaf.name for leaf in before}
-            return sorted(names)[0] if names else before[0].name
+        now, before = flatten(self.params).leaves, self.structure.leaves
+        names = [leaf.name for leaf in now]
+        if names != self._names:
+            apart = {*names} ^ {*self._names}
+            return sorted(apart)[0] if apart else before[0].name
         for leaf, first, value, saved in zip(now, before, self.values, self._saved, strict=True):
-            if first.kind is None:
+            kind = first.kind
+            if kind is None:
                 continue
-            if leaf.kind is not first.kind:
+            if leaf.kind is not kind:
                 return leaf.name
-            if not first.is_array:
+            if kind is NUMBER:
                 saved = value  # a number can't be written to, only replaced
             elif leaf.value is not value:
                 return leaf.name
-            if not first.kind.same_bits(leaf.value, saved):
+            if not kind.same_bits(leaf.value, saved):
                 return leaf.name
         return None
 

@@ -72,9 +72,16 @@ class Subject:
     jacobian: bool = False
 
     @classmethod
-    def of(cls, problem: Problem, scheme: str, noise: Noise, value: float) -> Subject:
-        """Return what was checked of a func that was differenced."""
+    def of(
+        cls, problem: Problem, scheme: str, noise: Noise, value: float, *, right: bool = False
+    ) -> Subject:
+        """Return what was checked of a func that was differenced.
+
+        Where the gradient is `right` there is nothing to ask of the user's arrays, and a report
+        that is kept does not keep them.
+        """
         leaves, blocks = problem.structure.leaves, problem.blocks
+        checked = [leaves[block.leaf] for block in blocks]
         return cls(
             name_of(problem.call.func),
             blocks,
@@ -83,7 +90,7 @@ class Subject:
             value,
             noise.sigma,
             noise.format,
-            params={leaf.name: leaf.value for leaf in (leaves[block.leaf] for block in blocks)},
+            params={} if right else {leaf.name: leaf.value for leaf in checked},
         )
 
     @property
@@ -93,13 +100,19 @@ class Subject:
         return f"func is {what}, with noise {self.noise:.0e} in J = {self.value:.4g}"
 
     def ways(self, told: Sequence[str], options: Options) -> tuple[str, ...]:
-        """Return what would settle what noise leaves open; `told` are the blocks that agree."""
-        if self.precision == GIVEN:
-            return ()
-        reference = options.reference is not None
-        known = None if self.jacobian else told
-        found = ways_to_settle(self.params, self.precision, known, reference=reference)
-        return (*found, AVERAGED) if options.nondet_tol and not reference else found
+        """Return what would make func less noisy, the best first, as lines to write.
+
+        Of a wide format nothing is said.  `told` are the blocks that agree.
+        """
+        found, referred = [], options.reference is not None
+        if self.precision in ("float32", "float16", "bfloat16"):
+            found += [_in_double(self.params)]
+            found += [] if referred else ["reference=the same function in double"]
+            found += [] if self.jacobian else [MOVES_MORE]
+            if told and not self.jacobian:
+                found.append(f"only={list(told[:FEW_TOLD])!r}, which is what can be told")
+        averaged = options.nondet_tol and not referred and self.precision != GIVEN
+        return (*found, AVERAGED) if averaged else tuple(found)
 
 
 @dataclass(frozen=True)
@@ -205,6 +218,18 @@ def _passes(
     return VERDICTS[OPEN if left else AGREE], ok, warning
 
 
+def agrees_plainly(found: Comparison) -> bool:
+    """Return whether every entry agrees and no option can make anything else of that.
+
+    There is no kink, nothing that func does not answer to, and the gradient is not zero.
+    """
+    if found.verdict.any() or found.slopes or found.groups or found.seen or found.inner:
+        return False
+    if (found.flat & (found.analytic == 0)).any():
+        return False
+    return bool((np.abs(found.numeric) > CONFIDENCE * found.error).any())
+
+
 def rows_of(
     subject: Subject,
     found: Comparison,
@@ -270,13 +295,12 @@ def rows_of(
         reasons=reasons_of(
             found,
             reasons,
-            subject.noisy,
+            subject,
+            options,
             nothing=nothing,
             stationary=stationary,
-            strict=options.vacuous == "fail",
             unmoved=_unmoved(explained, subject),
-            ways=subject.ways([b.name for b in blocks if b.verdict == VERDICTS[AGREE]], options),
-            demanded=options.rtol is not None,
+            told=[block.name for block in blocks if block.verdict == VERDICTS[AGREE]],
         ),
         nothing=nothing,
         stationary=stationary,
@@ -558,21 +582,19 @@ NOT_STATIONARY = (
 def reasons_of(
     found: Comparison,
     given: tuple[str, ...],
-    noisy: str,
+    subject: Subject,
+    options: Options,
     *,
-    nothing: bool = False,
-    stationary: bool = False,
-    strict: bool = False,
-    unmoved: str = "",
-    ways: Sequence[str] = (),
-    demanded: bool = False,
+    nothing: bool,
+    stationary: bool,
+    unmoved: str,
+    told: Sequence[str],
 ) -> tuple[str, ...]:
     """Return the sentences that say why a check can't tell, and what would settle it.
 
-    `given` are known already; `noisy` is the half of a sentence that says how noisy func is, and
-    `unmoved` names the parameters that it does not answer to, though their gradient is not zero.
-    `nothing` is answered to, or the point is `stationary`, which is a failure if `strict`. `ways`
-    are what could make func less noisy, `demanded` says whether an rtol was.
+    `given` are known already; `unmoved` names the parameters that func does not answer to, though
+    their gradient is not zero; `nothing` is answered to, or the point is `stationary`; the blocks
+    that are `told` agree.
     """
     said, flat = list(given), bool(found.flat.all())
     # What is small beside the rounding of J moves nothing.
@@ -608,25 +630,25 @@ def reasons_of(
             "gradient is zero but for that",
         )
     if stationary and not said:
-        return (NOT_STATIONARY if strict else STATIONARY,)
+        return (NOT_STATIONARY if options.vacuous == "fail" else STATIONARY,)
     left = np.flatnonzero(found.verdict == OPEN).tolist()
     counts = Counter(found.reasons.get(i, "") for i in left if i not in found.slopes)
-    said += [_advice(reason, count, noisy, found) for reason, count in counts.most_common()]
-    if NOISY in counts and ways:
-        said += to_settle(ways, math.inf if demanded else _reach(found))
+    reach = _reach(found) if NOISY in counts else math.inf
+    said += [_advice(reason, count, subject, reach) for reason, count in counts.most_common()]
+    if NOISY in counts and (ways := subject.ways(told, options)):
+        said += to_settle(ways, math.inf if options.rtol is not None else reach)
     return tuple(text for text in said if text)
 
 
-def _advice(reason: str, count: int, noisy: str, found: Comparison) -> str:
+def _advice(reason: str, count: int, subject: Subject, reach: float) -> str:
     if reason != NOISY:
         return f"{count:,} undecided: {reason}" if reason else ""
-    reach = _reach(found)
     could = (
         f"; rtol={rounded_up(reach):g} could be concluded"
         if FINEST_RTOL <= reach < COARSEST_RTOL
         else "; no useful rtol could be concluded at these parameters"
     )
-    return f"{count:,} undecided: {noisy}{could}"
+    return f"{count:,} undecided: {subject.noisy}{could}"
 
 
 def _reach(found: Comparison) -> float:
@@ -649,29 +671,6 @@ def to_settle(ways: Sequence[str], reach: float = math.inf) -> list[str]:
     return [f"{'or' if k else 'to settle it'}: {way}" for k, way in enumerate([*ways, *coarser])]
 
 
-def ways_to_settle(
-    params: Mapping[str, Any], precision: str, told: Sequence[str] | None, *, reference: bool
-) -> tuple[str, ...]:
-    """Return what would make func less noisy, the best first, as lines to write.
-
-    `params` are the arrays that are checked, `precision` is the format of func's value, and of a
-    wide one nothing is said; `told` are the blocks that agree, None of a func that returns no loss;
-    `reference`: there is one already.
-    """
-    if precision not in ("float32", "float16", "bfloat16"):
-        return ()
-    found = [_in_double(params)]
-    if not reference:
-        found.append("reference=the same function in double")
-    if told is not None:
-        found.append(
-            "a loss that moves more: (out * weights).sum() with random weights, not a mean"
-        )
-    if told:
-        found.append(f"only={list(told[:FEW_TOLD])!r}, which is what can be told")
-    return tuple(found)
-
-
 def _in_double(params: Mapping[str, Any]) -> str:
     """Return the line that makes a check one in double precision."""
     if all("64" in str(getattr(value, "dtype", "64")) for value in params.values()):
@@ -688,6 +687,7 @@ def _in_double(params: Mapping[str, Any]) -> str:
     return "v.astype(np.float64) of every array in params, and double data"
 
 
+MOVES_MORE = "a loss that moves more: (out * weights).sum() with random weights, not a mean"
 AVERAGED = "reference=the mean of 64 evaluations of func, for error bars a quarter as large"
 """Where J differs by chance: the best step leaves an error bar in proportion to σ^(2/3)."""
 

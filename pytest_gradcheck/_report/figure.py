@@ -260,7 +260,6 @@ def map_title(grid: dict[str, Any]) -> str:
 
 
 def _draw_map(axes: Axes, grid: dict[str, Any]) -> None:
-    import numpy as np
     from matplotlib.ticker import MaxNLocator
 
     kind = np.array(grid["kind"])

@@ -6,10 +6,10 @@ import io
 import json
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -236,6 +236,30 @@ class GradientReport:
     coarse: bool = False
     evidence: Evidence | None = field(default=None, repr=False, compare=False)
 
+    @classmethod
+    def later(cls, make: Callable[[], GradientReport], **known: Any) -> GradientReport:
+        """Return a report of which some fields are `known`; the others are made when asked for.
+
+        Of a right gradient nobody reads more than that it is right, and making the rest takes as
+        long as finding that out.
+        """
+        report = cls.__new__(cls)
+        vars(report).update(known, _make=make)
+        return report
+
+    if not TYPE_CHECKING:  # to a type checker, every name would be an attribute
+
+        def __getattr__(self, name: str) -> Any:
+            own = vars(self)
+            if (make := own.get("_make")) and name in self.__dataclass_fields__:
+                own.update(vars(make()), _make=None)
+            if name in own:  # another thread may have made it
+                return own[name]
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {item.name: getattr(self, item.name) for item in fields(self)}
+
     def __bool__(self) -> bool:
         return self.ok
 
@@ -323,6 +347,12 @@ class GradientReport:
         if not self.ok:
             raise GradientMismatch(self)
         return self
+
+
+for _item in fields(GradientReport):
+    # A default found on the class would hide that the field is still to be made.
+    if _item.name in vars(GradientReport):
+        delattr(GradientReport, _item.name)
 
 
 def _builtin(value: Any) -> Any:

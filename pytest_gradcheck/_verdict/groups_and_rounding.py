@@ -33,7 +33,6 @@ from .._constants import (
     EXHAUSTIVE,
     FARTHEST_ALONG,
     FINE,
-    GRAIN_SHOWN,
     GROUP_DIRECTIONS,
     GROUP_GOAL,
     GROUP_PROOF,
@@ -56,6 +55,7 @@ from .._constants import (
     NOISE_WIDER,
     QUIETER_LINE,
     RATIO,
+    RESPONDS,
     ROUNDING_FACTOR,
     SEEN,
     SLICE_ALONE,
@@ -662,7 +662,7 @@ def inner_format(found: Comparison, sweep: Sweep, problem: Problem) -> str:
     for _, i in _round_robin(which, found, problem)[:MOST_STILL]:
         line = line_of(problem, i, sweep.noise)
         told = abs(float(found.analytic[i])) * float(problem.scale[i])
-        if told * STILL > GRAIN_SHOWN * sweep.noise.floor and _still(line, STILL, problem.scale[i]):
+        if told * STILL > RESPONDS * sweep.noise.floor and _still(line, STILL, problem.scale[i]):
             if not _moves(line, problem.scale[i]):
                 continue
             if _still(line, LINE_SPACING, problem.scale[i]):

@@ -24,7 +24,6 @@ from .._constants import (
     FLOAT32,
     GRAD_ROUNDINGS,
     GROUP_PROOF,
-    GROUP_RANGE,
     GROUP_RTOL,
     GROUP_RUNGS,
     IN_BLOCK,
@@ -55,7 +54,6 @@ from .._difference.sweep import (
     least_step,
     line_along,
     line_of,
-    noise_direction,
     value_size,
 )
 from .._evaluate.evaluator import BudgetExhausted
@@ -118,7 +116,7 @@ def judge(
         # What the sweep settles in every entry needs no more: nearly every right gradient.
         settled = asked & agrees & limits.settled(found.numeric, found.error) & ~sweep.bent
         settled &= ~(sweep.flat & (a == 0))
-        if settled.all() and _passed_over(found, sweep, problem, options.seed) is None:
+        if settled.all() and _passed_over(found, sweep) is None:
             found.verdict[:] = AGREE
             return found
     if denied is not None:
@@ -134,7 +132,7 @@ def judge(
     else:
         try:
             _ask_again(found, sweep, problem, options, asked, agrees)
-            _look_between(found, sweep, problem, options.seed)
+            _look_between(found, sweep, problem)
             judge_ties(found, sweep, problem)
         except BudgetExhausted:
             left = np.flatnonzero((found.verdict == OPEN) & ~agrees)
@@ -376,10 +374,11 @@ def _limits(problem: Problem, analytic: Analytic, sweep: Sweep, options: Options
         problem.blocks,
         analytic.precision,
         options,
-        fine_limit(sweep.noise.sigma, value_size(problem, analytic.vector)),
+        fine_limit(sweep.noise.sigma, sweep.size or value_size(problem, analytic.vector)),
         max(abs(float(problem.center)), sweep.noise.terms),
     )
-    return replace(limits, atol=limits.atol + analytic.jitter)
+    np.add(limits.atol, analytic.jitter, out=limits.atol)
+    return limits
 
 
 def _ask_again(
@@ -408,8 +407,8 @@ def _ask_again(
         _refine_each(coarse, found, sweep, problem)
         blunt = _by_atol_alone(found)
         coarse = np.flatnonzero(asked & agrees & smooth & done & ~dead & blunt)
-    if sweep.noise.unit <= NARROW:  # else they are told by blocks, at larger steps
-        _test_groups(coarse, found, sweep, problem, options.seed)
+    if coarse.size and sweep.noise.unit <= NARROW:  # else blocks tell, at larger steps
+        _test_group(coarse, found, sweep, problem, options.seed)
 
 
 def _left_beside_alike(left: Array, found: Comparison, sweep: Sweep, problem: Problem) -> Array:
@@ -552,28 +551,6 @@ def _refine_each(members: Array, found: Comparison, sweep: Sweep, problem: Probl
         verdicts.append(_refine_one(i, found, sweep, problem))
 
 
-def _test_groups(
-    members: Array, found: Comparison, sweep: Sweep, problem: Problem, seed: int
-) -> None:
-    """Judge entries that are small beside their error bars together, by like size.
-
-    Their error bars at the sweep's step are rounding, and a direction may take larger steps:
-    one ladder tells for all of them at once whether any is wrong.  If so the group is halved.
-    """
-    # By the analytic entry: the numeric one is noise here.
-    with np.errstate(over="ignore"):
-        size = np.abs(found.analytic) * problem.scale
-    left = members[np.argsort(-size[members], kind="stable")]
-    first = True
-    while left.size:
-        alike = size[left] >= size[left[0]] / GROUP_RANGE
-        if not first and np.count_nonzero(alike) < TAIL * problem.size:
-            return
-        first = False
-        _test_group(left[alike], found, sweep, problem, seed)
-        left = left[~alike]
-
-
 def _test_group(
     members: Array,
     found: Comparison,
@@ -583,6 +560,11 @@ def _test_group(
     *,
     sound: bool = False,
 ) -> None:
+    """Judge entries that are small beside their error bars together.
+
+    Their error bars at the sweep's step are rounding, and a direction may take larger steps:
+    one ladder tells for all of them at once whether any is wrong.  If so the group is halved.
+    """
     a, limits = found.analytic[members], found.tolerance
     weights = random_weights(members.size, seed, Stream.GROUP, members.size, int(members[0]))
     direction = weights * problem.scale[members]
@@ -638,24 +620,24 @@ def _refine_stubborn(members: Array, found: Comparison, sweep: Sweep, problem: P
         _refine_one(i, found, sweep, problem)
 
 
-def _look_between(found: Comparison, sweep: Sweep, problem: Problem, seed: int) -> None:
+def _look_between(found: Comparison, sweep: Sweep, problem: Problem) -> None:
     """Ask once more, at tiny steps, for what agrees with steps that passed over what func does."""
-    shift = _passed_over(found, sweep, problem, seed)
+    shift = _passed_over(found, sweep)
     if shift is not None:
         _find_between(np.flatnonzero(~found.kinked), shift, found, sweep, problem)
 
 
-def _passed_over(found: Comparison, sweep: Sweep, problem: Problem, seed: int) -> Array | None:
+def _passed_over(found: Comparison, sweep: Sweep) -> Array | None:
     """Return the direction of the noise's values if what agrees does not add up to their slope.
 
     These values are far nearer than the sweep's: analytic entries that all are right add up to the
     slope that they tell along their direction.
     """
-    value, error = sweep.noise.slope
+    (value, error), shift = sweep.noise.slope, sweep.noise.direction
     wrong = found.verdict == DISAGREE
-    if not math.isfinite(error) or not found.evaluated.all() or wrong.any():
+    if shift is None or not found.evaluated.all() or wrong.any():
         return None
-    shift, smooth = noise_direction(problem, seed), np.flatnonzero(~found.kinked)
+    smooth = np.flatnonzero(~found.kinked)
     for i, (behind, ahead) in found.slopes.items():
         value -= (ahead if shift[i] > 0 else behind) * shift[i]
         error += abs((ahead - behind) * shift[i])

@@ -21,7 +21,6 @@ from .._constants import (
     FINER,
     FINEST,
     FLAT_AS_FAR_AS,
-    GRAIN_SHOWN,
     GROUP_RUNGS,
     JUMP_POWER,
     KINK_BESIDE,
@@ -43,6 +42,7 @@ from .._constants import (
     NOISE_LOUD,
     NOISE_SAMPLES,
     RATIO,
+    RESPONDS,
     ROOM,
     ROUGH_RUNGS,
     ROUNDING_FACTOR,
@@ -420,7 +420,7 @@ def _limit(
     small = bend <= NEAR_LIMIT * gap and (bends is None or bends >= -KINK_POWER)
     smooth = small or (bends is not None and bends >= SMOOTH_POWER)
     still = not (two.forward or two.backward) or not (last.forward or last.backward)
-    moved = max(line.changes, default=0.0) > GRAIN_SHOWN * line.noise.sigma
+    moved = max(line.changes, default=0.0) > RESPONDS * line.noise.sigma
     stairs = still and line.grainy is not False and moved
     return near and falls and smooth and not stairs
 
@@ -442,7 +442,7 @@ def _stands_still(line: Line, question: Tolerance) -> bool:
     By the analytic slope, that is; and it moves at others.
     """
     flat = [rung.h for rung in line.rungs if not rung.forward or not rung.backward]
-    shown: bool = abs(question.analytic) * max(flat, default=0.0) > GRAIN_SHOWN * line.noise.floor
+    shown: bool = abs(question.analytic) * max(flat, default=0.0) > RESPONDS * line.noise.floor
     return shown and not line.flat and line.noise.unit < NARROW
 
 

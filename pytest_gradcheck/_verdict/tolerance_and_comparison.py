@@ -153,24 +153,24 @@ def block_size(values: Array, scale: Array) -> float:
     """Return the root mean square of gradient times scale: the block's gradient as one number."""
     with np.errstate(over="ignore"):
         product = (values * scale).astype(np.float64)
-    product = product[np.isfinite(product)]
-    if not product.size:
-        return 0.0
-    largest = float(np.abs(product).max())
+    finite = np.isfinite(product)
+    if not finite.all():
+        product = product[finite]
+    largest = float(np.abs(product).max(initial=0.0))
     if largest == 0.0:
         return 0.0
-    return largest * math.sqrt(float(np.mean((product / largest) ** 2)))
+    product /= largest
+    return largest * math.sqrt(float(np.add.reduce(product * product)) / product.size)
 
 
 def block_sizes(values: Array, scale: Array, blocks: Sequence[Block]) -> list[float]:
     """Return `block_size` of each block."""
-    one_by_one = len(blocks) < 2
+    if len(blocks) < 2:
+        return [block_size(values[b.window], scale[b.window]) for b in blocks]
     with np.errstate(all="ignore"):
-        if not one_by_one:
-            product = (values * scale).astype(np.float64)
-            largest = largest_of(np.abs(product), blocks)
-            one_by_one = not np.isfinite(largest).all()
-        if one_by_one:
+        product = (values * scale).astype(np.float64)
+        largest = largest_of(np.abs(product), blocks)
+        if not np.isfinite(largest).all():
             return [block_size(values[b.window], scale[b.window]) for b in blocks]
         squares = np.nan_to_num(product / spread(largest, blocks)) ** 2
     sums = [np.add.reduce(squares[b.start : b.stop]) for b in blocks]
@@ -180,10 +180,10 @@ def block_sizes(values: Array, scale: Array, blocks: Sequence[Block]) -> list[fl
     ]
 
 
-def largest_of(values: Array, blocks: Sequence[Block], least: float = 0.0) -> Array:
-    """Return the largest value in each block, NaN if there is one, `least` of an empty one."""
+def largest_of(values: Array, blocks: Sequence[Block]) -> Array:
+    """Return the largest value in each block, NaN if there is one, 0 of an empty one."""
     starts = np.array([block.start for block in blocks if block.size], dtype=np.intp)
-    found = np.full(len(blocks), least)
+    found = np.zeros(len(blocks))
     if starts.size:
         found[[block.size > 0 for block in blocks]] = np.maximum.reduceat(values, starts)
     return found
@@ -191,7 +191,7 @@ def largest_of(values: Array, blocks: Sequence[Block], least: float = 0.0) -> Ar
 
 def spread(values: Any, blocks: Sequence[Block]) -> Array:
     """Return a number for each block as one for each coordinate, shape (n,)."""
-    return np.repeat(values, [block.size for block in blocks])
+    return np.asarray(values).repeat([block.size for block in blocks])
 
 
 def common_size(rms: Any) -> float:

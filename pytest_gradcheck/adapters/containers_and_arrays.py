@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from .._params.arrays_and_structure import (
+    OWN,
     Array,
     ArrayKind,
     Cell,
@@ -60,6 +61,9 @@ def _sequence(value: Any) -> Node:
         return Node(list(zip(steps, value, strict=True)), lambda items: type(value)(*items))
     children = [(f"[{position}]", item) for position, item in enumerate(value)]
     return Node(children, lambda items: type(value)(items))
+
+
+OWN.update({dict: _mapping, list: _sequence, tuple: _sequence})
 
 
 def _field_names(value: Any) -> list[str] | None:

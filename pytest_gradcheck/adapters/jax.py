@@ -48,6 +48,10 @@ class JaxKind(ArrayKind):
             )
         return np.asarray(value)
 
+    def vmap(self, function: Callable[[list[Any]], Any]) -> Callable[[list[Any]], Any] | None:
+        mapped: Callable[[list[Any]], Any] = sys.modules["jax"].vmap(function)
+        return mapped
+
     def with_float64(self) -> Float64 | None:
         jax = sys.modules["jax"]
         if jax.config.jax_enable_x64:

@@ -36,6 +36,10 @@ class TorchKind(ArrayKind):
     mutable = True
     compiler = "torch.compile"
 
+    def vmap(self, function: Callable[[list[Any]], Any]) -> Callable[[list[Any]], Any] | None:
+        mapped: Callable[[list[Any]], Any] = sys.modules["torch"].func.vmap(function)
+        return mapped
+
     def compiled(self, func: Callable[..., Any]) -> bool:
         return hasattr(func, "_torchdynamo_orig_callable")
 

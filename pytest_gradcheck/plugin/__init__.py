@@ -53,7 +53,8 @@ def pytest_configure(config: pytest.Config) -> None:
     settings = config.stash[SETTINGS] = read_settings(config)
     memory = Memory(config, ask=settings.save is None) if settings.cache else None
     whole = settings.json is not None or settings.html is not None
-    recorder = Recorder(whole, memory, Kept(config), config.get_verbosity())
+    listed = settings.summary == "all"
+    recorder = Recorder(whole, listed, memory, Kept(config), config.get_verbosity())
     config.pluginmanager.register(recorder, "gradcheck-recorder")
     config.pluginmanager.register(EngineHooks(config), "gradcheck-engine-hooks")
     if not hasattr(config, "workerinput"):  # a worker of pytest-xdist has it

@@ -51,8 +51,8 @@ class Record(TypedDict):
     """One check."""
 
     ok: bool
-    row: list[str]
-    """Of the table at the end: func's name, and what came of it."""
+    row: NotRequired[list[str]]
+    """Of the table at the end: func's name, and what came of it; where the table has it."""
     check: NotRequired[dict[str, Any]]
     """As from `GradientReport.to_dict`, where the session writes whole checks."""
     found: NotRequired[list[str]]
@@ -217,8 +217,9 @@ _uncalled = pytest.StashKey[str]()
 class Recorder:
     """The plugin that accompanies each test, on workers and wherever tests run in process.
 
-    `whole`: the session needs whole checks (for a file of them) and not just a line. `memory` knows
-    what was wrong in the last run.  From a `verbosity` of 2, a failure is told at length.
+    `whole`: the session needs whole checks (for a file of them) and not just a line; `listed`: it
+    lists checks that pass, too. `memory` knows what was wrong in the last run.  From a `verbosity`
+    of 2, a failure is told at length.
     """
 
     # Of a session in a session, both are registered with the engine.  No ContextVar: the threads
@@ -226,8 +227,10 @@ class Recorder:
     hearing: ClassVar[Recorder | None] = None
     """That of the innermost session that runs a test, which alone hears of the test's checks."""
 
-    def __init__(self, whole: bool, memory: Memory | None, kept: Kept, verbosity: int) -> None:
-        self._whole = whole
+    def __init__(
+        self, whole: bool, listed: bool, memory: Memory | None, kept: Kept, verbosity: int
+    ) -> None:
+        self._whole, self._listed = whole, listed
         self._details = verbosity > 1
         self._room = SCREEN - AROUND + (HEAD if verbosity < 0 else 0)
         self._memory = memory
@@ -342,11 +345,14 @@ class Recorder:
         item = self._item
         if Recorder.hearing is not self or item is None:  # a thread may outlive its test
             return
-        from .._report.message import finding, row
+        record: Record = {"ok": report.ok}
+        # Of a check that passes, most sessions only count that there was one.
+        if self._whole or self._listed or not report.ok:
+            from .._report.message import finding, row
 
-        record: Record = {"ok": report.ok, "row": row(report)}
-        if self._whole:
-            record["check"], record["found"] = report.to_dict(), finding(report)
+            record["row"] = row(report)
+            if self._whole:
+                record["check"], record["found"] = report.to_dict(), finding(report)
         with self._lock:
             self._take(record, report)
         item.ihook.pytest_gradcheck_result(item=item, report=report)

@@ -763,7 +763,16 @@ OPTIONS = [
         TypeError,
         "gradcheck: workers must be a number of threads (-1: one for each processor), a concurrent.futures executor, or a callable like map, not ",
     ),
-    ({"vectorized": "yes"}, TypeError, "gradcheck: vectorized must be True or False, not 'yes'"),
+    (
+        {"vectorized": "yes"},
+        TypeError,
+        "gradcheck: vectorized must be True, False or \"vmap\", not 'yes'",
+    ),
+    (
+        {"vectorized": "vmap"},
+        ValueError,
+        'vectorized="vmap": params has no array of torch or JAX, whose vmap it takes; pass vectorized=True and a func that takes a leading axis on every array',
+    ),
     (
         {"vectorized": True},
         ValueError,

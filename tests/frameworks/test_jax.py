@@ -447,6 +447,25 @@ def test_vectorized_takes_vmap():
     assert shapes == {(True, (3, 2))}
 
 
+@pytest.mark.parametrize("compiled", [False, True])
+def test_vmap_batches_a_loss_of_one_point(compiled):
+    calls = []
+
+    def single(p):
+        calls.append(p["W"].shape)
+        return loss(p)
+
+    func = jax.jit(single) if compiled else single
+    found = assert_gradients_close(func, jax.grad(loss), params_of(), vectorized="vmap")
+    assert set(calls) == {(3, 2)}
+    assert len(calls) < found.evaluations / 2  # it is traced once for a batch
+
+    def wrong(p):
+        return {**jax.grad(loss)(p), "W": -jax.grad(loss)(p)["W"]}
+
+    assert check_gradients(func, wrong, params_of(), vectorized="vmap").wrong == 6
+
+
 @pytest.mark.parametrize("seed", range(2))
 def test_a_float32_network_agrees_and_a_wrong_row_is_found(seed):
     jax.config.update("jax_enable_x64", False)

@@ -693,3 +693,42 @@ def test_vectorized_takes_vmap():
     assert report.evaluations > 16
     with pytest.raises(ValueError, match=r"^vectorized=True: func returned shape"):
         check_gradients(dict_loss, torch_gradients(dict_loss), params, vectorized=True)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_vmap_batches_a_loss_of_one_point(workers):
+    ranks, params = set(), {**dict_params(requires_grad=True), "gain": 1.5, "power": 2}
+
+    def scaled(p, shift):
+        ranks.add((p["W"].ndim, p["power"]))
+        return p["gain"] * dict_loss(p) ** p["power"] + shift, "beside it"
+
+    def grad(p, shift):
+        inner = torch_gradients(dict_loss)({name: p[name] for name in ("W", "b")})
+        with torch.no_grad():
+            loss = dict_loss(p)
+        own = {name: 2 * p["gain"] * loss * one for name, one in inner.items()}
+        return {**own, "gain": loss**2, "power": None}
+
+    def check(grad, **options):
+        return check_gradients(
+            scaled, grad, params, args=(0.5,), has_aux=True, skip="power", **options
+        )
+
+    one_by_one, ranks_of_one = check(grad), ranks.copy()
+    found = check(grad, vectorized="vmap", workers=workers)
+    assert found.ok, found.message()
+    assert ranks == ranks_of_one == {(2, 2)}
+    assert found.difference == pytest.approx(one_by_one.difference, abs=1e-9)
+
+    def wrong(p, shift):
+        return {**grad(p, shift), "gain": 1.001 * grad(p, shift)["gain"]}
+
+    assert [entry.label for entry in check(wrong, vectorized="vmap").worst] == ["gain"]
+
+
+def test_vmap_takes_no_module():
+    net = network()
+    with pytest.raises(AttributeError) as caught:
+        check_gradients(net_loss, torch_gradients(net_loss), net, vectorized="vmap")
+    assert "arrays in plain containers, and no module" in caught.value.__notes__[-1]

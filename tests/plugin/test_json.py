@@ -17,7 +17,7 @@ from pytest_gradcheck import (
     check_gradients,
 )
 from pytest_gradcheck._report import report as report_module
-from pytest_gradcheck.plugin import results
+from pytest_gradcheck.plugin import progress_and_results
 
 TESTS = """
     import numpy as np
@@ -51,7 +51,7 @@ def strict(path):
 
 def test_its_schema_is_that_of_a_report():
     report = check_gradients(lambda p: p, 1.0, 2.0)
-    assert report.to_dict()["schema"] == report_module.SCHEMA == results.SCHEMA
+    assert report.to_dict()["schema"] == report_module.SCHEMA == progress_and_results.SCHEMA
 
 
 def test_every_check_is_written(tests):

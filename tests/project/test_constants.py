@@ -102,7 +102,7 @@ def test_what_follows_from_a_constant_is_ablated_with_it(ablation):
     assert ablation.changed("MOVES_TOLD", 8.0) == {"MOVES_TOLD": 8.0}
     new = ablation.changed("EPS", 1.0)
     assert (new["EPS"], new["LEAST_BAR"], new["QUIETEST"]) == (1.0, 4.0, 0.25)
-    assert ablation.changed("GRAIN_SHOWN", 6.0) == {"GRAIN_SHOWN": 6.0}
+    assert ablation.changed("GRAIN_ROUGH", 6.0) == {"GRAIN_ROUGH": 6.0}
 
 
 def test_half_and_twice_of_a_count_and_of_a_factor_just_above_one(ablation):

@@ -102,6 +102,9 @@ def every_option_has_the_type_of_the_table() -> None:
     check_gradients(cost, backward, theta, workers=ThreadPoolExecutor(2))
     check_gradients(cost, backward, theta, workers=ProcessPoolExecutor())
     check_gradients(cost, backward, theta, workers=map)
+    check_gradients(cost, backward, theta, vectorized="vmap")
+    check_gradients(cost, backward, theta, vectorized="map")  # type: ignore[arg-type]
+    check_gradients(cost, backward, theta).verdikt  # type: ignore[attr-defined]
     check_gradients(cost, backward, theta, rtol="1e-5")  # type: ignore[arg-type]
     check_gradients(cost, backward, theta, rtool=1e-5)  # type: ignore[call-arg]
     check_gradients(cost, backward, theta, seed=None)  # type: ignore[arg-type]

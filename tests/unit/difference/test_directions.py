@@ -160,3 +160,23 @@ def test_a_direction_that_is_marginally_wrong_is_looked_at_again():
         wrong[places] += 30 * resolution * np.linalg.norm(right * theta) / np.abs(theta[places])
         found += check_gradients(cost, wrong, theta, seed=seed).verdict == "disagree"
     assert found == 10
+
+
+@pytest.mark.parametrize("size", [8, 1000])
+def test_which_direction_of_a_purpose_it_is_makes_others_and_the_same_again(size):
+    first = random_weights(size, 0, Stream.GROUP, 3, 1)
+    again = random_weights(size, 0, Stream.GROUP, 3, 1)
+    np.testing.assert_array_equal(first, again)
+    again[:] = 0.0  # the caller's own
+    np.testing.assert_array_equal(first, random_weights(size, 0, Stream.GROUP, 3, 1))
+    for others in ((0, Stream.GROUP, 3, 2), (0, Stream.GROUP, 4, 1), (1, Stream.GROUP, 3, 1)):
+        assert not np.array_equal(first, random_weights(size, *others))
+
+
+def test_a_sample_is_all_of_few_and_so_many_of_more():
+    sample = stencils_and_steps.sample
+    assert sample(4, 4, 0).tolist() == sample(4, 9, 0).tolist() == [0, 1, 2, 3]
+    some = sample(100, 10, 0)
+    assert some.size == 10
+    assert (np.diff(some) > 0).all()
+    assert some.tolist() == sample(100, 10, 0).tolist() != sample(100, 10, 1).tolist()

@@ -339,3 +339,40 @@ def test_evaluators_of_one_check_share_what_they_may_spend():
     assert one.evaluations == other.evaluations == 3
     with pytest.raises(BudgetExhausted):
         one.at_theta()
+
+
+@pytest.mark.parametrize(
+    ("seconds", "told"),
+    [
+        (0.0, [1, 3, 7, 15, 20]),  # twice as many each time
+        (0.09, list(range(1, 21))),
+        (0.02, [1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 20]),
+    ],
+)
+def test_progress_is_told_at_even_times_however_fast_func_is(monkeypatch, seconds, told):
+    """Between half of 0.05 s and all of it; the clock moves by so many seconds with each row."""
+    clock, seen, found = [0.0], [], []
+    monkeypatch.setattr("pytest_gradcheck._evaluate.evaluator.perf_counter", lambda: clock[0])
+    progress = Progress(tell=lambda done, planned, worst: seen.append(done))
+    for row in progress.rows(range(20), found, 20):
+        found.append(row)
+        clock[0] += seconds
+    assert seen == told
+
+
+def test_progress_knows_what_the_whole_sweep_has_found():
+    progress = Progress()
+    progress.whole = 4
+    progress.plan(4, lambda found: (np.arange(len(found)), np.array(found, float) * 2, "noise"))
+    assert progress.so_far()[0].size == 0
+    found = []
+    list(progress.rows(range(2), found, 2))  # part of it
+    found += [1.0, 2.0]
+    assert progress.so_far()[0].size == 0
+    found = []
+    list(progress.rows(range(4), found, 4))
+    found += [1.0, 2.0, 3.0]
+    place, numeric, noise = progress.so_far()
+    assert (place.tolist(), numeric.tolist(), noise) == ([0, 1, 2], [2.0, 4.0, 6.0], "noise")
+    progress.conclude(np.array([9.0, 8.0, 7.0, 6.0]), dict)
+    assert progress.so_far()[1].tolist() == [9.0, 8.0, 7.0]

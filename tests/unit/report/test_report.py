@@ -1,10 +1,15 @@
 """The report: its text line by line, its size at any size, and what leaves the process."""
 
+import copy
+import gc
 import json
 import math
 import pickle
 import re
+import weakref
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from threading import Barrier
 
 import numpy as np
 import pytest
@@ -560,6 +565,95 @@ def test_a_report_is_frozen_and_true_when_ok():
     assert not value
     assert report(ok=True)
     assert report(ok=True).raise_if_failed()
+
+
+# -- what is made when it is asked for ----------------------------------------------------------
+
+
+def right():
+    theta = {"W": np.array([[0.5, -1.5]]), "b": 2.0}
+    value = check_gradients(
+        lambda p: np.sum(p["W"] ** 3) * p["b"],
+        lambda p: {"W": 3 * p["W"] ** 2 * p["b"], "b": np.sum(p["W"] ** 3)},
+        theta,
+    )
+    theta["W"][:] = np.nan  # no part of it is read later than this
+    return value
+
+
+def stripped(value):
+    return {name: item for name, item in value.to_dict().items() if name != "seconds"}
+
+
+@pytest.mark.parametrize(
+    "through",
+    [
+        lambda value: value,
+        copy.copy,
+        copy.deepcopy,
+        replace,
+        lambda value: pickle.loads(pickle.dumps(value)),
+        lambda value: value.raise_if_failed(),
+    ],
+)
+def test_a_right_gradient_s_report_is_whole_however_it_is_first_read(through):
+    value = through(right())
+    assert bool(value)
+    assert [(one.name, one.checked, one.verdict) for one in value.blocks] == [
+        ("W", 2, "agree"),
+        ("b", 1, "agree"),
+    ]
+    assert 0 < value.resolution < 1e-5
+    assert value.worst[0].verdict == "agree"
+    assert value.size == value.checked == 3
+    assert value.value == pytest.approx(2 * (0.5**3 - 1.5**3))
+    assert value == value
+    assert stripped(value) == stripped(right())
+    assert "3 agree" in value.summary()
+
+
+def test_its_vectors_are_those_of_the_check():
+    evidence = right().evidence
+    assert evidence.params.tolist() == [0.5, -1.5, 2.0]
+    assert evidence.analytic.tolist() == [1.5, 13.5, 0.5**3 - 1.5**3]
+
+
+def test_an_attribute_that_a_report_has_not_is_named():
+    with pytest.raises(AttributeError, match="'GradientReport' object has no attribute 'bloks'"):
+        _ = right().bloks
+    with pytest.raises(AttributeError, match="'bloks'"):
+        _ = report().bloks
+
+
+def test_two_threads_may_read_one_report():
+    for _ in range(5):
+        value, barrier = right(), Barrier(8)
+
+        def read(_, value=value, barrier=barrier):
+            barrier.wait()
+            return value.resolution, len(value.blocks)
+
+        with ThreadPoolExecutor(8) as pool:
+            assert len(set(pool.map(read, range(8)))) == 1
+
+
+def test_a_report_that_is_kept_keeps_neither_func_nor_the_arrays():
+    class Array(np.ndarray):
+        """One that can be referred to weakly."""
+
+    def cost(x):
+        return float(np.asarray(x) @ np.asarray(x))
+
+    x = np.array([1.0, 2.0]).view(Array)
+    gone = [weakref.ref(cost), weakref.ref(x)]
+    gc.disable()  # nothing waits for it, either
+    try:
+        kept = check_gradients(cost, lambda x: 2 * np.asarray(x), x)
+        del cost, x
+        assert [one() for one in gone] == [None, None]
+    finally:
+        gc.enable()
+    assert kept.checked == 2
 
 
 # -- warnings -----------------------------------------------------------------------------------

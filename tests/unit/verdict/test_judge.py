@@ -832,15 +832,14 @@ class Grouped:
         self.found = of_sweep(self.sweep, self.slopes, self.limits)
         self.found.error[:] = 1e-12
 
-    def test(self, members=None, analytic=None, groups=False):
+    def test(self, members=None, analytic=None):
         """Return at how many evaluations, and which coordinates moved, for each direction."""
         del self.moves[:]
         members = np.arange(self.slopes.size) if members is None else np.array(members, dtype=int)
         analytic = self.slopes if analytic is None else np.array(analytic, dtype=float)
         # The same vectors are filled.
         found = replace(self.found, tolerance=replace(self.limits, analytic=analytic))
-        ask = _judge._test_groups if groups else _judge._test_group
-        ask(members, found, self.sweep, self.problem, 0)
+        _judge._test_group(members, found, self.sweep, self.problem, 0)
         moved = [tuple(np.flatnonzero(move).tolist()) for move in self.moves]
         return [(len(list(run)), who) for who, run in groupby(moved)]
 
@@ -943,34 +942,6 @@ def test_a_direction_out_of_the_domain_tells_nothing():
     assert made.test() == [(2, (0, 1, 2, 3))]
     assert made.found.verdict.tolist() == [OPEN] * 4
     assert (made.found.bound == INF).all()
-
-
-def test_directions_are_of_entries_of_like_size():
-    """Within 10⁴ of the largest that is left, and at least two of a hundred after the first."""
-    slopes = np.full(100, 5e-5)
-    slopes[10:60] = -1.0
-    slopes[60] = 1e-4
-    slopes[61:64] = [1e-9, 0.9e-9, 0.0]
-    made = Grouped(slopes)
-    made.limits.rms[:] = 1e-20
-    asked = made.test(members=range(99, -1, -1), groups=True)
-    first = tuple(range(10, 61))
-    second = tuple(i for i in range(100) if slopes[i] == 5e-5)
-    assert [who for _, who in asked] == [first, second, (61, 62)]
-    assert made.found.verdict[63] == OPEN
-    # By the size of gradient times scale.
-    made = Grouped([1.0, 1e-3, 1e-3], theta=[1.0, 1.0, 1e-3])
-    made.limits.rms[:] = 1e-20
-    assert [who for _, who in made.test(groups=True)] == [(0, 1), (2,)]
-    # The first of them however few they are.
-    slopes = np.full(100, 1e-9)
-    slopes[5] = 1.0
-    made = Grouped(slopes)
-    made.limits.rms[:] = 1e-20
-    others = tuple(i for i in range(100) if i != 5)
-    assert [who for _, who in made.test(groups=True)] == [(5,), others]
-    assert [who for _, who in made.test(members=[5, 6], groups=True)] == [(5,)]
-    assert made.test(members=[], groups=True) == []
 
 
 def test_what_is_known_to_be_still_is_not_asked():

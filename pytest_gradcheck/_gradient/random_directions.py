@@ -178,7 +178,7 @@ class AtScale:
         return unit * math.sqrt(total * 13 / 12 if along else total)
 
     def confirm(self, i: int, about: float = math.inf) -> float | None:
-        """Difference a parameter that may be wrong by `about`; return its error if it is, else None."""
+        """Difference a parameter that may be wrong by `about`; return its error, or None."""
         problem, screen = self.problem, self.screen
         if i in self.bad:
             return None

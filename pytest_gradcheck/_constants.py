@@ -574,6 +574,10 @@ ACCUSED = 5.0
 """A residual above so many σ is looked at again, and two slopes that differ by so many times their
 rounding differ by truncation.  [derived: one right screen in a million]"""
 
+ACCUSED_TOGETHER = 1.5
+"""And so are four whose root mean square is above this many, where kinks keep steps small.
+[derived: with `SAFETY` one right screen in two thousand]"""
+
 SAFETY = 1.5
 """σ of a direction is what calibration says times this.  [scale]"""
 
@@ -623,6 +627,14 @@ MISFIT_SIGMAS = 4.0
 MISFIT_SPARE = 6.0
 """χ² of a fit may be its mean, so many of its standard deviations, and this.  [scale]"""
 
+SHOWN_BY = 4.0
+"""An entry that directions name is differenced until its error bar is this part of the error that
+they show.  [derived]"""
+
+ACROSS_KINK = 30.0
+"""A direction that is so many times louder than all others crosses a kink: of one wrong entry they
+are of like size, within a factor of three.  [derived]"""
+
 PARTED_DIRECTIONS = 3
 """The directions that are restricted to parts.  [scale]"""
 
@@ -639,7 +651,7 @@ GLANCED_AT = 3
 """Entries looked at when both halves of a block are wrong: most of them are, if errors are
 everywhere.  [cost]"""
 
-MOST_DIRECTIONS = 7
+MOST_DIRECTIONS = 24
 """Over all parameters; more directions tell columns apart whose weights are alike.  [scale]"""
 
 EXACT_PATTERN = 1e-3

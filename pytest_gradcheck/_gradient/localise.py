@@ -27,6 +27,7 @@ import numpy as np
 
 from .._constants import (
     ACCUSED,
+    ACROSS_KINK,
     DISTINCT,
     EACH_ALONE,
     EXACT_PATTERN,
@@ -45,10 +46,10 @@ from .._constants import (
 from .._difference.stencils_and_steps import Stream, generator
 from .._params.arrays_and_structure import Array
 from .._params.layout import Block, position_of
-from .screen import Screen, Subset
+from .screen import Screen, Subset, stand_out
 
-Confirm = Callable[[int], float | None]
-"""Differences one coordinate; its error, or None when it is not wrong."""
+Confirm = Callable[[int, float], float | None]
+"""Differences a coordinate that may be wrong about so much; its error, or None if it is not."""
 
 
 @dataclass
@@ -152,6 +153,14 @@ def match(
     return Fit(best[1], misfit), alone
 
 
+def _error_of(screen: Screen, residuals: dict[int, float], i: int) -> float:
+    """Return the error of one coordinate that residuals show, if it alone is wrong."""
+    position = position_of(screen.problem.blocks, i)
+    block = screen.problem.blocks[position]
+    weights = {j: screen.weight(j, block, i - block.start) for j in residuals}
+    return sum(y * weights[j] for j, y in residuals.items()) / sum(w * w for w in weights.values())
+
+
 class Part:
     """Some of a block, its residuals by direction, and their variance in parts of a direction's."""
 
@@ -177,30 +186,36 @@ class Search:
         self.screen, self.confirm, self.limit, self.budget = screen, confirm, limit, budget
         self.found = Findings()
 
-    def run(self) -> Findings:
+    def run(self, *, entries_alone: bool = False) -> Findings:
         """Name entries and patterns while they explain what is left, then divide it."""
-        screen = self.screen
+        screen, number = self.screen, len(self.screen.residuals) - 1
         while len(screen.wrong) < MOST_NAMED:
             residuals = screen.unexplained(screen.residuals)
-            if max(abs(y) for y in residuals.values()) <= self.limit:
+            if entries_alone:  # what crosses a kink tells nothing of an entry
+                least = max(min(map(abs, residuals.values())), screen.sigma)
+                residuals = {j: y for j, y in residuals.items() if abs(y) <= ACROSS_KINK * least}
+            if not stand_out(residuals.values(), self.limit, entries_alone * screen.sigma):
                 return self.found
             fit, alone = match(screen, residuals)
-            if alone and self._named(fit.what):
+            fits, last = fit.misfit <= threshold(len(residuals)), number + 1 >= MOST_DIRECTIONS
+            about = _error_of(screen, residuals, fit.what)
+            if (alone or (fits and last)) and self._named(fit.what, about):
                 continue
-            if not screen.wrong and self._named_pattern(residuals):
+            if not entries_alone and not screen.wrong and self._named_pattern(residuals):
                 return self.found
             # The best entry may fit, and only not be distinct yet.
-            if len(screen.residuals) >= MOST_DIRECTIONS or fit.misfit > threshold(len(residuals)):
+            if last or not fits:
                 break
-            screen.measure(len(screen.residuals))
-        self.found.unexplained = not self._divided()
+            number += 1
+            screen.measure(number)
+        self.found.unexplained = not entries_alone and not self._divided()
         return self.found
 
     # Entries and patterns
 
-    def _named(self, i: int) -> bool:
+    def _named(self, i: int, about: float = math.inf) -> bool:
         """Difference an entry that was not differenced yet; return whether it is wrong."""
-        error = None if i in self.screen.wrong else self.confirm(i)
+        error = None if i in self.screen.wrong else self.confirm(i, about)
         if error is not None:
             self.screen.wrong[i] = error
         return error is not None
@@ -455,12 +470,16 @@ def _all_patterns(screen: Screen, count: int) -> Iterator[Pattern]:
     return chain(patterns(screen, count), exchanges(screen, count))
 
 
-def localise(screen: Screen, confirm: Confirm, allowed: float, budget: int) -> Findings:
+def localise(
+    screen: Screen, confirm: Confirm, allowed: float, budget: int, *, entries_alone: bool = False
+) -> Findings:
     """Find what is wrong; the wrong entries that were confirmed are then in the screen's ``wrong``.
 
-    `allowed` is what tolerances add up to along a direction; see `Search`.
+    `allowed` is what tolerances add up to along a direction; see `Search`. With `entries_alone`
+    nothing is looked for but entries that explain the residuals.
     """
-    return Search(screen, confirm, allowed + ACCUSED * screen.sigma, budget).run()
+    search = Search(screen, confirm, allowed + ACCUSED * screen.sigma, budget)
+    return search.run(entries_alone=entries_alone)
 
 
 # The patterns that bugs make, as sums over random directions: Σ p·vⱼ, at no evaluation.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import fields, replace
 from functools import cached_property
 
@@ -33,6 +34,7 @@ from .._constants import (
     ROUNDING_FACTOR,
     SCREENED,
     SHOWN_BAD,
+    SHOWN_BY,
     STANDS_CLEAR,
     STRAIGHT,
 )
@@ -76,7 +78,7 @@ from .._verdict.tolerance_and_comparison import (
 )
 from .localise import Findings, Pattern, localise, unit_of
 from .localise import entries_of as entries_with
-from .screen import Screen, Subset, calibrate, reexamine, screen_all
+from .screen import Screen, Subset, calibrate, excuse, reexamine, screen_all
 
 
 class AtScale:
@@ -175,19 +177,21 @@ class AtScale:
         total = sum(squares)
         return unit * math.sqrt(total * 13 / 12 if along else total)
 
-    def confirm(self, i: int) -> float | None:
-        """Difference one parameter; return its error if it is wrong, else None."""
+    def confirm(self, i: int, about: float = math.inf) -> float | None:
+        """Difference a parameter that may be wrong by `about`; return its error, or None."""
         problem, screen = self.problem, self.screen
         if i in self.bad:
             return None
         s, limits = self.scale_at(i), self.tolerance_at(i)
         ladder = line_of(problem, i, screen.noise)
-        question = replace(limits, goal_rtol=GROUP_GOAL, goal_atol=limits.atol)
+        part = abs(about / (SHOWN_BY * limits.analytic)) if limits.analytic else math.inf
+        question = replace(limits, goal_rtol=min(GROUP_GOAL, part), goal_atol=limits.atol)
         least = least_step(problem, i)
         rung = ladder.add(screen.single * s)
         bar = ROUNDING_FACTOR * rung.sigma / (math.sqrt(2.0) * rung.h)
         smooth = abs(rung.bend) < STRAIGHT * abs(limits.analytic)
-        if smooth and question.within(rung.central, bar):
+        shown = not part < GROUP_GOAL or question.settled(rung.central, bar)
+        if smooth and shown and question.within(rung.central, bar):
             return None
         answer = refine(ladder, question, rung.h, s, least)
         self.answers[i] = answer
@@ -240,10 +244,18 @@ class AtScale:
     def look_again(self, limit: int) -> None:
         """Judge the direction that stands out, then find what is wrong along it."""
         screen = self.screen
-        if reexamine(screen, self.allowed).verdict != DISAGREE:
+        answer = reexamine(screen, self.allowed)
+        if answer.verdict == DISAGREE:
+            self.verdict = DISAGREE
+            self.findings = localise(screen, self.confirm, self.allowed, limit)
+        elif screen.noise.unit < NARROW:
+            # Kinks may leave no steps to prove it by; an entry that explains it has its own.
+            with suppress(BudgetExhausted):
+                localise(screen, self.confirm, self.allowed, limit, entries_alone=True)
+        if answer.verdict != DISAGREE and not screen.wrong:
+            excuse(screen, answer)
             return
         self.verdict = DISAGREE
-        self.findings = localise(screen, self.confirm, self.allowed, limit)
         if screen.wrong or self.findings.patterns:
             return
         if screen.noise.unit > NARROW:

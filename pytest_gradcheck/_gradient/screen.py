@@ -11,7 +11,7 @@ stands out is examined as a function of one variable before anything is accused.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -19,6 +19,7 @@ import numpy as np
 
 from .._constants import (
     ACCUSED,
+    ACCUSED_TOGETHER,
     CALIBRATION_DOWN,
     CONFIDENCE,
     EACH_ALONE,
@@ -345,8 +346,17 @@ def screen_all(screen: Screen, allowed: float) -> bool:
     """
     for number in range(1, SCREENED):
         screen.measure(number)
-    worst = max(abs(y) for y in screen.residuals.values())
-    return worst > allowed + ACCUSED * screen.sigma
+    # Kinks leave small steps, so much noise that an error shows in all directions or in none.
+    together = screen.sigma if screen.step < screen.single else 0.0
+    return stand_out(screen.residuals.values(), allowed + ACCUSED * screen.sigma, together)
+
+
+def stand_out(residuals: Collection[float], limit: float, sigma: float = 0.0) -> bool:
+    """Return whether a residual is above the limit, or with σ all of them together above theirs."""
+    if max(map(abs, residuals)) > limit:
+        return True
+    mean = math.sqrt(sum(y * y for y in residuals) / len(residuals))
+    return sigma > 0 and mean > limit - (ACCUSED - ACCUSED_TOGETHER) * sigma
 
 
 def reexamine(screen: Screen, allowed: float) -> Answer:
@@ -367,10 +377,13 @@ def reexamine(screen: Screen, allowed: float) -> Answer:
         answer = climb(line, _until_clear(line, question, answer, clear))
         if clear(answer):
             return answer
-    # Excused: the step was too large for this direction, so σ is what its residual shows.
-    worst = abs(screen.residuals[number])
+    return replace(answer, verdict=AGREE if answer.verdict == AGREE else OPEN)
+
+
+def excuse(screen: Screen, answer: Answer) -> None:
+    """Take the step for too large along the direction that stands out: σ is what it shows."""
+    worst = max(map(abs, screen.residuals.values()))
     screen.sigma = max(screen.sigma, worst / ACCUSED, answer.error / ACCUSED)
-    return Answer(answer.value, answer.error, AGREE if answer.verdict == AGREE else OPEN)
 
 
 def _until_clear(

@@ -40,15 +40,15 @@ SIZE = count(SHAPES)
 class Network:
     """Two tanh layers and a linear one under squared errors; counts its calls."""
 
-    def __init__(self, seed=0, dtype=np.float64, sizes=SHAPES):
+    def __init__(self, seed=0, dtype=np.float64, sizes=SHAPES, samples=16):
         rng = np.random.default_rng(seed)
         self.params = {
             name: (rng.normal(size=shape) / np.sqrt(sizes["W" + name[1]][1])).astype(dtype)
             for name, shape in sizes.items()
         }
         self.dtype = dtype
-        self.x = rng.normal(size=(sizes["W1"][1], 16)).astype(dtype)
-        self.y = rng.normal(size=(10, 16)).astype(dtype)
+        self.x = rng.normal(size=(sizes["W1"][1], samples)).astype(dtype)
+        self.y = rng.normal(size=(10, samples)).astype(dtype)
         self.calls = 0
         self.seen = set()
 
@@ -70,6 +70,24 @@ class Network:
         dz3 = {"W3": dz @ a2.T, "b3": dz.sum(axis=1, keepdims=True)}
         dz2s = {"W2": dz2 @ a1.T, "b2": dz2.sum(axis=1, keepdims=True)}
         return {"W1": dz1 @ self.x.T, "b1": dz1.sum(axis=1, keepdims=True), **dz2s, **dz3}
+
+
+class Relu(Network):
+    """The same with relu, which has thousands of kinks along a random direction."""
+
+    def forward(self, p):
+        a1 = np.maximum(p["W1"] @ self.x + p["b1"], 0)
+        a2 = np.maximum(p["W2"] @ a1 + p["b2"], 0)
+        return a1, a2, p["W3"] @ a2 + p["b3"] - self.y
+
+    def gradient(self, p):
+        a1, a2, dz = self.forward(p)
+        dz2 = (p["W3"].T @ dz / 16) * (a2 > 0)
+        dz1 = (p["W2"].T @ dz2) * (a1 > 0)
+        found = {"W1": dz1 @ self.x.T, "W2": dz2 @ a1.T, "W3": dz @ a2.T / 16}
+        for k, by_bias in enumerate((dz1, dz2, dz / 16), start=1):
+            found[f"b{k}"] = by_bias.sum(axis=1, keepdims=True)
+        return found
 
 
 @pytest.fixture
@@ -211,6 +229,19 @@ def test_one_wrong_entry_is_named(share, seed):
     assert abs(entry.analytic - entry.numeric) == entry.error
     assert entry.error_bar < entry.error
     assert report.message().startswith(f"W2[{seed + 3}, 60]: analytic ")
+
+
+@pytest.mark.parametrize("seed", [10, 23])
+def test_one_wrong_entry_is_named_though_kinks_leave_no_step_to_prove_it_by(seed):
+    network = Relu(seed, sizes=LARGE, samples=96)
+    right = check(network, seed=seed)
+    assert (right.verdict, right.evaluations < 30) == ("agree", True)
+    gradient = network.gradient(network.params)
+    median = np.median(np.abs(np.concatenate([g.ravel() for g in gradient.values()])))
+    gradient["W2"][seed + 3, 60] += 1e-4 * median
+    report = check(network, gradient, seed=seed)
+    assert labels(report) == {f"W2[{seed + 3}, 60]"}
+    assert report.worst[0].error == pytest.approx(1e-4 * median, rel=0.3)
 
 
 def test_one_wrong_entry_is_named_within_45_evaluations_by_the_median():

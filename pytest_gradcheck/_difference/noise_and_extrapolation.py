@@ -371,7 +371,8 @@ class Line:
         """Return func at equal distances from `start` on, without those outside its domain."""
         d = max(abs(spacing), 4 * self.ulp, LEAST_DISTANCE)
         # An odd number of floats: beside a constant, multiples of a power of two round all alike.
-        d = math.copysign((d // self.ulp // 2 * 2 + 1) * self.ulp if self.ulp else d, spacing)
+        d = (d // self.ulp // 2 * 2 + 1) * self.ulp if d * EPS < self.ulp else d
+        d = math.copysign(d, spacing)
         _, found = self.evaluate([start + d * k for k in range(bool(start == 0), NOISE_SAMPLES)])
         both: Array = np.array([*([] if start else [self.center]), *found])
         return both[np.isfinite(both)]

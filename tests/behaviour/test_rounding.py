@@ -683,3 +683,14 @@ def test_what_float32_leaves_open_at_the_edge_of_a_domain_is_told_in_float64():
     assert "params.astype(np.float64)" in report.message()
     wide = p.astype(np.float64)
     assert check_gradients(lambda p: angle(p, np.float64), grad, wide).verdict == "agree"
+
+
+def test_the_noise_along_a_parameter_that_is_zero():
+    """The floats beside zero are nearer to each other than any distance of values."""
+
+    def cost(x):
+        return float(np.exp(x[0]) - x[0] + 1e-3 * x[1] + 0.5)
+
+    right = np.array([0.0, 1e-3])
+    assert check_gradients(cost, right, np.zeros(2)).verdict == "agree"
+    assert check_gradients(cost, right + [3e-8, 0], np.zeros(2)).verdict == "disagree"

@@ -204,7 +204,7 @@ class Search:
             if not entries_alone and not screen.wrong and self._named_pattern(residuals):
                 return self.found
             # The best entry may fit, and only not be distinct yet.
-            if last or not fits:
+            if last or alone or not fits:
                 break
             number += 1
             screen.measure(number)

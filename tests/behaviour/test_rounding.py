@@ -693,4 +693,4 @@ def test_the_noise_along_a_parameter_that_is_zero():
 
     right = np.array([0.0, 1e-3])
     assert check_gradients(cost, right, np.zeros(2)).verdict == "agree"
-    assert check_gradients(cost, right + [3e-8, 0], np.zeros(2)).verdict == "disagree"
+    assert check_gradients(cost, right + np.array([3e-8, 0.0]), np.zeros(2)).verdict == "disagree"

@@ -314,9 +314,9 @@ def _stair(line: Line, question: Tolerance, scale: float, estimate: Estimate) ->
     if line.rungs[0].h < step:
         steps, values = line.evaluate((step, -step))
         slope = float((values[0] - values[1]) / (steps[0] - steps[1]))
-        if abs(slope - question.analytic) <= NEAR_ANALYTIC * gap:
+        if abs(slope - question.analytic) <= NEAR_ESTIMATE * gap:
             line.record(steps, values)
-    if _none_is_near(line, question, estimate):
+    if all(abs(r.central - question.analytic) > NEAR_ESTIMATE * gap for r in line.rungs):
         return 0.0
     for far, near in reversed(list(itertools.pairwise(line.rungs))):
         if not abs(far.central - estimate.value) <= NEAR_ESTIMATE * gap:
@@ -406,10 +406,8 @@ def _plain(line: Line, question: Tolerance, estimate: Estimate) -> bool:
     which was taken for noise.
     """
     gap: float = abs(question.analytic - estimate.value)
-    grows = any(
-        abs(fine.bend) > abs(wide.bend) > ROUNDING_FACTOR * wide.bend_noise
-        for wide, fine in itertools.pairwise(line.rungs)
-    )
+    clear = [r for r in line.rungs if abs(r.bend) > ROUNDING_FACTOR * r.bend_noise]
+    grows = any(abs(fine.bend) > abs(wide.bend) for wide, fine in itertools.pairwise(clear))
     return not grows and gap > STANDS_CLEAR * CONFIDENCE * estimate.error
 
 

@@ -273,7 +273,7 @@ def test_a_wrong_gradient_costs_little_more_than_a_right_one(name):
     report = check_gradients(bowl, lambda p: SPOILT[name](d_bowl(p)), POINT)
     wrong = SPOILT[name](d_bowl(POINT)) != d_bowl(POINT)
     assert report.wrong == np.count_nonzero(wrong)
-    assert report.evaluations <= 2 * MANY + 200
+    assert report.evaluations <= 2 * MANY + 250  # twelve are asked again, two steps far away
 
 
 def test_a_few_of_each_block_tell_for_the_others():
@@ -288,7 +288,7 @@ def test_a_few_of_each_block_tell_for_the_others():
 
     report = check_gradients(lambda p: bowl(whole(p)), grad, params)
     assert [block.wrong for block in report.blocks] == [100, 100, 100, 0, 100, 100, 100]
-    assert report.evaluations <= 2 * MANY + 6 * 12 * 6
+    assert report.evaluations <= 2 * MANY + 6 * 12 * 8  # two of them far away
 
 
 def test_right_entries_on_kinks_are_not_accused_with_their_wrong_neighbours():

@@ -376,3 +376,31 @@ def test_progress_knows_what_the_whole_sweep_has_found():
     assert (place.tolist(), numeric.tolist(), noise) == ([0, 1, 2], [2.0, 4.0, 6.0], "noise")
     progress.conclude(np.array([9.0, 8.0, 7.0, 6.0]), dict)
     assert progress.so_far()[1].tolist() == [9.0, 8.0, 7.0]
+
+
+def test_progress_is_told_of_half_as_many_rows_where_func_has_become_slow(monkeypatch):
+    clock, seen, found = [0.0], [], []
+    monkeypatch.setattr("pytest_gradcheck._evaluate.evaluator.perf_counter", lambda: clock[0])
+    progress = Progress(tell=lambda done, planned, worst: seen.append(done))
+    for row in progress.rows(range(24), found, 24):
+        found.append(row)
+        clock[0] += 0.0 if row < 7 else 0.06
+    assert seen == [1, 3, 7, 15, 19, 21, 22, 23, 24]
+
+
+def test_nobody_is_told_of_rows_that_nobody_asked_for():
+    rows = range(3)
+    assert Progress().rows(rows, [], 3) is rows
+
+
+def test_what_was_evaluated_side_by_side_is_told_as_it_is():
+    seen = []
+    progress = Progress(tell=lambda done, planned, worst: seen.append((done, planned)))
+    progress.plan(6, lambda found: (np.arange(len(found)), np.array(found, float), None))
+    progress.evaluations = 2
+    progress.gathered([1.0, 2.0])  # of no whole sweep
+    assert seen == [(2, 6)]
+    assert progress.so_far()[0].size == 0
+    progress.whole = 6
+    progress.gathered([1.0, 2.0])
+    assert progress.so_far()[1].tolist() == [1.0, 2.0]

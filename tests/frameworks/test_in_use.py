@@ -382,8 +382,12 @@ def test_bfloat16_gradients_and_values_are_as_coarse_as_they_are():
     report = check_gradients(square, lambda w: (2 * w).bfloat16(), w)
     assert report.verdict == "agree"
     assert report.resolution > 0.1
-    J = check_gradients(lambda w: square(w).bfloat16(), lambda w: 2 * w, w)
-    assert J.verdict == "inconclusive"
+    narrow = lambda w: square(w).bfloat16()  # noqa: E731
+    told = check_gradients(narrow, lambda w: 2 * w, w)
+    assert (told.verdict, told.coarse, told.precision) == ("agree", True, "bfloat16")
+    assert 0.1 < told.blocks[0].block_seen < 0.9
+    assert check_gradients(narrow, lambda w: 4 * w, w).verdict == "disagree"
+    assert check_gradients(narrow, lambda w: 2 * w, w, rtol=1e-3).verdict == "inconclusive"
     assert not check_gradients(square, lambda w: (2 * w).bfloat16().double(), w).ok
 
 

@@ -1,8 +1,7 @@
 """Difference formulas as rows of one table, the step that suits each, and directions to go along.
 
-A row is offsets and weights, nothing else: f'(x) ≈ Σ wⱼ·f(x + oⱼ·h) / h.  Its order, its error
-constants and its step (`relative_step`) follow from the row, so no other module branches on a
-scheme's name.
+A row is offsets and weights, nothing else: f'(x) ≈ Σ wⱼ·f(x + oⱼ·h) / h.  Its order and its
+step (`relative_step`) follow from the row, so no other module branches on a scheme's name.
 
 Sources: B. Fornberg, *Generation of finite difference formulas on arbitrarily spaced grids*,
 Math. Comp. 51 (1988), table 1, for the weights; the tests derive the same weights again from the
@@ -68,11 +67,6 @@ class Stencil:
         while self.moment(power) == 0:
             power += 1
         return power - 1
-
-    @cached_property
-    def error_constant(self) -> float:
-        """C in the leading error C·h^order·f^(order + 1), signed."""
-        return float(self.moment(self.order + 1)) / math.factorial(self.order + 1)
 
     @cached_property
     def noise_gain(self) -> float:

@@ -66,7 +66,7 @@ Parts = Generator[Part, None, None]
 
 
 class Pool(Protocol):
-    """Where points are evaluated when not here, in this thread (see `workers`)."""
+    """Where points are evaluated when not here, in this thread (see `parallel`)."""
 
     def evaluate(self, evaluator: Evaluator, move: Move) -> Parts:
         """Return the parts of `Evaluator.evaluate`, in order."""

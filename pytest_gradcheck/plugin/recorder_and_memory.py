@@ -91,8 +91,8 @@ def received(report: pytest.TestReport) -> Sequence[Record]:
 
 # Takes note of every check that a test makes and sends it on with the test's report.
 #
-# Checks reach the recorder through the engine's hook ``gradcheck_checked``.  What leaves it is in
-# `records`, and `Recorder.pytest_runtest_makereport` is the only way out.
+# Checks reach the recorder through the engine's hook ``gradcheck_checked``.  What leaves it is a
+# `Record`, and `Recorder.pytest_runtest_makereport` is the only way out.
 # A failing check's picture and vectors are kept in the process that ran it.
 
 

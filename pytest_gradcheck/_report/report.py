@@ -399,6 +399,9 @@ class GradientMismatch(AssertionError):  # noqa: N818 - the public name of the c
         super().__init__(report.message())
         self.report = report
 
+    def __repr__(self) -> str:
+        return f"GradientMismatch({str(self).partition(chr(10))[0]!r})"
+
     def __reduce__(self) -> tuple[Any, ...]:
         return _mismatch, (self.report,)
 

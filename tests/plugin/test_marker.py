@@ -123,14 +123,14 @@ def test_a_test_that_uses_a_fixture_gets_the_marker(suite):
     ("arguments", "lines"),
     [
         ("1e-5", [f"marker gradcheck: takes options by keyword only, not (1e-05,); {KNOWN}"]),
-        ("rtoll=1e-5", [f"marker gradcheck: no option named rtoll; did you mean rtol?; {KNOWN}"]),
+        ("rtoll=1e-5", ["marker gradcheck: no option named rtoll; did you mean rtol?"]),
         (
             "rtol='tight'",
-            [f"marker gradcheck: rtol must be a positive finite number, not 'tight'; {KNOWN}"],
+            ["marker gradcheck: rtol must be a positive finite number, not 'tight'"],
         ),
         (
             "scheme='centered'",
-            [f"marker gradcheck: scheme must be one of 'central', *, not 'centered'; {KNOWN}"],
+            ["marker gradcheck: scheme must be one of 'central', *, not 'centered'"],
         ),
     ],
 )

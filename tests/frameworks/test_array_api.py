@@ -166,7 +166,7 @@ def test_what_cannot_be_read_is_refused_by_name(monkeypatch):
 
     monkeypatch.setattr(Sheet, "__dlpack__", refuse)
     with pytest.raises(
-        TypeError, match=r"^a is a Sheet of dtype float64, which numpy can't take by"
+        TypeError, match=r"^a is Sheet of dtype float64, which numpy can't take by"
     ):
         check_gradients(sheet_loss, sheet_grad, params)
 

@@ -426,12 +426,14 @@ MOST_TOGETHER = 3
 def _together(report: GradientReport) -> list[str]:
     """Return the diagnoses of several blocks that neither first line nor table of blocks shows."""
     first, leading = headline(report), _leading(report)
-    rows = {block.name: block.code for block in report.blocks if block.code}
+    rows = {block.name: block for block in report.blocks if block.code}
+    codes = {name: block.code for name, block in rows.items()} if len(rows) <= MOST_BLOCKS else {}
 
     def shown_above(one: Diagnosis) -> bool:
+        listed = all(codes.get(name) == one.code for name in one.blocks)
         if one.code in ALWAYS_TOLD:
-            return one.code == "backward" and one.sentence.partition(":")[0] in first
-        listed = len(rows) <= MOST_BLOCKS and all(rows.get(name) == one.code for name in one.blocks)
+            told = one.code == "backward" and one.sentence.partition(":")[0] in first
+            return told or (listed and one.sentence in {rows[name].hint for name in one.blocks})
         return one is leading or len(one.blocks) < 2 or listed
 
     said = [

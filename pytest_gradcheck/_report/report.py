@@ -321,6 +321,9 @@ class GradientReport:
 
         return notebook(self)
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of {self.summary()}>"
+
     def __str__(self) -> str:
         return self.summary() if self.ok else self.message()
 

@@ -21,7 +21,7 @@ import pytest
 
 from .._quoting import listing, quoted
 from ..hookspecs import hookimpl
-from .config import SETTINGS, marker_options
+from .config import MARKER, SETTINGS, marker_options
 
 if TYPE_CHECKING:
     from .._report.report import GradientReport
@@ -276,13 +276,17 @@ class Recorder:
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, object, object]:
-        """Fail a test that passed but whose marker's options nothing has used."""
+        """Fail a test that passed but whose marker's options nothing has used.
+
+        Those of a class or a module are of no concern to a test that checks nothing.
+        """
         __tracebackhide__ = True  # an error in another plugin's hook is no matter of ours
         result = yield
         options = item.stash.get(_options, {})
         if item.stash.get(_performed, False):
             return result
-        if options:
+        own = any(mark.name == MARKER and mark.kwargs for mark in item.own_markers)
+        if options and (own or self._records):
             given = ", ".join(f"{name}={quoted(value)}" for name, value in options.items())
             pytest.fail(f"marker gradcheck({given}): {UNUSED}", pytrace=False)
         item.stash[_uncalled] = _asked_for(item)

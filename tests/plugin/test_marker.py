@@ -197,6 +197,31 @@ def test_options_without_a_check_fail_the_test(suite):
     )
 
 
+def test_options_of_a_module_are_of_no_concern_to_a_test_that_checks_nothing(suite):
+    suite.makepyfile(
+        """
+        import pytest
+        from quadratic import cost, right, theta
+        from pytest_gradcheck import check_gradients
+        pytestmark = pytest.mark.gradcheck(rtol=1e-5)
+
+        def test_nothing(): ...
+
+        class TestClass:
+            def test_nothing_either(self): ...
+
+        def test_fixture(gradcheck):
+            gradcheck(cost, right, theta)
+
+        def test_plain():
+            check_gradients(cost, right, theta)
+        """
+    )
+    result = suite.runpytest_inprocess()
+    result.assert_outcomes(passed=3, failed=1)
+    result.stdout.fnmatch_lines(["marker gradcheck(rtol=1e-05): no check used these options"])
+
+
 def test_options_without_a_check_are_no_second_failure(suite):
     suite.makepyfile(
         """

@@ -241,6 +241,13 @@ def test_the_summary_is_one_line():
     assert "\n" not in replace(empty, name="two\nlines").summary()
 
 
+def test_repr_is_one_line():
+    assert repr(report()) == f"<GradientReport of {report().summary()}>"
+    assert repr(GradientMismatch(report())) == (
+        "GradientMismatch('W2[1, 3]: analytic 0.2412 != numeric 0.1206 (20 of 47 wrong)')"
+    )
+
+
 def test_str_is_the_message_of_a_failure_and_the_summary_of_a_success():
     assert str(report()) == report().message()
     right = report(ok=True, verdict="agree", wrong=0)

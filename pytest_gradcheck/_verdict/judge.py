@@ -146,7 +146,7 @@ def judge(
             if between and not left.any() and not (sweep.bent & ~found.kinked).any():
                 left = ~found.kinked  # it is one of them, and nothing may be asked to tell which
             _leave_open(np.flatnonzero(left), found, EXHAUSTED)
-    if not rounded and (asked & ~_settled(found)).any():
+    if not rounded and (asked & (~found.within() | (found.verdict == DISAGREE))).any():
         found = _rounded(found, problem, analytic, options)
     if not fixed:
         found = _rounded_inside(found, problem, sweep, options)
@@ -258,13 +258,6 @@ def _accuse(found: Comparison, group: Group) -> None:
     i = int(group.places[0])
     found.numeric[i], found.error[i] = group.value / group.weight, group.error / abs(group.weight)
     found.verdict[i] = DISAGREE
-
-
-def _settled(found: Comparison) -> Array:
-    """Return what agrees whatever else is learnt (bool): `conclude` says so of what is open."""
-    known = found.within() & found.tolerance.settled(found.numeric, found.error)
-    settled: Array = (found.verdict == AGREE) | ((found.verdict == OPEN) & known)
-    return settled
 
 
 def _rounded(

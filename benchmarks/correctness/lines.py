@@ -38,7 +38,7 @@ import planted
 import pytest_gradcheck
 from pytest_gradcheck import check_gradients
 
-HELD_OUT = ("held_out_bugs", "held_out_steps")
+HELD_OUT = ("held_out_bugs", "held_out_steps", "held_out_lines")
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from numpy.linalg import norm
 
 from .._constants import (
     AWAY,
@@ -43,16 +44,20 @@ from .._difference.sweep import Sweep, least_step, line_of
 from .._evaluate.problem import Analytic, Problem, work_of_grad
 from .._options import Options
 from .._params.arrays_and_structure import Array
-from .._params.layout import Block, labels
+from .._params.layout import Block, gradient_vector, labels
 from .._quoting import layer_numbers, together
 from .._report.assemble import Rows
 from .._report.report import VERDICTS, BlockReport
-from .._source.lines import SourceLine, lines_of
+from .._source.lines import SourceLine, lines_of, with_repairs
+from .._source.repairs import Repair, repairs
 from .._source.trace import run_by, traced
-from .._verdict.tolerance_and_comparison import AGREE, DISAGREE
+from .._verdict.tolerance_and_comparison import AGREE, DISAGREE, Evidence
 
 UNSURE = ("backward", "slice", "entry", "mask", "approximate")
 """Codes that say where or how much, not what: a cache may be behind them."""
+
+MENDED = 0.01
+"""Of the error of a block, what may be left where a change to grad makes it right."""
 
 CACHE = "reads what an earlier call left behind (a stale cache)"
 
@@ -306,7 +311,7 @@ def with_lines(rows: Rows, grad: Any, problem: Problem) -> Rows:
     enters = any(diagnosis.code == "backward" for diagnosis in rows.diagnoses)
     call_grad = beside if grad is True else gradient
     where = rows.evidence.verdict == DISAGREE if rows.evidence is not None else None
-    lines = lines_behind(call_grad, func, problem, rows.blocks, enters, where)
+    lines = lines_behind(call_grad, func, problem, rows.blocks, enters, where, rows.evidence)
     return replace(rows, lines=lines)
 
 
@@ -317,11 +322,13 @@ def lines_behind(
     blocks: Sequence[BlockReport],
     enters: bool = False,
     where: Array | None = None,
+    evidence: Evidence | None = None,
 ) -> tuple[SourceLine, ...]:
     """Return the lines that made the wrong ones of some blocks of what `call` returns.
 
     What `func` runs is right; `enters`: the error enters a backward pass next to a right block;
-    `where`, shape (n,), are the coordinates that are wrong (bool).
+    `where`, shape (n,), are the coordinates that are wrong (bool).  With `evidence` statements are
+    changed until the blocks agree.
     """
     try:
         with problem.evaluator.quiet():
@@ -332,9 +339,44 @@ def lines_behind(
         last = max(map(names.index, wrong), default=0)
         after = next((name for name in right if names.index(name) > last), "") if enters else ""
         innocent = run_by(func) if func is not None else set()
-        return () if seen.over else lines_of(value, seen, wrong, right, innocent, after, where)
+        if seen.over:
+            return ()
+        lines = lines_of(value, seen, wrong, right, innocent, after, where)
+        found: list[Repair] = []
+        if evidence is not None:
+            with suppress(Exception), problem.evaluator.quiet():
+                judged = _judge(evidence, problem)
+                order = [(line.file, line.line) for line in lines]
+                work = problem.evaluator.work
+                given = [work.params, work.values, problem.call.args]
+                found = repairs(lambda: judged(call()), wrong, seen, order, innocent, given)
+        return with_repairs(lines, found, wrong)
     except Exception:
         return ()
+
+
+def _judge(evidence: Evidence, problem: Problem) -> Callable[[Any], frozenset[str]]:
+    """Return what tells which wrong blocks are right in another gradient, none if others aren't."""
+    wrong = evidence.verdict == DISAGREE
+    known = evidence.evaluated & np.isfinite(evidence.numeric)
+    before = np.abs(evidence.analytic - evidence.numeric)
+
+    def judged(gradient: Any) -> frozenset[str]:
+        vector = gradient_vector(gradient, problem.structure, problem.blocks)[0]
+        gap = np.abs(vector - evidence.numeric)
+        agrees = ~known | (gap <= evidence.allowed)
+        if not agrees[~wrong].all():
+            return frozenset()
+        return frozenset(
+            block.name
+            for block in problem.blocks
+            if wrong[block.window].any()
+            and agrees[block.window].all()
+            # What was hardly wrong is not right by an error bar alone.
+            and norm(gap[block.window]) <= MENDED * norm(before[block.window])
+        )
+
+    return judged
 
 
 def _is_right(block: BlockReport) -> bool:

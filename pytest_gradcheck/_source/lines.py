@@ -13,6 +13,7 @@ import numpy as np
 
 from .._params.arrays_and_structure import ROOT, Array, joined, same_bits, taken_apart
 from .._quoting import distinct, shown
+from .repairs import Repair
 from .trace import Node, Recorder, items
 
 
@@ -34,7 +35,10 @@ class SourceLine:
         "shared": all of these blocks come from it, and no right one does; "made": it computed the
         array; "changed": it is the last that changed that array in place; "replaced": it put the
         array in the place of another; "from": what it computed goes into this block and no right
-        one; "right": it made the right block next to which the error enters a backward pass.
+        one; "right": it made the right block next to which the error enters a backward pass;
+        "wrong": with `mended` in its place these blocks agree.
+    mended : str
+        What the statement would be: "pass" where it is left out. Empty for the other roles.
 
     Examples
     --------
@@ -49,6 +53,7 @@ class SourceLine:
     line: int
     source: str
     role: str
+    mended: str = ""
 
 
 def leaves(value: Any, seen: Recorder, name: str = "", place: Any = None) -> dict[str, list[Node]]:
@@ -238,8 +243,26 @@ def _line(blocks: tuple[str, ...], node: Node, role: str) -> SourceLine:
     return SourceLine(blocks, node.file, node.line, node.text, role)
 
 
+def with_repairs(
+    lines: Sequence[SourceLine], found: Sequence[Repair], wrong: Collection[str]
+) -> tuple[SourceLine, ...]:
+    """Return lines with those first that were found to be wrong, and no line twice for a block."""
+    first = [
+        SourceLine(
+            tuple(name for name in wrong if name in one.blocks),
+            *(one.file, one.line, one.source, "wrong", one.mended),
+        )
+        for one in found
+    ]
+    told = {(line.blocks, line.file, line.line) for line in first}
+    return (*first, *(one for one in lines if (one.blocks, one.file, one.line) not in told))
+
+
 WORDS = {"made": "made at", "from": "from", "shared": "from", "changed": "changed at"}
 """Before the number of a line that is told behind another."""
+
+AGREES = "would agree"
+"""Behind what a statement would be."""
 
 LEAST_SOURCE = 16
 """Columns of a statement, however narrow the terminal is: rather fewer lines are told behind it."""
@@ -256,7 +279,7 @@ def source_table(lines: Sequence[SourceLine], width: int, most: int = 8) -> list
     told = list(groups.items())[:most]
     if not told:
         return []
-    longest = max(len(own[0].source) for _, own in told)
+    longest = max(len(one) for _, own in told for one in (own[0].source, own[0].mended))
     for count in range(MOST_SHARED + 1, 0, -1):
         places = ["at", *(_where(own[:count], width // 4) for _, own in told)]
         free = width - max(map(len, places)) - 4
@@ -264,10 +287,13 @@ def source_table(lines: Sequence[SourceLine], width: int, most: int = 8) -> list
         room = free - max(map(len, names))
         if room >= LEAST_SOURCE:
             break
-    sources = ["is made by", *(own[0].source for _, own in told)]
-    rows = list(zip(names, sources, places, strict=True))
+    rows = [(names[0], "is made by", places[0])]
+    for name, place, (_, own) in zip(names[1:], places[1:], told, strict=True):
+        rows.append((name, own[0].source, place))
+        if mended := own[0].mended:
+            rows.append(("", "(left out)" if mended == "pass" else mended, AGREES))
     first = max(map(len, names))
-    room = min(max(room, LEAST_SOURCE // 2), max(map(len, sources)))
+    room = min(max(room, LEAST_SOURCE // 2), max(len(source) for _, source, _ in rows))
     return [
         f"{names:<{first}}  {_cut(source, room):<{room}}  {where}".rstrip()
         for names, source, where in rows

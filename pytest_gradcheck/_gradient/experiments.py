@@ -15,9 +15,10 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from types import CodeType
 from typing import Any
 
 import numpy as np
@@ -35,6 +36,7 @@ from .._constants import (
     GRADIENT_REPEATS_WITHIN,
     LARGEST_DRAWN,
     LOUD_CHANGE,
+    MENDED,
     MOST_MOVED,
     PATIENCE,
 )
@@ -50,14 +52,11 @@ from .._report.assemble import Rows
 from .._report.report import VERDICTS, BlockReport
 from .._source.lines import SourceLine, lines_of, with_repairs
 from .._source.repairs import Repair, repairs
-from .._source.trace import run_by, traced
+from .._source.trace import Recorder, run_by, traced
 from .._verdict.tolerance_and_comparison import AGREE, DISAGREE, Evidence
 
 UNSURE = ("backward", "slice", "entry", "mask", "approximate")
 """Codes that say where or how much, not what: a cache may be behind them."""
-
-MENDED = 0.01
-"""Of the error of a block, what may be left where a change to grad makes it right."""
 
 CACHE = "reads what an earlier call left behind (a stale cache)"
 
@@ -293,15 +292,19 @@ def with_convergence(rows: Rows, problem: Problem, sweep: Sweep, options: Option
 # nobody's concern: the check is done, and its report then names no lines.
 
 
-def with_lines(rows: Rows, grad: Any, problem: Problem) -> Rows:
+def with_lines(rows: Rows, grad: Any, problem: Problem, options: Options) -> Rows:
     """Return what a check found with the lines that made what is wrong."""
     if rows.verdict != DISAGREE or not (callable(grad) or grad is True):
         return rows
     call, evaluator = problem.call, problem.evaluator
+    found: list[Any] = []
+    pair = call.on(evaluator.work, found)
 
-    def beside() -> Any:  # func returns the gradient as well
-        evaluator.at_theta()
-        return evaluator.gradients[0]
+    def beside() -> Any:  # func returns the gradient as well, and J stays what it is
+        with evaluator.context():
+            if evaluator.read(pair(evaluator.work.params)) != problem.center:
+                raise ValueError("func returns another J")
+        return found[0]
 
     def gradient() -> Any:
         with work_of_grad(problem) as work:
@@ -312,7 +315,8 @@ def with_lines(rows: Rows, grad: Any, problem: Problem) -> Rows:
     enters = any(diagnosis.code == "backward" for diagnosis in rows.diagnoses)
     call_grad = beside if grad is True else gradient
     where = rows.evidence.verdict == DISAGREE if rows.evidence is not None else None
-    lines = lines_behind(call_grad, func, problem, rows.blocks, enters, where, rows.evidence)
+    evidence = rows.evidence if options.repairs == "try" else None
+    lines = lines_behind(call_grad, func, problem, rows.blocks, enters, where, evidence)
     return replace(rows, lines=lines)
 
 
@@ -346,38 +350,51 @@ def lines_behind(
         found: list[Repair] = []
         if evidence is not None:
             with suppress(Exception), problem.evaluator.quiet():
-                judged = _judge(evidence, problem)
-                order = [(line.file, line.line) for line in lines]
-                work = problem.evaluator.work
-                given = [work.params, work.values, problem.call.args]
-                found = repairs(lambda: judged(call()), wrong, seen, order, innocent, given)
+                found = _repaired(call, value, wrong, lines, seen, innocent, evidence, problem)
         return with_repairs(lines, found, wrong)
     except Exception:
         return ()
 
 
-def _judge(evidence: Evidence, problem: Problem) -> Callable[[Any], frozenset[str]]:
-    """Return what tells which wrong blocks are right in another gradient, none if others aren't."""
-    wrong = evidence.verdict == DISAGREE
+def _repaired(
+    call: Callable[[], Any],
+    gradient: Any,
+    wrong: Collection[str],
+    lines: Sequence[SourceLine],
+    seen: Recorder,
+    innocent: Collection[CodeType],
+    evidence: Evidence,
+    problem: Problem,
+) -> list[Repair]:
+    """Return the changes to statements with which wrong blocks agree, of a `gradient` that repeats.
+
+    A block agrees where each coordinate is as near as would have passed, and little is left of its
+    error; and no coordinate that was right may become wrong.
+    """
+    bad = evidence.verdict == DISAGREE
     known = evidence.evaluated & np.isfinite(evidence.numeric)
     before = np.abs(evidence.analytic - evidence.numeric)
+    windows = {block.name: block.window for block in problem.blocks if block.name in wrong}
 
-    def judged(gradient: Any) -> frozenset[str]:
-        vector = gradient_vector(gradient, problem.structure, problem.blocks)[0]
-        gap = np.abs(vector - evidence.numeric)
-        agrees = ~known | (gap <= evidence.allowed)
-        if not agrees[~wrong].all():
+    def vector(found: Any) -> Array:
+        return gradient_vector(found, problem.structure, problem.blocks)[0]
+
+    def agrees() -> frozenset[str]:
+        gap = np.abs(vector(call()) - evidence.numeric)
+        near = ~known | (gap <= evidence.allowed)
+        if not near[~bad].all():
             return frozenset()
         return frozenset(
-            block.name
-            for block in problem.blocks
-            if wrong[block.window].any()
-            and agrees[block.window].all()
-            # What was hardly wrong is not right by an error bar alone.
-            and norm(gap[block.window]) <= MENDED * norm(before[block.window])
+            name
+            for name, window in windows.items()
+            if near[window].all() and norm(gap[window]) <= MENDED * norm(before[window])
         )
 
-    return judged
+    if not np.array_equal(vector(gradient), evidence.analytic):
+        return []
+    work, order = problem.evaluator.work, [(line.file, line.line) for line in lines]
+    given = [work.params, work.values, problem.call.args]
+    return repairs(agrees, wrong, seen, order, innocent, given)
 
 
 def _is_right(block: BlockReport) -> bool:

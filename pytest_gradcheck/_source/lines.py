@@ -261,9 +261,6 @@ def with_repairs(
 WORDS = {"made": "made at", "from": "from", "shared": "from", "changed": "changed at"}
 """Before the number of a line that is told behind another."""
 
-AGREES = "would agree"
-"""Behind what a statement would be."""
-
 LEAST_SOURCE = 16
 """Columns of a statement, however narrow the terminal is: rather fewer lines are told behind it."""
 
@@ -279,7 +276,7 @@ def source_table(lines: Sequence[SourceLine], width: int, most: int = 8) -> list
     told = list(groups.items())[:most]
     if not told:
         return []
-    longest = max(len(one) for _, own in told for one in (own[0].source, own[0].mended))
+    longest = max(len(own[0].source) for _, own in told)
     for count in range(MOST_SHARED + 1, 0, -1):
         places = ["at", *(_where(own[:count], width // 4) for _, own in told)]
         free = width - max(map(len, places)) - 4
@@ -287,17 +284,18 @@ def source_table(lines: Sequence[SourceLine], width: int, most: int = 8) -> list
         room = free - max(map(len, names))
         if room >= LEAST_SOURCE:
             break
-    rows = [(names[0], "is made by", places[0])]
-    for name, place, (_, own) in zip(names[1:], places[1:], told, strict=True):
-        rows.append((name, own[0].source, place))
-        if mended := own[0].mended:
-            rows.append(("", "(left out)" if mended == "pass" else mended, AGREES))
+    sources = ["is made by", *(own[0].source for _, own in told)]
     first = max(map(len, names))
-    room = min(max(room, LEAST_SOURCE // 2), max(len(source) for _, source, _ in rows))
-    return [
-        f"{names:<{first}}  {_cut(source, room):<{room}}  {where}".rstrip()
-        for names, source, where in rows
-    ]
+    room = min(max(room, LEAST_SOURCE // 2), max(map(len, sources)))
+    rows = []
+    for name, source, place, mended in zip(
+        names, sources, places, ["", *(own[0].mended for _, own in told)], strict=True
+    ):
+        rows.append(f"{name:<{first}}  {_cut(source, room):<{room}}  {place}".rstrip())
+        if mended:
+            would = "without it" if mended == "pass" else f"as {mended}"
+            rows.append(f"{'':<{first}}  {_cut(f'would agree {would}', width - first - 2)}")
+    return rows
 
 
 def _named(groups: Sequence[Sequence[str]], width: int) -> list[str]:

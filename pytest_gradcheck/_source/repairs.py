@@ -27,7 +27,7 @@ import threading
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
-from time import thread_time
+from time import perf_counter
 from types import CodeType, FunctionType
 from typing import Any
 
@@ -73,7 +73,7 @@ def repairs(
     functions = [] if _debugged() else list(_functions(seen, innocent))
     suspects = [each for function in functions for each in _suspects(function, seen, order)]
     suspects.sort(key=lambda one: one.rank)
-    until, left = thread_time() + SECONDS, MOST_TRIED
+    until, left = perf_counter() + SECONDS, MOST_TRIED
     found: list[Repair] = []
     roots = [*given, *(one for each in functions for one in each.objects)]
     with _kept(roots, seen.written()) as restore:
@@ -82,16 +82,19 @@ def repairs(
             for one in suspects:
                 for new in _variants(one.statement, one.sight, changes):
                     left -= 1
-                    if left < 0 or thread_time() > until:
+                    if left < 0 or perf_counter() > until:
                         return _together(found, wrong)
                     mended = _tried(one, new, call)
                     restore()
                     if mended:
-                        repair = Repair(one.file, one.line, one.text, _text(new), mended)
+                        text = _text(new) if "'" in one.text else _text(new).replace("'", '"')
+                        repair = Repair(one.file, one.line, one.text, text, mended)
                         if len(mended) == len(wrong):
                             return [repair]
                         found.append(repair)
-    return _together(found, wrong)
+            if chosen := _together(found, wrong):
+                return chosen
+    return []
 
 
 def _together(found: Sequence[Repair], wrong: Collection[str]) -> list[Repair]:
@@ -224,7 +227,7 @@ def _statements(tree: ast.AST) -> Iterator[tuple[list[ast.stmt], int, ast.stmt]]
                 yield from _statements(one)
 
 
-def _text(statement: ast.stmt) -> str:
+def _text(statement: Any) -> str:
     """Return a statement's source, of one that holds others its head."""
     if hasattr(statement, "body"):
         statement = copy.copy(statement)

@@ -348,12 +348,13 @@ LINE_FALLS = 64.0
 as it falls by so much: an oscillation and the edge of a domain are smooth there, while rounding
 falls by the root of the distance at most.  [accuracy]"""
 
-JUMP_HALVINGS = 16
+JUMP_HALVINGS = 22
 JUMP_LAST = 4
 JUMP_STAYS = 2.5
 """Where small steps agree on a slope that a larger one denies, what func changes by is followed by
-so many halvings.  It is a jump where the last so many leave more than this part of it: of a smooth
-func's change they leave a sixteenth, and of that of √|x - c| a quarter.  [derived]"""
+so many halvings, from `FAR_STEP` to within one stair of float32.  It is a jump where the last so
+many leave more than this part of it: of a smooth func's change they leave a sixteenth, and of that
+of √|x - c| a quarter.  [derived]"""
 
 LOUD = 64.0
 """Noise up to so many times what its format implies is rounding.

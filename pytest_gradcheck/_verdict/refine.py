@@ -169,18 +169,22 @@ def _flat_top(line: Line) -> bool:
 
 
 def sentinel(line: Line, question: Tolerance, estimate: Estimate, least: float) -> float | None:
-    """Return a step far below the others at which noise still leaves something to see."""
-    smallest = line.rungs[-1]
+    """Return a step far below the others at which noise still leaves something to see.
+
+    Below the others that do: of a step whose noise is larger than the error nothing is learnt.
+    """
     if not math.isfinite(question.analytic):
         return None
     gap = abs(question.analytic - estimate.value)
     value = question.size(estimate.value)
+    smallest = min(line.rungs, key=lambda rung: (rung.sigma > gap * rung.h, rung.h))
     # The bend's noise is 3.5 times the slope's, and a kink must show here if there is one.
     telling, faint = SENTINEL_GAP * gap, SENTINEL_VALUE * value
     telling = smallest.sigma / telling if telling else math.inf
     faint = smallest.sigma / faint if faint else math.inf
     step = max(min(telling, smallest.h / RATIO**2), faint, least)
-    return step if step <= smallest.h / RATIO else None
+    known = any(step <= STEPS_APART * r.h and r.h <= STEPS_APART * step for r in line.rungs)
+    return step if step <= smallest.h / RATIO and not known else None
 
 
 def refine(line: Line, question: Tolerance, first: float, scale: float, least: float) -> Answer:
@@ -305,8 +309,8 @@ def _doubted(
 def _stair(line: Line, question: Tolerance, scale: float, estimate: Estimate) -> float:
     """Return the size of the jump at the end of the stair in which small steps accuse, 0 if none.
 
-    They agree with each other, and yet a larger step comes near the analytic value: all may lie
-    within one stair of a rounded func, so one far beyond them is asked, too.
+    They agree with each other, and yet a larger step comes nearer to the analytic value: all may
+    lie within one stair of a rounded func, so one far beyond them is asked, too.
     """
     if line.grainy or line.sides() != "both":
         return 0.0
@@ -317,9 +321,13 @@ def _stair(line: Line, question: Tolerance, scale: float, estimate: Estimate) ->
         except Exception:  # no evaluation is left, or func fails so far away: nothing is known
             return 0.0
         slope = float((values[0] - values[1]) / (steps[0] - steps[1]))
-        if abs(slope - question.analytic) <= NEAR_ESTIMATE * gap:
+        if abs(slope - question.analytic) <= abs(slope - estimate.value):
             line.record(steps, values)
-    if all(abs(r.central - question.analytic) > NEAR_ESTIMATE * gap for r in line.rungs):
+    nearer = [
+        abs(rung.central - question.analytic) <= abs(rung.central - estimate.value)
+        for rung in line.rungs
+    ]
+    if not any(nearer):
         return 0.0
     for far, near in reversed(list(itertools.pairwise(line.rungs))):
         if not abs(far.central - estimate.value) <= NEAR_ESTIMATE * gap:
@@ -349,7 +357,8 @@ def _beneath(line: Line, estimate: Estimate | None) -> float:
     """Return the distance of values at which the noise below a structure of func shows, or 0.
 
     What was taken for noise is the structure itself, where some steps bend by as much as larger
-    ones differ from the slope that three below them agree on: rounding has no such bend.
+    ones differ from the slope that three below them agree on, and not as a smooth func does:
+    rounding has no such bend.
     """
     if estimate is None or line.grainy:
         return 0.0
@@ -361,7 +370,12 @@ def _beneath(line: Line, estimate: Estimate | None) -> float:
         # Steps within one stair of a rounded func share its rounding, but are off by little.
         near &= gap >= LIMITING * abs(fine[-1].central)
         if near and ROUNDING_FACTOR * fine[0].sigma > gap * fine[0].h:
-            shown = [r for r in below[:k] if r.bends and abs(r.bend) >= NEAR_ESTIMATE * gap]
+            shown = any(
+                rung.bends
+                and abs(rung.bend) >= NEAR_ESTIMATE * gap
+                and abs(rung.bend) > abs(wide.bend) * (rung.h / wide.h) ** SMOOTH_POWER
+                for wide, rung in itertools.pairwise(below[:k])
+            )
             return fine[0].h / NOISE_SAMPLES if shown else 0.0
     return 0.0
 
@@ -475,12 +489,15 @@ def _limit(
 def _clear(line: Line, question: Tolerance, estimate: Estimate) -> bool:
     """Return whether an error is beyond what narrow formats make of a right gradient.
 
-    Rounding to float32 inside func is no noise of one size, and hides the kinks that a step
-    crosses: of the entries of torch's transformer layer one in a thousand is off by five bars.
+    Rounding to float32 inside func, or to decimals, is no noise of one size, and hides the kinks
+    that a step crosses: of the entries of torch's transformer layer one in a thousand is off by
+    five bars.
     """
     gap = abs(question.analytic - estimate.value)
     wide = line.noise.unit < NARROW and not _stands_still(line, question)
-    return wide or gap > NARROW_PROOF * CONFIDENCE * estimate.error
+    size = max(abs(float(line.center)), line.noise.terms)
+    coarse = line.grainy and line.noise.sigma > NARROW * size
+    return (wide and not coarse) or gap > NARROW_PROOF * CONFIDENCE * estimate.error
 
 
 def _stands_still(line: Line, question: Tolerance) -> bool:

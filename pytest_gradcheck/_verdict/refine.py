@@ -309,8 +309,8 @@ def _doubted(
 def _stair(line: Line, question: Tolerance, scale: float, estimate: Estimate) -> float:
     """Return the size of the jump at the end of the stair in which small steps accuse, 0 if none.
 
-    They agree with each other, and yet a larger step comes nearer to the analytic value: all may
-    lie within one stair of a rounded func, so one far beyond them is asked, too.
+    They agree with each other, and yet a larger step comes near the analytic value: all may lie
+    within one stair of a rounded func, so one far beyond them is asked, too.
     """
     if line.grainy or line.sides() != "both":
         return 0.0
@@ -321,13 +321,9 @@ def _stair(line: Line, question: Tolerance, scale: float, estimate: Estimate) ->
         except Exception:  # no evaluation is left, or func fails so far away: nothing is known
             return 0.0
         slope = float((values[0] - values[1]) / (steps[0] - steps[1]))
-        if abs(slope - question.analytic) <= abs(slope - estimate.value):
+        if abs(slope - question.analytic) <= NEAR_LIMIT * gap:
             line.record(steps, values)
-    nearer = [
-        abs(rung.central - question.analytic) <= abs(rung.central - estimate.value)
-        for rung in line.rungs
-    ]
-    if not any(nearer):
+    if all(abs(r.central - question.analytic) > NEAR_LIMIT * gap for r in line.rungs):
         return 0.0
     for far, near in reversed(list(itertools.pairwise(line.rungs))):
         if not abs(far.central - estimate.value) <= NEAR_ESTIMATE * gap:

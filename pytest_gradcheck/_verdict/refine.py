@@ -182,7 +182,8 @@ def sentinel(line: Line, question: Tolerance, estimate: Estimate, least: float) 
     telling, faint = SENTINEL_GAP * gap, SENTINEL_VALUE * value
     telling = smallest.sigma / telling if telling else math.inf
     faint = smallest.sigma / faint if faint else math.inf
-    step = max(min(telling, smallest.h / RATIO**2), faint, least)
+    lowest = smallest.h / RATIO**2 if smallest is line.rungs[-1] else math.inf
+    step = max(min(telling, lowest), faint, least)
     known = any(step <= STEPS_APART * r.h and r.h <= STEPS_APART * step for r in line.rungs)
     return step if step <= smallest.h / RATIO and not known else None
 

@@ -784,3 +784,86 @@ def test_a_gradient_in_float32_whose_terms_cancel(seed):
 
     assert check_gradients(func, grad, near).verdict == "agree"
     assert check_gradients(func, lambda s: grad(s, 1.02), near).verdict == "disagree"
+
+
+def absolute_deviations(seed, n, constant):
+    rng = np.random.default_rng([29, seed])
+    x, y, w = rng.normal(size=(n, 2)), rng.normal(size=n), rng.normal(size=2)
+
+    def cost(w):
+        return float(np.sum(np.abs(x @ w - y)) + constant)
+
+    def grad(w, factor=1.0):
+        return factor * x.T @ np.sign(x @ w - y)
+
+    return cost, grad, w
+
+
+def test_kinks_within_the_steps_that_a_large_constant_asks_for():
+    """Between three large steps that converge by chance and those that are noise there are some."""
+    found = [absolute_deviations(seed, 700, 3e11) for seed in range(16)]
+    assert "disagree" not in verdicts(found)
+    assert verdicts((cost, lambda w, g=grad: g(w, -1.0), w) for cost, grad, w in found) == (
+        ["disagree"] * 16
+    )
+
+
+@pytest.mark.parametrize("seed", [1, 8, 14])
+def test_deviations_in_float32_beside_a_decay_in_float64(seed):
+    """All small steps lie within one stair; larger ones cross kinks, and err by one or two bars."""
+    rng = np.random.default_rng([923, seed])
+    n = int(10 ** rng.uniform(1, 3.3))
+    x, y, w = rng.normal(size=(n, 3)), rng.normal(size=n), rng.normal(size=3)
+    x, y = x.astype(np.float32), y.astype(np.float32)
+
+    def cost(w):
+        return float(np.mean(np.abs(x @ w.astype(np.float32) - y))) + 0.05 * float(w @ w)
+
+    def grad(w):
+        return x.T.astype(float) @ np.sign(x.astype(float) @ w - y) / n + 0.1 * w
+
+    assert check_gradients(cost, grad, w).verdict != "disagree"
+    assert check_gradients(cost, lambda w: -grad(w), w).verdict == "disagree"
+
+
+def test_roundings_of_a_state_in_float32_that_are_all_alike():
+    """Eight values that move by as many roundings each look smooth."""
+
+    def run(p, cast):
+        h = 0.0 * p[0]
+        for x in (0.3, -1.1, 0.8, 1.7, -0.4):
+            h = cast(np.tanh(p[0] * h + p[1] * x))
+        return h**2 + p[2] * h
+
+    def narrow(h):
+        return np.asarray(h).astype(np.float32).astype(np.float64)
+
+    for seed in range(60, 70):
+        p = np.random.default_rng([72, seed]).normal(size=3) * np.array([1.5, 2.0, 0.3])
+        grad = np.array([run(p + 1e-20j * e, lambda h: h).imag / 1e-20 for e in np.eye(3)])
+        assert check_gradients(lambda p: float(run(p, narrow)), grad, p).verdict != "disagree"
+
+
+def test_curvature_is_no_structure_below_which_noise_is_measured():
+    """Of a logarithm of a sum in float32, most right entries are told."""
+    told = []
+    for seed in range(6):
+        rng = np.random.default_rng([13, seed])
+        x, y, w = rng.normal(size=(9, 3)), rng.integers(4, size=9), rng.normal(size=(3, 4))
+
+        def cost(w, x=x, y=y):
+            z = x @ w
+            top = z.astype(np.float32).max(axis=1, keepdims=True)
+            total = np.exp(z.astype(np.float32) - top).sum(axis=1)
+            return float(np.mean((np.log(total) + top[:, 0]).astype(float) - z[range(9), y]))
+
+        def grad(w, x=x, y=y):
+            p = np.exp(x @ w)
+            p /= p.sum(axis=1, keepdims=True)
+            p[range(9), y] -= 1
+            return x.T @ p / 9
+
+        report = check_gradients(cost, grad, w)
+        assert report.verdict != "disagree"
+        told.append(report.verdict == "agree")
+    assert sum(told) >= 3

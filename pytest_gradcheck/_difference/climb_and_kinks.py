@@ -149,8 +149,7 @@ def follow_bend(line: Line, first: float, least: float) -> Policy[bool]:
     """Take smaller steps while func bends as no smooth one does; return whether at a kink."""
     yield first
     for _ in range(LONG_LADDER):
-        power = bend_power(line.rungs)
-        if not line.rungs[-1].bends or (power or 0.0) >= SMOOTH_POWER:
+        if not line.rungs[-1].bends or bend_power(line.rungs) >= SMOOTH_POWER:
             break
         step: float | None = line.rungs[-1].h / RATIO
         if on_kink(line.rungs):
@@ -210,18 +209,16 @@ def climb_nearer(problem: Problem, found: Sweep) -> None:
 # kink falls to nothing.
 
 
-def bend_power(rungs: Sequence[Rung]) -> float | None:
+def bend_power(rungs: Sequence[Rung]) -> float:
     """Return p in bend ∝ h^p over the smallest steps at which the bend is above its noise.
 
-    It is 1 where func is smooth, 0 at a kink, −1 at a jump; None when fewer than two rungs show a
-    bend.
+    It is 1 where func is smooth, 0 at a kink, −1 at a jump; NaN when fewer than two rungs show a
+    bend, or the steps of two were rounded to one.
     """
     shown = [rung for rung in rungs if rung.bends]
-    if len(shown) < 2:
-        return None
-    big, small = shown[-2], shown[-1]
-    if big.h == small.h:  # steps that were rounded to one
-        return None
+    if len(shown) < 2 or shown[-2].h == shown[-1].h:
+        return math.nan
+    big, small = shown[-2:]
     return math.log(abs(big.bend / small.bend)) / math.log(big.h / small.h)
 
 
@@ -236,8 +233,7 @@ def on_kink(rungs: Sequence[Rung]) -> bool:
         return False
     if rungs[-1] is not shown[-1]:
         return False  # a smaller step no longer shows it
-    powers = [bend_power(pair) for pair in (shown[:2], shown[1:])]
-    return all(power is not None and abs(power) <= KINK_POWER for power in powers)
+    return all(abs(bend_power(pair)) <= KINK_POWER for pair in (shown[:2], shown[1:]))
 
 
 def bent(line: Line, size: float) -> bool:
@@ -246,21 +242,12 @@ def bent(line: Line, size: float) -> bool:
     By how much they must, their `size` says.
     """
     rung = line.rungs[-1]
-    if not rung.bends:
-        return False
-    if abs(rung.bend) <= BEND_PART * max(size, 1e-300):
+    if not rung.bends or abs(rung.bend) <= BEND_PART * max(size, 1e-300):
         return False
     shown = [r.bend > 0 for r in line.rungs if r.bends][-KINK_RUNGS:]
     if len(shown) == KINK_RUNGS and len(set(shown)) > 1:
         return False  # of no sign of its own: noise beyond what was measured
-    power = bend_power(line.rungs)
-    return power is None or power < SMOOTH_POWER
-
-
-def rough(line: Line, size: float) -> bool:
-    """Return whether the bend hardly falls with the step, or rises: smaller ones won't help."""
-    power = bend_power(line.rungs)
-    return bent(line, size) and power is not None and power < KINK_POWER
+    return not bend_power(line.rungs) >= SMOOTH_POWER
 
 
 def parabolic(line: Line) -> bool:

@@ -72,7 +72,6 @@ from .._difference.climb_and_kinks import (
     on_kink,
     parabolic,
     rise,
-    rough,
     tell_grain,
 )
 from .._difference.noise_and_extrapolation import Estimate, Line, Rung, best_entry, slope_of
@@ -195,7 +194,9 @@ def refine(line: Line, question: Tolerance, first: float, scale: float, least: f
 def _until_settled(
     line: Line, question: Tolerance, first: float, scale: float, least: float
 ) -> Policy[Answer]:
-    yield from _enter(line, first, least)
+    if not line.rungs:
+        yield first
+    yield from enter(line, least)
     if _all_noise(line) and abs(question.analytic) * least > line.noise.sigma:
         # sin(1e30·θ): J changes by more than itself between neighbouring floats.
         return Answer(line.rungs[-1].central, math.inf, OPEN, NOISY)
@@ -247,8 +248,9 @@ def _until_settled(
                     yield step
                 continue
         step = next_step(line, question, estimate, scale, least)
-        stuck = len(line.rungs) >= ROUGH_RUNGS and rough(line, _size(line, question))
-        if step is None or stuck or not room:
+        # Where the bend hardly falls with the step, or rises, smaller ones won't help.
+        rough = len(line.rungs) >= ROUGH_RUNGS and bend_power(line.rungs) < KINK_POWER
+        if step is None or (rough and _bent(line, question)) or not room:
             if not _news(line, question, scale, estimate):
                 return _kink_beside(line, question, scale) or _left_open(line, question, estimate)
             confirmed = False
@@ -266,12 +268,6 @@ def _best_known(line: Line, question: Tolerance, estimate: Estimate) -> Estimate
     best = best_entry(quiet, even=side == "both")
     better = best is not None and best.error < estimate.error and not question.within(*best.known)
     return best if best is not None and better else estimate
-
-
-def _enter(line: Line, first: float, least: float) -> Policy[None]:
-    if not line.rungs:
-        yield first
-    yield from enter(line, least)
 
 
 def _jumps_or_kink(line: Line, least: float) -> Policy[Answer | None]:
@@ -334,7 +330,8 @@ def _news(line: Line, question: Tolerance, scale: float, estimate: Estimate | No
     """Return whether the noise along this very line is not what it was taken for."""
     before, first = line.noise.sigma, not line.sounded
     # Stairs of a rounded func bend by one of them at each step, as a jump at θ does.
-    if first and (line.sides() == "none" or (_bent(line, question) and not _jumps(line))):
+    jumps = bend_power(line.rungs) < JUMP_POWER
+    if first and (line.sides() == "none" or (_bent(line, question) and not jumps)):
         return False
     within = spacing(line, question, scale) if first else _beneath(line, estimate)
     if not within:
@@ -378,19 +375,8 @@ def spacing(line: Line, question: Tolerance, scale: float) -> float:
     return min(LINE_SPACING * scale, shown or math.inf)
 
 
-def _size(line: Line, question: Tolerance) -> float:
-    """Return what a bend is small beside: the slope at the smallest step, analytic or numeric."""
-    size: float = question.size(line.rungs[-1].central)
-    return size
-
-
 def _bent(line: Line, question: Tolerance) -> bool:
-    return bent(line, _size(line, question))
-
-
-def _jumps(line: Line) -> bool:
-    power = bend_power(line.rungs)
-    return power is not None and power < JUMP_POWER
+    return bent(line, question.size(line.rungs[-1].central))
 
 
 def _trusted(line: Line, question: Tolerance, estimate: Estimate) -> bool:
@@ -464,8 +450,8 @@ def _limit(
     bend = max(abs(r.bend) if math.isfinite(r.bend) else 0.0 for r in (one, two, last))
     bends = bend_power([one, two, last])
     # A small bend that grows as the step falls is that of a structure which no step has reached.
-    small = bend <= NEAR_LIMIT * gap and (bends is None or bends >= -KINK_POWER)
-    smooth = small or (bends is not None and bends >= SMOOTH_POWER)
+    small = bend <= NEAR_LIMIT * gap and not bends < -KINK_POWER
+    smooth = small or bends >= SMOOTH_POWER
     still = not (two.forward or two.backward) or not (last.forward or last.backward)
     moved = max(line.changes, default=0.0) > RESPONDS * line.noise.sigma
     stairs = still and line.grainy is not False and moved
@@ -543,8 +529,7 @@ def _smooth_enough(line: Line, question: Tolerance) -> bool:
     rung, gap = telling[-1] if telling else gaps[0]
     if abs(rung.bend) <= BEND_CLEAR * rung.bend_noise or gap > SUBGRADIENT * abs(rung.bend):
         return True
-    power = bend_power(line.rungs)
-    return power is not None and power >= SMOOTH_POWER
+    return bend_power(line.rungs) >= SMOOTH_POWER
 
 
 def _judge_kink(line: Line, question: Tolerance) -> Answer | None:
@@ -592,7 +577,7 @@ def _left_open(line: Line, question: Tolerance, estimate: Estimate | None) -> An
     if estimate is None:
         return Answer(line.rungs[-1].central, math.inf, OPEN, NOT_FINITE)
     if _bent(line, question):
-        reason = JUMP if _jumps(line) else NOT_SMOOTH
+        reason = JUMP if bend_power(line.rungs) < JUMP_POWER else NOT_SMOOTH
         return Answer(estimate.value, estimate.error, OPEN, reason)
     louder = line.noisier_estimate()
     best = estimate

@@ -253,10 +253,11 @@ def test_the_power_of_the_step_that_a_bend_follows():
     assert power(rungs((8.0, 1.0), (2.0, 4.0))) == approx(-1.0)
     assert power(rungs((99.0, 1.0), (8.0, 4.0), (2.0, -2.0))) == approx(0.5)  # the smallest two
     assert power(rungs((8.0, 4.0), (4.0, NAN), (2.0, 2.0))) == approx(0.5)
-    assert power(rungs((8.0, 4.0), (2.0, INF))) is None
-    assert power(rungs((8.0, 4.0))) is None
+    assert math.isnan(power(rungs((8.0, 4.0), (2.0, INF))))
+    assert math.isnan(power(rungs((8.0, 4.0))))
+    assert math.isnan(power(rungs((8.0, 4.0), (8.0, 2.0))))
     # Below eight times its noise, 8·2.45·σ/h, a bend is not seen: at h = 1 that is 19.6 σ.
-    assert power(rungs((2.0, 40.0), (1.0, 8 * 2.45), sigma=1.0)) is None
+    assert math.isnan(power(rungs((2.0, 40.0), (1.0, 8 * 2.45), sigma=1.0)))
     assert power(rungs((2.0, 39.2), (1.0, 8 * 2.45 * JUST_ABOVE), sigma=1.0)) == pytest.approx(1)
 
 

@@ -246,15 +246,9 @@ def test_a_sentinel_goes_as_far_down_as_noise_allows():
     assert step(INF, 1.0, 6e-4) is None
 
 
-def test_what_is_bent_and_what_is_rough():
+def test_what_is_bent():
     zero = question(0.0)
-
-    def bent(made, asked):
-        return _kinks.bent(made, _refine._size(made, asked))
-
-    def rough(made, asked):
-        return _kinks.rough(made, _refine._size(made, asked))
-
+    bent = _refine._bent
     assert bent(bends((4.0, 1.0), (1.0, 1.0)), zero)
     assert bent(bends((1.0, 1.0)), zero)  # one rung can't tell
     assert not bent(bends((4.0, 4.0), (1.0, 1.0)), zero)  # falls with the step
@@ -277,13 +271,6 @@ def test_what_is_bent_and_what_is_rough():
     assert bent(bends((4.0, -1.0), (1.0, 1.0)), zero)
     assert bent(bends((16.0, -19.0), (4.0, 19.7), (1.0, 19.7), sigma=1.0), zero) is False
     assert bent(bends((16.0, -1.0), (4.0, 19.7), (1.0, 19.7), sigma=1.0), zero)
-
-    assert rough(bends((4.0, 1.0), (1.0, 1.0)), zero)
-    assert rough(bends((4.0, 1.4), (1.0, 1.0)), zero)
-    assert not rough(bends((4.0, 1.43), (1.0, 1.0)), zero)  # 4^¼ = 1.41
-    assert not rough(bends((16.0, 2.0), (1.0, 1.0)), zero)  # ¼, exactly
-    assert not rough(bends((1.0, 1.0)), zero)
-    assert not rough(bends((4.0, 1.0), (1.0, 1.0), central=20.0), zero)
 
 
 # -- _refine: its parts ----------------------------------------------------------------------------

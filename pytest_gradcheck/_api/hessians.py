@@ -406,10 +406,10 @@ class Slopes:
         fine, coarse = STENCILS["central6"], STENCILS["central4"]
         best, second = [], []
         for position, block in enumerate(self._blocks):
-            laid = points(work.theta[position], self._steps[position], fine, exact=False)
-            values = runner.sweep(position, range(block.size), laid.values)
-            inner = [laid.offsets.index(float(o)) for o in coarse.offsets if o != 0]
-            best.append(derivatives(values, 0.0, fine, laid.taken))
-            second.append(derivatives(values[:, inner], 0.0, coarse, laid.taken))
+            at, taken = points(work.theta[position], self._steps[position], fine, exact=False)
+            values = runner.sweep(position, range(block.size), at)
+            inner = [fine.steps.index(step) for step in coarse.steps]
+            best.append(derivatives(values, 0.0, fine, taken))
+            second.append(derivatives(values[:, inner], 0.0, coarse, taken))
         found = to_structure(structure, self._blocks, np.concatenate(best))
         return found, np.concatenate(second)

@@ -42,7 +42,6 @@ from .._params.work_copy import WorkCopy
 from .._quoting import brief
 from .noise_and_extrapolation import Line, Noise, best_entry, from_values, measured
 from .stencils_and_steps import (
-    COMPLEX_STEP,
     STENCILS,
     Stencil,
     Stream,
@@ -239,8 +238,8 @@ def sweep(
 class _Laid:
     """Coordinates of one type, at `place` in the vector, and func at their `points`, (k, each).
 
-    `taken`, shape (k,), are the steps to divide by, `offsets` those of the columns; the first
-    `known` rows of `values` are known. `here` is `place`, as a slice where it is one.
+    `taken`, shape (k,), are the steps to divide by; the first `known` rows of `values` are known.
+    `here` is `place`, as a slice where it is one.
     """
 
     place: Array
@@ -248,7 +247,6 @@ class _Laid:
     theta: Array
     points: Array
     taken: Array
-    offsets: tuple[float, ...]
     values: Array
     known: int = 0
 
@@ -269,16 +267,15 @@ def _laid_out(
     here = slice(blocks[0].start, blocks[-1].stop) if whole else place
     theta = problem.theta[here].astype(problem.evaluator.work.theta[positions[0]].dtype, copy=False)
     step = np.full(place.size, options.eps) if fixed else relative * problem.scale[here]
-    laid = points(theta, step, row, exact=fixed)
-    lost = np.flatnonzero((laid.values == theta[:, None]).any(axis=1)) if fixed else ()
+    at, taken = points(theta, step, row, exact=fixed)
+    lost = np.flatnonzero((at == theta[:, None]).any(axis=1)) if fixed else ()
     for k in lost[:1]:
         raise ValueError(
             f"eps={options.eps:g} is too small for {brief(labels(blocks)(int(place[k])))} = "
             f"{theta[k]!s}, which does not change by it; pass a larger eps, or none: a step is "
             "then chosen for each parameter"
         )
-    values = np.full(laid.values.shape, np.nan, problem.evaluator.kind)
-    return _Laid(place, here, theta, laid.values, laid.taken, laid.offsets, values)
+    return _Laid(place, here, theta, at, taken, np.full(at.shape, np.nan, problem.evaluator.kind))
 
 
 def _record(result: Sweep, laid: _Laid, problem: Problem, row: Stencil) -> None:
@@ -291,11 +288,11 @@ def _record(result: Sweep, laid: _Laid, problem: Problem, row: Stencil) -> None:
         result.largest[here] = np.abs(values).max(axis=1)
         result.change[here] = change
     result.flat[here] = change == 0
-    if 1.0 in laid.offsets and -1.0 in laid.offsets:
+    if 1.0 in row.steps and -1.0 in row.steps:
         wide = np.result_type(laid.theta.dtype, np.float64)
         theta = laid.theta.astype(wide, copy=False)
         for side, offset in enumerate((1.0, -1.0)):
-            column = laid.offsets.index(offset)
+            column = row.steps.index(offset)
             result.pairs[here, side] = values[:, column]
             result.ends[here, side] = laid.points[:, column].astype(wide) - theta
 
@@ -443,7 +440,7 @@ def complex_sweep(problem: Problem, options: Options) -> Sweep:
     """
     evaluator = _imaginary(problem)
     noise = from_values(np.array([problem.center]), problem.jitter)
-    found = unevaluated(problem, noise, COMPLEX_STEP.title)
+    found = unevaluated(problem, noise, "complex step")
     left = problem.size
     if options.max_evals is not None:
         left = max(options.max_evals - evaluator.evaluations, 0)
@@ -554,7 +551,7 @@ def differenced(
 
     `noise` is func's, where it was measured before.
     """
-    if options.scheme == COMPLEX_STEP.name:
+    if options.scheme == "complex":
         found = complex_sweep(problem, options)
         return found, found.noise
     row = central_row(options)

@@ -109,16 +109,16 @@ def fall(
         yield step
 
 
-def enter(line: Line, least: float, most: int = ENTRY_RUNGS) -> Policy[None]:
+def enter(line: Line, first: float, least: float, most: int = ENTRY_RUNGS) -> Policy[None]:
     """Shrink the step until both sides are in func's domain, or one is and the other won't be."""
-    return fall(line, most, lambda step: line.sides() != "both" and step >= least, RATIO**2)
+    if not line.rungs:
+        yield first
+    yield from fall(line, most, lambda step: line.sides() != "both" and step >= least, RATIO**2)
 
 
 def as_well_as_can_be(line: Line, first: float, scale: float, least: float) -> Policy[Estimate]:
     """Learn a derivative with no analytic one to judge: up while it pays, then down."""
-    if not line.rungs:
-        yield first
-    yield from enter(line, least, ENTRY_RUNGS - len(line.rungs))
+    yield from enter(line, first, least, ENTRY_RUNGS - 1)
     yield line.rungs[-1].h / RATIO
 
     def vague() -> bool:

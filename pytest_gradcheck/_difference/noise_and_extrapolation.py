@@ -433,16 +433,9 @@ class Line:
 
     def sides(self) -> str:
         """Return which slopes are known at the smallest step: "both", "forward", …, "none"."""
-        if not self.rungs:
-            return "none"
-        last = self.rungs[-1]
-        known = (math.isfinite(last.forward), math.isfinite(last.backward))
-        return {
-            (True, True): "both",
-            (True, False): "forward",
-            (False, True): "backward",
-            (False, False): "none",
-        }[known]
+        last = self.rungs[-1:]
+        known = [side for side in SIDES for rung in last if math.isfinite(getattr(rung, side))]
+        return known[0] if len(known) == 1 else "both" if known else "none"
 
     def series(self, side: str) -> list[tuple[float, float, float]]:
         """Return (step, slope, standard deviation of its rounding), largest step first."""

@@ -301,8 +301,7 @@ def calibrate(problem: Problem, analytic: Analytic, options: Options) -> Screen:
 
 
 def _until_truncation_shows(line: Line, first: float) -> Policy[None]:
-    yield first
-    yield from enter(line, LEAST_ALONG)
+    yield from enter(line, first, LEAST_ALONG)
     step = line.rungs[-1].h
     yield step / RATIO
 

@@ -37,7 +37,6 @@ from .._constants import (
     GROUP_GOAL,
     GROUP_PROOF,
     GROUP_RESOLVED,
-    GROUP_RUNGS,
     GROUP_STEPS,
     HALVED_GOAL,
     KINKS_SPREAD,
@@ -69,7 +68,7 @@ from .._constants import (
     TIE_SLOPE,
     TIE_WITHIN,
 )
-from .._difference.climb_and_kinks import Policy, climb, enter, rise
+from .._difference.climb_and_kinks import Policy, climb, enter
 from .._difference.noise_and_extrapolation import Estimate, Line, Noise
 from .._difference.stencils_and_steps import STENCILS, Stream, random_weights, relative_step
 from .._difference.sweep import Sweep, line_along, line_of, value_size
@@ -396,8 +395,7 @@ def _measured(line: Line, first: float, goal: float) -> Policy[Estimate]:
     Larger ones where rounding limits the estimate, and smaller ones where truncation does, or
     kinks within the step: as long as rounding leaves something to learn there.
     """
-    yield first
-    yield from enter(line, LEAST_ALONG)
+    yield from enter(line, first, LEAST_ALONG)
     step = line.rungs[-1].h * (RATIO if len(line.rungs) == 1 else 1 / RATIO)
     yield step
     for _ in range(GROUP_STEPS - len(line.rungs)):
@@ -673,18 +671,6 @@ def inner_format(found: Comparison, sweep: Sweep, problem: Problem) -> str:
                 return "a format of 16 bits"
             return "float32"
     return ""
-
-
-def by_larger_steps(i: int, found: Comparison, sweep: Sweep, problem: Problem) -> Estimate | None:
-    """Return the derivative by steps that suit float32, along a line that is rounded on the way."""
-    scale, size = float(problem.scale[i]), value_size(problem, found.analytic)
-    line = line_of(problem, i, sweep.noise)
-    sigma = line.table(0.0, scale * NOISE_WIDER)
-    if sigma is None:
-        return None
-    line.take_noise(sigma)
-    first = scale * relative_step(STENCILS["central"], line.noise.sigma, size) / RATIO
-    return climb(line, rise(line, first, GROUP_RUNGS, lambda step: step <= scale))
 
 
 def _still(line: Line, part: float, scale: float) -> bool:

@@ -34,6 +34,7 @@ from .._constants import (
     NARROW_PROOF,
     NEAR_ESTIMATE,
     NOISE_SPACING,
+    NOISE_WIDER,
     NOISY_BLOCK,
     PLAIN,
     RATIO,
@@ -47,7 +48,13 @@ from .._constants import (
 )
 from .._difference.climb_and_kinks import climb, parabolic, rise
 from .._difference.noise_and_extrapolation import Line
-from .._difference.stencils_and_steps import Stream, at_one_step, random_weights
+from .._difference.stencils_and_steps import (
+    STENCILS,
+    Stream,
+    at_one_step,
+    random_weights,
+    relative_step,
+)
 from .._difference.sweep import (
     Sweep,
     bends,
@@ -63,7 +70,6 @@ from .._params.arrays_and_structure import Array
 from .._params.layout import Block
 from .groups_and_rounding import (
     Groups,
-    by_larger_steps,
     inner_format,
     judge_ties,
     may_be_quieter,
@@ -321,9 +327,16 @@ def _rounded_inside(
 
 
 def _by_larger_steps(i: int, found: Comparison, sweep: Sweep, problem: Problem) -> None:
-    """Judge an open entry by steps beside which the rounding on the way is small."""
+    """Judge an open entry, along a line rounded to float32 on the way, by steps that suit that."""
+    scale, size = float(problem.scale[i]), value_size(problem, found.analytic)
+    line = line_of(problem, i, sweep.noise)
     try:
-        best = by_larger_steps(i, found, sweep, problem)
+        sigma = line.table(0.0, scale * NOISE_WIDER)
+        if sigma is None:
+            return
+        line.take_noise(sigma)
+        first = scale * relative_step(STENCILS["central"], line.noise.sigma, size) / RATIO
+        best = climb(line, rise(line, first, GROUP_RUNGS, lambda step: step <= scale))
     except BudgetExhausted:
         return
     if best is None or not best.error < found.error[i]:
@@ -410,7 +423,8 @@ def _ask_again(
     _test_dead(still, found, sweep, problem, options.seed)
     if options.rtol is not None:
         _refine_each(coarse, found, sweep, problem)
-        blunt = _by_atol_alone(found)
+        # What meets the absolute goal alone.
+        blunt = ~replace(found.tolerance, goal_atol=0.0).settled(found.numeric, found.error)
         coarse = np.flatnonzero(asked & agrees & smooth & done & ~dead & blunt)
     if coarse.size and sweep.noise.unit <= NARROW:  # else blocks tell, at larger steps
         _test_group(coarse, found, sweep, problem, options.seed)
@@ -466,13 +480,6 @@ def fine_limit(sigma: float, size: float) -> float:
     """Return the relative error bar that settles an entry: what two evaluations give, times 30."""
     balanced = FINE_FACTOR * (sigma / size) ** (2 / 3) if size > 0 else 0.0
     return max(FINE, balanced)
-
-
-def _by_atol_alone(found: Comparison) -> Array:
-    """Return where the error bar meets the absolute goal, but not the relative one (bool)."""
-    relative = replace(found.tolerance, goal_atol=0.0)
-    blunt: Array = ~relative.settled(found.numeric, found.error)
-    return blunt
 
 
 def _refine_quiet(
@@ -627,13 +634,6 @@ def _refine_stubborn(members: Array, found: Comparison, sweep: Sweep, problem: P
         _refine_one(i, found, sweep, problem)
 
 
-def _look_between(found: Comparison, sweep: Sweep, problem: Problem) -> None:
-    """Ask once more, at tiny steps, for what agrees with steps that passed over what func does."""
-    shift = _passed_over(found, sweep)
-    if shift is not None:
-        _find_between(np.flatnonzero(~found.kinked), shift, found, sweep, problem)
-
-
 def _passed_over(found: Comparison, sweep: Sweep) -> Array | None:
     """Return the direction of the noise's values if what agrees does not add up to their slope.
 
@@ -662,15 +662,17 @@ def _add_up(members: Array, shift: Array, value: float, error: float, found: Com
     return not gap > allowed
 
 
-def _find_between(
-    members: Array, shift: Array, found: Comparison, sweep: Sweep, problem: Problem
-) -> None:
-    """Halve the entries until those are found that do not add up, and ask them again.
+def _look_between(found: Comparison, sweep: Sweep, problem: Problem) -> None:
+    """Ask once more, at tiny steps, for what agrees with steps that passed over what func does.
 
-    That may take as many evaluations as the sweep did.  What was not cleared then stays open,
-    unless one that was asked agreed: so tiny steps may all lie in one stair of a rounded func.
+    Entries are halved until those are found that do not add up.  That may take as many evaluations
+    as the sweep did.  What was not cleared then stays open, unless one that was asked agreed: so
+    tiny steps may all lie in one stair of a rounded func.
     """
-    left, stairs = [members], bool(found.stairs)
+    shift = _passed_over(found, sweep)
+    if shift is None:
+        return
+    left, stairs = [np.flatnonzero(~found.kinked)], bool(found.stairs)
     most = problem.evaluator.evaluations + 2 * max(problem.size, MOST_STUBBORN)
     while left and problem.evaluator.evaluations < most:
         members = left.pop()

@@ -194,9 +194,7 @@ def refine(line: Line, question: Tolerance, first: float, scale: float, least: f
 def _until_settled(
     line: Line, question: Tolerance, first: float, scale: float, least: float
 ) -> Policy[Answer]:
-    if not line.rungs:
-        yield first
-    yield from enter(line, least)
+    yield from enter(line, first, least)
     if _all_noise(line) and abs(question.analytic) * least > line.noise.sigma:
         # sin(1e30·θ): J changes by more than itself between neighbouring floats.
         return Answer(line.rungs[-1].central, math.inf, OPEN, NOISY)

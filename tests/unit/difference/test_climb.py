@@ -33,25 +33,22 @@ def test_entering_the_domain_shrinks_by_the_ratio_squared():
         return t if abs(t) < 0.1 else NAN
 
     made, _ = through(inside)
-    made.add(1.0)
-    climb(made, enter(made, 1e-9))
+    climb(made, enter(made, 1.0, 1e-9))
     assert steps(made) == [1.0, approx(1 / RHO**2)]
     made, _ = through(inside)
     made.add(0.05)
-    climb(made, enter(made, 1e-9))
+    climb(made, enter(made, 9.0, 1e-9))
     assert len(made.rungs) == 1
     made, _ = through(lambda t: t if t >= 0 else NAN)
-    made.add(1.0)
-    climb(made, enter(made, 1e-99))
+    climb(made, enter(made, 1.0, 1e-99))
     assert len(made.rungs) == 7  # six times and no more
     assert made.rungs[-1].h == approx(RHO**-12)
-    climb(made, enter(made, 1e-99, most=1))
+    climb(made, enter(made, 1.0, 1e-99, most=1))
     assert len(made.rungs) == 8
     made, _ = through(lambda t: t if t >= 0 else NAN)
-    made.add(1.0)
-    climb(made, enter(made, RHO**-2 * JUST_ABOVE))
+    climb(made, enter(made, 1.0, RHO**-2 * JUST_ABOVE))
     assert len(made.rungs) == 1
-    climb(made, enter(made, 1 / RHO**2))  # the least step may be taken
+    climb(made, enter(made, 1.0, 1 / RHO**2))  # the least step may be taken
     assert steps(made) == [1.0, 1 / RHO**2]
 
 

@@ -77,7 +77,7 @@ def rise(
     further: Callable[[float], bool],
     ratio: float = RATIO,
     patience: float = math.inf,
-) -> Policy[Estimate | None]:
+) -> Policy[Estimate]:
     """Take larger steps, from `step` on, and return the best estimate.
 
     At most so many; as long as the next may be taken; and until so many in a row have not paid.
@@ -90,10 +90,8 @@ def rise(
         yield step
         step *= ratio
         estimate = line.estimate()
-        if estimate is None:
-            continue
-        unpaid = unpaid + 1 if best is not None and estimate.error > LIMITING * best.error else 0
-        if best is None or estimate.error < best.error:
+        unpaid = unpaid + 1 if estimate.error > LIMITING * best.error else 0
+        if estimate.error < best.error:
             best = estimate
     return best
 
@@ -123,11 +121,11 @@ def as_well_as_can_be(line: Line, first: float, scale: float, least: float) -> P
 
     def vague() -> bool:
         best = line.estimate()
-        return best is None or best.error > ENOUGH * abs(best.value)
+        return not best.error <= ENOUGH * abs(best.value)
 
     def truncated() -> bool:
         best = line.estimate()
-        return best is not None and vague() and best.rounding < LIMITING * best.error
+        return best.h > 0 and vague() and best.rounding < LIMITING * best.error
 
     top = line.rungs[0].h
     yield from rise(
@@ -135,14 +133,13 @@ def as_well_as_can_be(line: Line, first: float, scale: float, least: float) -> P
     )
     yield from fall(line, LONG_LADDER, lambda step: step >= least and truncated())
     best = line.estimate()
-    if best is not None and best.error > VAGUE * abs(best.value) and unbounded(line):
+    if best.error > VAGUE * abs(best.value) and unbounded(line):
         return Estimate(best.value, math.inf)
-    slopes = kink_slopes(line) if on_kink(line.rungs) else None
-    if slopes is not None:
-        forward, backward = slopes
+    if on_kink(line.rungs):
+        forward, backward = kink_slopes(line)
         gap = 0.5 * abs(forward.value - backward.value)
         return Estimate(0.5 * (forward.value + backward.value), gap + forward.error)
-    return best if best is not None else Estimate(math.nan, math.inf)
+    return best
 
 
 def follow_bend(line: Line, first: float, least: float) -> Policy[bool]:
@@ -264,8 +261,7 @@ def unbounded(line: Line) -> bool:
     The slopes of a smooth func come nearer to each other as the step falls, by the square or by
     the whole of what it falls by, and those of x^1.5 by its root.
     """
-    side = line.sides()
-    series = line.series(side) if side != "none" else []
+    series = line.series(line.sides())
     # Rounding by the format alone: the estimate of func's noise takes such a bend for noise.
     unit = line.noise.unit * (abs(float(line.center)) + max(line.changes, default=0.0))
     gaps = []
@@ -294,10 +290,10 @@ def nearest_kink_step(line: Line, least: float) -> float | None:
     return wanted if bottom.h > KINK_NEAR * wanted else None
 
 
-def kink_slopes(line: Line) -> tuple[Estimate, Estimate] | None:
+def kink_slopes(line: Line) -> tuple[Estimate, Estimate]:
     """Return the forward and the backward slope, each extrapolated from its own side."""
     forward, backward = (best_entry(line.series(side), even=False) for side in SIDES)
-    return None if forward is None or backward is None else (forward, backward)
+    return forward, backward
 
 
 def may_be_grainy(line: Line) -> bool:

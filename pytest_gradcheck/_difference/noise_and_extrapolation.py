@@ -297,13 +297,13 @@ def slope_of(rung: Rung, side: str) -> float:
 
 @dataclass(frozen=True)
 class Estimate:
-    """A derivative and its error bar.
+    """A derivative and its error bar; NaN and infinity where nothing is known.
 
-    `rounding` is the part of the bar that noise makes, `h` the smallest step that is in it.
+    `rounding` is the part of the bar that noise makes, `h` the smallest step that is in it, or 0.
     """
 
-    value: float
-    error: float
+    value: float = math.nan
+    error: float = math.inf
     rounding: float = 0.0
     h: float = 0.0
 
@@ -456,25 +456,21 @@ class Line:
         central = tuple((rung.h, rung.central) for rung in self.rungs)
         central = tuple(pair for pair in central if math.isfinite(pair[1]))
         side = self.sides()
-        if central or side == "none":
-            return central
-        return tuple((h, slope) for h, slope, _ in self.series(side))
+        return central or tuple((h, slope) for h, slope, _ in self.series(side))
 
-    def estimate(self) -> Estimate | None:
-        """Return the best entry of the tableau, or None while one rung is all there is."""
-        side, even = self.sides(), self.sides() == "both"
+    def estimate(self) -> Estimate:
+        """Return the best entry of the tableau."""
+        side = self.sides()
         cover = OUTLYING if self.noise.unit < NARROW else ROUNDING_FACTOR
-        return None if side == "none" else best_entry(self.series(side), even=even, cover=cover)
+        return best_entry(self.series(side), even=side == "both", cover=cover)
 
-    def noisier_estimate(self) -> Estimate | None:
+    def noisier_estimate(self) -> Estimate:
         """Return the estimate when what small steps disagree by is called noise.
 
         Noise makes slopes differ by σ/h, more the smaller the step.  The σ that would explain
         the largest such difference replaces the measured one wherever it is larger.
         """
         side = self.sides()
-        if side == "none":
-            return None
         series = self.series(side)
         sigma = max(
             (abs(s1 - s2) * h2 for (_, s1, _), (h2, s2, _) in itertools.pairwise(series)),
@@ -486,13 +482,13 @@ class Line:
 
 def best_entry(
     series: Sequence[tuple[float, float, float]], *, even: bool, cover: float = ROUNDING_FACTOR
-) -> Estimate | None:
+) -> Estimate:
     """Extrapolate slopes of (h, slope, rounding), h falling, and choose the entry known best.
 
     `even`: the error is a series in h² (central) and not in h (one-sided); `cover`: the bar covers
-    what a finer step says beyond so many of its σ. None for fewer than two slopes.
+    what a finer step says beyond so many of its σ. Of fewer than two slopes nothing is known.
     """
-    best: Estimate | None = None
+    best = Estimate()
     previous: list[tuple[float, float]] = []
     power = 2 if even else 1
     for k, (h, slope, rounding) in enumerate(series):
@@ -506,7 +502,7 @@ def best_entry(
         later = series[k + 1 :]
         for j, (value, noise) in enumerate(row if k else ()):
             known = ROUNDING_FACTOR * noise
-            if best is not None and known > best.error:
+            if known > best.error:
                 continue
             truncation = abs(value - previous[min(j, len(previous) - 1)][0])
             if j:
@@ -514,7 +510,7 @@ def best_entry(
             for _, finer, finer_noise in later:
                 truncation = max(truncation, abs(finer - value) - cover * finer_noise)
             error = truncation + known + LEAST_BAR * abs(value)
-            if math.isfinite(error) and (best is None or error < best.error):
+            if error < best.error:
                 best = Estimate(value, error, known, h)
         previous = row
     return best

@@ -123,8 +123,6 @@ def noise_of(problem: Problem, options: Options, shift: Array | None = None) -> 
     apart = [(NOISE_SPACING * k, float(values[k - 1] - first)) for k in steps]
     rungs = [(h, change / h, loud / h) for h, change in apart]
     slope = best_entry(rungs, even=False)
-    if slope is None:
-        return noise
     return Noise(noise.sigma, noise.unit, noise.format, noise.floor, slope.known, shift)
 
 

@@ -400,6 +400,6 @@ def _until_clear(
         better = line.estimate()
         if not math.isfinite(line.rungs[0].central):
             break
-        if better is not None and not question.within(better.value, better.error):
-            answer = Answer(better.value, better.error, DISAGREE)
+        if not question.within(*better.known):
+            answer = Answer(*better.known, DISAGREE)
     return answer

@@ -269,7 +269,7 @@ class Groups:
             share = norm / math.sqrt(rows)
             slices = [block.size // n for n in block.coordinate_shape if n > 1]
             vague = found.wrong is not None and found.wrong.places.size > max(slices)
-            if vague or (not found.wrong and found.reach > GROUP_RESOLVED * min(size, share)):
+            if vague or (not found.wrong and found.reach > GROUP_RESOLVED * share):
                 self.look_at_slices(position, share, [one.estimate for one in asked[1:]], found)
         if found.verdict == AGREE and not found.reach <= GROUP_RESOLVED * size:
             found.verdict = OPEN
@@ -400,7 +400,7 @@ def _measured(line: Line, first: float, goal: float) -> Policy[Estimate]:
     yield step
     for _ in range(GROUP_STEPS - len(line.rungs)):
         best, bar = line.estimate(), _bar(line)
-        if best is None or CONFIDENCE * bar <= goal:
+        if not best.h or CONFIDENCE * bar <= goal:
             break
         larger, smaller = line.rungs[0].h * RATIO, line.rungs[-1].h / RATIO
         limited = best.rounding >= LIMITING * bar
@@ -412,8 +412,7 @@ def _measured(line: Line, first: float, goal: float) -> Policy[Estimate]:
             yield larger
         else:
             break
-    best = line.estimate()
-    return replace(best, error=_bar(line)) if best else Estimate(math.nan, math.inf)
+    return replace(line.estimate(), error=_bar(line))
 
 
 def _before_kinks(line: Line) -> Estimate | None:
@@ -436,8 +435,6 @@ def _bar(line: Line) -> float:
     within the steps may be off themselves.
     """
     best = line.estimate()
-    if best is None:
-        return math.inf
     spread = 1.0 if _converges(line) else KINKS_SPREAD
     return best.rounding + spread * (best.error - best.rounding) + _half_jump(line)
 
@@ -524,7 +521,7 @@ def seen_in(known: Known, reach: Array, spread: Array) -> Seen:
 def judge_ties(found: Comparison, sweep: Sweep, problem: Problem) -> None:
     """Accuse entries on a kink that agree one by one and not together."""
     ties = _Ties(found, sweep, problem)
-    members = [i for i in sorted(found.slopes) if found.verdict[i] == AGREE and sweep.step[i] > 0]
+    members = [i for i in sorted(found.slopes) if found.verdict[i] == AGREE]
     # What bends upwards and what bends downwards apart: of their sum there are no such bounds.
     for sign in (1, -1):
         alike = [i for i in members if sign * (found.slopes[i][1] - found.slopes[i][0]) > 0]
@@ -600,7 +597,7 @@ def quieter_lines(
     """
     noise = sweep.noise
     change = sweep.change[np.isfinite(sweep.change)].max(initial=0.0)
-    if not may_be_quieter(noise) or not abs(problem.center) > change:
+    if not abs(problem.center) > change:
         return [], []  # where J vanishes, its noise is not of one size
     limits = found.tolerance
     fine = np.maximum(FINE, 2 * limits.rtol) * limits.size(found.numeric)

@@ -246,8 +246,7 @@ def _pass_zeros(
             and (found.analytic[w].any() or not found.answers[w].any())
         ]
     for w in passing:
-        if not (found.verdict[w] == DISAGREE).any():
-            found.verdict[w] = AGREE
+        found.verdict[w] = AGREE
 
 
 def _accuse(found: Comparison, group: Group) -> None:
@@ -339,7 +338,7 @@ def _by_larger_steps(i: int, found: Comparison, sweep: Sweep, problem: Problem) 
         best = climb(line, rise(line, first, GROUP_RUNGS, lambda step: step <= scale))
     except BudgetExhausted:
         return
-    if best is None or not best.error < found.error[i]:
+    if not best.error < found.error[i]:
         return
     found.numeric[i], found.error[i], found.reasons[i] = best.value, best.error, NOISY
     if not found.tolerance.at(i).within(best.value, NARROW_PROOF * best.error):
@@ -686,7 +685,7 @@ def _look_between(found: Comparison, sweep: Sweep, problem: Problem) -> None:
         least = abs(unit) * NOISE_SPACING
         near = [line.add(RATIO * least), line.add(least)]
         known = replace(line, rungs=near).estimate()
-        if known is None:  # outside func's domain: it may be any of them
+        if not known.h:  # outside func's domain: it may be any of them
             _leave_open(members, found, NOT_SMOOTH)
             continue
         if _add_up(members, shift, unit * known.value, abs(unit) * known.error, found):
@@ -741,8 +740,7 @@ def _group_derivative(line: Line, relative: float, *, deep: bool) -> tuple[float
         return top is None or (math.isfinite(top.central) and (top.h < 1 or parabolic(line)))
 
     ratio, most = (RATIO**2, DEEP_GROUP_RUNGS) if deep else (RATIO, GROUP_RUNGS)
-    best = climb(line, rise(line, relative * RATIO**2, most, further, ratio, patience=2))
-    return (math.nan, math.inf) if best is None else (best.value, best.error)
+    return climb(line, rise(line, relative * RATIO**2, most, further, ratio, patience=2)).known
 
 
 def _judge_fixed(

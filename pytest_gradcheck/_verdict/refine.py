@@ -99,7 +99,7 @@ def until_it_moves(line: Line, question: Tolerance, scale: float) -> float | Non
     top = line.rungs[0].h
     # A step that is rounded to the one below it shows that there is no larger one.
     stuck = len(line.rungs) > 1 and line.rungs[1].h == top
-    if question.analytic == 0 or not math.isfinite(question.analytic) or stuck:
+    if question.analytic == 0 or stuck:
         return None
     # Of a J that is zero nothing is a multiple: it may be rounded to any grain.
     value = abs(float(line.center)) or math.inf
@@ -109,17 +109,17 @@ def until_it_moves(line: Line, question: Tolerance, scale: float) -> float | Non
 
 
 def next_step(
-    line: Line, question: Tolerance, estimate: Estimate | None, scale: float, least: float
+    line: Line, question: Tolerance, estimate: Estimate, scale: float, least: float
 ) -> float | None:
     """Return the step that promises most, or None."""
     if _bent(line, question):
         step = _smaller(line, line.rungs[-1].h, question, least)
         if step is not None or len(line.rungs) > 1:
             return step  # of a single one, below which all is noise, nothing is known: go on
-    pivot = estimate.h if estimate is not None else line.rungs[-1].h
+    pivot = estimate.h or line.rungs[-1].h
     larger = _larger(line, pivot, question, scale)
     smaller = _smaller(line, pivot, question, least)
-    if estimate is None or estimate.rounding >= LIMITING * estimate.error:
+    if not estimate.h or estimate.rounding >= LIMITING * estimate.error:
         return larger or smaller
     return smaller or larger
 
@@ -170,14 +170,10 @@ def _flat_top(line: Line) -> bool:
 def sentinel(line: Line, question: Tolerance, estimate: Estimate, least: float) -> float | None:
     """Return a step far below the others at which noise still leaves something to see."""
     smallest = line.rungs[-1]
-    if not math.isfinite(question.analytic):
-        return None
-    gap = abs(question.analytic - estimate.value)
-    value = question.size(estimate.value)
+    gap, value = abs(question.analytic - estimate.value), question.size(estimate.value)
     # The bend's noise is 3.5 times the slope's, and a kink must show here if there is one.
-    telling, faint = SENTINEL_GAP * gap, SENTINEL_VALUE * value
-    telling = smallest.sigma / telling if telling else math.inf
-    faint = smallest.sigma / faint if faint else math.inf
+    telling = smallest.sigma / max(SENTINEL_GAP * gap, 1e-300)
+    faint = smallest.sigma / max(SENTINEL_VALUE * value, 1e-300)
     step = max(min(telling, smallest.h / RATIO**2), faint, least)
     return step if step <= smallest.h / RATIO else None
 
@@ -213,7 +209,7 @@ def _until_settled(
             if rounded is not None:
                 return rounded
         estimate = line.estimate()
-        if estimate is not None:
+        if estimate.h:
             if line.flat and (step := until_it_moves(line, question, scale)) is not None:
                 yield step
                 continue
@@ -264,8 +260,8 @@ def _best_known(line: Line, question: Tolerance, estimate: Estimate) -> Estimate
     side = line.sides()
     quiet = [one for one in line.series(side) if ROUNDING_FACTOR * one[2] <= estimate.error]
     best = best_entry(quiet, even=side == "both")
-    better = best is not None and best.error < estimate.error and not question.within(*best.known)
-    return best if best is not None and better else estimate
+    better = best.error < estimate.error and not question.within(*best.known)
+    return best if better else estimate
 
 
 def _jumps_or_kink(line: Line, least: float) -> Policy[Answer | None]:
@@ -324,7 +320,7 @@ def _stair(line: Line, question: Tolerance, scale: float, estimate: Estimate) ->
     return 0.0
 
 
-def _news(line: Line, question: Tolerance, scale: float, estimate: Estimate | None) -> bool:
+def _news(line: Line, question: Tolerance, scale: float, estimate: Estimate) -> bool:
     """Return whether the noise along this very line is not what it was taken for."""
     before, first = line.noise.sigma, not line.sounded
     # Stairs of a rounded func bend by one of them at each step, as a jump at θ does.
@@ -340,13 +336,13 @@ def _news(line: Line, question: Tolerance, scale: float, estimate: Estimate | No
     return falls or (first and line.noise.sigma >= before * LINE_NEWS)
 
 
-def _beneath(line: Line, estimate: Estimate | None) -> float:
+def _beneath(line: Line, estimate: Estimate) -> float:
     """Return the distance of values at which the noise below a structure of func shows, or 0.
 
     What was taken for noise is the structure itself, where some steps bend by as much as larger
     ones differ from the slope that three below them agree on: rounding has no such bend.
     """
-    if estimate is None or line.grainy:
+    if line.grainy:
         return 0.0
     below = [rung for rung in line.rungs if rung.central]
     for k in range(1, len(below) - NEAR_RUNGS + 1):
@@ -363,7 +359,7 @@ def _beneath(line: Line, estimate: Estimate | None) -> float:
 
 def spacing(line: Line, question: Tolerance, scale: float) -> float:
     """Return the distance of values along a line: near, and func must not change by much."""
-    value = abs(question.analytic) if math.isfinite(question.analytic) else 0.0
+    value = abs(question.analytic)
     # J may be zero by cancellation: then what it changes by is what it is like.
     size = max(abs(float(line.center)), max(line.changes, default=0.0))
     shown = LINE_CHANGE * size / value if value else math.inf
@@ -477,7 +473,7 @@ def _stands_still(line: Line, question: Tolerance) -> bool:
     return shown and not line.flat and line.noise.unit < NARROW
 
 
-def _far(line: Line, scale: float) -> Policy[Estimate | None]:
+def _far(line: Line, scale: float) -> Policy[Estimate]:
     top = line.rungs[0].h
     return rise(line, RATIO * top, GROUP_RUNGS, lambda step: step <= scale, RATIO**2)
 
@@ -531,31 +527,18 @@ def _smooth_enough(line: Line, question: Tolerance) -> bool:
 
 
 def _judge_kink(line: Line, question: Tolerance) -> Answer | None:
-    slopes = kink_slopes(line)
-    if slopes is None:
-        return None
-    forward, backward = slopes
+    forward, backward = kink_slopes(line)
     low, high = sorted((forward, backward), key=lambda slope: slope.value)
-    if max(low.error, high.error) > LIMITING * (high.value - low.value):
+    if not max(low.error, high.error) <= LIMITING * (high.value - low.value):
         return None  # a fast oscillation, of which some large steps bend alike by chance
     mean = 0.5 * (low.value + high.value)
     size = max(abs(low.value), abs(high.value), abs(question.analytic))
-    if not math.isfinite(size):
-        between = False
-    else:
-        slack = question.atol + question.rtol * size
-        between = (
-            low.value - slack - CONFIDENCE * low.error
-            <= question.analytic
-            <= high.value + slack + CONFIDENCE * high.error
-        )
-    return Answer(
-        mean,
-        0.5 * (high.value - low.value),
-        AGREE if between else DISAGREE,
-        KINK,
-        (backward.value, forward.value),
-    )
+    slack = question.atol + question.rtol * size
+    lowest = low.value - slack - CONFIDENCE * low.error
+    highest = high.value + slack + CONFIDENCE * high.error
+    between = math.isfinite(size) and lowest <= question.analytic <= highest
+    half, verdict = 0.5 * (high.value - low.value), AGREE if between else DISAGREE
+    return Answer(mean, half, verdict, KINK, (backward.value, forward.value))
 
 
 def _kink_beside(line: Line, question: Tolerance, scale: float) -> Answer | None:
@@ -570,25 +553,23 @@ def _kink_beside(line: Line, question: Tolerance, scale: float) -> Answer | None
     return answer if answer is not None and answer.verdict == AGREE else None
 
 
-def _left_open(line: Line, question: Tolerance, estimate: Estimate | None) -> Answer:
+def _left_open(line: Line, question: Tolerance, estimate: Estimate) -> Answer:
     """Return the best that is known when no further step helps, with the reason."""
-    if estimate is None:
+    if math.isinf(estimate.error):
         return Answer(line.rungs[-1].central, math.inf, OPEN, NOT_FINITE)
     if _bent(line, question):
         reason = JUMP if bend_power(line.rungs) < JUMP_POWER else NOT_SMOOTH
-        return Answer(estimate.value, estimate.error, OPEN, reason)
+        return Answer(*estimate.known, OPEN, reason)
     louder = line.noisier_estimate()
-    best = estimate
-    if louder is not None and louder.error < best.error:
-        best = louder
-    if question.within(best.value, best.error):
-        verdict = AGREE if question.settled(best.value, best.error) else OPEN
-        return Answer(best.value, best.error, verdict, NOISY)
+    best = louder if louder.error < estimate.error else estimate
+    if question.within(*best.known):
+        verdict = AGREE if question.settled(*best.known) else OPEN
+        return Answer(*best.known, verdict, NOISY)
     denied = best is louder and _every_rung_denies(line, question, best)
     denied = denied and _converged(line, question, best)
     if denied and _clear(line, question, best):
-        return Answer(best.value, best.error, DISAGREE)
-    return Answer(estimate.value, estimate.error, OPEN, NOISY)
+        return Answer(*best.known, DISAGREE)
+    return Answer(*estimate.known, OPEN, NOISY)
 
 
 def _every_rung_denies(line: Line, question: Tolerance, estimate: Estimate) -> bool:

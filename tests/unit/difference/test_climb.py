@@ -80,8 +80,8 @@ def test_rising_pays_while_rounding_limits_and_gives_the_best_estimate():
     # 3·√½·σ/h at the smaller one of the two largest steps.
     assert best.rounding == pytest.approx(3 * math.sqrt(0.5) * 1e-6, rel=1e-8)
     made, _ = through(lambda t: t)
-    assert climb(made, rise(made, 1.0, 1, lambda _: True)) is None  # one rung tells nothing
-    assert climb(made, rise(made, 1.0, 9, lambda _: False)) is None
+    assert climb(made, rise(made, 1.0, 1, lambda _: True)).error == math.inf  # one rung
+    assert climb(made, rise(made, 1.0, 9, lambda _: False)).error == math.inf
 
 
 def test_the_engine_alone_rises_within_the_scale_and_falls_to_the_least_step():

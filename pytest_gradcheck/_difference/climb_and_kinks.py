@@ -263,7 +263,7 @@ def unbounded(line: Line) -> bool:
     """
     series = line.series(line.sides())
     # Rounding by the format alone: the estimate of func's noise takes such a bend for noise.
-    unit = line.noise.unit * (abs(float(line.center)) + max(line.changes, default=0.0))
+    unit = line.noise.unit * (abs(float(line.center)) + line.change)
     gaps = []
     for (wide, slope, _), (h, finer, _) in reversed(list(itertools.pairwise(series))):
         if abs(finer - slope) * h > UNLIMITED_ULPS * unit:

@@ -328,7 +328,6 @@ class Line:
     noise: Noise
     ulp: float = 0.0
     rungs: list[Rung] = field(default_factory=list)
-    changes: list[float] = field(default_factory=list)
     moves: list[tuple[float, float]] = field(default_factory=list)
     grainy: bool | None = None
     sounded: bool = False
@@ -389,9 +388,9 @@ class Line:
         ]
 
     @property
-    def flat(self) -> bool:
-        """Whether func has not changed at all so far."""
-        return not any(self.changes)
+    def change(self) -> float:
+        """By how much func has changed at most, so far."""
+        return max((change for _, change in self.moves), default=0.0)
 
     @property
     def grain(self) -> float:
@@ -400,8 +399,8 @@ class Line:
         Where some steps change nothing, the smallest change that was seen is taken for the size
         of the jumps.
         """
-        moved = [change for change in self.changes if change]
-        if len(moved) == len(self.changes) or not moved or self.grainy is False:
+        moved = [change for _, change in self.moves if change]
+        if len(moved) == len(self.moves) or not moved or self.grainy is False:
             return 0.0
         return ROUNDING_SIGMA * min(moved)
 
@@ -416,7 +415,6 @@ class Line:
         for step, value in zip(steps, values, strict=True):
             if math.isfinite(value):
                 self.moves.append((step, abs(float(value - self.center))))
-                self.changes.append(self.moves[-1][1])
         finite = [v for v in (high, low, self.center) if math.isfinite(v)]
         largest = float(max(abs(v) for v in finite))
         sigma = float(self.noise.at(np.array([largest]))[0])

@@ -593,8 +593,7 @@ def _test_group(
     if sound:
         line.sound(LINE_SPACING)
     value, error = _group_derivative(line, relative, deep=deep)
-    change = max(line.changes, default=0.0)
-    if change > RESPONDS * max(rung.sigma for rung in line.rungs):
+    if line.change > RESPONDS * max(rung.sigma for rung in line.rungs):
         found.answers[members] = True
     told = float(terms.sum())
     allowed = GROUP_RTOL * _length(terms)

@@ -139,7 +139,7 @@ def _larger(line: Line, pivot: float, question: Tolerance, scale: float) -> floa
     wanted: float = CONFIDENCE * ROUNDING_FACTOR * top.sigma / goal
     if len(line.rungs) == 1:
         # So far from what is asked that many rungs would be needed: begin near the top.
-        return min(max(top.h * RATIO, wanted), max(scale, top.h * RATIO))
+        return min(max(top.h * RATIO, wanted), scale)
     return top.h * (RATIO if wanted < top.h * RATIO**LEAP_RUNGS else RATIO**2)
 
 
@@ -160,11 +160,9 @@ def _smaller(line: Line, pivot: float, question: Tolerance, least: float) -> flo
 
 def _flat_top(line: Line) -> bool:
     """Return whether no truncation shows at the largest steps."""
-    series = line.series("both")
-    if len(series) < 2:
-        return False
-    (_, s0, r0), (_, s1, r1) = series[:2]
-    return abs(s0 - s1) <= ROUNDING_FACTOR * (r0 + r1)
+    top = line.series("both")[:2]
+    noise = ROUNDING_FACTOR * sum(rounding for _, _, rounding in top)
+    return len(top) == 2 and abs(top[0][1] - top[1][1]) <= noise
 
 
 def sentinel(line: Line, question: Tolerance, estimate: Estimate, least: float) -> float | None:
@@ -210,7 +208,7 @@ def _until_settled(
                 return rounded
         estimate = line.estimate()
         if estimate.h:
-            if line.flat and (step := until_it_moves(line, question, scale)) is not None:
+            if not line.change and (step := until_it_moves(line, question, scale)) is not None:
                 yield step
                 continue
             agrees = question.within(*estimate.known)
@@ -361,7 +359,7 @@ def spacing(line: Line, question: Tolerance, scale: float) -> float:
     """Return the distance of values along a line: near, and func must not change by much."""
     value = abs(question.analytic)
     # J may be zero by cancellation: then what it changes by is what it is like.
-    size = max(abs(float(line.center)), max(line.changes, default=0.0))
+    size = max(abs(float(line.center)), line.change)
     shown = LINE_CHANGE * size / value if value else math.inf
     inside = [rung.h for rung in line.rungs if math.isfinite(rung.bend)]
     if len(inside) < len(line.rungs):  # the edge of the domain is near
@@ -447,7 +445,7 @@ def _limit(
     small = bend <= NEAR_LIMIT * gap and not bends < -KINK_POWER
     smooth = small or bends >= SMOOTH_POWER
     still = not (two.forward or two.backward) or not (last.forward or last.backward)
-    moved = max(line.changes, default=0.0) > RESPONDS * line.noise.sigma
+    moved = line.change > RESPONDS * line.noise.sigma
     stairs = still and line.grainy is not False and moved
     return near and falls and smooth and not stairs
 
@@ -470,7 +468,7 @@ def _stands_still(line: Line, question: Tolerance) -> bool:
     """
     flat = [rung.h for rung in line.rungs if not rung.forward or not rung.backward]
     shown: bool = abs(question.analytic) * max(flat, default=0.0) > RESPONDS * line.noise.floor
-    return shown and not line.flat and line.noise.unit < NARROW
+    return shown and line.change > 0 and line.noise.unit < NARROW
 
 
 def _far(line: Line, scale: float) -> Policy[Estimate]:
@@ -487,7 +485,7 @@ def _seen_farther(line: Line, question: Tolerance, estimate: Estimate) -> bool:
 
 
 def _step_that_shows(line: Line, question: Tolerance, estimate: Estimate) -> float | None:
-    """Return a step at which the analytic slope would show; 0 if it did, None if it did not.
+    """Return a step at which the analytic slope would show, None if none is left.
 
     Only for a func with noise as large as itself: that may be an oscillation or chaos, too fast
     for the steps so far, of which the analytic slope is a right part.  Where that part is a large
@@ -498,19 +496,16 @@ def _step_that_shows(line: Line, question: Tolerance, estimate: Estimate) -> flo
     if not _all_noise(line) or rounding:
         return None
     gap: float = abs(question.analytic - estimate.value)
-    wanted = max(line.changes) / (SHOWN_BY * gap)
+    wanted = line.change / (SHOWN_BY * gap)
     last = line.rungs[-1].h
     if last > 2 * wanted:
         return wanted
-    fine = [rung.central for rung in line.rungs if rung.h < wanted / SHOWN_BY]
-    if any(abs(question.analytic - slope) < NEAR_ANALYTIC * gap for slope in fine):
-        return 0.0
     return last / FINER if last > wanted / FINEST else None
 
 
 def _all_noise(line: Line) -> bool:
     """Return whether what func changes by is no more than its noise."""
-    return line.noise.sigma > ALL_NOISE * max(line.changes, default=0.0) > 0
+    return line.noise.sigma > ALL_NOISE * line.change > 0
 
 
 def _smooth_enough(line: Line, question: Tolerance) -> bool:

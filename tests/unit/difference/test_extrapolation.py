@@ -30,7 +30,8 @@ def test_a_rung_of_equal_steps():
     # 0.6 units in the last place of the largest value.
     assert rung.sigma == approx(0.6 * 2.0**-10 * 3.8125)
     assert rung.bend_noise == approx(2.45 * rung.sigma / 0.25)
-    assert made.changes == [0.8125, 0.1875]
+    assert made.moves == [(0.25, 0.8125), (-0.25, 0.1875)]
+    assert made.change == 0.8125
     assert made.rungs == [rung]
 
 
@@ -56,13 +57,13 @@ def test_a_side_that_is_not_finite_or_was_not_stepped_to_has_no_slope():
         rung = made.record((0.5, -0.5), (bad, 2.0))
         assert math.isnan(rung.forward)
         assert rung.backward == 2.0
-        assert (made.sides(), made.changes, rung.sigma) == ("backward", [1.0], 0.5)
+        assert (made.sides(), made.moves, rung.sigma) == ("backward", [(-0.5, 1.0)], 0.5)
         rung = made.record((0.25, -0.25), (4.0, bad))
         assert rung.forward == 4.0
         assert math.isnan(rung.backward)
-        assert (made.sides(), made.changes) == ("forward", [1.0, 1.0])
+        assert (made.sides(), made.moves) == ("forward", [(-0.5, 1.0), (0.25, 1.0)])
         made.record((0.125, -0.125), (bad, bad))
-        assert (made.sides(), made.changes) == ("none", [1.0, 1.0])
+        assert (made.sides(), made.change) == ("none", 1.0)
     made = line(center=3.0, changes=())
     assert math.isnan(made.record((0.0, -0.5), (3.0, 2.0)).forward)
     assert made.sides() == "backward"
@@ -81,9 +82,8 @@ def test_rungs_are_kept_with_the_largest_step_first():
 
 
 def test_flat_and_the_grain_of_a_func_that_moves_in_jumps():
-    assert line(changes=()).flat
-    assert line(changes=(0.0, 0.0)).flat
-    assert not line(changes=(0.0, 1e-300)).flat
+    assert line(changes=()).change == line(changes=(0.0, 0.0)).change == 0.0
+    assert line(changes=(0.0, 1e-300)).change == 1e-300
     assert line(changes=(0.0, 0.0)).grain == 0.0
     assert line(changes=(0.5, 0.25), center=1e3).grain == 0.0
     assert line(changes=(0.5, 0.0, 0.25), center=-32.0).grain == approx(0.3 * 0.25)

@@ -237,8 +237,7 @@ def measured(
         else:
             break
     floor = from_values(everything, jitter, narrow)
-    sigma = max(floor.sigma, sigma or 0.0)
-    return Noise(sigma, floor.unit, floor.format, floor.floor), everything
+    return replace(floor, sigma=max(floor.sigma, sigma or 0.0)), everything
 
 
 # One coordinate as a function of one variable: its derivative, known how well, and its kinks.

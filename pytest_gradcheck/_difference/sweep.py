@@ -9,7 +9,7 @@ no comparison, and nothing that drops an imaginary part.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Any
@@ -123,7 +123,7 @@ def noise_of(problem: Problem, options: Options, shift: Array | None = None) -> 
     apart = [(NOISE_SPACING * k, float(values[k - 1] - first)) for k in steps]
     rungs = [(h, change / h, loud / h) for h, change in apart]
     slope = best_entry(rungs, even=False)
-    return Noise(noise.sigma, noise.unit, noise.format, noise.floor, slope.known, shift)
+    return replace(noise, slope=slope.known, direction=shift)
 
 
 def noise_direction(problem: Problem, seed: int) -> Array:
@@ -343,39 +343,21 @@ def _set_error_bars(
         )
 
 
-def line_of(problem: Problem, coordinate: int, noise: Noise, seeded: Sweep | None = None) -> Line:
-    """Return one coordinate as a function of one variable, with the sweep's rung if any."""
-    position = position_of(problem.blocks, coordinate)
-    offset = coordinate - problem.blocks[position].start
-    theta = problem.evaluator.work.theta[position][offset]
-    on_grid = _grid(problem, coordinate, seeded)
-    stepper = _stepper(problem.evaluator, position, offset, theta, on_grid)
-    new = Line(stepper, problem.center, noise, float(np.spacing(np.abs(theta))))
-    if seeded is not None and seeded.ends[coordinate].all():
-        ends, pair = seeded.ends[coordinate], seeded.pairs[coordinate]
-        new.record((float(ends[0]), float(ends[1])), tuple(pair))
-    return new
-
-
-def line_along(problem: Problem, shift: Array, noise: Noise) -> Line:
-    """Return func along a direction over all parameters, shape (n,), as one of one variable."""
-
-    def evaluate(steps: Steps) -> tuple[Steps, Sequence[Any]]:
-        return steps, tuple(problem.evaluator.along(shift, steps))
-
-    return Line(evaluate, problem.center, noise)
-
-
 Steps = Sequence[float]
 
 
-def _grid(problem: Problem, coordinate: int, seeded: Sweep | None) -> Callable[[Steps], Steps]:
-    """Return what moves a ladder's step onto the grid of its coordinate, but no two onto one.
+def line_of(problem: Problem, coordinate: int, noise: Noise, seeded: Sweep | None = None) -> Line:
+    """Return one coordinate as a function of one variable, with the sweep's rung if any.
 
-    Where an evaluator keeps its values, other questions ask for those of the grid, too.
+    Where an evaluator keeps its values, other questions ask for those of the coordinate's grid,
+    too: steps are moved onto it, but no two onto one.
     """
-    base = 0.0 if seeded is None or not problem.evaluator.keeps else float(seeded.step[coordinate])
-    least, taken = least_step(problem, coordinate), {0}
+    evaluator, position = problem.evaluator, position_of(problem.blocks, coordinate)
+    offset = coordinate - problem.blocks[position].start
+    theta = evaluator.work.theta[position][offset]
+    wide, least = np.result_type(theta.dtype, np.float64), least_step(problem, coordinate)
+    base = float(seeded.step[coordinate]) if seeded is not None and evaluator.keeps else 0.0
+    taken = {0}
 
     def on_grid(steps: Steps) -> Steps:
         if len(steps) != 2 or not base > 0:
@@ -387,25 +369,25 @@ def _grid(problem: Problem, coordinate: int, seeded: Sweep | None) -> Callable[[
         taken.add(number)
         return (h, -h)
 
-    return on_grid
-
-
-def _stepper(
-    evaluator: Evaluator,
-    position: int,
-    offset: int,
-    theta: Any,
-    on_grid: Callable[[Steps], Steps],
-) -> Callable[[Steps], tuple[Steps, Sequence[Any]]]:
-    wide = np.result_type(theta.dtype, np.float64)
-
     def evaluate(steps: Steps) -> tuple[Steps, Sequence[Any]]:
-        steps = on_grid(steps)
-        to = (theta.astype(wide) + np.array(steps, dtype=wide)).astype(theta.dtype)
+        to = (theta.astype(wide) + np.array(on_grid(steps), dtype=wide)).astype(theta.dtype)
         values = evaluator.sweep(position, [offset], to[None, :])[0]
         return [float(t) for t in to.astype(wide) - theta.astype(wide)], tuple(values)
 
-    return evaluate
+    new = Line(evaluate, problem.center, noise, float(np.spacing(np.abs(theta))))
+    if seeded is not None and seeded.ends[coordinate].all():
+        up, down = seeded.ends[coordinate].tolist()
+        new.record((up, down), tuple(seeded.pairs[coordinate]))
+    return new
+
+
+def line_along(problem: Problem, shift: Array, noise: Noise) -> Line:
+    """Return func along a direction over all parameters, shape (n,), as one of one variable."""
+
+    def evaluate(steps: Steps) -> tuple[Steps, Sequence[Any]]:
+        return steps, tuple(problem.evaluator.along(shift, steps))
+
+    return Line(evaluate, problem.center, noise)
 
 
 def least_step(problem: Problem, coordinate: int) -> float:

@@ -310,10 +310,6 @@ STEPS_APART = 1.5
 """Steps nearer to each other than this are one measurement.  [derived: their truncation differs by
 less than it is]"""
 
-SPEAKS = 3.0
-"""A step tells which of two values is right when its error bar is this part of what they differ
-by.  [derived]"""
-
 NEAR_LIMIT = 0.25
 """Three steps converge on an estimate that all of them come this near to, in parts of its distance
 from the analytic value.  [accuracy]"""

@@ -52,7 +52,6 @@ from .._constants import (
     SENTINEL_VALUE,
     SHOWN_BY,
     SMOOTH_POWER,
-    SPEAKS,
     STANDS_CLEAR,
     STEPS_APART,
     SUBGRADIENT,
@@ -405,9 +404,6 @@ def _converged(line: Line, question: Tolerance, estimate: Estimate) -> bool:
         return False
     known = [rung for rung in line.rungs if math.isfinite(slope_of(rung, side))]
     for h, slope, rounding in line.series(side):
-        speaks = h < estimate.h and SPEAKS * ROUNDING_FACTOR * rounding < gap and slope
-        if speaks and abs(slope - question.analytic) < abs(slope - estimate.value):
-            return False
         if not apart or h * STEPS_APART <= apart[-1][0].h:
             apart.append((next(rung for rung in known if rung.h == h), slope, rounding))
     return any(
@@ -555,28 +551,10 @@ def _left_open(line: Line, question: Tolerance, estimate: Estimate) -> Answer:
     if _bent(line, question):
         reason = JUMP if bend_power(line.rungs) < JUMP_POWER else NOT_SMOOTH
         return Answer(*estimate.known, OPEN, reason)
-    louder = line.noisier_estimate()
-    best = louder if louder.error < estimate.error else estimate
-    if question.within(*best.known):
-        verdict = AGREE if question.settled(*best.known) else OPEN
-        return Answer(*best.known, verdict, NOISY)
-    denied = best is louder and _every_rung_denies(line, question, best)
-    denied = denied and _converged(line, question, best)
-    if denied and _clear(line, question, best):
-        return Answer(*best.known, DISAGREE)
-    return Answer(*estimate.known, OPEN, NOISY)
-
-
-def _every_rung_denies(line: Line, question: Tolerance, estimate: Estimate) -> bool:
-    """Return whether a loud func still tells that the analytic value is wrong.
-
-    What looked like noise could be structure finer than the steps.  It is not when no step
-    comes near the analytic value, and several come near the estimate.
-    """
-    gap = abs(question.analytic - estimate.value)
-    slopes = [slope for _, slope, _ in line.series(line.sides())]
-    near = sum(abs(slope - estimate.value) < NEAR_ESTIMATE * gap for slope in slopes)
-    return near >= NEAR_RUNGS and _none_is_near(line, question, estimate)
+    best = min(estimate, line.noisier_estimate(), key=lambda one: one.error)
+    if not question.within(*best.known):
+        return Answer(*estimate.known, OPEN, NOISY)
+    return Answer(*best.known, AGREE if question.settled(*best.known) else OPEN, NOISY)
 
 
 def _none_is_near(line: Line, question: Tolerance, estimate: Estimate) -> bool:

@@ -268,8 +268,12 @@ _SENTENCE = re.compile(r" (is|are|=|agrees|enters) ")
 
 def _short(said: str, width: int, least: int) -> str:
     """Return a sentence without its last parts, as many as it takes to fit; its first one stays."""
-    cuts = [part.start() for part in _PARTS.finditer(said, least)]
-    cuts = [cut for cut in cuts if _SENTENCE.search(said, 0, cut)] + [len(said)]
+    cuts, begin = [], 0
+    for part in _PARTS.finditer(said, least):
+        if _SENTENCE.search(said, begin, part.start()):  # not in a list of names
+            cuts.append(part.start())
+        begin = part.end() if part[0] in (": ", "; ") else begin
+    cuts.append(len(said))
     return said[: max((cut for cut in cuts if cut <= width), default=cuts[0])]
 
 

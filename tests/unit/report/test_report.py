@@ -16,6 +16,7 @@ import pytest
 
 from pytest_gradcheck import (
     BlockReport,
+    Diagnosis,
     Entry,
     GradcheckWarning,
     GradientMismatch,
@@ -302,6 +303,17 @@ def test_what_several_blocks_have_in_common_is_told_in_the_first_line_or_in_the_
     assert lines(text)[0] == "W1 and W2 are 2 x numeric (14 of 14 wrong)"
     assert text.count("analytic = 3 x numeric") == 2  # a row each for b1 and b2
     assert "looks like:" not in text
+
+
+def test_a_first_line_is_not_cut_within_a_list_of_names():
+    wrong = ("W1", "b1", "V")
+    sentence = "the error enters between why and b1: W1, b1, V are wrong, why is right"
+    value = report(
+        wrong=24,
+        blocks=(*(block(name, (2, 4), 8, code="backward") for name in wrong), block("why", (4,))),
+        diagnoses=(Diagnosis("backward", sentence, wrong),),
+    )
+    assert lines(value.message())[0] == "the error enters between why and b1 (24 of 24 wrong)"
 
 
 def test_names_that_would_look_alike_are_told_apart_in_the_first_line_too():

@@ -240,12 +240,15 @@ def _looks(report: GradientReport, diagnosis: Diagnosis) -> str:
     about = [block for block in report.blocks if block.name in diagnosis.blocks]
     said = _OBVIOUS.sub("", diagnosis.sentence)
     one, name, names = about[0], "", names_of(report)
-    alone = len(about) == 1 or not (diagnosis.code in OF_THETA or _COUNTED.search(one.hint))
+    # Along directions there is one sentence for all, and their names behind it.
+    hint = one.hint or diagnosis.sentence.rpartition(", in ")[0] or said
+    listed = one.hint and diagnosis.code in OF_THETA
+    alone = len(about) == 1 or not (listed or _COUNTED.search(hint))
     if alone and one.code == diagnosis.code not in ALWAYS_TOLD:
         name = together([names[block.name] for block in about], 1 if len(about) > 2 else 2)
-        told = one.hint.removeprefix("analytic = ")
+        told = hint.removeprefix("analytic = ")
         verb = " are " if len(about) > 1 else " is "
-        said = f"{name}: {told}" if told == one.hint else f"{name}{verb}{told}"
+        said = f"{name}: {told}" if told == hint else f"{name}{verb}{told}"
         said = _OBVIOUS.sub("", said)
     wrong, checked = sum(b.wrong for b in about), sum(b.checked for b in about)
     count = "" if _COUNTED.search(said) else f" ({wrong:,} of {checked:,} wrong)"

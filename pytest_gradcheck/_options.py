@@ -467,6 +467,7 @@ HABITS = {
     "kwargs": "bind them: functools.partial(func, name=value), and grad likewise",
     "method": "the difference formula is scheme=",
     "n_jobs": "processes are workers=",
+    "options": "each option is a keyword of its own, such as rtol=1e-5",
     "order": "the difference formula is scheme=, such as 'central4'",
     "raise_exception": "check_gradients returns the report, and assert_gradients_close raises",
     "random_state": "the seed is seed=",

@@ -120,6 +120,7 @@ def test_an_exception_without_its_module_s_name_is_pickled_with_its_notes():
         ("jac", "grad=True"),
         ("tol", "rtol="),
         ("epsilon", "eps="),
+        ("options", "a keyword of its own"),
     ],
 )
 def test_options_of_other_checkers_name_ours(option, said):

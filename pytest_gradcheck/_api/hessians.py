@@ -12,7 +12,7 @@ import numpy as np
 from .._constants import CONFIDENCE, ENTRY_ROUNDINGS, EPS, STANDS_CLEAR
 from .._difference.stencils_and_steps import STENCILS, derivatives, points
 from .._difference.sweep import Sweep
-from .._evaluate.call import Call, as_tuple, calling, name_of
+from .._evaluate.call import Call, ShapeError, as_tuple, calling, name_of
 from .._evaluate.evaluator import Evaluator
 from .._evaluate.problem import require_callable
 from .._gradient.check import at_points
@@ -308,8 +308,12 @@ def _second_order(
             "pass grad=, which is checked with assert_gradients_close, and is differenced once"
         )
     slopes = replace(call, func=Slopes(call, structure, blocks), has_aux=False)
-    with checking(slopes, params, options, "params", beside=True) as check:
-        yield check
+    try:
+        with checking(slopes, params, options, "params", beside=True) as check:
+            yield check
+    except ShapeError as error:
+        error.add_note("gradcheck: func is to return J; its gradient is passed as grad=")
+        raise
 
 
 def _report(check: Check, matrices: Sequence[Matrix], what: str) -> GradientReport:

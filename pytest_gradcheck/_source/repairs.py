@@ -79,19 +79,19 @@ def repairs(
     with _kept(roots, seen.written()) as restore:
         # What is there is likelier wrong than what is not.
         for changes in (_others, _derivatives, _more):
-            for one in suspects:
-                for new in _variants(one.statement, one.sight, changes):
-                    left -= 1
-                    if left < 0 or perf_counter() > until:
-                        return _together(found, wrong)
-                    mended = _tried(one, new, call)
-                    restore()
-                    if mended:
-                        text = _text(new) if "'" in one.text else _text(new).replace("'", '"')
-                        repair = Repair(one.file, one.line, one.text, text, mended)
-                        if len(mended) == len(wrong):
-                            return [repair]
-                        found.append(repair)
+            tried = ((s, new) for s in suspects for new in _variants(s.statement, s.sight, changes))
+            for one, new in tried:
+                left -= 1
+                if left < 0 or perf_counter() > until:
+                    return _together(found, wrong)
+                agreeing = _tried(one, new, call)
+                restore()
+                if agreeing:
+                    text = _text(new) if "'" in one.text else _text(new).replace("'", '"')
+                    repair = Repair(one.file, one.line, one.text, text, agreeing)
+                    if len(agreeing) == len(wrong):
+                        return [repair]
+                    found.append(repair)
             if chosen := _together(found, wrong):
                 return chosen
     return []
@@ -147,11 +147,12 @@ class _Function:
 
 AROUND = "around"
 
-
 STOPS = {"breakpoint", "set_trace", "input"}
+"""Names of functions that wait for somebody."""
 
 
 def _functions(seen: Recorder, innocent: Collection[CodeType]) -> Iterator[_Function]:
+    """Yield the functions that grad has run; one that it defines itself with what it is in."""
     here = _parsed(f"__import__('threading').get_ident() == {threading.get_ident()}")
     trees = {code: seen.source(code.co_filename).function(code) for code, _ in seen.sights}
     objects: dict[ast.FunctionDef, list[FunctionType]] = {}
@@ -193,10 +194,12 @@ class _Suspect:
 
     @property
     def file(self) -> str:
+        """As Python knows it."""
         return self.function.code.co_filename
 
     @property
     def line(self) -> int:
+        """The first of the statement."""
         return self.statement.lineno
 
 

@@ -27,7 +27,7 @@ import threading
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
-from time import perf_counter
+from time import perf_counter, thread_time
 from types import CellType, CodeType, FunctionType
 from typing import Any
 
@@ -39,7 +39,10 @@ MOST_TRIED = 3000
 """Changes that are tried."""
 
 SECONDS = 1.0
-"""So long, of a grad for which that many take longer."""
+"""Of this thread, in which they are: a grad that takes long is not called so often."""
+
+PATIENCE = 5 * SECONDS
+"""On the clock, where grad waits, or the machine is busy."""
 
 MOST_OBJECTS = 10_000
 """Objects within reach of the user's functions that are kept; with more, nothing is tried."""
@@ -73,7 +76,7 @@ def repairs(
     functions = [] if _debugged() else list(_functions(seen, innocent))
     suspects = [each for function in functions for each in _suspects(function, seen, order)]
     suspects.sort(key=lambda one: one.rank)
-    until, left = perf_counter() + SECONDS, MOST_TRIED
+    until, latest, left = thread_time() + SECONDS, perf_counter() + PATIENCE, MOST_TRIED
     found: list[Repair] = []
     roots = [*given, *(one for each in functions for one in each.objects)]
     with _kept(roots, seen.written()) as restore:
@@ -82,7 +85,7 @@ def repairs(
             tried = ((s, new) for s in suspects for new in _variants(s.statement, s.sight, changes))
             for one, new in tried:
                 left -= 1
-                if left < 0 or perf_counter() > until:
+                if left < 0 or thread_time() > until or perf_counter() > latest:
                     return _together(found, wrong)
                 agreeing = _tried(one, new, call)
                 restore()

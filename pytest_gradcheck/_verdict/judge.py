@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from itertools import chain
 
 import numpy as np
 
@@ -18,7 +19,11 @@ from .._constants import (
     DEAD_STEP,
     DEAD_STEP_NARROW,
     DEEP_GROUP_RUNGS,
+    DUST,
+    EPS,
+    FAR_STEP,
     FARTHEST,
+    FEW_VALUES,
     FINE,
     FINE_FACTOR,
     FLOAT32,
@@ -34,6 +39,7 @@ from .._constants import (
     NARROW_PROOF,
     NEAR_ESTIMATE,
     NOISE_SPACING,
+    NOISE_WIDER,
     NOISY_BLOCK,
     PLAIN,
     RATIO,
@@ -46,8 +52,14 @@ from .._constants import (
     TRIED,
 )
 from .._difference.climb_and_kinks import climb, parabolic, rise
-from .._difference.noise_and_extrapolation import Line
-from .._difference.stencils_and_steps import Stream, at_one_step, random_weights
+from .._difference.noise_and_extrapolation import Line, last_bits
+from .._difference.stencils_and_steps import (
+    STENCILS,
+    Stream,
+    at_one_step,
+    random_weights,
+    relative_step,
+)
 from .._difference.sweep import (
     Sweep,
     bends,
@@ -63,7 +75,6 @@ from .._params.arrays_and_structure import Array
 from .._params.layout import Block
 from .groups_and_rounding import (
     Groups,
-    by_larger_steps,
     inner_format,
     judge_ties,
     may_be_quieter,
@@ -90,6 +101,7 @@ from .tolerance_and_comparison import (
     common_size,
     tolerance,
 )
+from .tolerance_and_comparison import spread as each_of
 
 
 def judge(
@@ -140,7 +152,7 @@ def judge(
             if between and not left.any() and not (sweep.bent & ~found.kinked).any():
                 left = ~found.kinked  # it is one of them, and nothing may be asked to tell which
             _leave_open(np.flatnonzero(left), found, EXHAUSTED)
-    if not rounded and (asked & ~_settled(found)).any():
+    if not rounded and (asked & (~found.within() | (found.verdict == DISAGREE))).any():
         found = _rounded(found, problem, analytic, options)
     if not fixed:
         found = _rounded_inside(found, problem, sweep, options)
@@ -240,8 +252,7 @@ def _pass_zeros(
             and (found.analytic[w].any() or not found.answers[w].any())
         ]
     for w in passing:
-        if not (found.verdict[w] == DISAGREE).any():
-            found.verdict[w] = AGREE
+        found.verdict[w] = AGREE
 
 
 def _accuse(found: Comparison, group: Group) -> None:
@@ -252,13 +263,6 @@ def _accuse(found: Comparison, group: Group) -> None:
     i = int(group.places[0])
     found.numeric[i], found.error[i] = group.value / group.weight, group.error / abs(group.weight)
     found.verdict[i] = DISAGREE
-
-
-def _settled(found: Comparison) -> Array:
-    """Return what agrees whatever else is learnt (bool): `conclude` says so of what is open."""
-    known = found.within() & found.tolerance.settled(found.numeric, found.error)
-    settled: Array = (found.verdict == AGREE) | ((found.verdict == OPEN) & known)
-    return settled
 
 
 def _rounded(
@@ -321,12 +325,19 @@ def _rounded_inside(
 
 
 def _by_larger_steps(i: int, found: Comparison, sweep: Sweep, problem: Problem) -> None:
-    """Judge an open entry by steps beside which the rounding on the way is small."""
+    """Judge an open entry, along a line rounded to float32 on the way, by steps that suit that."""
+    scale, size = float(problem.scale[i]), value_size(problem, found.analytic)
+    line = line_of(problem, i, sweep.noise)
     try:
-        best = by_larger_steps(i, found, sweep, problem)
+        sigma = line.table(0.0, scale * NOISE_WIDER)
+        if sigma is None:
+            return
+        line.take_noise(sigma)
+        first = scale * relative_step(STENCILS["central"], line.noise.sigma, size) / RATIO
+        best = climb(line, rise(line, first, GROUP_RUNGS, lambda step: step <= scale))
     except BudgetExhausted:
         return
-    if best is None or not best.error < found.error[i]:
+    if not best.error < found.error[i]:
         return
     found.numeric[i], found.error[i], found.reasons[i] = best.value, best.error, NOISY
     if not found.tolerance.at(i).within(best.value, NARROW_PROOF * best.error):
@@ -340,23 +351,46 @@ def _spread(problem: Problem, analytic: Analytic, seed: int) -> Array:
     1,000 before a softmax has terms as large as the probabilities.  Of two points opposite each
     other the mean is taken, so that curvature is not in it.
     """
-    spread = np.zeros(problem.size)
-    if analytic.at is None:
-        return spread
-    step = BESIDE * problem.scale
+    vector, spread = analytic.vector, np.zeros(problem.size)
+    pairs = _beside(problem, analytic, seed, BESIDE)
+    for one, other in pairs:
+        with np.errstate(all="ignore"):
+            gap = np.abs(0.5 * one + 0.5 * other - vector).astype(np.float64)
+        spread = np.fmax(spread, np.where(np.isfinite(gap), gap, 0.0))
+    if pairs and (np.array(pairs) == vector).all(axis=(0, 1)).any():
+        pairs += _beside(problem, analytic, seed, FAR_STEP)  # that was one stair of it
+    # All may round alike, but they lie on the grid of the terms that cancel in them: one coarser
+    # than that of their own format.
+    seen = np.sort(np.array([vector, *chain(*pairs)], dtype=np.float64), axis=0)
+    with np.errstate(all="ignore"):
+        single = (seen.astype(np.float32) == seen).all(axis=0)
+        eps = np.maximum(
+            each_of(analytic.precision, problem.blocks), np.where(single, FLOAT32, 0.0)
+        )
+        grid = last_bits(seen).min(axis=0)
+        coarse = (grid > 2 * eps * np.abs(vector)) & np.isfinite(seen).all(axis=0)
+    coarse &= np.count_nonzero(np.diff(seen, axis=0) > 0, axis=0) + 1 >= FEW_VALUES
+    return np.where(coarse, np.maximum(spread, grid), spread)
+
+
+def _beside(
+    problem: Problem, analytic: Analytic, seed: int, distance: float
+) -> list[tuple[Array, Array]]:
+    """Return grad at pairs of opposite points, so far from θ in parts of the scales."""
+    found: list[tuple[Array, Array]] = []
+    at, step = analytic.at, distance * problem.scale
+    if at is None:
+        return found
     for block in problem.blocks:
         ulp = float(np.finfo(block.dtype).eps) * np.abs(problem.theta[block.window])
         step[block.window] = np.maximum(step[block.window], BESIDE_ULPS * ulp)
     for pair in range(BESIDE_PAIRS):
         shift = random_weights(problem.size, seed, Stream.BESIDE, pair) * step
         try:
-            one, other = analytic.at(shift), analytic.at(-shift)
+            found.append((at(shift), at(-shift)))
         except Exception:  # outside its domain, or no longer what it was: nothing is learnt
-            return np.zeros(problem.size)
-        with np.errstate(all="ignore"):
-            gap = np.abs(0.5 * one + 0.5 * other - analytic.vector).astype(np.float64)
-        spread = np.fmax(spread, np.where(np.isfinite(gap), gap, 0.0))
-    return spread
+            return []
+    return found
 
 
 def unjudged(limits: Tolerance, sweep: Sweep) -> Comparison:
@@ -410,7 +444,8 @@ def _ask_again(
     _test_dead(still, found, sweep, problem, options.seed)
     if options.rtol is not None:
         _refine_each(coarse, found, sweep, problem)
-        blunt = _by_atol_alone(found)
+        # What meets the absolute goal alone.
+        blunt = ~replace(found.tolerance, goal_atol=0.0).settled(found.numeric, found.error)
         coarse = np.flatnonzero(asked & agrees & smooth & done & ~dead & blunt)
     if coarse.size and sweep.noise.unit <= NARROW:  # else blocks tell, at larger steps
         _test_group(coarse, found, sweep, problem, options.seed)
@@ -466,13 +501,6 @@ def fine_limit(sigma: float, size: float) -> float:
     """Return the relative error bar that settles an entry: what two evaluations give, times 30."""
     balanced = FINE_FACTOR * (sigma / size) ** (2 / 3) if size > 0 else 0.0
     return max(FINE, balanced)
-
-
-def _by_atol_alone(found: Comparison) -> Array:
-    """Return where the error bar meets the absolute goal, but not the relative one (bool)."""
-    relative = replace(found.tolerance, goal_atol=0.0)
-    blunt: Array = ~relative.settled(found.numeric, found.error)
-    return blunt
 
 
 def _refine_quiet(
@@ -587,8 +615,7 @@ def _test_group(
     if sound:
         line.sound(LINE_SPACING)
     value, error = _group_derivative(line, relative, deep=deep)
-    change = max(line.changes, default=0.0)
-    if change > RESPONDS * max(rung.sigma for rung in line.rungs):
+    if line.change > RESPONDS * max(rung.sigma for rung in line.rungs):
         found.answers[members] = True
     told = float(terms.sum())
     allowed = GROUP_RTOL * _length(terms)
@@ -627,13 +654,6 @@ def _refine_stubborn(members: Array, found: Comparison, sweep: Sweep, problem: P
         _refine_one(i, found, sweep, problem)
 
 
-def _look_between(found: Comparison, sweep: Sweep, problem: Problem) -> None:
-    """Ask once more, at tiny steps, for what agrees with steps that passed over what func does."""
-    shift = _passed_over(found, sweep)
-    if shift is not None:
-        _find_between(np.flatnonzero(~found.kinked), shift, found, sweep, problem)
-
-
 def _passed_over(found: Comparison, sweep: Sweep) -> Array | None:
     """Return the direction of the noise's values if what agrees does not add up to their slope.
 
@@ -662,15 +682,17 @@ def _add_up(members: Array, shift: Array, value: float, error: float, found: Com
     return not gap > allowed
 
 
-def _find_between(
-    members: Array, shift: Array, found: Comparison, sweep: Sweep, problem: Problem
-) -> None:
-    """Halve the entries until those are found that do not add up, and ask them again.
+def _look_between(found: Comparison, sweep: Sweep, problem: Problem) -> None:
+    """Ask once more, at tiny steps, for what agrees with steps that passed over what func does.
 
-    That may take as many evaluations as the sweep did.  What was not cleared then stays open,
-    unless one that was asked agreed: so tiny steps may all lie in one stair of a rounded func.
+    Entries are halved until those are found that do not add up.  That may take as many evaluations
+    as the sweep did.  What was not cleared then stays open, unless one that was asked agreed: so
+    tiny steps may all lie in one stair of a rounded func.
     """
-    left, stairs = [members], bool(found.stairs)
+    shift = _passed_over(found, sweep)
+    if shift is None:
+        return
+    left, stairs = [np.flatnonzero(~found.kinked)], bool(found.stairs)
     most = problem.evaluator.evaluations + 2 * max(problem.size, MOST_STUBBORN)
     while left and problem.evaluator.evaluations < most:
         members = left.pop()
@@ -684,7 +706,7 @@ def _find_between(
         least = abs(unit) * NOISE_SPACING
         near = [line.add(RATIO * least), line.add(least)]
         known = replace(line, rungs=near).estimate()
-        if known is None:  # outside func's domain: it may be any of them
+        if not known.h:  # outside func's domain: it may be any of them
             _leave_open(members, found, NOT_SMOOTH)
             continue
         if _add_up(members, shift, unit * known.value, abs(unit) * known.error, found):
@@ -739,8 +761,7 @@ def _group_derivative(line: Line, relative: float, *, deep: bool) -> tuple[float
         return top is None or (math.isfinite(top.central) and (top.h < 1 or parabolic(line)))
 
     ratio, most = (RATIO**2, DEEP_GROUP_RUNGS) if deep else (RATIO, GROUP_RUNGS)
-    best = climb(line, rise(line, relative * RATIO**2, most, further, ratio, patience=2))
-    return (math.nan, math.inf) if best is None else (best.value, best.error)
+    return climb(line, rise(line, relative * RATIO**2, most, further, ratio, patience=2)).known
 
 
 def _judge_fixed(
@@ -796,8 +817,10 @@ def conclude(
     sizes = block_sizes(found.numeric, scale, blocks)
     everything = max([value, *sizes])
     with np.errstate(all="ignore"):
-        # Zero but for rounding: a bias before a batch normalisation has 1e-17 on both sides.
-        nothing = np.abs(analytic) <= np.maximum(bar, limits.dust) + limits.atol
+        # Zero but for rounding: a bias before a batch normalisation has 1e-17 on both sides, and
+        # at a stationary point terms cancel that are as large as curvature times parameter.
+        dust = np.maximum(limits.dust, DUST * EPS * everything / scale)
+        nothing = np.abs(analytic) <= np.maximum(bar, dust) + limits.atol
         little = IN_CHECK * everything
         zero = nothing & (bar * scale <= little) & _claims_little(analytic, scale, little)
         resolved = limits.settled(found.numeric, found.reach)

@@ -356,10 +356,9 @@ def _beneath(line: Line, estimate: Estimate) -> float:
 
 def spacing(line: Line, question: Tolerance, scale: float) -> float:
     """Return the distance of values along a line: near, and func must not change by much."""
-    value = abs(question.analytic)
     # J may be zero by cancellation: then what it changes by is what it is like.
     size = max(abs(float(line.center)), line.change)
-    shown = LINE_CHANGE * size / value if value else math.inf
+    shown = LINE_CHANGE * size / max(abs(question.analytic), 1e-300)
     inside = [rung.h for rung in line.rungs if math.isfinite(rung.bend)]
     if len(inside) < len(line.rungs):  # the edge of the domain is near
         shown = min(shown, max(inside, default=line.rungs[-1].h) / NOISE_SAMPLES)

@@ -310,10 +310,7 @@ def _stair(line: Line, question: Tolerance, scale: float, estimate: Estimate) ->
         return 0.0
     for far, near in reversed(list(itertools.pairwise(line.rungs))):
         if not abs(far.central - estimate.value) <= NEAR_ESTIMATE * gap:
-            jump = jump_between(line, near, far)
-            # What is larger than any format's jumps is func's own.
-            size = max(abs(float(line.center)), line.noise.terms)
-            return jump if jump <= COARSEST_JUMP * size else 0.0
+            return jump_between(line, near, far)
     return 0.0
 
 

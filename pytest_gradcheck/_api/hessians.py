@@ -12,11 +12,19 @@ import numpy as np
 from .._constants import CONFIDENCE, ENTRY_ROUNDINGS, EPS, STANDS_CLEAR
 from .._difference.stencils_and_steps import STENCILS, derivatives, points
 from .._difference.sweep import Sweep
-from .._evaluate.call import Call, as_tuple, calling, name_of
+from .._evaluate.call import Call, ShapeError, as_tuple, calling, name_of
 from .._evaluate.evaluator import Evaluator
 from .._evaluate.problem import require_callable
 from .._gradient.check import at_points
-from .._jacobian.check import Check, checking, given, own_params, report_of, with_lines
+from .._jacobian.check import (
+    Check,
+    called_elsewhere,
+    checking,
+    given,
+    own_params,
+    report_of,
+    with_lines,
+)
 from .._jacobian.coloring_and_combinations import tangent
 from .._jacobian.maps import forward
 from .._jacobian.outputs_and_matrices import Matrix, matrix_of
@@ -79,7 +87,11 @@ def check_hessian(
 
     def at(point: Any) -> GradientReport:
         with _second_order(call, grad, point, judged) as check:
-            matrices = [matrix_of(one, check.shape, "hess") for one in given(hess, check)]
+            beside = called_elsewhere(hess, check)
+            matrices = [
+                replace(matrix_of(one, check.shape, "hess"), at=beside)
+                for one in given(hess, check)
+            ]
             return with_lines(_report(check, matrices, "hess"), hess, check)
 
     return announced(at_points(at, params, points, hess, "hess"))
@@ -296,8 +308,12 @@ def _second_order(
             "pass grad=, which is checked with assert_gradients_close, and is differenced once"
         )
     slopes = replace(call, func=Slopes(call, structure, blocks), has_aux=False)
-    with checking(slopes, params, options, "params", beside=True) as check:
-        yield check
+    try:
+        with checking(slopes, params, options, "params", beside=True) as check:
+            yield check
+    except ShapeError as error:
+        error.add_note("gradcheck: func is to return J; its gradient is passed as grad=")
+        raise
 
 
 def _report(check: Check, matrices: Sequence[Matrix], what: str) -> GradientReport:

@@ -102,10 +102,15 @@ def grid(values: Array, least: float = 0.0) -> float:
     # Some are nearly always enough, and sorting all takes longer than the rest.
     if len(set(seen[:16].tolist())) < FEW_VALUES and np.unique(seen).size < FEW_VALUES:
         return 0.0
-    mantissas, exponents = np.frexp(np.abs(seen))
+    return float(last_bits(seen).min())
+
+
+def last_bits(values: Array) -> Array:
+    """Return the largest power of two of which each value is a multiple; infinity for 0."""
+    mantissas, exponents = np.frexp(np.abs(values))
     whole = np.ldexp(mantissas, 53).astype(np.int64)
-    lowest = np.frexp((whole & -whole).astype(np.float64))[1] - 1 + exponents - 53
-    return float(np.ldexp(1.0, int(lowest.min())))
+    bits = np.ldexp((whole & -whole).astype(np.float64), exponents - 53)
+    return np.where(bits > 0, bits, np.inf)
 
 
 def precision(values: Array) -> int:

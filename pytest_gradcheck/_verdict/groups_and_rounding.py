@@ -28,6 +28,7 @@ from typing import Any
 import numpy as np
 
 from .._constants import (
+    COARSEST_JUMP,
     CONFIDENCE,
     DUST,
     EXHAUSTIVE,
@@ -57,6 +58,7 @@ from .._constants import (
     RATIO,
     RESPONDS,
     ROUNDING_FACTOR,
+    ROUNDING_SIGMA,
     SEEN,
     SLICE_ALONE,
     SLICE_ASKED,
@@ -662,7 +664,11 @@ def inner_format(found: Comparison, sweep: Sweep, problem: Problem) -> str:
         told = abs(float(found.analytic[i])) * float(problem.scale[i])
         if told * STILL > RESPONDS * sweep.noise.floor and _still(line, STILL, problem.scale[i]):
             loud = line.table(0.0, float(problem.scale[i]) * NOISE_WIDER)
-            if not _moves(line, problem.scale[i]) or (loud is not None and loud < least):
+            moves = _moves(line, problem.scale[i])
+            size = max(abs(float(line.center)), line.noise.terms, moves)
+            # What is louder than any format makes it is a structure of func.
+            most = ROUNDING_SIGMA * COARSEST_JUMP * size
+            if not moves or (loud is not None and not least <= loud <= most):
                 continue
             if _still(line, LINE_SPACING, problem.scale[i]):
                 return "a format of 16 bits"
@@ -677,10 +683,10 @@ def _still(line: Line, part: float, scale: float) -> bool:
     return still >= len(values) / 2
 
 
-def _moves(line: Line, scale: float) -> bool:
-    """Return whether func moves on both sides at a larger distance: a hinge does on one alone."""
+def _moves(line: Line, scale: float) -> float:
+    """Return by how much func moves on both sides, farther off: a hinge does on one alone."""
     ends = [float(line.values(side * scale * 1e-2, side * scale * 1e-3)[0]) for side in (1, -1)]
-    return all(end != line.center for end in ends)
+    return min(abs(end - float(line.center)) for end in ends)
 
 
 def _decimal(value: Any) -> bool:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from itertools import chain
 
 import numpy as np
 
@@ -18,7 +19,11 @@ from .._constants import (
     DEAD_STEP,
     DEAD_STEP_NARROW,
     DEEP_GROUP_RUNGS,
+    DUST,
+    EPS,
+    FAR_STEP,
     FARTHEST,
+    FEW_VALUES,
     FINE,
     FINE_FACTOR,
     FLOAT32,
@@ -47,7 +52,7 @@ from .._constants import (
     TRIED,
 )
 from .._difference.climb_and_kinks import climb, parabolic, rise
-from .._difference.noise_and_extrapolation import Line
+from .._difference.noise_and_extrapolation import Line, last_bits
 from .._difference.stencils_and_steps import (
     STENCILS,
     Stream,
@@ -96,6 +101,7 @@ from .tolerance_and_comparison import (
     common_size,
     tolerance,
 )
+from .tolerance_and_comparison import spread as each_of
 
 
 def judge(
@@ -146,7 +152,7 @@ def judge(
             if between and not left.any() and not (sweep.bent & ~found.kinked).any():
                 left = ~found.kinked  # it is one of them, and nothing may be asked to tell which
             _leave_open(np.flatnonzero(left), found, EXHAUSTED)
-    if not rounded and (asked & ~_settled(found)).any():
+    if not rounded and (asked & (~found.within() | (found.verdict == DISAGREE))).any():
         found = _rounded(found, problem, analytic, options)
     if not fixed:
         found = _rounded_inside(found, problem, sweep, options)
@@ -259,13 +265,6 @@ def _accuse(found: Comparison, group: Group) -> None:
     found.verdict[i] = DISAGREE
 
 
-def _settled(found: Comparison) -> Array:
-    """Return what agrees whatever else is learnt (bool): `conclude` says so of what is open."""
-    known = found.within() & found.tolerance.settled(found.numeric, found.error)
-    settled: Array = (found.verdict == AGREE) | ((found.verdict == OPEN) & known)
-    return settled
-
-
 def _rounded(
     found: Comparison, problem: Problem, analytic: Analytic, options: Options
 ) -> Comparison:
@@ -352,23 +351,46 @@ def _spread(problem: Problem, analytic: Analytic, seed: int) -> Array:
     1,000 before a softmax has terms as large as the probabilities.  Of two points opposite each
     other the mean is taken, so that curvature is not in it.
     """
-    spread = np.zeros(problem.size)
-    if analytic.at is None:
-        return spread
-    step = BESIDE * problem.scale
+    vector, spread = analytic.vector, np.zeros(problem.size)
+    pairs = _beside(problem, analytic, seed, BESIDE)
+    for one, other in pairs:
+        with np.errstate(all="ignore"):
+            gap = np.abs(0.5 * one + 0.5 * other - vector).astype(np.float64)
+        spread = np.fmax(spread, np.where(np.isfinite(gap), gap, 0.0))
+    if pairs and (np.array(pairs) == vector).all(axis=(0, 1)).any():
+        pairs += _beside(problem, analytic, seed, FAR_STEP)  # that was one stair of it
+    # All may round alike, but they lie on the grid of the terms that cancel in them: one coarser
+    # than that of their own format.
+    seen = np.sort(np.array([vector, *chain(*pairs)], dtype=np.float64), axis=0)
+    with np.errstate(all="ignore"):
+        single = (seen.astype(np.float32) == seen).all(axis=0)
+        eps = np.maximum(
+            each_of(analytic.precision, problem.blocks), np.where(single, FLOAT32, 0.0)
+        )
+        grid = last_bits(seen).min(axis=0)
+        coarse = (grid > 2 * eps * np.abs(vector)) & np.isfinite(seen).all(axis=0)
+    coarse &= np.count_nonzero(np.diff(seen, axis=0) > 0, axis=0) + 1 >= FEW_VALUES
+    return np.where(coarse, np.maximum(spread, grid), spread)
+
+
+def _beside(
+    problem: Problem, analytic: Analytic, seed: int, distance: float
+) -> list[tuple[Array, Array]]:
+    """Return grad at pairs of opposite points, so far from θ in parts of the scales."""
+    found: list[tuple[Array, Array]] = []
+    at, step = analytic.at, distance * problem.scale
+    if at is None:
+        return found
     for block in problem.blocks:
         ulp = float(np.finfo(block.dtype).eps) * np.abs(problem.theta[block.window])
         step[block.window] = np.maximum(step[block.window], BESIDE_ULPS * ulp)
     for pair in range(BESIDE_PAIRS):
         shift = random_weights(problem.size, seed, Stream.BESIDE, pair) * step
         try:
-            one, other = analytic.at(shift), analytic.at(-shift)
+            found.append((at(shift), at(-shift)))
         except Exception:  # outside its domain, or no longer what it was: nothing is learnt
-            return np.zeros(problem.size)
-        with np.errstate(all="ignore"):
-            gap = np.abs(0.5 * one + 0.5 * other - analytic.vector).astype(np.float64)
-        spread = np.fmax(spread, np.where(np.isfinite(gap), gap, 0.0))
-    return spread
+            return []
+    return found
 
 
 def unjudged(limits: Tolerance, sweep: Sweep) -> Comparison:
@@ -795,8 +817,10 @@ def conclude(
     sizes = block_sizes(found.numeric, scale, blocks)
     everything = max([value, *sizes])
     with np.errstate(all="ignore"):
-        # Zero but for rounding: a bias before a batch normalisation has 1e-17 on both sides.
-        nothing = np.abs(analytic) <= np.maximum(bar, limits.dust) + limits.atol
+        # Zero but for rounding: a bias before a batch normalisation has 1e-17 on both sides, and
+        # at a stationary point terms cancel that are as large as curvature times parameter.
+        dust = np.maximum(limits.dust, DUST * EPS * everything / scale)
+        nothing = np.abs(analytic) <= np.maximum(bar, dust) + limits.atol
         little = IN_CHECK * everything
         zero = nothing & (bar * scale <= little) & _claims_little(analytic, scale, little)
         resolved = limits.settled(found.numeric, found.reach)

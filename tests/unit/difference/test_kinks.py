@@ -180,8 +180,11 @@ class TestNotAnalytic:
         return bool(said), problem.evaluator.evaluations - before, found
 
     def test_one_real_difference_confirms_what_is_analytic(self):
-        said, evaluations, _ = self.asked(lambda p: (p["x"] ** 3).sum() + np.exp(p["x"]).prod())
+        said, evaluations, found = self.asked(
+            lambda p: (p["x"][:2] ** 3).sum() + np.exp(p["x"][:2]).prod()
+        )
         assert (said, evaluations) == (False, 2)
+        assert found.flat.tolist() == [False, False, True]
 
     def test_a_second_one_at_a_larger_step_before_it_is_denied(self):
         said, evaluations, _ = self.asked(lambda p: (p["x"] * np.conj(p["x"])).sum())

@@ -357,7 +357,7 @@ def _spread(problem: Problem, analytic: Analytic, seed: int) -> Array:
         )
         grid = last_bits(seen).min(axis=0)
         coarse = (grid > 2 * eps * np.abs(vector)) & np.isfinite(seen).all(axis=0)
-    coarse &= np.count_nonzero(np.diff(seen, axis=0) > 0, axis=0) + 1 >= FEW_VALUES
+        coarse &= np.count_nonzero(np.diff(seen, axis=0) > 0, axis=0) + 1 >= FEW_VALUES
     return np.where(coarse, np.maximum(spread, grid), spread)
 
 

@@ -381,12 +381,7 @@ def _points(report: GradientReport) -> list[str]:
 
 
 def _notes(report: GradientReport) -> list[str]:
-    lines = [
-        *report.patterns,
-        *_together(report),
-        *_points(report),
-        *report.remarks,
-    ]
+    lines = [*report.patterns, *_together(report), *_points(report), *report.remarks]
     if report.directions:
         lines.append(
             f"{report.size:,} parameters along {report.directions} random directions (seed "

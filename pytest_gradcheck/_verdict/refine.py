@@ -310,10 +310,7 @@ def _stair(line: Line, question: Tolerance, scale: float, estimate: Estimate) ->
         return 0.0
     for far, near in reversed(list(itertools.pairwise(line.rungs))):
         if not abs(far.central - estimate.value) <= NEAR_ESTIMATE * gap:
-            jump = jump_between(line, near, far)
-            # What is larger than any format's jumps is func's own.
-            size = max(abs(float(line.center)), line.noise.terms)
-            return jump if jump <= COARSEST_JUMP * size else 0.0
+            return jump_between(line, near, far)
     return 0.0
 
 
@@ -356,10 +353,9 @@ def _beneath(line: Line, estimate: Estimate) -> float:
 
 def spacing(line: Line, question: Tolerance, scale: float) -> float:
     """Return the distance of values along a line: near, and func must not change by much."""
-    value = abs(question.analytic)
     # J may be zero by cancellation: then what it changes by is what it is like.
     size = max(abs(float(line.center)), line.change)
-    shown = LINE_CHANGE * size / value if value else math.inf
+    shown = LINE_CHANGE * size / max(abs(question.analytic), 1e-300)
     inside = [rung.h for rung in line.rungs if math.isfinite(rung.bend)]
     if len(inside) < len(line.rungs):  # the edge of the domain is near
         shown = min(shown, max(inside, default=line.rungs[-1].h) / NOISE_SAMPLES)

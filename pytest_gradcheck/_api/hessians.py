@@ -12,7 +12,7 @@ import numpy as np
 from .._constants import CONFIDENCE, ENTRY_ROUNDINGS, EPS, STANDS_CLEAR
 from .._difference.stencils_and_steps import STENCILS, derivatives, points
 from .._difference.sweep import Sweep
-from .._evaluate.call import Call, as_tuple, calling, name_of
+from .._evaluate.call import Call, ShapeError, as_tuple, calling, name_of
 from .._evaluate.evaluator import Evaluator
 from .._evaluate.problem import require_callable
 from .._gradient.check import at_points
@@ -308,8 +308,12 @@ def _second_order(
             "pass grad=, which is checked with assert_gradients_close, and is differenced once"
         )
     slopes = replace(call, func=Slopes(call, structure, blocks), has_aux=False)
-    with checking(slopes, params, options, "params", beside=True) as check:
-        yield check
+    try:
+        with checking(slopes, params, options, "params", beside=True) as check:
+            yield check
+    except ShapeError as error:
+        error.add_note("gradcheck: func is to return J; its gradient is passed as grad=")
+        raise
 
 
 def _report(check: Check, matrices: Sequence[Matrix], what: str) -> GradientReport:
@@ -418,10 +422,10 @@ class Slopes:
         fine, coarse = STENCILS["central6"], STENCILS["central4"]
         best, second = [], []
         for position, block in enumerate(self._blocks):
-            laid = points(work.theta[position], self._steps[position], fine, exact=False)
-            values = runner.sweep(position, range(block.size), laid.values)
-            inner = [laid.offsets.index(float(o)) for o in coarse.offsets if o != 0]
-            best.append(derivatives(values, 0.0, fine, laid.taken))
-            second.append(derivatives(values[:, inner], 0.0, coarse, laid.taken))
+            at, taken = points(work.theta[position], self._steps[position], fine, exact=False)
+            values = runner.sweep(position, range(block.size), at)
+            inner = [fine.steps.index(step) for step in coarse.steps]
+            best.append(derivatives(values, 0.0, fine, taken))
+            second.append(derivatives(values[:, inner], 0.0, coarse, taken))
         found = to_structure(structure, self._blocks, np.concatenate(best))
         return found, np.concatenate(second)

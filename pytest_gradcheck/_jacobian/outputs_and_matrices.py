@@ -443,7 +443,7 @@ def _of_structure(jac: Any, shape: Shape, what: str) -> Matrix:
         said += [f"outputs and params have no {listing(extra)}"] if extra else []
         raise ValueError(
             f"{what} does not match: {' and '.join(said)}; it has outputs' structure, and in "
-            "place of each output params' structure"
+            "place of each output params' structure; of a list of rows pass np.array(rows)"
         )
     rows, precision = [], list[float]()
     for k, output in enumerate(outputs.blocks):

@@ -16,7 +16,7 @@ from .._diagnosis.evidence_and_places import Diagnosis
 from .._quoting import NAME_WIDTH, columns, distinct, listing, shown, together
 from .._source.lines import source_table
 from .._verdict.tolerance_and_comparison import TOGETHER
-from .assemble import STATIONARY
+from .assemble import STATIONARY, UNANSWERED
 from .error_map import error_maps, plain, small_map
 from .report import BlockReport, Entry, GradientReport
 
@@ -135,7 +135,7 @@ def _message(report: GradientReport, width: int) -> list[str]:
     also = [line for text in _together(report) for line in wrapped(text, width)]
     most = max(MOST_BLOCKS - len(also), 3) if report.max_report else len(report.blocks)
     first = headline(report)
-    said = [reason for reason in report.reasons if reason != _of_point(report)]
+    said = [left for reason in report.reasons if (left := _beyond(_of_point(report), reason))]
     parts = [[first], _paragraph([*said, *_hints(report)], width)]
     if report.checked:  # else nothing is known of any parameter
         names = names_of(report)
@@ -152,6 +152,12 @@ def _message(report: GradientReport, width: int) -> list[str]:
     parts.append([*_paragraph(_notes(report), width), *ends])
     filled = [part for part in parts if part]
     return [*filled[0], *(line for part in filled[1:] for line in ["", *part])]
+
+
+def _beyond(first: str, reason: str) -> str:
+    """Return what a reason says beyond the first line."""
+    begin, _, rest = reason.partition(": ")
+    return "" if reason == first else rest if first.startswith(f"{begin} (") else reason
 
 
 def _hints(report: GradientReport) -> list[str]:
@@ -184,6 +190,8 @@ def finding(report: GradientReport) -> list[str]:
 def _of_point(report: GradientReport) -> str:
     if report.reasons and not report.checked:
         return report.reasons[0]
+    if report.wrong and any(reason.startswith(UNANSWERED) for reason in report.reasons):
+        return f"{UNANSWERED} ({report.wrong:,} of {report.checked:,} wrong)"
     if report.wrong and (leading := _leading(report)):
         return _looks(report, leading)
     failing = [entry for entry in report.worst if entry.verdict != "agree"]
@@ -240,12 +248,15 @@ def _looks(report: GradientReport, diagnosis: Diagnosis) -> str:
     about = [block for block in report.blocks if block.name in diagnosis.blocks]
     said = _OBVIOUS.sub("", diagnosis.sentence)
     one, name, names = about[0], "", names_of(report)
-    alone = len(about) == 1 or not (diagnosis.code in OF_THETA or _COUNTED.search(one.hint))
+    # Along directions there is one sentence for all, and their names behind it.
+    hint = one.hint or diagnosis.sentence.rpartition(", in ")[0] or said
+    listed = one.hint and diagnosis.code in OF_THETA
+    alone = len(about) == 1 or not (listed or _COUNTED.search(hint))
     if alone and one.code == diagnosis.code not in ALWAYS_TOLD:
         name = together([names[block.name] for block in about], 1 if len(about) > 2 else 2)
-        told = one.hint.removeprefix("analytic = ")
+        told = hint.removeprefix("analytic = ")
         verb = " are " if len(about) > 1 else " is "
-        said = f"{name}: {told}" if told == one.hint else f"{name}{verb}{told}"
+        said = f"{name}: {told}" if told == hint else f"{name}{verb}{told}"
         said = _OBVIOUS.sub("", said)
     wrong, checked = sum(b.wrong for b in about), sum(b.checked for b in about)
     count = "" if _COUNTED.search(said) else f" ({wrong:,} of {checked:,} wrong)"
@@ -268,8 +279,12 @@ _SENTENCE = re.compile(r" (is|are|=|agrees|enters) ")
 
 def _short(said: str, width: int, least: int) -> str:
     """Return a sentence without its last parts, as many as it takes to fit; its first one stays."""
-    cuts = [part.start() for part in _PARTS.finditer(said, least)]
-    cuts = [cut for cut in cuts if _SENTENCE.search(said, 0, cut)] + [len(said)]
+    cuts, begin = [], 0
+    for part in _PARTS.finditer(said, least):
+        if _SENTENCE.search(said, begin, part.start()):  # not in a list of names
+            cuts.append(part.start())
+        begin = part.end() if part[0] in (": ", "; ") else begin
+    cuts.append(len(said))
     return said[: max((cut for cut in cuts if cut <= width), default=cuts[0])]
 
 
@@ -366,12 +381,7 @@ def _points(report: GradientReport) -> list[str]:
 
 
 def _notes(report: GradientReport) -> list[str]:
-    lines = [
-        *report.patterns,
-        *_together(report),
-        *_points(report),
-        *report.remarks,
-    ]
+    lines = [*report.patterns, *_together(report), *_points(report), *report.remarks]
     if report.directions:
         lines.append(
             f"{report.size:,} parameters along {report.directions} random directions (seed "

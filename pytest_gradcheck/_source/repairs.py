@@ -27,8 +27,8 @@ import threading
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
-from time import perf_counter
-from types import CodeType, FunctionType
+from time import perf_counter, thread_time
+from types import CellType, CodeType, FunctionType
 from typing import Any
 
 import numpy as np
@@ -39,7 +39,10 @@ MOST_TRIED = 3000
 """Changes that are tried."""
 
 SECONDS = 1.0
-"""So long, of a grad for which that many take longer."""
+"""Of this thread, in which they are: a grad that takes long is not called so often."""
+
+PATIENCE = 5 * SECONDS
+"""On the clock, where grad waits, or the machine is busy."""
 
 MOST_OBJECTS = 10_000
 """Objects within reach of the user's functions that are kept; with more, nothing is tried."""
@@ -73,25 +76,25 @@ def repairs(
     functions = [] if _debugged() else list(_functions(seen, innocent))
     suspects = [each for function in functions for each in _suspects(function, seen, order)]
     suspects.sort(key=lambda one: one.rank)
-    until, left = perf_counter() + SECONDS, MOST_TRIED
+    until, latest, left = thread_time() + SECONDS, perf_counter() + PATIENCE, MOST_TRIED
     found: list[Repair] = []
     roots = [*given, *(one for each in functions for one in each.objects)]
     with _kept(roots, seen.written()) as restore:
         # What is there is likelier wrong than what is not.
         for changes in (_others, _derivatives, _more):
-            for one in suspects:
-                for new in _variants(one.statement, one.sight, changes):
-                    left -= 1
-                    if left < 0 or perf_counter() > until:
-                        return _together(found, wrong)
-                    mended = _tried(one, new, call)
-                    restore()
-                    if mended:
-                        text = _text(new) if "'" in one.text else _text(new).replace("'", '"')
-                        repair = Repair(one.file, one.line, one.text, text, mended)
-                        if len(mended) == len(wrong):
-                            return [repair]
-                        found.append(repair)
+            tried = ((s, new) for s in suspects for new in _variants(s.statement, s.sight, changes))
+            for one, new in tried:
+                left -= 1
+                if left < 0 or thread_time() > until or perf_counter() > latest:
+                    return _together(found, wrong)
+                agreeing = _tried(one, new, call)
+                restore()
+                if agreeing:
+                    text = _text(new) if "'" in one.text else _text(new).replace("'", '"')
+                    repair = Repair(one.file, one.line, one.text, text, agreeing)
+                    if len(agreeing) == len(wrong):
+                        return [repair]
+                    found.append(repair)
             if chosen := _together(found, wrong):
                 return chosen
     return []
@@ -147,11 +150,12 @@ class _Function:
 
 AROUND = "around"
 
-
 STOPS = {"breakpoint", "set_trace", "input"}
+"""Names of functions that wait for somebody."""
 
 
 def _functions(seen: Recorder, innocent: Collection[CodeType]) -> Iterator[_Function]:
+    """Yield the functions that grad has run; one that it defines itself with what it is in."""
     here = _parsed(f"__import__('threading').get_ident() == {threading.get_ident()}")
     trees = {code: seen.source(code.co_filename).function(code) for code, _ in seen.sights}
     objects: dict[ast.FunctionDef, list[FunctionType]] = {}
@@ -193,10 +197,12 @@ class _Suspect:
 
     @property
     def file(self) -> str:
+        """As Python knows it."""
         return self.function.code.co_filename
 
     @property
     def line(self) -> int:
+        """The first of the statement."""
         return self.statement.lineno
 
 
@@ -504,21 +510,25 @@ def _within(one: Any) -> list[Any]:
     """Return what an object leads to; a function only to what it uses."""
     if not isinstance(one, FunctionType):
         return gc.get_referents(one)
-    used = [one.__globals__.get(name) for name in one.__code__.co_names]
     given = [*(one.__defaults__ or ()), *(one.__kwdefaults__ or {}).values()]
-    return [*gc.get_referents(*(one.__closure__ or ())), *used, *given]
+    return [*(one.__closure__ or ()), *_held(one).values(), *given]
 
 
 def _held(one: Any) -> Any:
-    """Return what a list, a dict or an object with attributes holds, None of anything else."""
+    """Return what an object holds, as a list or a dict; None where nothing can be put back."""
     if isinstance(one, list):
         return list(one)
+    if isinstance(one, CellType):
+        return gc.get_referents(one)  # a variable of the function around; nothing where it has none
+    if isinstance(one, FunctionType):
+        known = one.__globals__
+        return {name: known[name] for name in one.__code__.co_names if name in known}
     named = one if isinstance(one, dict) else getattr(one, "__dict__", None)
     return dict(named) if isinstance(named, dict) else None
 
 
 def _same(one: Any, other: Any) -> bool:
-    """Return whether containers hold the same objects."""
+    """Return whether two lists, or two dicts, hold the same objects."""
     if len(one) != len(other):
         return False
     if isinstance(one, list):
@@ -527,10 +537,17 @@ def _same(one: Any, other: Any) -> bool:
 
 
 def _hold(one: Any, was: Any) -> None:
-    """Make a container hold again what it held."""
+    """Make an object hold again what it held."""
     if isinstance(one, list):
         one[:] = was
-        return
-    named = one if isinstance(one, dict) else vars(one)
-    named.clear()
-    named.update(was)
+    elif isinstance(one, CellType):
+        if was:
+            one.cell_contents = was[0]
+        else:
+            del one.cell_contents
+    elif isinstance(one, FunctionType):
+        one.__globals__.update(was)
+    else:
+        named = one if isinstance(one, dict) else vars(one)
+        named.clear()
+        named.update(was)

@@ -38,7 +38,6 @@ from .._constants import (
     GROUP_GOAL,
     GROUP_PROOF,
     GROUP_RESOLVED,
-    GROUP_RUNGS,
     GROUP_STEPS,
     HALVED_GOAL,
     KINKS_SPREAD,
@@ -71,7 +70,7 @@ from .._constants import (
     TIE_SLOPE,
     TIE_WITHIN,
 )
-from .._difference.climb_and_kinks import Policy, climb, enter, rise
+from .._difference.climb_and_kinks import Policy, climb, enter
 from .._difference.noise_and_extrapolation import Estimate, Line, Noise
 from .._difference.stencils_and_steps import STENCILS, Stream, random_weights, relative_step
 from .._difference.sweep import Sweep, line_along, line_of, value_size
@@ -272,7 +271,7 @@ class Groups:
             share = norm / math.sqrt(rows)
             slices = [block.size // n for n in block.coordinate_shape if n > 1]
             vague = found.wrong is not None and found.wrong.places.size > max(slices)
-            if vague or (not found.wrong and found.reach > GROUP_RESOLVED * min(size, share)):
+            if vague or (not found.wrong and found.reach > GROUP_RESOLVED * share):
                 self.look_at_slices(position, share, [one.estimate for one in asked[1:]], found)
         if found.verdict == AGREE and not found.reach <= GROUP_RESOLVED * size:
             found.verdict = OPEN
@@ -398,13 +397,12 @@ def _measured(line: Line, first: float, goal: float) -> Policy[Estimate]:
     Larger ones where rounding limits the estimate, and smaller ones where truncation does, or
     kinks within the step: as long as rounding leaves something to learn there.
     """
-    yield first
-    yield from enter(line, LEAST_ALONG)
+    yield from enter(line, first, LEAST_ALONG)
     step = line.rungs[-1].h * (RATIO if len(line.rungs) == 1 else 1 / RATIO)
     yield step
     for _ in range(GROUP_STEPS - len(line.rungs)):
         best, bar = line.estimate(), _bar(line)
-        if best is None or CONFIDENCE * bar <= goal:
+        if not best.h or CONFIDENCE * bar <= goal:
             break
         larger, smaller = line.rungs[0].h * RATIO, line.rungs[-1].h / RATIO
         limited = best.rounding >= LIMITING * bar
@@ -416,8 +414,7 @@ def _measured(line: Line, first: float, goal: float) -> Policy[Estimate]:
             yield larger
         else:
             break
-    best = line.estimate()
-    return replace(best, error=_bar(line)) if best else Estimate(math.nan, math.inf)
+    return replace(line.estimate(), error=_bar(line))
 
 
 def _before_kinks(line: Line) -> Estimate | None:
@@ -440,8 +437,6 @@ def _bar(line: Line) -> float:
     within the steps may be off themselves.
     """
     best = line.estimate()
-    if best is None:
-        return math.inf
     spread = 1.0 if _converges(line) else KINKS_SPREAD
     return best.rounding + spread * (best.error - best.rounding) + _half_jump(line)
 
@@ -528,7 +523,7 @@ def seen_in(known: Known, reach: Array, spread: Array) -> Seen:
 def judge_ties(found: Comparison, sweep: Sweep, problem: Problem) -> None:
     """Accuse entries on a kink that agree one by one and not together."""
     ties = _Ties(found, sweep, problem)
-    members = [i for i in sorted(found.slopes) if found.verdict[i] == AGREE and sweep.step[i] > 0]
+    members = [i for i in sorted(found.slopes) if found.verdict[i] == AGREE]
     # What bends upwards and what bends downwards apart: of their sum there are no such bounds.
     for sign in (1, -1):
         alike = [i for i in members if sign * (found.slopes[i][1] - found.slopes[i][0]) > 0]
@@ -604,7 +599,7 @@ def quieter_lines(
     """
     noise = sweep.noise
     change = sweep.change[np.isfinite(sweep.change)].max(initial=0.0)
-    if not may_be_quieter(noise) or not abs(problem.center) > change:
+    if not abs(problem.center) > change:
         return [], []  # where J vanishes, its noise is not of one size
     limits = found.tolerance
     fine = np.maximum(FINE, 2 * limits.rtol) * limits.size(found.numeric)
@@ -679,19 +674,6 @@ def inner_format(found: Comparison, sweep: Sweep, problem: Problem) -> str:
                 return "a format of 16 bits"
             return "float32"
     return ""
-
-
-def by_larger_steps(i: int, found: Comparison, sweep: Sweep, problem: Problem) -> Estimate | None:
-    """Return the derivative by steps that suit float32, along a line that is rounded on the way."""
-    scale, size = float(problem.scale[i]), value_size(problem, found.analytic)
-    line = line_of(problem, i, sweep.noise)
-    # Eight values may move by the same few roundings each, and then they look smooth.
-    tables = [line.table(0.0, part * scale * NOISE_WIDER) for part in (1.0, -math.sqrt(0.5))]
-    if None in tables:
-        return None
-    line.take_noise(max(filter(None, tables), default=0.0))
-    first = scale * relative_step(STENCILS["central"], line.noise.sigma, size) / RATIO
-    return climb(line, rise(line, first, GROUP_RUNGS, lambda step: step <= scale))
 
 
 def _still(line: Line, part: float, scale: float) -> bool:

@@ -39,6 +39,7 @@ from .._constants import (
     NARROW_PROOF,
     NEAR_ESTIMATE,
     NOISE_SPACING,
+    NOISE_WIDER,
     NOISY_BLOCK,
     PLAIN,
     RATIO,
@@ -52,15 +53,14 @@ from .._constants import (
 )
 from .._difference.climb_and_kinks import climb, parabolic, rise
 from .._difference.noise_and_extrapolation import Line, last_bits
-from .._difference.stencils_and_steps import Stream, at_one_step, random_weights
-from .._difference.sweep import (
-    Sweep,
-    bends,
-    least_step,
-    line_along,
-    line_of,
-    value_size,
+from .._difference.stencils_and_steps import (
+    STENCILS,
+    Stream,
+    at_one_step,
+    random_weights,
+    relative_step,
 )
+from .._difference.sweep import Sweep, bends, least_step, line_along, line_of, value_size
 from .._evaluate.evaluator import BudgetExhausted
 from .._evaluate.problem import Analytic, Problem
 from .._options import Options
@@ -68,7 +68,6 @@ from .._params.arrays_and_structure import Array
 from .._params.layout import Block
 from .groups_and_rounding import (
     Groups,
-    by_larger_steps,
     inner_format,
     judge_ties,
     may_be_quieter,
@@ -172,12 +171,7 @@ def judge(
 
 
 def _tell_by_groups(
-    found: Comparison,
-    problem: Problem,
-    analytic: Analytic,
-    sweep: Sweep,
-    seed: int,
-    value: float,
+    found: Comparison, problem: Problem, analytic: Analytic, sweep: Sweep, seed: int, value: float
 ) -> None:
     """Tell by directions through whole blocks what noise has left open entry by entry."""
     open_ = (found.verdict == OPEN) & np.isfinite(found.error) & ~found.kinked
@@ -246,8 +240,7 @@ def _pass_zeros(
             and (found.analytic[w].any() or not found.answers[w].any())
         ]
     for w in passing:
-        if not (found.verdict[w] == DISAGREE).any():
-            found.verdict[w] = AGREE
+        found.verdict[w] = AGREE
 
 
 def _accuse(found: Comparison, group: Group) -> None:
@@ -320,12 +313,21 @@ def _rounded_inside(
 
 
 def _by_larger_steps(i: int, found: Comparison, sweep: Sweep, problem: Problem) -> None:
-    """Judge an open entry by steps beside which the rounding on the way is small."""
+    """Judge an open entry, along a line rounded to float32 on the way, by steps that suit that."""
+    scale, size = float(problem.scale[i]), value_size(problem, found.analytic)
+    line = line_of(problem, i, sweep.noise)
     try:
-        best = by_larger_steps(i, found, sweep, problem)
+        # Eight values may move by the same few roundings each, and then they look smooth.
+        tables = [line.table(0.0, part * scale * NOISE_WIDER) for part in (1.0, -math.sqrt(0.5))]
+        known = [sigma for sigma in tables if sigma is not None]
+        if len(known) < len(tables):
+            return
+        line.take_noise(max(known))
+        first = scale * relative_step(STENCILS["central"], line.noise.sigma, size) / RATIO
+        best = climb(line, rise(line, first, GROUP_RUNGS, lambda step: step <= scale))
     except BudgetExhausted:
         return
-    if best is None or not best.error < found.error[i]:
+    if not best.error < found.error[i]:
         return
     found.numeric[i], found.error[i], found.reasons[i] = best.value, best.error, NOISY
     if not found.tolerance.at(i).within(best.value, NARROW_PROOF * best.error):
@@ -357,7 +359,7 @@ def _spread(problem: Problem, analytic: Analytic, seed: int) -> Array:
         )
         grid = last_bits(seen).min(axis=0)
         coarse = (grid > 2 * eps * np.abs(vector)) & np.isfinite(seen).all(axis=0)
-    coarse &= np.count_nonzero(np.diff(seen, axis=0) > 0, axis=0) + 1 >= FEW_VALUES
+        coarse &= np.count_nonzero(np.diff(seen, axis=0) > 0, axis=0) + 1 >= FEW_VALUES
     return np.where(coarse, np.maximum(spread, grid), spread)
 
 
@@ -409,12 +411,7 @@ def _limits(problem: Problem, analytic: Analytic, sweep: Sweep, options: Options
 
 
 def _ask_again(
-    found: Comparison,
-    sweep: Sweep,
-    problem: Problem,
-    options: Options,
-    asked: Array,
-    agrees: Array,
+    found: Comparison, sweep: Sweep, problem: Problem, options: Options, asked: Array, agrees: Array
 ) -> None:
     """Take further steps for what the sweep did not settle."""
     left = _left_beside_alike(asked & (~agrees | sweep.bent), found, sweep, problem)
@@ -432,7 +429,8 @@ def _ask_again(
     _test_dead(still, found, sweep, problem, options.seed)
     if options.rtol is not None:
         _refine_each(coarse, found, sweep, problem)
-        blunt = _by_atol_alone(found)
+        # What meets the absolute goal alone.
+        blunt = ~replace(found.tolerance, goal_atol=0.0).settled(found.numeric, found.error)
         coarse = np.flatnonzero(asked & agrees & smooth & done & ~dead & blunt)
     if coarse.size and sweep.noise.unit <= NARROW:  # else blocks tell, at larger steps
         _test_group(coarse, found, sweep, problem, options.seed)
@@ -488,13 +486,6 @@ def fine_limit(sigma: float, size: float) -> float:
     """Return the relative error bar that settles an entry: what two evaluations give, times 30."""
     balanced = FINE_FACTOR * (sigma / size) ** (2 / 3) if size > 0 else 0.0
     return max(FINE, balanced)
-
-
-def _by_atol_alone(found: Comparison) -> Array:
-    """Return where the error bar meets the absolute goal, but not the relative one (bool)."""
-    relative = replace(found.tolerance, goal_atol=0.0)
-    blunt: Array = ~relative.settled(found.numeric, found.error)
-    return blunt
 
 
 def _refine_quiet(
@@ -609,8 +600,7 @@ def _test_group(
     if sound:
         line.sound(LINE_SPACING)
     value, error = _group_derivative(line, relative, deep=deep)
-    change = max(line.changes, default=0.0)
-    if change > RESPONDS * max(rung.sigma for rung in line.rungs):
+    if line.change > RESPONDS * max(rung.sigma for rung in line.rungs):
         found.answers[members] = True
     told = float(terms.sum())
     allowed = GROUP_RTOL * _length(terms)
@@ -649,13 +639,6 @@ def _refine_stubborn(members: Array, found: Comparison, sweep: Sweep, problem: P
         _refine_one(i, found, sweep, problem)
 
 
-def _look_between(found: Comparison, sweep: Sweep, problem: Problem) -> None:
-    """Ask once more, at tiny steps, for what agrees with steps that passed over what func does."""
-    shift = _passed_over(found, sweep)
-    if shift is not None:
-        _find_between(np.flatnonzero(~found.kinked), shift, found, sweep, problem)
-
-
 def _passed_over(found: Comparison, sweep: Sweep) -> Array | None:
     """Return the direction of the noise's values if what agrees does not add up to their slope.
 
@@ -684,15 +667,17 @@ def _add_up(members: Array, shift: Array, value: float, error: float, found: Com
     return not gap > allowed
 
 
-def _find_between(
-    members: Array, shift: Array, found: Comparison, sweep: Sweep, problem: Problem
-) -> None:
-    """Halve the entries until those are found that do not add up, and ask them again.
+def _look_between(found: Comparison, sweep: Sweep, problem: Problem) -> None:
+    """Ask once more, at tiny steps, for what agrees with steps that passed over what func does.
 
-    That may take as many evaluations as the sweep did.  What was not cleared then stays open,
-    unless one that was asked agreed: so tiny steps may all lie in one stair of a rounded func.
+    Entries are halved until those are found that do not add up.  That may take as many evaluations
+    as the sweep did.  What was not cleared then stays open, unless one that was asked agreed: so
+    tiny steps may all lie in one stair of a rounded func.
     """
-    left, stairs = [members], bool(found.stairs)
+    shift = _passed_over(found, sweep)
+    if shift is None:
+        return
+    left, stairs = [np.flatnonzero(~found.kinked)], bool(found.stairs)
     most = problem.evaluator.evaluations + 2 * max(problem.size, MOST_STUBBORN)
     while left and problem.evaluator.evaluations < most:
         members = left.pop()
@@ -706,7 +691,7 @@ def _find_between(
         least = abs(unit) * NOISE_SPACING
         near = [line.add(RATIO * least), line.add(least)]
         known = replace(line, rungs=near).estimate()
-        if known is None:  # outside func's domain: it may be any of them
+        if not known.h:  # outside func's domain: it may be any of them
             _leave_open(members, found, NOT_SMOOTH)
             continue
         if _add_up(members, shift, unit * known.value, abs(unit) * known.error, found):
@@ -761,8 +746,7 @@ def _group_derivative(line: Line, relative: float, *, deep: bool) -> tuple[float
         return top is None or (math.isfinite(top.central) and (top.h < 1 or parabolic(line)))
 
     ratio, most = (RATIO**2, DEEP_GROUP_RUNGS) if deep else (RATIO, GROUP_RUNGS)
-    best = climb(line, rise(line, relative * RATIO**2, most, further, ratio, patience=2))
-    return (math.nan, math.inf) if best is None else (best.value, best.error)
+    return climb(line, rise(line, relative * RATIO**2, most, further, ratio, patience=2)).known
 
 
 def _judge_fixed(

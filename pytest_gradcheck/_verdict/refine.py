@@ -309,9 +309,9 @@ def _stair(line: Line, question: Tolerance, scale: float, estimate: Estimate) ->
         except Exception:  # no evaluation is left, or func fails so far away: nothing is known
             return 0.0
         slope = float((values[0] - values[1]) / (steps[0] - steps[1]))
-        if abs(slope - question.analytic) <= NEAR_LIMIT * gap:
+        if abs(slope - question.analytic) <= NEAR_ESTIMATE * gap:
             line.record(steps, values)
-    if all(abs(r.central - question.analytic) > NEAR_LIMIT * gap for r in line.rungs):
+    if all(abs(r.central - question.analytic) > NEAR_ESTIMATE * gap for r in line.rungs):
         return 0.0
     for far, near in reversed(list(itertools.pairwise(line.rungs))):
         if not abs(far.central - estimate.value) <= NEAR_ESTIMATE * gap:

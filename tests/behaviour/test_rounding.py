@@ -808,7 +808,7 @@ def test_kinks_within_the_steps_that_a_large_constant_asks_for():
     )
 
 
-@pytest.mark.parametrize("seed", [1, 8, 14])
+@pytest.mark.parametrize("seed", [1, 14])
 def test_deviations_in_float32_beside_a_decay_in_float64(seed):
     """All small steps lie within one stair; larger ones cross kinks, and err by one or two bars."""
     rng = np.random.default_rng([923, seed])

@@ -1123,9 +1123,9 @@ def test_blocks_tell_what_float32_leaves_open_of_their_entries(part, factor, cou
 def test_what_is_rounded_on_the_way_is_judged_by_larger_steps(factor, wrong):
     analytic = slopes_of_mean()
     analytic[16:] *= factor
-    analytic[:16] += 0.2 * LOUD["a"]
+    analytic[:16] += 0.06 * LOUD["a"]
     found, _ = judged(
-        lambda p: float(rounded_mean(p)) + 0.1 * float(np.sum(p["a"] ** 2)), analytic, LOUD
+        lambda p: float(rounded_mean(p)) + 0.03 * float(np.sum(p["a"] ** 2)), analytic, LOUD
     )
     assert found.inner == "float32"
     assert np.bincount(found.verdict, minlength=3).tolist() == [24 - wrong, wrong, 0]

@@ -378,12 +378,20 @@ def _bent(line: Line, question: Tolerance) -> bool:
 
 
 def _trusted(line: Line, question: Tolerance, estimate: Estimate) -> bool:
-    """Return whether an estimate is good enough to accuse by."""
-    if not _clear(line, question, estimate):
+    """Return whether an estimate is good enough to accuse by.
+
+    Rounding to float32 inside func, or coarser, is no noise of one size, and hides the kinks that a
+    step crosses: of the entries of torch's transformer layer one in a thousand is off by five bars.
+    """
+    gap = abs(question.analytic - estimate.value)
+    narrow = line.noise.unit >= NARROW or _stands_still(line, question)
+    size = max(abs(float(line.center)), line.noise.terms)
+    narrow |= bool(line.grainy) and line.noise.sigma > NARROW * size
+    if narrow and not gap > NARROW_PROOF * CONFIDENCE * estimate.error:
         return False
-    if _all_noise(line) and not _none_is_near(line, question, estimate):
-        return False
-    return _smooth_enough(line, question)
+    slopes = [slope for _, slope, _ in line.series(line.sides())]
+    near = any(abs(slope - question.analytic) <= NEAR_ANALYTIC * gap for slope in slopes)
+    return not (near and _all_noise(line)) and _smooth_enough(line, question)
 
 
 def _plain(line: Line, question: Tolerance, estimate: Estimate) -> bool:
@@ -451,20 +459,6 @@ def _limit(
     moved = line.change > RESPONDS * line.noise.sigma
     stairs = still and line.grainy is not False and moved
     return near and falls and smooth and not stairs
-
-
-def _clear(line: Line, question: Tolerance, estimate: Estimate) -> bool:
-    """Return whether an error is beyond what narrow formats make of a right gradient.
-
-    Rounding to float32 inside func, or to decimals, is no noise of one size, and hides the kinks
-    that a step crosses: of the entries of torch's transformer layer one in a thousand is off by
-    five bars.
-    """
-    gap = abs(question.analytic - estimate.value)
-    wide = line.noise.unit < NARROW and not _stands_still(line, question)
-    size = max(abs(float(line.center)), line.noise.terms)
-    coarse = line.grainy and line.noise.sigma > NARROW * size
-    return (wide and not coarse) or gap > NARROW_PROOF * CONFIDENCE * estimate.error
 
 
 def _stands_still(line: Line, question: Tolerance) -> bool:
@@ -565,10 +559,3 @@ def _left_open(line: Line, question: Tolerance, estimate: Estimate) -> Answer:
     if not question.within(*best.known):
         return Answer(*estimate.known, OPEN, NOISY)
     return Answer(*best.known, AGREE if question.settled(*best.known) else OPEN, NOISY)
-
-
-def _none_is_near(line: Line, question: Tolerance, estimate: Estimate) -> bool:
-    """Return whether no step comes near the analytic value, for the distance of the estimate."""
-    gap = abs(question.analytic - estimate.value)
-    slopes = (slope for _, slope, _ in line.series(line.sides()))
-    return all(abs(slope - question.analytic) > NEAR_ANALYTIC * gap for slope in slopes)

@@ -808,19 +808,20 @@ def test_kinks_within_the_steps_that_a_large_constant_asks_for():
     )
 
 
-@pytest.mark.parametrize("seed", [1, 14])
-def test_deviations_in_float32_beside_a_decay_in_float64(seed):
-    """All small steps lie within one stair; larger ones cross kinks, and err by one or two bars."""
-    rng = np.random.default_rng([923, seed])
+@pytest.mark.parametrize("seed", [1, 5])
+def test_a_hinge_in_float32_beside_a_decay_in_float64(seed):
+    """Steps beyond the stairs cross kinks, and err by one or two bars."""
+    rng = np.random.default_rng([1136, seed])
     n = int(10 ** rng.uniform(1, 3.3))
     x, y, w = rng.normal(size=(n, 3)), rng.normal(size=n), rng.normal(size=3)
     x, y = x.astype(np.float32), y.astype(np.float32)
 
     def cost(w):
-        return float(np.mean(np.abs(x @ w.astype(np.float32) - y))) + 0.05 * float(w @ w)
+        off = 1 - (x @ w.astype(np.float32) - y)
+        return float(np.mean(np.maximum(0, off))) + 0.05 * float(w @ w)
 
     def grad(w):
-        return x.T.astype(float) @ np.sign(x.astype(float) @ w - y) / n + 0.1 * w
+        return -x.T.astype(float) @ (1.0 * (x.astype(float) @ w - y < 1)) / n + 0.1 * w
 
     assert check_gradients(cost, grad, w).verdict != "disagree"
     assert check_gradients(cost, lambda w: -grad(w), w).verdict == "disagree"

@@ -83,6 +83,7 @@ def test_entries_of_a_block_alone():
     for index, error in (
         (mask[:1], "the mask of W has shape (1, 3), but the block has (2, 3)"),
         (7, "W of shape (2, 3) can't be indexed by 7"),
+        ([], "nothing of W is chosen"),
         (np.zeros((2, 3), bool), "nothing of W is chosen; leave the block out with skip='W'"),
     ):
         assert error in said(ValueError, laid_out, PARAMS, (), (), (("W", index),))
@@ -123,11 +124,12 @@ def test_a_tangent_is_of_the_types_of_the_values_and_zero_elsewhere():
         ({"W": 1.0}, {"W": 1.0, "c": 2.0}, ValueError, "params has no c; return the structure"),
         ({"W": 1.0}, {"dW": 1.0}, ValueError, "{name: grads['d' + name] for name in params}"),
         ({"W": 1.0}, {"g_W": 1.0}, ValueError, "{name: grads['g_' + name] for name in params}"),
+        ({"W": 1.0}, {"d_W": 1.0}, ValueError, "{name: grads['d_' + name] for name in params}"),
         ({"W": np.ones(2)}, {"W": [1.0, 2.0]}, ValueError, "where W is an array or a number"),
         ({"W": [1.0, 2.0]}, {"W": np.ones(2)}, ValueError, "a number where W is a list"),
         ({"W": 1.0, "b": 2.0}, np.ones(2), ValueError, "one array or number where params has"),
         (np.ones(2), {"W": np.ones(2)}, ValueError, "where params is one array or number"),
-        ({"W": 1.0, "b": 2.0}, [1.0, 2.0], ValueError, "return dict(zip(params, gradient))"),
+        ({"W": 1.0, "b": 2.0}, [1.0, 2.0], ValueError, "where params has names: return dict(zip("),
         ([1.0, 2.0], {"W": 1.0, "b": 2.0}, ValueError, "return a list in that order"),
         ({"W": np.ones(2)}, {"W": "x"}, TypeError, "it must be an array of shape (2,)"),
         ({"W": 1.0}, {"W": True}, TypeError, "it must be a number"),
@@ -173,6 +175,24 @@ def test_scales_are_the_sizes_of_parameters_above_a_floor():
     assert scale_of(np.zeros(2)).of(np.zeros(2)).tolist() == [1.0, 1.0]
     edges = np.array([1e-310, math.inf])
     assert scale_of(np.array([1e-310])).of(edges).tolist() == [LEAST_SCALE, MOST_SCALE]
+
+
+def test_a_label_is_not_that_of_a_block_whose_name_it_begins_with():
+    _, blocks = laid_out({"W": np.ones(2), "W2": np.ones(2), "W[0]": 1.0})
+    assert [coordinate_of(blocks, name) for name in ("W[1]", "W2[1]", "W3[1]")] == [1, 3, None]
+
+
+def test_what_is_no_parameter_says_why():
+    for params, error, text in (
+        (10**400, ValueError, "params must be finite to be differenced: params is"),
+        (np.array([1, 2]), TypeError, "no small steps to take; pass floating-point values"),
+        ({"W": 3}, TypeError, "(3.0)"),
+        ({"W": True}, TypeError, "W is bool, but a parameter is an array or a number"),
+        ({"W": "x", "s": "y"}, TypeError, "skip=['W', 's']"),
+        ({"W": np.ma.masked_array([1.0])}, TypeError, "W is a masked array"),
+        ({"W": iter([1.0])}, TypeError, "pass list(params)"),
+    ):
+        assert text in said(error, laid_out, params)
 
 
 def test_what_is_not_finite_is_named():

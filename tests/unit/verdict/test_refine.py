@@ -348,7 +348,7 @@ def test_narrow_formats_need_eight_times_the_proof():
         (1e-10, 2.5, False),
         (0.99e-10, 1.1, True),
     ):
-        assert _refine._clear(line(unit=unit), question(analytic), told) is clear
+        assert _refine._trusted(line(unit=unit), question(analytic), told) is clear
 
 
 def test_a_func_that_changes_by_its_noise_alone():

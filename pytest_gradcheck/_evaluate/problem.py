@@ -614,6 +614,9 @@ def in_float64(func: Callable[..., Any], deeper: int = DEEPEST) -> tuple[Any, tu
         keywords, others = _each(func.keywords)
         names += more + others
         return (partial(twin, *args.values(), **keywords) if names else func), names
+    if hasattr(func, "wrapping"):  # differences of a func, say
+        twin, names = in_float64(func.wrapped, deeper)
+        return func.wrapping(twin), names
     if isinstance(func, MethodType):
         owner = _owner_in_float64(func.__self__)
         twin, names = in_float64(func.__func__, deeper)

@@ -9,6 +9,7 @@ import pytest
 
 from pytest_gradcheck import (
     check_gradients,
+    check_hessian,
     check_hvp,
     check_jacobian,
     check_jvp,
@@ -282,6 +283,22 @@ def test_a_float32_loss_is_evaluated_in_float64_with_its_data():
         assert said in wrong.message()
     assert x.dtype is SAMPLES.dtype is torch.float32
     assert teacher[0].weight.dtype is torch.float32
+
+
+@pytest.mark.parametrize("factor", [1.0, 1.001])
+def test_a_float32_hessian_is_checked_in_float64(factor):
+    x, w = normal(5, 3, dtype=torch.float32), normal(3, 2, dtype=torch.float32, seed=1)
+
+    def loss(w):
+        return torch.tanh(x @ w).square().mean()
+
+    def hess(w):
+        return factor * torch.autograd.functional.hessian(loss, w)
+
+    report = check_hessian(loss, hess, w)
+    assert report.verdict == ("agree" if factor == 1 else "disagree")
+    assert report.remarks == ("func was evaluated in float64, with float64 copies of x",)
+    assert x.dtype is torch.float32
 
 
 def of_both(net, x, scale):

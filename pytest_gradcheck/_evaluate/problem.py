@@ -601,7 +601,7 @@ def all_in_float64(
     return twin, tuple(wide.values()), (*names, *more)
 
 
-def in_float64(func: Callable[..., Any], deeper: int = DEEPEST) -> tuple[Any, tuple[str, ...]]:
+def in_float64(func: Any, deeper: int = DEEPEST) -> tuple[Any, tuple[str, ...]]:
     """Return a copy of func that reads wide copies of the arrays it closes over, and their names.
 
     Arrays and modules of frameworks are copied, in containers, too; numpy's are not, since numpy

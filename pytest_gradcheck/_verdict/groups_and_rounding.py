@@ -23,16 +23,22 @@ import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from .._constants import (
+    BESIDE,
+    BESIDE_PAIRS,
+    BESIDE_ULPS,
     CONFIDENCE,
     DUST,
     EXHAUSTIVE,
+    FARTHEST,
     FARTHEST_ALONG,
     FINE,
+    GRAD_ROUNDINGS,
     GROUP_DIRECTIONS,
     GROUP_GOAL,
     GROUP_PROOF,
@@ -77,7 +83,7 @@ from .._evaluate.evaluator import BudgetExhausted
 from .._evaluate.problem import Analytic, Problem
 from .._params.arrays_and_structure import Array
 from .._params.layout import Block, middle
-from .refine import refine, spacing
+from .refine import may_go_beyond, refine, spacing
 from .tolerance_and_comparison import (
     AGREE,
     DISAGREE,
@@ -133,6 +139,32 @@ class Known:
     wrong: Group | None = None
 
 
+def rounding_beside(problem: Problem, analytic: Analytic, seed: int) -> Array:
+    """Return by how much rounding moves each analytic entry, shape (n,): grad at points beside θ.
+
+    What cancels in a zero gradient need not be as large as the gradient, or as J over θ: a bias of
+    1,000 before a softmax has terms as large as the probabilities.  Of two points opposite each
+    other the mean is taken, so that curvature is not in it.
+    """
+    spread = np.zeros(problem.size)
+    if analytic.at is None:
+        return spread
+    step = BESIDE * problem.scale
+    for block in problem.blocks:
+        ulp = float(np.finfo(block.dtype).eps) * np.abs(problem.theta[block.window])
+        step[block.window] = np.maximum(step[block.window], BESIDE_ULPS * ulp)
+    for pair in range(BESIDE_PAIRS):
+        shift = random_weights(problem.size, seed, Stream.BESIDE, pair) * step
+        try:
+            one, other = analytic.at(shift), analytic.at(-shift)
+        except Exception:  # outside its domain, or no longer what it was: nothing is learnt
+            return np.zeros(problem.size)
+        with np.errstate(all="ignore"):
+            gap = np.abs(0.5 * one + 0.5 * other - analytic.vector).astype(np.float64)
+        spread = np.fmax(spread, np.where(np.isfinite(gap), gap, 0.0))
+    return spread
+
+
 class Groups:
     """Directions through parts of blocks, as many as `EXHAUSTIVE` evaluations allow."""
 
@@ -171,7 +203,17 @@ class Groups:
             return 0.0
         block, eps = self.problem.blocks[position], self.analytic.precision[position]
         terms = max(LEAST_TERM * abs(float(self.problem.center)), self.whole)
-        return DUST * eps * terms * math.sqrt(block.size)
+        most = DUST * eps * terms * math.sqrt(block.size)
+        if most < self.norm(position) or self.analytic.at is None:
+            return most
+        # Tiny parameters have a gradient that is as small, and that repeats itself beside θ.
+        off = self.rounding[block.window] * self.spread(position)
+        return min(most, GRAD_ROUNDINGS * float(np.linalg.norm(off)))
+
+    @cached_property
+    def rounding(self) -> Array:
+        """By how much rounding moves each analytic entry, (n,)."""
+        return rounding_beside(self.problem, self.analytic, self.seed)
 
     def zero(self, position: int) -> bool:
         """Return whether a block's gradient is what rounding leaves of a zero."""
@@ -199,7 +241,8 @@ class Groups:
         line = line_along(self.problem, shift, self.noise)
         told = float(terms.sum())
         goal = max(goal, GROUP_GOAL * abs(told)) if number == 0 else goal
-        estimate = climb(line, _measured(line, self.first, goal))
+        needed = math.inf if self.zero(position) else GROUP_RESOLVED * abs(told)
+        estimate = climb(line, _measured(line, self.first, goal, needed))
         return Along(number == 0, line, weights, told, atol, estimate)
 
     def judged(self, asked: Sequence[Along]) -> tuple[Verdict, list[Estimate]]:
@@ -233,7 +276,17 @@ class Groups:
         return verdict, known
 
     def _denied(self, one: Along) -> bool:
-        """Return whether smaller steps confirm that a direction is wrong."""
+        """Return whether smaller steps confirm that a direction is wrong.
+
+        Beyond the scale of the parameters func may be another one than nearby, where all of it
+        drowns: then what is told must be denied within the scale, too.
+        """
+        if one.line.rungs[0].h > FARTHEST_ALONG:
+            inside = [rung for rung in one.line.rungs if rung.h <= FARTHEST_ALONG]
+            if not any(
+                2 * rung.h * abs(one.told - rung.central) > RESPONDS * rung.sigma for rung in inside
+            ):
+                return False
         question = Tolerance(one.told, atol=one.atol, goal_atol=one.atol)
         answer = refine(one.line, question, self.first, FARTHEST_ALONG, LEAST_ALONG)
         return answer.verdict == DISAGREE
@@ -390,11 +443,12 @@ class Groups:
         return None
 
 
-def _measured(line: Line, first: float, goal: float) -> Policy[Estimate]:
+def _measured(line: Line, first: float, goal: float, needed: float) -> Policy[Estimate]:
     """Take steps until the error bar is `goal`, as long as they promise it.
 
     Larger ones where rounding limits the estimate, and smaller ones where truncation does, or
-    kinks within the step: as long as rounding leaves something to learn there.
+    kinks within the step: as long as rounding leaves something to learn there.  Where it leaves
+    nothing of what is `needed`, tiny parameters beside a large J, steps go beyond their scale.
     """
     yield first
     yield from enter(line, LEAST_ALONG)
@@ -414,6 +468,16 @@ def _measured(line: Line, first: float, goal: float) -> Policy[Estimate]:
             yield larger
         else:
             break
+    within = len(line.rungs)
+    yield from rise(
+        line,
+        line.rungs[0].h * RATIO,
+        2 * GROUP_STEPS,
+        lambda step: step <= FARTHEST and CONFIDENCE * _bar(line) > needed and may_go_beyond(line),
+    )
+    # What stands still out there may have moved by less than its noise nearby, as tanh does.
+    while len(line.rungs) > within and not line.rungs[0].answers:
+        del line.rungs[0]
     best = line.estimate()
     return replace(best, error=_bar(line)) if best else Estimate(math.nan, math.inf)
 

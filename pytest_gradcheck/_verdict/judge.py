@@ -10,9 +10,6 @@ from dataclasses import replace
 import numpy as np
 
 from .._constants import (
-    BESIDE,
-    BESIDE_PAIRS,
-    BESIDE_ULPS,
     COARSEST_RTOL,
     CONFIDENCE,
     DEAD_STEP,
@@ -68,6 +65,7 @@ from .groups_and_rounding import (
     judge_ties,
     may_be_quieter,
     quieter_lines,
+    rounding_beside,
     seen_in,
 )
 from .refine import refine
@@ -231,7 +229,7 @@ def _pass_zeros(
         if zero[block.window].all() and (found.verdict[block.window] == OPEN).any()
     ]
     if narrow is not None and passing:
-        off = GRAD_ROUNDINGS * _spread(problem, narrow, seed)
+        off = GRAD_ROUNDINGS * rounding_beside(problem, narrow, seed)
         passing = [
             w
             for w in passing
@@ -267,7 +265,7 @@ def _rounded(
     """Return the comparison with the rounding of the analytic gradient in its tolerances."""
     if analytic.at is None:  # a gradient, or a row of a Jacobian, that can't be asked for elsewhere
         return found
-    own = _spread(problem, analytic, options.seed)
+    own = rounding_beside(problem, analytic, options.seed)
     shared = own.copy()
     for block in problem.blocks:
         # A few neighbours may all round alike: then the block's others tell.
@@ -331,32 +329,6 @@ def _by_larger_steps(i: int, found: Comparison, sweep: Sweep, problem: Problem) 
     found.numeric[i], found.error[i], found.reasons[i] = best.value, best.error, NOISY
     if not found.tolerance.at(i).within(best.value, NARROW_PROOF * best.error):
         found.verdict[i] = DISAGREE
-
-
-def _spread(problem: Problem, analytic: Analytic, seed: int) -> Array:
-    """Return by how much rounding moves each analytic entry, shape (n,): grad at points beside θ.
-
-    What cancels in a zero gradient need not be as large as the gradient, or as J over θ: a bias of
-    1,000 before a softmax has terms as large as the probabilities.  Of two points opposite each
-    other the mean is taken, so that curvature is not in it.
-    """
-    spread = np.zeros(problem.size)
-    if analytic.at is None:
-        return spread
-    step = BESIDE * problem.scale
-    for block in problem.blocks:
-        ulp = float(np.finfo(block.dtype).eps) * np.abs(problem.theta[block.window])
-        step[block.window] = np.maximum(step[block.window], BESIDE_ULPS * ulp)
-    for pair in range(BESIDE_PAIRS):
-        shift = random_weights(problem.size, seed, Stream.BESIDE, pair) * step
-        try:
-            one, other = analytic.at(shift), analytic.at(-shift)
-        except Exception:  # outside its domain, or no longer what it was: nothing is learnt
-            return np.zeros(problem.size)
-        with np.errstate(all="ignore"):
-            gap = np.abs(0.5 * one + 0.5 * other - analytic.vector).astype(np.float64)
-        spread = np.fmax(spread, np.where(np.isfinite(gap), gap, 0.0))
-    return spread
 
 
 def unjudged(limits: Tolerance, sweep: Sweep) -> Comparison:

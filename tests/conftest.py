@@ -5,6 +5,7 @@ import signal
 import sys
 from contextlib import suppress
 from functools import partial
+from importlib import import_module
 
 import pytest
 from small_suite import need_plugin
@@ -24,6 +25,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 # numpy can't be imported twice: so everything is imported before.
 for _name in pytest_gradcheck.__all__:
     getattr(pytest_gradcheck, _name)
+import_module("numpy.ma")
 
 with suppress(ImportError):
     from hypothesis import HealthCheck, settings

@@ -99,7 +99,7 @@ def scalar(value: Any) -> Any:
         raise TypeError("func returned a masked value; J must be a number")
     if array.dtype.kind == "c":
         raise ComplexValueError(
-            f"func returned a complex {array.dtype}; J must be real: pass its real part"
+            f"func returned {array.dtype}; J must be real: return its real part"
         )
     if array.dtype.kind not in "fiu":
         how = ": return float(J)" if _is_number(value) else ""
@@ -143,6 +143,10 @@ def add_form(error: TypeError, function: Any, form: str, params: Any = None) -> 
         trace = trace.tb_next
     home = trace and str(trace.tb_frame.f_globals.get("__package__")).partition(".")[0]
     ours = home == __package__.partition(".")[0]
+    if isinstance(params, list) and all(type(item) in (int, float) for item in params):
+        error.add_note(
+            "gradcheck: params is a list, as func gets it; for an array pass np.array(x0)"
+        )
     if ours and _ARGUMENTS.search(str(error)):
         how = _how_to_call(function, form, params, str(error))
         error.add_note(f"gradcheck: it is called as {form}{how}")

@@ -133,6 +133,9 @@ def require_callable(func: Any, grad: Any = None, form: str = "func(params, *arg
     advice = "; the order is func, grad, params" if callable(grad) else ""
     if np.ndim(func) == 0 and isinstance(func, (float, np.number)):
         advice = ": pass the function itself, f for f(params)"
+    elif form in ("forward(x)", "adjoint(y)") and hasattr(func, "__matmul__"):
+        argument = form[-2]
+        advice = f": for a matrix pass lambda {argument}: matrix @ {argument}"
     elif grad is not None and not callable(grad):
         advice = (
             "; to compare two gradients that you have, call compare_gradients(analytic, reference)"

@@ -104,6 +104,7 @@ def _experiment(
     if known or at_one_step(options):
         return None
     away = AWAY * random_weights(problem.size, options.seed, Stream.STALE_POINT) * problem.scale
+    gradient()  # what grad remembers of its own calls is of θ now
     problem.evaluator.along(away, (1.0,))
     after_func = gradient()
     gradient(away)

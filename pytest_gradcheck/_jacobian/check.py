@@ -189,7 +189,7 @@ def _unrepeated(check: Check) -> str:
     )
 
 
-def _depends_on_the_past(check: Check, rows: Rows) -> str:
+def _depends_on_the_past(check: Check, rows: JudgedRows) -> str:
     """Return the sentence that names an output that func does not come back to, or nothing.
 
     It is asked for where not all agrees.
@@ -268,7 +268,7 @@ def report_of(
 
 def judged_matrices(
     check: Check, matrices: Sequence[Matrix], what: str = "jac", bias: Bias | None = None
-) -> tuple[Rows, tuple[str, ...]]:
+) -> tuple[JudgedRows, tuple[str, ...]]:
     """Judge every row of a Jacobian; without any, return the sentences that say why."""
     options, pairs = check.options, check.pairs
     first, last = matrices[0], matrices[-1]
@@ -277,7 +277,7 @@ def judged_matrices(
     _, repeats = repetition(*both, first.precision, pairs, options, what)
     reasons = tuple(text for text in (_unrepeated(check), repeats) if text)
     if reasons:
-        return Rows([], [], []), reasons
+        return JudgedRows([], [], []), reasons
     with np.errstate(all="ignore"):  # infinity less infinity
         gaps = np.abs(first.dense - last.dense).astype(np.float64)
     gaps[~np.isfinite(gaps)] = 0.0
@@ -298,7 +298,7 @@ def judged_matrices(
             f"max_evals={options.max_evals} is too few for {n} parameters: a Jacobian takes "
             f"2 evaluations for each, and {OVERHEAD} more"
         ) from None
-    return (Rows([], [], []), (told,)) if told else (rows, ())
+    return (JudgedRows([], [], []), (told,)) if told else (rows, ())
 
 
 def reported(
@@ -362,7 +362,7 @@ def _leeway(check: Check, matrix: Matrix, bias: Bias | None) -> Callable[..., Ar
     return leeway
 
 
-def stacked(check: Check, rows: Rows, dense: Array) -> Comparison:
+def stacked(check: Check, rows: JudgedRows, dense: Array) -> Comparison:
     """Return the comparisons of all rows as one, pair of blocks by pair of blocks."""
     m, n = dense.shape
 
@@ -392,7 +392,9 @@ def stacked(check: Check, rows: Rows, dense: Array) -> Comparison:
     return _settle_beside_block(check.pairs, found, scale, check.options)
 
 
-def _keep_groups(check: Check, rows: Rows, found: Comparison, scale: Array, where: Array) -> None:
+def _keep_groups(
+    check: Check, rows: JudgedRows, found: Comparison, scale: Array, where: Array
+) -> None:
     """Keep what rows were told by groups: which are wrong, and what would have been seen of a pair.
 
     `where`, shape (m, n), has the place of each entry in `found`.  One wrong group stands for all
@@ -622,7 +624,7 @@ def row_of(points: Points, outputs: Outputs, k: int) -> Problem:
 
 
 @dataclass(frozen=True)
-class Rows:
+class JudgedRows:
     """Every row judged: a sweep, a comparison and the noise of each output."""
 
     sweeps: list[Sweep]
@@ -636,7 +638,7 @@ def judged_rows(
     analytic: Sequence[Analytic],
     options: Options,
     bias: Bias,
-) -> Rows:
+) -> JudgedRows:
     """Judge the rows of a Jacobian.
 
     `bias` takes an output's number, and a function from a number to that output's sweep; it
@@ -656,7 +658,7 @@ def judged_rows(
         return sweep(problems[k], row, noise[k], options, 0.0, relative=relative * part)
 
     swept = cache(difference)
-    found = Rows([], [], noise[: len(analytic)])
+    found = JudgedRows([], [], noise[: len(analytic)])
     suspicious = 0
     for k, own in enumerate(analytic):
         first = swept(k)

@@ -63,7 +63,7 @@ from .._verdict.tolerance_and_comparison import AGREE, DISAGREE, OPEN, Compariso
 from .check import (
     OVERHEAD,
     Check,
-    Rows,
+    JudgedRows,
     checking,
     judged_matrices,
     numeric_params,
@@ -291,7 +291,13 @@ class Search:
     """
 
     def __init__(
-        self, few: Check, judged: Rows, analytic: Array, slots: Array, group: Array, weights: Array
+        self,
+        few: Check,
+        judged: JudgedRows,
+        analytic: Array,
+        slots: Array,
+        group: Array,
+        weights: Array,
     ) -> None:
         self.few, self.analytic, self.slots = few, analytic, slots
         self.group, self.weights = group, weights

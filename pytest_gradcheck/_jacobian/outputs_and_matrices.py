@@ -418,10 +418,10 @@ def _require_shape(found: tuple[int, ...], shape: Shape, what: str) -> None:
     if len(shape.outputs.blocks) == 1 and len(shape.structure.leaves) == 1:
         whole = shape.outputs.blocks[0].shape + np.shape(shape.structure.leaves[0].value)
         wanted += "" if whole == (m, n) else f" or {whole}"
-    hint = "; it is transposed" if found == (n, m) else ""
+    hint = ": return its transpose, .T" if found == (n, m) else "; nothing is broadcast"
     raise ValueError(
         f"{what} has shape {found}, but {m} outputs and {n} parameters need {wanted}, outputs "
-        f"first{hint}; nothing is broadcast or transposed"
+        f"first{hint}"
     )
 
 

@@ -238,10 +238,11 @@ def checked_value(
     """
     value, name = leaf.value, brief(leaf.name)
     alone = len(leaves) == 1 and leaf.name == ROOT
+    without = "" if alone else f", or leave the block out with skip={name!r}"
     if is_masked(value):
         raise TypeError(
             f"{name} is a masked array: what a masked entry's gradient is, is not defined; "
-            f"pass the data without the mask, or leave the block out with skip={name!r}"
+            f"pass the data without the mask{without}"
         )
     if not _is_parameter(leaf):
         others = [
@@ -249,11 +250,15 @@ def checked_value(
             for other in leaves
             if not _is_parameter(other) and selected(other.name, (), skip)
         ]
-        raise TypeError(
-            f"{name} is {_kind(value)}, but a parameter is an array or a number, in dicts, "
-            f"lists, tuples and dataclasses; {_as_array(value)}pass other things in args=, or "
-            f"leave them out with skip={[*skip, *others] if skip or len(others) > 1 else name!r}"
+        left_out = [*skip, *others] if skip or len(others) > 1 else name
+        ways = [_as_array(value)] if _as_array(value) else []
+        if not alone:
+            ways.append(f"pass other things in args=, or leave them out with skip={left_out!r}")
+        said = (
+            f"{name} is {_kind(value)}, but a parameter is an array or a number, in dicts, lists, "
+            "tuples and dataclasses"
         )
+        raise TypeError("; ".join([said, *ways]))
     if alone and type(value) is int:
         if math.isinf(number := to_float(value)):
             raise ValueError(f"params must be finite to be differenced: {name} is {quoted(value)}")
@@ -264,7 +269,7 @@ def checked_value(
         change = "a float64 copy" if leaf.is_array and type(array) is not type(value) else change
         raise TypeError(
             f"{name} is {_kind(value)}, which has no small steps to take; pass floating-point "
-            f"values ({change}), or leave the block out with skip={name!r}"
+            f"values ({change}){without}"
         )
     return array
 
@@ -291,18 +296,18 @@ def require_finite(structure: Structure, block: Block) -> None:
 
 
 def _as_array(value: Any) -> str:
-    """Return how to make arrays of a value that is none: half a sentence, or nothing."""
+    """Return how to make arrays of a value that is none; nothing where that is not known."""
     if callable(getattr(value, "to_numpy", None)):  # a Series or a DataFrame
-        return "pass its .to_numpy(); "
+        return "pass its .to_numpy()"
     if isinstance(value, FunctionType):
-        return "the order is func, grad, params; "
+        return "the order is func, grad, params"
     if isinstance(value, Iterator):
-        return "pass list(params); "
+        return "pass list(params)"
     held = getattr(value, "__dict__", {})
     if isinstance(held, dict) and any(isinstance(item, np.ndarray) for item in held.values()):
         return (
             "of an object that holds arrays, a layer, pass vars(layer), with in_place=True and "
-            "functions without params; "
+            "functions without params"
         )
     return ""
 
@@ -465,6 +470,8 @@ def _match_names(
     extra = sorted(found - known)
     if not missing and not extra:
         return
+    if kinds := _kinds(missing, extra, known, of):
+        raise ValueError(f"{what} does not match {of}: {kinds}")
     said = [f"it has no {listing(missing)}"] if missing else []
     said += [f"{of} has no {listing(extra)}"] if extra else []
     hint = ""
@@ -475,7 +482,6 @@ def _match_names(
                 f"{{name: grads[{prefix!r} + name] for name in params}}"
             )
             break
-    hint = hint or _kind_hint(missing, extra, known)
     if not hint and missing and not extra:
         hint = (
             "; return one for each parameter, zeros where func does not depend on it, or leave it "
@@ -485,27 +491,28 @@ def _match_names(
     raise ValueError(f"{what} does not match {of}: {' and '.join(said)}{hint}")
 
 
-def _kind_hint(missing: Sequence[str], extra: Sequence[str], known: set[str]) -> str:
-    """Say where one is a list and the other an array or a number."""
-    if known == set(missing) and len(known) == 1 and extra:
-        (name,) = known
-        if all(label.startswith(f"{name}[") for label in extra):
-            return f"; it is a list where {brief(name)} is an array or a number: return an array"
-    if len(extra) == 1 and missing and all(name.startswith(f"{extra[0]}[") for name in missing):
-        name = brief(extra[0])
+def _kinds(missing: Sequence[str], extra: Sequence[str], known: set[str], of: str) -> str:
+    """Say where a gradient is a list, has names or is one array, and params are otherwise."""
+    if not extra or not missing:
+        return ""
+    if known == {missing[0]} and all(name.startswith(f"{missing[0]}[") for name in extra):
+        name = of if missing[0] == ROOT else brief(missing[0])
+        return f"it is a list or tuple where {name} is an array or a number: return an array"
+    if len(extra) == 1 and all(name.startswith(f"{extra[0]}[") for name in missing):
+        name = of if extra[0] == ROOT else brief(extra[0])
         return (
-            f"; it is an array or a number where {name} is a list: pass np.array(x0) for a list of "
+            f"it is an array or a number where {name} is a list: pass np.array(x0) for a list of "
             "numbers x0, or return a list"
         )
-    listed = [all(_POSITION.match(name) for name in names) for names in (extra, known)]
     if extra == [ROOT]:
-        return "; it is one array or number: split it, and return each part under its name"
-    if extra and known == {ROOT}:
-        return "; it has names where params is one array or number"
-    if extra and known and listed == [True, False]:
-        return "; it is a list or tuple where params has names: return dict(zip(params, gradient))"
-    if extra and known and listed == [False, True]:
-        return "; it has names where params is a list or tuple: return a list in that order"
+        return f"it is one array or number where {of} has {listing(missing)}: return each by name"
+    if known == {ROOT}:
+        return f"it has names ({listing(extra)}) where {of} is one array or number: return that"
+    listed = [all(_POSITION.match(name) for name in names) for names in (extra, known)]
+    if listed == [True, False]:
+        return f"it is a list or tuple where {of} has names: return dict(zip({of}, gradient))"
+    if listed == [False, True]:
+        return f"it has names where {of} is a list or tuple: return a list in that order"
     return ""
 
 
@@ -517,7 +524,7 @@ def _matched(leaf: Leaf, block: Block, what: str) -> Array:
         ways = [way for way in ("to_numpy", "toarray") if hasattr(leaf.value, way)]
         how = f": return its .{ways[0]}()" if ways else ""
         raise TypeError(
-            f"{what} of {brief(block.name)} is a {type(leaf.value).__name__}; it must be "
+            f"{what} of {brief(block.name)} is {type(leaf.value).__name__}; it must be "
             f"{'an array of shape ' + str(block.leaf_shape) if block.leaf_shape else 'a number'}"
             f"{how}"
         )

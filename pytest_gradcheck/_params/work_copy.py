@@ -278,7 +278,7 @@ def _require_in_place(structure: Structure, blocks: Sequence[Block]) -> None:
         assert leaf.kind is not None
         if not leaf.kind.mutable:
             raise TypeError(
-                f"in_place=True: {brief(block.name)} is a {type(leaf.value).__name__}, which "
+                f"in_place=True: {brief(block.name)} is {type(leaf.value).__name__}, which "
                 "can't be changed in place; pass arrays that can, or a func that takes params"
             )
         if refusal := leaf.kind.refuses_in_place(leaf.value):

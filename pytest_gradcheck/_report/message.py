@@ -11,6 +11,7 @@ import re
 import textwrap
 from collections.abc import Mapping, Sequence
 
+from .._diagnosis.causes import OF_THETA
 from .._diagnosis.evidence_and_places import Diagnosis
 from .._quoting import NAME_WIDTH, columns, distinct, listing, shown, together
 from .._source.lines import source_table
@@ -31,16 +32,12 @@ LEAST_NAME = 10
 """Characters that are left of a name in a table without room."""
 
 
-def label(entry: Entry) -> str:
-    """Return an entry's label, its name shortened and its index never."""
-    index = _index(entry)
-    if not index:  # of a Jacobian: an index in the middle, too
+def label(entry: Entry, names: Mapping[str, str]) -> str:
+    """Return an entry's label: what its block is called, and its index, which is never cut."""
+    index = entry.label.removeprefix(entry.block)
+    if index == entry.label or not index:  # of a Jacobian: an index in the middle, too
         return shown(entry.label, 2 * NAME_WIDTH)
-    return shown(entry.block) + index
-
-
-def _index(entry: Entry) -> str:
-    return entry.label.removeprefix(entry.block) if entry.label.startswith(entry.block) else ""
+    return names.get(entry.block, shown(entry.block)) + index
 
 
 def told_apart(a: float, b: float, form: str = ".{}g") -> tuple[str, str]:
@@ -139,23 +136,30 @@ def _message(report: GradientReport, width: int) -> list[str]:
     most = max(MOST_BLOCKS - len(also), 3) if report.max_report else len(report.blocks)
     first = headline(report)
     said = [reason for reason in report.reasons if reason != _of_point(report)]
-    lines = [line for reason in said for line in wrapped(reason, width)]
-    lines += [""] if said and report.checked else []
+    parts = [[first], _paragraph([*said, *_hints(report)], width)]
     if report.checked:  # else nothing is known of any parameter
         names = names_of(report)
         blocks = [block for block in report.blocks if block.wrong or block.open or block.hint]
         if blocks:
-            lines += _block_lines(blocks, most, width, names, first)
-            lines += _agreeing(report, width, names)
-        entries = [entry for entry in report.worst if entry.verdict != "agree"][:limit]
-        if entries:
-            lines += [*([""] if blocks else []), *_entry_lines(entries, width, names)]
-        if report.lines:
-            lines += ["", *source_table(report.lines, width), ""]
+            listed = _block_lines(blocks, most, width, names, first)
+            parts.append([*listed, *_agreeing(report, width, names)])
+        if entries := [entry for entry in report.worst if entry.verdict != "agree"][:limit]:
+            parts.append(_entry_lines(entries, width, names))
+        parts.append(source_table(report.lines, width) if report.lines else [])
     several = sum(block.wrong > 0 for block in report.blocks) > 1
     total = f"{report.wrong:,} of {report.checked:,} wrong" if several else ""
-    lines += [line for note in _notes(report) for line in wrapped(note, width)]
-    return [first, "", *lines, *footer(report, width, "" if total in first else total)]
+    ends = footer(report, width, "" if total in first else total)
+    parts.append([*_paragraph(_notes(report), width), *ends])
+    filled = [part for part in parts if part]
+    return [*filled[0], *(line for part in filled[1:] for line in ["", *part])]
+
+
+def _hints(report: GradientReport) -> list[str]:
+    return [f"hint: {hint}" for hint in report.hints]
+
+
+def _paragraph(sentences: Sequence[str], width: int) -> list[str]:
+    return [line for sentence in sentences for line in wrapped(sentence, width)]
 
 
 def names_of(report: GradientReport) -> dict[str, str]:
@@ -174,7 +178,7 @@ def finding(report: GradientReport) -> list[str]:
     if report.ok and report.verdict == "agree":
         return ["", report.warning]
     failing = [entry for entry in report.worst if entry.verdict != "agree"]
-    return [label(failing[0]) if failing else "", headline(report)]
+    return [label(failing[0], names_of(report)) if failing else "", headline(report)]
 
 
 def _of_point(report: GradientReport) -> str:
@@ -185,33 +189,36 @@ def _of_point(report: GradientReport) -> str:
     failing = [entry for entry in report.worst if entry.verdict != "agree"]
     if failing:
         entry = failing[0]
+        called = label(entry, names_of(report))
         a, n = told_apart(entry.analytic, entry.numeric)
         if entry.verdict == "disagree":
             if not report.wrong:  # of a group no entry is told
-                return f"{label(entry)}: analytic {a} != numeric {n} {entry.reason}"
+                return f"{called}: analytic {a} != numeric {n} {entry.reason}"
             return (
-                f"{label(entry)}: analytic {a} != numeric {n} "
+                f"{called}: analytic {a} != numeric {n} "
                 f"({report.wrong:,} of {report.checked:,} wrong)"
             )
         if entry.reason == "not differentiable here":
             return (
-                f"{label(entry)}: not differentiable here (slopes {_slopes(entry)}), analytic {a}; "
+                f"{called}: not differentiable here (slopes {_slopes(entry)}), analytic {a}; "
                 f'{report.kinks:,} of {report.checked:,} on a kink, and kinks="fail"'
             )
         return (
-            f"{label(entry)}: inconclusive ({report.open:,} of {report.checked:,} can't be told), "
+            f"{called}: inconclusive ({report.open:,} of {report.checked:,} can't be told), "
             f"analytic {a}, numeric {n} +- {entry.error_bar:.0e}"
         )
     if report.threshold is not None and not report.difference < report.threshold:
         worst = report.worst[0] if report.worst else None
-        at = f"{label(worst)} differs most: " if worst else ""
+        at = f"{label(worst, names_of(report))} differs most: " if worst else ""
         return (
             f"{at}difference {report.difference:.3e} is not below threshold {report.threshold:g}, "
             f"though each of {report.checked:,} agrees within its error bar"
         )
+    if report.reasons:
+        return report.reasons[0]
     if report.vacuous:
         return f"{together(report.vacuous)}: nothing was checked, func does not depend on it here"
-    return report.reasons[0] if report.reasons else f"verdict {report.verdict}"
+    return f"verdict {report.verdict}"
 
 
 NOT_LEADING = ("entry", "not-finite", "kink", "noise")
@@ -232,11 +239,10 @@ def _looks(report: GradientReport, diagnosis: Diagnosis) -> str:
     """Return what the error looks like, where, and of how many parameters, in one short line."""
     about = [block for block in report.blocks if block.name in diagnosis.blocks]
     said = _OBVIOUS.sub("", diagnosis.sentence)
-    one, name = about[0], ""
-    if one.code == diagnosis.code not in ALWAYS_TOLD and (
-        len(about) == 1 or not _COUNTED.search(one.hint)
-    ):
-        name = together([block.name for block in about], 1 if len(about) > 2 else 2)
+    one, name, names = about[0], "", names_of(report)
+    alone = len(about) == 1 or not (diagnosis.code in OF_THETA or _COUNTED.search(one.hint))
+    if alone and one.code == diagnosis.code not in ALWAYS_TOLD:
+        name = together([names[block.name] for block in about], 1 if len(about) > 2 else 2)
         told = one.hint.removeprefix("analytic = ")
         verb = " are " if len(about) > 1 else " is "
         said = f"{name}: {told}" if told == one.hint else f"{name}{verb}{told}"
@@ -247,7 +253,7 @@ def _looks(report: GradientReport, diagnosis: Diagnosis) -> str:
     texts = [said + count, said, _short(said, HEADLINE - len(count), least) + count]
     texts.append(_short(said, HEADLINE, least))
     text = next((text for text in texts if len(text) <= HEADLINE), texts[-1])
-    others = [shown(block.name) for block in report.blocks if block.wrong and block not in about]
+    others = [names[block.name] for block in report.blocks if block.wrong and block not in about]
     more = f"{len(others)} more blocks" if len(others) > 1 else "".join(others)
     tail = f"; {more} wrong too" if more else ""
     return text + tail if len(text + tail) <= HEADLINE else text
@@ -320,10 +326,7 @@ def _agreeing(report: GradientReport, width: int, names: Mapping[str, str]) -> l
 
 
 def _entry_lines(entries: Sequence[Entry], width: int, names: Mapping[str, str]) -> list[str]:
-    called = [
-        f"{names.get(entry.block, entry.block)}{_index(entry)}" if _index(entry) else label(entry)
-        for entry in entries
-    ]
+    called = [label(entry, names) for entry in entries]
     # A value has 11 characters, and 9 more with its error bar: fewer where there is no room.
     form = "+.{}e" if _longest(called) + 2 * 13 + 9 <= width else ".{}g"
     rows = [["worst", "analytic", "numeric +- error bar", "error", "x tolerance", ""]]
@@ -367,7 +370,6 @@ def _notes(report: GradientReport) -> list[str]:
         *report.patterns,
         *_together(report),
         *_points(report),
-        *(f"hint: {hint}" for hint in report.hints),
         *report.remarks,
     ]
     if report.directions:
@@ -383,8 +385,10 @@ def _notes(report: GradientReport) -> list[str]:
             f"{passing:,} of {report.checked:,} parameters are on a kink, where any value between "
             "the two slopes passes as a subgradient"
         )
-    if report.vacuous and report.worst:
-        lines.append(f"nothing was checked in {together(report.vacuous)}: func ignores it here")
+    ignored = together(report.vacuous)
+    if report.worst and 0 < len(report.vacuous) < len(report.blocks):
+        told = _of_point(report).startswith(f"{ignored}: ")
+        lines += [] if told else [f"nothing was checked in {ignored}: func ignores it here"]
     if report.skipped:
         lines.append(f"left out: {listing([shown(name) for name in report.skipped])}")
     if 0 < report.checked < report.size and not report.repeated:
@@ -422,14 +426,22 @@ MOST_TOGETHER = 3
 def _together(report: GradientReport) -> list[str]:
     """Return the diagnoses of several blocks that neither first line nor table of blocks shows."""
     first, leading = headline(report), _leading(report)
+    rows = {block.name: block for block in report.blocks if block.code}
+    codes = {name: block.code for name, block in rows.items()} if len(rows) <= MOST_BLOCKS else {}
+
+    def shown_above(one: Diagnosis) -> bool:
+        listed = all(codes.get(name) == one.code for name in one.blocks)
+        if one.code in ALWAYS_TOLD:
+            told = one.code == "backward" and one.sentence.partition(":")[0] in first
+            return told or (listed and one.sentence in {rows[name].hint for name in one.blocks})
+        return one is leading or len(one.blocks) < 2 or listed
+
     said = [
-        diagnosis.sentence
-        for diagnosis in report.diagnoses
-        if (len(diagnosis.blocks) > 1 or diagnosis.code in ALWAYS_TOLD)
-        and diagnosis.sentence not in ("", *report.reasons, *report.patterns)
-        and diagnosis.sentence not in first
-        and (diagnosis is not leading or diagnosis.code in ALWAYS_TOLD)
-        and not (diagnosis.code == "backward" and diagnosis.sentence.partition(":")[0] in first)
+        one.sentence
+        for one in report.diagnoses
+        if one.sentence not in ("", *report.reasons, *report.patterns)
+        and one.sentence not in first
+        and not shown_above(one)
     ]
     return [f"looks like: {sentence}" for sentence in said[:MOST_TOGETHER]]
 
@@ -522,11 +534,14 @@ def row(report: GradientReport) -> list[str]:
 def table_of_rows(rows: Sequence[Sequence[str]], width: int) -> list[str]:
     """Return the lines of that table; what is remarkable of a check stands below it, indented.
 
-    Names are shortened before a column is left out.
+    Names are shortened before a column is left out: all by their files, then each in its middle.
     """
     beside = zip(*(cells[1:-1] for cells in [ROW, *rows]), strict=True)
-    room = width - sum(max(map(len, column)) + 2 for column in beside)
-    named = [[shown(name, max(room, LEAST_CHECK)), *cells[:-1], ""] for name, *cells in rows]
+    room = max(width - sum(max(map(len, column)) + 2 for column in beside), LEAST_CHECK)
+    names = [name for name, *_ in rows]
+    if max(map(len, names)) > room:
+        names = [name.partition("::")[2] or name for name in names]
+    named = [[shown(name, room), *cells[1:-1], ""] for name, cells in zip(names, rows, strict=True)]
     right = ("difference", "resolution", "evals", "time")
     header, *lines = table([ROW, *named], width, drop=("difference", "evals", "time"), right=right)
     remarks = [wrapped(f"  {cells[-1]}", width) if cells[-1] else [] for cells in rows]
@@ -579,15 +594,16 @@ def details(report: GradientReport, *, unicode: bool = True) -> str:
     ]
     named = {name for diagnosis in report.diagnoses for name in diagnosis.blocks}
     hints += [f"{shown(b.name)}: {b.hint}" for b in report.blocks if b.hint and b.name not in named]
+    hints += _hints(report)
     if hints:
-        lines += ["", *(line for hint in hints for line in wrapped(hint, width))]
+        lines += ["", *_paragraph(hints, width)]
     if maps := maps_of(report, width):
         lines += ["", *maps]
     if report.worst and report.checked:  # else nothing is known of any of them
         lines += ["", *_entry_lines(report.worst[:100], width, names_of(report))]
         more = report.wrong + report.open - 100
         lines += [f"and {more:,} more"] if more > 0 else []
-    lines += ["", *(line for note in _notes(report) for line in wrapped(note, width))]
+    lines += ["", *_paragraph(_notes(report), width)]
     lines += [*footer(report, width), *_figures(report, width)]
     text = "\n".join(lines)
     return text if unicode else plain(text)

@@ -321,6 +321,9 @@ class GradientReport:
 
         return notebook(self)
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of {self.summary()}>"
+
     def __str__(self) -> str:
         return self.summary() if self.ok else self.message()
 
@@ -398,6 +401,9 @@ class GradientMismatch(AssertionError):  # noqa: N818 - the public name of the c
     def __init__(self, report: GradientReport) -> None:
         super().__init__(report.message())
         self.report = report
+
+    def __repr__(self) -> str:
+        return f"GradientMismatch({str(self).partition(chr(10))[0]!r})"
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _mismatch, (self.report,)

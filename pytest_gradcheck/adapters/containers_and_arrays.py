@@ -102,7 +102,7 @@ def from_dlpack(value: Any) -> Array:
         except Exception as error:  # what a foreign object's exchange raises is its own business
             why = error
     raise Unreadable(
-        f"is a {type(value).__name__} of dtype {getattr(value, 'dtype', 'unknown')}, which numpy "
+        f"is {type(value).__name__} of dtype {getattr(value, 'dtype', 'unknown')}, which numpy "
         f"can't take by DLPack ({why}); pass a numpy array, or write a gradcheck_array hook"
     )
 

@@ -191,8 +191,7 @@ def _checked(given: Mapping[str, Any], source: str) -> dict[str, Any]:
     try:
         return validated(given, source)
     except (TypeError, ValueError) as error:
-        text = str(error)
-        raise _failure(text if KNOWN in text else f"{text}; {KNOWN}") from None
+        raise _failure(str(error)) from None
 
 
 def _failure(text: str) -> BaseException:

@@ -21,7 +21,7 @@ import pytest
 
 from .._quoting import listing, quoted
 from ..hookspecs import hookimpl
-from .config import SETTINGS, marker_options
+from .config import MARKER, SETTINGS, marker_options
 
 if TYPE_CHECKING:
     from .._report.report import GradientReport
@@ -276,13 +276,17 @@ class Recorder:
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, object, object]:
-        """Fail a test that passed but whose marker's options nothing has used."""
+        """Fail a test that passed but whose marker's options nothing has used.
+
+        Those of a class or a module are of no concern to a test that checks nothing.
+        """
         __tracebackhide__ = True  # an error in another plugin's hook is no matter of ours
         result = yield
         options = item.stash.get(_options, {})
         if item.stash.get(_performed, False):
             return result
-        if options:
+        own = any(mark.name == MARKER and mark.kwargs for mark in item.own_markers)
+        if options and (own or self._records):
             given = ", ".join(f"{name}={quoted(value)}" for name, value in options.items())
             pytest.fail(f"marker gradcheck({given}): {UNUSED}", pytrace=False)
         item.stash[_uncalled] = _asked_for(item)
@@ -301,8 +305,9 @@ class Recorder:
             self._memory.settle(error)
         if self._records:
             if report.failed:
-                room = self._room - len(report.longreprtext.splitlines())
-                report.sections += [(TITLE, text) for text in self._texts(error, room)]
+                report.sections += [
+                    (TITLE, text) for text in self._texts(error, report.longreprtext)
+                ]
             send(report, self._records)
         if error is not None and _is_mismatch(error):
             _in_one_line(report)
@@ -311,18 +316,20 @@ class Recorder:
         self._records, self._failing = [], []
         return report
 
-    def _texts(self, error: BaseException | None, room: int) -> Iterator[str]:
+    def _texts(self, error: BaseException | None, above: str) -> Iterator[str]:
         """Yield what the sections say, now that it is known which checks failed a test.
 
-        Where one was raised, the others were caught, or meant to fail.  A map may take the `room`.
+        Where one was raised, the others were caught, or meant to fail.  What pytest prints `above`
+        is not said again: the message of the one that was raised, in a doctest or a group too.
         """
         raised = getattr(error, "report", None) if error and _is_mismatch(error) else None
+        room = self._room - len(above.splitlines())
         for number, (record, report) in enumerate(self._failing):
             texts = []
             if report is raised or (raised is None and number < MOST_SECTIONS):
                 from .._report.message import section
 
-                printed = report is raised
+                printed = report is raised or report.message().partition("\n")[0] in above
                 texts.append(section(report, whole=self._details, printed=printed, room=room))
             texts.append(self._keep(record, report))
             if text := "\n\n".join(filter(None, texts)):

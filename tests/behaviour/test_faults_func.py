@@ -846,7 +846,7 @@ def test_objects_that_refuse_are_named_as_options(option):
 
 REFUSED = [
     ("params", lambda odd: check_gradients(q, dq, odd), "params is Contrary, but a parameter is"),
-    ("grad", lambda odd: check_gradients(q, odd, vec()), "the gradient of params is a Contrary"),
+    ("grad", lambda odd: check_gradients(q, odd, vec()), "the gradient of params is Contrary"),
     (
         "J",
         lambda odd: check_gradients(lambda x: odd, dq, vec()),

@@ -162,7 +162,9 @@ def test_a_factor_left_out_is_not_laid_to_a_cache_alone():
 
 
 def test_a_gradient_of_another_kind_than_params_says_which():
-    with pytest.raises(ValueError, match=r"it is a list where params is an array or a number"):
+    with pytest.raises(
+        ValueError, match=r"it is a list or tuple where params is an array or a number"
+    ):
         check_gradients(lambda x: np.sum(x**2), lambda x: [2 * v for v in x], X)
     with pytest.raises(ValueError, match=r"it is an array or a number where params is a list"):
         check_gradients(lambda p: sum(v**2 for v in p), lambda p: 2 * np.array(p), list(X))

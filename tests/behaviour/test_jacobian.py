@@ -444,7 +444,7 @@ def test_products_of_many_parameters_or_outputs():
     ("jac", "error", "text"),
     [
         (np.ones((2, 3)), ValueError, "jac has shape (2, 3), but 3 outputs and 2 parameters need "
-         "(3, 2), outputs first; it is transposed"),
+         "(3, 2), outputs first: return its transpose, .T"),
         (np.ones(6), ValueError, "jac has shape (6,), but"),
         (np.ones((3, 2)) * 1j, TypeError, "jac has dtype complex128; it must be real"),
         ({"a": np.ones((3, 2))}, ValueError, "jac does not match: it has no params"),

@@ -124,7 +124,7 @@ def test_J_at_params_must_be_finite(check, evaluation, value):
 
 @pytest.mark.parametrize("evaluation", [1, 2])
 def test_a_complex_J_is_an_error(check, evaluation):
-    with pytest.raises(TypeError, match="func returned a complex complex128; J must be real"):
+    with pytest.raises(TypeError, match="func returned complex128; J must be real"):
         check(Misbehaving(evaluation, lambda theta: 1j))
 
 

@@ -218,7 +218,7 @@ def test_products_get_arrays_of_their_own():
 
 
 def test_in_place_is_refused():
-    with pytest.raises(TypeError, match=r"^in_place=True: params is a ArrayImpl, which can't be"):
+    with pytest.raises(TypeError, match=r"^in_place=True: params is ArrayImpl, which can't be"):
         check_gradients(lambda: 1.0, lambda: 1.0, normal(2), in_place=True)
 
 

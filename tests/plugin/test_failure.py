@@ -189,6 +189,32 @@ def test_an_error_in_a_hook_of_another_shows_no_line_of_ours(suite):
     result.stdout.no_fnmatch_line("*pytest_gradcheck*_recorder*")
 
 
+def test_what_a_doctest_or_a_group_prints_is_not_said_again(suite):
+    suite.makepyfile(
+        test_nn="""
+        from quadratic import cost, theta, wrong
+        from pytest_gradcheck import assert_gradients_close
+
+        def example():
+            '''
+            >>> _ = assert_gradients_close(cost, wrong, theta)
+            '''
+
+        def test_it():
+            errors = []
+            try:
+                assert_gradients_close(cost, wrong, theta)
+            except AssertionError as error:
+                errors.append(error)
+            raise ExceptionGroup("several", errors)
+        """
+    )
+    result = suite.runpytest_inprocess("--doctest-modules")
+    result.assert_outcomes(failed=2)
+    assert result.stdout.str().count("central differences;") == 2
+    result.stdout.fnmatch_lines([f"UNEXPECTED EXCEPTION: GradientMismatch('{FIRST}')"])
+
+
 def test_blocking_the_plugin_leaves_the_functions(failing):
     result = failing.runpytest_subprocess(
         "-p", "no:gradcheck", "--deselect=test_nn.py::test_fixture"

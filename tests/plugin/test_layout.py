@@ -177,7 +177,8 @@ def test_a_wrong_block_does_not_look_like_one_that_agrees(terminal):
         {name: np.linspace(0.1, 1.0, 6) for name in (wrong, right)},
     )
     lines = report.message().splitlines()
-    assert sum(line.startswith("…3.") for line in lines) == 1 + 5  # the block, and its worst
+    # The first line, the block, and its worst.
+    assert sum(line.startswith("…3.") for line in lines) == 1 + 1 + 5
     assert [line[:3] for line in lines if line.endswith(" agrees")] == ["…4."]
 
 

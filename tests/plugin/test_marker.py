@@ -123,14 +123,14 @@ def test_a_test_that_uses_a_fixture_gets_the_marker(suite):
     ("arguments", "lines"),
     [
         ("1e-5", [f"marker gradcheck: takes options by keyword only, not (1e-05,); {KNOWN}"]),
-        ("rtoll=1e-5", [f"marker gradcheck: no option named rtoll; did you mean rtol?; {KNOWN}"]),
+        ("rtoll=1e-5", ["marker gradcheck: no option named rtoll; did you mean rtol?"]),
         (
             "rtol='tight'",
-            [f"marker gradcheck: rtol must be a positive finite number, not 'tight'; {KNOWN}"],
+            ["marker gradcheck: rtol must be a positive finite number, not 'tight'"],
         ),
         (
             "scheme='centered'",
-            [f"marker gradcheck: scheme must be one of 'central', *, not 'centered'; {KNOWN}"],
+            ["marker gradcheck: scheme must be one of 'central', *, not 'centered'"],
         ),
     ],
 )
@@ -195,6 +195,31 @@ def test_options_without_a_check_fail_the_test(suite):
             "FAILED test_unused.py::test_nothing - Failed: marker gradcheck(rtol=1e-05): n...",
         ]
     )
+
+
+def test_options_of_a_module_are_of_no_concern_to_a_test_that_checks_nothing(suite):
+    suite.makepyfile(
+        """
+        import pytest
+        from quadratic import cost, right, theta
+        from pytest_gradcheck import check_gradients
+        pytestmark = pytest.mark.gradcheck(rtol=1e-5)
+
+        def test_nothing(): ...
+
+        class TestClass:
+            def test_nothing_either(self): ...
+
+        def test_fixture(gradcheck):
+            gradcheck(cost, right, theta)
+
+        def test_plain():
+            check_gradients(cost, right, theta)
+        """
+    )
+    result = suite.runpytest_inprocess()
+    result.assert_outcomes(passed=3, failed=1)
+    result.stdout.fnmatch_lines(["marker gradcheck(rtol=1e-05): no check used these options"])
 
 
 def test_options_without_a_check_are_no_second_failure(suite):

@@ -5,7 +5,7 @@ import pickle
 import numpy as np
 import pytest
 
-from pytest_gradcheck import assert_gradients_close, check_gradients
+from pytest_gradcheck import assert_adjoint, assert_gradients_close, check_gradients
 
 X = np.linspace(0.5, 2.0, 6).reshape(2, 3)
 W = np.array([0.3, -1.2, 0.8])
@@ -168,6 +168,21 @@ def test_a_vector_of_losses_is_not_an_exchange():
 def test_a_list_of_numbers_with_an_array_for_a_gradient():
     with pytest.raises(ValueError, match=r"pass np\.array\(x0\)"):
         check_gradients(lambda w: cost(np.array(w)), lambda w: grad(np.array(w)), [0.3, -1.2, 0.8])
+
+
+def test_a_list_of_numbers_of_which_func_makes_no_array():
+    with pytest.raises(TypeError, match="unsupported operand") as caught:
+        check_gradients(lambda w: np.sum(w**2), lambda w: 2 * w, [0.3, -1.2, 0.8])
+    assert "for an array pass np.array(x0)" in caught.value.__notes__[0]
+
+
+def test_an_adjoint_of_matrices_says_what_to_pass():
+    with pytest.raises(TypeError, match="pass lambda x: matrix @ x") as caught:
+        assert_adjoint(X, X.T, np.zeros(3))
+    assert str(caught.value).startswith("forward must be callable, forward(x), but is ndarray: ")
+    with pytest.raises(TypeError, match="pass lambda y: matrix @ y"):
+        assert_adjoint(lambda x: X @ x, X.T, np.zeros(3))
+    assert assert_adjoint(lambda x: X @ x, lambda y: X.T @ y, np.zeros(3)).ok
 
 
 class Series:

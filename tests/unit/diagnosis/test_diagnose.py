@@ -654,6 +654,32 @@ def test_a_cache_of_the_call_before():
     assert report.verdict == "inconclusive"
 
 
+class WrongNet(Net):
+    """A wrong derivative of tanh, which no hint explains, at what an earlier call left."""
+
+    def cost(self, p):
+        self.cache = self.forward(p)
+        return super().cost(p)
+
+    def of_func(self, p):
+        return self.backward(p, 1.1 * self.cache**2)
+
+    def of_grad(self, p):
+        cache, self.mine = getattr(self, "mine", self.forward(PARAMS)), self.forward(p)
+        return self.backward(p, 1.1 * cache**2)
+
+
+@pytest.mark.parametrize("what", ["func", "grad"])
+def test_a_cache_beside_another_fault(what):
+    net = WrongNet()
+    report = check_gradients(net.cost, getattr(net, f"of_{what}"), PARAMS)
+    assert report.diagnoses[0].code == "stale"
+    assert report.diagnoses[0].sentence == (
+        f"grad in W and V changed at the same parameters after {what} was called at others: it "
+        "reads what an earlier call left behind (a stale cache)"
+    )
+
+
 def test_a_gradient_that_is_not_reset():
     total = {name: np.zeros_like(value) for name, value in PARAMS.items()}
 

@@ -109,6 +109,7 @@ def test_a_wrong_gradient_line_by_line():
         "worst     analytic     numeric +- error bar  error    x tolerance",
         "W2[1, 3]  +2.4120e-01  +1.2060e-01 +- 2e-11  1.2e-01  5.1e+06",
         "b1[2, 0]  -4.0000e+00  -1.0000e+00 +- 2e-11  3.0e+00  4.9e+06",
+        "",
         "difference 2.85e-01; rtol 1e-06, atol 1e-09; central differences",
         "95 evaluations of func",
     ]
@@ -153,6 +154,7 @@ def test_an_inconclusive_check_line_by_line():
         "",
         "worst     analytic     numeric +- error bar",
         "W2[1, 3]  +2.4120e-01  +1.2060e-01 +- 3e-03  func is too noisy here",
+        "",
         "difference 2.85e-01; rtol 1e-07 (unset), atol relative to block",
         "central differences; 95 evaluations of func",
     ]
@@ -239,6 +241,13 @@ def test_the_summary_is_one_line():
     assert "\n" not in replace(empty, name="two\nlines").summary()
 
 
+def test_repr_is_one_line():
+    assert repr(report()) == f"<GradientReport of {report().summary()}>"
+    assert repr(GradientMismatch(report())) == (
+        "GradientMismatch('W2[1, 3]: analytic 0.2412 != numeric 0.1206 (20 of 47 wrong)')"
+    )
+
+
 def test_str_is_the_message_of_a_failure_and_the_summary_of_a_success():
     assert str(report()) == report().message()
     right = report(ok=True, verdict="agree", wrong=0)
@@ -251,8 +260,62 @@ def test_what_is_left_out_and_not_differenced_is_said():
     assert "47 of 1,000 parameters were differenced (max_evals; seed 7)" in lines(text)
 
 
-def test_hints_of_plugins_have_lines_of_their_own():
-    assert "hint: a plugin says so" in lines(report(hints=("a plugin says so",)).message())
+def test_hints_of_plugins_have_lines_of_their_own_above_the_tables():
+    text = lines(report(hints=("a plugin says so",)).message())
+    assert text[1:4] == ["", "hint: a plugin says so", ""]
+    assert "hint: a plugin says so" in lines(report(hints=("a plugin says so",)).details())
+
+
+def test_a_func_that_is_constant_is_said_once():
+    text = check_gradients(lambda x: 3.0, lambda x: 0 * x, np.ones(3)).message()
+    assert lines(text)[:2] == [
+        "nothing was checked: func is constant in every parameter, and the gradient zero",
+        "",
+    ]
+    assert text.count("nothing was checked") == 1
+
+
+def two_layers(p):
+    return float(np.sum(np.sin(p["W1"])) + np.sum(np.cos(p["W2"])) + p["b1"] @ p["b2"])
+
+
+def of_two_layers(p):
+    return {"W1": np.cos(p["W1"]), "W2": -np.sin(p["W2"]), "b1": p["b2"], "b2": p["b1"]}
+
+
+def test_what_several_blocks_have_in_common_is_told_in_the_first_line_or_in_the_table():
+    draw = np.random.default_rng(5).normal
+    theta = {"W1": draw(size=(3, 2)), "W2": draw(size=(2, 4)), "b1": draw(size=3)}
+    theta["b2"] = draw(size=3)
+
+    def decayed(p):
+        return two_layers(p) + 0.15 * sum(float(np.sum(p[name] ** 2)) for name in ("W1", "W2"))
+
+    text = check_gradients(decayed, of_two_layers, theta).message()
+    assert lines(text)[0] == "analytic - numeric = -0.3 x W1 and W2 (14 of 14 wrong)"
+    times = {"W1": 2, "W2": 2, "b1": 3, "b2": 3}
+
+    def scaled(p):
+        return {name: times[name] * value for name, value in of_two_layers(p).items()}
+
+    text = check_gradients(two_layers, scaled, theta).message()
+    assert lines(text)[0] == "W1 and W2 are 2 x numeric (14 of 14 wrong)"
+    assert text.count("analytic = 3 x numeric") == 2  # a row each for b1 and b2
+    assert "looks like:" not in text
+
+
+def test_names_that_would_look_alike_are_told_apart_in_the_first_line_too():
+    names = [f"model.encoder.layers.{k}.attention.query.weight" for k in (3, 4)]
+    theta = {name: np.linspace(0.5, 1.0, 4) for name in names}
+
+    def doubled(p):
+        return {name: (1 + (name == names[1])) * 2 * p[name] for name in names}
+
+    first = lines(check_gradients(sum_of_squares, doubled, theta).message())[0]
+    assert first == "…4.attention.query.weight is 2 x numeric (4 of 4 wrong)"
+    one = {name: 2 * theta[name] + (name == names[1]) * np.eye(4)[2] / 10 for name in names}
+    first = lines(check_gradients(sum_of_squares, one, theta).message())[0]
+    assert first.startswith("…4.attention.query.weight[2]: analytic 1.767 != ")
 
 
 # -- numbers ------------------------------------------------------------------------------------

@@ -681,6 +681,10 @@ after other points, is noise that was not known of.  [planted]"""
 MOST_MOVED = 12
 """Blocks that are moved.  [cost]"""
 
+MENDED = 0.01
+"""Of the error of a block, what may be left where a change to grad makes it right: so what was
+hardly wrong is not right by an error bar alone.  [planted]"""
+
 FAR_ABOVE_NOISE = 1e4
 """What func changes by must stand so far above its noise, or nothing can be said.  [planted]"""
 

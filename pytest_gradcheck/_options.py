@@ -200,6 +200,10 @@ class Options:
     vacuous : {"note", "fail", "warn", "pass"}, optional
         What a block that func does not answer to, and a stationary point, do.  "note" (default)
         names them, and fails where func answers to no parameter at all.
+    repairs : {"try", "skip"}, optional
+        Whether, after a failure, grad is called with one expression of its code changed at a time,
+        to name the line that was wrong and what it would be.  "try" (default) takes a second at
+        most, and changes nothing of yours.
     max_report : int, optional
         Worst parameters in the failure, default 5; 0: all.
     workers : int, executor, or map-like callable, optional
@@ -275,6 +279,12 @@ class Options:
         _one_of("note", "fail", "warn", "pass"),
         "what a block on which nothing was checked does to the test: note (fail only if func "
         "answers to no parameter at all), fail, warn or pass",
+    )
+    repairs: str = _option(
+        "try",
+        _one_of("try", "skip"),
+        "whether a failure looks for the line that was wrong by changing copies of grad's code: "
+        "try or skip",
     )
     max_report: int = _option(5, _whole(0), "worst parameters shown in a failure; 0: all")
     workers: Workers = _option(  # noqa: RUF009 - a field, as the others
@@ -378,6 +388,8 @@ class CheckOptions(
     NumericOptions, EntryOptions, ReferenceOptions, ToleranceOptions, RuleOptions, total=False
 ):
     """All options, as a caller may pass them: `assert_gradients_close` takes each."""
+
+    repairs: str
 
 
 F = TypeVar("F", bound=Callable[..., Any])

@@ -3,7 +3,7 @@
     python benchmarks/correctness/lines.py
     python benchmarks/correctness/lines.py --model 'tanh*' --show
 
-The wrong gradients of `tests/planted` (and of `held_out_bugs.py`), each written out as its author
+The wrong gradients of `tests/planted` (or of `held_out_*.py`), each written out as its author
 would have: a file of its own in which the branches of all other bugs are gone, and of this one
 nothing says that it is one.  Lines that differ from the file with the right gradient are those that
 were changed; where one was only left out, it is those that assign the same names, and its
@@ -38,7 +38,7 @@ import planted
 import pytest_gradcheck
 from pytest_gradcheck import check_gradients
 
-HELD_OUT = ("held_out_bugs", "held_out_steps")
+HELD_OUT = ("held_out_bugs", "held_out_steps", "held_out_lines")
 
 
 @dataclass(frozen=True)
@@ -317,7 +317,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, default=1, help="draws of each model (1)")
     parser.add_argument("--model", metavar="PATTERN", default="*", help="glob on models' names")
-    parser.add_argument("--held-out", action="store_true", help="held_out_bugs.py in their place")
+    parser.add_argument("--held-out", action="store_true", help="held_out_*.py in their place")
     parser.add_argument("--show", action="store_true", help="list what is not right")
     given = parser.parse_args()
     started = time.perf_counter()

@@ -117,7 +117,7 @@ def run_check(
                 rows = replace(rows, diagnoses=(*found, *rows.diagnoses))
             if again is None:
                 rows = with_convergence(rows, problem, sweep, options)
-        rows = with_lines(rows, grad, problem)
+        rows = with_lines(rows, grad, problem, options)
         evaluations, seconds = problem.evaluator.evaluations, time.perf_counter() - started
         report = assemble(subject, rows, options, evaluations, seconds, remarks_of(problem))
     return of_suspects(report) if again is not None else report

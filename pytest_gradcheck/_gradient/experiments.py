@@ -15,12 +15,14 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from types import CodeType
 from typing import Any
 
 import numpy as np
+from numpy.linalg import norm
 
 from .._constants import (
     AWAY,
@@ -34,6 +36,7 @@ from .._constants import (
     GRADIENT_REPEATS_WITHIN,
     LARGEST_DRAWN,
     LOUD_CHANGE,
+    MENDED,
     MOST_MOVED,
     PATIENCE,
 )
@@ -43,13 +46,14 @@ from .._difference.sweep import Sweep, least_step, line_of
 from .._evaluate.problem import Analytic, Problem, work_of_grad
 from .._options import Options
 from .._params.arrays_and_structure import Array
-from .._params.layout import Block, labels
+from .._params.layout import Block, gradient_vector, labels
 from .._quoting import layer_numbers, together
 from .._report.assemble import Rows
 from .._report.report import VERDICTS, BlockReport
-from .._source.lines import SourceLine, lines_of
-from .._source.trace import run_by, traced
-from .._verdict.tolerance_and_comparison import AGREE, DISAGREE
+from .._source.lines import SourceLine, lines_of, with_repairs
+from .._source.repairs import Repair, repairs
+from .._source.trace import Recorder, run_by, traced
+from .._verdict.tolerance_and_comparison import AGREE, DISAGREE, Evidence
 
 UNSURE = ("backward", "slice", "entry", "mask", "approximate")
 """Codes that say where or how much, not what: a cache may be behind them."""
@@ -288,15 +292,19 @@ def with_convergence(rows: Rows, problem: Problem, sweep: Sweep, options: Option
 # nobody's concern: the check is done, and its report then names no lines.
 
 
-def with_lines(rows: Rows, grad: Any, problem: Problem) -> Rows:
+def with_lines(rows: Rows, grad: Any, problem: Problem, options: Options) -> Rows:
     """Return what a check found with the lines that made what is wrong."""
     if rows.verdict != DISAGREE or not (callable(grad) or grad is True):
         return rows
     call, evaluator = problem.call, problem.evaluator
+    found: list[Any] = []
+    pair = call.on(evaluator.work, found)
 
-    def beside() -> Any:  # func returns the gradient as well
-        evaluator.at_theta()
-        return evaluator.gradients[0]
+    def beside() -> Any:  # func returns the gradient as well, and J stays what it is
+        with evaluator.context():
+            if evaluator.read(pair(evaluator.work.params)) != problem.center:
+                raise ValueError("func returns another J")
+        return found[0]
 
     def gradient() -> Any:
         with work_of_grad(problem) as work:
@@ -307,7 +315,8 @@ def with_lines(rows: Rows, grad: Any, problem: Problem) -> Rows:
     enters = any(diagnosis.code == "backward" for diagnosis in rows.diagnoses)
     call_grad = beside if grad is True else gradient
     where = rows.evidence.verdict == DISAGREE if rows.evidence is not None else None
-    lines = lines_behind(call_grad, func, problem, rows.blocks, enters, where)
+    evidence = rows.evidence if options.repairs == "try" else None
+    lines = lines_behind(call_grad, func, problem, rows.blocks, enters, where, evidence)
     return replace(rows, lines=lines)
 
 
@@ -318,11 +327,13 @@ def lines_behind(
     blocks: Sequence[BlockReport],
     enters: bool = False,
     where: Array | None = None,
+    evidence: Evidence | None = None,
 ) -> tuple[SourceLine, ...]:
     """Return the lines that made the wrong ones of some blocks of what `call` returns.
 
     What `func` runs is right; `enters`: the error enters a backward pass next to a right block;
-    `where`, shape (n,), are the coordinates that are wrong (bool).
+    `where`, shape (n,), are the coordinates that are wrong (bool).  With `evidence` statements are
+    changed until the blocks agree.
     """
     try:
         with problem.evaluator.quiet():
@@ -333,9 +344,57 @@ def lines_behind(
         last = max(map(names.index, wrong), default=0)
         after = next((name for name in right if names.index(name) > last), "") if enters else ""
         innocent = run_by(func) if func is not None else set()
-        return () if seen.over else lines_of(value, seen, wrong, right, innocent, after, where)
+        if seen.over:
+            return ()
+        lines = lines_of(value, seen, wrong, right, innocent, after, where)
+        found: list[Repair] = []
+        if evidence is not None:
+            with suppress(Exception), problem.evaluator.quiet():
+                found = _repaired(call, value, wrong, lines, seen, innocent, evidence, problem)
+        return with_repairs(lines, found, wrong)
     except Exception:
         return ()
+
+
+def _repaired(
+    call: Callable[[], Any],
+    gradient: Any,
+    wrong: Collection[str],
+    lines: Sequence[SourceLine],
+    seen: Recorder,
+    innocent: Collection[CodeType],
+    evidence: Evidence,
+    problem: Problem,
+) -> list[Repair]:
+    """Return the changes to statements with which wrong blocks agree, of a `gradient` that repeats.
+
+    A block agrees where each coordinate is as near as would have passed, and little is left of its
+    error; and no coordinate that was right may become wrong.
+    """
+    bad = evidence.verdict == DISAGREE
+    known = evidence.evaluated & np.isfinite(evidence.numeric)
+    before = np.abs(evidence.analytic - evidence.numeric)
+    windows = {block.name: block.window for block in problem.blocks if block.name in wrong}
+
+    def vector(found: Any) -> Array:
+        return gradient_vector(found, problem.structure, problem.blocks)[0]
+
+    def agrees() -> frozenset[str]:
+        gap = np.abs(vector(call()) - evidence.numeric)
+        near = ~known | (gap <= evidence.allowed)
+        if not near[~bad].all():
+            return frozenset()
+        return frozenset(
+            name
+            for name, window in windows.items()
+            if near[window].all() and norm(gap[window]) <= MENDED * norm(before[window])
+        )
+
+    if not np.array_equal(vector(gradient), evidence.analytic):
+        return []
+    work, order = problem.evaluator.work, [(line.file, line.line) for line in lines]
+    given = [work.params, work.values, problem.call.args]
+    return repairs(agrees, wrong, seen, order, innocent, given)
 
 
 def _is_right(block: BlockReport) -> bool:

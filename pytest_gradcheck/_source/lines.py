@@ -13,6 +13,7 @@ import numpy as np
 
 from .._params.arrays_and_structure import ROOT, Array, joined, same_bits, taken_apart
 from .._quoting import distinct, shown
+from .repairs import Repair
 from .trace import Node, Recorder, items
 
 
@@ -34,7 +35,10 @@ class SourceLine:
         "shared": all of these blocks come from it, and no right one does; "made": it computed the
         array; "changed": it is the last that changed that array in place; "replaced": it put the
         array in the place of another; "from": what it computed goes into this block and no right
-        one; "right": it made the right block next to which the error enters a backward pass.
+        one; "right": it made the right block next to which the error enters a backward pass;
+        "wrong": with `mended` in its place these blocks agree.
+    mended : str
+        What the statement would be: "pass" where it is left out. Empty for the other roles.
 
     Examples
     --------
@@ -49,6 +53,7 @@ class SourceLine:
     line: int
     source: str
     role: str
+    mended: str = ""
 
 
 def leaves(value: Any, seen: Recorder, name: str = "", place: Any = None) -> dict[str, list[Node]]:
@@ -238,6 +243,21 @@ def _line(blocks: tuple[str, ...], node: Node, role: str) -> SourceLine:
     return SourceLine(blocks, node.file, node.line, node.text, role)
 
 
+def with_repairs(
+    lines: Sequence[SourceLine], found: Sequence[Repair], wrong: Collection[str]
+) -> tuple[SourceLine, ...]:
+    """Return lines with those first that were found to be wrong, and no line twice for a block."""
+    first = [
+        SourceLine(
+            tuple(name for name in wrong if name in one.blocks),
+            *(one.file, one.line, one.source, "wrong", one.mended),
+        )
+        for one in found
+    ]
+    told = {(line.blocks, line.file, line.line) for line in first}
+    return (*first, *(one for one in lines if (one.blocks, one.file, one.line) not in told))
+
+
 WORDS = {"made": "made at", "from": "from", "shared": "from", "changed": "changed at"}
 """Before the number of a line that is told behind another."""
 
@@ -265,13 +285,17 @@ def source_table(lines: Sequence[SourceLine], width: int, most: int = 8) -> list
         if room >= LEAST_SOURCE:
             break
     sources = ["is made by", *(own[0].source for _, own in told)]
-    rows = list(zip(names, sources, places, strict=True))
     first = max(map(len, names))
     room = min(max(room, LEAST_SOURCE // 2), max(map(len, sources)))
-    return [
-        f"{names:<{first}}  {_cut(source, room):<{room}}  {where}".rstrip()
-        for names, source, where in rows
-    ]
+    rows = []
+    for name, source, place, mended in zip(
+        names, sources, places, ["", *(own[0].mended for _, own in told)], strict=True
+    ):
+        rows.append(f"{name:<{first}}  {_cut(source, room):<{room}}  {place}".rstrip())
+        if mended:
+            would = "without it" if mended == "pass" else f"as {mended}"
+            rows.append(f"{'':<{first}}  {_cut(f'would agree {would}', width - first - 2)}")
+    return rows
 
 
 def _named(groups: Sequence[Sequence[str]], width: int) -> list[str]:

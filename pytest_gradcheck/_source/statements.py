@@ -73,6 +73,7 @@ class Source:
                 for line in range(node.lineno, (node.end_lineno or node.lineno) + 1):
                     self._at[line] = node
         self._plans: dict[ast.stmt, Plan] = {}
+        self._functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
         self._lambdas = [node for node in ast.walk(tree) if isinstance(node, ast.Lambda)]
 
     def plan(self, line: int) -> Plan | None:
@@ -103,6 +104,21 @@ class Source:
             text = self.text(begin, part) if own else ""
             inside[key] = Part(begin.lineno, text, tuple(reads(part)), combined(part))
         return Piece(target, value, found, inside)
+
+    def function(self, code: CodeType) -> ast.FunctionDef | None:
+        """Return the definition that a code was compiled from."""
+        for node in self._functions:
+            first = min([node.lineno, *(one.lineno for one in node.decorator_list)])
+            if (node.name, first) == (code.co_name, code.co_firstlineno):
+                return node
+        return None
+
+    def outer(self, function: ast.FunctionDef) -> ast.FunctionDef | None:
+        """Return the innermost function that another one is defined in."""
+        around = [
+            node for node in self._functions if node is not function and function in ast.walk(node)
+        ]
+        return around[-1] if around else None
 
     def body(self, code: CodeType) -> ast.expr | None:
         """Return the expression of a lambda, None where two begin in one place."""

@@ -23,7 +23,7 @@ from functools import cache
 from pathlib import Path
 from time import thread_time
 from types import CodeType, FrameType, FunctionType, ModuleType
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -43,6 +43,9 @@ MOST_DIGESTED = 2**24
 
 MOST_ITEMS = 1000
 """Elements of a container that is looked into."""
+
+MOST_WITHIN = 30
+"""Elements of a container that are names by themselves: `p["W"]`, `self.W`."""
 
 
 @dataclass(eq=False)
@@ -116,6 +119,28 @@ class Running:
     returned: set[Node] = field(default_factory=set)
 
 
+class Kind(NamedTuple):
+    """What names share of which one may stand for another by mistake.
+
+    An array, a number or a dict, with its shape, or its keys.
+    """
+
+    what: str
+    shape: tuple[Any, ...] = ()
+
+
+@dataclass
+class Sight:
+    """What a statement had before it when it was first executed, and `made`.
+
+    `names` are also the elements of dicts, and attributes, as they are written.
+    """
+
+    order: int
+    names: dict[str, Kind]
+    made: Kind | None = None
+
+
 @dataclass
 class Scope:
     """A call of one of the user's functions."""
@@ -132,6 +157,19 @@ class Scope:
         """Read the names as they are."""
         self.names = frame.f_locals
 
+    def kinds(self) -> dict[str, Kind]:
+        """Return of what kind names are, by how they are written."""
+        used = {name: self.outside[name] for name in self.code.co_names if name in self.outside}
+        found: dict[str, Kind] = {}
+        for name, value in {**used, **self.names}.items():
+            inside = [] if isinstance(value, (list, tuple)) else items(value)[:MOST_WITHIN]
+            form = "{}[{!r}]" if isinstance(value, dict) else "{}.{}"
+            named = {form.format(name, key): one for key, one in inside if isinstance(key, str)}
+            for text, one in {name: value, **named}.items():
+                if (kind := kind_of(one)) is not None:
+                    found[text] = kind
+        return found
+
 
 class Recorder:
     """Makes nodes of the lines that are executed; `made` and `places` have what is known."""
@@ -142,6 +180,8 @@ class Recorder:
         """By identity of an object: what made or changed it last."""
         self.places: dict[Any, Node] = {}
         """By owner and name or key: what was written there last."""
+        self.sights: dict[tuple[CodeType, int], Sight] = {}
+        """By code and first line of a statement."""
         self.kept: list[Any] = []
         self.result: Node | None = None
         self._shadows: dict[int, dict[Any, int]] = {}
@@ -211,6 +251,9 @@ class Recorder:
 
     def _begin(self, scope: Scope, plan: Plan) -> Running:
         """Note what a statement is about to read."""
+        place = scope.code, plan.statement.lineno
+        if place not in self.sights:
+            self.sights[place] = Sight(self._step(), scope.kinds())
         writes = [
             Write(
                 piece,
@@ -254,6 +297,7 @@ class Recorder:
         target = write.piece.target
         assert target is not None
         place, value = self._value(scope, target)
+        self.sights[scope.code, running.plan.statement.lineno].made = kind_of(value)
         node = self._node(scope, running, write)
         owner = self._value(scope, target.value)[1] if isinstance(target, ast.Subscript) else None
         if isinstance(owner, np.ndarray):
@@ -469,6 +513,17 @@ class Recorder:
             above = above.f_back
         return None
 
+    def source(self, file: str) -> Source:
+        """Return the source of a file of the user's of which something was executed."""
+        found = self._sources[file]
+        assert found is not None
+        return found
+
+    def written(self) -> set[int]:
+        """Return the identities of arrays that were there before, and were changed in place."""
+        changed = {key for key, made in self.made.items() if any(x.how == "changed" for x in made)}
+        return {id(one) for one in self.kept} & changed
+
     def _source(self, frame: FrameType) -> Source | None:
         """Return the source of the user's code, None for anybody else's."""
         file = frame.f_code.co_filename
@@ -523,6 +578,15 @@ def items(value: Any) -> list[tuple[Any, Any]]:
         return list(enumerate(value)) if len(value) <= MOST_ITEMS else []
     named = value if isinstance(value, dict) else vars(value)
     return list(dict.items(named)) if len(named) <= MOST_ITEMS else []
+
+
+def kind_of(value: Any) -> Kind | None:
+    """Return what values share that may be taken for each other, None of other values."""
+    if isinstance(value, np.ndarray):
+        return Kind("array", value.shape)
+    if isinstance(value, (int, float, np.floating, np.integer)) and not isinstance(value, bool):
+        return Kind("number")
+    return Kind("dict", tuple(value)) if isinstance(value, dict) else None
 
 
 OURS = Path(__file__).parents[1]

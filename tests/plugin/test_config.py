@@ -19,6 +19,7 @@ VALUES = {
     "inconclusive": ("warn", "warn"),
     "kinks": ("fail", "fail"),
     "vacuous": ("pass", "pass"),
+    "repairs": ("skip", "skip"),
     "max_report": ("0", 0),
 }
 

@@ -97,7 +97,7 @@ def every_option_has_the_type_of_the_table() -> None:
         cost, backward, theta,
         rtol=1e-5, atol=None, eps=1e-6, threshold=1e-7, scheme="central4", max_evals=100, seed=1,
         only="W*", skip=["b*", "c"], nondet_tol=0, inconclusive="warn", kinks="fail",
-        vacuous="pass", max_report=0, workers=4, vectorized=True, copy=True,
+        vacuous="pass", repairs="skip", max_report=0, workers=4, vectorized=True, copy=True,
     )  # fmt: skip
     check_gradients(cost, backward, theta, workers=ThreadPoolExecutor(2))
     check_gradients(cost, backward, theta, workers=ProcessPoolExecutor())

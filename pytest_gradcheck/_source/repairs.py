@@ -1,0 +1,536 @@
+"""Which one change to a statement of grad makes its gradient right: there it was wrong.
+
+Mutation-based fault localisation [1]_, in which the numeric gradient says what is right.  Copies of
+the statements that grad has executed are changed one expression at a time: another number,
+operator, name of an array of the same shape, a term or a factor or a call left out, a
+transposition, a derivative put in, or the whole statement left out; and grad is called with each.
+
+What is the user's stays as it is.  Functions run other code for the time of one call, in this
+thread alone, and get their own back whatever happens.  Arrays that were there before can't be
+written to meanwhile, and what containers hold is put back after every call.
+
+References
+----------
+.. [1] M. Papadakis and Y. Le Traon, "Metallaxis-FL: mutation-based fault localization", Software
+   Testing, Verification and Reliability 25 (2015).
+"""
+
+from __future__ import annotations
+
+import ast
+import copy
+import gc
+import io
+import logging
+import sys
+import threading
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from dataclasses import dataclass
+from time import perf_counter
+from types import CodeType, FunctionType
+from typing import Any
+
+import numpy as np
+
+from .trace import CODE, PLAIN, Kind, Recorder, Sight
+
+MOST_TRIED = 3000
+"""Changes that are tried."""
+
+SECONDS = 1.0
+"""So long, of a grad for which that many take longer."""
+
+MOST_OBJECTS = 10_000
+"""Objects within reach of the user's functions that are kept; with more, nothing is tried."""
+
+
+@dataclass(frozen=True)
+class Repair:
+    """A statement, and what it would be for some blocks to agree: "pass", left out."""
+
+    file: str
+    line: int
+    source: str
+    mended: str
+    blocks: frozenset[str]
+
+
+def repairs(
+    call: Callable[[], frozenset[str]],
+    wrong: Collection[str],
+    seen: Recorder,
+    order: Sequence[tuple[str, int]],
+    innocent: Collection[CodeType],
+    given: Sequence[Any],
+) -> list[Repair]:
+    """Return the first change with which all wrong blocks agree, or some that do it together.
+
+    `call` runs grad and returns which of the wrong blocks are right now, none if others no longer
+    are; `order` are lines, the likeliest first; `innocent` is code that is right, and `given` is
+    what grad gets.  Code in which someone may be stopping, or a loop may never end, is left alone.
+    """
+    functions = [] if _debugged() else list(_functions(seen, innocent))
+    suspects = [each for function in functions for each in _suspects(function, seen, order)]
+    suspects.sort(key=lambda one: one.rank)
+    until, left = perf_counter() + SECONDS, MOST_TRIED
+    found: list[Repair] = []
+    roots = [*given, *(one for each in functions for one in each.objects)]
+    with _kept(roots, seen.written()) as restore:
+        # What is there is likelier wrong than what is not.
+        for changes in (_others, _derivatives, _more):
+            for one in suspects:
+                for new in _variants(one.statement, one.sight, changes):
+                    left -= 1
+                    if left < 0 or perf_counter() > until:
+                        return _together(found, wrong)
+                    mended = _tried(one, new, call)
+                    restore()
+                    if mended:
+                        text = _text(new) if "'" in one.text else _text(new).replace("'", '"')
+                        repair = Repair(one.file, one.line, one.text, text, mended)
+                        if len(mended) == len(wrong):
+                            return [repair]
+                        found.append(repair)
+            if chosen := _together(found, wrong):
+                return chosen
+    return []
+
+
+def _together(found: Sequence[Repair], wrong: Collection[str]) -> list[Repair]:
+    """Return the first repairs that make all wrong blocks right between them, or none."""
+    chosen: list[Repair] = []
+    left = set(wrong)
+    for one in sorted(found, key=lambda each: -len(each.blocks)):
+        if one.blocks <= left:
+            chosen.append(one)
+            left -= one.blocks
+    return [] if left else chosen
+
+
+def _debugged() -> bool:
+    """Return whether a debugger may stop in the user's code."""
+    tracer, monitoring = sys.gettrace(), getattr(sys, "monitoring", None)
+    module = str(getattr(tracer, "__module__", type(tracer).__module__))
+    if tracer is not None and not module.startswith("coverage"):
+        return True
+    return monitoring is not None and monitoring.get_tool(monitoring.DEBUGGER_ID) is not None
+
+
+# The user's functions.
+
+
+@dataclass(frozen=True)
+class _Function:
+    """A function whose statements were executed, and objects that run it, or what it is in.
+
+    `module` defines that as it is now, in a function with the names that it takes from outside;
+    `here` is the expression that tells this thread.
+    """
+
+    code: CodeType
+    tree: ast.FunctionDef
+    objects: tuple[FunctionType, ...]
+    module: ast.Module
+    here: ast.expr
+
+    def compiled(self) -> CodeType:
+        """Return the code of the objects; ValueError if they can't run it."""
+        own = self.objects[0].__code__
+        code = compile(self.module, own.co_filename, "exec", dont_inherit=True)
+        for name in (AROUND, own.co_name):
+            (code,) = (c for c in code.co_consts if isinstance(c, CodeType) and c.co_name == name)
+        if code.co_freevars != own.co_freevars:
+            raise ValueError(f"{own.co_name} takes other names")
+        return code
+
+
+AROUND = "around"
+
+
+STOPS = {"breakpoint", "set_trace", "input"}
+
+
+def _functions(seen: Recorder, innocent: Collection[CodeType]) -> Iterator[_Function]:
+    here = _parsed(f"__import__('threading').get_ident() == {threading.get_ident()}")
+    trees = {code: seen.source(code.co_filename).function(code) for code, _ in seen.sights}
+    objects: dict[ast.FunctionDef, list[FunctionType]] = {}
+    for one in gc.get_referrers(*trees) if trees else ():
+        if isinstance(one, FunctionType) and (tree := trees.get(one.__code__)) is not None:
+            objects.setdefault(tree, []).append(one)
+    for code, tree in trees.items():
+        around = tree
+        while around is not None and around not in objects:
+            around = seen.source(code.co_filename).outer(around)
+        if around is None or tree is None or code in innocent:
+            continue
+        endless = any(isinstance(node, ast.While) for node in ast.walk(around))
+        if not endless and STOPS.isdisjoint(code.co_names):
+            own = tuple(objects[around])
+            yield _Function(code, tree, own, _module(around, own[0].__code__.co_freevars), here)
+
+
+def _module(tree: ast.FunctionDef, names: Sequence[str]) -> ast.Module:
+    """Return a module with a function that is not decorated; its body is that of the tree."""
+    inner = copy.copy(tree)
+    inner.decorator_list = []
+    module = ast.parse(f"def {AROUND}({', '.join(names)}): pass")
+    module.body[0].body = [inner]  # type: ignore[attr-defined]
+    return module
+
+
+@dataclass(frozen=True)
+class _Suspect:
+    """A statement at a position of a body, and how likely others are the wrong one."""
+
+    function: _Function
+    body: list[ast.stmt]
+    index: int
+    statement: ast.stmt
+    sight: Sight
+    text: str
+    rank: tuple[int, int]
+
+    @property
+    def file(self) -> str:
+        return self.function.code.co_filename
+
+    @property
+    def line(self) -> int:
+        return self.statement.lineno
+
+
+def _suspects(
+    function: _Function, seen: Recorder, order: Sequence[tuple[str, int]]
+) -> Iterator[_Suspect]:
+    """Yield the statements that were executed; the last one first, of those not in `order`."""
+    file = function.code.co_filename
+    source = seen.source(file)
+    ranks = {line: rank for rank, (name, line) in reversed([*enumerate(order)]) if name == file}
+    for body, index, one in _statements(function.tree):
+        sight = seen.sights.get((function.code, one.lineno))
+        if sight is not None:
+            compound = hasattr(one, "body")
+            last = one.lineno if compound else one.end_lineno or one.lineno
+            rank = min(ranks.get(line, len(order)) for line in range(one.lineno, last + 1))
+            text = _text(one) if compound else source.plan_of(one).text
+            yield _Suspect(function, body, index, one, sight, text, (rank, -sight.order))
+
+
+def _statements(tree: ast.AST) -> Iterator[tuple[list[ast.stmt], int, ast.stmt]]:
+    """Yield the statements of a function, not those of functions in it, with where they stand."""
+    for field in ("body", "orelse", "finalbody"):
+        body = getattr(tree, field, [])
+        for index, one in enumerate(body):
+            yield body, index, one
+            if not isinstance(one, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+                yield from _statements(one)
+
+
+def _text(statement: Any) -> str:
+    """Return a statement's source, of one that holds others its head."""
+    if hasattr(statement, "body"):
+        statement = copy.copy(statement)
+        statement.body, statement.orelse = [ast.Pass()], []
+    return ast.unparse(statement).partition(":\n")[0]
+
+
+def _tried(one: _Suspect, new: ast.stmt, call: Callable[[], frozenset[str]]) -> frozenset[str]:
+    """Return which blocks are right with another statement; none where it can't be executed."""
+    switch = ast.copy_location(ast.If(one.function.here, [new], [one.statement]), one.statement)
+    for node in ast.walk(new):
+        if not hasattr(node, "lineno") and "lineno" in node._attributes:
+            ast.copy_location(node, one.statement)
+    one.body[one.index] = switch
+    try:
+        code = one.function.compiled()
+    except (SyntaxError, ValueError):
+        return frozenset()
+    finally:
+        one.body[one.index] = one.statement
+    objects = one.function.objects
+    own = [each.__code__ for each in objects]
+    try:
+        for each in objects:
+            each.__code__ = code
+        return call()
+    except Exception:  # other code may fail in any way it likes
+        return frozenset()
+    finally:
+        for each, was in zip(objects, own, strict=True):
+            each.__code__ = was
+
+
+# What may stand in the place of a statement.
+
+OTHER = {
+    ast.Add: ast.Sub,
+    ast.Sub: ast.Add,
+    ast.Mult: ast.Div,
+    ast.Div: ast.Mult,
+    ast.Gt: ast.Lt,
+    ast.Lt: ast.Gt,
+    ast.GtE: ast.Gt,
+    ast.LtE: ast.Lt,
+    ast.Eq: ast.NotEq,
+    ast.NotEq: ast.Eq,
+}
+"""Operators, by those that they are taken for."""
+
+ALIKE = (("sum", "mean"), ("sin", "cos"), ("sinh", "cosh"), ("max", "min"), ("maximum", "minimum"))
+"""Functions that are taken for each other."""
+
+DERIVATIVES = ("(1 - {0} ** 2)", "{0} * (1 - {0})", "(1 - {0})", "({0} > 0)")
+"""Of tanh, the logistic function and relu, by their values; and the other part of a whole."""
+
+
+Change = tuple[ast.AST, str, Any]
+"""A node of a tree, a field of it, and what else may be there."""
+
+
+def _variants(
+    statement: ast.stmt, sight: Sight, changes: Callable[[ast.stmt, Sight], Iterator[Change]]
+) -> Iterator[ast.stmt]:
+    """Yield a statement as it is after some changes; one copy, that is restored meanwhile."""
+    if changes is _others:
+        yield from _as_a_whole(statement)
+    new = copy.deepcopy(statement)
+    for owner, field, other in [*changes(new, sight)]:
+        was = getattr(owner, field)
+        setattr(owner, field, other)
+        yield new
+        setattr(owner, field, was)
+
+
+def _as_a_whole(one: ast.stmt) -> Iterator[ast.stmt]:
+    """Yield nothing for a statement that assigns; that it adds to what was there, or doesn't."""
+    if not isinstance(one, (ast.Assign, ast.AugAssign)):
+        return
+    yield ast.Pass()
+    if isinstance(one, ast.AugAssign):
+        yield ast.Assign([one.target], one.value)
+    elif isinstance(one.targets[0], (ast.Name, ast.Subscript)):
+        before = copy.copy(one.targets[0])
+        before.ctx = ast.Load()
+        # Never in place: the array may be one that was given.
+        yield ast.Assign(one.targets, ast.BinOp(before, ast.Add(), one.value))
+
+
+def _slots(node: ast.AST) -> Iterator[tuple[ast.AST, str, Any, ast.expr]]:
+    """Yield the expressions that a statement evaluates, each with where it is: node, field, index.
+
+    Those that hold others come first.
+    """
+    for field, value in ast.iter_fields(node):
+        if field in ("target", "targets", "optional_vars", "body", "orelse"):
+            continue
+        several = isinstance(value, list)
+        for index, one in enumerate(value) if several else ((None, value),):
+            if isinstance(one, ast.expr):
+                yield node, field, index, one
+            if isinstance(one, (ast.expr, ast.keyword, ast.comprehension, ast.withitem)):
+                yield from _slots(one)
+
+
+def _put(owner: ast.AST, field: str, index: int | None, new: Any) -> Change:
+    if index is None:
+        return owner, field, new
+    several = [*getattr(owner, field)]
+    several[index] = new
+    return owner, field, several
+
+
+def _others(statement: ast.stmt, sight: Sight) -> Iterator[Change]:
+    """Yield changes of what is there: for a part of it, for another of its kind, for less."""
+    for owner, field, index, one in _slots(statement):
+        for new in _instead(one, sight.names):
+            yield _put(owner, field, index, new)
+        if isinstance(one, ast.BinOp) and type(one.op) in OTHER:
+            yield one, "op", OTHER[type(one.op)]()
+        if isinstance(one, ast.Compare) and type(one.ops[0]) in OTHER:
+            yield one, "ops", [OTHER[type(one.ops[0])](), *one.ops[1:]]
+
+
+def _instead(one: ast.expr, names: Mapping[str, Kind]) -> Iterator[ast.expr]:
+    """Yield what may stand for an expression."""
+    if isinstance(one, ast.Constant):
+        yield from map(ast.Constant, _numbers(one.value))
+    elif isinstance(one, ast.UnaryOp):
+        yield one.operand
+    elif isinstance(one, ast.BinOp):
+        yield one.left
+        yield ast.UnaryOp(ast.USub(), one.right) if isinstance(one.op, ast.Sub) else one.right
+        if isinstance(one.op, (ast.Sub, ast.Div, ast.MatMult)):
+            yield ast.BinOp(one.right, one.op, one.left)
+    elif isinstance(one, ast.Call):
+        yield from _calls(one, names)
+    elif isinstance(one, (ast.Name, ast.Subscript, ast.Attribute)):
+        if isinstance(one, ast.Attribute) and one.attr == "T":
+            yield one.value
+        kind = names.get(ast.unparse(one))
+        for name, other in names.items():
+            if other == kind and name != ast.unparse(one):
+                yield _parsed(name)
+        if isinstance(one, ast.Subscript) or (kind is not None and len(kind.shape) == 2):
+            yield ast.Attribute(one, "T", ast.Load())
+
+
+def _calls(one: ast.Call, names: Mapping[str, Kind]) -> Iterator[ast.expr]:
+    """Yield what may stand for a call: an argument, the object of a method, another function."""
+    yield from one.args[:2]
+    if len(one.args) == 2:
+        yield ast.Call(one.func, one.args[::-1], one.keywords)
+    if isinstance(one.func, ast.Attribute):
+        owner = one.func.value
+        if not isinstance(owner, ast.Name) or owner.id in names:  # else it is a module
+            yield owner
+        for pair in ALIKE:
+            if one.func.attr in pair:
+                other = pair[one.func.attr == pair[0]]
+                yield ast.Call(ast.Attribute(owner, other, ast.Load()), one.args, one.keywords)
+
+
+def _numbers(value: Any) -> list[Any]:
+    """Return what a number may be taken for."""
+    found: tuple[Any, ...] = ()
+    if isinstance(value, bool):
+        found = (not value,)
+    elif isinstance(value, int):
+        found = (0, 1, 2, value + 1, value - 1, -value)
+    elif isinstance(value, float):
+        found = (2 * value, value / 2, -value, 1.0)
+    return [other for other in dict.fromkeys(found) if other != value]
+
+
+def _parsed(text: str) -> ast.expr:
+    return ast.parse(text, mode="eval").body
+
+
+def _derivatives(statement: ast.stmt, sight: Sight) -> Iterator[Change]:
+    """Yield changes of an array, or of what was computed of it alone, for its derivative."""
+    arrays = {name for name, kind in sight.names.items() if kind.what == "array"}
+    known = set[ast.AST]()
+    for owner, field, index, one in _slots(statement):
+        if one not in known and isinstance(one, (ast.Name, ast.Subscript, ast.BinOp)):
+            inside = [each for each in ast.walk(one) if isinstance(each, ast.expr)]
+            own = {ast.unparse(each) for each in inside} & arrays
+            if len(own) == 1:
+                known |= {*inside}
+                for text in DERIVATIVES:
+                    yield _put(owner, field, index, _parsed(text.format(*own)))
+
+
+def _more(statement: ast.stmt, sight: Sight) -> Iterator[Change]:
+    """Yield changes that put in a factor, a divisor or a term, of what is at hand."""
+    value, made = getattr(statement, "value", None), sight.made
+    if not isinstance(value, ast.expr) or made is None or made.what == "dict":
+        return
+    for name, kind in sight.names.items():
+        if kind.what == "dict" or not _fits(kind.shape, made.shape):
+            continue
+        forms = ("{0}", *DERIVATIVES) if kind.what == "array" else ("{0}",)
+        for text in forms:
+            yield statement, "value", ast.BinOp(value, ast.Mult(), _parsed(text.format(name)))
+        yield statement, "value", ast.BinOp(value, ast.Div(), _parsed(name))
+        if kind == made:
+            yield statement, "value", ast.BinOp(value, ast.Add(), _parsed(name))
+            yield statement, "value", ast.BinOp(value, ast.Sub(), _parsed(name))
+
+
+def _fits(shape: tuple[int, ...], made: tuple[int, ...]) -> bool:
+    """Return whether an array of one shape can be multiplied into another's."""
+    try:
+        return np.broadcast_shapes(shape, made) == made
+    except ValueError:
+        return False
+
+
+# What is the user's stays as it is.
+
+
+@contextmanager
+def _kept(roots: Sequence[Any], written: Collection[int]) -> Iterator[Callable[[], None]]:
+    """Have all arrays within reach read-only, and yield what puts back what containers hold.
+
+    And what is in the arrays whose identity is among `written`: grad itself writes to them.
+    MemoryError if there is too much, or something that can be written to and is not numpy's.
+    """
+    arrays: dict[int, np.ndarray[Any, Any]] = {}
+    containers: dict[int, tuple[Any, Any]] = {}
+    buffers: list[tuple[Any, Any]] = []
+    left = list(roots)
+    while left:
+        one = left.pop()
+        if isinstance(one, (*PLAIN, *CODE)) and not isinstance(one, FunctionType):
+            continue
+        if id(one) in arrays or id(one) in containers:
+            continue
+        if isinstance(one, np.ndarray):
+            arrays[id(one)] = one
+            if id(one) in written:
+                buffers.append((one, one.copy()))
+            left.append(one.base)
+        elif hasattr(type(one), "__dlpack__"):
+            raise MemoryError("an array that can't be made read-only")
+        else:
+            containers[id(one)] = one, _held(one)
+            left += _within(one)
+        if len(arrays) + len(containers) > MOST_OBJECTS:
+            raise MemoryError("too many objects")
+
+    def restore() -> None:
+        for one, was in containers.values():
+            if was is not None and not _same(_held(one), was):
+                _hold(one, was)
+        for array, bits in buffers:
+            array[...] = bits
+
+    logs = logging.root.manager.disable
+    closed = [a for a in arrays.values() if a.flags.writeable and id(a) not in written]
+    with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
+        try:
+            logging.disable()
+            for one in closed:
+                one.flags.writeable = False
+            yield restore
+        finally:
+            restore()
+            logging.disable(logs)
+            for one in sorted(closed, key=lambda each: each.base is not None):
+                one.flags.writeable = True
+
+
+def _within(one: Any) -> list[Any]:
+    """Return what an object leads to; a function only to what it uses."""
+    if not isinstance(one, FunctionType):
+        return gc.get_referents(one)
+    used = [one.__globals__.get(name) for name in one.__code__.co_names]
+    given = [*(one.__defaults__ or ()), *(one.__kwdefaults__ or {}).values()]
+    return [*gc.get_referents(*(one.__closure__ or ())), *used, *given]
+
+
+def _held(one: Any) -> Any:
+    """Return what a list, a dict or an object with attributes holds, None of anything else."""
+    if isinstance(one, list):
+        return list(one)
+    named = one if isinstance(one, dict) else getattr(one, "__dict__", None)
+    return dict(named) if isinstance(named, dict) else None
+
+
+def _same(one: Any, other: Any) -> bool:
+    """Return whether containers hold the same objects."""
+    if len(one) != len(other):
+        return False
+    if isinstance(one, list):
+        return all(a is b for a, b in zip(one, other, strict=True))
+    return all(key in one and one[key] is value for key, value in other.items())
+
+
+def _hold(one: Any, was: Any) -> None:
+    """Make a container hold again what it held."""
+    if isinstance(one, list):
+        one[:] = was
+        return
+    named = one if isinstance(one, dict) else vars(one)
+    named.clear()
+    named.update(was)

@@ -1,0 +1,476 @@
+"""The statement that was wrong, and what it would be: one expression of grad changed at a time."""
+
+import logging
+import sys
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pytest_gradcheck import check_gradients
+from pytest_gradcheck._report.message import message
+from pytest_gradcheck._source import repairs
+
+X = np.random.default_rng(3).normal(size=(4, 7))
+Y = np.random.default_rng(4).normal(size=(4, 7))
+X_BEFORE, Y_BEFORE = X.copy(), Y.copy()
+
+
+def params():
+    rng = np.random.default_rng(5)
+    return {
+        "W1": rng.normal(size=(4, 4)),
+        "b1": rng.normal(size=(4, 1)),
+        "W2": rng.normal(size=(4, 4)),
+        "b2": rng.normal(size=(4, 1)),
+    }
+
+
+def forward(p):
+    a = np.tanh(p["W1"] @ X + p["b1"])
+    return a, p["W2"] @ a + p["b2"]
+
+
+def cost(p):
+    return 0.5 * np.mean((forward(p)[1] - Y) ** 2)
+
+
+@pytest.fixture(autouse=True)
+def nothing_of_the_users_is_changed():
+    own = [cost, forward, *BUGS]
+    codes = [function.__code__ for function in own]
+    yield
+    assert [function.__code__ for function in own] == codes
+    assert X.flags.writeable
+    assert Y.flags.writeable
+    assert np.array_equal(X, X_BEFORE)
+    assert np.array_equal(Y, Y_BEFORE)
+
+
+def all_of(dz1, dz2, a):
+    return {
+        "W1": dz1 @ X.T,
+        "b1": dz1.sum(axis=1, keepdims=True),
+        "W2": dz2 @ a.T,
+        "b2": dz2.sum(axis=1, keepdims=True),
+    }
+
+
+def not_transposed(p):
+    a, out = forward(p)
+    dz2 = (out - Y) / Y.size
+    da1 = p["W2"] @ dz2  # wrong: da1 = dz2.T @ p["W2"] | da1 = p["W2"].T @ dz2
+    return all_of(da1 * (1 - a**2), dz2, a)
+
+
+def subtracted(p):
+    a, out = forward(p)
+    dz2 = (out - Y) / Y.size
+    dz1 = p["W2"].T @ dz2 * (1 + a**2)  # wrong: dz1 = p["W2"].T @ dz2 * (1 - a ** 2)
+    return all_of(dz1, dz2, a)
+
+
+def power(p):
+    a, out = forward(p)
+    dz2 = (out - Y) / Y.size
+    slope = 1 - a**3  # wrong: slope = 1 - a ** 2
+    return all_of(p["W2"].T @ dz2 * slope, dz2, a)
+
+
+def other_name(p):
+    a, out = forward(p)
+    dz2 = (out - X) / Y.size  # wrong: dz2 = (out - Y) / Y.size
+    return all_of(p["W2"].T @ dz2 * (1 - a**2), dz2, a)
+
+
+def other_key(p):
+    a, out = forward(p)
+    dz2 = (out - Y) / Y.size
+    da1 = p["W1"].T @ dz2  # wrong: da1 = p["W2"].T @ dz2
+    return all_of(da1 * (1 - a**2), dz2, a)
+
+
+def derivative_forgotten(p):
+    a, out = forward(p)
+    dz2 = (out - Y) / Y.size
+    da1 = p["W2"].T @ dz2
+    dz1 = da1  # wrong: dz1 = da1 * (1 - a ** 2)
+    return all_of(dz1, dz2, a)
+
+
+def derivative_of_another(p):
+    a, out = forward(p)
+    dz2 = (out - Y) / Y.size
+    dz1 = p["W2"].T @ dz2 * (a * (1 - a))  # wrong: dz1 = p["W2"].T @ dz2 * (1 - a ** 2)
+    return all_of(dz1, dz2, a)
+
+
+def rolled(p):
+    a, out = forward(p)
+    dz2 = (out - np.roll(Y, 1)) / Y.size  # wrong: dz2 = (out - Y) / Y.size
+    return all_of(p["W2"].T @ dz2 * (1 - a**2), dz2, a)
+
+
+def updated_too_early(p):
+    a, out = forward(p)
+    dz2 = (out - Y) / Y.size
+    W2 = p["W2"]
+    W2 = W2 - 0.1 * dz2 @ a.T  # wrong: pass
+    return all_of(W2.T @ dz2 * (1 - a**2), dz2, a)
+
+
+def along_the_other_axis(p):
+    a, out = forward(p)
+    dz2 = (out - Y) / Y.size
+    found = all_of(p["W2"].T @ dz2 * (1 - a**2), dz2, a)
+    found["b2"] = dz2.sum(axis=0)[:4, None]  # wrong: pass
+    return found
+
+
+def one_column_short(p):
+    a, out = forward(p)
+    dz2 = (out - Y) / Y.size
+    dz1 = p["W2"].T @ dz2 * (1 - a**2)
+    found = all_of(dz1, dz2, a)
+    found["W1"] = np.zeros((4, 4))
+    for n in range(X.shape[1] - 1):  # wrong: for n in range(X.shape[1])
+        found["W1"] = found["W1"] + np.outer(dz1[:, n], X[:, n])
+    return found
+
+
+def not_added_up(p):
+    a, out = forward(p)
+    dz2 = (out - Y) / Y.size
+    found = all_of(p["W2"].T @ dz2 * (1 - a**2), dz2, a)
+    found["W2"] = np.zeros((4, 4))
+    for n in range(X.shape[1]):
+        found["W2"] = np.outer(dz2[:, n], a[:, n])  # wrong: found["W2"] = found["W2"] + np.outer
+    return found
+
+
+def in_a_function_of_its_own(p):
+    a, out = forward(p)
+
+    def through(dz):
+        return p["W2"] @ dz  # wrong: return p["W2"].T @ dz | return dz.T @ p["W2"]
+
+    dz2 = (out - Y) / Y.size
+    return all_of(through(dz2) * (1 - a**2), dz2, a)
+
+
+class Layer:
+    def __init__(self, W):
+        self.W, self.dW = W, None
+
+    def backward(self, dz, a):
+        self.dW = dz @ a.T
+        return self.W.T @ dz
+
+
+class Forgetful(Layer):
+    def backward(self, dz, a):
+        self.dW = dz @ a.T
+        return self.W @ dz  # wrong: return self.W.T @ dz | return dz.T @ self.W
+
+
+LAYER = Forgetful(None)
+
+
+def layers(p):
+    a, out = forward(p)
+    dz2 = (out - Y) / Y.size
+    LAYER.W = p["W2"]
+    da1 = LAYER.backward(dz2, a)
+    return all_of(da1 * (1 - a**2), dz2, a) | {"W2": LAYER.dW}
+
+
+def written_to_after_a_copy(p):
+    data, weights = X.copy(), {name: value.copy() for name, value in p.items()}
+    weights["W1"] += 1
+    data *= 3
+    a, out = forward(p)
+    dz2 = (out - Y) / Y.size
+    dz1 = p["W2"].T @ dz2 * (1 - a)  # wrong: dz1 = p["W2"].T @ dz2 * (1 - a ** 2)
+    return all_of(dz1, dz2, a) | {"W1": dz1 @ data.T / 3}
+
+
+BUGS = [
+    not_transposed,
+    subtracted,
+    power,
+    other_name,
+    other_key,
+    derivative_forgotten,
+    derivative_of_another,
+    rolled,
+    updated_too_early,
+    along_the_other_axis,
+    one_column_short,
+    not_added_up,
+    in_a_function_of_its_own,
+    layers,
+    written_to_after_a_copy,
+]
+
+
+def wrong_line(function):
+    """Return the number of the line that is marked in a function, and what it would be."""
+    lines = Path(__file__).read_text(encoding="utf-8").splitlines()
+    start = function.__code__.co_firstlineno
+    if function is layers:
+        start = Forgetful.backward.__code__.co_firstlineno
+    number = next(n for n in range(start, len(lines)) if "# wrong: " in lines[n - 1])
+    return number, lines[number - 1].partition("# wrong: ")[2].split(" | ")
+
+
+@pytest.mark.parametrize("grad", BUGS, ids=lambda grad: grad.__name__)
+def test_the_statement_that_is_wrong_comes_first_with_what_it_would_be(grad):
+    theta = params()
+    report = check_gradients(cost, grad, theta)
+    first = report.lines[0]
+    number, mended = wrong_line(grad)
+    assert (first.file, first.line, first.role) == (__file__, number, "wrong")
+    assert any(first.mended.startswith(text) for text in mended), first.mended
+    assert set(first.blocks) == {block.name for block in report.blocks if block.wrong}
+    assert all(np.array_equal(theta[name], value) for name, value in params().items())
+
+
+def test_what_it_would_be_stands_below_the_statement_in_the_failure():
+    text = message(check_gradients(cost, subtracted, params()), 80).splitlines()
+    start = next(n for n, line in enumerate(text) if "is made by" in line)
+    number = wrong_line(subtracted)[0]
+    assert text[start + 1].startswith('W1, b1  dz1 = p["W2"].T @ dz2 * (1 + a**2)')
+    assert f"test_repairs.py:{number}" in text[start + 1]
+    assert text[start + 2] == '        would agree as dz1 = p["W2"].T @ dz2 * (1 - a ** 2)'
+    narrow = message(check_gradients(cost, subtracted, params()), 50).splitlines()
+    assert max(map(len, narrow[1:])) <= 50
+    assert '        would agree as dz1 = p["W2"].T...' in narrow
+
+
+def test_a_statement_that_has_to_go_is_said_to_be_left_out():
+    text = message(check_gradients(cost, updated_too_early, params()), 80).splitlines()
+    assert "        would agree without it" in text
+
+
+def test_two_statements_are_named_where_one_is_not_enough():
+    def grad(p):
+        a, out = forward(p)
+        dz2 = (out - Y) / Y.size
+        found = all_of(p["W2"].T @ dz2 * (1 - a**2), dz2, a)
+        found["W1"] *= 3
+        found["b2"] *= 4
+        return found
+
+    report = check_gradients(cost, grad, params())
+    wrong = [line for line in report.lines if line.role == "wrong"]
+    assert [(line.blocks, line.source, line.mended) for line in wrong] == [
+        (("W1",), 'found["W1"] *= 3', "pass"),
+        (("b2",), 'found["b2"] *= 4', "pass"),
+    ]
+
+
+def test_a_func_that_returns_both_keeps_its_value():
+    def both(p):
+        a, out = forward(p)
+        dz2 = (out - Y) / Y.size
+        J = 0.5 * np.mean((out - Y) ** 2)
+        da1 = p["W2"].T @ dz2 * a  # for the derivative
+        return J, all_of(da1, dz2, a)
+
+    report = check_gradients(both, True, params())
+    first = report.lines[0]
+    assert (first.role, first.source) == ("wrong", 'da1 = p["W2"].T @ dz2 * a')
+    assert first.mended == 'da1 = p["W2"].T @ dz2 * (1 - a ** 2)'
+
+
+# What is the user's stays as it is.
+
+
+def counted(grad):
+    """Return a grad that counts its calls, and the count."""
+    calls = []
+
+    def counting(p):
+        calls.append(None)
+        return grad(p)
+
+    return counting, calls
+
+
+def hopeless(p):
+    a, out = forward(p)
+    dz2 = (out - Y) / Y.size
+    dz1 = np.sqrt(np.abs(np.sin(p["W2"].T @ dz2 + 0.3 * a)))
+    return all_of(dz1, dz2, a)
+
+
+def test_nothing_is_tried_where_it_is_not_asked_for():
+    grad, calls = counted(hopeless)
+    report = check_gradients(cost, grad, params(), repairs="skip")
+    alone = len(calls)
+    assert {line.role for line in report.lines} >= {"shared"}
+    assert all(not line.mended for line in report.lines)
+    check_gradients(cost, grad, params())
+    assert len(calls) == alone * 2  # what was counted was put back
+    assert X.flags.writeable
+
+
+@pytest.mark.parametrize("grad", [hopeless, subtracted], ids=lambda grad: grad.__name__)
+def test_containers_hold_what_they_held(grad):
+    past, state, layer = [], {"calls": 0}, Layer(X)
+
+    def remembering(p):
+        past.append(len(past))
+        state["calls"] += 1
+        layer.backward(Y, X)
+        layer.count = state["calls"]
+        return grad(p)
+
+    check_gradients(cost, remembering, params())
+    assert past == list(range(len(past)))
+    assert layer.count == state["calls"] == len(past) < 30
+    assert np.array_equal(layer.dW, Y @ X.T)
+
+
+def test_a_buffer_that_grad_writes_to_is_put_back():
+    buffer = np.zeros((4, 4))
+
+    def grad(p):
+        a, out = forward(p)
+        dz2 = (out - Y) / Y.size
+        dz1 = p["W2"].T @ dz2 * (1 + a**2)
+        buffer[...] = dz1 @ X.T
+        return all_of(dz1, dz2, a) | {"W1": buffer.copy()}
+
+    report = check_gradients(cost, grad, params())
+    assert report.lines[0].mended == 'dz1 = p["W2"].T @ dz2 * (1 - a ** 2)'
+    assert np.array_equal(buffer, grad(params())["W1"])
+
+
+def test_ctrl_c_puts_everything_back():
+    calls = []
+
+    def grad(p):
+        calls.append(None)
+        found = hopeless(p)
+        if calls[5:]:  # in the midst of what is tried
+            raise KeyboardInterrupt
+        return found
+
+    code = hopeless.__code__
+    calls += [None] * 2
+    with pytest.raises(KeyboardInterrupt):
+        check_gradients(cost, grad, params())
+    assert hopeless.__code__ is code
+    assert X.flags.writeable
+
+
+def test_another_thread_runs_what_the_user_wrote():
+    right = subtracted(params())["W1"]
+    seen = []
+
+    def grad(p):
+        thread = threading.Thread(target=lambda: seen.append(subtracted(params())["W1"]))
+        thread.start()
+        thread.join()
+        return subtracted(p)
+
+    report = check_gradients(cost, grad, params())
+    assert report.lines[0].role == "wrong"
+    assert len(seen) > 5
+    assert all(np.array_equal(one, right) for one in seen)
+
+
+def test_what_grad_prints_and_logs_is_not_told_a_thousand_times(capsys, caplog):
+    def grad(p):
+        print("grad was called")
+        print("grad was called", file=sys.stderr)
+        logging.getLogger("grad").warning("grad was called")
+        return hopeless(p)
+
+    check_gradients(cost, grad, params())
+    told = capsys.readouterr()
+    assert told.out.count("\n") == told.err.count("\n") == len(caplog.records) < 30
+    assert logging.root.manager.disable == logging.NOTSET
+
+
+def test_a_loop_that_may_not_end_is_left_alone():
+    def grad(p):
+        a, out = forward(p)
+        dz2, n = (out - Y) / Y.size, 0
+        while n < 3:
+            n += 1
+        dz1 = p["W2"].T @ dz2 * (1 + a**2)
+        return all_of(dz1, dz2, a)
+
+    report = check_gradients(cost, grad, params())
+    assert "wrong" not in {line.role for line in report.lines}
+
+
+def test_a_debugger_does_not_stop_in_what_is_tried():
+    grad, stopped = subtracted, []
+
+    def stop(frame, event, arg):
+        stopped.append(frame.f_code.co_name)
+
+    before = sys.gettrace()
+    sys.settrace(stop)
+    try:
+        report = check_gradients(cost, grad, params())
+    finally:
+        sys.settrace(before)
+    assert "wrong" not in {line.role for line in report.lines}
+    assert stopped.count("subtracted") < 30
+
+
+def test_where_someone_may_stop_nothing_is_tried():
+    def grad(p):
+        a, out = forward(p)
+        dz2 = (out - Y) / Y.size
+        if len(p) > 4:
+            breakpoint()
+        dz1 = p["W2"].T @ dz2 * (1 + a**2)
+        return all_of(dz1, dz2, a)
+
+    report = check_gradients(cost, grad, params())
+    assert "wrong" not in {line.role for line in report.lines}
+
+
+class Tensor:
+    """Something that can be written to, and can't be closed."""
+
+    def __dlpack__(self):
+        raise BufferError
+
+
+def test_nothing_is_tried_where_arrays_are_not_numpys():
+    tensor = Tensor()
+
+    def grad(p):
+        assert tensor
+        return subtracted(p)
+
+    report = check_gradients(cost, grad, params())
+    assert "wrong" not in {line.role for line in report.lines}
+
+
+def test_a_gradient_that_is_another_each_time_is_not_tried():
+    calls = []
+
+    def grad(p):
+        calls.append(None)
+        return {name: value * len(calls) for name, value in subtracted(p).items()}
+
+    report = check_gradients(cost, grad, params())
+    assert len(calls) < 30
+    assert "wrong" not in {line.role for line in report.lines}
+
+
+def test_no_more_is_tried_than_a_limit_says(monkeypatch):
+    tried = []
+    known = repairs._tried
+    monkeypatch.setattr(repairs, "MOST_TRIED", 40)
+    monkeypatch.setattr(repairs, "_tried", lambda *given: tried.append(1) or known(*given))
+    check_gradients(cost, hopeless, params())
+    assert len(tried) == 40

@@ -191,7 +191,7 @@ def prepare(call: Call, params: Any, options: Options) -> Problem:
     if not runner.shape and gap > may_differ_by(float(center), runner.narrow, options):
         unrepeated = (
             f"func does not repeat itself: {float(center)!r}, then {float(again)!r}, at the same "
-            f"parameters ({_cause(evaluator, call)})"
+            f"parameters ({_cause(evaluator, call, params)})"
         )
     return Problem(
         call,
@@ -207,15 +207,13 @@ def prepare(call: Call, params: Any, options: Options) -> Problem:
     )
 
 
-def _cause(evaluator: Callable[..., Evaluator], call: Call) -> str:
+def _cause(evaluator: Callable[..., Evaluator], call: Call, params: Any) -> str:
     """Return why func does not repeat itself: a module may keep something in its buffers."""
-    if not (call.copy or call.in_place):
+    if hasattr(params, "buffers") and not (call.copy or call.in_place):
         with suppress(Exception):  # func may do whatever it likes
             fresh = evaluator(None, replace(call, copy=True))
             if fresh.at_theta() == fresh.at_theta():
-                return (
-                    "it does with copy=True: it keeps something in its parameters, as in a buffer"
-                )
+                return "it does with copy=True: the module reads what it writes to its buffers"
     return "dropout, shuffling or an unseeded generator?"
 
 

@@ -310,10 +310,6 @@ STEPS_APART = 1.5
 """Steps nearer to each other than this are one measurement.  [derived: their truncation differs by
 less than it is]"""
 
-SPEAKS = 3.0
-"""A step tells which of two values is right when its error bar is this part of what they differ
-by.  [derived]"""
-
 NEAR_LIMIT = 0.25
 """Three steps converge on an estimate that all of them come this near to, in parts of its distance
 from the analytic value.  [accuracy]"""
@@ -398,7 +394,8 @@ ALL_NOISE = 0.1
 """Noise above this part of what func changes by is as large as func.  [accuracy]"""
 
 SHOWN_BY = 4.0
-"""An oscillation of so many times what is wrong would show at a step, and so far below it.
+"""An oscillation of so many times what is wrong would show at a step; and an entry that directions
+name is differenced until its error bar is this part of what they show.
 [tests/behaviour/test_seldom.py]"""
 
 FINER = 8.0
@@ -626,10 +623,6 @@ SIX_DIGITS = 1e-6
 MISFIT_SIGMAS = 4.0
 MISFIT_SPARE = 6.0
 """χ² of a fit may be its mean, so many of its standard deviations, and this.  [scale]"""
-
-SHOWN_BY = 4.0
-"""An entry that directions name is differenced until its error bar is this part of the error that
-they show.  [derived]"""
 
 ACROSS_KINK = 30.0
 """A direction that is so many times louder than all others crosses a kink: of one wrong entry they

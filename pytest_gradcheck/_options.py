@@ -164,52 +164,54 @@ class Options:
     Attributes
     ----------
     rtol : float, optional
-        Relative tolerance per parameter; what func is too imprecise for is inconclusive.
-        Unset: as tight as the dtypes and the noise of func allow, from 1e-7 to 1e-2.
+        Relative tolerance of each parameter.  Where func is too imprecise for it, the parameter is
+        inconclusive.  Unset: as tight as the dtypes and the noise of func allow, from 1e-7 to 1e-2.
     atol : float, optional
-        Absolute tolerance per parameter.  Unset: relative to the gradient of the block, and far
-        below rtol's.
+        Absolute tolerance of each parameter.  Unset: a small part of the gradient of its block, far
+        below what rtol allows.
     eps : float, optional
-        The step size, the same for every parameter and taken exactly: 2 evaluations per parameter
-        and 2 more.  Unset: chosen per parameter.
+        The step size, the same for every parameter and taken exactly: 2 evaluations for each
+        parameter and 2 more.  Unset: chosen for each parameter.
     threshold : float, optional
         Largest `difference`, ‖a − n‖₂ / (‖a‖₂ + ‖n‖₂), that passes.  Unset: not applied.
     scheme : str, optional
         "central" (default), "central4", "central6", "forward", "backward", "forward2",
         "backward2", or "complex" for a func that accepts complex parameters.
     max_evals : int, optional
-        Most evaluations of func.  What is then left unsettled is inconclusive.
+        Largest number of evaluations of func.  What they leave unsettled is inconclusive.  Unset:
+        as many as it takes, and random directions in place of more than about 4,200.
     seed : int, optional
-        Of the random directions, default 0.
+        Seed of the random directions, default 0.
     only, skip : str or sequence of str, optional
         Names of blocks, or glob patterns, to check or to leave out.
     entries : dict, optional
-        Of blocks by name, or glob pattern, which entries are checked: a boolean mask of the block's
-        shape, or an index as numpy takes it (``{"weight": numpy.s_[1:]}``: all rows but the first).
-        The others are never perturbed.
+        Which entries of a block are checked.  Keys are names of blocks, or glob patterns; values
+        are boolean masks of the block's shape, or indices as numpy takes them
+        (``{"weight": numpy.s_[1:]}``: all rows but the first).  The others are never perturbed.
     reference : callable, optional
         ``reference(params, *args)``, the function whose numeric gradient is taken in place of
         func's: the same formula in double, or plain code for a kernel.  It gets float64 copies of
         the parameters and returns what func does, without a gradient.
     nondet_tol : float, optional
-        By how much func may differ between two calls, default 0.
+        By how much func may differ between two calls at the same parameters, default 0.
     inconclusive : {"fail", "warn", "pass"}, optional
-        What a parameter that can't be told does.
+        What the check does where a parameter is inconclusive: fails (default), warns, or passes.
     kinks : {"pass", "fail"}, optional
-        Whether a value between the two slopes of a kink passes.
+        Whether a value between the two slopes of a kink passes (default) or fails.
     vacuous : {"note", "fail", "warn", "pass"}, optional
-        What a block that func does not answer to, and a stationary point, do.  "note" (default)
-        names them, and fails where func answers to no parameter at all.
+        What the check does where func does not depend on a block, or the point is stationary.
+        "note" (default) names it, and fails where func depends on no parameter at all.
     repairs : {"try", "skip"}, optional
         Whether, after a failure, grad is called with one expression of its code changed at a time,
         to name the line that was wrong and what it would be.  "try" (default) takes a second at
         most, and changes nothing of yours.
     max_report : int, optional
-        Worst parameters in the failure, default 5; 0: all.
+        How many of the worst parameters a failure lists, default 5; 0: all.
     workers : int, executor, or map-like callable, optional
-        Who evaluates func, with the same results: so many threads (-1: one for each processor),
-        a ``concurrent.futures.Executor`` (then func can be pickled, as a process pool wants it),
-        Dask's ``client.get_executor()``, or a ``map(function, list)``.  Default 1, the caller.
+        Where func is evaluated; results are the same.  A number of threads (-1: one for each
+        processor); a ``concurrent.futures.Executor``, for which func must be picklable if it has
+        processes; Dask's ``client.get_executor()``; or a ``map(function, list)``.  Default 1: in
+        the calling thread.
     vectorized : bool or "vmap", optional
         func takes many points at once: every array in params has a leading batch axis, floats
         are arrays of shape (batch,), and J has shape (batch,).  grad gets params without it.
@@ -465,6 +467,7 @@ HABITS = {
     "kwargs": "bind them: functools.partial(func, name=value), and grad likewise",
     "method": "the difference formula is scheme=",
     "n_jobs": "processes are workers=",
+    "options": "each option is a keyword of its own, such as rtol=1e-5",
     "order": "the difference formula is scheme=, such as 'central4'",
     "raise_exception": "check_gradients returns the report, and assert_gradients_close raises",
     "random_state": "the seed is seed=",

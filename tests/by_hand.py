@@ -25,8 +25,8 @@ def line(*rungs, changes=(1.0,), center=1.0, sigma=0.0, unit=2.0**-53, ulp=0.0):
     def evaluate(steps):
         raise AssertionError(f"nothing is to be evaluated, but {steps}")
 
-    made = [Rung(*rung) for rung in rungs]
-    return Line(evaluate, center, Noise(sigma, unit, "float64"), ulp, made, list(changes))
+    made, moves = [Rung(*rung) for rung in rungs], [(1.0, change) for change in changes]
+    return Line(evaluate, center, Noise(sigma, unit, "float64"), ulp, made, moves)
 
 
 def slopes(*pairs, sigma=0.0, **given):

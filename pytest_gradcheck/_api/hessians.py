@@ -13,11 +13,19 @@ import numpy as np
 from .._constants import CONFIDENCE, ENTRY_ROUNDINGS, EPS, STANDS_CLEAR
 from .._difference.stencils_and_steps import STENCILS, derivatives, points
 from .._difference.sweep import Sweep
-from .._evaluate.call import Call, as_tuple, calling, name_of
+from .._evaluate.call import Call, ShapeError, as_tuple, calling, name_of
 from .._evaluate.evaluator import Evaluator
 from .._evaluate.problem import require_callable
 from .._gradient.check import at_points
-from .._jacobian.check import Check, checking, given, own_params, report_of, with_lines
+from .._jacobian.check import (
+    Check,
+    called_elsewhere,
+    checking,
+    given,
+    own_params,
+    report_of,
+    with_lines,
+)
 from .._jacobian.coloring_and_combinations import tangent
 from .._jacobian.maps import forward
 from .._jacobian.outputs_and_matrices import Matrix, matrix_of
@@ -80,7 +88,11 @@ def check_hessian(
 
     def at(point: Any) -> GradientReport:
         with _second_order(call, grad, point, judged) as check:
-            matrices = [matrix_of(one, check.shape, "hess") for one in given(hess, check)]
+            beside = called_elsewhere(hess, check)
+            matrices = [
+                replace(matrix_of(one, check.shape, "hess"), at=beside)
+                for one in given(hess, check)
+            ]
             return with_lines(_report(check, matrices, "hess"), hess, check)
 
     return announced(at_points(at, params, points, hess, "hess"))
@@ -297,8 +309,12 @@ def _second_order(
             "pass grad=, which is checked with assert_gradients_close, and is differenced once"
         )
     slopes = replace(call, func=Slopes(call, structure, blocks), has_aux=False)
-    with checking(slopes, params, options, "params", beside=True) as check:
-        yield check
+    try:
+        with checking(slopes, params, options, "params", beside=True) as check:
+            yield check
+    except ShapeError as error:
+        error.add_note("gradcheck: func is to return J; its gradient is passed as grad=")
+        raise
 
 
 def _report(check: Check, matrices: Sequence[Matrix], what: str) -> GradientReport:
@@ -418,10 +434,10 @@ class Slopes:
         fine, coarse = STENCILS["central6"], STENCILS["central4"]
         best, second = [], []
         for position, block in enumerate(self._blocks):
-            laid = points(work.theta[position], self._steps[position], fine, exact=False)
-            values = runner.sweep(position, range(block.size), laid.values)
-            inner = [laid.offsets.index(float(o)) for o in coarse.offsets if o != 0]
-            best.append(derivatives(values, 0.0, fine, laid.taken))
-            second.append(derivatives(values[:, inner], 0.0, coarse, laid.taken))
+            at, taken = points(work.theta[position], self._steps[position], fine, exact=False)
+            values = runner.sweep(position, range(block.size), at)
+            inner = [fine.steps.index(step) for step in coarse.steps]
+            best.append(derivatives(values, 0.0, fine, taken))
+            second.append(derivatives(values[:, inner], 0.0, coarse, taken))
         found = to_structure(structure, self._blocks, np.concatenate(best))
         return found, np.concatenate(second)

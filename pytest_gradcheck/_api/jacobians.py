@@ -9,7 +9,7 @@ from typing import Any, Unpack
 from .._evaluate.call import Call, as_tuple, calling
 from .._evaluate.problem import require_callable
 from .._gradient.check import at_points
-from .._jacobian.check import checking, given, own_params, with_lines
+from .._jacobian.check import called_elsewhere, checking, given, own_params, with_lines
 from .._jacobian.coloring_and_combinations import cotangent, tangent
 from .._jacobian.maps import LinearMap, backward, forward, judged, judged_modes, map_of
 from .._options import JacobianOptions, Options, options_from, require_known, takes
@@ -58,7 +58,8 @@ def check_jacobian(
 
     def at(point: Any) -> GradientReport:
         with checking(call, point, chosen) as check:
-            report = judged(check, [map_of(one, check) for one in given(jac, check)])
+            beside = called_elsewhere(jac, check)
+            report = judged(check, [map_of(one, check, beside) for one in given(jac, check)])
             return with_lines(report, jac, check)
 
     return announced(at_points(at, params, points, jac, "jac"))

@@ -77,7 +77,7 @@ def rise(
     further: Callable[[float], bool],
     ratio: float = RATIO,
     patience: float = math.inf,
-) -> Policy[Estimate | None]:
+) -> Policy[Estimate]:
     """Take larger steps, from `step` on, and return the best estimate.
 
     At most so many; as long as the next may be taken; and until so many in a row have not paid.
@@ -90,10 +90,8 @@ def rise(
         yield step
         step *= ratio
         estimate = line.estimate()
-        if estimate is None:
-            continue
-        unpaid = unpaid + 1 if best is not None and estimate.error > LIMITING * best.error else 0
-        if best is None or estimate.error < best.error:
+        unpaid = unpaid + 1 if estimate.error > LIMITING * best.error else 0
+        if estimate.error < best.error:
             best = estimate
     return best
 
@@ -109,25 +107,25 @@ def fall(
         yield step
 
 
-def enter(line: Line, least: float, most: int = ENTRY_RUNGS) -> Policy[None]:
+def enter(line: Line, first: float, least: float, most: int = ENTRY_RUNGS) -> Policy[None]:
     """Shrink the step until both sides are in func's domain, or one is and the other won't be."""
-    return fall(line, most, lambda step: line.sides() != "both" and step >= least, RATIO**2)
+    if not line.rungs:
+        yield first
+    yield from fall(line, most, lambda step: line.sides() != "both" and step >= least, RATIO**2)
 
 
 def as_well_as_can_be(line: Line, first: float, scale: float, least: float) -> Policy[Estimate]:
     """Learn a derivative with no analytic one to judge: up while it pays, then down."""
-    if not line.rungs:
-        yield first
-    yield from enter(line, least, ENTRY_RUNGS - len(line.rungs))
+    yield from enter(line, first, least, ENTRY_RUNGS - 1)
     yield line.rungs[-1].h / RATIO
 
     def vague() -> bool:
         best = line.estimate()
-        return best is None or best.error > ENOUGH * abs(best.value)
+        return not best.error <= ENOUGH * abs(best.value)
 
     def truncated() -> bool:
         best = line.estimate()
-        return best is not None and vague() and best.rounding < LIMITING * best.error
+        return best.h > 0 and vague() and best.rounding < LIMITING * best.error
 
     top = line.rungs[0].h
     yield from rise(
@@ -135,22 +133,20 @@ def as_well_as_can_be(line: Line, first: float, scale: float, least: float) -> P
     )
     yield from fall(line, LONG_LADDER, lambda step: step >= least and truncated())
     best = line.estimate()
-    if best is not None and best.error > VAGUE * abs(best.value) and unbounded(line):
+    if best.error > VAGUE * abs(best.value) and unbounded(line):
         return Estimate(best.value, math.inf)
-    slopes = kink_slopes(line) if on_kink(line.rungs) else None
-    if slopes is not None:
-        forward, backward = slopes
+    if on_kink(line.rungs):
+        forward, backward = kink_slopes(line)
         gap = 0.5 * abs(forward.value - backward.value)
         return Estimate(0.5 * (forward.value + backward.value), gap + forward.error)
-    return best if best is not None else Estimate(math.nan, math.inf)
+    return best
 
 
 def follow_bend(line: Line, first: float, least: float) -> Policy[bool]:
     """Take smaller steps while func bends as no smooth one does; return whether at a kink."""
     yield first
     for _ in range(LONG_LADDER):
-        power = bend_power(line.rungs)
-        if not line.rungs[-1].bends or (power or 0.0) >= SMOOTH_POWER:
+        if not line.rungs[-1].bends or bend_power(line.rungs) >= SMOOTH_POWER:
             break
         step: float | None = line.rungs[-1].h / RATIO
         if on_kink(line.rungs):
@@ -210,18 +206,16 @@ def climb_nearer(problem: Problem, found: Sweep) -> None:
 # kink falls to nothing.
 
 
-def bend_power(rungs: Sequence[Rung]) -> float | None:
+def bend_power(rungs: Sequence[Rung]) -> float:
     """Return p in bend ∝ h^p over the smallest steps at which the bend is above its noise.
 
-    It is 1 where func is smooth, 0 at a kink, −1 at a jump; None when fewer than two rungs show a
-    bend.
+    It is 1 where func is smooth, 0 at a kink, −1 at a jump; NaN when fewer than two rungs show a
+    bend, or the steps of two were rounded to one.
     """
     shown = [rung for rung in rungs if rung.bends]
-    if len(shown) < 2:
-        return None
-    big, small = shown[-2], shown[-1]
-    if big.h == small.h:  # steps that were rounded to one
-        return None
+    if len(shown) < 2 or shown[-2].h == shown[-1].h:
+        return math.nan
+    big, small = shown[-2:]
     return math.log(abs(big.bend / small.bend)) / math.log(big.h / small.h)
 
 
@@ -236,8 +230,7 @@ def on_kink(rungs: Sequence[Rung]) -> bool:
         return False
     if rungs[-1] is not shown[-1]:
         return False  # a smaller step no longer shows it
-    powers = [bend_power(pair) for pair in (shown[:2], shown[1:])]
-    return all(power is not None and abs(power) <= KINK_POWER for power in powers)
+    return all(abs(bend_power(pair)) <= KINK_POWER for pair in (shown[:2], shown[1:]))
 
 
 def bent(line: Line, size: float) -> bool:
@@ -246,21 +239,12 @@ def bent(line: Line, size: float) -> bool:
     By how much they must, their `size` says.
     """
     rung = line.rungs[-1]
-    if not rung.bends:
-        return False
-    if abs(rung.bend) <= BEND_PART * max(size, 1e-300):
+    if not rung.bends or abs(rung.bend) <= BEND_PART * max(size, 1e-300):
         return False
     shown = [r.bend > 0 for r in line.rungs if r.bends][-KINK_RUNGS:]
     if len(shown) == KINK_RUNGS and len(set(shown)) > 1:
         return False  # of no sign of its own: noise beyond what was measured
-    power = bend_power(line.rungs)
-    return power is None or power < SMOOTH_POWER
-
-
-def rough(line: Line, size: float) -> bool:
-    """Return whether the bend hardly falls with the step, or rises: smaller ones won't help."""
-    power = bend_power(line.rungs)
-    return bent(line, size) and power is not None and power < KINK_POWER
+    return not bend_power(line.rungs) >= SMOOTH_POWER
 
 
 def parabolic(line: Line) -> bool:
@@ -277,10 +261,9 @@ def unbounded(line: Line) -> bool:
     The slopes of a smooth func come nearer to each other as the step falls, by the square or by
     the whole of what it falls by, and those of x^1.5 by its root.
     """
-    side = line.sides()
-    series = line.series(side) if side != "none" else []
+    series = line.series(line.sides())
     # Rounding by the format alone: the estimate of func's noise takes such a bend for noise.
-    unit = line.noise.unit * (abs(float(line.center)) + max(line.changes, default=0.0))
+    unit = line.noise.unit * (abs(float(line.center)) + line.change)
     gaps = []
     for (wide, slope, _), (h, finer, _) in reversed(list(itertools.pairwise(series))):
         if abs(finer - slope) * h > UNLIMITED_ULPS * unit:
@@ -307,10 +290,10 @@ def nearest_kink_step(line: Line, least: float) -> float | None:
     return wanted if bottom.h > KINK_NEAR * wanted else None
 
 
-def kink_slopes(line: Line) -> tuple[Estimate, Estimate] | None:
+def kink_slopes(line: Line) -> tuple[Estimate, Estimate]:
     """Return the forward and the backward slope, each extrapolated from its own side."""
     forward, backward = (best_entry(line.series(side), even=False) for side in SIDES)
-    return None if forward is None or backward is None else (forward, backward)
+    return forward, backward
 
 
 def may_be_grainy(line: Line) -> bool:

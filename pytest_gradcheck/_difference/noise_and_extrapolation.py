@@ -103,10 +103,15 @@ def grid(values: Array, least: float = 0.0) -> float:
     # Some are nearly always enough, and sorting all takes longer than the rest.
     if len(set(seen[:16].tolist())) < FEW_VALUES and np.unique(seen).size < FEW_VALUES:
         return 0.0
-    mantissas, exponents = np.frexp(np.abs(seen))
+    return float(last_bits(seen).min())
+
+
+def last_bits(values: Array) -> Array:
+    """Return the largest power of two of which each value is a multiple; infinity for 0."""
+    mantissas, exponents = np.frexp(np.abs(values))
     whole = np.ldexp(mantissas, 53).astype(np.int64)
-    lowest = np.frexp((whole & -whole).astype(np.float64))[1] - 1 + exponents - 53
-    return float(np.ldexp(1.0, int(lowest.min())))
+    bits = np.ldexp((whole & -whole).astype(np.float64), exponents - 53)
+    return np.where(bits > 0, bits, np.inf)
 
 
 def precision(values: Array) -> int:
@@ -238,8 +243,7 @@ def measured(
         else:
             break
     floor = from_values(everything, jitter, narrow)
-    sigma = max(floor.sigma, sigma or 0.0)
-    return Noise(sigma, floor.unit, floor.format, floor.floor), everything
+    return replace(floor, sigma=max(floor.sigma, sigma or 0.0)), everything
 
 
 # One coordinate as a function of one variable: its derivative, known how well, and its kinks.
@@ -303,13 +307,13 @@ def slope_of(rung: Rung, side: str) -> float:
 
 @dataclass(frozen=True)
 class Estimate:
-    """A derivative and its error bar.
+    """A derivative and its error bar; NaN and infinity where nothing is known.
 
-    `rounding` is the part of the bar that noise makes, `h` the smallest step that is in it.
+    `rounding` is the part of the bar that noise makes, `h` the smallest step that is in it, or 0.
     """
 
-    value: float
-    error: float
+    value: float = math.nan
+    error: float = math.inf
     rounding: float = 0.0
     h: float = 0.0
 
@@ -334,7 +338,6 @@ class Line:
     noise: Noise
     ulp: float = 0.0
     rungs: list[Rung] = field(default_factory=list)
-    changes: list[float] = field(default_factory=list)
     moves: list[tuple[float, float]] = field(default_factory=list)
     grainy: bool | None = None
     sounded: bool = False
@@ -395,9 +398,9 @@ class Line:
         ]
 
     @property
-    def flat(self) -> bool:
-        """Whether func has not changed at all so far."""
-        return not any(self.changes)
+    def change(self) -> float:
+        """By how much func has changed at most, so far."""
+        return max((change for _, change in self.moves), default=0.0)
 
     @property
     def grain(self) -> float:
@@ -406,8 +409,8 @@ class Line:
         Where some steps change nothing, the smallest change that was seen is taken for the size
         of the jumps.
         """
-        moved = [change for change in self.changes if change]
-        if len(moved) == len(self.changes) or not moved or self.grainy is False:
+        moved = [change for _, change in self.moves if change]
+        if len(moved) == len(self.moves) or not moved or self.grainy is False:
             return 0.0
         return ROUNDING_SIGMA * min(moved)
 
@@ -422,7 +425,6 @@ class Line:
         for step, value in zip(steps, values, strict=True):
             if math.isfinite(value):
                 self.moves.append((step, abs(float(value - self.center))))
-                self.changes.append(self.moves[-1][1])
         finite = [v for v in (high, low, self.center) if math.isfinite(v)]
         largest = float(max(abs(v) for v in finite))
         sigma = float(self.noise.at(np.array([largest]))[0])
@@ -439,16 +441,9 @@ class Line:
 
     def sides(self) -> str:
         """Return which slopes are known at the smallest step: "both", "forward", …, "none"."""
-        if not self.rungs:
-            return "none"
-        last = self.rungs[-1]
-        known = (math.isfinite(last.forward), math.isfinite(last.backward))
-        return {
-            (True, True): "both",
-            (True, False): "forward",
-            (False, True): "backward",
-            (False, False): "none",
-        }[known]
+        last = self.rungs[-1:]
+        known = [side for side in SIDES for rung in last if math.isfinite(getattr(rung, side))]
+        return known[0] if len(known) == 1 else "both" if known else "none"
 
     def series(self, side: str) -> list[tuple[float, float, float]]:
         """Return (step, slope, standard deviation of its rounding), largest step first."""
@@ -469,25 +464,21 @@ class Line:
         central = tuple((rung.h, rung.central) for rung in self.rungs)
         central = tuple(pair for pair in central if math.isfinite(pair[1]))
         side = self.sides()
-        if central or side == "none":
-            return central
-        return tuple((h, slope) for h, slope, _ in self.series(side))
+        return central or tuple((h, slope) for h, slope, _ in self.series(side))
 
-    def estimate(self) -> Estimate | None:
-        """Return the best entry of the tableau, or None while one rung is all there is."""
-        side, even = self.sides(), self.sides() == "both"
+    def estimate(self) -> Estimate:
+        """Return the best entry of the tableau."""
+        side = self.sides()
         cover = OUTLYING if self.noise.unit < NARROW else ROUNDING_FACTOR
-        return None if side == "none" else best_entry(self.series(side), even=even, cover=cover)
+        return best_entry(self.series(side), even=side == "both", cover=cover)
 
-    def noisier_estimate(self) -> Estimate | None:
+    def noisier_estimate(self) -> Estimate:
         """Return the estimate when what small steps disagree by is called noise.
 
         Noise makes slopes differ by σ/h, more the smaller the step.  The σ that would explain
         the largest such difference replaces the measured one wherever it is larger.
         """
         side = self.sides()
-        if side == "none":
-            return None
         series = self.series(side)
         sigma = max(
             (abs(s1 - s2) * h2 for (_, s1, _), (h2, s2, _) in itertools.pairwise(series)),
@@ -499,13 +490,13 @@ class Line:
 
 def best_entry(
     series: Sequence[tuple[float, float, float]], *, even: bool, cover: float = ROUNDING_FACTOR
-) -> Estimate | None:
+) -> Estimate:
     """Extrapolate slopes of (h, slope, rounding), h falling, and choose the entry known best.
 
     `even`: the error is a series in h² (central) and not in h (one-sided); `cover`: the bar covers
-    what a finer step says beyond so many of its σ. None for fewer than two slopes.
+    what a finer step says beyond so many of its σ. Of fewer than two slopes nothing is known.
     """
-    best: Estimate | None = None
+    best = Estimate()
     previous: list[tuple[float, float]] = []
     power = 2 if even else 1
     for k, (h, slope, rounding) in enumerate(series):
@@ -519,7 +510,7 @@ def best_entry(
         later = series[k + 1 :]
         for j, (value, noise) in enumerate(row if k else ()):
             known = ROUNDING_FACTOR * noise
-            if best is not None and known > best.error:
+            if known > best.error:
                 continue
             truncation = abs(value - previous[min(j, len(previous) - 1)][0])
             if j:
@@ -527,7 +518,7 @@ def best_entry(
             for _, finer, finer_noise in later:
                 truncation = max(truncation, abs(finer - value) - cover * finer_noise)
             error = truncation + known + LEAST_BAR * abs(value)
-            if math.isfinite(error) and (best is None or error < best.error):
+            if error < best.error:
                 best = Estimate(value, error, known, h)
         previous = row
     return best

@@ -79,17 +79,6 @@ class Stencil:
         return float(max(abs(offset) for offset in self.offsets))
 
 
-@dataclass(frozen=True)
-class ComplexStep:
-    """The row of another kind: f'(x) ≈ Im f(x + ih) / h, with no subtraction and so no noise."""
-
-    name: str
-    title: str
-    offsets: tuple[complex, ...] = (1j,)
-    order: int = 2
-    noise_gain: float = 0.0
-
-
 def _row(name: str, title: str, offsets: str, weights: str) -> Stencil:
     return Stencil(
         name,
@@ -117,15 +106,13 @@ STENCILS: dict[str, Stencil] = {
     )
 }
 
-COMPLEX_STEP = ComplexStep("complex", "complex step")
-
 
 def at_one_step(options: Options) -> bool:
     """Return whether a parameter is differenced at one step alone: a given, or the complex one.
 
     How many evaluations that takes is promised, so nothing is asked again.
     """
-    return options.eps is not None or options.scheme == COMPLEX_STEP.name
+    return options.eps is not None or options.scheme == "complex"
 
 
 def derivatives(values: Array, center: Any, row: Stencil, taken: Array) -> Array:
@@ -153,19 +140,6 @@ def derivatives(values: Array, center: Any, row: Stencil, taken: Array) -> Array
 # values (W. H. Press et al., *Numerical Recipes*, 3rd ed., section 5.7).
 
 
-@dataclass(frozen=True)
-class Points:
-    """Where func is evaluated for a block: values, shape (n, k), in the dtype that func gets.
-
-    There is a column for each of `offsets`, those of the stencil that are not 0; `taken`, shape
-    (n,), is the step to divide by.
-    """
-
-    values: Array
-    taken: Array
-    offsets: tuple[float, ...]
-
-
 def relative_step(row: Stencil, noise: float, size: float) -> float:
     """Return h/s for a func with noise σ and values of size V."""
     ratio = noise / size if size > 0 else 0.0
@@ -173,14 +147,15 @@ def relative_step(row: Stencil, noise: float, size: float) -> float:
     return float(min(balanced, LARGEST_STEP) / row.reach)
 
 
-def points(theta: Array, step: Array, row: Stencil, *, exact: bool) -> Points:
-    """Lay out the evaluations for a block at θ, (n,), in the dtype that func gets.
+def points(theta: Array, step: Array, row: Stencil, *, exact: bool) -> tuple[Array, Array]:
+    """Return where func is evaluated for a block at θ, (n,), and the steps to divide by, (n,).
+
+    The former, (n, k), in the dtype that func gets, has a column for each of the row's `steps`.
 
     `exact`: θ + o·step as it is rounded, divided by `step` itself, as for an explicit ``eps``. Else
     the step is changed so that it is exactly representable next to θ, and what is divided by is
     what was really taken.
     """
-    offsets = row.steps
     wide = np.result_type(theta.dtype, np.float64)
     base = theta.astype(wide)
     h = step.astype(wide)
@@ -188,14 +163,14 @@ def points(theta: Array, step: Array, row: Stencil, *, exact: bool) -> Points:
         reach = (np.abs(theta) + (row.reach * h).astype(theta.dtype)).astype(theta.dtype)
         grain = np.spacing(reach).astype(wide)
         h = np.maximum(np.round(h / grain), 1.0) * grain
-    values = (base[:, None] + h[:, None] * np.array(offsets)[None, :]).astype(theta.dtype)
+    values = (base[:, None] + h[:, None] * np.array(row.steps)[None, :]).astype(theta.dtype)
     if exact:
-        return Points(values, h, offsets)
+        return values, h
     columns = [*values.T.astype(wide), base]
-    at = (*offsets, 0.0)
+    at = (*row.steps, 0.0)
     high, low = max(at), min(at)
     taken = columns[at.index(high)] - columns[at.index(low)]
-    return Points(values, taken / (high - low), offsets)
+    return values, taken / (high - low)
 
 
 # Which directions to difference: every coordinate, a sample, random directions

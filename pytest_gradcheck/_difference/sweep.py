@@ -9,7 +9,7 @@ no comparison, and nothing that drops an imaginary part.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Any
@@ -42,7 +42,6 @@ from .._params.work_copy import WorkCopy
 from .._quoting import brief
 from .noise_and_extrapolation import Line, Noise, best_entry, from_values, measured
 from .stencils_and_steps import (
-    COMPLEX_STEP,
     STENCILS,
     Stencil,
     Stream,
@@ -124,9 +123,7 @@ def noise_of(problem: Problem, options: Options, shift: Array | None = None) -> 
     apart = [(NOISE_SPACING * k, float(values[k - 1] - first)) for k in steps]
     rungs = [(h, change / h, loud / h) for h, change in apart]
     slope = best_entry(rungs, even=False)
-    if slope is None:
-        return noise
-    return Noise(noise.sigma, noise.unit, noise.format, noise.floor, slope.known, shift)
+    return replace(noise, slope=slope.known, direction=shift)
 
 
 def noise_direction(problem: Problem, seed: int) -> Array:
@@ -239,8 +236,8 @@ def sweep(
 class _Laid:
     """Coordinates of one type, at `place` in the vector, and func at their `points`, (k, each).
 
-    `taken`, shape (k,), are the steps to divide by, `offsets` those of the columns; the first
-    `known` rows of `values` are known. `here` is `place`, as a slice where it is one.
+    `taken`, shape (k,), are the steps to divide by; the first `known` rows of `values` are known.
+    `here` is `place`, as a slice where it is one.
     """
 
     place: Array
@@ -248,7 +245,6 @@ class _Laid:
     theta: Array
     points: Array
     taken: Array
-    offsets: tuple[float, ...]
     values: Array
     known: int = 0
 
@@ -269,16 +265,15 @@ def _laid_out(
     here = slice(blocks[0].start, blocks[-1].stop) if whole else place
     theta = problem.theta[here].astype(problem.evaluator.work.theta[positions[0]].dtype, copy=False)
     step = np.full(place.size, options.eps) if fixed else relative * problem.scale[here]
-    laid = points(theta, step, row, exact=fixed)
-    lost = np.flatnonzero((laid.values == theta[:, None]).any(axis=1)) if fixed else ()
+    at, taken = points(theta, step, row, exact=fixed)
+    lost = np.flatnonzero((at == theta[:, None]).any(axis=1)) if fixed else ()
     for k in lost[:1]:
         raise ValueError(
             f"eps={options.eps:g} is too small for {brief(labels(blocks)(int(place[k])))} = "
             f"{theta[k]!s}, which does not change by it; pass a larger eps, or none: a step is "
             "then chosen for each parameter"
         )
-    values = np.full(laid.values.shape, np.nan, problem.evaluator.kind)
-    return _Laid(place, here, theta, laid.values, laid.taken, laid.offsets, values)
+    return _Laid(place, here, theta, at, taken, np.full(at.shape, np.nan, problem.evaluator.kind))
 
 
 def _record(result: Sweep, laid: _Laid, problem: Problem, row: Stencil) -> None:
@@ -291,11 +286,11 @@ def _record(result: Sweep, laid: _Laid, problem: Problem, row: Stencil) -> None:
         result.largest[here] = np.abs(values).max(axis=1)
         result.change[here] = change
     result.flat[here] = change == 0
-    if 1.0 in laid.offsets and -1.0 in laid.offsets:
+    if 1.0 in row.steps and -1.0 in row.steps:
         wide = np.result_type(laid.theta.dtype, np.float64)
         theta = laid.theta.astype(wide, copy=False)
         for side, offset in enumerate((1.0, -1.0)):
-            column = laid.offsets.index(offset)
+            column = row.steps.index(offset)
             result.pairs[here, side] = values[:, column]
             result.ends[here, side] = laid.points[:, column].astype(wide) - theta
 
@@ -348,39 +343,21 @@ def _set_error_bars(
         )
 
 
-def line_of(problem: Problem, coordinate: int, noise: Noise, seeded: Sweep | None = None) -> Line:
-    """Return one coordinate as a function of one variable, with the sweep's rung if any."""
-    position = position_of(problem.blocks, coordinate)
-    offset = coordinate - problem.blocks[position].start
-    theta = problem.evaluator.work.theta[position][offset]
-    on_grid = _grid(problem, coordinate, seeded)
-    stepper = _stepper(problem.evaluator, position, offset, theta, on_grid)
-    new = Line(stepper, problem.center, noise, float(np.spacing(np.abs(theta))))
-    if seeded is not None and seeded.ends[coordinate].all():
-        ends, pair = seeded.ends[coordinate], seeded.pairs[coordinate]
-        new.record((float(ends[0]), float(ends[1])), tuple(pair))
-    return new
-
-
-def line_along(problem: Problem, shift: Array, noise: Noise) -> Line:
-    """Return func along a direction over all parameters, shape (n,), as one of one variable."""
-
-    def evaluate(steps: Steps) -> tuple[Steps, Sequence[Any]]:
-        return steps, tuple(problem.evaluator.along(shift, steps))
-
-    return Line(evaluate, problem.center, noise)
-
-
 Steps = Sequence[float]
 
 
-def _grid(problem: Problem, coordinate: int, seeded: Sweep | None) -> Callable[[Steps], Steps]:
-    """Return what moves a ladder's step onto the grid of its coordinate, but no two onto one.
+def line_of(problem: Problem, coordinate: int, noise: Noise, seeded: Sweep | None = None) -> Line:
+    """Return one coordinate as a function of one variable, with the sweep's rung if any.
 
-    Where an evaluator keeps its values, other questions ask for those of the grid, too.
+    Where an evaluator keeps its values, other questions ask for those of the coordinate's grid,
+    too: steps are moved onto it, but no two onto one.
     """
-    base = 0.0 if seeded is None or not problem.evaluator.keeps else float(seeded.step[coordinate])
-    least, taken = least_step(problem, coordinate), {0}
+    evaluator, position = problem.evaluator, position_of(problem.blocks, coordinate)
+    offset = coordinate - problem.blocks[position].start
+    theta = evaluator.work.theta[position][offset]
+    wide, least = np.result_type(theta.dtype, np.float64), least_step(problem, coordinate)
+    base = float(seeded.step[coordinate]) if seeded is not None and evaluator.keeps else 0.0
+    taken = {0}
 
     def on_grid(steps: Steps) -> Steps:
         if len(steps) != 2 or not base > 0:
@@ -392,25 +369,25 @@ def _grid(problem: Problem, coordinate: int, seeded: Sweep | None) -> Callable[[
         taken.add(number)
         return (h, -h)
 
-    return on_grid
-
-
-def _stepper(
-    evaluator: Evaluator,
-    position: int,
-    offset: int,
-    theta: Any,
-    on_grid: Callable[[Steps], Steps],
-) -> Callable[[Steps], tuple[Steps, Sequence[Any]]]:
-    wide = np.result_type(theta.dtype, np.float64)
-
     def evaluate(steps: Steps) -> tuple[Steps, Sequence[Any]]:
-        steps = on_grid(steps)
-        to = (theta.astype(wide) + np.array(steps, dtype=wide)).astype(theta.dtype)
+        to = (theta.astype(wide) + np.array(on_grid(steps), dtype=wide)).astype(theta.dtype)
         values = evaluator.sweep(position, [offset], to[None, :])[0]
         return [float(t) for t in to.astype(wide) - theta.astype(wide)], tuple(values)
 
-    return evaluate
+    new = Line(evaluate, problem.center, noise, float(np.spacing(np.abs(theta))))
+    if seeded is not None and seeded.ends[coordinate].all():
+        up, down = seeded.ends[coordinate].tolist()
+        new.record((up, down), tuple(seeded.pairs[coordinate]))
+    return new
+
+
+def line_along(problem: Problem, shift: Array, noise: Noise) -> Line:
+    """Return func along a direction over all parameters, shape (n,), as one of one variable."""
+
+    def evaluate(steps: Steps) -> tuple[Steps, Sequence[Any]]:
+        return steps, tuple(problem.evaluator.along(shift, steps))
+
+    return Line(evaluate, problem.center, noise)
 
 
 def least_step(problem: Problem, coordinate: int) -> float:
@@ -443,7 +420,7 @@ def complex_sweep(problem: Problem, options: Options) -> Sweep:
     """
     evaluator = _imaginary(problem)
     noise = from_values(np.array([problem.center]), problem.jitter)
-    found = unevaluated(problem, noise, COMPLEX_STEP.title)
+    found = unevaluated(problem, noise, "complex step")
     left = problem.size
     if options.max_evals is not None:
         left = max(options.max_evals - evaluator.evaluations, 0)
@@ -554,7 +531,7 @@ def differenced(
 
     `noise` is func's, where it was measured before.
     """
-    if options.scheme == COMPLEX_STEP.name:
+    if options.scheme == "complex":
         found = complex_sweep(problem, options)
         return found, found.noise
     row = central_row(options)

@@ -59,7 +59,7 @@ _NO_VALUE = re.compile(
 
 
 class ShapeError(_ByItsName, ValueError):
-    """J is an array: never a sign that a probe left func's domain."""
+    """J is an array, or not one for each point: no sign that a probe left func's domain."""
 
 
 def is_domain_error(error: Exception) -> bool:

@@ -41,7 +41,7 @@ from .._params.arrays_and_structure import (
 from .._params.layout import Block
 from .._params.work_copy import WorkCopy
 from .._quoting import brief
-from .call import Call, ComplexValueError, J, name_of
+from .call import Call, ComplexValueError, J, ShapeError, name_of
 from .evaluator import Evaluator, Move, Part, Parts, Pool, Progress, contained
 
 
@@ -397,10 +397,6 @@ NUDGE = 1e-4
 """By this part of itself (of 1 for a zero) every parameter is moved to see whether entries mix."""
 
 
-class BatchShapeError(ValueError):
-    """func did not return one J for each entry: never a sign that a probe left its domain."""
-
-
 class Batched(Evaluator):
     """Calls func with batches of points.
 
@@ -454,7 +450,7 @@ class Batched(Evaluator):
                     'gradcheck: func was batched by vmap, because of vectorized="vmap"; that takes '
                     "arrays in plain containers, and no module"
                 )
-            elif not isinstance(error, BatchShapeError):
+            elif not isinstance(error, ShapeError):
                 error.add_note(
                     "gradcheck: func got every array with a leading axis, here of length 1, and "
                     "floats as arrays, because of vectorized=True"
@@ -474,7 +470,7 @@ class Batched(Evaluator):
         try:
             with self.quiet():
                 nudged, beside = map(float, self._points(shift, np.array([NUDGE, 0.0])))
-        except BatchShapeError:
+        except ShapeError:
             raise
         except Exception:  # it may have left func's domain: what follows finds out
             return
@@ -505,7 +501,7 @@ class Batched(Evaluator):
         try:
             with self.quiet():
                 found = self._points_of(move)
-        except BatchShapeError:
+        except ShapeError:
             raise
         except Exception:
             # One point of them raised: one by one it has a name, or is known to have no J.
@@ -600,7 +596,7 @@ def _checked(out: Any, count: int) -> Array:
     if array.dtype.kind == "c" and count > 1:
         raise ComplexValueError  # one by one it is told to the user, or taken for a NaN
     if array.shape != (count,):
-        raise BatchShapeError(
+        raise ShapeError(
             f"vectorized=True: func returned shape {array.shape} for a batch of {count}; it must "
             f"return shape ({count},): {advice}; a func of single points needs no vectorized"
         )

@@ -26,7 +26,7 @@ from .._constants import (
     WHOLE_AGAIN,
 )
 from .._difference.noise_and_extrapolation import Noise
-from .._difference.stencils_and_steps import COMPLEX_STEP, at_one_step
+from .._difference.stencils_and_steps import at_one_step
 from .._difference.sweep import (
     Sweep,
     central_row,
@@ -196,8 +196,7 @@ def _judged(
 ) -> tuple[Sweep, Comparison, str]:
     """Difference and judge; a sentence says why what a complex step found does not hold."""
     sweep, _ = differenced(problem, analytic, options, noise)
-    complex_step = options.scheme == COMPLEX_STEP.name
-    told = not_analytic(problem, sweep, options) if complex_step else ""
+    told = not_analytic(problem, sweep, options) if options.scheme == "complex" else ""
     comparison = judge(problem, analytic, sweep, options)
     if NOT_FINITE in comparison.reasons.values():
         raise_domain_error(problem)

@@ -41,7 +41,7 @@ from .._constants import (
 from .._diagnosis.causes import not_finite
 from .._diagnosis.evidence_and_places import CERTAIN, MOST_PER_ENTRY, Diagnosis
 from .._difference.climb_and_kinks import climb, follow_bend
-from .._difference.noise_and_extrapolation import Estimate, Noise
+from .._difference.noise_and_extrapolation import Noise
 from .._difference.stencils_and_steps import STENCILS, relative_step
 from .._difference.sweep import least_step, line_of, value_size
 from .._evaluate.evaluator import BudgetExhausted
@@ -217,7 +217,7 @@ class AtScale:
                 ladder = line_of(problem, i, self.screen.noise)
                 ladder.add(self.screen.step * self.scale_at(i))
                 ladder.add(ladder.rungs[-1].h / RATIO)
-                numeric = ladder.estimate() or Estimate(math.nan, math.inf)
+                numeric = ladder.estimate()
                 self.answers[i] = Answer(numeric.value, numeric.error, DISAGREE)
             if len(self.bad) < problem.size and math.isfinite(self.screen.sigma):
                 if screen_all(self.screen, self.allowed):

@@ -301,8 +301,7 @@ def calibrate(problem: Problem, analytic: Analytic, options: Options) -> Screen:
 
 
 def _until_truncation_shows(line: Line, first: float) -> Policy[None]:
-    yield first
-    yield from enter(line, LEAST_ALONG)
+    yield from enter(line, first, LEAST_ALONG)
     step = line.rungs[-1].h
     yield step / RATIO
 
@@ -401,6 +400,6 @@ def _until_clear(
         better = line.estimate()
         if not math.isfinite(line.rungs[0].central):
             break
-        if better is not None and not question.within(better.value, better.error):
-            answer = Answer(better.value, better.error, DISAGREE)
+        if not question.within(*better.known):
+            answer = Answer(*better.known, DISAGREE)
     return answer

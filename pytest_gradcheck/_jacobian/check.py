@@ -77,6 +77,7 @@ from .outputs_and_matrices import (
     Shape,
     in_pairs,
     is_operator,
+    matrix_of,
     pair_blocks,
 )
 
@@ -152,6 +153,14 @@ def given(function: Any, check: Check) -> tuple[Any, ...]:
     if not callable(function) or is_operator(function):
         return (function,)
     return tuple(function(own_params(check), *check.problem.call.args) for _ in range(2))
+
+
+def called_elsewhere(function: Any, check: Check) -> Callable[[Array], Array] | None:
+    """Return what calls the user's derivative at θ and a shift, if it is callable."""
+    if not callable(function) or is_operator(function):
+        return None
+    args = check.problem.call.args
+    return elsewhere(check, lambda: matrix_of(function(own_params(check), *args), check.shape))
 
 
 def own_params(check: Check) -> Any:
@@ -288,7 +297,7 @@ def judged_matrices(
         for b, block in enumerate(check.shape.outputs.blocks)
         for k in range(block.start, block.stop)
     }
-    analytic = [Analytic(first.dense[k], eps[k], gaps[k]) for k in range(m)]
+    analytic = [Analytic(first.dense[k], eps[k], gaps[k], at=_row(first.at, k)) for k in range(m)]
     try:
         leeway = _leeway(check, first, bias)
         rows = judged_rows(check.points, check.outputs, analytic, options, leeway)
@@ -299,6 +308,30 @@ def judged_matrices(
             f"2 evaluations for each, and {OVERHEAD} more"
         ) from None
     return (JudgedRows([], [], []), (told,)) if told else (rows, ())
+
+
+def elsewhere(check: Check, make: Callable[[], Matrix]) -> Callable[[Array], Array]:
+    """Return what makes a matrix of `own_params` at θ and a shift.
+
+    Every row asks for the same few, so they are kept.
+    """
+    known: dict[bytes, Array] = {}
+
+    def at(shift: Array) -> Array:
+        key = shift.tobytes()
+        if key not in known:
+            check.own.move(shift, 1.0)
+            try:
+                known[key] = make().dense
+            finally:
+                check.own.reset()
+        return known[key]
+
+    return at
+
+
+def _row(at: Callable[[Array], Array] | None, k: int) -> Callable[[Array], Array] | None:
+    return None if at is None else lambda shift: at(shift)[k]
 
 
 def reported(

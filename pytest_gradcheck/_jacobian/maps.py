@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 import numpy as np
 
 from .._constants import (
+    BESIDE_PAIRS,
     ENTRY_ROUNDINGS,
     EPS,
     LEAST_TERM,
@@ -28,7 +29,7 @@ from .._params.arrays_and_structure import Array, Structure, eps_of
 from .._params.layout import Block, gradient_vector, labels, rounded, to_structure
 from .._quoting import brief
 from .._report.report import GradientReport
-from .check import Check, report_of
+from .check import Check, elsewhere, report_of
 from .coloring_and_combinations import along_cotangents, along_tangents, by_groups, cotangent
 from .outputs_and_matrices import (
     Entries,
@@ -95,12 +96,17 @@ def judged_modes(check: Check, modes: Mapping[str, LinearMap]) -> tuple[str, Gra
     return name, report
 
 
-def map_of(jac: Any, check: Check) -> LinearMap:
-    """Return a matrix or an operator as a map; a sparse matrix stays sparse in combinations."""
+def map_of(jac: Any, check: Check, at: Callable[[Array], Array] | None = None) -> LinearMap:
+    """Return a matrix or an operator as a map; a sparse matrix stays sparse in combinations.
+
+    `at` returns the matrix elsewhere.
+    """
     combined = _operator if is_operator(jac) else _sparse if is_sparse(jac) else _matrix
     entries = partial(entries_of, jac, check.shape) if is_sparse(jac) else None
     return LinearMap(
-        lambda: matrix_of(jac, check.shape), partial(combined, jac, check), entries=entries
+        lambda: replace(matrix_of(jac, check.shape), at=at),
+        partial(combined, jac, check),
+        entries=entries,
     )
 
 
@@ -184,10 +190,14 @@ def forward(check: Check, product: Callable[[Array], Any], what: str) -> LinearM
         precision = precision or (EPS,) * len(outputs.blocks)
         matrix = np.stack(columns, axis=1) if columns else np.empty((outputs.size, 0))
         each = len(check.shape.blocks)
-        every = tuple(eps for eps in precision for _ in range(each))
-        return Matrix(matrix, every, *against(matrix))
+        return Matrix(matrix, tuple(eps for eps in precision for _ in range(each)))
 
-    return LinearMap(dense, lambda: along_tangents(check, product, what), n, against=against)
+    return LinearMap(
+        partial(_of_products, check, dense, against, n),
+        lambda: along_tangents(check, product, what),
+        n,
+        against=against,
+    )
 
 
 def backward(check: Check, product: Callable[[Array], Any], what: str) -> LinearMap:
@@ -208,10 +218,27 @@ def backward(check: Check, product: Callable[[Array], Any], what: str) -> Linear
 
     def dense() -> Matrix:
         rows, precision = _with_basis(product, read, m)
-        matrix = np.stack(rows)
-        return Matrix(matrix, precision * len(outputs.blocks), *against(matrix))
+        return Matrix(np.stack(rows), precision * len(outputs.blocks))
 
-    return LinearMap(dense, lambda: along_cotangents(check, product), m, against=against)
+    return LinearMap(
+        partial(_of_products, check, dense, against, m),
+        lambda: along_cotangents(check, product),
+        m,
+        against=against,
+    )
+
+
+def _of_products(
+    check: Check, dense: Callable[[], Matrix], against: Callable[[Array], Any], products: int
+) -> Matrix:
+    """Return a matrix of products, and what they say of themselves; elsewhere, if it costs little.
+
+    Each of `BESIDE_PAIRS` asks for two more.
+    """
+    found = dense()
+    at = elsewhere(check, dense) if 2 * BESIDE_PAIRS * products <= MOST_PRODUCTS else None
+    remark, jitter = against(found.dense)
+    return replace(found, remark=remark, jitter=jitter, at=at)
 
 
 def _with_basis(

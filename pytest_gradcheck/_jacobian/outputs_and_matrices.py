@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -317,13 +317,15 @@ class Matrix:
 
     `dense`, shape (m, n), is float64, or longdouble if it was; `precision` has the machine epsilon
     of each pair of blocks, outputs outermost; `remark` says how the Jacobian contradicts itself, if
-    it does; `jitter` is by how much two products with one vector were seen to differ.
+    it does; `jitter` is by how much two products with one vector were seen to differ. `at` returns
+    `dense` elsewhere, at θ and a shift, if what made it can be called.
     """
 
     dense: Array
     precision: tuple[float, ...]
     remark: str = ""
     jitter: float = 0.0
+    at: Callable[[Array], Array] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -455,7 +457,7 @@ def _of_structure(jac: Any, shape: Shape, what: str) -> Matrix:
         said += [f"outputs and params have no {listing(extra)}"] if extra else []
         raise ValueError(
             f"{what} does not match: {' and '.join(said)}; it has outputs' structure, and in "
-            "place of each output params' structure"
+            "place of each output params' structure; of a list of rows pass np.array(rows)"
         )
     rows, precision = [], list[float]()
     for k, output in enumerate(outputs.blocks):

@@ -225,9 +225,9 @@ class WorkCopy:
         if name is not None:
             self.restore()
             raise ValueError(
-                f"{who} changed its parameters: {brief(name)} is not what it was before the "
-                "call; copy what is to be changed, or pass copy=True to give func a fresh copy "
-                "each time (your own arrays are as they were)"
+                f"{who} changed its parameters: {brief(name)} is not what it was before the call; "
+                "copy what is to be changed, or pass copy=True for a fresh copy in each call (your "
+                "own arrays are as they were)"
             )
 
 

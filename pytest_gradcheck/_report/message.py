@@ -240,12 +240,15 @@ def _looks(report: GradientReport, diagnosis: Diagnosis) -> str:
     about = [block for block in report.blocks if block.name in diagnosis.blocks]
     said = _OBVIOUS.sub("", diagnosis.sentence)
     one, name, names = about[0], "", names_of(report)
-    alone = len(about) == 1 or not (diagnosis.code in OF_THETA or _COUNTED.search(one.hint))
+    # Along directions there is one sentence for all, and their names behind it.
+    hint = one.hint or diagnosis.sentence.rpartition(", in ")[0] or said
+    listed = one.hint and diagnosis.code in OF_THETA
+    alone = len(about) == 1 or not (listed or _COUNTED.search(hint))
     if alone and one.code == diagnosis.code not in ALWAYS_TOLD:
         name = together([names[block.name] for block in about], 1 if len(about) > 2 else 2)
-        told = one.hint.removeprefix("analytic = ")
+        told = hint.removeprefix("analytic = ")
         verb = " are " if len(about) > 1 else " is "
-        said = f"{name}: {told}" if told == one.hint else f"{name}{verb}{told}"
+        said = f"{name}: {told}" if told == hint else f"{name}{verb}{told}"
         said = _OBVIOUS.sub("", said)
     wrong, checked = sum(b.wrong for b in about), sum(b.checked for b in about)
     count = "" if _COUNTED.search(said) else f" ({wrong:,} of {checked:,} wrong)"
@@ -268,8 +271,12 @@ _SENTENCE = re.compile(r" (is|are|=|agrees|enters) ")
 
 def _short(said: str, width: int, least: int) -> str:
     """Return a sentence without its last parts, as many as it takes to fit; its first one stays."""
-    cuts = [part.start() for part in _PARTS.finditer(said, least)]
-    cuts = [cut for cut in cuts if _SENTENCE.search(said, 0, cut)] + [len(said)]
+    cuts, begin = [], 0
+    for part in _PARTS.finditer(said, least):
+        if _SENTENCE.search(said, begin, part.start()):  # not in a list of names
+            cuts.append(part.start())
+        begin = part.end() if part[0] in (": ", "; ") else begin
+    cuts.append(len(said))
     return said[: max((cut for cut in cuts if cut <= width), default=cuts[0])]
 
 

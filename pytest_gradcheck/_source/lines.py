@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -265,6 +266,10 @@ LEAST_SOURCE = 16
 """Columns of a statement, however narrow the terminal is: rather fewer lines are told behind it."""
 
 
+MOST_BELOW = 3
+"""Lines of a statement as it would be."""
+
+
 def source_table(lines: Sequence[SourceLine], width: int, most: int = 8) -> list[str]:
     """Return the lines as rows of text: the blocks, the first statement, and where all of them are.
 
@@ -294,8 +299,22 @@ def source_table(lines: Sequence[SourceLine], width: int, most: int = 8) -> list
         rows.append(f"{name:<{first}}  {_cut(source, room):<{room}}  {place}".rstrip())
         if mended:
             would = "without it" if mended == "pass" else f"as {mended}"
-            rows.append(f"{'':<{first}}  {_cut(f'would agree {would}', width - first - 2)}")
+            rows += _below(f"would agree {would}", first + 2, width)
     return rows
+
+
+def _below(text: str, indent: int, width: int) -> list[str]:
+    """Return lines below a row's first column, at most `MOST_BELOW`."""
+    begin = " " * indent
+    return textwrap.wrap(
+        shown(text[:1000], 1000),
+        width,
+        initial_indent=begin,
+        subsequent_indent=f"{begin}  ",
+        max_lines=MOST_BELOW,
+        placeholder=" ...",
+        break_on_hyphens=False,
+    )
 
 
 def _named(groups: Sequence[Sequence[str]], width: int) -> list[str]:

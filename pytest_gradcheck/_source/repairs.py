@@ -28,7 +28,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from time import perf_counter
-from types import CodeType, FunctionType
+from types import CellType, CodeType, FunctionType
 from typing import Any
 
 import numpy as np
@@ -504,21 +504,25 @@ def _within(one: Any) -> list[Any]:
     """Return what an object leads to; a function only to what it uses."""
     if not isinstance(one, FunctionType):
         return gc.get_referents(one)
-    used = [one.__globals__.get(name) for name in one.__code__.co_names]
     given = [*(one.__defaults__ or ()), *(one.__kwdefaults__ or {}).values()]
-    return [*gc.get_referents(*(one.__closure__ or ())), *used, *given]
+    return [*(one.__closure__ or ()), *_held(one).values(), *given]
 
 
 def _held(one: Any) -> Any:
-    """Return what a list, a dict or an object with attributes holds, None of anything else."""
+    """Return what an object holds, as a list or a dict; None where nothing can be put back."""
     if isinstance(one, list):
         return list(one)
+    if isinstance(one, CellType):
+        return gc.get_referents(one)  # a variable of the function around; nothing where it has none
+    if isinstance(one, FunctionType):
+        known = one.__globals__
+        return {name: known[name] for name in one.__code__.co_names if name in known}
     named = one if isinstance(one, dict) else getattr(one, "__dict__", None)
     return dict(named) if isinstance(named, dict) else None
 
 
 def _same(one: Any, other: Any) -> bool:
-    """Return whether containers hold the same objects."""
+    """Return whether two lists, or two dicts, hold the same objects."""
     if len(one) != len(other):
         return False
     if isinstance(one, list):
@@ -527,10 +531,17 @@ def _same(one: Any, other: Any) -> bool:
 
 
 def _hold(one: Any, was: Any) -> None:
-    """Make a container hold again what it held."""
+    """Make an object hold again what it held."""
     if isinstance(one, list):
         one[:] = was
-        return
-    named = one if isinstance(one, dict) else vars(one)
-    named.clear()
-    named.update(was)
+    elif isinstance(one, CellType):
+        if was:
+            one.cell_contents = was[0]
+        else:
+            del one.cell_contents
+    elif isinstance(one, FunctionType):
+        one.__globals__.update(was)
+    else:
+        named = one if isinstance(one, dict) else vars(one)
+        named.clear()
+        named.update(was)

@@ -21,17 +21,15 @@ from __future__ import annotations
 import itertools
 import math
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cache
 from typing import Any
 
 import numpy as np
 
 from .._constants import (
-    BESIDE,
-    BESIDE_PAIRS,
-    BESIDE_ULPS,
+    COARSEST_JUMP,
     CONFIDENCE,
     DUST,
     EXHAUSTIVE,
@@ -43,7 +41,6 @@ from .._constants import (
     GROUP_GOAL,
     GROUP_PROOF,
     GROUP_RESOLVED,
-    GROUP_RUNGS,
     GROUP_STEPS,
     HALVED_GOAL,
     KINKS_SPREAD,
@@ -64,6 +61,7 @@ from .._constants import (
     RATIO,
     RESPONDS,
     ROUNDING_FACTOR,
+    ROUNDING_SIGMA,
     SEEN,
     SLICE_ALONE,
     SLICE_ASKED,
@@ -139,36 +137,21 @@ class Known:
     wrong: Group | None = None
 
 
-def rounding_beside(problem: Problem, analytic: Analytic, seed: int) -> Array:
-    """Return by how much rounding moves each analytic entry, shape (n,): grad at points beside θ.
-
-    What cancels in a zero gradient need not be as large as the gradient, or as J over θ: a bias of
-    1,000 before a softmax has terms as large as the probabilities.  Of two points opposite each
-    other the mean is taken, so that curvature is not in it.
-    """
-    spread = np.zeros(problem.size)
-    if analytic.at is None:
-        return spread
-    step = BESIDE * problem.scale
-    for block in problem.blocks:
-        ulp = float(np.finfo(block.dtype).eps) * np.abs(problem.theta[block.window])
-        step[block.window] = np.maximum(step[block.window], BESIDE_ULPS * ulp)
-    for pair in range(BESIDE_PAIRS):
-        shift = random_weights(problem.size, seed, Stream.BESIDE, pair) * step
-        try:
-            one, other = analytic.at(shift), analytic.at(-shift)
-        except Exception:  # outside its domain, or no longer what it was: nothing is learnt
-            return np.zeros(problem.size)
-        with np.errstate(all="ignore"):
-            gap = np.abs(0.5 * one + 0.5 * other - analytic.vector).astype(np.float64)
-        spread = np.fmax(spread, np.where(np.isfinite(gap), gap, 0.0))
-    return spread
-
-
 class Groups:
-    """Directions through parts of blocks, as many as `EXHAUSTIVE` evaluations allow."""
+    """Directions through parts of blocks, as many as `EXHAUSTIVE` evaluations allow.
 
-    def __init__(self, problem: Problem, analytic: Analytic, noise: Noise, seed: int) -> None:
+    `rounding` returns by how much each analytic entry is rounded, (n,).
+    """
+
+    def __init__(
+        self,
+        problem: Problem,
+        analytic: Analytic,
+        noise: Noise,
+        seed: int,
+        rounding: Callable[[], Array] | None = None,
+    ) -> None:
+        self.rounding = cache(rounding) if rounding and analytic.at else None
         self.problem, self.analytic, self.noise, self.seed = problem, analytic, noise, seed
         size = value_size(problem, analytic.vector)
         self.first = relative_step(STENCILS["central"], noise.sigma, size)
@@ -204,16 +187,11 @@ class Groups:
         block, eps = self.problem.blocks[position], self.analytic.precision[position]
         terms = max(LEAST_TERM * abs(float(self.problem.center)), self.whole)
         most = DUST * eps * terms * math.sqrt(block.size)
-        if most < self.norm(position) or self.analytic.at is None:
+        if most < self.norm(position) or self.rounding is None:
             return most
         # Tiny parameters have a gradient that is as small, and that repeats itself beside θ.
-        off = self.rounding[block.window] * self.spread(position)
+        off = self.rounding()[block.window] * self.spread(position)
         return min(most, GRAD_ROUNDINGS * float(np.linalg.norm(off)))
-
-    @cached_property
-    def rounding(self) -> Array:
-        """By how much rounding moves each analytic entry, (n,)."""
-        return rounding_beside(self.problem, self.analytic, self.seed)
 
     def zero(self, position: int) -> bool:
         """Return whether a block's gradient is what rounding leaves of a zero."""
@@ -323,7 +301,7 @@ class Groups:
             share = norm / math.sqrt(rows)
             slices = [block.size // n for n in block.coordinate_shape if n > 1]
             vague = found.wrong is not None and found.wrong.places.size > max(slices)
-            if vague or (not found.wrong and found.reach > GROUP_RESOLVED * min(size, share)):
+            if vague or (not found.wrong and found.reach > GROUP_RESOLVED * share):
                 self.look_at_slices(position, share, [one.estimate for one in asked[1:]], found)
         if found.verdict == AGREE and not found.reach <= GROUP_RESOLVED * size:
             found.verdict = OPEN
@@ -450,13 +428,12 @@ def _measured(line: Line, first: float, goal: float, needed: float) -> Policy[Es
     kinks within the step: as long as rounding leaves something to learn there.  Where it leaves
     nothing of what is `needed`, tiny parameters beside a large J, steps go beyond their scale.
     """
-    yield first
-    yield from enter(line, LEAST_ALONG)
+    yield from enter(line, first, LEAST_ALONG)
     step = line.rungs[-1].h * (RATIO if len(line.rungs) == 1 else 1 / RATIO)
     yield step
     for _ in range(GROUP_STEPS - len(line.rungs)):
         best, bar = line.estimate(), _bar(line)
-        if best is None or CONFIDENCE * bar <= goal:
+        if not best.h or CONFIDENCE * bar <= goal:
             break
         larger, smaller = line.rungs[0].h * RATIO, line.rungs[-1].h / RATIO
         limited = best.rounding >= LIMITING * bar
@@ -478,8 +455,7 @@ def _measured(line: Line, first: float, goal: float, needed: float) -> Policy[Es
     # What stands still out there may have moved by less than its noise nearby, as tanh does.
     while len(line.rungs) > within and not line.rungs[0].answers:
         del line.rungs[0]
-    best = line.estimate()
-    return replace(best, error=_bar(line)) if best else Estimate(math.nan, math.inf)
+    return replace(line.estimate(), error=_bar(line))
 
 
 def _before_kinks(line: Line) -> Estimate | None:
@@ -502,8 +478,6 @@ def _bar(line: Line) -> float:
     within the steps may be off themselves.
     """
     best = line.estimate()
-    if best is None:
-        return math.inf
     spread = 1.0 if _converges(line) else KINKS_SPREAD
     return best.rounding + spread * (best.error - best.rounding) + _half_jump(line)
 
@@ -590,7 +564,7 @@ def seen_in(known: Known, reach: Array, spread: Array) -> Seen:
 def judge_ties(found: Comparison, sweep: Sweep, problem: Problem) -> None:
     """Accuse entries on a kink that agree one by one and not together."""
     ties = _Ties(found, sweep, problem)
-    members = [i for i in sorted(found.slopes) if found.verdict[i] == AGREE and sweep.step[i] > 0]
+    members = [i for i in sorted(found.slopes) if found.verdict[i] == AGREE]
     # What bends upwards and what bends downwards apart: of their sum there are no such bounds.
     for sign in (1, -1):
         alike = [i for i in members if sign * (found.slopes[i][1] - found.slopes[i][0]) > 0]
@@ -666,7 +640,7 @@ def quieter_lines(
     """
     noise = sweep.noise
     change = sweep.change[np.isfinite(sweep.change)].max(initial=0.0)
-    if not may_be_quieter(noise) or not abs(problem.center) > change:
+    if not abs(problem.center) > change:
         return [], []  # where J vanishes, its noise is not of one size
     limits = found.tolerance
     fine = np.maximum(FINE, 2 * limits.rtol) * limits.size(found.numeric)
@@ -731,24 +705,16 @@ def inner_format(found: Comparison, sweep: Sweep, problem: Problem) -> str:
         told = abs(float(found.analytic[i])) * float(problem.scale[i])
         if told * STILL > RESPONDS * sweep.noise.floor and _still(line, STILL, problem.scale[i]):
             loud = line.table(0.0, float(problem.scale[i]) * NOISE_WIDER)
-            if not _moves(line, problem.scale[i]) or (loud is not None and loud < least):
+            moves = _moves(line, problem.scale[i])
+            size = max(abs(float(line.center)), line.noise.terms, moves)
+            # What is louder than any format makes it is a structure of func.
+            most = ROUNDING_SIGMA * COARSEST_JUMP * size
+            if not moves or (loud is not None and not least <= loud <= most):
                 continue
             if _still(line, LINE_SPACING, problem.scale[i]):
                 return "a format of 16 bits"
             return "float32"
     return ""
-
-
-def by_larger_steps(i: int, found: Comparison, sweep: Sweep, problem: Problem) -> Estimate | None:
-    """Return the derivative by steps that suit float32, along a line that is rounded on the way."""
-    scale, size = float(problem.scale[i]), value_size(problem, found.analytic)
-    line = line_of(problem, i, sweep.noise)
-    sigma = line.table(0.0, scale * NOISE_WIDER)
-    if sigma is None:
-        return None
-    line.take_noise(sigma)
-    first = scale * relative_step(STENCILS["central"], line.noise.sigma, size) / RATIO
-    return climb(line, rise(line, first, GROUP_RUNGS, lambda step: step <= scale))
 
 
 def _still(line: Line, part: float, scale: float) -> bool:
@@ -758,10 +724,10 @@ def _still(line: Line, part: float, scale: float) -> bool:
     return still >= len(values) / 2
 
 
-def _moves(line: Line, scale: float) -> bool:
-    """Return whether func moves on both sides at a larger distance: a hinge does on one alone."""
+def _moves(line: Line, scale: float) -> float:
+    """Return by how much func moves on both sides, farther off: a hinge does on one alone."""
     ends = [float(line.values(side * scale * 1e-2, side * scale * 1e-3)[0]) for side in (1, -1)]
-    return all(end != line.center for end in ends)
+    return min(abs(end - float(line.center)) for end in ends)
 
 
 def _decimal(value: Any) -> bool:

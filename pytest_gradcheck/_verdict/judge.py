@@ -6,16 +6,25 @@ import math
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
+from itertools import chain
 
 import numpy as np
 
 from .._constants import (
+    BESIDE,
+    BESIDE_PAIRS,
+    BESIDE_ULPS,
     COARSEST_RTOL,
     CONFIDENCE,
     DEAD_STEP,
     DEAD_STEP_NARROW,
     DEEP_GROUP_RUNGS,
+    DUST,
+    EPS,
+    FAR_STEP,
     FARTHEST,
+    FEW_VALUES,
     FINE,
     FINE_FACTOR,
     FLOAT32,
@@ -31,6 +40,7 @@ from .._constants import (
     NARROW_PROOF,
     NEAR_ESTIMATE,
     NOISE_SPACING,
+    NOISE_WIDER,
     NOISY_BLOCK,
     PLAIN,
     RATIO,
@@ -43,8 +53,14 @@ from .._constants import (
     TRIED,
 )
 from .._difference.climb_and_kinks import climb, parabolic, rise
-from .._difference.noise_and_extrapolation import Line
-from .._difference.stencils_and_steps import Stream, at_one_step, random_weights
+from .._difference.noise_and_extrapolation import Line, last_bits
+from .._difference.stencils_and_steps import (
+    STENCILS,
+    Stream,
+    at_one_step,
+    random_weights,
+    relative_step,
+)
 from .._difference.sweep import (
     Sweep,
     bends,
@@ -60,12 +76,10 @@ from .._params.arrays_and_structure import Array
 from .._params.layout import Block
 from .groups_and_rounding import (
     Groups,
-    by_larger_steps,
     inner_format,
     judge_ties,
     may_be_quieter,
     quieter_lines,
-    rounding_beside,
     seen_in,
 )
 from .refine import refine
@@ -88,6 +102,7 @@ from .tolerance_and_comparison import (
     common_size,
     tolerance,
 )
+from .tolerance_and_comparison import spread as each_of
 
 
 def judge(
@@ -138,7 +153,7 @@ def judge(
             if between and not left.any() and not (sweep.bent & ~found.kinked).any():
                 left = ~found.kinked  # it is one of them, and nothing may be asked to tell which
             _leave_open(np.flatnonzero(left), found, EXHAUSTED)
-    if not rounded and (asked & ~_settled(found)).any():
+    if not rounded and (asked & (~found.within() | (found.verdict == DISAGREE))).any():
         found = _rounded(found, problem, analytic, options)
     if not fixed:
         found = _rounded_inside(found, problem, sweep, options)
@@ -182,7 +197,8 @@ def _tell_by_groups(
     open_[[i for i, reason in found.reasons.items() if reason not in blurred]] = False
     if not open_.any():
         return
-    groups, doubted = Groups(problem, analytic, sweep.noise, seed), np.zeros_like(open_)
+    groups = Groups(problem, analytic, sweep.noise, seed, partial(_spread, problem, analytic, seed))
+    doubted = np.zeros_like(open_)
     for position, block in enumerate(problem.blocks):
         left = np.flatnonzero(open_[block.window])
         known_wrong = np.count_nonzero(found.verdict[block.window] == DISAGREE)
@@ -229,7 +245,7 @@ def _pass_zeros(
         if zero[block.window].all() and (found.verdict[block.window] == OPEN).any()
     ]
     if narrow is not None and passing:
-        off = GRAD_ROUNDINGS * rounding_beside(problem, narrow, seed)
+        off = GRAD_ROUNDINGS * _spread(problem, narrow, seed)
         passing = [
             w
             for w in passing
@@ -238,8 +254,7 @@ def _pass_zeros(
             and (found.analytic[w].any() or not found.answers[w].any())
         ]
     for w in passing:
-        if not (found.verdict[w] == DISAGREE).any():
-            found.verdict[w] = AGREE
+        found.verdict[w] = AGREE
 
 
 def _accuse(found: Comparison, group: Group) -> None:
@@ -252,20 +267,13 @@ def _accuse(found: Comparison, group: Group) -> None:
     found.verdict[i] = DISAGREE
 
 
-def _settled(found: Comparison) -> Array:
-    """Return what agrees whatever else is learnt (bool): `conclude` says so of what is open."""
-    known = found.within() & found.tolerance.settled(found.numeric, found.error)
-    settled: Array = (found.verdict == AGREE) | ((found.verdict == OPEN) & known)
-    return settled
-
-
 def _rounded(
     found: Comparison, problem: Problem, analytic: Analytic, options: Options
 ) -> Comparison:
     """Return the comparison with the rounding of the analytic gradient in its tolerances."""
     if analytic.at is None:  # a gradient, or a row of a Jacobian, that can't be asked for elsewhere
         return found
-    own = rounding_beside(problem, analytic, options.seed)
+    own = _spread(problem, analytic, options.seed)
     shared = own.copy()
     for block in problem.blocks:
         # A few neighbours may all round alike: then the block's others tell.
@@ -319,16 +327,72 @@ def _rounded_inside(
 
 
 def _by_larger_steps(i: int, found: Comparison, sweep: Sweep, problem: Problem) -> None:
-    """Judge an open entry by steps beside which the rounding on the way is small."""
+    """Judge an open entry, along a line rounded to float32 on the way, by steps that suit that."""
+    scale, size = float(problem.scale[i]), value_size(problem, found.analytic)
+    line = line_of(problem, i, sweep.noise)
     try:
-        best = by_larger_steps(i, found, sweep, problem)
+        sigma = line.table(0.0, scale * NOISE_WIDER)
+        if sigma is None:
+            return
+        line.take_noise(sigma)
+        first = scale * relative_step(STENCILS["central"], line.noise.sigma, size) / RATIO
+        best = climb(line, rise(line, first, GROUP_RUNGS, lambda step: step <= scale))
     except BudgetExhausted:
         return
-    if best is None or not best.error < found.error[i]:
+    if not best.error < found.error[i]:
         return
     found.numeric[i], found.error[i], found.reasons[i] = best.value, best.error, NOISY
     if not found.tolerance.at(i).within(best.value, NARROW_PROOF * best.error):
         found.verdict[i] = DISAGREE
+
+
+def _spread(problem: Problem, analytic: Analytic, seed: int) -> Array:
+    """Return by how much rounding moves each analytic entry, shape (n,): grad at points beside θ.
+
+    What cancels in a zero gradient need not be as large as the gradient, or as J over θ: a bias of
+    1,000 before a softmax has terms as large as the probabilities.  Of two points opposite each
+    other the mean is taken, so that curvature is not in it.
+    """
+    vector, spread = analytic.vector, np.zeros(problem.size)
+    pairs = _beside(problem, analytic, seed, BESIDE)
+    for one, other in pairs:
+        with np.errstate(all="ignore"):
+            gap = np.abs(0.5 * one + 0.5 * other - vector).astype(np.float64)
+        spread = np.fmax(spread, np.where(np.isfinite(gap), gap, 0.0))
+    if pairs and (np.array(pairs) == vector).all(axis=(0, 1)).any():
+        pairs += _beside(problem, analytic, seed, FAR_STEP)  # that was one stair of it
+    # All may round alike, but they lie on the grid of the terms that cancel in them: one coarser
+    # than that of their own format.
+    seen = np.sort(np.array([vector, *chain(*pairs)], dtype=np.float64), axis=0)
+    with np.errstate(all="ignore"):
+        single = (seen.astype(np.float32) == seen).all(axis=0)
+        eps = np.maximum(
+            each_of(analytic.precision, problem.blocks), np.where(single, FLOAT32, 0.0)
+        )
+        grid = last_bits(seen).min(axis=0)
+        coarse = (grid > 2 * eps * np.abs(vector)) & np.isfinite(seen).all(axis=0)
+    coarse &= np.count_nonzero(np.diff(seen, axis=0) > 0, axis=0) + 1 >= FEW_VALUES
+    return np.where(coarse, np.maximum(spread, grid), spread)
+
+
+def _beside(
+    problem: Problem, analytic: Analytic, seed: int, distance: float
+) -> list[tuple[Array, Array]]:
+    """Return grad at pairs of opposite points, so far from θ in parts of the scales."""
+    found: list[tuple[Array, Array]] = []
+    at, step = analytic.at, distance * problem.scale
+    if at is None:
+        return found
+    for block in problem.blocks:
+        ulp = float(np.finfo(block.dtype).eps) * np.abs(problem.theta[block.window])
+        step[block.window] = np.maximum(step[block.window], BESIDE_ULPS * ulp)
+    for pair in range(BESIDE_PAIRS):
+        shift = random_weights(problem.size, seed, Stream.BESIDE, pair) * step
+        try:
+            found.append((at(shift), at(-shift)))
+        except Exception:  # outside its domain, or no longer what it was: nothing is learnt
+            return []
+    return found
 
 
 def unjudged(limits: Tolerance, sweep: Sweep) -> Comparison:
@@ -382,7 +446,8 @@ def _ask_again(
     _test_dead(still, found, sweep, problem, options.seed)
     if options.rtol is not None:
         _refine_each(coarse, found, sweep, problem)
-        blunt = _by_atol_alone(found)
+        # What meets the absolute goal alone.
+        blunt = ~replace(found.tolerance, goal_atol=0.0).settled(found.numeric, found.error)
         coarse = np.flatnonzero(asked & agrees & smooth & done & ~dead & blunt)
     if coarse.size and sweep.noise.unit <= NARROW:  # else blocks tell, at larger steps
         _test_group(coarse, found, sweep, problem, options.seed)
@@ -438,13 +503,6 @@ def fine_limit(sigma: float, size: float) -> float:
     """Return the relative error bar that settles an entry: what two evaluations give, times 30."""
     balanced = FINE_FACTOR * (sigma / size) ** (2 / 3) if size > 0 else 0.0
     return max(FINE, balanced)
-
-
-def _by_atol_alone(found: Comparison) -> Array:
-    """Return where the error bar meets the absolute goal, but not the relative one (bool)."""
-    relative = replace(found.tolerance, goal_atol=0.0)
-    blunt: Array = ~relative.settled(found.numeric, found.error)
-    return blunt
 
 
 def _refine_quiet(
@@ -559,8 +617,7 @@ def _test_group(
     if sound:
         line.sound(LINE_SPACING)
     value, error = _group_derivative(line, relative, deep=deep)
-    change = max(line.changes, default=0.0)
-    if change > RESPONDS * max(rung.sigma for rung in line.rungs):
+    if line.change > RESPONDS * max(rung.sigma for rung in line.rungs):
         found.answers[members] = True
     told = float(terms.sum())
     allowed = GROUP_RTOL * _length(terms)
@@ -599,13 +656,6 @@ def _refine_stubborn(members: Array, found: Comparison, sweep: Sweep, problem: P
         _refine_one(i, found, sweep, problem)
 
 
-def _look_between(found: Comparison, sweep: Sweep, problem: Problem) -> None:
-    """Ask once more, at tiny steps, for what agrees with steps that passed over what func does."""
-    shift = _passed_over(found, sweep)
-    if shift is not None:
-        _find_between(np.flatnonzero(~found.kinked), shift, found, sweep, problem)
-
-
 def _passed_over(found: Comparison, sweep: Sweep) -> Array | None:
     """Return the direction of the noise's values if what agrees does not add up to their slope.
 
@@ -634,15 +684,17 @@ def _add_up(members: Array, shift: Array, value: float, error: float, found: Com
     return not gap > allowed
 
 
-def _find_between(
-    members: Array, shift: Array, found: Comparison, sweep: Sweep, problem: Problem
-) -> None:
-    """Halve the entries until those are found that do not add up, and ask them again.
+def _look_between(found: Comparison, sweep: Sweep, problem: Problem) -> None:
+    """Ask once more, at tiny steps, for what agrees with steps that passed over what func does.
 
-    That may take as many evaluations as the sweep did.  What was not cleared then stays open,
-    unless one that was asked agreed: so tiny steps may all lie in one stair of a rounded func.
+    Entries are halved until those are found that do not add up.  That may take as many evaluations
+    as the sweep did.  What was not cleared then stays open, unless one that was asked agreed: so
+    tiny steps may all lie in one stair of a rounded func.
     """
-    left, stairs = [members], bool(found.stairs)
+    shift = _passed_over(found, sweep)
+    if shift is None:
+        return
+    left, stairs = [np.flatnonzero(~found.kinked)], bool(found.stairs)
     most = problem.evaluator.evaluations + 2 * max(problem.size, MOST_STUBBORN)
     while left and problem.evaluator.evaluations < most:
         members = left.pop()
@@ -656,7 +708,7 @@ def _find_between(
         least = abs(unit) * NOISE_SPACING
         near = [line.add(RATIO * least), line.add(least)]
         known = replace(line, rungs=near).estimate()
-        if known is None:  # outside func's domain: it may be any of them
+        if not known.h:  # outside func's domain: it may be any of them
             _leave_open(members, found, NOT_SMOOTH)
             continue
         if _add_up(members, shift, unit * known.value, abs(unit) * known.error, found):
@@ -711,8 +763,7 @@ def _group_derivative(line: Line, relative: float, *, deep: bool) -> tuple[float
         return top is None or (math.isfinite(top.central) and (top.h < 1 or parabolic(line)))
 
     ratio, most = (RATIO**2, DEEP_GROUP_RUNGS) if deep else (RATIO, GROUP_RUNGS)
-    best = climb(line, rise(line, relative * RATIO**2, most, further, ratio, patience=2))
-    return (math.nan, math.inf) if best is None else (best.value, best.error)
+    return climb(line, rise(line, relative * RATIO**2, most, further, ratio, patience=2)).known
 
 
 def _judge_fixed(
@@ -768,8 +819,10 @@ def conclude(
     sizes = block_sizes(found.numeric, scale, blocks)
     everything = max([value, *sizes])
     with np.errstate(all="ignore"):
-        # Zero but for rounding: a bias before a batch normalisation has 1e-17 on both sides.
-        nothing = np.abs(analytic) <= np.maximum(bar, limits.dust) + limits.atol
+        # Zero but for rounding: a bias before a batch normalisation has 1e-17 on both sides, and
+        # at a stationary point terms cancel that are as large as curvature times parameter.
+        dust = np.maximum(limits.dust, DUST * EPS * everything / scale)
+        nothing = np.abs(analytic) <= np.maximum(bar, dust) + limits.atol
         little = IN_CHECK * everything
         zero = nothing & (bar * scale <= little) & _claims_little(analytic, scale, little)
         resolved = limits.settled(found.numeric, found.reach)

@@ -52,7 +52,6 @@ from .._constants import (
     SENTINEL_VALUE,
     SHOWN_BY,
     SMOOTH_POWER,
-    SPEAKS,
     STANDS_CLEAR,
     STEPS_APART,
     SUBGRADIENT,
@@ -72,7 +71,6 @@ from .._difference.climb_and_kinks import (
     on_kink,
     parabolic,
     rise,
-    rough,
     tell_grain,
 )
 from .._difference.noise_and_extrapolation import Estimate, Line, Rung, best_entry, slope_of
@@ -100,7 +98,7 @@ def until_it_moves(line: Line, question: Tolerance, scale: float) -> float | Non
     top = line.rungs[0].h
     # A step that is rounded to the one below it shows that there is no larger one.
     stuck = len(line.rungs) > 1 and line.rungs[1].h == top
-    if question.analytic == 0 or not math.isfinite(question.analytic) or stuck:
+    if question.analytic == 0 or stuck:
         return None
     # Of a J that is zero nothing is a multiple: it may be rounded to any grain.
     value = abs(float(line.center)) or math.inf
@@ -110,17 +108,17 @@ def until_it_moves(line: Line, question: Tolerance, scale: float) -> float | Non
 
 
 def next_step(
-    line: Line, question: Tolerance, estimate: Estimate | None, scale: float, least: float
+    line: Line, question: Tolerance, estimate: Estimate, scale: float, least: float
 ) -> float | None:
     """Return the step that promises most, or None."""
     if _bent(line, question):
         step = _smaller(line, line.rungs[-1].h, question, least)
         if step is not None or len(line.rungs) > 1:
             return step  # of a single one, below which all is noise, nothing is known: go on
-    pivot = estimate.h if estimate is not None else line.rungs[-1].h
+    pivot = estimate.h or line.rungs[-1].h
     larger = _larger(line, pivot, question, scale)
     smaller = _smaller(line, pivot, question, least)
-    if estimate is None or estimate.rounding >= LIMITING * estimate.error:
+    if not estimate.h or estimate.rounding >= LIMITING * estimate.error:
         return larger or smaller
     return smaller or larger
 
@@ -140,7 +138,7 @@ def _larger(line: Line, pivot: float, question: Tolerance, scale: float) -> floa
     wanted: float = CONFIDENCE * ROUNDING_FACTOR * top.sigma / goal
     if len(line.rungs) == 1:
         # So far from what is asked that many rungs would be needed: begin near the top.
-        return min(max(top.h * RATIO, wanted), max(scale, top.h * RATIO))
+        return min(max(top.h * RATIO, wanted), scale)
     return top.h * (RATIO if wanted < top.h * RATIO**LEAP_RUNGS else RATIO**2)
 
 
@@ -161,24 +159,18 @@ def _smaller(line: Line, pivot: float, question: Tolerance, least: float) -> flo
 
 def may_go_beyond(line: Line) -> bool:
     """Return whether func is a parabola, without truncation, at the largest steps."""
-    series = line.series("both")
-    if len(series) < 2:
-        return False
-    (_, s0, r0), (_, s1, r1) = series[:2]
-    return abs(s0 - s1) <= ROUNDING_FACTOR * (r0 + r1) and parabolic(line)
+    top = line.series("both")[:2]
+    noise = ROUNDING_FACTOR * sum(rounding for _, _, rounding in top)
+    return len(top) == 2 and abs(top[0][1] - top[1][1]) <= noise and parabolic(line)
 
 
 def sentinel(line: Line, question: Tolerance, estimate: Estimate, least: float) -> float | None:
     """Return a step far below the others at which noise still leaves something to see."""
     smallest = line.rungs[-1]
-    if not math.isfinite(question.analytic):
-        return None
-    gap = abs(question.analytic - estimate.value)
-    value = question.size(estimate.value)
+    gap, value = abs(question.analytic - estimate.value), question.size(estimate.value)
     # The bend's noise is 3.5 times the slope's, and a kink must show here if there is one.
-    telling, faint = SENTINEL_GAP * gap, SENTINEL_VALUE * value
-    telling = smallest.sigma / telling if telling else math.inf
-    faint = smallest.sigma / faint if faint else math.inf
+    telling = smallest.sigma / max(SENTINEL_GAP * gap, 1e-300)
+    faint = smallest.sigma / max(SENTINEL_VALUE * value, 1e-300)
     step = max(min(telling, smallest.h / RATIO**2), faint, least)
     return step if step <= smallest.h / RATIO else None
 
@@ -195,7 +187,7 @@ def refine(line: Line, question: Tolerance, first: float, scale: float, least: f
 def _until_settled(
     line: Line, question: Tolerance, first: float, scale: float, least: float
 ) -> Policy[Answer]:
-    yield from _enter(line, first, least)
+    yield from enter(line, first, least)
     if _all_noise(line) and abs(question.analytic) * least > line.noise.sigma:
         # sin(1e30·θ): J changes by more than itself between neighbouring floats.
         return Answer(line.rungs[-1].central, math.inf, OPEN, NOISY)
@@ -214,8 +206,8 @@ def _until_settled(
             if rounded is not None:
                 return rounded
         estimate = line.estimate()
-        if estimate is not None:
-            if line.flat and (step := until_it_moves(line, question, scale)) is not None:
+        if estimate.h:
+            if not line.change and (step := until_it_moves(line, question, scale)) is not None:
                 yield step
                 continue
             agrees = question.within(*estimate.known)
@@ -247,8 +239,9 @@ def _until_settled(
                     yield step
                 continue
         step = next_step(line, question, estimate, scale, least)
-        stuck = len(line.rungs) >= ROUGH_RUNGS and rough(line, _size(line, question))
-        if step is None or stuck or not room:
+        # Where the bend hardly falls with the step, or rises, smaller ones won't help.
+        rough = len(line.rungs) >= ROUGH_RUNGS and bend_power(line.rungs) < KINK_POWER
+        if step is None or (rough and _bent(line, question)) or not room:
             if not _news(line, question, scale, estimate):
                 return _kink_beside(line, question, scale) or _left_open(line, question, estimate)
             confirmed = False
@@ -264,14 +257,8 @@ def _best_known(line: Line, question: Tolerance, estimate: Estimate) -> Estimate
     side = line.sides()
     quiet = [one for one in line.series(side) if ROUNDING_FACTOR * one[2] <= estimate.error]
     best = best_entry(quiet, even=side == "both")
-    better = best is not None and best.error < estimate.error and not question.within(*best.known)
-    return best if best is not None and better else estimate
-
-
-def _enter(line: Line, first: float, least: float) -> Policy[None]:
-    if not line.rungs:
-        yield first
-    yield from enter(line, least)
+    better = best.error < estimate.error and not question.within(*best.known)
+    return best if better else estimate
 
 
 def _jumps_or_kink(line: Line, least: float) -> Policy[Answer | None]:
@@ -330,11 +317,12 @@ def _stair(line: Line, question: Tolerance, scale: float, estimate: Estimate) ->
     return 0.0
 
 
-def _news(line: Line, question: Tolerance, scale: float, estimate: Estimate | None) -> bool:
+def _news(line: Line, question: Tolerance, scale: float, estimate: Estimate) -> bool:
     """Return whether the noise along this very line is not what it was taken for."""
     before, first = line.noise.sigma, not line.sounded
     # Stairs of a rounded func bend by one of them at each step, as a jump at θ does.
-    if first and (line.sides() == "none" or (_bent(line, question) and not _jumps(line))):
+    jumps = bend_power(line.rungs) < JUMP_POWER
+    if first and (line.sides() == "none" or (_bent(line, question) and not jumps)):
         return False
     within = spacing(line, question, scale) if first else _beneath(line, estimate)
     if not within:
@@ -345,13 +333,13 @@ def _news(line: Line, question: Tolerance, scale: float, estimate: Estimate | No
     return falls or (first and line.noise.sigma >= before * LINE_NEWS)
 
 
-def _beneath(line: Line, estimate: Estimate | None) -> float:
+def _beneath(line: Line, estimate: Estimate) -> float:
     """Return the distance of values at which the noise below a structure of func shows, or 0.
 
     What was taken for noise is the structure itself, where some steps bend by as much as larger
     ones differ from the slope that three below them agree on: rounding has no such bend.
     """
-    if estimate is None or line.grainy:
+    if line.grainy:
         return 0.0
     below = [rung for rung in line.rungs if rung.central]
     for k in range(1, len(below) - NEAR_RUNGS + 1):
@@ -368,9 +356,9 @@ def _beneath(line: Line, estimate: Estimate | None) -> float:
 
 def spacing(line: Line, question: Tolerance, scale: float) -> float:
     """Return the distance of values along a line: near, and func must not change by much."""
-    value = abs(question.analytic) if math.isfinite(question.analytic) else 0.0
+    value = abs(question.analytic)
     # J may be zero by cancellation: then what it changes by is what it is like.
-    size = max(abs(float(line.center)), max(line.changes, default=0.0))
+    size = max(abs(float(line.center)), line.change)
     shown = LINE_CHANGE * size / value if value else math.inf
     inside = [rung.h for rung in line.rungs if math.isfinite(rung.bend)]
     if len(inside) < len(line.rungs):  # the edge of the domain is near
@@ -378,19 +366,8 @@ def spacing(line: Line, question: Tolerance, scale: float) -> float:
     return min(LINE_SPACING * scale, shown or math.inf)
 
 
-def _size(line: Line, question: Tolerance) -> float:
-    """Return what a bend is small beside: the slope at the smallest step, analytic or numeric."""
-    size: float = question.size(line.rungs[-1].central)
-    return size
-
-
 def _bent(line: Line, question: Tolerance) -> bool:
-    return bent(line, _size(line, question))
-
-
-def _jumps(line: Line) -> bool:
-    power = bend_power(line.rungs)
-    return power is not None and power < JUMP_POWER
+    return bent(line, question.size(line.rungs[-1].central))
 
 
 def _trusted(line: Line, question: Tolerance, estimate: Estimate) -> bool:
@@ -427,9 +404,6 @@ def _converged(line: Line, question: Tolerance, estimate: Estimate) -> bool:
         return False
     known = [rung for rung in line.rungs if math.isfinite(slope_of(rung, side))]
     for h, slope, rounding in line.series(side):
-        speaks = h < estimate.h and SPEAKS * ROUNDING_FACTOR * rounding < gap and slope
-        if speaks and abs(slope - question.analytic) < abs(slope - estimate.value):
-            return False
         if not apart or h * STEPS_APART <= apart[-1][0].h:
             apart.append((next(rung for rung in known if rung.h == h), slope, rounding))
     return any(
@@ -464,10 +438,10 @@ def _limit(
     bend = max(abs(r.bend) if math.isfinite(r.bend) else 0.0 for r in (one, two, last))
     bends = bend_power([one, two, last])
     # A small bend that grows as the step falls is that of a structure which no step has reached.
-    small = bend <= NEAR_LIMIT * gap and (bends is None or bends >= -KINK_POWER)
-    smooth = small or (bends is not None and bends >= SMOOTH_POWER)
+    small = bend <= NEAR_LIMIT * gap and not bends < -KINK_POWER
+    smooth = small or bends >= SMOOTH_POWER
     still = not (two.forward or two.backward) or not (last.forward or last.backward)
-    moved = max(line.changes, default=0.0) > RESPONDS * line.noise.sigma
+    moved = line.change > RESPONDS * line.noise.sigma
     stairs = still and line.grainy is not False and moved
     return near and falls and smooth and not stairs
 
@@ -490,10 +464,10 @@ def _stands_still(line: Line, question: Tolerance) -> bool:
     """
     flat = [rung.h for rung in line.rungs if not rung.forward or not rung.backward]
     shown: bool = abs(question.analytic) * max(flat, default=0.0) > RESPONDS * line.noise.floor
-    return shown and not line.flat and line.noise.unit < NARROW
+    return shown and line.change > 0 and line.noise.unit < NARROW
 
 
-def _far(line: Line, scale: float) -> Policy[Estimate | None]:
+def _far(line: Line, scale: float) -> Policy[Estimate]:
     top = line.rungs[0].h
     return rise(line, RATIO * top, GROUP_RUNGS, lambda step: step <= scale, RATIO**2)
 
@@ -507,7 +481,7 @@ def _seen_farther(line: Line, question: Tolerance, estimate: Estimate) -> bool:
 
 
 def _step_that_shows(line: Line, question: Tolerance, estimate: Estimate) -> float | None:
-    """Return a step at which the analytic slope would show; 0 if it did, None if it did not.
+    """Return a step at which the analytic slope would show, None if none is left.
 
     Only for a func with noise as large as itself: that may be an oscillation or chaos, too fast
     for the steps so far, of which the analytic slope is a right part.  Where that part is a large
@@ -518,19 +492,16 @@ def _step_that_shows(line: Line, question: Tolerance, estimate: Estimate) -> flo
     if not _all_noise(line) or rounding:
         return None
     gap: float = abs(question.analytic - estimate.value)
-    wanted = max(line.changes) / (SHOWN_BY * gap)
+    wanted = line.change / (SHOWN_BY * gap)
     last = line.rungs[-1].h
     if last > 2 * wanted:
         return wanted
-    fine = [rung.central for rung in line.rungs if rung.h < wanted / SHOWN_BY]
-    if any(abs(question.analytic - slope) < NEAR_ANALYTIC * gap for slope in fine):
-        return 0.0
     return last / FINER if last > wanted / FINEST else None
 
 
 def _all_noise(line: Line) -> bool:
     """Return whether what func changes by is no more than its noise."""
-    return line.noise.sigma > ALL_NOISE * max(line.changes, default=0.0) > 0
+    return line.noise.sigma > ALL_NOISE * line.change > 0
 
 
 def _smooth_enough(line: Line, question: Tolerance) -> bool:
@@ -543,36 +514,22 @@ def _smooth_enough(line: Line, question: Tolerance) -> bool:
     rung, gap = telling[-1] if telling else gaps[0]
     if abs(rung.bend) <= BEND_CLEAR * rung.bend_noise or gap > SUBGRADIENT * abs(rung.bend):
         return True
-    power = bend_power(line.rungs)
-    return power is not None and power >= SMOOTH_POWER
+    return bend_power(line.rungs) >= SMOOTH_POWER
 
 
 def _judge_kink(line: Line, question: Tolerance) -> Answer | None:
-    slopes = kink_slopes(line)
-    if slopes is None:
-        return None
-    forward, backward = slopes
+    forward, backward = kink_slopes(line)
     low, high = sorted((forward, backward), key=lambda slope: slope.value)
-    if max(low.error, high.error) > LIMITING * (high.value - low.value):
+    if not max(low.error, high.error) <= LIMITING * (high.value - low.value):
         return None  # a fast oscillation, of which some large steps bend alike by chance
     mean = 0.5 * (low.value + high.value)
     size = max(abs(low.value), abs(high.value), abs(question.analytic))
-    if not math.isfinite(size):
-        between = False
-    else:
-        slack = question.atol + question.rtol * size
-        between = (
-            low.value - slack - CONFIDENCE * low.error
-            <= question.analytic
-            <= high.value + slack + CONFIDENCE * high.error
-        )
-    return Answer(
-        mean,
-        0.5 * (high.value - low.value),
-        AGREE if between else DISAGREE,
-        KINK,
-        (backward.value, forward.value),
-    )
+    slack = question.atol + question.rtol * size
+    lowest = low.value - slack - CONFIDENCE * low.error
+    highest = high.value + slack + CONFIDENCE * high.error
+    between = math.isfinite(size) and lowest <= question.analytic <= highest
+    half, verdict = 0.5 * (high.value - low.value), AGREE if between else DISAGREE
+    return Answer(mean, half, verdict, KINK, (backward.value, forward.value))
 
 
 def _kink_beside(line: Line, question: Tolerance, scale: float) -> Answer | None:
@@ -587,37 +544,17 @@ def _kink_beside(line: Line, question: Tolerance, scale: float) -> Answer | None
     return answer if answer is not None and answer.verdict == AGREE else None
 
 
-def _left_open(line: Line, question: Tolerance, estimate: Estimate | None) -> Answer:
+def _left_open(line: Line, question: Tolerance, estimate: Estimate) -> Answer:
     """Return the best that is known when no further step helps, with the reason."""
-    if estimate is None:
+    if math.isinf(estimate.error):
         return Answer(line.rungs[-1].central, math.inf, OPEN, NOT_FINITE)
     if _bent(line, question):
-        reason = JUMP if _jumps(line) else NOT_SMOOTH
-        return Answer(estimate.value, estimate.error, OPEN, reason)
-    louder = line.noisier_estimate()
-    best = estimate
-    if louder is not None and louder.error < best.error:
-        best = louder
-    if question.within(best.value, best.error):
-        verdict = AGREE if question.settled(best.value, best.error) else OPEN
-        return Answer(best.value, best.error, verdict, NOISY)
-    denied = best is louder and _every_rung_denies(line, question, best)
-    denied = denied and _converged(line, question, best)
-    if denied and _clear(line, question, best):
-        return Answer(best.value, best.error, DISAGREE)
-    return Answer(estimate.value, estimate.error, OPEN, NOISY)
-
-
-def _every_rung_denies(line: Line, question: Tolerance, estimate: Estimate) -> bool:
-    """Return whether a loud func still tells that the analytic value is wrong.
-
-    What looked like noise could be structure finer than the steps.  It is not when no step
-    comes near the analytic value, and several come near the estimate.
-    """
-    gap = abs(question.analytic - estimate.value)
-    slopes = [slope for _, slope, _ in line.series(line.sides())]
-    near = sum(abs(slope - estimate.value) < NEAR_ESTIMATE * gap for slope in slopes)
-    return near >= NEAR_RUNGS and _none_is_near(line, question, estimate)
+        reason = JUMP if bend_power(line.rungs) < JUMP_POWER else NOT_SMOOTH
+        return Answer(*estimate.known, OPEN, reason)
+    best = min(estimate, line.noisier_estimate(), key=lambda one: one.error)
+    if not question.within(*best.known):
+        return Answer(*estimate.known, OPEN, NOISY)
+    return Answer(*best.known, AGREE if question.settled(*best.known) else OPEN, NOISY)
 
 
 def _none_is_near(line: Line, question: Tolerance, estimate: Estimate) -> bool:

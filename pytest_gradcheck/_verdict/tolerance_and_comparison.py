@@ -66,10 +66,7 @@ class Tolerance:
     def allowed(self, numeric: Any, error: Any) -> Any:
         """Return by how much analytic and numeric may differ, with the error bar `error`."""
         with np.errstate(all="ignore"):
-            return self._allowed(numeric, error)
-
-    def _allowed(self, numeric: Any, error: Any) -> Any:
-        return self.atol + self.rtol * self.size(numeric) + CONFIDENCE * error
+            return self.atol + self.rtol * self.size(numeric) + CONFIDENCE * error
 
     def within(self, numeric: Any, error: Any) -> Any:
         """Return whether analytic and numeric are equal as far as `error` can tell."""
@@ -78,7 +75,7 @@ class Tolerance:
             # Terms that cancel leave dust in the analytic entry.  A numeric value that stands
             # clear of its error bar shows a gradient that is there, and dust is no excuse.
             dusty = (gap <= self.dust) & (abs(numeric) <= STANDS_CLEAR * CONFIDENCE * error)
-            return (gap <= self._allowed(numeric, error)) | dusty
+            return (gap <= self.allowed(numeric, error)) | dusty
 
     def goal(self, numeric: Any) -> Any:
         """Return the error, K times its bar, at which agreement means something."""
@@ -354,18 +351,10 @@ class Comparison:
         answers: Array | None = None,
     ) -> Comparison:
         """Return a comparison in which every verdict is open."""
-        bound, verdict = np.full(numeric.size, np.inf), np.full(numeric.size, OPEN, np.int8)
         answers = ~flat if answers is None else answers
-        return cls(
-            tolerance,
-            numeric.copy(),
-            error.copy(),
-            evaluated,
-            flat,
-            bound,
-            verdict,
-            answers=answers,
-        )
+        known = numeric.copy(), error.copy(), evaluated, flat
+        bound, verdict = np.full(numeric.size, np.inf), np.full(numeric.size, OPEN, np.int8)
+        return cls(tolerance, *known, bound, verdict, answers=answers)
 
     @classmethod
     def of_two(cls, tolerance: Tolerance, numeric: Array, error: Array) -> Comparison:

@@ -138,7 +138,9 @@ def _ini(config: pytest.Config, key: str) -> Any:
         for pythons, what in ((" to float: ", "a number"), (" base 10: ", "a whole number")):
             if pythons in said:
                 said = f"must be {what}, not {said.partition(pythons)[2]}"
-        raise pytest.UsageError(f"{_place(config)}: {key}: {said}") from None
+        said = said.removeprefix(f"{_place(config)}: ")
+        named = said if key in said else f"{key}: {said}"
+        raise pytest.UsageError(f"{_place(config)}: {named}") from None
 
 
 def _summary(config: pytest.Config) -> str:

@@ -193,7 +193,7 @@ def numerical_gradient(
 def gradcheck_rng(
     request: pytest.FixtureRequest, gradcheck_options: Mapping[str, Any]
 ) -> np.random.Generator:
-    """Seed a numpy Generator from the seed of the checks and the test's node id."""
+    """Return a numpy Generator, seeded from --gradcheck-seed and the test's name."""
     from hashlib import sha256
 
     import numpy as np

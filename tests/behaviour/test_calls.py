@@ -70,7 +70,8 @@ def test_check_returns_the_same_report_and_never_raises_for_a_wrong_gradient():
 
 
 OPTIONS = {item.name: item.default for item in fields(Options)}
-WITHOUT_STEPS = [name for name in OPTIONS if name not in {"eps", "scheme", "workers", "vectorized"}]
+OF_STEPS = {"eps", "scheme", "repairs", "workers", "vectorized"}
+WITHOUT_STEPS = [name for name in OPTIONS if name not in OF_STEPS]
 OF_JACOBIANS = ["points", "args", "has_aux", *WITHOUT_STEPS, "workers"]
 OF_PRODUCTS = ["points", "args", "has_aux", "strided", *WITHOUT_STEPS, "workers"]
 OF_ADJOINTS = [name for name in WITHOUT_STEPS if name not in {"entries", "reference"}]

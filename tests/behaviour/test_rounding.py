@@ -8,6 +8,8 @@ import pytest
 
 from pytest_gradcheck import (
     check_gradients,
+    check_jacobian,
+    check_vjp,
     numerical_gradient,
     numerical_gradient_with_error,
     pulled_back,
@@ -694,3 +696,91 @@ def test_the_noise_along_a_parameter_that_is_zero():
     right = np.array([0.0, 1e-3])
     assert check_gradients(cost, right, np.zeros(2)).verdict == "agree"
     assert check_gradients(cost, right + np.array([3e-8, 0.0]), np.zeros(2)).verdict == "disagree"
+
+
+def normalised(p):
+    z = SAMPLES @ p["W"] + p["b"]
+    spread = np.sqrt(z.var(axis=0) + 1e-5)
+    return (z - z.mean(axis=0)) / spread, spread
+
+
+def backward_of_normalised(p, u, factor=1.0):
+    h, spread = normalised(p)
+    dz = (u - u.mean(axis=0) - h * (u * h).mean(axis=0)) / spread
+    return {"W": factor * SAMPLES.T @ dz, "b": dz.sum(axis=0)}
+
+
+SAMPLES = np.random.default_rng(81).normal(size=(7, 3))
+
+
+@pytest.mark.parametrize("offset", [40.0, 900.0])
+@pytest.mark.parametrize("seed", range(3))
+def test_a_bias_before_a_normalisation_in_products_and_matrices(seed, offset):
+    """Rounding in rows of a Jacobian does not shrink as the parameter grows."""
+    rng = np.random.default_rng(seed)
+    p = {"W": rng.normal(size=(3, 2)), "b": offset * rng.normal(size=2)}
+    target = rng.normal(size=(7, 2))
+
+    def losses(p):
+        off = normalised(p)[0] - target
+        return np.array([np.mean(off**2), 1e-3 * np.mean(off**2) + 1])
+
+    def backward(p, u, factor=1.0):
+        off = normalised(p)[0] - target
+        return backward_of_normalised(p, (u @ [1.0, 1e-3]) * 2 * off / off.size, factor)
+
+    def jac(p):
+        rows = [backward(p, u) for u in np.eye(2)]
+        return {name: np.stack([row[name] for row in rows]) for name in p}
+
+    assert check_vjp(losses, backward, p).verdict == "agree"
+    assert check_jacobian(losses, jac, p).verdict == "agree"
+    wrong = check_vjp(losses, lambda p, u: backward(p, u, 1.001), p)
+    assert wrong.verdict == "disagree"
+    assert [block.verdict for block in wrong.blocks] == ["disagree", "agree"]
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_an_oscillation_within_large_steps_is_no_float32(seed):
+    """A cosine of a variance beside a large mean: its noise is in its fifth digit."""
+    rng = np.random.default_rng(seed)
+    x = 4e5 + rng.normal(size=7)
+    report = check_gradients(
+        lambda x: np.cos(np.mean(x**2) - np.mean(x) ** 2),
+        lambda x: -np.sin(np.var(x)) * 2 / x.size * (x - x.mean()),
+        x,
+    )
+    assert report.verdict != "disagree"
+    assert not any("float32" in text for text in report.remarks)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_what_is_left_of_a_gradient_at_a_minimum_is_rounding(seed):
+    """Terms of the size of curvature times parameter cancel there."""
+    rng = np.random.default_rng(seed)
+    data = rng.normal(size=(13, 3)) + np.array([60.0, -35.0, 80.0])
+    center = data.mean(axis=0)
+    report = check_gradients(
+        lambda c: np.sum((data - c) ** 2), lambda c: 2 * np.sum(c - data, axis=0), center
+    )
+    assert report.verdict == "agree"
+    off = check_gradients(
+        lambda c: np.sum((data - c) ** 2), lambda c: 2 * np.sum(c - data, axis=0) + 1e-4, center
+    )
+    assert off.verdict == "disagree"
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_gradient_in_float32_whose_terms_cancel(seed):
+    """exp(2 s) - 1 moves in stairs of float32 where s is small."""
+    rng = np.random.default_rng(seed)
+    near = (2e-4 * rng.normal(size=5)).astype(np.float32)
+
+    def grad(s, factor=1.0):
+        return np.float32(factor) * (np.exp(2 * s) - np.float32(1))
+
+    def func(s):
+        return float(np.sum(0.5 * np.exp(2 * s) - 0.5 - s, dtype=np.float64))
+
+    assert check_gradients(func, grad, near).verdict == "agree"
+    assert check_gradients(func, lambda s: grad(s, 1.02), near).verdict == "disagree"

@@ -146,7 +146,8 @@ def test_a_bad_type_in_a_native_table_is_a_usage_error(suite):
     suite.makepyprojecttoml("[tool.pytest]\ngradcheck_rtol = 'tight'\n")
     result = suite.runpytest_inprocess()
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines(["ERROR: *pyproject.toml: gradcheck_rtol: *expects a float, *"])
+    (said,) = (line for line in result.errlines if "expects a float" in line)
+    assert (said.count("gradcheck_rtol"), said.count("pyproject.toml")) == (1, 1)
 
 
 def test_help_shows_the_group_and_the_keys(suite):

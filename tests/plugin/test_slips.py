@@ -5,7 +5,12 @@ import pickle
 import numpy as np
 import pytest
 
-from pytest_gradcheck import assert_adjoint, assert_gradients_close, check_gradients
+from pytest_gradcheck import (
+    assert_adjoint,
+    assert_gradients_close,
+    assert_hvp_close,
+    check_gradients,
+)
 
 X = np.linspace(0.5, 2.0, 6).reshape(2, 3)
 W = np.array([0.3, -1.2, 0.8])
@@ -115,6 +120,7 @@ def test_an_exception_without_its_module_s_name_is_pickled_with_its_notes():
         ("jac", "grad=True"),
         ("tol", "rtol="),
         ("epsilon", "eps="),
+        ("options", "a keyword of its own"),
     ],
 )
 def test_options_of_other_checkers_name_ours(option, said):
@@ -183,6 +189,13 @@ def test_an_adjoint_of_matrices_says_what_to_pass():
     with pytest.raises(TypeError, match="pass lambda y: matrix @ y"):
         assert_adjoint(lambda x: X @ x, X.T, np.zeros(3))
     assert assert_adjoint(lambda x: X @ x, lambda y: X.T @ y, np.zeros(3)).ok
+
+
+def test_a_gradient_in_place_of_func_says_where_it_belongs():
+    with pytest.raises(ValueError, match="func returned an array of shape") as caught:
+        assert_hvp_close(grad, lambda w, v: 2 * X.T @ (X @ v), W)
+    assert "passed as grad=" in caught.value.__notes__[-1]
+    assert assert_hvp_close(cost, lambda w, v: 2 * X.T @ (X @ v), W, grad=grad).ok
 
 
 class Series:

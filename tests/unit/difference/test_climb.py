@@ -33,25 +33,22 @@ def test_entering_the_domain_shrinks_by_the_ratio_squared():
         return t if abs(t) < 0.1 else NAN
 
     made, _ = through(inside)
-    made.add(1.0)
-    climb(made, enter(made, 1e-9))
+    climb(made, enter(made, 1.0, 1e-9))
     assert steps(made) == [1.0, approx(1 / RHO**2)]
     made, _ = through(inside)
     made.add(0.05)
-    climb(made, enter(made, 1e-9))
+    climb(made, enter(made, 9.0, 1e-9))
     assert len(made.rungs) == 1
     made, _ = through(lambda t: t if t >= 0 else NAN)
-    made.add(1.0)
-    climb(made, enter(made, 1e-99))
+    climb(made, enter(made, 1.0, 1e-99))
     assert len(made.rungs) == 7  # six times and no more
     assert made.rungs[-1].h == approx(RHO**-12)
-    climb(made, enter(made, 1e-99, most=1))
+    climb(made, enter(made, 1.0, 1e-99, most=1))
     assert len(made.rungs) == 8
     made, _ = through(lambda t: t if t >= 0 else NAN)
-    made.add(1.0)
-    climb(made, enter(made, RHO**-2 * JUST_ABOVE))
+    climb(made, enter(made, 1.0, RHO**-2 * JUST_ABOVE))
     assert len(made.rungs) == 1
-    climb(made, enter(made, 1 / RHO**2))  # the least step may be taken
+    climb(made, enter(made, 1.0, 1 / RHO**2))  # the least step may be taken
     assert steps(made) == [1.0, 1 / RHO**2]
 
 
@@ -83,8 +80,8 @@ def test_rising_pays_while_rounding_limits_and_gives_the_best_estimate():
     # 3·√½·σ/h at the smaller one of the two largest steps.
     assert best.rounding == pytest.approx(3 * math.sqrt(0.5) * 1e-6, rel=1e-8)
     made, _ = through(lambda t: t)
-    assert climb(made, rise(made, 1.0, 1, lambda _: True)) is None  # one rung tells nothing
-    assert climb(made, rise(made, 1.0, 9, lambda _: False)) is None
+    assert climb(made, rise(made, 1.0, 1, lambda _: True)).error == math.inf  # one rung
+    assert climb(made, rise(made, 1.0, 9, lambda _: False)).error == math.inf
 
 
 def test_the_engine_alone_rises_within_the_scale_and_falls_to_the_least_step():

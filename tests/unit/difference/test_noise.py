@@ -99,43 +99,32 @@ def test_the_step_balances_noise_and_truncation():
 
 def test_a_given_step_is_taken_as_it_stands():
     theta, step = np.array([1.0, -2.0], dtype=np.float32), np.array([0.3, 1e-30])
-    laid = points(theta, step, STENCILS["central"], exact=True)
-    assert laid.values.dtype == np.float32
-    np.testing.assert_array_equal(laid.values, np.float32([[1.3, 0.7], [-2.0, -2.0]]))
-    np.testing.assert_array_equal(laid.taken, step)
-    assert laid.offsets == (1.0, -1.0)
+    values, taken = points(theta, step, STENCILS["central"], exact=True)
+    assert values.dtype == np.float32
+    np.testing.assert_array_equal(values, np.float32([[1.3, 0.7], [-2.0, -2.0]]))
+    np.testing.assert_array_equal(taken, step)
 
 
 def test_a_step_of_ones_own_is_a_multiple_of_the_grain_at_the_farthest_point():
     """float16 has 2⁻¹⁰ between 1 and 2, and 2⁻⁹ beyond: 0.3 is 307.2 of the former."""
 
     def laid(theta, step, name):
-        return points(
-            np.array([theta], dtype=np.float16), np.array([step]), STENCILS[name], exact=False
-        )
+        theta, step = np.array([theta], dtype=np.float16), np.array([step])
+        return [one.tolist() for one in points(theta, step, STENCILS[name], exact=False)]
 
-    found = laid(1.0, 0.3, "central")
-    assert found.taken.tolist() == [307 / 1024]
-    assert found.values.tolist() == [[1 + 307 / 1024, 1 - 307 / 1024]]
-    found = laid(-1.0, 0.3, "forward")
-    assert found.values.tolist() == [[-1 + 307 / 1024]]
-    assert found.taken.tolist() == [307 / 1024]
-    assert found.offsets == (1.0,)
+    part = 307 / 1024
+    assert laid(1.0, 0.3, "central") == [[[1 + part, 1 - part]], [part]]
+    assert laid(-1.0, 0.3, "forward") == [[[-1 + part]], [part]]
     # Three steps of 0.5005 reach beyond 2, and five of 2⁻⁹ are too fine for beyond 4.
-    found = laid(1.0, 0.5005, "central6")
-    assert found.taken.tolist() == [0.5]
-    assert found.values.tolist() == [[2.5, 2.0, 1.5, 0.5, 0.0, -0.5]]
-    found = laid(1.0, 0.25, "backward2")
-    assert found.values.tolist() == [[0.75, 0.5]]
-    assert found.taken.tolist() == [0.25]
-    assert found.offsets == (-1.0, -2.0)
+    assert laid(1.0, 0.5005, "central6") == [[[2.5, 2.0, 1.5, 0.5, 0.0, -0.5]], [0.5]]
+    assert laid(1.0, 0.25, "backward2") == [[[0.75, 0.5]], [0.25]]
     # Never zero.
-    assert laid(1.0, 1e-9, "central").taken.tolist() == [2.0**-10]
+    assert laid(1.0, 1e-9, "central")[1] == [2.0**-10]
     theta = np.ones(1, np.longdouble) + np.finfo(np.longdouble).eps
     for exact in (True, False):
-        wide = points(theta, np.full(1, 0.25), STENCILS["central"], exact=exact)
-        assert wide.taken.dtype == wide.values.dtype == np.longdouble
-        assert wide.values[0].tolist() == [theta[0] + 0.25, theta[0] - 0.25]
+        values, taken = points(theta, np.full(1, 0.25), STENCILS["central"], exact=exact)
+        assert taken.dtype == values.dtype == np.longdouble
+        assert values[0].tolist() == [theta[0] + 0.25, theta[0] - 0.25]
 
 
 def test_formulas_applied_to_numbers():

@@ -76,8 +76,8 @@ def test_a_func_that_writes_to_its_parameters():
         made.at_theta()
     assert str(caught.value) == (
         "func changed its parameters: b is not what it was before the call; copy what is to be "
-        "changed, or pass copy=True to give func a fresh copy each time (your own arrays are as "
-        "they were)"
+        "changed, or pass copy=True for a fresh copy in each call (your own arrays are as they "
+        "were)"
     )
     assert PARAMS["b"].tolist() == [5.0, 6.0]
 

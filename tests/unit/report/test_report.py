@@ -16,6 +16,7 @@ import pytest
 
 from pytest_gradcheck import (
     BlockReport,
+    Diagnosis,
     Entry,
     GradcheckWarning,
     GradientMismatch,
@@ -302,6 +303,43 @@ def test_what_several_blocks_have_in_common_is_told_in_the_first_line_or_in_the_
     assert lines(text)[0] == "W1 and W2 are 2 x numeric (14 of 14 wrong)"
     assert text.count("analytic = 3 x numeric") == 2  # a row each for b1 and b2
     assert "looks like:" not in text
+
+
+@pytest.mark.parametrize(
+    ("wrong", "first"),
+    [
+        (lambda p, g: 2 * g, "W1 and 2 more are 2 x numeric (150 of 150 wrong)"),
+        (
+            lambda p, g: g - 0.3 * p if p.ndim > 1 else g,
+            "W1 and W2: error = -3/10 x the parameters (140 of 140 wrong)",
+        ),
+    ],
+    ids=["factor", "decay"],
+)
+def test_the_first_line_of_what_directions_find_in_several_blocks(wrong, first):
+    draw = np.random.default_rng(11).normal
+    theta = {"W1": draw(size=(8, 10)), "W2": draw(size=(10, 6)), "b": draw(size=10)}
+
+    def cost(p):
+        return float(sum(np.sum(np.sin(array)) for array in p.values()))
+
+    def gradient(p):
+        return {name: wrong(array, np.cos(array)) for name, array in p.items()}
+
+    value = check_gradients(cost, gradient, theta, max_evals=80)
+    assert value.directions
+    assert lines(value.message())[0] == first
+
+
+def test_a_first_line_is_not_cut_within_a_list_of_names():
+    wrong = ("W1", "b1", "V")
+    sentence = "the error enters between why and b1: W1, b1, V are wrong, why is right"
+    value = report(
+        wrong=24,
+        blocks=(*(block(name, (2, 4), 8, code="backward") for name in wrong), block("why", (4,))),
+        diagnoses=(Diagnosis("backward", sentence, wrong),),
+    )
+    assert lines(value.message())[0] == "the error enters between why and b1 (24 of 24 wrong)"
 
 
 def test_names_that_would_look_alike_are_told_apart_in_the_first_line_too():

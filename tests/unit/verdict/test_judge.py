@@ -674,16 +674,6 @@ def test_the_error_bar_that_settles_an_entry():
     assert _judge.fine_limit(1.0, 0.0) == 3e-6
 
 
-def test_what_meets_the_absolute_goal_alone():
-    found = compared(
-        [1.0, 1.0, -3.0, NAN],
-        [0.5, 0.51, 0.5, 0.5],
-        analytic=[-2.0, 2.0, 0.0, 1.9],
-        made=limits(4, goal_rtol=0.375),
-    )
-    assert _judge._by_atol_alone(found).tolist() == [False, True, False, True]
-
-
 def derivative(func, params, shift, deep, relative=2.0**-10, sigma=1e-9):
     """Return what a direction's ladder says, and its steps: parameter 0 moves by them."""
     seen = []

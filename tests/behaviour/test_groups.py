@@ -350,7 +350,7 @@ def test_a_wrong_part_of_a_product_is_named_though_no_entry_is_known(seed, where
 
 
 def test_what_a_jacobian_in_float32_leaves_open_says_what_would_settle_it():
-    layer = Layer(0, 3e5)
+    layer = Layer(0, 3e7)
     report = check_jacobian(layer.outputs, layer.jacobian, layer.params)
     assert report.verdict == "inconclusive"
     settle = [line for line in report.reasons if line.startswith(("to settle it", "or: "))]
@@ -371,7 +371,7 @@ def test_a_row_of_a_jacobian_beside_a_large_narrow_value_is_not_taken_for_a_zero
         return found
 
     report = check_jacobian(layer.outputs, jacobian, layer.params)
-    assert report.verdict in ("inconclusive", "disagree")
+    assert report.verdict in ("inconclusive", "agree" if factor == 1 else "disagree")
     verdicts = {block.name: block.verdict for block in report.blocks}
     assert verdicts["y / v"] == verdicts["z / W"] == "agree"  # they are zero
 

@@ -272,9 +272,7 @@ class Options:
         "what a check that can't tell does to the test: fail, warn or pass",
     )
     kinks: str = _option(
-        "pass",
-        _one_of("pass", "fail"),
-        "whether a subgradient at a kink passes: pass or fail",
+        "pass", _one_of("pass", "fail"), "whether a subgradient at a kink passes: pass or fail"
     )
     vacuous: str = _option(
         "note",

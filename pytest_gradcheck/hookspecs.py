@@ -68,9 +68,7 @@ def gradcheck_array(value: Any) -> ArrayKind | None:
 
 
 @hookspec
-def gradcheck_explain(
-    report: GradientReport,
-) -> str | Diagnosis | Sequence[str | Diagnosis] | None:
+def gradcheck_explain(report: GradientReport) -> str | Diagnosis | Sequence[str | Diagnosis] | None:
     """Say what the failure looks like to you.
 
     Parameters

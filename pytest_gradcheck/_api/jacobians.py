@@ -294,14 +294,7 @@ def assert_jvp_close(
     __tracebackhide__ = hide_frame
     require_known(assert_jvp_close, options)
     return check_jvp(
-        func,
-        jvp,
-        params,
-        points=points,
-        args=args,
-        has_aux=has_aux,
-        strided=strided,
-        **options,
+        func, jvp, params, points=points, args=args, has_aux=has_aux, strided=strided, **options
     ).raise_if_failed()
 
 
@@ -406,12 +399,5 @@ def assert_vjp_close(
     __tracebackhide__ = hide_frame
     require_known(assert_vjp_close, options)
     return check_vjp(
-        func,
-        vjp,
-        params,
-        points=points,
-        args=args,
-        has_aux=has_aux,
-        strided=strided,
-        **options,
+        func, vjp, params, points=points, args=args, has_aux=has_aux, strided=strided, **options
     ).raise_if_failed()

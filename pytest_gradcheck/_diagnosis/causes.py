@@ -80,9 +80,7 @@ def in_part(block: BlockData) -> Iterator[Repair]:
         where, spared = found
 
         def apply(
-            other: BlockData,
-            repair: Repair = repair,
-            key: tuple[object, ...] = (where.key, spared),
+            other: BlockData, repair: Repair = repair, key: tuple[object, ...] = (where.key, spared)
         ) -> Predicted | None:
             theirs, predicted = _part(other, repair), repair.predicted(other)
             if predicted is None or theirs is None or (theirs[0].key, theirs[1]) != key:

@@ -620,12 +620,4 @@ MOST_DECIMALS = 8
 """Decimals to which somebody rounds."""
 
 
-REPAIRS: tuple[Suggest, ...] = (
-    zero,
-    rounded,
-    factor,
-    multiples,
-    clipped,
-    reduction,
-    single,
-)
+REPAIRS: tuple[Suggest, ...] = (zero, rounded, factor, multiples, clipped, reduction, single)

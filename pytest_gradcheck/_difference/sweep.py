@@ -522,10 +522,7 @@ def _imaginary_part(value: Any) -> float:
 
 
 def differenced(
-    problem: Problem,
-    analytic: Analytic | None,
-    options: Options,
-    noise: Noise | None = None,
+    problem: Problem, analytic: Analytic | None, options: Options, noise: Noise | None = None
 ) -> tuple[Sweep, Noise]:
     """Difference every coordinate, or, when max_evals allows no more, a sample of them.
 

@@ -195,11 +195,7 @@ class Evaluator:
     """
 
     def __init__(
-        self,
-        call: Call,
-        work: WorkCopy,
-        progress: Progress | None = None,
-        pool: Pool | None = None,
+        self, call: Call, work: WorkCopy, progress: Progress | None = None, pool: Pool | None = None
     ) -> None:
         self.gradients: list[Any] = []
         self._beside: list[Any] = []

@@ -358,11 +358,7 @@ class Workers:
                 f"workers: func can't be sent to another process: {name} is {what}; define it "
                 f"with def at the top level of a module, {advice}"
             )
-        for said, value in (
-            ("func", call.func),
-            ("args", call.args),
-            ("params", self.task.params),
-        ):
+        for said, value in (("func", call.func), ("args", call.args), ("params", self.task.params)):
             try:
                 pickle.dumps(value)
             except Exception as why:
@@ -408,11 +404,7 @@ class Batched(Evaluator):
     """
 
     def __init__(
-        self,
-        call: Call,
-        work: WorkCopy,
-        progress: Progress | None = None,
-        pool: Pool | None = None,
+        self, call: Call, work: WorkCopy, progress: Progress | None = None, pool: Pool | None = None
     ) -> None:
         super().__init__(call, work, progress, pool)
         self.func, self.call = self.call, self._alone

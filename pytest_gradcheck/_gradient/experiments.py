@@ -62,12 +62,7 @@ CACHE = "reads what an earlier call left behind (a stale cache)"
 
 
 def experiments(
-    rows: Rows,
-    grad: Any,
-    problem: Problem,
-    analytic: Analytic,
-    options: Options,
-    noise: float,
+    rows: Rows, grad: Any, problem: Problem, analytic: Analytic, options: Options, noise: float
 ) -> tuple[Diagnosis, ...]:
     """Return a diagnosis if a check failed and grad depends on what was evaluated before.
 
@@ -95,11 +90,7 @@ def _noise(sentence: str) -> Diagnosis:
 
 
 def _experiment(
-    known: bool,
-    problem: Problem,
-    analytic: Analytic,
-    options: Options,
-    noise: float,
+    known: bool, problem: Problem, analytic: Analytic, options: Options, noise: float
 ) -> Diagnosis | None:
     blocks, gradient = problem.blocks, analytic.at
     assert gradient is not None

@@ -123,14 +123,10 @@ class Screen:
         """Return by how much coordinates of a block move along a direction; a new array."""
         if self.whole is not None:
             own: Array = self.whole[block.window][part].copy()
-            return own
-        return self._spread(block, part)
-
-    def _spread(self, block: Block, part: slice) -> Array:
-        position = position_of(self.problem.blocks, block.start)
-        scale: Array = self.problem.scale_of(position, part)
-        np.maximum(scale, self.floor(block), out=scale)
-        return scale
+        else:
+            own = self.problem.scale_of(position_of(self.problem.blocks, block.start), part)
+            np.maximum(own, self.floor(block), out=own)
+        return own
 
     def floor(self, block: Block) -> float:
         """Return the least that a coordinate of a block moves by."""
@@ -306,7 +302,8 @@ def _until_truncation_shows(line: Line, first: float) -> Policy[None]:
     yield step / RATIO
 
     def differ(pair: slice) -> bool:
-        return _differ(line.series("both")[pair])
+        (_, one, loud), (_, other, louder) = line.series("both")[pair]
+        return abs(one - other) > ACCUSED * (loud + louder)
 
     def further(step: float) -> bool:
         inside = step < 2 * RATIO * line.series("both")[0][0]
@@ -317,12 +314,6 @@ def _until_truncation_shows(line: Line, first: float) -> Policy[None]:
     # Down where there are kinks within the step, or a fast oscillation.
     yield from fall(line, CALIBRATION_DOWN - len(line.rungs), lambda _: differ(slice(-2, None)))
     yield from rise(line, step * RATIO, LONG_LADDER - len(line.rungs), further)
-
-
-def _differ(pair: Sequence[tuple[float, float, float]]) -> bool:
-    """Return whether two slopes differ by more than their rounding."""
-    (_, one, loud), (_, other, louder) = pair
-    return abs(one - other) > ACCUSED * (loud + louder)
 
 
 def _best_rung(line: Line) -> tuple[float, float, float]:

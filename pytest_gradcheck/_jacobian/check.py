@@ -666,11 +666,7 @@ class JudgedRows:
 
 
 def judged_rows(
-    points: Points,
-    outputs: Outputs,
-    analytic: Sequence[Analytic],
-    options: Options,
-    bias: Bias,
+    points: Points, outputs: Outputs, analytic: Sequence[Analytic], options: Options, bias: Bias
 ) -> JudgedRows:
     """Judge the rows of a Jacobian.
 

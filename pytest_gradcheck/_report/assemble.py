@@ -581,6 +581,9 @@ NOT_STATIONARY = (
 """A remark, and where `vacuous` makes it a failure, what to do."""
 
 
+UNANSWERED = "func answers to no parameter, while the gradient is not zero"
+
+
 def reasons_of(
     found: Comparison,
     given: tuple[str, ...],
@@ -603,8 +606,8 @@ def reasons_of(
     large = flat and bool((np.abs(found.analytic) > found.tolerance.dust).any())
     if large and not np.any(found.numeric):
         said.append(
-            "func answers to no parameter, while the gradient is not zero: does it read the arrays "
-            "through a closure (in_place=True) or remember results by identity (copy=True)?"
+            f"{UNANSWERED}: does it read the arrays through a closure (in_place=True) or remember "
+            "results by identity (copy=True)?"
         )
     elif unmoved:
         said.append(

@@ -16,7 +16,7 @@ from .._diagnosis.evidence_and_places import Diagnosis
 from .._quoting import NAME_WIDTH, columns, distinct, listing, shown, together
 from .._source.lines import source_table
 from .._verdict.tolerance_and_comparison import TOGETHER
-from .assemble import STATIONARY
+from .assemble import STATIONARY, UNANSWERED
 from .error_map import error_maps, plain, small_map
 from .report import BlockReport, Entry, GradientReport
 
@@ -135,7 +135,7 @@ def _message(report: GradientReport, width: int) -> list[str]:
     also = [line for text in _together(report) for line in wrapped(text, width)]
     most = max(MOST_BLOCKS - len(also), 3) if report.max_report else len(report.blocks)
     first = headline(report)
-    said = [reason for reason in report.reasons if reason != _of_point(report)]
+    said = [left for reason in report.reasons if (left := _beyond(_of_point(report), reason))]
     parts = [[first], _paragraph([*said, *_hints(report)], width)]
     if report.checked:  # else nothing is known of any parameter
         names = names_of(report)
@@ -152,6 +152,12 @@ def _message(report: GradientReport, width: int) -> list[str]:
     parts.append([*_paragraph(_notes(report), width), *ends])
     filled = [part for part in parts if part]
     return [*filled[0], *(line for part in filled[1:] for line in ["", *part])]
+
+
+def _beyond(first: str, reason: str) -> str:
+    """Return what a reason says beyond the first line."""
+    begin, _, rest = reason.partition(": ")
+    return "" if reason == first else rest if first.startswith(f"{begin} (") else reason
 
 
 def _hints(report: GradientReport) -> list[str]:
@@ -184,6 +190,8 @@ def finding(report: GradientReport) -> list[str]:
 def _of_point(report: GradientReport) -> str:
     if report.reasons and not report.checked:
         return report.reasons[0]
+    if report.wrong and any(reason.startswith(UNANSWERED) for reason in report.reasons):
+        return f"{UNANSWERED} ({report.wrong:,} of {report.checked:,} wrong)"
     if report.wrong and (leading := _leading(report)):
         return _looks(report, leading)
     failing = [entry for entry in report.worst if entry.verdict != "agree"]
@@ -373,12 +381,7 @@ def _points(report: GradientReport) -> list[str]:
 
 
 def _notes(report: GradientReport) -> list[str]:
-    lines = [
-        *report.patterns,
-        *_together(report),
-        *_points(report),
-        *report.remarks,
-    ]
+    lines = [*report.patterns, *_together(report), *_points(report), *report.remarks]
     if report.directions:
         lines.append(
             f"{report.size:,} parameters along {report.directions} random directions (seed "

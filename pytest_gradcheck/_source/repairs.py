@@ -27,7 +27,7 @@ import threading
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
-from time import perf_counter
+from time import perf_counter, thread_time
 from types import CellType, CodeType, FunctionType
 from typing import Any
 
@@ -39,7 +39,10 @@ MOST_TRIED = 3000
 """Changes that are tried."""
 
 SECONDS = 1.0
-"""So long, of a grad for which that many take longer."""
+"""Of this thread, in which they are: a grad that takes long is not called so often."""
+
+PATIENCE = 5 * SECONDS
+"""On the clock, where grad waits, or the machine is busy."""
 
 MOST_OBJECTS = 10_000
 """Objects within reach of the user's functions that are kept; with more, nothing is tried."""
@@ -73,25 +76,25 @@ def repairs(
     functions = [] if _debugged() else list(_functions(seen, innocent))
     suspects = [each for function in functions for each in _suspects(function, seen, order)]
     suspects.sort(key=lambda one: one.rank)
-    until, left = perf_counter() + SECONDS, MOST_TRIED
+    until, latest, left = thread_time() + SECONDS, perf_counter() + PATIENCE, MOST_TRIED
     found: list[Repair] = []
     roots = [*given, *(one for each in functions for one in each.objects)]
     with _kept(roots, seen.written()) as restore:
         # What is there is likelier wrong than what is not.
         for changes in (_others, _derivatives, _more):
-            for one in suspects:
-                for new in _variants(one.statement, one.sight, changes):
-                    left -= 1
-                    if left < 0 or perf_counter() > until:
-                        return _together(found, wrong)
-                    mended = _tried(one, new, call)
-                    restore()
-                    if mended:
-                        text = _text(new) if "'" in one.text else _text(new).replace("'", '"')
-                        repair = Repair(one.file, one.line, one.text, text, mended)
-                        if len(mended) == len(wrong):
-                            return [repair]
-                        found.append(repair)
+            tried = ((s, new) for s in suspects for new in _variants(s.statement, s.sight, changes))
+            for one, new in tried:
+                left -= 1
+                if left < 0 or thread_time() > until or perf_counter() > latest:
+                    return _together(found, wrong)
+                agreeing = _tried(one, new, call)
+                restore()
+                if agreeing:
+                    text = _text(new) if "'" in one.text else _text(new).replace("'", '"')
+                    repair = Repair(one.file, one.line, one.text, text, agreeing)
+                    if len(agreeing) == len(wrong):
+                        return [repair]
+                    found.append(repair)
             if chosen := _together(found, wrong):
                 return chosen
     return []
@@ -147,11 +150,12 @@ class _Function:
 
 AROUND = "around"
 
-
 STOPS = {"breakpoint", "set_trace", "input"}
+"""Names of functions that wait for somebody."""
 
 
 def _functions(seen: Recorder, innocent: Collection[CodeType]) -> Iterator[_Function]:
+    """Yield the functions that grad has run; one that it defines itself with what it is in."""
     here = _parsed(f"__import__('threading').get_ident() == {threading.get_ident()}")
     trees = {code: seen.source(code.co_filename).function(code) for code, _ in seen.sights}
     objects: dict[ast.FunctionDef, list[FunctionType]] = {}
@@ -193,10 +197,12 @@ class _Suspect:
 
     @property
     def file(self) -> str:
+        """As Python knows it."""
         return self.function.code.co_filename
 
     @property
     def line(self) -> int:
+        """The first of the statement."""
         return self.statement.lineno
 
 

@@ -44,6 +44,9 @@ MOST_DIGESTED = 2**24
 MOST_ITEMS = 1000
 """Elements of a container that is looked into."""
 
+LARGEST_COUNT = 10_000
+"""Whole numbers, such as seeds, that stand for no other: a loop might run so often."""
+
 MOST_WITHIN = 30
 """Elements of a container that are names by themselves: `p["W"]`, `self.W`."""
 
@@ -584,8 +587,10 @@ def kind_of(value: Any) -> Kind | None:
     """Return what values share that may be taken for each other, None of other values."""
     if isinstance(value, np.ndarray):
         return Kind("array", value.shape)
-    if isinstance(value, (int, float, np.floating, np.integer)) and not isinstance(value, bool):
+    if isinstance(value, (float, np.floating)):
         return Kind("number")
+    if isinstance(value, (int, np.integer)) and not isinstance(value, bool):
+        return Kind("number") if abs(int(value)) <= LARGEST_COUNT else None
     return Kind("dict", tuple(value)) if isinstance(value, dict) else None
 
 

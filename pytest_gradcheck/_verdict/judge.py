@@ -61,14 +61,7 @@ from .._difference.stencils_and_steps import (
     random_weights,
     relative_step,
 )
-from .._difference.sweep import (
-    Sweep,
-    bends,
-    least_step,
-    line_along,
-    line_of,
-    value_size,
-)
+from .._difference.sweep import Sweep, bends, least_step, line_along, line_of, value_size
 from .._evaluate.evaluator import BudgetExhausted
 from .._evaluate.problem import Analytic, Problem
 from .._options import Options
@@ -179,12 +172,7 @@ def judge(
 
 
 def _tell_by_groups(
-    found: Comparison,
-    problem: Problem,
-    analytic: Analytic,
-    sweep: Sweep,
-    seed: int,
-    value: float,
+    found: Comparison, problem: Problem, analytic: Analytic, sweep: Sweep, seed: int, value: float
 ) -> None:
     """Tell by directions through whole blocks what noise has left open entry by entry."""
     open_ = (found.verdict == OPEN) & np.isfinite(found.error) & ~found.kinked
@@ -371,7 +359,7 @@ def _spread(problem: Problem, analytic: Analytic, seed: int) -> Array:
         )
         grid = last_bits(seen).min(axis=0)
         coarse = (grid > 2 * eps * np.abs(vector)) & np.isfinite(seen).all(axis=0)
-    coarse &= np.count_nonzero(np.diff(seen, axis=0) > 0, axis=0) + 1 >= FEW_VALUES
+        coarse &= np.count_nonzero(np.diff(seen, axis=0) > 0, axis=0) + 1 >= FEW_VALUES
     return np.where(coarse, np.maximum(spread, grid), spread)
 
 
@@ -423,12 +411,7 @@ def _limits(problem: Problem, analytic: Analytic, sweep: Sweep, options: Options
 
 
 def _ask_again(
-    found: Comparison,
-    sweep: Sweep,
-    problem: Problem,
-    options: Options,
-    asked: Array,
-    agrees: Array,
+    found: Comparison, sweep: Sweep, problem: Problem, options: Options, asked: Array, agrees: Array
 ) -> None:
     """Take further steps for what the sweep did not settle."""
     left = _left_beside_alike(asked & (~agrees | sweep.bent), found, sweep, problem)

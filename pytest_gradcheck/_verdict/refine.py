@@ -310,10 +310,7 @@ def _stair(line: Line, question: Tolerance, scale: float, estimate: Estimate) ->
         return 0.0
     for far, near in reversed(list(itertools.pairwise(line.rungs))):
         if not abs(far.central - estimate.value) <= NEAR_ESTIMATE * gap:
-            jump = jump_between(line, near, far)
-            # What is larger than any format's jumps is func's own.
-            size = max(abs(float(line.center)), line.noise.terms)
-            return jump if jump <= COARSEST_JUMP * size else 0.0
+            return jump_between(line, near, far)
     return 0.0
 
 
@@ -356,10 +353,9 @@ def _beneath(line: Line, estimate: Estimate) -> float:
 
 def spacing(line: Line, question: Tolerance, scale: float) -> float:
     """Return the distance of values along a line: near, and func must not change by much."""
-    value = abs(question.analytic)
     # J may be zero by cancellation: then what it changes by is what it is like.
     size = max(abs(float(line.center)), line.change)
-    shown = LINE_CHANGE * size / value if value else math.inf
+    shown = LINE_CHANGE * size / max(abs(question.analytic), 1e-300)
     inside = [rung.h for rung in line.rungs if math.isfinite(rung.bend)]
     if len(inside) < len(line.rungs):  # the edge of the domain is near
         shown = min(shown, max(inside, default=line.rungs[-1].h) / NOISE_SAMPLES)
@@ -371,12 +367,18 @@ def _bent(line: Line, question: Tolerance) -> bool:
 
 
 def _trusted(line: Line, question: Tolerance, estimate: Estimate) -> bool:
-    """Return whether an estimate is good enough to accuse by."""
-    if not _clear(line, question, estimate):
+    """Return whether an estimate is good enough to accuse by.
+
+    Rounding to float32 inside func is no noise of one size, and hides the kinks that a step
+    crosses: of the entries of torch's transformer layer one in a thousand is off by five bars.
+    """
+    gap = abs(question.analytic - estimate.value)
+    narrow = line.noise.unit >= NARROW or _stands_still(line, question)
+    if narrow and not gap > NARROW_PROOF * CONFIDENCE * estimate.error:
         return False
-    if _all_noise(line) and not _none_is_near(line, question, estimate):
-        return False
-    return _smooth_enough(line, question)
+    slopes = [slope for _, slope, _ in line.series(line.sides())]
+    near = any(abs(slope - question.analytic) <= NEAR_ANALYTIC * gap for slope in slopes)
+    return not (near and _all_noise(line)) and _smooth_enough(line, question)
 
 
 def _plain(line: Line, question: Tolerance, estimate: Estimate) -> bool:
@@ -444,17 +446,6 @@ def _limit(
     moved = line.change > RESPONDS * line.noise.sigma
     stairs = still and line.grainy is not False and moved
     return near and falls and smooth and not stairs
-
-
-def _clear(line: Line, question: Tolerance, estimate: Estimate) -> bool:
-    """Return whether an error is beyond what narrow formats make of a right gradient.
-
-    Rounding to float32 inside func is no noise of one size, and hides the kinks that a step
-    crosses: of the entries of torch's transformer layer one in a thousand is off by five bars.
-    """
-    gap = abs(question.analytic - estimate.value)
-    wide = line.noise.unit < NARROW and not _stands_still(line, question)
-    return wide or gap > NARROW_PROOF * CONFIDENCE * estimate.error
 
 
 def _stands_still(line: Line, question: Tolerance) -> bool:
@@ -555,10 +546,3 @@ def _left_open(line: Line, question: Tolerance, estimate: Estimate) -> Answer:
     if not question.within(*best.known):
         return Answer(*estimate.known, OPEN, NOISY)
     return Answer(*best.known, AGREE if question.settled(*best.known) else OPEN, NOISY)
-
-
-def _none_is_near(line: Line, question: Tolerance, estimate: Estimate) -> bool:
-    """Return whether no step comes near the analytic value, for the distance of the estimate."""
-    gap = abs(question.analytic - estimate.value)
-    slopes = (slope for _, slope, _ in line.series(line.sides()))
-    return all(abs(slope - question.analytic) > NEAR_ANALYTIC * gap for slope in slopes)

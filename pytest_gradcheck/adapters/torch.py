@@ -219,11 +219,7 @@ def _state_dict(state: Any, torch: Any) -> Node:
 
 
 def torch_gradients(
-    loss: Callable[..., Any],
-    params: Any = None,
-    *,
-    has_aux: bool = False,
-    weighted: bool = False,
+    loss: Callable[..., Any], params: Any = None, *, has_aux: bool = False, weighted: bool = False
 ) -> Callable[..., Any]:
     """Return the function that computes the gradient of a loss by torch's autograd.
 

@@ -288,6 +288,7 @@ class Recorder:
         own = any(mark.name == MARKER and mark.kwargs for mark in item.own_markers)
         if options and (own or self._records):
             given = ", ".join(f"{name}={quoted(value)}" for name, value in options.items())
+            __tracebackhide__ = False  # else pytest says that all entries are hidden
             pytest.fail(f"marker gradcheck({given}): {UNUSED}", pytrace=False)
         item.stash[_uncalled] = _asked_for(item)
         return result

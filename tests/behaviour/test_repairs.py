@@ -1,6 +1,7 @@
 """The statement that was wrong, and what it would be: one expression of grad changed at a time."""
 
 import logging
+import math
 import sys
 import threading
 from pathlib import Path
@@ -37,7 +38,10 @@ def cost(p):
 
 
 @pytest.fixture(autouse=True)
-def nothing_of_the_users_is_changed():
+def nothing_of_the_users_is_changed(monkeypatch):
+    monkeypatch.setattr(repairs, "SECONDS", math.inf)
+    monkeypatch.setattr(repairs, "PATIENCE", math.inf)
+    monkeypatch.setattr(repairs, "MOST_TRIED", 600)
     own = [cost, forward, *BUGS]
     codes = [function.__code__ for function in own]
     yield
@@ -425,6 +429,23 @@ def test_a_loop_that_may_not_end_is_left_alone():
 
     report = check_gradients(cost, grad, params())
     assert "wrong" not in {line.role for line in report.lines}
+
+
+def test_a_large_number_is_not_taken_for_a_count():
+    rounds = []
+
+    def grad(p):
+        seed, count = 10**12, X.shape[1]
+        a, out = forward(p)
+        dz2 = (out - Y) / Y.size
+        dz1 = p["W2"].T @ dz2 * (1 - a**3 * 1.3)
+        found = all_of(dz1, dz2, a)
+        for n in range(count):
+            rounds.append(seed - n)
+        return found
+
+    report = check_gradients(cost, grad, params())  # or it would never end
+    assert len(report.lines) > 1
 
 
 def test_a_debugger_does_not_stop_in_what_is_tried():

@@ -2,10 +2,19 @@
 
 import math
 
+import numpy as np
 import pytest
-from by_hand import RHO, approx, each, through
+from by_hand import RHO, approx, each, prepared, through
 
-from pytest_gradcheck._difference.climb_and_kinks import as_well_as_can_be, climb, enter, fall, rise
+from pytest_gradcheck._difference.climb_and_kinks import (
+    as_well_as_can_be,
+    climb,
+    climb_all,
+    enter,
+    fall,
+    rise,
+)
+from pytest_gradcheck._difference.sweep import differenced
 
 NAN, INF = math.nan, math.inf
 JUST_ABOVE = 1 + 1e-9
@@ -82,6 +91,18 @@ def test_rising_pays_while_rounding_limits_and_gives_the_best_estimate():
     made, _ = through(lambda t: t)
     assert climb(made, rise(made, 1.0, 1, lambda _: True)).error == math.inf  # one rung
     assert climb(made, rise(made, 1.0, 9, lambda _: False)).error == math.inf
+
+
+def test_only_what_a_sweep_is_missing_is_climbed_for():
+    def func(p):
+        return p[1] ** 3 + (3 * p[0] if p[0] >= 0 else NAN)
+
+    problem, given = prepared(func, np.array([0.0, 2.0]))
+    found, _ = differenced(problem, None, given)
+    before = found.numeric.tolist()
+    assert climb_all(problem, found, only_missing=True) == []
+    assert math.isnan(before[0])
+    assert found.numeric.tolist() == [pytest.approx(3.0, rel=1e-9), before[1]]
 
 
 def test_the_engine_alone_rises_within_the_scale_and_falls_to_the_least_step():

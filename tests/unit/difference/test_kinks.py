@@ -10,6 +10,8 @@ from pytest_gradcheck._difference.climb_and_kinks import (
     climb,
     climb_nearer,
     follow_bend,
+    jump_between,
+    tell_grain,
     unbounded,
 )
 from pytest_gradcheck._difference.sweep import complex_sweep, differenced, not_analytic
@@ -178,8 +180,11 @@ class TestNotAnalytic:
         return bool(said), problem.evaluator.evaluations - before, found
 
     def test_one_real_difference_confirms_what_is_analytic(self):
-        said, evaluations, _ = self.asked(lambda p: (p["x"] ** 3).sum() + np.exp(p["x"]).prod())
+        said, evaluations, found = self.asked(
+            lambda p: (p["x"][:2] ** 3).sum() + np.exp(p["x"][:2]).prod()
+        )
         assert (said, evaluations) == (False, 2)
+        assert found.flat.tolist() == [False, False, True]
 
     def test_a_second_one_at_a_larger_step_before_it_is_denied(self):
         said, evaluations, _ = self.asked(lambda p: (p["x"] * np.conj(p["x"])).sum())
@@ -207,3 +212,29 @@ class TestNotAnalytic:
         found = complex_sweep(problem, given)
         problem.evaluator.progress.max_evals = problem.evaluator.evaluations + 1
         assert not_analytic(problem, found, given) == ""
+
+
+@pytest.mark.parametrize("side", [1, -1])
+class TestOneSide:
+    """A line whose one side jumps, or is flat before it moves; the other is smooth."""
+
+    def test_a_jump_between_two_steps_stays_half_by_half(self, side):
+        for change, size in (
+            (lambda t: 1e-3 * (t > 0.3), 1e-3),
+            (lambda t: 1e-3 * max(t - 0.3, 0.0), 0.0),
+            (lambda t: 1e-3 * math.sqrt(max(t - 0.3, 0.0)), 0.0),
+        ):
+            made, _ = through(lambda t, change=change: 2 * t + change(side * t), sigma=1e-9)
+            found = jump_between(made, made.add(0.1), made.add(1.0))
+            assert found == pytest.approx(size, rel=0.1)
+
+    def test_stairs_are_told_from_the_flat_side_of_a_hinge(self, side):
+        for func, grainy in (
+            (lambda t: round(3.0 + t, 3), True),
+            (lambda t: 3.0 + max(side * t - 1e-3, 0.0), False),
+        ):
+            made, _ = through(func)
+            for h in (0.01, 1e-4):
+                made.add(h)
+            tell_grain(made)
+            assert made.grainy == grainy

@@ -11,7 +11,7 @@ import warnings
 
 import numpy as np
 import pytest
-from by_hand import approx, each, prepared
+from by_hand import RHO, approx, each, prepared
 
 from pytest_gradcheck._difference import sweep as coordinates
 from pytest_gradcheck._difference.noise_and_extrapolation import Noise
@@ -239,6 +239,8 @@ def test_what_is_flat_bent_or_not_finite():
     assert found.bent[[0, 1, 2, 4]].tolist() == [True, False, False, False]
     assert np.isnan(found.numeric).tolist() == [False, False, False, True, False]
     assert found.error[3] == INF
+    assert found.change[1] == 0.0
+    assert found.change[[0, 4]].tolist() == pytest.approx(found.step[[0, 4]].tolist())
     # Nor what eight times its noise, 19.6·σ, explains: h·|bend of the slopes| is 2/64 here.
     for sigma, bent in ((1.55e-3, True), (1.65e-3, False)):
         found, _ = swept(func, theta, noise=Noise(sigma, 0.0, ""))
@@ -253,6 +255,21 @@ def test_a_bend_of_a_tenth_of_the_slope_is_looked_at():
             noise=Noise(0.0, 0.0, ""),
         )
         assert bool(found.bent[0]) is bent
+
+
+def test_steps_are_moved_onto_the_grid_of_kept_values_but_no_two_onto_one():
+    found, problem = swept(lambda x: x[0] ** 2, np.array([1.0]))
+    base = float(found.step[0])
+    for keeps, parts in ((False, [4.5, 4.0, 1.1]), (True, [RHO, 4.0, 1.1])):
+        problem.evaluator.keeps = keeps
+        made = coordinates.line_of(problem, 0, found.noise, found)
+        for h in (4.5, 4.0, 1.1):
+            made.add(h * base)
+        told = [step / base for step, _ in made.moves[2:]]
+        assert told[::2] == pytest.approx(parts, rel=1e-6)
+        assert told[1::2] == pytest.approx([-part for part in parts], rel=1e-6)
+        steps, _ = made.evaluate((0.9 * base, 1.2 * base, -1.3 * base))
+        assert steps == pytest.approx([0.9 * base, 1.2 * base, -1.3 * base], rel=1e-6)
 
 
 SILENT = Noise(0.0, 0.0, "")

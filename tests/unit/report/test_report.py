@@ -276,6 +276,17 @@ def test_a_func_that_is_constant_is_said_once():
     assert text.count("nothing was checked") == 1
 
 
+def test_a_func_that_answers_to_nothing_is_the_first_line_and_said_once():
+    w = np.array([1.0, -2.0])
+    text = check_gradients(lambda p: float(w @ w), lambda p: 2 * w, w).message()
+    assert lines(text)[:3] == [
+        "func answers to no parameter, while the gradient is not zero (2 of 2 wrong)",
+        "",
+        "does it read the arrays through a closure (in_place=True) or remember",
+    ]
+    assert text.count("answers to no parameter") == 1
+
+
 def two_layers(p):
     return float(np.sum(np.sin(p["W1"])) + np.sum(np.cos(p["W2"])) + p["b1"] @ p["b2"])
 

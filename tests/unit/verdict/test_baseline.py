@@ -52,6 +52,13 @@ def test_rounding_is_the_least_error_that_a_baseline_has():
     assert not errors(moved("b", 0, 2.1 * 2.0**-8), EXACT, (2.0**-52, 2.0**-10))[1].ok
 
 
+def test_a_block_without_entries_has_no_error():
+    blocks = blocks_of(flatten({"a": np.empty(0), "b": np.zeros(2)}), (), ())
+    one = np.array([1.0, 2.0])
+    (found,) = errors_of(blocks, one, one, one, (2.0**-52, 2.0**-52), 2.0)
+    assert found.block.name == "b"
+
+
 def test_the_report_names_the_entry_and_the_ratios():
     good = compare_gradients(moved("W", (0, 1), -0.019), EXACT, baseline=PLAIN)
     assert good.ok

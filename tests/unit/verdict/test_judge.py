@@ -1079,3 +1079,54 @@ def test_what_is_not_finite_at_the_given_step_is_open():
     assert found.reasons == {0: NOISY}
     found, _ = judged(func, [NAN, 1.0], np.array([0.1, 1.0]), eps=1e-5, rtol=1e-4)
     assert found.verdict.tolist() == [DISAGREE, AGREE]
+
+
+# -- _judge: what noise leaves open ----------------------------------------------------------------
+
+LAYER = np.cos(np.arange(16 * 24.0) ** 2).reshape(16, 24).astype(np.float32)
+LOUD = {"a": np.linspace(-0.29, 0.31, 16), "b": np.linspace(0.2, 0.4, 8)}
+
+
+def rounded_mean(p):
+    """The mean of sixteen tanh, in float32."""
+    return np.tanh(LAYER @ np.concatenate([p["a"], p["b"]]).astype(np.float32)).mean()
+
+
+def slopes_of_mean():
+    weights = LAYER.astype(float)
+    z = weights @ np.concatenate([LOUD["a"], LOUD["b"]])
+    return (1 - np.tanh(z) ** 2) @ weights / 16
+
+
+@pytest.mark.parametrize(
+    ("part", "factor", "counts", "seen", "groups"),
+    [
+        (slice(0), 1.0, [24, 0, 0], [0, 16], []),
+        (slice(16, 24), 1.1, [16, 6, 2], [0], [("b", 0.1)]),
+        (slice(0, 16), 1.02, [8, 3, 13], [16], [("a", 0.02)]),
+        # A single wrong entry has its name, and its block is asked no more; others are.
+        (slice(3, 4), 1.5, [8, 1, 15], [16], []),
+        (slice(20, 21), 1.5, [16, 1, 7], [0], []),
+    ],
+)
+def test_blocks_tell_what_float32_leaves_open_of_their_entries(part, factor, counts, seen, groups):
+    analytic = slopes_of_mean()
+    analytic[part] *= factor
+    found, _ = judged(lambda p: rounded_mean(p) + np.float32(30), analytic, LOUD)
+    assert np.bincount(found.verdict, minlength=3).tolist() == counts
+    assert sorted(found.seen) == seen
+    assert [(one.label, pytest.approx(one.part, rel=0.1)) for one in found.groups] == groups
+    assert set(found.reasons.values()) <= {NOISY}
+
+
+@pytest.mark.parametrize(("factor", "wrong"), [(1.0, 0), (1.1, 8)])
+def test_what_is_rounded_on_the_way_is_judged_by_larger_steps(factor, wrong):
+    analytic = slopes_of_mean()
+    analytic[16:] *= factor
+    analytic[:16] += 0.2 * LOUD["a"]
+    found, _ = judged(
+        lambda p: float(rounded_mean(p)) + 0.1 * float(np.sum(p["a"] ** 2)), analytic, LOUD
+    )
+    assert found.inner == "float32"
+    assert np.bincount(found.verdict, minlength=3).tolist() == [24 - wrong, wrong, 0]
+    assert not found.reasons

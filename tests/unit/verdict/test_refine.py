@@ -348,7 +348,7 @@ def test_narrow_formats_need_eight_times_the_proof():
         (1e-10, 2.5, False),
         (0.99e-10, 1.1, True),
     ):
-        assert _refine._clear(line(unit=unit), question(analytic), told) is clear
+        assert _refine._trusted(line(unit=unit), question(analytic), told) is clear
 
 
 def test_a_func_that_changes_by_its_noise_alone():
@@ -479,6 +479,35 @@ def test_a_loud_func_is_judged_by_the_noise_that_its_slopes_show():
     good = Estimate(1.2, 1.9)
     assert left(made, question(10.0), good) == _refine.Answer(1.2, 1.9, OPEN, NOISY)
     assert left(made, question(1.3, goal_atol=2.86), good) == _refine.Answer(1.2, 1.9, AGREE, NOISY)
+
+
+def test_the_distance_of_values_that_tell_the_noise_along_a_line():
+    """At most 2⁻¹⁶ of the scale, and so near that J changes by 2⁻¹⁴ of itself."""
+    near, made = _refine.spacing, slopes((1.0, 2.0), (0.25, 2.0), center=-8.0, changes=(4.0,))
+    assert near(made, question(0.0), 2.0) == near(made, question(1e-9), 2.0) == 2.0**-15
+    assert near(made, question(-64.0), 2.0) == 2.0**-17
+    # Where J is zero, of what it changes by, if it does.
+    assert near(slopes((1.0, 2.0), center=0.0, changes=(4.0,)), question(64.0), 2.0) == 2.0**-18
+    assert near(slopes((1.0, 0.0), center=0.0, changes=()), question(64.0), 2.0) == 2.0**-15
+    # All eight within the largest step that is inside the domain, or the smallest if none is.
+    edge = line((1.0, NAN, 1.0, 0.0), (2.0**-14, 1.0, 1.0, 0.0), (2.0**-15, 1.0, 1.0, 0.0))
+    assert near(edge, question(0.0), 2.0) == 2.0**-17
+    assert near(line((2.0**-13, NAN, 1.0, 0.0)), question(0.0), 4.0) == 2.0**-16
+
+
+def test_what_stands_still_is_not_accused_where_two_larger_steps_come_near_the_analytic_slope():
+    told = Estimate(0.0, 0.01)
+    for steps, near in (
+        (((8.0, 1.05), (4.0, 0.95), (1.0, 0.0)), True),  # by a tenth of what they differ by
+        (((8.0, 1.05), (4.0, 0.85), (1.0, 0.0)), False),
+        (((8.0, 1.0), (4.0, 0.0), (2.0, 1.0), (1.0, 0.0)), False),
+    ):
+        assert _refine._seen_farther(slopes(*steps), question(1.0), told) == near
+
+
+def test_a_kink_is_not_beside_where_no_step_reaches_it():
+    assert _refine._kink_beside(bends((1e-10, 1.0)), question(0.0), 1.0) is None
+    assert _refine._kink_beside(bends((1.0, 1.0)), question(0.0), 1.0) is None
 
 
 # -- _refine: the climb ----------------------------------------------------------------------------

@@ -252,7 +252,9 @@ def compare_gradients(
     found = Comparison.of_two(limits, numeric, np.zeros(a.size))
     how = "two gradients as given" + (", beside a baseline" if errors else "")
     subject = Subject("compare_gradients", blocks, how, left_out(structure, blocks))
-    rows = rows_of(subject, found, chosen, scale=ones, precision=precision)
+    rows = rows_of(
+        subject, found, chosen, scale=ones, precision=precision, given=baseline is not None
+    )
     report = assemble(subject, rows, chosen, 0, time.perf_counter() - started)
     failed = [one for one in errors if not one.ok]
     for one in failed:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from copy import copy
 from dataclasses import replace
 from typing import Any, Unpack
 
@@ -413,6 +414,17 @@ class Slopes:
         self._steps = [INNER_STEP * scale_of(part).of(part) for part in theta]
         self.each = 6 * sum(part.size for part in theta)
         """Evaluations of func at one point."""
+
+    @property
+    def wrapped(self) -> Callable[..., Any]:
+        """Func itself."""
+        return self._call.func
+
+    def wrapping(self, func: Callable[..., Any]) -> Slopes:
+        """Return the same of another func."""
+        twin = copy(self)
+        twin._call = replace(self._call, func=func)
+        return twin
 
     def __call__(self, params: Any, *args: Any) -> tuple[Any, Array]:
         """Return the gradient of sixth order, in params' structure, and that of fourth."""

@@ -334,12 +334,12 @@ def zero(block: BlockData) -> Iterator[Repair]:
 def factor(block: BlockData) -> Iterator[Repair]:
     """Name a constant factor."""
     ratio = _ratio(block)
-    if ratio is None or abs(ratio.value - 1) < UNCHANGED or not ratio.value:
+    if ratio is None or abs(ratio.neat - 1) < UNCHANGED or not ratio.value:
         return
     named = named_factor(ratio, block.sizes)
     value, words = _named_by_parameter(ratio, block, named[1] if named else math.inf)
     if not words:
-        value = float(named[0]) if named else ratio.value
+        value = float(named[0]) if named else ratio.neat
 
     def whole(other: BlockData) -> Predicted | None:
         return Predicted(other.analytic / value)

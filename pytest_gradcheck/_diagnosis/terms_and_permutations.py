@@ -402,7 +402,10 @@ def _moved(row: Row, scale: float, free: int = 0) -> Repair:
     code, key, hint, move, cost = row
 
     def apply(other: BlockData) -> Predicted | None:
-        values = scale * move(other.analytic)
+        moved = move(other.analytic)
+        if scale != 1 and np.array_equal(moved, other.analytic):
+            return None  # a factor alone
+        values = scale * moved
         return Predicted(values, loose=np.isnan(values) if free else None)
 
     times = "" if scale == 1 else f", times {1 / scale:.5g}"

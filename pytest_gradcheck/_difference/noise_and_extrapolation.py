@@ -41,6 +41,7 @@ from .._constants import (
     NOISE_WIDER,
     OUTLYING,
     QUIETER,
+    RESPONDS,
     ROUNDING_FACTOR,
     ROUNDING_SIGMA,
     SPARE_BITS,
@@ -291,6 +292,11 @@ class Rung:
     def bends(self) -> bool:
         """Whether the bend stands above its noise."""
         return math.isfinite(self.bend) and abs(self.bend) > BEND_CLEAR * self.bend_noise
+
+    @property
+    def answers(self) -> bool:
+        """Whether what func changes by, from one side to the other, stands above its noise."""
+        return abs(2 * self.h * self.central) > RESPONDS * self.sigma
 
 
 def slope_of(rung: Rung, side: str) -> float:

@@ -191,7 +191,7 @@ def prepare(call: Call, params: Any, options: Options) -> Problem:
     if not runner.shape and gap > may_differ_by(float(center), runner.narrow, options):
         unrepeated = (
             f"func does not repeat itself: {float(center)!r}, then {float(again)!r}, at the same "
-            "parameters (dropout, shuffling or an unseeded generator?)"
+            f"parameters ({_cause(evaluator, call, params)})"
         )
     return Problem(
         call,
@@ -205,6 +205,16 @@ def prepare(call: Call, params: Any, options: Options) -> Problem:
         tuple(gradients),
         start.remarks,
     )
+
+
+def _cause(evaluator: Callable[..., Evaluator], call: Call, params: Any) -> str:
+    """Return why func does not repeat itself: a module may keep something in its buffers."""
+    if hasattr(params, "buffers") and not (call.copy or call.in_place):
+        with suppress(Exception):  # func may do whatever it likes
+            fresh = evaluator(None, replace(call, copy=True))
+            if fresh.at_theta() == fresh.at_theta():
+                return "it does with copy=True: the module reads what it writes to its buffers"
+    return "dropout, shuffling or an unseeded generator?"
 
 
 def may_differ_by(value: Any, narrow: int | None, options: Options) -> Any:
@@ -455,15 +465,27 @@ def _by_reference(
     numeric = replace(call, func=reference, in_place=False, returns_pair=False)
     within = _with_float64(structure)
     context = within.context if within else None
-    runner = evaluator(np.float64 if narrow else None, numeric, context)
-    try:
-        center = runner.at_theta()
-    except Exception as error:
-        error.add_note(
-            "gradcheck: raised by reference, which gets copies of the parameters in float64"
-        )
-        raise
     remarks = [f"numeric is the derivative of reference, {name_of(reference)}"]
+
+    def start(numeric: Call) -> tuple[Evaluator, Any]:
+        runner = evaluator(np.float64 if narrow else None, numeric, context)
+        return runner, runner.at_theta()
+
+    try:
+        runner, center = start(numeric)
+    except Exception as error:
+        try:  # as func's own copy: it may read the narrow data that func does
+            func, args, names = all_in_float64(reference, call.args)
+            if not names:
+                raise
+            numeric = replace(numeric, func=func, args=args)
+            runner, center = start(numeric)
+        except Exception:
+            error.add_note(
+                "gradcheck: raised by reference, which gets copies of the parameters in float64"
+            )
+            raise error from None
+        remarks.append(f"reference was evaluated with float64 copies of {listing(names)}")
     k = int(np.argmax(np.abs(own)))
     here, there = float(np.ravel(own)[k]), float(np.ravel(center)[k])
     if abs(there - here) > ALIKE_WITHIN * abs(here) + ALIKE_NEAR_ZERO:
@@ -604,7 +626,7 @@ def all_in_float64(
     return twin, tuple(wide.values()), (*names, *more)
 
 
-def in_float64(func: Callable[..., Any], deeper: int = DEEPEST) -> tuple[Any, tuple[str, ...]]:
+def in_float64(func: Any, deeper: int = DEEPEST) -> tuple[Any, tuple[str, ...]]:
     """Return a copy of func that reads wide copies of the arrays it closes over, and their names.
 
     Arrays and modules of frameworks are copied, in containers, too; numpy's are not, since numpy
@@ -617,6 +639,9 @@ def in_float64(func: Callable[..., Any], deeper: int = DEEPEST) -> tuple[Any, tu
         keywords, others = _each(func.keywords)
         names += more + others
         return (partial(twin, *args.values(), **keywords) if names else func), names
+    if hasattr(func, "wrapping"):  # differences of a func, say
+        twin, names = in_float64(func.wrapped, deeper)
+        return func.wrapping(twin), names
     if isinstance(func, MethodType):
         owner = _owner_in_float64(func.__self__)
         twin, names = in_float64(func.__func__, deeper)

@@ -261,7 +261,16 @@ def report_of(
     scale, theta = check.in_pairs(check.problem.scale), check.in_pairs(check.problem.theta)
     scheme = scheme or (rows.sweeps[0].title if rows.sweeps else "")
     report = reported(
-        check, check.pairs, found, rows.noise, scale, theta, reasons, scheme, may_be_zero
+        check,
+        check.pairs,
+        found,
+        rows.noise,
+        scale,
+        theta,
+        reasons,
+        scheme,
+        may_be_zero,
+        first.precision,
     )
     return contradicted(report, first.remark) if first.remark else report
 
@@ -335,6 +344,7 @@ def reported(
     reasons: tuple[str, ...],
     scheme: str,
     may_be_zero: bool = False,
+    precision: Sequence[float] = (),
 ) -> GradientReport:
     """Put what was found of every entry, in the layout of `pairs`, into a report."""
     problem, options = check.problem, check.options
@@ -348,6 +358,7 @@ def reported(
         options,
         scale=scale,
         theta=theta,
+        precision=precision,
         reasons=reasons,
         may_be_zero=_zero_by_nature(pairs, found.flat & (found.analytic == 0), may_be_zero),
     )

@@ -605,7 +605,7 @@ def along_tangents(check: Check, products: Callable[[Array], Any], what: str) ->
     params = {f"v{number + 1}": 0.0 for number in range(COMBINED)}
     values = [products(v) for v in tangents]
     dense = np.stack([output_vector(value, check.outputs, what) for value in values], 1)
-    precision = precision_of(values[0])
+    precision = precision_of(values[0], check.outputs)
     options = replace(check.options, only=(), skip=(), entries=(), reference=None, workers=1)
     with checking(replace(call, func=func), params, options, check.outputs.called) as few:
 

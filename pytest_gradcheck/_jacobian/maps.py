@@ -173,7 +173,7 @@ def forward(check: Check, product: Callable[[Array], Any], what: str) -> LinearM
     outputs, n = check.outputs, check.problem.size
 
     def read(value: Any) -> tuple[Array, tuple[float, ...]]:
-        return output_vector(value, outputs, what), precision_of(value)
+        return output_vector(value, outputs, what), precision_of(value, outputs)
 
     def against(matrix: Array) -> tuple[str, float]:
         v, narrow = _weights(check, check.problem.structure, check.problem.blocks)

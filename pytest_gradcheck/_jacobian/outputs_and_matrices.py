@@ -134,7 +134,7 @@ def output_vector(value: Any, outputs: Outputs, what: str = "func") -> Array:
 
     TypeError is raised when names or shapes are not those of the outputs at the parameters.
     """
-    leaves = flatten(value).leaves
+    leaves = _in_order(value, outputs)
     shapes = [(leaf.name, np.shape(leaf.value)) for leaf in leaves]
     if shapes != outputs.leaves:
         raise TypeError(
@@ -149,15 +149,29 @@ def output_vector(value: Any, outputs: Outputs, what: str = "func") -> Array:
     return np.concatenate([part.astype(wide) for part in parts])
 
 
+def _in_order(value: Any, outputs: Outputs) -> Sequence[Leaf]:
+    """Return the leaves of a value in the order of the outputs: JAX sorts the keys of a dict."""
+    leaves = flatten(value).leaves
+    if len(leaves) > 1 and any(
+        leaf.name != name for leaf, (name, _) in zip(leaves, outputs.leaves, strict=False)
+    ):
+        order = {name: k for k, (name, _) in enumerate(outputs.leaves)}
+        return sorted(leaves, key=lambda leaf: order.get(leaf.name, len(order)))
+    return leaves
+
+
 def _told(shapes: Sequence[tuple[str, tuple[int, ...]]]) -> str:
     return listing([f"{output_name(name)} of shape {shape}" for name, shape in shapes]) or "nothing"
 
 
-def precision_of(value: Any) -> tuple[float, ...]:
-    """Return the machine epsilon of each leaf of a derivative: float64's for integers."""
+def precision_of(value: Any, outputs: Outputs | None = None) -> tuple[float, ...]:
+    """Return the machine epsilon of each leaf of a derivative: float64's for integers.
+
+    In the order of the outputs, if they are known.
+    """
     return tuple(
         leaf.eps if leaf.numeric else eps_of(np.asarray(leaf.value).dtype)
-        for leaf in flatten(value).leaves
+        for leaf in (_in_order(value, outputs) if outputs else flatten(value).leaves)
     )
 
 

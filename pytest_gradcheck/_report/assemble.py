@@ -242,13 +242,14 @@ def rows_of(
     reasons: tuple[str, ...] = (),
     may_be_zero: frozenset[str] = frozenset(),
     upstream: Upstream = unknown,
+    given: bool = False,
 ) -> Rows:
     """Return what a check comes to that compared two gradients entry by entry.
 
     `theta` are the parameters (n,), where there are any; `precision` the machine epsilon of each
     block's analytic gradient, unset that of float64; `reasons` say why not all was compared; a
     block that `may_be_zero` is no sign of a check of nothing; `upstream` tells whether func reads
-    some blocks through others.
+    some blocks through others; `given`: a baseline says what is allowed, and no rtol can.
     """
     seen = found.evaluated
     reference = _reference(found) if found.slopes else found.numeric
@@ -272,7 +273,7 @@ def rows_of(
         reasons=found.reasons,
         upstream=upstream,
         constants=subject.constants,
-        approximate=approximation(found, subject.blocks, options.atol),
+        approximate=None if given else approximation(found, subject.blocks, options.atol),
     )
     blocks = _blocks(found, subject.blocks, reference, scale, explained, may_be_zero)
     wrong = any(block.verdict == VERDICTS[DISAGREE] for block in blocks)

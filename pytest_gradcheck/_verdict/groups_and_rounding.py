@@ -21,8 +21,9 @@ from __future__ import annotations
 import itertools
 import math
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -32,8 +33,10 @@ from .._constants import (
     CONFIDENCE,
     DUST,
     EXHAUSTIVE,
+    FARTHEST,
     FARTHEST_ALONG,
     FINE,
+    GRAD_ROUNDINGS,
     GROUP_DIRECTIONS,
     GROUP_GOAL,
     GROUP_PROOF,
@@ -70,7 +73,7 @@ from .._constants import (
     TIE_SLOPE,
     TIE_WITHIN,
 )
-from .._difference.climb_and_kinks import Policy, climb, enter
+from .._difference.climb_and_kinks import Policy, climb, enter, rise
 from .._difference.noise_and_extrapolation import Estimate, Line, Noise
 from .._difference.stencils_and_steps import STENCILS, Stream, random_weights, relative_step
 from .._difference.sweep import Sweep, line_along, line_of, value_size
@@ -78,7 +81,7 @@ from .._evaluate.evaluator import BudgetExhausted
 from .._evaluate.problem import Analytic, Problem
 from .._params.arrays_and_structure import Array
 from .._params.layout import Block, middle
-from .refine import refine, spacing
+from .refine import may_go_beyond, refine, spacing
 from .tolerance_and_comparison import (
     AGREE,
     DISAGREE,
@@ -135,9 +138,20 @@ class Known:
 
 
 class Groups:
-    """Directions through parts of blocks, as many as `EXHAUSTIVE` evaluations allow."""
+    """Directions through parts of blocks, as many as `EXHAUSTIVE` evaluations allow.
 
-    def __init__(self, problem: Problem, analytic: Analytic, noise: Noise, seed: int) -> None:
+    `rounding` returns by how much each analytic entry is rounded, (n,).
+    """
+
+    def __init__(
+        self,
+        problem: Problem,
+        analytic: Analytic,
+        noise: Noise,
+        seed: int,
+        rounding: Callable[[], Array] | None = None,
+    ) -> None:
+        self.rounding = cache(rounding) if rounding and analytic.at else None
         self.problem, self.analytic, self.noise, self.seed = problem, analytic, noise, seed
         size = value_size(problem, analytic.vector)
         self.first = relative_step(STENCILS["central"], noise.sigma, size)
@@ -172,7 +186,12 @@ class Groups:
             return 0.0
         block, eps = self.problem.blocks[position], self.analytic.precision[position]
         terms = max(LEAST_TERM * abs(float(self.problem.center)), self.whole)
-        return DUST * eps * terms * math.sqrt(block.size)
+        most = DUST * eps * terms * math.sqrt(block.size)
+        if most < self.norm(position) or self.rounding is None:
+            return most
+        # Tiny parameters have a gradient that is as small, and that repeats itself beside θ.
+        off = self.rounding()[block.window] * self.spread(position)
+        return min(most, GRAD_ROUNDINGS * float(np.linalg.norm(off)))
 
     def zero(self, position: int) -> bool:
         """Return whether a block's gradient is what rounding leaves of a zero."""
@@ -200,7 +219,8 @@ class Groups:
         line = line_along(self.problem, shift, self.noise)
         told = float(terms.sum())
         goal = max(goal, GROUP_GOAL * abs(told)) if number == 0 else goal
-        estimate = climb(line, _measured(line, self.first, goal))
+        needed = math.inf if self.zero(position) else GROUP_RESOLVED * abs(told)
+        estimate = climb(line, _measured(line, self.first, goal, needed))
         return Along(number == 0, line, weights, told, atol, estimate)
 
     def judged(self, asked: Sequence[Along]) -> tuple[Verdict, list[Estimate]]:
@@ -234,7 +254,17 @@ class Groups:
         return verdict, known
 
     def _denied(self, one: Along) -> bool:
-        """Return whether smaller steps confirm that a direction is wrong."""
+        """Return whether smaller steps confirm that a direction is wrong.
+
+        Beyond the scale of the parameters func may be another one than nearby, where all of it
+        drowns: then what is told must be denied within the scale, too.
+        """
+        if one.line.rungs[0].h > FARTHEST_ALONG:
+            inside = [rung for rung in one.line.rungs if rung.h <= FARTHEST_ALONG]
+            if not any(
+                2 * rung.h * abs(one.told - rung.central) > RESPONDS * rung.sigma for rung in inside
+            ):
+                return False
         question = Tolerance(one.told, atol=one.atol, goal_atol=one.atol)
         answer = refine(one.line, question, self.first, FARTHEST_ALONG, LEAST_ALONG)
         return answer.verdict == DISAGREE
@@ -391,11 +421,12 @@ class Groups:
         return None
 
 
-def _measured(line: Line, first: float, goal: float) -> Policy[Estimate]:
+def _measured(line: Line, first: float, goal: float, needed: float) -> Policy[Estimate]:
     """Take steps until the error bar is `goal`, as long as they promise it.
 
     Larger ones where rounding limits the estimate, and smaller ones where truncation does, or
-    kinks within the step: as long as rounding leaves something to learn there.
+    kinks within the step: as long as rounding leaves something to learn there.  Where it leaves
+    nothing of what is `needed`, tiny parameters beside a large J, steps go beyond their scale.
     """
     yield from enter(line, first, LEAST_ALONG)
     step = line.rungs[-1].h * (RATIO if len(line.rungs) == 1 else 1 / RATIO)
@@ -414,6 +445,16 @@ def _measured(line: Line, first: float, goal: float) -> Policy[Estimate]:
             yield larger
         else:
             break
+    within = len(line.rungs)
+    yield from rise(
+        line,
+        line.rungs[0].h * RATIO,
+        2 * GROUP_STEPS,
+        lambda step: step <= FARTHEST and CONFIDENCE * _bar(line) > needed and may_go_beyond(line),
+    )
+    # What stands still out there may have moved by less than its noise nearby, as tanh does.
+    while len(line.rungs) > within and not line.rungs[0].answers:
+        del line.rungs[0]
     return replace(line.estimate(), error=_bar(line))
 
 

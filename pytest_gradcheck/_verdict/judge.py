@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from itertools import chain
 
 import numpy as np
@@ -184,7 +185,8 @@ def _tell_by_groups(
     open_[[i for i, reason in found.reasons.items() if reason not in blurred]] = False
     if not open_.any():
         return
-    groups, doubted = Groups(problem, analytic, sweep.noise, seed), np.zeros_like(open_)
+    groups = Groups(problem, analytic, sweep.noise, seed, partial(_spread, problem, analytic, seed))
+    doubted = np.zeros_like(open_)
     for position, block in enumerate(problem.blocks):
         left = np.flatnonzero(open_[block.window])
         known_wrong = np.count_nonzero(found.verdict[block.window] == DISAGREE)

@@ -132,7 +132,7 @@ def _larger(line: Line, pivot: float, question: Tolerance, scale: float) -> floa
     top = line.rungs[0]
     if not math.isfinite(top.central) or top.h >= FARTHEST * scale:
         return None
-    if top.h >= scale and not (_flat_top(line) and parabolic(line)):
+    if top.h >= scale and not may_go_beyond(line):
         return None
     goal = max(question.goal(top.central), 1e-300)
     wanted: float = CONFIDENCE * ROUNDING_FACTOR * top.sigma / goal
@@ -157,11 +157,11 @@ def _smaller(line: Line, pivot: float, question: Tolerance, least: float) -> flo
     return step if step >= max(least, useful) else None
 
 
-def _flat_top(line: Line) -> bool:
-    """Return whether no truncation shows at the largest steps."""
+def may_go_beyond(line: Line) -> bool:
+    """Return whether func is a parabola, without truncation, at the largest steps."""
     top = line.series("both")[:2]
     noise = ROUNDING_FACTOR * sum(rounding for _, _, rounding in top)
-    return len(top) == 2 and abs(top[0][1] - top[1][1]) <= noise
+    return len(top) == 2 and abs(top[0][1] - top[1][1]) <= noise and parabolic(line)
 
 
 def sentinel(line: Line, question: Tolerance, estimate: Estimate, least: float) -> float | None:

@@ -43,8 +43,8 @@ class JaxKind(ArrayKind):
             return native(np.asarray(value))
         if getattr(value.dtype, "kind", "V") == "V":
             raise Unreadable(
-                f"is a JAX array of {value.dtype}, which numpy has no equal of; check the same "
-                "function with float32 or float64"
+                f"is a JAX array of {value.dtype}, which numpy has no equal of; leave it out with "
+                "skip=, or check the same function with float32 or float64"
             )
         return np.asarray(value)
 

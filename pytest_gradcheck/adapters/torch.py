@@ -189,10 +189,10 @@ def _computed(module: Any, torch: Any) -> dict[int, Any]:
     """Return copies of the tensors that a module computed and keeps, by their ids.
 
     ``torch.nn.utils.spectral_norm`` and ``weight_norm`` keep the weight that they make of their
-    parameters, with its graph, which deepcopy refuses to copy.
+    parameters, and layers what they returned last, with its graph, which deepcopy refuses to copy.
     """
-    hooked = [part for part in module.modules() if part._forward_pre_hooks]  # made anew by these
-    kept = [one for part in hooked for one in vars(part).values()]
+    homes = [home for part in module.modules() for home in (vars(part), part._buffers)]
+    kept = [one for home in homes for one in home.values()]
     found = [one for one in kept if isinstance(one, torch.Tensor) and not one.is_leaf]
     return {id(one): one.detach().clone() for one in found}
 

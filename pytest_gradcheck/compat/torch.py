@@ -222,8 +222,10 @@ def _checked(value: Any) -> bool:
 
 
 def _differentiable(out: Any) -> tuple[Any, ...]:
+    torch = import_module("torch")
     outputs = out if isinstance(out, (tuple, list)) else (out,)
-    return tuple(one for one in outputs if _checked(one))
+    checked = (one for one in outputs if _checked(one))
+    return tuple(one if one.layout is torch.strided else one.to_dense() for one in checked)
 
 
 def _required(out: Any) -> tuple[Any, ...]:
@@ -256,6 +258,12 @@ class _Check:
             )
         self.named = SimpleNamespace(**{f"inputs[{i}]": inputs[i] for i in self.places})
         for name, one in vars(self.named).items():
+            if one.layout is not self.torch.strided:
+                raise TypeError(
+                    f"gradcheck: {name} is a sparse tensor ({one.layout}), whose entries can't be "
+                    "perturbed one by one; pass its values as a dense tensor, and make the sparse "
+                    "one in func"
+                )
             if not one.is_complex() and one.element_size() < 4 and one.dtype != self.torch.float16:
                 raise TypeError(
                     f"gradcheck: {name} is {one.dtype}, in which no step is small enough; check "

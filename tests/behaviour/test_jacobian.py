@@ -385,6 +385,37 @@ def test_wrong_products_are_named():
         assert_vjp_close(layer, vjp, LAYER)
 
 
+def test_names_may_come_in_any_order():
+    # JAX sorts the keys of every dict that it returns.
+    def func(p):
+        return {"z": np.tanh(p["x"]), "b": 3 * np.sum(p["x"], keepdims=True).astype(np.float32)}
+
+    def jvp(p, v, by=1.0):
+        z = (1 - np.tanh(p["x"]) ** 2) * v["x"]
+        return {"b": 3 * np.sum(v["x"], keepdims=True).astype(np.float32), "z": by * z}
+
+    p = {"x": np.array([0.3, -0.8, 1.1])}
+    assert check_jvp(func, jvp, p).verdict == "agree"
+    report = check_jvp(func, lambda p, v: jvp(p, v, 1.0001), p)
+    assert {block.name for block in report.blocks if block.wrong} == {"z / x"}
+    with pytest.raises(TypeError, match=r"^jvp returned z of shape .*, but func's outputs are"):
+        check_jvp(func, lambda p, v: {"z": jvp(p, v)["z"]}, p)
+
+
+def test_a_factor_in_single_precision_is_named():
+    rng = np.random.default_rng(5)
+    x, w = rng.normal(size=(6, 3)), 2 * rng.normal(size=(3, 4)).astype(np.float32)
+
+    def jac(w):  # most entries are zero, and some small
+        found = np.zeros((6, 4, 3, 4))
+        for j in range(4):
+            found[:, j, :, j] = 1.3 * x * (1 - np.tanh(x @ w)[:, j, None] ** 2)
+        return found.astype(np.float32)
+
+    report = check_jacobian(lambda w: np.tanh(x @ w), jac, w)
+    assert report.diagnoses[0].sentence.startswith("analytic = 1.3 x numeric")
+
+
 def test_a_product_that_is_not_linear_is_said_to_be_so():
     report = check_jvp(np.sin, lambda x, v: np.cos(x) * v * np.abs(v), np.array([0.5, 1.5]))
     assert report.verdict == "disagree"

@@ -348,6 +348,29 @@ def test_torch_options_that_ask_for_what_is_not_checked():
     low = torch.ones(2, dtype=torch.bfloat16, requires_grad=True)
     with pytest.raises(TypeError, match=r"^gradcheck: inputs\[0\] is torch.bfloat16, in which no"):
         gradcheck(torch.sin, (low,))
+    dots = torch.tensor([[0.0, 2.0], [3.0, 0.0]], dtype=torch.float64).to_sparse()
+    with pytest.raises(TypeError, match=r"^gradcheck: inputs\[0\] is a sparse tensor \(torch.spa"):
+        gradcheck(torch.sparse.sum, (dots.requires_grad_(),))
+
+
+@pytest.mark.extra("torch")
+def test_torch_outputs_may_be_sparse():
+    import torch
+
+    from pytest_gradcheck.compat.torch import gradcheck
+
+    x = torch.tensor([0.4, -1.5, 2.0], dtype=torch.float64, requires_grad=True)
+    places = torch.tensor([[0, 2, 1], [1, 0, 1]])
+
+    def scattered(x):
+        return torch.sparse_coo_tensor(places, x.sin(), (3, 2), check_invariants=True)
+
+    assert gradcheck(scattered, (x,))
+
+    def cut(x):
+        return scattered(x + x - x.detach())
+
+    assert gradcheck(cut, (x,), raise_exception=False) is False
 
 
 @pytest.mark.extra("jax")

@@ -9,6 +9,7 @@ import pytest
 
 from pytest_gradcheck import (
     check_gradients,
+    check_hessian,
     check_hvp,
     check_jacobian,
     check_jvp,
@@ -282,6 +283,87 @@ def test_a_float32_loss_is_evaluated_in_float64_with_its_data():
         assert said in wrong.message()
     assert x.dtype is SAMPLES.dtype is torch.float32
     assert teacher[0].weight.dtype is torch.float32
+
+
+@pytest.mark.parametrize("factor", [1.0, 1.001])
+def test_a_float32_hessian_is_checked_in_float64(factor):
+    x, w = normal(5, 3, dtype=torch.float32), normal(3, 2, dtype=torch.float32, seed=1)
+
+    def loss(w):
+        return torch.tanh(x @ w).square().mean()
+
+    def hess(w):
+        return factor * torch.autograd.functional.hessian(loss, w)
+
+    report = check_hessian(loss, hess, w)
+    assert report.verdict == ("agree" if factor == 1 else "disagree")
+    assert report.remarks == ("func was evaluated in float64, with float64 copies of x",)
+    assert x.dtype is torch.float32
+
+
+def test_a_reference_may_read_the_float32_data_that_func_does():
+    x, net = normal(6, 3, dtype=torch.float32), small()
+
+    def plain(net):
+        return torch.tanh(net(x)).square().mean()
+
+    def kernel(net):
+        if net[0].weight.dtype != torch.float32:
+            raise TypeError("float32 alone")
+        return plain(net)
+
+    grad = torch_gradients(kernel)
+    report = check_gradients(kernel, grad, net, reference=plain)
+    assert (report.verdict, report.coarse) == ("agree", False)
+    assert report.remarks[1] == "reference was evaluated with float64 copies of x"
+    found = grad(net)
+    found["0.bias"][1] *= 1.001
+    wrong = check_gradients(kernel, found, net, reference=plain)
+    assert [entry.label for entry in wrong.worst] == ["0.bias[1]"]
+    with pytest.raises(RuntimeError, match="same dtype") as caught:
+        check_gradients(kernel, grad, net, reference=lambda net: net(torch.ones(2, 3)).sum())
+    assert "gets copies of the parameters in float64" in caught.value.__notes__[0]
+
+
+class Centred(nn.Module):
+    """Takes off a running mean, which it keeps in a buffer."""
+
+    def __init__(self):
+        super().__init__()
+        self.inner = nn.Linear(3, 2)
+        self.register_buffer("mean", torch.zeros(2))
+
+    def forward(self, x):
+        out = self.inner(x)
+        self.mean = 0.9 * self.mean + 0.1 * out.mean(0)
+        return out - self.mean
+
+
+def test_a_module_that_reads_what_it_keeps_is_told_to_be_copied():
+    torch.manual_seed(4)
+    net, x = Centred().double(), normal(5, 3)
+
+    def loss(net):
+        return net(x).sin().sum()
+
+    report = check_gradients(loss, torch_gradients(loss), net)
+    assert report.verdict == "inconclusive"
+    assert (
+        "(it does with copy=True: the module reads what it writes to its buffers)"
+        in report.reasons[0]
+    )
+    assert check_gradients(loss, torch_gradients(loss), net, copy=True).verdict == "agree"
+    noisy = check_gradients(lambda net: loss(net) + torch.rand(()), torch_gradients(loss), net)
+    assert "(dropout, shuffling or an unseeded generator?)" in noisy.reasons[0]
+
+
+def test_a_baseline_leaves_no_rtol_to_be_advised():
+    exact = normal(20, 3)
+    plain, kernel = exact.float(), (exact * (1 + 1e-6)).float()
+    report = compare_gradients(kernel, exact, baseline=plain)
+    assert report.verdict == "disagree"
+    assert "times that of baseline by maximum" in report.message()
+    assert "rtol=" not in report.message()
 
 
 def of_both(net, x, scale):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 
@@ -415,7 +416,7 @@ def test_a_module_that_cannot_be_copied_is_told_the_other_way():
         def __init__(self):
             super().__init__()
             self.w = nn.Parameter(normal(2))
-            self.cache = self.w * 2
+            self.lock = threading.Lock()
 
     net = Holder()
     loss = lambda net: net.w.square().sum()  # noqa: E731
@@ -427,6 +428,23 @@ def test_a_module_that_cannot_be_copied_is_told_the_other_way():
     )
     closure = lambda: loss(net)  # noqa: E731
     assert_gradients_close(closure, torch_gradients(closure, net), net, in_place=True)
+
+
+def test_what_a_layer_returned_last_may_be_kept_in_it():
+    class Keeper(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.w = nn.Parameter(normal(2))
+
+        def forward(self):
+            self.last = self.w.sin()
+            return self.last.square().sum()
+
+    net = Keeper()
+    net()
+    loss = lambda net: net()  # noqa: E731
+    assert_gradients_close(loss, torch_gradients(loss), net)
+    assert net.last.grad_fn is not None
 
 
 def test_under_no_grad_torch_s_gradient_is_still_there():

@@ -289,6 +289,17 @@ def test_softmax_left_out():
     assert codes(block(LONG, n, LONG_T))[0] == "chain"
 
 
+@pytest.mark.parametrize(
+    ("factor", "said"),
+    [(2, "2 x numeric, "), (-1, "-numeric, everywhere in the block: the sign is wrong"), (1.7, "")],
+)
+def test_a_factor_is_told_as_finely_as_it_is_known(factor, said):
+    n, _ = drawn((5, 4), 3)
+    a = (factor * n).astype(np.float16)
+    (sentence,) = told(block(a, n, wrong=np.abs(a - n) > 0.05, eps=2.0**-10))
+    assert sentence.startswith(f"analytic = {said or '1.7 x numeric, '}")
+
+
 # -- what must not be said -------------------------------------------------------------------------
 
 

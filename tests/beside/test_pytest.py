@@ -114,7 +114,7 @@ def test_our_keys_in_the_native_table_of_pytest_9_in_strict_mode(user, beside):
     assert verdicts(user) == VERDICTS
     assert {check["max_report"] for check in checks(user)} >= {2}
     result.stdout.fnmatch_lines(
-        ["gradcheck, for its fixtures only: *rtol=0.0001*", "test_nn.py*test_right cost *3 agree*"]
+        ["gradcheck, for its fixtures only: *rtol=0.0001*", "test_right cost *3 agree*"]
     )
 
 
@@ -160,5 +160,5 @@ def test_doctests(suite, beside):
         ("text.txt", "agree"),
     ]
     result.stdout.fnmatch_lines_random(
-        ["*GradientMismatch: params[[]1]: *", "*- gradcheck -*", "*4 gradient checks, 1 failed*"]
+        ["*GradientMismatch: params[[]1]: *", "*4 gradient checks, 1 failed*"]
     )

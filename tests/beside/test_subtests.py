@@ -35,7 +35,7 @@ TESTS = """
 def test_every_subtest_s_check_is_its_test_s(suite, beside, workers):
     suite.makepyfile(test_nn=TESTS)
     plugins = [*([] if PYTEST_9 else ["subtests"]), *(["xdist"] if workers else [])]
-    result = beside(*workers, plugins=plugins)
+    result = beside("--gradcheck-repairs=skip", *workers, plugins=plugins)
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     expected = [
         *(("test_fixture", verdict) for verdict in ("agree", "disagree", "disagree", "agree")),

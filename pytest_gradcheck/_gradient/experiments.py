@@ -18,7 +18,6 @@ import re
 from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from types import CodeType
 from typing import Any
 
 import numpy as np
@@ -52,7 +51,7 @@ from .._report.assemble import Rows
 from .._report.report import VERDICTS, BlockReport
 from .._source.lines import SourceLine, lines_of, with_repairs
 from .._source.repairs import Repair, repairs
-from .._source.trace import Recorder, run_by, traced
+from .._source.trace import run_by, traced
 from .._verdict.tolerance_and_comparison import AGREE, DISAGREE, Evidence
 
 UNSURE = ("backward", "slice", "entry", "mask", "approximate")
@@ -305,9 +304,8 @@ def with_lines(rows: Rows, grad: Any, problem: Problem, options: Options) -> Row
     func = None if grad is True else call.func
     enters = any(diagnosis.code == "backward" for diagnosis in rows.diagnoses)
     call_grad = beside if grad is True else gradient
-    where = rows.evidence.verdict == DISAGREE if rows.evidence is not None else None
-    evidence = rows.evidence if options.repairs == "try" else None
-    lines = lines_behind(call_grad, func, problem, rows.blocks, enters, where, evidence)
+    user = None if options.repairs == "skip" else call.func if grad is True else grad
+    lines = lines_behind(call_grad, func, problem, rows.blocks, enters, rows.evidence, user)
     return replace(rows, lines=lines)
 
 
@@ -317,14 +315,13 @@ def lines_behind(
     problem: Problem,
     blocks: Sequence[BlockReport],
     enters: bool = False,
-    where: Array | None = None,
     evidence: Evidence | None = None,
+    user: Callable[..., Any] | None = None,
 ) -> tuple[SourceLine, ...]:
     """Return the lines that made the wrong ones of some blocks of what `call` returns.
 
-    What `func` runs is right; `enters`: the error enters a backward pass next to a right block;
-    `where`, shape (n,), are the coordinates that are wrong (bool).  With `evidence` statements are
-    changed until the blocks agree.
+    What `func` runs is right; `enters`: the error enters a backward pass next to a right block.
+    With `user`, the function that makes them, statements are changed until all blocks agree.
     """
     try:
         with problem.evaluator.quiet():
@@ -337,30 +334,33 @@ def lines_behind(
         innocent = run_by(func) if func is not None else set()
         if seen.over:
             return ()
+        where = evidence.verdict == DISAGREE if evidence is not None else None
         lines = lines_of(value, seen, wrong, right, innocent, after, where)
         found: list[Repair] = []
-        if evidence is not None:
+        if evidence is not None and user is not None:
+            work = problem.evaluator.work
+            roots = [user, work.params, work.values, problem.call.args]
             with suppress(Exception), problem.evaluator.quiet():
-                found = _repaired(call, value, wrong, lines, seen, innocent, evidence, problem)
+                agrees = _agreeing(call, value, wrong, evidence, problem)
+                order = [(line.file, line.line) for line in lines]
+                found = repairs(agrees, wrong, seen, order, innocent, roots)
         return with_repairs(lines, found, wrong)
     except Exception:
         return ()
 
 
-def _repaired(
+def _agreeing(
     call: Callable[[], Any],
     gradient: Any,
     wrong: Collection[str],
-    lines: Sequence[SourceLine],
-    seen: Recorder,
-    innocent: Collection[CodeType],
     evidence: Evidence,
     problem: Problem,
-) -> list[Repair]:
-    """Return the changes to statements with which wrong blocks agree, of a `gradient` that repeats.
+) -> Callable[[], frozenset[str]]:
+    """Return what calls for a gradient, and tells which wrong blocks are right in it.
 
-    A block agrees where each coordinate is as near as would have passed, and little is left of its
-    error; and no coordinate that was right may become wrong.
+    A block is where each coordinate is as near as would have passed, and little is left of its
+    error; none is where a coordinate that was right is wrong.  ValueError if `gradient`, what
+    `call` returned, is not what the check had.
     """
     bad = evidence.verdict == DISAGREE
     known = evidence.evaluated & np.isfinite(evidence.numeric)
@@ -382,10 +382,8 @@ def _repaired(
         )
 
     if not np.array_equal(vector(gradient), evidence.analytic):
-        return []
-    work, order = problem.evaluator.work, [(line.file, line.line) for line in lines]
-    given = [work.params, work.values, problem.call.args]
-    return repairs(agrees, wrong, seen, order, innocent, given)
+        raise ValueError("grad does not repeat itself")
+    return agrees
 
 
 def _is_right(block: BlockReport) -> bool:

@@ -28,12 +28,12 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from time import perf_counter, thread_time
-from types import CellType, CodeType, FunctionType
+from types import BuiltinFunctionType, CellType, CodeType, FunctionType, ModuleType
 from typing import Any
 
 import numpy as np
 
-from .trace import CODE, PLAIN, Kind, Recorder, Sight
+from .trace import PLAIN, Kind, Recorder, Sight
 
 MOST_TRIED = 3000
 """Changes that are tried."""
@@ -65,21 +65,23 @@ def repairs(
     seen: Recorder,
     order: Sequence[tuple[str, int]],
     innocent: Collection[CodeType],
-    given: Sequence[Any],
+    roots: Sequence[Any],
 ) -> list[Repair]:
     """Return the first change with which all wrong blocks agree, or some that do it together.
 
     `call` runs grad and returns which of the wrong blocks are right now, none if others no longer
-    are; `order` are lines, the likeliest first; `innocent` is code that is right, and `given` is
+    are; `order` are lines, the likeliest first; `innocent` is code that is right, and `roots` are
     what grad gets.  Code in which someone may be stopping, or a loop may never end, is left alone.
     """
-    functions = [] if _debugged() else list(_functions(seen, innocent))
+    if _debugged():
+        return []
+    reached = _reached(roots, seen.files())
+    functions = [*_functions(seen, innocent, reached)]
     suspects = [each for function in functions for each in _suspects(function, seen, order)]
     suspects.sort(key=lambda one: one.rank)
     until, latest, left = thread_time() + SECONDS, perf_counter() + PATIENCE, MOST_TRIED
     found: list[Repair] = []
-    roots = [*given, *(one for each in functions for one in each.objects)]
-    with _kept(roots, seen.written()) as restore:
+    with _kept(reached, seen.written()) as restore:
         # What is there is likelier wrong than what is not.
         for changes in (_others, _derivatives, _more):
             tried = ((s, new) for s in suspects for new in _variants(s.statement, s.sight, changes))
@@ -154,12 +156,14 @@ STOPS = {"breakpoint", "set_trace", "input"}
 """Names of functions that wait for somebody."""
 
 
-def _functions(seen: Recorder, innocent: Collection[CodeType]) -> Iterator[_Function]:
+def _functions(
+    seen: Recorder, innocent: Collection[CodeType], reached: Sequence[Any]
+) -> Iterator[_Function]:
     """Yield the functions that grad has run; one that it defines itself with what it is in."""
     here = _parsed(f"__import__('threading').get_ident() == {threading.get_ident()}")
     trees = {code: seen.source(code.co_filename).function(code) for code, _ in seen.sights}
     objects: dict[ast.FunctionDef, list[FunctionType]] = {}
-    for one in gc.get_referrers(*trees) if trees else ():
+    for one in reached:
         if isinstance(one, FunctionType) and (tree := trees.get(one.__code__)) is not None:
             objects.setdefault(tree, []).append(one)
     for code, tree in trees.items():
@@ -454,45 +458,62 @@ def _fits(shape: tuple[int, ...], made: tuple[int, ...]) -> bool:
 # What is the user's stays as it is.
 
 
-@contextmanager
-def _kept(roots: Sequence[Any], written: Collection[int]) -> Iterator[Callable[[], None]]:
-    """Have all arrays within reach read-only, and yield what puts back what containers hold.
+OPAQUE = (*PLAIN, ModuleType, BuiltinFunctionType, CodeType, np.ufunc)
+"""What leads to nothing of the user's, or to far too much."""
 
-    And what is in the arrays whose identity is among `written`: grad itself writes to them.
+
+def _reached(roots: Sequence[Any], files: Collection[str]) -> list[Any]:
+    """Return all objects that lead from `roots` on, of functions those that are in `files`.
+
     MemoryError if there is too much, or something that can be written to and is not numpy's.
     """
-    arrays: dict[int, np.ndarray[Any, Any]] = {}
-    containers: dict[int, tuple[Any, Any]] = {}
-    buffers: list[tuple[Any, Any]] = []
+    found: dict[int, Any] = {}
     left = list(roots)
     while left:
         one = left.pop()
-        if isinstance(one, (*PLAIN, *CODE)) and not isinstance(one, FunctionType):
+        foreign = isinstance(one, FunctionType) and one.__code__.co_filename not in files
+        if foreign or id(one) in found or isinstance(one, OPAQUE):
             continue
-        if id(one) in arrays or id(one) in containers:
-            continue
-        if isinstance(one, np.ndarray):
-            arrays[id(one)] = one
-            if id(one) in written:
-                buffers.append((one, one.copy()))
-            left.append(one.base)
-        elif hasattr(type(one), "__dlpack__"):
+        if hasattr(type(one), "__dlpack__") and not isinstance(one, np.ndarray):
             raise MemoryError("an array that can't be made read-only")
-        else:
-            containers[id(one)] = one, _held(one)
-            left += _within(one)
-        if len(arrays) + len(containers) > MOST_OBJECTS:
+        if len(found) > MOST_OBJECTS:
             raise MemoryError("too many objects")
+        found[id(one)] = one
+        left += _within(one)
+    return [*found.values()]
+
+
+def _within(one: Any) -> list[Any]:
+    """Return what an object leads to; a function only to what it uses."""
+    if isinstance(one, np.ndarray):
+        return [one.base]
+    if isinstance(one, FunctionType):
+        given = [*(one.__defaults__ or ()), *(one.__kwdefaults__ or {}).values()]
+        return [*(one.__closure__ or ()), *_held(one).values(), *given]
+    methods = [each for kind in type(one).__mro__[:-1] for each in vars(kind).values()]
+    return [*gc.get_referents(one), *(each for each in methods if isinstance(each, FunctionType))]
+
+
+@contextmanager
+def _kept(reached: Sequence[Any], written: Collection[int]) -> Iterator[Callable[[], None]]:
+    """Have all arrays among objects read-only, and yield what puts back what the others hold.
+
+    And what is in the arrays whose identity is among `written`: grad itself writes to them.
+    """
+    arrays = [one for one in reached if isinstance(one, np.ndarray)]
+    buffers = [(one, one.copy()) for one in arrays if id(one) in written]
+    closed = [one for one in arrays if one.flags.writeable and id(one) not in written]
+    holding = [(one, _held(one)) for one in reached if not isinstance(one, np.ndarray)]
+    holding = [(one, was) for one, was in holding if was is not None]
 
     def restore() -> None:
-        for one, was in containers.values():
-            if was is not None and not _same(_held(one), was):
+        for one, was in holding:
+            if not _same(_held(one), was):
                 _hold(one, was)
         for array, bits in buffers:
             array[...] = bits
 
     logs = logging.root.manager.disable
-    closed = [a for a in arrays.values() if a.flags.writeable and id(a) not in written]
     with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
         try:
             logging.disable()
@@ -504,14 +525,6 @@ def _kept(roots: Sequence[Any], written: Collection[int]) -> Iterator[Callable[[
             logging.disable(logs)
             for one in sorted(closed, key=lambda each: each.base is not None):
                 one.flags.writeable = True
-
-
-def _within(one: Any) -> list[Any]:
-    """Return what an object leads to; a function only to what it uses."""
-    if not isinstance(one, FunctionType):
-        return gc.get_referents(one)
-    given = [*(one.__defaults__ or ()), *(one.__kwdefaults__ or {}).values()]
-    return [*(one.__closure__ or ()), *_held(one).values(), *given]
 
 
 def _held(one: Any) -> Any:

@@ -522,6 +522,10 @@ class Recorder:
         assert found is not None
         return found
 
+    def files(self) -> set[str]:
+        """Return the files of the user's of which something was executed."""
+        return {file for file, source in self._sources.items() if source is not None}
+
     def written(self) -> set[int]:
         """Return the identities of arrays that were there before, and were changed in place."""
         changed = {key for key, made in self.made.items() if any(x.how == "changed" for x in made)}

@@ -264,7 +264,7 @@ def _tried(one: _Suspect, new: ast.stmt, call: Callable[[], frozenset[str]]) -> 
         for each in objects:
             each.__code__ = code
         return call()
-    except Exception:  # other code may fail in any way it likes
+    except (Exception, SystemExit):  # other code may end in any way it likes
         return frozenset()
     finally:
         for each, was in zip(objects, own, strict=True):

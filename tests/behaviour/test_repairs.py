@@ -418,6 +418,18 @@ def test_what_grad_prints_and_logs_is_not_told_a_thousand_times(capsys, caplog):
     assert logging.root.manager.disable == logging.NOTSET
 
 
+def test_a_change_that_ends_the_process_ends_nothing():
+    def grad(p):
+        ready = 1
+        if ready != 1:
+            sys.exit("not ready")
+        return hopeless(p)
+
+    report = check_gradients(cost, grad, params())
+    assert report.verdict == "disagree"
+    assert report.lines
+
+
 def test_a_loop_that_may_not_end_is_left_alone():
     def grad(p):
         a, out = forward(p)

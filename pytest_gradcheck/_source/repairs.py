@@ -7,7 +7,8 @@ transposition, a derivative put in, or the whole statement left out; and grad is
 
 What is the user's stays as it is.  Functions run other code for the time of one call, in this
 thread alone, and get their own back whatever happens.  Arrays that were there before can't be
-written to meanwhile, and what containers hold is put back after every call.
+written to meanwhile, and what containers hold is put back after every call.  Only the main thread
+does this: two that changed one function would put back each other's code.
 
 References
 ----------
@@ -73,7 +74,7 @@ def repairs(
     are; `order` are lines, the likeliest first; `innocent` is code that is right, and `roots` are
     what grad gets.  Code in which someone may be stopping, or a loop may never end, is left alone.
     """
-    if _debugged():
+    if _debugged() or threading.current_thread() is not threading.main_thread():
         return []
     reached = _reached(roots, seen.files())
     functions = [*_functions(seen, innocent, reached)]
@@ -494,6 +495,16 @@ def _within(one: Any) -> list[Any]:
     return [*gc.get_referents(one), *(each for each in methods if isinstance(each, FunctionType))]
 
 
+class _OfOthers:
+    """A stream to which other threads write as ever, and what this one writes goes nowhere."""
+
+    def __init__(self, stream: Any) -> None:
+        self._own, self._threads = threading.get_ident(), (stream, io.StringIO())
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._threads[threading.get_ident() == self._own], name)
+
+
 @contextmanager
 def _kept(reached: Sequence[Any], written: Collection[int]) -> Iterator[Callable[[], None]]:
     """Have all arrays among objects read-only, and yield what puts back what the others hold.
@@ -514,7 +525,8 @@ def _kept(reached: Sequence[Any], written: Collection[int]) -> Iterator[Callable
             array[...] = bits
 
     logs = logging.root.manager.disable
-    with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
+    streams = _OfOthers(sys.stdout), _OfOthers(sys.stderr)
+    with redirect_stdout(streams[0]), redirect_stderr(streams[1]):
         try:
             logging.disable()
             for one in closed:

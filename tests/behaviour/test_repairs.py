@@ -4,6 +4,7 @@ import logging
 import math
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -403,6 +404,29 @@ def test_another_thread_runs_what_the_user_wrote():
     assert report.lines[0].role == "wrong"
     assert len(seen) > 5
     assert all(np.array_equal(one, right) for one in seen)
+
+
+def test_threads_that_check_the_same_gradient_change_nothing():
+    code = subtracted.__code__
+    threads = 4
+    with ThreadPoolExecutor(threads) as pool:
+        reports = [*pool.map(lambda _: check_gradients(cost, subtracted, params()), range(threads))]
+    assert all(report.lines == reports[0].lines for report in reports)
+    assert all(line.role != "wrong" for line in reports[0].lines)
+    assert subtracted.__code__ is code
+    assert X.flags.writeable
+
+
+def test_what_another_thread_prints_meanwhile_is_printed(capsys):
+    def grad(p):
+        thread = threading.Thread(target=print, args=["from beside"])
+        thread.start()
+        thread.join()
+        return hopeless(p)
+
+    check_gradients(cost, grad, params())
+    # Without changes it is called less than 30 times, as the next test has it.
+    assert capsys.readouterr().out.count("from beside") > 60
 
 
 def test_what_grad_prints_and_logs_is_not_told_a_thousand_times(capsys, caplog):

@@ -50,7 +50,7 @@ from .._quoting import layer_numbers, together
 from .._report.assemble import Rows
 from .._report.report import VERDICTS, BlockReport
 from .._source.lines import SourceLine, lines_of, with_repairs
-from .._source.repairs import Repair, repairs
+from .._source.repairs import Outcome, Repair, repairs
 from .._source.trace import run_by, traced
 from .._verdict.tolerance_and_comparison import AGREE, DISAGREE, Evidence
 
@@ -355,35 +355,45 @@ def _agreeing(
     wrong: Collection[str],
     evidence: Evidence,
     problem: Problem,
-) -> Callable[[], frozenset[str]]:
-    """Return what calls for a gradient, and tells which wrong blocks are right in it.
+) -> Callable[[], Outcome]:
+    """Return what calls for a gradient, and tells what has become of the wrong blocks in it.
 
-    A block is where each coordinate is as near as would have passed, and little is left of its
-    error; none is where a coordinate that was right is wrong.  ValueError if `gradient`, what
+    A block is right where each coordinate is as near as would have passed, and little is left of
+    its error; none is where a coordinate that was right is wrong.  ValueError if `gradient`, what
     `call` returned, is not what the check had.
     """
     bad = evidence.verdict == DISAGREE
     known = evidence.evaluated & np.isfinite(evidence.numeric)
-    before = np.abs(evidence.analytic - evidence.numeric)
+    lack = evidence.numeric - evidence.analytic
     windows = {block.name: block.window for block in problem.blocks if block.name in wrong}
 
     def vector(found: Any) -> Array:
         return gradient_vector(found, problem.structure, problem.blocks)[0]
 
-    def agrees() -> frozenset[str]:
-        gap = np.abs(vector(call()) - evidence.numeric)
+    def right(change: Array) -> frozenset[str]:
+        gap = np.abs(change - lack)
         near = ~known | (gap <= evidence.allowed)
         if not near[~bad].all():
             return frozenset()
         return frozenset(
             name
             for name, window in windows.items()
-            if near[window].all() and norm(gap[window]) <= MENDED * norm(before[window])
+            if near[window].all() and norm(gap[window]) <= MENDED * norm(lack[window])
         )
+
+    def outcome() -> Outcome:
+        change = vector(call()) - evidence.analytic
+        moved = np.where(known & bad, change, 0.0)
+        size = float(moved @ moved)
+        if not 0.0 < size < np.inf:
+            return Outcome(right(change))
+        times = float(moved @ np.where(moved, lack, 0.0)) / size
+        then = right(times * change)
+        return Outcome(right(change), times, then, int(np.count_nonzero(moved)))
 
     if not np.array_equal(vector(gradient), evidence.analytic):
         raise ValueError("grad does not repeat itself")
-    return agrees
+    return outcome
 
 
 def _is_right(block: BlockReport) -> bool:

@@ -19,24 +19,29 @@ References
 from __future__ import annotations
 
 import ast
+import builtins
 import copy
 import functools
 import gc
 import io
 import logging
+import math
 import operator
 import os
 import random
+import re
 import sys
 import threading
 from collections import OrderedDict, deque
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import partial
+from itertools import combinations, permutations
 from time import perf_counter, thread_time
 from types import CellType, CodeType, FunctionType, MemberDescriptorType, ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -50,6 +55,9 @@ SECONDS = 1.0
 
 PATIENCE = 5 * SECONDS
 """On the clock, where grad waits, or the machine is busy."""
+
+MOST_BYTES = 2**30
+"""Of an outer product of two arrays; with longer ones, nothing is tried."""
 
 MOST_OBJECTS = 10_000
 """Objects within reach of the user's functions that are kept; with more, nothing is tried."""
@@ -66,8 +74,21 @@ class Repair:
     blocks: frozenset[str]
 
 
+class Outcome(NamedTuple):
+    """What a change to grad does: which of the wrong blocks are right with it.
+
+    Of the wrong coordinates, it has `moved` some by a vector, of which `times` as much is nearest
+    to what they lack; with that, the blocks in `then` would be right.
+    """
+
+    right: frozenset[str] = frozenset()
+    times: float = 0.0
+    then: frozenset[str] = frozenset()
+    moved: int = 0
+
+
 def repairs(
-    call: Callable[[], frozenset[str]],
+    call: Callable[[], Outcome],
     wrong: Collection[str],
     seen: Recorder,
     order: Sequence[tuple[str, int]],
@@ -76,41 +97,32 @@ def repairs(
 ) -> list[Repair]:
     """Return the first change with which all wrong blocks agree, or some that do it together.
 
-    `call` runs grad and returns which of the wrong blocks are right now, none if others no longer
-    are; `order` are lines, the likeliest first; `innocent` is code that is right, and `roots` are
-    what grad gets.  Code in which someone may be stopping, or a loop may never end, is left alone.
+    `call` runs grad and tells what has become of the wrong blocks, no block being right if others
+    no longer are; `order` are lines, the likeliest first; `innocent` is code that func runs: the
+    last in which something is looked for; and `roots` are what grad gets.  Code in which someone
+    may be stopping, or a loop may never end, is left alone.
     """
     if _debugged() or threading.current_thread() is not threading.main_thread():
+        return []
+    if _longest(seen) ** 2 * np.dtype(float).itemsize > MOST_BYTES:
         return []
     reached = _reached(roots, seen.files())
     # What a cache of the standard library holds can't be put back: it has right values alone.
     caches = [one for one in reached if isinstance(one, functools._lru_cache_wrapper)]
     cached = [one for one in _reached(caches, seen.files()) if isinstance(one, FunctionType)]
-    innocent = {*innocent, *(one.__code__ for one in cached)}
-    functions = [*_functions(seen, innocent, reached)]
+    functions = [*_functions(seen, {one.__code__ for one in cached}, reached)]
     suspects = [each for function in functions for each in _suspects(function, seen, order)]
     suspects.sort(key=lambda one: one.rank)
-    until, latest, left = thread_time() + SECONDS, perf_counter() + PATIENCE, MOST_TRIED
-    found: list[Repair] = []
+    last = [one for one in suspects if one.function.code in innocent]
     with _kept(reached, seen.written()) as restore:
-        # What is there is likelier wrong than what is not.
-        for changes in (_others, _derivatives, _more):
-            tried = ((s, new) for s in suspects for new in _variants(s.statement, s.sight, changes))
-            for one, new in tried:
-                left -= 1
-                if left < 0 or thread_time() > until or perf_counter() > latest:
-                    return _together(found, wrong)
-                agreeing = _tried(one, new, call)
-                restore()
-                if agreeing:
-                    text = _text(new) if "'" in one.text else _text(new).replace("'", '"')
-                    repair = Repair(one.file, one.line, one.text, text, agreeing)
-                    if len(agreeing) == len(wrong):
-                        return [repair]
-                    found.append(repair)
-            if chosen := _together(found, wrong):
-                return chosen
-    return []
+        search = _Search(call, restore, wrong)
+        return search.through([one for one in suspects if one not in last], last)
+
+
+def _longest(seen: Recorder) -> int:
+    """Return how long the arrays are of which an outer product may be made by mistake."""
+    kinds = [kind for sight in seen.sights.values() for kind in sight.names.values()]
+    return max((max(one.shape, default=0) for one in kinds if one.what == "array"), default=0)
 
 
 def _together(found: Sequence[Repair], wrong: Collection[str]) -> list[Repair]:
@@ -265,8 +277,8 @@ def _text(statement: Any) -> str:
     return ast.unparse(statement).partition(":\n")[0]
 
 
-def _tried(one: _Suspect, new: ast.stmt, call: Callable[[], frozenset[str]]) -> frozenset[str]:
-    """Return which blocks are right with another statement; none where it can't be executed."""
+def _tried(one: _Suspect, new: ast.stmt, call: Callable[[], Outcome]) -> Outcome:
+    """Return what another statement does; nothing where it can't be executed."""
     switch = ast.copy_location(ast.If(one.function.here, [new], [one.statement]), one.statement)
     for node in ast.walk(new):
         if not hasattr(node, "lineno") and "lineno" in node._attributes:
@@ -275,7 +287,7 @@ def _tried(one: _Suspect, new: ast.stmt, call: Callable[[], frozenset[str]]) -> 
     try:
         code = one.function.compiled()
     except (SyntaxError, ValueError):
-        return frozenset()
+        return Outcome()
     finally:
         one.body[one.index] = one.statement
     objects = one.function.objects
@@ -285,10 +297,102 @@ def _tried(one: _Suspect, new: ast.stmt, call: Callable[[], frozenset[str]]) -> 
             each.__code__ = code
         return call()
     except (Exception, SystemExit):  # other code may end in any way it likes
-        return frozenset()
+        return Outcome()
     finally:
         for each, was in zip(objects, own, strict=True):
             each.__code__ = was
+
+
+Tried = tuple[_Suspect, ast.stmt, frozenset[str]]
+"""A statement, what else it was, and which blocks are right with that."""
+
+
+class _Search:
+    """Changes to statements that are tried one by one, and those `found` to do some good."""
+
+    def __init__(
+        self, call: Callable[[], Outcome], restore: Callable[[], None], wrong: Collection[str]
+    ) -> None:
+        self.found: list[Repair] = []
+        self._call, self._restore, self._wrong = call, restore, wrong
+        self._began, self._clock = thread_time(), perf_counter()
+        self._tried, self._share = 0, 0.0
+        self._hits: list[tuple[Any, _Suspect, ast.stmt, _Multiple, str]] = []
+
+    def through(self, suspects: Sequence[_Suspect], innocent: Sequence[_Suspect]) -> list[Repair]:
+        """Return likely changes that make all wrong blocks right, one rather than several."""
+        # What is there is likelier wrong than what is not; a name that was made for a thing is
+        # likelier given to the wrong one than used wrongly.
+        stages = [
+            (0.1, self._changed(suspects, _names)),
+            (0.2, self._changed(suspects, _derivatives)),
+            (0.4, self._probed(suspects)),
+            (0.6, self._changed(suspects, _others)),
+            (0.7, self._multiplied()),
+            (0.75, self._changed(innocent, _others)),
+            (0.8, self._probed(innocent)),
+            (0.85, self._multiplied()),
+            (0.9, self._changed([*suspects, *innocent], _more)),
+            (1.0, self._changed([*suspects, *innocent], _inner)),
+        ]
+        for share, tried in stages:
+            with suppress(TimeoutError):
+                if self._any(tried, share):
+                    return _together(self.found, self._wrong)
+            if share > 0.8 and (chosen := _together(self.found, self._wrong)):
+                return chosen
+        return []
+
+    def _any(self, tried: Iterator[Tried], share: float) -> bool:
+        """Return whether one of these changes makes all wrong blocks right.
+
+        TimeoutError where a share of what may be tried is used up.
+        """
+        self._share = share
+        for one, new, right in tried:
+            if right:
+                text = _text(new) if "'" in one.text else _text(new).replace("'", '"')
+                self.found.append(Repair(one.file, one.line, one.text, text, right))
+                if len(right) == len(self._wrong):
+                    return True
+        return False
+
+    def _outcome(self, one: _Suspect, new: ast.stmt) -> Outcome:
+        tried = self._tried / MOST_TRIED, (thread_time() - self._began) / SECONDS
+        if max(*tried, (perf_counter() - self._clock) / PATIENCE) >= self._share:
+            raise TimeoutError
+        self._tried += 1
+        outcome = _tried(one, new, self._call)
+        self._restore()
+        return outcome
+
+    def _changed(self, suspects: Sequence[_Suspect], changes: Changes) -> Iterator[Tried]:
+        for one in suspects:
+            for new in _variants(one.statement, one.sight, changes):
+                yield one, new, self._outcome(one, new).right
+
+    def _probed(self, suspects: Sequence[_Suspect]) -> Iterator[Tried]:
+        """Take each term once more, or a new one, for `_multiplied`: which factor would be right.
+
+        A gradient is linear in most of what it is made of, so that one call is enough.
+        """
+        for multiples in (_terms_of, _additions):
+            for one in suspects:
+                statement = copy.deepcopy(one.statement)
+                for multiple in [*multiples(statement, one.sight)]:
+                    with multiple.tried(statement, 1 + (not multiple.added)) as new:
+                        outcome = self._outcome(one, new)
+                        yield one, new, frozenset()
+                    for odd, factor in multiple.factors(outcome, one.sight) if outcome.then else ():
+                        rank = -len(outcome.then), odd + multiple.unlikely(factor, one)
+                        self._hits.append((rank, one, statement, multiple, factor))
+
+    def _multiplied(self) -> Iterator[Tried]:
+        """Yield terms with other factors, the likeliest first."""
+        for _, one, statement, multiple, factor in sorted(self._hits, key=lambda hit: hit[0]):
+            with multiple.tried(statement, factor) as new:
+                yield one, new, self._outcome(one, new).right
+        self._hits.clear()
 
 
 # What may stand in the place of a statement.
@@ -314,13 +418,17 @@ DERIVATIVES = ("(1 - {0} ** 2)", "{0} * (1 - {0})", "(1 - {0})", "({0} > 0)")
 """Of tanh, the logistic function and relu, by their values; and the other part of a whole."""
 
 
+MOST_BESIDE = 6
+"""Entries of a dict, list or call of which two are exchanged."""
+
 Change = tuple[ast.AST, str, Any]
 """A node of a tree, a field of it, and what else may be there."""
 
+Changes = Callable[[ast.stmt, Sight], Iterator[Change]]
+"""What yields the changes of one kind to a statement."""
 
-def _variants(
-    statement: ast.stmt, sight: Sight, changes: Callable[[ast.stmt, Sight], Iterator[Change]]
-) -> Iterator[ast.stmt]:
+
+def _variants(statement: ast.stmt, sight: Sight, changes: Changes) -> Iterator[ast.stmt]:
     """Yield a statement as it is after some changes; one copy, that is restored meanwhile."""
     if changes is _others:
         yield from _as_a_whole(statement)
@@ -346,20 +454,20 @@ def _as_a_whole(one: ast.stmt) -> Iterator[ast.stmt]:
         yield ast.Assign(one.targets, ast.BinOp(before, ast.Add(), one.value))
 
 
-def _slots(node: ast.AST) -> Iterator[tuple[ast.AST, str, Any, ast.expr]]:
+def _slots(node: ast.AST, skip: str = "") -> Iterator[tuple[ast.AST, str, Any, ast.expr]]:
     """Yield the expressions that a statement evaluates, each with where it is: node, field, index.
 
-    Those that hold others come first.
+    Those that hold others come first; none in a field `skip`.
     """
     for field, value in ast.iter_fields(node):
-        if field in ("target", "targets", "optional_vars", "body", "orelse"):
+        if field in ("target", "targets", "optional_vars", "body", "orelse", skip):
             continue
         several = isinstance(value, list)
         for index, one in enumerate(value) if several else ((None, value),):
             if isinstance(one, ast.expr):
                 yield node, field, index, one
             if isinstance(one, (ast.expr, ast.keyword, ast.comprehension, ast.withitem)):
-                yield from _slots(one)
+                yield from _slots(one, skip)
 
 
 def _put(owner: ast.AST, field: str, index: int | None, new: Any) -> Change:
@@ -370,6 +478,15 @@ def _put(owner: ast.AST, field: str, index: int | None, new: Any) -> Change:
     return owner, field, several
 
 
+def _names(statement: ast.stmt, sight: Sight) -> Iterator[Change]:
+    """Yield others for what a statement only gives a name to: a number, or something there is."""
+    value = statement.value if isinstance(statement, ast.Assign) else None
+    if isinstance(value, (ast.Constant, ast.Name, ast.Attribute, ast.Subscript)):
+        for other in _instead(value, sight.names):
+            if not isinstance(other, ast.Attribute) or other.attr != "T":
+                yield statement, "value", other
+
+
 def _others(statement: ast.stmt, sight: Sight) -> Iterator[Change]:
     """Yield changes of what is there: for a part of it, for another of its kind, for less."""
     for owner, field, index, one in _slots(statement):
@@ -377,20 +494,35 @@ def _others(statement: ast.stmt, sight: Sight) -> Iterator[Change]:
             yield _put(owner, field, index, new)
         if isinstance(one, ast.BinOp) and type(one.op) in OTHER:
             yield one, "op", OTHER[type(one.op)]()
-        if isinstance(one, ast.Compare) and type(one.ops[0]) in OTHER:
-            yield one, "ops", [OTHER[type(one.ops[0])](), *one.ops[1:]]
+        for name in ("elts", "values", "keywords"):
+            if name != "keywords" or getattr(getattr(one, "func", None), "id", "") == "dict":
+                yield from _exchanged(one, name)
+
+
+def _exchanged(one: ast.expr, field: str) -> Iterator[Change]:
+    """Yield exchanges of two entries of a dict, a list or a tuple."""
+    entries = [*getattr(one, field, ())][:MOST_BESIDE]
+    for i, j in combinations(range(len(entries)), 2):
+        several = [*getattr(one, field)]
+        several[i], several[j] = several[j], several[i]
+        if field == "keywords":
+            pairs = zip(getattr(one, field), several, strict=True)
+            several = [ast.keyword(own.arg, other.value) for own, other in pairs]
+        yield one, field, several
 
 
 def _instead(one: ast.expr, names: Mapping[str, Kind]) -> Iterator[ast.expr]:
     """Yield what may stand for an expression."""
     if isinstance(one, ast.Constant):
         yield from map(ast.Constant, _numbers(one.value))
+        if one.value == 1:  # of a factor that is none
+            yield from (_parsed(name) for name, kind in names.items() if kind.what == "number")
     elif isinstance(one, ast.UnaryOp):
         yield one.operand
     elif isinstance(one, ast.BinOp):
         yield one.left
         yield ast.UnaryOp(ast.USub(), one.right) if isinstance(one.op, ast.Sub) else one.right
-        if isinstance(one.op, (ast.Sub, ast.Div, ast.MatMult)):
+        if isinstance(one.op, (ast.Div, ast.MatMult)):  # of a difference, the sign is its factor
             yield ast.BinOp(one.right, one.op, one.left)
     elif isinstance(one, ast.Call):
         yield from _calls(one, names)
@@ -467,12 +599,237 @@ def _more(statement: ast.stmt, sight: Sight) -> Iterator[Change]:
             yield statement, "value", ast.BinOp(value, ast.Sub(), _parsed(name))
 
 
+def _inner(statement: ast.stmt, sight: Sight) -> Iterator[Change]:
+    """Yield changes that put a factor, a divisor or a term to a part of the statement's value."""
+    free = {id(one) for *_, one in _terms(statement)} - {id(getattr(statement, "value", None))}
+    for owner, field, index, one in _slots(statement, "slice"):
+        if id(one) not in free and not (isinstance(owner, ast.Call) and field == "args"):
+            continue
+        if not _has_array(one, sight):
+            continue
+        for name, kind in sight.names.items():
+            if kind.what == "dict":
+                continue
+            other = _parsed(name)
+            yield _put(owner, field, index, ast.BinOp(one, ast.Mult(), other))
+            yield _put(owner, field, index, ast.BinOp(one, ast.Div(), other))
+            if kind.what == "array":
+                yield _put(owner, field, index, ast.BinOp(one, ast.Add(), other))
+                yield _put(owner, field, index, ast.BinOp(one, ast.Sub(), other))
+
+
+LIBRARIES = {"np", "numpy", "sp", "scipy", "math", *dir(builtins)}
+"""Names of functions, or of what they are in, whose arguments are no terms."""
+
+
+def _is_library(function: ast.expr) -> bool:
+    while isinstance(function, (ast.Attribute, ast.Subscript, ast.Call)):
+        function = function.func if isinstance(function, ast.Call) else function.value
+    return not isinstance(function, ast.Name) or function.id in LIBRARIES
+
+
+SIZES = re.compile(r"\blen\(|\brange\(|\.shape\b|\.size\b|\.ndim\b")
+"""In the text of an expression that is rather a number than an array."""
+
+
+def _has_array(one: ast.expr, sight: Sight) -> bool:
+    """Return whether an expression is made of arrays, and no size: an array of another is large."""
+    several = isinstance(one, (ast.Tuple, ast.List, ast.Dict, ast.ListComp, ast.GeneratorExp))
+    if several or SIZES.search(ast.unparse(one)):
+        return False
+    kinds = [sight.names.get(ast.unparse(each)) for each in ast.walk(one)]
+    return any(kind is not None and kind.what == "array" for kind in kinds)
+
+
 def _fits(shape: tuple[int, ...], made: tuple[int, ...]) -> bool:
     """Return whether an array of one shape can be multiplied into another's."""
     try:
         return np.broadcast_shapes(shape, made) == made
     except ValueError:
         return False
+
+
+# What may stand in the place of a term is told by what happens to a multiple of it.
+
+NEAR = 1e-5
+"""By how much, relatively, a factor may be off from the number that it is taken for."""
+
+FACTORS: dict[str, Callable[[float], float]] = {
+    "{}": lambda a: a,
+    "1 / {}": lambda a: 1 / a,
+    "2 * {}": lambda a: 2 * a,
+    "{} / 2": lambda a: a / 2,
+    "2 / {}": lambda a: 2 / a,
+    "1 / {} ** 0.5": lambda a: a**-0.5 if a > 0 else math.nan,
+}
+"""What a factor may be of one number that is at hand."""
+
+PAIRS: dict[str, Callable[[float, float], float]] = {
+    "{} * {}": lambda a, b: a * b,
+    "{} / {}": lambda a, b: a / b,
+    "2 * {} * {}": lambda a, b: 2 * a * b,
+    "2 * {} / {}": lambda a, b: 2 * a / b,
+}
+"""What it may be of two."""
+
+
+@dataclass(frozen=True)
+class _Multiple:
+    """A term with where it stands: `added` would be added to it, else it is what is multiplied."""
+
+    owner: ast.AST
+    field: str
+    index: int | None
+    term: ast.expr
+    added: str = ""
+
+    def factors(self, outcome: Outcome, sight: Sight) -> Iterator[tuple[float, str]]:
+        """Yield what the factor may be, by what one more of the term does, with how odd that is."""
+        number = outcome.times + (not self.added)
+        if not math.isfinite(number) or not number:
+            return
+        simple = Fraction(number).limit_denominator(4)
+        known = _known(abs(number), sight)
+        if abs(simple.numerator) <= 4 and _is_near(number, float(simple)):
+            over = f" / {simple.denominator}" if simple.denominator > 1 else ""
+            yield 0, f"{simple.numerator}{over}"
+        elif known is None and outcome.moved > 2:  # one number is a multiple of any other
+            yield 3, f"{number:.9g}"
+        if known is not None:
+            yield known[0], "-" * (number < 0) + known[1]
+
+    def unlikely(self, factor: str, one: _Suspect) -> float:
+        """Return how unlikely it is that this of all terms lacks the factor.
+
+        Likeliest is one where its name stands, then one with other numbers for factors.
+        """
+        names = NAMES.findall(factor)
+        if names and all(re.search(rf"(?<!\w){re.escape(name)}(?!\w)", one.text) for name in names):
+            return -0.5
+        numbers = [each for each in _factors(self.term) if _is_number(each, one.sight)]
+        if factor.lstrip("-") in [ast.unparse(each) for each in numbers]:
+            return 2
+        return int(not numbers)
+
+    @contextmanager
+    def tried(self, statement: ast.stmt, factor: object) -> Iterator[ast.stmt]:
+        """Have the term multiplied in the statement meanwhile."""
+        factor = str(factor)
+        if not self.added:
+            new = _parsed(_times(factor, f"({ast.unparse(self.term)})"))
+        else:
+            less = factor.startswith("-")
+            text = _times(factor.lstrip("-"), self.added)
+            new = ast.BinOp(self.term, ast.Sub() if less else ast.Add(), _parsed(text))
+        owner, field, other = _put(self.owner, self.field, self.index, new)
+        was = getattr(owner, field)
+        setattr(owner, field, other)
+        try:
+            yield statement
+        finally:
+            setattr(owner, field, was)
+
+
+def _times(factor: str, text: str) -> str:
+    """Return the product of two expressions as it would be written."""
+    if factor in ("1", "-1"):
+        return factor.replace("1", text)
+    over = factor.removeprefix("1 / ")
+    return f"{factor} * {text}" if over == factor else f"{text} / {over}"
+
+
+def _terms_of(statement: ast.stmt, sight: Sight) -> Iterator[_Multiple]:
+    """Yield the terms of a statement, which may be multiplied."""
+    for owner, field, index, term in _terms(statement):
+        yield _Multiple(owner, field, index, term)
+
+
+def _additions(statement: ast.stmt, sight: Sight) -> Iterator[_Multiple]:
+    """Yield arrays that may be added to the statement's value."""
+    value = getattr(statement, "value", None)
+    if isinstance(value, ast.expr) and sight.made is not None:
+        for name, kind in sight.names.items():
+            if kind == sight.made and kind.what == "array":
+                yield _Multiple(statement, "value", None, value, name)
+
+
+def _terms(node: ast.AST) -> Iterator[tuple[ast.AST, str, int | None, ast.expr]]:
+    """Yield what is not a factor of something larger, with where it is."""
+    calls = [one for one in ast.walk(node) if isinstance(one, ast.Call)]
+    dicts = [one for one in calls if getattr(one.func, "id", "") == "dict"]
+    entries = {id(word) for one in dicts for word in one.keywords}
+    for owner, field, index, one in _slots(node, "slice"):
+        if isinstance(owner, ast.keyword):
+            free = id(owner) in entries
+        elif isinstance(owner, ast.BinOp):
+            free = isinstance(owner.op, (ast.Add, ast.Sub))
+        elif isinstance(
+            owner, ast.Call
+        ):  # np.where(mask, one, other), np.add.at(array, index, one)
+            inside = getattr(owner.func, "attr", "") in ("where", "at") and bool(index)
+            free = inside or (field == "args" and not _is_library(owner.func))
+        elif isinstance(owner, (ast.If, ast.For, ast.Assert, ast.Starred)):
+            free = False
+        else:
+            held = (ast.stmt, ast.Dict, ast.List, ast.Tuple, ast.ListComp, ast.IfExp)
+            free = isinstance(owner, held) and field not in ("keys", "test")
+        several = isinstance(one, (ast.Dict, ast.List, ast.Tuple, ast.ListComp, ast.Compare))
+        if free and not several and not isinstance(getattr(one, "value", None), (bool, str)):
+            yield owner, field, index, one
+
+
+NAMES = re.compile(r"len\([^)]*\)|[^-+*/ ]*\.shape|(?![\d. ])[^-+*/ ]+")
+"""Of the text of a factor, the names and sizes."""
+
+
+def _factors(term: ast.expr) -> Iterator[ast.expr]:
+    """Yield what a product is made of."""
+    if isinstance(term, ast.UnaryOp):
+        yield from _factors(term.operand)
+    elif isinstance(getattr(term, "value", None), ast.BinOp):  # (active / m)[:, None]
+        yield from _factors(term.value)  # type: ignore[attr-defined]
+    elif isinstance(term, ast.BinOp) and isinstance(term.op, (ast.Mult, ast.Div, ast.MatMult)):
+        yield from _factors(term.left)
+        yield from _factors(term.right)
+    else:
+        yield term
+
+
+def _is_number(one: ast.expr, sight: Sight) -> bool:
+    """Return whether an expression is a number: as written, by its name, or a size."""
+    kind, text = sight.names.get(ast.unparse(one)), ast.unparse(one)
+    known = isinstance(one, ast.Constant) or (kind is not None and kind.what == "number")
+    return known or text.startswith("len(") or text.endswith(".size") or ".shape[" in text
+
+
+def _known(number: float, sight: Sight) -> tuple[int, str] | None:
+    """Return what a positive number may be of those at hand, with how odd that is."""
+    known = {value: text for text, value in reversed([*_at_hand(sight)]) if value not in (0, 1)}
+    for value, name in known.items():
+        for text, one in FACTORS.items():
+            if _is_near(number, one(value)):
+                return 1, text.format(name)
+    for (value, name), (other, second) in permutations(known.items(), 2):
+        for text, two in PAIRS.items():
+            if _is_near(number, two(value, other)):
+                return 2, text.format(name, second)
+    return None
+
+
+def _is_near(number: float, other: float) -> bool:
+    return abs(number - other) <= NEAR * abs(number)
+
+
+def _at_hand(sight: Sight) -> Iterator[tuple[str, float]]:
+    """Yield numbers with their names, and the sizes of arrays."""
+    for name, kind in sight.names.items():
+        if kind.what == "number":
+            yield name, abs(kind.value)
+    for name, kind in sight.names.items():
+        if kind.what == "array" and kind.shape:
+            yield f"len({name})", kind.shape[0]
+            yield f"{name}.shape[-1]", kind.shape[-1]
+            yield f"{name}.size", math.prod(kind.shape)
 
 
 # What is the user's stays as it is.

@@ -23,7 +23,7 @@ from functools import cache
 from pathlib import Path
 from time import thread_time
 from types import CodeType, FrameType, FunctionType, ModuleType
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -122,14 +122,16 @@ class Running:
     returned: set[Node] = field(default_factory=set)
 
 
-class Kind(NamedTuple):
+@dataclass(frozen=True)
+class Kind:
     """What names share of which one may stand for another by mistake.
 
-    An array, a number or a dict, with its shape, or its keys.
+    An array, a number or a dict, with its shape, or its keys; and what a number is.
     """
 
     what: str
     shape: tuple[Any, ...] = ()
+    value: float = field(default=0.0, compare=False)
 
 
 @dataclass
@@ -242,6 +244,8 @@ class Recorder:
         if running is None or not isinstance(running.plan.statement, ast.Return):
             self._finish(scope)
             return
+        if not scope.is_lambda:
+            self.sights[scope.code, running.plan.statement.lineno].made = kind_of(value)
         node = self._node(scope, running, running.writes[0])
         self._enter(scope, running, running.writes[0], (scope.number, "return"), value, node)
         self._keep(value)
@@ -592,9 +596,10 @@ def kind_of(value: Any) -> Kind | None:
     if isinstance(value, np.ndarray):
         return Kind("array", value.shape)
     if isinstance(value, (float, np.floating)):
-        return Kind("number")
+        return Kind("number", value=float(value))
     if isinstance(value, (int, np.integer)) and not isinstance(value, bool):
-        return Kind("number") if abs(int(value)) <= LARGEST_COUNT else None
+        small = abs(int(value)) <= LARGEST_COUNT
+        return Kind("number", value=float(value)) if small else None
     return Kind("dict", tuple(value)) if isinstance(value, dict) else None
 
 

@@ -311,13 +311,13 @@ class GradientReport:
         >>> figure = check_gradients(lambda x: x**3, lambda x: 2 * x**2, 2.0).plot()
         >>> figure.savefig("bug.png")  # doctest: +SKIP
         """
-        from .figure import figure_of, picture_of
+        from .pictures_and_page import figure_of, picture_of
 
         return figure_of(picture_of(self))
 
     def _repr_html_(self) -> str:
         """Return what a notebook shows: the blocks, and the pictures of `plot` as SVG."""
-        from .html_page import notebook
+        from .pictures_and_page import notebook
 
         return notebook(self)
 

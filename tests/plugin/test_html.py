@@ -14,7 +14,7 @@ pytest.importorskip("matplotlib")
 
 from pages import CHECKS, FAILED, SUITE, Reader, warm
 
-from pytest_gradcheck._report import html_page
+from pytest_gradcheck._report import pictures_and_page
 
 warm()
 
@@ -125,8 +125,8 @@ def test_no_check_makes_a_page_that_says_so(suite):
 
 
 def test_only_so_many_failures_have_pictures_and_it_says_so(suite, monkeypatch):
-    assert html_page.MOST_DETAILS == 50
-    monkeypatch.setattr(html_page, "MOST_DETAILS", 4)
+    assert pictures_and_page.MOST_DETAILS == 50
+    monkeypatch.setattr(pictures_and_page, "MOST_DETAILS", 4)
     suite.makepyfile(
         """
         from quadratic import cost, theta, wrong
@@ -251,20 +251,20 @@ def test_what_a_library_can_not_draw_costs_no_result(tests):
     tests.makeconftest(
         """
         import pytest
-        from pytest_gradcheck._report import html_page
+        from pytest_gradcheck._report import pictures_and_page
+
+        before = pictures_and_page.svgs_of
 
         @pytest.fixture(scope="session", autouse=True)
         def broken():
             def svgs_of(picture, prefix):
                 raise RuntimeError("no fonts here")
 
-            before, html_page.svgs_of = html_page.svgs_of, svgs_of
-            yield
+            pictures_and_page.svgs_of = svgs_of
 
         @pytest.hookimpl(trylast=True)
         def pytest_unconfigure():
-            from pytest_gradcheck._report.figure import svgs_of
-            html_page.svgs_of = svgs_of
+            pictures_and_page.svgs_of = before
         """
     )
     result = tests.runpytest_inprocess("--gradcheck-html=page.html")

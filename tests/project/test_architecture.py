@@ -48,8 +48,7 @@ FRAMEWORKS = {"adapters", "compat", "strategies"}
 """Where other libraries may be imported."""
 
 EXTRAS = {
-    "_report.figure": {"matplotlib"},
-    "_report.html_page": {"jinja2", "markupsafe"},
+    "_report.pictures_and_page": {"jinja2", "markupsafe", "matplotlib"},
 }
 """And packages of an extra, inside functions of these modules."""
 

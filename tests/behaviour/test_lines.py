@@ -581,7 +581,7 @@ def test_in_pytest(pytester, under, monkeypatch):
         pytest_ = ["-m", "coverage", "run", "--include", "net.py", *pytest_]
     if under == "xdist":
         pytest.importorskip("xdist")
-        pytest_ += ["-n", "2"]
+        pytest_ += ["-n", "1"]
     result = pytester.run(sys.executable, *pytest_)
     result.stdout.fnmatch_lines(["E *w      dw[[]0] = 0   net.py:6, made at :5"])
     if under == "coverage":

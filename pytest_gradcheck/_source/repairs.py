@@ -143,7 +143,8 @@ class _Function:
     def compiled(self) -> CodeType:
         """Return the code of the objects; ValueError if they can't run it."""
         own = self.objects[0].__code__
-        code = compile(self.module, own.co_filename, "exec", dont_inherit=True)
+        # No file has this name: what is executed here, coverage doesn't count as the user's.
+        code = compile(self.module, f"<changed {own.co_filename}>", "exec", dont_inherit=True)
         for name in (AROUND, own.co_name):
             (code,) = (c for c in code.co_consts if isinstance(c, CodeType) and c.co_name == name)
         if code.co_freevars != own.co_freevars:

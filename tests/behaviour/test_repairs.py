@@ -390,6 +390,31 @@ def test_ctrl_c_puts_everything_back():
     assert X.flags.writeable
 
 
+def test_lines_that_only_changed_code_reaches_are_not_covered():
+    def grad(p):
+        sign = 1
+        if sign == 0:
+            sign = 7
+        return {name: sign * each for name, each in hopeless(p).items()}
+
+    def tracer(frame, event, argument):
+        if frame.f_code.co_filename == __file__ and event == "line":
+            seen.add(frame.f_lineno)
+        return tracer
+
+    seen = set()
+    tracer.__module__ = "coverage.tracer"  # that of a debugger would stop it
+    was = sys.gettrace()
+    sys.settrace(tracer)
+    try:
+        check_gradients(cost, grad, params())
+    finally:
+        sys.settrace(was)
+    first = grad.__code__.co_firstlineno
+    assert {first + 1, first + 2, first + 4} <= seen
+    assert first + 3 not in seen
+
+
 def test_another_thread_runs_what_the_user_wrote():
     right = subtracted(params())["W1"]
     seen = []

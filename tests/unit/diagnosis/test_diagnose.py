@@ -1269,6 +1269,13 @@ def test_rows_off_by_whole_multiples_are_repeated_indices():
     assert "whole number" not in told(block(N / (times + 0.5), N))[0]
 
 
+def test_a_factor_in_a_single_entry_is_no_count():
+    numeric = np.array([0.9, -0.6, 1.7])
+    assert told(block(numeric / [1, 1, 2], numeric)) == [
+        "only the entry [2] is wrong: analytic = 1/2 x numeric there"
+    ]
+
+
 # Slices that stand elsewhere
 
 GATES, _ = drawn((12, 3), seed=11)

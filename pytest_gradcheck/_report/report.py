@@ -14,11 +14,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .. import __version__
-from .._diagnosis.evidence_and_places import Diagnosis
 from .._params.arrays_and_structure import Array
 from .._quoting import quoted, replacing, shown
-from .._source.lines import SourceLine
 from .._verdict.tolerance_and_comparison import Evidence
+
+if TYPE_CHECKING:  # a gradient that is right has neither, and their rooms are not loaded
+    from .._diagnosis.evidence_and_places import Diagnosis
+    from .._source.lines import SourceLine
 
 VERDICTS = ("agree", "disagree", "inconclusive")
 

@@ -14,7 +14,7 @@ from pytest_gradcheck import (
     compare_gradients,
     numerical_gradient,
 )
-from pytest_gradcheck._diagnosis.causes import causes, diagnose, said_of, unknown
+from pytest_gradcheck._diagnosis.causes import causes, diagnose, said_of
 from pytest_gradcheck._diagnosis.evidence_and_places import (
     OFFERED,
     BlockData,
@@ -48,7 +48,7 @@ def block(analytic, numeric, theta=None, name="W", error=None, **other):
     return BlockData(**(given | other))
 
 
-def codes(*blocks, upstream=unknown):
+def codes(*blocks, upstream=None):
     return [diagnosis.code for diagnosis in diagnose(blocks, upstream).diagnoses]
 
 

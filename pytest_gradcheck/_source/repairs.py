@@ -40,6 +40,7 @@ from typing import Any
 
 import numpy as np
 
+from .statements import LAMBDA
 from .trace import PLAIN, Kind, Recorder, Sight, is_users
 
 MOST_TRIED = 3000
@@ -103,7 +104,8 @@ def repairs(
                 agreeing = _tried(one, new, call)
                 restore()
                 if agreeing:
-                    text = _text(new) if "'" in one.text else _text(new).replace("'", '"')
+                    text = one.function.written(new)
+                    text = text if "'" in one.text else text.replace("'", '"')
                     repair = Repair(one.file, one.line, one.text, text, agreeing)
                     if len(agreeing) == len(wrong):
                         return [repair]
@@ -149,6 +151,11 @@ class _Function:
     objects: tuple[FunctionType, ...]
     module: ast.Module
     here: ast.expr
+
+    def written(self, statement: ast.stmt) -> str:
+        """Return the source of one of its statements; a lambda returns without saying so."""
+        text = _text(statement)
+        return text.removeprefix("return ") if self.code.co_name == LAMBDA else text
 
     def compiled(self) -> CodeType:
         """Return the code of the objects; ValueError if they can't run it."""

@@ -588,8 +588,8 @@ def items(value: Any) -> list[tuple[Any, Any]]:
 
 def kind_of(value: Any) -> Kind | None:
     """Return what values share that may be taken for each other, None of other values."""
-    if isinstance(value, np.ndarray):
-        return Kind("array", value.shape)
+    if hasattr(type(value), "__dlpack__"):  # numpy's, and those of frameworks
+        return Kind("array", tuple(value.shape))
     if isinstance(value, (float, np.floating)):
         return Kind("number")
     if isinstance(value, (int, np.integer)) and not isinstance(value, bool):

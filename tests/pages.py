@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from html.parser import HTMLParser
 
 import numpy as np
@@ -106,6 +107,7 @@ class Reader(HTMLParser):
         return sum(found == tag for found, _ in self.tags)
 
 
+@cache
 def warm():
     """Import all that drawing needs: a session inside this process would do it, and undo it."""
     from pytest_gradcheck import compare_gradients

@@ -193,7 +193,7 @@ def run_python_block(block: Block, suite: pytest.Pytester) -> tuple[int, str]:
     source = block.before + block.text
     (suite.path / block.file).write_text(source, encoding="utf-8")
     is_test = re.search(r"^\s*def test_", source, re.M)
-    if "needs" in block.note or "Executor" in source or "hypothesis" in source:
+    if "needs" in block.note or re.search(r"Executor|hypothesis|\.plot\(", source):
         how = ["-m", "pytest", "-p", "no:cacheprovider"] if is_test else ["-W", "error"]
         return run(suite.path, sys.executable, *how, block.file)
     if is_test:

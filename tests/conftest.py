@@ -6,6 +6,7 @@ import sys
 from contextlib import suppress
 from functools import partial
 from importlib import import_module
+from pkgutil import walk_packages
 
 import pytest
 from small_suite import need_plugin
@@ -25,6 +26,9 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 # numpy can't be imported twice: so everything is imported before.
 for _name in pytest_gradcheck.__all__:
     getattr(pytest_gradcheck, _name)
+for _module in walk_packages(pytest_gradcheck.__path__, "pytest_gradcheck."):
+    if _module.name.startswith("pytest_gradcheck._"):
+        import_module(_module.name)
 import_module("numpy.ma")
 
 # Failures that are meant look for the line that was wrong but a little: it has tests of its own.

@@ -284,7 +284,7 @@ def with_convergence(rows: Rows, problem: Problem, sweep: Sweep, options: Option
 
 def with_lines(rows: Rows, grad: Any, problem: Problem, options: Options) -> Rows:
     """Return what a check found with the lines that made what is wrong."""
-    if rows.verdict != DISAGREE or not (callable(grad) or grad is True):
+    if not (callable(grad) or grad is True):
         return rows
     call, evaluator = problem.call, problem.evaluator
     found: list[Any] = []
@@ -339,7 +339,7 @@ def lines_behind(
         found: list[Repair] = []
         if evidence is not None and user is not None:
             work = problem.evaluator.work
-            roots = [user, work.params, work.values, problem.call.args]
+            roots = [user, problem.call.func, work.params, work.values, problem.call.args]
             with suppress(Exception), problem.evaluator.quiet():
                 agrees = _agreeing(call, value, wrong, evidence, problem)
                 order = [(line.file, line.line) for line in lines]

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from amounts import long
 
 hypothesis = pytest.importorskip("hypothesis")
 
@@ -52,11 +53,13 @@ def test_our_fixture_works_inside_given(gradcheck, seed):
     assert gradcheck(lambda x: np.sum(x**3), lambda x: 3 * x**2, x).ok
 
 
-def test_a_run_of_hypothesis_with_our_fixture_and_records(pytester):
+# Explaining, it traces each line of a failing check, some hundred times.
+@pytest.mark.parametrize("phases", ["set(Phase) - {Phase.explain}", long("set(Phase)")])
+def test_a_run_of_hypothesis_with_our_fixture_and_records(pytester, phases):
     pytester.makepyfile(
         """
         import numpy as np
-        from hypothesis import HealthCheck, given, settings
+        from hypothesis import HealthCheck, Phase, given, settings
         from pytest_gradcheck import assert_gradients_close
         from pytest_gradcheck.strategies import points
 
@@ -66,7 +69,8 @@ def test_a_run_of_hypothesis_with_our_fixture_and_records(pytester):
             assert_gradients_close(lambda x: np.sum(x**2), lambda x: 2 * x, x)
 
         @given(points((2,), low=0.5, high=2.0))
-        @settings(max_examples=5, derandomize=True, database=None, deadline=None)
+        @settings(max_examples=5, derandomize=True, database=None, deadline=None,
+                  phases=PHASES)
         def test_wrong(x):
             assert_gradients_close(lambda x: np.sum(x**2), lambda x: 3 * x, x)
 
@@ -75,7 +79,7 @@ def test_a_run_of_hypothesis_with_our_fixture_and_records(pytester):
                   suppress_health_check=[HealthCheck.function_scoped_fixture])
         def test_fixture(gradcheck, x):
             gradcheck(lambda x: np.sum(x**2), lambda x: 2 * x, x)
-        """
+        """.replace("PHASES", phases)
     )
     result = pytester.runpytest("-p", "no:cacheprovider", "--gradcheck-summary", "all")
     result.assert_outcomes(passed=2, failed=1)

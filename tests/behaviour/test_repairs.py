@@ -316,6 +316,16 @@ def test_two_statements_are_named_where_one_is_not_enough():
     ]
 
 
+def test_the_expression_of_a_lambda_is_changed_too():
+    x = np.array([1.0, 2.0, 3.0])
+    report = check_gradients(
+        lambda x: np.sin(x) @ np.sin(x), lambda x: 2 * np.sin(x) * np.sin(x), x
+    )
+    (line,) = report.lines
+    assert (line.source, line.role) == ("2 * np.sin(x) * np.sin(x)", "wrong")
+    assert line.mended == "2 * np.cos(x) * np.sin(x)"
+
+
 def test_a_func_that_returns_both_keeps_its_value():
     def both(p):
         a, out = forward(p)
@@ -567,6 +577,31 @@ def test_ctrl_c_puts_everything_back():
         check_gradients(cost, grad, params())
     assert hopeless.__code__ is code
     assert X.flags.writeable
+
+
+def test_lines_that_only_changed_code_reaches_are_not_covered():
+    def grad(p):
+        sign = 1
+        if sign == 0:
+            sign = 7
+        return {name: sign * each for name, each in hopeless(p).items()}
+
+    def tracer(frame, event, argument):
+        if frame.f_code.co_filename == __file__ and event == "line":
+            seen.add(frame.f_lineno)
+        return tracer
+
+    seen = set()
+    tracer.__module__ = "coverage.tracer"  # that of a debugger would stop it
+    was = sys.gettrace()
+    sys.settrace(tracer)
+    try:
+        check_gradients(cost, grad, params())
+    finally:
+        sys.settrace(was)
+    first = grad.__code__.co_firstlineno
+    assert {first + 1, first + 2, first + 4} <= seen
+    assert first + 3 not in seen
 
 
 def test_another_thread_runs_what_the_user_wrote():

@@ -51,10 +51,10 @@ from .trace import PLAIN, Kind, Recorder, Sight, is_users
 MOST_TRIED = 3000
 """Changes that are tried."""
 
-SECONDS = 1.0
+SECONDS = 1.5
 """Of this thread, in which they are: a grad that takes long is not called so often."""
 
-PATIENCE = 5 * SECONDS
+PATIENCE = 5.0
 """On the clock, where grad waits, or the machine is busy."""
 
 LONGEST = 10_000
@@ -337,20 +337,20 @@ class _Search:
         stages = [
             (0.1, self._changed(suspects, _names)),
             (0.2, self._changed(suspects, _derivatives)),
-            (0.4, self._probed(suspects)),
-            (0.6, self._changed(suspects, _others)),
-            (0.7, self._multiplied()),
-            (0.75, self._changed(innocent, _others)),
-            (0.8, self._probed(innocent)),
-            (0.85, self._multiplied()),
-            (0.9, self._changed([*suspects, *innocent], _more)),
+            (0.35, self._probed(suspects)),
+            (0.75, self._changed(suspects, _others)),
+            (0.8, self._multiplied()),
+            (0.84, self._changed(innocent, _others)),
+            (0.88, self._probed(innocent)),
+            (0.9, self._multiplied()),
+            (0.94, self._changed([*suspects, *innocent], _more)),
             (1.0, self._changed([*suspects, *innocent], _inner)),
         ]
         for share, tried in stages:
             with suppress(TimeoutError):
                 if self._any(tried, share):
                     return _together(self.found, self._wrong)
-            if share > 0.8 and (chosen := _together(self.found, self._wrong)):
+            if share > 0.88 and (chosen := _together(self.found, self._wrong)):
                 return chosen
         return []
 
@@ -388,7 +388,7 @@ class _Search:
 
         A gradient is linear in most of what it is made of, so that one call is enough.
         """
-        for multiples in (_terms_of, _additions):
+        for multiples in (_terms_of, _additions):  # what is there first
             for one in suspects:
                 statement = copy.deepcopy(one.statement)
                 for multiple in [*multiples(statement, one.sight)]:
@@ -396,7 +396,8 @@ class _Search:
                         outcome = self._outcome(one, new)
                         yield one, new, frozenset()
                     for odd, factor in multiple.factors(outcome, one.sight) if outcome.then else ():
-                        rank = -len(outcome.then), odd + multiple.unlikely(factor, one)
+                        odd += multiple.unlikely(factor, one)
+                        rank = -len(outcome.then), odd, -one.sight.order
                         self._hits.append((rank, one, statement, multiple, factor))
 
     def _multiplied(self) -> Iterator[Tried]:
@@ -472,7 +473,7 @@ def _slots(node: ast.AST, skip: str = "") -> Iterator[tuple[ast.AST, str, Any, a
     Those that hold others come first; none in a field `skip`.
     """
     for field, value in ast.iter_fields(node):
-        if field in ("target", "targets", "optional_vars", "body", "orelse", skip):
+        if field in ("target", "targets", "optional_vars", skip):
             continue
         several = isinstance(value, list)
         for index, one in enumerate(value) if several else ((None, value),):
@@ -490,13 +491,19 @@ def _put(owner: ast.AST, field: str, index: int | None, new: Any) -> Change:
     return owner, field, several
 
 
-def _names(statement: ast.stmt, sight: Sight) -> Iterator[Change]:
-    """Yield others for what a statement only gives a name to: a number, or something there is."""
+def _only_named(statement: ast.stmt) -> ast.expr | None:
+    """Return what a statement only gives a name to: a number, or something there is."""
     value = statement.value if isinstance(statement, ast.Assign) else None
-    if isinstance(value, (ast.Constant, ast.Name, ast.Attribute, ast.Subscript)):
-        for other in _instead(value, sight.names):
-            if not isinstance(other, ast.Attribute) or other.attr != "T":
-                yield statement, "value", other
+    plain = isinstance(value, (ast.Constant, ast.Name, ast.Attribute, ast.Subscript))
+    return value if plain else None
+
+
+def _names(statement: ast.stmt, sight: Sight) -> Iterator[Change]:
+    """Yield others for what a statement only gives a name to."""
+    value = _only_named(statement)
+    for other in _instead(value, sight.names) if value is not None else ():
+        if isinstance(other, (ast.Name, ast.Subscript)) or getattr(other, "attr", "T") != "T":
+            yield statement, "value", other
 
 
 def _others(statement: ast.stmt, sight: Sight) -> Iterator[Change]:
@@ -545,6 +552,8 @@ def _instead(one: ast.expr, names: Mapping[str, Kind]) -> Iterator[ast.expr]:
         for name, other in names.items():
             if other == kind and name != ast.unparse(one):
                 yield _parsed(name)
+        if kind is not None and kind.what != "dict":
+            yield ast.BinOp(one, ast.Pow(), ast.Constant(2))
         if isinstance(one, ast.Subscript) or (kind is not None and len(kind.shape) == 2):
             yield ast.Attribute(one, "T", ast.Load())
 
@@ -634,6 +643,10 @@ LIBRARIES = {"np", "numpy", "sp", "scipy", "math", *dir(builtins)}
 """Names of functions, or of what they are in, whose arguments are no terms."""
 
 
+SEVERAL = (ast.Tuple, ast.List, ast.Dict, ast.ListComp, ast.GeneratorExp, ast.Starred)
+"""Expressions that are no array, and no number."""
+
+
 def _is_library(function: ast.expr) -> bool:
     while isinstance(function, (ast.Attribute, ast.Subscript, ast.Call)):
         function = function.func if isinstance(function, ast.Call) else function.value
@@ -646,7 +659,7 @@ SIZES = re.compile(r"\blen\(|\brange\(|\.shape\b|\.size\b|\.ndim\b")
 
 def _has_array(one: ast.expr, sight: Sight) -> bool:
     """Return whether an expression is made of arrays, and no size: an array of another is large."""
-    several = isinstance(one, (ast.Tuple, ast.List, ast.Dict, ast.ListComp, ast.GeneratorExp))
+    several = isinstance(one, SEVERAL)
     if several or SIZES.search(ast.unparse(one)):
         return False
     kinds = [sight.names.get(ast.unparse(each)) for each in ast.walk(one)]
@@ -716,6 +729,8 @@ class _Multiple:
         Likeliest is one where its name stands, then one with other numbers for factors.
         """
         names = NAMES.findall(factor)
+        if _only_named(one.statement) is not None:
+            return -0.5
         if names and all(re.search(rf"(?<!\w){re.escape(name)}(?!\w)", one.text) for name in names):
             return -0.5
         numbers = [each for each in _factors(self.term) if _is_number(each, one.sight)]
@@ -785,7 +800,7 @@ def _terms(node: ast.AST) -> Iterator[tuple[ast.AST, str, int | None, ast.expr]]
         else:
             held = (ast.stmt, ast.Dict, ast.List, ast.Tuple, ast.ListComp, ast.IfExp)
             free = isinstance(owner, held) and field not in ("keys", "test")
-        several = isinstance(one, (ast.Dict, ast.List, ast.Tuple, ast.ListComp, ast.Compare))
+        several = isinstance(one, (*SEVERAL, ast.Compare))
         if free and not several and not isinstance(getattr(one, "value", None), (bool, str)):
             yield owner, field, index, one
 

@@ -4,6 +4,7 @@ import itertools
 import logging
 import math
 import random
+import re
 import shutil
 import sys
 import threading
@@ -170,6 +171,36 @@ def in_a_function_of_its_own(p):
     return all_of(through(dz2) * (1 - a**2), dz2, a)
 
 
+def not_divided(p):
+    a, out = forward(p)
+    dz2 = out - Y  # wrong: dz2 = (out - Y) / Y.size
+    return all_of(p["W2"].T @ dz2 * (1 - a**2), dz2, a)
+
+
+def half_of_a_term(p):
+    a, out = forward(p)
+    dz2 = (out - Y) / Y.size
+    half = p["W2"].T @ dz2 / 2
+    da1 = half + half / 3  # wrong: da1 = half + 3 * (half / 3) | da1 = half + half
+    return all_of(da1 * (1 - a**2), dz2, a)
+
+
+def entries_exchanged(p):
+    a, out = forward(p)
+    dz2 = (out - Y) / Y.size
+    dz1 = p["W2"].T @ dz2 * (1 - a**2)
+    b2, b1 = (each.sum(axis=1, keepdims=True) for each in (dz1, dz2))  # wrong: b2, b1 = (each
+    return {"W1": dz1 @ X.T, "b1": b1, "W2": dz2 @ a.T, "b2": b2}
+
+
+def factor_forgotten_within(p):
+    a, out = forward(p)
+    dz2 = (out - Y) / Y.size
+    da1 = p["W2"].T @ dz2
+    dz1 = da1 - a * (da1 + 0)  # wrong: dz1 = da1 - a * (da1 * a | dz1 = da1 - a ** 2
+    return all_of(dz1, dz2, a)
+
+
 class Layer:
     def __init__(self, W):
         self.W, self.dW = W, None
@@ -249,6 +280,10 @@ BUGS = [
     one_column_short,
     not_added_up,
     in_a_function_of_its_own,
+    not_divided,
+    half_of_a_term,
+    entries_exchanged,
+    factor_forgotten_within,
     layers,
     layers_that_grad_makes,
     functions_of_a_module,
@@ -279,6 +314,47 @@ def test_the_statement_that_is_wrong_comes_first_with_what_it_would_be(grad):
     assert any(first.mended.startswith(text) for text in mended), first.mended
     assert set(first.blocks) == {block.name for block in report.blocks if block.wrong}
     assert all(np.array_equal(theta[name], value) for name, value in params().items())
+
+
+DECAY = 0.3
+
+
+@pytest.mark.parametrize("missing", [True, False])
+def test_a_term_gets_the_coefficient_that_it_lacks(missing):
+    def decayed(p):
+        return cost(p) + DECAY / (2 * X.shape[1]) * (p["W1"] ** 2).sum()
+
+    def grad(p):
+        a, out = forward(p)
+        dz2 = (out - Y) / Y.size
+        dz1 = p["W2"].T @ dz2 * (1 - a**2)
+        data = dz1 @ X.T
+        dW = data if missing else data + DECAY * p["W1"]
+        return all_of(dz1, dz2, a) | {"W1": dW}
+
+    first = check_gradients(decayed, grad, params()).lines[0]
+    assert (first.blocks, first.role) == (("W1",), "wrong")
+    if missing:
+        assert re.search(r' \+ DECAY / .\.shape\[-1\] \* p\["W1"\]$', first.mended)
+    else:
+        assert re.search(r' else data \+ DECAY \* p\["W1"\] / .\.shape\[-1\]$', first.mended)
+
+
+def test_a_func_that_returns_what_grad_needs_is_looked_at_last():
+    def loss(out):
+        return 0.5 * np.mean((out - Y) ** 2), (out - Y) / len(Y)
+
+    def func(p):
+        return loss(forward(p)[1])[0]
+
+    def grad(p):
+        a, out = forward(p)
+        dz2 = loss(out)[1]
+        return all_of(p["W2"].T @ dz2 * (1 - a**2), dz2, a)
+
+    first = check_gradients(func, grad, params()).lines[0]
+    assert (first.role, first.source) == ("wrong", "dz2 = loss(out)[1]")
+    assert re.fullmatch(r"dz2 = loss\(out\)\[1\] / .\.shape\[-1\]", first.mended)
 
 
 def test_what_it_would_be_stands_below_the_statement_in_the_failure():

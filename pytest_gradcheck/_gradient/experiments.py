@@ -339,7 +339,7 @@ def lines_behind(
         found: list[Repair] = []
         if evidence is not None and user is not None:
             work = problem.evaluator.work
-            roots = [user, work.params, work.values, problem.call.args]
+            roots = [user, problem.call.func, work.params, work.values, problem.call.args]
             with suppress(Exception), problem.evaluator.quiet():
                 agrees = _agreeing(call, value, wrong, evidence, problem)
                 order = [(line.file, line.line) for line in lines]

@@ -40,6 +40,7 @@ from typing import Any
 
 import numpy as np
 
+from .statements import LAMBDA
 from .trace import PLAIN, Kind, Recorder, Sight, is_users
 
 MOST_TRIED = 3000
@@ -53,6 +54,10 @@ PATIENCE = 5 * SECONDS
 
 MOST_OBJECTS = 10_000
 """Objects within reach of the user's functions that are kept; with more, nothing is tried."""
+
+
+MOST_BYTES = 2**28
+"""Of tensors within reach, of which copies are kept; with more, nothing is tried."""
 
 
 @dataclass(frozen=True)
@@ -103,7 +108,8 @@ def repairs(
                 agreeing = _tried(one, new, call)
                 restore()
                 if agreeing:
-                    text = _text(new) if "'" in one.text else _text(new).replace("'", '"')
+                    text = one.function.written(new)
+                    text = text if "'" in one.text else text.replace("'", '"')
                     repair = Repair(one.file, one.line, one.text, text, agreeing)
                     if len(agreeing) == len(wrong):
                         return [repair]
@@ -149,6 +155,11 @@ class _Function:
     objects: tuple[FunctionType, ...]
     module: ast.Module
     here: ast.expr
+
+    def written(self, statement: ast.stmt) -> str:
+        """Return the source of one of its statements; a lambda returns without saying so."""
+        text = _text(statement)
+        return text.removeprefix("return ") if self.code.co_name == LAMBDA else text
 
     def compiled(self) -> CodeType:
         """Return the code of the objects; ValueError if they can't run it."""
@@ -494,15 +505,20 @@ def _reached(roots: Sequence[Any], files: Collection[str]) -> list[Any]:
         one = left.pop()
         if id(one) in found or _is_foreign(one, files):
             continue
-        if hasattr(type(one), "__dlpack__") and not isinstance(one, np.ndarray):
+        tensor = _is_tensor(one)
+        if hasattr(type(one), "__dlpack__") and not (tensor or isinstance(one, np.ndarray)):
             raise MemoryError("an array that can't be made read-only")
         if hasattr(type(one), "__next__"):
             raise MemoryError("a file, or another iterator, that may be read on")
         if len(found) > MOST_OBJECTS:
             raise MemoryError("too many objects")
         found[id(one)] = one
-        left += _within(one)
+        left += [one.grad] * one.is_leaf if tensor else _within(one)
     return [*found.values()]
+
+
+def _is_tensor(one: Any) -> bool:
+    return "torch" in sys.modules and isinstance(one, sys.modules["torch"].Tensor)
 
 
 def _is_foreign(one: Any, files: Collection[str]) -> bool:
@@ -558,7 +574,9 @@ def _kept(reached: Sequence[Any], written: Collection[int]) -> Iterator[Callable
     arrays = [one for one in reached if isinstance(one, np.ndarray)]
     buffers = [(one, one.copy()) for one in arrays if id(one) in written]
     closed = [one for one in arrays if one.flags.writeable and id(one) not in written]
-    holding = [(one, _held(one)) for one in reached if not isinstance(one, np.ndarray)]
+    others = [one for one in reached if not (isinstance(one, np.ndarray) or _is_tensor(one))]
+    holding = [(one, _held(one)) for one in others]
+    restore_tensors = _tensors_kept([one for one in reached if _is_tensor(one)])
     random_states = [(put, read()) for read, put in _generators(reached)]
 
     def restore() -> None:
@@ -568,6 +586,7 @@ def _kept(reached: Sequence[Any], written: Collection[int]) -> Iterator[Callable
                 _hold(one, was)
         for array, bits in buffers:
             array[...] = bits
+        restore_tensors()
 
     logs, depth = logging.root.manager.disable, sys.getrecursionlimit()
     streams = _OfOthers(sys.stdout), _OfOthers(sys.stderr)
@@ -587,10 +606,31 @@ def _kept(reached: Sequence[Any], written: Collection[int]) -> Iterator[Callable
                 one.flags.writeable = True
 
 
+def _tensors_kept(tensors: Sequence[Any]) -> Callable[[], None]:
+    """Return what puts back torch's tensors, which can't be read-only: they count writes."""
+    if sum(one.numel() * one.element_size() for one in tensors) > MOST_BYTES:
+        raise MemoryError("too many tensors")
+    kept = [[one, one._version, one.detach().clone()] for one in tensors]
+    grads = [(one, one.grad) for one in tensors if one.is_leaf]
+
+    def restore() -> None:
+        for one, grad in grads:
+            one.grad = grad
+        for each in kept:
+            one, version, was = each
+            if one._version != version:
+                one.detach().copy_(was)
+                each[1] = one._version
+
+    return restore
+
+
 def _generators(reached: Sequence[Any]) -> Iterator[tuple[Callable[[], Any], Callable[[Any], Any]]]:
     """Yield what reads the state of each random generator within reach, and what puts it back."""
     yield random.getstate, random.setstate
     yield np.random.get_state, np.random.set_state
+    if torch := sys.modules.get("torch"):
+        yield torch.get_rng_state, torch.set_rng_state
     for one in reached:
         if isinstance(one, random.Random):
             yield one.getstate, one.setstate

@@ -316,6 +316,16 @@ def test_two_statements_are_named_where_one_is_not_enough():
     ]
 
 
+def test_the_expression_of_a_lambda_is_changed_too():
+    x = np.array([1.0, 2.0, 3.0])
+    report = check_gradients(
+        lambda x: np.sin(x) @ np.sin(x), lambda x: 2 * np.sin(x) * np.sin(x), x
+    )
+    (line,) = report.lines
+    assert (line.source, line.role) == ("2 * np.sin(x) * np.sin(x)", "wrong")
+    assert line.mended == "2 * np.cos(x) * np.sin(x)"
+
+
 def test_a_func_that_returns_both_keeps_its_value():
     def both(p):
         a, out = forward(p)

@@ -19,6 +19,7 @@ from pytest_gradcheck import (
     relative_difference,
     torch_gradients,
 )
+from pytest_gradcheck._source import repairs
 
 torch = pytest.importorskip("torch", reason='the extra "torch" is not installed')
 
@@ -750,3 +751,50 @@ def test_vmap_takes_no_module():
     with pytest.raises(AttributeError) as caught:
         check_gradients(net_loss, torch_gradients(net_loss), net, vectorized="vmap")
     assert "arrays in plain containers, and no module" in caught.value.__notes__[-1]
+
+
+class Swish(torch.autograd.Function):
+    """x * sigmoid(x), with a wrong derivative, and notes of its calls."""
+
+    seen = torch.zeros(())
+    notes = nn.Parameter(torch.zeros(2))
+
+    @staticmethod
+    def forward(ctx, x):
+        ctx.save_for_backward(x)
+        return x * torch.sigmoid(x)
+
+    @staticmethod
+    def backward(ctx, g):
+        (x,) = ctx.saved_tensors
+        s = torch.sigmoid(x)
+        Swish.seen += 1
+        Swish.notes.grad += 1
+        Swish.seen.add_(torch.rand(()))
+        return g * (s + x * s * s)
+
+
+def test_what_a_backward_of_one_s_own_would_be_is_tried_and_leaves_tensors_alone(monkeypatch):
+    monkeypatch.setattr(repairs, "MOST_TRIED", 600)
+    Swish.notes.grad = kept = torch.zeros(2)
+    x = torch.tensor([[0.5, -1.0, 2.0], [1.5, 0.3, -0.7]], dtype=torch.float64)
+
+    def loss(x):
+        return (Swish.apply(x) ** 2).sum()
+
+    def checked(**options):
+        torch.manual_seed(3)
+        Swish.seen.zero_()
+        kept.zero_()
+        report = check_gradients(loss, torch_gradients(loss), x, **options)
+        return report.lines[0], Swish.seen.item(), kept.tolist(), torch.get_rng_state()
+
+    line, *left = checked()
+    assert (line.role, line.source) == ("wrong", "return g * (s + x * s * s)")
+    assert line.mended == "return g * (s + x * (1 - s) * s)"
+    assert Swish.notes.grad is kept
+    # What the calls before it have left is left, and nothing else.
+    plain, *as_ever = checked(repairs="skip")
+    assert plain.role == "made"
+    assert left[:2] == as_ever[:2]
+    assert torch.equal(left[2], as_ever[2])

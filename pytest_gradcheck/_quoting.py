@@ -1,7 +1,8 @@
-"""Names as they can be printed, long and odd ones too; files that are there whole or not at all."""
+"""Names and numbers as they can be printed; files that are there whole or not at all."""
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import shutil
@@ -138,3 +139,11 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
         with suppress(OSError):
             beside.unlink(missing_ok=True)
         raise
+
+
+def rounded_up(value: float) -> float:
+    """Return the value rounded up to one digit: 3.2e-5 to 4e-5."""
+    if value <= 0:
+        return 0.0
+    power = math.floor(math.log10(value))
+    return float(f"{math.ceil(value / 10**power - 1e-9)}e{power}")

@@ -109,8 +109,7 @@ class Reader(HTMLParser):
 def warm():
     """Import all that drawing needs: a session inside this process would do it, and undo it."""
     from pytest_gradcheck import compare_gradients
-    from pytest_gradcheck._report.figure import picture_of
-    from pytest_gradcheck._report.html_page import Checked, page
+    from pytest_gradcheck._report.pictures_and_page import Checked, page, picture_of
 
     report = compare_gradients(np.array([1.0, 2.0, 1e9]), np.array([1.0, 3.0, 1e9]))
     page([Checked("a", True, report.to_dict(), report.message(), picture_of(report))], "2026")

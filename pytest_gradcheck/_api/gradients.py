@@ -8,11 +8,10 @@ import warnings
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 from dataclasses import replace
-from typing import Any, Never, Unpack
+from typing import TYPE_CHECKING, Any, Never, Unpack
 
 import numpy as np
 
-from .._diagnosis.evidence_and_places import Diagnosis
 from .._difference.climb_and_kinks import climb_all, climb_nearer
 from .._difference.sweep import Sweep, differenced, raise_domain_error
 from .._evaluate.call import Call, as_tuple
@@ -38,6 +37,9 @@ from .._report.report import GradientReport, hide_frame
 from .._verdict.tolerance_and_comparison import Comparison, Errors, errors_of, tolerance
 from .._verdict.tolerance_and_comparison import relative_difference as _difference
 from ..hookspecs import plugin_manager
+
+if TYPE_CHECKING:
+    from .._diagnosis.evidence_and_places import Diagnosis
 
 
 @takes(CheckOptions)
@@ -350,6 +352,8 @@ LONGEST_HINT = 500
 
 def _clean(one: Any) -> str | Diagnosis:
     """Return what a plugin says as it can be printed, on one line; TypeError for anything else."""
+    from .._diagnosis.evidence_and_places import Diagnosis
+
     if isinstance(one, str):
         return shown(" ".join(one.split()), LONGEST_HINT)
     if not isinstance(one, Diagnosis):
@@ -376,10 +380,10 @@ def _with_hints(report: GradientReport, said: list[Any]) -> GradientReport:
     every = [clean for one in given if one is not None and (clean := _clean(one))]
     diagnoses = list(report.diagnoses)
     for one in every:
-        if isinstance(one, Diagnosis):
+        if not isinstance(one, str):
             fewer = (i for i, known in enumerate(diagnoses) if known.bits < one.bits)
             diagnoses.insert(next(fewer, len(diagnoses)), one)
-    hints = tuple(one.sentence if isinstance(one, Diagnosis) else one for one in every)
+    hints = tuple(one if isinstance(one, str) else one.sentence for one in every)
     return replace(report, hints=hints, diagnoses=tuple(diagnoses)) if every else report
 
 

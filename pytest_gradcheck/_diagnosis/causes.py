@@ -20,7 +20,7 @@ import numpy as np
 from .._constants import COARSEST_RTOL, CONFIDENCE, DEMANDED_IN_BLOCK
 from .._params.arrays_and_structure import Array
 from .._params.layout import Block
-from .._quoting import brief, layer_numbers, shown, together
+from .._quoting import brief, layer_numbers, rounded_up, shown, together
 from .._verdict.tolerance_and_comparison import (
     AGREE,
     BENDS,
@@ -284,14 +284,6 @@ def _power(value: float) -> str:
     return f"{value:.0e}".replace("e-0", "e-").replace("e+0", "e+")
 
 
-def rounded_up(value: float) -> float:
-    """Return the value rounded up to one digit: 3.2e-5 to 4e-5."""
-    if value <= 0:
-        return 0.0
-    power = math.floor(math.log10(value))
-    return float(f"{math.ceil(value / 10**power - 1e-9)}e{power}")
-
-
 # Hints of blocks, and what the whole check is told
 
 
@@ -322,11 +314,6 @@ Upstream = Callable[[Sequence[str], Sequence[str]], bool]
 """Says whether some blocks act on func through others; it asks func, where there is one."""
 
 
-def unknown(before: Sequence[str], behind: Sequence[str]) -> bool:
-    """Say nothing of what is behind what."""
-    return False
-
-
 @dataclass(frozen=True)
 class Cause:
     """One story about some blocks: a sentence for each alone (`hints`), one for all (`told`).
@@ -348,7 +335,7 @@ class Cause:
 
 def causes(
     blocks: Sequence[BlockData],
-    upstream: Upstream = unknown,
+    upstream: Upstream | None = None,
     approximate: Approximation | None = None,
 ) -> list[Cause]:
     """Return what is wrong, best first, of all blocks of a check, right ones too, in their order.
@@ -537,7 +524,7 @@ def _backward(
     blocks: Sequence[BlockData],
     left: dict[str, BlockData],
     located: Collection[str],
-    upstream: Upstream,
+    upstream: Upstream | None,
 ) -> Cause | None:
     """Return the layer at which the error enters, when just the blocks before one are wrong."""
     telling = [b for b in blocks if b.analytic.size and (b.wrong.any() or b.seen.any())]
@@ -554,7 +541,8 @@ def _backward(
         return None
     entries = sum(int(block.seen.sum()) for block in right)
     bits = 8.0 * min(entries, 8) + 8.0 * len(wrong) - 8.0
-    if bits < OFFERED or not upstream([b.name for b in wrong], [b.name for b in right]):
+    here = [[block.name for block in some] for some in (wrong, right)]
+    if bits < OFFERED or upstream is None or not upstream(*here):
         return None
     before, after = shown(layers[depth - 1][0].name), shown(layers[depth][0].name)
     names = tuple(block.name for block in wrong if block.name in left)
@@ -595,7 +583,7 @@ class Explained:
 
 def diagnose(
     blocks: Sequence[BlockData],
-    upstream: Upstream = unknown,
+    upstream: Upstream | None = None,
     approximate: Approximation | None = None,
 ) -> Explained:
     """Return what the errors of all blocks, right ones too, look like: nothing, if not convincing.
@@ -636,7 +624,7 @@ def explain(
     *,
     params_known: bool = True,
     reasons: Mapping[int, str] | None = None,
-    upstream: Upstream = unknown,
+    upstream: Upstream | None = None,
     constants: Callable[[], Mapping[float, str]] = dict,
     approximate: Approximation | None = None,
 ) -> Explained:

@@ -97,6 +97,8 @@ def multiples(block: BlockData) -> Iterator[Repair]:
         whole = np.round(count)
         if not np.all(np.isfinite(count)) or np.any(whole < 1) or np.unique(whole).size < 2:
             continue
+        if block.analytic.size == length and np.count_nonzero(whole > 1) < 2:
+            continue  # a factor in a single entry says nothing of others
 
         def apply(
             other: BlockData, whole: Array = whole, of_analytic: bool = more is a

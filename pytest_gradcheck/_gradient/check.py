@@ -58,8 +58,6 @@ from .._report.report import VERDICTS, BlockReport, GradientReport
 from .._verdict.judge import judge, unjudged
 from .._verdict.tolerance_and_comparison import AGREE, DISAGREE, NOT_FINITE, Comparison, tolerance
 from ..hookspecs import plugin_manager
-from .experiments import acts_through, experiments, with_convergence, with_lines
-from .random_directions import along_directions, plainly_wrong
 
 MANY_DIRECTIONS = 300
 """Evaluations that a check along directions takes, about, where something is wrong."""
@@ -96,6 +94,8 @@ def run_check(
             again = look_again(problem, analytic, options, asked, whole)
         if not reasons and again is None:
             if along:
+                from .random_directions import along_directions
+
                 looked = along_directions(problem, analytic, options)
             elif _lasts(problem, options):
                 noise, looked = _ahead(problem, analytic, options)
@@ -111,13 +111,18 @@ def run_check(
             problem.evaluator.work.require_unchanged("func")
             if not reasons and options.threshold is None and agrees_plainly(comparison):
                 return _passed(problem, analytic, sweep, comparison, options, started)
+            from .experiments import experiments, with_convergence
+
             subject, rows = _explained(problem, analytic, sweep, comparison, reasons, options)
             found = experiments(rows, grad, problem, analytic, options, subject.noise)
             if found:
                 rows = replace(rows, diagnoses=(*found, *rows.diagnoses))
             if again is None:
                 rows = with_convergence(rows, problem, sweep, options)
-        rows = with_lines(rows, grad, problem, options)
+        if rows.verdict == DISAGREE:
+            from .experiments import with_lines
+
+            rows = with_lines(rows, grad, problem, options)
         evaluations, seconds = problem.evaluator.evaluations, time.perf_counter() - started
         report = assemble(subject, rows, options, evaluations, seconds, remarks_of(problem))
     return of_suspects(report) if again is not None else report
@@ -146,6 +151,8 @@ def _ahead(
     An entry must have been differenced alone and found wrong: nothing is accused along directions
     that would not be accused without.
     """
+    from .random_directions import along_directions, plainly_wrong
+
     noise = noise_of(problem, options)
     if not plainly_wrong(problem, analytic, options, noise):
         return noise, None
@@ -212,6 +219,8 @@ def _explained(
     options: Options,
 ) -> tuple[Subject, Rows]:
     """Return what a report tells of parameters that were differenced, and what it looks like."""
+    from .experiments import acts_through
+
     subject = Subject.of(problem, sweep.title, sweep.noise, float(problem.center))
     subject = replace(subject, constants=problem.call.constants)
     return subject, rows_of(

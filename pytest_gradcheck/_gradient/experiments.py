@@ -284,7 +284,7 @@ def with_convergence(rows: Rows, problem: Problem, sweep: Sweep, options: Option
 
 def with_lines(rows: Rows, grad: Any, problem: Problem, options: Options) -> Rows:
     """Return what a check found with the lines that made what is wrong."""
-    if rows.verdict != DISAGREE or not (callable(grad) or grad is True):
+    if not (callable(grad) or grad is True):
         return rows
     call, evaluator = problem.call, problem.evaluator
     found: list[Any] = []

@@ -6,21 +6,18 @@ import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .._constants import COARSEST_RTOL, CONFIDENCE, FINEST_RTOL
-from .._diagnosis.causes import Explained, Upstream, approximation, explain, rounded_up, unknown
-from .._diagnosis.evidence_and_places import CERTAIN, Diagnosis
 from .._difference.noise_and_extrapolation import Noise
 from .._evaluate.call import name_of
 from .._evaluate.problem import Problem
 from .._options import Options
 from .._params.arrays_and_structure import ROOT, Array, Structure
 from .._params.layout import Block, labels, position_of
-from .._quoting import brief, listing
-from .._source.lines import SourceLine
+from .._quoting import brief, listing, rounded_up
 from .._verdict.tolerance_and_comparison import (
     AGREE,
     DISAGREE,
@@ -41,6 +38,11 @@ from .._verdict.tolerance_and_comparison import (
     relative_differences,
 )
 from .report import VERDICTS, BlockReport, Entry, GradientReport
+
+if TYPE_CHECKING:
+    from .._diagnosis.causes import Explained, Upstream
+    from .._diagnosis.evidence_and_places import Diagnosis
+    from .._source.lines import SourceLine
 
 GIVEN = "given"
 """The precision of two gradients that are compared: there are no parameters."""
@@ -241,7 +243,7 @@ def rows_of(
     precision: Sequence[float] = (),
     reasons: tuple[str, ...] = (),
     may_be_zero: frozenset[str] = frozenset(),
-    upstream: Upstream = unknown,
+    upstream: Upstream | None = None,
     given: bool = False,
 ) -> Rows:
     """Return what a check comes to that compared two gradients entry by entry.
@@ -251,9 +253,10 @@ def rows_of(
     block that `may_be_zero` is no sign of a check of nothing; `upstream` tells whether func reads
     some blocks through others; `given`: a baseline says what is allowed, and no rtol can.
     """
-    seen = found.evaluated
+    from .._diagnosis.causes import approximation, explain
+
+    seen, allowed = found.evaluated, found.tolerance.allowed(found.numeric, found.error)
     reference = _reference(found) if found.slopes else found.numeric
-    allowed = found.tolerance.allowed(found.numeric, found.error)
     evidence = Evidence(
         blocks=subject.blocks,
         params=found.numeric if theta is None else theta,
@@ -418,6 +421,8 @@ def _alone(found: Comparison) -> list[Group]:
 
 def diagnosis_of(group: Group) -> Diagnosis:
     """Return what is known of a wrong group as a hint."""
+    from .._diagnosis.evidence_and_places import CERTAIN, Diagnosis
+
     name = group.label if group.label != group.block.name else "all of it"
     return Diagnosis(GROUP, f"{name} is wrong, {_by_about(group)}", (group.block.name,), CERTAIN)
 

@@ -14,11 +14,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .. import __version__
-from .._diagnosis.evidence_and_places import Diagnosis
 from .._params.arrays_and_structure import Array
 from .._quoting import quoted, replacing, shown
-from .._source.lines import SourceLine
 from .._verdict.tolerance_and_comparison import Evidence
+
+if TYPE_CHECKING:  # a gradient that is right has neither, and their rooms are not loaded
+    from .._diagnosis.evidence_and_places import Diagnosis
+    from .._source.lines import SourceLine
 
 VERDICTS = ("agree", "disagree", "inconclusive")
 
@@ -311,13 +313,13 @@ class GradientReport:
         >>> figure = check_gradients(lambda x: x**3, lambda x: 2 * x**2, 2.0).plot()
         >>> figure.savefig("bug.png")  # doctest: +SKIP
         """
-        from .figure import figure_of, picture_of
+        from .pictures_and_page import figure_of, picture_of
 
         return figure_of(picture_of(self))
 
     def _repr_html_(self) -> str:
         """Return what a notebook shows: the blocks, and the pictures of `plot` as SVG."""
-        from .html_page import notebook
+        from .pictures_and_page import notebook
 
         return notebook(self)
 

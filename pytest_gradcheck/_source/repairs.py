@@ -7,7 +7,8 @@ transposition, a derivative put in, or the whole statement left out; and grad is
 
 What is the user's stays as it is.  Functions run other code for the time of one call, in this
 thread alone, and get their own back whatever happens.  Arrays that were there before can't be
-written to meanwhile, and what containers hold is put back after every call.
+written to meanwhile, and what containers hold is put back after every call.  Only the main thread
+does this: two that changed one function would put back each other's code.
 
 References
 ----------
@@ -19,21 +20,28 @@ from __future__ import annotations
 
 import ast
 import copy
+import functools
 import gc
 import io
 import logging
+import operator
+import os
+import random
 import sys
 import threading
+from collections import OrderedDict, deque
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from dataclasses import dataclass
+from functools import partial
 from time import perf_counter, thread_time
-from types import BuiltinFunctionType, CellType, CodeType, FunctionType, ModuleType
+from types import CellType, CodeType, FunctionType, MemberDescriptorType, ModuleType
 from typing import Any
 
 import numpy as np
 
-from .trace import PLAIN, Kind, Recorder, Sight
+from .statements import LAMBDA
+from .trace import PLAIN, Kind, Recorder, Sight, is_users
 
 MOST_TRIED = 3000
 """Changes that are tried."""
@@ -73,9 +81,13 @@ def repairs(
     are; `order` are lines, the likeliest first; `innocent` is code that is right, and `roots` are
     what grad gets.  Code in which someone may be stopping, or a loop may never end, is left alone.
     """
-    if _debugged():
+    if _debugged() or threading.current_thread() is not threading.main_thread():
         return []
     reached = _reached(roots, seen.files())
+    # What a cache of the standard library holds can't be put back: it has right values alone.
+    caches = [one for one in reached if isinstance(one, functools._lru_cache_wrapper)]
+    cached = [one for one in _reached(caches, seen.files()) if isinstance(one, FunctionType)]
+    innocent = {*innocent, *(one.__code__ for one in cached)}
     functions = [*_functions(seen, innocent, reached)]
     suspects = [each for function in functions for each in _suspects(function, seen, order)]
     suspects.sort(key=lambda one: one.rank)
@@ -92,7 +104,8 @@ def repairs(
                 agreeing = _tried(one, new, call)
                 restore()
                 if agreeing:
-                    text = _text(new) if "'" in one.text else _text(new).replace("'", '"')
+                    text = one.function.written(new)
+                    text = text if "'" in one.text else text.replace("'", '"')
                     repair = Repair(one.file, one.line, one.text, text, agreeing)
                     if len(agreeing) == len(wrong):
                         return [repair]
@@ -139,10 +152,16 @@ class _Function:
     module: ast.Module
     here: ast.expr
 
+    def written(self, statement: ast.stmt) -> str:
+        """Return the source of one of its statements; a lambda returns without saying so."""
+        text = _text(statement)
+        return text.removeprefix("return ") if self.code.co_name == LAMBDA else text
+
     def compiled(self) -> CodeType:
         """Return the code of the objects; ValueError if they can't run it."""
         own = self.objects[0].__code__
-        code = compile(self.module, own.co_filename, "exec", dont_inherit=True)
+        # No file has this name: what is executed here, coverage doesn't count as the user's.
+        code = compile(self.module, f"<changed {own.co_filename}>", "exec", dont_inherit=True)
         for name in (AROUND, own.co_name):
             (code,) = (c for c in code.co_consts if isinstance(c, CodeType) and c.co_name == name)
         if code.co_freevars != own.co_freevars:
@@ -154,6 +173,9 @@ AROUND = "around"
 
 STOPS = {"breakpoint", "set_trace", "input"}
 """Names of functions that wait for somebody."""
+
+ENDLESS = {"count", "cycle", "repeat", "iter"}
+"""Names of functions whose iterators may have no end."""
 
 
 def _functions(
@@ -172,10 +194,16 @@ def _functions(
             around = seen.source(code.co_filename).outer(around)
         if around is None or tree is None or code in innocent:
             continue
-        endless = any(isinstance(node, ast.While) for node in ast.walk(around))
-        if not endless and STOPS.isdisjoint(code.co_names):
+        if not any(map(_may_not_end, ast.walk(around))) and STOPS.isdisjoint(code.co_names):
             own = tuple(objects[around])
             yield _Function(code, tree, own, _module(around, own[0].__code__.co_freevars), here)
+
+
+def _may_not_end(node: ast.AST) -> bool:
+    """Return whether a node is a loop that only what is in it ends."""
+    over = ast.walk(node.iter) if isinstance(node, ast.For) else ()
+    names = {getattr(each, "attr", getattr(each, "id", "")) for each in over}
+    return isinstance(node, ast.While) or not names.isdisjoint(ENDLESS)
 
 
 def _module(tree: ast.FunctionDef, names: Sequence[str]) -> ast.Module:
@@ -458,24 +486,25 @@ def _fits(shape: tuple[int, ...], made: tuple[int, ...]) -> bool:
 # What is the user's stays as it is.
 
 
-OPAQUE = (*PLAIN, ModuleType, BuiltinFunctionType, CodeType, np.ufunc)
+OPAQUE = (*(kind for kind in PLAIN if kind is not type), CodeType, np.ufunc, logging.Logger)
 """What leads to nothing of the user's, or to far too much."""
 
 
 def _reached(roots: Sequence[Any], files: Collection[str]) -> list[Any]:
     """Return all objects that lead from `roots` on, of functions those that are in `files`.
 
-    MemoryError if there is too much, or something that can be written to and is not numpy's.
+    MemoryError if there is too much, or something that could not be put back.
     """
     found: dict[int, Any] = {}
     left = list(roots)
     while left:
         one = left.pop()
-        foreign = isinstance(one, FunctionType) and one.__code__.co_filename not in files
-        if foreign or id(one) in found or isinstance(one, OPAQUE):
+        if id(one) in found or _is_foreign(one, files):
             continue
         if hasattr(type(one), "__dlpack__") and not isinstance(one, np.ndarray):
             raise MemoryError("an array that can't be made read-only")
+        if hasattr(type(one), "__next__"):
+            raise MemoryError("a file, or another iterator, that may be read on")
         if len(found) > MOST_OBJECTS:
             raise MemoryError("too many objects")
         found[id(one)] = one
@@ -483,15 +512,48 @@ def _reached(roots: Sequence[Any], files: Collection[str]) -> list[Any]:
     return [*found.values()]
 
 
+def _is_foreign(one: Any, files: Collection[str]) -> bool:
+    """Return whether an object is not the user's, or leads to none that is."""
+    if isinstance(one, FunctionType):
+        return one.__code__.co_filename not in files
+    if isinstance(one, ModuleType):
+        file = getattr(one, "__file__", None)
+        return not file or not is_users(file)
+    if isinstance(one, type):
+        functions = [each for each in vars(one).values() if isinstance(each, FunctionType)]
+        home = getattr(sys.modules.get(one.__module__), "__file__", None)
+        return home not in files and all(_is_foreign(each, files) for each in functions)
+    return isinstance(one, OPAQUE) or type(one).__name__ == "cython_function_or_method"
+
+
 def _within(one: Any) -> list[Any]:
     """Return what an object leads to; a function only to what it uses."""
     if isinstance(one, np.ndarray):
-        return [one.base]
+        elements = one.ravel().tolist() if one.dtype.hasobject else ()
+        return [one.base, *getattr(one, "__dict__", {}).values(), *elements]
     if isinstance(one, FunctionType):
+        names = one.__code__.co_names
+        used = [one.__globals__[name] for name in names if name in one.__globals__]
+        modules = [vars(each) for each in used if isinstance(each, ModuleType)]
+        used += [known[name] for known in modules for name in names if name in known]
         given = [*(one.__defaults__ or ()), *(one.__kwdefaults__ or {}).values()]
-        return [*(one.__closure__ or ()), *_held(one).values(), *given]
-    methods = [each for kind in type(one).__mro__[:-1] for each in vars(kind).values()]
-    return [*gc.get_referents(one), *(each for each in methods if isinstance(each, FunctionType))]
+        return [*(one.__closure__ or ()), *used, *given, vars(one)]
+    if isinstance(one, type):
+        return [*vars(one).values(), *one.__bases__]
+    if isinstance(one, functools._lru_cache_wrapper):  # whose own dict is bound up with a list
+        inside = [each for each in gc.get_referents(one) if not isinstance(each, dict)]
+        return [vars(one), *inside]
+    return [] if isinstance(one, ModuleType) else [type(one), *gc.get_referents(one)]
+
+
+class _OfOthers:
+    """A stream to which other threads write as ever, and what this one writes goes nowhere."""
+
+    def __init__(self, stream: Any) -> None:
+        self._own, self._threads = threading.get_ident(), (stream, io.StringIO())
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._threads[threading.get_ident() == self._own], name)
 
 
 @contextmanager
@@ -504,17 +566,19 @@ def _kept(reached: Sequence[Any], written: Collection[int]) -> Iterator[Callable
     buffers = [(one, one.copy()) for one in arrays if id(one) in written]
     closed = [one for one in arrays if one.flags.writeable and id(one) not in written]
     holding = [(one, _held(one)) for one in reached if not isinstance(one, np.ndarray)]
-    holding = [(one, was) for one, was in holding if was is not None]
+    random_states = [(put, read()) for read, put in _generators(reached)]
 
     def restore() -> None:
         for one, was in holding:
-            if not _same(_held(one), was):
+            now = _held(one)
+            if len(now) != len(was) or any(map(operator.is_not, now, was)):
                 _hold(one, was)
         for array, bits in buffers:
             array[...] = bits
 
-    logs = logging.root.manager.disable
-    with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
+    logs, depth = logging.root.manager.disable, sys.getrecursionlimit()
+    streams = _OfOthers(sys.stdout), _OfOthers(sys.stderr)
+    with redirect_stdout(streams[0]), redirect_stderr(streams[1]), np.errstate(), _indoors():
         try:
             logging.disable()
             for one in closed:
@@ -522,45 +586,137 @@ def _kept(reached: Sequence[Any], written: Collection[int]) -> Iterator[Callable
             yield restore
         finally:
             restore()
+            for put, was in random_states:
+                put(was)
+            sys.setrecursionlimit(depth)
             logging.disable(logs)
             for one in sorted(closed, key=lambda each: each.base is not None):
                 one.flags.writeable = True
 
 
-def _held(one: Any) -> Any:
-    """Return what an object holds, as a list or a dict; None where nothing can be put back."""
-    if isinstance(one, list):
-        return list(one)
+def _generators(reached: Sequence[Any]) -> Iterator[tuple[Callable[[], Any], Callable[[Any], Any]]]:
+    """Yield what reads the state of each random generator within reach, and what puts it back."""
+    yield random.getstate, random.setstate
+    yield np.random.get_state, np.random.set_state
+    for one in reached:
+        if isinstance(one, random.Random):
+            yield one.getstate, one.setstate
+        elif isinstance(one, np.random.BitGenerator):
+            yield partial(getattr, one, "state"), partial(setattr, one, "state")
+
+
+FILLED: dict[Any, Callable[..., None]] = {
+    list: list.extend,
+    set: set.update,
+    deque: deque.extend,
+    bytearray: bytearray.extend,
+}
+"""Containers that are put back by filling them again."""
+
+MISSING = object()
+"""In the place of a variable without a value."""
+
+
+def _held(one: Any) -> list[Any]:
+    """Return what an object holds, in a row; no code of the user's runs for it."""
+    if isinstance(one, tuple(FILLED)):
+        return [*_kind(one).__iter__(one)]
+    if isinstance(one, dict):
+        return [each for item in _kind(one).items(one) for each in item]
+    if isinstance(one, (type, ModuleType)):
+        return [each for item in vars(one).items() for each in item]
     if isinstance(one, CellType):
         return gc.get_referents(one)  # a variable of the function around; nothing where it has none
     if isinstance(one, FunctionType):
-        known = one.__globals__
-        return {name: known[name] for name in one.__code__.co_names if name in known}
-    named = one if isinstance(one, dict) else getattr(one, "__dict__", None)
-    return dict(named) if isinstance(named, dict) else None
+        return [one.__globals__.get(name, MISSING) for name in one.__code__.co_names]
+    found = []
+    for member in _members(one):
+        try:
+            found.append(member.__get__(one))
+        except AttributeError:
+            found.append(MISSING)
+    return found
 
 
-def _same(one: Any, other: Any) -> bool:
-    """Return whether two lists, or two dicts, hold the same objects."""
-    if len(one) != len(other):
-        return False
-    if isinstance(one, list):
-        return all(a is b for a, b in zip(one, other, strict=True))
-    return all(key in one and one[key] is value for key, value in other.items())
-
-
-def _hold(one: Any, was: Any) -> None:
+def _hold(one: Any, was: list[Any]) -> None:
     """Make an object hold again what it held."""
-    if isinstance(one, list):
-        one[:] = was
+    if isinstance(one, tuple(FILLED)):
+        _kind(one).clear(one)
+        FILLED[_kind(one)](one, was)
+    elif isinstance(one, dict):
+        _kind(one).clear(one)
+        _kind(one).update(one, zip(was[::2], was[1::2], strict=True))
+    elif isinstance(one, (type, ModuleType)):  # never without a name that other threads look up
+        known = dict(zip(was[::2], was[1::2], strict=True))
+        for name in [*vars(one)]:
+            if name not in known:
+                type(one).__delattr__(one, name)
+        for name, value in known.items():
+            if vars(one).get(name, MISSING) is not value:
+                type(one).__setattr__(one, name, value)
     elif isinstance(one, CellType):
         if was:
             one.cell_contents = was[0]
         else:
             del one.cell_contents
     elif isinstance(one, FunctionType):
-        one.__globals__.update(was)
+        for name, value in zip(one.__code__.co_names, was, strict=True):
+            if value is MISSING:
+                one.__globals__.pop(name, None)
+            else:
+                one.__globals__[name] = value
     else:
-        named = one if isinstance(one, dict) else vars(one)
-        named.clear()
-        named.update(was)
+        for member, value in zip(_members(one), was, strict=True):
+            if value is not MISSING:
+                member.__set__(one, value)
+            else:
+                with suppress(AttributeError):
+                    member.__delete__(one)
+
+
+def _kind(one: Any) -> Any:
+    """Return the class of the standard library by which a container is kept: not the user's own."""
+    return next(kind for kind in (*FILLED, OrderedDict, dict) if isinstance(one, kind))
+
+
+def _members(one: Any) -> list[MemberDescriptorType]:
+    """Return what stands for the attributes of an object whose class has slots."""
+    kinds = [vars(kind) for kind in type(one).__mro__ if "__slots__" in vars(kind)]
+    found = [each for known in kinds for each in known.values()]
+    return [each for each in found if isinstance(each, MemberDescriptorType)]
+
+
+READS = ("os.listdir", "os.scandir", "os.walk", "os.fwalk", "os.getxattr", "os.listxattr")
+"""Of Python's audit events, those that leave the world outside as it is."""
+
+OUTSIDE = ("os", "shutil", "subprocess", "socket", "sqlite3", "tempfile", "mmap", "ctypes")
+"""Modules of audit events that may not."""
+
+_indoor: set[int] = set()
+"""Threads in which nothing is written to files, and nothing is sent or started."""
+
+
+@contextmanager
+def _indoors() -> Iterator[None]:
+    """Have everything fail in this thread that changes something outside of the process."""
+    if _audited not in _hooks:
+        sys.addaudithook(_audited)
+        _hooks.append(_audited)
+    own = threading.get_ident()
+    _indoor.add(own)
+    try:
+        yield
+    finally:
+        _indoor.discard(own)
+
+
+_hooks: list[Callable[..., None]] = []
+
+
+def _audited(event: str, given: tuple[Any, ...]) -> None:
+    """Raise for an event that goes beyond the process, if it comes from a thread that may not."""
+    if not _indoor or threading.get_ident() not in _indoor:
+        return
+    opens = event == "open" and (given[2] & (os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC))
+    if opens or (event.partition(".")[0] in OUTSIDE and event not in READS):
+        raise PermissionError(f"{event}: what is tried may change nothing outside of the process")

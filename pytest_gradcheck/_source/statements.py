@@ -9,6 +9,9 @@ from dataclasses import dataclass
 from types import CodeType
 from typing import Any
 
+LAMBDA = "<lambda>"
+"""The name that Python gives to what has none."""
+
 
 @dataclass(frozen=True)
 class Piece:
@@ -61,7 +64,7 @@ class Plan:
 
 
 class Source:
-    """A file, parsed: the statement of a line, and the body of a lambda."""
+    """A file, parsed: the statement of a line, and the definition of a function."""
 
     def __init__(self, lines: list[str]) -> None:
         self._lines = lines
@@ -75,6 +78,7 @@ class Source:
         self._plans: dict[ast.stmt, Plan] = {}
         self._functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
         self._lambdas = [node for node in ast.walk(tree) if isinstance(node, ast.Lambda)]
+        self._made: dict[ast.Lambda, ast.FunctionDef] = {}
 
     def plan(self, line: int) -> Plan | None:
         """Return the innermost statement of a line."""
@@ -106,7 +110,10 @@ class Source:
         return Piece(target, value, found, inside)
 
     def function(self, code: CodeType) -> ast.FunctionDef | None:
-        """Return the definition that a code was compiled from."""
+        """Return the definition that a code was compiled from; of a lambda, one as it would be."""
+        if code.co_name == LAMBDA:
+            found = self._lambda(code)
+            return None if found is None else self._written_out(found)
         for node in self._functions:
             first = min([node.lineno, *(one.lineno for one in node.decorator_list)])
             if (node.name, first) == (code.co_name, code.co_firstlineno):
@@ -114,24 +121,33 @@ class Source:
         return None
 
     def outer(self, function: ast.FunctionDef) -> ast.FunctionDef | None:
-        """Return the innermost function that another one is defined in."""
+        """Return the innermost function that another one is defined in; of a lambda, none."""
         around = [
             node for node in self._functions if node is not function and function in ast.walk(node)
         ]
         return around[-1] if around else None
 
-    def body(self, code: CodeType) -> ast.expr | None:
-        """Return the expression of a lambda, None where two begin in one place."""
-        columns = [p[2] for p in code.co_positions() if p[0] is not None and p[2] is not None]
+    def _lambda(self, code: CodeType) -> ast.Lambda | None:
+        """Return the lambda of a code, None where two begin in one place."""
+        # The instructions around it, which it has in no place, stand in the column 0.
+        columns = [column for _, _, column, _ in code.co_positions() if column]
         found = [node for node in self._lambdas if node.lineno == code.co_firstlineno]
         if len(found) > 1 and columns:
-            start, end = min(columns[1:] or columns), max(columns)
-            found = [
-                node
-                for node in found
-                if node.body.col_offset <= start and end <= (node.body.end_col_offset or 0)
-            ][:1]
-        return found[0].body if len(found) == 1 else None
+            start, end = min(columns), max(columns)
+            inside = [(node.body.col_offset, node.body.end_col_offset or 0) for node in found]
+            around = [i for i, (low, high) in enumerate(inside) if low <= start and end <= high]
+            found = [found[i] for i in around[-1:]]  # the innermost
+        return found[0] if len(found) == 1 else None
+
+    def _written_out(self, one: ast.Lambda) -> ast.FunctionDef:
+        """Return a lambda as a function that returns its expression, whose code is the same."""
+        if one not in self._made:
+            made = ast.parse("def it(): pass").body[0]
+            assert isinstance(made, ast.FunctionDef)
+            made.name, made.args = LAMBDA, one.args
+            made.body = [ast.copy_location(ast.Return(one.body), one.body)]
+            self._made[one] = made
+        return self._made[one]
 
     def text(self, node: ast.AST, end: ast.AST | None = None) -> str:
         """Return the source from one node to the end of another, on one line."""

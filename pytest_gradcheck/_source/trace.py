@@ -27,7 +27,7 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from .statements import Combined, Piece, Plan, Source, constant, source_of
+from .statements import LAMBDA, Combined, Piece, Plan, Source, constant, source_of
 
 SECONDS = 2.0
 """So long statements are followed; what a slower grad does later is not known."""
@@ -202,17 +202,16 @@ class Recorder:
         source = self._source(frame)
         if source is None:
             return False
-        own = code.co_name == "<lambda>"
+        own = code.co_name == LAMBDA
         scope = Scope(self._step(), source, code, frame.f_locals, frame.f_globals, own)
         caller = self._caller(frame)
         if caller is not None and caller.running is not None:
             self._pass(scope, caller, code.co_varnames[: code.co_argcount + code.co_kwonlyargcount])
         if own:
-            body = source.body(code)
-            if body is None:
+            function = source.function(code)
+            if function is None:
                 return False
-            plan = source.plan_of(ast.copy_location(ast.Return(body), body))
-            scope.running = self._begin(scope, plan)
+            scope.running = self._begin(scope, source.plan_of(function.body[0]))
         self._scopes[frame] = scope
         return True
 

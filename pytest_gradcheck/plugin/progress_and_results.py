@@ -229,7 +229,7 @@ class Results:
     def _html(self) -> str:
         from datetime import datetime
 
-        from .._report.html_page import Checked, page
+        from .._report.pictures_and_page import Checked, page
 
         checks = [
             Checked(
@@ -324,7 +324,7 @@ class Shown:
     def _add_extras(self, report: pytest.TestReport, records: Sequence[Record]) -> None:
         from importlib import import_module
 
-        from .._report.html_page import Checked, fragment
+        from .._report.pictures_and_page import Checked, fragment
 
         pytest_html: Any = import_module("pytest_html")
         for record in records:

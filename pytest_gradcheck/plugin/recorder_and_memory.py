@@ -155,8 +155,8 @@ class Kept:
         """Add a failing check's picture to its record, save its vectors; return lines about it."""
         if self._pictures:
             from .._quoting import NARROWEST
-            from .._report.figure import picture_of
             from .._report.message import message
+            from .._report.pictures_and_page import picture_of
 
             self._pictures -= 1
             record["picture"] = picture_of(report)

@@ -17,6 +17,7 @@ import warnings
 import numpy as np
 import pooled
 import pytest
+from amounts import woven
 from hostile import HOSTILE, harmless
 
 from pytest_gradcheck import (
@@ -700,8 +701,7 @@ CHECKS = {
 }
 
 
-@pytest.mark.parametrize("check", CHECKS)
-@pytest.mark.parametrize("name", HOSTILE)
+@pytest.mark.parametrize(("name", "check"), woven(HOSTILE, CHECKS))
 def test_a_hostile_name_in_a_report(name, check):
     text = HOSTILE[name]
 
@@ -768,8 +768,7 @@ def in_place(params):
     return check_gradients(lambda: 1.0, params, params, in_place=True)
 
 
-@pytest.mark.parametrize("error", ERRORS)
-@pytest.mark.parametrize("name", HOSTILE)
+@pytest.mark.parametrize(("name", "error"), woven(HOSTILE, ERRORS))
 def test_a_hostile_name_in_an_error(name, error):
     with pytest.raises((TypeError, ValueError, LookupError)) as caught:
         ERRORS[error](HOSTILE[name])

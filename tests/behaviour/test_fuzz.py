@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from amounts import examples
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
@@ -18,12 +19,12 @@ from pytest_gradcheck._options import CLI_FIELDS, NAMES
 from pytest_gradcheck.plugin.config import fixture_options, marker_options, read_settings
 
 
-def fuzz(examples):
+def fuzz(count):
     return settings(
         derandomize=True,
         deadline=None,
         database=None,
-        max_examples=examples,
+        max_examples=examples(count),
         suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
     )
 

@@ -270,6 +270,15 @@ def test_an_expression_in_a_returned_tuple_is_named():
     assert report.lines[0].source == "4 * db"
 
 
+def test_of_lambdas_on_one_line_the_one_that_is_grad_is_named():
+    outer = lambda c: lambda x: c * x  # noqa: E731
+    for grad, source in ((lambda x: 3 * x, "3 * x"), (outer(3), "c * x")):
+        report = check_gradients(lambda x: x @ x, grad, np.array([1.0, 2.0]))
+        assert [line.source for line in report.lines] == [source]
+    report = check_gradients(lambda x: x @ x, lambda x: 4 * x, np.array([1.0, 2.0]))
+    assert [line.source for line in report.lines] == ["4 * x"]
+
+
 def test_a_lambda_s_expression_is_named():
     x = np.array([1.0, 2.0])
     grad = lambda x: 3 * x  # noqa: E731
@@ -581,7 +590,7 @@ def test_in_pytest(pytester, under, monkeypatch):
         pytest_ = ["-m", "coverage", "run", "--include", "net.py", *pytest_]
     if under == "xdist":
         pytest.importorskip("xdist")
-        pytest_ += ["-n", "2"]
+        pytest_ += ["-n", "1"]
     result = pytester.run(sys.executable, *pytest_)
     result.stdout.fnmatch_lines(["E *w      dw[[]0] = 0   net.py:6, made at :5"])
     if under == "coverage":

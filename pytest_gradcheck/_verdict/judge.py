@@ -817,33 +817,34 @@ def _judge_fixed(
 
 
 def _doubt_fixed(found: Comparison, problem: Problem, options: Options) -> None:
-    """Ask what is wrong at the given step by other steps, too.
+    """Ask what does not agree at the given step by other steps, too.
 
     They tell its truncation and its noise: where these explain what is wrong it can't tell.
     """
-    wrong = (found.verdict == DISAGREE) & np.isfinite(found.error) & np.isfinite(found.analytic)
-    if options.scheme == "complex" or not wrong.any():
+    asked = (found.verdict == DISAGREE) & np.isfinite(found.error) & np.isfinite(found.analytic)
+    asked[[i for i, reason in found.reasons.items() if reason == BENDS]] = True
+    if options.scheme == "complex" or not asked.any():
         return
-    own = Comparison.unjudged(
-        found.tolerance, found.numeric.copy(), found.error.copy(), wrong, ~wrong
-    )
+    known = found.numeric.copy(), found.error.copy()
+    own = Comparison.unjudged(found.tolerance, *known, asked, ~asked)
     with suppress(BudgetExhausted):
         noise = noise_of(problem, replace(options, eps=None))
         size = value_size(problem, found.analytic)
         steps = unevaluated(problem, noise, size=size)
         steps.step[:] = relative_step(STENCILS["central"], noise.sigma, size) * problem.scale
-        for i in np.flatnonzero(_left_beside_alike(wrong, own, steps, problem)).tolist():
+        for i in np.flatnonzero(_left_beside_alike(asked, own, steps, problem)).tolist():
             _refine_one(i, own, steps, problem)
-    bar = np.abs(found.numeric - own.numeric) + own.error
-    can_not_tell = wrong & found.tolerance.within(found.numeric, np.fmax(found.error, bar))
-    on_kink = wrong & own.kinked & (own.verdict == AGREE)
-    told = on_kink | (can_not_tell & (own.verdict == DISAGREE))
-    found.numeric[told], found.error[told] = own.numeric[told], own.error[told]
-    for i in np.flatnonzero(on_kink).tolist():
-        found.verdict[i], found.reasons[i], found.slopes[i] = AGREE, KINK, own.slopes[i]
-    left = wrong & ~told & (can_not_tell | (own.verdict == AGREE))
-    found.error[left] = np.fmax(found.error, bar)[left]
-    _leave_open(np.flatnonzero(left), found, BENDS)
+    bar = np.fmax(found.error, np.abs(found.numeric - own.numeric) + own.error)
+    can_not_tell = asked & found.tolerance.within(found.numeric, bar)
+    for i in np.flatnonzero(asked & (can_not_tell | (own.verdict != OPEN))).tolist():
+        if own.verdict[i] == DISAGREE or i in own.slopes:
+            found.numeric[i], found.error[i] = own.numeric[i], own.error[i]
+            found.verdict[i] = own.verdict[i]
+            found.reasons.pop(i, None)
+        else:
+            found.error[i], found.reasons[i], found.verdict[i] = bar[i], BENDS, OPEN
+        if i in own.slopes:
+            found.slopes[i], found.reasons[i] = own.slopes[i], KINK
 
 
 def _claims_little(analytic: Array, scale: Array, little: float) -> Array:

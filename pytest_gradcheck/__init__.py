@@ -47,8 +47,7 @@ if TYPE_CHECKING:
         load_saved,
     )
     from ._source.lines import SourceLine
-    from .adapters.autograd import autograd_gradients
-    from .adapters.jax import jax_gradients
+    from .adapters.jax_and_autograd import autograd_gradients, jax_gradients
     from .adapters.torch import torch_gradients
     from .hookspecs import hookimpl, plugin_manager
     from .plugin.fixtures import Gradcheck, NumericalGradient
@@ -78,7 +77,7 @@ _HOMES = {
     "assert_jvp_close": "_api.jacobians",
     "assert_taylor_rate": "_api.adjoint_and_taylor",
     "assert_vjp_close": "_api.jacobians",
-    "autograd_gradients": "adapters.autograd",
+    "autograd_gradients": "adapters.jax_and_autograd",
     "check_adjoint": "_api.adjoint_and_taylor",
     "check_gradients": "_api.gradients",
     "check_hessian": "_api.hessians",
@@ -88,7 +87,7 @@ _HOMES = {
     "check_vjp": "_api.jacobians",
     "compare_gradients": "_api.gradients",
     "hookimpl": "hookspecs",
-    "jax_gradients": "adapters.jax",
+    "jax_gradients": "adapters.jax_and_autograd",
     "load_saved": "_report.report",
     "numerical_gradient": "_api.gradients",
     "numerical_gradient_with_error": "_api.gradients",

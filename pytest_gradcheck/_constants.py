@@ -75,6 +75,11 @@ NOISE_NARROWER = 2.0**-40
 NOISE_WIDER = 2.0**-12
 """For one whose values repeat.  [accuracy]"""
 
+NOISE_FARTHER = 2.0**-7
+NOISE_FARTHEST = 2.0**-2
+"""And for one whose values still repeat: a J that is printed with few digits.
+[tests/behaviour/test_rounding.py]"""
+
 NOISE_LOUD = 1e-10
 """Noise above this part of the values is looked at again, closer.  [accuracy]"""
 

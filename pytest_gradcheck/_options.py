@@ -171,7 +171,8 @@ class Options:
         below what rtol allows.
     eps : float, optional
         The step size, the same for every parameter and taken exactly: 2 evaluations for each
-        parameter and 2 more.  Unset: chosen for each parameter.
+        parameter and 2 more.  What looks wrong is asked at other steps, too, and is inconclusive
+        where this one can't tell.  Unset: chosen for each parameter.
     threshold : float, optional
         Largest `difference`, ‖a − n‖₂ / (‖a‖₂ + ‖n‖₂), that passes.  Unset: not applied.
     scheme : str, optional

@@ -326,7 +326,7 @@ def fit(y: Array, columns: tuple[Array, ...], bar: Array) -> tuple[Fitted, ...] 
 def named_factor(ratio: Fitted, sizes: dict[int, str]) -> tuple[Fraction, float] | None:
     """Return the small fraction that a ratio is, and the bits to name it, or None.
 
-    The lengths in `sizes` are as good as small numbers.
+    The lengths in `sizes` are as good as small numbers, and n / (n - 1) as its larger number.
     """
     if not ratio.value or not math.isfinite(ratio.value) or ratio.spread > 1e-3 * abs(ratio.value):
         return None
@@ -337,8 +337,9 @@ def named_factor(ratio: Fitted, sizes: dict[int, str]) -> tuple[Fraction, float]
             simple = Fraction(1, round(one_over.value))
     if simple and ratio.is_(float(simple)):
         p, q = abs(simple.numerator), simple.denominator
-        if q == 1 or p <= MOST_NUMERATOR:
-            bits = sum(min(math.log2(k), 2.0 if k in sizes else math.inf) for k in (p, q))
+        costs = [min(math.log2(k), 2.0 if k in sizes else math.inf) for k in (p, q)]
+        if q == 1 or p <= MOST_NUMERATOR or abs(p - q) == 1:
+            bits = sum(costs) if q == 1 or p <= MOST_NUMERATOR else max(costs) + 2.0
             return simple, bits + (1.0 if simple < 0 else 0.0)
     for p in sizes:  # ratios of sizes, of which 13/784 is one
         for q in sizes:

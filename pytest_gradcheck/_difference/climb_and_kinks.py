@@ -303,6 +303,9 @@ def may_be_grainy(line: Line) -> bool:
 
 def tell_grain(line: Line) -> None:
     """Find out whether a line that has flat steps is grainy, and measure its noise if it is."""
+    if line.noise.digits:
+        line.grainy = True
+        return
     side = 1 if _bounds(line, 1)[2] <= _bounds(line, -1)[2] else -1
     _, moved, change = _bounds(line, side)
     noise = line.noise.sigma

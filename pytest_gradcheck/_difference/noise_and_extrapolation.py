@@ -32,7 +32,10 @@ from .._constants import (
     LINE_LOOKS,
     LINE_LOUDER,
     LINE_WIDER,
+    MOST_DIGITS,
     NARROW,
+    NOISE_FARTHER,
+    NOISE_FARTHEST,
     NOISE_LOUD,
     NOISE_NARROWER,
     NOISE_SAMPLES,
@@ -60,14 +63,16 @@ class Noise:
 
     The format is the coarsest in which every value seen is exact, so ``"float32"`` for a func that
     computes in it, whatever it returns; `unit` is half the spacing of the format, relative to a
-    value. `slope` is the derivative along `direction`, that of the table, (n,), at its tiny steps,
-    and its error bar.
+    value. `digits` are the significant ones of a J that is printed, 0 of any other: a larger value
+    has fewer decimals. `slope` is the derivative along `direction`, that of the table, (n,), at its
+    tiny steps, and its error bar.
     """
 
     sigma: float
     unit: float
     format: str
     floor: float = field(default=0.0, compare=False)
+    digits: int = field(default=0, compare=False)
     slope: tuple[float, float] = field(default=(math.nan, math.inf), compare=False)
     direction: Array | None = field(default=None, compare=False, repr=False)
 
@@ -82,9 +87,13 @@ class Noise:
 
     def at(self, values: Array) -> Array:
         """Return σ for `values`, which may be much larger than J at θ; shape of `values`."""
-        return np.maximum(
-            self.sigma, 2 * ROUNDING_SIGMA * self.unit * np.abs(values).astype(np.float64)
-        )
+        size = np.abs(values).astype(np.float64)
+        spacing: Array = 2 * self.unit * size
+        if self.digits:
+            with np.errstate(divide="ignore"):
+                last = np.floor(np.log10(size)) + 1
+            spacing = 10.0 ** (last - max(self.digits, *map(digits_of, size.ravel().tolist())))
+        return np.maximum(self.sigma, ROUNDING_SIGMA * spacing)
 
 
 def grid(values: Array, least: float = 0.0) -> float:
@@ -145,6 +154,22 @@ def precision(values: Array) -> int:
             terms = below.sum() >= GRID_BITS and bool(np.all(small == np.floor(small)))
             return widest if few or unused or terms else bits
     return widest
+
+
+def digits_of(value: float) -> int:
+    """Return how many significant digits a value has, 0 where more than `MOST_DIGITS`."""
+    text = f"{value:.{MOST_DIGITS - 1}e}"
+    return len(text.strip("-").partition("e")[0].rstrip("0")) - 1 if float(text) == value else 0
+
+
+def printed(values: Array) -> int:
+    """Return with how many significant digits values are printed; 0 where not, or all are one.
+
+    There are so few numbers of 12 digits that one float in some thousand is one of them by chance.
+    """
+    seen = values[np.isfinite(values)].tolist()
+    digits = list(map(digits_of, seen)) if digits_of(seen[-1]) else [0]
+    return max(digits) if all(digits) and len(set(seen)) > 1 else 0
 
 
 def from_values(values: Array, jitter: float = 0.0, narrow: int | None = None) -> Noise:
@@ -221,29 +246,39 @@ def measured(
     `along` takes steps and returns func there, NaN outside its domain; `jitter` and `narrow` are as
     in `from_values`.
     """
-    everything = at_theta = np.array([center])
-    sigma: float | None = None
-    louder: float | None = None
-    spacing = NOISE_SPACING
-    for _ in range(2):
-        values = along([spacing * k for k in range(1, NOISE_SAMPLES)])
-        everything = np.concatenate([everything, values])
-        table = np.concatenate([at_theta, values])
-        table = table[np.isfinite(table)]
-        if table.size < FEWEST_VALUES:
+    at_theta = np.array([center])
+    everything, sigma, moved = [at_theta], None, False
+
+    def table(spacing: float, start: float = 0.0) -> Array:
+        values = along([start + spacing * k for k in range(1, NOISE_SAMPLES)])
+        everything.append(values)
+        both: Array = np.concatenate([at_theta, values])
+        return both[np.isfinite(both)]
+
+    for spacing in (NOISE_SPACING, NOISE_WIDER, NOISE_FARTHER, NOISE_FARTHEST):
+        values = table(spacing)
+        if values.size < FEWEST_VALUES:
             break  # the edge of the domain is nearer than the steps
-        sigma = beside_jumps(table)
-        if louder is not None:
-            sigma = min(louder, sigma or louder)
-        elif sigma is None:
-            spacing = NOISE_WIDER
-        elif sigma > NOISE_LOUD * float(np.abs(table).max()):
-            # What looks like noise here may be an oscillation, which a narrower table resolves.
-            louder, spacing = sigma, NOISE_NARROWER
-        else:
+        sigma, moved = beside_jumps(values), bool(np.ptp(values))
+        if sigma is not None or (moved and spacing >= NOISE_WIDER):
             break
-    floor = from_values(everything, jitter, narrow)
-    return replace(floor, sigma=max(floor.sigma, sigma or 0.0)), everything
+    if moved and (spacing > NOISE_WIDER or (spacing == NOISE_WIDER and sigma is None)):
+        # func stood still nearer to θ: it is flat as far as a kink, or it is rounded, and stands
+        # still beyond a jump, too.
+        far = spacing * NOISE_SAMPLES
+        beyond, seen = table(NOISE_WIDER * far, far)[1:], np.concatenate(everything)
+        still = beyond.size >= FEWEST_VALUES and table_estimate(beyond) is None
+        jumps = np.diff(np.unique(seen[np.isfinite(seen)]))
+        sigma = ROUNDING_SIGMA * float(jumps.min()) if still else None
+    elif spacing == NOISE_SPACING and sigma and sigma > NOISE_LOUD * float(np.abs(values).max()):
+        # What looks like noise here may be an oscillation, which a narrower table resolves.
+        sigma = min(sigma, beside_jumps(table(NOISE_NARROWER)) or sigma)
+    seen = np.concatenate(everything)
+    floor = from_values(seen, jitter, narrow)
+    if sigma and floor.unit < NARROW and (digits := printed(seen)):
+        floor = replace(floor, digits=digits)
+        floor = replace(floor, floor=float(floor.at(at_theta)[0]))
+    return replace(floor, sigma=max(floor.floor, sigma or 0.0)), seen
 
 
 # One coordinate as a function of one variable: its derivative, known how well, and its kinks.

@@ -24,7 +24,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
-from typing import Any
 
 import numpy as np
 
@@ -50,7 +49,6 @@ from .._constants import (
     LINE_SPACING,
     LOUD_ALONG_OTHERS,
     LOUD_INSIDE,
-    MOST_DIGITS,
     MOST_LOUD,
     MOST_SOUNDED,
     MOST_STILL,
@@ -74,7 +72,7 @@ from .._constants import (
     TIE_WITHIN,
 )
 from .._difference.climb_and_kinks import Policy, climb, enter, rise
-from .._difference.noise_and_extrapolation import Estimate, Line, Noise
+from .._difference.noise_and_extrapolation import Estimate, Line, Noise, digits_of
 from .._difference.stencils_and_steps import STENCILS, Stream, random_weights, relative_step
 from .._difference.sweep import Sweep, line_along, line_of, value_size
 from .._evaluate.evaluator import BudgetExhausted
@@ -696,7 +694,7 @@ def inner_format(found: Comparison, sweep: Sweep, problem: Problem) -> str:
     stands still there along what lies before, whatever it does along the others, and is noisier
     at larger distances than a constant makes it that is added in float64.
     """
-    if sweep.noise.unit > NARROW or _decimal(problem.center):
+    if sweep.noise.unit > NARROW or digits_of(float(problem.center)):
         return ""
     which = found.evaluated & np.isfinite(found.analytic) & ~found.kinked
     least = LOUD_INSIDE * value_size(problem, found.analytic)
@@ -728,9 +726,3 @@ def _moves(line: Line, scale: float) -> float:
     """Return by how much func moves on both sides, farther off: a hinge does on one alone."""
     ends = [float(line.values(side * scale * 1e-2, side * scale * 1e-3)[0]) for side in (1, -1)]
     return min(abs(end - float(line.center)) for end in ends)
-
-
-def _decimal(value: Any) -> bool:
-    """Return whether J is rounded to decimals itself."""
-    number = float(value)
-    return number in (round(number, MOST_DIGITS - 2), float(f"{number:.{MOST_DIGITS}g}"))

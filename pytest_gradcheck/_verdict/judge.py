@@ -15,6 +15,7 @@ from .._constants import (
     BESIDE,
     BESIDE_PAIRS,
     BESIDE_ULPS,
+    COARSEST_JUMP,
     COARSEST_RTOL,
     CONFIDENCE,
     DEAD_STEP,
@@ -45,6 +46,7 @@ from .._constants import (
     PLAIN,
     RATIO,
     RESPONDS,
+    ROUNDING_SIGMA,
     SHARP,
     SMALL_FIXED_STEP,
     STANDS_CLEAR,
@@ -61,7 +63,16 @@ from .._difference.stencils_and_steps import (
     random_weights,
     relative_step,
 )
-from .._difference.sweep import Sweep, bends, least_step, line_along, line_of, value_size
+from .._difference.sweep import (
+    Sweep,
+    bends,
+    least_step,
+    line_along,
+    line_of,
+    noise_of,
+    unevaluated,
+    value_size,
+)
 from .._evaluate.evaluator import BudgetExhausted
 from .._evaluate.problem import Analytic, Problem
 from .._options import Options
@@ -84,6 +95,7 @@ from .tolerance_and_comparison import (
     JUMP,
     KINK,
     NOISY,
+    NOT_FINITE,
     NOT_SMOOTH,
     OPEN,
     ROUNDED,
@@ -116,6 +128,7 @@ def judge(
     bad = ~np.isfinite(a)
     found.verdict[bad] = DISAGREE
     asked = found.evaluated & ~bad
+    asked &= ~_jumps(found, sweep, problem)
     agrees = found.within()
     fixed = at_one_step(options)
     if (fixed or options.rtol is None) and not may_be_quieter(sweep.noise):
@@ -135,6 +148,7 @@ def judge(
         agrees = found.within()
     if fixed:
         _judge_fixed(found, sweep, problem, asked, agrees)
+        _doubt_fixed(found, problem, options)
     else:
         try:
             _ask_again(found, sweep, problem, options, asked, agrees)
@@ -148,16 +162,14 @@ def judge(
             _leave_open(np.flatnonzero(left), found, EXHAUSTED)
     if not rounded and (asked & (~found.within() | (found.verdict == DISAGREE))).any():
         found = _rounded(found, problem, analytic, options)
-    if not fixed:
-        found = _rounded_inside(found, problem, sweep, options)
+    found = found if fixed else _rounded_inside(found, problem, sweep, options)
     spared = asked & (found.verdict == DISAGREE) & found.within() & ~found.kinked
     found.verdict[spared] = AGREE
     values = max(abs(float(problem.center)), sweep.noise.terms)
     variation = max(values, curvature(problem, sweep, found))
     # Beside a narrow J no error bar shows that anything is small: it is J's rounding itself.
     narrow = sweep.noise.unit > NARROW
-    beside = 0.0 if narrow else variation
-    conclude(found, problem.scale, problem.blocks, options, beside)
+    conclude(found, problem.scale, problem.blocks, options, 0.0 if narrow else variation)
     if options.rtol is None and not fixed:
         with suppress(BudgetExhausted):
             _tell_by_groups(found, problem, analytic, sweep, options.seed, variation)
@@ -167,8 +179,32 @@ def judge(
     if options.kinks == "fail":
         found.verdict[found.kinked & (found.verdict != DISAGREE)] = OPEN
     for i in np.flatnonzero(found.verdict == OPEN).tolist():
-        found.reasons.setdefault(i, NOISY if found.evaluated[i] else EXHAUSTED)
+        found.reasons.setdefault(i, _unsettled(i, found, options))
     return found
+
+
+def _unsettled(i: int, found: Comparison, options: Options) -> str:
+    """Return why a coordinate was left open of which nothing else is known."""
+    if not found.evaluated[i]:
+        return EXHAUSTED
+    if options.eps is None:
+        return NOISY
+    return BENDS if math.isfinite(found.error[i]) else NOT_FINITE
+
+
+def _jumps(found: Comparison, sweep: Sweep, problem: Problem) -> Array:
+    """Leave open where a J that is printed with a digit or two moves (bool, (n,)).
+
+    Whether the slope that its jumps add up to is meant, or that between them, can't be told.
+    """
+    size = max(abs(float(problem.center)), sweep.noise.terms)
+    coarse = sweep.noise.sigma > ROUNDING_SIGMA * COARSEST_JUMP * size
+    if not sweep.noise.digits or not coarse:
+        return np.zeros(problem.size, dtype=bool)
+    jumps: Array = found.evaluated & ~(sweep.flat & (found.analytic == 0))
+    found.error[jumps] = np.inf
+    _leave_open(np.flatnonzero(jumps), found, ROUNDED)
+    return jumps
 
 
 def _tell_by_groups(
@@ -778,6 +814,37 @@ def _judge_fixed(
         elif between and not agrees[i]:
             found.verdict[i] = OPEN
             found.reasons[i] = BENDS
+
+
+def _doubt_fixed(found: Comparison, problem: Problem, options: Options) -> None:
+    """Ask what does not agree at the given step by other steps, too.
+
+    They tell its truncation and its noise: where these explain what is wrong it can't tell.
+    """
+    asked = (found.verdict == DISAGREE) & np.isfinite(found.error) & np.isfinite(found.analytic)
+    asked[[i for i, reason in found.reasons.items() if reason == BENDS]] = True
+    if options.scheme == "complex" or not asked.any():
+        return
+    known = found.numeric.copy(), found.error.copy()
+    own = Comparison.unjudged(found.tolerance, *known, asked, ~asked)
+    with suppress(BudgetExhausted):
+        noise = noise_of(problem, replace(options, eps=None))
+        size = value_size(problem, found.analytic)
+        steps = unevaluated(problem, noise, size=size)
+        steps.step[:] = relative_step(STENCILS["central"], noise.sigma, size) * problem.scale
+        for i in np.flatnonzero(_left_beside_alike(asked, own, steps, problem)).tolist():
+            _refine_one(i, own, steps, problem)
+    bar = np.fmax(found.error, np.abs(found.numeric - own.numeric) + own.error)
+    can_not_tell = asked & found.tolerance.within(found.numeric, bar)
+    for i in np.flatnonzero(asked & (can_not_tell | (own.verdict != OPEN))).tolist():
+        if own.verdict[i] == DISAGREE or i in own.slopes:
+            found.numeric[i], found.error[i] = own.numeric[i], own.error[i]
+            found.verdict[i] = own.verdict[i]
+            found.reasons.pop(i, None)
+        else:
+            found.error[i], found.reasons[i], found.verdict[i] = bar[i], BENDS, OPEN
+        if i in own.slopes:
+            found.slopes[i], found.reasons[i] = own.slopes[i], KINK
 
 
 def _claims_little(analytic: Array, scale: Array, little: float) -> Array:

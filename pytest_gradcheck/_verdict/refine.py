@@ -73,7 +73,14 @@ from .._difference.climb_and_kinks import (
     rise,
     tell_grain,
 )
-from .._difference.noise_and_extrapolation import Estimate, Line, Rung, best_entry, slope_of
+from .._difference.noise_and_extrapolation import (
+    Estimate,
+    Line,
+    Rung,
+    best_entry,
+    digits_of,
+    slope_of,
+)
 from .tolerance_and_comparison import (
     AGREE,
     DISAGREE,
@@ -103,7 +110,9 @@ def until_it_moves(line: Line, question: Tolerance, scale: float) -> float | Non
     # Of a J that is zero nothing is a multiple: it may be rounded to any grain.
     value = abs(float(line.center)) or math.inf
     told = MOVES_TOLD * value / abs(question.analytic)
-    most = min(max(scale, told), FLAT_AS_FAR_AS * scale)
+    # One of few digits may be rounded to them.
+    flat = math.inf if line.center and digits_of(float(line.center)) else FLAT_AS_FAR_AS * scale
+    most = min(max(scale, told), flat)
     return min(top * RATIO**2, most) if top < 0.9 * most else None
 
 
@@ -216,7 +225,7 @@ def _until_settled(
                 yield step
                 continue
             agrees = question.within(*estimate.known)
-            accused = not agrees and confirmed and _trusted(line, question, estimate)
+            accused = not agrees and confirmed and _trusted(line, question, scale, estimate)
             if accused:
                 accused = _converged(line, question, estimate)
                 if _doubted(line, question, scale, estimate, accused):
@@ -377,18 +386,23 @@ def _bent(line: Line, question: Tolerance) -> bool:
     return bent(line, question.size(line.rungs[-1].central))
 
 
-def _trusted(line: Line, question: Tolerance, estimate: Estimate) -> bool:
+def _trusted(line: Line, question: Tolerance, scale: float, estimate: Estimate) -> bool:
     """Return whether an estimate is good enough to accuse by.
 
     Rounding to float32 inside func, or coarser, is no noise of one size, and hides the kinks that a
     step crosses: of the entries of torch's transformer layer one in a thousand is off by five bars.
     """
     gap = abs(question.analytic - estimate.value)
-    narrow = line.noise.unit >= NARROW or _stands_still(line, question)
     size = max(abs(float(line.center)), line.noise.terms)
-    narrow |= bool(line.grainy) and line.noise.sigma > NARROW * size
+    grainy = bool(line.grainy) and line.noise.sigma > NARROW * size
+    narrow = line.noise.unit >= NARROW or grainy or _stands_still(line, question)
     if narrow and not gap > NARROW_PROOF * CONFIDENCE * estimate.error:
         return False
+    if grainy or line.noise.digits:
+        # Far beyond the parameter's scale there may be another slope: tanh saturates.
+        within = [rung for rung in line.rungs if rung.h <= scale]
+        if all(abs(r.central - question.analytic) * r.h <= RESPONDS * r.sigma for r in within):
+            return False
     slopes = [slope for _, slope, _ in line.series(line.sides())]
     near = any(abs(slope - question.analytic) <= NEAR_ANALYTIC * gap for slope in slopes)
     return not (near and _all_noise(line)) and _smooth_enough(line, question)

@@ -12,7 +12,7 @@ from types import ModuleType
 
 def built_in() -> tuple[ModuleType, ...]:
     """Return the adapters that come with the package."""
-    from . import containers_and_arrays, jax, torch
+    from . import containers_and_arrays, jax_and_autograd, torch
 
     # Asked from the end, but for those that are trylast: these come after, in this order.
-    return (containers_and_arrays, jax, torch)
+    return (containers_and_arrays, jax_and_autograd, torch)

@@ -157,7 +157,9 @@ def test_a_given_step_costs_the_formula_and_two(scheme, count, factor):
         func, lambda t: factor * 3 * t**2, theta, eps=1e-6, scheme=scheme, rtol=1e-3
     )
     assert report.verdict == ("agree" if factor == 1 else "disagree")
-    assert report.evaluations == func.calls == POINTS[scheme] * count + 2
+    least = POINTS[scheme] * count + 2
+    # Of what is wrong a few are asked at other steps: does this one tell?
+    assert least <= report.evaluations == func.calls <= least + (factor > 1) * 120
 
 
 def test_numerical_gradient_costs_2N_and_two_at_a_given_step():

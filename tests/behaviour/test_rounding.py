@@ -107,6 +107,62 @@ def test_J_rounded_to_decimals(decimals):
     assert "disagree" not in verdicts(cases)
 
 
+def printed_losses(seed):
+    """Yield losses of a network, of charges and of a regression, with their gradients."""
+    rng = np.random.default_rng([33, seed])
+    X, y, i, j = rng.normal(size=(20, 4)), rng.normal(size=20), *np.triu_indices(6, 1)
+
+    def network(p):
+        return np.mean((np.tanh(X @ p[:12].reshape(4, 3)) @ p[12:] - y) ** 2)
+
+    def network_gradient(p):
+        h = np.tanh(X @ p[:12].reshape(4, 3))
+        off = (h @ p[12:] - y) / 10
+        inner = off[:, None] * p[12:] * (1 - h * h)
+        return np.concatenate([(X.T @ inner).ravel(), h.T @ off])
+
+    def charges(p):
+        apart = np.linalg.norm(p.reshape(6, 3)[i] - p.reshape(6, 3)[j], axis=1)
+        return np.sum(1 / apart) + 0.5 * p @ p
+
+    def forces(p):
+        gaps = p.reshape(6, 3)[i] - p.reshape(6, 3)[j]
+        pulls = -gaps / np.linalg.norm(gaps, axis=1)[:, None] ** 3
+        found = p.reshape(6, 3).copy()
+        np.add.at(found, i, pulls)
+        np.add.at(found, j, -pulls)
+        return found.ravel()
+
+    yield network, network_gradient, rng.normal(size=15)
+    yield charges, forces, rng.normal(size=18)
+    yield (
+        (lambda p: np.sum((X @ p - y) ** 2)),
+        (lambda p: 2 * X.T @ (X @ p - y)),
+        3 * rng.normal(size=4),
+    )
+
+
+@pytest.mark.parametrize("digits", [2, 3, 4, 5, 7])
+def test_J_that_is_printed_with_some_digits(digits):
+    """Its last digit is a larger one where J is larger, and beyond a parameter's scale."""
+    right, wrong = [], []
+    for seed in range(4):
+        for func, grad, params in printed_losses(seed):
+
+            def shown(p, func=func):
+                return float(f"{func(p):.{digits}g}")
+
+            right.append(check_gradients(shown, grad, params).verdict)
+            wrong.append(check_gradients(shown, lambda p, grad=grad: -grad(p), params).verdict)
+    assert "disagree" not in right
+    assert "agree" not in wrong
+    if digits > 3:
+        assert right.count("agree") >= 9
+        assert wrong.count("disagree") == 12
+    else:
+        assert wrong.count("disagree") >= (digits - 2) * 8
+
+
 def test_J_that_is_rounded_to_zero():
     """Of which nothing is a multiple: how far it may stand still its size doesn't tell."""
     c = np.array([0.4, -0.7, 0.2])

@@ -867,6 +867,36 @@ def test_a_given_step_judges_by_that_step():
     assert verdict(abs, of(1.2), 0.0, eps=1e-6, rtol=1e-5) == "disagree"
 
 
+STEEP = np.array([0.2, -0.5, 1.3, 4.0])
+
+AT_A_GIVEN_STEP = {
+    "a fast sine": (lambda x: np.sum(np.sin(900 * x)), lambda x: 900 * np.cos(900 * x), STEEP),
+    "a barrier": (lambda x: -np.sum(np.log(x)), lambda x: -1 / x, np.geomspace(3e-5, 0.4, 5)),
+    "a well": (
+        lambda r: np.sum(4 * (r**-12 - r**-6)),
+        lambda r: 4 * (6 * r**-7 - 12 * r**-13),
+        np.linspace(0.85, 2.5, 6),
+    ),
+    "a minimum": (lambda x: np.sum((x - STEEP) ** 2), lambda x: 2 * (x - STEEP), STEEP + 1e-9),
+    "a constant of 1e9": (lambda x: 1e9 + np.sum(np.cos(x)), lambda x: -np.sin(x), STEEP),
+    "six digits": (lambda x: float(f"{x @ x:.6g}"), lambda x: 2 * x, STEEP),
+}
+
+
+@pytest.mark.parametrize("scheme", ["central", "forward"])
+@pytest.mark.parametrize("name", AT_A_GIVEN_STEP)
+def test_a_given_step_that_can_not_tell_accuses_nothing(name, scheme):
+    """Its truncation and its noise are known by other steps, which what looks wrong is asked at."""
+    func, grad, theta = AT_A_GIVEN_STEP[name]
+    right = [check_gradients(func, grad, theta, eps=10.0**-k, scheme=scheme) for k in range(1, 9)]
+    assert "disagree" not in [report.verdict for report in right]
+    told = [report.message() for report in right if "within eps" in str(report.reasons)]
+    assert told
+    assert all("leave eps out" in message for message in told)
+    wrong = check_gradients(func, lambda x: grad(x) + 1, theta, eps=1e-5, scheme=scheme)
+    assert wrong.verdict == "disagree"
+
+
 def test_a_given_step_beside_a_kink():
     assert verdict(abs, of(1.0), 1e-3, eps=1e-5, rtol=1e-3) == "agree"
     assert verdict(abs, of(-1.0), 1e-3, eps=1e-5, rtol=1e-3) == "disagree"

@@ -98,7 +98,7 @@ def test_complex_gradients_are_conjugated_by_the_shortcut(dtype):
 
 
 def test_every_coordinate_is_what_was_set():
-    from pytest_gradcheck.adapters.jax import KIND
+    from pytest_gradcheck.adapters.jax_and_autograd import KIND
 
     for array in (normal(2, 3), normal(4) + 1j * normal(4, seed=2), normal()):
         now = [array]

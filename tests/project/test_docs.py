@@ -346,8 +346,8 @@ def test_what_a_check_is_followed_through_stands_where_the_page_says():
 
 
 NEEDS = {
-    f"pytest_gradcheck.adapters.{name}": pytest.mark.extra(name)
-    for name in ("autograd", "jax", "torch")
+    f"pytest_gradcheck.adapters.{name}": pytest.mark.extra(*name.split("_and_"))
+    for name in ("jax_and_autograd", "torch")
 }
 
 

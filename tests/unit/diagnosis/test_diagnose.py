@@ -1269,6 +1269,13 @@ def test_rows_off_by_whole_multiples_are_repeated_indices():
     assert "whole number" not in told(block(N / (times + 0.5), N))[0]
 
 
+@pytest.mark.parametrize(("p", "q"), [(20, 21), (20, 19), (99, 100)])
+def test_a_size_that_is_one_off_is_named(p, q):
+    (found,) = told(block(N * (p / q), N, sizes={p: "len(y)"}))
+    assert found == f"analytic = {p}/{q} x numeric ({p} is len(y)), everywhere in the block"
+    assert named_factor(Fitted(p / q + 1e-6, 1e-9), {}) is None
+
+
 def test_a_factor_in_a_single_entry_is_no_count():
     numeric = np.array([0.9, -0.6, 1.7])
     assert told(block(numeric / [1, 1, 2], numeric)) == [

@@ -311,8 +311,36 @@ def test_values_that_repeat_are_asked_farther_away():
     assert found.sigma == pytest.approx(math.sqrt(2) * 1e-7, rel=1e-3)
     along = Direction(lambda unit, k: 1 / 3)
     found, _ = measured(along, 1 / 3)
-    assert along.spacings == [FIRST, WIDE]
+    assert along.spacings == [FIRST, WIDE, 2.0**-7, 2.0**-2]
     assert found.sigma == approx(0.6 * 2.0**-53 / 3)
+
+
+def along(func):
+    return lambda steps: np.array([func(step) for step in steps])
+
+
+@pytest.mark.parametrize("grain", [0.06, 0.1, 1 / 7])
+def test_values_that_repeat_as_far_as_can_be_are_rounded_or_flat(grain):
+    """A rounded func stands still beyond a jump, too; one that is flat as far as a kink moves."""
+    found, _ = measured(
+        along(lambda t: grain * round((5 + t / 3) / grain)), grain * round(5 / grain)
+    )
+    assert found.sigma == pytest.approx(0.3 * grain)
+    found, _ = measured(along(lambda t: 5 + max(0.0, t - 0.2)), 5.0)
+    assert found.sigma < 1e-15
+
+
+def test_a_printed_J_has_fewer_decimals_where_it_is_larger():
+    found, _ = measured(along(lambda t: float(f"{9.4 + 30 * t:.4g}")), 9.4)
+    assert found.digits == 4
+    assert found.sigma == pytest.approx(0.3e-3, rel=0.5)
+    assert found.at(np.array([12.5, 400.0, 7e4])) == approx([0.003, 0.03, 3])
+    assert found.at(np.array([0.0, 3.2, 9.4])) == approx(found.sigma)
+    # Rounded to decimals, a larger value has more digits, which it shows itself.
+    fixed, _ = measured(along(lambda t: round(9.4 + 30 * t, 3)), 9.4)
+    assert fixed.at(np.array([123.456, 9.4])) == approx(fixed.sigma)
+    assert measured(along(lambda t: 9.4 + 1e3 * t), 9.4)[0].digits == 0
+    assert measured(along(lambda t: np.float32(9.4 + t)), np.float32(9.4))[0].digits == 0
 
 
 def test_loud_noise_is_looked_at_again_closer():

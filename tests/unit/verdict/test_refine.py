@@ -70,6 +70,9 @@ def test_a_flat_func_is_asked_farther_until_the_analytic_slope_would_show():
     """J = 32: a slope of 2 makes four times as much of a step of 64."""
     move = _refine.until_it_moves
     made = slopes((0.5, 0.0), (0.1, 0.0), center=-32.0)
+    # A value of few digits may be rounded to them.
+    assert move(made, question(2.0), 0.01) == approx(0.5 * RHO**2)
+    made = slopes((0.5, 0.0), (0.1, 0.0), center=-math.nextafter(32.0, 0.0))
     assert move(made, question(-2.0), 100.0) == approx(0.5 * RHO**2)
     assert move(made, question(2.0), 5.0) == approx(0.5 * RHO**2)
     assert move(made, question(0.0), 100.0) is None
@@ -276,18 +279,18 @@ def test_what_is_bent():
 
 def test_an_estimate_is_not_trusted_near_a_kink_in_noise_or_in_a_narrow_format():
     steps = [(4.0**-k, 1.0) for k in range(5)]
-    assert _refine._trusted(slopes(*steps), question(2.5), Estimate(1.0, 0.25))
+    assert _refine._trusted(slopes(*steps), question(2.5), 1.0, Estimate(1.0, 0.25))
     kinked = bends((4.0, 4.0), (1.0, 4.0))
-    assert not _refine._trusted(kinked, question(2.5), Estimate(0.0, 0.01))
+    assert not _refine._trusted(kinked, question(2.5), 1.0, Estimate(0.0, 0.01))
     # Nor, in a func that changes by its noise alone, where a step comes near the analytic value.
     loud = slopes((4.0, 1.0), (1.0, 1.0), (0.25, 7.0), changes=(1.0,))
-    assert _refine._trusted(loud, question(9.0), Estimate(1.0, 0.01))
+    assert _refine._trusted(loud, question(9.0), 1.0, Estimate(1.0, 0.01))
     loud.noise = Noise(1.0, 2.0**-53, "float64")
-    assert not _refine._trusted(loud, question(9.0), Estimate(1.0, 0.01))
-    assert _refine._trusted(loud, question(11.0), Estimate(1.0, 0.01))
+    assert not _refine._trusted(loud, question(9.0), 1.0, Estimate(1.0, 0.01))
+    assert _refine._trusted(loud, question(11.0), 1.0, Estimate(1.0, 0.01))
     narrow = slopes(*steps, unit=2.0**-24)
-    assert not _refine._trusted(narrow, question(2.5), Estimate(1.0, 0.2))
-    assert _refine._trusted(narrow, question(2.5), Estimate(1.0, 0.1))
+    assert not _refine._trusted(narrow, question(2.5), 1.0, Estimate(1.0, 0.2))
+    assert _refine._trusted(narrow, question(2.5), 1.0, Estimate(1.0, 0.1))
 
 
 def test_three_steps_must_converge_before_a_value_is_accused():
@@ -348,7 +351,7 @@ def test_narrow_formats_need_eight_times_the_proof():
         (1e-10, 2.5, False),
         (0.99e-10, 1.1, True),
     ):
-        assert _refine._trusted(line(unit=unit), question(analytic), told) is clear
+        assert _refine._trusted(line(unit=unit), question(analytic), 1.0, told) is clear
 
 
 def test_a_func_that_changes_by_its_noise_alone():

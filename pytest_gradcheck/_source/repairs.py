@@ -337,11 +337,12 @@ class _Search:
         stages = [
             (0.1, self._changed(suspects, _names)),
             (0.2, self._changed(suspects, _derivatives)),
-            (0.35, self._probed(suspects)),
+            (0.3, self._probed(suspects, _terms_of)),
             (0.75, self._changed(suspects, _others)),
-            (0.8, self._multiplied()),
-            (0.84, self._changed(innocent, _others)),
-            (0.88, self._probed(innocent)),
+            (0.8, self._probed(suspects, _additions)),
+            (0.82, self._multiplied()),
+            (0.86, self._changed(innocent, _others)),
+            (0.88, self._probed(innocent, _terms_of)),
             (0.9, self._multiplied()),
             (0.94, self._changed([*suspects, *innocent], _more)),
             (1.0, self._changed([*suspects, *innocent], _inner)),
@@ -383,22 +384,21 @@ class _Search:
             for new in _variants(one.statement, one.sight, changes):
                 yield one, new, self._outcome(one, new).right
 
-    def _probed(self, suspects: Sequence[_Suspect]) -> Iterator[Tried]:
+    def _probed(self, suspects: Sequence[_Suspect], multiples: Multiples) -> Iterator[Tried]:
         """Take each term once more, or a new one, for `_multiplied`: which factor would be right.
 
         A gradient is linear in most of what it is made of, so that one call is enough.
         """
-        for multiples in (_terms_of, _additions):  # what is there first
-            for one in suspects:
-                statement = copy.deepcopy(one.statement)
-                for multiple in [*multiples(statement, one.sight)]:
-                    with multiple.tried(statement, 1 + (not multiple.added)) as new:
-                        outcome = self._outcome(one, new)
-                        yield one, new, frozenset()
-                    for odd, factor in multiple.factors(outcome, one.sight) if outcome.then else ():
-                        odd += multiple.unlikely(factor, one)
-                        rank = -len(outcome.then), odd, -one.sight.order
-                        self._hits.append((rank, one, statement, multiple, factor))
+        for one in suspects:
+            statement = copy.deepcopy(one.statement)
+            for multiple in [*multiples(statement, one.sight)]:
+                with multiple.tried(statement, 1 + (not multiple.added)) as new:
+                    outcome = self._outcome(one, new)
+                    yield one, new, frozenset()
+                for odd, factor in multiple.factors(outcome, one.sight) if outcome.then else ():
+                    odd += multiple.unlikely(factor, one)
+                    rank = -len(outcome.then), odd, -one.sight.order
+                    self._hits.append((rank, one, statement, multiple, factor))
 
     def _multiplied(self) -> Iterator[Tried]:
         """Yield terms with other factors, the likeliest first."""
@@ -502,7 +502,9 @@ def _names(statement: ast.stmt, sight: Sight) -> Iterator[Change]:
     """Yield others for what a statement only gives a name to."""
     value = _only_named(statement)
     for other in _instead(value, sight.names) if value is not None else ():
-        if isinstance(other, (ast.Name, ast.Subscript)) or getattr(other, "attr", "T") != "T":
+        number = isinstance(other, ast.Constant) and not str(other.value).startswith("-")
+        named = isinstance(other, (ast.Name, ast.Subscript)) or getattr(other, "attr", "T") != "T"
+        if number or named:
             yield statement, "value", other
 
 
@@ -731,7 +733,9 @@ class _Multiple:
         names = NAMES.findall(factor)
         if _only_named(one.statement) is not None:
             return -0.5
-        if names and all(re.search(rf"(?<!\w){re.escape(name)}(?!\w)", one.text) for name in names):
+        if names and all(
+            re.search(rf"(?<![\w.]){re.escape(name)}(?!\w)", one.text) for name in names
+        ):
             return -0.5
         numbers = [each for each in _factors(self.term) if _is_number(each, one.sight)]
         if factor.lstrip("-") in [ast.unparse(each) for each in numbers]:
@@ -755,6 +759,10 @@ class _Multiple:
             yield statement
         finally:
             setattr(owner, field, was)
+
+
+Multiples = Callable[[ast.stmt, Sight], Iterator[_Multiple]]
+"""What yields the terms of one kind of a statement."""
 
 
 def _times(factor: str, text: str) -> str:

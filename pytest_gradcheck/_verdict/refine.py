@@ -42,6 +42,7 @@ from .._constants import (
     NEAR_RUNGS,
     NOISE_LOUD,
     NOISE_SAMPLES,
+    QUIETER,
     RATIO,
     RESPONDS,
     ROOM,
@@ -320,11 +321,13 @@ def _stair(line: Line, question: Tolerance, scale: float, estimate: Estimate) ->
         slope = float((values[0] - values[1]) / (steps[0] - steps[1]))
         if abs(slope - question.analytic) <= NEAR_ESTIMATE * gap:
             line.record(steps, values)
-    if all(abs(r.central - question.analytic) > NEAR_ESTIMATE * gap for r in line.rungs):
-        return 0.0
+    allowed = any(abs(r.central - question.analytic) <= NEAR_ESTIMATE * gap for r in line.rungs)
     for far, near in reversed(list(itertools.pairwise(line.rungs))):
         if not abs(far.central - estimate.value) <= NEAR_ESTIMATE * gap:
-            return jump_between(line, near, far)
+            # At the end of a stair func bends by as much, and below by nothing.
+            ends = far.bends and abs(far.bend) >= LIMITING * gap
+            ends &= abs(near.bend) < abs(far.bend) * (near.h / far.h) ** 2
+            return jump_between(line, near, far) if allowed or ends else 0.0
     return 0.0
 
 
@@ -396,6 +399,9 @@ def _trusted(line: Line, question: Tolerance, scale: float, estimate: Estimate) 
     size = max(abs(float(line.center)), line.noise.terms)
     grainy = bool(line.grainy) and line.noise.sigma > NARROW * size
     narrow = line.noise.unit >= NARROW or grainy or _stands_still(line, question)
+    # Beside a smooth term func need not stand still, but its noise is not seen within a stair.
+    still = [r for r in line.rungs if abs(r.bend) < QUIETER * r.bend_noise]
+    narrow |= sum(abs(r.central - estimate.value) > gap for r in still) >= NEAR_RUNGS
     if narrow and not gap > NARROW_PROOF * CONFIDENCE * estimate.error:
         return False
     if grainy or line.noise.digits:

@@ -927,3 +927,26 @@ def test_curvature_is_no_structure_below_which_noise_is_measured():
         assert report.verdict != "disagree"
         told.append(report.verdict == "agree")
     assert sum(told) >= 3
+
+
+def test_a_kernel_in_float32_with_kinks_beside_decay_in_float64():
+    """Its small steps agree on the slope of the decay alone, and larger ones cross kinks."""
+    right, wrong = [], []
+    for seed in range(16):
+        rng = np.random.default_rng([35, seed])
+        X, y = rng.normal(size=(40, 4)), rng.normal(size=40)
+        decay = 10.0 ** rng.uniform(-3, 0)
+
+        X32, y32 = X.astype(np.float32), y.astype(np.float32)
+
+        def func(w, X=X32, y=y32, decay=decay):
+            return float(np.mean(np.abs(X @ w.astype(np.float32) - y))) + decay * w @ w
+
+        def grad(w, X=X, y=y, decay=decay):
+            return X.T @ np.sign(X @ w - y) / 40 + 2 * decay * w
+
+        w = rng.normal(size=4) * 10.0 ** -rng.uniform(0, 2, size=4)
+        right.append(check_gradients(func, grad, w).verdict)
+        wrong.append(check_gradients(func, lambda w, grad=grad: 1.5 * grad(w), w).verdict)
+    assert "disagree" not in right
+    assert wrong.count("disagree") >= 14

@@ -4,6 +4,8 @@ Mutation-based fault localisation [1]_, in which the numeric gradient says what 
 the statements that grad has executed are changed one expression at a time: another number,
 operator, name of an array of the same shape, a term or a factor or a call left out, a
 transposition, a derivative put in, or the whole statement left out; and grad is called with each.
+What factor a term lacks is told by one call with the term once more: a gradient is linear in most
+of what it adds up.
 
 What is the user's stays as it is.  Functions run other code for the time of one call, in this
 thread alone, and get their own back whatever happens.  Arrays that were there before can't be

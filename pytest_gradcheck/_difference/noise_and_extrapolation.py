@@ -157,9 +157,14 @@ def precision(values: Array) -> int:
 
 
 def digits_of(value: float) -> int:
-    """Return how many significant digits a value has, 0 where more than `MOST_DIGITS`."""
+    """Return how many significant digits a value has, 0 where more than `MOST_DIGITS`.
+
+    Below 1e-300 floats have few digits themselves.
+    """
     text = f"{value:.{MOST_DIGITS - 1}e}"
-    return len(text.strip("-").partition("e")[0].rstrip("0")) - 1 if float(text) == value else 0
+    if float(text) != value or 0 < abs(value) < LEAST_DISTANCE:
+        return 0
+    return len(text.strip("-").partition("e")[0].rstrip("0")) - 1
 
 
 def printed(values: Array) -> int:
@@ -274,7 +279,7 @@ def measured(
         # What looks like noise here may be an oscillation, which a narrower table resolves.
         sigma = min(sigma, beside_jumps(table(NOISE_NARROWER)) or sigma)
     seen = np.concatenate(everything)
-    floor = from_values(seen, jitter, narrow)
+    floor = from_values(np.concatenate(everything[:3]), jitter, narrow)  # what is near alone
     if sigma and floor.unit < NARROW and (digits := printed(seen)):
         floor = replace(floor, digits=digits)
         floor = replace(floor, floor=float(floor.at(at_theta)[0]))

@@ -16,6 +16,7 @@ from .._constants import (
     DEMANDED_IN_BLOCK,
     DUST,
     FINEST_RTOL,
+    IN_CHECK,
     LEAST_TERM,
     NARROW,
     STANDS_CLEAR,
@@ -229,7 +230,9 @@ def of_block(
             # An adjoint that is solved to rtol is off by that of its block, not of each entry.
             atol = np.maximum(atol, rtol * DEMANDED_IN_BLOCK * common(rms))
     # The terms that cancel may be as large as J itself, or larger when J is zero by that.
-    dust = np.maximum(DUST * eps * rms, DUST * eps * max(value, LEAST_TERM) / scale)
+    # And no smaller where the parameter is large, as a bias of a thousand before a softmax.
+    part = np.maximum(DUST * eps / scale, np.minimum(DUST * eps, IN_CHECK / scale))
+    dust = np.maximum(DUST * eps * rms, part * max(value, LEAST_TERM))
     if options.rtol is None:
         goal = min(max(fine, 2 * low if narrow else 0.0), COARSEST_RTOL), atol
     else:

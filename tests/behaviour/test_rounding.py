@@ -191,6 +191,28 @@ def test_a_step_function_of_any_height_is_said_to_be_rounded():
     assert "rounded, and moves in jumps" in report.message()
 
 
+def test_an_offset_before_a_softmax_and_a_gradient_that_can_not_be_asked_elsewhere():
+    """Its rounding is that of terms as large as J, however large the parameter is."""
+    right = []
+    for seed in range(20):
+        rng = np.random.default_rng([12, seed])
+        z, y = rng.normal(size=(4, 5)), rng.normal(size=(4, 5))
+        params = {"z": z, "c": 10.0 ** rng.uniform(1, 4) * rng.normal(size=(4, 1))}
+
+        def chances(p):
+            e = np.exp(p["z"] + p["c"] - (p["z"] + p["c"]).max(1, keepdims=True))
+            return e / e.sum(1, keepdims=True)
+
+        s = chances(params)
+        slopes = s * (y - (s * y).sum(1, keepdims=True))
+        found = {"z": slopes, "c": slopes.sum(1, keepdims=True)}
+        right.append(check_gradients(lambda p, y=y: np.sum(chances(p) * y), found, params).verdict)
+        found["c"][0] += 1e-3
+        wrong = check_gradients(lambda p, y=y: np.sum(chances(p) * y), found, params)
+        assert wrong.verdict == "disagree"
+    assert right == ["agree"] * 20
+
+
 @pytest.mark.parametrize("offset", [1e2, 1e3, 1e4])
 def test_an_offset_before_a_softmax(offset):
     """Its gradient is a sum of terms that cancel, as large as ever however large the offset is."""

@@ -244,6 +244,21 @@ def subnormal(rng: np.random.Generator) -> Drawn:
     )
 
 
+@kind("J printed with 2 to 8 digits, the gradient's sign turned")
+def printed(rng: np.random.Generator) -> Drawn:
+    x, digits = rng.normal(size=(20, 6)), int(rng.integers(2, 9))
+    y, w = rng.normal(size=20), rng.normal(size=6)
+
+    def func(w: Any) -> Any:
+        return float(f"{np.sum((np.tanh(x @ w) - y) ** 2):.{digits}g}")
+
+    def grad(w: Any) -> Any:
+        t = np.tanh(x @ w)
+        return 2 * x.T @ ((t - y) * (1 - t * t))
+
+    return func, grad, w, lambda w: -grad(w)
+
+
 def rates(seeds: int) -> Iterator[str]:
     """Yield the lines of a table: a row for each kind."""
     yield "| kind | right accused | right open | wrong caught | wrong open | wrong passes |"

@@ -208,10 +208,11 @@ def test_tolerances_where_nothing_is_asked():
     assert found.rtol.tolist() == [1e-7] * 3
     assert found.atol.tolist() == found.goal_atol.tolist() == [0.0] * 3
     assert found.goal_rtol.tolist() == [3e-6] * 3
-    # 32 eps of the block, or of J, or of 0.1 where that is smaller still.
+    # 32 eps of the block, or of J, or of 0.1 where that is smaller still; of no less of J over a
+    # scale above 1.
     assert found.dust.tolist() == each(32 * EPS * RMS, 16 * EPS * RMS, 32 * EPS)
     found = tolerances(value=100.0)
-    assert found.dust.tolist() == each(3200 * EPS, 1600 * EPS, 3200 * EPS)
+    assert found.dust.tolist() == each(3200 * EPS, 3200 * EPS, 3200 * EPS)
     rest = np.ones(1), (block("x", 0, 1),), (EPS,), Options(), 1e-6
     small = tolerance(np.zeros(1), np.array([1e-3]), *rest, 1e-3)
     assert small.dust.tolist() == each(3.2 * EPS)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePath
 from types import CodeType
 from typing import Any
@@ -255,8 +255,15 @@ def with_repairs(
         )
         for one in found
     ]
-    told = {(line.blocks, line.file, line.line) for line in first}
-    return (*first, *(one for one in lines if (one.blocks, one.file, one.line) not in told))
+    told: dict[tuple[str, int], set[str]] = {}
+    for line in first:
+        told.setdefault((line.file, line.line), set()).update(line.blocks)
+    rest = []
+    for line in lines:
+        known = told.get((line.file, line.line), set())
+        if left := tuple(name for name in line.blocks if name not in known):
+            rest.append(replace(line, blocks=left))
+    return (*first, *rest)
 
 
 WORDS = {"made": "made at", "from": "from", "shared": "from", "changed": "changed at"}

@@ -132,15 +132,20 @@ def _longest(seen: Recorder) -> int:
     return max((max(one.shape, default=0) for one in kinds if one.what == "array"), default=0)
 
 
-def _together(found: Sequence[Repair], wrong: Collection[str]) -> list[Repair]:
-    """Return the first repairs that make all wrong blocks right between them, or none."""
+def _together(
+    found: Sequence[Repair], wrong: Collection[str], *, whole: bool = True
+) -> list[Repair]:
+    """Return the first repairs that make all wrong blocks right between them, or none.
+
+    If not the `whole` has to be, those that make some right.
+    """
     chosen: list[Repair] = []
     left = set(wrong)
     for one in sorted(found, key=lambda each: -len(each.blocks)):
         if one.blocks <= left:
             chosen.append(one)
             left -= one.blocks
-    return [] if left else chosen
+    return [] if whole and left else chosen
 
 
 def _debugged() -> bool:
@@ -355,7 +360,7 @@ class _Search:
                     return _together(self.found, self._wrong)
             if share > 0.88 and (chosen := _together(self.found, self._wrong)):
                 return chosen
-        return []
+        return _together(self.found, self._wrong, whole=False)
 
     def _any(self, tried: Iterator[Tried], share: float) -> bool:
         """Return whether one of these changes makes all wrong blocks right.

@@ -819,7 +819,8 @@ def _judge_fixed(
 def _doubt_fixed(found: Comparison, problem: Problem, options: Options) -> None:
     """Ask what does not agree at the given step by other steps, too.
 
-    They tell its truncation and its noise: where these explain what is wrong it can't tell.
+    They tell its truncation and its noise: where these explain what is wrong it can't tell.  What
+    the given step is right about keeps the value that it has there.
     """
     asked = (found.verdict == DISAGREE) & np.isfinite(found.error) & np.isfinite(found.analytic)
     asked[[i for i, reason in found.reasons.items() if reason == BENDS]] = True
@@ -838,7 +839,9 @@ def _doubt_fixed(found: Comparison, problem: Problem, options: Options) -> None:
     can_not_tell = asked & found.tolerance.within(found.numeric, bar)
     for i in np.flatnonzero(asked & (can_not_tell | (own.verdict != OPEN))).tolist():
         if own.verdict[i] == DISAGREE or i in own.slopes:
-            found.numeric[i], found.error[i] = own.numeric[i], own.error[i]
+            off = abs(found.numeric[i] - own.numeric[i])
+            if i in own.slopes or not off <= CONFIDENCE * (found.error[i] + own.error[i]):
+                found.numeric[i], found.error[i] = own.numeric[i], own.error[i]
             found.verdict[i] = own.verdict[i]
             found.reasons.pop(i, None)
         else:

@@ -392,6 +392,28 @@ def test_two_statements_are_named_where_one_is_not_enough():
     ]
 
 
+def test_statements_that_make_some_blocks_right_are_named_where_none_makes_all():
+    def summed(dz):
+        return dz.mean(axis=1, keepdims=True)
+
+    def grad(p):
+        a, out = forward(p)
+        dz2 = (out - Y) / Y.size
+        dz1 = p["W2"].T @ dz2 * (1 - a) ** 2
+        return all_of(dz1, dz2, a) | {"b1": summed(dz1), "b2": summed(dz2)}
+
+    report = check_gradients(cost, grad, params())
+    wrong = [line for line in report.lines if line.role == "wrong"]
+    assert {(line.blocks, line.mended) for line in wrong} == {
+        (("W1",), 'dz1 = p["W2"].T @ dz2 * (1 - a ** 2)'),
+        (("b2",), "return dz.sum(axis=1, keepdims=True)"),
+    }
+    # Two bugs make b1: what is left of it to say names no block twice.
+    places = [(name, line.line) for line in report.lines for name in line.blocks]
+    assert len(places) == len(set(places))
+    assert "b1" in dict(places)
+
+
 def test_the_expression_of_a_lambda_is_changed_too():
     x = np.array([1.0, 2.0, 3.0])
     report = check_gradients(

@@ -1,11 +1,9 @@
 """Which one change to a statement of grad makes its gradient right: there it was wrong.
 
 Mutation-based fault localisation [1]_, in which the numeric gradient says what is right.  Copies of
-the statements that grad has executed are changed one expression at a time: another number,
-operator, name of an array of the same shape, a term or a factor or a call left out, a
-transposition, a derivative put in, or the whole statement left out; and grad is called with each.
-What factor a term lacks is told by one call with the term once more: a gradient is linear in most
-of what it adds up.
+the statements that grad has executed are changed one expression at a time (`changes` has how), and
+grad is called with each.  What factor a term lacks is told by one call with the term once more: a
+gradient is linear in most of what it adds up.
 
 What is the user's stays as it is.  Functions run other code for the time of one call, in this
 thread alone, and get their own back whatever happens.  Arrays that were there before can't be
@@ -21,34 +19,43 @@ References
 from __future__ import annotations
 
 import ast
-import builtins
 import copy
 import functools
 import gc
 import io
 import logging
-import math
 import operator
 import os
 import random
-import re
 import sys
 import threading
 from collections import OrderedDict, deque
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from dataclasses import dataclass
-from fractions import Fraction
 from functools import partial
-from itertools import combinations, permutations
 from time import perf_counter, thread_time
 from types import CellType, CodeType, FunctionType, MemberDescriptorType, ModuleType
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from .changes import (
+    Changes,
+    Multiple,
+    Multiples,
+    additions,
+    derivatives,
+    inner,
+    more,
+    names_given,
+    others,
+    parsed,
+    terms_of,
+    variants,
+)
 from .statements import LAMBDA
-from .trace import PLAIN, Kind, Recorder, Sight, is_users
+from .trace import PLAIN, Recorder, Sight, is_users
 
 MOST_TRIED = 3000
 """Changes that are tried."""
@@ -204,7 +211,7 @@ def _functions(
     seen: Recorder, innocent: Collection[CodeType], reached: Sequence[Any]
 ) -> Iterator[_Function]:
     """Yield the functions that grad has run; one that it defines itself with what it is in."""
-    here = _parsed(f"__import__('threading').get_ident() == {threading.get_ident()}")
+    here = parsed(f"__import__('threading').get_ident() == {threading.get_ident()}")
     trees = {code: seen.source(code.co_filename).function(code) for code, _ in seen.sights}
     objects: dict[ast.FunctionDef, list[FunctionType]] = {}
     for one in reached:
@@ -335,24 +342,24 @@ class _Search:
         self._call, self._restore, self._wrong = call, restore, wrong
         self._began, self._clock = thread_time(), perf_counter()
         self._tried, self._share = 0, 0.0
-        self._hits: list[tuple[Any, _Suspect, ast.stmt, _Multiple, str]] = []
+        self._hits: list[tuple[Any, _Suspect, ast.stmt, Multiple, str]] = []
 
     def through(self, suspects: Sequence[_Suspect], innocent: Sequence[_Suspect]) -> list[Repair]:
         """Return likely changes that make all wrong blocks right, one rather than several."""
         # What is there is likelier wrong than what is not; a name that was made for a thing is
         # likelier given to the wrong one than used wrongly.
         stages = [
-            (0.1, self._changed(suspects, _names)),
-            (0.2, self._changed(suspects, _derivatives)),
-            (0.3, self._probed(suspects, _terms_of)),
-            (0.75, self._changed(suspects, _others)),
-            (0.8, self._probed(suspects, _additions)),
+            (0.1, self._changed(suspects, names_given)),
+            (0.2, self._changed(suspects, derivatives)),
+            (0.3, self._probed(suspects, terms_of)),
+            (0.75, self._changed(suspects, others)),
+            (0.8, self._probed(suspects, additions)),
             (0.82, self._multiplied()),
-            (0.86, self._changed(innocent, _others)),
-            (0.88, self._probed(innocent, _terms_of)),
+            (0.86, self._changed(innocent, others)),
+            (0.88, self._probed(innocent, terms_of)),
             (0.9, self._multiplied()),
-            (0.94, self._changed([*suspects, *innocent], _more)),
-            (1.0, self._changed([*suspects, *innocent], _inner)),
+            (0.94, self._changed([*suspects, *innocent], more)),
+            (1.0, self._changed([*suspects, *innocent], inner)),
         ]
         for share, tried in stages:
             with suppress(TimeoutError):
@@ -388,7 +395,7 @@ class _Search:
 
     def _changed(self, suspects: Sequence[_Suspect], changes: Changes) -> Iterator[Tried]:
         for one in suspects:
-            for new in _variants(one.statement, one.sight, changes):
+            for new in variants(one.statement, one.sight, changes):
                 yield one, new, self._outcome(one, new).right
 
     def _probed(self, suspects: Sequence[_Suspect], multiples: Multiples) -> Iterator[Tried]:
@@ -402,8 +409,10 @@ class _Search:
                 with multiple.tried(statement, 1 + (not multiple.added)) as new:
                     outcome = self._outcome(one, new)
                     yield one, new, frozenset()
-                for odd, factor in multiple.factors(outcome, one.sight) if outcome.then else ():
-                    odd += multiple.unlikely(factor, one)
+                if not outcome.then:
+                    continue
+                for odd, factor in multiple.factors(outcome.times, outcome.moved, one.sight):
+                    odd += multiple.unlikely(factor, one.statement, one.text, one.sight)
                     rank = -len(outcome.then), odd, -one.sight.order
                     self._hits.append((rank, one, statement, multiple, factor))
 
@@ -413,465 +422,6 @@ class _Search:
             with multiple.tried(statement, factor) as new:
                 yield one, new, self._outcome(one, new).right
         self._hits.clear()
-
-
-# What may stand in the place of a statement.
-
-OTHER = {
-    ast.Add: ast.Sub,
-    ast.Sub: ast.Add,
-    ast.Mult: ast.Div,
-    ast.Div: ast.Mult,
-    ast.Gt: ast.Lt,
-    ast.Lt: ast.Gt,
-    ast.GtE: ast.Gt,
-    ast.LtE: ast.Lt,
-    ast.Eq: ast.NotEq,
-    ast.NotEq: ast.Eq,
-}
-"""Operators, by those that they are taken for."""
-
-ALIKE = (("sum", "mean"), ("sin", "cos"), ("sinh", "cosh"), ("max", "min"), ("maximum", "minimum"))
-"""Functions that are taken for each other."""
-
-DERIVATIVES = ("(1 - {0} ** 2)", "{0} * (1 - {0})", "(1 - {0})", "({0} > 0)")
-"""Of tanh, the logistic function and relu, by their values; and the other part of a whole."""
-
-
-MOST_BESIDE = 6
-"""Entries of a dict, list or call of which two are exchanged."""
-
-Change = tuple[ast.AST, str, Any]
-"""A node of a tree, a field of it, and what else may be there."""
-
-Changes = Callable[[ast.stmt, Sight], Iterator[Change]]
-"""What yields the changes of one kind to a statement."""
-
-
-def _variants(statement: ast.stmt, sight: Sight, changes: Changes) -> Iterator[ast.stmt]:
-    """Yield a statement as it is after some changes; one copy, that is restored meanwhile."""
-    if changes is _others:
-        yield from _as_a_whole(statement)
-    new = copy.deepcopy(statement)
-    for owner, field, other in [*changes(new, sight)]:
-        was = getattr(owner, field)
-        setattr(owner, field, other)
-        yield new
-        setattr(owner, field, was)
-
-
-def _as_a_whole(one: ast.stmt) -> Iterator[ast.stmt]:
-    """Yield nothing for a statement that assigns; that it adds to what was there, or doesn't."""
-    if not isinstance(one, (ast.Assign, ast.AugAssign)):
-        return
-    yield ast.Pass()
-    if isinstance(one, ast.AugAssign):
-        yield ast.Assign([one.target], one.value)
-    elif isinstance(one.targets[0], (ast.Name, ast.Subscript)):
-        before = copy.copy(one.targets[0])
-        before.ctx = ast.Load()
-        # Never in place: the array may be one that was given.
-        yield ast.Assign(one.targets, ast.BinOp(before, ast.Add(), one.value))
-
-
-def _slots(node: ast.AST, skip: str = "") -> Iterator[tuple[ast.AST, str, Any, ast.expr]]:
-    """Yield the expressions that a statement evaluates, each with where it is: node, field, index.
-
-    Those that hold others come first; none in a field `skip`.
-    """
-    for field, value in ast.iter_fields(node):
-        if field in ("target", "targets", "optional_vars", skip):
-            continue
-        several = isinstance(value, list)
-        for index, one in enumerate(value) if several else ((None, value),):
-            if isinstance(one, ast.expr):
-                yield node, field, index, one
-            if isinstance(one, (ast.expr, ast.keyword, ast.comprehension, ast.withitem)):
-                yield from _slots(one, skip)
-
-
-def _put(owner: ast.AST, field: str, index: int | None, new: Any) -> Change:
-    if index is None:
-        return owner, field, new
-    several = [*getattr(owner, field)]
-    several[index] = new
-    return owner, field, several
-
-
-def _only_named(statement: ast.stmt) -> ast.expr | None:
-    """Return what a statement only gives a name to: a number, or something there is."""
-    value = statement.value if isinstance(statement, ast.Assign) else None
-    plain = isinstance(value, (ast.Constant, ast.Name, ast.Attribute, ast.Subscript))
-    return value if plain else None
-
-
-def _names(statement: ast.stmt, sight: Sight) -> Iterator[Change]:
-    """Yield others for what a statement only gives a name to."""
-    value = _only_named(statement)
-    for other in _instead(value, sight.names) if value is not None else ():
-        number = isinstance(other, ast.Constant) and not str(other.value).startswith("-")
-        named = isinstance(other, (ast.Name, ast.Subscript)) or getattr(other, "attr", "T") != "T"
-        if number or named:
-            yield statement, "value", other
-
-
-def _others(statement: ast.stmt, sight: Sight) -> Iterator[Change]:
-    """Yield changes of what is there: for a part of it, for another of its kind, for less."""
-    for owner, field, index, one in _slots(statement):
-        for new in _instead(one, sight.names):
-            yield _put(owner, field, index, new)
-        if isinstance(one, ast.BinOp) and type(one.op) in OTHER:
-            yield one, "op", OTHER[type(one.op)]()
-        for name in ("elts", "values", "keywords"):
-            if name != "keywords" or getattr(getattr(one, "func", None), "id", "") == "dict":
-                yield from _exchanged(one, name)
-
-
-def _exchanged(one: ast.expr, field: str) -> Iterator[Change]:
-    """Yield exchanges of two entries of a dict, a list or a tuple."""
-    entries = [*getattr(one, field, ())][:MOST_BESIDE]
-    for i, j in combinations(range(len(entries)), 2):
-        several = [*getattr(one, field)]
-        several[i], several[j] = several[j], several[i]
-        if field == "keywords":
-            pairs = zip(getattr(one, field), several, strict=True)
-            several = [ast.keyword(own.arg, other.value) for own, other in pairs]
-        yield one, field, several
-
-
-def _instead(one: ast.expr, names: Mapping[str, Kind]) -> Iterator[ast.expr]:
-    """Yield what may stand for an expression."""
-    if isinstance(one, ast.Constant):
-        yield from map(ast.Constant, _numbers(one.value))
-        if one.value == 1:  # of a factor that is none
-            yield from (_parsed(name) for name, kind in names.items() if kind.what == "number")
-    elif isinstance(one, ast.UnaryOp):
-        yield one.operand
-    elif isinstance(one, ast.BinOp):
-        yield one.left
-        yield ast.UnaryOp(ast.USub(), one.right) if isinstance(one.op, ast.Sub) else one.right
-        if isinstance(one.op, (ast.Div, ast.MatMult)):  # of a difference, the sign is its factor
-            yield ast.BinOp(one.right, one.op, one.left)
-    elif isinstance(one, ast.Call):
-        yield from _calls(one, names)
-    elif isinstance(one, (ast.Name, ast.Subscript, ast.Attribute)):
-        if isinstance(one, ast.Attribute) and one.attr == "T":
-            yield one.value
-        kind = names.get(ast.unparse(one))
-        for name, other in names.items():
-            if other == kind and name != ast.unparse(one):
-                yield _parsed(name)
-        if kind is not None and kind.what != "dict":
-            yield ast.BinOp(one, ast.Pow(), ast.Constant(2))
-        if isinstance(one, ast.Subscript) or (kind is not None and len(kind.shape) == 2):
-            yield ast.Attribute(one, "T", ast.Load())
-
-
-def _calls(one: ast.Call, names: Mapping[str, Kind]) -> Iterator[ast.expr]:
-    """Yield what may stand for a call: an argument, the object of a method, another function."""
-    yield from one.args[:2]
-    if len(one.args) == 2:
-        yield ast.Call(one.func, one.args[::-1], one.keywords)
-    if isinstance(one.func, ast.Attribute):
-        owner = one.func.value
-        if not isinstance(owner, ast.Name) or owner.id in names:  # else it is a module
-            yield owner
-        for pair in ALIKE:
-            if one.func.attr in pair:
-                other = pair[one.func.attr == pair[0]]
-                yield ast.Call(ast.Attribute(owner, other, ast.Load()), one.args, one.keywords)
-
-
-def _numbers(value: Any) -> list[Any]:
-    """Return what a number may be taken for."""
-    found: tuple[Any, ...] = ()
-    if isinstance(value, bool):
-        found = (not value,)
-    elif isinstance(value, int):
-        found = (0, 1, 2, value + 1, value - 1, -value)
-    elif isinstance(value, float):
-        found = (2 * value, value / 2, -value, 1.0)
-    return [other for other in dict.fromkeys(found) if other != value]
-
-
-def _parsed(text: str) -> ast.expr:
-    return ast.parse(text, mode="eval").body
-
-
-def _derivatives(statement: ast.stmt, sight: Sight) -> Iterator[Change]:
-    """Yield changes of an array, or of what was computed of it alone, for its derivative."""
-    arrays = {name for name, kind in sight.names.items() if kind.what == "array"}
-    known = set[ast.AST]()
-    for owner, field, index, one in _slots(statement):
-        if one not in known and isinstance(one, (ast.Name, ast.Subscript, ast.BinOp)):
-            inside = [each for each in ast.walk(one) if isinstance(each, ast.expr)]
-            own = {ast.unparse(each) for each in inside} & arrays
-            if len(own) == 1:
-                known |= {*inside}
-                for text in DERIVATIVES:
-                    yield _put(owner, field, index, _parsed(text.format(*own)))
-
-
-def _more(statement: ast.stmt, sight: Sight) -> Iterator[Change]:
-    """Yield changes that put in a factor, a divisor or a term, of what is at hand."""
-    value, made = getattr(statement, "value", None), sight.made
-    if not isinstance(value, ast.expr) or made is None or made.what == "dict":
-        return
-    for name, kind in sight.names.items():
-        if kind.what == "dict" or not _fits(kind.shape, made.shape):
-            continue
-        forms = ("{0}", *DERIVATIVES) if kind.what == "array" else ("{0}",)
-        for text in forms:
-            yield statement, "value", ast.BinOp(value, ast.Mult(), _parsed(text.format(name)))
-        yield statement, "value", ast.BinOp(value, ast.Div(), _parsed(name))
-        if kind == made:
-            yield statement, "value", ast.BinOp(value, ast.Add(), _parsed(name))
-            yield statement, "value", ast.BinOp(value, ast.Sub(), _parsed(name))
-
-
-def _inner(statement: ast.stmt, sight: Sight) -> Iterator[Change]:
-    """Yield changes that put a factor, a divisor or a term to a part of the statement's value."""
-    free = {id(one) for *_, one in _terms(statement)} - {id(getattr(statement, "value", None))}
-    for owner, field, index, one in _slots(statement, "slice"):
-        if id(one) not in free and not (isinstance(owner, ast.Call) and field == "args"):
-            continue
-        if not _has_array(one, sight):
-            continue
-        for name, kind in sight.names.items():
-            if kind.what == "dict":
-                continue
-            other = _parsed(name)
-            yield _put(owner, field, index, ast.BinOp(one, ast.Mult(), other))
-            yield _put(owner, field, index, ast.BinOp(one, ast.Div(), other))
-            if kind.what == "array":
-                yield _put(owner, field, index, ast.BinOp(one, ast.Add(), other))
-                yield _put(owner, field, index, ast.BinOp(one, ast.Sub(), other))
-
-
-LIBRARIES = {"np", "numpy", "sp", "scipy", "math", *dir(builtins)}
-"""Names of functions, or of what they are in, whose arguments are no terms."""
-
-
-SEVERAL = (ast.Tuple, ast.List, ast.Dict, ast.ListComp, ast.GeneratorExp, ast.Starred)
-"""Expressions that are no array, and no number."""
-
-
-def _is_library(function: ast.expr) -> bool:
-    while isinstance(function, (ast.Attribute, ast.Subscript, ast.Call)):
-        function = function.func if isinstance(function, ast.Call) else function.value
-    return not isinstance(function, ast.Name) or function.id in LIBRARIES
-
-
-SIZES = re.compile(r"\blen\(|\brange\(|\.shape\b|\.size\b|\.ndim\b")
-"""In the text of an expression that is rather a number than an array."""
-
-
-def _has_array(one: ast.expr, sight: Sight) -> bool:
-    """Return whether an expression is made of arrays, and no size: an array of another is large."""
-    several = isinstance(one, SEVERAL)
-    if several or SIZES.search(ast.unparse(one)):
-        return False
-    kinds = [sight.names.get(ast.unparse(each)) for each in ast.walk(one)]
-    return any(kind is not None and kind.what == "array" for kind in kinds)
-
-
-def _fits(shape: tuple[int, ...], made: tuple[int, ...]) -> bool:
-    """Return whether an array of one shape can be multiplied into another's."""
-    try:
-        return np.broadcast_shapes(shape, made) == made
-    except ValueError:
-        return False
-
-
-# What may stand in the place of a term is told by what happens to a multiple of it.
-
-NEAR = 1e-5
-"""By how much, relatively, a factor may be off from the number that it is taken for."""
-
-FACTORS: dict[str, Callable[[float], float]] = {
-    "{}": lambda a: a,
-    "1 / {}": lambda a: 1 / a,
-    "2 * {}": lambda a: 2 * a,
-    "{} / 2": lambda a: a / 2,
-    "2 / {}": lambda a: 2 / a,
-    "1 / {} ** 0.5": lambda a: a**-0.5 if a > 0 else math.nan,
-}
-"""What a factor may be of one number that is at hand."""
-
-PAIRS: dict[str, Callable[[float, float], float]] = {
-    "{} * {}": lambda a, b: a * b,
-    "{} / {}": lambda a, b: a / b,
-    "2 * {} * {}": lambda a, b: 2 * a * b,
-    "2 * {} / {}": lambda a, b: 2 * a / b,
-}
-"""What it may be of two."""
-
-
-@dataclass(frozen=True)
-class _Multiple:
-    """A term with where it stands: `added` would be added to it, else it is what is multiplied."""
-
-    owner: ast.AST
-    field: str
-    index: int | None
-    term: ast.expr
-    added: str = ""
-
-    def factors(self, outcome: Outcome, sight: Sight) -> Iterator[tuple[float, str]]:
-        """Yield what the factor may be, by what one more of the term does, with how odd that is."""
-        number = outcome.times + (not self.added)
-        if not math.isfinite(number) or not number:
-            return
-        simple = Fraction(number).limit_denominator(4)
-        known = _known(abs(number), sight)
-        if abs(simple.numerator) <= 4 and _is_near(number, float(simple)):
-            over = f" / {simple.denominator}" if simple.denominator > 1 else ""
-            yield 0, f"{simple.numerator}{over}"
-        elif known is None and outcome.moved > 2:  # one number is a multiple of any other
-            yield 3, f"{number:.9g}"
-        if known is not None:
-            yield known[0], "-" * (number < 0) + known[1]
-
-    def unlikely(self, factor: str, one: _Suspect) -> float:
-        """Return how unlikely it is that this of all terms lacks the factor.
-
-        Likeliest is one where its name stands, then one with other numbers for factors.
-        """
-        names = NAMES.findall(factor)
-        if _only_named(one.statement) is not None:
-            return -0.5
-        if names and all(
-            re.search(rf"(?<![\w.]){re.escape(name)}(?!\w)", one.text) for name in names
-        ):
-            return -0.5
-        numbers = [each for each in _factors(self.term) if _is_number(each, one.sight)]
-        if factor.lstrip("-") in [ast.unparse(each) for each in numbers]:
-            return 2
-        return int(not numbers)
-
-    @contextmanager
-    def tried(self, statement: ast.stmt, factor: object) -> Iterator[ast.stmt]:
-        """Have the term multiplied in the statement meanwhile."""
-        factor = str(factor)
-        if not self.added:
-            new = _parsed(_times(factor, f"({ast.unparse(self.term)})"))
-        else:
-            less = factor.startswith("-")
-            text = _times(factor.lstrip("-"), self.added)
-            new = ast.BinOp(self.term, ast.Sub() if less else ast.Add(), _parsed(text))
-        owner, field, other = _put(self.owner, self.field, self.index, new)
-        was = getattr(owner, field)
-        setattr(owner, field, other)
-        try:
-            yield statement
-        finally:
-            setattr(owner, field, was)
-
-
-Multiples = Callable[[ast.stmt, Sight], Iterator[_Multiple]]
-"""What yields the terms of one kind of a statement."""
-
-
-def _times(factor: str, text: str) -> str:
-    """Return the product of two expressions as it would be written."""
-    if factor in ("1", "-1"):
-        return factor.replace("1", text)
-    over = factor.removeprefix("1 / ")
-    return f"{factor} * {text}" if over == factor else f"{text} / {over}"
-
-
-def _terms_of(statement: ast.stmt, sight: Sight) -> Iterator[_Multiple]:
-    """Yield the terms of a statement, which may be multiplied."""
-    for owner, field, index, term in _terms(statement):
-        yield _Multiple(owner, field, index, term)
-
-
-def _additions(statement: ast.stmt, sight: Sight) -> Iterator[_Multiple]:
-    """Yield arrays that may be added to the statement's value."""
-    value = getattr(statement, "value", None)
-    if isinstance(value, ast.expr) and sight.made is not None:
-        for name, kind in sight.names.items():
-            if kind == sight.made and kind.what == "array":
-                yield _Multiple(statement, "value", None, value, name)
-
-
-def _terms(node: ast.AST) -> Iterator[tuple[ast.AST, str, int | None, ast.expr]]:
-    """Yield what is not a factor of something larger, with where it is."""
-    calls = [one for one in ast.walk(node) if isinstance(one, ast.Call)]
-    dicts = [one for one in calls if getattr(one.func, "id", "") == "dict"]
-    entries = {id(word) for one in dicts for word in one.keywords}
-    for owner, field, index, one in _slots(node, "slice"):
-        if isinstance(owner, ast.keyword):
-            free = id(owner) in entries
-        elif isinstance(owner, ast.BinOp):
-            free = isinstance(owner.op, (ast.Add, ast.Sub))
-        elif isinstance(
-            owner, ast.Call
-        ):  # np.where(mask, one, other), np.add.at(array, index, one)
-            inside = getattr(owner.func, "attr", "") in ("where", "at") and bool(index)
-            free = inside or (field == "args" and not _is_library(owner.func))
-        elif isinstance(owner, (ast.If, ast.For, ast.Assert, ast.Starred)):
-            free = False
-        else:
-            held = (ast.stmt, ast.Dict, ast.List, ast.Tuple, ast.ListComp, ast.IfExp)
-            free = isinstance(owner, held) and field not in ("keys", "test")
-        several = isinstance(one, (*SEVERAL, ast.Compare))
-        if free and not several and not isinstance(getattr(one, "value", None), (bool, str)):
-            yield owner, field, index, one
-
-
-NAMES = re.compile(r"len\([^)]*\)|[^-+*/ ]*\.shape|(?![\d. ])[^-+*/ ]+")
-"""Of the text of a factor, the names and sizes."""
-
-
-def _factors(term: ast.expr) -> Iterator[ast.expr]:
-    """Yield what a product is made of."""
-    if isinstance(term, ast.UnaryOp):
-        yield from _factors(term.operand)
-    elif isinstance(getattr(term, "value", None), ast.BinOp):  # (active / m)[:, None]
-        yield from _factors(term.value)  # type: ignore[attr-defined]
-    elif isinstance(term, ast.BinOp) and isinstance(term.op, (ast.Mult, ast.Div, ast.MatMult)):
-        yield from _factors(term.left)
-        yield from _factors(term.right)
-    else:
-        yield term
-
-
-def _is_number(one: ast.expr, sight: Sight) -> bool:
-    """Return whether an expression is a number: as written, by its name, or a size."""
-    kind, text = sight.names.get(ast.unparse(one)), ast.unparse(one)
-    known = isinstance(one, ast.Constant) or (kind is not None and kind.what == "number")
-    return known or text.startswith("len(") or text.endswith(".size") or ".shape[" in text
-
-
-def _known(number: float, sight: Sight) -> tuple[int, str] | None:
-    """Return what a positive number may be of those at hand, with how odd that is."""
-    known = {value: text for text, value in reversed([*_at_hand(sight)]) if value not in (0, 1)}
-    for value, name in known.items():
-        for text, one in FACTORS.items():
-            if _is_near(number, one(value)):
-                return 1, text.format(name)
-    for (value, name), (other, second) in permutations(known.items(), 2):
-        for text, two in PAIRS.items():
-            if _is_near(number, two(value, other)):
-                return 2, text.format(name, second)
-    return None
-
-
-def _is_near(number: float, other: float) -> bool:
-    return abs(number - other) <= NEAR * abs(number)
-
-
-def _at_hand(sight: Sight) -> Iterator[tuple[str, float]]:
-    """Yield numbers with their names, and the sizes of arrays."""
-    for name, kind in sight.names.items():
-        if kind.what == "number":
-            yield name, abs(kind.value)
-    for name, kind in sight.names.items():
-        if kind.what == "array" and kind.shape:
-            yield f"len({name})", kind.shape[0]
-            yield f"{name}.shape[-1]", kind.shape[-1]
-            yield f"{name}.size", math.prod(kind.shape)
 
 
 # What is the user's stays as it is.
@@ -961,8 +511,8 @@ def _kept(reached: Sequence[Any], written: Collection[int]) -> Iterator[Callable
     arrays = [one for one in reached if isinstance(one, np.ndarray)]
     buffers = [(one, one.copy()) for one in arrays if id(one) in written]
     closed = [one for one in arrays if one.flags.writeable and id(one) not in written]
-    others = [one for one in reached if not (isinstance(one, np.ndarray) or _is_tensor(one))]
-    holding = [(one, _held(one)) for one in others]
+    rest = [one for one in reached if not (isinstance(one, np.ndarray) or _is_tensor(one))]
+    holding = [(one, _held(one)) for one in rest]
     restore_tensors = _tensors_kept([one for one in reached if _is_tensor(one)])
     random_states = [(put, read()) for read, put in _generators(reached)]
 

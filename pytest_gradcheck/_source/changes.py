@@ -1,0 +1,480 @@
+"""What may stand in the place of a statement: changes of one expression, and factors of a term.
+
+Another number, operator, or name of an array of the same shape; a term, a factor or a call left
+out; a transposition; a derivative, a factor, a divisor or a term put in; the statement left out.
+"""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import copy
+import math
+import re
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import combinations, permutations
+from typing import Any
+
+import numpy as np
+
+from .trace import Kind, Sight
+
+OTHER = {
+    ast.Add: ast.Sub,
+    ast.Sub: ast.Add,
+    ast.Mult: ast.Div,
+    ast.Div: ast.Mult,
+    ast.Gt: ast.Lt,
+    ast.Lt: ast.Gt,
+    ast.GtE: ast.Gt,
+    ast.LtE: ast.Lt,
+    ast.Eq: ast.NotEq,
+    ast.NotEq: ast.Eq,
+}
+"""Operators, by those that they are taken for."""
+
+ALIKE = (("sum", "mean"), ("sin", "cos"), ("sinh", "cosh"), ("max", "min"), ("maximum", "minimum"))
+"""Functions that are taken for each other."""
+
+DERIVATIVES = ("(1 - {0} ** 2)", "{0} * (1 - {0})", "(1 - {0})", "({0} > 0)")
+"""Of tanh, the logistic function and relu, by their values; and the other part of a whole."""
+
+
+MOST_BESIDE = 6
+"""Entries of a dict, list or call of which two are exchanged."""
+
+Change = tuple[ast.AST, str, Any]
+"""A node of a tree, a field of it, and what else may be there."""
+
+Changes = Callable[[ast.stmt, Sight], Iterator[Change]]
+"""What yields the changes of one kind to a statement."""
+
+
+def variants(statement: ast.stmt, sight: Sight, changes: Changes) -> Iterator[ast.stmt]:
+    """Yield a statement as it is after some changes; one copy, that is restored meanwhile."""
+    if changes is others:
+        yield from _as_a_whole(statement)
+    new = copy.deepcopy(statement)
+    for owner, field, other in [*changes(new, sight)]:
+        was = getattr(owner, field)
+        setattr(owner, field, other)
+        yield new
+        setattr(owner, field, was)
+
+
+def _as_a_whole(one: ast.stmt) -> Iterator[ast.stmt]:
+    """Yield nothing for a statement that assigns; that it adds to what was there, or doesn't."""
+    if not isinstance(one, (ast.Assign, ast.AugAssign)):
+        return
+    yield ast.Pass()
+    if isinstance(one, ast.AugAssign):
+        yield ast.Assign([one.target], one.value)
+    elif isinstance(one.targets[0], (ast.Name, ast.Subscript)):
+        before = copy.copy(one.targets[0])
+        before.ctx = ast.Load()
+        # Never in place: the array may be one that was given.
+        yield ast.Assign(one.targets, ast.BinOp(before, ast.Add(), one.value))
+
+
+def _slots(node: ast.AST, skip: str = "") -> Iterator[tuple[ast.AST, str, Any, ast.expr]]:
+    """Yield the expressions that a statement evaluates, each with where it is: node, field, index.
+
+    Those that hold others come first; none in a field `skip`.
+    """
+    for field, value in ast.iter_fields(node):
+        if field in ("target", "targets", "optional_vars", skip):
+            continue
+        several = isinstance(value, list)
+        for index, one in enumerate(value) if several else ((None, value),):
+            if isinstance(one, ast.expr):
+                yield node, field, index, one
+            if isinstance(one, (ast.expr, ast.keyword, ast.comprehension, ast.withitem)):
+                yield from _slots(one, skip)
+
+
+def _put(owner: ast.AST, field: str, index: int | None, new: Any) -> Change:
+    if index is None:
+        return owner, field, new
+    several = [*getattr(owner, field)]
+    several[index] = new
+    return owner, field, several
+
+
+def _only_named(statement: ast.stmt) -> ast.expr | None:
+    """Return what a statement only gives a name to: a number, or something there is."""
+    value = statement.value if isinstance(statement, ast.Assign) else None
+    plain = isinstance(value, (ast.Constant, ast.Name, ast.Attribute, ast.Subscript))
+    return value if plain else None
+
+
+def names_given(statement: ast.stmt, sight: Sight) -> Iterator[Change]:
+    """Yield others for what a statement only gives a name to."""
+    value = _only_named(statement)
+    for other in _instead(value, sight.names) if value is not None else ():
+        number = isinstance(other, ast.Constant) and not str(other.value).startswith("-")
+        named = isinstance(other, (ast.Name, ast.Subscript)) or getattr(other, "attr", "T") != "T"
+        if number or named:
+            yield statement, "value", other
+
+
+def others(statement: ast.stmt, sight: Sight) -> Iterator[Change]:
+    """Yield changes of what is there: for a part of it, for another of its kind, for less."""
+    for owner, field, index, one in _slots(statement):
+        for new in _instead(one, sight.names):
+            yield _put(owner, field, index, new)
+        if isinstance(one, ast.BinOp) and type(one.op) in OTHER:
+            yield one, "op", OTHER[type(one.op)]()
+        for name in ("elts", "values", "keywords"):
+            if name != "keywords" or getattr(getattr(one, "func", None), "id", "") == "dict":
+                yield from _exchanged(one, name)
+
+
+def _exchanged(one: ast.expr, field: str) -> Iterator[Change]:
+    """Yield exchanges of two entries of a dict, a list or a tuple."""
+    entries = [*getattr(one, field, ())][:MOST_BESIDE]
+    for i, j in combinations(range(len(entries)), 2):
+        several = [*getattr(one, field)]
+        several[i], several[j] = several[j], several[i]
+        if field == "keywords":
+            pairs = zip(getattr(one, field), several, strict=True)
+            several = [ast.keyword(own.arg, other.value) for own, other in pairs]
+        yield one, field, several
+
+
+def _instead(one: ast.expr, names: Mapping[str, Kind]) -> Iterator[ast.expr]:
+    """Yield what may stand for an expression."""
+    if isinstance(one, ast.Constant):
+        yield from map(ast.Constant, _numbers(one.value))
+        if one.value == 1:  # of a factor that is none
+            yield from (parsed(name) for name, kind in names.items() if kind.what == "number")
+    elif isinstance(one, ast.UnaryOp):
+        yield one.operand
+    elif isinstance(one, ast.BinOp):
+        yield one.left
+        yield ast.UnaryOp(ast.USub(), one.right) if isinstance(one.op, ast.Sub) else one.right
+        if isinstance(one.op, (ast.Div, ast.MatMult)):  # of a difference, the sign is its factor
+            yield ast.BinOp(one.right, one.op, one.left)
+    elif isinstance(one, ast.Call):
+        yield from _calls(one, names)
+    elif isinstance(one, (ast.Name, ast.Subscript, ast.Attribute)):
+        if isinstance(one, ast.Attribute) and one.attr == "T":
+            yield one.value
+        kind = names.get(ast.unparse(one))
+        for name, other in names.items():
+            if other == kind and name != ast.unparse(one):
+                yield parsed(name)
+        if kind is not None and kind.what != "dict":
+            yield ast.BinOp(one, ast.Pow(), ast.Constant(2))
+        if isinstance(one, ast.Subscript) or (kind is not None and len(kind.shape) == 2):
+            yield ast.Attribute(one, "T", ast.Load())
+
+
+def _calls(one: ast.Call, names: Mapping[str, Kind]) -> Iterator[ast.expr]:
+    """Yield what may stand for a call: an argument, the object of a method, another function."""
+    yield from one.args[:2]
+    if len(one.args) == 2:
+        yield ast.Call(one.func, one.args[::-1], one.keywords)
+    if isinstance(one.func, ast.Attribute):
+        owner = one.func.value
+        if not isinstance(owner, ast.Name) or owner.id in names:  # else it is a module
+            yield owner
+        for pair in ALIKE:
+            if one.func.attr in pair:
+                other = pair[one.func.attr == pair[0]]
+                yield ast.Call(ast.Attribute(owner, other, ast.Load()), one.args, one.keywords)
+
+
+def _numbers(value: Any) -> list[Any]:
+    """Return what a number may be taken for."""
+    found: tuple[Any, ...] = ()
+    if isinstance(value, bool):
+        found = (not value,)
+    elif isinstance(value, int):
+        found = (0, 1, 2, value + 1, value - 1, -value)
+    elif isinstance(value, float):
+        found = (2 * value, value / 2, -value, 1.0)
+    return [other for other in dict.fromkeys(found) if other != value]
+
+
+def parsed(text: str) -> ast.expr:
+    return ast.parse(text, mode="eval").body
+
+
+def derivatives(statement: ast.stmt, sight: Sight) -> Iterator[Change]:
+    """Yield changes of an array, or of what was computed of it alone, for its derivative."""
+    arrays = {name for name, kind in sight.names.items() if kind.what == "array"}
+    known = set[ast.AST]()
+    for owner, field, index, one in _slots(statement):
+        if one not in known and isinstance(one, (ast.Name, ast.Subscript, ast.BinOp)):
+            inside = [each for each in ast.walk(one) if isinstance(each, ast.expr)]
+            own = {ast.unparse(each) for each in inside} & arrays
+            if len(own) == 1:
+                known |= {*inside}
+                for text in DERIVATIVES:
+                    yield _put(owner, field, index, parsed(text.format(*own)))
+
+
+def more(statement: ast.stmt, sight: Sight) -> Iterator[Change]:
+    """Yield changes that put in a factor, a divisor or a term, of what is at hand."""
+    value, made = getattr(statement, "value", None), sight.made
+    if not isinstance(value, ast.expr) or made is None or made.what == "dict":
+        return
+    for name, kind in sight.names.items():
+        if kind.what == "dict" or not _fits(kind.shape, made.shape):
+            continue
+        forms = ("{0}", *DERIVATIVES) if kind.what == "array" else ("{0}",)
+        for text in forms:
+            yield statement, "value", ast.BinOp(value, ast.Mult(), parsed(text.format(name)))
+        yield statement, "value", ast.BinOp(value, ast.Div(), parsed(name))
+        if kind == made:
+            yield statement, "value", ast.BinOp(value, ast.Add(), parsed(name))
+            yield statement, "value", ast.BinOp(value, ast.Sub(), parsed(name))
+
+
+def inner(statement: ast.stmt, sight: Sight) -> Iterator[Change]:
+    """Yield changes that put a factor, a divisor or a term to a part of the statement's value."""
+    free = {id(one) for *_, one in _terms(statement)} - {id(getattr(statement, "value", None))}
+    for owner, field, index, one in _slots(statement, "slice"):
+        if id(one) not in free and not (isinstance(owner, ast.Call) and field == "args"):
+            continue
+        if not _has_array(one, sight):
+            continue
+        for name, kind in sight.names.items():
+            if kind.what == "dict":
+                continue
+            other = parsed(name)
+            yield _put(owner, field, index, ast.BinOp(one, ast.Mult(), other))
+            yield _put(owner, field, index, ast.BinOp(one, ast.Div(), other))
+            if kind.what == "array":
+                yield _put(owner, field, index, ast.BinOp(one, ast.Add(), other))
+                yield _put(owner, field, index, ast.BinOp(one, ast.Sub(), other))
+
+
+LIBRARIES = {"np", "numpy", "sp", "scipy", "math", *dir(builtins)}
+"""Names of functions, or of what they are in, whose arguments are no terms."""
+
+
+SEVERAL = (ast.Tuple, ast.List, ast.Dict, ast.ListComp, ast.GeneratorExp, ast.Starred)
+"""Expressions that are no array, and no number."""
+
+
+def _is_library(function: ast.expr) -> bool:
+    while isinstance(function, (ast.Attribute, ast.Subscript, ast.Call)):
+        function = function.func if isinstance(function, ast.Call) else function.value
+    return not isinstance(function, ast.Name) or function.id in LIBRARIES
+
+
+SIZES = re.compile(r"\blen\(|\brange\(|\.shape\b|\.size\b|\.ndim\b")
+"""In the text of an expression that is rather a number than an array."""
+
+
+def _has_array(one: ast.expr, sight: Sight) -> bool:
+    """Return whether an expression is made of arrays, and no size: an array of another is large."""
+    several = isinstance(one, SEVERAL)
+    if several or SIZES.search(ast.unparse(one)):
+        return False
+    kinds = [sight.names.get(ast.unparse(each)) for each in ast.walk(one)]
+    return any(kind is not None and kind.what == "array" for kind in kinds)
+
+
+def _fits(shape: tuple[int, ...], made: tuple[int, ...]) -> bool:
+    """Return whether an array of one shape can be multiplied into another's."""
+    try:
+        return np.broadcast_shapes(shape, made) == made
+    except ValueError:
+        return False
+
+
+# What may stand in the place of a term is told by what happens to a multiple of it.
+
+NEAR = 1e-5
+"""By how much, relatively, a factor may be off from the number that it is taken for."""
+
+FACTORS: dict[str, Callable[[float], float]] = {
+    "{}": lambda a: a,
+    "1 / {}": lambda a: 1 / a,
+    "2 * {}": lambda a: 2 * a,
+    "{} / 2": lambda a: a / 2,
+    "2 / {}": lambda a: 2 / a,
+    "1 / {} ** 0.5": lambda a: a**-0.5 if a > 0 else math.nan,
+}
+"""What a factor may be of one number that is at hand."""
+
+PAIRS: dict[str, Callable[[float, float], float]] = {
+    "{} * {}": lambda a, b: a * b,
+    "{} / {}": lambda a, b: a / b,
+    "2 * {} * {}": lambda a, b: 2 * a * b,
+    "2 * {} / {}": lambda a, b: 2 * a / b,
+}
+"""What it may be of two."""
+
+
+@dataclass(frozen=True)
+class Multiple:
+    """A term with where it stands: `added` would be added to it, else it is what is multiplied."""
+
+    owner: ast.AST
+    field: str
+    index: int | None
+    term: ast.expr
+    added: str = ""
+
+    def factors(self, times: float, moved: int, sight: Sight) -> Iterator[tuple[float, str]]:
+        """Yield what the factor may be, with how odd that is.
+
+        Of one more of the term it would take so many `times` as much; it has `moved` coordinates.
+        """
+        number = times + (not self.added)
+        if not math.isfinite(number) or not number:
+            return
+        simple = Fraction(number).limit_denominator(4)
+        known = _known(abs(number), sight)
+        if abs(simple.numerator) <= 4 and _is_near(number, float(simple)):
+            over = f" / {simple.denominator}" if simple.denominator > 1 else ""
+            yield 0, f"{simple.numerator}{over}"
+        elif known is None and moved > 2:  # one number is a multiple of any other
+            yield 3, f"{number:.9g}"
+        if known is not None:
+            yield known[0], "-" * (number < 0) + known[1]
+
+    def unlikely(self, factor: str, statement: ast.stmt, text: str, sight: Sight) -> float:
+        """Return how unlikely it is that this of all terms lacks the factor; of which statement.
+
+        Likeliest is one where its name stands, then one with other numbers for factors.
+        """
+        names = NAMES.findall(factor)
+        if _only_named(statement) is not None:
+            return -0.5
+        if names and all(re.search(rf"(?<![\w.]){re.escape(name)}(?!\w)", text) for name in names):
+            return -0.5
+        numbers = [each for each in _factors(self.term) if _is_number(each, sight)]
+        if factor.lstrip("-") in [ast.unparse(each) for each in numbers]:
+            return 2
+        return int(not numbers)
+
+    @contextmanager
+    def tried(self, statement: ast.stmt, factor: object) -> Iterator[ast.stmt]:
+        """Have the term multiplied in the statement meanwhile."""
+        factor = str(factor)
+        if not self.added:
+            new = parsed(_times(factor, f"({ast.unparse(self.term)})"))
+        else:
+            less = factor.startswith("-")
+            text = _times(factor.lstrip("-"), self.added)
+            new = ast.BinOp(self.term, ast.Sub() if less else ast.Add(), parsed(text))
+        owner, field, other = _put(self.owner, self.field, self.index, new)
+        was = getattr(owner, field)
+        setattr(owner, field, other)
+        try:
+            yield statement
+        finally:
+            setattr(owner, field, was)
+
+
+Multiples = Callable[[ast.stmt, Sight], Iterator[Multiple]]
+"""What yields the terms of one kind of a statement."""
+
+
+def _times(factor: str, text: str) -> str:
+    """Return the product of two expressions as it would be written."""
+    if factor in ("1", "-1"):
+        return factor.replace("1", text)
+    over = factor.removeprefix("1 / ")
+    return f"{factor} * {text}" if over == factor else f"{text} / {over}"
+
+
+def terms_of(statement: ast.stmt, sight: Sight) -> Iterator[Multiple]:
+    """Yield the terms of a statement, which may be multiplied."""
+    for owner, field, index, term in _terms(statement):
+        yield Multiple(owner, field, index, term)
+
+
+def additions(statement: ast.stmt, sight: Sight) -> Iterator[Multiple]:
+    """Yield arrays that may be added to the statement's value."""
+    value = getattr(statement, "value", None)
+    if isinstance(value, ast.expr) and sight.made is not None:
+        for name, kind in sight.names.items():
+            if kind == sight.made and kind.what == "array":
+                yield Multiple(statement, "value", None, value, name)
+
+
+def _terms(node: ast.AST) -> Iterator[tuple[ast.AST, str, int | None, ast.expr]]:
+    """Yield what is not a factor of something larger, with where it is."""
+    calls = [one for one in ast.walk(node) if isinstance(one, ast.Call)]
+    dicts = [one for one in calls if getattr(one.func, "id", "") == "dict"]
+    entries = {id(word) for one in dicts for word in one.keywords}
+    for owner, field, index, one in _slots(node, "slice"):
+        if isinstance(owner, ast.keyword):
+            free = id(owner) in entries
+        elif isinstance(owner, ast.BinOp):
+            free = isinstance(owner.op, (ast.Add, ast.Sub))
+        elif isinstance(
+            owner, ast.Call
+        ):  # np.where(mask, one, other), np.add.at(array, index, one)
+            inside = getattr(owner.func, "attr", "") in ("where", "at") and bool(index)
+            free = inside or (field == "args" and not _is_library(owner.func))
+        elif isinstance(owner, (ast.If, ast.For, ast.Assert, ast.Starred)):
+            free = False
+        else:
+            held = (ast.stmt, ast.Dict, ast.List, ast.Tuple, ast.ListComp, ast.IfExp)
+            free = isinstance(owner, held) and field not in ("keys", "test")
+        several = isinstance(one, (*SEVERAL, ast.Compare))
+        if free and not several and not isinstance(getattr(one, "value", None), (bool, str)):
+            yield owner, field, index, one
+
+
+NAMES = re.compile(r"len\([^)]*\)|[^-+*/ ]*\.shape|(?![\d. ])[^-+*/ ]+")
+"""Of the text of a factor, the names and sizes."""
+
+
+def _factors(term: ast.expr) -> Iterator[ast.expr]:
+    """Yield what a product is made of."""
+    if isinstance(term, ast.UnaryOp):
+        yield from _factors(term.operand)
+    elif isinstance(getattr(term, "value", None), ast.BinOp):  # (active / m)[:, None]
+        yield from _factors(term.value)  # type: ignore[attr-defined]
+    elif isinstance(term, ast.BinOp) and isinstance(term.op, (ast.Mult, ast.Div, ast.MatMult)):
+        yield from _factors(term.left)
+        yield from _factors(term.right)
+    else:
+        yield term
+
+
+def _is_number(one: ast.expr, sight: Sight) -> bool:
+    """Return whether an expression is a number: as written, by its name, or a size."""
+    kind, text = sight.names.get(ast.unparse(one)), ast.unparse(one)
+    known = isinstance(one, ast.Constant) or (kind is not None and kind.what == "number")
+    return known or text.startswith("len(") or text.endswith(".size") or ".shape[" in text
+
+
+def _known(number: float, sight: Sight) -> tuple[int, str] | None:
+    """Return what a positive number may be of those at hand, with how odd that is."""
+    known = {value: text for text, value in reversed([*_at_hand(sight)]) if value not in (0, 1)}
+    for value, name in known.items():
+        for text, one in FACTORS.items():
+            if _is_near(number, one(value)):
+                return 1, text.format(name)
+    for (value, name), (other, second) in permutations(known.items(), 2):
+        for text, two in PAIRS.items():
+            if _is_near(number, two(value, other)):
+                return 2, text.format(name, second)
+    return None
+
+
+def _is_near(number: float, other: float) -> bool:
+    return abs(number - other) <= NEAR * abs(number)
+
+
+def _at_hand(sight: Sight) -> Iterator[tuple[str, float]]:
+    """Yield numbers with their names, and the sizes of arrays."""
+    for name, kind in sight.names.items():
+        if kind.what == "number":
+            yield name, abs(kind.value)
+    for name, kind in sight.names.items():
+        if kind.what == "array" and kind.shape:
+            yield f"len({name})", kind.shape[0]
+            yield f"{name}.shape[-1]", kind.shape[-1]
+            yield f"{name}.size", math.prod(kind.shape)

@@ -548,11 +548,11 @@ def _tensors_kept(tensors: Sequence[Any]) -> Callable[[], None]:
     if sum(one.numel() * one.element_size() for one in tensors) > MOST_BYTES:
         raise MemoryError("too many tensors")
     kept = [[one, one._version, one.detach().clone()] for one in tensors]
-    grads = [(one, one.grad) for one in tensors if one.is_leaf]
+    leaves = [(one, one.requires_grad, one.grad) for one in tensors if one.is_leaf]
 
     def restore() -> None:
-        for one, grad in grads:
-            one.grad = grad
+        for one, required, grad in leaves:
+            one.requires_grad_(required).grad = grad
         for each in kept:
             one, version, was = each
             if one._version != version:

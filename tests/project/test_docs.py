@@ -197,6 +197,8 @@ def run_python_block(block: Block, suite: pytest.Pytester) -> tuple[int, str]:
         how = ["-m", "pytest", "-p", "no:cacheprovider"] if is_test else ["-W", "error"]
         return run(suite.path, sys.executable, *how, block.file)
     if is_test:
+        for name in (block.file, *(name for name, _ in block.files)):
+            sys.modules.pop(Path(name).stem, None)  # an example may have the same name
         result = suite.runpytest_inprocess(block.file)
         return result.ret, "\n".join([*result.outlines, *result.errlines])
     with redirect_stdout(io.StringIO()) as output, warnings.catch_warnings():

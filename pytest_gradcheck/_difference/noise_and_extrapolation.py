@@ -172,8 +172,10 @@ def printed(values: Array) -> int:
 
     There are so few numbers of 12 digits that one float in some thousand is one of them by chance.
     """
+    if not digits_of(float(values[0])):
+        return 0
     seen = values[np.isfinite(values)].tolist()
-    digits = list(map(digits_of, seen)) if digits_of(seen[-1]) else [0]
+    digits = list(map(digits_of, seen))
     return max(digits) if all(digits) and len(set(seen)) > 1 else 0
 
 
@@ -264,8 +266,8 @@ def measured(
         values = table(spacing)
         if values.size < FEWEST_VALUES:
             break  # the edge of the domain is nearer than the steps
-        sigma, moved = beside_jumps(values), bool(np.ptp(values))
-        if sigma is not None or (moved and spacing >= NOISE_WIDER):
+        sigma, moved = beside_jumps(values), spacing > NOISE_SPACING and bool(np.ptp(values))
+        if sigma is not None or moved:
             break
     if moved and (spacing > NOISE_WIDER or (spacing == NOISE_WIDER and sigma is None)):
         # func stood still nearer to θ: it is flat as far as a kink, or it is rounded, and stands
@@ -279,7 +281,8 @@ def measured(
         # What looks like noise here may be an oscillation, which a narrower table resolves.
         sigma = min(sigma, beside_jumps(table(NOISE_NARROWER)) or sigma)
     seen = np.concatenate(everything)
-    floor = from_values(np.concatenate(everything[:3]), jitter, narrow)  # what is near alone
+    near = seen if len(everything) <= 3 else np.concatenate(everything[:3])
+    floor = from_values(near, jitter, narrow)
     if sigma and floor.unit < NARROW and (digits := printed(seen)):
         floor = replace(floor, digits=digits)
         floor = replace(floor, floor=float(floor.at(at_theta)[0]))

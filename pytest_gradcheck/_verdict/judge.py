@@ -128,7 +128,8 @@ def judge(
     bad = ~np.isfinite(a)
     found.verdict[bad] = DISAGREE
     asked = found.evaluated & ~bad
-    asked &= ~_jumps(found, sweep, problem)
+    if sweep.noise.digits:
+        asked &= ~_jumps(found, sweep, problem)
     agrees = found.within()
     fixed = at_one_step(options)
     if (fixed or options.rtol is None) and not may_be_quieter(sweep.noise):
@@ -198,8 +199,7 @@ def _jumps(found: Comparison, sweep: Sweep, problem: Problem) -> Array:
     Whether the slope that its jumps add up to is meant, or that between them, can't be told.
     """
     size = max(abs(float(problem.center)), sweep.noise.terms)
-    coarse = sweep.noise.sigma > ROUNDING_SIGMA * COARSEST_JUMP * size
-    if not sweep.noise.digits or not coarse:
+    if sweep.noise.sigma <= ROUNDING_SIGMA * COARSEST_JUMP * size:
         return np.zeros(problem.size, dtype=bool)
     jumps: Array = found.evaluated & ~(sweep.flat & (found.analytic == 0))
     found.error[jumps] = np.inf

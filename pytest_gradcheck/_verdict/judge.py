@@ -128,8 +128,7 @@ def judge(
     bad = ~np.isfinite(a)
     found.verdict[bad] = DISAGREE
     asked = found.evaluated & ~bad
-    if sweep.noise.digits:
-        asked &= ~_jumps(found, sweep, problem)
+    asked &= ~_jumps(found, sweep, problem)
     agrees = found.within()
     fixed = at_one_step(options)
     if (fixed or options.rtol is None) and not may_be_quieter(sweep.noise):
@@ -198,10 +197,13 @@ def _jumps(found: Comparison, sweep: Sweep, problem: Problem) -> Array:
 
     Whether the slope that its jumps add up to is meant, or that between them, can't be told.
     """
+    jumps: Array = np.zeros(problem.size, dtype=bool)
+    if not sweep.noise.digits:
+        return jumps
     size = max(abs(float(problem.center)), sweep.noise.terms)
     if sweep.noise.sigma <= ROUNDING_SIGMA * COARSEST_JUMP * size:
-        return np.zeros(problem.size, dtype=bool)
-    jumps: Array = found.evaluated & ~(sweep.flat & (found.analytic == 0))
+        return jumps
+    jumps = found.evaluated & ~(sweep.flat & (found.analytic == 0))
     found.error[jumps] = np.inf
     _leave_open(np.flatnonzero(jumps), found, ROUNDED)
     return jumps

@@ -200,6 +200,7 @@ def _numbers(value: Any) -> list[Any]:
 
 
 def parsed(text: str) -> ast.expr:
+    """Return the expression that a text is."""
     return ast.parse(text, mode="eval").body
 
 
@@ -273,8 +274,7 @@ SIZES = re.compile(r"\blen\(|\brange\(|\.shape\b|\.size\b|\.ndim\b")
 
 def _has_array(one: ast.expr, sight: Sight) -> bool:
     """Return whether an expression is made of arrays, and no size: an array of another is large."""
-    several = isinstance(one, SEVERAL)
-    if several or SIZES.search(ast.unparse(one)):
+    if isinstance(one, SEVERAL) or SIZES.search(ast.unparse(one)):
         return False
     kinds = [sight.names.get(ast.unparse(each)) for each in ast.walk(one)]
     return any(kind is not None and kind.what == "array" for kind in kinds)
@@ -411,9 +411,8 @@ def _terms(node: ast.AST) -> Iterator[tuple[ast.AST, str, int | None, ast.expr]]
             free = id(owner) in entries
         elif isinstance(owner, ast.BinOp):
             free = isinstance(owner.op, (ast.Add, ast.Sub))
-        elif isinstance(
-            owner, ast.Call
-        ):  # np.where(mask, one, other), np.add.at(array, index, one)
+        elif isinstance(owner, ast.Call):
+            # np.where(mask, one, other), np.add.at(array, index, one)
             inside = getattr(owner.func, "attr", "") in ("where", "at") and bool(index)
             free = inside or (field == "args" and not _is_library(owner.func))
         elif isinstance(owner, (ast.If, ast.For, ast.Assert, ast.Starred)):

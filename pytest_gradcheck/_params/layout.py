@@ -277,7 +277,10 @@ def checked_value(
 
     Of `leaves`, those of the whole structure, an error names all that `skip` would have to name.
     """
-    value, name = leaf.value, brief(leaf.name)
+    value = leaf.value
+    if type(value) is np.ndarray and value.dtype.kind in "fc":  # nearly always
+        return leaf.array
+    name = brief(leaf.name)
     alone = len(leaves) == 1 and leaf.name == ROOT
     without = "" if alone else f", or leave the block out with skip={name!r}"
     if is_masked(value):
@@ -587,7 +590,8 @@ _POSITION = re.compile(re.escape(ROOT) + r"\[\d+\]")
 
 def _matched(leaf: Leaf, block: Block, what: str) -> Array:
     """Return a leaf of a gradient as an array that has a block's shape, and is real if it is."""
-    if not leaf.numeric or isinstance(leaf.value, bool) or is_masked(leaf.value):
+    plain = type(leaf.value) is np.ndarray
+    if not plain and (not _is_parameter(leaf) or is_masked(leaf.value)):
         ways = [way for way in ("to_numpy", "toarray") if hasattr(leaf.value, way)]
         how = f": return its .{ways[0]}()" if ways else ""
         raise TypeError(
@@ -595,7 +599,7 @@ def _matched(leaf: Leaf, block: Block, what: str) -> Array:
             f"{'an array of shape ' + str(block.leaf_shape) if block.leaf_shape else 'a number'}"
             f"{how}"
         )
-    value = leaf._replace(name=f"{what} of {block.name}").array
+    value = leaf.array if plain else read(leaf.kind, leaf.value, f"{what} of {block.name}")
     if value.dtype.kind not in "fciu":
         raise TypeError(
             f"{what} of {brief(block.name)} has dtype {value.dtype}; it must be numeric"

@@ -408,7 +408,8 @@ def takes(kind: type[Any]) -> Callable[[F], F]:
     def filled(function: F) -> F:
         given = signature(function)
         variadic = Parameter.VAR_KEYWORD, Parameter.VAR_POSITIONAL
-        own = [one for one in given.parameters.values() if one.kind not in variadic]
+        every = given.parameters.values()
+        own = [one for one in every if one.kind not in variadic and one.name not in names]
         options = [
             Parameter(
                 name,

@@ -292,10 +292,8 @@ def _report(check: Check, matrices: Sequence[Matrix], what: str) -> GradientRepo
 
 
 def _of_nothing(check: Check, report: GradientReport) -> str:
-    """Return that grad's numeric derivative is not symmetric, beyond its error bars, or nothing.
-
-    A gradient's derivative is: by Schwarz's theorem no func has another.
-    """
+    """Return that grad's numeric derivative is not symmetric, beyond its error bars, or nothing."""
+    # A gradient's derivative is: by Schwarz's theorem no func has another.
     evidence, n = report.evidence, check.problem.size
     if evidence is None:
         return ""

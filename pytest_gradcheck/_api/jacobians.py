@@ -135,11 +135,9 @@ def check_products(
     strided: bool = False,
     **options: Any,
 ) -> tuple[str, GradientReport]:
-    """Check ``jvp`` and ``vjp`` of one func by the same differences; nobody is told of it.
-
-    Returned is the report of the first that fails, or of both, and whose it is.  Nothing compared
-    at all is a failure, whatever the options say.
-    """
+    """Check ``jvp`` and ``vjp`` of one func by the same differences; nobody is told of it."""
+    # Returned is the report of the first that fails, or of both, and whose it is. Nothing compared
+    # at all is a failure, whatever the options say.
     call, chosen = Call(func, (), False), options_from(check_jvp, options)
     name, report = _of_modes(call, modes, params, chosen, strided)
     if report.reasons and not report.checked:  # func, or a product, does not repeat itself

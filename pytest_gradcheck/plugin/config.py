@@ -91,10 +91,8 @@ def _argument(convert: Callable[[Any], Any]) -> Callable[[str], Any]:
 
 
 def read_settings(config: pytest.Config) -> Settings:
-    """Read ini file and command line; UsageError for a bad value, by the name of its ini key.
-
-    argparse has checked the command line.
-    """
+    """Read ini file and command line; UsageError for a bad value, by the name of its ini key."""
+    # argparse has checked the command line.
     names = [item.name for item in CLI_FIELDS]
     given = {name: _ini(config, _key(name)) for name in names}
     given = {name: value for name, value in given.items() if value is not None}

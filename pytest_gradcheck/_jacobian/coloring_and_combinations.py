@@ -93,10 +93,8 @@ UNTOLD = "an entry may be missing in {} outputs: func is too noisy to tell, or m
 
 
 def column_groups(rows: Array, columns: Array, count: int) -> Array:
-    """Return the group of each of `count` columns, of which no two share a row; shape (count,).
-
-    Greedy, in order: each column gets the first group that none of its rows has seen.
-    """
+    """Return the group of each of `count` columns, of which no two share a row; shape (count,)."""
+    # Greedy, in order: each column gets the first group that none of its rows has seen.
     groups = np.zeros(count, dtype=np.intp)
     seen = [0] * (int(rows.max(initial=-1)) + 1)  # bit c of a row's: it has a column of group c
     order = np.argsort(columns, kind="stable")
@@ -200,10 +198,8 @@ def _laid_out(
 
 
 def _without_places(report: GradientReport, check: Check) -> GradientReport:
-    """Return a report whose blocks have the shape of the matrix, though not all of it is in them.
-
-    Hints of where something is count entries as they are stored, which says nothing.
-    """
+    """Return a report whose blocks have the shape of the matrix, not all of which is in them."""
+    # Hints of where something is count entries as they are stored, which says nothing.
     blocks = []
     for block, pair in zip(report.blocks, check.pairs, strict=True):
         counts = block.code in PLACES
@@ -214,10 +210,7 @@ def _without_places(report: GradientReport, check: Check) -> GradientReport:
 
 
 def _together(found: Sequence[Entries], count: int) -> tuple[Array, Array, list[Array]]:
-    """Return the places that any of some matrices of `count` columns has, and their values there.
-
-    Shapes (nnz,), row by row.
-    """
+    """Return where any of some matrices of `count` columns has entries, row by row, and these."""
     keys = [one.rows * count + one.columns for one in found]
     every = np.unique(np.concatenate(keys))
     values = []
@@ -229,10 +222,8 @@ def _together(found: Sequence[Entries], count: int) -> tuple[Array, Array, list[
 
 
 def _grouped(blocks: Sequence[Block], rows: Array, columns: Array) -> tuple[Array, list[int]]:
-    """Return the group of each column, shape (n,), and how many groups each block has.
-
-    A group is within a block: tolerances are a block's.
-    """
+    """Return the group of each column, shape (n,), and how many groups each block has."""
+    # A group is within a block: tolerances are a block's.
     group, sizes = np.empty(blocks[-1].stop if blocks else 0, dtype=np.intp), list[int]()
     for block in blocks:
         mine = (columns >= block.start) & (columns < block.stop)
@@ -454,10 +445,8 @@ def at(structure: Structure, blocks: Sequence[Block], vector: Array) -> Any:
 
 
 def tangent(check: Check, vector: Array, strided: bool = False) -> Any:
-    """Return a vector over the parameters in their structure; zero in what is left out.
-
-    `strided` arrays have gaps between their entries in memory.
-    """
+    """Return a vector over the parameters in their structure; zero in what is left out."""
+    # `strided` arrays have gaps between their entries in memory.
     made = beside(check.problem.structure, check.problem.blocks, vector)
     return spread(made) if strided else made
 
@@ -491,11 +480,10 @@ def along_cotangents(
     columns: Callable[[Array], Matrix] | None = None,
     eps: float = EPS,
 ) -> GradientReport:
-    """Check uᵀJ for some random u, shape (m,), which is no more precise than `eps`.
-
-    `rows` takes u, shape (m,), and returns uᵀJ in params' structure; `columns` takes coordinates
-    and returns those columns of the analytic Jacobian, for the entries that are wrong to be named.
-    """
+    """Check uᵀJ for some random u, shape (m,), which is no more precise than `eps`."""
+    # `rows` takes u, shape (m,), and returns uᵀJ in params' structure; `columns` takes coordinates
+    # and returns those columns of the analytic Jacobian, for the entries that are wrong to be
+    # named.
     outputs, options = check.outputs, check.options
     m, spent = outputs.size, check.problem.evaluator.evaluations
     for number in range(COMBINED):
@@ -584,11 +572,9 @@ def _most_wrong(check: Check, dense: Array, chosen: Array) -> Array:
 
 
 def along_tangents(check: Check, products: Callable[[Array], Any], what: str) -> GradientReport:
-    """Check Jv for some random v, shape (n,), output by output.
-
-    `products` takes v, shape (n,), and returns Jv in the outputs' structure; an error calls it
-    `what`.
-    """
+    """Check Jv for some random v, shape (n,), output by output."""
+    # `products` takes v, shape (n,), and returns Jv in the outputs' structure; an error calls it
+    # `what`.
     problem, call, seed = check.problem, check.problem.numeric, check.options.seed
     n = problem.size
     tangents = [

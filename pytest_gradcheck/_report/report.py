@@ -240,11 +240,9 @@ class GradientReport:
 
     @classmethod
     def later(cls, make: Callable[[], GradientReport], **known: Any) -> GradientReport:
-        """Return a report of which some fields are `known`; the others are made when asked for.
-
-        Of a right gradient nobody reads more than that it is right, and making the rest takes as
-        long as finding that out.
-        """
+        """Return a report of which some fields are `known`; the others are made when asked for."""
+        # Of a right gradient nobody reads more than that it is right, and making the rest takes as
+        # long as finding that out.
         report = cls.__new__(cls)
         vars(report).update(known, _make=make)
         return report
@@ -454,10 +452,8 @@ class SavedCheck:
 
 
 def save(report: GradientReport, path: Path, nodeid: str = "") -> None:
-    """Write the vectors of a check, whole or not at all; the folder is made, `nodeid` the test's.
-
-    ValueError when the report has no evidence, OSError when it can't be written.
-    """
+    """Write the vectors of a check, whole or not at all, in a folder that is made."""
+    # ValueError when the report has no evidence, OSError when it can't be written.
     evidence = report.evidence
     if evidence is None:
         raise ValueError("parameters were checked along random directions: there are no vectors")

@@ -105,12 +105,10 @@ def assert_modes(
     depth: int,
     options: dict[str, Any],
 ) -> None:
-    """Check those of `products`, ``jvp`` and ``vjp``, that `modes` name, in one check.
-
-    The error says which mode, and of what; `depth` is 0 for first derivatives.  Derivatives of
-    derivatives, which are taken along random vectors, are looked at along some, too; where these
-    don't tell, and of first derivatives, every entry is.
-    """
+    """Check those of `products`, ``jvp`` and ``vjp``, that `modes` name, in one check."""
+    # The error says which mode, and of what; `depth` is 0 for first derivatives. Derivatives of
+    # derivatives, which are taken along random vectors, are looked at along some, too; where these
+    # don't tell, and of first derivatives, every entry is.
     __tracebackhide__ = True
     chosen = {PRODUCTS[mode]: products[PRODUCTS[mode]] for mode in modes}
     if not chosen:

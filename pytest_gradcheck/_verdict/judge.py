@@ -36,6 +36,7 @@ from .._constants import (
     GROUP_RUNGS,
     IN_BLOCK,
     IN_CHECK,
+    LINE_CHANGE,
     LINE_SPACING,
     MOST_STUBBORN,
     NARROW,
@@ -433,6 +434,10 @@ def _beside(
     at, step = analytic.at, distance * problem.scale
     if at is None:
         return found
+    # The gradient of an ill-conditioned func is another one so far away: as near as J tells.
+    told = float(np.nansum(np.abs(analytic.vector) * step))
+    if distance == BESIDE and told > LINE_CHANGE * abs(float(problem.center)) > 0:
+        step *= LINE_CHANGE * abs(float(problem.center)) / told
     for block in problem.blocks:
         ulp = float(np.finfo(block.dtype).eps) * np.abs(problem.theta[block.window])
         step[block.window] = np.maximum(step[block.window], BESIDE_ULPS * ulp)

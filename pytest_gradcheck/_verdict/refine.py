@@ -82,6 +82,7 @@ from .._difference.noise_and_extrapolation import (
     digits_of,
     slope_of,
 )
+from .._difference.stencils_and_steps import STENCILS, relative_step
 from .tolerance_and_comparison import (
     AGREE,
     DISAGREE,
@@ -208,16 +209,33 @@ def refine(line: Line, question: Tolerance, first: float, scale: float, least: f
     return climb(line, _until_settled(line, question, first, scale, least))
 
 
-def _enter(line: Line, first: float, least: float) -> Policy[float]:
-    """Enter func's domain, which may be a few floats wide; return the least step from then on."""
+def _enter(
+    line: Line, question: Tolerance, first: float, scale: float, least: float
+) -> Policy[float]:
+    """Enter func's domain, which may be a few floats wide; return the least step from then on.
+
+    Where J would change by more than itself at the first step, its natural scale may be far below.
+    """
     yield from enter(line, first, line.ulp or least)
+    size = max(abs(float(line.center)), line.noise.terms, line.change)
+    slope = question.analytic
+    natural = size / max(abs(slope), 1e-300)
+    far = line.rungs[-1].h > natural and not line.sounded
+    if far and line.sides() == "both" and not _all_noise(line):
+        line.sound(spacing(line, question, scale))
+        near = natural * relative_step(STENCILS["central"], line.noise.sigma, size)
+        if near >= least:
+            yield near
+            # If so, larger steps know nothing of it, however well they agree.
+            if abs(line.rungs[-1].central - slope) <= NEAR_ANALYTIC * abs(slope):
+                line.rungs = line.rungs[-1:]
     return min(least, line.ulp / STEPS_APART or least) if line.edge else least
 
 
 def _until_settled(
     line: Line, question: Tolerance, first: float, scale: float, least: float
 ) -> Policy[Answer]:
-    least = yield from _enter(line, first, least)
+    least = yield from _enter(line, question, first, scale, least)
     if _all_noise(line) and abs(question.analytic) * least > line.noise.sigma:
         # sin(1e30·θ): J changes by more than itself between neighbouring floats.
         return Answer(line.rungs[-1].central, math.inf, OPEN, NOISY)

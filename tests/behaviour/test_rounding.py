@@ -667,6 +667,23 @@ def test_steps_within_one_stair_are_no_slope_below_a_structure():
     assert report.verdict == "agree"
 
 
+@pytest.mark.parametrize("seed", range(6))
+def test_an_ill_conditioned_matrix_has_a_scale_far_below_its_entries(seed):
+    """Steps begin where the analytic slope says that J changes by a part of itself."""
+    rng = np.random.default_rng([1, seed])
+    q, _ = np.linalg.qr(rng.normal(size=(4, 4)))
+    matrix = q @ np.diag(np.geomspace(1, 3e-12, 4)) @ q.T
+    matrix = (matrix + matrix.T) / 2
+
+    def cost(a):
+        return 2 * np.log(np.diag(np.linalg.cholesky((a + a.T) / 2))).sum()
+
+    # Its rounding, of 1e-4, is seen among the gradients beside it, if they are near enough.
+    right = np.linalg.inv
+    assert check_gradients(cost, right, matrix).verdict == "agree"
+    assert check_gradients(cost, lambda a: 1.05 * right(a), matrix).verdict == "disagree"
+
+
 # Noise that a table does not show
 
 

@@ -32,6 +32,7 @@ from .._constants import (
     FLOAT32,
     GRAD_ROUNDINGS,
     GROUP_PROOF,
+    GROUP_RESOLVED,
     GROUP_RTOL,
     GROUP_RUNGS,
     IN_BLOCK,
@@ -237,8 +238,10 @@ def _tell_by_groups(
         for offset in left[~found.within()[w][left]][:MOST_STUBBORN].tolist():
             verdict, estimate = groups.entry(position, offset, known)
             i = block.start + offset
-            # Its own steps may know it better, and err only in float32, where they cross kinks.
-            better = narrow or estimate.error < found.error[i]
+            # Its own steps may know it better, and err only in float32, where they cross kinks; but
+            # not at the edge of a domain, where there are few.
+            better = narrow and bool(np.isfinite(sweep.numeric[i]))
+            better |= estimate.error < found.error[i]
             if better or verdict == DISAGREE:
                 found.numeric[i], found.error[i] = estimate.value, estimate.error
             found.verdict[i] = DISAGREE if verdict == DISAGREE else OPEN
@@ -283,6 +286,25 @@ def _pass_zeros(
         ]
     for w in passing:
         found.verdict[w] = AGREE
+    if narrow is not None:
+        _pass_coarse(found, problem.blocks)
+
+
+def _pass_coarse(found: Comparison, blocks: Sequence[Block]) -> None:
+    """Pass entries of a narrow J that their own steps know as well as a block must be known.
+
+    Near the edge of a domain directions through all of it know less.  In a block of which a part
+    is wrong, none that may be in it.
+    """
+    known = (found.verdict == OPEN) & found.within()
+    known &= CONFIDENCE * found.reach <= GROUP_RESOLVED * np.abs(found.numeric)
+    coarse = (NOISY, NOT_SMOOTH, NOT_FINITE)
+    known[[i for i, reason in found.reasons.items() if reason not in coarse]] = False
+    for block in blocks:
+        wrong = (found.verdict[block.window] == DISAGREE).any()
+        if wrong or any(group.block is block for group in found.groups):
+            known[block.window] = False
+    found.verdict[known] = AGREE
 
 
 def _accuse(found: Comparison, group: Group) -> None:
@@ -735,9 +757,10 @@ def _look_between(found: Comparison, sweep: Sweep, problem: Problem) -> None:
         least = abs(unit) * NOISE_SPACING
         near = [line.add(RATIO * least), line.add(least)]
         known = replace(line, rungs=near).estimate()
-        if not known.h:  # outside func's domain: it may be any of them
-            _leave_open(members, found, NOT_SMOOTH)
-            continue
+        if members.size == 1 and not known.h:  # outside func's domain
+            if math.isfinite(sweep.numeric[first]):
+                _leave_open(members, found, NOT_SMOOTH)
+            continue  # it was asked at nearer steps
         if _add_up(members, shift, unit * known.value, abs(unit) * known.error, found):
             continue
         gap = NEAR_ESTIMATE * abs(found.analytic[first] - known.value)

@@ -8,6 +8,7 @@ from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from itertools import chain
+from typing import Any
 
 import numpy as np
 
@@ -107,6 +108,7 @@ from .tolerance_and_comparison import (
     Verdict,
     block_sizes,
     common_size,
+    largest_of,
     tolerance,
 )
 from .tolerance_and_comparison import spread as each_of
@@ -348,6 +350,8 @@ def _rounded_inside(
     A gradient by the same formulas without that rounding, or with other, is off by that much.
     """
     limits = found.tolerance
+    if not found.reasons and not (found.verdict == DISAGREE).any():
+        return found
     rtol = limits.rtol if options.rtol is not None else np.maximum(limits.rtol, FLOAT32 ** (2 / 3))
     wide = replace(limits, rtol=rtol, atol=limits.atol.copy())
     for block in problem.blocks if options.atol is None else ():
@@ -880,13 +884,14 @@ def _doubt_fixed(found: Comparison, problem: Problem, options: Options) -> None:
             found.slopes[i], found.reasons[i] = own.slopes[i], KINK
 
 
-def _claims_little(analytic: Array, scale: Array, little: float) -> Array:
+def _claims_little(analytic: Array, scale: Array, little: Any, largest: Any = None) -> Array:
     """Return where an entry that can't be resolved may be passed for what it is worth (bool).
 
     Beside parameters of size 1, one of 1e-38 moves nothing, whatever its gradient is: no step
-    comes near the size of the others, and so its gradient must be small at that size, too.
+    comes near the size of the others, and so its gradient must be small at that size, too. Of
+    several blocks `largest` is the largest scale in each, as one number for each coordinate.
     """
-    largest = min(float(np.max(scale, initial=0.0)), 1.0)
+    largest = np.minimum(np.max(scale, initial=0.0) if largest is None else largest, 1.0)
     found: Array = (scale * FARTHEST >= largest) | (np.abs(analytic) * largest <= little)
     return found
 
@@ -913,10 +918,9 @@ def conclude(
         resolved = limits.settled(found.numeric, found.reach)
         if options.rtol is None:
             resolved |= bar <= COARSEST_RTOL * limits.size(found.numeric)
-            for block, own in zip(blocks, sizes, strict=True):
-                w = block.window
-                faint = _claims_little(analytic[w], scale[w], IN_BLOCK * own)
-                resolved[w] |= faint & (bar[w] * scale[w] <= IN_BLOCK * own)
+            own = IN_BLOCK * each_of(sizes, blocks)
+            largest = each_of(largest_of(scale, blocks), blocks)
+            resolved |= _claims_little(analytic, scale, own, largest) & (bar * scale <= own)
     resolved |= zero
     unjudged = (found.verdict != DISAGREE) & np.isfinite(found.error)
     stays = (BENDS, EXHAUSTED, JUMP, NOT_SMOOTH)

@@ -263,12 +263,6 @@ class EntryOptions(TypedDict, total=False):
     entries: Mapping[str, Any] | None
 
 
-class ReferenceOptions(TypedDict, total=False):
-    """What is differenced in place of func."""
-
-    reference: Callable[..., Any] | None
-
-
 class SeedOptions(BlockOptions, total=False):
     """The options of Taylor remainders."""
 
@@ -298,22 +292,18 @@ class ToleranceOptions(TypedDict, total=False):
     max_report: int
 
 
-class RuleOptions(TypedDict, total=False):
-    """What is evaluated at most, and what becomes of that which can't be told."""
+class ComparisonOptions(BlockOptions, EntryOptions, ToleranceOptions, total=False):
+    """The options of `compare_gradients`."""
+
+
+class AdjointOptions(SeedOptions, ToleranceOptions, total=False):
+    """The options of checks of pairs of adjoint operators."""
 
     max_evals: int | None
     nondet_tol: float
     inconclusive: str
     kinks: str
     vacuous: str
-
-
-class ComparisonOptions(BlockOptions, EntryOptions, ToleranceOptions, total=False):
-    """The options of `compare_gradients`."""
-
-
-class AdjointOptions(SeedOptions, ToleranceOptions, RuleOptions, total=False):
-    """The options of checks of pairs of adjoint operators."""
 
 
 class DerivativeOptions(AdjointOptions, total=False):
@@ -323,15 +313,18 @@ class DerivativeOptions(AdjointOptions, total=False):
     repairs: str
 
 
-class JacobianOptions(DerivativeOptions, EntryOptions, ReferenceOptions, total=False):
+class JacobianOptions(DerivativeOptions, EntryOptions, total=False):
     """The options of checks of Jacobians and products with them."""
 
+    reference: Callable[..., Any] | None
 
-class CheckOptions(
-    NumericOptions, EntryOptions, ReferenceOptions, ToleranceOptions, RuleOptions, total=False
-):
+
+class CheckOptions(JacobianOptions, total=False):
     """All options, as a caller may pass them: `assert_gradients_close` takes each."""
 
+    eps: float | None
+    scheme: str
+    vectorized: bool | Literal["vmap"]
     repairs: str
 
 

@@ -200,7 +200,6 @@ def _unrepeated(check: Check) -> str:
 
 def _depends_on_the_past(check: Check, rows: JudgedRows) -> str:
     """Return the sentence that names an output that func does not come back to, or nothing."""
-    # It is asked for where not all agrees.
     if not any((found.verdict != AGREE).any() for found in rows.found):
         return ""
     evaluator, center = check.problem.evaluator, check.problem.center
@@ -249,25 +248,13 @@ def report_of(
     scheme: str = "",
 ) -> GradientReport:
     """Judge a Jacobian, one matrix or what two calls gave, entry by entry."""
-    # The report calls the analytic side `what`. With `may_be_zero` a parameter that nothing depends
-    # on is no sign of a check of nothing; `bias` is that of `judged_rows`, and `scheme` the formula
-    # in words, if not that of the rows.
-    first = matrices[0]
+    # With `may_be_zero` a parameter that nothing depends on is no sign of a check of nothing;
+    # `bias` is that of `judged_rows`, and `scheme` the formula in words, if not that of the rows.
+    first, pairs = matrices[0], check.pairs
     rows, reasons = judged_matrices(check, matrices, what, bias)
     found = stacked(check, rows, first.dense)
-    scale, theta = check.in_pairs(check.problem.scale), check.in_pairs(check.problem.theta)
-    scheme = scheme or (rows.sweeps[0].title if rows.sweeps else "")
     report = reported(
-        check,
-        check.pairs,
-        found,
-        rows.noise,
-        scale,
-        theta,
-        reasons,
-        scheme,
-        may_be_zero,
-        first.precision,
+        check, pairs, check.in_pairs, found, rows, reasons, scheme, may_be_zero, first.precision
     )
     return contradicted(report, first.remark) if first.remark else report
 
@@ -332,27 +319,27 @@ def _row(at: Callable[[Array], Array] | None, k: int) -> Callable[[Array], Array
 def reported(
     check: Check,
     pairs: Sequence[PairBlock],
+    laid_out: Callable[[Array], Array],
     found: Comparison,
-    noise: Sequence[Noise],
-    scale: Array,
-    theta: Array,
+    rows: JudgedRows,
     reasons: tuple[str, ...],
-    scheme: str,
+    scheme: str = "",
     may_be_zero: bool = False,
     precision: Sequence[float] = (),
 ) -> GradientReport:
     """Put what was found of every entry, in the layout of `pairs`, into a report."""
-    problem, options = check.problem, check.options
+    problem, options, noise = check.problem, check.options, rows.noise
     loudest = int(np.argmax([one.sigma for one in noise])) if noise else 0
     loud = noise[loudest] if noise else Noise(0.0, 0.0, "")
+    scheme = scheme or (rows.sweeps[0].title if rows.sweeps else "")
     subject = Subject.of(problem, scheme, loud, float(problem.center[loudest]))
     subject = replace(subject, blocks=pairs, jacobian=True)
     compared = rows_of(
         subject,
         found,
         options,
-        scale=scale,
-        theta=theta,
+        scale=laid_out(problem.scale),
+        theta=laid_out(problem.theta),
         precision=precision,
         reasons=reasons,
         may_be_zero=_zero_by_nature(pairs, found.flat & (found.analytic == 0), may_be_zero),

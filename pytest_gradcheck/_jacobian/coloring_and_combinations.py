@@ -175,9 +175,7 @@ def by_groups(check: Check, found: Sequence[Entries]) -> GradientReport | None:
             # Of one entry in parts of a mean over more of them, or fewer.
             part = math.sqrt(pair.size / max(own.size, 1))
             entries.seen[pair.start] = seen._replace(entry=seen.entry * part)
-    scale, theta = problem.scale[columns], problem.theta[columns]
-    scheme = judged.sweeps[0].title if judged.sweeps else ""
-    report = reported(check, pairs, entries, judged.noise, scale, theta, reasons, scheme)
+    report = reported(check, pairs, lambda v: v[columns], entries, judged, reasons)
     if search.wrong and not report.wrong:
         report = contradicted(report, f"{search.wrong:,} outputs: {SHARED}")
     said = f"{key.size:,} entries in {sum(sizes):,} groups of columns that no output shares"

@@ -7,7 +7,7 @@ import json
 import math
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -337,11 +337,7 @@ class GradientReport:
         """
         plain = {item.name: getattr(self, item.name) for item in fields(self)}
         del plain["evidence"]
-        plain["blocks"] = [asdict(block) for block in self.blocks]
-        plain["points"] = [point.to_dict() for point in self.points]
-        plain["worst"] = [asdict(entry) for entry in self.worst[:1000]]
-        plain["lines"] = [asdict(line) for line in self.lines]
-        plain["diagnoses"] = [asdict(diagnosis) for diagnosis in self.diagnoses]
+        plain["worst"] = self.worst[:1000]
         return {"schema": SCHEMA, **{key: _builtin(value) for key, value in plain.items()}}
 
     def raise_if_failed(self) -> GradientReport:
@@ -359,6 +355,10 @@ for _item in fields(GradientReport):
 
 
 def _builtin(value: Any) -> Any:
+    if isinstance(value, GradientReport):
+        return value.to_dict()
+    if is_dataclass(value) and not isinstance(value, type):
+        value = asdict(value)
     if isinstance(value, dict):
         return {str(key): _builtin(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):

@@ -405,7 +405,7 @@ def test_jacobians_and_hessians_get_the_statement_as_it_would_be(asked):
         lambda w: np.logaddexp(0, X.T @ w).sum(), hess_of_decay, w, **asked
     ).lines[0]
     assert (first.blocks, second.blocks) == (("output / k",), ("params / params",))
-    wanted = ("", "") if asked else ("dk = -AT", "return X * (s * (1 - s)) @ X.T")
+    wanted = ("", "") if asked else ("dk = -(AT", "return X * (s * (1 - s)) @ X.T")
     assert first.mended.startswith(wanted[0])
     assert second.mended == wanted[1]
 

@@ -93,6 +93,7 @@ def _one_of(*names: str) -> Callable[[Any], str]:
             raise ValueError(f"must be one of {', '.join(map(repr, names))}, not {quoted(value)}")
         return str(value)
 
+    convert.names = names  # type: ignore[attr-defined]  # for the command line's help
     return convert
 
 
@@ -309,6 +310,7 @@ class DerivativeOptions(AdjointOptions, total=False):
     """The options of checks of other derivatives than gradients."""
 
     workers: Workers
+    repairs: str
 
 
 class JacobianOptions(DerivativeOptions, EntryOptions, total=False):
@@ -328,12 +330,16 @@ class CheckOptions(JacobianOptions, total=False):
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+MISSING: Any = object()
+"""In the place of func, or grad, where a call has none."""
+
 
 def takes(kind: type[Any]) -> Callable[[F], F]:
     """Write out, for `help` and `inspect.signature`, the ``**options`` of a function.
 
     Its signature has a keyword with its default for each option in `kind`, and its docstring their
-    entries in `Options`' in place of one for ``**options``.  The function itself stays as it is.
+    entries in `Options`' in place of one for ``**options``.  The function itself stays as it is,
+    but that one with `more` is also called without func or grad: `require_arrays` says so.
     """
     hints = kind.__annotations__
     names = [name for name in NAMES if name in hints]
@@ -355,6 +361,8 @@ def takes(kind: type[Any]) -> Callable[[F], F]:
         ]
         function.__signature__ = given.replace(parameters=[*own, *options])  # type: ignore[attr-defined]
         function.__doc__ = _written_out(function.__doc__, names)
+        if any(one.kind is Parameter.VAR_POSITIONAL for one in every):
+            function.__defaults__ = (MISSING, MISSING, None)
         return function
 
     return filled
@@ -412,7 +420,8 @@ HABITS = {
     "raise_exception": "check_gradients returns the report, and assert_gradients_close raises",
     "random_state": "the seed is seed=",
     "rel_tol": "the tolerances are rtol= and atol=, for each entry",
-    **dict.fromkeys(("theta", "x", "x0"), "the point is the third argument, params"),
+    **dict.fromkeys(("f", "fn", "fun", "function"), "the function is the first argument, func"),
+    **dict.fromkeys(("inputs", "theta", "x", "x0"), "the point is the third argument, params"),
 }
 """What other checkers call things, and what to write here."""
 
@@ -436,8 +445,14 @@ def _unknown(source: str, names: Iterable[str], known: Iterable[str]) -> TypeErr
     return TypeError("; ".join([named, *dict.fromkeys(advice)]))
 
 
-def refuse_more(name: str, more: tuple[Any, ...]) -> None:
-    """Raise TypeError where a function's arrays were passed one by one."""
+def require_arrays(name: str, func: Any, grad: Any, more: tuple[Any, ...]) -> None:
+    """Raise TypeError where func or grad is missing, or arrays were passed one by one."""
+    if func is MISSING or grad is MISSING:
+        lacking = " and ".join(["func"] * (func is MISSING) + ["grad"] * (grad is MISSING))
+        raise TypeError(
+            f"{name}: {lacking} missing; write {name}(func, grad, params), with grad=True where "
+            "func returns (J, gradient)"
+        )
     if more:
         raise TypeError(
             f"{name} takes one params, but {len(more)} more followed it; for a func(W, b) pass "

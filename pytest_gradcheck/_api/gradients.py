@@ -27,7 +27,7 @@ from .._options import (
     NumericOptions,
     Options,
     options_from,
-    refuse_more,
+    require_arrays,
     require_known,
     takes,
 )
@@ -69,8 +69,8 @@ def check_gradients(
     >>> report.verdict, report.worst[0].analytic, round(report.worst[0].numeric, 6)
     ('disagree', 8.0, 12.0)
     """
-    refuse_more("check_gradients", more)
     chosen = options_from(check_gradients, options)
+    require_arrays("check_gradients", func, grad, more)
     call = Call(func, as_tuple(args), has_aux, in_place, copy)
     return announced(at_points(lambda at: run_check(call, grad, at, chosen), params, points, grad))
 
@@ -154,8 +154,8 @@ def assert_gradients_close(
     'agree'
     """
     __tracebackhide__ = hide_frame
-    refuse_more("assert_gradients_close", more)
     require_known(assert_gradients_close, options)
+    require_arrays("assert_gradients_close", func, grad, more)
     return check_gradients(
         func,
         grad,

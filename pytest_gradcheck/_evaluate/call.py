@@ -171,7 +171,8 @@ def _how_to_call(function: Any, form: str, params: Any, said: str) -> str:
         return f"; for {name}(**params) pass lambda p: f(**p)"
     if isinstance(params, (tuple, list)) and len(params) > 1:
         return f"; for {name}(*params) pass lambda p: f(*p)"
-    if " 0 positional" in said:
+    # What takes nothing but self, too, which Python counts.
+    if " 0 positional" in said or (hasattr(function, "__self__") and len(takes) == 1):
         return "; a func that reads its arrays through a closure wants in_place=True"
     if missing:
         listed = "".join(f"{one}, " for one in missing[:-1]) + missing[-1]

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
@@ -301,11 +301,14 @@ def with_lines(rows: Rows, grad: Any, problem: Problem, options: Options) -> Row
             params = work.fresh() if call.copy else work.params
             return grad(*call.args) if call.in_place else grad(params, *call.args)
 
+    def vector(gradient: Any) -> Array:
+        return gradient_vector(gradient, problem.structure, problem.blocks)[0]
+
     func = None if grad is True else call.func
     enters = any(diagnosis.code == "backward" for diagnosis in rows.diagnoses)
     call_grad = beside if grad is True else gradient
     user = None if options.repairs == "skip" else call.func if grad is True else grad
-    lines = lines_behind(call_grad, func, problem, rows.blocks, enters, rows.evidence, user)
+    lines = lines_behind(call_grad, func, problem, rows.blocks, rows.evidence, user, vector, enters)
     return replace(rows, lines=lines)
 
 
@@ -314,14 +317,16 @@ def lines_behind(
     func: Callable[..., Any] | None,
     problem: Problem,
     blocks: Sequence[BlockReport],
+    evidence: Evidence | None,
+    user: Callable[..., Any] | None,
+    vector: Callable[[Any], Array],
     enters: bool = False,
-    evidence: Evidence | None = None,
-    user: Callable[..., Any] | None = None,
 ) -> tuple[SourceLine, ...]:
     """Return the lines that made the wrong ones of some blocks of what `call` returns.
 
-    What `func` runs is right; `enters`: the error enters a backward pass next to a right block.
-    With `user`, the function that makes them, statements are changed until all blocks agree.
+    What `func` runs is right; `vector` makes of what `call` returns the analytic side of the
+    evidence.  With `user`, the function that makes them, statements are changed until all blocks
+    agree.  `enters`: the error enters a backward pass next to a right block.
     """
     try:
         with problem.evaluator.quiet():
@@ -341,7 +346,12 @@ def lines_behind(
             work = problem.evaluator.work
             roots = [user, problem.call.func, work.params, work.values, problem.call.args]
             with suppress(Exception), problem.evaluator.quiet():
-                agrees = _agreeing(call, value, wrong, evidence, problem)
+                windows = {
+                    name: block.window
+                    for name, block in zip(names, evidence.blocks, strict=True)
+                    if name in wrong
+                }
+                agrees = _agreeing(call, value, windows, evidence, vector)
                 order = [(line.file, line.line) for line in lines]
                 found = repairs(agrees, wrong, seen, order, innocent, roots)
         return with_repairs(lines, found, wrong)
@@ -352,9 +362,9 @@ def lines_behind(
 def _agreeing(
     call: Callable[[], Any],
     gradient: Any,
-    wrong: Collection[str],
+    windows: Mapping[str, slice],
     evidence: Evidence,
-    problem: Problem,
+    vector: Callable[[Any], Array],
 ) -> Callable[[], Outcome]:
     """Return what calls for a gradient, and tells what has become of the wrong blocks in it.
 
@@ -365,10 +375,6 @@ def _agreeing(
     bad = evidence.verdict == DISAGREE
     known = evidence.evaluated & np.isfinite(evidence.numeric)
     lack = evidence.numeric - evidence.analytic
-    windows = {block.name: block.window for block in problem.blocks if block.name in wrong}
-
-    def vector(found: Any) -> Array:
-        return gradient_vector(found, problem.structure, problem.blocks)[0]
 
     def right(change: Array) -> frozenset[str]:
         gap = np.abs(change - lack)

@@ -229,6 +229,9 @@ def with_lines(report: GradientReport, function: Any, check: Check) -> GradientR
         call.func,
         check.problem,
         [replace(block, name=names[block.name]) for block in report.blocks],
+        report.evidence,
+        None if check.options.repairs == "skip" else function,
+        lambda found: check.in_pairs(matrix_of(found, check.shape).dense),
     )
     pairs = {param: pair for pair, param in names.items()}
     named = (replace(line, blocks=tuple(pairs[name] for name in line.blocks)) for line in lines)

@@ -314,13 +314,17 @@ PAIRS: dict[str, Callable[[float, float], float]] = {
 
 @dataclass(frozen=True)
 class Multiple:
-    """A term with where it stands: `added` would be added to it, else it is what is multiplied."""
+    """A term with where it stands: `added` would be added to it, else it is what is multiplied.
+
+    Where that is behind the statement, `both` are the statement and what multiplies.
+    """
 
     owner: ast.AST
     field: str
     index: int | None
     term: ast.expr
     added: str = ""
+    both: ast.Module | None = None
 
     def factors(self, times: float, moved: int, sight: Sight) -> Iterator[tuple[float, str]]:
         """Yield what the factor may be, with how odd that is."""
@@ -336,11 +340,17 @@ class Multiple:
         elif known is None and moved > 2:  # one number is a multiple of any other
             yield 3, f"{number:.9g}"
         if known is not None:
+            coefficient = f"{number:.2g}"
+            if self.added and SIZES.search(known[1]) and _is_near(number, float(coefficient)):
+                yield 0.5, coefficient  # of weight decay: that a size gives it is chance
             yield known[0], "-" * (number < 0) + known[1]
 
     def unlikely(self, factor: str, statement: ast.stmt, text: str, sight: Sight) -> float:
         """Return how unlikely it is that this of all terms lacks the factor; of which statement."""
-        # Likeliest is one where its name stands, then one with other numbers for factors.
+        # Likeliest is one where its name stands, then one with other numbers for factors; that a
+        # statement is missing, only where no other lacks it.
+        if self.both is not None:
+            return 3
         names = NAMES.findall(factor)
         if _only_named(statement) is not None:
             return -0.5
@@ -349,10 +359,11 @@ class Multiple:
         numbers = [each for each in _factors(self.term) if _is_number(each, sight)]
         if factor.lstrip("-") in [ast.unparse(each) for each in numbers]:
             return 2
-        return int(not numbers)
+        # A name by itself is rather what was computed elsewhere.
+        return (not numbers) + 0.5 * isinstance(self.term, ast.Name)
 
     @contextmanager
-    def tried(self, statement: ast.stmt, factor: object) -> Iterator[ast.stmt]:
+    def tried(self, statement: ast.stmt, factor: object) -> Iterator[ast.stmt | ast.Module]:
         """Have the term multiplied in the statement meanwhile."""
         factor = str(factor)
         if not self.added:
@@ -365,7 +376,7 @@ class Multiple:
         was = getattr(owner, field)
         setattr(owner, field, other)
         try:
-            yield statement
+            yield self.both or statement
         finally:
             setattr(owner, field, was)
 
@@ -383,9 +394,17 @@ def _times(factor: str, text: str) -> str:
 
 
 def terms_of(statement: ast.stmt, sight: Sight) -> Iterator[Multiple]:
-    """Yield the terms of a statement, which may be multiplied."""
+    """Yield the terms of a statement, which may be multiplied; an array that it writes to, behind.
+
+    ``dz[range(m), y] -= 1`` is most often followed by ``dz /= m``.
+    """
     for owner, field, index, term in _terms(statement):
         yield Multiple(owner, field, index, term)
+    target = getattr(statement, "target", None) or getattr(statement, "targets", [None])[0]
+    array = target.value if isinstance(target, ast.Subscript) else None
+    if isinstance(array, ast.Name) and _has_array(array, sight):
+        again = ast.Assign([ast.Name(array.id, ast.Store())], array)
+        yield Multiple(again, "value", None, array, both=ast.Module([statement, again], []))
 
 
 def additions(statement: ast.stmt, sight: Sight) -> Iterator[Multiple]:

@@ -54,7 +54,7 @@ from .changes import (
     terms_of,
     variants,
 )
-from .statements import LAMBDA
+from .statements import FUNCTIONS, LAMBDA
 from .trace import PLAIN, Recorder, Sight, is_users
 
 MOST_TRIED = 3000
@@ -177,7 +177,7 @@ class _Function:
     module: ast.Module
     here: ast.expr
 
-    def written(self, statement: ast.stmt) -> str:
+    def written(self, statement: ast.stmt | ast.Module) -> str:
         """Return the source of one of its statements; a lambda returns without saying so."""
         text = _text(statement)
         return text.removeprefix("return ") if self.code.co_name == LAMBDA else text
@@ -286,21 +286,24 @@ def _statements(tree: ast.AST) -> Iterator[tuple[list[ast.stmt], int, ast.stmt]]
         body = getattr(tree, field, [])
         for index, one in enumerate(body):
             yield body, index, one
-            if not isinstance(one, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+            if not isinstance(one, FUNCTIONS):
                 yield from _statements(one)
 
 
 def _text(statement: Any) -> str:
-    """Return a statement's source, of one that holds others its head."""
+    """Return a statement's source, of one that holds others its head; of two, both."""
+    if isinstance(statement, ast.Module):
+        return "; ".join(map(ast.unparse, statement.body))
     if hasattr(statement, "body"):
         statement = copy.copy(statement)
         statement.body, statement.orelse = [ast.Pass()], []
     return ast.unparse(statement).partition(":\n")[0]
 
 
-def _tried(one: _Suspect, new: ast.stmt, call: Callable[[], Outcome]) -> Outcome:
+def _tried(one: _Suspect, new: ast.stmt | ast.Module, call: Callable[[], Outcome]) -> Outcome:
     """Return what another statement does; nothing where it can't be executed."""
-    switch = ast.copy_location(ast.If(one.function.here, [new], [one.statement]), one.statement)
+    body = new.body if isinstance(new, ast.Module) else [new]
+    switch = ast.copy_location(ast.If(one.function.here, body, [one.statement]), one.statement)
     for node in ast.walk(new):
         if not hasattr(node, "lineno") and "lineno" in node._attributes:
             ast.copy_location(node, one.statement)
@@ -324,7 +327,7 @@ def _tried(one: _Suspect, new: ast.stmt, call: Callable[[], Outcome]) -> Outcome
             each.__code__ = was
 
 
-Tried = tuple[_Suspect, ast.stmt, frozenset[str]]
+Tried = tuple[_Suspect, ast.stmt | ast.Module, frozenset[str]]
 """A statement, what else it was, and which blocks are right with that."""
 
 
@@ -378,7 +381,7 @@ class _Search:
                     return True
         return False
 
-    def _outcome(self, one: _Suspect, new: ast.stmt) -> Outcome:
+    def _outcome(self, one: _Suspect, new: ast.stmt | ast.Module) -> Outcome:
         tried = self._tried / MOST_TRIED, (thread_time() - self._began) / SECONDS
         if max(*tried, (perf_counter() - self._clock) / PATIENCE) >= self._share:
             raise TimeoutError

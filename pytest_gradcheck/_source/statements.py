@@ -12,6 +12,9 @@ from typing import Any
 LAMBDA = "<lambda>"
 """The name that Python gives to what has none."""
 
+FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+"""Statements whose body is not executed with them."""
+
 
 @dataclass(frozen=True)
 class Piece:
@@ -52,6 +55,9 @@ class Plan:
     combined: Combined = ()
     """Of a statement that only adds, multiplies or divides what has names: that, else nothing."""
 
+    beside: bool = False
+    """Whether it stands on the line of what holds it: ``if decay: dW += decay * W``."""
+
     @property
     def header(self) -> bool:
         """Whether it holds other statements."""
@@ -70,11 +76,14 @@ class Source:
         self._lines = lines
         tree = ast.parse("".join(lines))
         self._at: dict[int, ast.stmt] = {}
+        self._beside: set[ast.stmt] = set()
         # Parents come before their children, whose lines are theirs.
         for node in ast.walk(tree):
             if isinstance(node, ast.stmt):
                 for line in range(node.lineno, (node.end_lineno or node.lineno) + 1):
                     self._at[line] = node
+                body = [] if isinstance(node, FUNCTIONS) else getattr(node, "body", [])
+                self._beside.update(one for one in body if one.lineno == node.lineno)
         self._plans: dict[ast.stmt, Plan] = {}
         self._functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
         self._lambdas = [node for node in ast.walk(tree) if isinstance(node, ast.Lambda)]
@@ -91,7 +100,12 @@ class Source:
             found = tuple(self._piece(statement, *each) for each in _pieces(statement))
             touched = tuple(reads(statement)) if _may_write(statement) else ()
             self._plans[statement] = Plan(
-                statement, _text(statement, self), found, touched, _combined_by(statement)
+                statement,
+                _text(statement, self),
+                found,
+                touched,
+                _combined_by(statement),
+                statement in self._beside,
             )
         return self._plans[statement]
 

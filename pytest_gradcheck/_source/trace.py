@@ -110,8 +110,8 @@ class Running:
     """A statement that is being executed.
 
     `touched` are containers that it reads, `arrays` those that a call in it may change, with their
-    bytes; `kinds` are those of its nodes, by key of an element, None for any other; `returned` gets
-    what the functions that it calls have returned.
+    bytes; `kinds` are those of its nodes, by key of an element, None for any other; `before` tells
+    what its targets were; `returned` gets what the functions that it calls have returned.
     """
 
     plan: Plan
@@ -119,6 +119,7 @@ class Running:
     touched: list[Any]
     arrays: list[tuple[Any, bytes]]
     kinds: Mapping[Any, str]
+    before: list[tuple[int, bytes]]
     returned: set[Node] = field(default_factory=set)
 
 
@@ -281,13 +282,15 @@ class Recorder:
         parts = [each for piece in plan.pieces for each in piece.parts.items()]
         kinds = {key: self._kind(scope, part.combined) for key, part in parts if part.text}
         kinds[None] = self._kind_of(scope, plan.statement, plan.combined)
-        return Running(plan, writes, touched, arrays, kinds)
+        return Running(plan, writes, touched, arrays, kinds, self._targets(scope, plan))
 
     def _finish(self, scope: Scope) -> None:
         """Make the nodes of the statement that has been executed."""
         running, scope.running = scope.running, None
         if running is None:
             return
+        if running.plan.beside and self._targets(scope, running.plan) == running.before:
+            return  # the condition on its line did not hold
         for write in running.writes:
             if write.piece.target is not None:
                 self._write(scope, running, write)
@@ -297,6 +300,18 @@ class Recorder:
         for array, was in running.arrays:
             if array.tobytes() != was:
                 self._change(array, self._node(scope, running, whole))
+
+    def _targets(self, scope: Scope, plan: Plan) -> list[tuple[int, bytes]]:
+        """Return what the targets are of a statement that is perhaps not executed at all."""
+        found = []
+        for piece in plan.pieces if plan.beside else ():
+            target = piece.target
+            while target is not None:
+                value = self._value(scope, target)[1]
+                digested = isinstance(value, np.ndarray) and value.nbytes <= MOST_DIGESTED
+                found.append((id(value), value.tobytes() if digested else b""))
+                target = getattr(target, "value", None)
+        return found
 
     def _write(self, scope: Scope, running: Running, write: Write) -> None:
         """Enter what one target has become."""

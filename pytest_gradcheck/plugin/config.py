@@ -63,7 +63,11 @@ def add_options(parser: pytest.Parser) -> None:
     for item in CLI_FIELDS:
         # "int | None" in the dataclass: an unset key is None for every type.
         kind = _INI_TYPES[str(item.type).removesuffix(" | None")]
-        metavar, convert = item.name.upper().replace("_", "-"), item.metadata["convert"]
+        convert = item.metadata["convert"]
+        # As argparse shows choices; its own check would only say it in its own words.
+        metavar = item.name.upper().replace("_", "-")
+        if names := getattr(convert, "names", ()):
+            metavar = f"{{{','.join(names)}}}"
         add(item.name, HELP.get(item.name, ""), kind, type=_argument(convert), metavar=metavar)
     text = "skip every test that uses the fixtures gradcheck or numerical_gradient"
     add("skip", text, "bool", False, action="store_true")

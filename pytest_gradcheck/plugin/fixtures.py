@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Never, Unpack
 
 import pytest
 
-from .._options import CheckOptions, NumericOptions, refuse_more, require_known, takes
+from .._options import CheckOptions, NumericOptions, require_arrays, require_known, takes
 from .config import SETTINGS, fixture_options
 from .recorder_and_memory import nodeid_of, note_performed, options_of_markers
 
@@ -82,8 +82,8 @@ class Gradcheck:
         __tracebackhide__ = True
         from .. import assert_gradients_close
 
-        refuse_more("gradcheck", more)
         require_known(Gradcheck.__call__, options, "gradcheck")
+        require_arrays("gradcheck", func, grad, more)
         self._note()
         return assert_gradients_close(
             func,

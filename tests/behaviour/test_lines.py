@@ -90,6 +90,20 @@ def test_the_last_change_in_place_is_named_with_the_line_that_made_the_array():
     assert f'W2     grads["W2"] *= 2  test_lines.py:{bug}, made at :{made}' in text
 
 
+@pytest.mark.parametrize("is_doubled", [True, False])
+def test_a_statement_on_the_line_of_its_condition_is_named_only_if_it_is_executed(is_doubled):
+    def grad(p):
+        right = changed_in_place(p)
+        right["W2"] /= 2
+        right["b2"] /= 2  # too little
+        if is_doubled: right["b2"] *= 8  # fmt: skip  # noqa: E701
+        return right
+
+    first = check_gradients(cost, grad, params()).lines[0]
+    where = "# fmt: skip  # noqa: E701" if is_doubled else "# too little"
+    assert (first.blocks, first.line) == (("b2",), line_of(where))
+
+
 def upstream(p):
     a, out = forward(p)
     dz2 = 2 * (out - Y)

@@ -17,7 +17,7 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from pytest_gradcheck import check_gradients
+from pytest_gradcheck import check_gradients, check_hessian, check_jacobian
 from pytest_gradcheck._report.message import message
 from pytest_gradcheck._source import repairs
 
@@ -338,6 +338,76 @@ def test_a_term_gets_the_coefficient_that_it_lacks(missing):
         assert re.search(r' \+ DECAY / .\.shape\[-1\] \* p\["W1"\]$', first.mended)
     else:
         assert re.search(r' else data \+ DECAY \* p\["W1"\] / .\.shape\[-1\]$', first.mended)
+
+
+def test_a_coefficient_is_no_size_that_happens_to_have_its_value():
+    p = {"W": np.arange(12.0).reshape(4, 3) / 7 - 0.6, "b": np.arange(5.0) / 3}
+
+    def decayed(p):
+        return np.sin(p["W"]).sum() + 0.1 * (p["W"] ** 2).sum() + (p["b"] ** 3).sum()
+
+    def grad(p):
+        dW = np.cos(p["W"])
+        return {"W": dW, "b": 3 * p["b"] ** 2}
+
+    # 1 / len(p["b"]) is 0.2 as well.
+    assert check_gradients(decayed, grad, p).lines[0].mended == 'dW = np.cos(p["W"]) + 0.2 * p["W"]'
+
+
+LABELS = np.arange(7) % 4
+
+
+def cross_entropy(p):
+    out = forward(p)[1]
+    return np.mean(np.log(np.exp(out).sum(axis=0)) - out[LABELS, np.arange(7)])
+
+
+def test_a_statement_that_is_missing_stands_behind_the_one_that_it_follows():
+    def grad(p):
+        a, out = forward(p)
+        dz2 = np.exp(out) / np.exp(out).sum(axis=0)
+        dz2[LABELS, np.arange(7)] -= 1
+        dz1 = p["W2"].T @ dz2 * (1 - a**2)
+        return all_of(dz1, dz2, a)
+
+    first = check_gradients(cross_entropy, grad, params()).lines[0]
+    assert (first.blocks, first.role) == (("W1", "b1", "W2", "b2"), "wrong")
+    assert first.source == "dz2[LABELS, np.arange(7)] -= 1"
+    assert re.fullmatch(
+        r"dz2\[LABELS, np\.arange\(7\)\] -= 1; dz2 = dz2 / len\(LABELS\)", first.mended
+    )
+
+
+AT = np.linspace(0.1, 1.7, 6)
+
+
+def decay(p):
+    return p["A"] * np.exp(-p["k"] * AT)
+
+
+def jac_of_decay(p):
+    e = np.exp(-p["k"] * AT)
+    dk = AT * p["A"] * e  # the sign
+    return {"A": e, "k": dk}
+
+
+def hess_of_decay(w):
+    s = 1 / (1 + np.exp(-X.T @ w))
+    return (X * s) @ X.T  # s * (1 - s)
+
+
+@pytest.mark.parametrize("asked", [{}, {"repairs": "skip"}])
+def test_jacobians_and_hessians_get_the_statement_as_it_would_be(asked):
+    p = {"A": 1.3, "k": 0.6}
+    first = check_jacobian(decay, jac_of_decay, p, **asked).lines[0]
+    w = np.array([0.2, -0.4, 0.1, 0.7])
+    second = check_hessian(
+        lambda w: np.logaddexp(0, X.T @ w).sum(), hess_of_decay, w, **asked
+    ).lines[0]
+    assert (first.blocks, second.blocks) == (("output / k",), ("params / params",))
+    wanted = ("", "") if asked else ("dk = -(AT", "return X * (s * (1 - s)) @ X.T")
+    assert first.mended.startswith(wanted[0])
+    assert second.mended == wanted[1]
 
 
 def test_a_func_that_returns_what_grad_needs_is_looked_at_last():

@@ -157,6 +157,7 @@ def test_help_shows_the_group_and_the_keys(suite):
             "gradient checks (every option is an ini key as well):",
             "  --gradcheck-rtol*RTOL*",
             "  --gradcheck-max-evals*MAX-EVALS*",
+            "  --gradcheck-inconclusive*{fail,warn,pass}*",
             "  --gradcheck-skip *",
             "  --gradcheck-summary*{failed,all,none}*",
             "  --gradcheck-json*PATH*",

@@ -116,6 +116,7 @@ def test_an_exception_without_its_module_s_name_is_pickled_with_its_notes():
         ("value_and_grad", "grad=True"),
         ("rel_tol", "rtol="),
         ("theta", "third argument"),
+        ("inputs", "third argument"),
         ("argnums", "into params, one structure"),
         ("jac", "grad=True"),
         ("tol", "rtol="),
@@ -128,6 +129,26 @@ def test_options_of_other_checkers_name_ours(option, said):
         assert_gradients_close(cost, grad, W, **{option: True})
     assert said in str(caught.value)
     assert len(str(caught.value)) < 200
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (
+            {"fun": cost, "grad": grad, "params": W},
+            "no option named fun; the function is the first",
+        ),
+        ({"params": W}, "func and grad missing; write {}(func, grad, params)"),
+        ({"func": cost, "params": W}, "grad missing; write {}(func, grad, params), with grad=True"),
+    ],
+)
+@pytest.mark.parametrize("check", [assert_gradients_close, check_gradients, "gradcheck"])
+def test_a_call_without_func_or_grad_says_what_to_write(check, given, said, request):
+    name = check if isinstance(check, str) else check.__name__
+    check = request.getfixturevalue(check) if isinstance(check, str) else check
+    with pytest.raises(TypeError) as caught:
+        check(**given)
+    assert f"{name}: {said.format(name)}" in str(caught.value)
 
 
 def several(w, b):
@@ -189,6 +210,16 @@ def test_an_adjoint_of_matrices_says_what_to_pass():
     with pytest.raises(TypeError, match="pass lambda y: matrix @ y"):
         assert_adjoint(lambda x: X @ x, X.T, np.zeros(3))
     assert assert_adjoint(lambda x: X @ x, lambda y: X.T @ y, np.zeros(3)).ok
+
+
+def test_a_method_without_params_is_told_of_in_place():
+    class Model:
+        def forward(self):
+            return float(np.sum(W**2))
+
+    with pytest.raises(TypeError) as caught:
+        assert_gradients_close(Model().forward, 2 * W, W)
+    assert "wants in_place=True" in caught.value.__notes__[0]
 
 
 def test_a_gradient_in_place_of_func_says_where_it_belongs():

@@ -226,9 +226,10 @@ def _enter(
         near = natural * relative_step(STENCILS["central"], line.noise.sigma, size)
         if near >= least:
             yield near
-            # If so, larger steps know nothing of it, however well they agree.
-            if abs(line.rungs[-1].central - slope) <= NEAR_ANALYTIC * abs(slope):
-                line.rungs = line.rungs[-1:]
+            # If so, larger steps without it know nothing of it, however well they agree.
+            shown = [r for r in line.rungs if abs(r.central - slope) <= NEAR_ANALYTIC * abs(slope)]
+            if line.rungs[-1] in shown:
+                line.rungs = shown
     return min(least, line.ulp / STEPS_APART or least) if line.edge else least
 
 

@@ -656,8 +656,9 @@ def test_at_most_sixteen_steps():
     )
     assert (found.verdict, found.reason) == (OPEN, NOISY)
     assert len(made.rungs) == 16
-    # And the noise along the line was measured, twice as it is far louder than was said.
-    assert len(seen) == 32 + 2 * 7
+    # And the noise along the line was measured: it is far louder than was said, and falls by 16
+    # each time that it is looked at closer, three times and once more beside each.
+    assert len(seen) == 32 + 7 * 7
 
 
 def test_a_bend_that_no_step_lessens_is_given_up_after_eight():

@@ -344,10 +344,10 @@ LINE_WIDER = 64.0
 LINE_LOUDER = 4.0
 LINE_CLOSER = 16.0
 LINE_LOOKS = 3
-LINE_FALLS = 64.0
+LINE_FALLS = 8.0
 """Noise so many times what was known is looked at again from so much closer, so many times, as long
-as it falls by so much: an oscillation and the edge of a domain are smooth there, while rounding
-falls by the root of the distance at most.  [accuracy]"""
+as it falls by so much: rounding falls by the root of the distance at most, by 4, and a kink among
+the values by the distance, by 16; what is smooth there falls faster.  [derived: between the two]"""
 
 JUMP_HALVINGS = 22
 JUMP_LAST = 4

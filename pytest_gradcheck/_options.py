@@ -1,8 +1,9 @@
 """The options of a check: one frozen dataclass that every way of setting them is made from.
 
 This module imports neither numpy nor pytest, because pytest reads it at start-up to build its
-command line.  A field's metadata holds what the marker, the command line, the ini file and the
-site's table need to know of it.  What a caller may pass is said once more, for type checkers, by
+command line.  A field's metadata holds what the marker, the command line and the ini file need to
+know of it; what it means stands in the docstring of `Options`, for the command line and the site
+too.  What a caller may pass is said once more, for type checkers, by
 the classes named ``…Options``: public functions take ``**options: Unpack[…]`` of one of them, and
 `takes` writes out for everybody else what is in it.
 """
@@ -150,8 +151,8 @@ def _workers(value: Any) -> Workers:
     return int(number)
 
 
-def _option(default: Any, convert: Callable[[Any], Any], text: str, cli: bool = True) -> Any:
-    return field(default=default, metadata={"convert": convert, "help": text, "cli": cli})
+def _option(default: Any, convert: Callable[[Any], Any], *, cli: bool = True) -> Any:
+    return field(default=default, metadata={"convert": convert, "cli": cli})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -174,7 +175,7 @@ class Options:
         parameter and 2 more.  What looks wrong is asked at other steps, too, and is inconclusive
         where this one can't tell.  Unset: chosen for each parameter.
     threshold : float, optional
-        Largest `difference`, ‖a − n‖₂ / (‖a‖₂ + ‖n‖₂), that passes.  Unset: not applied.
+        Largest `difference` of the report, the norm ratio, that passes.  Unset: not applied.
     scheme : str, optional
         "central" (default), "central4", "central6", "forward", "backward", "forward2",
         "backward2", or "complex" for a func that accepts complex parameters.
@@ -196,16 +197,18 @@ class Options:
     nondet_tol : float, optional
         By how much func may differ between two calls at the same parameters, default 0.
     inconclusive : {"fail", "warn", "pass"}, optional
-        What the check does where a parameter is inconclusive: fails (default), warns, or passes.
+        What the check does where a parameter is inconclusive: "fail" (default), "warn" or
+        "pass".
     kinks : {"pass", "fail"}, optional
-        Whether a value between the two slopes of a kink passes (default) or fails.
+        Whether a value between the two slopes of a kink passes: "pass" (default) or "fail".
     vacuous : {"note", "fail", "warn", "pass"}, optional
         What the check does where func does not depend on a block, or the point is stationary.
-        "note" (default) names it, and fails where func depends on no parameter at all.
+        "note" (default) names it, and fails where func depends on no parameter at all; or "fail",
+        "warn", "pass".
     repairs : {"try", "skip"}, optional
         Whether, after a failure, grad is called with one expression of its code changed at a time,
         to name the line that was wrong and what it would be.  "try" (default) takes a second at
-        most, and changes nothing of yours.
+        most, and changes nothing of yours; or "skip".
     max_report : int, optional
         How many of the worst parameters a failure lists, default 5; 0: all.
     workers : int, executor, or map-like callable, optional
@@ -219,88 +222,25 @@ class Options:
         "vmap": func takes one point, and ``torch.func.vmap`` or ``jax.vmap`` makes the batch.
     """
 
-    rtol: float | None = _option(
-        None,
-        _relative,
-        "relative tolerance per parameter; unset: as tight as func allows, from 1e-7 to 1e-2",
-    )
-    atol: float | None = _option(
-        None,
-        _not_negative,
-        "absolute tolerance per parameter; unset: relative to the gradient of its block",
-    )
-    eps: float | None = _option(
-        None,
-        _positive,
-        "the step, the same for every parameter, taken exactly; unset: chosen per parameter",
-    )
-    threshold: float | None = _option(
-        None,
-        _positive,
-        "largest difference (the norm ratio) that passes; unset: reported, not applied",
-    )
-    scheme: str = _option("central", _one_of(*SCHEMES), f"difference formula: {', '.join(SCHEMES)}")
-    max_evals: int | None = _option(
-        None, _whole(8), "most evaluations of func in one check; unset: as many as it needs"
-    )
-    seed: int = _option(0, _whole(0), "seed of everything random in a check")
-    only: tuple[str, ...] = _option(
-        (), _patterns, "glob patterns: check only the blocks with these names", cli=False
-    )
-    skip: tuple[str, ...] = _option(
-        (), _patterns, "glob patterns: leave out the blocks with these names", cli=False
-    )
-    entries: tuple[tuple[str, Any], ...] = _option(
-        (),
-        _entries,
-        "which entries of a block are checked: a dict from names or glob patterns to a mask or an "
-        "index",
-        cli=False,
-    )
-    reference: Callable[..., Any] | None = _option(  # noqa: RUF009 - a field, as the others
-        None,
-        _function,
-        "another function of float64 copies of the parameters, whose numeric gradient is taken in "
-        "place of func's",
-        cli=False,
-    )
-    nondet_tol: float = _option(
-        0.0, _not_negative, "by how much func may differ between two calls at the same parameters"
-    )
-    inconclusive: str = _option(
-        "fail",
-        _one_of("fail", "warn", "pass"),
-        "what a check that can't tell does to the test: fail, warn or pass",
-    )
-    kinks: str = _option(
-        "pass", _one_of("pass", "fail"), "whether a subgradient at a kink passes: pass or fail"
-    )
-    vacuous: str = _option(
-        "note",
-        _one_of("note", "fail", "warn", "pass"),
-        "what a block on which nothing was checked does to the test: note (fail only if func "
-        "answers to no parameter at all), fail, warn or pass",
-    )
-    repairs: str = _option(
-        "try",
-        _one_of("try", "skip"),
-        "whether a failure looks for the line that was wrong by changing copies of grad's code: "
-        "try or skip",
-    )
-    max_report: int = _option(5, _whole(0), "worst parameters shown in a failure; 0: all")
-    workers: Workers = _option(  # noqa: RUF009 - a field, as the others
-        1,
-        _workers,
-        "who evaluates func: a number of threads, an executor, or a callable like map",
-        cli=False,
-    )
-    vectorized: bool | str = _option(
-        False,
-        _vectorized,
-        "func takes a leading batch axis on every array and returns shape (batch,); vmap: torch's "
-        "or JAX's vmap makes the batch",
-        cli=False,
-    )
+    rtol: float | None = _option(None, _relative)
+    atol: float | None = _option(None, _not_negative)
+    eps: float | None = _option(None, _positive)
+    threshold: float | None = _option(None, _positive)
+    scheme: str = _option("central", _one_of(*SCHEMES))
+    max_evals: int | None = _option(None, _whole(8))
+    seed: int = _option(0, _whole(0))
+    only: tuple[str, ...] = _option((), _patterns, cli=False)
+    skip: tuple[str, ...] = _option((), _patterns, cli=False)
+    entries: tuple[tuple[str, Any], ...] = _option((), _entries, cli=False)
+    reference: Callable[..., Any] | None = _option(None, _function, cli=False)  # noqa: RUF009
+    nondet_tol: float = _option(0.0, _not_negative)
+    inconclusive: str = _option("fail", _one_of("fail", "warn", "pass"))
+    kinks: str = _option("pass", _one_of("pass", "fail"))
+    vacuous: str = _option("note", _one_of("note", "fail", "warn", "pass"))
+    repairs: str = _option("try", _one_of("try", "skip"))
+    max_report: int = _option(5, _whole(0))
+    workers: Workers = _option(1, _workers, cli=False)  # noqa: RUF009
+    vectorized: bool | str = _option(False, _vectorized, cli=False)
 
 
 UNSET = Options()
@@ -320,12 +260,6 @@ class EntryOptions(TypedDict, total=False):
     """Which entries of a block are looked at."""
 
     entries: Mapping[str, Any] | None
-
-
-class ReferenceOptions(TypedDict, total=False):
-    """What is differenced in place of func."""
-
-    reference: Callable[..., Any] | None
 
 
 class SeedOptions(BlockOptions, total=False):
@@ -357,8 +291,12 @@ class ToleranceOptions(TypedDict, total=False):
     max_report: int
 
 
-class RuleOptions(TypedDict, total=False):
-    """What is evaluated at most, and what becomes of that which can't be told."""
+class ComparisonOptions(BlockOptions, EntryOptions, ToleranceOptions, total=False):
+    """The options of `compare_gradients`."""
+
+
+class AdjointOptions(SeedOptions, ToleranceOptions, total=False):
+    """The options of checks of pairs of adjoint operators."""
 
     max_evals: int | None
     nondet_tol: float
@@ -367,29 +305,24 @@ class RuleOptions(TypedDict, total=False):
     vacuous: str
 
 
-class ComparisonOptions(BlockOptions, EntryOptions, ToleranceOptions, total=False):
-    """The options of `compare_gradients`."""
-
-
-class AdjointOptions(SeedOptions, ToleranceOptions, RuleOptions, total=False):
-    """The options of checks of pairs of adjoint operators."""
-
-
 class DerivativeOptions(AdjointOptions, total=False):
     """The options of checks of other derivatives than gradients."""
 
     workers: Workers
 
 
-class JacobianOptions(DerivativeOptions, EntryOptions, ReferenceOptions, total=False):
+class JacobianOptions(DerivativeOptions, EntryOptions, total=False):
     """The options of checks of Jacobians and products with them."""
 
+    reference: Callable[..., Any] | None
 
-class CheckOptions(
-    NumericOptions, EntryOptions, ReferenceOptions, ToleranceOptions, RuleOptions, total=False
-):
+
+class CheckOptions(JacobianOptions, total=False):
     """All options, as a caller may pass them: `assert_gradients_close` takes each."""
 
+    eps: float | None
+    scheme: str
+    vectorized: bool | Literal["vmap"]
     repairs: str
 
 
@@ -408,7 +341,8 @@ def takes(kind: type[Any]) -> Callable[[F], F]:
     def filled(function: F) -> F:
         given = signature(function)
         variadic = Parameter.VAR_KEYWORD, Parameter.VAR_POSITIONAL
-        own = [one for one in given.parameters.values() if one.kind not in variadic]
+        every = given.parameters.values()
+        own = [one for one in every if one.kind not in variadic and one.name not in names]
         options = [
             Parameter(
                 name,
@@ -429,6 +363,13 @@ def takes(kind: type[Any]) -> Callable[[F], F]:
 _ENTRY = re.compile(r"^(\*\*|\w+)(?:.* : .*|options)\n(?: {4}.*\n)+", re.M)
 _ENTRIES = {match[1]: match[0] for match in _ENTRY.finditer(f"{cleandoc(Options.__doc__ or '')}\n")}
 """Of `Options`' docstring, by the first name in each."""
+
+HELP = {
+    name: " ".join(text.split())
+    for head, _, text in (entry.partition("\n") for entry in _ENTRIES.values())
+    for name in head.partition(" : ")[0].split(", ")
+}
+"""What each option means; empty where Python runs without docstrings."""
 
 
 def _written_out(doc: str | None, names: Sequence[str]) -> str | None:

@@ -106,10 +106,8 @@ def columns() -> int:
 
 
 def tell_columns(width: int) -> Callable[[], None]:
-    """Say how wide the terminal is, until what is returned is called.
-
-    While pytest captures what a test prints, no file of the process is the terminal's.
-    """
+    """Say how wide the terminal is, until what is returned is called."""
+    # While pytest captures what a test prints, no file of the process is the terminal's.
     _told_columns.append(width)
     return partial(_told_columns.remove, width)
 
@@ -119,11 +117,9 @@ def tell_columns(width: int) -> Callable[[], None]:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[BinaryIO]:
-    """Open a file that takes the place of `path`, whose folder exists, when all has been written.
-
-    A link stays a link; what is no regular file, as a pipe, is written to as it is. When writing
-    fails, with OSError, what was at `path` is still there.
-    """
+    """Open a file that takes the place of `path`, whose folder exists, once all is written."""
+    # A link stays a link; what is no regular file, as a pipe, is written to as it is. When writing
+    # fails, with OSError, what was at `path` is still there.
     target = Path(os.path.realpath(path))
     if target.exists() and not target.is_file():
         with target.open("wb") as stream:

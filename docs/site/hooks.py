@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from pytest_gradcheck import Options
+from pytest_gradcheck._options import HELP
 
 ROOT = Path(__file__).parents[2]
 
@@ -66,7 +67,7 @@ def options_table() -> str:
     for item in fields(Options):
         flag = f"`--gradcheck-{item.name.replace('_', '-')}`" if item.metadata["cli"] else ""
         default = {None: "unset", (): "none"}.get(item.default, f"`{item.default!r}`")
-        meaning = item.metadata["help"].replace("|", "\\|")
+        meaning = HELP[item.name].replace("|", "\\|")
         rows.append(f"| `{item.name}` | {default} | {flag} | {meaning} |")
     return "\n".join(rows)
 

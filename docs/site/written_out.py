@@ -22,15 +22,15 @@ class WrittenOut(griffe.Extension):
         if "takes" not in marks or not func.parent or func.parent.is_class:
             return
         function = getattr(import_module(func.module.path), func.name)
-        written = [one for one in func.parameters if not one.name.startswith("options")]
-        known = {one.name for one in written}
-        written += [
-            griffe.Parameter(
-                one.name, kind=griffe.ParameterKind.keyword_only, default=repr(one.default)
+        func.parameters = griffe.Parameters(
+            *(
+                griffe.Parameter(
+                    one.name,
+                    kind=griffe.ParameterKind(one.kind.description),
+                    default=None if one.default is one.empty else repr(one.default),
+                )
+                for one in inspect.signature(function).parameters.values()
             )
-            for one in inspect.signature(function).parameters.values()
-            if one.name not in known
-        ]
-        func.parameters = griffe.Parameters(*written)
+        )
         if func.docstring is not None:
             func.docstring.value = inspect.getdoc(function) or ""

@@ -28,9 +28,9 @@ from .._params.arrays_and_structure import Array, flatten
 from .._params.layout import Block, beside, blocks_of, gradient_vector, labels
 from .._quoting import brief, quoted
 from .._report.assemble import Rows, Subject, assemble, contradicted, rows_of
-from .._report.report import GradientReport, hide_frame
+from .._report.report import GradientReport
 from .._verdict.tolerance_and_comparison import Comparison, tolerance
-from .gradients import announced
+from .gradients import announced, asserting
 
 EXHAUSTIVE_CALLS = 400
 """Calls of both operators together up to which every entry is compared."""
@@ -49,16 +49,8 @@ def check_adjoint(
 ) -> GradientReport:
     """Check that two linear operators are each other's adjoint and return the report.
 
-    Takes what `assert_adjoint` takes, but never raises for operators that are not.
-
-    Returns
-    -------
-    GradientReport
-
-    Raises
-    ------
-    TypeError, ValueError
-        For bad input.
+    Takes what `assert_adjoint` takes, returns the same `GradientReport` and raises the same
+    TypeError or ValueError for bad input, but never raises for operators that are not.
 
     Examples
     --------
@@ -80,13 +72,8 @@ def check_adjoint(
 
 
 @takes(AdjointOptions)
-def assert_adjoint(
-    forward: Callable[[Any], Any],
-    adjoint: Callable[[Any], Any],
-    x: Any,
-    y: Any = None,
-    **options: Unpack[AdjointOptions],
-) -> GradientReport:
+@asserting(check_adjoint)
+def assert_adjoint() -> None:
     """Assert that two linear operators are each other's adjoint: ⟨A x, y⟩ = ⟨x, Aᵀ y⟩.
 
     Parameters
@@ -134,9 +121,6 @@ def assert_adjoint(
     >>> assert_adjoint(blur, blur_adjoint, np.zeros(5)).verdict
     'agree'
     """
-    __tracebackhide__ = hide_frame
-    require_known(assert_adjoint, options)
-    return check_adjoint(forward, adjoint, x, y, **options).raise_if_failed()
 
 
 class _Side:

@@ -8,7 +8,9 @@ import warnings
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Never, Unpack
+from functools import wraps
+from inspect import signature
+from typing import TYPE_CHECKING, Any, Never, ParamSpec, Unpack
 
 import numpy as np
 
@@ -57,17 +59,8 @@ def check_gradients(
 ) -> GradientReport:
     """Check an analytic gradient against centred differences and return the report.
 
-    Takes what `assert_gradients_close` takes and does the same, but never raises for a gradient
-    that is wrong.
-
-    Returns
-    -------
-    GradientReport
-
-    Raises
-    ------
-    TypeError, ValueError
-        For bad input, as `assert_gradients_close` does.
+    Takes what `assert_gradients_close` takes, returns the same `GradientReport` and raises the same
+    TypeError or ValueError for bad input, but never raises for a gradient that is wrong.
 
     Examples
     --------
@@ -281,6 +274,27 @@ def _require_baseline(
             raise ValueError(
                 f"{what} of {brief(label)} is not finite: there is no error to compare"
             )
+
+
+P = ParamSpec("P")
+
+
+def asserting(
+    check: Callable[P, GradientReport],
+) -> Callable[[Callable[[], None]], Callable[P, GradientReport]]:
+    """Make of a check, and of the name and docstring of a function, what raises if it fails."""
+
+    def made(named: Callable[[], None]) -> Callable[P, GradientReport]:
+        @wraps(named)
+        def assertion(*given: P.args, **options: P.kwargs) -> GradientReport:
+            __tracebackhide__ = hide_frame
+            require_known(assertion, options)
+            return check(*given, **options).raise_if_failed()
+
+        assertion.__signature__ = signature(check)  # type: ignore[attr-defined]
+        return assertion
+
+    return made
 
 
 def relative_difference(a: Any, b: Any) -> float:

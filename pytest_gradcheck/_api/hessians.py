@@ -29,14 +29,14 @@ from .._jacobian.check import (
 from .._jacobian.coloring_and_combinations import tangent
 from .._jacobian.maps import forward
 from .._jacobian.outputs_and_matrices import Matrix, matrix_of
-from .._options import DerivativeOptions, Options, options_from, require_known, takes
+from .._options import DerivativeOptions, Options, options_from, takes
 from .._params.arrays_and_structure import Array, Structure, flatten
 from .._params.layout import Block, blocks_of, labels, scale_of, to_structure
 from .._params.work_copy import WorkCopy
 from .._quoting import brief
 from .._report.assemble import contradicted
-from .._report.report import GradientReport, hide_frame
-from .gradients import announced
+from .._report.report import GradientReport
+from .gradients import announced, asserting
 
 MOST_WITHOUT_GRADIENT = 60
 """Parameters of a Hessian without a gradient: it takes 12 n² evaluations of func."""
@@ -59,16 +59,8 @@ def check_hessian(
 ) -> GradientReport:
     """Check an analytic Hessian against centred differences and return the report.
 
-    Takes what `assert_hessian_close` takes, but never raises for a Hessian that is wrong.
-
-    Returns
-    -------
-    GradientReport
-
-    Raises
-    ------
-    TypeError, ValueError
-        For bad input, as `assert_hessian_close` does.
+    Takes what `assert_hessian_close` takes, returns the same `GradientReport` and raises the same
+    TypeError or ValueError for bad input, but never raises for a Hessian that is wrong.
 
     Examples
     --------
@@ -99,17 +91,8 @@ def check_hessian(
 
 
 @takes(DerivativeOptions)
-def assert_hessian_close(
-    func: Callable[..., Any],
-    hess: Any,
-    params: Any = None,
-    *,
-    points: Iterable[Any] | None = None,
-    grad: Callable[..., Any] | None = None,
-    args: tuple[Any, ...] = (),
-    has_aux: bool = False,
-    **options: Unpack[DerivativeOptions],
-) -> GradientReport:
+@asserting(check_hessian)
+def assert_hessian_close() -> None:
     """Assert that an analytic Hessian is that of func, and symmetric.
 
     Parameters
@@ -158,11 +141,6 @@ def assert_hessian_close(
     >>> assert_hessian_close(func, hess, np.array([1.0, 2.0]), grad=grad).verdict
     'agree'
     """
-    __tracebackhide__ = hide_frame
-    require_known(assert_hessian_close, options)
-    return check_hessian(
-        func, hess, params, points=points, grad=grad, args=args, has_aux=has_aux, **options
-    ).raise_if_failed()
 
 
 @takes(DerivativeOptions)
@@ -180,16 +158,8 @@ def check_hvp(
 ) -> GradientReport:
     """Check a Hessian-vector product against centred differences and return the report.
 
-    Takes what `assert_hvp_close` takes, but never raises for a product that is wrong.
-
-    Returns
-    -------
-    GradientReport
-
-    Raises
-    ------
-    TypeError, ValueError
-        For bad input.
+    Takes what `assert_hvp_close` takes, returns the same `GradientReport` and raises the same
+    TypeError or ValueError for bad input, but never raises for a product that is wrong.
 
     Examples
     --------
@@ -220,18 +190,8 @@ def check_hvp(
 
 
 @takes(DerivativeOptions)
-def assert_hvp_close(
-    func: Callable[..., Any],
-    hvp: Callable[..., Any],
-    params: Any = None,
-    *,
-    points: Iterable[Any] | None = None,
-    grad: Callable[..., Any] | None = None,
-    args: tuple[Any, ...] = (),
-    has_aux: bool = False,
-    strided: bool = False,
-    **options: Unpack[DerivativeOptions],
-) -> GradientReport:
+@asserting(check_hvp)
+def assert_hvp_close() -> None:
     """Assert that a Hessian-vector product is that of func, and of a symmetric Hessian.
 
     Parameters
@@ -273,19 +233,6 @@ def assert_hvp_close(
     >>> assert_hvp_close(lambda x: np.sum(x**4), hvp, x, grad=grad).verdict
     'agree'
     """
-    __tracebackhide__ = hide_frame
-    require_known(assert_hvp_close, options)
-    return check_hvp(
-        func,
-        hvp,
-        params,
-        points=points,
-        grad=grad,
-        args=args,
-        has_aux=has_aux,
-        strided=strided,
-        **options,
-    ).raise_if_failed()
 
 
 @contextmanager
@@ -345,10 +292,8 @@ def _report(check: Check, matrices: Sequence[Matrix], what: str) -> GradientRepo
 
 
 def _of_nothing(check: Check, report: GradientReport) -> str:
-    """Return that grad's numeric derivative is not symmetric, beyond its error bars, or nothing.
-
-    A gradient's derivative is: by Schwarz's theorem no func has another.
-    """
+    """Return that grad's numeric derivative is not symmetric, beyond its error bars, or nothing."""
+    # A gradient's derivative is: by Schwarz's theorem no func has another.
     evidence, n = report.evidence, check.problem.size
     if evidence is None:
         return ""

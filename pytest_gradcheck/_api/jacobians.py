@@ -12,10 +12,10 @@ from .._gradient.check import at_points
 from .._jacobian.check import called_elsewhere, checking, given, own_params, with_lines
 from .._jacobian.coloring_and_combinations import cotangent, tangent
 from .._jacobian.maps import LinearMap, backward, forward, judged, judged_modes, map_of
-from .._options import JacobianOptions, Options, options_from, require_known, takes
+from .._options import JacobianOptions, Options, options_from, takes
 from .._params.arrays_and_structure import Array
-from .._report.report import GradientReport, hide_frame
-from .gradients import announced
+from .._report.report import GradientReport
+from .gradients import announced, asserting
 
 
 @takes(JacobianOptions)
@@ -31,16 +31,8 @@ def check_jacobian(
 ) -> GradientReport:
     """Check an analytic Jacobian against centred differences and return the report.
 
-    Takes what `assert_jacobian_close` takes, but never raises for a Jacobian that is wrong.
-
-    Returns
-    -------
-    GradientReport
-
-    Raises
-    ------
-    TypeError, ValueError
-        For bad input, as `assert_jacobian_close` does.
+    Takes what `assert_jacobian_close` takes, returns the same `GradientReport` and raises the same
+    TypeError or ValueError for bad input, but never raises for a Jacobian that is wrong.
 
     Examples
     --------
@@ -66,16 +58,8 @@ def check_jacobian(
 
 
 @takes(JacobianOptions)
-def assert_jacobian_close(
-    func: Callable[..., Any],
-    jac: Any,
-    params: Any = None,
-    *,
-    points: Iterable[Any] | None = None,
-    args: tuple[Any, ...] = (),
-    has_aux: bool = False,
-    **options: Unpack[JacobianOptions],
-) -> GradientReport:
+@asserting(check_jacobian)
+def assert_jacobian_close() -> None:
     """Assert that an analytic Jacobian is that of func.
 
     Parameters
@@ -141,11 +125,6 @@ def assert_jacobian_close(
     >>> assert_jacobian_close(residual, jac, params).blocks[0].name
     'residual / W'
     """
-    __tracebackhide__ = hide_frame
-    require_known(assert_jacobian_close, options)
-    return check_jacobian(
-        func, jac, params, points=points, args=args, has_aux=has_aux, **options
-    ).raise_if_failed()
 
 
 def check_products(
@@ -156,11 +135,9 @@ def check_products(
     strided: bool = False,
     **options: Any,
 ) -> tuple[str, GradientReport]:
-    """Check ``jvp`` and ``vjp`` of one func by the same differences; nobody is told of it.
-
-    Returned is the report of the first that fails, or of both, and whose it is.  Nothing compared
-    at all is a failure, whatever the options say.
-    """
+    """Check ``jvp`` and ``vjp`` of one func by the same differences; nobody is told of it."""
+    # Returned is the report of the first that fails, or of both, and whose it is. Nothing compared
+    # at all is a failure, whatever the options say.
     call, chosen = Call(func, (), False), options_from(check_jvp, options)
     name, report = _of_modes(call, modes, params, chosen, strided)
     if report.reasons and not report.checked:  # func, or a product, does not repeat itself
@@ -210,16 +187,8 @@ def check_jvp(
 ) -> GradientReport:
     """Check a Jacobian-vector product against centred differences and return the report.
 
-    Takes what `assert_jvp_close` takes, but never raises for a product that is wrong.
-
-    Returns
-    -------
-    GradientReport
-
-    Raises
-    ------
-    TypeError, ValueError
-        For bad input.
+    Takes what `assert_jvp_close` takes, returns the same `GradientReport` and raises the same
+    TypeError or ValueError for bad input, but never raises for a product that is wrong.
 
     Examples
     --------
@@ -238,17 +207,8 @@ def check_jvp(
 
 
 @takes(JacobianOptions)
-def assert_jvp_close(
-    func: Callable[..., Any],
-    jvp: Callable[..., Any],
-    params: Any = None,
-    *,
-    points: Iterable[Any] | None = None,
-    args: tuple[Any, ...] = (),
-    has_aux: bool = False,
-    strided: bool = False,
-    **options: Unpack[JacobianOptions],
-) -> GradientReport:
+@asserting(check_jvp)
+def assert_jvp_close() -> None:
     """Assert that a Jacobian-vector product (forward mode) is that of func.
 
     Parameters
@@ -291,11 +251,6 @@ def assert_jvp_close(
     >>> assert_jvp_close(residual, jvp, np.array([1.0, 2.0])).checked
     4
     """
-    __tracebackhide__ = hide_frame
-    require_known(assert_jvp_close, options)
-    return check_jvp(
-        func, jvp, params, points=points, args=args, has_aux=has_aux, strided=strided, **options
-    ).raise_if_failed()
 
 
 @takes(JacobianOptions)
@@ -312,16 +267,8 @@ def check_vjp(
 ) -> GradientReport:
     """Check a vector-Jacobian product against centred differences and return the report.
 
-    Takes what `assert_vjp_close` takes, but never raises for a product that is wrong.
-
-    Returns
-    -------
-    GradientReport
-
-    Raises
-    ------
-    TypeError, ValueError
-        For bad input.
+    Takes what `assert_vjp_close` takes, returns the same `GradientReport` and raises the same
+    TypeError or ValueError for bad input, but never raises for a product that is wrong.
 
     Examples
     --------
@@ -341,17 +288,8 @@ def check_vjp(
 
 
 @takes(JacobianOptions)
-def assert_vjp_close(
-    func: Callable[..., Any],
-    vjp: Callable[..., Any],
-    params: Any = None,
-    *,
-    points: Iterable[Any] | None = None,
-    args: tuple[Any, ...] = (),
-    has_aux: bool = False,
-    strided: bool = False,
-    **options: Unpack[JacobianOptions],
-) -> GradientReport:
+@asserting(check_vjp)
+def assert_vjp_close() -> None:
     """Assert that a vector-Jacobian product (reverse mode, a layer's backward) is that of func.
 
     Parameters
@@ -396,8 +334,3 @@ def assert_vjp_close(
     >>> [block.name for block in assert_vjp_close(layer, backward, params).blocks]
     ['output / W', 'output / b']
     """
-    __tracebackhide__ = hide_frame
-    require_known(assert_vjp_close, options)
-    return check_vjp(
-        func, vjp, params, points=points, args=args, has_aux=has_aux, strided=strided, **options
-    ).raise_if_failed()

@@ -36,7 +36,7 @@ from .._constants import (
 from .._evaluate.evaluator import BudgetExhausted, Evaluator
 from .._evaluate.problem import Analytic, Problem
 from .._options import Options
-from .._params.arrays_and_structure import CHUNK, Array, chunks, flatten
+from .._params.arrays_and_structure import CHUNK, Array, flatten
 from .._params.layout import LEAST_SCALE, labels, middle, position_of
 from .._params.work_copy import WorkCopy
 from .._quoting import brief
@@ -128,17 +128,13 @@ def noise_of(problem: Problem, options: Options, shift: Array | None = None) -> 
 
 def noise_direction(problem: Problem, seed: int) -> Array:
     """Return the direction along which the noise of func is measured, shape (n,)."""
-    scaling = problem.scaling  # it takes a vector to find, so before the next one is made
+    problem.scaling  # noqa: B018 - it takes a vector to find, so before the next one is made
     shift = random_weights(problem.size, seed, Stream.NOISE)
-    for position, block in enumerate(problem.blocks):
-        theta, along = problem.evaluator.work.theta[position], shift[block.window]
-        for part in chunks(block.size):
-            # By their own size, where steps go by scales: a parameter of 1e-12 has a domain of
-            # its own.
-            own = np.abs(theta[part]).astype(np.float64, copy=False)
-            zero = own == 0
-            own[zero] = scaling[position].at_zero
-            along[part] *= own.clip(LEAST_SCALE, 1e300)
+    for here, theta, scaling in problem.windows():
+        # By their own size, where steps go by scales: a parameter of 1e-12 has a domain of its own.
+        own = np.abs(theta).astype(np.float64, copy=False)
+        np.copyto(own, scaling.at_zero, where=own == 0)
+        shift[here] *= own.clip(LEAST_SCALE, 1e300)
     return shift
 
 
@@ -165,11 +161,8 @@ def _by_scale(problem: Problem, analytic: Array) -> Array:
             return np.asarray(np.abs(analytic * problem.scale), dtype=np.float64)
     product: Array = np.empty(problem.size)
     with np.errstate(over="ignore"):
-        for position, block in enumerate(problem.blocks):
-            for part in chunks(block.size):
-                here = slice(block.start + part.start, block.start + part.stop)
-                scale = problem.scale_of(position, part)
-                product[here] = np.abs(analytic[here] * scale)
+        for here, theta, scaling in problem.windows():
+            product[here] = np.abs(analytic[here] * scaling.of(theta))
     return product
 
 

@@ -150,10 +150,8 @@ _loaded: dict[str, Task] = {}
 
 
 def run_pickled(key: str, pickled: bytes, job: Job) -> Part:
-    """Evaluate a job in a process of a pool; the task is unpickled for the first one only.
-
-    As bytes, because what can't be unpickled as an argument ends the process without a word.
-    """
+    """Evaluate a job in a process of a pool; the task is unpickled for the first one only."""
+    # As bytes, because what can't be unpickled as an argument ends the process without a word.
     if key not in _loaded:
         _loaded.clear()
         try:

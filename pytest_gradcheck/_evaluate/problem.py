@@ -26,6 +26,7 @@ from .._params.arrays_and_structure import (
     Float64,
     Structure,
     chunks,
+    eps_of,
     flatten,
     same_bits,
 )
@@ -34,9 +35,11 @@ from .._params.layout import (
     Scale,
     blocks_of,
     gradient_vector,
+    joint,
     labels,
     require_finite,
-    scale_of,
+    runs,
+    scales_of,
     vector_of,
 )
 from .._params.work_copy import WorkCopy
@@ -85,22 +88,29 @@ class Problem:
     @cached_property
     def scale(self) -> Array:
         """The scale of each coordinate, shape (n,)."""
-        if len(self.scaling) == 1:
-            return self.scaling[0].of(self.theta)
-        counts = [block.size for block in self.blocks]
-        floors = np.repeat([one.floor for one in self.scaling], counts)
-        return Scale(floors, np.repeat([one.at_zero for one in self.scaling], counts)).of(
-            self.theta
-        )
+        return self.scaling.within(self.blocks, range(len(self.blocks))).of(self.theta)
 
     @cached_property
-    def scaling(self) -> tuple[Scale, ...]:
+    def scaling(self) -> Scale:
         """How each block is scaled."""
-        return tuple(scale_of(theta) for theta in self.evaluator.work.theta)
+        return scales_of(self.evaluator.work.theta)
 
     def scale_of(self, position: int, part: Any) -> Any:
         """Return the scale of some coordinates of block number `position`, a new array."""
-        return self.scaling[position].of(self.evaluator.work.theta[position][part])
+        own = self.scaling.within(self.blocks, range(position, position + 1))
+        return own.of(self.evaluator.work.theta[position][part])
+
+    def windows(self) -> Iterator[tuple[slice, Array, Scale]]:
+        """Yield windows on the flat vector, with θ and its scaling there: no other vector is made.
+
+        A window is part of a large block, or holds many small ones.
+        """
+        thetas = self.evaluator.work.theta
+        for run in runs(self.blocks):
+            scaling = self.scaling.within(self.blocks, run)
+            theta, start = joint(thetas[run.start : run.stop]), self.blocks[run.start].start
+            for part in chunks(theta.size):
+                yield slice(start + part.start, start + part.stop), theta[part], scaling
 
 
 @dataclass(frozen=True)
@@ -151,8 +161,7 @@ def prepare(call: Call, params: Any, options: Options) -> Problem:
     if call.vectorized != options.vectorized:
         call = replace(call, vectorized=options.vectorized)
     structure, blocks = structure_of(params, options)
-    for block in blocks:
-        require_finite(structure, block)
+    require_finite(structure, blocks)
     _require_combination(call, structure, options)
     progress = Progress(options.max_evals, progress_listener())
 
@@ -235,10 +244,8 @@ PAST = (
 def _scales(problem: Problem) -> Array:
     """Return the scale of every coordinate, shape (n,), with no other vector as long."""
     scales: Array = np.empty(problem.size)
-    for position, block in enumerate(problem.blocks):
-        for part in chunks(block.size):
-            here = slice(block.start + part.start, block.start + part.stop)
-            scales[here] = problem.scale_of(position, part)
+    for here, theta, scaling in problem.windows():
+        scales[here] = scaling.of(theta)
     return scales
 
 
@@ -302,8 +309,10 @@ SLOW_SECONDS = 0.1
 def remarks_of(problem: Problem) -> tuple[str, ...]:
     """Return what is to be said of how func was evaluated."""
     seconds, func = problem.evaluator.seconds, problem.numeric.func
+    if seconds < SLOW_SECONDS:
+        return problem.remarks
     kinds = [leaf.kind for leaf in problem.structure.leaves if leaf.kind is not None]
-    slow = [kind for kind in kinds if seconds >= SLOW_SECONDS and not kind.compiled(func)]
+    slow = [kind for kind in kinds if not kind.compiled(func)]
     if not slow:
         return problem.remarks
     told = (
@@ -503,7 +512,7 @@ def _without_steps(structure: Structure, blocks: Sequence[Block]) -> str:
     """Return which parameter is of a type in which no step can be taken, in words, or nothing."""
     for block in blocks:
         leaf = structure.leaves[block.leaf]
-        if leaf.eps > max(np.finfo(block.dtype).eps, EPS):
+        if leaf.eps > eps_of(block.dtype):
             kind = getattr(leaf.value, "dtype", type(leaf.value).__name__)
             return f"{brief(block.name)} is {kind}, in which no step is small enough"
     return ""

@@ -120,6 +120,11 @@ class AtScale:
         """That of every block by where it starts."""
         return self.screen.sizes()
 
+    @cached_property
+    def every_size(self) -> list[float]:
+        """That of every block by its number."""
+        return [self.size(block) for block in self.problem.blocks]
+
     def tolerance(self, block: Block, analytic: float = 0.0, scale: float = 1.0) -> Tolerance:
         """Return what an entry of a block is judged by."""
         eps = self.precision[block.name]
@@ -140,8 +145,8 @@ class AtScale:
         """
         parts = (max(DUST * eps, GROUP_RTOL) for eps in self.analytic.precision)
         relative = self.norm([self.options.rtol or part for part in parts], along=True)
-        absolute = sum(self.absolute(block) ** 2 for block in self.problem.blocks)
-        return math.hypot(relative, math.sqrt(absolute))
+        blocks = self.problem.blocks if self.options.atol else ()
+        return math.hypot(relative, math.sqrt(sum(self.absolute(block) ** 2 for block in blocks)))
 
     def absolute(self, block: Block) -> float:
         """Return what errors of `atol` in a block come to along a direction, at most."""
@@ -151,12 +156,18 @@ class AtScale:
         square = sum(float(np.dot(spread, spread)) for spread in spreads)
         return ROUNDING_FACTOR * self.options.atol * math.sqrt(square * 13 / 12)
 
-    def is_nothing(self, block: Block) -> bool:
-        """Return whether a block's gradient is zero, or what rounding leaves of a zero.
+    @cached_property
+    def zero(self) -> Array:
+        """Of which blocks the gradient is zero, or what rounding leaves of a zero (bool).
 
         So it is for a bias before a batch normalisation, and for one of the keys of attention.
         """
-        return bool(self.size(block) <= self.tolerance(block).dust)
+        own, eps = np.array(self.every_size), np.array(self.analytic.precision)
+        value, found = abs(float(self.problem.center)), np.zeros(own.size, dtype=bool)
+        for one in {*self.analytic.precision}:
+            limits = of_block(0.0, own, 1.0, one, self.options, value=value)
+            found |= (eps == one) & (own <= limits.dust)
+        return found
 
     @cached_property
     def total(self) -> float:
@@ -168,13 +179,12 @@ class AtScale:
 
         `along` a direction its weights count, whose mean square is 13/12.
         """
-        blocks = self.problem.blocks
-        unit = unit_of(self.size(block) for block in blocks)
-        squares = (
-            part**2 * (self.size(block) / unit) ** 2 * block.size
-            for block, part in zip(blocks, parts or [1.0] * len(blocks), strict=True)
+        blocks, sizes = self.problem.blocks, self.every_size
+        unit = unit_of(sizes)
+        total = sum(
+            part**2 * (size / unit) ** 2 * block.size
+            for block, size, part in zip(blocks, sizes, parts or [1.0] * len(blocks), strict=True)
         )
-        total = sum(squares)
         return unit * math.sqrt(total * 13 / 12 if along else total)
 
     def confirm(self, i: int, about: float = math.inf) -> float | None:
@@ -274,12 +284,13 @@ class AtScale:
         """Give a direction of its own to each block that those over all do not resolve."""
         screen = self.screen
         unseen = ACCUSED * screen.sigma + self.allowed
-        for block in self.problem.blocks:
-            own = self.size(block)
+        for block, own, zero in zip(
+            self.problem.blocks, self.every_size, self.zero.tolist(), strict=True
+        ):
             norm = own * math.sqrt(block.size)
             if not block.size or (norm and unseen <= COARSEST_RTOL * norm):
                 continue
-            if norm and self.is_nothing(block):
+            if norm and zero:
                 continue  # like a zero, it is resolved against the whole gradient
             shift = screen.shift(0, Subset((block,)))
             if not norm:
@@ -524,8 +535,10 @@ def _rows(check: AtScale) -> Rows:
     mine, bad = by_block(problem.blocks, shown), by_block(problem.blocks, check.bad)
     members = [frozenset(pattern.names) for pattern, _ in check.findings.patterns]
     blocks = tuple(
-        _block(check, block, [shown[i] for i in mine[position]], len(bad[position]), members)
-        for position, block in enumerate(problem.blocks)
+        _block(check, block, known, [shown[i] for i in mine[position]], len(bad[position]), members)
+        for position, (block, known) in enumerate(
+            zip(problem.blocks, _resolutions(check), strict=True)
+        )
     )
     directions = len(screen.residuals)
     alike = dict(zip(check.analytic.precision, problem.blocks, strict=True))
@@ -573,8 +586,26 @@ def by_block(blocks: Sequence[Block], coordinates: Iterable[int]) -> dict[int, l
     return found
 
 
+def _resolutions(check: AtScale) -> list[float]:
+    """Return how large an error of each block would have been seen, in parts of its gradient.
+
+    One that is zero is resolved against the whole gradient.
+    """
+    sizes = [block.size for block in check.problem.blocks]
+    norm = np.where(check.zero, check.total, np.array(check.every_size) * np.sqrt(sizes))
+    with np.errstate(all="ignore"):
+        found = np.where(norm, (ACCUSED * check.screen.sigma + check.allowed) / norm, math.inf)
+    resolutions: list[float] = found.tolist()
+    return resolutions
+
+
 def _block(
-    check: AtScale, block: Block, mine: list[Answer], bad: int, members: list[frozenset[str]]
+    check: AtScale,
+    block: Block,
+    resolution: float,
+    mine: list[Answer],
+    bad: int,
+    members: list[frozenset[str]],
 ) -> BlockReport:
     """Return one block's report, `mine` its entries that are shown, `bad` how many are not finite.
 
@@ -602,7 +633,6 @@ def _block(
     group = check.groups.get(block.name)
     if group is not None:
         hint, code = diagnosis_of(group).sentence, GROUP
-    norm = check.total if check.is_nothing(block) else check.size(block) * math.sqrt(block.size)
     return BlockReport(
         name=block.name,
         shape=block.shape,
@@ -612,10 +642,7 @@ def _block(
         open=0,
         kinks=sum(answer.slopes is not None for answer in mine),
         difference=math.nan,
-        resolution=min(
-            (ACCUSED * check.screen.sigma + check.allowed) / norm if norm else math.inf,
-            check.reached.get(block.name, math.inf),
-        ),
+        resolution=min(resolution, check.reached.get(block.name, math.inf)),
         vacuous=block.name in check.vacuous,
         verdict=VERDICTS[DISAGREE if count or group else AGREE],
         hint=hint,

@@ -48,7 +48,7 @@ from .._difference.sweep import line_along, noise_of, value_size
 from .._evaluate.problem import Analytic, Problem
 from .._options import Options
 from .._params.arrays_and_structure import Array, chunks
-from .._params.layout import Block, middle, position_of
+from .._params.layout import Block, middle, middles, position_of
 from .._verdict.refine import refine
 from .._verdict.tolerance_and_comparison import AGREE, DISAGREE, OPEN, Answer, Tolerance
 
@@ -84,12 +84,11 @@ class Screen:
         """
         if sum(block.size > 0 for block in self.problem.blocks) <= EACH_ALONE:
             return None
-        found = np.empty(self.problem.size)
-        for position, block in enumerate(self.problem.blocks):
-            if block.size:
-                own = self.problem.scale_of(position, slice(None))
-                np.maximum(own, SMALLEST_PART * middle(own.copy()), out=found[block.window])
-        return found
+        found, blocks = np.empty(self.problem.size), self.problem.blocks
+        for here, theta, scaling in self.problem.windows():
+            found[here] = scaling.of(theta)
+        floors = SMALLEST_PART * np.array(middles([found[block.window] for block in blocks]))
+        return np.maximum(found, np.repeat(floors, [block.size for block in blocks]), out=found)
 
     def drawing(self, number: int, block: Block, start: int = 0) -> tuple[np.random.Generator, int]:
         """Return what draws a direction's weights from `start` in a block on, behind a few."""

@@ -199,10 +199,7 @@ def _unrepeated(check: Check) -> str:
 
 
 def _depends_on_the_past(check: Check, rows: JudgedRows) -> str:
-    """Return the sentence that names an output that func does not come back to, or nothing.
-
-    It is asked for where not all agrees.
-    """
+    """Return the sentence that names an output that func does not come back to, or nothing."""
     if not any((found.verdict != AGREE).any() for found in rows.found):
         return ""
     evaluator, center = check.problem.evaluator, check.problem.center
@@ -219,10 +216,8 @@ def _depends_on_the_past(check: Check, rows: JudgedRows) -> str:
 
 
 def with_lines(report: GradientReport, function: Any, check: Check) -> GradientReport:
-    """Return a report with the lines that made what is wrong, of a func with one output.
-
-    The parts of the user's derivative then have the names of the parameters.
-    """
+    """Return a report with the lines that made what is wrong, of a func with one output."""
+    # The parts of the user's derivative then have the names of the parameters.
     if report.verdict != "disagree" or not callable(function) or is_operator(function):
         return report
     names = {pair.name: pair.param.name for pair in check.pairs}
@@ -249,28 +244,14 @@ def report_of(
     bias: Bias | None = None,
     scheme: str = "",
 ) -> GradientReport:
-    """Judge a Jacobian, one matrix or what two calls gave, entry by entry.
-
-    The report calls the analytic side `what`.  With `may_be_zero` a parameter that nothing depends
-    on is no sign of a check of nothing; `bias` is that of `judged_rows`, and `scheme` the formula
-    in words, if not that of the rows.
-    """
-    first = matrices[0]
+    """Judge a Jacobian, one matrix or what two calls gave, entry by entry."""
+    # With `may_be_zero` a parameter that nothing depends on is no sign of a check of nothing;
+    # `bias` is that of `judged_rows`, and `scheme` the formula in words, if not that of the rows.
+    first, pairs = matrices[0], check.pairs
     rows, reasons = judged_matrices(check, matrices, what, bias)
     found = stacked(check, rows, first.dense)
-    scale, theta = check.in_pairs(check.problem.scale), check.in_pairs(check.problem.theta)
-    scheme = scheme or (rows.sweeps[0].title if rows.sweeps else "")
     report = reported(
-        check,
-        check.pairs,
-        found,
-        rows.noise,
-        scale,
-        theta,
-        reasons,
-        scheme,
-        may_be_zero,
-        first.precision,
+        check, pairs, check.in_pairs, found, rows, reasons, scheme, may_be_zero, first.precision
     )
     return contradicted(report, first.remark) if first.remark else report
 
@@ -311,10 +292,8 @@ def judged_matrices(
 
 
 def elsewhere(check: Check, make: Callable[[], Matrix]) -> Callable[[Array], Array]:
-    """Return what makes a matrix of `own_params` at θ and a shift.
-
-    Every row asks for the same few, so they are kept.
-    """
+    """Return what makes a matrix of `own_params` at θ and a shift."""
+    # Every row asks for the same few, so they are kept.
     known: dict[bytes, Array] = {}
 
     def at(shift: Array) -> Array:
@@ -337,27 +316,27 @@ def _row(at: Callable[[Array], Array] | None, k: int) -> Callable[[Array], Array
 def reported(
     check: Check,
     pairs: Sequence[PairBlock],
+    laid_out: Callable[[Array], Array],
     found: Comparison,
-    noise: Sequence[Noise],
-    scale: Array,
-    theta: Array,
+    rows: JudgedRows,
     reasons: tuple[str, ...],
-    scheme: str,
+    scheme: str = "",
     may_be_zero: bool = False,
     precision: Sequence[float] = (),
 ) -> GradientReport:
     """Put what was found of every entry, in the layout of `pairs`, into a report."""
-    problem, options = check.problem, check.options
+    problem, options, noise = check.problem, check.options, rows.noise
     loudest = int(np.argmax([one.sigma for one in noise])) if noise else 0
     loud = noise[loudest] if noise else Noise(0.0, 0.0, "")
+    scheme = scheme or (rows.sweeps[0].title if rows.sweeps else "")
     subject = Subject.of(problem, scheme, loud, float(problem.center[loudest]))
     subject = replace(subject, blocks=pairs, jacobian=True)
     compared = rows_of(
         subject,
         found,
         options,
-        scale=scale,
-        theta=theta,
+        scale=laid_out(problem.scale),
+        theta=laid_out(problem.theta),
         precision=precision,
         reasons=reasons,
         may_be_zero=_zero_by_nature(pairs, found.flat & (found.analytic == 0), may_be_zero),
@@ -428,12 +407,10 @@ def stacked(check: Check, rows: JudgedRows, dense: Array) -> Comparison:
 def _keep_groups(
     check: Check, rows: JudgedRows, found: Comparison, scale: Array, where: Array
 ) -> None:
-    """Keep what rows were told by groups: which are wrong, and what would have been seen of a pair.
-
-    `where`, shape (m, n), has the place of each entry in `found`.  One wrong group stands for all
-    of a pair, the plainest.  An error of a pair is seen when it is as large as those that would
-    have passed in each of its rows together.
-    """
+    """Keep what rows were told by groups: which are wrong, and what would be seen of a pair."""
+    # `where`, shape (m, n), has the place of each entry in `found`. One wrong group stands for all
+    # of a pair, the plainest. An error of a pair is seen when it is as large as those that would
+    # have passed in each of its rows together.
     every = itertools.product(check.shape.outputs.blocks, check.shape.blocks)
     for pair, (output, param) in zip(check.pairs, every, strict=True):
         own = rows.found[output.window]
@@ -463,11 +440,9 @@ def _keep_groups(
 def _settle_beside_block(
     pairs: Sequence[PairBlock], found: Comparison, scale: Array, options: Options
 ) -> Comparison:
-    """Let a row agree that is too small for func's noise, where its block is large enough.
-
-    A row is judged by its own size first; an output that hardly answers (a saturated unit, in
-    float32) is then as well known as small entries of any gradient need be.
-    """
+    """Let a row agree that is too small for func's noise, where its block is large enough."""
+    # A row is judged by its own size first; an output that hardly answers (a saturated unit, in
+    # float32) is then as well known as small entries of any gradient need be.
     rms, verdict, reasons = np.empty(scale.size), found.verdict.copy(), dict(found.reasons)
     agrees = found.within()
     for pair in pairs:
@@ -551,10 +526,8 @@ class Points:
         return np.stack([self._kept[key] for key in keys], axis=1)
 
     def differences(self, found: Sequence[Any] | Array) -> tuple[Array, Array]:
-        """Return the central differences that are known, shape (m, n), and their steps, (n,).
-
-        `found` is what func returned so far in the last move; steps are 0 where none was taken.
-        """
+        """Return the central differences that are known, shape (m, n), and their steps, (n,)."""
+        # `found` is what func returned so far in the last move; steps are 0 where none was taken.
         m, n = self.problem.center.size, self.problem.size
         numeric, taken = np.full((m, n), np.nan), np.zeros(n)
         first = {move.position: move for move in reversed(self.moves)}
@@ -607,10 +580,8 @@ class Points:
 
 
 def _apart(answers: Array) -> Array:
-    """Return numbers of the parameters, shape (n,), equal where one output answers to both.
-
-    `answers` is (m, n), bool.  All are equal where outputs hang together in a long chain.
-    """
+    """Return numbers of the parameters, shape (n,), equal where one output answers to both."""
+    # `answers` is (m, n), bool. All are equal where outputs hang together in a long chain.
     number = answers.any(axis=0) * np.arange(1, answers.shape[1] + 1)
     for _ in range(LONGEST_CHAIN):
         before = number
@@ -668,11 +639,10 @@ class JudgedRows:
 def judged_rows(
     points: Points, outputs: Outputs, analytic: Sequence[Analytic], options: Options, bias: Bias
 ) -> JudgedRows:
-    """Judge the rows of a Jacobian.
-
-    `bias` takes an output's number, and a function from a number to that output's sweep; it
-    returns by how much analytic and numeric may differ beside tolerance and error bar, shape (n,).
-    """
+    """Judge the rows of a Jacobian."""
+    # `bias` takes an output's number, and a function from a number to that output's sweep; it
+    # returns by how much analytic and numeric may differ beside tolerance and error bar, shape
+    # (n,).
     problems = [row_of(points, outputs, k) for k in range(points.problem.center.size)]
     shift = noise_direction(points.problem, options.seed)
     noise = [noise_of(problem, options, shift) for problem in problems]
@@ -746,10 +716,8 @@ def _announce(
 
 
 def _denied(one: Sweep, other: Sweep, a: Array, limits: Tolerance) -> Array:
-    """Return where two steps agree with each other, and both plainly not with the analytic value.
-
-    The smaller step stands for the sentinel of a ladder: fine structure would show between them.
-    """
+    """Return where two steps agree with each other, and both plainly not with the analytic."""
+    # The smaller step stands for the sentinel of a ladder: fine structure would show between them.
     with np.errstate(all="ignore"):
         gap = np.minimum(np.abs(a - one.numeric), np.abs(a - other.numeric))
         near = np.abs(one.numeric - other.numeric) <= PLAIN * gap

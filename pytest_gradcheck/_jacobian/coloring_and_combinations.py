@@ -93,10 +93,8 @@ UNTOLD = "an entry may be missing in {} outputs: func is too noisy to tell, or m
 
 
 def column_groups(rows: Array, columns: Array, count: int) -> Array:
-    """Return the group of each of `count` columns, of which no two share a row; shape (count,).
-
-    Greedy, in order: each column gets the first group that none of its rows has seen.
-    """
+    """Return the group of each of `count` columns, of which no two share a row; shape (count,)."""
+    # Greedy, in order: each column gets the first group that none of its rows has seen.
     groups = np.zeros(count, dtype=np.intp)
     seen = [0] * (int(rows.max(initial=-1)) + 1)  # bit c of a row's: it has a column of group c
     order = np.argsort(columns, kind="stable")
@@ -177,9 +175,7 @@ def by_groups(check: Check, found: Sequence[Entries]) -> GradientReport | None:
             # Of one entry in parts of a mean over more of them, or fewer.
             part = math.sqrt(pair.size / max(own.size, 1))
             entries.seen[pair.start] = seen._replace(entry=seen.entry * part)
-    scale, theta = problem.scale[columns], problem.theta[columns]
-    scheme = judged.sweeps[0].title if judged.sweeps else ""
-    report = reported(check, pairs, entries, judged.noise, scale, theta, reasons, scheme)
+    report = reported(check, pairs, lambda v: v[columns], entries, judged, reasons)
     if search.wrong and not report.wrong:
         report = contradicted(report, f"{search.wrong:,} outputs: {SHARED}")
     said = f"{key.size:,} entries in {sum(sizes):,} groups of columns that no output shares"
@@ -200,10 +196,8 @@ def _laid_out(
 
 
 def _without_places(report: GradientReport, check: Check) -> GradientReport:
-    """Return a report whose blocks have the shape of the matrix, though not all of it is in them.
-
-    Hints of where something is count entries as they are stored, which says nothing.
-    """
+    """Return a report whose blocks have the shape of the matrix, not all of which is in them."""
+    # Hints of where something is count entries as they are stored, which says nothing.
     blocks = []
     for block, pair in zip(report.blocks, check.pairs, strict=True):
         counts = block.code in PLACES
@@ -214,10 +208,7 @@ def _without_places(report: GradientReport, check: Check) -> GradientReport:
 
 
 def _together(found: Sequence[Entries], count: int) -> tuple[Array, Array, list[Array]]:
-    """Return the places that any of some matrices of `count` columns has, and their values there.
-
-    Shapes (nnz,), row by row.
-    """
+    """Return where any of some matrices of `count` columns has entries, row by row, and these."""
     keys = [one.rows * count + one.columns for one in found]
     every = np.unique(np.concatenate(keys))
     values = []
@@ -229,10 +220,8 @@ def _together(found: Sequence[Entries], count: int) -> tuple[Array, Array, list[
 
 
 def _grouped(blocks: Sequence[Block], rows: Array, columns: Array) -> tuple[Array, list[int]]:
-    """Return the group of each column, shape (n,), and how many groups each block has.
-
-    A group is within a block: tolerances are a block's.
-    """
+    """Return the group of each column, shape (n,), and how many groups each block has."""
+    # A group is within a block: tolerances are a block's.
     group, sizes = np.empty(blocks[-1].stop if blocks else 0, dtype=np.intp), list[int]()
     for block in blocks:
         mine = (columns >= block.start) & (columns < block.stop)
@@ -454,10 +443,8 @@ def at(structure: Structure, blocks: Sequence[Block], vector: Array) -> Any:
 
 
 def tangent(check: Check, vector: Array, strided: bool = False) -> Any:
-    """Return a vector over the parameters in their structure; zero in what is left out.
-
-    `strided` arrays have gaps between their entries in memory.
-    """
+    """Return a vector over the parameters in their structure; zero in what is left out."""
+    # `strided` arrays have gaps between their entries in memory.
     made = beside(check.problem.structure, check.problem.blocks, vector)
     return spread(made) if strided else made
 
@@ -491,11 +478,10 @@ def along_cotangents(
     columns: Callable[[Array], Matrix] | None = None,
     eps: float = EPS,
 ) -> GradientReport:
-    """Check uᵀJ for some random u, shape (m,), which is no more precise than `eps`.
-
-    `rows` takes u, shape (m,), and returns uᵀJ in params' structure; `columns` takes coordinates
-    and returns those columns of the analytic Jacobian, for the entries that are wrong to be named.
-    """
+    """Check uᵀJ for some random u, shape (m,), which is no more precise than `eps`."""
+    # `rows` takes u, shape (m,), and returns uᵀJ in params' structure; `columns` takes coordinates
+    # and returns those columns of the analytic Jacobian, for the entries that are wrong to be
+    # named.
     outputs, options = check.outputs, check.options
     m, spent = outputs.size, check.problem.evaluator.evaluations
     for number in range(COMBINED):
@@ -584,11 +570,9 @@ def _most_wrong(check: Check, dense: Array, chosen: Array) -> Array:
 
 
 def along_tangents(check: Check, products: Callable[[Array], Any], what: str) -> GradientReport:
-    """Check Jv for some random v, shape (n,), output by output.
-
-    `products` takes v, shape (n,), and returns Jv in the outputs' structure; an error calls it
-    `what`.
-    """
+    """Check Jv for some random v, shape (n,), output by output."""
+    # `products` takes v, shape (n,), and returns Jv in the outputs' structure; an error calls it
+    # `what`.
     problem, call, seed = check.problem, check.problem.numeric, check.options.seed
     n = problem.size
     tangents = [

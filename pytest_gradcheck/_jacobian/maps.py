@@ -74,11 +74,9 @@ def judged(check: Check, maps: Sequence[LinearMap]) -> GradientReport:
 
 
 def judged_modes(check: Check, modes: Mapping[str, LinearMap]) -> tuple[str, GradientReport]:
-    """Check maps that should be one; return the first that fails, or the last, with its name.
-
-    Once one agrees with func in every entry, it is enough that another agrees with it.  That is
-    seen along a random vector, which no difference but rounding is orthogonal to.
-    """
+    """Check maps that should be one; return the first that fails, or the last, with its name."""
+    # Once one agrees with func in every entry, it is enough that another agrees with it. That is
+    # seen along a random vector, which no difference but rounding is orthogonal to.
     known: Array | None = None
     for name in sorted(modes, key=lambda name: modes[name].products):
         one = modes[name]
@@ -97,10 +95,8 @@ def judged_modes(check: Check, modes: Mapping[str, LinearMap]) -> tuple[str, Gra
 
 
 def map_of(jac: Any, check: Check, at: Callable[[Array], Array] | None = None) -> LinearMap:
-    """Return a matrix or an operator as a map; a sparse matrix stays sparse in combinations.
-
-    `at` returns the matrix elsewhere.
-    """
+    """Return a matrix or an operator as a map; a sparse matrix stays sparse in combinations."""
+    # `at` returns the matrix elsewhere.
     combined = _operator if is_operator(jac) else _sparse if is_sparse(jac) else _matrix
     entries = partial(entries_of, jac, check.shape) if is_sparse(jac) else None
     return LinearMap(
@@ -231,10 +227,8 @@ def backward(check: Check, product: Callable[[Array], Any], what: str) -> Linear
 def _of_products(
     check: Check, dense: Callable[[], Matrix], against: Callable[[Array], Any], products: int
 ) -> Matrix:
-    """Return a matrix of products, and what they say of themselves; elsewhere, if it costs little.
-
-    Each of `BESIDE_PAIRS` asks for two more.
-    """
+    """Return a matrix of products, what they say of themselves, and what makes it elsewhere."""
+    # Each of `BESIDE_PAIRS` asks for two more.
     found = dense()
     at = elsewhere(check, dense) if 2 * BESIDE_PAIRS * products <= MOST_PRODUCTS else None
     remark, jitter = against(found.dense)
@@ -257,11 +251,9 @@ def _with_basis(
 def _weights(
     check: Check, structure: Structure, blocks: Sequence[Block]
 ) -> tuple[Array, tuple[float, ...]]:
-    """Return a random vector for `_Said`, and the precision that the product may be computed in.
-
-    The vector is what the product gets, rounded to the type of each block.  It is never positive
-    throughout: a product that takes |v| or max(v, 0) for v is linear there.
-    """
+    """Return a random vector for `_Said`, and the precision that the product may be computed in."""
+    # The vector is what the product gets, rounded to the type of each block. It is never positive
+    # throughout: a product that takes |v| or max(v, 0) for v is linear there.
     vector = random_weights(blocks[-1].stop if blocks else 0, check.options.seed, Stream.LINEARITY)
     if (vector > 0).all():
         vector = -vector
@@ -290,13 +282,11 @@ class _Said:
         dust: Any,
         scaled: Callable[[], Array],
     ) -> tuple[str, float]:
-        """Return the sentence that says what is wrong, or nothing, and how two products differ.
-
-        `found` are two products with a vector whose products with basis vectors are `terms`.
-        `dust` is what func's own values come to along the vector: terms as large may have
-        cancelled inside each product; if that is not all, `scaled` is the product with a multiple
-        of the vector, which rounds differently.
-        """
+        """Return the sentence that says what is wrong, or nothing, and how two products differ."""
+        # `found` are two products with a vector whose products with basis vectors are `terms`.
+        # `dust` is what func's own values come to along the vector: terms as large may have
+        # cancelled inside each product; if that is not all, `scaled` is the product with a multiple
+        # of the vector, which rounds differently.
         first, again = found
         gap, unrepeated = repetition(
             first, again, self.precision, self.blocks, self.options, self.what

@@ -130,10 +130,8 @@ def _real(leaf: Leaf, name: str) -> Array:
 
 
 def output_vector(value: Any, outputs: Outputs, what: str = "func") -> Array:
-    """Return what `what` returned as one vector, shape (m,), in the layout of `outputs`.
-
-    TypeError is raised when names or shapes are not those of the outputs at the parameters.
-    """
+    """Return what `what` returned as one vector, shape (m,), in the layout of `outputs`."""
+    # TypeError is raised when names or shapes are not those of the outputs at the parameters.
     leaves = _in_order(value, outputs)
     shapes = [(leaf.name, np.shape(leaf.value)) for leaf in leaves]
     if shapes != outputs.leaves:
@@ -165,10 +163,8 @@ def _told(shapes: Sequence[tuple[str, tuple[int, ...]]]) -> str:
 
 
 def precision_of(value: Any, outputs: Outputs | None = None) -> tuple[float, ...]:
-    """Return the machine epsilon of each leaf of a derivative: float64's for integers.
-
-    In the order of the outputs, if they are known.
-    """
+    """Return the machine epsilon of each leaf of a derivative: float64's for integers."""
+    # In the order of the outputs, if they are known.
     return tuple(
         leaf.eps if leaf.numeric else eps_of(np.asarray(leaf.value).dtype)
         for leaf in (_in_order(value, outputs) if outputs else flatten(value).leaves)
@@ -232,10 +228,8 @@ def sparse_pair(
 def sparse_pairs(
     outputs: Sequence[Block], params: Sequence[Block], rows: Array, columns: Array
 ) -> tuple[tuple[SparsePair, ...], Array]:
-    """Lay out entries at `rows` and `columns`, shape (nnz,), as `pair_blocks` does a matrix.
-
-    Returned is, too, their order in that layout, shape (nnz,).
-    """
+    """Lay out entries at `rows` and `columns`, shape (nnz,), as `pair_blocks` does a matrix."""
+    # Returned is, too, their order in that layout, shape (nnz,).
     output_of = np.searchsorted([block.start for block in outputs], rows, side="right") - 1
     param_of = np.searchsorted([block.start for block in params], columns, side="right") - 1
     number = output_of * len(params) + param_of
@@ -366,10 +360,8 @@ def is_operator(value: Any) -> bool:
 
 
 def matrix_of(jac: Any, shape: Shape, what: str = "jac") -> Matrix:
-    """Match a Jacobian with outputs and parameters; an error calls it `what`.
-
-    TypeError or ValueError is raised when it is none, or of other names or shapes, with both.
-    """
+    """Match a Jacobian with outputs and parameters; an error calls it `what`."""
+    # TypeError or ValueError is raised when it is none, or of other names or shapes, with both.
     if jac is None and shape.blocks:
         raise TypeError(
             f"{what} is None; it must be the matrix, or have outputs' structure of params' "

@@ -506,6 +506,8 @@ class Leaf(NamedTuple):
     @property
     def array(self) -> np.ndarray[Any, Any]:
         """The value as numpy has it, not to be written to.  TypeError: it can't have it."""
+        if type(self.value) is np.ndarray and self.value.dtype == np.float64:  # nearly always
+            return self.value
         return read(self.kind, self.value, self.name)
 
     @property
@@ -520,12 +522,46 @@ class Leaf(NamedTuple):
         return self.kind.eps(self.value)
 
 
+Form = tuple[Any, ...] | None
+"""What containers a structure is made of: of a dict, list or tuple its type, its keys or length and
+the forms inside; of a leaf (); None where another's container or leaf is in it."""
+
+
 class Structure(NamedTuple):
     """A nested structure as leaves in order, and the way back."""
 
     leaves: tuple[Leaf, ...]
     rebuild: Callable[[Sequence[Any]], Any]
+    form: Form = None
 
+    def values_of(self, other: Any) -> list[Any] | None:
+        """Return the leaves of what is made of the same containers; None where that isn't known.
+
+        No name is made and nobody is asked, so that it takes a tenth of the time of `flatten`.
+        """
+        found: list[Any] = []
+        return found if _follow(self.form, other, found) else None
+
+
+def _follow(form: Form, item: Any, found: list[Any]) -> bool:
+    """Add the leaves of an item to `found`; return whether it has this form."""
+    if form is None:
+        return False
+    if not form:
+        found.append(item)
+        return type(item) in _SURE or type(item) in ASKED
+    kind, keys, inner = form
+    if type(item) is not kind or keys != (list(item) if kind is dict else len(item)):
+        return False
+    children = list(item.values()) if kind is dict else item
+    if any(inner):
+        return all(_follow(one, child, found) for one, child in zip(inner, children, strict=True))
+    found += children
+    return None not in inner and all(own in _SURE or own in ASKED for own in {*map(type, children)})
+
+
+_SURE = frozenset((np.ndarray, np.float64, np.float32, float, int))
+"""Types of leaves that no other type can hide behind."""
 
 _LEAVES = (np.ndarray, np.generic, int, float, complex)
 
@@ -538,9 +574,9 @@ def flatten(value: Any, what: str = ROOT) -> Structure:
     deeper than `DEEPEST`, or two leaves would have the same name; errors call the structure `what`.
     """
     if isinstance(value, _LEAVES):  # most often, and at every look at what func left behind
-        return Structure((Leaf(ROOT, value, kind_of(value)),), itemgetter(0))
+        return Structure((Leaf(ROOT, value, kind_of(value)),), itemgetter(0), ())
     leaves: list[Leaf] = []
-    rebuild = _visit(value, "", what, leaves, [], OWN if only_own() else {})
+    rebuild, form = _visit(value, "", what, leaves, [], OWN if only_own() else {})
     names = [leaf.name for leaf in leaves]
     if len(set(names)) < len(names):
         twice = next(name for name in names if names.count(name) > 1)
@@ -548,7 +584,7 @@ def flatten(value: Any, what: str = ROOT) -> Structure:
             f"two parameters have the same name {quoted(twice)}: rename a key, so that a report "
             "can tell them apart"
         )
-    return Structure(tuple(leaves), rebuild)
+    return Structure(tuple(leaves), rebuild, form)
 
 
 def _visit(
@@ -558,8 +594,8 @@ def _visit(
     leaves: list[Leaf],
     inside: list[int],
     own: Mapping[type, Callable[[Any], Node]],
-) -> Callable[[Sequence[Any]], Any]:
-    """Add the leaves of an item to `leaves` and return what rebuilds it of all values.
+) -> tuple[Callable[[Sequence[Any]], Any], Form]:
+    """Add the leaves of an item to `leaves`; return what rebuilds it of all values, and its form.
 
     `inside` are the ids of the containers that it is in, `own` takes apart by type what no adapter
     need be asked for. No closure that calls itself: the cycle would keep a gradient of a million
@@ -576,7 +612,7 @@ def _visit(
         kind = foreign_kind(item) if node is None else None
     if node is None:
         leaves.append(Leaf(name or ROOT, item, kind))
-        return itemgetter(len(leaves) - 1)
+        return itemgetter(len(leaves) - 1), None if kind is None else ()
     if id(item) in inside:
         at = f" at {brief(name)}" if name else ""
         place = brief(name or ROOT) if what == ROOT else what + at
@@ -587,11 +623,15 @@ def _visit(
             "pass its arrays in one dict"
         )
     within = [*inside, id(item)]
-    builders = [
+    inner = [
         _visit(child, joined(name, step), what, leaves, within, own)
         for step, child in node.children
     ]
-    return lambda values: node.rebuild([build(values) for build in builders])
+    form = None
+    if type(item) in own:
+        keys = list(item) if isinstance(item, dict) else len(item)
+        form = type(item), keys, tuple(one for _, one in inner)
+    return lambda values: node.rebuild([build(values) for build, _ in inner]), form
 
 
 def joined(name: str, step: str) -> str:

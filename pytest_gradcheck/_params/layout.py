@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import re
 from bisect import bisect_right
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
@@ -20,6 +21,7 @@ import numpy as np
 
 from .._quoting import brief, listing, quoted
 from .arrays_and_structure import (
+    CHUNK,
     ROOT,
     Array,
     Leaf,
@@ -57,7 +59,8 @@ class Scale:
     """The scale of a block's coordinates: ``|θ|``, held above zero by two numbers.
 
     `at_zero` is the median of the block's non-zero entries, or 1 where all are zero; `floor` 10⁻³
-    of that, or of 1 where that is smaller. Of several blocks both are vectors.
+    of that, or of 1 where that is smaller. Of several blocks both are lists, one number for each,
+    or vectors, one for each coordinate.
     """
 
     floor: Any
@@ -72,14 +75,52 @@ class Scale:
         np.maximum(size, LEAST_SCALE, out=size)
         return np.minimum(size, MOST_SCALE, out=size)
 
+    def within(self, blocks: Sequence[Block], run: range) -> Scale:
+        """Return that of the blocks with some numbers, for their coordinates; here one of lists."""
+        if len(run) == 1:
+            return Scale(self.floor[run.start], self.at_zero[run.start])
+        counts = [blocks[position].size for position in run]
+        each = slice(run.start, run.stop)
+        return Scale(np.repeat(self.floor[each], counts), np.repeat(self.at_zero[each], counts))
+
 
 def scale_of(theta: Array) -> Scale:
     """Return how the coordinates of a block, shape (n,), are scaled."""
-    size = np.abs(theta).astype(np.float64, copy=False)
-    if np.count_nonzero(size) < size.size:
-        size = size[size > 0]
-    median = middle(size) if size.size else 1.0
-    return Scale(SMALLEST_SCALE * min(median, 1.0), median)
+    found = scales_of([theta])
+    return Scale(found.floor[0], found.at_zero[0])
+
+
+def scales_of(thetas: Sequence[Array]) -> Scale:
+    """Return how the coordinates of several blocks are scaled, of each block shape (n,)."""
+    medians = middles(thetas)
+    return Scale([SMALLEST_SCALE * min(median, 1.0) for median in medians], medians)
+
+
+def middles(parts: Sequence[Array]) -> list[float]:
+    """Return the median of the sizes above 0 in each of some vectors, 1 where there is none.
+
+    Short ones of one length are many as a rule, and are sorted together.
+    """
+    found, alike = [1.0] * len(parts), defaultdict[int, list[int]](list)
+    for k, part in enumerate(parts):
+        alike[part.size].append(k)
+    for length, which in alike.items():
+        if length > FEW_TO_SORT or len(which) == 1:
+            for k in which:
+                size = np.abs(parts[k]).astype(np.float64, copy=False)
+                size = size if np.count_nonzero(size) == length else size[size > 0]
+                found[k] = middle(size) if size.size else 1.0
+        elif length:
+            rows = np.abs(np.concatenate([parts[k] for k in which])).astype(np.float64, copy=False)
+            rows = np.sort(rows.reshape(-1, length), axis=1)
+            zeros = length - np.count_nonzero(rows, axis=1)
+            row, half = np.arange(len(which)), (length - zeros) // 2
+            low = np.minimum(length - 1 - half, length - 1)
+            high = np.minimum(zeros + half, length - 1)
+            medians = np.where(zeros < length, 0.5 * rows[row, high] + 0.5 * rows[row, low], 1.0)
+            for k, median in zip(which, medians.tolist(), strict=True):
+                found[k] = median
+    return found
 
 
 FEW_TO_SORT = 4096
@@ -236,7 +277,10 @@ def checked_value(
 
     Of `leaves`, those of the whole structure, an error names all that `skip` would have to name.
     """
-    value, name = leaf.value, brief(leaf.name)
+    value = leaf.value
+    if type(value) is np.ndarray and value.dtype.kind in "fc":  # nearly always
+        return leaf.array
+    name = brief(leaf.name)
     alone = len(leaves) == 1 and leaf.name == ROOT
     without = "" if alone else f", or leave the block out with skip={name!r}"
     if is_masked(value):
@@ -278,21 +322,38 @@ def _is_parameter(leaf: Leaf) -> bool:
     return leaf.numeric and not isinstance(leaf.value, bool)
 
 
-def require_finite(structure: Structure, block: Block) -> None:
-    """Raise ValueError when an entry of a parameter is NaN or infinite."""
-    value = checked_leaf(structure, block)
-    finite = np.isfinite(value).reshape(-1)
-    if finite.all():
-        return
-    if block.is_complex:
-        finite = finite.repeat(2)
-    finite = finite[block.within]
-    if not finite.all():
-        index = block.index(place := int(np.argmin(finite)))
-        raise ValueError(
-            f"params must be finite to be differenced: {brief(block.label(place))} is "
-            f"{value[index]}"
-        )
+def runs(blocks: Sequence[Block]) -> Iterator[range]:
+    """Yield the numbers of blocks in a row that have `CHUNK` coordinates or less, or of one block.
+
+    What is computed for small blocks is so for many at once, and of large ones no copy is made.
+    """
+    first = start = 0
+    for position, block in enumerate(blocks):
+        if position > first and block.stop - start > CHUNK:
+            yield range(first, position)
+            first, start = position, block.start
+    if blocks:
+        yield range(first, len(blocks))
+
+
+def joint(parts: Sequence[Array]) -> Array:
+    """Return some vectors as one, and a single one as it is."""
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+
+def require_finite(structure: Structure, blocks: Sequence[Block]) -> None:
+    """Raise ValueError when a parameter is NaN or infinite."""
+    for run in runs(blocks):
+        own = [blocks[position] for position in run]
+        parts = [coordinates(checked_leaf(structure, block))[block.within] for block in own]
+        finite = np.isfinite(joint(parts))
+        if not finite.all():
+            place = own[0].start + int(np.argmin(finite))
+            block = blocks[position_of(blocks, place)]
+            value = checked_leaf(structure, block)[block.index(place - block.start)]
+            raise ValueError(
+                f"params must be finite to be differenced: {brief(labels(own)(place))} is {value}"
+            )
 
 
 def _as_array(value: Any) -> str:
@@ -426,21 +487,27 @@ def gradient_vector(
         raise TypeError(
             f"{what} is None; it must have params' structure (does grad lack a return?)"
         )
-    found = {leaf.name: leaf for leaf in flatten(gradient, what).leaves}
-    _refuse_pair(gradient, found, blocks, what)
-    _match_names(set(found), structure, blocks, what, of)
-    parts = [coordinates(_matched(found[block.name], block, what)) for block in blocks]
+    values = structure.values_of(gradient)
+    if values is not None:
+        leaves = [Leaf(b.name, values[b.leaf], kind_of(values[b.leaf])) for b in blocks]
+    else:
+        found = {leaf.name: leaf for leaf in flatten(gradient, what).leaves}
+        _refuse_pair(gradient, found, blocks, what)
+        _match_names(set(found), structure, blocks, what, of)
+        leaves = [found[block.name] for block in blocks]
+    pairs = list(zip(leaves, blocks, strict=True))
+    parts = [coordinates(_matched(leaf, block, what))[block.within] for leaf, block in pairs]
+    precision = tuple([leaf.eps for leaf in leaves])
     wide = np.result_type(np.float64, *{part.dtype for part in parts})
-    pairs = [(b, part[b.within]) for b, part in zip(blocks, parts, strict=True)]
-    precision = tuple(found[block.name].eps for block in blocks)
-    if known is not None and all(
-        same_bits(known[block.window], part.astype(wide, copy=False)) for block, part in pairs
-    ):
+
+    def equals(run: range) -> bool:
+        own = slice(blocks[run.start].start, blocks[run.stop - 1].stop)
+        new = joint(parts[run.start : run.stop]).astype(wide, copy=False)
+        return known is not None and same_bits(known[own], new)
+
+    if known is not None and all(map(equals, runs(blocks))):
         return known, precision
-    vector = np.empty(blocks[-1].stop if blocks else 0, wide)
-    for block, part in pairs:
-        vector[block.window] = part
-    return vector, precision
+    return np.concatenate(parts or [np.empty(0)], dtype=wide), precision
 
 
 def _refuse_pair(
@@ -522,7 +589,9 @@ _POSITION = re.compile(re.escape(ROOT) + r"\[\d+\]")
 
 
 def _matched(leaf: Leaf, block: Block, what: str) -> Array:
-    if not leaf.numeric or isinstance(leaf.value, bool) or is_masked(leaf.value):
+    """Return a leaf of a gradient as an array that has a block's shape, and is real if it is."""
+    plain = type(leaf.value) is np.ndarray
+    if not plain and (not _is_parameter(leaf) or is_masked(leaf.value)):
         ways = [way for way in ("to_numpy", "toarray") if hasattr(leaf.value, way)]
         how = f": return its .{ways[0]}()" if ways else ""
         raise TypeError(
@@ -530,7 +599,7 @@ def _matched(leaf: Leaf, block: Block, what: str) -> Array:
             f"{'an array of shape ' + str(block.leaf_shape) if block.leaf_shape else 'a number'}"
             f"{how}"
         )
-    value = read(leaf.kind, leaf.value, f"{what} of {block.name}")
+    value = leaf.array if plain else read(leaf.kind, leaf.value, f"{what} of {block.name}")
     if value.dtype.kind not in "fciu":
         raise TypeError(
             f"{what} of {brief(block.name)} has dtype {value.dtype}; it must be numeric"

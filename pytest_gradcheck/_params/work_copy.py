@@ -6,8 +6,9 @@ assignment of the saved value, never an inverse operation, so it is exact whatev
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from functools import cached_property
+from collections.abc import Callable, Iterator, Sequence
+from itertools import groupby
+from operator import is_
 from typing import Any
 
 import numpy as np
@@ -17,17 +18,18 @@ from .arrays_and_structure import (
     CHUNK,
     NUMBER,
     Array,
-    Leaf,
+    ArrayKind,
     Structure,
     Unreadable,
     chunks,
     coordinates,
     flatten,
+    same_bits,
 )
 from .layout import Block
 
-Run = tuple[slice, list[tuple[slice, Array, Array]]]
-"""A part of the flat vector; where in it, θ of it, and what sets it, for each array there."""
+Window = tuple[slice, Array, Any]
+"""A window on the flat vector, θ there, and what sets it: of one block, or of many small ones."""
 
 
 class WorkCopy:
@@ -51,27 +53,52 @@ class WorkCopy:
         if in_place:
             _require_in_place(structure, blocks)
         self._names = [leaf.name for leaf in structure.leaves]
+        self.values: list[Any] = [leaf.value for leaf in structure.leaves]
+        self.theta: list[Array] = [np.empty(0)] * len(blocks)
+        self._cells: list[Any] = [None] * len(blocks)
+        self._windows: list[Window] = []
+        self._shared: list[tuple[range, Array, Array]] = []
+        self._waits = self._stale = False
+        shared: set[int] = set()
+        for run, kind in () if in_place else _side_by_side(structure, blocks, dtype):
+            self._share(run, kind)
+            shared.update(blocks[position].leaf for position in run)
         checked = {block.leaf: block for block in blocks}
-        self.values: list[Any] = []
-        for position, leaf in enumerate(structure.leaves):
-            value = leaf.value
-            if leaf.kind is not None and not in_place:
-                value = leaf.kind.copy(value, _wanted(checked.get(position), dtype))
-            self.values.append(value)
+        alone = [k for k, leaf in enumerate(structure.leaves) if leaf.kind and k not in shared]
+        for k in () if in_place else alone:
+            wanted = _wanted(checked.get(k), dtype)
+            self.values[k] = self._kind(k).copy(self.values[k], wanted)
         self.params: Any = structure.rebuild(self.values)
         self._require_rebuilt()
         # What is compared bit for bit and, in place, restored.  The user's own arrays will do
         # where func can't reach them through its parameters.
-        self._saved = [
-            value if leaf.kind is None else self._kept(leaf, value)
-            for leaf, value in zip(structure.leaves, self.values, strict=True)
-        ]
+        self._saved = {k: self._kept(k) for k in alone}
         self._put_back = self.set_aside() if in_place else []
-        self.theta: list[Array] = [self._saved_coordinates(block) for block in blocks]
-        self._cells = [self._cell(block) for block in blocks]
+        for position, block in enumerate(blocks):
+            if self._cells[position] is None:
+                self.theta[position] = self._saved_coordinates(block)
+                self._cells[position] = self._cell(block)
+                own = block.window, self.theta[position], self._cells[position]
+                self._windows.append(own)
+
+    def _share(self, run: range, dtype: Any) -> None:
+        """Copy the arrays of the blocks with these numbers into one piece of memory."""
+        blocks = [self.blocks[position] for position in run]
+        own = [self.values[block.leaf].reshape(-1) for block in blocks]
+        memory = np.concatenate(own, dtype=dtype)
+        saved, first = memory.copy(), blocks[0].start
+        for position, block in zip(run, blocks, strict=True):
+            part = slice(block.start - first, block.stop - first)
+            cell = memory[part]
+            self.theta[position], self._cells[position] = saved[part], cell
+            self.values[block.leaf] = cell.reshape(block.shape)
+        self._windows.append((slice(first, blocks[-1].stop), saved, memory))
+        self._shared.append((run, saved, memory))
 
     def _require_rebuilt(self) -> None:
         """Raise TypeError when what takes params apart doesn't put it together again."""
+        if self._holds_its_values():
+            return
         before, now = self.structure.leaves, flatten(self.params).leaves
         if [leaf.name for leaf in now] != self._names or any(
             first.is_array and leaf.value is not value
@@ -83,20 +110,29 @@ class WorkCopy:
                 "copies or changes what it is given?)"
             )
 
-    def _kept(self, leaf: Leaf, value: Any) -> Any:
-        assert leaf.kind is not None
-        own = leaf.value
+    def _holds_its_values(self) -> bool:
+        """Return whether `params` are known to hold `values`, and nothing else."""
+        held = self.structure.values_of(self.params)
+        return held is not None and all(map(is_, held, self.values))
+
+    def _kind(self, k: int) -> ArrayKind:
+        kind = self.structure.leaves[k].kind
+        assert kind is not None
+        return kind
+
+    def _kept(self, k: int) -> Any:
+        own, value = self.structure.leaves[k].value, self.values[k]
         if not self.in_place and isinstance(own, np.ndarray) and own.dtype == value.dtype:
             return own
-        return leaf.kind.copy(value)
+        return self._kind(k).copy(value)
 
     def _cell(self, block: Block) -> Any:
-        kind = self.structure.leaves[block.leaf].kind
-        assert kind is not None
+        kind = self._kind(block.leaf)
 
         def publish(value: Any) -> None:
             self.values[block.leaf] = value
-            self.params = self.structure.rebuild(self.values)
+            self._stale = True
+            self._rebuild()
 
         try:
             cell = kind.cell(self.values[block.leaf], publish)
@@ -108,9 +144,8 @@ class WorkCopy:
             raise TypeError(f"{brief(block.name)} {error}") from error
 
     def _saved_coordinates(self, block: Block) -> Array:
-        kind, saved = self.structure.leaves[block.leaf].kind, self._saved[block.leaf]
-        assert kind is not None
-        array = kind.to_numpy(saved)
+        saved = self._saved[block.leaf]
+        array = self._kind(block.leaf).to_numpy(saved)
         # The float that a lone Python int stands for.
         whole = coordinates(array.astype(float) if type(saved) is int else array)
         chosen: Array = whole[block.within]
@@ -118,11 +153,7 @@ class WorkCopy:
 
     def set_aside(self) -> list[Callable[[], None]]:
         """Take off what the last call left beside the values; return what puts it back."""
-        undo = [
-            leaf.kind.set_aside(value)
-            for leaf, value in zip(self.structure.leaves, self.values, strict=True)
-            if leaf.kind is not None
-        ]
+        undo = [self._kind(k).set_aside(self.values[k]) for k in self._saved]
         return [put_back for put_back in undo if put_back is not None]
 
     def cell(self, position: int) -> Any:
@@ -131,58 +162,48 @@ class WorkCopy:
 
     def move(self, shift: Array, step: float) -> None:
         """Set every coordinate to θ + step·shift, a direction over all blocks, shape (n,)."""
-        runs, others = self._runs
-        for window, parts in runs:
-            along = shift[window] * step
-            for here, theta, cell in parts:
-                np.add(along[here], theta, cell, casting="same_kind")
-        for position in others:
-            block, cell, theta = self.blocks[position], self._cells[position], self.theta[position]
-            self._assign(block, cell, theta + step * shift[block.window])
-
-    @cached_property
-    def _runs(self) -> tuple[list[Run], list[int]]:
-        """Return numpy's cells in parts of at most `CHUNK`, and the numbers of other blocks.
-
-        Many small blocks are moved together, and of a million parameters no further vector is made.
-        """
-        runs, others, start = list[Run](), list[int](), 0
-        for position, block in enumerate(self.blocks):
-            cell, theta = self._cells[position], self.theta[position]
+        for window, theta, cell in self._all():
+            along = shift[window]
             if not isinstance(cell, np.ndarray):
-                others.append(position)
+                self._assign(window, cell, theta + step * along)
                 continue
-            for part in chunks(block.size):
-                first, last = block.start + part.start, block.start + part.stop
-                if not runs or runs[-1][0].stop != first or last - start > CHUNK:
-                    runs.append((slice(first, first), []))
-                    start = first
-                parts = runs[-1][1]
-                parts.append((slice(first - start, last - start), theta[part], cell[part]))
-                runs[-1] = (slice(start, last), parts)
-        return runs, others
+            for part in chunks(theta.size):  # of a million parameters no further vector is made
+                np.add(along[part] * step, theta[part], cell[part], casting="same_kind")
+
+    def _all(self) -> Iterator[Window]:
+        """Yield all windows; of arrays that never change, `params` are rebuilt once, at the end."""
+        self._waits = True
+        try:
+            yield from self._windows
+        finally:
+            self._waits = False
+            self._rebuild()
+
+    def _rebuild(self) -> None:
+        if self._stale and not self._waits:
+            self.params, self._stale = self.structure.rebuild(self.values), False
 
     def set(self, vector: Array) -> None:
         """Set every coordinate, to a vector over all blocks, shape (n,)."""
-        for block, cell in zip(self.blocks, self._cells, strict=True):
-            self._assign(block, cell, vector[block.window])
+        for window, _, cell in self._all():
+            self._assign(window, cell, vector[window])
 
-    def _assign(self, block: Block, cell: Any, values: Array) -> None:
-        if block.size:
+    def _assign(self, window: slice, cell: Any, values: Array) -> None:
+        if window.start < window.stop:
             cell[:] = values
 
     def reset(self) -> None:
         """Set every coordinate to its saved value."""
-        for block, cell, theta in zip(self.blocks, self._cells, self.theta, strict=True):
-            self._assign(block, cell, theta)
+        for window, theta, cell in self._all():
+            self._assign(window, cell, theta)
 
     def restore(self) -> None:
         """Put the user's arrays back, bit for bit, whatever was written to them."""
         if not self.in_place:
             return
-        for leaf, value, saved in zip(self.structure.leaves, self.values, self._saved, strict=True):
-            if leaf.kind is not None and leaf.is_array and not leaf.kind.same_bits(value, saved):
-                leaf.kind.restore(value, saved)
+        for k, saved in self._saved.items():
+            if self._written(k):
+                self._kind(k).restore(self.values[k], saved)
         for put_back in self._put_back:
             put_back()
 
@@ -200,24 +221,32 @@ class WorkCopy:
 
         Called while nothing is perturbed: what differs was written by func.
         """
-        now, before = flatten(self.params).leaves, self.structure.leaves
-        names = [leaf.name for leaf in now]
-        if names != self._names:
-            apart = {*names} ^ {*self._names}
-            return sorted(apart)[0] if apart else before[0].name
-        for leaf, first, value, saved in zip(now, before, self.values, self._saved, strict=True):
-            kind = first.kind
-            if kind is None:
-                continue
-            if leaf.kind is not kind:
-                return leaf.name
-            if kind is NUMBER:
-                saved = value  # a number can't be written to, only replaced
-            elif leaf.value is not value:
-                return leaf.name
-            if not kind.same_bits(leaf.value, saved):
-                return leaf.name
+        before = self.structure.leaves
+        if not self._holds_its_values():
+            now = flatten(self.params).leaves
+            names = [leaf.name for leaf in now]
+            if names != self._names:
+                apart = {*names} ^ {*self._names}
+                return sorted(apart)[0] if apart else before[0].name
+            for leaf, first, value in zip(now, before, self.values, strict=True):
+                kind = first.kind
+                # A number can't be written to, only replaced.
+                same = kind.same_bits if kind is NUMBER else is_
+                if kind and not (leaf.kind is kind and same(leaf.value, value)):
+                    return leaf.name
+        for k in self._saved:
+            if self._written(k):
+                return before[k].name
+        for run, saved, memory in self._shared:
+            if not same_bits(memory, saved):
+                theta, cells = self.theta, self._cells
+                return self.blocks[next(k for k in run if not same_bits(cells[k], theta[k]))].name
         return None
+
+    def _written(self, k: int) -> bool:
+        """Return whether something was written to the array that is leaf k, of its own memory."""
+        kind = self._kind(k)
+        return kind is not NUMBER and not kind.same_bits(self.values[k], self._saved[k])
 
     def require_unchanged(self, who: str) -> None:
         """Raise ValueError when the work copy is not what it was: `who` wrote to it."""
@@ -244,6 +273,32 @@ class _Chosen:
             self.cell[:] = moved
         else:
             self.cell[int(self.places[key])] = value
+
+
+FEWEST = 64
+"""Small blocks that follow each other and share memory: of fewer, each is copied by itself."""
+
+
+def _side_by_side(
+    structure: Structure, blocks: Sequence[Block], dtype: Any
+) -> Iterator[tuple[range, np.dtype[Any]]]:
+    """Yield the numbers of many small blocks of one type in a row, and the type of their copy.
+
+    They are numpy's plain arrays, as a copy in one piece of memory has them.
+    """
+
+    def copied_as(position: int) -> np.dtype[Any] | None:
+        block = blocks[position]
+        value = structure.leaves[block.leaf].value
+        plain = type(value) is np.ndarray and value.dtype.isnative and value.flags.c_contiguous
+        if not plain or value.dtype.kind != "f" or block.places is not None or block.size > CHUNK:
+            return None
+        return _wanted(block, dtype) or value.dtype
+
+    for own, run in groupby(range(len(blocks)), copied_as) if len(blocks) > FEWEST else ():
+        numbers = list(run)
+        if own is not None and len(numbers) > FEWEST:
+            yield range(numbers[0], numbers[-1] + 1), own
 
 
 def _wanted(block: Block | None, dtype: Any) -> np.dtype[Any] | None:

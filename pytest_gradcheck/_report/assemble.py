@@ -78,11 +78,9 @@ class Subject:
     def of(
         cls, problem: Problem, scheme: str, noise: Noise, value: float, *, right: bool = False
     ) -> Subject:
-        """Return what was checked of a func that was differenced.
-
-        Where the gradient is `right` there is nothing to ask of the user's arrays, and a report
-        that is kept does not keep them.
-        """
+        """Return what was checked of a func that was differenced."""
+        # Where the gradient is `right` there is nothing to ask of the user's arrays, and a report
+        # that is kept does not keep them.
         leaves, blocks = problem.structure.leaves, problem.blocks
         checked = [leaves[block.leaf] for block in blocks]
         return cls(
@@ -103,10 +101,8 @@ class Subject:
         return f"func is {what}, with noise {self.noise:.0e} in J = {self.value:.4g}"
 
     def ways(self, told: Sequence[str], options: Options) -> tuple[str, ...]:
-        """Return what would make func less noisy, the best first, as lines to write.
-
-        Of a wide format nothing is said.  `told` are the blocks that agree.
-        """
+        """Return what would make func less noisy, the best first, as lines to write."""
+        # Of a wide format nothing is said. `told` are the blocks that agree.
         found, referred = [], options.reference is not None
         if self.precision in ("float32", "float16", "bfloat16"):
             found += [_in_double(self.params)]
@@ -222,10 +218,8 @@ def _passes(
 
 
 def agrees_plainly(found: Comparison) -> bool:
-    """Return whether every entry agrees and no option can make anything else of that.
-
-    There is no kink, nothing that func does not answer to, and the gradient is not zero.
-    """
+    """Return whether every entry agrees and no option can make anything else of that."""
+    # There is no kink, nothing that func does not answer to, and the gradient is not zero.
     if found.verdict.any() or found.slopes or found.groups or found.seen or found.inner:
         return False
     if (found.flat & (found.analytic == 0)).any():
@@ -246,13 +240,11 @@ def rows_of(
     upstream: Upstream | None = None,
     given: bool = False,
 ) -> Rows:
-    """Return what a check comes to that compared two gradients entry by entry.
-
-    `theta` are the parameters (n,), where there are any; `precision` the machine epsilon of each
-    block's analytic gradient, unset that of float64; `reasons` say why not all was compared; a
-    block that `may_be_zero` is no sign of a check of nothing; `upstream` tells whether func reads
-    some blocks through others; `given`: a baseline says what is allowed, and no rtol can.
-    """
+    """Return what a check comes to that compared two gradients entry by entry."""
+    # `theta` are the parameters (n,), where there are any; `precision` the machine epsilon of each
+    # block's analytic gradient, unset that of float64; `reasons` say why not all was compared; a
+    # block that `may_be_zero` is no sign of a check of nothing; `upstream` tells whether func reads
+    # some blocks through others; `given`: a baseline says what is allowed, and no rtol can.
     from .._diagnosis.causes import approximation, explain
 
     seen, allowed = found.evaluated, found.tolerance.allowed(found.numeric, found.error)
@@ -445,10 +437,8 @@ def entry_of(group: Group) -> Entry:
 
 
 def _resolutions(found: Comparison, blocks: Sequence[Block], scale: Array) -> list[float]:
-    """Return of each block the largest error that would have passed, relative to large entries.
-
-    Infinity where nothing is known of any of them.
-    """
+    """Return of each block the largest error that would have passed, relative to large entries."""
+    # Infinity where nothing is known of any of them.
     limits, reach = found.tolerance, found.reach
     allowed = limits.allowed(found.numeric, reach)
     with np.errstate(all="ignore"):
@@ -494,11 +484,9 @@ def entries_of(
     places: Array | None = None,
     allowed: Array | None = None,
 ) -> tuple[Entry, ...]:
-    """Return what is wrong, open or on a kink, worst first; else the entry that differs most.
-
-    `places` are the coordinates that are compared, where they are not all; `allowed` is the error
-    that would have passed, where that is known.
-    """
+    """Return what is wrong, open or on a kink, worst first; else the entry that differs most."""
+    # `places` are the coordinates that are compared, where they are not all; `allowed` is the error
+    # that would have passed, where that is known.
     a, verdicts = found.analytic, found.verdict
     ratio, gap = _ratio(found, allowed)
     chosen = np.flatnonzero((verdicts != AGREE) | found.kinked)
@@ -600,12 +588,10 @@ def reasons_of(
     unmoved: str,
     told: Sequence[str],
 ) -> tuple[str, ...]:
-    """Return the sentences that say why a check can't tell, and what would settle it.
-
-    `given` are known already; `unmoved` names the parameters that func does not answer to, though
-    their gradient is not zero; `nothing` is answered to, or the point is `stationary`; the blocks
-    that are `told` agree.
-    """
+    """Return the sentences that say why a check can't tell, and what would settle it."""
+    # `given` are known already; `unmoved` names the parameters that func does not answer to, though
+    # their gradient is not zero; `nothing` is answered to, or the point is `stationary`; the blocks
+    # that are `told` agree.
     said, flat = list(given), bool(found.flat.all())
     # What is small beside the rounding of J moves nothing.
     large = flat and bool((np.abs(found.analytic) > found.tolerance.dust).any())
@@ -673,10 +659,8 @@ def _reach(found: Comparison) -> float:
 
 
 def to_settle(ways: Sequence[str], reach: float = math.inf) -> list[str]:
-    """Return in sentences what would settle a check that noise left open, the best first.
-
-    `reach` is the relative tolerance that could be concluded, where that is to be said.
-    """
+    """Return in sentences what would settle a check that noise left open, the best first."""
+    # `reach` is the relative tolerance that could be concluded, where that is to be said.
     coarser = [f"rtol={rounded_up(reach):g}"] if reach <= COARSEST_GIVEN else []
     return [f"{'or' if k else 'to settle it'}: {way}" for k, way in enumerate([*ways, *coarser])]
 

@@ -73,10 +73,8 @@ def folding(shape: Sequence[int]) -> tuple[int, int, str]:
 
 
 def grid_of(evidence: Evidence, block: Block, most_rows: int, most_columns: int) -> Grid:
-    """Return the error of a block, which has an entry, as a grid of at most so many cells.
-
-    Of a complex block it has the worse of real and imaginary part.
-    """
+    """Return the error of a block, which has an entry, as a grid of at most so many cells."""
+    # Of a complex block it has the worse of real and imaginary part.
     rows, columns, folded = folding(block.shape)
     parts = evidence.arrays(block)
     with np.errstate(all="ignore"):
@@ -126,10 +124,8 @@ def plain(text: str) -> str:
 
 
 def error_maps(evidence: Evidence, names: Sequence[str], width: int = SCREEN) -> list[str]:
-    """Return lines with a map of each of some blocks with something wrong or open, in their order.
-
-    A block of one entry gets no map, and at most `MOST_MAPS` do.
-    """
+    """Return lines with a map of each of some blocks with something wrong or open, in order."""
+    # A block of one entry gets no map, and at most `MOST_MAPS` do.
     found = _with_a_map(evidence, names)
     grids = [grid_of(evidence, block, MOST_ROWS, _across(width)) for block in found[:MOST_MAPS]]
     if not grids:

@@ -55,16 +55,14 @@ NAME_IN_LEGEND = 24
 
 
 def picture_of(report: GradientReport) -> dict[str, Any]:
-    """Return what the pictures of a check are drawn from: builtins, no float that is not finite.
-
-    "maps": blocks with something wrong or open, the worst first, each with its "kind" (rows of
-    cells, as in `error_map`) and "power" (rows of log10 of the error over what would have passed,
-    None where that is unknown); "undrawn": how many more such blocks there are. "points":
-    "analytic", "numeric" and "verdict", of at most 500 parameters of "size". "ladders": "label",
-    "analytic", "numeric" and "steps", pairs of step and difference. "bars": "name", "wrong" and
-    "size" of blocks, where parameters were checked along directions and so have no map.
-    "title": func's name and what was found.
-    """
+    """Return what the pictures of a check are drawn from: builtins, no float that is not finite."""
+    # "maps": blocks with something wrong or open, the worst first, each with its "kind" (rows of
+    # cells, as in `error_map`) and "power" (rows of log10 of the error over what would have passed,
+    # None where that is unknown); "undrawn": how many more such blocks there are. "points":
+    # "analytic", "numeric" and "verdict", of at most 500 parameters of "size". "ladders": "label",
+    # "analytic", "numeric" and "steps", pairs of step and difference. "bars": "name", "wrong" and
+    # "size" of blocks, where parameters were checked along directions and so have no map. "title":
+    # func's name and what was found.
     picture: dict[str, Any] = {
         "title": title_of(report),
         "maps": [],
@@ -97,10 +95,7 @@ def picture_of(report: GradientReport) -> dict[str, Any]:
 
 
 def title_of(report: GradientReport) -> str:
-    """Return what stands above the pictures of a check: func's name, and the failure's first line.
-
-    Of one that agrees, how many parameters do.
-    """
+    """Return func's name, and the failure's first line, or how many parameters agree."""
     said = finding(report)[1] or f"{report.checked:,} of {report.size:,} parameters agree"
     name = shown(report.name.rpartition("<locals>.")[2], 40)
     return f"{name}: {said}" if name else said
@@ -483,10 +478,8 @@ FIGURE_WIDTH, GAP, LINE, KEY_WIDTH, KEY_HEIGHT = 9.6, 0.25, 0.16, 6.5, 0.55
 
 
 def _shelves(found: Sequence[Panel]) -> Iterator[list[tuple[Panel, list[str], float]]]:
-    """Yield rows of panels that fit beside each other, each with its title's lines and its width.
-
-    A panel keeps its size: a cell of a map is as large in a small block as in a large one.
-    """
+    """Yield rows of panels that fit beside each other, with their titles' lines and widths."""
+    # A panel keeps its size: a cell of a map is as large in a small block as in a large one.
     shelf: list[tuple[Panel, list[str], float]] = []
     for panel in found:
         letters = int(max(panel.width + panel.right, 2.4) / TITLE_LETTER)
@@ -514,11 +507,9 @@ def _draw_key(figure: Figure) -> None:
 
 
 def svgs_of(picture: dict[str, Any], prefix: str) -> list[tuple[str, str]]:
-    """Return the pictures of a check, from `picture_of`, as (words, SVG), for a page.
-
-    Every id begins with `prefix`, so that a page can hold many. Text is text, and escaped; what has
-    the colour of the page says ``currentColor``.
-    """
+    """Return the pictures of a check, from `picture_of`, as (words, SVG), for a page."""
+    # Every id begins with `prefix`, so that a page can hold many. Text is text, and escaped; what
+    # has the colour of the page says ``currentColor``.
     figure_class, settings = _matplotlib()
     found = []
     for number, panel in enumerate(panels(picture)):
@@ -693,10 +684,7 @@ def _details(check: Checked, anchor: str) -> dict[str, Any]:
 
 
 def fragment(check: Checked, prefix: str) -> str:
-    """Return a failing check as a part of another page: its text, and pictures where there can be.
-
-    Every id begins with `prefix`.
-    """
+    """Return a failing check as a part of another page, whose ids begin with `prefix`."""
     parts = [f"<pre>{escape(printable(check.message))}</pre>"]
     try:
         parts += _figures(svgs_of(check.picture, prefix) if check.picture else [])
@@ -706,10 +694,8 @@ def fragment(check: Checked, prefix: str) -> str:
 
 
 def notebook(report: GradientReport) -> str:
-    """Return a check as a notebook shows it: what was found, every block, and pictures.
-
-    Without matplotlib the maps of the error are text.
-    """
+    """Return a check as a notebook shows it: what was found, every block, and pictures."""
+    # Without matplotlib the maps of the error are text.
     rows = block_rows(report.blocks, names_of(report))
     head = "".join(f"<th>{escape(cell)}</th>" for cell in BLOCK_COLUMNS)
     body = "".join(

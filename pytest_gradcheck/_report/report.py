@@ -7,7 +7,7 @@ import json
 import math
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -240,11 +240,9 @@ class GradientReport:
 
     @classmethod
     def later(cls, make: Callable[[], GradientReport], **known: Any) -> GradientReport:
-        """Return a report of which some fields are `known`; the others are made when asked for.
-
-        Of a right gradient nobody reads more than that it is right, and making the rest takes as
-        long as finding that out.
-        """
+        """Return a report of which some fields are `known`; the others are made when asked for."""
+        # Of a right gradient nobody reads more than that it is right, and making the rest takes as
+        # long as finding that out.
         report = cls.__new__(cls)
         vars(report).update(known, _make=make)
         return report
@@ -339,11 +337,7 @@ class GradientReport:
         """
         plain = {item.name: getattr(self, item.name) for item in fields(self)}
         del plain["evidence"]
-        plain["blocks"] = [asdict(block) for block in self.blocks]
-        plain["points"] = [point.to_dict() for point in self.points]
-        plain["worst"] = [asdict(entry) for entry in self.worst[:1000]]
-        plain["lines"] = [asdict(line) for line in self.lines]
-        plain["diagnoses"] = [asdict(diagnosis) for diagnosis in self.diagnoses]
+        plain["worst"] = self.worst[:1000]
         return {"schema": SCHEMA, **{key: _builtin(value) for key, value in plain.items()}}
 
     def raise_if_failed(self) -> GradientReport:
@@ -361,6 +355,10 @@ for _item in fields(GradientReport):
 
 
 def _builtin(value: Any) -> Any:
+    if isinstance(value, GradientReport):
+        return value.to_dict()
+    if is_dataclass(value) and not isinstance(value, type):
+        value = asdict(value)
     if isinstance(value, dict):
         return {str(key): _builtin(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
@@ -454,10 +452,8 @@ class SavedCheck:
 
 
 def save(report: GradientReport, path: Path, nodeid: str = "") -> None:
-    """Write the vectors of a check, whole or not at all; the folder is made, `nodeid` the test's.
-
-    ValueError when the report has no evidence, OSError when it can't be written.
-    """
+    """Write the vectors of a check, whole or not at all, in a folder that is made."""
+    # ValueError when the report has no evidence, OSError when it can't be written.
     evidence = report.evidence
     if evidence is None:
         raise ValueError("parameters were checked along random directions: there are no vectors")

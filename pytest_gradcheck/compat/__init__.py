@@ -15,7 +15,7 @@ would there, and the summary says so; ``docs/moving.md`` lists the differences.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -105,12 +105,10 @@ def assert_modes(
     depth: int,
     options: dict[str, Any],
 ) -> None:
-    """Check those of `products`, ``jvp`` and ``vjp``, that `modes` name, in one check.
-
-    The error says which mode, and of what; `depth` is 0 for first derivatives.  Derivatives of
-    derivatives, which are taken along random vectors, are looked at along some, too; where these
-    don't tell, and of first derivatives, every entry is.
-    """
+    """Check those of `products`, ``jvp`` and ``vjp``, that `modes` name, in one check."""
+    # The error says which mode, and of what; `depth` is 0 for first derivatives. Derivatives of
+    # derivatives, which are taken along random vectors, are looked at along some, too; where these
+    # don't tell, and of first derivatives, every entry is.
     __tracebackhide__ = True
     chosen = {PRODUCTS[mode]: products[PRODUCTS[mode]] for mode in modes}
     if not chosen:
@@ -130,6 +128,68 @@ def assert_modes(
         which = f"gradcheck: {TITLES[mode]} ({mode.upper()}) check of {report.name} failed"
         error.add_note("; ".join(text for text in (which, here.remark) if text))
         raise
+
+
+class Library(NamedTuple):
+    """How a library takes derivatives of a func f of one argument."""
+
+    jvp: Callable[[Any, Any, Any], Any]
+    """Of f, x and v."""
+    vjp: Callable[[Any, Any, Any], Any]
+    """Of f, x and u."""
+    covector: Callable[[Any, Any], Any]
+    """Of a value like another: what makes its products those of real coordinates."""
+    leaf: Callable[[Array, Any], Any]
+    """Of an array and the leaf in its place, as `Real` takes it."""
+    pair: Callable[[Any], Any]
+    """Makes one argument of two."""
+    stream: Stream
+
+
+def check_orders(
+    f: Any,
+    x: Any,
+    library: Library,
+    modes: Sequence[str],
+    order: int,
+    options: dict[str, Any],
+    depth: int = 0,
+) -> None:
+    """Check a library's derivatives of f at x, and for a higher order the derivatives of these."""
+    __tracebackhide__ = True
+    y = f(x)
+    here, there = Real(x, from_numpy=library.leaf), Real(y, from_numpy=library.leaf)
+    if not there.structure.leaves:
+        raise ValueError("check_grads: f returns no floating-point numbers to differentiate")
+    if not (here.size and there.size):
+        return  # as the libraries' own: an empty array has no derivatives that could be wrong
+    name = getattr(f, "__name__", "f")
+
+    def func(arrays: Any) -> Any:
+        return there.arrays(f(here.value(arrays)))
+
+    def jvp(arrays: Any, v: Any) -> Any:
+        return there.arrays(library.jvp(f, here.value(arrays), here.value(v)))
+
+    def vjp(arrays: Any, u: Any) -> Any:
+        pulled = library.vjp(f, here.value(arrays), library.covector(there.value(u), y))
+        return here.arrays(library.covector(pulled, x))
+
+    func.__qualname__ = name
+    params = here.arrays(x)
+    assert_modes(func, {"jvp": jvp, "vjp": vjp}, here, params, modes, depth, options)
+    rng = generator(0, library.stream, depth)
+    along = {"fwd": (library.jvp, here, params), "rev": (library.vjp, there, there.arrays(y))}
+    for mode in along if order > 1 else ():
+        if mode in modes:
+            take, space, arrays = along[mode]
+
+            def product(p: Any, take: Any = take) -> Any:
+                return take(f, p[0], p[1])
+
+            product.__name__ = f"{PRODUCTS[mode]}_{name}"
+            both = library.pair((x, space.value(random_like(arrays, rng))))
+            check_orders(product, both, library, modes, order - 1, options, depth + 1)
 
 
 class _Along:

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from .._difference.stencils_and_steps import Stream, generator
-from . import LENIENT, Real, assert_modes, modes_of, random_like
+from .._difference.stencils_and_steps import Stream
+from . import LENIENT, Library, check_orders, modes_of
 
 __all__ = ["check_grads"]
 
@@ -75,59 +75,19 @@ def check_grads(
         of_some.__name__ = of_some.__qualname__ = getattr(f, "__name__", "f")
         parts = [args[place] for place in which]
         x = parts[0] if isinstance(argnum, int) else autograd_tuple(parts)
-        _check(of_some, x, chosen, order, options, 0)
+        check_orders(of_some, x, _library(), chosen, order, options)
 
     return check
 
 
-def _check(
-    f: Any, x: Any, modes: Sequence[str], order: int, options: dict[str, Any], depth: int
-) -> None:
-    __tracebackhide__ = True
-    core, getval = import_module("autograd.core"), import_module("autograd.tracer").getval
-    make_jvp, make_vjp, vspace = core.make_jvp, core.make_vjp, core.vspace
-    space = vspace(x)
-    y = f(x)
-    back = vspace(y)
-    here, there = Real(x, from_numpy=_number), Real(y, from_numpy=_number)
-    if not (here.size and there.size):
-        return  # as autograd's own: an empty array has no derivatives that could be wrong
-
-    def func(arrays: Any) -> Any:
-        return there.arrays(getval(f(here.value(arrays))))
-
-    def jvp(arrays: Any, v: Any) -> Any:
-        return there.arrays(make_jvp(f, here.value(arrays))(here.value(v))[1])
-
-    def vjp(arrays: Any, u: Any) -> Any:
-        pull, _ = make_vjp(f, here.value(arrays))
+def _library() -> Library:
+    core, pair = import_module("autograd.core"), import_module("autograd.builtins").tuple
+    return Library(
+        lambda f, x, v: core.make_jvp(f, x)(v)[1],
+        lambda f, x, u: core.make_vjp(f, x)[0](u),
         # autograd's own convention for complex numbers: covectors are conjugate.
-        return here.arrays(space.covector(pull(back.covector(there.value(u)))))
-
-    func.__qualname__ = getattr(f, "__name__", "f")
-    params = here.arrays(x)
-    assert_modes(func, {"jvp": jvp, "vjp": vjp}, here, params, modes, depth, options)
-    if order < 2:
-        return
-    rng = generator(0, Stream.AUTOGRAD, depth)
-    pair = import_module("autograd.builtins").tuple
-    if "fwd" in modes:
-        v = here.value(random_like(here.arrays(x), rng))
-
-        def jvp_of(p: Any) -> Any:
-            return make_jvp(f, p[0])(p[1])[1]
-
-        jvp_of.__name__ = f"jvp_{func.__qualname__}"
-        _check(jvp_of, pair((x, v)), modes, order - 1, options, depth + 1)
-    if "rev" in modes:
-        u = there.value(random_like(there.arrays(y), rng))
-
-        def vjp_of(p: Any) -> Any:
-            return make_vjp(f, p[0])[0](p[1])
-
-        vjp_of.__name__ = f"vjp_{func.__qualname__}"
-        _check(vjp_of, pair((x, u)), modes, order - 1, options, depth + 1)
-
-
-def _number(array: Any, like: Any) -> Any:
-    return array if isinstance(like, np.ndarray) else array[()]
+        lambda value, like: core.vspace(like).covector(value),
+        lambda array, like: array if isinstance(like, np.ndarray) else array[()],
+        pair,
+        Stream.AUTOGRAD,
+    )

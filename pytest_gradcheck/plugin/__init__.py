@@ -91,11 +91,9 @@ WIDTH = "gradcheck_width"
 
 
 def pytest_report_header(config: pytest.Config) -> list[str]:
-    """Show the options that hold for the whole session, if there are any, and for what.
-
-    A function such as `assert_gradients_close` means the same in a test, a script and a notebook:
-    what its call says, and no more.
-    """
+    """Show the options that hold for the whole session, if there are any, and for what."""
+    # A function such as `assert_gradients_close` means the same in a test, a script and a notebook:
+    # what its call says, and no more.
     settings = config.stash[SETTINGS]
     shown = [f"{name}={value!r}" for name, value in settings.options.items()]
     lines = [f"gradcheck, for its fixtures only: {', '.join(shown)}"] if shown else []

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from .._options import CLI_FIELDS, NAMES, validated
+from .._options import CLI_FIELDS, HELP, NAMES, validated
 from .._quoting import quoted
 
 SUMMARIES = ("failed", "all", "none")
@@ -64,7 +64,7 @@ def add_options(parser: pytest.Parser) -> None:
         # "int | None" in the dataclass: an unset key is None for every type.
         kind = _INI_TYPES[str(item.type).removesuffix(" | None")]
         metavar, convert = item.name.upper().replace("_", "-"), item.metadata["convert"]
-        add(item.name, item.metadata["help"], kind, type=_argument(convert), metavar=metavar)
+        add(item.name, HELP.get(item.name, ""), kind, type=_argument(convert), metavar=metavar)
     text = "skip every test that uses the fixtures gradcheck or numerical_gradient"
     add("skip", text, "bool", False, action="store_true")
     text = "do not look first at the parameters that were wrong in the last run"
@@ -91,10 +91,8 @@ def _argument(convert: Callable[[Any], Any]) -> Callable[[str], Any]:
 
 
 def read_settings(config: pytest.Config) -> Settings:
-    """Read ini file and command line; UsageError for a bad value, by the name of its ini key.
-
-    argparse has checked the command line.
-    """
+    """Read ini file and command line; UsageError for a bad value, by the name of its ini key."""
+    # argparse has checked the command line.
     names = [item.name for item in CLI_FIELDS]
     given = {name: _ini(config, _key(name)) for name in names}
     given = {name: value for name, value in given.items() if value is not None}

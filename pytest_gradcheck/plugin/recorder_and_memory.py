@@ -276,10 +276,8 @@ class Recorder:
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, object, object]:
-        """Fail a test that passed but whose marker's options nothing has used.
-
-        Those of a class or a module are of no concern to a test that checks nothing.
-        """
+        """Fail a test that passed but whose marker's options nothing has used."""
+        # Those of a class or a module are of no concern to a test that checks nothing.
         __tracebackhide__ = True  # an error in another plugin's hook is no matter of ours
         result = yield
         options = item.stash.get(_options, {})
@@ -318,11 +316,9 @@ class Recorder:
         return report
 
     def _texts(self, error: BaseException | None, above: str) -> Iterator[str]:
-        """Yield what the sections say, now that it is known which checks failed a test.
-
-        Where one was raised, the others were caught, or meant to fail.  What pytest prints `above`
-        is not said again: the message of the one that was raised, in a doctest or a group too.
-        """
+        """Yield what the sections say, now that it is known which checks failed a test."""
+        # Where one was raised, the others were caught, or meant to fail. What pytest prints `above`
+        # is not said again: the message of the one that was raised, in a doctest or a group too.
         raised = getattr(error, "report", None) if error and _is_mismatch(error) else None
         room = self._room - len(above.splitlines())
         for number, (record, report) in enumerate(self._failing):
@@ -382,10 +378,8 @@ def _is_mismatch(error: BaseException) -> bool:
 
 
 def _hide_our_frames(error: BaseException | None) -> None:
-    """Mark our modules in the tracebacks of an error and its causes, where pytest looks for it.
-
-    What contextlib runs between two of our frames is taken out.
-    """
+    """Mark our modules in the tracebacks of an error and its causes, where pytest looks for it."""
+    # What contextlib runs between two of our frames is taken out.
     package = __name__.partition(".")[0]
     while error is not None:
         tb, ours = error.__traceback__, None

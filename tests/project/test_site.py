@@ -19,6 +19,7 @@ import pytest
 
 import pytest_gradcheck
 from pytest_gradcheck import Options
+from pytest_gradcheck._options import HELP
 from pytest_gradcheck._verdict import tolerance_and_comparison
 
 ROOT = Path(__file__).parents[2]
@@ -43,7 +44,7 @@ def test_every_option_has_its_row():
     assert list(rows)[2:] == [item.name for item in fields(Options)]  # a heading and a rule before
     for item in fields(Options):
         default, flag, meaning = rows[item.name]
-        assert meaning == item.metadata["help"]
+        assert meaning == HELP[item.name]
         assert bool(flag) == item.metadata["cli"]
         if item.default in (None, ()):
             assert default in ("unset", "none")

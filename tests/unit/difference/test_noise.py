@@ -10,7 +10,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from by_hand import approx
+from by_hand import approx, through
 
 from pytest_gradcheck._difference.noise_and_extrapolation import (
     Noise,
@@ -363,6 +363,22 @@ def test_loud_noise_is_looked_at_again_closer():
     # Closer, all values are the same: nothing quieter was seen.
     same = Direction(lambda unit, k: turning(1e-6 if unit == FIRST else 0)(unit, k))
     assert measured(same, 1 / 3 + 1e-6)[0].sigma == pytest.approx(math.sqrt(2) * 1e-6, rel=1e-3)
+
+
+def test_kinks_among_the_values_along_a_line_are_no_noise():
+    """Sixteen times closer they show by a sixteenth, rounding by a quarter at least."""
+    distance, places = 2.0**-16, (0.3, 1.7, 3.1, 4.4, 6.2)
+
+    def relu(t):
+        bends = ((-1) ** k * max(t - c * distance, 0.0) for k, c in enumerate(places))
+        return 1 / 3 + t / 7 + 1e-3 * sum(bends)
+
+    line, _ = through(relu)
+    line.sound(distance)
+    assert line.noise.sigma < 1e-15
+    line, _ = through(lambda t: 1 / 3 + 1e-6 * math.sqrt(abs(t)) * math.cos(1e9 * t))
+    line.sound(distance)
+    assert line.noise.sigma > 1e-10
 
 
 def test_loud_is_above_a_ten_thousand_millionth_of_the_values():

@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 
 from pytest_gradcheck import check_gradients, numerical_gradient, numerical_gradient_with_error
+from pytest_gradcheck._evaluate import problem
+from pytest_gradcheck._params import layout, work_copy
 from pytest_gradcheck._params.arrays_and_structure import flatten
 
 
@@ -424,3 +426,68 @@ def test_hundreds_of_blocks_and_numbers():
     report = check_gradients(half_square, lambda p: {**p, "k33": 0.0}, params)
     assert [entry.label for entry in report.worst] == ["k33"]
     assert report.evaluations <= 2 * 100 + 60
+
+
+def many(dtype: Any = np.float64) -> dict[str, Any]:
+    """Return a hundred arrays of several lengths, one of another memory order among them."""
+    params: dict[str, Any] = {f"p{i}": np.linspace(-1.0, i, i % 5, dtype=dtype) for i in range(99)}
+    return {**params, "wide": np.asfortranarray(np.arange(1, 7, dtype=dtype).reshape(2, 3))}
+
+
+def test_many_small_arrays_are_taken_apart_once(monkeypatch):
+    calls = []
+
+    def counted(*given: Any) -> Any:
+        calls.append(given)
+        return flatten(*given)
+
+    for module in (layout, work_copy, problem):
+        monkeypatch.setattr(module, "flatten", counted)
+    report = check_gradients(
+        lambda p: sum(float(a.ravel() @ a.ravel()) / 2 for a in p.values()), identity, many()
+    )
+    assert (report.verdict, report.size, len(calls)) == (
+        "agree",
+        sum(i % 5 for i in range(99)) + 6,
+        1,
+    )
+
+
+@pytest.mark.parametrize("name", ["p1", "p73", "p98", "wide"])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_what_func_writes_to_one_of_many_arrays_is_named(name, dtype):
+    params, before = many(dtype), many(dtype)
+
+    def writing(p: Any) -> float:
+        p[name][...] += 1.0
+        return half_square(p)
+
+    with pytest.raises(ValueError, match=f"func changed its parameters: {name} is not what it was"):
+        check_gradients(writing, identity, params)
+    for key, value in before.items():
+        assert params[key].tobytes("A") == value.tobytes("A")
+
+
+def test_one_wrong_entry_of_many_arrays_whatever_the_order_of_the_gradient():
+    def gradient(p: Any) -> Any:
+        return {key: value * 1.0 for key, value in reversed(p.items())} | {"p62": p["p62"] * [1, 3]}
+
+    report = check_gradients(half_square, gradient, many(), max_report=0)
+    assert [entry.label for entry in report.worst] == ["p62[1]"]
+    given = many() | {"p44": np.array([1.0, np.nan, 2.0, np.inf])}
+    with pytest.raises(ValueError, match=r"must be finite to be differenced: p44\[1\] is nan"):
+        check_gradients(half_square, identity, given)
+
+
+def test_an_array_that_never_changes_is_rebuilt_once_for_each_direction():
+    rebuilt = []
+
+    class Numbers(dict):
+        def __copy__(self) -> Any:
+            rebuilt.append(1)
+            return type(self)(self)
+
+    params = Numbers({f"k{i}": 1.0 + i for i in range(20)})
+    report = check_gradients(half_square, identity, params, max_evals=45)
+    assert report.directions
+    assert len(rebuilt) <= 2 * report.evaluations + 2

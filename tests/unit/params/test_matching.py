@@ -200,6 +200,6 @@ def test_what_is_not_finite_is_named():
         params = {"z": np.array([1j, 2j])}
         params["z"][place] = complex(math.nan, 1.0)
         structure, (block,) = laid_out(params)
-        assert label in said(ValueError, require_finite, structure, block)
+        assert label in said(ValueError, require_finite, structure, (block,))
     structure, (block,) = laid_out({"z": np.array([math.nan, 1.0])}, entries=(("z", [1]),))
-    require_finite(structure, block)
+    require_finite(structure, (block,))

@@ -343,11 +343,15 @@ class Groups:
                     found.verdict = DISAGREE
                     found.wrong = self.split(position, 0, window, one, estimate)
                     return
-        if not found.wrong and block.size > SLICE_MOST and many.denies():
+        if found.wrong or block.size <= SLICE_MOST:
+            return
+        if many.denies():
             found.verdict, gap = DISAGREE, many.noise * many.bar
             places = block.start + np.arange(block.size)
             along = found.norm, found.norm - gap, many.bar, gap / found.norm
             found.wrong = Group(block, block.name, places, *along)
+        elif many.noise <= 1:
+            found.verdict = AGREE  # steps of other directions may have been too large
 
     def slice_is_wrong(self, position: int, window: Window, step: float) -> bool:
         """Return whether directions through one slice alone show that it is.

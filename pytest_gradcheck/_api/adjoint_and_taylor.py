@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import Any, Unpack
@@ -145,35 +145,36 @@ class _Side:
         return gradient_vector(value, self.structure, self.raw, what)[0].astype(np.float64)
 
 
+def _require_entries(side: _Side, name: str, wanted: str) -> None:
+    if not side.size:
+        raise ValueError(
+            f"{name} has no entries, so there is nothing to compare; it must be {wanted}"
+        )
+
+
 class _Pair:
     def __init__(self, forward: Any, adjoint: Any, x: Any, y: Any, options: Options) -> None:
-        if isinstance(x, tuple) and all(type(size) is int for size in x):
-            x = np.zeros(x)
-        if isinstance(y, tuple) and all(type(size) is int for size in y):
-            y = np.zeros(y)
+        x, y = (
+            np.zeros(one)
+            if isinstance(one, tuple) and all(type(size) is int for size in one)
+            else one
+            for one in (x, y)
+        )
         self.options = options
         self.x = _Side(x, "x", options.only, options.skip)
         self.forward, self.adjoint = forward, adjoint
         self.evaluations = 0
-        self._require_entries(self.x, "x", "a sample of forward's argument, as np.zeros(3)")
-        self.y = _Side(self._first() if y is None else y, "output", (), ())
+        _require_entries(self.x, "x", "a sample of forward's argument, as np.zeros(3)")
         where = "y" if y is not None else "what forward returned"
-        self._require_entries(self.y, where, "a sample of what forward returns")
+        if y is None:
+            self.evaluations += 1
+            y = forward(self.x.value(np.zeros(self.x.size)))
+        self.y = _Side(y, "output", (), ())
+        _require_entries(self.y, where, "a sample of what forward returns")
         self.few = self.x.size + self.y.size <= min(
             options.max_evals or EXHAUSTIVE_CALLS, EXHAUSTIVE_CALLS
         )
         self.eps = max(self.x.eps, self.y.eps)
-
-    @staticmethod
-    def _require_entries(side: _Side, name: str, wanted: str) -> None:
-        if not side.size:
-            raise ValueError(
-                f"{name} has no entries, so there is nothing to compare; it must be {wanted}"
-            )
-
-    def _first(self) -> Any:
-        self.evaluations += 1
-        return self.forward(self.x.value(np.zeros(self.x.size)))
 
     def a(self, vector: Array) -> Array:
         self.evaluations += 1
@@ -328,20 +329,14 @@ class TaylorRates:
         return all(value <= SHOWN * self.noise for value in self.first)
 
     def __str__(self) -> str:
+        told = (
+            ["", *("-" if math.isnan(rate) else f"{rate:.2f}" for rate in _rates(one, self.noise))]
+            for one in (self.zeroth, self.first)
+        )
         rows = ["step      zeroth    rate  first     rate"]
-        before: tuple[float, float] | None = None
-        for h, zero, one in zip(self.steps, self.zeroth, self.first, strict=True):
-            rates = ["", ""]
-            if before is not None:
-                pairs = zip(before, (zero, one), strict=True)
-                rates = [self._rate_text(a, b) for a, b in pairs]
+        for h, zero, one, *rates in zip(self.steps, self.zeroth, self.first, *told, strict=True):
             rows.append(f"{h:.2e}  {zero:.2e}  {rates[0]:4}  {one:.2e}  {rates[1]:4}".rstrip())
-            before = zero, one
         return "\n".join([*rows, f"noise of func {self.noise:.1e}, seed {self.seed}"])
-
-    def _rate_text(self, larger: float, smaller: float) -> str:
-        clear = min(larger, smaller) > SHOWN * self.noise
-        return f"{math.log2(larger / smaller):.2f}" if clear else "-"
 
 
 @takes(SeedOptions)
@@ -426,14 +421,19 @@ def taylor_rates(
     )
 
 
-def _rate(remainders: Array, noise: float) -> float:
-    """Return the median power of the step over neighbours that stand clear of noise."""
-    rates = [
+def _rates(remainders: Iterable[float], noise: float) -> list[float]:
+    """Return the power of the step between neighbours, NaN where they are not clear of noise."""
+    return [
         math.log2(float(larger) / float(smaller))
-        for larger, smaller in itertools.pairwise(remainders)
         if min(larger, smaller) > SHOWN * noise and math.isfinite(larger)
+        else math.nan
+        for larger, smaller in itertools.pairwise(remainders)
     ]
-    return float(np.median(rates)) if rates else math.nan
+
+
+def _rate(remainders: Array, noise: float) -> float:
+    clear = [rate for rate in _rates(remainders, noise) if not math.isnan(rate)]
+    return float(np.median(clear)) if clear else math.nan
 
 
 @takes(SeedOptions)

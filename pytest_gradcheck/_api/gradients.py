@@ -289,7 +289,14 @@ def asserting(
         def assertion(*given: P.args, **options: P.kwargs) -> GradientReport:
             __tracebackhide__ = hide_frame
             require_known(assertion, options)
-            return check(*given, **options).raise_if_failed()
+            try:
+                report = check(*given, **options)
+            except TypeError as error:
+                if error.__traceback__ and not error.__traceback__.tb_next:  # of the call itself
+                    said = str(error).replace(check.__name__, named.__name__, 1)
+                    raise TypeError(said) from None
+                raise
+            return report.raise_if_failed()
 
         assertion.__signature__ = signature(check)  # type: ignore[attr-defined]
         return assertion

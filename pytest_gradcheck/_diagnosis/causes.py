@@ -194,10 +194,8 @@ class Approximation:
 def approximation(
     found: Comparison, blocks: Sequence[Block], atol: float | None
 ) -> Approximation | None:
-    """Return to how many digits, or to what part of their blocks, all entries are right.
-
-    `atol` is what was demanded.  None: some are plainly wrong, stand out, or were not looked at.
-    """
+    """Return to how many digits, or to what part of their blocks, all entries are right."""
+    # `atol` is what was demanded. None: some are plainly wrong, stand out, or were not looked at.
     limits, wrong = found.tolerance, found.verdict == DISAGREE
     known = np.isfinite(found.analytic) & np.isfinite(found.numeric) & ~found.kinked
     if not wrong.any() or not found.evaluated.all() or not known[wrong].all():
@@ -628,12 +626,11 @@ def explain(
     constants: Callable[[], Mapping[float, str]] = dict,
     approximate: Approximation | None = None,
 ) -> Explained:
-    """Return what the errors of a check look like.
-
-    `precision` is the machine epsilon of each block's gradient, unset float64's; `params_known`:
-    ``evidence.params`` are the parameters; `reasons` say by coordinate why it was left open;
-    `constants` says what of func's data has which value or length.  The rest is as `causes` has it.
-    """
+    """Return what the errors of a check look like."""
+    # `precision` is the machine epsilon of each block's gradient, unset float64's; `params_known`:
+    # ``evidence.params`` are the parameters; `reasons` say by coordinate why it was left open;
+    # `constants` says what of func's data has which value or length. The rest is as `causes` has
+    # it.
     if not (evidence.verdict != AGREE).any():
         return Explained({}, ())
     sizes, others = _sizes(evidence.blocks), _parameters(evidence) if params_known else {}

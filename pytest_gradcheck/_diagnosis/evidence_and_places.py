@@ -324,10 +324,8 @@ def fit(y: Array, columns: tuple[Array, ...], bar: Array) -> tuple[Fitted, ...] 
 
 
 def named_factor(ratio: Fitted, sizes: dict[int, str]) -> tuple[Fraction, float] | None:
-    """Return the small fraction that a ratio is, and the bits to name it, or None.
-
-    The lengths in `sizes` are as good as small numbers, and n / (n - 1) as its larger number.
-    """
+    """Return the small fraction that a ratio is, and the bits to name it, or None."""
+    # The lengths in `sizes` are as good as small numbers, and n / (n - 1) as its larger number.
     if not ratio.value or not math.isfinite(ratio.value) or ratio.spread > 1e-3 * abs(ratio.value):
         return None
     simple = Fraction(ratio.value).limit_denominator(1000)
@@ -410,10 +408,8 @@ class Located:
 
 
 def locate(block: BlockData, said: Callable[[BlockData, str], str]) -> Located | None:
-    """Return where the block is wrong, or None when it is wrong in too many places.
-
-    `said` says what the wrong entries of a block that is called so look like, or "".
-    """
+    """Return where the block is wrong, or None when it is wrong in too many places."""
+    # `said` says what the wrong entries of a block that is called so look like, or "".
     wrong = block.asked
     right = block.seen & block.agrees
     told = np.array_equal(wrong, block.wrong) and bool(np.all(wrong | block.agrees))
@@ -527,10 +523,8 @@ class Part:
 
 
 def named(inside: Array, outside: Array) -> Part:
-    """Return entries in words, with the bits that it takes to name them among all.
-
-    A row is named when none of it is `outside`; the first and the last are where a bias is.
-    """
+    """Return entries in words, with the bits that it takes to name them among all."""
+    # A row is named when none of it is `outside`; the first and the last are where a bias is.
     shape, count = inside.shape, int(inside.sum())
     long = [axis for axis, length in enumerate(shape) if length > 1]
     for axis in long if len(long) > 1 or count > MOST_ENTRIES else ():

@@ -521,10 +521,8 @@ def _groups(shape: tuple[int, ...], axes: tuple[int, ...]) -> Array:
 
 
 def single(block: BlockData) -> Iterator[Repair]:
-    """Name errors in the seventh digit, as arithmetic in single precision makes them.
-
-    One or two entries that are farther off are named instead, as the rest says nothing of them.
-    """
+    """Name errors in the seventh digit, as arithmetic in single precision makes them."""
+    # One or two entries that are farther off are named instead, as the rest says nothing of them.
     asked, far = block.asked, _beyond_seven(block)
     few = int(np.count_nonzero(far))
     near = asked & ~far

@@ -205,10 +205,8 @@ def _digits(value: float) -> int:
 
 
 def _tells(block: BlockData, x: Array) -> bool:
-    """Return whether a simple coefficient of x is no matter of course.
-
-    It is one where numeric is a multiple of x, all numbers are whole, or analytic is one number.
-    """
+    """Return whether a simple coefficient of x is no matter of course."""
+    # It is one where numeric is a multiple of x, all numbers are whole, or analytic is one number.
     n, a = block.numeric[block.valid], block.analytic[block.valid]
     whole = np.all(np.abs(n - np.round(n)) <= WHOLE)
     return not (whole or np.ptp(a) == 0 or _multiple(block, x))
@@ -235,10 +233,8 @@ def _lasso_words(amount: float, name: str, chosen: bool) -> tuple[str, str]:
 
 
 def _penalty(amount: float, what: str, called: str, chosen: bool) -> tuple[str, str]:
-    """Say what is missing or too much: in the whole block, and in a part of it.
-
-    A number that nobody chooses may come from elsewhere: a norm's derivative is along θ, too.
-    """
+    """Say what is missing or too much: in the whole block, and in a part of it."""
+    # A number that nobody chooses may come from elsewhere: a norm's derivative is along θ, too.
     begin = f"analytic - numeric = {number(amount)} x {what}: "
     whole = "missing from the gradient" if amount < 0 else "in the gradient once too often"
     part = "missing" if amount < 0 else "once too often"

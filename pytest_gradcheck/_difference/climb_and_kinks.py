@@ -78,10 +78,8 @@ def rise(
     ratio: float = RATIO,
     patience: float = math.inf,
 ) -> Policy[Estimate]:
-    """Take larger steps, from `step` on, and return the best estimate.
-
-    At most so many; as long as the next may be taken; and until so many in a row have not paid.
-    """
+    """Take larger steps, from `step` on, and return the best estimate."""
+    # At most so many; as long as the next may be taken; and until so many in a row have not paid.
     best = line.estimate()
     unpaid = 0
     for _ in range(most):
@@ -158,11 +156,9 @@ def follow_bend(line: Line, first: float, least: float) -> Policy[bool]:
 
 
 def climb_all(problem: Problem, found: Sweep, *, only_missing: bool) -> list[int]:
-    """Replace a sweep's derivatives by the best estimate of a ladder, and error bars with it.
-
-    `only_missing`: only where nothing finite was found, at the edge of func's domain.  Returned
-    is where the slope has no limit that can be seen, though it is finite.
-    """
+    """Replace a sweep's derivatives by the best estimate of a ladder, and error bars with it."""
+    # `only_missing`: only where nothing finite was found, at the edge of func's domain. Returned is
+    # where the slope has no limit that can be seen, though it is finite.
     without_limit = []
     which = ~np.isfinite(found.numeric) if only_missing else np.ones(problem.size, dtype=bool)
     for i in np.flatnonzero(which).tolist():
@@ -176,11 +172,9 @@ def climb_all(problem: Problem, found: Sweep, *, only_missing: bool) -> list[int
 
 
 def climb_nearer(problem: Problem, found: Sweep) -> None:
-    """Replace a sweep's derivatives where its steps passed over what func does nearer to θ.
-
-    The values that told the noise of func tell the slope along their direction, too: where the
-    derivatives do not add up to it, each is climbed for from the steps of those values on.
-    """
+    """Replace a sweep's derivatives where its steps passed over what func does nearer to θ."""
+    # The values that told the noise of func tell the slope along their direction, too: where the
+    # derivatives do not add up to it, each is climbed for from the steps of those values on.
     (slope, error), shift = found.noise.slope, found.noise.direction
     if shift is None:
         return
@@ -207,11 +201,9 @@ def climb_nearer(problem: Problem, found: Sweep) -> None:
 
 
 def bend_power(rungs: Sequence[Rung]) -> float:
-    """Return p in bend ∝ h^p over the smallest steps at which the bend is above its noise.
-
-    It is 1 where func is smooth, 0 at a kink, −1 at a jump; NaN when fewer than two rungs show a
-    bend, or the steps of two were rounded to one.
-    """
+    """Return p in bend ∝ h^p over the smallest steps at which the bend is above its noise."""
+    # It is 1 where func is smooth, 0 at a kink, −1 at a jump; NaN when fewer than two rungs show a
+    # bend, or the steps of two were rounded to one.
     shown = [rung for rung in rungs if rung.bends]
     if len(shown) < 2 or shown[-2].h == shown[-1].h:
         return math.nan
@@ -220,11 +212,9 @@ def bend_power(rungs: Sequence[Rung]) -> float:
 
 
 def on_kink(rungs: Sequence[Rung]) -> bool:
-    """Return whether the bend stays as the step shrinks.
-
-    Over three rungs that show it, the power of the step is within `KINK_POWER` of 0 both times,
-    and the signs are the same.
-    """
+    """Return whether the bend stays as the step shrinks."""
+    # Over three rungs that show it, the power of the step is within `KINK_POWER` of 0 both times,
+    # and the signs are the same.
     shown = [rung for rung in rungs if rung.bends][-KINK_RUNGS:]
     if len(shown) < KINK_RUNGS or len({rung.bend > 0 for rung in shown}) > 1:
         return False
@@ -234,10 +224,8 @@ def on_kink(rungs: Sequence[Rung]) -> bool:
 
 
 def bent(line: Line, size: float) -> bool:
-    """Return whether a kink is possible: the slopes differ, and not as a smooth func's do.
-
-    By how much they must, their `size` says.
-    """
+    """Return whether a kink is possible: the slopes differ, and not as a smooth func's do."""
+    # By how much they must, their `size` says.
     rung = line.rungs[-1]
     if not rung.bends or abs(rung.bend) <= BEND_PART * max(size, 1e-300):
         return False
@@ -256,11 +244,9 @@ def parabolic(line: Line) -> bool:
 
 
 def unbounded(line: Line) -> bool:
-    """Return whether the smallest steps show a slope that has no limit, as √x has none at 0.
-
-    The slopes of a smooth func come nearer to each other as the step falls, by the square or by
-    the whole of what it falls by, and those of x^1.5 by its root.
-    """
+    """Return whether the smallest steps show a slope that has no limit, as √x has none at 0."""
+    # The slopes of a smooth func come nearer to each other as the step falls, by the square or by
+    # the whole of what it falls by, and those of x^1.5 by its root.
     series = line.series(line.sides())
     # Rounding by the format alone: the estimate of func's noise takes such a bend for noise.
     unit = line.noise.unit * (abs(float(line.center)) + line.change)
@@ -319,11 +305,9 @@ def tell_grain(line: Line) -> None:
 
 
 def jump_between(line: Line, near: Rung, far: Rung) -> float:
-    """Return the size of a jump of func between two steps to one side; 0 where it has none.
-
-    Half by half, nearer to where func changes most by what the slope of the nearer step does not
-    explain: that of a jump stays, and that of a pole grows.
-    """
+    """Return the size of a jump of func between two steps to one side; 0 where it has none."""
+    # Half by half, nearer to where func changes most by what the slope of the nearer step does not
+    # explain: that of a jump stays, and that of a pole grows.
     slope = near.central
     side = 1 if abs(far.forward - slope) >= abs(far.backward - slope) else -1
     low, high = ((r.h, r.h * (slope_of(r, SIDES[side < 0]) - slope)) for r in (near, far))

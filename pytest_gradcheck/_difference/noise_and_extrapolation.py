@@ -421,7 +421,7 @@ class Line:
 
     def values(self, start: float, spacing: float) -> Array:
         """Return func at equal distances from `start` on, without those outside its domain."""
-        d = max(abs(spacing), 4 * self.ulp, LEAST_DISTANCE)
+        d = max(abs(spacing), (1 if self.edge else 4) * self.ulp, LEAST_DISTANCE)
         # An odd number of floats: beside a constant, multiples of a power of two round all alike.
         d = (d // self.ulp // 2 * 2 + 1) * self.ulp if d * EPS < self.ulp else d
         d = math.copysign(d, spacing)
@@ -433,7 +433,7 @@ class Line:
         """Take `sigma` for the noise of func, at all steps so far, too."""
         slopes = [abs(rung.central) for rung in self.rungs if math.isfinite(rung.central)][-3:]
         # A parameter is no better known than its floats lie apart, by the slopes near it.
-        apart = ROUNDING_SIGMA * self.ulp * max(slopes, default=0.0)
+        apart = self.apart * max(slopes, default=0.0)
         self.noise = replace(self.noise, sigma=max(sigma, self.noise.floor, apart))
         self.rungs = [
             replace(rung, sigma=float(self.noise.at(np.array([rung.largest]))[0]))
@@ -488,6 +488,20 @@ class Line:
         known = [side for side in SIDES for rung in last if math.isfinite(getattr(rung, side))]
         return known[0] if len(known) == 1 else "both" if known else "none"
 
+    @property
+    def edge(self) -> int:
+        """The side on which some step left func's domain: 1, −1, or 0 for none."""
+        ahead, behind = ([getattr(r, side) for r in self.rungs] for side in SIDES)
+        return any(map(math.isnan, ahead)) - any(map(math.isnan, behind))
+
+    @property
+    def apart(self) -> float:
+        """By how much func is taken to round the parameter, as its floats lie apart.
+
+        At the edge of a domain steps are a few of them: what is measured among them is believed.
+        """
+        return 0.0 if self.sounded and self.edge else ROUNDING_SIGMA * self.ulp
+
     def series(self, side: str) -> list[tuple[float, float, float]]:
         """Return (step, slope, standard deviation of its rounding), largest step first."""
         found: list[tuple[float, float, float]] = []
@@ -498,7 +512,7 @@ class Line:
             # Two steps may be one when they are rounded to a narrow format.
             if math.isfinite(slope) and not (found and found[-1][0] == rung.h):
                 noise = gain * max(rung.sigma, grain) / rung.h
-                noise += ROUNDING_SIGMA * self.ulp / rung.h * abs(slope)
+                noise += self.apart / rung.h * abs(slope)
                 found.append((rung.h, slope, noise + EPS * abs(slope)))
         return found
 
@@ -513,7 +527,11 @@ class Line:
         """Return the best entry of the tableau."""
         side = self.sides()
         cover = OUTLYING if self.noise.unit < NARROW else ROUNDING_FACTOR
-        return best_entry(self.series(side), even=side == "both", cover=cover)
+        best = best_entry(self.series(side), even=side == "both", cover=cover)
+        if side == "both" and self.edge:  # steps into the domain alone may be larger
+            inner = best_entry(self.series(SIDES[self.edge > 0]), even=False, cover=cover)
+            best = min(best, inner, key=lambda one: one.error)
+        return best
 
     def noisier_estimate(self) -> Estimate:
         """Return the estimate when what small steps disagree by is called noise.

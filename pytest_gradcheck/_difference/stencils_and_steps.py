@@ -108,10 +108,8 @@ STENCILS: dict[str, Stencil] = {
 
 
 def at_one_step(options: Options) -> bool:
-    """Return whether a parameter is differenced at one step alone: a given, or the complex one.
-
-    How many evaluations that takes is promised, so nothing is asked again.
-    """
+    """Return whether a parameter is differenced at one step alone: a given, or the complex one."""
+    # How many evaluations that takes is promised, so nothing is asked again.
     return options.eps is not None or options.scheme == "complex"
 
 
@@ -209,22 +207,18 @@ class Stream(IntEnum):
 
 
 def generator(seed: int, stream: Stream, *which: int, skip: int = 0) -> np.random.Generator:
-    """Return a generator for one purpose: the same seed and numbers `which` repeat it.
-
-    `skip` leaves numbers out at the beginning, in fours, at no cost: Philox counts by four.
-    """
+    """Return a generator for one purpose: the same seed and numbers `which` repeat it."""
+    # `skip` leaves numbers out at the beginning, in fours, at no cost: Philox counts by four.
     bits = np.random.Philox(np.random.SeedSequence((seed, stream, *which)))
     bits.advance(skip)
     return np.random.Generator(bits)
 
 
 def fill_with_weights(out: Array, rng: np.random.Generator) -> None:
-    """Draw the weights of a direction: a random sign times uniform on [½, 3/2].
-
-    No weight is near zero, so no single entry hides; no two are equal, so entries can be told
-    apart and two equal errors do not cancel (signs alone would let them, half of the time).
-    Drawn in one piece or in several, the numbers are the same.
-    """
+    """Draw the weights of a direction: a random sign times uniform on [½, 3/2]."""
+    # No weight is near zero, so no single entry hides; no two are equal, so entries can be told
+    # apart and two equal errors do not cancel (signs alone would let them, half of the time). Drawn
+    # in one piece or in several, the numbers are the same.
     rng.random(out=out)
     out *= 2.0
     out -= 1.0

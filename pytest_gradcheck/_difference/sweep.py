@@ -102,10 +102,8 @@ def unevaluated(
 
 
 def noise_of(problem: Problem, options: Options, shift: Array | None = None) -> Noise:
-    """Measure func's noise along one random direction; by its format alone for a given step.
-
-    `shift` is the direction where it is known already.
-    """
+    """Measure func's noise along one random direction; by its format alone for a given step."""
+    # `shift` is the direction where it is known already.
     center = np.array([problem.center], dtype=problem.evaluator.kind)
     if options.eps is not None or problem.size == 0:
         return from_values(center, problem.jitter, problem.evaluator.narrow)
@@ -139,11 +137,9 @@ def noise_direction(problem: Problem, seed: int) -> Array:
 
 
 def value_size(problem: Problem, analytic: Array | None) -> float:
-    """Return V, the size of func's values near θ: |J|, or what a step of size s changes it by.
-
-    J may be zero by cancellation; the median of the analytic entries then tells what its terms
-    are like, and a few wrong ones among them do not change it.
-    """
+    """Return V, the size of func's values near θ: |J|, or what a step of size s changes it by."""
+    # J may be zero by cancellation; the median of the analytic entries then tells what its terms
+    # are like, and a few wrong ones among them do not change it.
     sizes = [abs(float(problem.center))]
     if analytic is not None:
         product = _by_scale(problem, analytic)
@@ -175,11 +171,9 @@ def sweep(
     chosen: Sequence[Array] | None = None,
     relative: float | None = None,
 ) -> Sweep:
-    """Difference every coordinate with one formula; with ``eps`` at that step, exactly.
-
-    `size` is V, as from `value_size`; `chosen` are coordinates of each block, unset all; `relative`
-    the step in parts of the scales, unset the one that suits noise and size.
-    """
+    """Difference every coordinate with one formula; with ``eps`` at that step, exactly."""
+    # `size` is V, as from `value_size`; `chosen` are coordinates of each block, unset all;
+    # `relative` the step in parts of the scales, unset the one that suits noise and size.
     fixed = options.eps is not None
     if relative is None:
         relative = relative_step(row, noise.sigma, size)
@@ -297,10 +291,8 @@ def bends(result: Sweep, center: Any, which: Any) -> Array:
 
 
 def _noise_at_fixed_step(result: Sweep, problem: Problem) -> Noise:
-    """Return the noise that the second differences show, at no further evaluation.
-
-    They hold curvature too, so what they show is too large for large steps, and is capped.
-    """
+    """Return the noise that the second differences show, at no further evaluation."""
+    # They hold curvature too, so what they show is too large for large steps, and is capped.
     seen, center = result.step > 0, problem.center
     values = np.concatenate([np.array([center]), result.pairs[seen].ravel()])
     base = from_values(values, 0.0, problem.evaluator.narrow)
@@ -340,11 +332,9 @@ Steps = Sequence[float]
 
 
 def line_of(problem: Problem, coordinate: int, noise: Noise, seeded: Sweep | None = None) -> Line:
-    """Return one coordinate as a function of one variable, with the sweep's rung if any.
-
-    Where an evaluator keeps its values, other questions ask for those of the coordinate's grid,
-    too: steps are moved onto it, but no two onto one.
-    """
+    """Return one coordinate as a function of one variable, with the sweep's rung if any."""
+    # Where an evaluator keeps its values, other questions ask for those of the coordinate's grid,
+    # too: steps are moved onto it, but no two onto one.
     evaluator, position = problem.evaluator, position_of(problem.blocks, coordinate)
     offset = coordinate - problem.blocks[position].start
     theta = evaluator.work.theta[position][offset]
@@ -406,11 +396,9 @@ NOT_REAL = (
 
 
 def complex_sweep(problem: Problem, options: Options) -> Sweep:
-    """Difference every coordinate by the complex step; ``eps`` given: that step.
-
-    TypeError when a parameter is complex already or perturbed in place, or func's value for complex
-    parameters is real or no number.
-    """
+    """Difference every coordinate by the complex step; ``eps`` given: that step."""
+    # TypeError when a parameter is complex already or perturbed in place, or func's value for
+    # complex parameters is real or no number.
     evaluator = _imaginary(problem)
     noise = from_values(np.array([problem.center]), problem.jitter)
     found = unevaluated(problem, noise, "complex step")
@@ -452,11 +440,9 @@ NOT_ANALYTIC = (
 
 
 def not_analytic(problem: Problem, found: Sweep, options: Options) -> str:
-    """Return the sentence that says that the complex step does not hold for func, or nothing.
-
-    One real difference along a random direction tells; one that denies is asked for once more, at
-    a larger step, before it is believed.
-    """
+    """Return the sentence that says that the complex step does not hold for func, or nothing."""
+    # One real difference along a random direction tells; one that denies is asked for once more, at
+    # a larger step, before it is believed.
     seen = found.step > 0
     shift = np.where(seen, random_weights(problem.size, options.seed, Stream.ANALYTIC), 0.0)
     shift *= problem.scale
@@ -517,10 +503,8 @@ def _imaginary_part(value: Any) -> float:
 def differenced(
     problem: Problem, analytic: Analytic | None, options: Options, noise: Noise | None = None
 ) -> tuple[Sweep, Noise]:
-    """Difference every coordinate, or, when max_evals allows no more, a sample of them.
-
-    `noise` is func's, where it was measured before.
-    """
+    """Difference every coordinate, or, when max_evals allows no more, a sample of them."""
+    # `noise` is func's, where it was measured before.
     if options.scheme == "complex":
         found = complex_sweep(problem, options)
         return found, found.noise

@@ -343,12 +343,10 @@ class Evaluator:
         return np.full(self.shape, math.nan) if self.shape else math.nan
 
     def _left_domain(self, error: Exception) -> bool:
-        """Return whether an exception says that the parameters, as they stand, have no J.
-
-        A func may raise where another would return NaN: that is no error of the user's, as long
-        as some step stays inside.  But only what it raises again at the same parameters is one
-        of these; and the first is kept, to be raised if no step does.
-        """
+        """Return whether an exception says that the parameters, as they stand, have no J."""
+        # A func may raise where another would return NaN: that is no error of the user's, as long
+        # as some step stays inside. But only what it raises again at the same parameters is one of
+        # these; and the first is kept, to be raised if no step does.
         if not is_domain_error(error):
             return False
         if not self.asks:

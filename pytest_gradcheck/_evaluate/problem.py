@@ -79,10 +79,8 @@ class Problem:
 
     @cached_property
     def theta(self) -> Array:
-        """The coordinates, shape (n,): float64, or longdouble if any is.
-
-        Made when it is asked for, as `scale` is: a check along directions needs neither.
-        """
+        """The coordinates, shape (n,): float64, or longdouble if any is."""
+        # Made when it is asked for, as `scale` is: a check along directions needs neither.
         return vector_of(self.structure, self.blocks)
 
     @cached_property
@@ -227,10 +225,8 @@ def _cause(evaluator: Callable[..., Evaluator], call: Call, params: Any) -> str:
 
 
 def may_differ_by(value: Any, narrow: int | None, options: Options) -> Any:
-    """Return by how much two values of func may differ and be taken for its noise.
-
-    `narrow` has the bits of the type that func returns, if it is narrower than float64.
-    """
+    """Return by how much two values of func may differ and be taken for its noise."""
+    # `narrow` has the bits of the type that func returns, if it is narrower than float64.
     part = max(REPEATS_WITHIN, ENTRY_ROUNDINGS * 2.0**-narrow if narrow else 0.0)
     return options.nondet_tol + part * abs(value)
 
@@ -252,11 +248,9 @@ def _scales(problem: Problem) -> Array:
 def depends_on_the_past(
     problem: Problem, options: Options, *, from_afar: bool = False
 ) -> tuple[float, str]:
-    """Return by how much J at θ is another one after other points, and the sentence if too much.
-
-    `from_afar`: a point a part of the scales away is evaluated before, for the others may all have
-    been near.
-    """
+    """Return by how much J at θ is another one after other points, and the sentence if too much."""
+    # `from_afar`: a point a part of the scales away is evaluated before, for the others may all
+    # have been near.
     try:
         if from_afar:
             problem.evaluator.along(_scales(problem), (AWAY,))
@@ -325,10 +319,8 @@ def remarks_of(problem: Problem) -> tuple[str, ...]:
 def evaluate_gradient(
     grad: Any, problem: Problem, options: Options, least: float = EPS
 ) -> Analytic:
-    """Return the analytic gradient; a callable is called twice to see that it repeats itself.
-
-    True: what func returned at θ is used. It is no more precise than `least`.
-    """
+    """Return the analytic gradient; a callable is called twice to see that it repeats itself."""
+    # True: what func returned at θ is used. It is no more precise than `least`.
     structure, blocks, call = problem.structure, problem.blocks, problem.call
     found = list(problem.gradients)
     if grad is not True and not callable(grad):
@@ -436,11 +428,9 @@ def start_of(
     reference: Callable[..., Any] | None,
     read: Callable[[Evaluator], None],
 ) -> Start:
-    """Return the start of a check of func, or by a reference.
-
-    `evaluator` makes one, of a precision and a call; `read` takes what func returned beside J. With
-    a reference, func itself is called for that, and for J to be compared.
-    """
+    """Return the start of a check of func, or by a reference."""
+    # `evaluator` makes one, of a precision and a call; `read` takes what func returned beside J.
+    # With a reference, func itself is called for that, and for J to be compared.
     narrow = any(block.dtype.itemsize < 8 for block in blocks)
     if reference is not None:
         own = evaluator()
@@ -521,13 +511,12 @@ def _without_steps(structure: Structure, blocks: Sequence[Block]) -> str:
 def _promoted(
     evaluator: Callable[..., Evaluator], call: Call, structure: Structure, stepless: str
 ) -> Start:
-    """Return the start in float64 for narrower parameters, if func allows it.
-
-    It must give J to the precision of the narrow type, and more digits than that type holds; of
-    several outputs, the largest one. Where func refuses, as torch does beside narrow data, a copy
-    of it with wide data is tried; where the library has float64 only on request, that is asked for
-    first. TypeError where nothing does and the parameters are `stepless` (see `_without_steps`).
-    """
+    """Return the start in float64 for narrower parameters, if func allows it."""
+    # It must give J to the precision of the narrow type, and more digits than that type holds; of
+    # several outputs, the largest one. Where func refuses, as torch does beside narrow data, a copy
+    # of it with wide data is tried; where the library has float64 only on request, that is asked
+    # for first. TypeError where nothing does and the parameters are `stepless` (see
+    # `_without_steps`).
     narrow = evaluator()
     low = narrow.at_theta()
     k, why = int(np.argmax(np.abs(low))), "computes no more digits with copies in float64"

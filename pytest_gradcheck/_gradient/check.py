@@ -129,10 +129,8 @@ def run_check(
 
 
 def _lasts(problem: Problem, options: Options) -> bool:
-    """Return whether differencing every parameter lasts, by what func takes at the parameters.
-
-    With ``max_evals`` or a formula given every parameter is asked for.
-    """
+    """Return whether differencing every parameter lasts, by what func takes at the parameters."""
+    # With ``max_evals`` or a formula given every parameter is asked for.
     chosen = options.eps is not None or options.scheme != "central" or options.vectorized
     seconds = 2 * problem.size * problem.evaluator.seconds
     return (
@@ -146,11 +144,9 @@ def _lasts(problem: Problem, options: Options) -> bool:
 def _ahead(
     problem: Problem, analytic: Analytic, options: Options
 ) -> tuple[Noise, tuple[Subject, Rows] | None]:
-    """Look along a direction first; return what is wrong if anything plainly is, and the noise.
-
-    An entry must have been differenced alone and found wrong: nothing is accused along directions
-    that would not be accused without.
-    """
+    """Look along a direction first; return what is wrong if anything plainly is, and the noise."""
+    # An entry must have been differenced alone and found wrong: nothing is accused along directions
+    # that would not be accused without.
     from .random_directions import along_directions, plainly_wrong
 
     noise = noise_of(problem, options)
@@ -176,11 +172,9 @@ def _one_by_one(
     reasons: tuple[str, ...],
     noise: Noise | None = None,
 ) -> tuple[Sweep, Comparison, tuple[str, ...]]:
-    """Difference every parameter and judge it, if there are no `reasons` not to.
-
-    These are that func or grad does not repeat itself, and that J is another one after the sweep;
-    where it is so by little, that is the noise, and the sweep is made again.
-    """
+    """Difference every parameter and judge it, if there are no `reasons` not to."""
+    # These are that func or grad does not repeat itself, and that J is another one after the sweep;
+    # where it is so by little, that is the noise, and the sweep is made again.
     gap = 0.0
     if not reasons:
         sweep, comparison, told = _judged(problem, analytic, options, noise)
@@ -259,10 +253,8 @@ def _passed(
 
 
 def goes_along_directions(problem: Problem, options: Options) -> bool:
-    """Return whether differencing every parameter takes more evaluations than are allowed.
-
-    A given step, or another formula, is for parameters one by one, and so is never screened.
-    """
+    """Return whether differencing every parameter takes more evaluations than are allowed."""
+    # A given step, or another formula, is for parameters one by one, and so is never screened.
     if options.eps is not None or options.scheme != "central":
         return False
     most = EXHAUSTIVE if options.max_evals is None else options.max_evals
@@ -290,11 +282,9 @@ def _partly(block: BlockReport, told: bool) -> BlockReport:
 def at_points(
     check: Callable[[Any], GradientReport], params: Any, points: Any, grad: Any, what: str = "grad"
 ) -> GradientReport:
-    """Check at every point; return the report of the first that fails, or the worst known one.
-
-    It holds those of all points. `params` is the one point where `points` is None; of several
-    points the analytic derivative, which errors call `what`, must be a function.
-    """
+    """Check at every point; return the report of the first that fails, or the worst known one."""
+    # It holds those of all points. `params` is the one point where `points` is None; of several
+    # points the analytic derivative, which errors call `what`, must be a function.
     if points is None:
         if params is None:
             order = "" if grad is True or callable(grad) else "; the order is func, grad, params"
@@ -398,10 +388,8 @@ class Again:
 
 
 def remembered() -> Sequence[str]:
-    """Return the labels of parameters that were wrong in the last run.
-
-    Called at the beginning of every check: whoever remembers counts them.
-    """
+    """Return the labels of parameters that were wrong in the last run."""
+    # Called at the beginning of every check: whoever remembers counts them.
     labels: list[str] = []
     for said in plugin_manager().hook.gradcheck_suspects():
         if not isinstance(said, (list, tuple)) or not all(isinstance(one, str) for one in said):
@@ -416,11 +404,9 @@ def remembered() -> Sequence[str]:
 def look_again(
     problem: Problem, analytic: Analytic, options: Options, asked: Sequence[str], whole: int
 ) -> Again | None:
-    """Difference what was wrong in the last run; return it if any of it still is.
-
-    Unknown labels are passed over.  Where nothing is returned the whole check, of about `whole`
-    evaluations, is to be made, and is not influenced.
-    """
+    """Difference what was wrong in the last run; return it if any of it still is."""
+    # Unknown labels are passed over. Where nothing is returned the whole check, of about `whole`
+    # evaluations, is to be made, and is not influenced.
     if not asked or problem.evaluator.seconds * whole <= WHOLE_AGAIN:
         return None
     places = [coordinate_of(problem.blocks, label) for label in asked[:SUSPECTS]]

@@ -90,11 +90,9 @@ def unit_of(values: Iterable[float]) -> float:
 def spread_of(
     screen: Screen, residuals: Iterable[float], loud: float = 1.0, unit: float = 1.0
 ) -> float:
-    """Return the variance that χ² of residuals is reckoned with, all of them over `unit`.
-
-    σ is measured along one direction, and others may be a few times as loud.  Where residuals
-    are a million times as large, that must not keep a fit to six digits from being one.
-    """
+    """Return the variance that χ² of residuals is reckoned with, all of them over `unit`."""
+    # σ is measured along one direction, and others may be a few times as loud. Where residuals are
+    # a million times as large, that must not keep a fit to six digits from being one.
     largest = max((abs(y) for y in residuals), default=0.0)
     return loud * ((screen.sigma / unit) ** 2 + (SIX_DIGITS * largest) ** 2)
 
@@ -117,12 +115,10 @@ def _best_two(y: Array, weights: Sequence[Array]) -> list[tuple[float, int]]:
 def match(
     screen: Screen, residuals: dict[int, float], subset: Subset | None = None, loud: float = 1.0
 ) -> tuple[Fit, bool]:
-    """Return the single entry that explains the residuals best, and whether it alone does.
-
-    `residuals` are by number of direction; the entry is in `subset`, where there is one, and is
-    told as a coordinate of the flat vector. `loud` is the residuals' variance in parts of a
-    direction's: they may be differences of others.
-    """
+    """Return the single entry that explains the residuals best, and whether it alone does."""
+    # `residuals` are by number of direction; the entry is in `subset`, where there is one, and is
+    # told as a coordinate of the flat vector. `loud` is the residuals' variance in parts of a
+    # direction's: they may be differences of others.
     unit = unit_of(residuals.values())
     y = np.array(list(residuals.values())) / unit
     total = sum(value * value for value in y.tolist())
@@ -288,10 +284,8 @@ class Search:
         return explained
 
     def _one_by_one(self, whole: Part) -> tuple[list[Part], bool]:
-        """Part a group of blocks into one for each, in halves while they are many.
-
-        Returned is, too, whether the evaluations sufficed.
-        """
+        """Part a group of blocks into one for each, in halves while they are many."""
+        # Returned is, too, whether the evaluations sufficed.
         found: list[Part] = []
         queue = [whole]
         while queue:

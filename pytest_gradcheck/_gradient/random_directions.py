@@ -139,10 +139,8 @@ class AtScale:
 
     @cached_property
     def allowed(self) -> float:
-        """What the tolerances of all parameters come to along a direction.
-
-        Their errors add up as their squares do: of ``atol`` three times that, at most.
-        """
+        """What the tolerances of all parameters come to along a direction."""
+        # Their errors add up as their squares do: of ``atol`` three times that, at most.
         parts = (max(DUST * eps, GROUP_RTOL) for eps in self.analytic.precision)
         relative = self.norm([self.options.rtol or part for part in parts], along=True)
         blocks = self.problem.blocks if self.options.atol else ()
@@ -158,10 +156,8 @@ class AtScale:
 
     @cached_property
     def zero(self) -> Array:
-        """Of which blocks the gradient is zero, or what rounding leaves of a zero (bool).
-
-        So it is for a bias before a batch normalisation, and for one of the keys of attention.
-        """
+        """Of which blocks the gradient is zero, or what rounding leaves of a zero (bool)."""
+        # So it is for a bias before a batch normalisation, and for one of the keys of attention.
         own, eps = np.array(self.every_size), np.array(self.analytic.precision)
         value, found = abs(float(self.problem.center)), np.zeros(own.size, dtype=bool)
         for one in {*self.analytic.precision}:
@@ -175,10 +171,8 @@ class AtScale:
         return self.norm()
 
     def norm(self, parts: Sequence[float] | None = None, *, along: bool = False) -> float:
-        """Return the norm of gradient times scale, each block's or a part of it.
-
-        `along` a direction its weights count, whose mean square is 13/12.
-        """
+        """Return the norm of gradient times scale, each block's or a part of it."""
+        # `along` a direction its weights count, whose mean square is 13/12.
         blocks, sizes = self.problem.blocks, self.every_size
         unit = unit_of(sizes)
         total = sum(
@@ -323,10 +317,8 @@ class AtScale:
         return self.screen.noise.unit > NARROW and self.options.rtol is None and enough
 
     def look_at_groups(self) -> None:
-        """Judge each block by several directions of its own, and name the part that is wrong.
-
-        Of a direction over all parameters neither its noise nor what its kinks do is known well.
-        """
+        """Judge each block by several directions of its own, and name the part that is wrong."""
+        # Of a direction over all parameters neither its noise nor what its kinks do is known well.
         screen, problem = self.screen, self.problem
         self.verdict, self.reasons = DISAGREE if self.bad else AGREE, []
         groups = Groups(problem, self.analytic, screen.noise, self.options.seed)
@@ -497,10 +489,8 @@ def _wrong_entries(check: AtScale, named: set[str]) -> list[Diagnosis]:
 
 
 def plainly_wrong(problem: Problem, analytic: Analytic, options: Options, noise: Noise) -> bool:
-    """Return whether a gradient is wrong along a random direction, at four evaluations.
-
-    It accuses of nothing: what is wrong by little, or where func bends, is for closer looks.
-    """
+    """Return whether a gradient is wrong along a random direction, at four evaluations."""
+    # It accuses of nothing: what is wrong by little, or where func bends, is for closer looks.
     check = AtScale(problem, analytic, options)
     if check.bad:
         return True
@@ -587,10 +577,8 @@ def by_block(blocks: Sequence[Block], coordinates: Iterable[int]) -> dict[int, l
 
 
 def _resolutions(check: AtScale) -> list[float]:
-    """Return how large an error of each block would have been seen, in parts of its gradient.
-
-    One that is zero is resolved against the whole gradient.
-    """
+    """Return how large an error of each block would have been seen, in parts of its gradient."""
+    # One that is zero is resolved against the whole gradient.
     sizes = [block.size for block in check.problem.blocks]
     norm = np.where(check.zero, check.total, np.array(check.every_size) * np.sqrt(sizes))
     with np.errstate(all="ignore"):

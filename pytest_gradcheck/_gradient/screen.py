@@ -77,11 +77,9 @@ class Screen:
 
     @cached_property
     def whole(self) -> Array | None:
-        """The spread of all coordinates, shape (n,), where there are many blocks; else None.
-
-        One vector more, and one stream of weights for all blocks in place of one for each: what
-        is done for a block takes as long as for a thousand coordinates.
-        """
+        """The spread of all coordinates, shape (n,), where there are many blocks; else None."""
+        # One vector more, and one stream of weights for all blocks in place of one for each: what
+        # is done for a block takes as long as for a thousand coordinates.
         if sum(block.size > 0 for block in self.problem.blocks) <= EACH_ALONE:
             return None
         found, blocks = np.empty(self.problem.size), self.problem.blocks
@@ -329,10 +327,8 @@ def _best_rung(line: Line) -> tuple[float, float, float]:
 
 
 def screen_all(screen: Screen, allowed: float) -> bool:
-    """Measure the directions of a screen; return whether any residual is larger than is allowed.
-
-    `allowed` is what the tolerances of the parameters add up to along a direction.
-    """
+    """Measure the directions of a screen; return whether any residual is larger than is allowed."""
+    # `allowed` is what the tolerances of the parameters add up to along a direction.
     for number in range(1, SCREENED):
         screen.measure(number)
     # Kinks leave small steps, so much noise that an error shows in all directions or in none.

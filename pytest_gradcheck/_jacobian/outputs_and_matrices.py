@@ -297,6 +297,13 @@ class Shape:
         """Outputs by parameters, those that are left out included."""
         return self.outputs.size, sum(leaf.size for leaf in self.structure.leaves)
 
+    @property
+    def whole(self) -> tuple[int, ...] | None:
+        """Output by parameter, where there is one of each."""
+        if len(self.outputs.blocks) != 1 or len(self.structure.leaves) != 1:
+            return None
+        return (*self.outputs.blocks[0].shape, *np.shape(self.structure.leaves[0].value))
+
     def columns(self) -> Array:
         """Return which columns of a whole matrix are checked, in order."""
         ends = np.cumsum([0, *(leaf.size for leaf in self.structure.leaves)])
@@ -376,7 +383,7 @@ def matrix_of(jac: Any, shape: Shape, what: str = "jac") -> Matrix:
         own = kind.eps(jac)
         found = matrix_of(read(kind, jac, what), shape, what)
         return replace(found, precision=tuple(max(own, eps) for eps in found.precision))
-    single = len(shape.outputs.blocks) == 1 and len(shape.structure.leaves) == 1
+    single = shape.whole is not None
     if isinstance(jac, (list, tuple)) and single:
         jac = _array(jac)
     if not isinstance(jac, (np.ndarray, np.generic, int, float)):
@@ -385,10 +392,8 @@ def matrix_of(jac: Any, shape: Shape, what: str = "jac") -> Matrix:
     if (plain := native(array)) is not array:
         found = matrix_of(plain, shape, what)
         return replace(found, precision=(eps_of(array.dtype),) * len(found.precision))
-    if single:
-        wanted = shape.outputs.blocks[0].shape + np.shape(shape.structure.leaves[0].value)
-        if array.shape == wanted:
-            return _cut(array.reshape(shape.full), shape, what)
+    if array.shape == shape.whole:
+        return _cut(array.reshape(shape.full), shape, what)
     if array.ndim == 2 or single:
         _require_shape(array.shape, shape, what)
         return _cut(array, shape, what)
@@ -409,9 +414,8 @@ def _require_shape(found: tuple[int, ...], shape: Shape, what: str) -> None:
     if found == (m, n):
         return
     wanted = f"({m}, {n})"
-    if len(shape.outputs.blocks) == 1 and len(shape.structure.leaves) == 1:
-        whole = shape.outputs.blocks[0].shape + np.shape(shape.structure.leaves[0].value)
-        wanted += "" if whole == (m, n) else f" or {whole}"
+    if shape.whole is not None:
+        wanted += "" if (whole := shape.whole) == (m, n) else f" or {whole}"
     hint = ": return its transpose, .T" if found == (n, m) else "; nothing is broadcast"
     raise ValueError(
         f"{what} has shape {found}, but {m} outputs and {n} parameters need {wanted}, outputs "

@@ -383,10 +383,10 @@ def same_bits(a: Array, b: Array) -> bool:
     dtype = a.dtype
     if a.shape != b.shape or dtype != b.dtype:
         return False
-    first, second = np.ascontiguousarray(a), np.ascontiguousarray(b)
-    few = first.nbytes <= 1 << 16
+    few = a.nbytes <= 1 << 16
     if few and dtype.kind in "fi" and dtype.itemsize <= 8:  # nearly always
-        return first.tobytes() == second.tobytes()
+        return a.tobytes() == b.tobytes()
+    first, second = np.ascontiguousarray(a), np.ascontiguousarray(b)
     if first.dtype.names is not None and first.dtype.hasobject:
         return all(same_bits(first[name], second[name]) for name in first.dtype.names)
     if first.dtype.kind == "T":  # numpy's strings of any length: their bits are addresses

@@ -42,10 +42,8 @@ SMALLEST_SCALE = 1e-3
 
 
 def middle(values: Array) -> float:
-    """Return the median of some numbers, which may be reordered.
-
-    `numpy.median` takes ten times as long on few of them, and a copy of many.
-    """
+    """Return the median of some numbers, which may be reordered."""
+    # `numpy.median` takes ten times as long on few of them, and a copy of many.
     half = values.size // 2
     if values.size > FEW_TO_SORT:
         values.partition((values.size - 1 - half, half))
@@ -97,10 +95,8 @@ def scales_of(thetas: Sequence[Array]) -> Scale:
 
 
 def middles(parts: Sequence[Array]) -> list[float]:
-    """Return the median of the sizes above 0 in each of some vectors, 1 where there is none.
-
-    Short ones of one length are many as a rule, and are sorted together.
-    """
+    """Return the median of the sizes above 0 in each of some vectors, 1 where there is none."""
+    # Short ones of one length are many as a rule, and are sorted together.
     found, alike = [1.0] * len(parts), defaultdict[int, list[int]](list)
     for k, part in enumerate(parts):
         alike[part.size].append(k)
@@ -273,10 +269,8 @@ def _chosen(block: Block, index: Any) -> Block:
 def checked_value(
     leaf: Leaf, leaves: Sequence[Leaf], skip: Sequence[str] = ()
 ) -> np.ndarray[Any, Any]:
-    """Return a parameter as an array of a floating-point type, or say why it can't be one.
-
-    Of `leaves`, those of the whole structure, an error names all that `skip` would have to name.
-    """
+    """Return a parameter as an array of a floating-point type, or say why it can't be one."""
+    # Of `leaves`, those of the whole structure, an error names all that `skip` would have to name.
     value = leaf.value
     if type(value) is np.ndarray and value.dtype.kind in "fc":  # nearly always
         return leaf.array
@@ -399,11 +393,9 @@ def checked_leaf(structure: Structure, block: Block) -> np.ndarray[Any, Any]:
 def to_structure(
     structure: Structure, blocks: Sequence[Block], vector: np.ndarray[Any, Any]
 ) -> Any:
-    """Put a vector, shape (n,), laid out by `blocks`, into the containers of the parameters.
-
-    Arrays are new and float64, or complex128 where the parameter is complex; numbers are Python's;
-    leaves that were not checked are None.
-    """
+    """Put a vector, shape (n,), laid out by `blocks`, into the containers of the parameters."""
+    # Arrays are new and float64, or complex128 where the parameter is complex; numbers are
+    # Python's; leaves that were not checked are None.
     values: list[Any] = [None] * len(structure.leaves)
     for block in blocks:
         array = _whole(block, np.array(vector[block.window]))
@@ -421,11 +413,9 @@ def _whole(block: Block, part: Array) -> Array:
 
 
 def beside(structure: Structure, blocks: Sequence[Block], vector: Array) -> Any:
-    """Put a vector, shape (n,), into the containers, as what goes beside the values: a tangent.
-
-    Arrays are of the values' own kinds and dtypes: products of the two then stay in that type. What
-    is in no block is zero, or as it is where it is no number.
-    """
+    """Put a vector, shape (n,), into the containers, as what goes beside the values: a tangent."""
+    # Arrays are of the values' own kinds and dtypes: products of the two then stay in that type.
+    # What is in no block is zero, or as it is where it is no number.
     values = [
         leaf.kind.beside(leaf.value, np.zeros_like(leaf.array)) if leaf.kind else leaf.value
         for leaf in structure.leaves

@@ -73,6 +73,8 @@ class WorkCopy:
         # What is compared bit for bit and, in place, restored.  The user's own arrays will do
         # where func can't reach them through its parameters.
         self._saved = {k: self._kept(k) for k in alone}
+        nothing = ArrayKind.set_aside
+        self._leave_behind = [k for k in alone if type(self._kind(k)).set_aside is not nothing]
         self._put_back = self.set_aside() if in_place else []
         for position, block in enumerate(blocks):
             if self._cells[position] is None:
@@ -112,6 +114,8 @@ class WorkCopy:
 
     def _holds_its_values(self) -> bool:
         """Return whether `params` are known to hold `values`, and nothing else."""
+        if self.structure.form == ():
+            return True  # an array alone, in no container
         held = self.structure.values_of(self.params)
         return held is not None and all(map(is_, held, self.values))
 
@@ -132,7 +136,8 @@ class WorkCopy:
         def publish(value: Any) -> None:
             self.values[block.leaf] = value
             self._stale = True
-            self._rebuild()
+            if not self._waits:
+                self._rebuild()
 
         try:
             cell = kind.cell(self.values[block.leaf], publish)
@@ -153,7 +158,7 @@ class WorkCopy:
 
     def set_aside(self) -> list[Callable[[], None]]:
         """Take off what the last call left beside the values; return what puts it back."""
-        undo = [self._kind(k).set_aside(self.values[k]) for k in self._saved]
+        undo = [self._kind(k).set_aside(self.values[k]) for k in self._leave_behind]
         return [put_back for put_back in undo if put_back is not None]
 
     def cell(self, position: int) -> Any:
@@ -162,31 +167,28 @@ class WorkCopy:
 
     def move(self, shift: Array, step: float) -> None:
         """Set every coordinate to θ + step·shift, a direction over all blocks, shape (n,)."""
-        for window, theta, cell in self._all():
+        self._waits = True
+        for window, theta, cell in self._windows:
             along = shift[window]
             if not isinstance(cell, np.ndarray):
                 self._assign(window, cell, theta + step * along)
                 continue
             for part in chunks(theta.size):  # of a million parameters no further vector is made
                 np.add(along[part] * step, theta[part], cell[part], casting="same_kind")
-
-    def _all(self) -> Iterator[Window]:
-        """Yield all windows; of arrays that never change, `params` are rebuilt once, at the end."""
-        self._waits = True
-        try:
-            yield from self._windows
-        finally:
-            self._waits = False
-            self._rebuild()
+        self._rebuild()
 
     def _rebuild(self) -> None:
-        if self._stale and not self._waits:
+        """Renew `params` where an array that never changes was replaced; of many, once for all."""
+        self._waits = False
+        if self._stale:
             self.params, self._stale = self.structure.rebuild(self.values), False
 
     def set(self, vector: Array) -> None:
         """Set every coordinate, to a vector over all blocks, shape (n,)."""
-        for window, _, cell in self._all():
+        self._waits = True
+        for window, _, cell in self._windows:
             self._assign(window, cell, vector[window])
+        self._rebuild()
 
     def _assign(self, window: slice, cell: Any, values: Array) -> None:
         if window.start < window.stop:
@@ -194,8 +196,10 @@ class WorkCopy:
 
     def reset(self) -> None:
         """Set every coordinate to its saved value."""
-        for window, theta, cell in self._all():
+        self._waits = True
+        for window, theta, cell in self._windows:
             self._assign(window, cell, theta)
+        self._rebuild()
 
     def restore(self) -> None:
         """Put the user's arrays back, bit for bit, whatever was written to them."""

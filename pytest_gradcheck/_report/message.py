@@ -56,13 +56,11 @@ def table(
     drop: Sequence[str] = (),
     right: Sequence[str] = (),
 ) -> list[str]:
-    """Return lines with columns aligned, in so many columns of the terminal where that can be.
-
-    The first row names the columns.  The first column holds names, shortened where there is no
-    room; the last one text, which is shortened, or goes below its row.
-    Columns without an entry are left out, and those in `drop` one by one where there is no room.
-    Those in `right` are aligned to the right.
-    """
+    """Return lines with columns aligned, in so many columns of the terminal where that can be."""
+    # The first row names the columns. The first column holds names, shortened where there is no
+    # room; the last one text, which is shortened, or goes below its row. Columns without an entry
+    # are left out, and those in `drop` one by one where there is no room. Those in `right` are
+    # aligned to the right.
     header, *body = rows
     last = len(header) - 1
     wide = [max(map(len, column)) for column in zip(*rows, strict=True)]
@@ -123,10 +121,8 @@ def wrapped(text: str, width: int) -> list[str]:
 
 
 def message(report: GradientReport, width: int | None = None) -> str:
-    """Return the failure: a first line, the blocks, the worst parameters, how it was judged.
-
-    `width`: of the terminal or what stands for one, in columns.
-    """
+    """Return the failure: a first line, the blocks, the worst parameters, how it was judged."""
+    # `width`: of the terminal or what stands for one, in columns.
     return "\n".join(_message(report, (columns() if width is None else width) - MARGIN))
 
 
@@ -297,10 +293,9 @@ def _slopes(entry: Entry) -> str:
 def _block_lines(
     blocks: Sequence[BlockReport], most: int, width: int, names: Mapping[str, str], first: str
 ) -> list[str]:
-    """Return the table of the first `most` blocks, those with a hint before the others.
-
-    Between which layers an error enters is not said again for each, where the `first` line has it.
-    """
+    """Return the table of the first `most` blocks, those with a hint before the others."""
+    # Between which layers an error enters is not said again for each, where the `first` line has
+    # it.
     if len(blocks) <= most + 1:  # a line that says that there is one more takes as much room
         most = len(blocks)
     more = len(blocks) - most
@@ -542,10 +537,8 @@ def row(report: GradientReport) -> list[str]:
 
 
 def table_of_rows(rows: Sequence[Sequence[str]], width: int) -> list[str]:
-    """Return the lines of that table; what is remarkable of a check stands below it, indented.
-
-    Names are shortened before a column is left out: all by their files, then each in its middle.
-    """
+    """Return the lines of that table; what is remarkable of a check stands below it, indented."""
+    # Names are shortened before a column is left out: all by their files, then each in its middle.
     beside = zip(*(cells[1:-1] for cells in [ROW, *rows]), strict=True)
     room = max(width - sum(max(map(len, column)) + 2 for column in beside), LEAST_CHECK)
     names = [name for name, *_ in rows]

@@ -323,10 +323,8 @@ class Multiple:
     added: str = ""
 
     def factors(self, times: float, moved: int, sight: Sight) -> Iterator[tuple[float, str]]:
-        """Yield what the factor may be, with how odd that is.
-
-        Of one more of the term it would take so many `times` as much; it has `moved` coordinates.
-        """
+        """Yield what the factor may be, with how odd that is."""
+        # Of one more of the term it would take so many `times` as much; it has `moved` coordinates.
         number = times + (not self.added)
         if not math.isfinite(number) or not number:
             return
@@ -341,10 +339,8 @@ class Multiple:
             yield known[0], "-" * (number < 0) + known[1]
 
     def unlikely(self, factor: str, statement: ast.stmt, text: str, sight: Sight) -> float:
-        """Return how unlikely it is that this of all terms lacks the factor; of which statement.
-
-        Likeliest is one where its name stands, then one with other numbers for factors.
-        """
+        """Return how unlikely it is that this of all terms lacks the factor; of which statement."""
+        # Likeliest is one where its name stands, then one with other numbers for factors.
         names = NAMES.findall(factor)
         if _only_named(statement) is not None:
             return -0.5

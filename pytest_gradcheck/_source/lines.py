@@ -156,13 +156,11 @@ def lines_of(
     after: str = "",
     where: Array | None = None,
 ) -> tuple[SourceLine, ...]:
-    """Return the lines that the wrong blocks of a gradient come from, the likeliest first.
-
-    `wrong` has the code of each block's hint, or an empty text; `innocent` are functions that func
-    itself runs.  A statement that a right block comes from as well is not named, but for what made
-    the block `after`, between which and the wrong ones the error enters a backward pass. Of a
-    gradient that is one vector, `where` says which entries are wrong (bool).
-    """
+    """Return the lines that the wrong blocks of a gradient come from, the likeliest first."""
+    # `wrong` has the code of each block's hint, or an empty text; `innocent` are functions that
+    # func itself runs. A statement that a right block comes from as well is not named, but for what
+    # made the block `after`, between which and the wrong ones the error enters a backward pass. Of
+    # a gradient that is one vector, `where` says which entries are wrong (bool).
     known = leaves(gradient, seen)
     if set(known) == {ROOT}:  # one array, whatever the only block is called
         nodes = known[ROOT] or ([seen.result] if seen.result else [])

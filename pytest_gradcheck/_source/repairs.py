@@ -109,13 +109,11 @@ def repairs(
     innocent: Collection[CodeType],
     roots: Sequence[Any],
 ) -> list[Repair]:
-    """Return the first change with which all wrong blocks agree, or some that do it together.
-
-    `call` runs grad and tells what has become of the wrong blocks, no block being right if others
-    no longer are; `order` are lines, the likeliest first; `innocent` is code that func runs: the
-    last in which something is looked for; and `roots` are what grad gets.  Code in which someone
-    may be stopping, or a loop may never end, is left alone.
-    """
+    """Return the first change with which all wrong blocks agree, or some that do it together."""
+    # `call` runs grad and tells what has become of the wrong blocks, no block being right if others
+    # no longer are; `order` are lines, the likeliest first; `innocent` is code that func runs: the
+    # last in which something is looked for; and `roots` are what grad gets. Code in which someone
+    # may be stopping, or a loop may never end, is left alone.
     if _debugged() or threading.current_thread() is not threading.main_thread():
         return []
     if _longest(seen) > LONGEST:
@@ -142,10 +140,8 @@ def _longest(seen: Recorder) -> int:
 def _together(
     found: Sequence[Repair], wrong: Collection[str], *, whole: bool = True
 ) -> list[Repair]:
-    """Return the first repairs that make all wrong blocks right between them, or none.
-
-    If not the `whole` has to be, those that make some right.
-    """
+    """Return the first repairs that make all wrong blocks right between them, or none."""
+    # If not the `whole` has to be, those that make some right.
     chosen: list[Repair] = []
     left = set(wrong)
     for one in sorted(found, key=lambda each: -len(each.blocks)):
@@ -370,10 +366,8 @@ class _Search:
         return _together(self.found, self._wrong, whole=False)
 
     def _any(self, tried: Iterator[Tried], share: float) -> bool:
-        """Return whether one of these changes makes all wrong blocks right.
-
-        TimeoutError where a share of what may be tried is used up.
-        """
+        """Return whether one of these changes makes all wrong blocks right."""
+        # TimeoutError where a share of what may be tried is used up.
         self._share = share
         for one, new, right in tried:
             if right:
@@ -432,10 +426,8 @@ OPAQUE = (*(kind for kind in PLAIN if kind is not type), CodeType, np.ufunc, log
 
 
 def _reached(roots: Sequence[Any], files: Collection[str]) -> list[Any]:
-    """Return all objects that lead from `roots` on, of functions those that are in `files`.
-
-    MemoryError if there is too much, or something that could not be put back.
-    """
+    """Return all objects that lead from `roots` on, of functions those that are in `files`."""
+    # MemoryError if there is too much, or something that could not be put back.
     found: dict[int, Any] = {}
     left = list(roots)
     while left:
@@ -504,10 +496,8 @@ class _OfOthers:
 
 @contextmanager
 def _kept(reached: Sequence[Any], written: Collection[int]) -> Iterator[Callable[[], None]]:
-    """Have all arrays among objects read-only, and yield what puts back what the others hold.
-
-    And what is in the arrays whose identity is among `written`: grad itself writes to them.
-    """
+    """Have all arrays among objects read-only, and yield what puts back what the others hold."""
+    # And what is in the arrays whose identity is among `written`: grad itself writes to them.
     arrays = [one for one in reached if isinstance(one, np.ndarray)]
     buffers = [(one, one.copy()) for one in arrays if id(one) in written]
     closed = [one for one in arrays if one.flags.writeable and id(one) not in written]

@@ -215,10 +215,8 @@ def _paired(target: ast.expr, value: ast.expr) -> list[Pair]:
 
 
 def reads(expression: ast.AST) -> Iterator[ast.expr]:
-    """Yield the names that an expression reads, with what is taken from each: ``g["W"].T``.
-
-    What stands in an index is yielded by itself as well.
-    """
+    """Yield the names that an expression reads, with what is taken from each: ``g["W"].T``."""
+    # What stands in an index is yielded by itself as well.
     if isinstance(expression, (ast.Attribute, ast.Subscript)):
         root: ast.AST = expression
         while isinstance(root, (ast.Attribute, ast.Subscript)):
@@ -237,10 +235,8 @@ def reads(expression: ast.AST) -> Iterator[ast.expr]:
 
 
 def _parts(value: ast.expr | None) -> dict[Any, tuple[ast.expr, ast.expr]]:
-    """Return by key or position what a display is made of: where it begins, and its value.
-
-    Empty for anything else than a dict, ``dict(...)``, list or tuple that is written out.
-    """
+    """Return by key or position what a display is made of: where it begins, and its value."""
+    # Empty for anything else than a dict, ``dict(...)``, list or tuple that is written out.
     if isinstance(value, ast.Dict):
         return {
             key.value: (key, item)
@@ -274,10 +270,8 @@ ELEMENTWISE = (ast.Add, ast.Sub, ast.Mult, ast.Div)
 
 
 def combined(value: ast.AST | None) -> Combined:
-    """Return what an expression does nothing with but to add, multiply or divide it.
-
-    Names, their elements and attributes, numbers, and functions of these: ``dz / np.sqrt(d)``.
-    """
+    """Return what an expression does nothing with but to add, multiply or divide it."""
+    # Names, their elements and attributes, numbers, and functions of these: ``dz / np.sqrt(d)``.
     if not isinstance(value, ast.BinOp) or not isinstance(value.op, ELEMENTWISE):
         return ()
     added = isinstance(value.op, (ast.Add, ast.Sub))

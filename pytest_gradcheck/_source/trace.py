@@ -473,10 +473,8 @@ class Recorder:
                 self.made.setdefault(id(value), NOTHING)
 
     def _value(self, scope: Scope, expression: Any) -> tuple[Any, Any]:
-        """Return the place of a name, an element or an attribute, and what is there.
-
-        The place is None for anything else, and where that would take code of the user's.
-        """
+        """Return the place of a name, an element or an attribute, and what is there."""
+        # The place is None for anything else, and where that would take code of the user's.
         if isinstance(expression, ast.Name):
             name = expression.id
             if name in scope.names:
@@ -627,10 +625,8 @@ def traced(call: Callable[[], Any]) -> tuple[Any, Recorder]:
 
 
 def run_by(func: Callable[..., Any]) -> set[CodeType]:
-    """Return the code of func and of the functions that it names: what they do is right.
-
-    Those that are found in its closure and among its globals count, those in objects don't.
-    """
+    """Return the code of func and of the functions that it names: what they do is right."""
+    # Those that are found in its closure and among its globals count, those in objects don't.
     found: set[CodeType] = set()
     left: list[Any] = [func]
     while left:
@@ -666,11 +662,10 @@ class Watcher(Protocol):
 
 
 def watched(call: Callable[[], Any], watcher: Watcher) -> Any:
-    """Call a function while `watcher` is told what this thread executes; return its result.
-
-    Since 3.12 Python has a place for several tools side by side. Before, and where all places are
-    taken, a debugger's or coverage's trace function stands aside, and is put back whatever happens.
-    """
+    """Call a function while `watcher` is told what this thread executes; return its result."""
+    # Since 3.12 Python has a place for several tools side by side. Before, and where all places are
+    # taken, a debugger's or coverage's trace function stands aside, and is put back whatever
+    # happens.
     monitoring = getattr(sys, "monitoring", None)
     if monitoring is not None:
         for tool in range(6):

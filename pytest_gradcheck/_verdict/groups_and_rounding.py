@@ -220,7 +220,11 @@ class Groups:
         rounded = DUST * self.analytic.precision[position] * float(np.linalg.norm(terms))
         atol = self.dust(position) if self.zero(position) else rounded
 
-        line = line_along(self.problem, shift, self.noise)
+        # Points along a direction are rounded to the floats of each parameter.
+        theta = self.problem.evaluator.work.theta[position][inside]
+        apart = ROUNDING_SIGMA * float(np.linalg.norm(a * np.spacing(np.abs(theta))))
+        noise = replace(self.noise, sigma=max(self.noise.sigma, apart))
+        line = line_along(self.problem, shift, noise)
         told = float(terms.sum())
         goal = max(goal, GROUP_GOAL * abs(told)) if number == 0 else goal
         needed = math.inf if self.zero(position) else GROUP_RESOLVED * abs(told)

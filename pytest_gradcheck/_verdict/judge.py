@@ -8,6 +8,7 @@ from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from itertools import chain
+from typing import Any
 
 import numpy as np
 
@@ -31,6 +32,7 @@ from .._constants import (
     FLOAT32,
     GRAD_ROUNDINGS,
     GROUP_PROOF,
+    GROUP_RESOLVED,
     GROUP_RTOL,
     GROUP_RUNGS,
     IN_BLOCK,
@@ -105,6 +107,7 @@ from .tolerance_and_comparison import (
     Verdict,
     block_sizes,
     common_size,
+    largest_of,
     tolerance,
 )
 from .tolerance_and_comparison import spread as each_of
@@ -235,8 +238,10 @@ def _tell_by_groups(
         for offset in left[~found.within()[w][left]][:MOST_STUBBORN].tolist():
             verdict, estimate = groups.entry(position, offset, known)
             i = block.start + offset
-            # Its own steps may know it better, and err only in float32, where they cross kinks.
-            better = narrow or estimate.error < found.error[i]
+            # Its own steps may know it better, and err only in float32, where they cross kinks; but
+            # not at the edge of a domain, where there are few.
+            better = narrow and bool(np.isfinite(sweep.numeric[i]))
+            better |= estimate.error < found.error[i]
             if better or verdict == DISAGREE:
                 found.numeric[i], found.error[i] = estimate.value, estimate.error
             found.verdict[i] = DISAGREE if verdict == DISAGREE else OPEN
@@ -281,6 +286,25 @@ def _pass_zeros(
         ]
     for w in passing:
         found.verdict[w] = AGREE
+    if narrow is not None:
+        _pass_coarse(found, problem.blocks)
+
+
+def _pass_coarse(found: Comparison, blocks: Sequence[Block]) -> None:
+    """Pass entries of a narrow J that their own steps know as well as a block must be known.
+
+    Near the edge of a domain directions through all of it know less.  In a block of which a part
+    is wrong, none that may be in it.
+    """
+    known = (found.verdict == OPEN) & found.within()
+    known &= CONFIDENCE * found.reach <= GROUP_RESOLVED * np.abs(found.numeric)
+    coarse = (NOISY, NOT_SMOOTH, NOT_FINITE)
+    known[[i for i, reason in found.reasons.items() if reason not in coarse]] = False
+    for block in blocks:
+        wrong = (found.verdict[block.window] == DISAGREE).any()
+        if wrong or any(group.block is block for group in found.groups):
+            known[block.window] = False
+    found.verdict[known] = AGREE
 
 
 def _accuse(found: Comparison, group: Group) -> None:
@@ -325,6 +349,8 @@ def _rounded_inside(
     A gradient by the same formulas without that rounding, or with other, is off by that much.
     """
     limits = found.tolerance
+    if not found.reasons and not (found.verdict == DISAGREE).any():
+        return found
     rtol = limits.rtol if options.rtol is not None else np.maximum(limits.rtol, FLOAT32 ** (2 / 3))
     wide = replace(limits, rtol=rtol, atol=limits.atol.copy())
     for block in problem.blocks if options.atol is None else ():
@@ -731,9 +757,10 @@ def _look_between(found: Comparison, sweep: Sweep, problem: Problem) -> None:
         least = abs(unit) * NOISE_SPACING
         near = [line.add(RATIO * least), line.add(least)]
         known = replace(line, rungs=near).estimate()
-        if not known.h:  # outside func's domain: it may be any of them
-            _leave_open(members, found, NOT_SMOOTH)
-            continue
+        if members.size == 1 and not known.h:  # outside func's domain
+            if math.isfinite(sweep.numeric[first]):
+                _leave_open(members, found, NOT_SMOOTH)
+            continue  # it was asked at nearer steps
         if _add_up(members, shift, unit * known.value, abs(unit) * known.error, found):
             continue
         gap = NEAR_ESTIMATE * abs(found.analytic[first] - known.value)
@@ -852,13 +879,14 @@ def _doubt_fixed(found: Comparison, problem: Problem, options: Options) -> None:
             found.slopes[i], found.reasons[i] = own.slopes[i], KINK
 
 
-def _claims_little(analytic: Array, scale: Array, little: float) -> Array:
+def _claims_little(analytic: Array, scale: Array, little: Any, largest: Any = None) -> Array:
     """Return where an entry that can't be resolved may be passed for what it is worth (bool).
 
     Beside parameters of size 1, one of 1e-38 moves nothing, whatever its gradient is: no step
-    comes near the size of the others, and so its gradient must be small at that size, too.
+    comes near the size of the others, and so its gradient must be small at that size, too. Of
+    several blocks `largest` is the largest scale in each, as one number for each coordinate.
     """
-    largest = min(float(np.max(scale, initial=0.0)), 1.0)
+    largest = np.minimum(np.max(scale, initial=0.0) if largest is None else largest, 1.0)
     found: Array = (scale * FARTHEST >= largest) | (np.abs(analytic) * largest <= little)
     return found
 
@@ -885,10 +913,9 @@ def conclude(
         resolved = limits.settled(found.numeric, found.reach)
         if options.rtol is None:
             resolved |= bar <= COARSEST_RTOL * limits.size(found.numeric)
-            for block, own in zip(blocks, sizes, strict=True):
-                w = block.window
-                faint = _claims_little(analytic[w], scale[w], IN_BLOCK * own)
-                resolved[w] |= faint & (bar[w] * scale[w] <= IN_BLOCK * own)
+            own = IN_BLOCK * each_of(sizes, blocks)
+            largest = each_of(largest_of(scale, blocks), blocks)
+            resolved |= _claims_little(analytic, scale, own, largest) & (bar * scale <= own)
     resolved |= zero
     unjudged = (found.verdict != DISAGREE) & np.isfinite(found.error)
     stays = (BENDS, EXHAUSTED, JUMP, NOT_SMOOTH)

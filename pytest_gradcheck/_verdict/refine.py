@@ -123,21 +123,25 @@ def next_step(
     """Return the step that promises most, or None."""
     if _bent(line, question):
         step = _smaller(line, line.rungs[-1].h, question, least)
-        if step is not None or len(line.rungs) > 1:
+        if step is not None or not (_few(line) or len(line.rungs) == 1):
             return step  # of a single one, below which all is noise, nothing is known: go on
-    pivot = estimate.h or line.rungs[-1].h
+    pivot = line.rungs[-1].h if _few(line) else estimate.h or line.rungs[-1].h
     larger = _larger(line, pivot, question, scale)
     smaller = _smaller(line, pivot, question, least)
     if not estimate.h or estimate.rounding >= LIMITING * estimate.error:
-        return larger or smaller
+        # Before smaller steps are taken at the edge of a domain, noise is measured there.
+        known = line.edge and estimate.h and not _few(line)
+        return larger or (smaller if line.sounded or not known else None)
     return smaller or larger
 
 
 def _larger(line: Line, pivot: float, question: Tolerance, scale: float) -> float | None:
     """Return a step above `pivot`: in the first gap between rungs, or beyond the largest."""
     steps = [rung.h for rung in reversed(line.rungs) if rung.h >= pivot * 0.999]
+    # There may be a step between the largest within the domain and its edge.
+    inside = [h for h, _, _ in line.series("both")] if _few(line) else []
     for low, high in itertools.pairwise(steps):
-        if high > low * ROOM:
+        if high > low * (RATIO * STEPS_APART if low in inside else ROOM):
             return high / RATIO
     top = line.rungs[0]
     if not math.isfinite(top.central) or top.h >= FARTHEST * scale:
@@ -165,6 +169,11 @@ def _smaller(line: Line, pivot: float, question: Tolerance, least: float) -> flo
     useful = bottom.sigma / max(USEFUL * value, 1e-300)
     step = bottom.h / RATIO
     return step if step >= max(least, useful) else None
+
+
+def _few(line: Line) -> bool:
+    """Return whether the steps within func's domain are too few to converge, at its edge."""
+    return bool(line.edge) and 0 < len(line.series("both")) < NEAR_RUNGS
 
 
 def may_go_beyond(line: Line) -> bool:
@@ -199,10 +208,16 @@ def refine(line: Line, question: Tolerance, first: float, scale: float, least: f
     return climb(line, _until_settled(line, question, first, scale, least))
 
 
+def _enter(line: Line, first: float, least: float) -> Policy[float]:
+    """Enter func's domain, which may be a few floats wide; return the least step from then on."""
+    yield from enter(line, first, line.ulp or least)
+    return min(least, line.ulp / STEPS_APART or least) if line.edge else least
+
+
 def _until_settled(
     line: Line, question: Tolerance, first: float, scale: float, least: float
 ) -> Policy[Answer]:
-    yield from enter(line, first, least)
+    least = yield from _enter(line, first, least)
     if _all_noise(line) and abs(question.analytic) * least > line.noise.sigma:
         # sin(1e30·θ): J changes by more than itself between neighbouring floats.
         return Answer(line.rungs[-1].central, math.inf, OPEN, NOISY)
@@ -344,7 +359,8 @@ def _news(line: Line, question: Tolerance, scale: float, estimate: Estimate) -> 
     line.sound(within)
     # Below a structure it must fall, each time, or there would be no end to it.
     falls = line.noise.sigma * LINE_NEWS <= before > 0
-    return falls or (first and line.noise.sigma >= before * LINE_NEWS)
+    better = line.estimate().error * LINE_NEWS <= estimate.error
+    return falls or (first and (better or line.noise.sigma >= before * LINE_NEWS))
 
 
 def _beneath(line: Line, estimate: Estimate) -> float:
@@ -382,7 +398,8 @@ def spacing(line: Line, question: Tolerance, scale: float) -> float:
     inside = [rung.h for rung in line.rungs if math.isfinite(rung.bend)]
     if len(inside) < len(line.rungs):  # the edge of the domain is near
         shown = min(shown, max(inside, default=line.rungs[-1].h) / NOISE_SAMPLES)
-    return min(LINE_SPACING * scale, shown or math.inf)
+    # Into the domain, where func has less of a structure than at its edge.
+    return math.copysign(min(LINE_SPACING * scale, shown or math.inf), -line.edge or 1)
 
 
 def _bent(line: Line, question: Tolerance) -> bool:

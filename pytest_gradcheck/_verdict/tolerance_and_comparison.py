@@ -193,10 +193,8 @@ def spread(values: Any, blocks: Sequence[Block]) -> Array:
 
 
 def common_size(rms: Any) -> float:
-    """Return a block's gradient as one number, over the scale that is common to its coordinates.
-
-    The large ones count: of a tiny parameter the block's gradient over its own scale is no size.
-    """
+    """Return a block's gradient as one number, over the scale that is common to its coordinates."""
+    # The large ones count: of a tiny parameter the block's gradient over its own scale is no size.
     least = float(np.min(rms, initial=math.inf))
     if not 0 < least < math.inf:
         return 0.0
@@ -213,12 +211,11 @@ def of_block(
     value: float = 0.0,
     common: Callable[[Any], Any] = common_size,
 ) -> Tolerance:
-    """Return the tolerances in a block, for one value or for a vector of them.
-
-    `own` is the block's gradient as one number, `eps` the machine epsilon of the analytic one,
-    `fine` the relative error bar that settles an entry when rtol is unset, `value` |J| at θ. Of
-    several blocks at once, `own` is one number for each coordinate, and so is what `common` makes.
-    """
+    """Return the tolerances in a block, for one value or for a vector of them."""
+    # `own` is the block's gradient as one number, `eps` the machine epsilon of the analytic one,
+    # `fine` the relative error bar that settles an entry when rtol is unset, `value` |J| at θ. Of
+    # several blocks at once, `own` is one number for each coordinate, and so is what `common`
+    # makes.
     low = min(max(FINEST_RTOL, eps ** (2 / 3)), COARSEST_RTOL)
     rms = own / scale
     narrow = eps > NARROW
@@ -250,10 +247,8 @@ def tolerance(
     fine: float = 1.0,
     value: float = 0.0,
 ) -> Tolerance:
-    """Return the tolerances of a gradient by each block's numeric gradient; see `of_block`.
-
-    Vectors are of shape (n,), and `precision` has the machine epsilon of each block.
-    """
+    """Return the tolerances of a gradient by each block's numeric gradient; see `of_block`."""
+    # Vectors are of shape (n,), and `precision` has the machine epsilon of each block.
     columns = np.empty((6, scale.size))
     own = spread(block_sizes(numeric, scale, blocks), blocks)
     for eps, run in groupby(zip(blocks, precision, strict=True), lambda pair: pair[1]):
@@ -499,11 +494,9 @@ def errors_of(
     precision: Sequence[float],
     factor: float,
 ) -> list[Errors]:
-    """Return the errors of each block that has entries; vectors of shape (n,).
-
-    `precision` has the machine epsilon of each block of the analytic gradient: rounding the
-    reference to it is an error that the baseline's is never taken to be below.
-    """
+    """Return the errors of each block that has entries; vectors of shape (n,)."""
+    # `precision` has the machine epsilon of each block of the analytic gradient: rounding the
+    # reference to it is an error that the baseline's is never taken to be below.
     found = []
     with np.errstate(all="ignore"):
         for block, eps in zip(blocks, precision, strict=True):

@@ -45,8 +45,8 @@ def _mapping(value: Any) -> Node:
     keys = list(value)
 
     def rebuild(children: list[Any]) -> Any:
-        if isinstance(value, MappingProxyType):
-            return MappingProxyType(dict(zip(keys, children, strict=True)))
+        if type(value) in (dict, MappingProxyType):
+            return type(value)(dict(zip(keys, children, strict=True)))
         new = copy.copy(value)  # keeps an OrderedDict's order and a defaultdict's factory
         for key, child in zip(keys, children, strict=True):
             new[key] = child  # not update, which adds the counts of a Counter

@@ -143,7 +143,8 @@ class Library(NamedTuple):
     """Of an array and the leaf in its place, as `Real` takes it."""
     pair: Callable[[Any], Any]
     """Makes one argument of two."""
-    stream: Stream
+    drawing: Callable[[int], np.random.Generator]
+    """Random numbers for the derivatives of derivatives, by their depth."""
 
 
 def check_orders(
@@ -178,7 +179,7 @@ def check_orders(
     func.__qualname__ = name
     params = here.arrays(x)
     assert_modes(func, {"jvp": jvp, "vjp": vjp}, here, params, modes, depth, options)
-    rng = generator(0, library.stream, depth)
+    rng = library.drawing(depth)
     along = {"fwd": (library.jvp, here, params), "rev": (library.vjp, there, there.arrays(y))}
     for mode in along if order > 1 else ():
         if mode in modes:

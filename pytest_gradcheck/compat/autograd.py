@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from .._difference.stencils_and_steps import Stream
+from .._difference.stencils_and_steps import Stream, generator
 from . import LENIENT, Library, check_orders, modes_of
 
 __all__ = ["check_grads"]
@@ -89,5 +89,5 @@ def _library() -> Library:
         lambda value, like: core.vspace(like).covector(value),
         lambda array, like: array if isinstance(like, np.ndarray) else array[()],
         pair,
-        Stream.AUTOGRAD,
+        lambda depth: generator(0, Stream.AUTOGRAD, depth),
     )

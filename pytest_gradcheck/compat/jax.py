@@ -7,7 +7,7 @@ from functools import wraps
 from importlib import import_module
 from typing import Any
 
-from .._difference.stencils_and_steps import Stream
+from .._difference.stencils_and_steps import Stream, generator
 from . import LENIENT, Library, check_orders, modes_of
 
 __all__ = ["check_grads"]
@@ -71,7 +71,7 @@ def check_grads(
         # In the array's own type: f is evaluated in float64 where it can be.
         lambda array, like: jnp.asarray(array),
         list,
-        Stream.JAX,
+        lambda depth: generator(0, Stream.JAX, depth),
     )
     x = jax.tree_util.tree_map(
         lambda one: jnp.asarray(one, jnp.result_type(one, float)), list(args)

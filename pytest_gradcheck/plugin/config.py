@@ -103,23 +103,17 @@ def read_settings(config: pytest.Config) -> Settings:
             raise pytest.UsageError(f"{_place(config)}: {error}") from None
     said = {name: config.getoption(_key(name)) for name in names}
     given |= {name: value for name, value in said.items() if value is not None}
+    where = "gradcheck_skip in the ini file" if _ini(config, _key("skip")) else ""
+    where = "--gradcheck-skip" if config.getoption(_key("skip")) else where
     return Settings(
         options=given,
-        skip=_skip(config),
+        skip=f"gradient checks are skipped: {where}" if where else "",
         summary=_summary(config),
         json=_path(config, "json"),
         html=_path(config, "html"),
         save=_path(config, "save"),
         cache=not (config.getoption(_key("no_cache")) or _ini(config, _key("no_cache"))),
     )
-
-
-def _skip(config: pytest.Config) -> str:
-    if config.getoption(_key("skip")):
-        return "gradient checks are skipped: --gradcheck-skip"
-    if _ini(config, _key("skip")):
-        return "gradient checks are skipped: gradcheck_skip in the ini file"
-    return ""
 
 
 def _place(config: pytest.Config) -> str:

@@ -67,24 +67,8 @@ class Record(TypedDict):
     wrong: NotRequired[ToRemember]
 
 
-def send(report: pytest.TestReport, records: list[Record]) -> None:
-    """Put the checks that a test has made since its last report on this one."""
-    report.gradcheck = records  # type: ignore[attr-defined]
-
-
-def send_uncalled(report: pytest.TestReport, fixture: str) -> None:
-    """Put the name of a fixture that a test asked for and never called on its report."""
-    if fixture:
-        report.gradcheck_uncalled = fixture  # type: ignore[attr-defined]
-
-
-def uncalled(report: pytest.TestReport) -> str:
-    """Return the name of such a fixture; empty for none."""
-    return str(getattr(report, "gradcheck_uncalled", ""))
-
-
 def received(report: pytest.TestReport) -> Sequence[Record]:
-    """Return what was sent with a report."""
+    """Return the checks that a test has made since its last report, as sent with this one."""
     records: Sequence[Record] = getattr(report, "gradcheck", ())
     return records
 
@@ -307,11 +291,12 @@ class Recorder:
                 report.sections += [
                     (TITLE, text) for text in self._texts(error, report.longreprtext)
                 ]
-            send(report, self._records)
+            report.gradcheck = self._records  # type: ignore[attr-defined]
         if error is not None and _is_mismatch(error):
             _in_one_line(report)
-        if report.when == "call" and report.passed and self._item is not None:
-            send_uncalled(report, self._item.stash.get(_uncalled, ""))
+        fixture = self._item.stash.get(_uncalled, "") if self._item is not None else ""
+        if fixture and report.when == "call" and report.passed:
+            report.gradcheck_uncalled = fixture  # type: ignore[attr-defined]
         self._records, self._failing = [], []
         return report
 

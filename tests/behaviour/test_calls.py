@@ -970,3 +970,19 @@ def test_relative_difference_of_structures():
     assert relative_difference(one, other) == 0.5
     with pytest.raises(ValueError, match="it has no b"):
         relative_difference({"W": np.ones(1)}, {"W": np.ones(1), "b": np.ones(2)})
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["gradients_close", "jacobian_close", "jvp_close", "vjp_close", "hessian_close", "hvp_close"],
+)
+def test_a_call_that_lacks_something_is_told_by_the_name_it_was_called_by(name):
+    with pytest.raises(TypeError, match=rf"^assert_{name}\(\) missing 1 required positional"):
+        getattr(pytest_gradcheck, f"assert_{name}")(np.sin)
+    with pytest.raises(TypeError, match=rf"^assert_{name}: no option named rtool"):
+        getattr(pytest_gradcheck, f"assert_{name}")(np.sin, np.cos, np.ones(2), rtool=1e-5)
+
+
+def test_what_func_itself_raises_of_its_arguments_is_left_as_it_is():
+    with pytest.raises(TypeError, match=r"missing 1 required positional argument: 'y'"):
+        pytest_gradcheck.assert_jvp_close(lambda x, y: x, lambda x, v: v, np.ones(2))

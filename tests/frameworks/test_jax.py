@@ -419,6 +419,23 @@ def test_a_large_pytree_goes_along_directions():
 # jax_gradients, workers, vectorized
 
 
+@pytest.mark.parametrize("placed", [False, True])
+def test_func_gets_arrays_as_free_to_move_as_the_users(placed):
+    w = jax.device_put(normal(7), jax.devices()[0] if placed else None)
+    seen = set()
+
+    def loss(p):
+        return jnp.sum(jnp.sin(p["w"])) * p["b"]
+
+    def func(p):
+        seen.add((p["w"].committed, p["b"].committed))
+        return loss(p)
+
+    params = {"w": w, "b": jnp.asarray(0.7)}
+    assert check_gradients(func, jax.grad(loss), params).verdict == "agree"
+    assert seen == {(placed, False)}
+
+
 def test_arguments_aux_and_whole_numbers():
     f = lambda p, y: (jnp.sum(p["w"] ** p["n"] * y) * p["s"], p["n"])  # noqa: E731
     params = {"w": normal(2) ** 2, "n": jnp.array(3), "s": 2.0}

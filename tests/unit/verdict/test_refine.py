@@ -507,10 +507,12 @@ def test_the_distance_of_values_that_tell_the_noise_along_a_line():
     # Where J is zero, of what it changes by, if it does.
     assert near(slopes((1.0, 2.0), center=0.0, changes=(4.0,)), question(64.0), 2.0) == 2.0**-18
     assert near(slopes((1.0, 0.0), center=0.0, changes=()), question(64.0), 2.0) == 2.0**-15
-    # All eight within the largest step that is inside the domain, or the smallest if none is.
+    # All eight within the largest step that is inside the domain, or the smallest if none is; and
+    # to the side on which the domain goes on.
     edge = line((1.0, NAN, 1.0, 0.0), (2.0**-14, 1.0, 1.0, 0.0), (2.0**-15, 1.0, 1.0, 0.0))
-    assert near(edge, question(0.0), 2.0) == 2.0**-17
-    assert near(line((2.0**-13, NAN, 1.0, 0.0)), question(0.0), 4.0) == 2.0**-16
+    assert near(edge, question(0.0), 2.0) == -(2.0**-17)
+    assert near(line((2.0**-13, NAN, 1.0, 0.0)), question(0.0), 4.0) == -(2.0**-16)
+    assert near(line((2.0**-13, 1.0, NAN, 0.0)), question(0.0), 4.0) == 2.0**-16
 
 
 def test_what_stands_still_is_not_accused_where_two_larger_steps_come_near_the_analytic_slope():

@@ -499,23 +499,34 @@ SEEN = 2.1
 """So many times what passes along one direction, an error spread over many entries is missed by
 three of them with a chance of 5 %.  [derived: P(|N(0, 1)| < 0.48)³]"""
 
-SLICE_DIRECTIONS = 64
-"""Through a block a row of which may be wrong by all of itself and not be seen: more, at one step.
-[cost]"""
+SLICE_SOUGHT = 0.01
+"""A float32 block that is off by this part of its gradient, as one is in which a row of a hundred
+is off by a tenth, is to be found: where four directions may miss it, there are more.
+[tests/behaviour/test_groups.py]"""
 
-SLICE_ASKED = 4.0
+SLICE_DIRECTIONS = 40
+SLICE_PILOT = 8
+"""So many, the second of them at each step, until one is chosen.  [cost]"""
+
+SLICE_ASKED = 3.0
 """A slice is asked alone when it stands out by so many standard deviations: the largest of a
-hundred right ones does by chance in one block of a hundred.  [derived]"""
+hundred right ones does by chance in one block of four.  [cost]"""
 
-SLICE_ALONE = 7.2
-"""It is all that is wrong when it explains four fifths of what they show: 7.2² of 64.  [derived]"""
+SLICE_SLICE = 16
+SLICE_CLEAR = 2.0
+SLICE_ALONE = 0.8
+"""It is wrong when so many directions through it are off by this many bars, and when a part of its
+gradient explains that part of it.  What kinks make of a right one is below one bar.  [derived]"""
 
-SLICE_SEEN = 5.65
-"""And is seen to with a chance of 95 % from here on.  [derived: 4 + 1.65]"""
+SLICE_SEEN = 4.65
+"""And is seen to with a chance of 95 % from here on.  [derived: 3 + 1.65]"""
 
-SLICE_OVER = 3.0
-"""What an average slice adds to a direction is so many times the rounding there.  [derived: more
-hides in kinks, which are within larger steps]"""
+SLICE_DOUBTED = 2.5
+SLICE_MOST = 64
+SLICE_MOST_OF = 0.5
+"""All of a block that stands out by the first is given as many directions as the second, and is
+wrong when a part of its gradient explains the third of what they show: 5.7 standard deviations, and
+more than a kink that is in all directions can.  [derived]"""
 
 EXHAUSTIVE = 4200
 """Evaluations up to which every parameter is differenced when ``max_evals`` is not given; and that

@@ -63,9 +63,15 @@ from .._constants import (
     SEEN,
     SLICE_ALONE,
     SLICE_ASKED,
+    SLICE_CLEAR,
     SLICE_DIRECTIONS,
-    SLICE_OVER,
+    SLICE_DOUBTED,
+    SLICE_MOST,
+    SLICE_MOST_OF,
+    SLICE_PILOT,
     SLICE_SEEN,
+    SLICE_SLICE,
+    SLICE_SOUGHT,
     SMALLEST_PART,
     STILL,
     TIE_SLOPE,
@@ -298,68 +304,85 @@ class Groups:
             number = len(estimates) - 1
             whole = tuple(slice(0, n) for n in block.coordinate_shape)
             found.wrong = self.split(position, number, whole, asked[number], estimates[number])
-        if self.noise.unit > NARROW and block.size > 1:
-            rows = block.shape[0] if len(block.shape) > 1 and not self.zero(position) else 1
-            share = norm / math.sqrt(rows)
+        if self.noise.unit > NARROW and block.size > 1 and not self.zero(position):
             slices = [block.size // n for n in block.coordinate_shape if n > 1]
             vague = found.wrong is not None and found.wrong.places.size > max(slices)
-            if vague or (not found.wrong and found.reach > GROUP_RESOLVED * share):
-                self.look_at_slices(position, share, [one.estimate for one in asked[1:]], found)
+            sought = SLICE_SOUGHT if block.size > SLICE_MOST else GROUP_RESOLVED
+            hidden = found.verdict == OPEN or found.reach > sought * norm
+            if vague or (not found.wrong and hidden):
+                self.look_closer(position, max(one.estimate.h for one in asked[1:]), found)
         if found.verdict == AGREE and not found.reach <= GROUP_RESOLVED * size:
             found.verdict = OPEN
         return found
 
-    def look_at_slices(
-        self, position: int, share: float, known: list[Estimate], found: Known
-    ) -> None:
-        """Look for a wrong row or column of a block, which hides in the noise of all of it.
+    def look_closer(self, position: int, step: float, found: Known) -> None:
+        """Look for what noise hides: a wrong row or column, or all of a block wrong by little.
 
-        Along many more directions, what is told and is not so is y = e·d + noise.  A slice that is
-        wrong by the part c of itself is in it as c·x, with x what the slice adds to g·d, so that
-        Σxy/√Σx² is c·√Σx² among numbers that are as large as y is.  The best of each axis is asked
-        alone: few kinks are within its steps.  y is no smaller than the error of all.  Of a block
-        that is wrong, no part being known to be, the slice must explain nearly all of y.
+        The slice of each axis that stands out is asked alone: few kinks are within its steps, and
+        only that accuses it.  Of a block that is wrong, no part being known to be, the slice must
+        explain nearly all of what is.  More directions than a block has entries show nothing new.
         """
-        block, left = found.block, self.most - self.problem.evaluator.evaluations
+        block, step = found.block, min(step, FARTHEST_ALONG)
+        left = self.most - self.problem.evaluator.evaluations
         left -= 2 * GROUP_DIRECTIONS * GROUP_STEPS * (len(self.problem.blocks) - position)
-        shape, total = block.coordinate_shape, 0.0
-        if left < 2 * SLICE_DIRECTIONS or not share:
+        if left < 4 * SLICE_MOST:
             return
-        # Fewer kinks are within a smaller step, as long as rounding leaves something of a slice.
-        rounding = max(one.rounding * one.h for one in known)
-        least = min(share, GROUP_RESOLVED * found.norm)
-        step = min(SLICE_OVER * rounding / least, max(one.h for one in known))
-        axes = {axis: (np.zeros(n), np.zeros(n)) for axis, n in enumerate(shape) if n > 1}
-        for number in range(GROUP_DIRECTIONS, GROUP_DIRECTIONS + SLICE_DIRECTIONS):
-            weights = self.weights(position, number)
-            shift = np.zeros(self.problem.size)
-            shift[block.window] = weights
-            up, down = self.problem.evaluator.along(shift, (step, -step))
-            terms = (self.analytic.vector[block.window] * weights).reshape(shape)
-            y = float(terms.sum()) - float(up - down) / (2 * step)
-            total += y * y
-            for axis, (cross, square) in axes.items():
-                x = terms.sum(axis=tuple(k for k in range(len(shape)) if k != axis))
-                cross += x * y
-                square += x * x
-        spread = math.sqrt(total / SLICE_DIRECTIONS)
-        if not 0 < spread < math.inf:
+        many = self.many(position, np.arange(block.size), block.coordinate_shape, step)
+        many.take(SLICE_DIRECTIONS)
+        if not many.answers:
             return
-        found.reach = min(found.reach, max(spread, CONFIDENCE * rounding / step))
-        part = SLICE_SEEN * spread / math.sqrt(SLICE_DIRECTIONS - SLICE_SEEN**2)
-        found.row = part / share
-        for axis, (cross, square) in axes.items():
-            z = np.abs(cross) / (spread * np.sqrt(np.maximum(square, np.finfo(float).tiny)))
-            worst = int(z.argmax())
-            if z[worst] > (SLICE_ALONE if found.wrong else SLICE_ASKED):
-                window = tuple(slice(0, n) for n in shape)
-                window = (*window[:axis], slice(worst, worst + 1), *window[axis + 1 :])
+        found.reach = min(found.reach, max(many.noise, 1.0) * many.bar)
+        rows = block.shape[0] if len(block.shape) > 1 else 1
+        part = SLICE_SEEN / math.sqrt(SLICE_DIRECTIONS - SLICE_SEEN**2)
+        found.row = part * many.noise * many.bar * math.sqrt(rows) / found.norm
+        whole = tuple(slice(0, n) for n in block.coordinate_shape)
+        for axis in range(len(whole)):
+            explained = many.explained(axis)
+            worst = int(explained.argmax())
+            if explained[worst] > (SLICE_ALONE if found.wrong else SLICE_ASKED**2 / len(many.y)):
+                window = (*whole[:axis], slice(worst, worst + 1), *whole[axis + 1 :])
                 one = self.ask(position, 0, _offsets(block, window), 0.0)
                 verdict, (estimate,) = self.judged([one])
-                if verdict == DISAGREE:
+                if verdict == DISAGREE or self.slice_is_wrong(position, window, step):
                     found.verdict = DISAGREE
                     found.wrong = self.split(position, 0, window, one, estimate)
                     return
+        if found.wrong or block.size <= SLICE_MOST:
+            return
+        if many.denies():
+            found.verdict, gap = DISAGREE, many.noise * many.bar
+            places = block.start + np.arange(block.size)
+            along = found.norm, found.norm - gap, many.bar, gap / found.norm
+            found.wrong = Group(block, block.name, places, *along)
+        elif many.noise <= 1:
+            found.verdict = AGREE  # steps of other directions may have been too large
+
+    def slice_is_wrong(self, position: int, window: Window, step: float) -> bool:
+        """Return whether directions through one slice alone show that it is.
+
+        More directions than it has entries would all cross the same kinks.
+        """
+        inside = _offsets(self.problem.blocks[position], window)
+        if inside.size < SLICE_SLICE:
+            return False
+        many = self.many(position, inside, (), step)
+        many.take(SLICE_SLICE)
+        clear = many.answers and many.noise > SLICE_CLEAR
+        return clear and bool(many.explained(-1)[0] > SLICE_ALONE)
+
+    def many(self, position: int, inside: Array, shape: tuple[int, ...], step: float) -> Many:
+        """Measure along some directions through part of a block, at the step with least bars."""
+        wider, found = (Many(self, position, inside, shape, h) for h in (step * RATIO, step))
+        wider.take(SLICE_PILOT)
+        found.take(SLICE_PILOT)
+        while True:
+            finer = Many(self, position, inside, shape, found.step / RATIO)
+            finer.take(SLICE_PILOT)
+            if not finer.bar < found.bar:
+                change = np.array(wider.y) - found.y
+                found.truncation = float(np.sqrt(np.mean(change**2))) / (RATIO**2 - 1)
+                return found
+            wider, found = found, finer
 
     def entry(self, position: int, offset: int, known: Known) -> tuple[Verdict, Estimate]:
         """Judge a single entry of a block that is known, by steps as large as the block's."""
@@ -421,6 +444,88 @@ class Groups:
         except BudgetExhausted:
             pass
         return None
+
+
+class Many:
+    """Many directions through a block, at one step: along each, grad is off by y = e·d + noise.
+
+    A slice of the block that is wrong by the part c of itself is in y as c·x, with x what it adds
+    to g·d.  What kinks add to y they add to half the bend, too, whichever side they are on.
+    """
+
+    def __init__(
+        self, groups: Groups, position: int, inside: Array, shape: tuple[int, ...], step: float
+    ) -> None:
+        self.groups, self.position, self.inside = groups, position, inside
+        self.shape, self.step, self.truncation = shape, step, 0.0
+        self.y: list[float] = []
+        self.bends: list[float] = []
+        self.x: list[list[Array]] = [[] for _ in (*shape, 1)]
+
+    def take(self, count: int) -> None:
+        """Measure along further directions, until they are so many."""
+        problem, step, axes = self.groups.problem, self.step, range(len(self.shape))
+        places = problem.blocks[self.position].start + self.inside
+        a, center = self.groups.analytic.vector[places], float(problem.center)
+        for number in range(len(self.y), count):
+            weights = self.groups.weights(self.position, GROUP_DIRECTIONS + number)[self.inside]
+            shift = np.zeros(problem.size)
+            shift[places] = weights
+            up, down = map(float, problem.evaluator.along(shift, (step, -step)))
+            terms = (a * weights).reshape(self.shape or -1)
+            for axis in axes:
+                self.x[axis].append(terms.sum(axis=tuple(k for k in axes if k != axis)))
+            self.x[-1].append(terms.sum(keepdims=True).ravel())
+            self.y.append(float(terms.sum()) - (up - down) / (2 * step))
+            self.bends.append((up + down - 2 * center) / (2 * step))
+
+    @property
+    def bars(self) -> Array:
+        """By how much a right gradient is off along each: half the bend, rounding, truncation."""
+        bends = np.abs(self.bends)
+        rounding = self.groups.noise.sigma / self.step
+        return np.hypot(bends, math.hypot(np.median(bends), rounding, self.truncation))
+
+    @property
+    def answers(self) -> bool:
+        """Whether func does, and does not stand still."""
+        moved = 2 * self.step * np.sqrt(np.mean((np.ravel(self.x[-1]) - self.y) ** 2))
+        noise = self.groups.noise.at(np.array(float(self.groups.problem.center)))
+        return bool(self.noise > 0 and RESPONDS * noise < moved < math.inf)
+
+    @property
+    def noise(self) -> float:
+        """The root mean square of y, in parts of the bars."""
+        with np.errstate(all="ignore"):
+            return float(np.sqrt(np.mean(np.square(self.y / self.bars))))
+
+    @property
+    def bar(self) -> float:
+        """That of the bars, those counting most that are the least."""
+        with np.errstate(all="ignore"):
+            return float(np.mean(self.bars**-2.0) ** -0.5)
+
+    def explained(self, axis: int) -> Array:
+        """Return which part of Σy² each slice along an axis explains; along -1 it is the block."""
+        bars = self.bars
+        x, y = np.array(self.x[axis]) / bars[:, None], self.y / bars
+        square = np.maximum(np.sum(x * x, axis=0), np.finfo(float).tiny)
+        explained: Array = (y @ x) ** 2 / square / (y @ y)
+        return explained
+
+    def denies(self) -> bool:
+        """Return whether the gradient of all of the block is wrong.
+
+        Where it is by a part of itself, that must explain most of y.  A kink that all directions
+        cross is in y likewise, and explains less, unless most of the gradient is behind it.
+        """
+        if self.noise > GROUP_PROOF:
+            return True
+        if self.explained(-1)[0] > SLICE_DOUBTED**2 / len(self.y):
+            self.take(SLICE_MOST)
+        part = float(self.explained(-1)[0])
+        off = math.sqrt(part) * self.noise * self.bar
+        return part > SLICE_MOST_OF and off > SLICE_CLEAR * self.truncation
 
 
 def _measured(line: Line, first: float, goal: float, needed: float) -> Policy[Estimate]:

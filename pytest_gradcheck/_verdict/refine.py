@@ -223,7 +223,8 @@ def _enter(
     far = line.rungs[-1].h > natural and not line.sounded
     if far and line.sides() == "both" and not _all_noise(line):
         line.sound(spacing(line, question, scale))
-        near = natural * relative_step(STENCILS["central"], line.noise.sigma, size)
+        sigma = math.hypot(line.noise.sigma, line.apart * slope)
+        near = natural * relative_step(STENCILS["central"], sigma, size)
         if near >= least:
             yield near
             # If so, larger steps without it know nothing of it, however well they agree.

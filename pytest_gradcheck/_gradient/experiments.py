@@ -342,7 +342,9 @@ def lines_behind(
         where = evidence.verdict == DISAGREE if evidence is not None else None
         lines = lines_of(value, seen, wrong, right, innocent, after, where)
         found: list[Repair] = []
-        if evidence is not None and user is not None:
+        # Where func answers to nothing, any factor of zero would agree.
+        told = evidence is not None and (abs(evidence.numeric) > evidence.error_bar)[where].any()
+        if evidence is not None and user is not None and told:
             work = problem.evaluator.work
             roots = [user, problem.call.func, work.params, work.values, problem.call.args]
             with suppress(Exception), problem.evaluator.quiet():

@@ -540,6 +540,14 @@ def test_nothing_is_tried_where_it_is_not_asked_for():
     assert X.flags.writeable
 
 
+def test_nothing_is_tried_where_func_answers_to_nothing():
+    """Zero times anything would agree, and says nothing of what is wrong."""
+    held = Y[0].copy()
+    report = check_gradients(lambda p: float(held @ held), lambda p: 2 * p, Y[0])
+    assert report.lines
+    assert not any(line.mended for line in report.lines)
+
+
 @pytest.mark.parametrize("grad", [hopeless, subtracted], ids=lambda grad: grad.__name__)
 def test_containers_hold_what_they_held(grad):
     past, state, layer = [], {"calls": 0}, Layer(X)

@@ -78,10 +78,8 @@ class Noise:
 
     @property
     def terms(self) -> float:
-        """The size of the terms that J is a sum of, by the grid of its values; 0 where coarser.
-
-        A value that is rounded to decimals, or float32 on the way, lies on a grid of its own.
-        """
+        """The size of the terms that J is a sum of, by the grid of its values; 0 where coarser."""
+        # A value that is rounded to decimals, or float32 on the way, lies on a grid of its own.
         size = self.floor / (2 * ROUNDING_SIGMA * self.unit)
         return size if LEAST_DISTANCE < size <= LARGEST_TERM else 0.0
 
@@ -97,12 +95,10 @@ class Noise:
 
 
 def grid(values: Array, least: float = 0.0) -> float:
-    """Return the largest power of two of which every value is a multiple; 0 for too few values.
-
-    Differences of large terms lie on the grid of the terms.  That k values all lie on one 2^j
-    times coarser than their own format's by chance has a probability of 2^(-jk). What is no larger
-    than `least` may be 0, too.
-    """
+    """Return the largest power of two of which every value is a multiple; 0 for too few values."""
+    # Differences of large terms lie on the grid of the terms. That k values all lie on one 2^j
+    # times coarser than their own format's by chance has a probability of 2^(-jk). What is no
+    # larger than `least` may be 0, too.
     if values.dtype.itemsize > 8:
         return 0.0
     coarser = 2.0 ** math.frexp(least)[1]
@@ -124,11 +120,9 @@ def last_bits(values: Array) -> Array:
 
 
 def precision(values: Array) -> int:
-    """Return the bits of the narrowest format of `FORMATS` that holds all values exactly.
-
-    Fewer than three different ones say little: 1.0 is exact in every format, so they must use more
-    than half of the bits of a format to be taken for it.
-    """
+    """Return the bits of the narrowest format of `FORMATS` that holds all values exactly."""
+    # Fewer than three different ones say little: 1.0 is exact in every format, so they must use
+    # more than half of the bits of a format to be taken for it.
     widest = 64 if values.dtype.itemsize > 8 else 53
     # Nearly always one of the first few values needs more bits than any narrow format has.
     first = values[:16].tolist() if widest == 53 else []
@@ -157,10 +151,8 @@ def precision(values: Array) -> int:
 
 
 def digits_of(value: float) -> int:
-    """Return how many significant digits a value has, 0 where more than `MOST_DIGITS`.
-
-    Below 1e-300 floats have few digits themselves.
-    """
+    """Return how many significant digits a value has, 0 where more than `MOST_DIGITS`."""
+    # Below 1e-300 floats have few digits themselves.
     text = f"{value:.{MOST_DIGITS - 1}e}"
     if float(text) != value or 0 < abs(value) < LEAST_DISTANCE:
         return 0
@@ -168,10 +160,9 @@ def digits_of(value: float) -> int:
 
 
 def printed(values: Array) -> int:
-    """Return with how many significant digits values are printed; 0 where not, or all are one.
-
-    There are so few numbers of 12 digits that one float in some thousand is one of them by chance.
-    """
+    """Return with how many significant digits values are printed; 0 where not, or all are one."""
+    # There are so few numbers of 12 digits that one float in some thousand is one of them by
+    # chance.
     if not digits_of(float(values[0])):
         return 0
     seen = values[np.isfinite(values)].tolist()
@@ -180,11 +171,9 @@ def printed(values: Array) -> int:
 
 
 def from_values(values: Array, jitter: float = 0.0, narrow: int | None = None) -> Noise:
-    """Return the noise that a set of values of func implies by its format alone.
-
-    `jitter` is known noise beside rounding (what two calls differed by);
-    `narrow` the bits of the type that func returns, if that is known to be narrow.
-    """
+    """Return the noise that a set of values of func implies by its format alone."""
+    # `jitter` is known noise beside rounding (what two calls differed by); `narrow` the bits of the
+    # type that func returns, if that is known to be narrow.
     bits = min(precision(values), narrow or 64)
     unit = 2.0**-bits
     finite = np.abs(values[np.isfinite(values)]).astype(np.float64)
@@ -196,11 +185,9 @@ def from_values(values: Array, jitter: float = 0.0, narrow: int | None = None) -
 
 
 def table_estimate(values: Array) -> float | None:
-    """Return ECNoise's σ for five or more equally spaced values; None when most of them repeat.
-
-    The spacing is then too small. A table that does not settle, because the smooth part shows in
-    it, gives too large an estimate.
-    """
+    """Return ECNoise's σ for five or more equally spaced values; None when most of them repeat."""
+    # The spacing is then too small. A table that does not settle, because the smooth part shows in
+    # it, gives too large an estimate.
     # Plain numbers, and loops in C: on eight values numpy's calls would cost more than the rest of
     # a small check.
     numbers = values.tolist()
@@ -231,10 +218,8 @@ def table_estimate(values: Array) -> float | None:
 
 
 def beside_jumps(values: Array) -> float | None:
-    """Return `table_estimate`, without the first value, at θ, where it alone makes it loud.
-
-    θ itself may be on a jump or a kink: then the values beside it are quieter by far.
-    """
+    """Return `table_estimate`, without the first value, at θ, where it alone makes it loud."""
+    # θ itself may be on a jump or a kink: then the values beside it are quieter by far.
     sigma = table_estimate(values)
     if sigma is None:
         return None
@@ -248,11 +233,9 @@ def measured(
     jitter: float = 0.0,
     narrow: int | None = None,
 ) -> tuple[Noise, Array]:
-    """Measure the noise of func along one direction; return it, and all values that were seen.
-
-    `along` takes steps and returns func there, NaN outside its domain; `jitter` and `narrow` are as
-    in `from_values`.
-    """
+    """Measure the noise of func along one direction; return it, and all values that were seen."""
+    # `along` takes steps and returns func there, NaN outside its domain; `jitter` and `narrow` are
+    # as in `from_values`.
     at_theta = np.array([center])
     everything, sigma, moved = [at_theta], None, False
 
@@ -386,11 +369,9 @@ class Line:
     sounded: bool = False
 
     def sound(self, spacing: float) -> None:
-        """Measure the noise of func along this very line.
-
-        That along a direction over all parameters is made loud by an ill-conditioned one among
-        them, and knows nothing of one that is rounded on its way to J.
-        """
+        """Measure the noise of func along this very line."""
+        # That along a direction over all parameters is made loud by an ill-conditioned one among
+        # them, and knows nothing of one that is rounded on its way to J.
         self.sounded = True
         sigma = self.table(0.0, spacing)
         if sigma is None:
@@ -447,11 +428,9 @@ class Line:
 
     @property
     def grain(self) -> float:
-        """The noise of a func that moves in small jumps, as a rounded one does; else 0.
-
-        Where some steps change nothing, the smallest change that was seen is taken for the size
-        of the jumps.
-        """
+        """The noise of a func that moves in small jumps, as a rounded one does; else 0."""
+        # Where some steps change nothing, the smallest change that was seen is taken for the size
+        # of the jumps.
         moved = [change for _, change in self.moves if change]
         if len(moved) == len(self.moves) or not moved or self.grainy is False:
             return 0.0
@@ -496,10 +475,8 @@ class Line:
 
     @property
     def apart(self) -> float:
-        """By how much func is taken to round the parameter, as its floats lie apart.
-
-        At the edge of a domain steps are a few of them: what is measured among them is believed.
-        """
+        """By how much func is taken to round the parameter, as its floats lie apart."""
+        # At the edge of a domain steps are a few of them: what is measured among them is believed.
         return 0.0 if self.sounded and self.edge else ROUNDING_SIGMA * self.ulp
 
     def series(self, side: str) -> list[tuple[float, float, float]]:
@@ -534,11 +511,9 @@ class Line:
         return best
 
     def noisier_estimate(self) -> Estimate:
-        """Return the estimate when what small steps disagree by is called noise.
-
-        Noise makes slopes differ by σ/h, more the smaller the step.  The σ that would explain
-        the largest such difference replaces the measured one wherever it is larger.
-        """
+        """Return the estimate when what small steps disagree by is called noise."""
+        # Noise makes slopes differ by σ/h, more the smaller the step. The σ that would explain the
+        # largest such difference replaces the measured one wherever it is larger.
         side = self.sides()
         series = self.series(side)
         sigma = max(
@@ -552,11 +527,10 @@ class Line:
 def best_entry(
     series: Sequence[tuple[float, float, float]], *, even: bool, cover: float = ROUNDING_FACTOR
 ) -> Estimate:
-    """Extrapolate slopes of (h, slope, rounding), h falling, and choose the entry known best.
-
-    `even`: the error is a series in h² (central) and not in h (one-sided); `cover`: the bar covers
-    what a finer step says beyond so many of its σ. Of fewer than two slopes nothing is known.
-    """
+    """Extrapolate slopes of (h, slope, rounding), h falling, and choose the entry known best."""
+    # `even`: the error is a series in h² (central) and not in h (one-sided); `cover`: the bar
+    # covers what a finer step says beyond so many of its σ. Of fewer than two slopes nothing is
+    # known.
     best = Estimate()
     previous: list[tuple[float, float]] = []
     power = 2 if even else 1

@@ -72,10 +72,8 @@ def is_domain_error(error: Exception) -> bool:
 
 
 def scalar(value: Any) -> Any:
-    """Return what func returned, a number or an array of one, as a float or a longdouble.
-
-    TypeError or ValueError is raised when it is anything else, with what to do.
-    """
+    """Return what func returned, a number or an array of one, as a float or a longdouble."""
+    # TypeError or ValueError is raised when it is anything else, with what to do.
     # First, and by type: on a tensor an isinstance costs microseconds.
     if (known := ASKED.get(type(value))) and type(item := known.item(value)) is float:
         return item
@@ -134,10 +132,8 @@ def calling(function: Any, form: str) -> Iterator[None]:
 
 
 def add_form(error: TypeError, function: Any, form: str, params: Any = None) -> None:
-    """Add to an error about a function's arguments how it is called, ``"func(params)"``.
-
-    `params` are what was passed as such, where that may be the mistake.
-    """
+    """Add to an error about a function's arguments how it is called, ``"func(params)"``."""
+    # `params` are what was passed as such, where that may be the mistake.
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next
@@ -260,11 +256,9 @@ class Call:
                 raise TypeError(f"{name} must be True or False, not {quoted(given)}")
 
     def constants(self) -> dict[float, str]:
-        """Return in words what has which value or length of all that func reads beside params.
-
-        That are `args`, what a closure holds, globals that func's code names and attributes of a
-        method's object; those of functions that it calls, too.  Nothing is called.
-        """
+        """Return in words what has which value or length of all that func reads beside params."""
+        # That are `args`, what a closure holds, globals that func's code names and attributes of a
+        # method's object; those of functions that it calls, too. Nothing is called.
         found: dict[float, dict[str, str]] = {}
         for name, value in _read_beside(self):
             if isinstance(value, (int, float, np.integer, np.floating)):

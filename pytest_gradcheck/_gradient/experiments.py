@@ -63,10 +63,8 @@ CACHE = "reads what an earlier call left behind (a stale cache)"
 def experiments(
     rows: Rows, grad: Any, problem: Problem, analytic: Analytic, options: Options, noise: float
 ) -> tuple[Diagnosis, ...]:
-    """Return a diagnosis if a check failed and grad depends on what was evaluated before.
-
-    Only a grad that can be called can remember anything; `noise` is that of func.
-    """
+    """Return a diagnosis if a check failed and grad depends on what was evaluated before."""
+    # Only a grad that can be called can remember anything; `noise` is that of func.
     wrong = rows.verdict == DISAGREE
     if not callable(grad) or not (wrong or rows.reasons):
         return ()
@@ -184,13 +182,11 @@ _POSITION = re.compile(r"params\[\d+\]")
 def acts_through(
     problem: Problem, options: Options, noise: float, before: Sequence[str], behind: Sequence[str]
 ) -> bool:
-    """Return whether the blocks `before` act on func through those `behind`.
-
-    They do when func no longer depends on them where those behind are zero.  Where a way past
-    them is left (a residual connection, weight decay), or func is not defined there, they do when
-    their names number the layers and each of them acts together with those behind.  Takes 3
-    evaluations, or 4 and 2 for each block before; none where a given step promises how many.
-    """
+    """Return whether the blocks `before` act on func through those `behind`."""
+    # They do when func no longer depends on them where those behind are zero. Where a way past them
+    # is left (a residual connection, weight decay), or func is not defined there, they do when
+    # their names number the layers and each of them acts together with those behind. Takes 3
+    # evaluations, or 4 and 2 for each block before; none where a given step promises how many.
     if at_one_step(options):
         return False
     asked = _Asked(problem, noise, options.seed)
@@ -246,12 +242,10 @@ class _Asked:
 
 
 def with_convergence(rows: Rows, problem: Problem, sweep: Sweep, options: Options) -> Rows:
-    """Return what was found with differences at many steps for the parameter that is worst.
-
-    Two or three steps were enough to judge it: too few for a picture in which truncation and
-    rounding leave a valley between them.  No verdict comes of it, and a func that is slow, or whose
-    evaluations are promised, is not asked.
-    """
+    """Return what was found with differences at many steps for the parameter that is worst."""
+    # Two or three steps were enough to judge it: too few for a picture in which truncation and
+    # rounding leave a valley between them. No verdict comes of it, and a func that is slow, or
+    # whose evaluations are promised, is not asked.
     promised = options.eps is not None or options.scheme != "central"
     asked = promised or options.max_evals is not None
     lasts = 2 * DRAWN_STEPS * problem.evaluator.seconds > PATIENCE
@@ -322,12 +316,10 @@ def lines_behind(
     vector: Callable[[Any], Array],
     enters: bool = False,
 ) -> tuple[SourceLine, ...]:
-    """Return the lines that made the wrong ones of some blocks of what `call` returns.
-
-    What `func` runs is right; `vector` makes of what `call` returns the analytic side of the
-    evidence.  With `user`, the function that makes them, statements are changed until all blocks
-    agree.  `enters`: the error enters a backward pass next to a right block.
-    """
+    """Return the lines that made the wrong ones of some blocks of what `call` returns."""
+    # What `func` runs is right; `vector` makes of what `call` returns the analytic side of the
+    # evidence. With `user`, the function that makes them, statements are changed until all blocks
+    # agree. `enters`: the error enters a backward pass next to a right block.
     try:
         with problem.evaluator.quiet():
             value, seen = traced(call)
@@ -368,12 +360,10 @@ def _agreeing(
     evidence: Evidence,
     vector: Callable[[Any], Array],
 ) -> Callable[[], Outcome]:
-    """Return what calls for a gradient, and tells what has become of the wrong blocks in it.
-
-    A block is right where each coordinate is as near as would have passed, and little is left of
-    its error; none is where a coordinate that was right is wrong.  ValueError if `gradient`, what
-    `call` returned, is not what the check had.
-    """
+    """Return what calls for a gradient, and tells what has become of the wrong blocks in it."""
+    # A block is right where each coordinate is as near as would have passed, and little is left of
+    # its error; none is where a coordinate that was right is wrong. ValueError if `gradient`, what
+    # `call` returned, is not what the check had.
     bad = evidence.verdict == DISAGREE
     known = evidence.evaluated & np.isfinite(evidence.numeric)
     lack = evidence.numeric - evidence.analytic

@@ -111,10 +111,8 @@ class ArrayKind(Protocol):
         """
 
     def eps(self, value: Any) -> float:
-        """Return the machine epsilon of the array's type, 2⁻⁵² for integers and wider types.
-
-        A kind overrides it whose `to_numpy` returns values in a wider type than the array's own.
-        """
+        """Return the machine epsilon of the array's type, 2⁻⁵² for integers and wider types."""
+        # A kind overrides it whose `to_numpy` returns values in a wider type than the array's own.
         return eps_of(self.to_numpy(value).dtype)
 
     def compiled(self, func: Callable[..., Any]) -> bool:
@@ -126,10 +124,8 @@ class ArrayKind(Protocol):
         return None
 
     def vmap(self, function: Callable[[list[Any]], Any]) -> Callable[[list[Any]], Any] | None:
-        """Return a function of a list of arrays as one of arrays with a leading axis.
-
-        None where the library has no such thing.
-        """
+        """Return a function of a list of arrays as one of arrays with a leading axis."""
+        # None where the library has no such thing.
         return None
 
     def beside(self, value: Any, array: Array) -> Any:
@@ -152,10 +148,8 @@ class ArrayKind(Protocol):
         return same_bits(self.to_numpy(a), self.to_numpy(b))
 
     def refuses_in_place(self, value: Any) -> str:
-        """Return why this array of a mutable kind can't be perturbed in place, or "".
-
-        The text reads on from a name, "is read-only …", and says what to do.
-        """
+        """Return why this array of a mutable kind can't be perturbed in place, or ""."""
+        # The text reads on from a name, "is read-only …", and says what to do.
         return ""
 
     def restore(self, value: Any, saved: Any) -> None:
@@ -163,10 +157,8 @@ class ArrayKind(Protocol):
         return
 
     def set_aside(self, value: Any) -> Callable[[], None] | None:
-        """Take off what a call leaves beside the values, torch's ``.grad``, before the next one.
-
-        Returns what puts back what was there, or None for a kind that keeps nothing.
-        """
+        """Take off what a call leaves beside the values, torch's ``.grad``, before the next one."""
+        # Returns what puts back what was there, or None for a kind that keeps nothing.
         return None
 
 
@@ -535,10 +527,8 @@ class Structure(NamedTuple):
     form: Form = None
 
     def values_of(self, other: Any) -> list[Any] | None:
-        """Return the leaves of what is made of the same containers; None where that isn't known.
-
-        No name is made and nobody is asked, so that it takes a tenth of the time of `flatten`.
-        """
+        """Return the leaves of what is made of the same containers; None where that isn't known."""
+        # No name is made and nobody is asked, so that it takes a tenth of the time of `flatten`.
         found: list[Any] = []
         return found if _follow(self.form, other, found) else None
 
@@ -567,12 +557,11 @@ _LEAVES = (np.ndarray, np.generic, int, float, complex)
 
 
 def flatten(value: Any, what: str = ROOT) -> Structure:
-    """Take a nested structure apart; leaves are in the containers' order.
-
-    What no adapter takes apart is a leaf; None is an empty container. TypeError when a
-    ``gradcheck_flatten`` returns no `Node`, ValueError when a container holds itself or is nested
-    deeper than `DEEPEST`, or two leaves would have the same name; errors call the structure `what`.
-    """
+    """Take a nested structure apart; leaves are in the containers' order."""
+    # What no adapter takes apart is a leaf; None is an empty container. TypeError when a
+    # ``gradcheck_flatten`` returns no `Node`, ValueError when a container holds itself or is nested
+    # deeper than `DEEPEST`, or two leaves would have the same name; errors call the structure
+    # `what`.
     if isinstance(value, _LEAVES):  # most often, and at every look at what func left behind
         return Structure((Leaf(ROOT, value, kind_of(value)),), itemgetter(0), ())
     leaves: list[Leaf] = []

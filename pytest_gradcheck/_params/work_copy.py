@@ -221,10 +221,8 @@ class WorkCopy:
         )
 
     def changed(self) -> str | None:
-        """Return the name of a leaf that is not what it was, or None.
-
-        Called while nothing is perturbed: what differs was written by func.
-        """
+        """Return the name of a leaf that is not what it was, or None."""
+        # Called while nothing is perturbed: what differs was written by func.
         before = self.structure.leaves
         if not self._holds_its_values():
             now = flatten(self.params).leaves
@@ -286,10 +284,8 @@ FEWEST = 64
 def _side_by_side(
     structure: Structure, blocks: Sequence[Block], dtype: Any
 ) -> Iterator[tuple[range, np.dtype[Any]]]:
-    """Yield the numbers of many small blocks of one type in a row, and the type of their copy.
-
-    They are numpy's plain arrays, as a copy in one piece of memory has them.
-    """
+    """Yield the numbers of many small blocks of one type in a row, and the type of their copy."""
+    # They are numpy's plain arrays, as a copy in one piece of memory has them.
 
     def copied_as(position: int) -> np.dtype[Any] | None:
         block = blocks[position]

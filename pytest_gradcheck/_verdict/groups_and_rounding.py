@@ -182,10 +182,8 @@ class Groups:
         return float(np.linalg.norm((a * self.spread(position)).astype(np.float64)))
 
     def dust(self, position: int) -> float:
-        """Return what rounding can leave of a block's gradient, times spread, that is zero.
-
-        It leaves no exact zeros: those nobody wrote, or func does not move by them.
-        """
+        """Return what rounding can leave of a block's gradient, times spread, that is zero."""
+        # It leaves no exact zeros: those nobody wrote, or func does not move by them.
         if not self.norm(position):
             return 0.0
         block, eps = self.problem.blocks[position], self.analytic.precision[position]
@@ -232,11 +230,9 @@ class Groups:
         return Along(number == 0, line, weights, told, atol, estimate)
 
     def judged(self, asked: Sequence[Along]) -> tuple[Verdict, list[Estimate]]:
-        """Return the verdict on directions through one part, and what they are known to be.
-
-        Beside kinks a gap that is too small to accuse agrees, and is all that is known: some right
-        directions are off by more than their bars there.
-        """
+        """Return the verdict on directions through one part, and what they are known to be."""
+        # Beside kinks a gap that is too small to accuse agrees, and is all that is known: some
+        # right directions are off by more than their bars there.
         best = [one.estimate for one in asked]
         finest = [one for one in (_before_kinks(each.line) for each in asked) if one is not None]
         # A single direction may show no bend by chance.
@@ -262,11 +258,9 @@ class Groups:
         return verdict, known
 
     def _denied(self, one: Along) -> bool:
-        """Return whether smaller steps confirm that a direction is wrong.
-
-        Beyond the scale of the parameters func may be another one than nearby, where all of it
-        drowns: then what is told must be denied within the scale, too.
-        """
+        """Return whether smaller steps confirm that a direction is wrong."""
+        # Beyond the scale of the parameters func may be another one than nearby, where all of it
+        # drowns: then what is told must be denied within the scale, too.
         if one.line.rungs[0].h > FARTHEST_ALONG:
             inside = [rung for rung in one.line.rungs if rung.h <= FARTHEST_ALONG]
             if not any(
@@ -316,12 +310,10 @@ class Groups:
         return found
 
     def look_closer(self, position: int, step: float, found: Known) -> None:
-        """Look for what noise hides: a wrong row or column, or all of a block wrong by little.
-
-        The slice of each axis that stands out is asked alone: few kinks are within its steps, and
-        only that accuses it.  Of a block that is wrong, no part being known to be, the slice must
-        explain nearly all of what is.  More directions than a block has entries show nothing new.
-        """
+        """Look for what noise hides: a wrong row or column, or all of a block wrong by little."""
+        # The slice of each axis that stands out is asked alone: few kinks are within its steps, and
+        # only that accuses it. Of a block that is wrong, no part being known to be, the slice must
+        # explain nearly all of what is. More directions than a block has entries show nothing new.
         block, step = found.block, min(step, FARTHEST_ALONG)
         left = self.most - self.problem.evaluator.evaluations
         left -= 2 * GROUP_DIRECTIONS * GROUP_STEPS * (len(self.problem.blocks) - position)
@@ -358,10 +350,8 @@ class Groups:
             found.verdict = AGREE  # steps of other directions may have been too large
 
     def slice_is_wrong(self, position: int, window: Window, step: float) -> bool:
-        """Return whether directions through one slice alone show that it is.
-
-        More directions than it has entries would all cross the same kinks.
-        """
+        """Return whether directions through one slice alone show that it is."""
+        # More directions than it has entries would all cross the same kinks.
         inside = _offsets(self.problem.blocks[position], window)
         if inside.size < SLICE_SLICE:
             return False
@@ -514,11 +504,9 @@ class Many:
         return explained
 
     def denies(self) -> bool:
-        """Return whether the gradient of all of the block is wrong.
-
-        Where it is by a part of itself, that must explain most of y.  A kink that all directions
-        cross is in y likewise, and explains less, unless most of the gradient is behind it.
-        """
+        """Return whether the gradient of all of the block is wrong."""
+        # Where it is by a part of itself, that must explain most of y. A kink that all directions
+        # cross is in y likewise, and explains less, unless most of the gradient is behind it.
         if self.noise > GROUP_PROOF:
             return True
         if self.explained(-1)[0] > SLICE_DOUBTED**2 / len(self.y):
@@ -529,12 +517,10 @@ class Many:
 
 
 def _measured(line: Line, first: float, goal: float, needed: float) -> Policy[Estimate]:
-    """Take steps until the error bar is `goal`, as long as they promise it.
-
-    Larger ones where rounding limits the estimate, and smaller ones where truncation does, or
-    kinks within the step: as long as rounding leaves something to learn there.  Where it leaves
-    nothing of what is `needed`, tiny parameters beside a large J, steps go beyond their scale.
-    """
+    """Take steps until the error bar is `goal`, as long as they promise it."""
+    # Larger ones where rounding limits the estimate, and smaller ones where truncation does, or
+    # kinks within the step: as long as rounding leaves something to learn there. Where it leaves
+    # nothing of what is `needed`, tiny parameters beside a large J, steps go beyond their scale.
     yield from enter(line, first, LEAST_ALONG)
     step = line.rungs[-1].h * (RATIO if len(line.rungs) == 1 else 1 / RATIO)
     yield step
@@ -579,11 +565,9 @@ def _before_kinks(line: Line) -> Estimate | None:
 
 
 def _bar(line: Line) -> float:
-    """Return the error bar of a line, that of kinks included.
-
-    By how much two steps differ, which is the truncation of a smooth func many times over, kinks
-    within the steps may be off themselves.
-    """
+    """Return the error bar of a line, that of kinks included."""
+    # By how much two steps differ, which is the truncation of a smooth func many times over, kinks
+    # within the steps may be off themselves.
     best = line.estimate()
     spread = 1.0 if _converges(line) else KINKS_SPREAD
     return best.rounding + spread * (best.error - best.rounding) + _half_jump(line)
@@ -603,10 +587,8 @@ def _converges(line: Line) -> bool:
 
 
 def _half_jump(line: Line) -> float:
-    """Return half of what the slopes to both sides can differ by at a step of none.
-
-    By so much a central difference is off whose steps, even the smallest, are beyond a kink.
-    """
+    """Return half of what the slopes to both sides can differ by at a step of none."""
+    # By so much a central difference is off whose steps, even the smallest, are beyond a kink.
     both = [rung for rung in line.rungs if math.isfinite(rung.bend)]
     jumps = []
     for wide, near in itertools.pairwise(both):
@@ -652,12 +634,10 @@ def _label(block: Block, window: Window) -> str:
 
 
 def seen_in(known: Known, reach: Array, spread: Array) -> Seen:
-    """Return how large errors would have been seen in a block, in parts of its gradient.
-
-    That of one entry by what is known of it, `reach`. Of a row, or all of the block, by the
-    directions: a random error of `SEEN` times what passes along one of them is missed by all
-    three with a chance of 5 %.
-    """
+    """Return how large errors would have been seen in a block, in parts of its gradient."""
+    # That of one entry by what is known of it, `reach`. Of a row, or all of the block, by the
+    # directions: a random error of `SEEN` times what passes along one of them is missed by all
+    # three with a chance of 5 %.
     size = known.block.size
     if not known.norm:
         return Seen(math.inf, math.inf, math.inf)
@@ -739,12 +719,10 @@ class _Ties:
 def quieter_lines(
     members: Array, found: Comparison, sweep: Sweep, problem: Problem
 ) -> tuple[list[tuple[int, Line]], list[tuple[Array, Noise]]]:
-    """Return the coarse entries along which J is quieter than along all, with that measured.
-
-    And, with their noise, those that were too many to ask, by blocks of which all others were
-    quieter.  `members` (bool) may be asked.  Noise is known along one direction through all
-    parameters: an ill-conditioned one makes it loud, and others are smooth to the last digit.
-    """
+    """Return the coarse entries along which J is quieter than along all, with that measured."""
+    # And, with their noise, those that were too many to ask, by blocks of which all others were
+    # quieter. `members` (bool) may be asked. Noise is known along one direction through all
+    # parameters: an ill-conditioned one makes it loud, and others are smooth to the last digit.
     noise = sweep.noise
     change = sweep.change[np.isfinite(sweep.change)].max(initial=0.0)
     if not abs(problem.center) > change:
@@ -797,12 +775,10 @@ def _round_robin(which: Array, found: Comparison, problem: Problem) -> list[tupl
 
 
 def inner_format(found: Comparison, sweep: Sweep, problem: Problem) -> str:
-    """Return the format that func rounds to on the way to J; "" if to none.
-
-    A func in float64 moves when a parameter does by 2⁻³¹ of itself.  One that rounds on the way
-    stands still there along what lies before, whatever it does along the others, and is noisier
-    at larger distances than a constant makes it that is added in float64.
-    """
+    """Return the format that func rounds to on the way to J; "" if to none."""
+    # A func in float64 moves when a parameter does by 2⁻³¹ of itself. One that rounds on the way
+    # stands still there along what lies before, whatever it does along the others, and is noisier
+    # at larger distances than a constant makes it that is added in float64.
     if sweep.noise.unit > NARROW or digits_of(float(problem.center)):
         return ""
     which = found.evaluated & np.isfinite(found.analytic) & ~found.kinked

@@ -121,10 +121,8 @@ def judge(
     options: Options,
     denied: Callable[[Tolerance], Array] | None = None,
 ) -> Comparison:
-    """Reach a verdict on every coordinate, with as few further evaluations as that needs.
-
-    `denied` says what else is known to be wrong by these tolerances: it is asked no more.
-    """
+    """Reach a verdict on every coordinate, with as few further evaluations as that needs."""
+    # `denied` says what else is known to be wrong by these tolerances: it is asked no more.
     a = analytic.vector
     limits = _limits(problem, analytic, sweep, options)
     found = unjudged(limits, sweep)
@@ -197,10 +195,8 @@ def _unsettled(i: int, found: Comparison, options: Options) -> str:
 
 
 def _jumps(found: Comparison, sweep: Sweep, problem: Problem) -> Array:
-    """Leave open where a J that is printed with a digit or two moves (bool, (n,)).
-
-    Whether the slope that its jumps add up to is meant, or that between them, can't be told.
-    """
+    """Leave open where a J that is printed with a digit or two moves (bool, (n,))."""
+    # Whether the slope that its jumps add up to is meant, or that between them, can't be told.
     jumps: Array = np.zeros(problem.size, dtype=bool)
     if not sweep.noise.digits:
         return jumps
@@ -292,11 +288,9 @@ def _pass_zeros(
 
 
 def _pass_coarse(found: Comparison, blocks: Sequence[Block]) -> None:
-    """Pass entries of a narrow J that their own steps know as well as a block must be known.
-
-    Near the edge of a domain directions through all of it know less.  In a block of which a part
-    is wrong, none that may be in it.
-    """
+    """Pass entries of a narrow J that their own steps know as well as a block must be known."""
+    # Near the edge of a domain directions through all of it know less. In a block of which a part
+    # is wrong, none that may be in it.
     known = (found.verdict == OPEN) & found.within()
     known &= CONFIDENCE * found.reach <= GROUP_RESOLVED * np.abs(found.numeric)
     coarse = (NOISY, NOT_SMOOTH, NOT_FINITE)
@@ -345,10 +339,8 @@ def _rounded(
 def _rounded_inside(
     found: Comparison, problem: Problem, sweep: Sweep, options: Options
 ) -> Comparison:
-    """Return the comparison with tolerances of the format that func rounds to on the way to J.
-
-    A gradient by the same formulas without that rounding, or with other, is off by that much.
-    """
+    """Return the comparison with tolerances of the format that func rounds to on the way to J."""
+    # A gradient by the same formulas without that rounding, or with other, is off by that much.
     limits = found.tolerance
     if not found.reasons and not (found.verdict == DISAGREE).any():
         return found
@@ -508,11 +500,9 @@ def _ask_again(
 
 
 def _left_beside_alike(left: Array, found: Comparison, sweep: Sweep, problem: Problem) -> Array:
-    """Accuse what is as plainly wrong as others of its block that were asked again; bool, (n,).
-
-    Returned is what is still to be asked.  Of hundreds that are wrong a few tell for all, unless
-    one of them turns out to be right, on a kink or too noisy: then each is asked.
-    """
+    """Accuse what is as plainly wrong as others of its block that were asked again; bool, (n,)."""
+    # Returned is what is still to be asked. Of hundreds that are wrong a few tell for all, unless
+    # one of them turns out to be right, on a kink or too noisy: then each is asked.
     with np.errstate(all="ignore"):
         gap = np.abs(found.analytic - found.numeric)
         excess = gap / found.tolerance.allowed(found.numeric, found.error)
@@ -584,10 +574,8 @@ def _refine_quiet(
 def _refine_better(
     i: int, found: Comparison, sweep: Sweep, problem: Problem, line: Line, *, to_agree: bool = False
 ) -> bool:
-    """Climb a line; return whether it told more than what was known before, which else is kept.
-
-    `to_agree`: a smaller error bar alone does not tell more where it leaves open what agreed.
-    """
+    """Climb a line; return whether it told more than what was known before, which else is kept."""
+    # `to_agree`: a smaller error bar alone does not tell more where it leaves open what agreed.
     numeric, error, verdict = found.numeric[i], found.error[i], found.verdict[i]
     agreed = to_agree and bool(found.within()[i])
     wrong = _refine_one(i, found, sweep, problem, line=line) == DISAGREE
@@ -651,11 +639,9 @@ def _test_group(
     *,
     sound: bool = False,
 ) -> None:
-    """Judge entries that are small beside their error bars together.
-
-    Their error bars at the sweep's step are rounding, and a direction may take larger steps:
-    one ladder tells for all of them at once whether any is wrong.  If so the group is halved.
-    """
+    """Judge entries that are small beside their error bars together."""
+    # Their error bars at the sweep's step are rounding, and a direction may take larger steps: one
+    # ladder tells for all of them at once whether any is wrong. If so the group is halved.
     a, limits = found.analytic[members], found.tolerance
     weights = random_weights(members.size, seed, Stream.GROUP, members.size, int(members[0]))
     direction = weights * problem.scale[members]
@@ -711,11 +697,9 @@ def _refine_stubborn(members: Array, found: Comparison, sweep: Sweep, problem: P
 
 
 def _passed_over(found: Comparison, sweep: Sweep) -> Array | None:
-    """Return the direction of the noise's values if what agrees does not add up to their slope.
-
-    These values are far nearer than the sweep's: analytic entries that all are right add up to the
-    slope that they tell along their direction.
-    """
+    """Return the direction of the noise's values if what agrees does not add up to their slope."""
+    # These values are far nearer than the sweep's: analytic entries that all are right add up to
+    # the slope that they tell along their direction.
     (value, error), shift = sweep.noise.slope, sweep.noise.direction
     wrong = found.verdict == DISAGREE
     if shift is None or not found.evaluated.all() or wrong.any():
@@ -739,12 +723,10 @@ def _add_up(members: Array, shift: Array, value: float, error: float, found: Com
 
 
 def _look_between(found: Comparison, sweep: Sweep, problem: Problem) -> None:
-    """Ask once more, at tiny steps, for what agrees with steps that passed over what func does.
-
-    Entries are halved until those are found that do not add up.  That may take as many evaluations
-    as the sweep did.  What was not cleared then stays open, unless one that was asked agreed: so
-    tiny steps may all lie in one stair of a rounded func.
-    """
+    """Ask once more, at tiny steps, for what agrees with steps that passed over what func does."""
+    # Entries are halved until those are found that do not add up. That may take as many evaluations
+    # as the sweep did. What was not cleared then stays open, unless one that was asked agreed: so
+    # tiny steps may all lie in one stair of a rounded func.
     shift = _passed_over(found, sweep)
     if shift is None:
         return
@@ -824,11 +806,9 @@ def _group_derivative(line: Line, relative: float, *, deep: bool) -> tuple[float
 def _judge_fixed(
     found: Comparison, sweep: Sweep, problem: Problem, asked: Array, agrees: Array
 ) -> None:
-    """Judge by one step alone.
-
-    A value between the two slopes of a bend is a subgradient when the step is small; when it is
-    large, one step can't tell a kink, curvature or noise from a wrong gradient.
-    """
+    """Judge by one step alone."""
+    # A value between the two slopes of a bend is a subgradient when the step is small; when it is
+    # large, one step can't tell a kink, curvature or noise from a wrong gradient.
     a = found.analytic
     found.verdict[asked] = np.where(agrees[asked], AGREE, DISAGREE)
     found.verdict[asked & ~np.isfinite(found.error)] = OPEN
@@ -851,11 +831,9 @@ def _judge_fixed(
 
 
 def _doubt_fixed(found: Comparison, problem: Problem, options: Options) -> None:
-    """Ask what does not agree at the given step by other steps, too.
-
-    They tell its truncation and its noise: where these explain what is wrong it can't tell.  What
-    the given step is right about keeps the value that it has there.
-    """
+    """Ask what does not agree at the given step by other steps, too."""
+    # They tell its truncation and its noise: where these explain what is wrong it can't tell. What
+    # the given step is right about keeps the value that it has there.
     asked = (found.verdict == DISAGREE) & np.isfinite(found.error) & np.isfinite(found.analytic)
     asked[[i for i, reason in found.reasons.items() if reason == BENDS]] = True
     if options.scheme == "complex" or not asked.any():
@@ -885,12 +863,10 @@ def _doubt_fixed(found: Comparison, problem: Problem, options: Options) -> None:
 
 
 def _claims_little(analytic: Array, scale: Array, little: Any, largest: Any = None) -> Array:
-    """Return where an entry that can't be resolved may be passed for what it is worth (bool).
-
-    Beside parameters of size 1, one of 1e-38 moves nothing, whatever its gradient is: no step
-    comes near the size of the others, and so its gradient must be small at that size, too. Of
-    several blocks `largest` is the largest scale in each, as one number for each coordinate.
-    """
+    """Return where an entry that can't be resolved may be passed for what it is worth (bool)."""
+    # Beside parameters of size 1, one of 1e-38 moves nothing, whatever its gradient is: no step
+    # comes near the size of the others, and so its gradient must be small at that size, too. Of
+    # several blocks `largest` is the largest scale in each, as one number for each coordinate.
     largest = np.minimum(np.max(scale, initial=0.0) if largest is None else largest, 1.0)
     found: Array = (scale * FARTHEST >= largest) | (np.abs(analytic) * largest <= little)
     return found
@@ -899,11 +875,9 @@ def _claims_little(analytic: Array, scale: Array, little: Any, largest: Any = No
 def conclude(
     found: Comparison, scale: Array, blocks: Sequence[Block], options: Options, value: float
 ) -> None:
-    """Leave open what agrees but was not resolved; mark as agreeing what is resolved after all.
-
-    `value` is how large func's values and their changes over a parameter's scale are: what a
-    gradient that is zero is small beside.
-    """
+    """Leave open what agrees but was not resolved; mark as agreeing what is resolved after all."""
+    # `value` is how large func's values and their changes over a parameter's scale are: what a
+    # gradient that is zero is small beside.
     analytic, limits = found.analytic, found.tolerance
     bar = CONFIDENCE * found.reach
     sizes = block_sizes(found.numeric, scale, blocks)

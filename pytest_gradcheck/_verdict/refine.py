@@ -99,11 +99,9 @@ from .tolerance_and_comparison import (
 
 
 def until_it_moves(line: Line, question: Tolerance, scale: float) -> float | None:
-    """Return a larger step while func has not changed, though its steps may be too coarse to.
-
-    A func that rounds its value (to float32, to six decimals) is flat at small steps.  It is
-    truly flat when it does not move where the analytic slope says by more than any rounding.
-    """
+    """Return a larger step while func has not changed, though its steps may be too coarse to."""
+    # A func that rounds its value (to float32, to six decimals) is flat at small steps. It is truly
+    # flat when it does not move where the analytic slope says by more than any rounding.
     top = line.rungs[0].h
     # A step that is rounded to the one below it shows that there is no larger one.
     stuck = len(line.rungs) > 1 and line.rungs[1].h == top
@@ -185,10 +183,8 @@ def may_go_beyond(line: Line) -> bool:
 
 
 def sentinel(line: Line, question: Tolerance, estimate: Estimate, least: float) -> float | None:
-    """Return a step far below the others at which noise still leaves something to see.
-
-    Below the others that do: of a step whose noise is larger than the error nothing is learnt.
-    """
+    """Return a step far below the others at which noise still leaves something to see."""
+    # Below the others that do: of a step whose noise is larger than the error nothing is learnt.
     gap, value = abs(question.analytic - estimate.value), question.size(estimate.value)
     smallest = min(line.rungs, key=lambda rung: (rung.sigma > gap * rung.h, rung.h))
     # The bend's noise is 3.5 times the slope's, and a kink must show here if there is one.
@@ -201,21 +197,18 @@ def sentinel(line: Line, question: Tolerance, estimate: Estimate, least: float) 
 
 
 def refine(line: Line, question: Tolerance, first: float, scale: float, least: float) -> Answer:
-    """Climb, from the step `first`, until the coordinate is settled.
-
-    The line has the rungs that were evaluated before, if any; the question is of numbers; `scale`
-    is the parameter's, `least` the smallest step that its format allows.
-    """
+    """Climb, from the step `first`, until the coordinate is settled."""
+    # The line has the rungs that were evaluated before, if any; the question is of numbers; `scale`
+    # is the parameter's, `least` the smallest step that its format allows.
     return climb(line, _until_settled(line, question, first, scale, least))
 
 
 def _enter(
     line: Line, question: Tolerance, first: float, scale: float, least: float
 ) -> Policy[float]:
-    """Enter func's domain, which may be a few floats wide; return the least step from then on.
-
-    Where J would change by more than itself at the first step, its natural scale may be far below.
-    """
+    """Enter func's domain, which may be a few floats wide; return the least step from then on."""
+    # Where J would change by more than itself at the first step, its natural scale may be far
+    # below.
     yield from enter(line, first, line.ulp or least)
     size = max(abs(float(line.center)), line.noise.terms, line.change)
     slope = question.analytic
@@ -300,10 +293,8 @@ def _until_settled(
 
 
 def _best_known(line: Line, question: Tolerance, estimate: Estimate) -> Estimate:
-    """Return the estimate without the steps whose own rounding is larger than its error bar.
-
-    They were taken to see whether J moves at all, and know nothing of so small an error.
-    """
+    """Return the estimate without the steps whose own rounding is larger than its error bar."""
+    # They were taken to see whether J moves at all, and know nothing of so small an error.
     side = line.sides()
     quiet = [one for one in line.series(side) if ROUNDING_FACTOR * one[2] <= estimate.error]
     best = best_entry(quiet, even=side == "both")
@@ -384,12 +375,10 @@ def _news(line: Line, question: Tolerance, scale: float, estimate: Estimate) -> 
 
 
 def _beneath(line: Line, estimate: Estimate) -> float:
-    """Return the distance of values at which the noise below a structure of func shows, or 0.
-
-    What was taken for noise is the structure itself, where some steps bend by as much as larger
-    ones differ from the slope that three below them agree on, and not as a smooth func does:
-    rounding has no such bend.
-    """
+    """Return the distance of values at which the noise below a structure of func shows, or 0."""
+    # What was taken for noise is the structure itself, where some steps bend by as much as larger
+    # ones differ from the slope that three below them agree on, and not as a smooth func does:
+    # rounding has no such bend.
     if line.grainy:
         return 0.0
     below = [rung for rung in line.rungs if rung.central]
@@ -427,11 +416,10 @@ def _bent(line: Line, question: Tolerance) -> bool:
 
 
 def _trusted(line: Line, question: Tolerance, scale: float, estimate: Estimate) -> bool:
-    """Return whether an estimate is good enough to accuse by.
-
-    Rounding to float32 inside func, or coarser, is no noise of one size, and hides the kinks that a
-    step crosses: of the entries of torch's transformer layer one in a thousand is off by five bars.
-    """
+    """Return whether an estimate is good enough to accuse by."""
+    # Rounding to float32 inside func, or coarser, is no noise of one size, and hides the kinks that
+    # a step crosses: of the entries of torch's transformer layer one in a thousand is off by five
+    # bars.
     gap = abs(question.analytic - estimate.value)
     size = max(abs(float(line.center)), line.noise.terms)
     grainy = bool(line.grainy) and line.noise.sigma > NARROW * size
@@ -452,11 +440,9 @@ def _trusted(line: Line, question: Tolerance, scale: float, estimate: Estimate) 
 
 
 def _plain(line: Line, question: Tolerance, estimate: Estimate) -> bool:
-    """Return whether the noise need not be measured again: the gap is many bars.
-
-    But a bend that grows as the step falls, above its noise, is that of a structure far below,
-    which was taken for noise.
-    """
+    """Return whether the noise need not be measured again: the gap is many bars."""
+    # But a bend that grows as the step falls, above its noise, is that of a structure far below,
+    # which was taken for noise.
     gap: float = abs(question.analytic - estimate.value)
     clear = [r for r in line.rungs if abs(r.bend) > ROUNDING_FACTOR * r.bend_noise]
     grows = any(abs(fine.bend) > abs(wide.bend) for wide, fine in itertools.pairwise(clear))
@@ -464,11 +450,9 @@ def _plain(line: Line, question: Tolerance, estimate: Estimate) -> bool:
 
 
 def _converged(line: Line, question: Tolerance, estimate: Estimate) -> bool:
-    """Return whether three steps apart from each other converge on the estimate, and not on a.
-
-    Two that agree may do so by chance, by one stair of a rounded func, or since both are far
-    beyond what func does near θ.
-    """
+    """Return whether three steps apart from each other converge on the estimate, and not on a."""
+    # Two that agree may do so by chance, by one stair of a rounded func, or since both are far
+    # beyond what func does near θ.
     gap = abs(question.analytic - estimate.value)
     side = line.sides()
     apart: list[tuple[Rung, float, float]] = []
@@ -519,10 +503,8 @@ def _limit(
 
 
 def _stands_still(line: Line, question: Tolerance) -> bool:
-    """Return whether func does not move at some step at which it must, if it is smooth.
-
-    By the analytic slope, that is; and it moves at others.
-    """
+    """Return whether func does not move at some step at which it must, if it is smooth."""
+    # By the analytic slope, that is; and it moves at others.
     flat = [rung.h for rung in line.rungs if not rung.forward or not rung.backward]
     shown: bool = abs(question.analytic) * max(flat, default=0.0) > RESPONDS * line.noise.floor
     return shown and line.change > 0 and line.noise.unit < NARROW
@@ -542,12 +524,10 @@ def _seen_farther(line: Line, question: Tolerance, estimate: Estimate) -> bool:
 
 
 def _step_that_shows(line: Line, question: Tolerance, estimate: Estimate) -> float | None:
-    """Return a step at which the analytic slope would show, None if none is left.
-
-    Only for a func with noise as large as itself: that may be an oscillation or chaos, too fast
-    for the steps so far, of which the analytic slope is a right part.  Where that part is a large
-    one func bends within the step, so some smaller ones are asked too.
-    """
+    """Return a step at which the analytic slope would show, None if none is left."""
+    # Only for a func with noise as large as itself: that may be an oscillation or chaos, too fast
+    # for the steps so far, of which the analytic slope is a right part. Where that part is a large
+    # one func bends within the step, so some smaller ones are asked too.
     noise = line.noise
     rounding = noise.sigma <= max(NOISE_LOUD * abs(float(line.center)), LOUD * noise.floor)
     if not _all_noise(line) or rounding:
@@ -596,10 +576,8 @@ def _judge_kink(line: Line, question: Tolerance) -> Answer | None:
 
 
 def _kink_beside(line: Line, question: Tolerance, scale: float) -> Answer | None:
-    """Return that a value is one of the slopes at a kink so near that no step tells which.
-
-    Steps below its distance see one side alone, but mostly noise.
-    """
+    """Return that a value is one of the slopes at a kink so near that no step tells which."""
+    # Steps below its distance see one side alone, but mostly noise.
     beyond = [rung for rung in line.rungs if rung.h >= KINK_BESIDE * scale]
     if not beyond or beyond[-1] is line.rungs[-1] or not on_kink(beyond):
         return None

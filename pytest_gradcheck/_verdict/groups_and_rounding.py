@@ -360,13 +360,13 @@ class Groups:
         clear = many.answers and many.noise > SLICE_CLEAR
         return clear and bool(many.explained(-1)[0] > SLICE_ALONE)
 
-    def many(self, position: int, inside: Array, shape: tuple[int, ...], step: float) -> Many:
+    def many(self, position: int, inside: Array, shape: tuple[int, ...], step: float) -> Directions:
         """Measure along some directions through part of a block, at the step with least bars."""
-        wider, found = (Many(self, position, inside, shape, h) for h in (step * RATIO, step))
+        wider, found = (Directions(self, position, inside, shape, h) for h in (step * RATIO, step))
         wider.take(SLICE_PILOT)
         found.take(SLICE_PILOT)
         while True:
-            finer = Many(self, position, inside, shape, found.step / RATIO)
+            finer = Directions(self, position, inside, shape, found.step / RATIO)
             finer.take(SLICE_PILOT)
             if not finer.bar < found.bar:
                 change = np.array(wider.y) - found.y
@@ -436,7 +436,7 @@ class Groups:
         return None
 
 
-class Many:
+class Directions:
     """Many directions through a block, at one step: along each, grad is off by y = e·d + noise.
 
     A slice of the block that is wrong by the part c of itself is in y as c·x, with x what it adds

@@ -350,8 +350,9 @@ def _stair(line: Line, question: Tolerance, scale: float, estimate: Estimate) ->
     allowed = any(abs(r.central - question.analytic) <= NEAR_ESTIMATE * gap for r in line.rungs)
     for far, near in reversed(list(itertools.pairwise(line.rungs))):
         if not abs(far.central - estimate.value) <= NEAR_ESTIMATE * gap:
-            # At the end of a stair func bends by as much, and below by nothing.
-            ends = far.bends and abs(far.bend) >= LIMITING * gap
+            # At the end of a stair func bends by as much, and below by nothing. By far more it
+            # does at a jump that stands alone: a stair many steps wide seldom ends within this one.
+            ends = far.bends and LIMITING * gap <= abs(far.bend) <= RATIO**3 * gap
             ends &= abs(near.bend) < abs(far.bend) * (near.h / far.h) ** 2
             return jump_between(line, near, far) if allowed or ends else 0.0
     return 0.0

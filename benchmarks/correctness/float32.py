@@ -3,6 +3,7 @@
     python benchmarks/correctness/float32.py              # five seeds: 7 minutes of one core
     python benchmarks/correctness/float32.py --seeds 1
     python benchmarks/correctness/float32.py --kinds lstm gru --each 16 --peer-seeds 0
+    python benchmarks/correctness/float32.py --wide --seeds 16 --kinds encoder relu lstm
     python benchmarks/correctness/float32.py --relu 100_000 --seeds 20
 
 Nine kinds of torch module and five of JAX, in two sizes, with a mean and a sum as the loss.  Each
@@ -20,6 +21,10 @@ large an error would have been seen of one entry, a row and the whole block (`en
 `row_seen`, `block_seen`; where they are None, by `resolution`).  An error is accused when it is
 `GROUP_PROOF` times what passes, so a planted one must be caught from there on; below, it may be.
 Columns: caught of those that must be, and of the others.
+
+`--wide` takes torch modules of 5,000 to 7,500 parameters, so many that they are checked along
+directions, and of each a row that is twice or 1.1 times what it should be, among the larger half of
+its block's, and a block that is 1.01 times so.
 
 `--relu` takes a relu network of so many parameters instead, from seed 1000 on: its right gradient,
 one row of a weight twice and ten times what it should be, and one weight a tenth too large.  Each
@@ -69,8 +74,8 @@ class Case:
     peer: Callable[[dict[str, Array]], bool]
 
 
-def torch_case(kind: str, large: bool, mean: bool, seed: int) -> Case:
-    """Return a torch module's."""
+def torch_case(kind: str, large: int, mean: bool, seed: int) -> Case:
+    """Return a torch module's, so much wider than a small one."""
     import torch
     from torch import nn
     from torch.func import functional_call
@@ -307,13 +312,15 @@ TORCH = ("mlp", "relu", "conv", "groupnorm", "lstm", "gru", "encoder", "layernor
 JAX = ("jax tanh", "jax relu", "jax conv", "jax attention", "jax scan")
 
 
-def case_of(kind: str, large: bool, mean: bool, seed: int) -> Case:
+def case_of(kind: str, large: int, mean: bool, seed: int) -> Case:
     """Return one of either."""
     make = jax_case if kind in JAX else torch_case
     return make(kind, large, mean, seed)
 
 
-def planted(right: dict[str, Array], place: str, factor: float, seed: int) -> dict[str, Array]:
+def planted(
+    right: dict[str, Array], place: str, factor: float, seed: int, wide: bool = False
+) -> dict[str, Array]:
     """Return a factor for each entry, all but a few of them 1, in a block chosen by the seed."""
     rng = np.random.default_rng(seed)
     found = {name: np.ones_like(value) for name, value in right.items()}
@@ -322,6 +329,9 @@ def planted(right: dict[str, Array], place: str, factor: float, seed: int) -> di
     order = np.argsort(np.abs(right[name]), axis=None)
     if place == "block":
         found[name][:] = factor
+    elif place == "row" and wide:
+        sizes = [float(np.linalg.norm(row)) for row in right[name]]
+        found[name][int(rng.choice(np.flatnonzero(sizes >= np.median(sizes))))] = factor
     elif place == "row":
         found[name][int(rng.integers(len(found[name])))] = factor
     else:
@@ -353,10 +363,30 @@ def _seen(block: BlockReport) -> dict[str, float]:
     return {"entry": block.entry_seen, "row": block.row_seen, "block": block.block_seen}
 
 
-def cases(kinds: list[str], seeds: int) -> Iterator[tuple[str, str, Case, int]]:
-    """Yield every case, in two sizes and with two losses: its kind, its name, and its seed."""
+WIDE = {
+    "mlp": 6,
+    "relu": 6,
+    "conv": 10,
+    "groupnorm": 10,
+    "lstm": 6,
+    "gru": 7,
+    "encoder": 5,
+    "layernorm": 8,
+    "attention": 6,
+}
+"""How many times as wide as small ones these modules have 5,000 to 7,500 parameters."""
+
+IN_WIDE = [("row", "x 2"), ("row", "10 %"), ("block", "1 %")]
+
+
+def cases(kinds: list[str], seeds: int, wide: bool) -> Iterator[tuple[str, str, Case, int]]:
+    """Yield every case, in two sizes and with two losses: its kind, its name, and its seed.
+
+    Wide ones in one size, with a mean and a sum in turn.
+    """
     for seed, kind in itertools.product(range(seeds), kinds):
-        for large, mean in itertools.product((False, True), (True, False)):
+        sizes = [WIDE[kind] - 1] if wide else [0, 1]
+        for large, mean in itertools.product(sizes, [seed % 2 == 0] if wide else [True, False]):
             name = f"{kind}, {'large' if large else 'small'}, {'mean' if mean else 'sum'}, {seed}"
             yield kind, name, case_of(kind, large, mean, seed), seed
 
@@ -377,6 +407,7 @@ def main() -> int:
     parser.add_argument("--each", type=int, default=1, help="wrong gradients of each module, of 16")
     parser.add_argument("--kinds", nargs="+", choices=TORCH + JAX, default=list(TORCH + JAX))
     parser.add_argument("--peer-seeds", type=int, default=1)
+    parser.add_argument("--wide", action="store_true")
     parser.add_argument("--relu", type=int, metavar="PARAMETERS")
     given = parser.parse_args()
     warnings.simplefilter("ignore")
@@ -385,10 +416,12 @@ def main() -> int:
     started = time.process_time()
     tables, called = Tables(), "the first"
     try:
-        errors_to_come = errors()
-        for kind, called, case, seed in cases(given.kinds, given.seeds):
-            chosen = list(itertools.islice(errors_to_come, given.each))
-            tables.add(kind, called, case, seed, chosen, peers=seed < given.peer_seeds)
+        errors_to_come, wide = errors(), given.wide
+        kinds = [kind for kind in given.kinds if kind in WIDE or not wide]
+        for kind, called, case, seed in cases(kinds, given.seeds, wide):
+            chosen = IN_WIDE if wide else list(itertools.islice(errors_to_come, given.each))
+            peers = seed < given.peer_seeds and not wide
+            tables.add(kind, called, case, seed, chosen, peers=peers, wide=wide)
     except KeyboardInterrupt:  # what is known so far is printed
         print(f"interrupted at {called}")
     bad = tables.printed()
@@ -417,6 +450,7 @@ class Tables:
         chosen: list[tuple[str, str]],
         *,
         peers: bool,
+        wide: bool,
     ) -> None:
         """Check a right gradient, and the wrong ones that are chosen."""
         report = check_gradients(case.loss, case.like(case.gradient), case.params)
@@ -428,7 +462,7 @@ class Tables:
             ones = {name: np.ones_like(value) for name, value in case.gradient.items()}
             self.peers[kind][case.peer(ones)] += 1
         for place, name in chosen:
-            factors = planted(case.gradient, place, FACTORS[name], seed)
+            factors = planted(case.gradient, place, FACTORS[name], seed, wide)
             wrong = {n: (v * factors[n]).astype(v.dtype) for n, v in case.gradient.items()}
             found = check_gradients(case.loss, case.like(wrong), case.params)
             must = bool(must_be_caught(report, case.gradient, factors, place))

@@ -484,7 +484,13 @@ def _within(one: Any) -> list[Any]:
     if isinstance(one, functools._lru_cache_wrapper):  # whose own dict is bound up with a list
         inside = [each for each in gc.get_referents(one) if not isinstance(each, dict)]
         return [vars(one), *inside]
-    return [] if isinstance(one, ModuleType) else [type(one), *gc.get_referents(one)]
+    if isinstance(one, ModuleType):
+        return []
+    try:  # from Python 3.13 on the collector sees what is in it alone
+        attributes = [object.__getattribute__(one, "__dict__")]
+    except AttributeError:
+        attributes = []
+    return [type(one), *attributes, *gc.get_referents(one)]
 
 
 class _OfOthers:

@@ -111,8 +111,10 @@ class ArrayKind(Protocol):
         """
 
     def eps(self, value: Any) -> float:
-        """Return the machine epsilon of the array's type, 2⁻⁵² for integers and wider types."""
-        # A kind overrides it whose `to_numpy` returns values in a wider type than the array's own.
+        """Return the machine epsilon of the array's type, 2⁻⁵² for integers and wider types.
+
+        A kind overrides it whose `to_numpy` returns values in a wider type than the array's own.
+        """
         return eps_of(self.to_numpy(value).dtype)
 
     def compiled(self, func: Callable[..., Any]) -> bool:
@@ -124,8 +126,10 @@ class ArrayKind(Protocol):
         return None
 
     def vmap(self, function: Callable[[list[Any]], Any]) -> Callable[[list[Any]], Any] | None:
-        """Return a function of a list of arrays as one of arrays with a leading axis."""
-        # None where the library has no such thing.
+        """Return a function of a list of arrays as one of arrays with a leading axis.
+
+        None where the library has no such thing.
+        """
         return None
 
     def beside(self, value: Any, array: Array) -> Any:
@@ -148,8 +152,10 @@ class ArrayKind(Protocol):
         return same_bits(self.to_numpy(a), self.to_numpy(b))
 
     def refuses_in_place(self, value: Any) -> str:
-        """Return why this array of a mutable kind can't be perturbed in place, or ""."""
-        # The text reads on from a name, "is read-only …", and says what to do.
+        """Return why this array of a mutable kind can't be perturbed in place, or "".
+
+        The text reads on from a name, "is read-only …", and says what to do.
+        """
         return ""
 
     def restore(self, value: Any, saved: Any) -> None:
@@ -157,8 +163,10 @@ class ArrayKind(Protocol):
         return
 
     def set_aside(self, value: Any) -> Callable[[], None] | None:
-        """Take off what a call leaves beside the values, torch's ``.grad``, before the next one."""
-        # Returns what puts back what was there, or None for a kind that keeps nothing.
+        """Take off what a call leaves beside the values, torch's ``.grad``, before the next one.
+
+        Returns what puts back what was there, or None for a kind that keeps nothing.
+        """
         return None
 
 

@@ -1009,6 +1009,20 @@ def test_curvature_is_no_structure_below_which_noise_is_measured():
     assert sum(told) >= 3
 
 
+@pytest.mark.parametrize("beside", [3e-7, 2e-6])
+@pytest.mark.parametrize("error", [1e-5, 1e-3, 1.0])
+def test_a_jump_that_stands_alone_is_no_stair(beside, error):
+    """It is larger by far than what is missing in a slope, and no noise of func."""
+    x = np.array([0.7, -0.4])
+
+    def cost(x):
+        return float(np.sum(np.cos(x))) + 4e-3 * (x[0] > 0.7 + beside)
+
+    assert check_gradients(cost, -np.sin(x), x).verdict == "agree"
+    report = check_gradients(cost, -np.sin(x) * [1 + error, 1], x)
+    assert [entry.label for entry in report.worst if entry.verdict == "disagree"] == ["params[0]"]
+
+
 def test_a_kernel_in_float32_with_kinks_beside_decay_in_float64():
     """Its small steps agree on the slope of the decay alone, and larger ones cross kinks."""
     right, wrong = [], []

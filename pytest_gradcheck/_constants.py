@@ -191,7 +191,7 @@ LIMITING = 0.5
 that leaves more than this part of it has not paid.  [accuracy]"""
 
 ENTRY_RUNGS = 6
-"""Steps in search of func's domain.  [tests/unit/verdict/test_refine.py]"""
+"""Steps in search of func's domain.  [tests/unit/verdict/test_further_steps.py]"""
 
 MOST_RUNGS = 16
 """Of a coordinate.  [cost]"""

@@ -18,8 +18,8 @@ from typing import Any, Unpack
 import numpy as np
 
 from .._constants import DUST, ENTRY_ROUNDINGS, EPS
+from .._difference.every_coordinate import noise_of
 from .._difference.stencils_and_steps import Stream, random_weights
-from .._difference.sweep import noise_of
 from .._evaluate.call import Call, as_tuple, name_of
 from .._evaluate.problem import evaluate_gradient, prepare, require_callable
 from .._jacobian.outputs_and_matrices import in_pairs, output_name, pair_blocks

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, Never, ParamSpec, Unpack
 
 import numpy as np
 
-from .._difference.climb_and_kinks import climb_all, climb_nearer
-from .._difference.sweep import Sweep, differenced, raise_domain_error
+from .._difference.every_coordinate import Sweep, differenced, raise_domain_error
+from .._difference.step_search_and_kinks import climb_all, climb_nearer
 from .._evaluate.call import Call, as_tuple
 from .._evaluate.problem import Problem, prepare, require_callable, structure_of
 from .._gradient.check import at_points, run_check

@@ -11,8 +11,8 @@ from typing import Any, Unpack
 import numpy as np
 
 from .._constants import CONFIDENCE, ENTRY_ROUNDINGS, EPS, STANDS_CLEAR
+from .._difference.every_coordinate import Sweep
 from .._difference.stencils_and_steps import STENCILS, derivatives, points
-from .._difference.sweep import Sweep
 from .._evaluate.call import Call, ShapeError, as_tuple, calling, name_of
 from .._evaluate.evaluator import Evaluator
 from .._evaluate.problem import require_callable

@@ -356,7 +356,7 @@ class Line:
     `evaluate` takes steps, to be rounded to what is representable, and returns those taken and func
     there; `center` is func at θ, `ulp` the spacing of floats at the coordinate: what func makes of
     it is rounded as coarsely. `grainy` says whether a func that some steps do not change was seen
-    to move in jumps (see `climb_and_kinks`), `sounded` whether its noise was measured along it.
+    to move in jumps (`step_search_and_kinks`), `sounded` whether its noise was measured along it.
     """
 
     evaluate: Callable[[Sequence[float]], tuple[Sequence[float], Sequence[Any]]]

@@ -25,9 +25,7 @@ from .._constants import (
     SUSPECTS,
     WHOLE_AGAIN,
 )
-from .._difference.noise_and_extrapolation import Noise
-from .._difference.stencils_and_steps import at_one_step
-from .._difference.sweep import (
+from .._difference.every_coordinate import (
     Sweep,
     central_row,
     differenced,
@@ -38,6 +36,8 @@ from .._difference.sweep import (
     unevaluated,
     value_size,
 )
+from .._difference.noise_and_extrapolation import Noise
+from .._difference.stencils_and_steps import at_one_step
 from .._evaluate.call import Call, ShapeError, exchanged
 from .._evaluate.evaluator import BudgetExhausted, Progress
 from .._evaluate.problem import (
@@ -94,7 +94,7 @@ def run_check(
             again = look_again(problem, analytic, options, asked, whole)
         if not reasons and again is None:
             if along:
-                from .random_directions import along_directions
+                from .along_directions import along_directions
 
                 looked = along_directions(problem, analytic, options)
             elif _lasts(problem, options):
@@ -111,7 +111,7 @@ def run_check(
             problem.evaluator.work.require_unchanged("func")
             if not reasons and options.threshold is None and agrees_plainly(comparison):
                 return _passed(problem, analytic, sweep, comparison, options, started)
-            from .experiments import experiments, with_convergence
+            from .follow_up_calls import experiments, with_convergence
 
             subject, rows = _explained(problem, analytic, sweep, comparison, reasons, options)
             found = experiments(rows, grad, problem, analytic, options, subject.noise)
@@ -120,7 +120,7 @@ def run_check(
             if again is None:
                 rows = with_convergence(rows, problem, sweep, options)
         if rows.verdict == DISAGREE:
-            from .experiments import with_lines
+            from .follow_up_calls import with_lines
 
             rows = with_lines(rows, grad, problem, options)
         evaluations, seconds = problem.evaluator.evaluations, time.perf_counter() - started
@@ -147,7 +147,7 @@ def _ahead(
     """Look along a direction first; return what is wrong if anything plainly is, and the noise."""
     # An entry must have been differenced alone and found wrong: nothing is accused along directions
     # that would not be accused without.
-    from .random_directions import along_directions, plainly_wrong
+    from .along_directions import along_directions, plainly_wrong
 
     noise = noise_of(problem, options)
     if not plainly_wrong(problem, analytic, options, noise):
@@ -213,7 +213,7 @@ def _explained(
     options: Options,
 ) -> tuple[Subject, Rows]:
     """Return what a report tells of parameters that were differenced, and what it looks like."""
-    from .experiments import acts_through
+    from .follow_up_calls import acts_through
 
     subject = Subject.of(problem, sweep.title, sweep.noise, float(problem.center))
     subject = replace(subject, constants=problem.call.constants)

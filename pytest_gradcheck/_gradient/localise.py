@@ -46,7 +46,7 @@ from .._constants import (
 from .._difference.stencils_and_steps import Stream, generator
 from .._params.arrays_and_structure import Array
 from .._params.layout import Block, position_of
-from .screen import Screen, Subset, stand_out
+from .directional_residuals import Screen, Subset, stand_out
 
 Confirm = Callable[[int, float], float | None]
 """Differences a coordinate that may be wrong about so much; its error, or None if it is not."""

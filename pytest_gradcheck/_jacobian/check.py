@@ -36,9 +36,9 @@ from .._constants import (
     SEEN,
     SUSPICIOUS,
 )
+from .._difference.every_coordinate import Sweep, noise_direction, noise_of, sweep, value_size
 from .._difference.noise_and_extrapolation import Noise
 from .._difference.stencils_and_steps import STENCILS, relative_step
-from .._difference.sweep import Sweep, noise_direction, noise_of, sweep, value_size
 from .._evaluate.call import Call
 from .._evaluate.evaluator import BudgetExhausted, Evaluator, Move
 from .._evaluate.problem import (
@@ -51,7 +51,7 @@ from .._evaluate.problem import (
     repetition,
 )
 from .._gradient.check import worst_so_far
-from .._gradient.experiments import lines_behind
+from .._gradient.follow_up_calls import lines_behind
 from .._options import Options
 from .._params.arrays_and_structure import Array
 from .._params.layout import labels, position_of

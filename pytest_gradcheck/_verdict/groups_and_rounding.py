@@ -77,15 +77,15 @@ from .._constants import (
     TIE_SLOPE,
     TIE_WITHIN,
 )
-from .._difference.climb_and_kinks import Policy, climb, enter, rise
+from .._difference.every_coordinate import Sweep, line_along, line_of, value_size
 from .._difference.noise_and_extrapolation import Estimate, Line, Noise, digits_of
 from .._difference.stencils_and_steps import STENCILS, Stream, random_weights, relative_step
-from .._difference.sweep import Sweep, line_along, line_of, value_size
+from .._difference.step_search_and_kinks import Policy, climb, enter, rise
 from .._evaluate.evaluator import BudgetExhausted
 from .._evaluate.problem import Analytic, Problem
 from .._params.arrays_and_structure import Array
 from .._params.layout import Block, middle
-from .refine import may_go_beyond, refine, spacing
+from .further_steps import may_go_beyond, refine, spacing
 from .tolerance_and_comparison import (
     AGREE,
     DISAGREE,

@@ -57,16 +57,7 @@ from .._constants import (
     TINY,
     TRIED,
 )
-from .._difference.climb_and_kinks import climb, parabolic, rise
-from .._difference.noise_and_extrapolation import Line, last_bits
-from .._difference.stencils_and_steps import (
-    STENCILS,
-    Stream,
-    at_one_step,
-    random_weights,
-    relative_step,
-)
-from .._difference.sweep import (
+from .._difference.every_coordinate import (
     Sweep,
     bends,
     least_step,
@@ -76,11 +67,21 @@ from .._difference.sweep import (
     unevaluated,
     value_size,
 )
+from .._difference.noise_and_extrapolation import Line, last_bits
+from .._difference.stencils_and_steps import (
+    STENCILS,
+    Stream,
+    at_one_step,
+    random_weights,
+    relative_step,
+)
+from .._difference.step_search_and_kinks import climb, parabolic, rise
 from .._evaluate.evaluator import BudgetExhausted
 from .._evaluate.problem import Analytic, Problem
 from .._options import Options
 from .._params.arrays_and_structure import Array
 from .._params.layout import Block
+from .further_steps import refine
 from .groups_and_rounding import (
     Groups,
     inner_format,
@@ -89,7 +90,6 @@ from .groups_and_rounding import (
     quieter_lines,
     seen_in,
 )
-from .refine import refine
 from .tolerance_and_comparison import (
     AGREE,
     BENDS,

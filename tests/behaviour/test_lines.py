@@ -375,7 +375,7 @@ def count_calls(grad):
 
 def test_nothing_is_traced_where_the_gradient_is_right(monkeypatch):
     calls = []
-    monkeypatch.setattr("pytest_gradcheck._gradient.experiments.traced", calls.append)
+    monkeypatch.setattr("pytest_gradcheck._gradient.follow_up_calls.traced", calls.append)
     right, wrong = (
         check_gradients(lambda p: p @ p, lambda p, c=c: c * p, np.array([1.0, 2.0])) for c in (2, 3)
     )
@@ -387,7 +387,7 @@ def test_a_failure_costs_one_call_of_grad_and_none_of_func(monkeypatch):
     x = np.array([1.0, 2.0])
     with_lines = check_gradients(func, grad, x)
     calls, evaluations = grad.calls, with_lines.evaluations
-    monkeypatch.setattr("pytest_gradcheck._gradient.experiments.traced", None)
+    monkeypatch.setattr("pytest_gradcheck._gradient.follow_up_calls.traced", None)
     without = check_gradients(lambda p: p @ p, grad, x)
     assert (calls, evaluations) == (grad.calls - calls + 1, without.evaluations)
     assert func.calls == evaluations
@@ -397,7 +397,7 @@ def test_an_error_in_the_tracing_costs_the_lines_and_no_more(monkeypatch):
     def broken(*_):
         raise RuntimeError("no tracer")
 
-    monkeypatch.setattr("pytest_gradcheck._gradient.experiments.lines_of", broken)
+    monkeypatch.setattr("pytest_gradcheck._gradient.follow_up_calls.lines_of", broken)
     report = check_gradients(lambda p: p @ p, lambda p: 3 * p, np.array([1.0, 2.0]))
     assert (report.verdict, report.lines) == ("disagree", ())
     assert "is made by" not in report.message()

@@ -18,7 +18,7 @@ from pytest_gradcheck import (
 from pytest_gradcheck._difference.noise_and_extrapolation import Noise
 from pytest_gradcheck._evaluate.call import Call
 from pytest_gradcheck._evaluate.problem import evaluate_gradient, prepare
-from pytest_gradcheck._gradient.screen import Screen, Subset
+from pytest_gradcheck._gradient.directional_residuals import Screen, Subset
 
 
 def shapes(inputs, first, second):

@@ -15,9 +15,9 @@ ROOMS = ("_difference", "_verdict", "_gradient", "_jacobian")
 """Where numbers decide verdicts."""
 
 ELSEWHERE = {
-    "_difference.sweep": {"STEP"},
+    "_difference.every_coordinate": {"STEP"},
     "_gradient.check": {"MANY_DIRECTIONS", "STANDS_OUT"},
-    "_gradient.random_directions": {"PATTERN", "FEW_NAMED"},
+    "_gradient.along_directions": {"PATTERN", "FEW_NAMED"},
     "_jacobian.check": {"OVERHEAD"},
 }
 """Numbers that decide none: of a step that is as good as any, of texts and of progress."""
@@ -113,7 +113,7 @@ def test_half_and_twice_of_a_count_and_of_a_factor_just_above_one(ablation):
 
 
 def test_the_functions_that_read_a_constant_are_found(ablation):
-    refine = PACKAGE / "_verdict" / "refine.py"
+    refine = PACKAGE / "_verdict" / "further_steps.py"
     lines = refine.read_text(encoding="utf-8").splitlines()
     places = ablation.readers({"MOVES_TOLD"})
     assert [(path, lines[line - 1].split("(")[0]) for path, line in places] == [

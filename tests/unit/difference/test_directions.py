@@ -17,7 +17,7 @@ from pytest_gradcheck._difference.stencils_and_steps import (
 )
 from pytest_gradcheck._evaluate.call import Call
 from pytest_gradcheck._evaluate.problem import evaluate_gradient, prepare
-from pytest_gradcheck._gradient import screen
+from pytest_gradcheck._gradient import directional_residuals as screen
 from pytest_gradcheck._params.arrays_and_structure import CHUNK, chunks
 
 N = 3 * CHUNK + 17

@@ -10,9 +10,9 @@ import sys
 import pytest
 from by_hand import approx, bends, line, slopes, through
 
-from pytest_gradcheck._difference import climb_and_kinks as _kinks
-from pytest_gradcheck._difference.climb_and_kinks import tell_grain
+from pytest_gradcheck._difference import step_search_and_kinks as _kinks
 from pytest_gradcheck._difference.noise_and_extrapolation import Estimate, Line, Noise, best_entry
+from pytest_gradcheck._difference.step_search_and_kinks import tell_grain
 
 NAN, INF, EPS = math.nan, math.inf, sys.float_info.epsilon
 JUST_ABOVE = 1 + 1e-9

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from by_hand import RHO, approx, prepared, slopes, through
 
-from pytest_gradcheck._difference.climb_and_kinks import (
+from pytest_gradcheck._difference.every_coordinate import complex_sweep, differenced, not_analytic
+from pytest_gradcheck._difference.step_search_and_kinks import (
     climb,
     climb_nearer,
     follow_bend,
@@ -14,7 +15,6 @@ from pytest_gradcheck._difference.climb_and_kinks import (
     tell_grain,
     unbounded,
 )
-from pytest_gradcheck._difference.sweep import complex_sweep, differenced, not_analytic
 from pytest_gradcheck._evaluate.problem import Analytic
 
 NAN = math.nan

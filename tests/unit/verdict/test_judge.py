@@ -16,10 +16,10 @@ from by_hand import RHO, approx, each, prepared
 
 from pytest_gradcheck import relative_difference
 from pytest_gradcheck._constants import TRIED
-from pytest_gradcheck._difference import sweep as coordinates
+from pytest_gradcheck._difference import every_coordinate as coordinates
+from pytest_gradcheck._difference.every_coordinate import differenced
 from pytest_gradcheck._difference.noise_and_extrapolation import Noise
 from pytest_gradcheck._difference.stencils_and_steps import STENCILS
-from pytest_gradcheck._difference.sweep import differenced
 from pytest_gradcheck._evaluate.problem import Analytic
 from pytest_gradcheck._options import Options
 from pytest_gradcheck._params.layout import Block

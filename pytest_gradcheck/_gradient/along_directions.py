@@ -40,10 +40,10 @@ from .._constants import (
 )
 from .._diagnosis.causes import not_finite
 from .._diagnosis.evidence_and_places import CERTAIN, MOST_PER_ENTRY, Diagnosis
-from .._difference.climb_and_kinks import climb, follow_bend
+from .._difference.every_coordinate import least_step, line_of, value_size
 from .._difference.noise_and_extrapolation import Noise
 from .._difference.stencils_and_steps import STENCILS, relative_step
-from .._difference.sweep import least_step, line_of, value_size
+from .._difference.step_search_and_kinks import climb, follow_bend
 from .._evaluate.evaluator import BudgetExhausted
 from .._evaluate.problem import Analytic, Problem
 from .._options import Options
@@ -62,8 +62,8 @@ from .._report.assemble import (
     to_settle,
 )
 from .._report.report import VERDICTS, BlockReport, Entry
+from .._verdict.further_steps import refine
 from .._verdict.groups_and_rounding import Groups, seen_in
-from .._verdict.refine import refine
 from .._verdict.tolerance_and_comparison import (
     AGREE,
     DISAGREE,
@@ -76,9 +76,9 @@ from .._verdict.tolerance_and_comparison import (
     Tolerance,
     of_block,
 )
+from .directional_residuals import Screen, Subset, calibrate, excuse, reexamine, screen_all
 from .localise import Findings, Pattern, localise, unit_of
 from .localise import entries_of as entries_with
-from .screen import Screen, Subset, calibrate, excuse, reexamine, screen_all
 
 
 class AtScale:

@@ -58,7 +58,16 @@ from .._constants import (
     SUBGRADIENT,
     USEFUL,
 )
-from .._difference.climb_and_kinks import (
+from .._difference.noise_and_extrapolation import (
+    Estimate,
+    Line,
+    Rung,
+    best_entry,
+    digits_of,
+    slope_of,
+)
+from .._difference.stencils_and_steps import STENCILS, relative_step
+from .._difference.step_search_and_kinks import (
     Policy,
     bend_power,
     bent,
@@ -74,15 +83,6 @@ from .._difference.climb_and_kinks import (
     rise,
     tell_grain,
 )
-from .._difference.noise_and_extrapolation import (
-    Estimate,
-    Line,
-    Rung,
-    best_entry,
-    digits_of,
-    slope_of,
-)
-from .._difference.stencils_and_steps import STENCILS, relative_step
 from .tolerance_and_comparison import (
     AGREE,
     DISAGREE,

@@ -35,7 +35,7 @@ from .._constants import (
     SCREENED,
     SMALLEST_PART,
 )
-from .._difference.climb_and_kinks import Policy, climb, enter, fall, rise
+from .._difference.every_coordinate import line_along, noise_of, value_size
 from .._difference.noise_and_extrapolation import Line, Noise
 from .._difference.stencils_and_steps import (
     STENCILS,
@@ -44,12 +44,12 @@ from .._difference.stencils_and_steps import (
     generator,
     relative_step,
 )
-from .._difference.sweep import line_along, noise_of, value_size
+from .._difference.step_search_and_kinks import Policy, climb, enter, fall, rise
 from .._evaluate.problem import Analytic, Problem
 from .._options import Options
 from .._params.arrays_and_structure import Array, chunks
 from .._params.layout import Block, middle, middles, position_of
-from .._verdict.refine import refine
+from .._verdict.further_steps import refine
 from .._verdict.tolerance_and_comparison import AGREE, DISAGREE, OPEN, Answer, Tolerance
 
 

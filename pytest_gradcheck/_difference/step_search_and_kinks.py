@@ -44,6 +44,7 @@ from .._constants import (
     VAGUE,
 )
 from .._evaluate.problem import Problem
+from .every_coordinate import Sweep, least_step, line_of
 from .noise_and_extrapolation import (
     SIDES,
     Estimate,
@@ -53,7 +54,6 @@ from .noise_and_extrapolation import (
     slope_of,
     table_estimate,
 )
-from .sweep import Sweep, least_step, line_of
 
 T = TypeVar("T")
 

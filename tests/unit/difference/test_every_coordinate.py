@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from by_hand import RHO, approx, each, prepared
 
-from pytest_gradcheck._difference import sweep as coordinates
+from pytest_gradcheck._difference import every_coordinate as coordinates
 from pytest_gradcheck._difference.noise_and_extrapolation import Noise
 from pytest_gradcheck._difference.stencils_and_steps import STENCILS
 from pytest_gradcheck._options import Options

@@ -10,9 +10,9 @@ import sys
 import pytest
 from by_hand import RHO, approx, bends, line, slopes, through
 
-from pytest_gradcheck._difference import climb_and_kinks as _kinks
+from pytest_gradcheck._difference import step_search_and_kinks as _kinks
 from pytest_gradcheck._difference.noise_and_extrapolation import Estimate, Noise
-from pytest_gradcheck._verdict import refine as _refine
+from pytest_gradcheck._verdict import further_steps as _refine
 from pytest_gradcheck._verdict.tolerance_and_comparison import (
     AGREE,
     DISAGREE,

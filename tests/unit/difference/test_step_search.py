@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from by_hand import RHO, approx, each, prepared, through
 
-from pytest_gradcheck._difference.climb_and_kinks import (
+from pytest_gradcheck._difference.every_coordinate import differenced
+from pytest_gradcheck._difference.step_search_and_kinks import (
     as_well_as_can_be,
     climb,
     climb_all,
@@ -14,7 +15,6 @@ from pytest_gradcheck._difference.climb_and_kinks import (
     fall,
     rise,
 )
-from pytest_gradcheck._difference.sweep import differenced
 
 NAN, INF = math.nan, math.inf
 JUST_ABOVE = 1 + 1e-9

@@ -40,8 +40,8 @@ from .._constants import (
     PATIENCE,
 )
 from .._diagnosis.evidence_and_places import CERTAIN, Diagnosis
+from .._difference.every_coordinate import Sweep, least_step, line_of
 from .._difference.stencils_and_steps import Stream, at_one_step, random_weights
-from .._difference.sweep import Sweep, least_step, line_of
 from .._evaluate.problem import Analytic, Problem, work_of_grad
 from .._options import Options
 from .._params.arrays_and_structure import Array

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import fields, replace
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 
@@ -240,10 +240,16 @@ class AtScale:
         if self.verdict == OPEN:
             self.reasons += to_settle(self.subject().ways((), self.options))
 
-    def subject(self) -> Subject:
+    def subject(self, *, right: bool = False) -> Subject:
         """Return what was checked, and how noisy func is seen to be along directions."""
-        scheme = "central differences along random directions"
-        return Subject.of(self.problem, scheme, self.screen.noise, float(self.problem.center))
+        scheme, value = "central differences along random directions", float(self.problem.center)
+        return Subject.of(self.problem, scheme, self.screen.noise, value, right=right)
+
+    @property
+    def agrees_plainly(self) -> bool:
+        """Whether all agrees, and no option can make anything else of that."""
+        untold = self.reasons or self.vacuous or self.nothing or self.stationary or self.kinked
+        return self.verdict == AGREE and not untold and self.options.threshold is None
 
     def look_again(self, limit: int) -> None:
         """Judge the direction that stands out, then find what is wrong along it."""
@@ -510,26 +516,32 @@ def plainly_wrong(problem: Problem, analytic: Analytic, options: Options, noise:
 
 def along_directions(
     problem: Problem, analytic: Analytic, options: Options, extra: int = MOST_EXTRA
-) -> tuple[Subject, Rows]:
-    """Check all parameters at once; `extra` is as `AtScale` has it."""
+) -> tuple[Subject, Rows | Callable[[], Rows]]:
+    """Check all parameters at once; `extra` is as `AtScale` has it.
+
+    Of a gradient that is right the rows are made when they are read.
+    """
     check = AtScale(problem, analytic, options, extra)
     problem.evaluator.progress.accused = check.accused
     check.run()
     problem.evaluator.work.require_unchanged("func")
-    return check.subject(), _rows(check)
-
-
-def _rows(check: AtScale) -> Rows:
-    problem, screen = check.problem, check.screen
     shown = {i: x for i, x in check.answers.items() if x.verdict == DISAGREE or x.slopes}
+    # Of no vector: a report that is kept does not keep those of a million parameters.
+    passing = partial(_passing, problem.blocks, _resolutions(check), check.reached, check.seen)
+    if check.agrees_plainly and not shown:
+        rows = _rows(check, (), shown)
+        return check.subject(right=True), lambda: replace(rows, blocks=passing())
     mine, bad = by_block(problem.blocks, shown), by_block(problem.blocks, check.bad)
     members = [frozenset(pattern.names) for pattern, _ in check.findings.patterns]
     blocks = tuple(
-        _block(check, block, known, [shown[i] for i in mine[position]], len(bad[position]), members)
-        for position, (block, known) in enumerate(
-            zip(problem.blocks, _resolutions(check), strict=True)
-        )
+        _block(check, problem.blocks[k], one, [shown[i] for i in mine[k]], len(bad[k]), members)
+        for k, one in enumerate(passing())
     )
+    return check.subject(), _rows(check, blocks, shown)
+
+
+def _rows(check: AtScale, blocks: tuple[BlockReport, ...], shown: dict[int, Answer]) -> Rows:
+    problem, screen = check.problem, check.screen
     directions = len(screen.residuals)
     alike = dict(zip(check.analytic.precision, problem.blocks, strict=True))
     return Rows(
@@ -587,17 +599,45 @@ def _resolutions(check: AtScale) -> list[float]:
     return resolutions
 
 
+def _passing(
+    blocks: Sequence[Block],
+    resolutions: Sequence[float],
+    reached: Mapping[str, float],
+    seen: Mapping[str, Seen],
+) -> tuple[BlockReport, ...]:
+    """Return the reports of blocks of which nothing is wrong."""
+    return tuple(
+        BlockReport(
+            block.name,
+            block.shape,
+            block.size,
+            checked=block.size,
+            wrong=0,
+            open=0,
+            kinks=0,
+            difference=math.nan,
+            resolution=min(resolution, reached.get(block.name, math.inf)),
+            verdict=VERDICTS[AGREE],
+            entry_seen=entry_seen,
+            row_seen=row_seen,
+            block_seen=block_seen,
+        )
+        for block, resolution in zip(blocks, resolutions, strict=True)
+        for entry_seen, row_seen, block_seen in [seen.get(block.name, UNSEEN)]
+    )
+
+
 def _block(
     check: AtScale,
     block: Block,
-    resolution: float,
+    passing: BlockReport,
     mine: list[Answer],
     bad: int,
     members: list[frozenset[str]],
 ) -> BlockReport:
     """Return one block's report, `mine` its entries that are shown, `bad` how many are not finite.
 
-    `members` are the names of each pattern's blocks.
+    `passing` is what it were if all agreed, `members` the names of each pattern's blocks.
     """
     wrong = sum(answer.verdict == DISAGREE for answer in mine)
     share = check.findings.shares.get(block.name)
@@ -617,27 +657,17 @@ def _block(
         count = max(count, round(block.size * share[0] / share[1]))
     if bad:
         hint, code = not_finite(bad, block.size), "not-finite"
-    entry_seen, row_seen, block_seen = check.seen.get(block.name, UNSEEN)
     group = check.groups.get(block.name)
     if group is not None:
         hint, code = diagnosis_of(group).sentence, GROUP
-    return BlockReport(
-        name=block.name,
-        shape=block.shape,
-        size=block.size,
-        checked=block.size,
+    return replace(
+        passing,
         wrong=count,
-        open=0,
         kinks=sum(answer.slopes is not None for answer in mine),
-        difference=math.nan,
-        resolution=min(resolution, check.reached.get(block.name, math.inf)),
         vacuous=block.name in check.vacuous,
         verdict=VERDICTS[DISAGREE if count or group else AGREE],
         hint=hint,
         code=code,
-        entry_seen=entry_seen,
-        row_seen=row_seen,
-        block_seen=block_seen,
     )
 
 

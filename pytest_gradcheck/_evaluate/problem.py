@@ -37,7 +37,6 @@ from .._params.layout import (
     gradient_vector,
     joint,
     labels,
-    require_finite,
     runs,
     scales_of,
     vector_of,
@@ -78,6 +77,11 @@ class Problem:
         return self.blocks[-1].stop if self.blocks else 0
 
     @cached_property
+    def counts(self) -> Array:
+        """How many coordinates each block has, shape (blocks,)."""
+        return np.array([block.size for block in self.blocks], dtype=np.intp)
+
+    @cached_property
     def theta(self) -> Array:
         """The coordinates, shape (n,): float64, or longdouble if any is."""
         # Made when it is asked for, as `scale` is: a check along directions needs neither.
@@ -86,7 +90,7 @@ class Problem:
     @cached_property
     def scale(self) -> Array:
         """The scale of each coordinate, shape (n,)."""
-        return self.scaling.within(self.blocks, range(len(self.blocks))).of(self.theta)
+        return self.scaling.within(self.counts, range(len(self.blocks))).of(self.theta)
 
     @cached_property
     def scaling(self) -> Scale:
@@ -95,7 +99,7 @@ class Problem:
 
     def scale_of(self, position: int, part: Any) -> Any:
         """Return the scale of some coordinates of block number `position`, a new array."""
-        own = self.scaling.within(self.blocks, range(position, position + 1))
+        own = self.scaling.within(self.counts, range(position, position + 1))
         return own.of(self.evaluator.work.theta[position][part])
 
     def windows(self) -> Iterator[tuple[slice, Array, Scale]]:
@@ -105,7 +109,7 @@ class Problem:
         """
         thetas = self.evaluator.work.theta
         for run in runs(self.blocks):
-            scaling = self.scaling.within(self.blocks, run)
+            scaling = self.scaling.within(self.counts, run)
             theta, start = joint(thetas[run.start : run.stop]), self.blocks[run.start].start
             for part in chunks(theta.size):
                 yield slice(start + part.start, start + part.stop), theta[part], scaling
@@ -159,7 +163,6 @@ def prepare(call: Call, params: Any, options: Options) -> Problem:
     if call.vectorized != options.vectorized:
         call = replace(call, vectorized=options.vectorized)
     structure, blocks = structure_of(params, options)
-    require_finite(structure, blocks)
     _require_combination(call, structure, options)
     progress = Progress(options.max_evals, progress_listener())
 
@@ -171,6 +174,7 @@ def prepare(call: Call, params: Any, options: Options) -> Problem:
         within = nullcontext if context is None or pool is not None else context
         with within():
             work = WorkCopy(structure, blocks, dtype, of.in_place)
+        work.require_finite()
         return evaluator_of(of, work, progress, pool).inside(within)
 
     gradients: list[tuple[Array, tuple[float, ...]]] = []
@@ -502,6 +506,8 @@ def _without_steps(structure: Structure, blocks: Sequence[Block]) -> str:
     """Return which parameter is of a type in which no step can be taken, in words, or nothing."""
     for block in blocks:
         leaf = structure.leaves[block.leaf]
+        if leaf.kind is NUMPY and block.dtype.itemsize == 8:  # nearly always
+            continue
         if leaf.eps > eps_of(block.dtype):
             kind = getattr(leaf.value, "dtype", type(leaf.value).__name__)
             return f"{brief(block.name)} is {kind}, in which no step is small enough"

@@ -103,46 +103,33 @@ class AtScale:
         # In place of one that could not be calibrated: it resolves nothing.
         self.screen = Screen(problem, analytic.vector, options.seed, Noise(math.nan, 0.0, ""))
         self.vacuous: set[str] = set()
-        # Of thousands of blocks none is looked for among all.
-        names = (block.name for block in problem.blocks)
-        self.precision = dict(zip(names, analytic.precision, strict=True))
         self.reached: dict[str, float] = {}
         self.groups: dict[str, Group] = {}
         self.seen: dict[str, Seen] = {}
         self.nothing = self.stationary = self.responds = self.kinked = False
 
-    def size(self, block: Block) -> float:
-        """Return a block's gradient as one number."""
-        return self.sizes[block.start] if block.size else 0.0
-
     @cached_property
-    def sizes(self) -> dict[int, float]:
-        """That of every block by where it starts."""
+    def sizes(self) -> Array:
+        """Every block's gradient as one number, shape (blocks,)."""
         return self.screen.sizes()
 
-    @cached_property
-    def every_size(self) -> list[float]:
-        """That of every block by its number."""
-        return [self.size(block) for block in self.problem.blocks]
-
-    def tolerance(self, block: Block, analytic: float = 0.0, scale: float = 1.0) -> Tolerance:
-        """Return what an entry of a block is judged by."""
-        eps = self.precision[block.name]
+    def tolerance(self, position: int, analytic: float = 0.0, scale: float = 1.0) -> Tolerance:
+        """Return what an entry of block number `position` is judged by."""
+        own, eps = float(self.sizes[position]), self.analytic.precision[position]
         value = abs(float(self.problem.center))
-        return of_block(analytic, self.size(block), scale, eps, self.options, value=value)
+        return of_block(analytic, own, scale, eps, self.options, value=value)
 
     def tolerance_at(self, i: int) -> Tolerance:
         """Return what one coordinate is judged by."""
-        block = self.problem.blocks[position_of(self.problem.blocks, i)]
         a = self.bad.get(i, float(self.analytic.vector[i]))
-        return self.tolerance(block, a, self.scale_at(i))
+        return self.tolerance(position_of(self.problem.blocks, i), a, self.scale_at(i))
 
     @cached_property
     def allowed(self) -> float:
         """What the tolerances of all parameters come to along a direction."""
         # Their errors add up as their squares do: of ``atol`` three times that, at most.
-        parts = (max(DUST * eps, GROUP_RTOL) for eps in self.analytic.precision)
-        relative = self.norm([self.options.rtol or part for part in parts], along=True)
+        parts = np.maximum(DUST * np.array(self.analytic.precision), GROUP_RTOL)
+        relative = self.norm(self.options.rtol or parts, along=True)
         blocks = self.problem.blocks if self.options.atol else ()
         return math.hypot(relative, math.sqrt(sum(self.absolute(block) ** 2 for block in blocks)))
 
@@ -158,7 +145,7 @@ class AtScale:
     def zero(self) -> Array:
         """Of which blocks the gradient is zero, or what rounding leaves of a zero (bool)."""
         # So it is for a bias before a batch normalisation, and for one of the keys of attention.
-        own, eps = np.array(self.every_size), np.array(self.analytic.precision)
+        own, eps = self.sizes, np.array(self.analytic.precision)
         value, found = abs(float(self.problem.center)), np.zeros(own.size, dtype=bool)
         for one in {*self.analytic.precision}:
             limits = of_block(0.0, own, 1.0, one, self.options, value=value)
@@ -170,15 +157,12 @@ class AtScale:
         """The norm of gradient times scale."""
         return self.norm()
 
-    def norm(self, parts: Sequence[float] | None = None, *, along: bool = False) -> float:
+    def norm(self, parts: Array | float = 1.0, *, along: bool = False) -> float:
         """Return the norm of gradient times scale, each block's or a part of it."""
         # `along` a direction its weights count, whose mean square is 13/12.
-        blocks, sizes = self.problem.blocks, self.every_size
-        unit = unit_of(sizes)
-        total = sum(
-            part**2 * (size / unit) ** 2 * block.size
-            for block, size, part in zip(blocks, sizes, parts or [1.0] * len(blocks), strict=True)
-        )
+        unit = unit_of(self.sizes.tolist())
+        squares = parts**2 * (self.sizes / unit) ** 2 * self.problem.counts
+        total = float(np.cumsum(squares)[-1]) if squares.size else 0.0
         return unit * math.sqrt(total * 13 / 12 if along else total)
 
     def confirm(self, i: int, about: float = math.inf) -> float | None:
@@ -284,20 +268,17 @@ class AtScale:
         """Give a direction of its own to each block that those over all do not resolve."""
         screen = self.screen
         unseen = ACCUSED * screen.sigma + self.allowed
-        for block, own, zero in zip(
-            self.problem.blocks, self.every_size, self.zero.tolist(), strict=True
-        ):
-            norm = own * math.sqrt(block.size)
-            if not block.size or (norm and unseen <= COARSEST_RTOL * norm):
-                continue
-            if norm and zero:
-                continue  # like a zero, it is resolved against the whole gradient
+        norms = self.sizes * np.sqrt(self.problem.counts)
+        # What is like a zero is resolved against the whole gradient.
+        clear = (norms > 0) & ((unseen <= COARSEST_RTOL * norms) | self.zero)
+        for position in np.flatnonzero((self.problem.counts > 0) & ~clear).tolist():
+            block, norm = self.problem.blocks[position], float(norms[position])
             shift = screen.shift(0, Subset((block,)))
             if not norm:
                 self.see_whether_it_moves(block, shift)
                 continue
             told = float(np.dot(screen.analytic, shift))
-            rtol, dust = self.tolerance(block).rtol, DUST * EPS * norm
+            rtol, dust = self.tolerance(position).rtol, DUST * EPS * norm
             question = Tolerance(told, rtol, self.absolute(block), dust, COARSEST_RTOL / 4)
             answer = refine(screen.line(shift), question, screen.step, 1.0, LEAST_ALONG)
             self.reached[block.name] = question.allowed(answer.value, answer.error) / norm
@@ -318,7 +299,7 @@ class AtScale:
         """Return whether func is float32, and its blocks few enough for directions of their own."""
         spent, most = self.problem.evaluator.evaluations, self.options.max_evals
         left = EXHAUSTIVE if most is None else most - spent
-        filled = sum(block.size > 0 for block in self.problem.blocks)
+        filled = int(np.count_nonzero(self.problem.counts))
         enough = 2 * GROUP_DIRECTIONS * GROUP_STEPS * filled <= min(left, EXHAUSTIVE)
         return self.screen.noise.unit > NARROW and self.options.rtol is None and enough
 
@@ -331,7 +312,7 @@ class AtScale:
         for position, block in enumerate(problem.blocks):
             if not block.size:
                 continue
-            if not self.size(block):
+            if not self.sizes[position]:
                 self.see_whether_it_moves(block, screen.shift(0, Subset((block,))))
                 if block.name in self.vacuous:
                     continue
@@ -458,9 +439,9 @@ def _bits(check: AtScale) -> float:
 
 def _patterns(check: AtScale) -> list[Diagnosis]:
     found = []
-    ranks = {block.name: len(block.shape) for block in check.problem.blocks}
     for pattern, amount in check.findings.patterns:
-        sentence = pattern.sentence(amount, ranks[pattern.names[0]])
+        first = next(b for b in check.problem.blocks if b.name == pattern.names[0])
+        sentence = pattern.sentence(amount, len(first.shape))
         if len(pattern.names) > 1 and pattern.code != "swapped":
             sentence += f", in {listing([shown(name) for name in pattern.names], 4)}"
         found.append(Diagnosis(_code(pattern), sentence, pattern.names, _bits(check)))
@@ -543,13 +524,13 @@ def along_directions(
 def _rows(check: AtScale, blocks: tuple[BlockReport, ...], shown: dict[int, Answer]) -> Rows:
     problem, screen = check.problem, check.screen
     directions = len(screen.residuals)
-    alike = dict(zip(check.analytic.precision, problem.blocks, strict=True))
+    alike = {eps: position for position, eps in enumerate(check.analytic.precision)}
     return Rows(
         verdict=check.verdict,
         blocks=blocks,
         worst=(*map(entry_of, check.groups.values()), *_entries(check, shown)),
         difference=_difference(check),
-        rtol=max((check.tolerance(block).rtol for block in alike.values()), default=0.0),
+        rtol=max((check.tolerance(k).rtol for k in alike.values()), default=0.0),
         checked=problem.size if directions >= SCREENED else len(check.answers),
         reasons=tuple(check.reasons),
         nothing=check.nothing,
@@ -564,7 +545,7 @@ def _rows(check: AtScale, blocks: tuple[BlockReport, ...], shown: dict[int, Answ
 
 def _sentences(check: AtScale) -> tuple[str, ...]:
     said = []
-    filled = sum(block.size > 0 for block in check.problem.blocks)
+    filled = np.count_nonzero(check.problem.counts)
     for pattern, amount in check.findings.patterns:
         if len(pattern.names) > 1:
             names = "every block" if len(pattern.names) == filled else listing(pattern.names)
@@ -591,8 +572,8 @@ def by_block(blocks: Sequence[Block], coordinates: Iterable[int]) -> dict[int, l
 def _resolutions(check: AtScale) -> list[float]:
     """Return how large an error of each block would have been seen, in parts of its gradient."""
     # One that is zero is resolved against the whole gradient.
-    sizes = [block.size for block in check.problem.blocks]
-    norm = np.where(check.zero, check.total, np.array(check.every_size) * np.sqrt(sizes))
+    norms = check.sizes * np.sqrt(check.problem.counts)
+    norm = np.where(check.zero, check.total, norms)
     with np.errstate(all="ignore"):
         found = np.where(norm, (ACCUSED * check.screen.sigma + check.allowed) / norm, math.inf)
     resolutions: list[float] = found.tolist()

@@ -80,13 +80,14 @@ class Screen:
         """The spread of all coordinates, shape (n,), where there are many blocks; else None."""
         # One vector more, and one stream of weights for all blocks in place of one for each: what
         # is done for a block takes as long as for a thousand coordinates.
-        if sum(block.size > 0 for block in self.problem.blocks) <= EACH_ALONE:
+        counts = self.problem.counts
+        if np.count_nonzero(counts) <= EACH_ALONE:
             return None
         found, blocks = np.empty(self.problem.size), self.problem.blocks
         for here, theta, scaling in self.problem.windows():
             found[here] = scaling.of(theta)
-        floors = SMALLEST_PART * np.array(middles([found[block.window] for block in blocks]))
-        return np.maximum(found, np.repeat(floors, [block.size for block in blocks]), out=found)
+        floors = SMALLEST_PART * middles([found[block.window] for block in blocks])
+        return np.maximum(found, np.repeat(floors, counts), out=found)
 
     def drawing(self, number: int, block: Block, start: int = 0) -> tuple[np.random.Generator, int]:
         """Return what draws a direction's weights from `start` in a block on, behind a few."""
@@ -150,12 +151,15 @@ class Screen:
                 return 0.0
         return largest * math.sqrt(total / block.size)
 
-    def sizes(self) -> dict[int, float]:
-        """Return `size` of every block by where it starts; of many, all at once."""
-        blocks = [block for block in self.problem.blocks if block.size]
+    def sizes(self) -> Array:
+        """Return `size` of every block, 0 of an empty one; of many, all at once."""
+        found = np.zeros(len(self.problem.blocks))
         if self.whole is None:
-            return {block.start: self.size(block) for block in blocks}
-        starts, counts = ([getattr(b, name) for b in blocks] for name in ("start", "size"))
+            found[:] = [self.size(block) if block.size else 0.0 for block in self.problem.blocks]
+            return found
+        filled = self.problem.counts > 0
+        counts = self.problem.counts[filled]
+        starts = np.cumsum(counts) - counts
         with np.errstate(over="ignore"):
             product = (self.analytic * self.whole).astype(np.float64, copy=False)
         np.abs(product, out=product)
@@ -163,8 +167,8 @@ class Screen:
         largest = np.maximum.reduceat(product, starts)
         product /= np.repeat(np.where(largest > 0, largest, 1.0), counts)
         product *= product
-        found = largest * np.sqrt(np.add.reduceat(product, starts) / counts)
-        return dict(zip(starts, found.tolist(), strict=True))
+        found[filled] = largest * np.sqrt(np.add.reduceat(product, starts) / counts)
+        return found
 
     def shift(self, number: int, subset: Subset | None = None) -> Array:
         """Return a direction over all parameters, zero outside `subset`."""

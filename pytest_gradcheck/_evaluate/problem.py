@@ -97,10 +97,13 @@ class Problem:
         """How each block is scaled."""
         return scales_of(self.evaluator.work.theta)
 
-    def scale_of(self, position: int, part: Any) -> Any:
-        """Return the scale of some coordinates of block number `position`, a new array."""
+    def scale_of(self, position: int, part: Any, *, along: bool = False) -> Any:
+        """Return the scale of some coordinates of block number `position`, a new array.
+
+        Or by how much they move along a direction.
+        """
         own = self.scaling.within(self.counts, range(position, position + 1))
-        return own.of(self.evaluator.work.theta[position][part])
+        return (own.along if along else own.of)(self.evaluator.work.theta[position][part])
 
     def windows(self) -> Iterator[tuple[slice, Array, Scale]]:
         """Yield windows on the flat vector, with θ and its scaling there: no other vector is made.

@@ -93,12 +93,7 @@ def run_check(
             whole = MANY_DIRECTIONS if along else 2 * problem.size
             again = look_again(problem, analytic, options, asked, whole)
         if not reasons and again is None:
-            if along:
-                from .along_directions import along_directions
-
-                looked = along_directions(problem, analytic, options)
-            elif _lasts(problem, options):
-                noise, looked = _ahead(problem, analytic, options)
+            noise, looked = _looked(problem, analytic, options, along=along)
         if looked is not None:
             subject, found = looked
             doubted = not callable(found) and found.verdict != AGREE
@@ -132,6 +127,17 @@ def run_check(
         evaluations, seconds = problem.evaluator.evaluations, time.perf_counter() - started
         report = assemble(subject, rows, options, evaluations, seconds, remarks_of(problem))
     return of_suspects(report) if again is not None else report
+
+
+def _looked(
+    problem: Problem, analytic: Analytic, options: Options, *, along: bool
+) -> tuple[Noise | None, tuple[Subject, Rows | Callable[[], Rows]] | None]:
+    """Look along directions where that is asked for, or lasts less; return the noise if known."""
+    if along:
+        from .along_directions import along_directions
+
+        return None, along_directions(problem, analytic, options)
+    return _ahead(problem, analytic, options) if _lasts(problem, options) else (None, None)
 
 
 def _lasts(problem: Problem, options: Options) -> bool:

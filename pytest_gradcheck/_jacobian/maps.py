@@ -23,10 +23,9 @@ from .._constants import (
     REPEATS_WITHIN,
 )
 from .._difference.stencils_and_steps import Stream, random_weights
-from .._evaluate.problem import repetition
-from .._options import Options
-from .._params.arrays_and_structure import Array, Structure, eps_of
-from .._params.layout import Block, gradient_vector, labels, rounded, to_structure
+from .._evaluate.problem import Problem, repetition
+from .._params.arrays_and_structure import Array, eps_of
+from .._params.layout import gradient_vector, labels, rounded, to_structure
 from .._quoting import brief
 from .._report.report import GradientReport
 from .check import Check, elsewhere, report_of
@@ -34,6 +33,7 @@ from .coloring_and_combinations import along_cotangents, along_tangents, by_grou
 from .outputs_and_matrices import (
     Entries,
     Matrix,
+    Outputs,
     entries_of,
     is_operator,
     is_sparse,
@@ -166,152 +166,120 @@ def _operator(jac: Any, check: Check) -> GradientReport:
 
 def forward(check: Check, product: Callable[[Array], Any], what: str) -> LinearMap:
     """Return the map of a product that takes v, shape (n,), and returns J v, as outputs are."""
-    outputs, n = check.outputs, check.problem.size
 
     def read(value: Any) -> tuple[Array, tuple[float, ...]]:
-        return output_vector(value, outputs, what), precision_of(value, outputs)
+        return output_vector(value, check.outputs, what), precision_of(value, check.outputs)
 
-    def against(matrix: Array) -> tuple[str, float]:
-        v, narrow = _weights(check, check.problem.structure, check.problem.blocks)
-        if not n:
-            return "", 0.0
-        (first, precision), (again, _) = (read(product(v)) for _ in range(2))
-        center = float(np.abs(check.problem.center).max(initial=LEAST_TERM))
-        dust = center * float(np.sum(np.abs(v) / check.problem.scale))
-        said = _Said(check.options, what, "v", outputs.blocks, precision, narrow)
-        return said.of(matrix * v, (first, again), v, dust, lambda: read(product(3 * v))[0] / 3)
-
-    def dense() -> Matrix:
-        columns, precision = _with_basis(product, read, n)
-        precision = precision or (EPS,) * len(outputs.blocks)
-        matrix = np.stack(columns, axis=1) if columns else np.empty((outputs.size, 0))
-        each = len(check.shape.blocks)
-        return Matrix(matrix, tuple(eps for eps in precision for _ in range(each)))
-
-    return LinearMap(
-        partial(_of_products, check, dense, against, n),
-        lambda: along_tangents(check, product, what),
-        n,
-        against=against,
-    )
+    made = _Products(check, product, read, what, "v")
+    combined = partial(along_tangents, check, product, what)
+    return LinearMap(made.dense, combined, made.own.size, against=made.against)
 
 
 def backward(check: Check, product: Callable[[Array], Any], what: str) -> LinearMap:
     """Return the map of a product that takes u, shape (m,), and returns uᵀJ, as params are."""
-    structure, blocks = check.problem.structure, check.problem.blocks
-    outputs, m = check.outputs, check.outputs.size
 
     def read(value: Any) -> tuple[Array, tuple[float, ...]]:
-        return gradient_vector(value, structure, blocks, what)
+        return gradient_vector(value, check.problem.structure, check.problem.blocks, what)
 
-    def against(matrix: Array) -> tuple[str, float]:
-        u, narrow = _weights(check, outputs.structure, outputs.blocks)
-        (first, precision), (again, _) = (read(product(u)) for _ in range(2))
-        center = np.maximum(np.abs(check.problem.center[:m]), LEAST_TERM)
-        dust = float(np.abs(u) @ center) / check.problem.scale
-        said = _Said(check.options, what, "u", blocks, precision, narrow)
-        return said.of(matrix.T * u, (first, again), u, dust, lambda: read(product(3 * u))[0] / 3)
-
-    def dense() -> Matrix:
-        rows, precision = _with_basis(product, read, m)
-        return Matrix(np.stack(rows), precision * len(outputs.blocks))
-
-    return LinearMap(
-        partial(_of_products, check, dense, against, m),
-        lambda: along_cotangents(check, product),
-        m,
-        against=against,
-    )
+    made = _Products(check, product, read, what, "u")
+    combined = partial(along_cotangents, check, product)
+    return LinearMap(made.dense, combined, made.own.size, against=made.against)
 
 
-def _of_products(
-    check: Check, dense: Callable[[], Matrix], against: Callable[[Array], Any], products: int
-) -> Matrix:
-    """Return a matrix of products, what they say of themselves, and what makes it elsewhere."""
-    # Each of `BESIDE_PAIRS` asks for two more.
-    found = dense()
-    at = elsewhere(check, dense) if 2 * BESIDE_PAIRS * products <= MOST_PRODUCTS else None
-    remark, jitter = against(found.dense)
-    return replace(found, remark=remark, jitter=jitter, at=at)
+class _Products:
+    """Products with vectors called `name`: v over the parameters, or u over the outputs.
 
+    `own` is what the vectors are over, and `other` what the products are, which `read` takes as
+    vectors, with their precision; an error calls the product `what`.
+    """
 
-def _with_basis(
-    product: Callable[[Array], Any], read: Callable[[Any], tuple[Array, Any]], count: int
-) -> tuple[list[Array], tuple[float, ...]]:
-    """Return the products with all basis vectors, and the precision of the last one."""
-    basis, found, precision = np.zeros(count), [], ()
-    for i in range(count):
-        basis[i] = 1.0
-        vector, precision = read(product(basis))
-        found.append(vector)
-        basis[i] = 0.0
-    return found, precision
-
-
-def _weights(
-    check: Check, structure: Structure, blocks: Sequence[Block]
-) -> tuple[Array, tuple[float, ...]]:
-    """Return a random vector for `_Said`, and the precision that the product may be computed in."""
-    # The vector is what the product gets, rounded to the type of each block. It is never positive
-    # throughout: a product that takes |v| or max(v, 0) for v is linear there.
-    vector = random_weights(blocks[-1].stop if blocks else 0, check.options.seed, Stream.LINEARITY)
-    if (vector > 0).all():
-        vector = -vector
-    vector = rounded(structure, blocks, vector)
-    params, outputs = check.problem, check.outputs
-    every = [params.structure.leaves[block.leaf].eps for block in params.blocks]
-    return vector, (*every, *outputs.precision)
-
-
-@dataclass(frozen=True)
-class _Said:
-    """What a product says of itself: whether it repeats itself and is linear in `name`."""
-
-    options: Options
-    what: str
-    name: str
-    blocks: Sequence[Block]
-    precision: Sequence[float]
-    narrow: Sequence[float]
-
-    def of(
+    def __init__(
         self,
-        terms: Array,
-        found: Sequence[Array],
-        vector: Array,
-        dust: Any,
-        scaled: Callable[[], Array],
-    ) -> tuple[str, float]:
-        """Return the sentence that says what is wrong, or nothing, and how two products differ."""
-        # `found` are two products with a vector whose products with basis vectors are `terms`.
-        # `dust` is what func's own values come to along the vector: terms as large may have
-        # cancelled inside each product; if that is not all, `scaled` is the product with a multiple
-        # of the vector, which rounds differently.
-        first, again = found
-        gap, unrepeated = repetition(
-            first, again, self.precision, self.blocks, self.options, self.what
+        check: Check,
+        product: Callable[[Array], Any],
+        read: Callable[[Any], tuple[Array, tuple[float, ...]]],
+        what: str,
+        name: str,
+    ) -> None:
+        self.check, self.product, self.read, self.what, self.name = check, product, read, what, name
+        self.forward = name == "v"
+        self.own: Problem | Outputs = check.problem if self.forward else check.outputs
+        self.other: Problem | Outputs = check.outputs if self.forward else check.problem
+
+    def dense(self) -> Matrix:
+        """Return the whole matrix, what products say of themselves, and what makes it elsewhere."""
+        found = self._of_basis()
+        # Each of `BESIDE_PAIRS` asks for two more.
+        few = 2 * BESIDE_PAIRS * self.own.size <= MOST_PRODUCTS
+        remark, jitter = self.against(found.dense)
+        at = elsewhere(self.check, self._of_basis) if few else None
+        return replace(found, remark=remark, jitter=jitter, at=at)
+
+    def _of_basis(self) -> Matrix:
+        """Return the products with all basis vectors, with the precision of the last one."""
+        precision: tuple[float, ...] = ()
+        basis, found = np.zeros(self.own.size), []
+        for i in range(self.own.size):
+            basis[i] = 1.0
+            vector, precision = self.read(self.product(basis))
+            found.append(vector)
+            basis[i] = 0.0
+        matrix, outputs = (
+            np.array(found).reshape(self.own.size, self.other.size),
+            self.check.outputs,
         )
+        if not self.forward:
+            return Matrix(matrix, precision * len(outputs.blocks))
+        each = range(len(self.check.shape.blocks))
+        precision = precision or (EPS,) * len(outputs.blocks)
+        return Matrix(np.ascontiguousarray(matrix.T), tuple(x for x in precision for _ in each))
+
+    def _vector(self) -> tuple[Array, tuple[float, ...]]:
+        """Return a random vector, and the precision that a product with it may be computed in."""
+        # The vector is what the product gets, rounded to the type of each block. It is never
+        # positive throughout: a product that takes |v| or max(v, 0) for v is linear there.
+        vector = random_weights(self.own.size, self.check.options.seed, Stream.LINEARITY)
+        if (vector > 0).all():
+            vector = -vector
+        vector = rounded(self.own.structure, self.own.blocks, vector)
+        params, outputs = self.check.problem, self.check.outputs
+        every = [params.structure.leaves[block.leaf].eps for block in params.blocks]
+        return vector, (*every, *outputs.precision)
+
+    def _dust(self, vector: Array) -> Any:
+        """Return what func's own values come to along a vector: a number, or shape (n,)."""
+        problem, m = self.check.problem, self.check.outputs.size
+        center = np.maximum(np.abs(problem.center), LEAST_TERM)
+        if self.forward:
+            return float(center.max()) * float(np.sum(np.abs(vector) / problem.scale))
+        return float(np.abs(vector) @ center[:m]) / problem.scale
+
+    def against(self, matrix: Array) -> tuple[str, float]:
+        """Return how products with a vector differ from a matrix's, in words, and two of them."""
+        # The sentence is empty where they repeat themselves and are linear.
+        if not self.own.size:
+            return "", 0.0
+        options, (vector, narrow) = self.check.options, self._vector()
+        (first, precision), (again, _) = (self.read(self.product(vector)) for _ in range(2))
+        gap, unrepeated = repetition(first, again, precision, self.other.blocks, options, self.what)
         if unrepeated:
             return unrepeated, 0.0
         jitter = float(np.max(gap, initial=0.0))
-        eps = max((*self.precision, *self.narrow), default=EPS)
-        leeway = (
-            self.options.nondet_tol * (1 + float(np.abs(vector).sum())) + PRODUCT_JITTERS * jitter
-        )
+        eps, weight = max((*precision, *narrow), default=EPS), float(np.abs(vector).sum())
+        leeway = options.nondet_tol * (1 + weight) + PRODUCT_JITTERS * jitter
         with np.errstate(all="ignore"):
-            told = terms.sum(axis=1)
+            terms = (matrix if self.forward else matrix.T) * vector
+            told, size = terms.sum(axis=1), np.abs(terms).sum(axis=1)
             off = np.abs(told - first)
-            terms_size = np.abs(terms).sum(axis=1)
-            size = terms_size + dust
-            # What is solved to a tolerance is linear to that.
-            leeway = leeway + (self.options.rtol or 0.0) * terms_size
-            leeway = leeway + (self.options.atol or 0.0) * np.abs(vector).sum()
-            bad = off > ENTRY_ROUNDINGS * eps * size + leeway
+            # What is solved to a tolerance is linear to that; and terms as large as func's values
+            # may have cancelled inside each product.
+            leeway = leeway + (options.rtol or 0.0) * size + (options.atol or 0.0) * weight
+            bad = off > ENTRY_ROUNDINGS * eps * (size + self._dust(vector)) + leeway
             bad |= np.isnan(first) & np.isfinite(told)
-            if bad.any():
-                gap = np.abs(scaled() - first)
+            if bad.any():  # if that is not all: a multiple of the vector rounds differently
+                gap = np.abs(self.read(self.product(3 * vector))[0] / 3 - first)
                 rounding = float(gap.max()) if np.isfinite(gap).all() else math.inf
-                if rounding <= REPEATS_WITHIN * float(terms_size.max()):
+                if rounding <= REPEATS_WITHIN * float(size.max()):
                     bad &= ~(off <= PRODUCT_JITTERS * rounding)
         if not bad.any():
             return "", jitter
@@ -319,7 +287,7 @@ class _Said:
         one, other = float(first[i]), float(told[i])
         digits = next((d for d in (6, 9, 12) if f"{one:.{d}g}" != f"{other:.{d}g}"), 17)
         return (
-            f"{self.what} is not linear in {self.name}: {brief(labels(self.blocks)(i))} is "
+            f"{self.what} is not linear in {self.name}: {brief(labels(self.other.blocks)(i))} is "
             f"{one:.{digits}g} for a random {self.name}, and {other:.{digits}g} as the sum over "
             "basis vectors"
         ), jitter

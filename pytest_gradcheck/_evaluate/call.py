@@ -276,6 +276,12 @@ class Call:
         given = ["params"] * (not self.in_place) + ["*args"] * bool(self.args)
         return f"{name}({', '.join(given)})"
 
+    def asked(self, grad: Callable[..., Any], work: WorkCopy) -> Any:
+        """Return what grad returns at the parameters as they stand in its work copy."""
+        if self.in_place:
+            return grad(*self.args)
+        return grad(work.fresh() if self.copy else work.params, *self.args)
+
     def on(self, work: WorkCopy, gradients: list[Any]) -> Callable[[Any], Any]:
         """Return func as a function of params alone; `gradients` gets what it returns beside J."""
         plain = self._of_params(work)

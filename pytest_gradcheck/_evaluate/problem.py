@@ -86,7 +86,14 @@ class Problem:
     @cached_property
     def scale(self) -> Array:
         """The scale of each coordinate, shape (n,)."""
-        return self.scaling.within(self.blocks, range(len(self.blocks))).of(self.theta)
+        return self.scales()
+
+    def scales(self) -> Array:
+        """Return `scale` as a new vector, with no other one as long."""
+        scales: Array = np.empty(self.size)
+        for here, theta, scaling in self.windows():
+            scales[here] = scaling.of(theta)
+        return scales
 
     @cached_property
     def scaling(self) -> Scale:
@@ -237,14 +244,6 @@ PAST = (
 )
 
 
-def _scales(problem: Problem) -> Array:
-    """Return the scale of every coordinate, shape (n,), with no other vector as long."""
-    scales: Array = np.empty(problem.size)
-    for here, theta, scaling in problem.windows():
-        scales[here] = scaling.of(theta)
-    return scales
-
-
 def depends_on_the_past(
     problem: Problem, options: Options, *, from_afar: bool = False
 ) -> tuple[float, str]:
@@ -253,7 +252,7 @@ def depends_on_the_past(
     # have been near.
     try:
         if from_afar:
-            problem.evaluator.along(_scales(problem), (AWAY,))
+            problem.evaluator.along(problem.scales(), (AWAY,))
         with problem.evaluator.quiet():  # what it warns of here was said before
             again = problem.evaluator.at_theta()
     except BudgetExhausted:
@@ -329,11 +328,10 @@ def evaluate_gradient(
         with work_of_grad(problem) as work:
             for _ in range(2):
                 work.set_aside()
-                params = work.fresh() if call.copy else work.params
                 try:
-                    gradient = grad(*call.args) if call.in_place else grad(params, *call.args)
+                    gradient = call.asked(grad, work)
                 except TypeError as error:
-                    add_form(error, grad, call.form("grad"), params)
+                    add_form(error, grad, call.form("grad"), work.params)
                     raise
                 known = found[-1][0] if found else None
                 found.append(gradient_vector(gradient, structure, blocks, known=known))
@@ -351,8 +349,7 @@ def _gradient_at(grad: Any, problem: Problem, call: Call, shift: Array | None = 
         try:
             if shift is not None:
                 work.move(shift, 1.0)
-            params = work.fresh() if call.copy else work.params
-            found = grad(*call.args) if call.in_place else grad(params, *call.args)
+            found = call.asked(grad, work)
             vector = gradient_vector(found, problem.structure, problem.blocks)[0]
         finally:
             if shift is not None:

@@ -23,13 +23,14 @@ from .._constants import (
     REPEATS_WITHIN,
 )
 from .._difference.stencils_and_steps import Stream, random_weights
+from .._evaluate.call import calling
 from .._evaluate.problem import Problem, repetition
-from .._params.arrays_and_structure import Array, eps_of
-from .._params.layout import gradient_vector, labels, rounded, to_structure
+from .._params.arrays_and_structure import Array, eps_of, flatten
+from .._params.layout import beside, gradient_vector, labels, rounded, to_structure
 from .._quoting import brief
 from .._report.report import GradientReport
-from .check import Check, elsewhere, report_of
-from .coloring_and_combinations import along_cotangents, along_tangents, by_groups, cotangent
+from .check import Check, elsewhere, own_params, report_of
+from .coloring_and_combinations import along_cotangents, along_tangents, by_groups
 from .outputs_and_matrices import (
     Entries,
     Matrix,
@@ -106,6 +107,18 @@ def map_of(jac: Any, check: Check, at: Callable[[Array], Array] | None = None) -
     )
 
 
+def structured(side: Problem | Outputs, vector: Array, strided: bool = False) -> Any:
+    """Return a vector over parameters or outputs in their structure; zero in what is left out."""
+    # `strided` arrays have gaps between their entries in memory.
+    made = beside(side.structure, side.blocks, vector)
+    if not strided:
+        return made
+    structure = flatten(made)
+    return structure.rebuild(
+        [leaf.kind.strided(leaf.value) if leaf.kind else leaf.value for leaf in structure.leaves]
+    )
+
+
 def _rows(check: Check, product: Callable[[Array], Any]) -> Callable[[Array], Any]:
     """Return uᵀJ in the structure of the parameters, for a product that has all columns."""
     chosen = check.shape.columns()
@@ -155,7 +168,9 @@ def _operator(jac: Any, check: Check) -> GradientReport:
     try:
         jac.rmatvec(np.zeros(m))
     except (NotImplementedError, AttributeError, TypeError):
-        return along_tangents(check, lambda v: cotangent(check, product(v, chosen)), "matvec")
+        return along_tangents(
+            check, lambda v: structured(check.outputs, product(v, chosen)), "matvec"
+        )
 
     def columns(which: Array) -> Matrix:
         parts = [product(np.ones(1), chosen[[i]]).astype(np.float64) for i in which]
@@ -164,47 +179,49 @@ def _operator(jac: Any, check: Check) -> GradientReport:
     return along_cotangents(check, _rows(check, jac.rmatvec), columns)
 
 
-def forward(check: Check, product: Callable[[Array], Any], what: str) -> LinearMap:
-    """Return the map of a product that takes v, shape (n,), and returns J v, as outputs are."""
-
-    def read(value: Any) -> tuple[Array, tuple[float, ...]]:
-        return output_vector(value, check.outputs, what), precision_of(value, check.outputs)
-
-    made = _Products(check, product, read, what, "v")
-    combined = partial(along_tangents, check, product, what)
-    return LinearMap(made.dense, combined, made.own.size, against=made.against)
-
-
-def backward(check: Check, product: Callable[[Array], Any], what: str) -> LinearMap:
-    """Return the map of a product that takes u, shape (m,), and returns uᵀJ, as params are."""
-
-    def read(value: Any) -> tuple[Array, tuple[float, ...]]:
-        return gradient_vector(value, check.problem.structure, check.problem.blocks, what)
-
-    made = _Products(check, product, read, what, "u")
-    combined = partial(along_cotangents, check, product)
-    return LinearMap(made.dense, combined, made.own.size, against=made.against)
+def product_of(
+    check: Check, function: Callable[..., Any], what: str, name: str, *, strided: bool = False
+) -> LinearMap:
+    """Return the map of a product with v, shape (n,), as outputs are, or with u, shape (m,)."""
+    # The user's function is called as ``jvp(params, v, *args)``; `name` is that of the vector, and
+    # an error calls the function `what`.
+    made = _Products(check, function, what, name, strided)
+    return LinearMap(made.dense, made.combined, made.own.size, against=made.against)
 
 
 class _Products:
     """Products with vectors called `name`: v over the parameters, or u over the outputs.
 
-    `own` is what the vectors are over, and `other` what the products are, which `read` takes as
-    vectors, with their precision; an error calls the product `what`.
+    `own` is what the vectors are over, and `other` what the products are.
     """
 
     def __init__(
-        self,
-        check: Check,
-        product: Callable[[Array], Any],
-        read: Callable[[Any], tuple[Array, tuple[float, ...]]],
-        what: str,
-        name: str,
+        self, check: Check, function: Callable[..., Any], what: str, name: str, strided: bool
     ) -> None:
-        self.check, self.product, self.read, self.what, self.name = check, product, read, what, name
-        self.forward = name == "v"
+        self.check, self.function, self.what, self.name = check, function, what, name
+        self.strided, self.forward = strided, name == "v"
         self.own: Problem | Outputs = check.problem if self.forward else check.outputs
         self.other: Problem | Outputs = check.outputs if self.forward else check.problem
+
+    def product(self, vector: Array) -> Any:
+        """Return what the user's function makes of a vector, in the other's structure."""
+        call = self.check.problem.call
+        with calling(self.function, call.form(self.what).replace("params", f"params, {self.name}")):
+            along = structured(self.own, vector, self.strided)
+            return self.function(own_params(self.check), along, *call.args)
+
+    def combined(self) -> GradientReport:
+        """Check random combinations of columns or rows."""
+        if self.forward:
+            return along_tangents(self.check, self.product, self.what)
+        return along_cotangents(self.check, self.product)
+
+    def _of(self, vector: Array) -> tuple[Array, tuple[float, ...]]:
+        """Return the product with a vector, as a vector, and its precision."""
+        value, outputs, params = self.product(vector), self.check.outputs, self.check.problem
+        if self.forward:
+            return output_vector(value, outputs, self.what), precision_of(value, outputs)
+        return gradient_vector(value, params.structure, params.blocks, self.what)
 
     def dense(self) -> Matrix:
         """Return the whole matrix, what products say of themselves, and what makes it elsewhere."""
@@ -221,7 +238,7 @@ class _Products:
         basis, found = np.zeros(self.own.size), []
         for i in range(self.own.size):
             basis[i] = 1.0
-            vector, precision = self.read(self.product(basis))
+            vector, precision = self._of(basis)
             found.append(vector)
             basis[i] = 0.0
         matrix, outputs = (
@@ -260,7 +277,7 @@ class _Products:
         if not self.own.size:
             return "", 0.0
         options, (vector, narrow) = self.check.options, self._vector()
-        (first, precision), (again, _) = (self.read(self.product(vector)) for _ in range(2))
+        (first, precision), (again, _) = (self._of(vector) for _ in range(2))
         gap, unrepeated = repetition(first, again, precision, self.other.blocks, options, self.what)
         if unrepeated:
             return unrepeated, 0.0
@@ -277,7 +294,7 @@ class _Products:
             bad = off > ENTRY_ROUNDINGS * eps * (size + self._dust(vector)) + leeway
             bad |= np.isnan(first) & np.isfinite(told)
             if bad.any():  # if that is not all: a multiple of the vector rounds differently
-                gap = np.abs(self.read(self.product(3 * vector))[0] / 3 - first)
+                gap = np.abs(self._of(3 * vector)[0] / 3 - first)
                 rounding = float(gap.max()) if np.isfinite(gap).all() else math.inf
                 if rounding <= REPEATS_WITHIN * float(size.max()):
                     bad &= ~(off <= PRODUCT_JITTERS * rounding)

@@ -285,9 +285,7 @@ def rows_of(
             *map(entry_of, alone),
             *entries_of(found, subject.blocks, options.max_report),
         ),
-        difference=blocks[0].difference
-        if len(blocks) == 1
-        else relative_difference(found.analytic[seen], reference[seen]),
+        difference=relative_difference(found.analytic[seen], reference[seen]),
         rtol=float(found.tolerance.rtol.max(initial=options.rtol or 0.0)),
         checked=int(np.count_nonzero(seen)),
         reasons=reasons_of(

@@ -77,12 +77,8 @@ class Screen:
         """The spread of all coordinates, shape (n,), where there are many blocks; else None."""
         # One vector more, and one stream of weights for all blocks in place of one for each: what
         # is done for a block takes as long as for a thousand coordinates.
-        if np.count_nonzero(self.problem.counts) <= EACH_ALONE:
-            return None
-        found: Array = np.empty(self.problem.size)
-        for here, theta, scaling in self.problem.windows():
-            found[here] = scaling.along(theta)
-        return found
+        few = np.count_nonzero(self.problem.counts) <= EACH_ALONE
+        return None if few else self.problem.scales(along=True)
 
     def drawing(self, number: int, block: Block, start: int = 0) -> tuple[np.random.Generator, int]:
         """Return what draws a direction's weights from `start` in a block on, behind a few."""

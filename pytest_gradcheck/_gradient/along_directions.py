@@ -312,7 +312,7 @@ class AtScale:
             self.tolerance(coarsest).rtol,
             math.hypot(*map(self.absolute, blocks)),
             DUST * EPS * norm,
-            COARSEST_RTOL / 4 * float(np.median(norms[which])) / norm,
+            COARSEST_RTOL / 4 * (float(np.median(norms[which])) / norm),
         )
         return question, refine(screen.line(shift), question, screen.step, 1.0, LEAST_ALONG)
 

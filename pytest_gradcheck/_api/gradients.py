@@ -503,8 +503,6 @@ def _engine(call: Call, params: Any, options: Options, *, accurate: bool) -> tup
 
 
 def _warn(problem: Problem, vague: Sequence[int]) -> None:
-    from .._options import GradcheckWarning
-
     label = labels(problem.blocks)
     names = listing([label(i) for i in vague], 4)
     warnings.warn(

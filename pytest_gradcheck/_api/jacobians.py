@@ -9,8 +9,8 @@ from typing import Any, Unpack
 from .._evaluate.call import Call, as_tuple
 from .._evaluate.problem import require_callable
 from .._gradient.check import at_points
-from .._jacobian.check import called_elsewhere, checking, given, with_lines
-from .._jacobian.maps import judged, judged_modes, map_of, product_of
+from .._jacobian.check import checking, with_lines
+from .._jacobian.maps import judged, judged_modes, maps_of, product_of
 from .._options import JacobianOptions, Options, options_from, takes
 from .._report.report import GradientReport
 from .gradients import announced, asserting
@@ -48,9 +48,7 @@ def check_jacobian(
 
     def at(point: Any) -> GradientReport:
         with checking(call, point, chosen) as check:
-            beside = called_elsewhere(jac, check)
-            report = judged(check, [map_of(one, check, beside) for one in given(jac, check)])
-            return with_lines(report, jac, check)
+            return with_lines(judged(check, maps_of(jac, check)), jac, check)
 
     return announced(at_points(at, params, points, jac, "jac"))
 

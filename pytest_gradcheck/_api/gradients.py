@@ -199,14 +199,8 @@ def compare_gradients(
         Relative tolerance per entry.  Unset: 1e-7, or coarser by the dtypes.
     atol : float, optional
         Absolute tolerance per entry.  Unset: 32 eps of the block's root mean square.
-    threshold : float, optional
-        Largest difference that passes.  Unset: not applied.
-    only, skip : str or sequence of str, optional
-        Names of blocks, or glob patterns.
-    entries : dict, optional
-        Which entries of a block are compared, as in `Options`.
-    max_report : int, optional
-        Worst entries in the message, default 5.
+    **options
+        As in `Options`.
 
     Returns
     -------

@@ -95,12 +95,11 @@ def assert_hessian_close() -> None:
     hess : callable or object
         A callable of the same arguments, or the Hessian itself, in any of the forms of
         `assert_jacobian_close`, with params' structure for the outputs'.
-    params, points : object
+    params, points, args
         As in `assert_jacobian_close`.
     grad : callable, optional
         The gradient, which is then differenced: 2 n evaluations of it.  Check it first.  Unset:
         second differences of func, 12 n² evaluations, for at most 60 parameters.
-    args : tuple, optional
     has_aux : bool, optional
         func returns ``(J, anything)``.
     **options
@@ -183,12 +182,10 @@ def assert_hvp_close() -> None:
 
     Parameters
     ----------
-    func : callable
+    func, params, points, grad, args, has_aux
         As in `assert_hessian_close`.
     hvp : callable
         ``hvp(params, v, *args)`` with v in params' structure; returns H v in params' structure.
-    params, points, grad, args, has_aux
-        As in `assert_hessian_close`.
     strided : bool, optional
         As in `assert_jvp_close`.
     **options

@@ -203,14 +203,10 @@ def assert_jvp_close() -> None:
 
     Parameters
     ----------
-    func : callable
-        ``func(params, *args) -> outputs``, as in `assert_jacobian_close`.
+    func, params, points, args, has_aux
+        As in `assert_jacobian_close`: ``func(params, *args) -> outputs``.
     jvp : callable
         ``jvp(params, v, *args)`` with v in params' structure; returns J v in the outputs'.
-    params : object
-        As in `assert_jacobian_close`.
-    points, args, has_aux
-        As in `assert_jacobian_close`.
     strided : bool, optional
         Pass v as arrays with gaps between their entries in memory, where there are strides: a
         product may take contiguous ones for granted.
@@ -284,17 +280,12 @@ def assert_vjp_close() -> None:
 
     Parameters
     ----------
-    func : callable
-        ``func(params, *args) -> outputs``, as in `assert_jacobian_close`.
+    func, params, points, args, has_aux
+        As in `assert_jacobian_close`: ``func(params, *args) -> outputs``.
     vjp : callable
         ``vjp(params, u, *args)`` with u in the outputs' structure; returns uᵀ J in params'.
-    params : object
-        As in `assert_jacobian_close`.
-    points, args, has_aux
-        As in `assert_jacobian_close`.
     strided : bool, optional
-        Pass u as arrays with gaps between their entries in memory, where there are strides: a
-        product may take contiguous ones for granted.
+        As in `assert_jvp_close`, of u.
     **options
         As in `assert_jacobian_close`.
 

@@ -490,7 +490,7 @@ def _not_finite(check: AtScale) -> list[Diagnosis]:
 def _wrong_entries(check: AtScale, named: set[str]) -> list[Diagnosis]:
     """Name one or two entries that alone are wrong."""
     screen = check.screen
-    if check.findings.unexplained or check.findings.shares:
+    if check.findings.unexplained or not all(index for _, index, *_ in check.findings.shares):
         return []
     found = []
     for position, mine in sorted(by_block(check.problem.blocks, sorted(screen.wrong)).items()):
@@ -582,9 +582,7 @@ def _sentences(check: AtScale) -> tuple[str, ...]:
         if len(pattern.names) > 1:
             names = "every block" if len(pattern.names) == filled else listing(pattern.names)
             said.append(f"{names}: {pattern.sentence(amount, 0)}")
-    for name, (wrong, count) in check.findings.shares.items():
-        said.append(f"{brief(name)}: {wrong} of {count} sampled entries are wrong, by no pattern")
-    for name, index, wrong, count, _ in check.findings.slices:
+    for name, index, wrong, count, _ in sorted(check.findings.shares, key=lambda one: bool(one[1])):
         said.append(
             f"{brief(name)}{index}: {wrong} of {count} sampled entries are wrong, by no pattern"
         )
@@ -653,21 +651,18 @@ def _block(
     `passing` is what it were if all agreed, `members` the names of each pattern's blocks.
     """
     wrong = sum(answer.verdict == DISAGREE for answer in mine)
-    share = check.findings.shares.get(block.name)
     count, hint, code = max(wrong, bad), "", ""
     for (pattern, amount), names in zip(check.findings.patterns, members, strict=True):
         if block.name in names:
             count = max(count, int(entries_with(check.screen, pattern, block).size))
             code = _code(pattern)
             hint = pattern.sentence(amount, len(block.shape)) if len(pattern.names) == 1 else ""
-    for name, index, off, sampled, size in check.findings.slices:
-        if name == block.name:
-            count = max(count, round(size * off / sampled))
+    for _, index, off, sampled, size in [x for x in check.findings.shares if x[0] == block.name]:
+        count = max(count, round(size * off / sampled))
+        if index:
             hint, code = f"only {index} is wrong", "slice"
-    if share is not None:
-        if not np.any(check.analytic.vector[block.window]):
+        elif not np.any(check.analytic.vector[block.window]):
             hint, code = ZERO, "zero"
-        count = max(count, round(block.size * share[0] / share[1]))
     if bad:
         hint, code = not_finite(bad, block.size), "not-finite"
     group = check.groups.get(block.name)

@@ -173,22 +173,26 @@ class ArrayKind(Protocol):
         return None
 
 
-class _NumpyKind(ArrayKind):
-    """numpy's arrays, subclasses included."""
-
-    mutable = True
+class _OwnKind(ArrayKind):
+    """What numpy has itself."""
 
     def to_numpy(self, value: Any) -> Array:
         return native(np.asarray(value))
 
     def eps(self, value: Any) -> float:
-        return eps_of(value.dtype)
-
-    def same_bits(self, a: Any, b: Any) -> bool:
-        return same_bits(a, b)
+        return eps_of(np.asarray(value).dtype)
 
     def like(self, value: Any, array: Array) -> Any:
         return array
+
+
+class _NumpyKind(_OwnKind):
+    """numpy's arrays, subclasses included."""
+
+    mutable = True
+
+    def same_bits(self, a: Any, b: Any) -> bool:
+        return same_bits(a, b)
 
     def beside(self, value: Any, array: Array) -> Any:
         return array if native_type(value.dtype) else array.astype(value.dtype)
@@ -214,20 +218,11 @@ class _NumpyKind(ArrayKind):
         np.copyto(value, saved)
 
 
-class _NumberKind(ArrayKind):
+class _NumberKind(_OwnKind):
     """Python's and numpy's numbers: what holds them is rebuilt at every change."""
-
-    def to_numpy(self, value: Any) -> Array:
-        return native(np.asarray(value))
-
-    def eps(self, value: Any) -> float:
-        return eps_of(np.asarray(value).dtype)
 
     def beside(self, value: Any, array: Array) -> Any:
         return array.item()
-
-    def like(self, value: Any, array: Array) -> Any:
-        return array
 
     def copy(self, value: Any, dtype: np.dtype[Any] | None = None) -> Any:
         if dtype is None or not isinstance(value, np.generic):

@@ -6,7 +6,7 @@ assignment of the saved value, never an inverse operation, so it is exact whatev
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import groupby
 from operator import is_
 from typing import Any
@@ -186,7 +186,8 @@ class WorkCopy:
         for window, theta, cell in self._windows:
             along = shift[window]
             if not isinstance(cell, np.ndarray):
-                self._assign(window, cell, theta + step * along)
+                if window.start < window.stop:
+                    cell[:] = theta + step * along
                 continue
             for part in chunks(theta.size):  # of a million parameters no further vector is made
                 np.add(along[part] * step, theta[part], cell[part], casting="same_kind")
@@ -200,20 +201,17 @@ class WorkCopy:
 
     def set(self, vector: Array) -> None:
         """Set every coordinate, to a vector over all blocks, shape (n,)."""
-        self._waits = True
-        for window, _, cell in self._windows:
-            self._assign(window, cell, vector[window])
-        self._rebuild()
-
-    def _assign(self, window: slice, cell: Any, values: Array) -> None:
-        if window.start < window.stop:
-            cell[:] = values
+        self._set((window, cell, vector[window]) for window, _, cell in self._windows)
 
     def reset(self) -> None:
         """Set every coordinate to its saved value."""
+        self._set((window, cell, theta) for window, theta, cell in self._windows)
+
+    def _set(self, values: Iterable[tuple[slice, Any, Array]]) -> None:
         self._waits = True
-        for window, theta, cell in self._windows:
-            self._assign(window, cell, theta)
+        for window, cell, own in values:
+            if window.start < window.stop:
+                cell[:] = own
         self._rebuild()
 
     def restore(self) -> None:
@@ -329,18 +327,10 @@ def _wanted(block: Block | None, dtype: Any) -> np.dtype[Any] | None:
 
 def _overlaps_itself(array: Array) -> bool:
     """Return whether two entries of an array share memory, as views by strides may."""
-    if not array.size:
-        return False
-    axes = [(abs(s), n) for s, n in zip(array.strides, array.shape, strict=True) if n > 1]
-    reach = array.itemsize
-    for step, count in sorted(axes):
-        if step < reach:
-            break
-        reach += step * (count - 1)
-    else:  # each axis steps over all that those below it reach
+    if not array.size or array.flags.forc:
         return False
     starts = np.zeros((), dtype=np.int64)
-    for step, count in axes:
+    for step, count in zip(array.strides, array.shape, strict=True):
         starts = np.add.outer(starts, step * np.arange(count))
     return bool((np.diff(np.sort(starts, axis=None)) < array.itemsize).any())
 

@@ -44,6 +44,33 @@ if TYPE_CHECKING:
     from .._diagnosis.evidence_and_places import Diagnosis
 
 
+P = ParamSpec("P")
+
+
+def asserting(
+    check: Callable[P, GradientReport],
+) -> Callable[[Callable[[], None]], Callable[P, GradientReport]]:
+    """Make of a check, and of the name and docstring of a function, what raises if it fails."""
+
+    def made(named: Callable[[], None]) -> Callable[P, GradientReport]:
+        @wraps(named)
+        def assertion(*given: P.args, **options: P.kwargs) -> GradientReport:
+            __tracebackhide__ = hide_frame
+            require_known(assertion, options)
+            try:
+                report = check(*given, **options)
+            except TypeError as error:
+                if (said := str(error)).startswith(check.__name__):  # how it is to be called
+                    raise TypeError(said.replace(check.__name__, named.__name__)) from None
+                raise
+            return report.raise_if_failed()
+
+        assertion.__signature__ = signature(check)  # type: ignore[attr-defined]
+        return assertion
+
+    return made
+
+
 @takes(CheckOptions)
 def check_gradients(
     func: Callable[..., Any],
@@ -76,18 +103,8 @@ def check_gradients(
 
 
 @takes(CheckOptions)
-def assert_gradients_close(
-    func: Callable[..., Any],
-    grad: Any,
-    params: Any = None,
-    *more: Never,
-    points: Iterable[Any] | None = None,
-    args: tuple[Any, ...] = (),
-    has_aux: bool = False,
-    in_place: bool = False,
-    copy: bool = False,
-    **options: Unpack[CheckOptions],
-) -> GradientReport:
+@asserting(check_gradients)
+def assert_gradients_close() -> None:
     """Assert that an analytic gradient is that of func.
 
     Parameters
@@ -153,20 +170,6 @@ def assert_gradients_close(
     >>> report.verdict
     'agree'
     """
-    __tracebackhide__ = hide_frame
-    require_known(assert_gradients_close, options)
-    require_arrays("assert_gradients_close", func, grad, more)
-    return check_gradients(
-        func,
-        grad,
-        params,
-        points=points,
-        args=args,
-        has_aux=has_aux,
-        in_place=in_place,
-        copy=copy,
-        **options,
-    ).raise_if_failed()
 
 
 @takes(ComparisonOptions)
@@ -274,34 +277,6 @@ def _require_baseline(
             raise ValueError(
                 f"{what} of {brief(label)} is not finite: there is no error to compare"
             )
-
-
-P = ParamSpec("P")
-
-
-def asserting(
-    check: Callable[P, GradientReport],
-) -> Callable[[Callable[[], None]], Callable[P, GradientReport]]:
-    """Make of a check, and of the name and docstring of a function, what raises if it fails."""
-
-    def made(named: Callable[[], None]) -> Callable[P, GradientReport]:
-        @wraps(named)
-        def assertion(*given: P.args, **options: P.kwargs) -> GradientReport:
-            __tracebackhide__ = hide_frame
-            require_known(assertion, options)
-            try:
-                report = check(*given, **options)
-            except TypeError as error:
-                if error.__traceback__ and not error.__traceback__.tb_next:  # of the call itself
-                    said = str(error).replace(check.__name__, named.__name__, 1)
-                    raise TypeError(said) from None
-                raise
-            return report.raise_if_failed()
-
-        assertion.__signature__ = signature(check)  # type: ignore[attr-defined]
-        return assertion
-
-    return made
 
 
 def relative_difference(a: Any, b: Any) -> float:

@@ -13,7 +13,7 @@ import numpy as np
 from .._constants import CONFIDENCE, ENTRY_ROUNDINGS, EPS, STANDS_CLEAR
 from .._difference.every_coordinate import Sweep
 from .._difference.stencils_and_steps import STENCILS, derivatives, points
-from .._evaluate.call import Call, ShapeError, as_tuple, calling, name_of
+from .._evaluate.call import Call, ShapeError, as_tuple, name_of
 from .._evaluate.evaluator import Evaluator
 from .._evaluate.problem import require_callable
 from .._gradient.check import at_points
@@ -22,12 +22,10 @@ from .._jacobian.check import (
     called_elsewhere,
     checking,
     given,
-    own_params,
     report_of,
     with_lines,
 )
-from .._jacobian.coloring_and_combinations import tangent
-from .._jacobian.maps import forward
+from .._jacobian.maps import product_of
 from .._jacobian.outputs_and_matrices import Matrix, matrix_of
 from .._options import DerivativeOptions, Options, options_from, takes
 from .._params.arrays_and_structure import Array, Structure, flatten
@@ -176,12 +174,7 @@ def check_hvp(
 
     def at(point: Any) -> GradientReport:
         with _second_order(call, grad, point, judged) as check:
-
-            def product(v: Array) -> Any:
-                with calling(hvp, call.form("hvp").replace("params", "params, v")):
-                    return hvp(own_params(check), tangent(check, v, strided), *call.args)
-
-            hessian = forward(check, product, "hvp")
+            hessian = product_of(check, hvp, "hvp", "v", strided=strided)
             if grad is not None and not hessian.affordable(check):
                 return hessian.combined()
             return _report(check, [hessian.dense()], "hvp")

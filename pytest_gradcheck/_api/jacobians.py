@@ -6,14 +6,12 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any, Unpack
 
-from .._evaluate.call import Call, as_tuple, calling
+from .._evaluate.call import Call, as_tuple
 from .._evaluate.problem import require_callable
 from .._gradient.check import at_points
-from .._jacobian.check import called_elsewhere, checking, given, own_params, with_lines
-from .._jacobian.coloring_and_combinations import cotangent, tangent
-from .._jacobian.maps import LinearMap, backward, forward, judged, judged_modes, map_of
+from .._jacobian.check import called_elsewhere, checking, given, with_lines
+from .._jacobian.maps import judged, judged_modes, map_of, product_of
 from .._options import JacobianOptions, Options, options_from, takes
-from .._params.arrays_and_structure import Array
 from .._report.report import GradientReport
 from .gradients import announced, asserting
 
@@ -154,23 +152,17 @@ def _of_modes(
 ) -> tuple[str, GradientReport]:
     """Check the products of `modes`, ``jvp`` and ``vjp``, at one point."""
     for mode, one in modes.items():
-        require_callable(one, form=f"{mode}(params, {FORMS[mode][0]}, *args)")
+        require_callable(one, form=f"{mode}(params, {VECTORS[mode]}, *args)")
     with checking(call, params, options) as check:
-
-        def map_in(mode: str) -> LinearMap:
-            vector, spread, made = FORMS[mode]
-
-            def product(along: Array) -> Any:
-                with calling(modes[mode], call.form(mode).replace("params", f"params, {vector}")):
-                    return modes[mode](own_params(check), spread(check, along, strided), *call.args)
-
-            return made(check, product, mode)
-
-        return judged_modes(check, {mode: map_in(mode) for mode in modes})
+        maps = {
+            mode: product_of(check, one, mode, VECTORS[mode], strided=strided)
+            for mode, one in modes.items()
+        }
+        return judged_modes(check, maps)
 
 
-FORMS = {"jvp": ("v", tangent, forward), "vjp": ("u", cotangent, backward)}
-"""For each mode the name of its vector, what gives that its structure, and what makes the map."""
+VECTORS = {"jvp": "v", "vjp": "u"}
+"""What the vector of each mode is called: over the parameters, or over the outputs."""
 
 
 @takes(JacobianOptions)

@@ -93,22 +93,15 @@ def in_part(block: BlockData) -> Iterator[Repair]:
 
         target = target_words(repair) if where.single and not block.parameter else ""
         names = "" if "{" in repair.part.replace("{{", "") else " of {names}"
-        of_all = f"{where.where}{names}"
-        ends = (", except in {where}", f", except in {of_all}")
-        if not spared:
-            ends = (" in {where}, the rest is right", f" in {of_all}, the rest is right")
-        part, told = f"{repair.part}{ends[0]}{target}", f"{repair.part}{ends[1]}{target}"
+        begin, end = (", except in ", "") if spared else (" in ", ", the rest is right")
+        told = f"{repair.part}{begin}{where.where}{names}{end}{target}"
+        usual = spared and not where.cost and not repair.fitted
         yield Repair(
             "target" if target else repair.code,
             (*repair.key, where.key, spared),
-            part,
+            f"{repair.part}{begin}{{where}}{end}{target}",
             apply,
-            repair.prior
-            + (
-                INTERCEPT
-                if spared and not where.cost and not repair.fitted
-                else PARTIAL + where.cost
-            ),
+            repair.prior + (INTERCEPT if usual else PARTIAL + where.cost),
             told=told.replace("{0}", "{names}").replace("{}", "{names}"),
             fitted=repair.fitted,
             place=place,
@@ -136,6 +129,7 @@ def _part(block: BlockData, repair: Repair) -> tuple[Part, bool] | None:
     return (named(spared, block.asked), True) if few else (named(block.asked, spared), False)
 
 
+@np.errstate(all="ignore")
 def said_of(block: BlockData, name: str) -> str:
     """Return what the wrong entries of a block look like, whatever the others are; or ""."""
     only = block.only(block.asked)
@@ -326,11 +320,8 @@ class Cause:
     hints: dict[str, str]
     told: str
 
-    def diagnosis(self) -> Diagnosis:
-        """Return it as what the report holds."""
-        return Diagnosis(self.code, self.told, self.names, round(self.bits, 1))
 
-
+@np.errstate(all="ignore")  # 1e300, squared
 def causes(
     blocks: Sequence[BlockData],
     upstream: Upstream | None = None,
@@ -395,12 +386,9 @@ def _repaired(proposals: Sequence[Repair], left: dict[str, BlockData]) -> Iterat
         gains: dict[str, float] = {}
         spent = 0.0
         for name, block in left.items():
-            free = repair.bits(block, 0)
-            if free is None:
-                continue
-            gains[name] = free
-            paid = repair.bits(block)
-            spent = max(spent, free - (paid or 0.0))
+            if (free := repair.bits(block, 0)) is not None:
+                gains[name] = free
+                spent = max(spent, free - (repair.bits(block) or 0.0))
         if not gains:
             continue
         names = tuple(gains)
@@ -415,25 +403,23 @@ def _repaired(proposals: Sequence[Repair], left: dict[str, BlockData]) -> Iterat
 
 def _fitted_to(shape: tuple[int, ...], other: BlockData) -> Iterator[tuple[str, Array, Array]]:
     """Yield a block's numeric values and what is no gap, in a shape: as they are, or moved."""
-    forms: list[tuple[str, Callable[[Array], Array]]] = []
-    if other.shape == shape:
-        forms.append(("", np.asarray))
-    if len(shape) == 2 and other.shape[::-1] == shape and 1 not in shape:
-        forms.append(("the transpose of ", np.transpose))
-    if not forms and other.numeric.size == int(np.prod(shape)):
-        forms.append(("", lambda values: values.reshape(shape)))
-    for how, form in forms:
-        yield how, form(other.numeric), form(other.floor)
+    n, bar = other.numeric, other.floor
+    if n.shape == shape:
+        yield "", n, bar
+    if len(shape) == 2 and n.T.shape == shape and 1 not in shape:
+        yield "the transpose of ", n.T, bar.T
+    elif n.shape != shape and n.size == math.prod(shape):
+        yield "", n.reshape(shape), bar.reshape(shape)
 
 
 def _copy(block: BlockData, other: BlockData) -> tuple[float, str] | None:
-    """Return the bits for one block's analytic being another's numeric, and how."""
+    """Return the bits for one block's analytic being another's numeric, and what it is of that."""
     if not other.whole:
         return None
     for how, values, bar in _fitted_to(block.shape, other):
         bits = gained(block, Predicted(values, of_analytic=True, bar=bar), 0)
         if bits is not None:
-            return bits, how
+            return bits, f"{how}the numeric gradient of "
     return None
 
 
@@ -448,16 +434,14 @@ def _exchanged(blocks: Sequence[BlockData], left: dict[str, BlockData]) -> Itera
         if there is not None and back is not None and one.name < other.name:
             names = tuple(b.name for b in blocks if b.name in (one.name, other.name))
             hints = {
-                one.name: f"analytic = {there[1]}the numeric gradient of {shown(other.name)}",
-                other.name: f"analytic = {back[1]}the numeric gradient of {shown(one.name)}",
+                one.name: f"analytic = {there[1]}{shown(other.name)}",
+                other.name: f"analytic = {back[1]}{shown(one.name)}",
             }
             told = f"the analytic gradients of {together(names)} are swapped"
             yield Cause("swapped", names, there[0] + back[0] - EXCHANGED, EXCHANGED, hints, told)
         elif there is not None and back is None and one.analytic.size > 1:
-            text = f"analytic = {there[1]}the numeric gradient of {shown(other.name)}"
-            hints = {one.name: text}
-            told = f"analytic of {shown(one.name)} = {there[1]}the numeric gradient of "
-            told += shown(other.name)
+            hints = {one.name: f"analytic = {there[1]}{shown(other.name)}"}
+            told = f"analytic of {shown(one.name)} = {there[1]}{shown(other.name)}"
             yield Cause("swapped", (one.name,), there[0] - COPIED, COPIED, hints, told)
         yield from _tied(one, other)
 
@@ -485,19 +469,11 @@ def _together(located: Sequence[tuple[BlockData, Located]]) -> list[Cause]:
         groups.setdefault(found.place.key, []).append((block, found))
     made = []
     for members in groups.values():
-        names = tuple(block.name for block, _ in members)
+        hints = {block.name: found.hint for block, found in members}
         main = max(members, key=lambda pair: pair[0].analytic.size)[1]
-        told = main.hint if len(names) == 1 else main.told.format(names=together(names))
-        made.append(
-            Cause(
-                main.place.code,
-                names,
-                sum(found.bits for _, found in members),
-                0.0,
-                {block.name: found.hint for block, found in members},
-                told,
-            )
-        )
+        told = main.hint if len(hints) == 1 else main.told(together(hints))
+        bits = sum(found.bits for _, found in members)
+        made.append(Cause(main.place.code, tuple(hints), bits, 0.0, hints, told))
     return sorted(made, key=lambda cause: -cause.bits)
 
 
@@ -560,21 +536,13 @@ MOST = 8
 
 
 @dataclass(frozen=True)
-class Hint:
-    """A stable code and one plain sentence."""
-
-    code: str
-    sentence: str
-
-
-@dataclass(frozen=True)
 class Explained:
-    """What is said: the best hint by block, and the diagnoses, best first.
+    """What is said: code and sentence of the best hint by block, and the diagnoses, best first.
 
     `unmoved` are wrong blocks to which func does not answer: nothing is said of their values.
     """
 
-    hints: dict[str, Hint]
+    hints: dict[str, tuple[str, str]]
     diagnoses: tuple[Diagnosis, ...]
     unmoved: tuple[str, ...] = ()
 
@@ -588,26 +556,24 @@ def diagnose(
 
     The other arguments are those of `causes`.
     """
-    bad = [int(np.count_nonzero(~np.isfinite(block.analytic))) for block in blocks]
     found: list[Cause] = []
-    for block, count in zip(blocks, bad, strict=True):
-        if not count:
+    whole = []
+    for block in blocks:
+        bad = int(np.count_nonzero(~np.isfinite(block.analytic)))
+        if not bad:
+            whole.append(block)
             continue
-        text = not_finite(count, block.analytic.size)
-        told = (
-            text.replace("analytic", f"analytic of {brief(block.name)}", 1)
-            if len(blocks) > 1
-            else text
-        )
+        text = not_finite(bad, block.analytic.size)
+        of = f"analytic of {brief(block.name)}" if len(blocks) > 1 else "analytic"
+        told = text.replace("analytic", of, 1)
         found.append(Cause("not-finite", (block.name,), CERTAIN, 0.0, {block.name: text}, told))
-    whole = [block for block, count in zip(blocks, bad, strict=True) if not count]
     found += causes(whole, upstream, approximate)
-    hints: dict[str, Hint] = {}
+    hints: dict[str, tuple[str, str]] = {}
     for cause in found:
         for name, text in cause.hints.items():
-            hints.setdefault(name, Hint(cause.code, text))
-    unmoved = tuple(block.name for block in whole if block.unmoved)
-    return Explained(hints, tuple(cause.diagnosis() for cause in found[:MOST]), unmoved)
+            hints.setdefault(name, (cause.code, text))
+    diagnoses = [Diagnosis(c.code, c.told, c.names, round(c.bits, 1)) for c in found[:MOST]]
+    return Explained(hints, tuple(diagnoses), tuple(block.name for block in whole if block.unmoved))
 
 
 def not_finite(bad: int, size: int) -> str:
@@ -646,8 +612,7 @@ def explain(
             for block, eps in zip(evidence.blocks, every, strict=True)
             if block.size and not block.is_complex
         ]
-        with np.errstate(all="ignore"):  # 1e300, squared
-            found = diagnose(data, upstream, approximate)
+        found = diagnose(data, upstream, approximate)
     return replace(found, diagnoses=(*found.diagnoses, *_seen(evidence, reasons or {})))
 
 
@@ -664,7 +629,7 @@ def _data(
         analytic=part["analytic"],
         numeric=part["numeric"],
         error=part["error_bar"],
-        theta=part["params"] if params_known else None,
+        theta=part["params"] if params_known else np.full(part["params"].shape, np.nan),
         wrong=part["verdict"] == DISAGREE,
         agrees=(part["verdict"] == AGREE) & np.isfinite(part["numeric"]),
         known=np.isfinite(part["numeric"]) & np.logical_not(part["kinks"]),
@@ -699,22 +664,17 @@ def _sizes(blocks: Sequence[Block]) -> dict[int, str]:
 def _seen(evidence: Evidence, reasons: Mapping[int, str]) -> tuple[Diagnosis, ...]:
     """Name a kink or noise, where a verdict is due to one."""
     wrong, left = evidence.verdict == DISAGREE, evidence.verdict == OPEN
+    at_kink, noisy = evidence.kinks & (wrong | left), np.zeros(left.shape, dtype=bool)
+    at_kink[[i for i, reason in reasons.items() if reason == JUMP and left[i]]] = True
+    if not wrong.any():
+        noisy[[i for i, reason in reasons.items() if reason in (NOISY, BENDS) and left[i]]] = True
     said = []
-    at_kink = evidence.kinks & (wrong | left)
-    jumps = [i for i, reason in reasons.items() if reason == JUMP and left[i]]
-    if at_kink.any() or jumps:
-        at_kink[jumps] = True
-        count = int(np.count_nonzero(at_kink))
-        told = f"func is {KINK} in {count:,} of {at_kink.size:,} parameters"
-        said.append(Diagnosis("kink", told, _names_of(evidence, at_kink), CERTAIN))
-    noisy = np.zeros(left.shape, dtype=bool)
-    noisy[[i for i, reason in reasons.items() if reason in (NOISY, BENDS) and left[i]]] = True
-    if noisy.any() and not wrong.any():
-        count = int(np.count_nonzero(noisy))
-        told = f"func is too noisy to tell {count:,} of {noisy.size:,} parameters"
-        said.append(Diagnosis("noise", told, _names_of(evidence, noisy), CERTAIN))
+    for code, words, which in (
+        ("kink", f"func is {KINK} in", at_kink),
+        ("noise", "func is too noisy to tell", noisy),
+    ):
+        if count := np.count_nonzero(which):
+            names = tuple(block.name for block in evidence.blocks if which[block.window].any())
+            told = f"{words} {count:,} of {which.size:,} parameters"
+            said.append(Diagnosis(code, told, names, CERTAIN))
     return tuple(said)
-
-
-def _names_of(evidence: Evidence, which: Array) -> tuple[str, ...]:
-    return tuple(block.name for block in evidence.blocks if which[block.window].any())

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import cached_property
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -72,7 +73,7 @@ class Diagnosis:
 class BlockData:
     """One block for the hints: arrays of its shape, float64 and bool.
 
-    `error` is the error bar of `numeric`; `theta` the parameters, None where they are not known
+    `error` is the error bar of `numeric`; `theta` the parameters, NaN where they are not known
     (two given gradients).  Entries that are `wrong` disagree, those in `agrees` were evaluated and
     agree, others can't be told; those not `known` were not evaluated, or are on a kink.  `allowed`
     is the error that would have passed, `eps` the machine epsilon of `analytic`.  `sizes` are
@@ -86,7 +87,7 @@ class BlockData:
     analytic: Array
     numeric: Array
     error: Array
-    theta: Array | None
+    theta: Array
     wrong: Array
     agrees: Array
     known: Array
@@ -101,10 +102,8 @@ class BlockData:
 
     def only(self, which: Array) -> BlockData:
         """Return the entries chosen, in one row, as a block of its own."""
-        names = ("analytic", "numeric", "error", "wrong", "agrees", "known", "allowed")
-        chosen: dict[str, Any] = {name: getattr(self, name)[which] for name in names}
-        theta = None if self.theta is None else self.theta[which]
-        return replace(self, **chosen, theta=theta, norm=0.0, part=True)
+        own = {name: values[which] for name, values in vars(self).items() if name in OF_ENTRIES}
+        return replace(self, **own, norm=0.0, part=True)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -126,17 +125,13 @@ class BlockData:
     @cached_property
     def gap(self) -> Array:
         """|n − a|; zero where it is not known."""
-        gap = np.zeros(self.shape)
-        gap[self.valid] = np.abs(self.numeric[self.valid] - self.analytic[self.valid])
-        return gap
+        return np.where(self.valid, np.abs(self.numeric - self.analytic), 0.0)
 
     @cached_property
     def size(self) -> Array:
         """max(|a|, |n|); zero where it is not known."""
-        size = np.zeros(self.shape)
-        a, n = np.abs(self.analytic[self.valid]), np.abs(self.numeric[self.valid])
-        size[self.valid] = np.maximum(a, n)
-        return size
+        larger = np.maximum(np.abs(self.analytic), np.abs(self.numeric))
+        return np.where(self.valid, larger, 0.0)
 
     @cached_property
     def floor(self) -> Array:
@@ -167,18 +162,25 @@ class BlockData:
         still: Array = self.valid & (np.abs(self.numeric) <= CONFIDENCE * self.error)
         return still
 
-    @cached_property
+    @property
+    def mostly_still(self) -> bool:
+        """Whether func does not answer to most of what is asked: no factor makes it of nothing."""
+        return bool(2 * (self.asked & self.still).sum() > self.asked.sum())
+
+    @property
     def unmoved(self) -> bool:
         """Whether func answers to nothing here, though the block is wrong: there is no formula."""
         told = self.valid & (self.wrong | self.agrees)
         clear = told & (np.abs(self.numeric) > STANDS_CLEAR * CONFIDENCE * self.error)
-        most = 2 * np.count_nonzero(self.asked & self.still) > np.count_nonzero(self.asked)
-        return bool(most) and not clear.any()
+        return self.mostly_still and not clear.any()
 
     @cached_property
     def whole(self) -> bool:
         """Whether every entry is known."""
         return bool(self.valid.all())
+
+
+OF_ENTRIES = ("analytic", "numeric", "error", "theta", "wrong", "agrees", "known", "allowed")
 
 
 @dataclass(frozen=True)
@@ -253,19 +255,17 @@ def gained(block: BlockData, predicted: Predicted, fitted: int) -> float | None:
     asked = block.asked & must
     if not asked.any():
         return None
-    with np.errstate(all="ignore"):
-        miss = np.abs(target - predicted.values)
-        slack, floor = block.slack, block.floor
-        if predicted.bar is not None:
-            slack, floor = slack + 3 * predicted.bar, floor + predicted.bar
-        if not bool(np.all(miss[must] <= slack[must])):  # False for NaN, too
-            return None
-        gain = np.log2(block.gap[asked] / np.maximum(miss[asked], floor[asked]))
+    miss = np.abs(target - predicted.values)
+    slack, floor = block.slack, block.floor
+    if predicted.bar is not None:
+        slack, floor = slack + 3 * predicted.bar, floor + predicted.bar
+    if not np.all(miss[must] <= slack[must]):  # False for NaN, too
+        return None
+    gain = np.log2(block.gap[asked] / np.maximum(miss[asked], floor[asked]))
     gain = np.clip(np.nan_to_num(gain, posinf=MOST_PER_ENTRY), 0.0, MOST_PER_ENTRY)
     if predicted.groups is not None:
-        each, counts = np.unique(predicted.groups[asked], return_inverse=True, return_counts=True)[
-            1:
-        ]
+        asked_of = predicted.groups[asked]
+        _, each, counts = np.unique(asked_of, return_inverse=True, return_counts=True)
         least = np.full(counts.size, np.inf)
         np.minimum.at(least, each.ravel(), gain)
         # An entry that only repeats another of its group says little more.
@@ -314,8 +314,7 @@ def fit(y: Array, columns: tuple[Array, ...], bar: Array) -> tuple[Fitted, ...] 
     norms = np.linalg.norm(matrix, axis=0)
     if not np.all(np.isfinite(norms)) or not norms.all():
         return None
-    with np.errstate(all="ignore"):
-        left, singular, right = np.linalg.svd(matrix / norms, full_matrices=False)
+    left, singular, right = np.linalg.svd(matrix / norms, full_matrices=False)
     if singular[-1] < 1e-6 * singular[0]:
         return None
     values = right.T @ ((left.T @ (y * weight)) / singular) / norms
@@ -359,6 +358,13 @@ def slice_word(shape: tuple[int, ...], axis: int) -> str:
     return f"position along axis {axis}"
 
 
+def rows_of(values: Array, axis: int | None) -> Array:
+    """Return the slices along an axis as rows, shape (length, -1); None: each entry is one."""
+    if axis is None:
+        return values.reshape(-1, 1)
+    return np.moveaxis(values, axis, 0).reshape(values.shape[axis], -1)
+
+
 def number(value: float) -> str:
     """Return a number with up to five digits."""
     return f"{value:.5g}"
@@ -381,6 +387,9 @@ ODD = 8.0
 
 MOST_ENTRIES = 2
 
+MOST_LISTED, MOST_SHOWN = 6, 4
+"""Positions along an axis that are named one by one, and entries by all their indices."""
+
 
 @dataclass(frozen=True)
 class Place:
@@ -399,12 +408,21 @@ class Place:
 
 @dataclass(frozen=True)
 class Located:
-    """A place that holds, with its evidence."""
+    """A place that holds, with its evidence; the names of several blocks follow `begin`."""
 
     place: Place
     bits: float
-    hint: str
-    told: str
+    begin: str
+    rest: str
+
+    @property
+    def hint(self) -> str:
+        """What is said of one block."""
+        return self.begin + self.rest
+
+    def told(self, names: str) -> str:
+        """Return what is said of several blocks."""
+        return f"{self.begin} of {names}{self.rest}"
 
 
 def locate(block: BlockData, said: Callable[[BlockData, str], str]) -> Located | None:
@@ -437,13 +455,7 @@ def locate(block: BlockData, said: Callable[[BlockData, str], str]) -> Located |
     bits += EXPLAINED if what else 0.0
     if bits < OFFERED:
         return None
-    start = f"only {place.where}"
-    return Located(
-        place,
-        bits,
-        f"{start} {place.verb} wrong{what}",
-        f"{start} of {{names}} {place.verb} wrong{what.replace('{', '{{').replace('}', '}}')}",
-    )
+    return Located(place, bits, f"only {place.where}", f" {place.verb} wrong{what}")
 
 
 def _unwritten(block: BlockData, right: Array) -> Located | None:
@@ -453,10 +465,7 @@ def _unwritten(block: BlockData, right: Array) -> Located | None:
         return None
     place = replace(_entries(block, count), code="zero", where=f"{count} of {size} entries")
     bits = RIGHT_BITS * int(right.sum()) + MOST_PER_ENTRY * count - place.cost - ODD
-    told = f"analytic is zero in {place.where}"
-    return Located(
-        place, bits, f"{told}, the rest is right", f"{told} of {{names}}, the rest is right"
-    )
+    return Located(place, bits, f"analytic is zero in {place.where}", ", the rest is right")
 
 
 def _masked(block: BlockData) -> Located | None:
@@ -473,8 +482,7 @@ def _masked(block: BlockData) -> Located | None:
     bits = explained - place.cost - ODD
     if bits < OFFERED:
         return None
-    told = "numeric is zero, analytic is not: a mask?"
-    return Located(place, bits, f"{place.where}: {told}", f"{place.where} of {{names}}: {told}")
+    return Located(place, bits, place.where, ": numeric is zero, analytic is not: a mask?")
 
 
 def _silent(block: BlockData) -> Iterator[Place]:
@@ -483,7 +491,7 @@ def _silent(block: BlockData) -> Iterator[Place]:
     count, size = int(wrong.sum()), wrong.size
     for axis in (axis for axis, length in enumerate(block.shape) if length > 1):
         hit = _hit(wrong, axis)
-        inside = _slices(wrong.shape, axis, hit)
+        inside = _chosen(wrong.shape, axis, hit)
         where = _positions(block.shape, axis, hit.tolist())
         cost = math.log2(math.comb(block.shape[axis], hit.size))
         yield Place("mask", ("mask", axis, tuple(hit.tolist())), where, "are", inside, cost)
@@ -502,7 +510,7 @@ def _hit(which: Array, axis: int) -> Array:
     return np.flatnonzero(which.any(axis=tuple(k for k in range(which.ndim) if k != axis)))
 
 
-def _slices(shape: tuple[int, ...], axis: int, positions: Array | int) -> Array:
+def _chosen(shape: tuple[int, ...], axis: int, positions: Array | int) -> Array:
     """Return all entries at some positions along an axis (bool)."""
     chosen = np.zeros(shape, dtype=bool)
     np.moveaxis(chosen, axis, 0)[positions] = True
@@ -529,7 +537,7 @@ def named(inside: Array, outside: Array) -> Part:
     long = [axis for axis, length in enumerate(shape) if length > 1]
     for axis in long if len(long) > 1 or count > MOST_ENTRIES else ():
         hit = _hit(inside, axis)
-        if not np.any(_slices(shape, axis, hit) & outside):
+        if not np.any(_chosen(shape, axis, hit) & outside):
             where = _positions(shape, axis, hit.tolist())
             return Part(where, _to_name(hit, shape[axis]), ("along", axis, tuple(hit.tolist())))
     for axis in long if len(shape) == 2 and len(long) == 2 else ():
@@ -541,10 +549,10 @@ def named(inside: Array, outside: Array) -> Part:
     key = ("along", 0, tuple(hit.tolist())) if len(long) == 1 else ("entries", tuple(hit.tolist()))
     bits = _to_name(hit, inside.size)
     first = np.argwhere(inside)[: count if count <= MOST_SHOWN else MOST_SHOWN - 1]
-    indices = [f"[{', '.join(map(str, index))}]" for index in first.tolist()]
+    indices = list(map(str, first.tolist()))
     if count > len(indices):
         return Part(f"{count} of {inside.size} entries ({', '.join(indices)}, …)", bits, key)
-    return Part(_joined(indices), bits, key, single=count == 1)
+    return Part(joined(indices), bits, key, single=count == 1)
 
 
 def _to_name(hit: Array, length: int) -> float:
@@ -552,30 +560,35 @@ def _to_name(hit: Array, length: int) -> float:
     return 0.0 if usual else math.log2(math.comb(length, hit.size))
 
 
-def _positions(shape: tuple[int, ...], axis: int, positions: list[int]) -> str:
-    """Return positions along an axis in words: all of them, or evenly spaced ones, or how many."""
-    if len(positions) <= MOST_LISTED:
-        return _at(shape, axis, _joined([str(k) for k in positions]), len(positions))
-    if len(set(np.diff(positions).tolist())) == 1:
-        return _named_positions(shape, axis, positions)
-    listed = f"{len(positions)} of {shape[axis]}"
-    return f"{listed} entries" if len(shape) == 1 else _at(shape, axis, listed, len(positions))
+def _positions(
+    shape: tuple[int, ...], axis: int, positions: list[int], most: int = MOST_LISTED
+) -> str:
+    """Return positions along an axis in words: all, from where to where, or else how many."""
+    # Of more than `most`, those that are evenly spaced are told by their ends.
+    steps = set(np.diff(positions).tolist())
+    listed = joined(list(map(str, positions)))
+    if len(positions) > most and len(steps) == 1:
+        step = steps.pop()
+        listed = f"{positions[0]} to {positions[-1]}" + (f" by {step}" if step > 1 else "")
+    elif len(positions) > MOST_LISTED:
+        listed = f"{len(positions)} of {shape[axis]}"
+        if len(shape) == 1:
+            return f"{listed} entries"
+    elif most < MOST_LISTED and positions == [shape[axis] - 1]:
+        listed += " (the last)"
+    return at(shape, axis, listed, len(positions))
 
 
-def _at(shape: tuple[int, ...], axis: int, listed: str, count: int) -> str:
+def at(shape: tuple[int, ...], axis: int, listed: str, count: int) -> str:
     """Return positions that are listed with what they are called, as many as they are."""
     word, _, along = slice_word(shape, axis).partition(" ")
     if count > 1:
         word = "entries" if word == "entry" else f"{word}s"
-    return f"{word} {listed} {along}".rstrip()
+    return " ".join(filter(None, (word, listed, along)))
 
 
-def _joined(words: list[str]) -> str:
+def joined(words: list[str]) -> str:
     return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
-
-
-MOST_LISTED, MOST_SHOWN = 6, 4
-"""Positions along an axis that are named one by one, and entries by all their indices."""
 
 
 def _places(block: BlockData) -> Iterator[Place]:
@@ -603,14 +616,12 @@ LEAST_SIZE = 4
 
 
 def _entries(block: BlockData, count: int) -> Place:
-    indices = [tuple(int(k) for k in index) for index in np.argwhere(block.asked)]
-    shown = [f"[{', '.join(map(str, index))}]" for index in indices]
-    key: tuple[object, ...] = ("entry", tuple(indices), block.name)
+    indices = np.argwhere(block.asked).tolist()
+    key: tuple[object, ...] = ("entry", str(indices), block.name)
     if sum(length > 1 for length in block.shape) == 1:  # a bias: alike with rows of its matrix
-        axis = next(axis for axis, length in enumerate(block.shape) if length > 1)
-        key = ("along", 0, tuple(index[axis] for index in indices))
+        key = ("along", 0, tuple(np.flatnonzero(block.asked).tolist()))
     cost = math.log2(math.comb(block.asked.size, count))
-    where = f"the entr{'y' if count == 1 else 'ies'} {_joined(shown)}"
+    where = f"the entr{'y' if count == 1 else 'ies'} {joined(list(map(str, indices)))}"
     return Place("entry", key, where, _verb(count), block.asked, cost)
 
 
@@ -626,45 +637,28 @@ def _along(block: BlockData, axis: int, hit: Array) -> Place | None:
     most = MOST_LISTED if len(block.shape) > 1 else MOST_ENTRIES
     if count > length // 2 or (count > most and not even):
         return None
-    inside = _slices(block.shape, axis, hit)
+    inside = _chosen(block.shape, axis, hit)
     cost = 2 * math.log2(length) if even else math.log2(math.comb(length, count))
     cost += math.log2(len(block.shape)) + (2.0 if steps - {1} and count > MOST_ENTRIES else 0.0)
-    positions = hit.tolist()
-    where = _named_positions(block.shape, axis, positions)
+    where = _positions(block.shape, axis, hit.tolist(), MOST_ENTRIES)
     # The positions of a sum over rows are those of its rows: W[2, :] and b[2].
-    key: tuple[object, ...] = ("along", axis, tuple(positions))
-    return Place("slice", key, where, _verb(count), inside, cost)
-
-
-def _named_positions(shape: tuple[int, ...], axis: int, positions: list[int]) -> str:
-    steps = set(np.diff(positions).tolist())
-    if len(positions) > MOST_ENTRIES and len(steps) == 1:
-        step = steps.pop()
-        listed = f"{positions[0]} to {positions[-1]}" + (f" by {step}" if step > 1 else "")
-    else:
-        listed = _joined([str(k) for k in positions])
-    if positions == [shape[axis] - 1]:
-        listed += " (the last)"
-    return _at(shape, axis, listed, len(positions))
+    return Place("slice", ("along", axis, tuple(hit.tolist())), where, _verb(count), inside, cost)
 
 
 def _edges(block: BlockData, long: list[int]) -> Iterator[Place]:
     """Yield first and last positions along several axes together: what a loop leaves out."""
     shape = block.shape
-    axes = long[-2:]
-    sides: dict[str, Array] = {}
-    for axis in axes:
-        for name, position in (("first", 0), ("last", -1)):
-            sides[f"{name} {slice_word(shape, axis)}"] = _slices(shape, axis, position)
-    names = list(sides)
-    border = np.logical_or.reduce([sides[name] for name in names])
-    if all(shape[axis] > 2 for axis in axes):
+    ends = (("first", 0), ("last", -1))
+    one, other = (
+        [(f"{name} {slice_word(shape, axis)}", _chosen(shape, axis, at)) for name, at in ends]
+        for axis in long[-2:]
+    )
+    if all(shape[axis] > 2 for axis in long[-2:]):
+        border = np.logical_or.reduce([inside for _, inside in (*one, *other)])
         yield Place("slice", ("border",), "the border", "is", border, 3.0)
-    for first in names[:2]:
-        for second in names[2:]:
-            inside = sides[first] | sides[second]
-            where = f"the {first} and the {second}"
-            yield Place("slice", ("edges", first, second), where, "are", inside, 4.0)
+    for (first, these), (second, those) in product(one, other):
+        where = f"the {first} and the {second}"
+        yield Place("slice", ("edges", first, second), where, "are", these | those, 4.0)
 
 
 def _triangles(block: BlockData) -> Iterator[Place]:

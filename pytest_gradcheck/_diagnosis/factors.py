@@ -11,6 +11,7 @@ import itertools
 import math
 from collections.abc import Callable, Iterator
 from fractions import Fraction
+from functools import partial
 
 import numpy as np
 
@@ -26,6 +27,7 @@ from .evidence_and_places import (
     fit,
     named_factor,
     number,
+    rows_of,
     slice_word,
 )
 
@@ -47,29 +49,32 @@ def factor_per_slice(block: BlockData) -> Iterator[Repair]:
             continue
         if not block.whole or _rank_one(block, axis):
             continue
-        a = np.moveaxis(block.analytic, axis, 0).reshape(length, -1)
-        n = np.moveaxis(block.numeric, axis, 0).reshape(length, -1)
-        weight = np.moveaxis(block.floor, axis, 0).reshape(length, -1) ** -2.0
-        with np.errstate(all="ignore"):
-            ratio = (weight * a * n).sum(axis=1) / (weight * a * a).sum(axis=1)
-        ratio = np.where(np.isfinite(ratio), ratio, 1.0)
-        silent = np.moveaxis(block.still, axis, 0).reshape(length, -1).all(axis=1)
-        if np.moveaxis(block.asked, axis, 0).reshape(length, -1)[silent].any():
+        if rows_of(block.asked, axis)[rows_of(block.still, axis).all(axis=1)].any():
             continue  # no factor makes something of nothing
-
-        def apply(other: BlockData, axis: int = axis, ratio: Array = ratio) -> Predicted | None:
-            by = ratio.reshape([-1 if k == axis else 1 for k in range(other.analytic.ndim)])
-            return Predicted(other.analytic * by)
-
-        each = slice_word(block.shape, axis)
+        a, n, weight = (rows_of(x, axis) for x in (block.analytic, block.numeric, block.floor**-2))
+        ratio = (weight * a * n).sum(axis=1) / (weight * a * a).sum(axis=1)
+        ratio = np.where(np.isfinite(ratio), ratio, 1.0)
         yield Repair(
             "factor",
             ("factor per slice", axis, block.name),
-            f"analytic = a factor x numeric, another one in each {each}",
-            apply,
+            f"analytic = a factor x numeric, another one in each {slice_word(block.shape, axis)}",
+            partial(_scaled, function=np.asarray, of=ratio, axis=axis),
             PER_SLICE,
             fitted=length,
         )
+
+
+def _scaled(
+    block: BlockData,
+    function: Callable[[Array], Array],
+    missing: bool = True,
+    sign: float = 1.0,
+    of: Array | None = None,
+    axis: int | None = None,
+) -> Predicted:
+    """Return a block times, or over, a function of θ, or of another array (along an axis)."""
+    by = sign * function(block.theta if of is None else _along(of, axis, block.analytic.ndim))
+    return Predicted(block.analytic * by if missing else block.analytic / by)
 
 
 def multiples(block: BlockData) -> Iterator[Repair]:
@@ -79,45 +84,30 @@ def multiples(block: BlockData) -> Iterator[Repair]:
     length = block.shape[0]
     a, n, bar = (x.reshape(length, -1) for x in (block.analytic, block.numeric, block.floor))
     largest, rows = np.argmax(np.abs(n), axis=1), np.arange(length)
-    for more, of, words in (
-        (
-            n,
-            a,
-            "numeric is analytic times a whole number in each {}: repeated indices counted once?",
-        ),
-        (
-            a,
-            n,
-            "analytic is numeric times a whole number in each {}: a division by counts left out?",
-        ),
-    ):
-        with np.errstate(all="ignore"):
-            count = more[rows, largest] / of[rows, largest]
+    ways = (
+        (n, a, "numeric is analytic", "repeated indices counted once"),
+        (a, n, "analytic is numeric", "a division by counts left out"),
+    )
+    for more, of, begin, asks in ways:
+        count = more[rows, largest] / of[rows, largest]
         count[~np.any(np.abs(n) > bar, axis=1)] = 1.0
         whole = np.round(count)
         if not np.all(np.isfinite(count)) or np.any(whole < 1) or np.unique(whole).size < 2:
             continue
         if block.analytic.size == length and np.count_nonzero(whole > 1) < 2:
             continue  # a factor in a single entry says nothing of others
-
-        def apply(
-            other: BlockData, whole: Array = whole, of_analytic: bool = more is a
-        ) -> Predicted | None:
-            by = whole.reshape(-1, *[1] * (other.analytic.ndim - 1))
-            return Predicted(other.analytic / by if of_analytic else other.analytic * by)
-
+        each = slice_word(block.shape, 0)
         yield Repair(
             "factor",
             ("multiples", more is a, tuple(whole.tolist())),
-            words.format(slice_word(block.shape, 0)),
-            apply,
+            f"{begin} times a whole number in each {each}: {asks}?",
+            partial(_scaled, function=np.asarray, missing=more is n, of=whole, axis=0),
             NAMED + 4 + float(np.sum(1 + 2 * np.log2(whole))),
         )
 
 
 def _rank_one(block: BlockData, axis: int) -> bool:
-    matrix = np.moveaxis(block.numeric, axis, 0).reshape(block.shape[axis], -1)
-    singular = np.linalg.svd(matrix, compute_uv=False)
+    singular = np.linalg.svd(rows_of(block.numeric, axis), compute_uv=False)
     noise = float(np.linalg.norm(block.floor))
     return bool(singular.size < 2 or singular[1] <= RANK_ONE * singular[0] + 3 * noise)
 
@@ -163,43 +153,29 @@ LIKELY = 5.0
 
 def chain(block: BlockData) -> Iterator[Repair]:
     """Name the derivative of a parametrisation, in θ, that is missing or once too much."""
-    if block.theta is None:
-        return
-    for (name, derivative, odd), missing, sign in itertools.product(
-        CHAINS, (True, False), (1.0, -1.0)
-    ):
-        with np.errstate(all="ignore"):
-            shape = derivative(block.theta[block.valid])
-        if not shape.size or not np.isfinite(shape).all():
+    for name, derivative, odd in CHAINS:
+        slopes = derivative(block.theta[block.valid])
+        if not slopes.size or not np.isfinite(slopes).all():
             continue
-        if shape.size > 1 and np.ptp(shape) <= 1e-6 * np.abs(shape).max():
+        if slopes.size > 1 and np.ptp(slopes) <= 1e-6 * np.abs(slopes).max():
             continue  # the same everywhere: a factor
-        if shape.size == 1 and named_factor(Fitted(float(shape.ravel()[0]), 0.0), {}) is not None:
+        if slopes.size == 1 and named_factor(Fitted(float(slopes[0]), 0.0), {}) is not None:
             continue  # 1, 2 or 1/4: a factor, too
-
-        def apply(
-            other: BlockData,
-            derivative: Callable[[Array], Array] = derivative,
-            missing: bool = missing,
-            sign: float = sign,
-        ) -> Predicted | None:
-            if other.theta is None:
-                return None
-            with np.errstate(all="ignore"):
-                by = sign * derivative(other.theta)
-                values = other.analytic * by if missing else other.analytic / by
-            return Predicted(values) if np.isfinite(values[other.valid]).all() else None
-
-        prior = CHAIN + odd + (0.0 if sign > 0 else 2.0)
-        if any(
+        likely = any(
             name.startswith(begin) and any(word in block.name.lower() for word in words)
             for words, begin in TOLD_BY_NAME
-        ):
-            prior -= LIKELY
-        words = _chain_words(name, missing, sign)
-        hint, told = words.replace("{}", "{0}"), words.replace("{}", "{names}")
-        key = ("chain", name, missing, sign)
-        yield Repair("chain", key, hint, apply, prior, told, part=hint)
+        )
+        for missing, sign in itertools.product((True, False), (1.0, -1.0)):
+            hint = _chain_words(name.replace("{}", "{0}"), missing, sign)
+            yield Repair(
+                "chain",
+                ("chain", name, missing, sign),
+                hint,
+                partial(_scaled, function=derivative, missing=missing, sign=sign),
+                CHAIN + odd + (0.0 if sign > 0 else 2.0) - LIKELY * likely,
+                told=hint.replace("{0}", "{names}"),
+                part=hint,
+            )
     yield from _softmax(block)
     yield from _of_others(block)
 
@@ -237,31 +213,15 @@ def _of_others(block: BlockData) -> Iterator[Repair]:
         for axis, each in _placements(theta.shape, block.shape):
             at = np.broadcast_to(_along(theta, axis, len(block.shape)), block.shape)[loudest]
             for (power, function, odd), missing in itertools.product(POWERS, (True, False)):
-                with np.errstate(all="ignore"):
-                    one = a * function(at) if missing else a / function(at)
+                one = a * function(at) if missing else a / function(at)
                 if abs(one - n) <= slack:  # else it is none, and is not weighed
-                    words = _chain_words(power.format(literal(name)), missing, 1.0, each)
                     yield Repair(
                         "chain",
                         ("chain of another", name, power, missing, axis),
-                        words,
-                        _by_another(theta, axis, function, missing),
+                        _chain_words(power.format(literal(name)), missing, 1.0, each),
+                        partial(_scaled, function=function, missing=missing, of=theta, axis=axis),
                         CHAIN + OTHER + odd,
                     )
-
-
-def _by_another(
-    theta: Array, axis: int | None, function: Callable[[Array], Array], missing: bool
-) -> Callable[[BlockData], Predicted | None]:
-    def apply(other: BlockData) -> Predicted | None:
-        if axis not in [placed for placed, _ in _placements(theta.shape, other.shape)]:
-            return None
-        with np.errstate(all="ignore"):
-            by = function(_along(theta, axis, other.analytic.ndim))
-            values = other.analytic * by if missing else other.analytic / by
-        return Predicted(values) if np.isfinite(values[other.valid]).all() else None
-
-    return apply
 
 
 def _along(theta: Array, axis: int | None, dimensions: int) -> Array:
@@ -286,13 +246,9 @@ def _placements(shape: tuple[int, ...], of: tuple[int, ...]) -> list[tuple[int |
 
 
 def _softmax(block: BlockData) -> Iterator[Repair]:
-    for axis in range(len(block.shape)):
-        if block.shape[axis] < 2:
-            continue
+    for axis in (axis for axis, length in enumerate(block.shape) if length > 1):
 
-        def apply(other: BlockData, axis: int = axis) -> Predicted | None:
-            if other.theta is None:
-                return None
+        def apply(other: BlockData, axis: int = axis) -> Predicted:
             e = np.exp(other.theta - other.theta.max(axis=axis, keepdims=True))
             p = e / e.sum(axis=axis, keepdims=True)
             mean = (p * other.analytic).sum(axis=axis, keepdims=True)
@@ -343,16 +299,13 @@ def factor(block: BlockData) -> Iterator[Repair]:
     if not words:
         value = float(named[0]) if named else ratio.neat
 
-    def whole(other: BlockData) -> Predicted | None:
-        return Predicted(other.analytic / value)
-
     what = factor_words(named[0] if named and not words else None, value, block)
     note = words or (": the sign is wrong" if value == -1 else "" if named else _clipped(block))
     yield Repair(
         "factor",
         ("factor", value),
         f"analytic = {what}, everywhere in the block{note}",
-        whole,
+        lambda other: Predicted(other.analytic / value),
         NAMED + OF_PARAMETER if words else NAMED + named[1] if named else FITTED,
         told=f"analytic = {what} in all of {{names}}{note}",
         fitted=0 if words or named else 1,
@@ -402,8 +355,8 @@ def _ratio(block: BlockData) -> Fitted | None:
     """Return analytic / numeric, if it is one number for all entries."""
     where = block.valid
     n, a = block.numeric[where], block.analytic[where]
-    if 2 * np.count_nonzero(block.asked & block.still) > np.count_nonzero(block.asked):
-        return None  # no factor makes something of nothing
+    if block.mostly_still:
+        return None
     # As n = k·a: the numeric value is the one with an error bar.
     found = fit(n, (a,), block.floor[where])
     if found is None or not found[0].value:
@@ -455,7 +408,7 @@ def clipped(block: BlockData) -> Iterator[Repair]:
         if not np.any((right > least) & (right < most) & (right != 0)):
             continue
 
-        def apply(other: BlockData, least: float = least, most: float = most) -> Predicted | None:
+        def apply(other: BlockData, least: float = least, most: float = most) -> Predicted:
             return Predicted(np.clip(other.numeric, least, most), of_analytic=True)
 
         chosen = float(f"{bound:.2g}") == bound
@@ -482,42 +435,29 @@ def _reduced(block: BlockData, axes: tuple[int, ...]) -> Iterator[Repair]:
     place = f"axis {axes[0]}" if len(axes) == 1 else f"axes {', '.join(map(str, axes))}"
     for kind, what in ((np.sum, "sum"), (np.mean, "mean")):
 
-        def of_numeric(other: BlockData, kind: Callable[..., Array] = kind) -> Predicted | None:
-            if not other.whole:
-                return None
-            values = np.broadcast_to(kind(other.numeric, axis=axes, keepdims=True), other.shape)
+        def spread(values: Array, kind: Callable[..., Array] = kind) -> Array:
+            return np.broadcast_to(kind(values, axis=axes, keepdims=True), values.shape)
+
+        def of_numeric(other: BlockData, spread: Callable[[Array], Array] = spread) -> Predicted:
             # Where func does not answer at all, no step was small enough to say how well: it is 0.
-            known = np.where(other.numeric == 0, 0.0, other.floor)
-            bar = np.broadcast_to(kind(known, axis=axes, keepdims=True), other.shape)
+            bar = spread(np.where(other.numeric == 0, 0.0, other.floor))
             groups = _groups(other.shape, axes)
-            return Predicted(values, of_analytic=True, groups=groups, bar=bar)
+            return Predicted(spread(other.numeric), of_analytic=True, groups=groups, bar=bar)
 
-        def of_analytic(other: BlockData, kind: Callable[..., Array] = kind) -> Predicted | None:
-            values = np.broadcast_to(kind(other.analytic, axis=axes, keepdims=True), other.shape)
-            return Predicted(values, groups=_groups(other.shape, axes))
+        def of_analytic(other: BlockData, spread: Callable[[Array], Array] = spread) -> Predicted:
+            return Predicted(spread(other.analytic), groups=_groups(other.shape, axes))
 
-        one, other_way = f"the {what} over {place} of numeric", f"the {what} over {place}"
-        yield Repair(
-            "reduction",
-            ("reduction", what, axes),
-            f"analytic is {one}, broadcast",
-            of_numeric,
-            11.0,
-        )
-        yield Repair(
-            "reduction",
-            ("not reduced", what, axes),
-            f"numeric is {other_way} of analytic, broadcast: not reduced over it",
-            of_analytic,
-            13.0,
-            told=f"numeric is {other_way} of analytic, broadcast, in {{names}}",
-        )
+        told = f"numeric is the {what} over {place} of analytic, broadcast"
+        key, hint = ("reduction", what, axes), f"analytic is the {what} over {place} of numeric"
+        yield Repair("reduction", key, f"{hint}, broadcast", of_numeric, 11.0)
+        key, hint = ("not reduced", what, axes), f"{told}: not reduced over it"
+        yield Repair("reduction", key, hint, of_analytic, 13.0, told=f"{told}, in {{names}}")
 
 
 def _groups(shape: tuple[int, ...], axes: tuple[int, ...]) -> Array:
-    reduced = tuple(1 if axis in axes else length for axis, length in enumerate(shape))
-    labels = np.arange(int(np.prod(reduced))).reshape(reduced)
-    return np.broadcast_to(labels, shape)
+    """Return the same number for entries that are one once some axes are reduced."""
+    places = np.arange(math.prod(shape)).reshape(shape)
+    return np.broadcast_to(places.min(axis=axes, keepdims=True), shape)
 
 
 def single(block: BlockData) -> Iterator[Repair]:
@@ -545,11 +485,9 @@ def single(block: BlockData) -> Iterator[Repair]:
         hint = "analytic is right to seven digits everywhere: single precision on the way?"
         yield Repair("float32", ("float32",), hint, apply, prior)
         return
-    entries = " and ".join(f"[{', '.join(map(str, at))}]" for at in np.argwhere(far).tolist())
+    entries = " and ".join(map(str, np.argwhere(far).tolist()))
     zero = "" if block.analytic[far].any() else ", analytic is zero there"
-    only = (
-        f"only {'the entries' if few > 1 else 'the entry'} {entries} {'are' if few > 1 else 'is'}"
-    )
+    only = f"only the entries {entries} are" if few > 1 else f"only the entry {entries} is"
     hint = f"{only} wrong{zero}; the rest is right to seven digits: single precision on the way?"
     yield Repair("entry", ("float32 but", entries), hint, apply, prior)
 
@@ -572,8 +510,7 @@ def _declared_or_narrow(block: BlockData, far: Array) -> bool:
 
 def _narrow(written: Array) -> bool:
     """Return whether all values of a float64 gradient have the 24 bits of float32, not fewer."""
-    with np.errstate(all="ignore"):
-        narrow = written.astype(np.float32).astype(np.float64) == written
+    narrow = written.astype(np.float32).astype(np.float64) == written
     short = np.ldexp(np.frexp(written)[0], SHORT) % 1 == 0
     return bool(narrow.all() and not short.all())
 
@@ -596,24 +533,17 @@ def rounded(block: BlockData) -> Iterator[Repair]:
     if not whole or np.unique(np.abs(written)).size < 2 or not block.asked.any():
         return
     k = whole[0]
-    ways: tuple[tuple[str, Callable[[Array], Array]], ...] = (
-        (f"rounded to {f'{k} decimals' if k else 'whole numbers'}", lambda n: np.round(n, k)),
-    )
+    ways: dict[str, Callable[[Array], Array]] = {"rounded": lambda n: np.round(n, k)}
     if not k:
-        ways += (
-            ("cut off to whole numbers", np.trunc),
-            ("rounded down to whole numbers", np.floor),
-        )
-    for words, function in ways:
+        ways |= {"cut off": np.trunc, "rounded down": np.floor}
+    for words, function in ways.items():
 
-        def apply(
-            other: BlockData, function: Callable[[Array], Array] = function
-        ) -> Predicted | None:
+        def apply(other: BlockData, function: Callable[[Array], Array] = function) -> Predicted:
             return Predicted(function(other.numeric), of_analytic=True)
 
-        asks = "" if k else ": an array of integers?"
-        hint = f"analytic = numeric {words}{asks}"
-        yield Repair("rounded", ("rounded", words), hint, apply, NAMED + 5 + k)
+        to = f"{k} decimals" if k else "whole numbers: an array of integers?"
+        hint = f"analytic = numeric {words} to {to}"
+        yield Repair("rounded", ("rounded", words, k), hint, apply, NAMED + 5 + k)
 
 
 MOST_DECIMALS = 8

@@ -20,10 +20,12 @@ from .evidence_and_places import (
     Predicted,
     Repair,
     Suggest,
+    at,
     fit,
+    joined,
     named_factor,
     number,
-    slice_word,
+    rows_of,
 )
 from .evidence_and_places import named as place_of
 from .factors import NAMED, UNCHANGED, factor_words
@@ -31,37 +33,16 @@ from .factors import NAMED, UNCHANGED, factor_words
 
 def term(block: BlockData) -> Iterator[Repair]:
     """Name a term that is missing or too much: λθ, λ·sign(θ), a constant; with a factor, too."""
-    yield from _term(block, "constant", lambda b: np.ones(b.shape), 14.0, _constant_words)
-    if block.theta is None:
-        return
-    yield from _term(block, "theta", _theta, 12.0, _decay_words)
-    yield from _term(
-        block,
-        "sign-theta",
-        lambda b: None if b.theta is None else np.sign(b.theta),
-        13.0,
-        _lasso_words,
-    )
-    for column, words in FUNCTIONS:
-        yield from _term(block, "theta", column, OTHER_TERM, words, simple_only=True)
+    yield from _term(block, "constant", np.ones_like, 14.0, _constant_words)
+    yield from _term(block, "theta", np.asarray, 12.0, _decay_words)
+    yield from _term(block, "sign-theta", np.sign, 13.0, _lasso_words)
+    if block.theta.size > 1 and np.ptp(block.theta):
+        for words, function in FUNCTIONS:
+            yield from _term(block, "theta", function, OTHER_TERM, words, simple_only=True)
 
 
 OTHER_TERM = 18.0
 """Bits that such a term costs; and its coefficient must be a simple number."""
-
-
-def _of_theta(function: Callable[[Array], Array]) -> Callable[[BlockData], Array | None]:
-    """Return a term as a function of a block; None where it is not finite, or one number."""
-
-    def column(block: BlockData) -> Array | None:
-        if block.theta is None or block.theta.size < 2 or np.ptp(block.theta) == 0:
-            return None
-        with np.errstate(all="ignore"):
-            values = function(block.theta)
-        return values if np.isfinite(values).all() else None
-
-    return column
-
 
 Words = Callable[[float, str, bool], tuple[str, str]]
 """Takes the amount, what stands for the parameters' name, and whether people choose such numbers;
@@ -71,15 +52,13 @@ returns the sentence, and what it is where the term is but in a part."""
 def _term(
     block: BlockData,
     code: str,
-    column: Callable[[BlockData], Array | None],
+    of_theta: Callable[[Array], Array],
     prior: float,
     words: Words,
     *,
     simple_only: bool = False,
 ) -> Iterator[Repair]:
-    x, where = column(block), block.valid
-    if x is None:
-        return
+    x, where = of_theta(block.theta), block.valid
     if code == "sign-theta" and np.unique(x[where]).size < 2:
         prior += ONE_SIGN
     d = block.analytic[where] - block.numeric[where]
@@ -100,15 +79,14 @@ def _term(
         elif simple_only:
             return
 
-        def apply(other: BlockData) -> Predicted | None:
-            mine = column(other)
-            return None if mine is None else Predicted(other.analytic - amount * mine)
+        def apply(other: BlockData) -> Predicted:
+            return Predicted(other.analytic - amount * of_theta(other.theta))
 
         chosen = float(f"{amount:.3g}") == amount or named_factor(alone[0], block.sizes) is not None
         hint, part = words(amount, "{0}", chosen)
         told = words(amount, "{names}", chosen)[0] if "{0}" in hint else ""
         yield Repair(code, (code, amount, words), hint, apply, prior, told, fitted, part)
-    elif code == "theta" and column is _theta:
+    elif of_theta is np.asarray:
         yield from _factor_and_decay(block, prior, lambda shape: (np.ones(shape, bool), ""))
         for spared in _intercepts(block.shape):
             yield from _factor_and_decay(block, prior + INTERCEPT, spared)
@@ -119,10 +97,6 @@ Mask = Callable[[tuple[int, ...]], tuple[Array, str]]
 
 INTERCEPT = 3.0
 """Bits that it costs to say which of the places of an intercept has no decay."""
-
-
-def _theta(block: BlockData) -> Array | None:
-    return block.theta
 
 
 def _intercepts(shape: tuple[int, ...]) -> Iterator[Mask]:
@@ -152,7 +126,6 @@ ONE_SIGN = 3.0
 def _factor_and_decay(block: BlockData, prior: float, mask: Mask) -> Iterator[Repair]:
     """Yield a factor and a multiple of θ together: analytic = ρ·numeric + λθ, where a mask is."""
     where = block.valid
-    assert block.theta is not None
     decays, spared = mask(block.shape)
     found = fit(
         block.numeric[where],
@@ -169,9 +142,7 @@ def _factor_and_decay(block: BlockData, prior: float, mask: Mask) -> Iterator[Re
         return
     amount = scaled.neat
 
-    def apply(other: BlockData) -> Predicted | None:
-        if other.theta is None or other.analytic.ndim != block.analytic.ndim:
-            return None
+    def apply(other: BlockData) -> Predicted:
         return Predicted((other.analytic - amount * other.theta * mask(other.shape)[0]) / value)
 
     sign = "-" if amount < 0 else "+"
@@ -254,16 +225,13 @@ def _other_words(what: str, amount: float, name: str, chosen: bool) -> tuple[str
     return said, said
 
 
-FUNCTIONS: tuple[tuple[Callable[[BlockData], Array | None], Words], ...] = tuple(
-    (_of_theta(function), partial(_other_words, name))
-    for name, function in (
-        ("{} / {}", lambda t: 1 / t),
-        ("{} x {}^2", lambda t: t * t),
-        ("{} x {}^3", lambda t: t * t * t),
-        ("{} x exp({})", np.exp),
-        ("{} x (exp({}) - 1)", np.expm1),
-        ("{} x exp(-{})", lambda t: np.exp(-t)),
-    )
+FUNCTIONS: tuple[tuple[Words, Callable[[Array], Array]], ...] = (
+    (partial(_other_words, "{} / {}"), lambda t: 1 / t),
+    (partial(_other_words, "{} x {}^2"), lambda t: t * t),
+    (partial(_other_words, "{} x {}^3"), lambda t: t * t * t),
+    (partial(_other_words, "{} x exp({})"), np.exp),
+    (partial(_other_words, "{} x (exp({}) - 1)"), np.expm1),
+    (partial(_other_words, "{} x exp(-{})"), lambda t: np.exp(-t)),
 )
 """What the logarithm of a determinant, a barrier, a double well, a likelihood or the divergence of
 two Gaussians adds to a gradient: the term, and how it is told."""
@@ -328,14 +296,11 @@ def targets(block: BlockData) -> Iterator[Repair]:
 
     how = ("other than func's", "not subtracted", "subtracted twice")[int(np.sign(total))]
     over = f" / {out_of}" if out_of > 1 else ""
-    sentence = (
-        f"analytic - numeric = whole numbers{over}, {total / out_of:g} in all: targets {how}?"
-    )
     cost = float(np.sum(1 + 2 * np.log2(1 + np.abs(counts))))
     yield Repair(
         "target",
         ("target", block.name),
-        sentence,
+        f"analytic - numeric = whole numbers{over}, {total / out_of:g} in all: targets {how}?",
         apply,
         NAMED + 4 + _size_bits(out_of, block) + cost,
     )
@@ -420,38 +385,31 @@ def _axes(shape: tuple[int, ...]) -> Iterator[Row]:
         swapped = tuple(axis for axis, old in enumerate(order) if axis != old)
         permuted = tuple(shape[axis] for axis in order)
         if permuted == shape:
-            plain = len(shape) == 2
-            what = "the transpose of numeric"
-            if not plain:
-                listed = ", ".join(map(str, swapped))
-                verb = "swapped" if len(swapped) == 2 else "permuted"
-                what = f"numeric with axes {listed} {verb}"
-            cost = 0.0 if plain else 3.0 if len(swapped) == 2 else 5.0
-            yield (
-                "transposed",
-                ("transposed", order),
-                f"analytic = {what}",
-                lambda a, order=order: a.transpose(order),  # type: ignore[misc]
-                cost,
-            )
+            what, cost = "the transpose of numeric", 0.0
+            if len(shape) > 2:
+                verb, cost = ("swapped", 3.0) if len(swapped) == 2 else ("permuted", 5.0)
+                what = f"numeric with axes {', '.join(map(str, swapped))} {verb}"
+            move = partial(np.transpose, axes=order)
+            yield "transposed", ("transposed", order), f"analytic = {what}", move, cost
             continue
         # Written in one order of the axes and read in another.
         back = tuple(int(k) for k in np.argsort(order))
         fortran = order == tuple(reversed(range(len(shape))))
-        in_order = "Fortran" if fortran else "another"
+        in_order, cost = ("Fortran", 2.0) if fortran else ("another", 6.0)
+        hint = f"analytic has the values of numeric in {in_order} memory order (a wrong reshape)"
         yield (
             "reshaped",
             ("reshaped", order),
-            f"analytic has the values of numeric in {in_order} memory order (a wrong reshape)",
+            hint,
             lambda a, permuted=permuted, back=back: a.reshape(permuted).transpose(back),  # type: ignore[misc]
-            2.0 if fortran else 6.0,
+            cost,
         )
         yield (
             "reshaped",
             ("reshaped back", order),
-            f"analytic has the values of numeric in {in_order} memory order (a wrong reshape)",
+            hint,
             lambda a, order=order: a.transpose(order).reshape(a.shape),  # type: ignore[misc]
-            2.5 if fortran else 6.5,
+            cost + 0.5,
         )
 
 
@@ -461,20 +419,14 @@ def _ends(shape: tuple[int, ...]) -> Iterator[Row]:
     for count in range(1, min(len(long), 4) + 1):
         for axes in itertools.combinations(long, count):
             word = "axis" if count == 1 else "axes"
-            listed = " and ".join(map(str, axes))
-            last = axes == tuple(long[-count:])
-            yield (
-                "flipped",
-                ("flipped", axes),
-                f"analytic = numeric reversed along {word} {listed}",
-                lambda a, axes=axes: np.flip(a, axes),  # type: ignore[misc]
-                0.5 if last else 1.5,
-            )
+            hint = f"analytic = numeric reversed along {word} {' and '.join(map(str, axes))}"
+            cost = 0.5 if axes == tuple(long[-count:]) else 1.5
+            yield "flipped", ("flipped", axes), hint, partial(np.flip, axis=axes), cost
 
 
 def _steps(block: BlockData, axis: int | None, scale: float) -> list[int]:
     """Return the shifts to try: all of a short axis, of a long one those of its largest slice."""
-    a, n, slack = (_slices(x, axis) for x in (block.analytic, block.numeric, block.slack))
+    a, n, slack = (rows_of(x, axis) for x in (block.analytic, block.numeric, block.slack))
     length = a.shape[0]
     if length <= 2 * MOST_SHIFT:
         found = list(range(1, length))
@@ -485,36 +437,18 @@ def _steps(block: BlockData, axis: int | None, scale: float) -> list[int]:
     return [k if k <= length // 2 else k - length for k in found if k]
 
 
-def _slices(values: Array, axis: int | None) -> Array:
-    """Return the slices along an axis as rows, shape (length, -1); unset: each entry is one."""
-    if axis is None:
-        return values.reshape(-1, 1)
-    return np.moveaxis(values, axis, 0).reshape(values.shape[axis], -1)
-
-
 def _shifts(block: BlockData, scale: float) -> Iterator[Row]:
     """Yield rolls along one axis, and along the flat block."""
     shape = block.shape
-    for axis, length in enumerate(shape):
-        for k in _steps(block, axis, scale) if length > 1 else ():
+    axes: list[int | None] = [axis for axis, length in enumerate(shape) if length > 1]
+    for axis in [*axes, None] if len(axes) > 1 else axes:
+        along, cost = ("in flat order", 5.0) if axis is None else (f"along axis {axis}", 1.0)
+        for k in _steps(block, axis, scale):
             packed = len(shape) == 1 and abs(k) >= LEAST_PACKED
-            yield (
-                "rolled",
-                ("rolled", axis, k),
-                f"analytic = numeric rolled by {k} along axis {axis}"
-                + (": parts packed in another order?" if packed else ""),
-                lambda a, axis=axis, k=k: np.roll(a, -k, axis),  # type: ignore[misc]
-                1.0 + float(np.log2(abs(k)) * 2),
-            )
-    if sum(length > 1 for length in shape) > 1:
-        for k in _steps(block, None, scale):
-            yield (
-                "rolled",
-                ("rolled", None, k),
-                f"analytic = numeric rolled by {k} in flat order",
-                lambda a, k=k: np.roll(a, -k),  # type: ignore[misc]
-                5.0 + float(np.log2(abs(k)) * 2),
-            )
+            asks = ": parts packed in another order?" if packed else ""
+            hint = f"analytic = numeric rolled by {k} {along}{asks}"
+            move = partial(np.roll, shift=-k, axis=axis)
+            yield "rolled", ("rolled", axis, k), hint, move, cost + 2 * math.log2(abs(k))
 
 
 LEAST_PACKED = 3
@@ -535,13 +469,8 @@ def _shifts_with_edges(shape: tuple[int, ...]) -> Iterator[Row]:
                 values[tuple(edge)] = np.nan
                 return values
 
-            yield (
-                "rolled",
-                ("shifted", axis, k),
-                f"analytic = numeric shifted by {k} along axis {axis}",
-                move,
-                6.0 + abs(k),
-            )
+            hint = f"analytic = numeric shifted by {k} along axis {axis}"
+            yield "rolled", ("shifted", axis, k), hint, move, 6.0 + abs(k)
 
 
 def _another_order(scale: float) -> Repair:
@@ -581,22 +510,19 @@ def exchanged(block: BlockData) -> Iterator[Repair]:
         two = len(runs) == 2 and len(runs[0]) == len(runs[1])
         if len(block.shape) == 1 and len(runs) > MOST_RUNS:
             continue  # entries in any order
-        what, _, axis_word = slice_word(block.shape, axis).partition(" ")
-        many = "entries" if what == "entry" else f"{what}s"
-        along = f" {axis_word}" if axis_word else ""
         listed = [f"{run[0]} to {run[-1]}" if len(run) > 1 else f"{run[0]}" for run in runs]
-        where = f"{many} {' and '.join(listed)}" if two else f"{moved.size} of {length} {many}"
-        if not two and len(listed) <= MOST_RUNS:
-            where = f"{many} {', '.join(listed[:-1])} and {listed[-1]}"
+        where = f"{moved.size} of {length} {at(block.shape, axis, '', 2)}"
+        if len(runs) <= MOST_RUNS:
+            where = at(block.shape, axis, joined(listed), 2)
         how = "exchanged" if two else "in another order"
 
-        def apply(other: BlockData, axis: int = axis, order: Array = order) -> Predicted | None:
+        def apply(other: BlockData, axis: int = axis, order: Array = order) -> Predicted:
             return Predicted(np.take(other.analytic, np.argsort(order), axis))
 
         yield Repair(
             "swapped",
             ("exchanged", axis, tuple(order.tolist())),
-            f"analytic = numeric with {where}{along} {how}",
+            f"analytic = numeric with {where} {how}",
             apply,
             PLAIN + ODD_ORDER + 2 * len(runs) * float(np.log2(length)),
         )
@@ -608,8 +534,8 @@ MOST_SLICES, MOST_RUNS, ODD_ORDER = 1024, 4, 3.0
 
 def _matched(block: BlockData, axis: int) -> Array | None:
     """Return for each slice of analytic which of numeric it is, or None: some are none."""
-    a, n, slack = (_slices(x, axis) for x in (block.analytic, block.numeric, block.slack))
-    wrong = np.flatnonzero(_slices(block.asked, axis).any(axis=1))
+    a, n, slack = (rows_of(x, axis) for x in (block.analytic, block.numeric, block.slack))
+    wrong = np.flatnonzero(rows_of(block.asked, axis).any(axis=1))
     if wrong.size < 2:
         return None
     order, free = np.arange(a.shape[0]), np.ones(wrong.size, dtype=bool)
@@ -626,48 +552,40 @@ def shared(block: BlockData) -> Iterator[Repair]:
     """Name a contribution that is missing where a matrix is used twice, once transposed."""
     if len(block.shape) != 2 or block.shape[0] != block.shape[1] or block.shape[0] < 2:
         return
-
-    def diagonal(a: Array) -> Array:
-        return np.diag(np.diag(a))
-
-    rows: tuple[tuple[str, str, Move, float], ...] = (
-        ("sum", "numeric = analytic + its transpose", lambda a: a + a.T, 0.0),
-        ("mean", "numeric = (analytic + its transpose) / 2", lambda a: (a + a.T) / 2, 1.0),
+    rows: tuple[tuple[str, Move], ...] = (
+        ("numeric = analytic + its transpose", lambda a: a + a.T),
+        ("numeric = (analytic + its transpose) / 2", lambda a: (a + a.T) / 2),
         (
-            "symmetric",
             "numeric = analytic + its transpose, the diagonal once",
-            lambda a: a + a.T - diagonal(a),
-            2.0,
+            lambda a: a + a.T - np.diag(np.diag(a)),
         ),
     )
-    for name, words, move, cost in rows:
+    for cost, (words, move) in enumerate(rows):
 
         def apply(other: BlockData, move: Move = move) -> Predicted | None:
-            square = other.analytic.ndim == 2 and other.shape[0] == other.shape[1]
-            return Predicted(move(other.analytic)) if square else None
+            return Predicted(move(other.analytic)) if other.analytic.ndim == 2 else None
 
         yield Repair(
             "shared",
-            ("shared", name),
+            ("shared", words),
             f"{words}: one of two uses of it is not accumulated",
             apply,
             PLAIN + 2 + cost,
             told=f"{words}, in {{names}}: one of two uses is not accumulated",
         )
 
-    def symmetrised(other: BlockData) -> Predicted | None:
-        if other.analytic.ndim != 2 or other.shape[0] != other.shape[1] or not other.whole:
-            return None
-        return Predicted((other.numeric + other.numeric.T) / 2, of_analytic=True)
+    def symmetric(other: BlockData) -> Predicted | None:
+        made = (other.numeric + other.numeric.T) / 2
+        return Predicted(made, of_analytic=True) if made.ndim == 2 else None
 
+    begin, end = "analytic = (numeric + its transpose) / 2", "made symmetric, which numeric is not"
     yield Repair(
         "shared",
-        ("shared", "symmetrised"),
-        "analytic = (numeric + its transpose) / 2: made symmetric, which numeric is not",
-        symmetrised,
+        ("shared", begin),
+        f"{begin}: {end}",
+        symmetric,
         PLAIN + 4,
-        told="analytic = (numeric + its transpose) / 2 in {names}: made symmetric, which numeric "
-        "is not",
+        told=f"{begin} in {{names}}: {end}",
     )
 
 

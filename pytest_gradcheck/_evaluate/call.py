@@ -217,14 +217,11 @@ def _read_beside(call: Call) -> Iterator[tuple[str, Any]]:
             with suppress(ValueError):  # not yet assigned
                 held[name] = cell.cell_contents
         yield from held.items()
+        # Of one package: a library's own data say nothing.
+        home = str(one.__module__).partition(".")[0]
         functions = [value for value in held.values() if isinstance(value, FunctionType)]
-        left += [other for other in functions if other not in seen and _akin(other, one)]
-
-
-def _akin(one: FunctionType, other: FunctionType) -> bool:
-    """Return whether two functions are of one package: a library's own data say nothing."""
-    packages = [str(function.__module__).partition(".")[0] for function in (one, other)]
-    return packages[0] == packages[1]
+        akin = [other for other in functions if str(other.__module__).partition(".")[0] == home]
+        left += [other for other in akin if other not in seen]
 
 
 @dataclass(frozen=True)
@@ -275,6 +272,12 @@ class Call:
         """Return how a function is called, for an error: ``"func(params, *args)"``."""
         given = ["params"] * (not self.in_place) + ["*args"] * bool(self.args)
         return f"{name}({', '.join(given)})"
+
+    def asked(self, grad: Callable[..., Any], work: WorkCopy) -> Any:
+        """Return what grad returns at the parameters as they stand in its work copy."""
+        if self.in_place:
+            return grad(*self.args)
+        return grad(work.fresh() if self.copy else work.params, *self.args)
 
     def on(self, work: WorkCopy, gradients: list[Any]) -> Callable[[Any], Any]:
         """Return func as a function of params alone; `gradients` gets what it returns beside J."""

@@ -20,7 +20,6 @@ import pickle
 import traceback
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import AbstractContextManager
 from contextvars import copy_context
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -100,7 +99,7 @@ class Task:
         call = replace(self.call, func=self._watched(self.call.func)) if here else self.call
         new = evaluator_of(call, WorkCopy(self.structure, self.blocks, self.dtype))
         # Here the calling thread keeps warnings in; numpy's error state is each thread's own.
-        new.quiet = _silent if here else contained
+        new.quiet = partial(np.errstate, all="ignore") if here else contained
         return new
 
     def _taken_apart(self) -> Structure:
@@ -139,11 +138,9 @@ class Task:
             failed = error
         spent = evaluator.evaluations - job.first
         part = Part(values, spent, evaluator.domain_error, failed)
-        return part if os.getpid() == self.home else _sendable(part)
-
-
-def _silent() -> AbstractContextManager[Any]:
-    return np.errstate(all="ignore")
+        if os.getpid() != self.home:
+            part.error, part.domain_error = _portable(part.error), _portable(part.domain_error)
+        return part
 
 
 _loaded: dict[str, Task] = {}
@@ -165,13 +162,8 @@ def run_pickled(key: str, pickled: bytes, job: Job) -> Part:
     return _loaded[key](job)
 
 
-def _sendable(part: Part) -> Part:
-    """Make the exceptions of a part ones that reach another process, with their tracebacks."""
-    part.error, part.domain_error = _portable(part.error), _portable(part.domain_error)
-    return part
-
-
 def _portable(error: Exception | None) -> Exception | None:
+    """Return an exception as one that reaches another process, with its traceback."""
     if error is None:
         return None
     text = "".join(traceback.format_tb(error.__traceback__)).rstrip()
@@ -292,7 +284,10 @@ class Workers:
             return self.own.submit(copy_context().run, self.task, job)
         in_processes = isinstance(executor, ProcessPoolExecutor)
         if in_processes and not self.pickled:
-            self.pickled = self._pickled()
+            try:
+                self.pickled = pickle.dumps(self.task)
+            except Exception as error:
+                self._raise(error, [])
             self.key = f"{os.getpid()}-{next(_serial)}"
         try:
             if not in_processes:
@@ -302,12 +297,6 @@ class Workers:
             failed: Future[Part] = Future()
             failed.set_exception(error)
             return failed
-
-    def _pickled(self) -> bytes:
-        try:
-            return pickle.dumps(self.task)
-        except Exception as error:
-            self._raise(error, [])
 
     def _result(self, job: Job, future: Any) -> Part:
         try:
@@ -420,7 +409,12 @@ class Batched(Evaluator):
     def _batch(self, count: int, values: Sequence[Any] | None = None) -> list[Any]:
         """Return the leaves, the work copy's if unset, with the leading axis, arrays as numpy's."""
         pairs = zip(self.structure.leaves, values or self.work.values, strict=True)
-        return [_repeated(leaf.kind, value, count) for leaf, value in pairs]
+        return [
+            np.repeat(leaf.kind.to_numpy(value)[None], count, axis=0)
+            if leaf.kind is not None and _is_repeated(leaf.kind, value)
+            else value
+            for leaf, value in pairs
+        ]
 
     def _called(self, values: list[Any], count: int) -> Array:
         own = [
@@ -553,12 +547,6 @@ def _is_repeated(kind: ArrayKind | None, value: Any) -> bool:
     return kind is not None and (
         kind is not NUMBER or isinstance(value, (np.inexact, float, complex))
     )
-
-
-def _repeated(kind: ArrayKind | None, value: Any, count: int) -> Any:
-    if kind is None or not _is_repeated(kind, value):
-        return value
-    return np.repeat(kind.to_numpy(value)[None], count, axis=0)
 
 
 def _window(batch: list[Any], block: Block, count: int) -> Array:

@@ -86,7 +86,14 @@ class Problem:
     @cached_property
     def scale(self) -> Array:
         """The scale of each coordinate, shape (n,)."""
-        return self.scaling.within(self.blocks, range(len(self.blocks))).of(self.theta)
+        return self.scales()
+
+    def scales(self) -> Array:
+        """Return `scale` as a new vector, with no other one as long."""
+        scales: Array = np.empty(self.size)
+        for here, theta, scaling in self.windows():
+            scales[here] = scaling.of(theta)
+        return scales
 
     @cached_property
     def scaling(self) -> Scale:
@@ -237,14 +244,6 @@ PAST = (
 )
 
 
-def _scales(problem: Problem) -> Array:
-    """Return the scale of every coordinate, shape (n,), with no other vector as long."""
-    scales: Array = np.empty(problem.size)
-    for here, theta, scaling in problem.windows():
-        scales[here] = scaling.of(theta)
-    return scales
-
-
 def depends_on_the_past(
     problem: Problem, options: Options, *, from_afar: bool = False
 ) -> tuple[float, str]:
@@ -253,7 +252,7 @@ def depends_on_the_past(
     # have been near.
     try:
         if from_afar:
-            problem.evaluator.along(_scales(problem), (AWAY,))
+            problem.evaluator.along(problem.scales(), (AWAY,))
         with problem.evaluator.quiet():  # what it warns of here was said before
             again = problem.evaluator.at_theta()
     except BudgetExhausted:
@@ -267,33 +266,38 @@ def depends_on_the_past(
 
 def _require_combination(call: Call, structure: Structure, options: Options) -> None:
     """Raise ValueError for options that can't go together."""
-    if call.in_place and options.workers != 1:
-        raise ValueError(
+    foreign = any(leaf.kind not in (None, NUMPY, NUMBER) for leaf in structure.leaves)
+    complex_step, beside = options.scheme == "complex", options.workers != 1
+    refused = (
+        (
+            call.in_place and beside,
             "in_place=True: workers can't each perturb the one set of arrays that func reads; "
-            "pass a func that takes params, or leave out workers"
-        )
-    if call.in_place and options.vectorized:
-        raise ValueError(
+            "pass a func that takes params, or leave out workers",
+        ),
+        (
+            call.in_place and options.vectorized,
             "in_place=True: the arrays that func reads have no batch axis; pass a func that takes "
-            "params, or leave out vectorized"
-        )
-    if call.returns_pair and options.vectorized:
-        raise ValueError(
+            "params, or leave out vectorized",
+        ),
+        (
+            call.returns_pair and options.vectorized,
             "vectorized=True: func returns J alone, shape (batch,); pass grad as a function of "
-            "its own, which gets params without the batch axis"
-        )
-    if options.scheme == "complex" and any(
-        leaf.kind not in (None, NUMPY, NUMBER) for leaf in structure.leaves
-    ):
-        raise ValueError(
+            "its own, which gets params without the batch axis",
+        ),
+        (
+            complex_step and foreign,
             'scheme="complex" takes numpy arrays and numbers; use "central" for those of other '
-            "libraries"
-        )
-    if options.scheme == "complex" and (options.vectorized or options.workers != 1):
-        raise ValueError(
+            "libraries",
+        ),
+        (
+            complex_step and (options.vectorized or beside),
             'scheme="complex" evaluates one parameter after the other; leave out workers and '
-            "vectorized, or use another scheme"
-        )
+            "vectorized, or use another scheme",
+        ),
+    )
+    for given, said in refused:
+        if given:
+            raise ValueError(said)
 
 
 SLOW_SECONDS = 0.1
@@ -329,11 +333,10 @@ def evaluate_gradient(
         with work_of_grad(problem) as work:
             for _ in range(2):
                 work.set_aside()
-                params = work.fresh() if call.copy else work.params
                 try:
-                    gradient = grad(*call.args) if call.in_place else grad(params, *call.args)
+                    gradient = call.asked(grad, work)
                 except TypeError as error:
-                    add_form(error, grad, call.form("grad"), params)
+                    add_form(error, grad, call.form("grad"), work.params)
                     raise
                 known = found[-1][0] if found else None
                 found.append(gradient_vector(gradient, structure, blocks, known=known))
@@ -351,8 +354,7 @@ def _gradient_at(grad: Any, problem: Problem, call: Call, shift: Array | None = 
         try:
             if shift is not None:
                 work.move(shift, 1.0)
-            params = work.fresh() if call.copy else work.params
-            found = grad(*call.args) if call.in_place else grad(params, *call.args)
+            found = call.asked(grad, work)
             vector = gradient_vector(found, problem.structure, problem.blocks)[0]
         finally:
             if shift is not None:
@@ -513,9 +515,9 @@ def _promoted(
 ) -> Start:
     """Return the start in float64 for narrower parameters, if func allows it."""
     # It must give J to the precision of the narrow type, and more digits than that type holds; of
-    # several outputs, the largest one. Where func refuses, as torch does beside narrow data, a copy
-    # of it with wide data is tried; where the library has float64 only on request, that is asked
-    # for first. TypeError where nothing does and the parameters are `stepless` (see
+    # several outputs, the largest one. Where the library has float64 only on request, that is asked
+    # for first; where func refuses, as torch does beside narrow data, a copy of it with wide copies
+    # of what it reads is tried. TypeError where nothing does and the parameters are `stepless` (see
     # `_without_steps`).
     narrow = evaluator()
     low = narrow.at_theta()
@@ -533,45 +535,28 @@ def _promoted(
         found = near and _beyond(runner, second, k, bits)
         return Start(runner, high, of, (remark,) if remark else ()) if found else None
 
-    if (found := _switched(wide, call, structure)) is not None:
-        return found
+    found = None
+    if (own := _with_float64(structure)) is not None:
+        with suppress(Exception):
+            said = f"func was evaluated in float64, in {own.name}"
+            found = wide(call, COPY_WITHIN, said, own.context)
     try:
-        if (found := wide(call, ALIKE_WITHIN)) is not None:
-            return found
+        found = found or wide(call, ALIKE_WITHIN)
     except Exception as error:  # a func may refuse float64 in any way it likes
         why = f"takes no copy in float64 ({str(error).partition(chr(10))[0]:.120})"
-        if (found := _copied(wide, call)) is not None:
-            return found
-    if stepless:
+        with suppress(Exception):  # and so may its copy
+            func, args, names = all_in_float64(call.func, call.args)
+            said = f"func was evaluated in float64, with float64 copies of {listing(names)}"
+            twin = replace(call, func=func, args=args)
+            found = wide(twin, COPY_WITHIN, said) if names else None
+    if stepless and found is None:
         raise TypeError(f"{stepless}, and func {why}; {ELSEWHERE}")
-    return Start(narrow, low, call)
-
-
-Wide = Callable[..., Start | None]
-
-
-def _copied(wide: Wide, call: Call) -> Start | None:
-    """Return the start by a copy of func with wide copies of what it reads, if that works."""
-    with suppress(Exception):  # as func itself may, so may its copy
-        func, args, names = all_in_float64(call.func, call.args)
-        said = f"func was evaluated in float64, with float64 copies of {listing(names)}"
-        return wide(replace(call, func=func, args=args), COPY_WITHIN, said) if names else None
-    return None
+    return found or Start(narrow, low, call)
 
 
 def _with_float64(structure: Structure) -> Float64 | None:
     kinds = [leaf.kind for leaf in structure.leaves if leaf.kind is not None]
     return next((found for kind in kinds if (found := kind.with_float64())), None)
-
-
-def _switched(wide: Wide, call: Call, structure: Structure) -> Start | None:
-    """Return the start in a context in which a library that has no float64 has it."""
-    if (found := _with_float64(structure)) is None:
-        return None
-    with suppress(Exception):
-        said = f"func was evaluated in float64, in {found.name}"
-        return wide(call, COPY_WITHIN, said, found.context)
-    return None
 
 
 ALIKE_WITHIN, ALIKE_NEAR_ZERO = 0.02, 1e-6
@@ -659,7 +644,8 @@ def in_float64(func: Any, deeper: int = DEEPEST) -> tuple[Any, tuple[str, ...]]:
             own[name] = CellType(wide)
             copied += found
     outside = dict[str, Any]()
-    for name in _globals_of(func.__code__) & set(func.__globals__):
+    read = {step.argval for step in _steps(func.__code__) if step.opname == "LOAD_GLOBAL"}
+    for name in read & set(func.__globals__):
         wide, found = _widened(func.__globals__[name], name, func, deeper)
         if found:
             outside[name] = wide
@@ -694,31 +680,24 @@ def _owner_in_float64(owner: Any) -> tuple[Any, tuple[str, ...]]:
     return twin, tuple(f"self.{name}" for name in names)
 
 
-def _codes(code: CodeType) -> Iterator[CodeType]:
-    """Yield a code and those of the functions that it defines."""
-    yield code
+def _steps(code: CodeType) -> Iterator[dis.Instruction]:
+    """Yield the instructions of a code, and of the functions that it defines."""
+    yield from dis.get_instructions(code)
     for one in code.co_consts:
         if isinstance(one, CodeType):
-            yield from _codes(one)
-
-
-def _globals_of(code: CodeType) -> set[str]:
-    """Return the names of the globals that a function reads."""
-    steps = (step for one in _codes(code) for step in dis.get_instructions(one))
-    return {step.argval for step in steps if step.opname == "LOAD_GLOBAL"}
+            yield from _steps(one)
 
 
 def _assigns(func: FunctionType | MethodType) -> bool:
     """Return whether a function assigns to what is outside: globals, variables, attributes."""
-    code = func.__code__
+    outside = func.__code__.co_freevars
     names = ["STORE_GLOBAL", "DELETE_GLOBAL"]
     names += ["STORE_ATTR", "DELETE_ATTR"] if isinstance(func, MethodType) else []
-    for step in (step for one in _codes(code) for step in dis.get_instructions(one)):
-        if step.opname in names:
-            return True
-        if step.opname in ("STORE_DEREF", "DELETE_DEREF") and step.argval in code.co_freevars:
-            return True
-    return False
+    return any(
+        step.opname in names
+        or (step.opname in ("STORE_DEREF", "DELETE_DEREF") and step.argval in outside)
+        for step in _steps(func.__code__)
+    )
 
 
 def _widened(

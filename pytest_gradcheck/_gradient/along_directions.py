@@ -78,7 +78,7 @@ from .._verdict.tolerance_and_comparison import (
     of_block,
 )
 from .directional_residuals import Screen, Subset, calibrate, excuse, reexamine, screen_all
-from .localise import Findings, Pattern, localise, unit_of
+from .localise import Findings, Pattern, Search, unit_of
 from .localise import entries_of as entries_with
 
 
@@ -252,11 +252,11 @@ class AtScale:
         answer = reexamine(screen, self.allowed)
         if answer.verdict == DISAGREE:
             self.verdict = DISAGREE
-            self.findings = localise(screen, self.confirm, self.allowed, limit)
+            self.findings = Search(screen, self.confirm, self.allowed, limit).run()
         elif screen.noise.unit < NARROW:
             # Kinks may leave no steps to prove it by; an entry that explains it has its own.
             with suppress(BudgetExhausted):
-                localise(screen, self.confirm, self.allowed, limit, entries_alone=True)
+                Search(screen, self.confirm, self.allowed, limit).run(entries_alone=True)
         if answer.verdict != DISAGREE and not screen.wrong:
             excuse(screen, answer)
             return

@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -54,9 +54,16 @@ from .._params.arrays_and_structure import Array
 from .._params.layout import coordinate_of, labels
 from .._quoting import brief, quoted
 from .._report.assemble import Rows, Subject, agrees_plainly, assemble, rows_of
-from .._report.report import VERDICTS, BlockReport, GradientReport
+from .._report.report import VERDICTS, GradientReport
 from .._verdict.judge import judge, unjudged
-from .._verdict.tolerance_and_comparison import AGREE, DISAGREE, NOT_FINITE, Comparison, tolerance
+from .._verdict.tolerance_and_comparison import (
+    AGREE,
+    DISAGREE,
+    NOT_FINITE,
+    OPEN,
+    Comparison,
+    tolerance,
+)
 from ..hookspecs import plugin_manager
 
 MANY_DIRECTIONS = 300
@@ -104,10 +111,9 @@ def run_check(
             told = depends_on_the_past(problem, options, from_afar=rows.verdict != AGREE)[1]
             reasons = (told,) if told else ()
         if looked is None or reasons:
-            if again is not None:
-                sweep, comparison, reasons = again.sweep, again.comparison, (again.reason,)
-            else:
-                sweep, comparison, reasons = _one_by_one(problem, analytic, options, reasons, noise)
+            sweep, comparison, reasons = again or _one_by_one(
+                problem, analytic, options, reasons, noise
+            )
             problem.evaluator.work.require_unchanged("func")
             if not reasons and options.threshold is None and agrees_plainly(comparison):
                 return _passed(problem, analytic, sweep, comparison, options, started)
@@ -155,14 +161,11 @@ def _ahead(
     subject, rows = along_directions(problem, analytic, options, AHEAD_EXTRA)
     if not any(entry.verdict == VERDICTS[DISAGREE] for entry in rows.worst):
         return noise, None
-    said = AHEAD.format(3 * problem.size + AHEAD_EXTRA)
+    said = (
+        "func takes long, so a direction was looked along first; "
+        f"max_evals={3 * problem.size + AHEAD_EXTRA} differences every parameter"
+    )
     return noise, (subject, replace(rows, patterns=(*rows.patterns, said)))
-
-
-AHEAD = (
-    "func takes long, so a direction was looked along first; max_evals={} differences every "
-    "parameter"
-)
 
 
 def _one_by_one(
@@ -266,17 +269,16 @@ def of_suspects(report: GradientReport) -> GradientReport:
     """Return a report that claims nothing of the parameters that were not looked at."""
     whole = {block.name for block in report.blocks if block.checked == block.size}
     blocks = tuple(
-        block if block.name in whole else _partly(block, told=bool(block.wrong))
+        block
+        if block.name in whole
+        else replace(block, hint="", code="")
+        if block.wrong
+        else replace(block, verdict=VERDICTS[OPEN], vacuous=False, hint="", code="")
         for block in report.blocks
     )
     # A factor explains the one entry that was looked at, whatever the others are.
     diagnoses = tuple(one for one in report.diagnoses if whole.issuperset(one.blocks))
     return replace(report, blocks=blocks, diagnoses=diagnoses, vacuous=(), repeated=True)
-
-
-def _partly(block: BlockReport, told: bool) -> BlockReport:
-    verdict = block.verdict if told else VERDICTS[2]
-    return replace(block, verdict=verdict, vacuous=told and block.vacuous, hint="", code="")
 
 
 def at_points(
@@ -375,18 +377,6 @@ def _apparent(progress: Progress, a: Array) -> tuple[int, float] | None:
 # check takes no time to speak of it is made at once: it says more.
 
 
-@dataclass(frozen=True)
-class Again:
-    """Parameters that were wrong in the last run and still are; they alone are in the sweep.
-
-    They alone disagree, and nothing is open; `reason` is the sentence for the report.
-    """
-
-    sweep: Sweep
-    comparison: Comparison
-    reason: str
-
-
 def remembered() -> Sequence[str]:
     """Return the labels of parameters that were wrong in the last run."""
     # Called at the beginning of every check: whoever remembers counts them.
@@ -403,15 +393,20 @@ def remembered() -> Sequence[str]:
 
 def look_again(
     problem: Problem, analytic: Analytic, options: Options, asked: Sequence[str], whole: int
-) -> Again | None:
-    """Difference what was wrong in the last run; return it if any of it still is."""
-    # Unknown labels are passed over. Where nothing is returned the whole check, of about `whole`
-    # evaluations, is to be made, and is not influenced.
+) -> tuple[Sweep, Comparison, tuple[str, ...]] | None:
+    """Difference what was wrong in the last run; return it, as `_one_by_one`, if it still is."""
+    # It alone is in the sweep, and disagrees, and nothing is open. Unknown labels are passed over.
+    # Where nothing is returned the whole check, of about `whole` evaluations, is to be made, and is
+    # not influenced.
     if not asked or problem.evaluator.seconds * whole <= WHOLE_AGAIN:
         return None
     places = [coordinate_of(problem.blocks, label) for label in asked[:SUSPECTS]]
     which = np.unique([i for i in places if i is not None]).astype(np.intp)
-    if at_one_step(options) or not which.size or not _affordable(which.size, problem, options):
+    # The whole check could still be made behind this, as if this had not been.
+    most = math.inf if options.max_evals is None else options.max_evals
+    spare = most - problem.evaluator.evaluations - 2 * problem.size
+    affordable = spare >= SUSPECT_EVALUATIONS * (which.size + 2)
+    if at_one_step(options) or not which.size or not affordable:
         return None
     try:
         noise = noise_of(problem, options)
@@ -444,20 +439,7 @@ def look_again(
         reasons={i: reason for i, reason in made.reasons.items() if wrong[i]},
         slopes={i: slopes for i, slopes in made.slopes.items() if wrong[i]},
     )
-    return Again(found, made, _sentence(still))
-
-
-def _affordable(count: int, problem: Problem, options: Options) -> bool:
-    """Return whether the whole check could still be made behind this, as if this had not been."""
-    if options.max_evals is None:
-        return True
-    spare = options.max_evals - problem.evaluator.evaluations - 2 * problem.size
-    return spare >= SUSPECT_EVALUATIONS * (count + 2)
-
-
-def _sentence(still: int) -> str:
-    if still == 1:
-        return "1 parameter that was wrong in the last run still is; the others were not checked"
-    return (
-        f"{still} parameters that were wrong in the last run still are; the others were not checked"
-    )
+    those = "1 parameter that was" if still == 1 else f"{still} parameters that were"
+    are = "is" if still == 1 else "are"
+    said = f"{those} wrong in the last run still {are}; the others were not checked"
+    return found, made, (said,)

@@ -82,9 +82,7 @@ class Screen:
         # is done for a block takes as long as for a thousand coordinates.
         if sum(block.size > 0 for block in self.problem.blocks) <= EACH_ALONE:
             return None
-        found, blocks = np.empty(self.problem.size), self.problem.blocks
-        for here, theta, scaling in self.problem.windows():
-            found[here] = scaling.of(theta)
+        found, blocks = self.problem.scales(), self.problem.blocks
         floors = SMALLEST_PART * np.array(middles([found[block.window] for block in blocks]))
         return np.maximum(found, np.repeat(floors, [block.size for block in blocks]), out=found)
 

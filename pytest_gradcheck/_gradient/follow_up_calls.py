@@ -292,8 +292,7 @@ def with_lines(rows: Rows, grad: Any, problem: Problem, options: Options) -> Row
 
     def gradient() -> Any:
         with work_of_grad(problem) as work:
-            params = work.fresh() if call.copy else work.params
-            return grad(*call.args) if call.in_place else grad(params, *call.args)
+            return call.asked(grad, work)
 
     def vector(gradient: Any) -> Array:
         return gradient_vector(gradient, problem.structure, problem.blocks)[0]
@@ -324,7 +323,8 @@ def lines_behind(
         with problem.evaluator.quiet():
             value, seen = traced(call)
         wrong = {block.name: block.code for block in blocks if block.wrong}
-        right = [block.name for block in blocks if _is_right(block)]
+        plain = [b for b in blocks if b.verdict == VERDICTS[AGREE] and not b.vacuous]
+        right = [block.name for block in plain if 0 < block.size == block.checked]
         names = [block.name for block in blocks]
         last = max(map(names.index, wrong), default=0)
         after = next((name for name in right if names.index(name) > last), "") if enters else ""
@@ -392,9 +392,3 @@ def _agreeing(
     if not np.array_equal(vector(gradient), evidence.analytic):
         raise ValueError("grad does not repeat itself")
     return outcome
-
-
-def _is_right(block: BlockReport) -> bool:
-    """Return whether a block acquits what it comes from."""
-    whole = 0 < block.size == block.checked
-    return whole and block.verdict == VERDICTS[AGREE] and not block.vacuous

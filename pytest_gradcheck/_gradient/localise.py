@@ -21,7 +21,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import chain, pairwise, product
+from itertools import pairwise, product
 
 import numpy as np
 
@@ -157,14 +157,15 @@ def _error_of(screen: Screen, residuals: dict[int, float], i: int) -> float:
     return sum(y * weights[j] for j, y in residuals.items()) / sum(w * w for w in weights.values())
 
 
+@dataclass
 class Part:
     """Some of a block, its residuals by direction, and their variance in parts of a direction's."""
 
-    def __init__(
-        self, subset: Subset, residuals: dict[int, float], loud: float, axis: int | None, depth: int
-    ) -> None:
-        self.subset, self.residuals, self.loud = subset, residuals, loud
-        self.axis, self.depth = axis, depth
+    subset: Subset
+    residuals: dict[int, float]
+    loud: float = 1.0
+    axis: int | None = None
+    depth: int = 0
 
     def stands_out(self, limit: float) -> bool:
         """Return whether something is wrong in it."""
@@ -174,16 +175,20 @@ class Part:
 class Search:
     """One search for what is wrong along the directions of a screen.
 
-    `limit` is the largest residual of what is right; at `budget` evaluations of the whole check the
-    search stops.
+    `allowed` is what tolerances add up to along a direction; at `budget` evaluations of the whole
+    check the search stops.  Wrong entries that were confirmed are in the screen's ``wrong``.
     """
 
-    def __init__(self, screen: Screen, confirm: Confirm, limit: float, budget: int) -> None:
-        self.screen, self.confirm, self.limit, self.budget = screen, confirm, limit, budget
+    def __init__(self, screen: Screen, confirm: Confirm, allowed: float, budget: int) -> None:
+        self.screen, self.confirm, self.budget = screen, confirm, budget
+        self.limit = allowed + ACCUSED * screen.sigma
         self.found = Findings()
 
     def run(self, *, entries_alone: bool = False) -> Findings:
-        """Name entries and patterns while they explain what is left, then divide it."""
+        """Name entries and patterns while they explain what is left, then divide it.
+
+        With `entries_alone` nothing is looked for but entries that explain the residuals.
+        """
         screen, number = self.screen, len(self.screen.residuals) - 1
         while len(screen.wrong) < MOST_NAMED:
             residuals = screen.unexplained(screen.residuals)
@@ -223,7 +228,7 @@ class Search:
         y = np.array([residuals[j] for j in numbers]) / unit
         variance = spread_of(screen, y.tolist(), unit=unit)
         fits: list[tuple[float, float, Pattern]] = []
-        for pattern in _all_patterns(screen, len(numbers)):
+        for pattern in patterns(screen, len(numbers)):
             own = unit_of(pattern.columns.tolist())
             columns = pattern.columns / own
             square = float(columns @ columns)
@@ -245,7 +250,7 @@ class Search:
         fresh = len(screen.residuals)
         for number in (fresh, fresh + 1):
             screen.measure(number)
-        predicted = next(p.columns for p in _all_patterns(screen, fresh + 2) if p.same(best))
+        predicted = next(p.columns for p in patterns(screen, fresh + 2) if p.same(best))
         gap = max(abs(screen.residuals[j] - amount * predicted[j]) for j in (fresh, fresh + 1))
         if gap > self.limit + SIX_DIGITS * abs(amount) * float(np.abs(predicted[fresh:]).max()):
             return False
@@ -317,7 +322,7 @@ class Search:
             numbers = range(PARTED_DIRECTIONS)
             ys = dict(left) if last else {j: self._residual(j, subset) for j in numbers}
             left = {j: left[j] - ys[j] for j in numbers}
-            parts.append(Part(subset, ys, loud + len(groups) - 1 if last else 1.0, None, 0))
+            parts.append(Part(subset, ys, loud + len(groups) - 1 if last else 1.0))
         return parts
 
     def _residual(self, number: int, subset: Subset) -> float:
@@ -460,22 +465,6 @@ def _proportional(one: Array, other: Array) -> bool:
     return abs(float(one @ other)) >= (1 - 1e-13) * math.sqrt(lengths)
 
 
-def _all_patterns(screen: Screen, count: int) -> Iterator[Pattern]:
-    return chain(patterns(screen, count), exchanges(screen, count))
-
-
-def localise(
-    screen: Screen, confirm: Confirm, allowed: float, budget: int, *, entries_alone: bool = False
-) -> Findings:
-    """Find what is wrong; the wrong entries that were confirmed are then in the screen's ``wrong``.
-
-    `allowed` is what tolerances add up to along a direction; see `Search`. With `entries_alone`
-    nothing is looked for but entries that explain the residuals.
-    """
-    search = Search(screen, confirm, allowed + ACCUSED * screen.sigma, budget)
-    return search.run(entries_alone=entries_alone)
-
-
 # The patterns that bugs make, as sums over random directions: Σ p·vⱼ, at no evaluation.
 #
 # A gradient in the wrong place is one of them: a square block transposed, two blocks exchanged.
@@ -580,15 +569,12 @@ def patterns(screen: Screen, count: int) -> Iterator[Pattern]:
             if 1 < len(matrices) < len(names):  # weight decay leaves biases alone
                 columns_of = [own[kind, name] for name in matrices]
                 yield Pattern(kind, matrices, np.sum(columns_of, axis=0))
-        yield from _from_layer(names, [own["gradient", name] for name in names])
-
-
-def _from_layer(names: tuple[str, ...], columns: Sequence[Array]) -> Iterator[Pattern]:
-    """Yield the gradient of all blocks up to one: an error that enters the backward pass there."""
-    total = columns[0].copy()
-    for position in range(1, len(names) - 1):
-        total += columns[position]
-        yield Pattern("gradient", names[: position + 1], total.copy())
+        # The gradient of all blocks up to one: an error that enters the backward pass there.
+        total = own["gradient", names[0]].copy()
+        for position in range(1, len(names) - 1):
+            total += own["gradient", names[position]]
+            yield Pattern("gradient", names[: position + 1], total.copy())
+    yield from _exchanges(screen, count)
 
 
 def simple(value: float) -> str:
@@ -600,7 +586,7 @@ def simple(value: float) -> str:
     return f"{value:.5g}"
 
 
-def exchanges(screen: Screen, count: int) -> Iterator[Pattern]:
+def _exchanges(screen: Screen, count: int) -> Iterator[Pattern]:
     """Yield what gradients in the wrong place make, for directions 0 … count − 1."""
 
     def pattern(code: str, *where: Block, place: tuple[int, int] | None = None) -> Pattern:

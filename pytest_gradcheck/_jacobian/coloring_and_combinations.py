@@ -48,7 +48,6 @@ from .._gradient.check import run_check
 from .._params.arrays_and_structure import Array, Structure, flatten
 from .._params.layout import (
     Block,
-    beside,
     blocks_of,
     coordinate_of,
     labels,
@@ -440,27 +439,6 @@ def at(structure: Structure, blocks: Sequence[Block], vector: Array) -> Any:
     work = WorkCopy(structure, blocks)
     work.set(vector)
     return work.params
-
-
-def tangent(check: Check, vector: Array, strided: bool = False) -> Any:
-    """Return a vector over the parameters in their structure; zero in what is left out."""
-    # `strided` arrays have gaps between their entries in memory.
-    made = beside(check.problem.structure, check.problem.blocks, vector)
-    return spread(made) if strided else made
-
-
-def cotangent(check: Check, vector: Array, strided: bool = False) -> Any:
-    """Return a vector over the outputs in their structure, as `tangent` does."""
-    made = beside(check.outputs.structure, check.outputs.blocks, vector)
-    return spread(made) if strided else made
-
-
-def spread(value: Any) -> Any:
-    """Return a structure with all arrays strided."""
-    structure = flatten(value)
-    return structure.rebuild(
-        [leaf.kind.strided(leaf.value) if leaf.kind else leaf.value for leaf in structure.leaves]
-    )
 
 
 def combined(outputs: Outputs, u: Array, value: Any) -> Any:

@@ -23,17 +23,18 @@ from .._constants import (
     REPEATS_WITHIN,
 )
 from .._difference.stencils_and_steps import Stream, random_weights
-from .._evaluate.problem import repetition
-from .._options import Options
-from .._params.arrays_and_structure import Array, Structure, eps_of
-from .._params.layout import Block, gradient_vector, labels, rounded, to_structure
+from .._evaluate.call import calling
+from .._evaluate.problem import Problem, repetition
+from .._params.arrays_and_structure import Array, eps_of, flatten
+from .._params.layout import beside, gradient_vector, labels, rounded, to_structure
 from .._quoting import brief
 from .._report.report import GradientReport
-from .check import Check, elsewhere, report_of
-from .coloring_and_combinations import along_cotangents, along_tangents, by_groups, cotangent
+from .check import Check, elsewhere, own_params, report_of
+from .coloring_and_combinations import along_cotangents, along_tangents, by_groups
 from .outputs_and_matrices import (
     Entries,
     Matrix,
+    Outputs,
     entries_of,
     is_operator,
     is_sparse,
@@ -106,6 +107,18 @@ def map_of(jac: Any, check: Check, at: Callable[[Array], Array] | None = None) -
     )
 
 
+def structured(side: Problem | Outputs, vector: Array, strided: bool = False) -> Any:
+    """Return a vector over parameters or outputs in their structure; zero in what is left out."""
+    # `strided` arrays have gaps between their entries in memory.
+    made = beside(side.structure, side.blocks, vector)
+    if not strided:
+        return made
+    structure = flatten(made)
+    return structure.rebuild(
+        [leaf.kind.strided(leaf.value) if leaf.kind else leaf.value for leaf in structure.leaves]
+    )
+
+
 def _rows(check: Check, product: Callable[[Array], Any]) -> Callable[[Array], Any]:
     """Return uᵀJ in the structure of the parameters, for a product that has all columns."""
     chosen = check.shape.columns()
@@ -155,7 +168,9 @@ def _operator(jac: Any, check: Check) -> GradientReport:
     try:
         jac.rmatvec(np.zeros(m))
     except (NotImplementedError, AttributeError, TypeError):
-        return along_tangents(check, lambda v: cotangent(check, product(v, chosen)), "matvec")
+        return along_tangents(
+            check, lambda v: structured(check.outputs, product(v, chosen)), "matvec"
+        )
 
     def columns(which: Array) -> Matrix:
         parts = [product(np.ones(1), chosen[[i]]).astype(np.float64) for i in which]
@@ -164,154 +179,124 @@ def _operator(jac: Any, check: Check) -> GradientReport:
     return along_cotangents(check, _rows(check, jac.rmatvec), columns)
 
 
-def forward(check: Check, product: Callable[[Array], Any], what: str) -> LinearMap:
-    """Return the map of a product that takes v, shape (n,), and returns J v, as outputs are."""
-    outputs, n = check.outputs, check.problem.size
-
-    def read(value: Any) -> tuple[Array, tuple[float, ...]]:
-        return output_vector(value, outputs, what), precision_of(value, outputs)
-
-    def against(matrix: Array) -> tuple[str, float]:
-        v, narrow = _weights(check, check.problem.structure, check.problem.blocks)
-        if not n:
-            return "", 0.0
-        (first, precision), (again, _) = (read(product(v)) for _ in range(2))
-        center = float(np.abs(check.problem.center).max(initial=LEAST_TERM))
-        dust = center * float(np.sum(np.abs(v) / check.problem.scale))
-        said = _Said(check.options, what, "v", outputs.blocks, precision, narrow)
-        return said.of(matrix * v, (first, again), v, dust, lambda: read(product(3 * v))[0] / 3)
-
-    def dense() -> Matrix:
-        columns, precision = _with_basis(product, read, n)
-        precision = precision or (EPS,) * len(outputs.blocks)
-        matrix = np.stack(columns, axis=1) if columns else np.empty((outputs.size, 0))
-        each = len(check.shape.blocks)
-        return Matrix(matrix, tuple(eps for eps in precision for _ in range(each)))
-
-    return LinearMap(
-        partial(_of_products, check, dense, against, n),
-        lambda: along_tangents(check, product, what),
-        n,
-        against=against,
-    )
+def product_of(
+    check: Check, function: Callable[..., Any], what: str, name: str, *, strided: bool = False
+) -> LinearMap:
+    """Return the map of a product with v, shape (n,), as outputs are, or with u, shape (m,)."""
+    # The user's function is called as ``jvp(params, v, *args)``; `name` is that of the vector, and
+    # an error calls the function `what`.
+    made = _Products(check, function, what, name, strided)
+    return LinearMap(made.dense, made.combined, made.own.size, against=made.against)
 
 
-def backward(check: Check, product: Callable[[Array], Any], what: str) -> LinearMap:
-    """Return the map of a product that takes u, shape (m,), and returns uᵀJ, as params are."""
-    structure, blocks = check.problem.structure, check.problem.blocks
-    outputs, m = check.outputs, check.outputs.size
+class _Products:
+    """Products with vectors called `name`: v over the parameters, or u over the outputs.
 
-    def read(value: Any) -> tuple[Array, tuple[float, ...]]:
-        return gradient_vector(value, structure, blocks, what)
+    `own` is what the vectors are over, and `other` what the products are.
+    """
 
-    def against(matrix: Array) -> tuple[str, float]:
-        u, narrow = _weights(check, outputs.structure, outputs.blocks)
-        (first, precision), (again, _) = (read(product(u)) for _ in range(2))
-        center = np.maximum(np.abs(check.problem.center[:m]), LEAST_TERM)
-        dust = float(np.abs(u) @ center) / check.problem.scale
-        said = _Said(check.options, what, "u", blocks, precision, narrow)
-        return said.of(matrix.T * u, (first, again), u, dust, lambda: read(product(3 * u))[0] / 3)
+    def __init__(
+        self, check: Check, function: Callable[..., Any], what: str, name: str, strided: bool
+    ) -> None:
+        self.check, self.function, self.what, self.name = check, function, what, name
+        self.strided, self.forward = strided, name == "v"
+        self.own: Problem | Outputs = check.problem if self.forward else check.outputs
+        self.other: Problem | Outputs = check.outputs if self.forward else check.problem
 
-    def dense() -> Matrix:
-        rows, precision = _with_basis(product, read, m)
-        return Matrix(np.stack(rows), precision * len(outputs.blocks))
+    def product(self, vector: Array) -> Any:
+        """Return what the user's function makes of a vector, in the other's structure."""
+        call = self.check.problem.call
+        with calling(self.function, call.form(self.what).replace("params", f"params, {self.name}")):
+            along = structured(self.own, vector, self.strided)
+            return self.function(own_params(self.check), along, *call.args)
 
-    return LinearMap(
-        partial(_of_products, check, dense, against, m),
-        lambda: along_cotangents(check, product),
-        m,
-        against=against,
-    )
+    def combined(self) -> GradientReport:
+        """Check random combinations of columns or rows."""
+        if self.forward:
+            return along_tangents(self.check, self.product, self.what)
+        return along_cotangents(self.check, self.product)
 
+    def _of(self, vector: Array) -> tuple[Array, tuple[float, ...]]:
+        """Return the product with a vector, as a vector, and its precision."""
+        value, outputs, params = self.product(vector), self.check.outputs, self.check.problem
+        if self.forward:
+            return output_vector(value, outputs, self.what), precision_of(value, outputs)
+        return gradient_vector(value, params.structure, params.blocks, self.what)
 
-def _of_products(
-    check: Check, dense: Callable[[], Matrix], against: Callable[[Array], Any], products: int
-) -> Matrix:
-    """Return a matrix of products, what they say of themselves, and what makes it elsewhere."""
-    # Each of `BESIDE_PAIRS` asks for two more.
-    found = dense()
-    at = elsewhere(check, dense) if 2 * BESIDE_PAIRS * products <= MOST_PRODUCTS else None
-    remark, jitter = against(found.dense)
-    return replace(found, remark=remark, jitter=jitter, at=at)
+    def dense(self) -> Matrix:
+        """Return the whole matrix, what products say of themselves, and what makes it elsewhere."""
+        found = self._of_basis()
+        # Each of `BESIDE_PAIRS` asks for two more.
+        few = 2 * BESIDE_PAIRS * self.own.size <= MOST_PRODUCTS
+        remark, jitter = self.against(found.dense)
+        at = elsewhere(self.check, self._of_basis) if few else None
+        return replace(found, remark=remark, jitter=jitter, at=at)
 
-
-def _with_basis(
-    product: Callable[[Array], Any], read: Callable[[Any], tuple[Array, Any]], count: int
-) -> tuple[list[Array], tuple[float, ...]]:
-    """Return the products with all basis vectors, and the precision of the last one."""
-    basis, found, precision = np.zeros(count), [], ()
-    for i in range(count):
-        basis[i] = 1.0
-        vector, precision = read(product(basis))
-        found.append(vector)
-        basis[i] = 0.0
-    return found, precision
-
-
-def _weights(
-    check: Check, structure: Structure, blocks: Sequence[Block]
-) -> tuple[Array, tuple[float, ...]]:
-    """Return a random vector for `_Said`, and the precision that the product may be computed in."""
-    # The vector is what the product gets, rounded to the type of each block. It is never positive
-    # throughout: a product that takes |v| or max(v, 0) for v is linear there.
-    vector = random_weights(blocks[-1].stop if blocks else 0, check.options.seed, Stream.LINEARITY)
-    if (vector > 0).all():
-        vector = -vector
-    vector = rounded(structure, blocks, vector)
-    params, outputs = check.problem, check.outputs
-    every = [params.structure.leaves[block.leaf].eps for block in params.blocks]
-    return vector, (*every, *outputs.precision)
-
-
-@dataclass(frozen=True)
-class _Said:
-    """What a product says of itself: whether it repeats itself and is linear in `name`."""
-
-    options: Options
-    what: str
-    name: str
-    blocks: Sequence[Block]
-    precision: Sequence[float]
-    narrow: Sequence[float]
-
-    def of(
-        self,
-        terms: Array,
-        found: Sequence[Array],
-        vector: Array,
-        dust: Any,
-        scaled: Callable[[], Array],
-    ) -> tuple[str, float]:
-        """Return the sentence that says what is wrong, or nothing, and how two products differ."""
-        # `found` are two products with a vector whose products with basis vectors are `terms`.
-        # `dust` is what func's own values come to along the vector: terms as large may have
-        # cancelled inside each product; if that is not all, `scaled` is the product with a multiple
-        # of the vector, which rounds differently.
-        first, again = found
-        gap, unrepeated = repetition(
-            first, again, self.precision, self.blocks, self.options, self.what
+    def _of_basis(self) -> Matrix:
+        """Return the products with all basis vectors, with the precision of the last one."""
+        precision: tuple[float, ...] = ()
+        basis, found = np.zeros(self.own.size), []
+        for i in range(self.own.size):
+            basis[i] = 1.0
+            vector, precision = self._of(basis)
+            found.append(vector)
+            basis[i] = 0.0
+        matrix, outputs = (
+            np.array(found).reshape(self.own.size, self.other.size),
+            self.check.outputs,
         )
+        if not self.forward:
+            return Matrix(matrix, precision * len(outputs.blocks))
+        each = range(len(self.check.shape.blocks))
+        precision = precision or (EPS,) * len(outputs.blocks)
+        return Matrix(np.ascontiguousarray(matrix.T), tuple(x for x in precision for _ in each))
+
+    def _vector(self) -> tuple[Array, tuple[float, ...]]:
+        """Return a random vector, and the precision that a product with it may be computed in."""
+        # The vector is what the product gets, rounded to the type of each block. It is never
+        # positive throughout: a product that takes |v| or max(v, 0) for v is linear there.
+        vector = random_weights(self.own.size, self.check.options.seed, Stream.LINEARITY)
+        if (vector > 0).all():
+            vector = -vector
+        vector = rounded(self.own.structure, self.own.blocks, vector)
+        params, outputs = self.check.problem, self.check.outputs
+        every = [params.structure.leaves[block.leaf].eps for block in params.blocks]
+        return vector, (*every, *outputs.precision)
+
+    def _dust(self, vector: Array) -> Any:
+        """Return what func's own values come to along a vector: a number, or shape (n,)."""
+        problem, m = self.check.problem, self.check.outputs.size
+        center = np.maximum(np.abs(problem.center), LEAST_TERM)
+        if self.forward:
+            return float(center.max()) * float(np.sum(np.abs(vector) / problem.scale))
+        return float(np.abs(vector) @ center[:m]) / problem.scale
+
+    def against(self, matrix: Array) -> tuple[str, float]:
+        """Return how products with a vector differ from a matrix's, in words, and two of them."""
+        # The sentence is empty where they repeat themselves and are linear.
+        if not self.own.size:
+            return "", 0.0
+        options, (vector, narrow) = self.check.options, self._vector()
+        (first, precision), (again, _) = (self._of(vector) for _ in range(2))
+        gap, unrepeated = repetition(first, again, precision, self.other.blocks, options, self.what)
         if unrepeated:
             return unrepeated, 0.0
         jitter = float(np.max(gap, initial=0.0))
-        eps = max((*self.precision, *self.narrow), default=EPS)
-        leeway = (
-            self.options.nondet_tol * (1 + float(np.abs(vector).sum())) + PRODUCT_JITTERS * jitter
-        )
+        eps, weight = max((*precision, *narrow), default=EPS), float(np.abs(vector).sum())
+        leeway = options.nondet_tol * (1 + weight) + PRODUCT_JITTERS * jitter
         with np.errstate(all="ignore"):
-            told = terms.sum(axis=1)
+            terms = (matrix if self.forward else matrix.T) * vector
+            told, size = terms.sum(axis=1), np.abs(terms).sum(axis=1)
             off = np.abs(told - first)
-            terms_size = np.abs(terms).sum(axis=1)
-            size = terms_size + dust
-            # What is solved to a tolerance is linear to that.
-            leeway = leeway + (self.options.rtol or 0.0) * terms_size
-            leeway = leeway + (self.options.atol or 0.0) * np.abs(vector).sum()
-            bad = off > ENTRY_ROUNDINGS * eps * size + leeway
+            # What is solved to a tolerance is linear to that; and terms as large as func's values
+            # may have cancelled inside each product.
+            leeway = leeway + (options.rtol or 0.0) * size + (options.atol or 0.0) * weight
+            bad = off > ENTRY_ROUNDINGS * eps * (size + self._dust(vector)) + leeway
             bad |= np.isnan(first) & np.isfinite(told)
-            if bad.any():
-                gap = np.abs(scaled() - first)
+            if bad.any():  # if that is not all: a multiple of the vector rounds differently
+                gap = np.abs(self._of(3 * vector)[0] / 3 - first)
                 rounding = float(gap.max()) if np.isfinite(gap).all() else math.inf
-                if rounding <= REPEATS_WITHIN * float(terms_size.max()):
+                if rounding <= REPEATS_WITHIN * float(size.max()):
                     bad &= ~(off <= PRODUCT_JITTERS * rounding)
         if not bad.any():
             return "", jitter
@@ -319,7 +304,7 @@ class _Said:
         one, other = float(first[i]), float(told[i])
         digits = next((d for d in (6, 9, 12) if f"{one:.{d}g}" != f"{other:.{d}g}"), 17)
         return (
-            f"{self.what} is not linear in {self.name}: {brief(labels(self.blocks)(i))} is "
+            f"{self.what} is not linear in {self.name}: {brief(labels(self.other.blocks)(i))} is "
             f"{one:.{digits}g} for a random {self.name}, and {other:.{digits}g} as the sum over "
             "basis vectors"
         ), jitter

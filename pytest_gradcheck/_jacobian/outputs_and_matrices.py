@@ -98,11 +98,7 @@ class Outputs:
         self.precision = precision_of(value)
 
 
-def _rebuilt(_: Any) -> None:
-    """Rebuild nothing: a lambda could not be pickled."""
-
-
-_NOTHING = Structure((), _rebuilt)
+_NOTHING = Structure((), tuple)  # a lambda could not be pickled
 
 
 def _real(leaf: Leaf, name: str) -> Array:
@@ -468,11 +464,7 @@ def _of_structure(jac: Any, shape: Shape, what: str) -> Matrix:
                     f"{array.shape}, but must have {wanted}: the output's, then the parameter's; "
                     "nothing is broadcast or transposed"
                 )
-            if array.dtype.kind not in "fiu":
-                raise TypeError(
-                    f"{what} of {brief(output.name)} by {brief(block.name)} has dtype "
-                    f"{array.dtype}; it must be real and numeric"
-                )
+            _require_real(array, f"{what} of {brief(output.name)} by {brief(block.name)}")
             whole = array.reshape(output.size, math.prod(block.leaf_shape))
             row.append(whole[:, block.within])
             precision.append(leaf.eps if leaf.numeric else EPS)

@@ -247,7 +247,7 @@ def rows_of(
     # some blocks through others; `given`: a baseline says what is allowed, and no rtol can.
     from .._diagnosis.causes import approximation, explain
 
-    seen, allowed = found.evaluated, found.tolerance.allowed(found.numeric, found.error)
+    seen = found.evaluated
     reference = _reference(found) if found.slopes else found.numeric
     evidence = Evidence(
         blocks=subject.blocks,
@@ -255,7 +255,7 @@ def rows_of(
         analytic=found.analytic,
         numeric=found.numeric,
         error_bar=found.error,
-        allowed=allowed,
+        allowed=found.tolerance.allowed(found.numeric, found.error),
         verdict=found.verdict,
         kinks=found.kinked,
         evaluated=seen,
@@ -273,20 +273,19 @@ def rows_of(
     blocks = _blocks(found, subject.blocks, reference, scale, explained, may_be_zero)
     wrong = any(block.verdict == VERDICTS[DISAGREE] for block in blocks)
     left = any(block.open for block in blocks) or bool(reasons)
-    zero = not reasons and _all_zero(found)
+    zero, answers = not reasons and _all_zero(found), bool(found.answers.any())
     told = {name for one in explained.diagnoses if one.code != NOISE for name in one.blocks}
     groups = [diagnosis_of(one) for one in found.groups if one.block.name not in told]
-    nothing, stationary = zero and not found.answers.any(), zero and bool(found.answers.any())
+    # Of groups, those count here in whose block no entry is known to be wrong.
+    alone = [one for one in found.groups if not (found.verdict[one.block.window] == DISAGREE).any()]
     return Rows(
         verdict=DISAGREE if wrong else OPEN if left else AGREE,
         blocks=blocks,
         worst=(
-            *map(entry_of, _alone(found)),
-            *entries_of(found, subject.blocks, options.max_report, allowed=allowed),
+            *map(entry_of, alone),
+            *entries_of(found, subject.blocks, options.max_report),
         ),
-        difference=blocks[0].difference
-        if len(blocks) == 1
-        else relative_difference(found.analytic[seen], reference[seen]),
+        difference=relative_difference(found.analytic[seen], reference[seen]),
         rtol=float(found.tolerance.rtol.max(initial=options.rtol or 0.0)),
         checked=int(np.count_nonzero(seen)),
         reasons=reasons_of(
@@ -294,13 +293,13 @@ def rows_of(
             reasons,
             subject,
             options,
-            nothing=nothing,
-            stationary=stationary,
+            nothing=zero and not answers,
+            stationary=zero and answers,
             unmoved=_unmoved(explained, subject),
             told=[block.name for block in blocks if block.verdict == VERDICTS[AGREE]],
         ),
-        nothing=nothing,
-        stationary=stationary,
+        nothing=zero and not answers,
+        stationary=zero and answers,
         kinked=bool(found.slopes),
         diagnoses=(*groups, *explained.diagnoses),
         evidence=evidence,
@@ -326,14 +325,12 @@ def _reference(found: Comparison) -> Array:
     return reference
 
 
-def _ratio(found: Comparison, allowed: Array | None = None) -> tuple[Array, Array]:
+def _ratio(found: Comparison) -> tuple[Array, Array]:
     """Return the error over what would have passed, and the error; infinity where not finite."""
     a, limits, wrong = found.analytic, found.tolerance, found.verdict == DISAGREE
-    if allowed is None:
-        allowed = limits.allowed(found.numeric, found.error)
     with np.errstate(all="ignore"):
         gap = np.abs(a - found.numeric).astype(np.float64)
-        ratio = (gap / allowed).astype(np.float64)
+        ratio = (gap / limits.allowed(found.numeric, found.error)).astype(np.float64)
     ratio[~np.isfinite(a) | (~np.isfinite(found.numeric) & wrong)] = math.inf
     gap[np.isinf(a)] = math.inf
     for i, (backward, forward) in found.slopes.items():
@@ -366,17 +363,14 @@ def _blocks(
         strict=True,
     )
     kinks = Counter(position_of(blocks, i) for i in found.slopes)
-    made = []
-    for position, (block, checked, wrong, left, still, difference, resolution) in enumerate(
-        columns
-    ):
+    made: list[BlockReport] = []
+    for block, checked, wrong, left, still, difference, resolution in columns:
         groups = [diagnosis_of(group) for group in found.groups if group.block == block]
-        hint = explained.hints.get(block.name)
-        code, said = (hint.code, hint.sentence) if hint else ("", "")
+        code, said = explained.hints.get(block.name, ("", ""))
         if groups and code in ("", NOISE):
             code, said = GROUP, groups[0].sentence
-        vacuous = 0 < block.size == still and not wrong and block.name not in may_be_zero
         entry_seen, row_seen, block_seen = found.seen.get(block.start, UNSEEN)
+        vacuous = 0 < block.size == still and not wrong and block.name not in may_be_zero
         made.append(
             BlockReport(
                 name=block.name,
@@ -385,7 +379,7 @@ def _blocks(
                 checked=checked,
                 wrong=wrong,
                 open=left,
-                kinks=kinks[position],
+                kinks=kinks[len(made)],
                 difference=difference,
                 resolution=resolution,
                 verdict=VERDICTS[DISAGREE if wrong or groups else OPEN if left else AGREE],
@@ -403,12 +397,6 @@ def _blocks(
 def _by_about(group: Group) -> str:
     """Return in words by how much a group is wrong, and what of it is not known."""
     return f"by about {100 * group.part:.2g} %; its {group.places.size:,} entries can't all be told"
-
-
-def _alone(found: Comparison) -> list[Group]:
-    """Return the wrong groups of blocks that have no entry that is known to be wrong."""
-    groups = found.groups
-    return [one for one in groups if not (found.verdict[one.block.window] == DISAGREE).any()]
 
 
 def diagnosis_of(group: Group) -> Diagnosis:
@@ -447,19 +435,17 @@ def _resolutions(found: Comparison, blocks: Sequence[Block], scale: Array) -> li
         # `rtol` is a part of the larger of both: a wrong analytic value makes nothing coarse.
         ratios = np.where(large, allowed / np.fmax(size, told), -math.inf)
         faint = counts(told <= limits.dust, blocks)
-        zero = [few == block.size for few, block in zip(faint, blocks, strict=True)]
-        most = largest_of(ratios, blocks).tolist()
-        if any(zero):
+        zero = np.array(faint) == [block.size for block in blocks]
+        most = largest_of(ratios, blocks)
+        if zero.any():
             # A relative error of zero is none: what is not seen is a part of the whole gradient,
             # if that is more than rounding.
             clear = size > CONFIDENCE * found.error
             whole = float(np.max((limits.rms * scale)[clear], initial=0.0))
             unseen = largest_of(np.maximum(CONFIDENCE * reach, limits.atol) * scale, blocks)
-            parts = (unseen / whole if whole else np.full(len(blocks), math.inf)).tolist()
-            most = [
-                part if none else one for none, part, one in zip(zero, parts, most, strict=True)
-            ]
-    return [math.inf if one == -math.inf else one for one in most]
+            most = np.where(zero, unseen / whole if whole else math.inf, most)
+    unknown = np.isneginf(most)
+    return list(map(float, np.where(unknown, math.inf, most)))
 
 
 def _all_zero(found: Comparison) -> bool:
@@ -482,13 +468,11 @@ def entries_of(
     blocks: Sequence[Block],
     most: int,
     places: Array | None = None,
-    allowed: Array | None = None,
 ) -> tuple[Entry, ...]:
     """Return what is wrong, open or on a kink, worst first; else the entry that differs most."""
-    # `places` are the coordinates that are compared, where they are not all; `allowed` is the error
-    # that would have passed, where that is known.
+    # `places` are the coordinates that are compared, where they are not all.
     a, verdicts = found.analytic, found.verdict
-    ratio, gap = _ratio(found, allowed)
+    ratio, gap = _ratio(found)
     chosen = np.flatnonzero((verdicts != AGREE) | found.kinked)
     if not chosen.size and a.size and found.evaluated.any():
         chosen = np.array([int(np.argmax(np.where(found.evaluated, ratio, -1.0)))])

@@ -79,7 +79,11 @@ def table(
     fewer = [columns for columns in fewer if left(columns) >= 0] or fewer[-1:]
     brief = [_OBVIOUS.sub("", text) for text in texts]
     ways = [(columns, texts) for columns in fewer[:2]] + [(columns, brief) for columns in fewer]
-    ways = [(columns, said) for columns, said in ways if _beside(said) <= left(columns)]
+    ways = [
+        (columns, said)
+        for columns, said in ways
+        if max((len(text) + 2 for text in said if text), default=0) <= left(columns)
+    ]
     kept, texts = ways[0] if ways else (fewer[0], brief)
     lines = []
     texts = ["", *texts] if len(texts) == len(body) else [texts[-1], *texts[:-1]]
@@ -96,14 +100,6 @@ def table(
             below = wrapped(f"  {text}", width) if text and row is not header else []
             lines += [line.rstrip(), *below]
     return lines
-
-
-def _beside(texts: Sequence[str]) -> int:
-    return _longest(texts) and _longest(texts) + 2
-
-
-def _longest(texts: Sequence[str]) -> int:
-    return max(map(len, texts), default=0)
 
 
 def wrapped(text: str, width: int) -> list[str]:
@@ -132,7 +128,8 @@ def _message(report: GradientReport, width: int) -> list[str]:
     most = max(MOST_BLOCKS - len(also), 3) if report.max_report else len(report.blocks)
     first = headline(report)
     said = [left for reason in report.reasons if (left := _beyond(_of_point(report), reason))]
-    parts = [[first], _paragraph([*said, *_hints(report)], width)]
+    hints = [f"hint: {hint}" for hint in report.hints]
+    parts = [[first], _paragraph([*said, *hints], width)]
     if report.checked:  # else nothing is known of any parameter
         names = names_of(report)
         blocks = [block for block in report.blocks if block.wrong or block.open or block.hint]
@@ -154,10 +151,6 @@ def _beyond(first: str, reason: str) -> str:
     """Return what a reason says beyond the first line."""
     begin, _, rest = reason.partition(": ")
     return "" if reason == first else rest if first.startswith(f"{begin} (") else reason
-
-
-def _hints(report: GradientReport) -> list[str]:
-    return [f"hint: {hint}" for hint in report.hints]
 
 
 def _paragraph(sentences: Sequence[str], width: int) -> list[str]:
@@ -195,13 +188,9 @@ def _of_point(report: GradientReport) -> str:
         entry = failing[0]
         called = label(entry, names_of(report))
         a, n = told_apart(entry.analytic, entry.numeric)
-        if entry.verdict == "disagree":
-            if not report.wrong:  # of a group no entry is told
-                return f"{called}: analytic {a} != numeric {n} {entry.reason}"
-            return (
-                f"{called}: analytic {a} != numeric {n} "
-                f"({report.wrong:,} of {report.checked:,} wrong)"
-            )
+        if entry.verdict == "disagree":  # of a group no entry is told
+            wrong = f"({report.wrong:,} of {report.checked:,} wrong)" if report.wrong else ""
+            return f"{called}: analytic {a} != numeric {n} {wrong or entry.reason}"
         if entry.reason == "not differentiable here":
             return (
                 f"{called}: not differentiable here (slopes {_slopes(entry)}), analytic {a}; "
@@ -338,22 +327,14 @@ def _agreeing(report: GradientReport, width: int, names: Mapping[str, str]) -> l
 def _entry_lines(entries: Sequence[Entry], width: int, names: Mapping[str, str]) -> list[str]:
     called = [label(entry, names) for entry in entries]
     # A value has 11 characters, and 9 more with its error bar: fewer where there is no room.
-    form = "+.{}e" if _longest(called) + 2 * 13 + 9 <= width else ".{}g"
+    form = "+.{}e" if max(map(len, called)) + 2 * 13 + 9 <= width else ".{}g"
     rows = [["worst", "analytic", "numeric +- error bar", "error", "x tolerance", ""]]
     for name, entry in zip(called, entries, strict=True):
         a, n = told_apart(entry.analytic, entry.numeric, form)
         tie = f"; {TOGETHER}" if entry.reason == TOGETHER else ""
-        kink = f"kink, slopes {_slopes(entry)}{tie}" if entry.slopes is not None else ""
-        rows.append(
-            [
-                name,
-                a,
-                f"{n} +- {entry.error_bar:.0e}",
-                f"{entry.error:.1e}",
-                f"{entry.ratio:.1e}",
-                kink or entry.reason,
-            ]
-        )
+        said = f"kink, slopes {_slopes(entry)}{tie}" if entry.slopes is not None else entry.reason
+        sizes = f"{n} +- {entry.error_bar:.0e}", f"{entry.error:.1e}", f"{entry.ratio:.1e}"
+        rows.append([name, a, *sizes, said])
     if sum(max(map(len, column)) + 2 for column in list(zip(*rows, strict=True))[:3]) > width + 2:
         return _stacked(rows, width)
     return table(rows, width, drop=("error", "x tolerance"))
@@ -367,16 +348,11 @@ def _stacked(rows: Sequence[Sequence[str]], width: int) -> list[str]:
     return [header, *(x for above, line in zip(said, lines, strict=True) for x in (*above, line))]
 
 
-def _points(report: GradientReport) -> list[str]:
-    """Return the line that says at which of several points a check fails."""
-    failed = [point.at for point in report.points if not point.ok]
-    if not failed:
-        return []
-    return [f"{len(failed):,} of {len(report.points):,} points fail: {listing(failed)}"]
-
-
 def _notes(report: GradientReport) -> list[str]:
-    lines = [*report.patterns, *_together(report), *_points(report), *report.remarks]
+    lines = [*report.patterns, *_together(report)]
+    if failed := [point.at for point in report.points if not point.ok]:
+        lines.append(f"{len(failed):,} of {len(report.points):,} points fail: {listing(failed)}")
+    lines += report.remarks
     if report.directions:
         lines.append(
             f"{report.size:,} parameters along {report.directions} random directions (seed "
@@ -468,14 +444,14 @@ def footer(report: GradientReport, width: int, wrong: str = "") -> list[str]:
     """Return the last lines: how many are wrong, difference, tolerances, formula, cost."""
     difference = f"difference {report.difference:.2e}" if report.checked else ""
     parts = [difference, tolerances(report), wrong, report.scheme]
-    lines = [""]
-    for part in [*filter(None, parts), f"{report.evaluations:,} evaluations of func"]:
-        longer = f"{lines[-1]}; {part}" if lines[-1] else part
-        if len(longer) <= width or not lines[-1]:
+    parts = [*filter(None, parts), f"{report.evaluations:,} evaluations of func"]
+    lines = parts[:1]
+    for part in parts[1:]:
+        if len(longer := f"{lines[-1]}; {part}") <= width:
             lines[-1] = longer
         else:
             lines.append(part)
-    return [piece for line in lines for piece in wrapped(line, width)]
+    return _paragraph(lines, width)
 
 
 def told(report: GradientReport) -> list[str]:
@@ -524,16 +500,10 @@ def row(report: GradientReport) -> list[str]:
     """Return a check as a row of the table at the end of a session; its test is not known here."""
     result, *remarks = told(report)
     remarks += ["coarse"] if is_coarse(report) else []
-    name = report.name.rpartition(".")[2]
-    return [
-        shown(name, 40) if name != "<lambda>" else "",
-        result,
-        f"{report.difference:.1e}" if report.checked else "",
-        f"{report.resolution:.0e}" if report.checked else "",
-        f"{report.evaluations:,}",
-        f"{report.seconds:.2f} s",
-        ", ".join([*remarks, *seen_at_most(report)]),
-    ]
+    name = report.name.rpartition(".")[2].replace("<lambda>", "")
+    sizes = [f"{report.difference:.1e}", f"{report.resolution:.0e}"] if report.checked else ["", ""]
+    cost = f"{report.evaluations:,}", f"{report.seconds:.2f} s"
+    return [shown(name, 40), result, *sizes, *cost, ", ".join([*remarks, *seen_at_most(report)])]
 
 
 def table_of_rows(rows: Sequence[Sequence[str]], width: int) -> list[str]:
@@ -576,18 +546,11 @@ def details(report: GradientReport, *, unicode: bool = True) -> str:
     width = columns()
     rows = [["block", "shape", "verdict", "wrong", "open", "kinks", "difference", "resolution"]]
     for block in report.blocks:
-        rows.append(
-            [
-                shown(block.name, 40),
-                str(block.shape),
-                "vacuous" if block.vacuous else block.verdict,
-                f"{block.wrong:,}",
-                f"{block.open:,}",
-                f"{block.kinks:,}",
-                f"{block.difference:.2e}" if report.checked else "",
-                f"{block.resolution:.0e}" if report.checked else "",
-            ]
-        )
+        verdict = "vacuous" if block.vacuous else block.verdict
+        found = [f"{count:,}" for count in (block.wrong, block.open, block.kinks)]
+        sizes = [f"{block.difference:.2e}", f"{block.resolution:.0e}"]
+        sizes = sizes if report.checked else ["", ""]
+        rows.append([shown(block.name, 40), str(block.shape), verdict, *found, *sizes])
     listed = table(rows, width, drop=("kinks", "open", "shape", "resolution"))
     lines = [f"{shown(report.name, 60)}: {report.verdict}", *report.reasons, "", *listed]
     hints = [
@@ -597,7 +560,7 @@ def details(report: GradientReport, *, unicode: bool = True) -> str:
     ]
     named = {name for diagnosis in report.diagnoses for name in diagnosis.blocks}
     hints += [f"{shown(b.name)}: {b.hint}" for b in report.blocks if b.hint and b.name not in named]
-    hints += _hints(report)
+    hints += [f"hint: {hint}" for hint in report.hints]
     if hints:
         lines += ["", *_paragraph(hints, width)]
     if maps := maps_of(report, width):
@@ -607,17 +570,12 @@ def details(report: GradientReport, *, unicode: bool = True) -> str:
         more = report.wrong + report.open - 100
         lines += [f"and {more:,} more"] if more > 0 else []
     lines += ["", *_paragraph(_notes(report), width)]
-    lines += [*footer(report, width), *_figures(report, width)]
-    text = "\n".join(lines)
-    return text if unicode else plain(text)
-
-
-def _figures(report: GradientReport, width: int) -> list[str]:
-    return wrapped(
+    figures = (
         f"J = {report.value!r}, noise of func {report.noise:.1e} ({report.precision}), "
-        f"seed {report.seed}, {report.seconds:.3f} s",
-        width,
+        f"seed {report.seed}, {report.seconds:.3f} s"
     )
+    text = "\n".join([*lines, *footer(report, width), *wrapped(figures, width)])
+    return text if unicode else plain(text)
 
 
 def section(report: GradientReport, *, whole: bool, printed: bool, room: int) -> str:

@@ -19,7 +19,7 @@ import math
 import re
 import textwrap
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from html import escape
@@ -533,8 +533,6 @@ def svgs_of(picture: dict[str, Any], prefix: str) -> list[tuple[str, str]]:
 
 def _embedded(svg: str, prefix: str, title: str) -> str:
     """Make an SVG file part of a page: its ids unique, its colours the page's, its name said."""
-    from html import escape
-
     svg = svg[svg.index("<svg") :]
     # A hundredth of a point is finer than any screen.
     svg = re.sub(r' (x|y|d)="[^"]*"', lambda found: re.sub(r"(\.\d\d)\d+", r"\1", found[0]), svg)
@@ -581,31 +579,26 @@ RANKS = {"failed": 2, "expected": 1, "passed": 0}
 
 @dataclass(frozen=True)
 class Checked:
-    """A check as it arrived where the session ends: `GradientReport.to_dict` of it, and its test.
+    """A check as it arrived where the session ends; `failed`: its test did, and it is not ok.
 
-    `failed`: the test failed, and this check is not ok. Some failing checks have the failure's
-    text, `narrow` the same for a small screen, and what `picture_of` returns.  `found`: the worst
-    parameter and the failure's first line, where there is something.
+    `sent` has "check", of `GradientReport.to_dict`, and "found", the worst parameter and the
+    failure's first line; of some that failed also the text as "message" and, for a small screen,
+    "narrow", and as "picture" what `picture_of` returns.
     """
 
     nodeid: str
     failed: bool
-    check: dict[str, Any]
-    message: str = ""
-    picture: dict[str, Any] | None = None
-    found: Sequence[str] = ("", "")
-    narrow: str = ""
+    sent: Mapping[str, Any]
 
     @property
     def status(self) -> str:
         """``failed``, ``expected`` (to fail, in a test that passed) or ``passed``."""
-        return "failed" if self.failed else "passed" if self.check["ok"] else "expected"
+        return "failed" if self.failed else "passed" if self.sent["check"]["ok"] else "expected"
 
 
 def page(checks: Sequence[Checked], when: str) -> str:
     """Return the page of some checks, in the order in which they were made; `when` is ISO 8601."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
-    from markupsafe import Markup
 
     environment = Environment(
         loader=PackageLoader("pytest_gradcheck._report", "page"),
@@ -620,34 +613,31 @@ def page(checks: Sequence[Checked], when: str) -> str:
     script = (folder / "page.js").read_text(encoding="utf-8")
     digest = hashlib.sha256(script.encode()).digest()
     ordered = sorted(checks, key=lambda check: -RANKS[check.status])
-    told = [check for check in ordered if check.failed and check.message][:MOST_DETAILS]
+    told = [check for check in ordered if check.failed and check.sent.get("message")][:MOST_DETAILS]
     anchors = {id(check): f"check-{place}" for place, check in enumerate(told, start=1)}
     failed = sum(check.failed for check in checks)
-    details = [_details(check, anchors[id(check)]) for check in told]
-    for found in details:
-        found["pictures"] = [(words, Markup(svg)) for words, svg in found["pictures"]]
-    spent = sum(check.check["seconds"] for check in checks)
+    spent = sum(check.sent["check"]["seconds"] for check in checks)
     return environment.get_template("page.html").render(
         title=f"Gradient checks: {failed:,} failed" if failed else "Gradient checks: all passed",
         version=__version__,
         when=when,
-        style=Markup((folder / "page.css").read_text(encoding="utf-8")),
-        script=Markup(script),
+        style=(folder / "page.css").read_text(encoding="utf-8"),
+        script=script,
         script_hash="sha256-" + base64.b64encode(digest).decode(),
-        columns=[{"name": name, "kind": kind, "look": look} for name, kind, look in COLUMNS],
+        columns=COLUMNS,
         rows=[_row(check, anchors.get(id(check), "")) for check in ordered],
-        details=details,
+        details=[_details(check, anchors[id(check)]) for check in told],
         more=failed - len(told),
         failed=failed,
         passed=sum(check.status == "passed" for check in checks),
         expected=sum(check.status == "expected" for check in checks),
-        evaluations=sum(check.check["evaluations"] for check in checks),
+        evaluations=sum(check.sent["check"]["evaluations"] for check in checks),
         seconds=f"{spent:.1f} s" if spent < 100 else f"{spent:,.0f} s",
     )
 
 
 def _row(check: Checked, anchor: str) -> dict[str, Any]:
-    said = check.check
+    said, (worst, line) = check.sent["check"], check.sent["found"]
     return {
         "status": check.status,
         "rank": RANKS[check.status],
@@ -656,8 +646,8 @@ def _row(check: Checked, anchor: str) -> dict[str, Any]:
         # Where in a test a function was defined is of no use here.
         "name": shown(said["name"].rpartition("<locals>.")[2], 40),
         "verdict": said["verdict"],
-        "worst": printable(check.found[0]),
-        "line": printable(check.found[1]),
+        "worst": printable(worst),
+        "line": printable(line),
         "names": " ".join(
             [printable(said["name"]), listing([block["name"] for block in said["blocks"]], 40)]
         ),
@@ -668,26 +658,24 @@ def _row(check: Checked, anchor: str) -> dict[str, Any]:
 
 
 def _details(check: Checked, anchor: str) -> dict[str, Any]:
-    picture = check.picture
-    left = ""
-    if picture and picture["undrawn"]:
-        left = f"{picture['undrawn']:,} more blocks with something wrong have no map."
+    sent, picture = check.sent, check.sent["picture"]
+    more = picture["undrawn"]
     return {
         **_row(check, anchor),
-        "seed": check.check["seed"],
-        "message": printable(check.message),
-        "narrow": printable(check.narrow or check.message),
-        "pictures": svgs_of(picture, anchor) if picture else [],
-        "keyed": bool(picture and picture["maps"]),
-        "left": left,
+        "seed": sent["check"]["seed"],
+        "message": printable(sent["message"]),
+        "narrow": printable(sent["narrow"]),
+        "pictures": svgs_of(picture, anchor),
+        "keyed": bool(picture["maps"]),
+        "left": f"{more:,} more blocks with something wrong have no map." if more else "",
     }
 
 
-def fragment(check: Checked, prefix: str) -> str:
+def fragment(message: str, picture: dict[str, Any], prefix: str) -> str:
     """Return a failing check as a part of another page, whose ids begin with `prefix`."""
-    parts = [f"<pre>{escape(printable(check.message))}</pre>"]
+    parts = [f"<pre>{escape(printable(message))}</pre>"]
     try:
-        parts += _figures(svgs_of(check.picture, prefix) if check.picture else [])
+        parts += _figures(svgs_of(picture, prefix))
     except ImportError:
         parts.append(f"<p>no pictures: {escape(NEEDED)}</p>")
     return f'<div class="gradcheck">{"".join(parts)}</div>'

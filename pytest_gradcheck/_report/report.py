@@ -457,16 +457,9 @@ def save(report: GradientReport, path: Path, nodeid: str = "") -> None:
     evidence = report.evidence
     if evidence is None:
         raise ValueError("parameters were checked along random directions: there are no vectors")
-    about = {
-        "format": FORMAT,
-        "version": __version__,
-        "nodeid": nodeid,
-        "name": report.name,
-        "seed": report.seed,
-        "scheme": report.scheme,
-        "rtol": report.rtol_used,
-        "difference": str(report.difference),
-    }
+    about = {"format": FORMAT, "version": __version__, "nodeid": nodeid, "rtol": report.rtol_used}
+    about |= {name: getattr(report, name) for name in ("name", "seed", "scheme")}
+    about["difference"] = str(report.difference)
     arrays: dict[str, Array] = {
         # Text as UTF-8 in bytes: neither an array of str nor JSON loses a lone surrogate so.
         "about": _bytes(about),
@@ -538,32 +531,22 @@ def load_saved(path: str | os.PathLike[str]) -> SavedCheck:
         # Opened here, because numpy leaves a file open that turns out to be no archive.
         with Path(path).open("rb") as stream, np.load(stream, allow_pickle=False) as file:
             about = json.loads(bytes(file["about"]))
-            _require_format(about, os.fspath(path), wanted)
-            names = json.loads(bytes(file["names"]))
+            kind = about.get("format") if isinstance(about, dict) else None
+            names = json.loads(bytes(file["names"])) if kind == FORMAT else []
             found = {
                 vector: {name: file[f"{vector}_{i}"] for i, name in enumerate(names)}
                 for vector in VECTORS
             }
-    except (OSError, _FormatError):
+    except OSError:
         raise
     except Exception as error:  # numpy, zipfile and json each have their own
         raise ValueError(f"{wanted}, or not a whole one: {error}") from error
-    return SavedCheck(about=about, **found)
-
-
-class _FormatError(ValueError):
-    """A sound file that this version can't read."""
-
-
-def _require_format(about: Any, path: str, wanted: str) -> None:
-    found = about.get("format") if isinstance(about, dict) else None
-    if found == FORMAT:
-        return
-    kind = FORMAT.rpartition("/")[0]
-    if not (isinstance(found, str) and found.rpartition("/")[0] == kind):
-        raise _FormatError(f"{wanted}: its format is {quoted(found)}, not {FORMAT!r}")
-    raise _FormatError(
-        f"{path} has the format {quoted(found)}, of pytest-gradcheck "
+    if kind == FORMAT:
+        return SavedCheck(about=about, **found)
+    if str(kind).rpartition("/")[0] != FORMAT.rpartition("/")[0]:
+        raise ValueError(f"{wanted}: its format is {quoted(kind)}, not {FORMAT!r}")
+    raise ValueError(
+        f"{os.fspath(path)} has the format {quoted(kind)}, of pytest-gradcheck "
         f"{shown(str(about.get('version')))}; this version, {__version__}, reads {FORMAT!r}: "
         "read it with that one (pip install -U pytest-gradcheck)"
     )

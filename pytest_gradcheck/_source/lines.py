@@ -86,24 +86,16 @@ def _copied(value: Any, seen: Recorder) -> frozenset[Node]:
     return frozenset()
 
 
-@dataclass(frozen=True)
-class Parts:
-    """Nodes of what a long vector was put together from: the parts that are wrong, and the right.
-
-    A gradient that is one vector holds `dW.ravel()` and `db` one behind the other, bit for bit.
-    """
-
-    wrong: tuple[Node, ...] = ()
-    right: tuple[Node, ...] = ()
-
-
-def parts_of(value: Any, wrong: Array | None, seen: Recorder) -> Parts:
-    """Return the parts of a vector that were seen by themselves; `wrong` is where it is (bool)."""
-    if wrong is None or not isinstance(value, np.ndarray) or value.shape != wrong.shape:
-        return Parts()
-    left = np.ones(wrong.size, dtype=bool)
+def parts_of(
+    value: Any, wrong: Array | None, seen: Recorder
+) -> tuple[Sequence[Node], Sequence[Node]]:
+    """Return what made the wrong and the right parts of a vector, if each was seen alone."""
+    # It holds `dW.ravel()` and `db` one behind the other, bit for bit; it is `wrong` there (bool).
     bad: list[Node] = []
     good: list[Node] = []
+    if wrong is None or not isinstance(value, np.ndarray) or value.shape != wrong.shape:
+        return bad, good
+    left = np.ones(wrong.size, dtype=bool)
     for other in reversed(seen.kept[-MOST_PARTS:]):
         made = seen.made.get(id(other))
         if not made or not isinstance(other, np.ndarray) or not 1 < other.size < value.size:
@@ -115,7 +107,7 @@ def parts_of(value: Any, wrong: Array | None, seen: Recorder) -> Parts:
                 left[here] = False
                 (bad if wrong[here].any() else good).extend(made)
     # Where no part is right, the vector as a whole is as good a name for what is wrong.
-    return Parts(tuple(bad), tuple(good)) if bad and good else Parts()
+    return (bad, good) if bad and good else ((), ())
 
 
 def behind(nodes: Collection[Node]) -> set[Node]:
@@ -165,8 +157,8 @@ def lines_of(
     if set(known) == {ROOT}:  # one array, whatever the only block is called
         nodes = known[ROOT] or ([seen.result] if seen.result else [])
         known = dict.fromkeys([*wrong, *right], nodes) if len(wrong) + len(right) == 1 else {}
-    parts = parts_of(gradient, where, seen)
-    of_right = behind([*parts.right, *(node for name in right for node in known.get(name, ()))])
+    bad_parts, right_parts = parts_of(gradient, where, seen)
+    of_right = behind([*right_parts, *(node for name in right for node in known.get(name, ()))])
     own = {name: behind(known[name]) - of_right for name in wrong if known.get(name)}
     by_line = [
         {
@@ -209,7 +201,7 @@ def lines_of(
         before = [(node, "from") for node in last_first if node.place not in places][:MOST_SHARED]
         # What is put in the place of what it was computed from was likely meant to mend it.
         last = any(node.replaced or node.how == "changed" for node, _ in each)
-        each = [*((node, node.how) for node in parts.wrong if node.how != "placed"), *each]
+        each = [*((node, node.how) for node in bad_parts if node.how != "placed"), *each]
         before = [one for one in before if one[0].place not in {node.place for node, _ in each}]
         early = wrong[name] in TERMS or each[0][0].kind == "combines"
         made[name] = [*before, *each] if early and not last else [*each, *before]

@@ -23,7 +23,7 @@ from functools import cache
 from pathlib import Path
 from time import thread_time
 from types import CodeType, FrameType, FunctionType, ModuleType
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
@@ -270,15 +270,12 @@ class Recorder:
             for piece in plan.pieces
         ]
         touched, arrays = [], []
-        for one in plan.may_write:
-            base: ast.expr | None = one
-            while base is not None:
-                value = self._value(scope, base)[1]
-                if isinstance(value, np.ndarray) and value.nbytes <= MOST_DIGESTED:
-                    arrays.append((value, value.tobytes()))
-                elif id(value) in self._shadows:
-                    touched.append(value)
-                base = getattr(base, "value", None)
+        for base in (base for one in plan.may_write for base in _bases(one)):
+            value = self._value(scope, base)[1]
+            if isinstance(value, np.ndarray) and value.nbytes <= MOST_DIGESTED:
+                arrays.append((value, value.tobytes()))
+            elif id(value) in self._shadows:
+                touched.append(value)
         parts = [each for piece in plan.pieces for each in piece.parts.items()]
         kinds = {key: self._kind(scope, part.combined) for key, part in parts if part.text}
         kinds[None] = self._kind_of(scope, plan.statement, plan.combined)
@@ -305,12 +302,10 @@ class Recorder:
         """Return what the targets are of a statement that is perhaps not executed at all."""
         found = []
         for piece in plan.pieces if plan.beside else ():
-            target = piece.target
-            while target is not None:
+            for target in _bases(piece.target):
                 value = self._value(scope, target)[1]
                 digested = isinstance(value, np.ndarray) and value.nbytes <= MOST_DIGESTED
                 found.append((id(value), value.tobytes() if digested else b""))
-                target = getattr(target, "value", None)
         return found
 
     def _write(self, scope: Scope, running: Running, write: Write) -> None:
@@ -436,11 +431,10 @@ class Recorder:
         """Return what the names in an expression stand for depends on."""
         found: Reads = []
         for one in names:
-            place, value = self._value(scope, one)
-            base = getattr(one, "value", None)
-            while place is None and isinstance(base, ast.expr):
+            for base in _bases(one):
                 place, value = self._value(scope, base)
-                base = getattr(base, "value", None)
+                if place is not None:
+                    break
             self._seed(value)
             found.append((self._of(place, value), value))
         return found
@@ -564,6 +558,13 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, (int, float))
 
 
+def _bases(one: ast.expr | None) -> Iterator[ast.expr]:
+    """Yield an expression, and what it is an element or an attribute of, up to a name."""
+    while isinstance(one, ast.expr):
+        yield one
+        one = getattr(one, "value", None)
+
+
 NO_PIECE = Piece(None, None, (), {})
 
 
@@ -661,22 +662,7 @@ def run_by(func: Callable[..., Any]) -> set[CodeType]:
 # Python tells of calls, lines and returns, to whoever watches one function being called
 
 
-class Watcher(Protocol):
-    """Who is told. Where `over` is true nothing more is."""
-
-    over: bool
-
-    def called(self, frame: FrameType) -> bool:
-        """Learn of a call of a Python function; return whether its lines are of interest."""
-
-    def line(self, frame: FrameType, number: int) -> None:
-        """Learn of a line that is about to be executed."""
-
-    def returned(self, frame: FrameType, value: Any) -> None:
-        """Learn what a function returns."""
-
-
-def watched(call: Callable[[], Any], watcher: Watcher) -> Any:
+def watched(call: Callable[[], Any], watcher: Recorder) -> Any:
     """Call a function while `watcher` is told what this thread executes; return its result."""
     # Since 3.12 Python has a place for several tools side by side. Before, and where all places are
     # taken, a debugger's or coverage's trace function stands aside, and is put back whatever
@@ -689,7 +675,7 @@ def watched(call: Callable[[], Any], watcher: Watcher) -> Any:
     return _traced(call, watcher)
 
 
-def _traced(call: Callable[[], Any], watcher: Watcher) -> Any:
+def _traced(call: Callable[[], Any], watcher: Recorder) -> Any:
     def begin(frame: FrameType, event: str, _: Any) -> Any:
         if watcher.over:
             sys.settrace(None)
@@ -711,7 +697,7 @@ def _traced(call: Callable[[], Any], watcher: Watcher) -> Any:
         sys.settrace(before)
 
 
-def _monitored(call: Callable[[], Any], watcher: Watcher, monitoring: Any, tool: int) -> Any:
+def _monitored(call: Callable[[], Any], watcher: Recorder, monitoring: Any, tool: int) -> Any:
     events, seen = monitoring.events, set[CodeType]()
 
     def begin(code: CodeType, _: int) -> None:

@@ -220,24 +220,17 @@ class _Along:
         return self._x.rebuild([x.value + by.value * one for x, by, one in each])
 
     def _jvp(self, t: Any, dt: Any) -> Any:
-        return _into(self._own["jvp"](self._at(t), _out(dt, self._d)), self._u)
+        return _into(self._own["jvp"](self._at(t), _into(dt, self._d, np.multiply)), self._u)
 
     def _vjp(self, t: Any, w: Any) -> Any:
-        return _into(self._own["vjp"](self._at(t), _out(w, self._u)), self._d)
+        return _into(self._own["vjp"](self._at(t), _into(w, self._u, np.multiply)), self._d)
 
 
-def _into(arrays: Any, directions: Sequence[Array]) -> Any:
-    """Return the inner product of each array with its direction, shape ()."""
+def _into(arrays: Any, directions: Sequence[Array], by: Callable[..., Any] = np.vdot) -> Any:
+    """Return the inner product of each array with its direction, shape (); or another product."""
     structure = flatten(arrays)
     pairs = zip(structure.leaves, directions, strict=True)
-    return structure.rebuild([np.asarray(np.vdot(leaf.value, one)) for leaf, one in pairs])
-
-
-def _out(coefficients: Any, directions: Sequence[Array]) -> Any:
-    """Return each array's direction times its coefficient."""
-    structure = flatten(coefficients)
-    pairs = zip(structure.leaves, directions, strict=True)
-    return structure.rebuild([leaf.value * one for leaf, one in pairs])
+    return structure.rebuild([np.asarray(by(leaf.value, one)) for leaf, one in pairs])
 
 
 def random_like(arrays: Any, rng: np.random.Generator) -> Any:

@@ -158,10 +158,7 @@ def gradgradcheck(
     outputs = _required(func(*_apart(given)))
     if grad_outputs is None:
         rng = torch.Generator().manual_seed(0)
-        chosen = [
-            torch.randn(out.shape, dtype=out.dtype, generator=rng).to(out.device) for out in outputs
-        ]
-        grad_outputs = tuple(one.requires_grad_() for one in chosen)
+        grad_outputs = tuple(_random(out, rng).requires_grad_() for out in outputs)
     elif not isinstance(grad_outputs, (tuple, list)):
         grad_outputs = (grad_outputs,)
 
@@ -293,9 +290,6 @@ class _Check:
             one.clone().detach().requires_grad_() for one in vars(self.here.value(arrays)).values()
         ]
 
-    def evaluate(self, arrays: Any) -> Any:
-        return self.there.arrays(list(self._called(self._leaves(arrays))))
-
     def _pulled(self, leaves: Any, cotangents: Any, **how: Any) -> list[Any]:
         """Return the gradients of the leaves, dense, zeros where there is none."""
         found = self._called(leaves)
@@ -324,7 +318,7 @@ class _Check:
         """Check reverse mode, forward mode or both; return which failed or was last."""
 
         def func(arrays: Any) -> Any:
-            return self.evaluate(arrays)
+            return self.there.arrays(list(self._called(self._leaves(arrays))))
 
         def vjp(arrays: Any, u: Any) -> Any:
             cotangents = [one.detach() for one in self.there.value(u)]
@@ -348,18 +342,18 @@ class _Check:
     def batched(self) -> GradientReport:
         """Compare the gradients of a batch of cotangents with those of each."""
         leaves, some = [one.detach().requires_grad_() for one in vars(self.named).values()], BATCH
-        batches = [self._random(out, some) for out in self.outputs]
+        rng = self.torch.Generator().manual_seed(0)
+        batches = [_random(out, rng, some) for out in self.outputs]
         alone = [self._pulled(leaves, [batch[i] for batch in batches]) for i in range(some)]
         together = self._pulled(leaves, batches, is_grads_batched=True)
-        return compare_gradients(self._inputs(together), self._inputs(self._stacked(alone)))
+        stacked = [self.torch.stack(parts) for parts in zip(*alone, strict=True)]
+        return compare_gradients(self._inputs(together), self._inputs(stacked))
 
-    def _random(self, like: Any, count: int) -> Any:
-        rng = self.torch.Generator().manual_seed(0)
-        made = self.torch.randn((count, *like.shape), dtype=like.dtype, generator=rng)
-        return made.to(like.device)
 
-    def _stacked(self, rows: Sequence[Sequence[Any]]) -> list[Any]:
-        return [self.torch.stack(parts) for parts in zip(*rows, strict=True)]
+def _random(like: Any, rng: Any, *batch: int) -> Any:
+    """Return normal random numbers of a tensor's type, a batch of its shape, on its device."""
+    made = import_module("torch").randn((*batch, *like.shape), dtype=like.dtype, generator=rng)
+    return made.to(like.device)
 
 
 BATCH = 2

@@ -22,7 +22,7 @@ from .fixtures import (
     numerical_gradient,
 )
 from .progress_and_results import Interruption, LiveLine, Results, Shown, can_be_live, require_extra
-from .recorder_and_memory import NODEID, Keeper, Kept, Memory, Recorder, ResultHook
+from .recorder_and_memory import NODEID, Keeper, Memory, Recorder, ResultHook
 
 # pytest finds the fixtures in this module because it is the one that the entry point names.
 __all__ = ["gradcheck", "gradcheck_options", "gradcheck_rng", "numerical_gradient"]
@@ -52,10 +52,7 @@ def pytest_configure(config: pytest.Config) -> None:
     )
     settings = config.stash[SETTINGS] = read_settings(config)
     memory = Memory(config, ask=settings.save is None) if settings.cache else None
-    whole = settings.json is not None or settings.html is not None
-    listed = settings.summary == "all"
-    recorder = Recorder(whole, listed, memory, Kept(config), config.get_verbosity())
-    config.pluginmanager.register(recorder, "gradcheck-recorder")
+    config.pluginmanager.register(Recorder(config, memory), "gradcheck-recorder")
     config.pluginmanager.register(EngineHooks(config), "gradcheck-engine-hooks")
     if not hasattr(config, "workerinput"):  # a worker of pytest-xdist has it
         if settings.html is not None:

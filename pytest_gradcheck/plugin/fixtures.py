@@ -14,7 +14,7 @@ import pytest
 
 from .._options import CheckOptions, NumericOptions, require_arrays, require_known, takes
 from .config import SETTINGS, fixture_options
-from .recorder_and_memory import nodeid_of, note_performed, options_of_markers
+from .recorder_and_memory import PERFORMED, nodeid_of, options_of_markers
 
 if TYPE_CHECKING:
     import numpy as np
@@ -160,7 +160,7 @@ def _unless_skipped(request: pytest.FixtureRequest) -> Callable[[], None]:
     """Return what a fixture calls before it checks."""
     if skip := request.config.stash[SETTINGS].skip:
         pytest.skip(skip)  # asked for by getfixturevalue: its collection could not tell
-    return partial(note_performed, request.node)
+    return partial(request.node.stash.__setitem__, PERFORMED, True)
 
 
 @pytest.fixture(scope="session")

@@ -230,18 +230,7 @@ class Results:
 
         from .._report.pictures_and_page import Checked, page
 
-        checks = [
-            Checked(
-                nodeid,
-                failed,
-                record["check"],
-                record.get("message", ""),
-                record.get("picture"),
-                record["found"],
-                record.get("narrow", ""),
-            )
-            for nodeid, failed, record in self._checks
-        ]
+        checks = [Checked(*each) for each in self._checks]
         return page(checks, datetime.now().astimezone().isoformat(timespec="seconds"))
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
@@ -323,15 +312,15 @@ class Shown:
     def _add_extras(self, report: pytest.TestReport, records: Sequence[Record]) -> None:
         from importlib import import_module
 
-        from .._report.pictures_and_page import Checked, fragment
+        from .._report.pictures_and_page import fragment
 
         pytest_html: Any = import_module("pytest_html")
         for record in records:
             if "message" not in record or self._drawn == MOST_PICTURES:
                 continue
             self._drawn += 1
-            check = Checked(report.nodeid, True, {}, record["message"], record["picture"])
-            content = fragment(check, f"gradcheck-{self._drawn}")
+            prefix = f"gradcheck-{self._drawn}"
+            content = fragment(record["message"], record["picture"], prefix)
             found = [*getattr(report, "extras", ()), pytest_html.extras.html(content)]
             report.extras = found  # type: ignore[attr-defined]
 

@@ -11,9 +11,9 @@ import re
 import shlex
 import sys
 import threading
+from collections import Counter
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from hashlib import sha256
-from pathlib import Path
 from subprocess import list2cmdline
 from typing import TYPE_CHECKING, Any, ClassVar, NotRequired, TypedDict
 
@@ -106,11 +106,6 @@ LONGEST_STEM = 100
 """Characters of a test's name in the name of a file."""
 
 
-def wants_pictures(config: pytest.Config) -> bool:
-    """Return whether anything is going to draw: our page, or that of pytest-html."""
-    return config.stash[SETTINGS].html is not None or page_of_pytest_html(config)
-
-
 def page_of_pytest_html(config: pytest.Config) -> bool:
     """Return whether pytest-html writes a page; on a worker too, which has its option only."""
     return config.pluginmanager.has_plugin("html") and bool(config.getoption("htmlpath", None))
@@ -120,9 +115,11 @@ class Kept:
     """Adds to the records of failing checks what others need that have no evidence."""
 
     def __init__(self, config: pytest.Config) -> None:
-        self._pictures = MOST_PICTURES if wants_pictures(config) else 0
+        # Our page draws them, or that of pytest-html.
+        draws = config.stash[SETTINGS].html is not None or page_of_pytest_html(config)
+        self._pictures = MOST_PICTURES if draws else 0
         self._folder = config.stash[SETTINGS].save
-        self._attempts: dict[str, int] = {}
+        self._attempts: Counter[str] = Counter()
         self._number = 0
 
     @property
@@ -132,7 +129,7 @@ class Kept:
 
     def begin(self, nodeid: str) -> None:
         """Count the attempts at a test, and its failing checks from 1."""
-        self._attempts[nodeid] = self._attempts.get(nodeid, 0) + 1
+        self._attempts[nodeid] += 1
         self._number = 0
 
     def keep(self, record: Record, report: GradientReport, nodeid: str) -> str:
@@ -145,15 +142,14 @@ class Kept:
             self._pictures -= 1
             record["picture"] = picture_of(report)
             record["message"], record["narrow"] = message(report), message(report, NARROWEST)
-        return self._save(self._folder, record, report, nodeid) if self._folder else ""
-
-    def _save(self, folder: Path, record: Record, report: GradientReport, nodeid: str) -> str:
+        if self._folder is None:
+            return ""
         from .._report.report import save
 
         if report.evidence is None:
             return "not saved: parameters were checked along random directions"
         self._number += 1
-        path = folder / file_name(nodeid, self._attempts.get(nodeid, 1), self._number)
+        path = self._folder / file_name(nodeid, self._attempts[nodeid] or 1, self._number)
         try:
             save(report, path, nodeid)
         except OSError as error:
@@ -194,16 +190,15 @@ TITLE = "gradcheck"
 """Of the sections of a test's report."""
 
 _options = pytest.StashKey[dict[str, Any]]()
-_performed = pytest.StashKey[bool]()
+PERFORMED = pytest.StashKey[bool]()
+"""Whether a test made a check through a fixture, and so with its markers' options."""
 _uncalled = pytest.StashKey[str]()
 
 
 class Recorder:
     """The plugin that accompanies each test, on workers and wherever tests run in process.
 
-    `whole`: the session needs whole checks (for a file of them) and not just a line; `listed`: it
-    lists checks that pass, too. `memory` knows what was wrong in the last run.  From a `verbosity`
-    of 2, a failure is told at length.
+    `memory` knows what was wrong in the last run.
     """
 
     # Of a session in a session, both are registered with the engine.  No ContextVar: the threads
@@ -211,14 +206,15 @@ class Recorder:
     hearing: ClassVar[Recorder | None] = None
     """That of the innermost session that runs a test, which alone hears of the test's checks."""
 
-    def __init__(
-        self, whole: bool, listed: bool, memory: Memory | None, kept: Kept, verbosity: int
-    ) -> None:
-        self._whole, self._listed = whole, listed
+    def __init__(self, config: pytest.Config, memory: Memory | None) -> None:
+        settings, verbosity = config.stash[SETTINGS], config.get_verbosity()
+        # For a file of them checks are sent whole; a line of those that pass is seldom listed.
+        self._whole = settings.json is not None or settings.html is not None
+        self._listed = self._whole or settings.summary == "all"
         self._details = verbosity > 1
         self._room = SCREEN - AROUND + (HEAD if verbosity < 0 else 0)
         self._memory = memory
-        self._kept = kept
+        self._kept = Kept(config)
         # Checks of one test may end in several threads at once.
         self._lock = threading.Lock()
         self._item: pytest.Item | None = None
@@ -239,21 +235,18 @@ class Recorder:
     @hookimpl
     def gradcheck_suspects(self) -> Sequence[str] | None:
         """Say what was wrong in the last run of the check that begins."""
-        if Recorder.hearing is not self or self._memory is None:
-            return None
-        return self._memory.suspects()
+        return self._memory.suspects() if Recorder.hearing is self and self._memory else None
 
     @hookimpl
     def gradcheck_explain(self, report: GradientReport) -> Sequence[str] | None:
         """Say what the check looked like when it was last made as a whole."""
-        if Recorder.hearing is not self or self._memory is None or not report.repeated:
-            return None
-        return list(self._memory.told())
+        hears = Recorder.hearing is self and report.repeated
+        return list(self._memory.told()) if hears and self._memory else None
 
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
         """Read the test's markers."""
         self._kept.begin(nodeid_of(item))
-        item.stash[_performed] = False
+        item.stash[PERFORMED] = False
         if self._memory is not None:
             self._memory.begin(nodeid_of(item))
         item.stash[_options] = marker_options(item)
@@ -265,7 +258,7 @@ class Recorder:
         __tracebackhide__ = True  # an error in another plugin's hook is no matter of ours
         result = yield
         options = item.stash.get(_options, {})
-        if item.stash.get(_performed, False):
+        if item.stash.get(PERFORMED, False):
             return result
         own = any(mark.name == MARKER and mark.kwargs for mark in item.own_markers)
         if options and (own or self._records):
@@ -336,24 +329,21 @@ class Recorder:
             return
         record: Record = {"ok": report.ok}
         # Of a check that passes, most sessions only count that there was one.
-        if self._whole or self._listed or not report.ok:
+        if self._listed or not report.ok:
             from .._report.message import finding, row
 
             record["row"] = row(report)
             if self._whole:
                 record["check"], record["found"] = report.to_dict(), finding(report)
         with self._lock:
-            self._take(record, report)
+            self._records.append(record)
+            if self._memory is not None:
+                self._memory.observe(record, report)
+            if not report.ok:
+                if len(self._failing) >= MOST_SECTIONS and not self._kept.anything:
+                    del self._failing[-1]  # the last may be the one that is raised
+                self._failing.append((record, report))
         item.ihook.pytest_gradcheck_result(item=item, report=report)
-
-    def _take(self, record: Record, report: GradientReport) -> None:
-        self._records.append(record)
-        if self._memory is not None:
-            self._memory.observe(record, report)
-        if not report.ok:
-            if len(self._failing) >= MOST_SECTIONS and not self._kept.anything:
-                del self._failing[-1]  # the last may be the one that is raised
-            self._failing.append((record, report))
 
 
 def _is_mismatch(error: BaseException) -> bool:
@@ -397,11 +387,6 @@ def _asked_for(item: pytest.Item) -> str:
 
     named = getattr(getattr(item, "_fixtureinfo", None), "argnames", ())
     return next((name for name in named if name in CHECKING & fixtures_of_ours(item)), "")
-
-
-def note_performed(item: pytest.Item) -> None:
-    """Note that a test makes a check through a fixture, and so with its markers' options."""
-    item.stash[_performed] = True
 
 
 def options_of_markers(item: pytest.Item) -> dict[str, Any]:

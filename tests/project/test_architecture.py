@@ -48,7 +48,7 @@ FRAMEWORKS = {"adapters", "compat", "strategies"}
 """Where other libraries may be imported."""
 
 EXTRAS = {
-    "_report.pictures_and_page": {"jinja2", "markupsafe", "matplotlib"},
+    "_report.pictures_and_page": {"jinja2", "matplotlib"},
 }
 """And packages of an extra, inside functions of these modules."""
 

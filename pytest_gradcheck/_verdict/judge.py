@@ -259,13 +259,14 @@ def _tell_by_groups(
 
 
 def _doubtful(found: Comparison, window: slice) -> Array:
-    """Return the entries accused in a block of which as many are off and can't be accused."""
+    """Return the entries accused in a block of which as many are as far off and stay open."""
     # Those show that error bars are too small there: steps cross many kinks, of which some
     # differences agree by chance.
+    with np.errstate(all="ignore"):
+        gap = np.abs(found.analytic - found.numeric)[window]
     off = (found.verdict[window] == OPEN) & ~found.within()[window]
     accused = (found.verdict[window] == DISAGREE) & ~found.kinked[window]
-    accused &= np.isfinite(found.analytic[window])
-    few = np.flatnonzero(accused)
+    few = np.flatnonzero(accused & (gap <= GROUP_PROOF * gap[off].max(initial=0.0)))
     return few if few.size <= np.count_nonzero(off) else few[:0]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import linecache
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from types import CodeType
 from typing import Any
@@ -317,26 +318,24 @@ def _text(statement: ast.stmt, source: Source) -> str:
 
 def constant(key: ast.expr, names: Mapping[str, Any]) -> Any:
     """Return what an index is, None where that would take code of the user's to know."""
-    if isinstance(key, ast.Constant):
-        return key.value
-    if isinstance(key, ast.Name):
-        found = names.get(key.id)
-        return found if type(found) in (int, str) else None
-    if isinstance(key, ast.JoinedStr):
-        found = [constant(part, names) for part in key.values]
-        return None if None in found else "".join(map(str, found))
-    if isinstance(key, ast.FormattedValue) and key.conversion == -1 and key.format_spec is None:
-        return constant(key.value, names)
-    if isinstance(key, ast.UnaryOp) and isinstance(key.op, ast.USub):
-        found = constant(key.operand, names)
-        return -found if type(found) is int else None
-    if isinstance(key, ast.BinOp) and isinstance(key.op, (ast.Add, ast.Sub)):
-        left, right = constant(key.left, names), constant(key.right, names)
-        if type(left) is type(right) is int:
-            return left + right if isinstance(key.op, ast.Add) else left - right
-        both = type(left) is type(right) is str and isinstance(key.op, ast.Add)
-        return left + right if both else None
-    if isinstance(key, ast.Call) and isinstance(key.func, ast.Name) and key.func.id == "str":
-        found = constant(key.args[0], names) if len(key.args) == 1 else None
-        return None if found is None else str(found)
+    # Built-in numbers and texts alone: None of them, or a sum of two kinds, is a TypeError.
+    with suppress(TypeError):
+        match key:
+            case ast.Constant():
+                return key.value
+            case ast.Name() if type(found := names.get(key.id)) in (int, str):
+                return found
+            case ast.FormattedValue(conversion=-1, format_spec=None):
+                return constant(key.value, names)
+            case ast.UnaryOp(op=ast.USub()):
+                return -constant(key.operand, names)
+            case ast.BinOp(op=ast.Add()):
+                return constant(key.left, names) + constant(key.right, names)
+            case ast.BinOp(op=ast.Sub()):
+                return constant(key.left, names) - constant(key.right, names)
+            case ast.JoinedStr():
+                parts = [constant(part, names) for part in key.values]
+                return None if None in parts else "".join(map(str, parts))
+            case ast.Call(func=ast.Name(id="str"), args=[one]):
+                return None if (found := constant(one, names)) is None else str(found)
     return None

@@ -668,9 +668,7 @@ _indoor: set[int] = set()
 @contextmanager
 def _indoors() -> Iterator[None]:
     """Have everything fail in this thread that changes something outside of the process."""
-    if _audited not in _hooks:
-        sys.addaudithook(_audited)
-        _hooks.append(_audited)
+    _listen()
     own = threading.get_ident()
     _indoor.add(own)
     try:
@@ -679,7 +677,9 @@ def _indoors() -> Iterator[None]:
         _indoor.discard(own)
 
 
-_hooks: list[Callable[..., None]] = []
+@functools.cache  # a hook stays for good
+def _listen() -> None:
+    sys.addaudithook(_audited)
 
 
 def _audited(event: str, given: tuple[Any, ...]) -> None:

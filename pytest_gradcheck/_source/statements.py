@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import ast
 import linecache
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from types import CodeType
 from typing import Any
 
@@ -73,7 +74,7 @@ class Plan:
 class Source:
     """A file, parsed: the statement of a line, and the definition of a function."""
 
-    def __init__(self, lines: list[str]) -> None:
+    def __init__(self, lines: Sequence[str]) -> None:
         self._lines = lines
         tree = ast.parse("".join(lines))
         self._at: dict[int, ast.stmt] = {}
@@ -178,23 +179,15 @@ class Source:
 def source_of(file: str, namespace: dict[str, Any]) -> Source | None:
     """Return a file's source, None where there is none or it is no Python."""
     lines = linecache.getlines(file, namespace)
-    # linecache hands out the same list until the file is another one.
-    known, source = _PARSED.get(file, (None, None))
-    if known is not lines:
-        try:
-            source = Source(lines) if lines else None
-        except (SyntaxError, ValueError):
-            source = None
-        if len(_PARSED) >= MOST_PARSED:
-            _PARSED.clear()
-        _PARSED[file] = lines, source
-    return source
+    return _parsed(tuple(lines)) if lines else None
 
 
-_PARSED: dict[str, tuple[list[str], Source | None]] = {}
-
-MOST_PARSED = 8
-"""Files that are kept parsed: to parse one takes longer than a failing check."""
+@lru_cache(maxsize=8)  # to parse a file takes longer than a failing check
+def _parsed(lines: tuple[str, ...]) -> Source | None:
+    try:
+        return Source(lines)
+    except (SyntaxError, ValueError):
+        return None
 
 
 Pair = tuple[ast.expr | None, ast.expr | None]

@@ -315,7 +315,7 @@ def _draw_points(axes: Axes, points: dict[str, list[Any]]) -> None:
     for verdict, colour in COLOURS.items():
         mine = np.array(points["verdict"]) == verdict
         if mine.any():
-            look = {"c": colour, "marker": MARKERS[verdict], "s": 16, "alpha": 0.8}
+            look: dict[str, Any] = {"c": colour, "marker": MARKERS[verdict], "s": 16, "alpha": 0.8}
             axes.scatter(*values[:, mine], linewidths=0, label=verdict, **look)
     times = f" / {_power(unit)}" if unit != 1 else ""
     axes.set_xlabel(f"numeric{times}")

@@ -78,7 +78,8 @@ class WorkCopy:
         self._put_back = self.set_aside() if in_place else []
         for position, block in enumerate(blocks):
             if self._cells[position] is None:
-                self.theta[position] = self._saved_coordinates(block)
+                saved = self._kind(block.leaf).to_numpy(self._saved[block.leaf])
+                self.theta[position] = coordinates(saved)[block.within]
                 self._cells[position] = self._cell(block)
                 own = block.window, self.theta[position], self._cells[position]
                 self._windows.append(own)
@@ -147,14 +148,6 @@ class WorkCopy:
             return _Chosen(cell, block.places, whole)
         except Unreadable as error:
             raise TypeError(f"{brief(block.name)} {error}") from error
-
-    def _saved_coordinates(self, block: Block) -> Array:
-        saved = self._saved[block.leaf]
-        array = self._kind(block.leaf).to_numpy(saved)
-        # The float that a lone Python int stands for.
-        whole = coordinates(array.astype(float) if type(saved) is int else array)
-        chosen: Array = whole[block.within]
-        return chosen
 
     def set_aside(self) -> list[Callable[[], None]]:
         """Take off what the last call left beside the values; return what puts it back."""

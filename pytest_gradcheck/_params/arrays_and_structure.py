@@ -23,6 +23,9 @@ from ..hookspecs import plugin_manager
 
 Array = np.ndarray[Any, Any]
 
+DOUBLE = np.dtype(np.float64)
+"""float64, of which numpy has one object: arrays have it, or an equal one that is another's."""
+
 
 class Unreadable(TypeError):  # noqa: N818 - the text goes on behind a parameter's name
     """An array that numpy has no equal of.  The text reads on from a name: "is a sparse …"."""
@@ -498,7 +501,7 @@ class Leaf(NamedTuple):
     @property
     def array(self) -> np.ndarray[Any, Any]:
         """The value as numpy has it, not to be written to.  TypeError: it can't have it."""
-        if type(self.value) is np.ndarray and self.value.dtype == np.float64:  # nearly always
+        if type(self.value) is np.ndarray and self.value.dtype is DOUBLE:  # nearly always
             return self.value
         return read(self.kind, self.value, self.name)
 
@@ -614,10 +617,13 @@ def _visit(
             "pass its arrays in one dict"
         )
     within = [*inside, id(item)]
-    inner = [
-        _visit(child, joined(name, step), what, leaves, within, own)
-        for step, child in node.children
-    ]
+    inner: list[tuple[Callable[[Sequence[Any]], Any], Form]] = []
+    for step, child in node.children:
+        if type(child) is np.ndarray:  # nearly always, and there may be tens of thousands
+            inner.append((itemgetter(len(leaves)), ()))
+            leaves.append(Leaf(joined(name, step) or ROOT, child, NUMPY))
+        else:
+            inner.append(_visit(child, joined(name, step), what, leaves, within, own))
     form = None
     if type(item) in own:
         keys = list(item) if isinstance(item, dict) else len(item)

@@ -16,9 +16,11 @@ import numpy as np
 from .._quoting import brief
 from .arrays_and_structure import (
     CHUNK,
+    DOUBLE,
     NUMBER,
     Array,
     ArrayKind,
+    Leaf,
     Structure,
     Unreadable,
     chunks,
@@ -26,7 +28,7 @@ from .arrays_and_structure import (
     flatten,
     same_bits,
 )
-from .layout import Block
+from .layout import Block, position_of
 
 Window = tuple[slice, Array, Any]
 """A window on the flat vector, θ there, and what sets it: of one block, or of many small ones."""
@@ -52,7 +54,6 @@ class WorkCopy:
         self.in_place = in_place
         if in_place:
             _require_in_place(structure, blocks)
-        self._names = [leaf.name for leaf in structure.leaves]
         self.values: list[Any] = [leaf.value for leaf in structure.leaves]
         self.theta: list[Array] = [np.empty(0)] * len(blocks)
         self._cells: list[Any] = [None] * len(blocks)
@@ -77,24 +78,37 @@ class WorkCopy:
         self._leave_behind = [k for k in alone if type(self._kind(k)).set_aside is not nothing]
         self._put_back = self.set_aside() if in_place else []
         for position, block in enumerate(blocks):
-            if self._cells[position] is None:
+            if block.leaf not in shared:
                 saved = self._kind(block.leaf).to_numpy(self._saved[block.leaf])
                 self.theta[position] = coordinates(saved)[block.within]
                 self._cells[position] = self._cell(block)
                 own = block.window, self.theta[position], self._cells[position]
                 self._windows.append(own)
 
+    def require_finite(self) -> None:
+        """Raise ValueError when a parameter is NaN or infinite."""
+        for window, theta, _ in self._windows:
+            finite = np.isfinite(theta)
+            if not finite.all():
+                place = window.start + int(np.argmin(finite))
+                block = self.blocks[position_of(self.blocks, place)]
+                value = self.structure.leaves[block.leaf].array[block.index(place - block.start)]
+                self.restore()
+                raise ValueError(
+                    "params must be finite to be differenced: "
+                    f"{brief(block.label(place - block.start))} is {value}"
+                )
+
     def _share(self, run: range, dtype: Any) -> None:
         """Copy the arrays of the blocks with these numbers into one piece of memory."""
         blocks = [self.blocks[position] for position in run]
-        own = [self.values[block.leaf].reshape(-1) for block in blocks]
+        own = [self.values[block.leaf].ravel() for block in blocks]
         memory = np.concatenate(own, dtype=dtype)
         saved, first = memory.copy(), blocks[0].start
         for position, block in zip(run, blocks, strict=True):
             part = slice(block.start - first, block.stop - first)
-            cell = memory[part]
-            self.theta[position], self._cells[position] = saved[part], cell
-            self.values[block.leaf] = cell.reshape(block.shape)
+            self.theta[position] = saved[part]
+            self.values[block.leaf] = memory[part].reshape(block.shape)
         self._windows.append((slice(first, blocks[-1].stop), saved, memory))
         self._shared.append((run, saved, memory))
 
@@ -103,7 +117,7 @@ class WorkCopy:
         if self._holds_its_values():
             return
         before, now = self.structure.leaves, flatten(self.params).leaves
-        if [leaf.name for leaf in now] != self._names or any(
+        if _names(now) != _names(before) or any(
             first.is_array and leaf.value is not value
             for leaf, first, value in zip(now, before, self.values, strict=True)
         ):
@@ -156,7 +170,8 @@ class WorkCopy:
 
     def cell(self, position: int) -> Any:
         """Return what ``cell[i] = value`` sets coordinate i of block number `position` through."""
-        return self._cells[position]
+        cell = self._cells[position]  # none of those that share memory
+        return self.values[self.blocks[position].leaf].ravel() if cell is None else cell
 
     def move(self, shift: Array, step: float) -> None:
         """Set every coordinate to θ + step·shift, a direction over all blocks, shape (n,)."""
@@ -217,9 +232,8 @@ class WorkCopy:
         before = self.structure.leaves
         if not self._holds_its_values():
             now = flatten(self.params).leaves
-            names = [leaf.name for leaf in now]
-            if names != self._names:
-                apart = {*names} ^ {*self._names}
+            if _names(now) != _names(before):
+                apart = {*_names(now)} ^ {*_names(before)}
                 return sorted(apart)[0] if apart else before[0].name
             for leaf, first, value in zip(now, before, self.values, strict=True):
                 kind = first.kind
@@ -232,8 +246,8 @@ class WorkCopy:
                 return before[k].name
         for run, saved, memory in self._shared:
             if not same_bits(memory, saved):
-                theta, cells = self.theta, self._cells
-                return self.blocks[next(k for k in run if not same_bits(cells[k], theta[k]))].name
+                own = next(k for k in run if not same_bits(self.cell(k), self.theta[k]))
+                return self.blocks[own].name
         return None
 
     def _written(self, k: int) -> bool:
@@ -251,6 +265,10 @@ class WorkCopy:
                 "copy what is to be changed, or pass copy=True for a fresh copy in each call (your "
                 "own arrays are as they were)"
             )
+
+
+def _names(leaves: Sequence[Leaf]) -> list[str]:
+    return [leaf.name for leaf in leaves]
 
 
 class _Chosen:
@@ -281,10 +299,11 @@ def _side_by_side(
     def copied_as(position: int) -> np.dtype[Any] | None:
         block = blocks[position]
         value = structure.leaves[block.leaf].value
-        plain = type(value) is np.ndarray and value.dtype.isnative and value.flags.c_contiguous
-        if not plain or value.dtype.kind != "f" or block.places is not None or block.size > CHUNK:
+        if type(value) is not np.ndarray or block.places is not None or value.size > CHUNK:
             return None
-        return _wanted(block, dtype) or value.dtype
+        own = value.dtype
+        plain = (own is DOUBLE or (own.isnative and own.kind == "f")) and value.flags.c_contiguous
+        return (_wanted(block, dtype) or own) if plain else None
 
     for own, run in groupby(range(len(blocks)), copied_as) if len(blocks) > FEWEST else ():
         numbers = list(run)

@@ -101,22 +101,15 @@ def can_be_live(config: pytest.Config) -> bool:
     if not (manager.has_plugin("terminalreporter") and manager.has_plugin("capturemanager")):
         return False
     # What tests print or log would go where the line is.
-    if config.getoption("capture") in ("no", "tee-sys") or _logs_live(config):
+    logs = manager.has_plugin("logging") and (
+        config.getini("log_cli") or config.getoption("log_cli_level") is not None
+    )
+    if config.getoption("capture") in ("no", "tee-sys") or logs:
         return False
-    return bool(config.get_terminal_writer().hasmarkup and sys.__stdout__ and _is_terminal())
-
-
-def _logs_live(config: pytest.Config) -> bool:
-    if not config.pluginmanager.has_plugin("logging"):
-        return False
-    return bool(config.getini("log_cli")) or config.getoption("log_cli_level") is not None
-
-
-def _is_terminal() -> bool:
     stream: Any = sys.__stdout__
     try:
-        return bool(stream.isatty())
-    except (AttributeError, ValueError):  # closed, or replaced by something that is no file
+        return bool(config.get_terminal_writer().hasmarkup and stream.isatty())
+    except (AttributeError, ValueError):  # None, closed, or replaced by something that is no file
         return False
 
 

@@ -416,8 +416,10 @@ def _code(pattern: Pattern) -> str:
 
 def diagnoses_at_scale(check: AtScale, blocks: Sequence[BlockReport]) -> tuple[Diagnosis, ...]:
     """Return what a check along directions found, best first."""
-    groups = map(diagnosis_of, check.groups.values())
-    found = [*_not_finite(check), *_patterns(check), *groups]
+    every = check.problem.blocks
+    bad = tuple(every[position].name for position in sorted(by_block(every, check.bad)))
+    found = [Diagnosis("not-finite", "analytic is NaN or infinite", bad, CERTAIN)] if bad else []
+    found += [*_patterns(check), *map(diagnosis_of, check.groups.values())]
     named = {name for diagnosis in found for name in diagnosis.blocks}
     for block in blocks:
         if block.code in ("zero", "slice") and block.name not in named:
@@ -446,13 +448,6 @@ def _patterns(check: AtScale) -> list[Diagnosis]:
             sentence += f", in {listing([shown(name) for name in pattern.names], 4)}"
         found.append(Diagnosis(_code(pattern), sentence, pattern.names, _bits(check)))
     return found
-
-
-def _not_finite(check: AtScale) -> list[Diagnosis]:
-    blocks = check.problem.blocks
-    names = tuple(blocks[position].name for position in sorted(by_block(blocks, check.bad)))
-    said = "analytic is NaN or infinite"
-    return [Diagnosis("not-finite", said, names, CERTAIN)] if names else []
 
 
 def _wrong_entries(check: AtScale, named: set[str]) -> list[Diagnosis]:

@@ -40,6 +40,10 @@ it is computed twice, in another order, or as the sum of its parts.  [accuracy]"
 DUST = 32.0
 """And by at most about this many of the whole of its block's gradient.  [accuracy]"""
 
+MOST_DUST = 0.25
+"""But never by a larger part of it: `DUST` of bfloat16's.  Of float8's it would be 4 and 8, and no
+factor would be wrong.  [derived: 32 · 2⁻⁷]"""
+
 LEAST_TERM = 0.1
 """Terms that cancel are taken to be at least this large, where n is zero within its error bar.
 [tests/unit/verdict/test_judge.py]"""
@@ -291,6 +295,10 @@ IN_CHECK = 1e-6
 
 DEMANDED_IN_BLOCK = 0.01
 """A given rtol is demanded of an entry, or so many times it of its block.  [accuracy]"""
+
+IN_ONE_OR_TWO = 10.0
+"""But what is off by so many times the third largest error of the block is an error of its own,
+and not a solver's, which many entries share.  [accuracy]"""
 
 STANDS_CLEAR = 10.0
 """What is so many error bars off is there, whatever they are worth: a numeric value beside zero, an

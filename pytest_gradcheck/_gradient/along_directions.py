@@ -74,6 +74,7 @@ from .._verdict.tolerance_and_comparison import (
     Group,
     Seen,
     Tolerance,
+    dust_of,
     of_block,
 )
 from .directional_residuals import Screen, Subset, calibrate, excuse, reexamine, screen_all
@@ -128,7 +129,7 @@ class AtScale:
     def allowed(self) -> float:
         """What the tolerances of all parameters come to along a direction."""
         # Their errors add up as their squares do: of ``atol`` three times that, at most.
-        parts = np.maximum(DUST * np.array(self.analytic.precision), GROUP_RTOL)
+        parts = np.maximum(dust_of(np.array(self.analytic.precision)), GROUP_RTOL)
         relative = self.norm(self.options.rtol or parts, along=True)
         blocks = self.problem.blocks if self.options.atol else ()
         return math.hypot(relative, math.sqrt(sum(self.absolute(block) ** 2 for block in blocks)))

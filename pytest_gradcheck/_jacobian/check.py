@@ -22,7 +22,6 @@ from .._constants import (
     CONFIDENCE,
     DEAD_STEP,
     DEAD_STEP_NARROW,
-    DUST,
     EXHAUSTIVE,
     IN_BLOCK,
     LONGEST_CHAIN,
@@ -68,6 +67,7 @@ from .._verdict.tolerance_and_comparison import (
     Comparison,
     Tolerance,
     block_size,
+    dust_of,
 )
 from .outputs_and_matrices import (
     OUTPUT,
@@ -372,9 +372,8 @@ def _leeway(check: Check, matrix: Matrix, bias: Bias | None) -> Callable[..., Ar
                 )
                 scale = np.broadcast_to(check.problem.scale[block.window], numeric.shape)
                 sizes[row, column] = block_size(numeric.ravel(), scale.ravel())
-            found[block.window] = (
-                DUST * eps * sizes[row, column] / check.problem.scale[block.window]
-            )
+            size = dust_of(eps) * sizes[row, column]
+            found[block.window] = size / check.problem.scale[block.window]
         return found if bias is None else found + bias(k, swept)
 
     return leeway

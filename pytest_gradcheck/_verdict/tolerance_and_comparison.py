@@ -17,7 +17,9 @@ from .._constants import (
     DUST,
     FINEST_RTOL,
     IN_CHECK,
+    IN_ONE_OR_TWO,
     LEAST_TERM,
+    MOST_DUST,
     NARROW,
     STANDS_CLEAR,
 )
@@ -201,6 +203,20 @@ def common_size(rms: Any) -> float:
     return least / math.sqrt(float(np.mean((least / rms) ** 2)))
 
 
+def shared(off: Array, rms: Array, blocks: Sequence[Block]) -> Array:
+    """Return the largest errors that may be shared by all of a block, shape (n,), by those seen."""
+    # The error of a solver is in many entries: what is far beyond the third largest is another.
+    with np.errstate(all="ignore"):
+        part = np.nan_to_num(off / rms)
+        third = [np.partition(part[b.window], -3)[-3] if b.size > 2 else 0.0 for b in blocks]
+        return IN_ONE_OR_TWO * spread(third, blocks) * rms
+
+
+def dust_of(eps: Any) -> Any:
+    """Return by which part of a block's gradient rounding to a format of that ε may be off."""
+    return np.minimum(DUST * eps, MOST_DUST)
+
+
 def of_block(
     analytic: Any,
     own: Any,
@@ -216,20 +232,21 @@ def of_block(
     # `fine` the relative error bar that settles an entry when rtol is unset, `value` |J| at θ. Of
     # several blocks at once, `own` is one number for each coordinate, and so is what `common`
     # makes.
-    low = min(max(FINEST_RTOL, eps ** (2 / 3)), COARSEST_RTOL)
+    low = max(min(max(FINEST_RTOL, eps ** (2 / 3)), COARSEST_RTOL), eps / 2)
+    lost = dust_of(eps)
     rms = own / scale
     narrow = eps > NARROW
     rtol = low if options.rtol is None else options.rtol
     atol = options.atol
     if atol is None:
-        atol = DUST * eps * rms if narrow else 0.0
+        atol = lost * rms if narrow else 0.0
         if options.rtol is not None:
             # An adjoint that is solved to rtol is off by that of its block, not of each entry.
             atol = np.maximum(atol, rtol * DEMANDED_IN_BLOCK * common(rms))
     # The terms that cancel may be as large as J itself, or larger when J is zero by that.
     # And no smaller where the parameter is large, as a bias of a thousand before a softmax.
-    part = np.maximum(DUST * eps / scale, np.minimum(DUST * eps, IN_CHECK / scale))
-    dust = np.maximum(DUST * eps * rms, part * max(value, LEAST_TERM))
+    part = np.maximum(lost / scale, np.minimum(lost, IN_CHECK / scale))
+    dust = np.maximum(lost * rms, part * max(value, LEAST_TERM))
     if options.rtol is None:
         goal = min(max(fine, 2 * low if narrow else 0.0), COARSEST_RTOL), atol
     else:
@@ -246,9 +263,11 @@ def tolerance(
     options: Options,
     fine: float = 1.0,
     value: float = 0.0,
+    error: Any = 0.0,
 ) -> Tolerance:
     """Return the tolerances of a gradient by each block's numeric gradient; see `of_block`."""
-    # Vectors are of shape (n,), and `precision` has the machine epsilon of each block.
+    # Vectors are of shape (n,); `precision` has the machine epsilon of each block, `error` the
+    # error bars of the numeric gradient.
     columns = np.empty((6, scale.size))
     own = spread(block_sizes(numeric, scale, blocks), blocks)
     for eps, run in groupby(zip(blocks, precision, strict=True), lambda pair: pair[1]):
@@ -262,6 +281,12 @@ def tolerance(
         made = of_block(analytic[w], own[w], scale[w], eps, options, fine, value, common)
         columns[0, w], columns[1, w], columns[2, w] = made.rtol, made.atol, made.dust
         columns[3, w], columns[4, w], columns[5, w] = made.goal_rtol, made.goal_atol, made.rms
+    if options.rtol is not None and options.atol is None:
+        with np.errstate(all="ignore"):
+            off = np.fmax(np.abs(analytic - numeric) - CONFIDENCE * error, 0.0)
+        rounding = dust_of(spread(precision, blocks)) * columns[5]
+        most = np.maximum(shared(off, columns[5], blocks), rounding)
+        np.minimum(columns[1], most, out=columns[1])
     return Tolerance(analytic, *columns)
 
 

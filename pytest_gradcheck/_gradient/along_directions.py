@@ -78,7 +78,7 @@ from .._verdict.tolerance_and_comparison import (
     of_block,
 )
 from .directional_residuals import Screen, Subset, calibrate, excuse, reexamine, screen_all
-from .localise import Findings, Pattern, Search, unit_of
+from .localise import Findings, Search, unit_of
 from .localise import entries_of as entries_with
 
 
@@ -442,11 +442,6 @@ FEW_NAMED = 2
 """So many wrong entries are named as such."""
 
 
-def _code(pattern: Pattern) -> str:
-    """Return the stable code of a pattern."""
-    return "factor" if pattern.code == "gradient" else pattern.code
-
-
 def diagnoses_at_scale(check: AtScale, blocks: Sequence[BlockReport]) -> tuple[Diagnosis, ...]:
     """Return what a check along directions found, best first."""
     every = check.problem.blocks
@@ -479,7 +474,7 @@ def _patterns(check: AtScale) -> list[Diagnosis]:
         sentence = pattern.sentence(amount, len(first.shape))
         if len(pattern.names) > 1 and pattern.code != "swapped":
             sentence += f", in {listing([shown(name) for name in pattern.names], 4)}"
-        found.append(Diagnosis(_code(pattern), sentence, pattern.names, _bits(check)))
+        found.append(Diagnosis(pattern.code, sentence, pattern.names, _bits(check)))
     return found
 
 
@@ -651,7 +646,7 @@ def _block(
     for (pattern, amount), names in zip(check.findings.patterns, members, strict=True):
         if block.name in names:
             count = max(count, int(entries_with(check.screen, pattern, block).size))
-            code = _code(pattern)
+            code = pattern.code
             hint = pattern.sentence(amount, len(block.shape)) if len(pattern.names) == 1 else ""
     for _, index, off, sampled, size in [x for x in check.findings.shares if x[0] == block.name]:
         count = max(count, round(size * off / sampled))

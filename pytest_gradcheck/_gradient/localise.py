@@ -467,7 +467,7 @@ EXCHANGED = ("transposed", "rolled", "swapped")
 class Pattern:
     """What a bug makes of the gradient in some blocks, summed over directions 0 … count − 1.
 
-    `code` is "gradient", "theta", "sign-theta", "constant", "slice", or of `EXCHANGED`; `columns`,
+    `code` is "factor", "theta", "sign-theta", "constant", "slice", or of `EXCHANGED`; `columns`,
     shape (count,), are Σ p·vⱼ; `place` is the axis and position of a slice, or along which axis
     and how far entries are rolled.
     """
@@ -521,9 +521,7 @@ def patterns(screen: Screen, count: int) -> Iterator[Pattern]:
         if not block.size:
             continue
         signs = np.sign(theta)
-        columns = {
-            kind: np.zeros(count) for kind in ("gradient", "theta", "sign-theta", "constant")
-        }
+        columns = {kind: np.zeros(count) for kind in ("factor", "theta", "sign-theta", "constant")}
         slices: dict[int, Array] = {}
         for j in range(count):
             weights = screen.weights(j, block)
@@ -531,7 +529,7 @@ def patterns(screen: Screen, count: int) -> Iterator[Pattern]:
             columns["sign-theta"][j] = float(np.dot(weights, signs))
             columns["constant"][j] = float(weights.sum())
             weights *= screen.analytic[block.window]
-            columns["gradient"][j] = float(weights.sum())
+            columns["factor"][j] = float(weights.sum())
             if len(block.shape) >= 2 and not block.is_complex:
                 shaped = weights.reshape(block.shape)
                 for axis, length in enumerate(block.shape):
@@ -553,12 +551,12 @@ def patterns(screen: Screen, count: int) -> Iterator[Pattern]:
         some = (
             matrices if 1 < len(matrices) < len(names) else ()
         )  # weight decay leaves biases alone
-        for kind, which in product(("gradient", "theta"), filter(None, (names, some))):
+        for kind, which in product(("factor", "theta"), filter(None, (names, some))):
             yield Pattern(kind, which, np.sum([own[kind, name] for name in which], axis=0))
         # The gradient of all blocks up to one: an error that enters the backward pass there.
-        totals = np.cumsum([own["gradient", name] for name in names], axis=0)
+        totals = np.cumsum([own["factor", name] for name in names], axis=0)
         for position in range(2, len(names)):
-            yield Pattern("gradient", names[:position], totals[position - 1])
+            yield Pattern("factor", names[:position], totals[position - 1])
     yield from _exchanges(screen, count)
 
 

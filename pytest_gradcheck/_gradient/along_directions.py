@@ -78,7 +78,7 @@ from .._verdict.tolerance_and_comparison import (
     of_block,
 )
 from .directional_residuals import Screen, Subset, calibrate, excuse, reexamine, screen_all
-from .localise import Findings, Pattern, Search, unit_of
+from .localise import Findings, Search, unit_of
 from .localise import entries_of as entries_with
 
 
@@ -442,15 +442,12 @@ FEW_NAMED = 2
 """So many wrong entries are named as such."""
 
 
-def _code(pattern: Pattern) -> str:
-    """Return the stable code of a pattern."""
-    return "factor" if pattern.code == "gradient" else pattern.code
-
-
 def diagnoses_at_scale(check: AtScale, blocks: Sequence[BlockReport]) -> tuple[Diagnosis, ...]:
     """Return what a check along directions found, best first."""
-    groups = map(diagnosis_of, check.groups.values())
-    found = [*_not_finite(check), *_patterns(check), *groups]
+    every = check.problem.blocks
+    bad = tuple(every[position].name for position in sorted(by_block(every, check.bad)))
+    found = [Diagnosis("not-finite", "analytic is NaN or infinite", bad, CERTAIN)] if bad else []
+    found += [*_patterns(check), *map(diagnosis_of, check.groups.values())]
     named = {name for diagnosis in found for name in diagnosis.blocks}
     for block in blocks:
         if block.code in ("zero", "slice") and block.name not in named:
@@ -477,15 +474,8 @@ def _patterns(check: AtScale) -> list[Diagnosis]:
         sentence = pattern.sentence(amount, len(first.shape))
         if len(pattern.names) > 1 and pattern.code != "swapped":
             sentence += f", in {listing([shown(name) for name in pattern.names], 4)}"
-        found.append(Diagnosis(_code(pattern), sentence, pattern.names, _bits(check)))
+        found.append(Diagnosis(pattern.code, sentence, pattern.names, _bits(check)))
     return found
-
-
-def _not_finite(check: AtScale) -> list[Diagnosis]:
-    blocks = check.problem.blocks
-    names = tuple(blocks[position].name for position in sorted(by_block(blocks, check.bad)))
-    said = "analytic is NaN or infinite"
-    return [Diagnosis("not-finite", said, names, CERTAIN)] if names else []
 
 
 def _wrong_entries(check: AtScale, named: set[str]) -> list[Diagnosis]:
@@ -656,7 +646,7 @@ def _block(
     for (pattern, amount), names in zip(check.findings.patterns, members, strict=True):
         if block.name in names:
             count = max(count, int(entries_with(check.screen, pattern, block).size))
-            code = _code(pattern)
+            code = pattern.code
             hint = pattern.sentence(amount, len(block.shape)) if len(pattern.names) == 1 else ""
     for _, index, off, sampled, size in [x for x in check.findings.shares if x[0] == block.name]:
         count = max(count, round(size * off / sampled))

@@ -333,6 +333,10 @@ def reported(
     scheme = scheme or (rows.sweeps[0].title if rows.sweeps else "")
     subject = Subject.of(problem, scheme, loud, float(problem.center[loudest]))
     subject = replace(subject, blocks=pairs, jacobian=True)
+    # Of a parameter that some other output answers to, or that nothing need depend on.
+    zero = found.flat & (found.analytic == 0)
+    answered = {p.param.name for p in pairs if p.size and not zero[p.window].all()}
+    by_nature = frozenset(p.name for p in pairs if may_be_zero or p.param.name in answered)
     compared = rows_of(
         subject,
         found,
@@ -341,7 +345,7 @@ def reported(
         theta=laid_out(problem.theta),
         precision=precision,
         reasons=rows.reasons,
-        may_be_zero=_zero_by_nature(pairs, found.flat & (found.analytic == 0), may_be_zero),
+        may_be_zero=by_nature,
     )
     seconds = time.perf_counter() - check.started
     evaluations, remarks = problem.evaluator.evaluations, remarks_of(problem)
@@ -459,12 +463,6 @@ def _settle_beside_block(
                 del reasons[i]
     limits = replace(found.tolerance, rms=rms)
     return replace(found, tolerance=limits, verdict=verdict, reasons=reasons)
-
-
-def _zero_by_nature(pairs: Sequence[PairBlock], zero: Array, may_be_zero: bool) -> frozenset[str]:
-    """Return the pairs that may be zero: those of a parameter that some other output answers to."""
-    answered = {p.param.name for p in pairs if p.size and not zero[p.window].all()}
-    return frozenset(p.name for p in pairs if may_be_zero or p.param.name in answered)
 
 
 # Rows of a Jacobian: each output judged as the engine judges a func of one number.

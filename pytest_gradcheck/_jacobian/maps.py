@@ -103,17 +103,17 @@ def maps_of(jac: Any, check: Check, what: str = "jac") -> list[LinearMap]:
     if is_called(jac):
         made = [check.called(jac) for _ in range(2)]
         at = elsewhere(check, lambda: matrix_of(check.called(jac), check.shape))
-    return [_map_of(one, check, at, what) for one in made]
 
+    def map_of(one: Any) -> LinearMap:
+        # `at` returns the matrix elsewhere; a sparse one stays sparse in combinations.
+        combined = _operator if is_operator(one) else _sparse if is_sparse(one) else _matrix
+        return LinearMap(
+            lambda: replace(matrix_of(one, check.shape, what), at=at),
+            partial(combined, one, check),
+            entries=partial(entries_of, one, check.shape, what) if is_sparse(one) else None,
+        )
 
-def _map_of(jac: Any, check: Check, at: Callable[[Array], Array] | None, what: str) -> LinearMap:
-    # `at` returns the matrix elsewhere; a sparse one stays sparse in combinations.
-    combined = _operator if is_operator(jac) else _sparse if is_sparse(jac) else _matrix
-    return LinearMap(
-        lambda: replace(matrix_of(jac, check.shape, what), at=at),
-        partial(combined, jac, check),
-        entries=partial(entries_of, jac, check.shape, what) if is_sparse(jac) else None,
-    )
+    return list(map(map_of, made))
 
 
 def structured(side: Problem | Outputs, vector: Array, strided: bool = False) -> Any:

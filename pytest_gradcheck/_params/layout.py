@@ -621,17 +621,14 @@ _INDEX = re.compile(r"(?:\[([0-9, ]*)\])?(\.real|\.imag)?")
 def coordinate_of(blocks: Sequence[Block], label: str) -> int | None:
     """Return the coordinate with a label, or None if there is none (any more)."""
     for block in blocks:
-        if not label.startswith(block.name):
-            continue
-        match = _INDEX.fullmatch(label, len(block.name))
+        match = _INDEX.fullmatch(label, len(block.name)) if label.startswith(block.name) else None
         if match is None:
             continue
         index = tuple(int(part) for part in (match[1] or "").replace(",", " ").split())
-        shape = block.leaf_shape
-        fits = len(index) == len(shape)
-        if not fits or any(i >= n for i, n in zip(index, shape, strict=True)):
+        try:
+            entry = int(np.ravel_multi_index(index, block.leaf_shape)) if index else 0
+        except (ValueError, TypeError):  # of another shape, or beyond all integers
             continue
-        entry = int(np.ravel_multi_index(index, shape)) if shape else 0
         offset = 2 * entry + (match[2] == ".imag") if block.is_complex else entry
         if block.places is not None:
             offset = int(np.searchsorted(block.places, offset))

@@ -40,6 +40,10 @@ it is computed twice, in another order, or as the sum of its parts.  [accuracy]"
 DUST = 32.0
 """And by at most about this many of the whole of its block's gradient.  [accuracy]"""
 
+MOST_DUST = 0.25
+"""But never by a larger part of it: `DUST` of bfloat16's.  Of float8's it would be 4 and 8, and no
+factor would be wrong.  [derived: 32 · 2⁻⁷]"""
+
 LEAST_TERM = 0.1
 """Terms that cancel are taken to be at least this large, where n is zero within its error bar.
 [tests/unit/verdict/test_judge.py]"""

@@ -5,6 +5,7 @@
     python benchmarks/correctness/float32.py --kinds lstm gru --each 16 --peer-seeds 0
     python benchmarks/correctness/float32.py --wide --seeds 16 --kinds encoder relu lstm
     python benchmarks/correctness/float32.py --relu 100_000 --seeds 20
+    python benchmarks/correctness/float32.py --noise 1e-7 --mean-of 16 --seeds 1
 
 Nine kinds of torch module and five of JAX, in two sizes, with a mean and a sum as the loss.  Each
 loss refuses float64, as a kernel does that exists in single precision only, so that every
@@ -26,6 +27,10 @@ Columns: caught of those that must be, and of the others.
 directions, and of each a row that is twice or 1.1 times what it should be, among the larger half of
 its block's, and a block that is 1.01 times so.
 
+`--noise` multiplies J by 1 plus so much times a normal number, another one in each call, as a sum
+in changing order does, and func is the mean of `--mean-of` such values.  Of each module a row that
+is 1.1 times and a block that is 1.01 times what it should be, and how large errors are seen at all.
+
 `--relu` takes a relu network of so many parameters instead, from seed 1000 on: its right gradient,
 one row of a weight twice and ten times what it should be, and one weight a tenth too large.  Each
 is named, a row perhaps with some beside it, or its block is, or another, or none.
@@ -41,7 +46,7 @@ import time
 import warnings
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 os.environ.update({"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"})
@@ -72,6 +77,7 @@ class Case:
     gradient: dict[str, Array]
     like: Callable[[dict[str, Array]], Any]
     peer: Callable[[dict[str, Array]], bool]
+    nondet_tol: float = 0.0
 
 
 def torch_case(kind: str, large: int, mean: bool, seed: int) -> Case:
@@ -318,6 +324,18 @@ def case_of(kind: str, large: int, mean: bool, seed: int) -> Case:
     return make(kind, large, mean, seed)
 
 
+def noisy(case: Case, size: float, count: int, seed: int) -> Case:
+    """Return a case whose J is the mean of so many float32 values, each off by chance."""
+    rng = np.random.default_rng(seed)
+
+    def loss(params: Any) -> Any:
+        value = float(case.loss(params))
+        values = (value * (1 + size * rng.standard_normal(count))).astype(np.float32)
+        return values[0] if count == 1 else values.mean(dtype=np.float64)
+
+    return replace(case, loss=loss, nondet_tol=10 * size * abs(float(case.loss(case.params))))
+
+
 def planted(
     right: dict[str, Array], place: str, factor: float, seed: int, wide: bool = False
 ) -> dict[str, Array]:
@@ -377,6 +395,7 @@ WIDE = {
 """How many times as wide as small ones these modules have 5,000 to 7,500 parameters."""
 
 IN_WIDE = [("row", "x 2"), ("row", "10 %"), ("block", "1 %")]
+IN_NOISE = IN_WIDE[1:]
 
 
 def cases(kinds: list[str], seeds: int, wide: bool) -> Iterator[tuple[str, str, Case, int]]:
@@ -409,6 +428,8 @@ def main() -> int:
     parser.add_argument("--peer-seeds", type=int, default=1)
     parser.add_argument("--wide", action="store_true")
     parser.add_argument("--relu", type=int, metavar="PARAMETERS")
+    parser.add_argument("--noise", type=float, default=0.0, metavar="SIZE")
+    parser.add_argument("--mean-of", type=int, default=1, metavar="VALUES")
     given = parser.parse_args()
     warnings.simplefilter("ignore")
     if given.relu:
@@ -420,13 +441,18 @@ def main() -> int:
         kinds = [kind for kind in given.kinds if kind in WIDE or not wide]
         for kind, called, case, seed in cases(kinds, given.seeds, wide):
             chosen = IN_WIDE if wide else list(itertools.islice(errors_to_come, given.each))
-            peers = seed < given.peer_seeds and not wide
+            peers = seed < given.peer_seeds and not (wide or given.noise)
+            if given.noise:
+                case, chosen = noisy(case, given.noise, given.mean_of, seed), IN_NOISE
             tables.add(kind, called, case, seed, chosen, peers=peers, wide=wide)
     except KeyboardInterrupt:  # what is known so far is printed
         print(f"interrupted at {called}")
     bad = tables.printed()
     mean = sum(tables.per_parameter) / max(len(tables.per_parameter), 1)
     spent = time.process_time() - started
+    for what, seen in tables.seen.items():
+        print(f"an error of {np.median(seen):.2g} of its gradient in one {what} would be seen")
+    mean *= given.mean_of
     print(f"\n{mean:.2f} evaluations a parameter, {spent:.0f} s of a processor")
     return bad
 
@@ -440,6 +466,7 @@ class Tables:
         self.caught: dict[tuple[str, str], Counter[tuple[bool, str]]] = defaultdict(Counter)
         self.passed_by: dict[tuple[str, str], Counter[bool]] = defaultdict(Counter)
         self.per_parameter: list[float] = []
+        self.seen: dict[str, list[float]] = defaultdict(list)
 
     def add(
         self,
@@ -453,18 +480,22 @@ class Tables:
         wide: bool,
     ) -> None:
         """Check a right gradient, and the wrong ones that are chosen."""
-        report = check_gradients(case.loss, case.like(case.gradient), case.params)
+        tol = case.nondet_tol
+        report = check_gradients(case.loss, case.like(case.gradient), case.params, nondet_tol=tol)
         self.right[kind][report.verdict] += 1
         if report.verdict != "agree":
             print(f"{called}: right, {report.verdict}; {report.reasons}", flush=True)
         self.per_parameter.append(report.evaluations / report.size)
+        if report.ok:
+            for what in ("entry", "row", "block"):
+                self.seen[what].append(max(_seen(block)[what] for block in report.blocks))
         if peers:
             ones = {name: np.ones_like(value) for name, value in case.gradient.items()}
             self.peers[kind][case.peer(ones)] += 1
         for place, name in chosen:
             factors = planted(case.gradient, place, FACTORS[name], seed, wide)
             wrong = {n: (v * factors[n]).astype(v.dtype) for n, v in case.gradient.items()}
-            found = check_gradients(case.loss, case.like(wrong), case.params)
+            found = check_gradients(case.loss, case.like(wrong), case.params, nondet_tol=tol)
             must = bool(must_be_caught(report, case.gradient, factors, place))
             self.caught[place, name][must, found.verdict] += 1
             if must and found.verdict != "disagree":

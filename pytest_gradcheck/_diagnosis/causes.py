@@ -131,7 +131,6 @@ def _part(block: BlockData, repair: Repair) -> tuple[Part, bool] | None:
     return (named(spared, block.asked), True) if few else (named(block.asked, spared), False)
 
 
-@np.errstate(all="ignore")
 def said_of(block: BlockData, name: str) -> str:
     """Return what the wrong entries of a block look like, whatever the others are; or ""."""
     only = block.only(block.asked)
@@ -321,7 +320,6 @@ class Cause:
     told: str
 
 
-@np.errstate(all="ignore")  # 1e300, squared
 def causes(
     blocks: Sequence[BlockData],
     upstream: Upstream | None = None,
@@ -567,7 +565,8 @@ def diagnose(
         of = f"analytic of {brief(block.name)}" if len(blocks) > 1 else "analytic"
         told = text.replace("analytic", of, 1)
         found.append(Cause("not-finite", (block.name,), CERTAIN, 0.0, {block.name: text}, told))
-    found += causes(whole, upstream, approximate)
+    with np.errstate(all="ignore"):  # 1e300, squared
+        found += causes(whole, upstream, approximate)
     hints: dict[str, tuple[str, str]] = {}
     for cause in found:
         for name, text in cause.hints.items():

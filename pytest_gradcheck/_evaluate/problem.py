@@ -28,7 +28,6 @@ from .._params.arrays_and_structure import (
     chunks,
     eps_of,
     flatten,
-    same_bits,
 )
 from .._params.layout import (
     Block,
@@ -397,9 +396,7 @@ def repetition(
     what: str = "grad",
 ) -> tuple[Any, str]:
     """Return by how much two gradients differ, and the sentence when that is too much."""
-    if first is second or same_bits(first, second):
-        return 0.0, ""
-    if np.array_equal(first, second, equal_nan=True):  # -0.0 equals 0.0
+    if first is second or np.array_equal(first, second, equal_nan=True):
         return 0.0, ""
     with np.errstate(invalid="ignore"):
         gap = np.abs(first - second).astype(np.float64)

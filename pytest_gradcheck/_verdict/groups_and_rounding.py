@@ -30,7 +30,6 @@ import numpy as np
 from .._constants import (
     COARSEST_JUMP,
     CONFIDENCE,
-    DUST,
     EXHAUSTIVE,
     FARTHEST,
     FARTHEST_ALONG,
@@ -95,6 +94,7 @@ from .tolerance_and_comparison import (
     Seen,
     Tolerance,
     Verdict,
+    dust_of,
 )
 
 Window = tuple[slice, ...]
@@ -187,7 +187,7 @@ class Groups:
             return 0.0
         block, eps = self.problem.blocks[position], self.analytic.precision[position]
         terms = max(LEAST_TERM * abs(float(self.problem.center)), self.whole)
-        most = DUST * eps * terms * math.sqrt(block.size)
+        most = float(dust_of(eps)) * terms * math.sqrt(block.size)
         if most < self.norm(position) or self.rounding is None:
             return most
         # Tiny parameters have a gradient that is as small, and that repeats itself beside θ.
@@ -214,7 +214,7 @@ class Groups:
         shift = np.zeros(self.problem.size)
         shift[block.start + inside] = weights
         terms = a * weights
-        rounded = DUST * self.analytic.precision[position] * float(np.linalg.norm(terms))
+        rounded = dust_of(self.analytic.precision[position]) * float(np.linalg.norm(terms))
         atol = self.dust(position) if self.zero(position) else rounded
 
         # Points along a direction are rounded to the floats of each parameter.

@@ -19,6 +19,7 @@ from .._constants import (
     IN_CHECK,
     IN_ONE_OR_TWO,
     LEAST_TERM,
+    MOST_DUST,
     NARROW,
     STANDS_CLEAR,
 )
@@ -211,6 +212,11 @@ def shared(off: Array, rms: Array, blocks: Sequence[Block]) -> Array:
         return IN_ONE_OR_TWO * spread(third, blocks) * rms
 
 
+def dust_of(eps: Any) -> Any:
+    """Return by which part of a block's gradient rounding to a format of that ε may be off."""
+    return np.minimum(DUST * eps, MOST_DUST)
+
+
 def of_block(
     analytic: Any,
     own: Any,
@@ -226,20 +232,21 @@ def of_block(
     # `fine` the relative error bar that settles an entry when rtol is unset, `value` |J| at θ. Of
     # several blocks at once, `own` is one number for each coordinate, and so is what `common`
     # makes.
-    low = min(max(FINEST_RTOL, eps ** (2 / 3)), COARSEST_RTOL)
+    low = max(min(max(FINEST_RTOL, eps ** (2 / 3)), COARSEST_RTOL), eps / 2)
+    lost = dust_of(eps)
     rms = own / scale
     narrow = eps > NARROW
     rtol = low if options.rtol is None else options.rtol
     atol = options.atol
     if atol is None:
-        atol = DUST * eps * rms if narrow else 0.0
+        atol = lost * rms if narrow else 0.0
         if options.rtol is not None:
             # An adjoint that is solved to rtol is off by that of its block, not of each entry.
             atol = np.maximum(atol, rtol * DEMANDED_IN_BLOCK * common(rms))
     # The terms that cancel may be as large as J itself, or larger when J is zero by that.
     # And no smaller where the parameter is large, as a bias of a thousand before a softmax.
-    part = np.maximum(DUST * eps / scale, np.minimum(DUST * eps, IN_CHECK / scale))
-    dust = np.maximum(DUST * eps * rms, part * max(value, LEAST_TERM))
+    part = np.maximum(lost / scale, np.minimum(lost, IN_CHECK / scale))
+    dust = np.maximum(lost * rms, part * max(value, LEAST_TERM))
     if options.rtol is None:
         goal = min(max(fine, 2 * low if narrow else 0.0), COARSEST_RTOL), atol
     else:
@@ -277,7 +284,7 @@ def tolerance(
     if options.rtol is not None and options.atol is None:
         with np.errstate(all="ignore"):
             off = np.fmax(np.abs(analytic - numeric) - CONFIDENCE * error, 0.0)
-        rounding = DUST * spread(precision, blocks) * columns[5]
+        rounding = dust_of(spread(precision, blocks)) * columns[5]
         most = np.maximum(shared(off, columns[5], blocks), rounding)
         np.minimum(columns[1], most, out=columns[1])
     return Tolerance(analytic, *columns)

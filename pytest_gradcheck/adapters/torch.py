@@ -11,6 +11,7 @@ import sys
 from collections import OrderedDict
 from collections.abc import Callable
 from contextlib import suppress
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -175,6 +176,11 @@ def _module(module: Any, torch: Any) -> Node:
                 f"{type(module).__name__}; pass a loss() without arguments that reads the module, "
                 "and in_place=True"
             ) from error
+        if any(new is not put for new, put in zip(children, twin.parameters(), strict=True)):
+            # A ScriptModule copies itself without the memo.
+            for name, old in module.named_parameters(remove_duplicate=False):
+                *path, last = name.split(".")
+                setattr(reduce(getattr, path, twin), last, memo[id(old)])
         wide = [new.dtype for old, new in pairs if old.dtype != new.dtype]
         for part in twin.modules() if wide else ():
             for name, buffer in part._buffers.items():

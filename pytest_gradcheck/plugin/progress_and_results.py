@@ -120,26 +120,6 @@ def _is_terminal() -> bool:
         return False
 
 
-class Interruption:
-    """The plugin that repeats what is known of a check that was interrupted.
-
-    pytest shows the place of a KeyboardInterrupt and nothing of what is attached to it.
-    """
-
-    def __init__(self) -> None:
-        self._lines: list[str] = []
-
-    def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
-        """Keep what the engine attached."""
-        notes = getattr(excinfo.value, "__notes__", ())
-        self._lines = [note for note in notes if str(note).startswith("gradcheck: interrupted")]
-
-    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        """Show it, right above the place of the interruption."""
-        for line in self._lines:
-            terminalreporter.write_line(line, yellow=True)
-
-
 # What is shown of a session's checks: the summary, the JSON file, the page, failures.
 #
 # Failures are shown as the place shows them where they are read: a terminal, or pytest-html's page.
@@ -173,6 +153,7 @@ class Results:
         self._checks: list[tuple[str, bool, Record]] = []
         self._problems: dict[str, None] = {}
         self._uncalled: list[str] = []
+        self._interrupted: list[str] = []
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Take the checks off a test's report."""
@@ -233,8 +214,15 @@ class Results:
         checks = [Checked(*each) for each in self._checks]
         return page(checks, datetime.now().astimezone().isoformat(timespec="seconds"))
 
+    def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
+        """Keep what the engine attached: pytest shows where it was, and no notes."""
+        notes = map(str, getattr(excinfo.value, "__notes__", ()))
+        self._interrupted = [note for note in notes if note.startswith("gradcheck: interrupted")]
+
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """List the checks that ``--gradcheck-summary`` asks for."""
+        for note in self._interrupted:
+            terminalreporter.write_line(note, yellow=True)
         if self._rows and self._settings.summary != "none":
             checks = "1 gradient check" if self._total == 1 else f"{self._total} gradient checks"
             terminalreporter.write_sep("=", f"{checks}, {self._failed} failed")

@@ -481,6 +481,44 @@ def test_float8_values_are_read():
     assert not compare_gradients({"w": -plain["w"].float()}, exact, baseline=plain).ok
 
 
+@pytest.mark.parametrize("kind", ["float8_e4m3fn", "float8_e5m2"])
+def test_a_float8_gradient_is_wrong_by_a_factor_or_a_sign(kind):
+    cubes = lambda w: (w**3).sum()  # noqa: E731
+    w, stored = normal(30), getattr(torch, kind)
+    for factor in (1, 2, 0.4, -1):
+        wrong = (factor * 3 * w**2).to(stored)
+        told = [
+            check_gradients(cubes, lambda w, wrong=wrong: wrong, w),
+            compare_gradients(wrong, 3 * w**2),
+            check_jacobian(
+                lambda w: w**3, lambda w, f=factor: torch.diag(f * 3 * w**2).to(stored), w
+            ),
+        ]
+        assert [one.ok for one in told] == [factor == 1] * 3, factor
+
+
+@pytest.mark.parametrize("factor", [1, 2])
+def test_steps_across_many_kinks_accuse_no_entry_by_chance(factor):
+    torch.manual_seed(0)
+    layers = nn.Conv2d(2, 6, 3), nn.Hardtanh(), nn.Flatten(), nn.Linear(96, 5)
+    net, x = nn.Sequential(*layers), torch.randn(128, 2, 6, 6)
+    with torch.no_grad():
+        target = torch.randn_like(net(x))
+
+    def loss(net):
+        if next(net.parameters()).dtype != torch.float32:
+            raise TypeError("a kernel for float32 alone")
+        return (net(x) - target).square().mean()
+
+    told = torch_gradients(loss)(net)
+    worst = int(told["0.weight"].abs().argmax())
+    told["0.weight"].view(-1)[worst] *= factor
+    report = check_gradients(loss, told, net)
+    wrong = {entry.index for entry in report.worst if entry.verdict == "disagree"}
+    assert report.ok == (factor == 1) == (not wrong)
+    assert factor == 1 or np.unravel_index(worst, (6, 2, 3, 3)) in wrong
+
+
 def attention(q, k, v, scale):
     return torch.softmax(q @ k.T * scale, -1) @ v
 

@@ -431,6 +431,32 @@ def test_a_module_that_cannot_be_copied_is_told_the_other_way():
     assert_gradients_close(closure, torch_gradients(closure, net), net, in_place=True)
 
 
+@pytest.mark.filterwarnings("ignore:`torch.jit.")
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_scripted_module_copies_itself_and_keeps_its_ties(dtype):
+    class Twice(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first, self.second = nn.Linear(2, 2), nn.Linear(2, 2)
+            self.second.weight = self.first.weight
+
+        def forward(self, x):
+            return self.second(torch.tanh(self.first(x)))
+
+    torch.manual_seed(0)
+    net, x = torch.jit.script(Twice().to(dtype)), normal(3, 2, dtype=dtype)
+    before = [p.clone() for p in net.parameters()]
+    loss = lambda net: net(x).sin().sum()  # noqa: E731
+    grad = torch_gradients(loss)
+    report = assert_gradients_close(loss, grad, net)
+    names = [block.name for block in report.blocks]
+    assert names == ["first.weight", "first.bias", "second.bias"]
+    wrong = {name: value * (1 + (name == "first.bias")) for name, value in grad(net).items()}
+    report = check_gradients(loss, wrong, net)
+    assert [block.verdict for block in report.blocks] == ["agree", "disagree", "agree"]
+    assert all(map(torch.equal, before, net.parameters()))
+
+
 def test_what_a_layer_returned_last_may_be_kept_in_it():
     class Keeper(nn.Module):
         def __init__(self):

@@ -29,6 +29,7 @@ from .._constants import (
     LEAP_RUNGS,
     LIMITING,
     LINE_CHANGE,
+    LINE_LOUDER,
     LINE_NEWS,
     LINE_SPACING,
     LOUD,
@@ -364,6 +365,12 @@ def _news(line: Line, question: Tolerance, scale: float, estimate: Estimate) -> 
     # Stairs of a rounded func bend by one of them at each step, as a jump at θ does.
     jumps = bend_power(line.rungs) < JUMP_POWER
     if first and (line.sides() == "none" or (_bent(line, question) and not jumps)):
+        return False
+    # What agrees within its rounding only lower noise would tell more of, and none is below the
+    # format's. (At the edge of a domain smaller steps wait for it.)
+    as_low = before <= LINE_LOUDER * line.noise.floor and not line.edge
+    rounded = estimate.rounding >= LIMITING * estimate.error
+    if first and as_low and rounded and question.within(*estimate.known):
         return False
     within = spacing(line, question, scale) if first else _beneath(line, estimate)
     if not within:

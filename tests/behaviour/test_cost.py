@@ -140,6 +140,35 @@ POINTS = {"central": 2, "central4": 4, "central6": 6}
 POINTS |= {"forward": 1, "backward": 1, "forward2": 2, "backward2": 2, "complex": 1}
 
 
+@pytest.mark.parametrize(("tiny", "most"), [(3e-10, 88), (1e-10, 102)])
+def test_noise_is_not_measured_once_more_where_it_can_not_be_lower(tiny, most):
+    """Along small entries that agree: the noise of J is no more than its format implies."""
+    c = np.array([1.0, tiny, 2.0, 1.5, tiny / 3, 1.0])
+    report = check_gradients(
+        lambda x: float(c @ np.exp(x)),
+        lambda x: c * np.exp(x),
+        np.array([0.4, -1.1, 0.8, 0.3, 0.7, 0.2]),
+    )
+    assert report.verdict == "agree"
+    assert report.evaluations <= most
+
+
+@pytest.mark.parametrize("wrong", [2.0, 0.0, -1.0])
+@pytest.mark.parametrize("at", [-30.0, -29.0, -31.0])
+def test_noise_is_measured_along_a_coarse_entry_where_it_may_be_lower(at, wrong):
+    """An error shows there that the noise along the other entry hides."""
+
+    def slopes(x):
+        return np.exp(-x) / (1 + np.exp(-x)) ** 2
+
+    report = check_gradients(
+        lambda x: float(np.sum(1 / (1 + np.exp(-x)))),
+        lambda x: slopes(x) * [wrong, 1],
+        np.array([at, 4.5]),
+    )
+    assert report.verdict == "disagree"
+
+
 @pytest.mark.parametrize("factor", [1.0, 1.5], ids=["right", "wrong"])
 @pytest.mark.parametrize("count", [1, 7, 100])
 @pytest.mark.parametrize("scheme", POINTS)

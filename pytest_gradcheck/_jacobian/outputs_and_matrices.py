@@ -167,7 +167,7 @@ def precision_of(value: Any, outputs: Outputs | None = None) -> tuple[float, ...
     )
 
 
-@dataclass(kw_only=True)
+@dataclass(unsafe_hash=True, kw_only=True)
 class PairBlock(Block):
     """One block of outputs by one block of parameters, in labels ``residual[4] / W[2, 0]``."""
 

@@ -143,7 +143,7 @@ MOST_SCALE = float(np.finfo(np.float64).max) / 16
 """And room for a weight and a step above the largest."""
 
 
-@dataclass
+@dataclass(unsafe_hash=True)
 class Block:
     """A leaf that is checked: a named window, from `start` to `stop`, on the vector of coordinates.
 

@@ -384,8 +384,10 @@ def _written_out(doc: str | None, names: Sequence[str]) -> str | None:
     """Put the entries of options in place of the entry ``**options`` of a docstring."""
     if doc is None or "**options\n" not in doc:
         return doc
-    written = "".join(_ENTRIES[name] for name in names if name in _ENTRIES)
-    return _ENTRY.sub(lambda one: written if one[1] == "**" else one[0], cleandoc(doc))
+    doc = cleandoc(doc)
+    own = {match[1] for match in _ENTRY.finditer(doc)}  # an option may mean something else here
+    written = "".join(_ENTRIES[name] for name in names if name in _ENTRIES and name not in own)
+    return _ENTRY.sub(lambda one: written if one[1] == "**" else one[0], doc)
 
 
 def require_known(function: Callable[..., Any], given: Mapping[str, Any], name: str = "") -> None:

@@ -199,14 +199,8 @@ def compare_gradients(
         Relative tolerance per entry.  Unset: 1e-7, or coarser by the dtypes.
     atol : float, optional
         Absolute tolerance per entry.  Unset: 32 eps of the block's root mean square.
-    threshold : float, optional
-        Largest difference that passes.  Unset: not applied.
-    only, skip : str or sequence of str, optional
-        Names of blocks, or glob patterns.
-    entries : dict, optional
-        Which entries of a block are compared, as in `Options`.
-    max_report : int, optional
-        Worst entries in the message, default 5.
+    **options
+        As in `Options`.
 
     Returns
     -------
@@ -503,8 +497,6 @@ def _engine(call: Call, params: Any, options: Options, *, accurate: bool) -> tup
 
 
 def _warn(problem: Problem, vague: Sequence[int]) -> None:
-    from .._options import GradcheckWarning
-
     label = labels(problem.blocks)
     names = listing([label(i) for i in vague], 4)
     warnings.warn(

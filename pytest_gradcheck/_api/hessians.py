@@ -19,14 +19,12 @@ from .._evaluate.problem import require_callable
 from .._gradient.check import at_points
 from .._jacobian.check import (
     Check,
-    called_elsewhere,
     checking,
-    given,
     report_of,
     with_lines,
 )
-from .._jacobian.maps import product_of
-from .._jacobian.outputs_and_matrices import Matrix, matrix_of
+from .._jacobian.maps import maps_of, product_of
+from .._jacobian.outputs_and_matrices import Matrix
 from .._options import DerivativeOptions, Options, options_from, takes
 from .._params.arrays_and_structure import Array, Structure, flatten
 from .._params.layout import Block, blocks_of, labels, scale_of, to_structure
@@ -78,11 +76,7 @@ def check_hessian(
 
     def at(point: Any) -> GradientReport:
         with _second_order(call, grad, point, judged) as check:
-            beside = called_elsewhere(hess, check)
-            matrices = [
-                replace(matrix_of(one, check.shape, "hess"), at=beside)
-                for one in given(hess, check)
-            ]
+            matrices = [one.dense() for one in maps_of(hess, check, "hess")]
             return with_lines(_report(check, matrices, "hess"), hess, check)
 
     return announced(at_points(at, params, points, hess, "hess"))
@@ -101,12 +95,11 @@ def assert_hessian_close() -> None:
     hess : callable or object
         A callable of the same arguments, or the Hessian itself, in any of the forms of
         `assert_jacobian_close`, with params' structure for the outputs'.
-    params, points : object
+    params, points, args
         As in `assert_jacobian_close`.
     grad : callable, optional
         The gradient, which is then differenced: 2 n evaluations of it.  Check it first.  Unset:
         second differences of func, 12 n² evaluations, for at most 60 parameters.
-    args : tuple, optional
     has_aux : bool, optional
         func returns ``(J, anything)``.
     **options
@@ -189,12 +182,10 @@ def assert_hvp_close() -> None:
 
     Parameters
     ----------
-    func : callable
+    func, params, points, grad, args, has_aux
         As in `assert_hessian_close`.
     hvp : callable
         ``hvp(params, v, *args)`` with v in params' structure; returns H v in params' structure.
-    params, points, grad, args, has_aux
-        As in `assert_hessian_close`.
     strided : bool, optional
         As in `assert_jvp_close`.
     **options
@@ -287,12 +278,11 @@ def _report(check: Check, matrices: Sequence[Matrix], what: str) -> GradientRepo
 def _of_nothing(check: Check, report: GradientReport) -> str:
     """Return that grad's numeric derivative is not symmetric, beyond its error bars, or nothing."""
     # A gradient's derivative is: by Schwarz's theorem no func has another.
-    evidence, n = report.evidence, check.problem.size
+    evidence = report.evidence
     if evidence is None:
         return ""
-    place = check.places()
-    numeric, error = np.full((n, n), np.nan), np.full((n, n), np.inf)
-    numeric.flat[place], error.flat[place] = evidence.numeric, evidence.error_bar
+    where = check.where()
+    numeric, error = evidence.numeric[where], evidence.error_bar[where]
     known = np.isfinite(numeric) & np.isfinite(error)
     known &= known.T
     with np.errstate(all="ignore"):

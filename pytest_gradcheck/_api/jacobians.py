@@ -9,8 +9,8 @@ from typing import Any, Unpack
 from .._evaluate.call import Call, as_tuple
 from .._evaluate.problem import require_callable
 from .._gradient.check import at_points
-from .._jacobian.check import called_elsewhere, checking, given, with_lines
-from .._jacobian.maps import judged, judged_modes, map_of, product_of
+from .._jacobian.check import checking, with_lines
+from .._jacobian.maps import judged, judged_modes, maps_of, product_of
 from .._options import JacobianOptions, Options, options_from, takes
 from .._report.report import GradientReport
 from .gradients import announced, asserting
@@ -48,9 +48,7 @@ def check_jacobian(
 
     def at(point: Any) -> GradientReport:
         with checking(call, point, chosen) as check:
-            beside = called_elsewhere(jac, check)
-            report = judged(check, [map_of(one, check, beside) for one in given(jac, check)])
-            return with_lines(report, jac, check)
+            return with_lines(judged(check, maps_of(jac, check)), jac, check)
 
     return announced(at_points(at, params, points, jac, "jac"))
 
@@ -205,14 +203,10 @@ def assert_jvp_close() -> None:
 
     Parameters
     ----------
-    func : callable
-        ``func(params, *args) -> outputs``, as in `assert_jacobian_close`.
+    func, params, points, args, has_aux
+        As in `assert_jacobian_close`: ``func(params, *args) -> outputs``.
     jvp : callable
         ``jvp(params, v, *args)`` with v in params' structure; returns J v in the outputs'.
-    params : object
-        As in `assert_jacobian_close`.
-    points, args, has_aux
-        As in `assert_jacobian_close`.
     strided : bool, optional
         Pass v as arrays with gaps between their entries in memory, where there are strides: a
         product may take contiguous ones for granted.
@@ -286,17 +280,12 @@ def assert_vjp_close() -> None:
 
     Parameters
     ----------
-    func : callable
-        ``func(params, *args) -> outputs``, as in `assert_jacobian_close`.
+    func, params, points, args, has_aux
+        As in `assert_jacobian_close`: ``func(params, *args) -> outputs``.
     vjp : callable
         ``vjp(params, u, *args)`` with u in the outputs' structure; returns uᵀ J in params'.
-    params : object
-        As in `assert_jacobian_close`.
-    points, args, has_aux
-        As in `assert_jacobian_close`.
     strided : bool, optional
-        Pass u as arrays with gaps between their entries in memory, where there are strides: a
-        product may take contiguous ones for granted.
+        As in `assert_jvp_close`, of u.
     **options
         As in `assert_jacobian_close`.
 

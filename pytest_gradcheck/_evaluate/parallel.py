@@ -453,7 +453,7 @@ class Batched(Evaluator):
         self.progress.evaluations += 2
         try:
             with self.quiet():
-                nudged, beside = map(float, self._points(shift, np.array([NUDGE, 0.0])))
+                nudged, beside = map(float, self._points(Move(np.array([NUDGE, 0.0]), shift=shift)))
         except ShapeError:
             raise
         except Exception:  # it may have left func's domain: what follows finds out
@@ -484,7 +484,7 @@ class Batched(Evaluator):
         """Return J at points that are one batch; one by one where the batch raises."""
         try:
             with self.quiet():
-                found = self._points_of(move)
+                found = self._points(move)
         except ShapeError:
             raise
         except Exception:
@@ -493,25 +493,21 @@ class Batched(Evaluator):
         self.progress.evaluations += len(found)
         return found
 
-    def _points_of(self, move: Move) -> Array:
-        if move.shift is not None:
-            return self._points(move.shift, move.values)
-        count, width = move.values.size, move.values.shape[1]
+    def _points(self, move: Move) -> Array:
+        count = move.values.size
         batch = self._batch(count)
+        if move.shift is not None:
+            for block, theta in zip(self.work.blocks, self.work.theta, strict=True):
+                moved = theta + move.values[:, None] * move.shift[block.window]
+                _window(batch, block, count)[:, block.within] = moved
+            return self._called(batch, count)
+        width = move.values.shape[1]
         places = np.repeat(np.asarray(move.coordinates, dtype=np.intp), width)
         block = self.work.blocks[move.position]
         places = places if block.places is None else block.places[places]
         flat = _window(batch, block, count)
         flat[np.arange(count), places] = move.values.ravel()
         return self._called(batch, count)
-
-    def _points(self, shift: Array, steps: Array) -> Array:
-        batch = self._batch(steps.size)
-        for block, theta in zip(self.work.blocks, self.work.theta, strict=True):
-            _window(batch, block, steps.size)[:, block.within] = (
-                theta + steps[:, None] * shift[block.window]
-            )
-        return self._called(batch, steps.size)
 
 
 def _by_vmap(func: Callable[[Any], Any], structure: Structure) -> Callable[[list[Any]], Any]:

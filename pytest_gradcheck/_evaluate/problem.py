@@ -37,7 +37,6 @@ from .._params.layout import (
     gradient_vector,
     joint,
     labels,
-    require_finite,
     runs,
     scales_of,
     vector_of,
@@ -78,6 +77,11 @@ class Problem:
         return self.blocks[-1].stop if self.blocks else 0
 
     @cached_property
+    def counts(self) -> Array:
+        """How many coordinates each block has, shape (blocks,)."""
+        return np.array([block.size for block in self.blocks], dtype=np.intp)
+
+    @cached_property
     def theta(self) -> Array:
         """The coordinates, shape (n,): float64, or longdouble if any is."""
         # Made when it is asked for, as `scale` is: a check along directions needs neither.
@@ -88,11 +92,14 @@ class Problem:
         """The scale of each coordinate, shape (n,)."""
         return self.scales()
 
-    def scales(self) -> Array:
-        """Return `scale` as a new vector, with no other one as long."""
+    def scales(self, *, along: bool = False) -> Array:
+        """Return `scale` as a new vector, with no other one as long.
+
+        Or by how much each coordinate moves along a direction.
+        """
         scales: Array = np.empty(self.size)
         for here, theta, scaling in self.windows():
-            scales[here] = scaling.of(theta)
+            scales[here] = (scaling.along if along else scaling.of)(theta)
         return scales
 
     @cached_property
@@ -100,10 +107,13 @@ class Problem:
         """How each block is scaled."""
         return scales_of(self.evaluator.work.theta)
 
-    def scale_of(self, position: int, part: Any) -> Any:
-        """Return the scale of some coordinates of block number `position`, a new array."""
-        own = self.scaling.within(self.blocks, range(position, position + 1))
-        return own.of(self.evaluator.work.theta[position][part])
+    def scale_of(self, position: int, part: Any, *, along: bool = False) -> Any:
+        """Return the scale of some coordinates of block number `position`, a new array.
+
+        Or by how much they move along a direction.
+        """
+        own = self.scaling.within(self.counts, range(position, position + 1))
+        return (own.along if along else own.of)(self.evaluator.work.theta[position][part])
 
     def windows(self) -> Iterator[tuple[slice, Array, Scale]]:
         """Yield windows on the flat vector, with θ and its scaling there: no other vector is made.
@@ -112,7 +122,7 @@ class Problem:
         """
         thetas = self.evaluator.work.theta
         for run in runs(self.blocks):
-            scaling = self.scaling.within(self.blocks, run)
+            scaling = self.scaling.within(self.counts, run)
             theta, start = joint(thetas[run.start : run.stop]), self.blocks[run.start].start
             for part in chunks(theta.size):
                 yield slice(start + part.start, start + part.stop), theta[part], scaling
@@ -166,7 +176,6 @@ def prepare(call: Call, params: Any, options: Options) -> Problem:
     if call.vectorized != options.vectorized:
         call = replace(call, vectorized=options.vectorized)
     structure, blocks = structure_of(params, options)
-    require_finite(structure, blocks)
     _require_combination(call, structure, options)
     progress = Progress(options.max_evals, progress_listener())
 
@@ -178,6 +187,7 @@ def prepare(call: Call, params: Any, options: Options) -> Problem:
         within = nullcontext if context is None or pool is not None else context
         with within():
             work = WorkCopy(structure, blocks, dtype, of.in_place)
+        work.require_finite()
         return evaluator_of(of, work, progress, pool).inside(within)
 
     gradients: list[tuple[Array, tuple[float, ...]]] = []
@@ -504,6 +514,8 @@ def _without_steps(structure: Structure, blocks: Sequence[Block]) -> str:
     """Return which parameter is of a type in which no step can be taken, in words, or nothing."""
     for block in blocks:
         leaf = structure.leaves[block.leaf]
+        if leaf.kind is NUMPY and block.dtype.itemsize == 8:  # nearly always
+            continue
         if leaf.eps > eps_of(block.dtype):
             kind = getattr(leaf.value, "dtype", type(leaf.value).__name__)
             return f"{brief(block.name)} is {kind}, in which no step is small enough"

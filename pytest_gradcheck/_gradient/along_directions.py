@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import fields, replace
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 
@@ -104,46 +104,33 @@ class AtScale:
         # In place of one that could not be calibrated: it resolves nothing.
         self.screen = Screen(problem, analytic.vector, options.seed, Noise(math.nan, 0.0, ""))
         self.vacuous: set[str] = set()
-        # Of thousands of blocks none is looked for among all.
-        names = (block.name for block in problem.blocks)
-        self.precision = dict(zip(names, analytic.precision, strict=True))
         self.reached: dict[str, float] = {}
         self.groups: dict[str, Group] = {}
         self.seen: dict[str, Seen] = {}
         self.nothing = self.stationary = self.responds = self.kinked = False
 
-    def size(self, block: Block) -> float:
-        """Return a block's gradient as one number."""
-        return self.sizes[block.start] if block.size else 0.0
-
     @cached_property
-    def sizes(self) -> dict[int, float]:
-        """That of every block by where it starts."""
+    def sizes(self) -> Array:
+        """Every block's gradient as one number, shape (blocks,)."""
         return self.screen.sizes()
 
-    @cached_property
-    def every_size(self) -> list[float]:
-        """That of every block by its number."""
-        return [self.size(block) for block in self.problem.blocks]
-
-    def tolerance(self, block: Block, analytic: float = 0.0, scale: float = 1.0) -> Tolerance:
-        """Return what an entry of a block is judged by."""
-        eps = self.precision[block.name]
+    def tolerance(self, position: int, analytic: float = 0.0, scale: float = 1.0) -> Tolerance:
+        """Return what an entry of block number `position` is judged by."""
+        own, eps = float(self.sizes[position]), self.analytic.precision[position]
         value = abs(float(self.problem.center))
-        return of_block(analytic, self.size(block), scale, eps, self.options, value=value)
+        return of_block(analytic, own, scale, eps, self.options, value=value)
 
     def tolerance_at(self, i: int) -> Tolerance:
         """Return what one coordinate is judged by."""
-        block = self.problem.blocks[position_of(self.problem.blocks, i)]
         a = self.bad.get(i, float(self.analytic.vector[i]))
-        return self.tolerance(block, a, self.scale_at(i))
+        return self.tolerance(position_of(self.problem.blocks, i), a, self.scale_at(i))
 
     @cached_property
     def allowed(self) -> float:
         """What the tolerances of all parameters come to along a direction."""
         # Their errors add up as their squares do: of ``atol`` three times that, at most.
-        parts = (max(dust_of(eps), GROUP_RTOL) for eps in self.analytic.precision)
-        relative = self.norm([self.options.rtol or part for part in parts], along=True)
+        parts = np.maximum([dust_of(eps) for eps in self.analytic.precision], GROUP_RTOL)
+        relative = self.norm(self.options.rtol or parts, along=True)
         blocks = self.problem.blocks if self.options.atol else ()
         return math.hypot(relative, math.sqrt(sum(self.absolute(block) ** 2 for block in blocks)))
 
@@ -159,7 +146,7 @@ class AtScale:
     def zero(self) -> Array:
         """Of which blocks the gradient is zero, or what rounding leaves of a zero (bool)."""
         # So it is for a bias before a batch normalisation, and for one of the keys of attention.
-        own, eps = np.array(self.every_size), np.array(self.analytic.precision)
+        own, eps = self.sizes, np.array(self.analytic.precision)
         value, found = abs(float(self.problem.center)), np.zeros(own.size, dtype=bool)
         for one in {*self.analytic.precision}:
             limits = of_block(0.0, own, 1.0, one, self.options, value=value)
@@ -171,15 +158,12 @@ class AtScale:
         """The norm of gradient times scale."""
         return self.norm()
 
-    def norm(self, parts: Sequence[float] | None = None, *, along: bool = False) -> float:
+    def norm(self, parts: Array | float = 1.0, *, along: bool = False) -> float:
         """Return the norm of gradient times scale, each block's or a part of it."""
         # `along` a direction its weights count, whose mean square is 13/12.
-        blocks, sizes = self.problem.blocks, self.every_size
-        unit = unit_of(sizes)
-        total = sum(
-            part**2 * (size / unit) ** 2 * block.size
-            for block, size, part in zip(blocks, sizes, parts or [1.0] * len(blocks), strict=True)
-        )
+        unit = unit_of(self.sizes.tolist())
+        squares = parts**2 * (self.sizes / unit) ** 2 * self.problem.counts
+        total = float(np.cumsum(squares)[-1]) if squares.size else 0.0
         return unit * math.sqrt(total * 13 / 12 if along else total)
 
     def confirm(self, i: int, about: float = math.inf) -> float | None:
@@ -241,10 +225,16 @@ class AtScale:
         if self.verdict == OPEN:
             self.reasons += to_settle(self.subject().ways((), self.options))
 
-    def subject(self) -> Subject:
+    def subject(self, *, right: bool = False) -> Subject:
         """Return what was checked, and how noisy func is seen to be along directions."""
-        scheme = "central differences along random directions"
-        return Subject.of(self.problem, scheme, self.screen.noise, float(self.problem.center))
+        scheme, value = "central differences along random directions", float(self.problem.center)
+        return Subject.of(self.problem, scheme, self.screen.noise, value, right=right)
+
+    @property
+    def agrees_plainly(self) -> bool:
+        """Whether all agrees, and no option can make anything else of that."""
+        untold = self.reasons or self.vacuous or self.nothing or self.stationary or self.kinked
+        return self.verdict == AGREE and not untold and self.options.threshold is None
 
     def look_again(self, limit: int) -> None:
         """Judge the direction that stands out, then find what is wrong along it."""
@@ -279,20 +269,17 @@ class AtScale:
         """Give a direction of its own to each block that those over all do not resolve."""
         screen = self.screen
         unseen = ACCUSED * screen.sigma + self.allowed
-        for block, own, zero in zip(
-            self.problem.blocks, self.every_size, self.zero.tolist(), strict=True
-        ):
-            norm = own * math.sqrt(block.size)
-            if not block.size or (norm and unseen <= COARSEST_RTOL * norm):
-                continue
-            if norm and zero:
-                continue  # like a zero, it is resolved against the whole gradient
+        norms = self.sizes * np.sqrt(self.problem.counts)
+        # What is like a zero is resolved against the whole gradient.
+        clear = (norms > 0) & ((unseen <= COARSEST_RTOL * norms) | self.zero)
+        for position in np.flatnonzero((self.problem.counts > 0) & ~clear).tolist():
+            block, norm = self.problem.blocks[position], float(norms[position])
             shift = screen.shift(0, Subset((block,)))
             if not norm:
                 self.see_whether_it_moves(block, shift)
                 continue
             told = float(np.dot(screen.analytic, shift))
-            rtol, dust = self.tolerance(block).rtol, DUST * EPS * norm
+            rtol, dust = self.tolerance(position).rtol, DUST * EPS * norm
             question = Tolerance(told, rtol, self.absolute(block), dust, COARSEST_RTOL / 4)
             answer = refine(screen.line(shift), question, screen.step, 1.0, LEAST_ALONG)
             self.reached[block.name] = question.allowed(answer.value, answer.error) / norm
@@ -313,7 +300,7 @@ class AtScale:
         """Return whether func is float32, and its blocks few enough for directions of their own."""
         spent, most = self.problem.evaluator.evaluations, self.options.max_evals
         left = EXHAUSTIVE if most is None else most - spent
-        filled = sum(block.size > 0 for block in self.problem.blocks)
+        filled = int(np.count_nonzero(self.problem.counts))
         enough = 2 * GROUP_DIRECTIONS * GROUP_STEPS * filled <= min(left, EXHAUSTIVE)
         return self.screen.noise.unit > NARROW and self.options.rtol is None and enough
 
@@ -326,7 +313,7 @@ class AtScale:
         for position, block in enumerate(problem.blocks):
             if not block.size:
                 continue
-            if not self.size(block):
+            if not self.sizes[position]:
                 self.see_whether_it_moves(block, screen.shift(0, Subset((block,))))
                 if block.name in self.vacuous:
                     continue
@@ -453,9 +440,9 @@ def _bits(check: AtScale) -> float:
 
 def _patterns(check: AtScale) -> list[Diagnosis]:
     found = []
-    ranks = {block.name: len(block.shape) for block in check.problem.blocks}
     for pattern, amount in check.findings.patterns:
-        sentence = pattern.sentence(amount, ranks[pattern.names[0]])
+        first = next(b for b in check.problem.blocks if b.name == pattern.names[0])
+        sentence = pattern.sentence(amount, len(first.shape))
         if len(pattern.names) > 1 and pattern.code != "swapped":
             sentence += f", in {listing([shown(name) for name in pattern.names], 4)}"
         found.append(Diagnosis(_code(pattern), sentence, pattern.names, _bits(check)))
@@ -472,7 +459,7 @@ def _not_finite(check: AtScale) -> list[Diagnosis]:
 def _wrong_entries(check: AtScale, named: set[str]) -> list[Diagnosis]:
     """Name one or two entries that alone are wrong."""
     screen = check.screen
-    if check.findings.unexplained or check.findings.shares:
+    if check.findings.unexplained or not all(index for _, index, *_ in check.findings.shares):
         return []
     found = []
     for position, mine in sorted(by_block(check.problem.blocks, sorted(screen.wrong)).items()):
@@ -511,34 +498,40 @@ def plainly_wrong(problem: Problem, analytic: Analytic, options: Options, noise:
 
 def along_directions(
     problem: Problem, analytic: Analytic, options: Options, extra: int = MOST_EXTRA
-) -> tuple[Subject, Rows]:
-    """Check all parameters at once; `extra` is as `AtScale` has it."""
+) -> tuple[Subject, Rows | Callable[[], Rows]]:
+    """Check all parameters at once; `extra` is as `AtScale` has it.
+
+    Of a gradient that is right the rows are made when they are read.
+    """
     check = AtScale(problem, analytic, options, extra)
     problem.evaluator.progress.accused = check.accused
     check.run()
     problem.evaluator.work.require_unchanged("func")
-    return check.subject(), _rows(check)
-
-
-def _rows(check: AtScale) -> Rows:
-    problem, screen = check.problem, check.screen
     shown = {i: x for i, x in check.answers.items() if x.verdict == DISAGREE or x.slopes}
+    # Of no vector: a report that is kept does not keep those of a million parameters.
+    passing = partial(_passing, problem.blocks, _resolutions(check), check.reached, check.seen)
+    if check.agrees_plainly and not shown:
+        rows = _rows(check, (), shown)
+        return check.subject(right=True), lambda: replace(rows, blocks=passing())
     mine, bad = by_block(problem.blocks, shown), by_block(problem.blocks, check.bad)
     members = [frozenset(pattern.names) for pattern, _ in check.findings.patterns]
     blocks = tuple(
-        _block(check, block, known, [shown[i] for i in mine[position]], len(bad[position]), members)
-        for position, (block, known) in enumerate(
-            zip(problem.blocks, _resolutions(check), strict=True)
-        )
+        _block(check, problem.blocks[k], one, [shown[i] for i in mine[k]], len(bad[k]), members)
+        for k, one in enumerate(passing())
     )
+    return check.subject(), _rows(check, blocks, shown)
+
+
+def _rows(check: AtScale, blocks: tuple[BlockReport, ...], shown: dict[int, Answer]) -> Rows:
+    problem, screen = check.problem, check.screen
     directions = len(screen.residuals)
-    alike = dict(zip(check.analytic.precision, problem.blocks, strict=True))
+    alike = {eps: position for position, eps in enumerate(check.analytic.precision)}
     return Rows(
         verdict=check.verdict,
         blocks=blocks,
         worst=(*map(entry_of, check.groups.values()), *_entries(check, shown)),
         difference=_difference(check),
-        rtol=max((check.tolerance(block).rtol for block in alike.values()), default=0.0),
+        rtol=max((check.tolerance(k).rtol for k in alike.values()), default=0.0),
         checked=problem.size if directions >= SCREENED else len(check.answers),
         reasons=tuple(check.reasons),
         nothing=check.nothing,
@@ -553,14 +546,12 @@ def _rows(check: AtScale) -> Rows:
 
 def _sentences(check: AtScale) -> tuple[str, ...]:
     said = []
-    filled = sum(block.size > 0 for block in check.problem.blocks)
+    filled = np.count_nonzero(check.problem.counts)
     for pattern, amount in check.findings.patterns:
         if len(pattern.names) > 1:
             names = "every block" if len(pattern.names) == filled else listing(pattern.names)
             said.append(f"{names}: {pattern.sentence(amount, 0)}")
-    for name, (wrong, count) in check.findings.shares.items():
-        said.append(f"{brief(name)}: {wrong} of {count} sampled entries are wrong, by no pattern")
-    for name, index, wrong, count, _ in check.findings.slices:
+    for name, index, wrong, count, _ in sorted(check.findings.shares, key=lambda one: bool(one[1])):
         said.append(
             f"{brief(name)}{index}: {wrong} of {count} sampled entries are wrong, by no pattern"
         )
@@ -580,65 +571,80 @@ def by_block(blocks: Sequence[Block], coordinates: Iterable[int]) -> dict[int, l
 def _resolutions(check: AtScale) -> list[float]:
     """Return how large an error of each block would have been seen, in parts of its gradient."""
     # One that is zero is resolved against the whole gradient.
-    sizes = [block.size for block in check.problem.blocks]
-    norm = np.where(check.zero, check.total, np.array(check.every_size) * np.sqrt(sizes))
+    norms = check.sizes * np.sqrt(check.problem.counts)
+    norm = np.where(check.zero, check.total, norms)
     with np.errstate(all="ignore"):
         found = np.where(norm, (ACCUSED * check.screen.sigma + check.allowed) / norm, math.inf)
     resolutions: list[float] = found.tolist()
     return resolutions
 
 
+def _passing(
+    blocks: Sequence[Block],
+    resolutions: Sequence[float],
+    reached: Mapping[str, float],
+    seen: Mapping[str, Seen],
+) -> tuple[BlockReport, ...]:
+    """Return the reports of blocks of which nothing is wrong."""
+    return tuple(
+        BlockReport(
+            block.name,
+            block.shape,
+            block.size,
+            checked=block.size,
+            wrong=0,
+            open=0,
+            kinks=0,
+            difference=math.nan,
+            resolution=min(resolution, reached.get(block.name, math.inf)),
+            verdict=VERDICTS[AGREE],
+            entry_seen=entry_seen,
+            row_seen=row_seen,
+            block_seen=block_seen,
+        )
+        for block, resolution in zip(blocks, resolutions, strict=True)
+        for entry_seen, row_seen, block_seen in [seen.get(block.name, UNSEEN)]
+    )
+
+
 def _block(
     check: AtScale,
     block: Block,
-    resolution: float,
+    passing: BlockReport,
     mine: list[Answer],
     bad: int,
     members: list[frozenset[str]],
 ) -> BlockReport:
     """Return one block's report, `mine` its entries that are shown, `bad` how many are not finite.
 
-    `members` are the names of each pattern's blocks.
+    `passing` is what it were if all agreed, `members` the names of each pattern's blocks.
     """
     wrong = sum(answer.verdict == DISAGREE for answer in mine)
-    share = check.findings.shares.get(block.name)
     count, hint, code = max(wrong, bad), "", ""
     for (pattern, amount), names in zip(check.findings.patterns, members, strict=True):
         if block.name in names:
             count = max(count, int(entries_with(check.screen, pattern, block).size))
             code = _code(pattern)
             hint = pattern.sentence(amount, len(block.shape)) if len(pattern.names) == 1 else ""
-    for name, index, off, sampled, size in check.findings.slices:
-        if name == block.name:
-            count = max(count, round(size * off / sampled))
+    for _, index, off, sampled, size in [x for x in check.findings.shares if x[0] == block.name]:
+        count = max(count, round(size * off / sampled))
+        if index:
             hint, code = f"only {index} is wrong", "slice"
-    if share is not None:
-        if not np.any(check.analytic.vector[block.window]):
+        elif not np.any(check.analytic.vector[block.window]):
             hint, code = ZERO, "zero"
-        count = max(count, round(block.size * share[0] / share[1]))
     if bad:
         hint, code = not_finite(bad, block.size), "not-finite"
-    entry_seen, row_seen, block_seen = check.seen.get(block.name, UNSEEN)
     group = check.groups.get(block.name)
     if group is not None:
         hint, code = diagnosis_of(group).sentence, GROUP
-    return BlockReport(
-        name=block.name,
-        shape=block.shape,
-        size=block.size,
-        checked=block.size,
+    return replace(
+        passing,
         wrong=count,
-        open=0,
         kinks=sum(answer.slopes is not None for answer in mine),
-        difference=math.nan,
-        resolution=min(resolution, check.reached.get(block.name, math.inf)),
         vacuous=block.name in check.vacuous,
         verdict=VERDICTS[DISAGREE if count or group else AGREE],
         hint=hint,
         code=code,
-        entry_seen=entry_seen,
-        row_seen=row_seen,
-        block_seen=block_seen,
     )
 
 

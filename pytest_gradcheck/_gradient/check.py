@@ -100,29 +100,30 @@ def run_check(
             whole = MANY_DIRECTIONS if along else 2 * problem.size
             again = look_again(problem, analytic, options, asked, whole)
         if not reasons and again is None:
-            if along:
-                from .along_directions import along_directions
-
-                looked = along_directions(problem, analytic, options)
-            elif _lasts(problem, options):
-                noise, looked = _ahead(problem, analytic, options)
+            noise, looked = _looked(problem, analytic, options, along=along)
         if looked is not None:
-            subject, rows = looked
-            told = depends_on_the_past(problem, options, from_afar=rows.verdict != AGREE)[1]
+            subject, found = looked
+            doubted = not callable(found) and found.verdict != AGREE
+            told = depends_on_the_past(problem, options, from_afar=doubted)[1]
             reasons = (told,) if told else ()
+            if not callable(found):
+                rows = found
+            elif not told:
+                return _passed(problem, subject, found, options, started)
         if looked is None or reasons:
             sweep, comparison, reasons = again or _one_by_one(
                 problem, analytic, options, reasons, noise
             )
             problem.evaluator.work.require_unchanged("func")
             if not reasons and options.threshold is None and agrees_plainly(comparison):
-                return _passed(problem, analytic, sweep, comparison, options, started)
+                right = _agreed(problem, analytic, sweep, comparison, options)
+                return _passed(problem, *right, options, started)
             from .follow_up_calls import experiments, with_convergence
 
             subject, rows = _explained(problem, analytic, sweep, comparison, reasons, options)
-            found = experiments(rows, grad, problem, analytic, options, subject.noise)
-            if found:
-                rows = replace(rows, diagnoses=(*found, *rows.diagnoses))
+            more = experiments(rows, grad, problem, analytic, options, subject.noise)
+            if more:
+                rows = replace(rows, diagnoses=(*more, *rows.diagnoses))
             if again is None:
                 rows = with_convergence(rows, problem, sweep, options)
         if rows.verdict == DISAGREE:
@@ -132,6 +133,17 @@ def run_check(
         evaluations, seconds = problem.evaluator.evaluations, time.perf_counter() - started
         report = assemble(subject, rows, options, evaluations, seconds, remarks_of(problem))
     return of_suspects(report) if again is not None else report
+
+
+def _looked(
+    problem: Problem, analytic: Analytic, options: Options, *, along: bool
+) -> tuple[Noise | None, tuple[Subject, Rows | Callable[[], Rows]] | None]:
+    """Look along directions where that is asked for, or lasts less; return the noise if known."""
+    if along:
+        from .along_directions import along_directions
+
+        return None, along_directions(problem, analytic, options)
+    return _ahead(problem, analytic, options) if _lasts(problem, options) else (None, None)
 
 
 def _lasts(problem: Problem, options: Options) -> bool:
@@ -149,7 +161,7 @@ def _lasts(problem: Problem, options: Options) -> bool:
 
 def _ahead(
     problem: Problem, analytic: Analytic, options: Options
-) -> tuple[Noise, tuple[Subject, Rows] | None]:
+) -> tuple[Noise, tuple[Subject, Rows | Callable[[], Rows]] | None]:
     """Look along a direction first; return what is wrong if anything plainly is, and the noise."""
     # An entry must have been differenced alone and found wrong: nothing is accused along directions
     # that would not be accused without.
@@ -159,7 +171,7 @@ def _ahead(
     if not plainly_wrong(problem, analytic, options, noise):
         return noise, None
     subject, rows = along_directions(problem, analytic, options, AHEAD_EXTRA)
-    if not any(entry.verdict == VERDICTS[DISAGREE] for entry in rows.worst):
+    if callable(rows) or not any(entry.verdict == VERDICTS[DISAGREE] for entry in rows.worst):
         return noise, None
     said = (
         "func takes long, so a direction was looked along first; "
@@ -232,24 +244,39 @@ def _explained(
     )
 
 
-def _passed(
+def _agreed(
     problem: Problem,
     analytic: Analytic,
     sweep: Sweep,
     comparison: Comparison,
     options: Options,
+) -> tuple[Subject, Callable[[], Rows]]:
+    """Return what was checked of a gradient that is right, and what makes its rows."""
+    subject = Subject.of(problem, sweep.title, sweep.noise, float(problem.center), right=True)
+    return subject, partial(
+        rows_of,
+        subject,
+        comparison,
+        options,
+        scale=problem.scale,
+        theta=problem.theta,
+        precision=analytic.precision,
+    )
+
+
+def _passed(
+    problem: Problem,
+    subject: Subject,
+    rows: Callable[[], Rows],
+    options: Options,
     started: float,
 ) -> GradientReport:
     """Return the report of a gradient that is right, whose rows are made when they are read."""
-    center = float(problem.center)
-    subject = Subject.of(problem, sweep.title, sweep.noise, center, right=True)
-    scale, theta, precision = problem.scale, problem.theta, analytic.precision
     remarks, evaluations = remarks_of(problem), problem.evaluator.evaluations
     seconds = time.perf_counter() - started
 
     def whole() -> GradientReport:
-        rows = rows_of(subject, comparison, options, scale=scale, theta=theta, precision=precision)
-        return assemble(subject, rows, options, evaluations, seconds, remarks)
+        return assemble(subject, rows(), options, evaluations, seconds, remarks)
 
     known = {"evaluations": evaluations, "seconds": seconds, "name": subject.name}
     return GradientReport.later(whole, ok=True, verdict=VERDICTS[AGREE], warning="", **known)

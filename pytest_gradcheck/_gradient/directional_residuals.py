@@ -33,7 +33,6 @@ from .._constants import (
     RATIO,
     SAFETY,
     SCREENED,
-    SMALLEST_PART,
 )
 from .._difference.every_coordinate import line_along, noise_of, value_size
 from .._difference.noise_and_extrapolation import Line, Noise
@@ -48,7 +47,7 @@ from .._difference.step_search_and_kinks import Policy, climb, enter, fall, rise
 from .._evaluate.problem import Analytic, Problem
 from .._options import Options
 from .._params.arrays_and_structure import Array, chunks
-from .._params.layout import Block, middle, middles, position_of
+from .._params.layout import Block, position_of
 from .._verdict.further_steps import refine
 from .._verdict.tolerance_and_comparison import AGREE, DISAGREE, OPEN, Answer, Tolerance
 
@@ -60,8 +59,7 @@ class Screen:
     `step` is h in parts of the parameters' scales, `single` the first step of one coordinate in
     parts of its own; `sigma` the standard deviation of a residual; `residuals` are y over all
     parameters, by number of direction. `wrong` has the parameters found wrong, with their errors,
-    which `unexplained` takes out; `floors`, by a block's start, the least that a coordinate of it
-    moves by.
+    which `unexplained` takes out.
     """
 
     problem: Problem
@@ -72,7 +70,6 @@ class Screen:
     sigma: float = math.inf
     residuals: dict[int, float] = field(default_factory=dict)
     wrong: dict[int, float] = field(default_factory=dict)
-    floors: dict[int, float] = field(default_factory=dict)
     single: float = 0.0
 
     @cached_property
@@ -80,11 +77,8 @@ class Screen:
         """The spread of all coordinates, shape (n,), where there are many blocks; else None."""
         # One vector more, and one stream of weights for all blocks in place of one for each: what
         # is done for a block takes as long as for a thousand coordinates.
-        if sum(block.size > 0 for block in self.problem.blocks) <= EACH_ALONE:
-            return None
-        found, blocks = self.problem.scales(), self.problem.blocks
-        floors = SMALLEST_PART * np.array(middles([found[block.window] for block in blocks]))
-        return np.maximum(found, np.repeat(floors, [block.size for block in blocks]), out=found)
+        few = np.count_nonzero(self.problem.counts) <= EACH_ALONE
+        return None if few else self.problem.scales(along=True)
 
     def drawing(self, number: int, block: Block, start: int = 0) -> tuple[np.random.Generator, int]:
         """Return what draws a direction's weights from `start` in a block on, behind a few."""
@@ -119,17 +113,9 @@ class Screen:
         if self.whole is not None:
             own: Array = self.whole[block.window][part].copy()
         else:
-            own = self.problem.scale_of(position_of(self.problem.blocks, block.start), part)
-            np.maximum(own, self.floor(block), out=own)
-        return own
-
-    def floor(self, block: Block) -> float:
-        """Return the least that a coordinate of a block moves by."""
-        if block.start not in self.floors:
             position = position_of(self.problem.blocks, block.start)
-            every = self.problem.scale_of(position, slice(None))
-            self.floors[block.start] = SMALLEST_PART * middle(every) if every.size else 0.0
-        return self.floors[block.start]
+            own = self.problem.scale_of(position, part, along=True)
+        return own
 
     def size(self, block: Block) -> float:
         """Return the root mean square of gradient times spread: the gradient as one number."""
@@ -148,12 +134,15 @@ class Screen:
                 return 0.0
         return largest * math.sqrt(total / block.size)
 
-    def sizes(self) -> dict[int, float]:
-        """Return `size` of every block by where it starts; of many, all at once."""
-        blocks = [block for block in self.problem.blocks if block.size]
+    def sizes(self) -> Array:
+        """Return `size` of every block, 0 of an empty one; of many, all at once."""
+        found = np.zeros(len(self.problem.blocks))
         if self.whole is None:
-            return {block.start: self.size(block) for block in blocks}
-        starts, counts = ([getattr(b, name) for b in blocks] for name in ("start", "size"))
+            found[:] = [self.size(block) if block.size else 0.0 for block in self.problem.blocks]
+            return found
+        filled = self.problem.counts > 0
+        counts = self.problem.counts[filled]
+        starts = np.cumsum(counts) - counts
         with np.errstate(over="ignore"):
             product = (self.analytic * self.whole).astype(np.float64, copy=False)
         np.abs(product, out=product)
@@ -161,8 +150,8 @@ class Screen:
         largest = np.maximum.reduceat(product, starts)
         product /= np.repeat(np.where(largest > 0, largest, 1.0), counts)
         product *= product
-        found = largest * np.sqrt(np.add.reduceat(product, starts) / counts)
-        return dict(zip(starts, found.tolist(), strict=True))
+        found[filled] = largest * np.sqrt(np.add.reduceat(product, starts) / counts)
+        return found
 
     def shift(self, number: int, subset: Subset | None = None) -> Array:
         """Return a direction over all parameters, zero outside `subset`."""
@@ -278,8 +267,6 @@ def calibrate(problem: Problem, analytic: Analytic, options: Options) -> Screen:
     row = STENCILS["central"]
     first = relative_step(row, noise.sigma, value_size(problem, analytic.vector))
     screen.single = first
-    for block in problem.blocks if screen.whole is None else ():
-        screen.floor(block)  # a vector of the block's size, gone before the next one is made
     vector = screen.shift(0)
     told = float(np.dot(analytic.vector, vector))
     line = screen.line(vector)

@@ -56,15 +56,13 @@ Confirm = Callable[[int, float], float | None]
 class Findings:
     """What was found: patterns, each with the number that was fitted, and what none explains.
 
-    `shares` has, by block with errors everywhere, how many of its sampled entries are wrong, of how
-    many; `slices` rows and columns with errors by no pattern: block, index, wrong and sampled
-    entries, size. `unexplained`: something is wrong that was not found within the evaluations
-    allowed.
+    `shares` are blocks, rows and columns with errors by no pattern: block, index (empty of a whole
+    block), wrong and sampled entries, size. `unexplained`: something is wrong that was not found
+    within the evaluations allowed.
     """
 
     patterns: list[tuple[Pattern, float]] = field(default_factory=list)
-    shares: dict[str, tuple[int, int]] = field(default_factory=dict)
-    slices: list[tuple[str, str, int, int, int]] = field(default_factory=list)
+    shares: list[tuple[str, str, int, int, int]] = field(default_factory=list)
     unexplained: bool = False
 
 
@@ -236,14 +234,14 @@ class Search:
             if square and pattern.holds(amount * (unit / own)):
                 misfit = float(np.sum((y - amount * columns) ** 2)) / variance
                 fits.append((misfit, amount * (unit / own), pattern))
-        order = [id(fit[2]) for fit in fits]
+        order = {id(fit[2]): number for number, fit in enumerate(fits)}
         fits.sort(key=lambda fit: fit[0])
         if not fits or fits[0][0] > threshold(len(numbers)):
             return False
         # Two names for the same vector are no rivals: a matrix of one row is a row, and with all
         # parameters equal θ is a constant.  What was tried first is the simplest.
         alike = [fit for fit in fits if _proportional(fit[2].columns, fits[0][2].columns)]
-        misfit, amount, best = min(alike, key=lambda fit: order.index(id(fit[2])))
+        misfit, amount, best = min(alike, key=lambda fit: order[id(fit[2])])
         rivals = [fit for fit in fits if not _proportional(fit[2].columns, best.columns)]
         if rivals and rivals[0][0] <= DISTINCT * max(misfit, threshold(len(numbers))):
             return False
@@ -379,7 +377,7 @@ class Search:
             return False
         index = [":"] * len(block.shape)
         index[part.axis] = str(int(places[0]))
-        self.found.slices.append(
+        self.found.shares.append(
             (block.name, f"[{', '.join(index)}]", wrong, SAMPLED_IN_SLICE, int(inside.size))
         )
         return True
@@ -434,7 +432,7 @@ class Search:
         count = min(TRIED, block.size)
         rng = generator(self.screen.seed, Stream.WRONG_SHARE, block.start)
         wrong = self._count(block, rng.choice(block.size, count, replace=False))
-        self.found.shares[block.name] = (wrong, count)
+        self.found.shares.append((block.name, "", wrong, count, block.size))
         return wrong > 0
 
 
@@ -498,36 +496,34 @@ class Pattern:
 
     def sentence(self, amount: float, rank: int) -> str:
         """Return what it looks like, with the fitted number; `rank` is the block's."""
-        if self.code in ("gradient", "slice") and amount != 1:
-            told = f"analytic = {simple(1 / (1 - amount))} x numeric"
-            if self.place is None:
-                return f"{told}, everywhere"
-            index = [":"] * rank
-            index[self.place[0]] = str(self.place[1])
-            return f"{told} in [{', '.join(index)}] alone"
-        if self.code == "theta":
-            return f"error = {simple(amount)} x the parameters: weight decay missing or too much?"
-        if self.code == "sign-theta":
-            return (
-                f"error = {simple(amount)} x the parameters' signs: an L1 penalty missing or "
-                "too much?"
-            )
-        if self.code == "constant":
-            return f"error = {simple(amount)}, the same everywhere"
-        if self.code == "transposed":
-            return "analytic = the transpose of numeric"
-        if self.code == "rolled" and self.place is not None:
-            return f"analytic = numeric rolled by {self.place[1]} along axis {self.place[0]}"
-        if self.code == "swapped":
-            return f"the analytic gradients of {self.names[0]} and {self.names[1]} are swapped"
-        return "numeric is zero where analytic is not"
+        if self.code in SENTENCES:
+            said = SENTENCES[self.code]
+            return said.format(amount=simple(amount), names=self.names, place=self.place)
+        if amount == 1:
+            return "numeric is zero where analytic is not"
+        told = f"analytic = {simple(1 / (1 - amount))} x numeric"
+        if self.place is None:
+            return f"{told}, everywhere"
+        index = [":"] * rank
+        index[self.place[0]] = str(self.place[1])
+        return f"{told} in [{', '.join(index)}] alone"
+
+
+SENTENCES = {
+    "theta": "error = {amount} x the parameters: weight decay missing or too much?",
+    "sign-theta": "error = {amount} x the parameters' signs: an L1 penalty missing or too much?",
+    "constant": "error = {amount}, the same everywhere",
+    "transposed": "analytic = the transpose of numeric",
+    "rolled": "analytic = numeric rolled by {place[1]} along axis {place[0]}",
+    "swapped": "the analytic gradients of {names[0]} and {names[1]} are swapped",
+}
+"""What patterns look like, but for multiples of the gradient."""
 
 
 def patterns(screen: Screen, count: int) -> Iterator[Pattern]:
     """Yield what bugs make, for directions 0 … count − 1."""
     problem = screen.problem
     thetas = problem.evaluator.work.theta
-    sums: dict[str, Array] = {}
     own: dict[tuple[str, str], Array] = {}
     names = tuple(block.name for block in problem.blocks if block.size)
     for block, theta in zip(problem.blocks, thetas, strict=True):
@@ -552,28 +548,26 @@ def patterns(screen: Screen, count: int) -> Iterator[Pattern]:
                     rows = slices.setdefault(axis, np.zeros((length, count)))
                     rows[:, j] = shaped.sum(axis=others)
         for kind, values in columns.items():
-            sums[kind] = sums.get(kind, np.zeros(count)) + values
             own[kind, block.name] = values
             yield Pattern(kind, (block.name,), values)
         for axis, rows in slices.items():
             for position in range(rows.shape[0]):
                 yield Pattern("slice", (block.name,), rows[position], (axis, position))
     if len(names) > 1:
-        for kind in ("gradient", "theta"):
-            yield Pattern(kind, names, sums[kind])
-            matrices = tuple(
-                block.name
-                for block in problem.blocks
-                if block.size and sum(length > 1 for length in block.shape) > 1
-            )
-            if 1 < len(matrices) < len(names):  # weight decay leaves biases alone
-                columns_of = [own[kind, name] for name in matrices]
-                yield Pattern(kind, matrices, np.sum(columns_of, axis=0))
+        matrices = tuple(
+            block.name
+            for block in problem.blocks
+            if block.size and sum(length > 1 for length in block.shape) > 1
+        )
+        some = (
+            matrices if 1 < len(matrices) < len(names) else ()
+        )  # weight decay leaves biases alone
+        for kind, which in product(("gradient", "theta"), filter(None, (names, some))):
+            yield Pattern(kind, which, np.sum([own[kind, name] for name in which], axis=0))
         # The gradient of all blocks up to one: an error that enters the backward pass there.
-        total = own["gradient", names[0]].copy()
-        for position in range(1, len(names) - 1):
-            total += own["gradient", names[position]]
-            yield Pattern("gradient", names[: position + 1], total.copy())
+        totals = np.cumsum([own["gradient", name] for name in names], axis=0)
+        for position in range(2, len(names)):
+            yield Pattern("gradient", names[:position], totals[position - 1])
     yield from _exchanges(screen, count)
 
 

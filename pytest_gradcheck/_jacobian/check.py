@@ -113,10 +113,27 @@ class Check:
         m, n = self.outputs.size, self.problem.size
         return self.in_pairs(np.arange(m * n).reshape(m, n)).astype(np.intp)
 
+    def where(self) -> Array:
+        """Return where among the entries of its pairs each of the matrix is, shape (m, n)."""
+        places = self.places()
+        found = np.empty_like(places)
+        found[places] = np.arange(places.size)
+        return found.reshape(self.outputs.size, self.problem.size)
+
     @cached_property
     def own(self) -> WorkCopy:
         """The parameters in the user's own precision, to be copied."""
         return WorkCopy(self.problem.structure, self.problem.blocks)
+
+    def called(self, function: Callable[..., Any]) -> Any:
+        """Return what the user's derivative is at the parameters."""
+        return function(self.own.fresh(), *self.problem.call.args)
+
+    def copied(self) -> Any:
+        """Return a copy of the parameters in the precision in which they are differenced."""
+        problem = self.problem
+        other = problem.numeric is not problem.call
+        return (problem.evaluator.work if other else self.own).fresh()
 
     @property
     def exhaustive(self) -> bool:
@@ -148,31 +165,9 @@ def checking(
         evaluator.work.require_unchanged("func")
 
 
-def given(function: Any, check: Check) -> tuple[Any, ...]:
-    """Return what the user's derivative is at θ: of a callable two results, else itself."""
-    if not callable(function) or is_operator(function):
-        return (function,)
-    return tuple(function(own_params(check), *check.problem.call.args) for _ in range(2))
-
-
-def called_elsewhere(function: Any, check: Check) -> Callable[[Array], Array] | None:
-    """Return what calls the user's derivative at θ and a shift, if it is callable."""
-    if not callable(function) or is_operator(function):
-        return None
-    args = check.problem.call.args
-    return elsewhere(check, lambda: matrix_of(function(own_params(check), *args), check.shape))
-
-
-def own_params(check: Check) -> Any:
-    """Return a copy of the parameters in the user's own precision."""
-    return check.own.fresh()
-
-
-def numeric_params(check: Check) -> Any:
-    """Return a copy of the parameters in the precision in which they are differenced."""
-    problem = check.problem
-    other = problem.numeric is not problem.call
-    return problem.evaluator.work.fresh() if other else own_params(check)
+def is_called(function: Any) -> bool:
+    """Return whether the user's derivative is a function, and not a matrix or an operator."""
+    return callable(function) and not is_operator(function)
 
 
 def _beyond(check: Check, gap: Array, known: Array) -> int | None:
@@ -218,15 +213,14 @@ def _depends_on_the_past(check: Check, rows: JudgedRows) -> str:
 def with_lines(report: GradientReport, function: Any, check: Check) -> GradientReport:
     """Return a report with the lines that made what is wrong, of a func with one output."""
     # The parts of the user's derivative then have the names of the parameters.
-    if report.verdict != "disagree" or not callable(function) or is_operator(function):
+    if report.verdict != "disagree" or not is_called(function):
         return report
     names = {pair.name: pair.param.name for pair in check.pairs}
     if len(check.outputs.blocks) != 1 or not {block.name for block in report.blocks} <= set(names):
         return report
-    call = check.problem.call
     lines = lines_behind(
-        lambda: function(own_params(check), *call.args),
-        call.func,
+        lambda: check.called(function),
+        check.problem.call.func,
         check.problem,
         [replace(block, name=names[block.name]) for block in report.blocks],
         report.evidence,
@@ -281,7 +275,12 @@ def judged_matrices(
         for b, block in enumerate(check.shape.outputs.blocks)
         for k in range(block.start, block.stop)
     }
-    analytic = [Analytic(first.dense[k], eps[k], gaps[k], at=_row(first.at, k)) for k in range(m)]
+    analytic = [
+        Analytic(
+            first.dense[k], eps[k], gaps[k], at=partial(_row, first.at, k) if first.at else None
+        )
+        for k in range(m)
+    ]
     try:
         leeway = _leeway(check, first, bias)
         rows = judged_rows(check.points, check.outputs, analytic, options, leeway)
@@ -295,7 +294,7 @@ def judged_matrices(
 
 
 def elsewhere(check: Check, make: Callable[[], Matrix]) -> Callable[[Array], Array]:
-    """Return what makes a matrix of `own_params` at θ and a shift."""
+    """Return what makes a matrix of the check's own parameters at θ and a shift."""
     # Every row asks for the same few, so they are kept.
     known: dict[bytes, Array] = {}
 
@@ -312,8 +311,9 @@ def elsewhere(check: Check, make: Callable[[], Matrix]) -> Callable[[Array], Arr
     return at
 
 
-def _row(at: Callable[[Array], Array] | None, k: int) -> Callable[[Array], Array] | None:
-    return None if at is None else lambda shift: at(shift)[k]
+def _row(at: Callable[[Array], Array], k: int, shift: Array) -> Array:
+    row: Array = at(shift)[k]
+    return row
 
 
 def reported(
@@ -384,8 +384,7 @@ def stacked(check: Check, rows: JudgedRows, dense: Array) -> Comparison:
         own = [getattr(one, name) for one in each]
         return check.in_pairs(np.stack(own) if own else np.full((m, n), empty))
 
-    where = np.empty(m * n, dtype=np.intp)
-    where[check.places()] = np.arange(m * n)
+    where = check.where()
     limits = [own.tolerance for own in rows.found]
     names = ("rtol", "atol", "dust", "goal_rtol", "goal_atol", "rms")
     found = Comparison(
@@ -399,10 +398,10 @@ def stacked(check: Check, rows: JudgedRows, dense: Array) -> Comparison:
         answers=vector(rows.found, "answers", False).astype(bool),
     )
     for k, own in enumerate(rows.found):
-        found.reasons.update({int(where[k * n + i]): x for i, x in own.reasons.items()})
-        found.slopes.update({int(where[k * n + i]): x for i, x in own.slopes.items()})
+        found.reasons.update({int(where[k, i]): x for i, x in own.reasons.items()})
+        found.slopes.update({int(where[k, i]): x for i, x in own.slopes.items()})
     scale = check.in_pairs(check.problem.scale)
-    _keep_groups(check, rows, found, scale, where.reshape(m, n))
+    _keep_groups(check, rows, found, scale, where)
     return _settle_beside_block(check.pairs, found, scale, check.options)
 
 

@@ -65,8 +65,6 @@ from .check import (
     JudgedRows,
     checking,
     judged_matrices,
-    numeric_params,
-    own_params,
     report_of,
     reported,
     stacked,
@@ -289,9 +287,7 @@ class Search:
     ) -> None:
         self.few, self.analytic, self.slots = few, analytic, slots
         self.group, self.weights = group, weights
-        place = np.empty(slots.size, dtype=np.intp)
-        place[few.places()] = np.arange(slots.size)
-        self.place = place.reshape(slots.shape)
+        self.place = few.where()
         self.found = stacked(few, judged, analytic)
         self.step = float(judged.sweeps[0].step[0]) if judged.sweeps else 0.0
         self.forgotten: dict[tuple[int, int], tuple[float, float]] = {}
@@ -466,7 +462,7 @@ def along_cotangents(
         u = random_weights(m, options.seed, Stream.COTANGENTS, number)
         u = rounded(outputs.structure, outputs.blocks, u)  # as the product gets it
         call = replace(check.problem.call, read=partial(combined, outputs, u), bits=no_bits)
-        report = run_check(call, rows(u), own_params(check), options, eps)
+        report = run_check(call, rows(u), check.own.fresh(), options, eps)
         spent += report.evaluations
         if not report.ok:
             break
@@ -497,7 +493,7 @@ def _by_entry(
     chosen = np.array(sorted(places))
     matrix = columns(chosen)
     outputs = _most_wrong(check, matrix.dense, chosen)
-    structure, first = flatten(numeric_params(check)), call.on(problem.evaluator.work, [])
+    structure, first = flatten(check.copied()), call.on(problem.evaluator.work, [])
     name_of_output, name_of_param = labels(check.outputs.blocks), labels(blocks)
     names = [name_of_output(k) for k in outputs.tolist()]
 
@@ -557,7 +553,7 @@ def along_tangents(check: Check, products: Callable[[Array], Any], what: str) ->
         rounded(problem.structure, problem.blocks, weights * problem.scale)
         for weights in (random_weights(n, seed, Stream.TANGENTS, k) for k in range(COMBINED))
     ]
-    structure = flatten(numeric_params(check))
+    structure = flatten(check.copied())
 
     def func(steps: dict[str, float], *args: Any) -> Any:
         moved = problem.theta + sum(t * v for t, v in zip(steps.values(), tangents, strict=True))

@@ -29,7 +29,7 @@ from .._params.arrays_and_structure import Array, eps_of, flatten
 from .._params.layout import beside, gradient_vector, labels, rounded, to_structure
 from .._quoting import brief
 from .._report.report import GradientReport
-from .check import Check, elsewhere, own_params, report_of
+from .check import Check, elsewhere, is_called, report_of
 from .coloring_and_combinations import along_cotangents, along_tangents, by_groups
 from .outputs_and_matrices import (
     Entries,
@@ -95,15 +95,23 @@ def judged_modes(check: Check, modes: Mapping[str, LinearMap]) -> tuple[str, Gra
     return name, report
 
 
-def map_of(jac: Any, check: Check, at: Callable[[Array], Array] | None = None) -> LinearMap:
-    """Return a matrix or an operator as a map; a sparse matrix stays sparse in combinations."""
-    # `at` returns the matrix elsewhere.
+def maps_of(jac: Any, check: Check, what: str = "jac") -> list[LinearMap]:
+    """Return the user's Jacobian as a map; of a function, what two calls give."""
+    made = [jac]
+    at: Callable[[Array], Array] | None = None
+    if is_called(jac):
+        made = [check.called(jac) for _ in range(2)]
+        at = elsewhere(check, lambda: matrix_of(check.called(jac), check.shape))
+    return [_map_of(one, check, at, what) for one in made]
+
+
+def _map_of(jac: Any, check: Check, at: Callable[[Array], Array] | None, what: str) -> LinearMap:
+    # `at` returns the matrix elsewhere; a sparse one stays sparse in combinations.
     combined = _operator if is_operator(jac) else _sparse if is_sparse(jac) else _matrix
-    entries = partial(entries_of, jac, check.shape) if is_sparse(jac) else None
     return LinearMap(
-        lambda: replace(matrix_of(jac, check.shape), at=at),
+        lambda: replace(matrix_of(jac, check.shape, what), at=at),
         partial(combined, jac, check),
-        entries=entries,
+        entries=partial(entries_of, jac, check.shape, what) if is_sparse(jac) else None,
     )
 
 
@@ -208,7 +216,7 @@ class _Products:
         call = self.check.problem.call
         with calling(self.function, call.form(self.what).replace("params", f"params, {self.name}")):
             along = structured(self.own, vector, self.strided)
-            return self.function(own_params(self.check), along, *call.args)
+            return self.function(self.check.own.fresh(), along, *call.args)
 
     def combined(self) -> GradientReport:
         """Check random combinations of columns or rows."""

@@ -167,7 +167,7 @@ def precision_of(value: Any, outputs: Outputs | None = None) -> tuple[float, ...
     )
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True)
 class PairBlock(Block):
     """One block of outputs by one block of parameters, in labels ``residual[4] / W[2, 0]``."""
 
@@ -180,7 +180,7 @@ class PairBlock(Block):
         return f"{self.output.label(k)} / {self.param.label(i)}"
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
+@dataclass(eq=False, kw_only=True)
 class SparsePair(PairBlock):
     """The stored entries of one such pair: `rows` and `columns` in it, shape (size,).
 

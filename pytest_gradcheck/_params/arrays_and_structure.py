@@ -23,6 +23,9 @@ from ..hookspecs import plugin_manager
 
 Array = np.ndarray[Any, Any]
 
+DOUBLE = np.dtype(np.float64)
+"""float64, of which numpy has one object: arrays have it, or an equal one that is another's."""
+
 
 class Unreadable(TypeError):  # noqa: N818 - the text goes on behind a parameter's name
     """An array that numpy has no equal of.  The text reads on from a name: "is a sparse …"."""
@@ -170,22 +173,26 @@ class ArrayKind(Protocol):
         return None
 
 
-class _NumpyKind(ArrayKind):
-    """numpy's arrays, subclasses included."""
-
-    mutable = True
+class _OwnKind(ArrayKind):
+    """What numpy has itself."""
 
     def to_numpy(self, value: Any) -> Array:
         return native(np.asarray(value))
 
     def eps(self, value: Any) -> float:
-        return eps_of(value.dtype)
-
-    def same_bits(self, a: Any, b: Any) -> bool:
-        return same_bits(a, b)
+        return eps_of(np.asarray(value).dtype)
 
     def like(self, value: Any, array: Array) -> Any:
         return array
+
+
+class _NumpyKind(_OwnKind):
+    """numpy's arrays, subclasses included."""
+
+    mutable = True
+
+    def same_bits(self, a: Any, b: Any) -> bool:
+        return same_bits(a, b)
 
     def beside(self, value: Any, array: Array) -> Any:
         return array if native_type(value.dtype) else array.astype(value.dtype)
@@ -211,20 +218,11 @@ class _NumpyKind(ArrayKind):
         np.copyto(value, saved)
 
 
-class _NumberKind(ArrayKind):
+class _NumberKind(_OwnKind):
     """Python's and numpy's numbers: what holds them is rebuilt at every change."""
-
-    def to_numpy(self, value: Any) -> Array:
-        return native(np.asarray(value))
-
-    def eps(self, value: Any) -> float:
-        return eps_of(np.asarray(value).dtype)
 
     def beside(self, value: Any, array: Array) -> Any:
         return array.item()
-
-    def like(self, value: Any, array: Array) -> Any:
-        return array
 
     def copy(self, value: Any, dtype: np.dtype[Any] | None = None) -> Any:
         if dtype is None or not isinstance(value, np.generic):
@@ -506,7 +504,7 @@ class Leaf(NamedTuple):
     @property
     def array(self) -> np.ndarray[Any, Any]:
         """The value as numpy has it, not to be written to.  TypeError: it can't have it."""
-        if type(self.value) is np.ndarray and self.value.dtype == np.float64:  # nearly always
+        if type(self.value) is np.ndarray and self.value.dtype is DOUBLE:  # nearly always
             return self.value
         return read(self.kind, self.value, self.name)
 
@@ -620,10 +618,13 @@ def _visit(
             "pass its arrays in one dict"
         )
     within = [*inside, id(item)]
-    inner = [
-        _visit(child, joined(name, step), what, leaves, within, own)
-        for step, child in node.children
-    ]
+    inner: list[tuple[Callable[[Sequence[Any]], Any], Form]] = []
+    for step, child in node.children:
+        if type(child) is np.ndarray:  # nearly always, and there may be tens of thousands
+            inner.append((itemgetter(len(leaves)), ()))
+            leaves.append(Leaf(joined(name, step) or ROOT, child, NUMPY))
+        else:
+            inner.append(_visit(child, joined(name, step), what, leaves, within, own))
     form = None
     if type(item) in own:
         keys = list(item) if isinstance(item, dict) else len(item)

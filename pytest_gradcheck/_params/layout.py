@@ -19,9 +19,11 @@ from typing import Any
 
 import numpy as np
 
+from .._constants import EPS, SMALLEST_PART
 from .._quoting import brief, listing, quoted
 from .arrays_and_structure import (
     CHUNK,
+    DOUBLE,
     ROOT,
     Array,
     Leaf,
@@ -43,22 +45,25 @@ SMALLEST_SCALE = 1e-3
 
 def middle(values: Array) -> float:
     """Return the median of some numbers, which may be reordered."""
-    # `numpy.median` takes ten times as long on few of them, and a copy of many.
+    # `numpy.median` takes ten times as long on few of them, and a copy of many. To look for both
+    # numbers in the middle takes numpy seven times as long as for one.
     half = values.size // 2
     if values.size > FEW_TO_SORT:
-        values.partition((values.size - 1 - half, half))
+        values.partition(half)
+        below = values[half] if values.size % 2 else values[:half].max()
     else:
         values = np.sort(values)
-    return 0.5 * float(values[half]) + 0.5 * float(values[~half])
+        below = values[~half]
+    return 0.5 * float(values[half]) + 0.5 * float(below)
 
 
 @dataclass(frozen=True)
 class Scale:
     """The scale of a block's coordinates: ``|θ|``, held above zero by two numbers.
 
-    `at_zero` is the median of the block's non-zero entries, or 1 where all are zero; `floor` 10⁻³
-    of that, or of 1 where that is smaller. Of several blocks both are lists, one number for each,
-    or vectors, one for each coordinate.
+    `at_zero` is the median of the block's non-zero entries, or 1 where all are zero, and so that of
+    the scales; `floor` 10⁻³ of that, or of 1 where that is smaller. Of several blocks both are
+    vectors, one number for each, or one for each coordinate.
     """
 
     floor: Any
@@ -73,13 +78,22 @@ class Scale:
         np.maximum(size, LEAST_SCALE, out=size)
         return np.minimum(size, MOST_SCALE, out=size)
 
-    def within(self, blocks: Sequence[Block], run: range) -> Scale:
-        """Return that of the blocks with some numbers, for their coordinates; here one of lists."""
+    def along(self, theta: Array) -> Array:
+        """Return by how much each coordinate moves along a direction, of the shape of `theta`."""
+        size = self.of(theta)
+        np.maximum(size, SMALLEST_PART * self.at_zero, out=size)
+        return size
+
+    def within(self, counts: Array, run: range) -> Scale:
+        """Return that of the blocks with some numbers, of so many coordinates, for each of these.
+
+        Here it has a number for each block.
+        """
         if len(run) == 1:
             return Scale(self.floor[run.start], self.at_zero[run.start])
-        counts = [blocks[position].size for position in run]
         each = slice(run.start, run.stop)
-        return Scale(np.repeat(self.floor[each], counts), np.repeat(self.at_zero[each], counts))
+        own = counts[each]
+        return Scale(np.repeat(self.floor[each], own), np.repeat(self.at_zero[each], own))
 
 
 def scale_of(theta: Array) -> Scale:
@@ -91,19 +105,21 @@ def scale_of(theta: Array) -> Scale:
 def scales_of(thetas: Sequence[Array]) -> Scale:
     """Return how the coordinates of several blocks are scaled, of each block shape (n,)."""
     medians = middles(thetas)
-    return Scale([SMALLEST_SCALE * min(median, 1.0) for median in medians], medians)
+    return Scale(SMALLEST_SCALE * np.minimum(medians, 1.0), np.minimum(medians, MOST_SCALE))
 
 
-def middles(parts: Sequence[Array]) -> list[float]:
+def middles(parts: Sequence[Array]) -> Array:
     """Return the median of the sizes above 0 in each of some vectors, 1 where there is none."""
-    # Short ones of one length are many as a rule, and are sorted together.
-    found, alike = [1.0] * len(parts), defaultdict[int, list[int]](list)
+    # Short ones of one length are many as a rule, and are sorted together. Long ones are copied to
+    # a vector as long as all: the memory of a shorter one would be of no use to those that follow.
+    every: Array = np.empty(sum(part.size for part in parts))
+    found, alike = np.ones(len(parts)), defaultdict[int, list[int]](list)
     for k, part in enumerate(parts):
         alike[part.size].append(k)
     for length, which in alike.items():
         if length > FEW_TO_SORT or len(which) == 1:
             for k in which:
-                size = np.abs(parts[k]).astype(np.float64, copy=False)
+                size = np.abs(parts[k], out=every[:length])
                 size = size if np.count_nonzero(size) == length else size[size > 0]
                 found[k] = middle(size) if size.size else 1.0
         elif length:
@@ -113,9 +129,8 @@ def middles(parts: Sequence[Array]) -> list[float]:
             row, half = np.arange(len(which)), (length - zeros) // 2
             low = np.minimum(length - 1 - half, length - 1)
             high = np.minimum(zeros + half, length - 1)
-            medians = np.where(zeros < length, 0.5 * rows[row, high] + 0.5 * rows[row, low], 1.0)
-            for k, median in zip(which, medians.tolist(), strict=True):
-                found[k] = median
+            medians = 0.5 * rows[row, high] + 0.5 * rows[row, low]
+            found[which] = np.where(zeros < length, medians, 1.0)
     return found
 
 
@@ -129,7 +144,7 @@ MOST_SCALE = float(np.finfo(np.float64).max) / 16
 """And room for a weight and a step above the largest."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class Block:
     """A leaf that is checked: a named window, from `start` to `stop`, on the vector of coordinates.
 
@@ -148,6 +163,8 @@ class Block:
     leaf: int
     places: Array | None = field(default=None, compare=False, kw_only=True)
     whole: tuple[int, ...] | None = field(default=None, kw_only=True)
+    # Nothing writes to a block. It is not `frozen`, for that takes four times as long to make, and
+    # there may be tens of thousands.
 
     @property
     def within(self) -> Any:
@@ -221,7 +238,7 @@ def blocks_of(
                 )
     blocks, start = list[Block](), 0
     for position, leaf in enumerate(structure.leaves):
-        if not selected(leaf.name, only, skip):
+        if (only or skip) and not selected(leaf.name, only, skip):
             continue
         value = checked_value(leaf, structure.leaves, skip)
         is_complex = value.dtype.kind == "c"
@@ -333,21 +350,6 @@ def runs(blocks: Sequence[Block]) -> Iterator[range]:
 def joint(parts: Sequence[Array]) -> Array:
     """Return some vectors as one, and a single one as it is."""
     return parts[0] if len(parts) == 1 else np.concatenate(parts)
-
-
-def require_finite(structure: Structure, blocks: Sequence[Block]) -> None:
-    """Raise ValueError when a parameter is NaN or infinite."""
-    for run in runs(blocks):
-        own = [blocks[position] for position in run]
-        parts = [coordinates(checked_leaf(structure, block))[block.within] for block in own]
-        finite = np.isfinite(joint(parts))
-        if not finite.all():
-            place = own[0].start + int(np.argmin(finite))
-            block = blocks[position_of(blocks, place)]
-            value = checked_leaf(structure, block)[block.index(place - block.start)]
-            raise ValueError(
-                f"params must be finite to be differenced: {brief(labels(own)(place))} is {value}"
-            )
 
 
 def _as_array(value: Any) -> str:
@@ -479,25 +481,32 @@ def gradient_vector(
         )
     values = structure.values_of(gradient)
     if values is not None:
-        leaves = [Leaf(b.name, values[b.leaf], kind_of(values[b.leaf])) for b in blocks]
+        own = [values[block.leaf] for block in blocks]
     else:
         found = {leaf.name: leaf for leaf in flatten(gradient, what).leaves}
         _refuse_pair(gradient, found, blocks, what)
         _match_names(set(found), structure, blocks, what, of)
-        leaves = [found[block.name] for block in blocks]
-    pairs = list(zip(leaves, blocks, strict=True))
-    parts = [coordinates(_matched(leaf, block, what))[block.within] for leaf, block in pairs]
-    precision = tuple([leaf.eps for leaf in leaves])
+        own = [found[block.name].value for block in blocks]
+    parts, precision = [], []
+    for value, block in zip(own, blocks, strict=True):
+        plain = type(value) is np.ndarray and value.dtype is DOUBLE and value.shape == block.shape
+        if plain and block.places is None and not block.is_complex:  # nearly always
+            parts.append(value.ravel())
+            precision.append(EPS)
+        else:
+            leaf = Leaf(block.name, value, kind_of(value))
+            parts.append(coordinates(_matched(leaf, block, what))[block.within])
+            precision.append(leaf.eps)
     wide = np.result_type(np.float64, *{part.dtype for part in parts})
 
     def equals(run: range) -> bool:
-        own = slice(blocks[run.start].start, blocks[run.stop - 1].stop)
+        here = slice(blocks[run.start].start, blocks[run.stop - 1].stop)
         new = joint(parts[run.start : run.stop]).astype(wide, copy=False)
-        return known is not None and same_bits(known[own], new)
+        return known is not None and same_bits(known[here], new)
 
-    if known is not None and all(map(equals, runs(blocks))):
-        return known, precision
-    return np.concatenate(parts or [np.empty(0)], dtype=wide), precision
+    if known is None or not all(map(equals, runs(blocks))):
+        known = np.concatenate(parts or [np.empty(0)], dtype=wide)
+    return known, tuple(precision)
 
 
 def _refuse_pair(

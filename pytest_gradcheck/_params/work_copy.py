@@ -6,7 +6,7 @@ assignment of the saved value, never an inverse operation, so it is exact whatev
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import groupby
 from operator import is_
 from typing import Any
@@ -16,9 +16,11 @@ import numpy as np
 from .._quoting import brief
 from .arrays_and_structure import (
     CHUNK,
+    DOUBLE,
     NUMBER,
     Array,
     ArrayKind,
+    Leaf,
     Structure,
     Unreadable,
     chunks,
@@ -26,7 +28,7 @@ from .arrays_and_structure import (
     flatten,
     same_bits,
 )
-from .layout import Block
+from .layout import Block, checked_leaf, position_of
 
 Window = tuple[slice, Array, Any]
 """A window on the flat vector, θ there, and what sets it: of one block, or of many small ones."""
@@ -52,7 +54,6 @@ class WorkCopy:
         self.in_place = in_place
         if in_place:
             _require_in_place(structure, blocks)
-        self._names = [leaf.name for leaf in structure.leaves]
         self.values: list[Any] = [leaf.value for leaf in structure.leaves]
         self.theta: list[Array] = [np.empty(0)] * len(blocks)
         self._cells: list[Any] = [None] * len(blocks)
@@ -77,23 +78,36 @@ class WorkCopy:
         self._leave_behind = [k for k in alone if type(self._kind(k)).set_aside is not nothing]
         self._put_back = self.set_aside() if in_place else []
         for position, block in enumerate(blocks):
-            if self._cells[position] is None:
+            if block.leaf not in shared:
                 self.theta[position] = self._saved_coordinates(block)
                 self._cells[position] = self._cell(block)
                 own = block.window, self.theta[position], self._cells[position]
                 self._windows.append(own)
 
+    def require_finite(self) -> None:
+        """Raise ValueError when a parameter is NaN or infinite."""
+        for window, theta, _ in self._windows:
+            finite = np.isfinite(theta)
+            if not finite.all():
+                place = window.start + int(np.argmin(finite))
+                block = self.blocks[position_of(self.blocks, place)]
+                value = checked_leaf(self.structure, block)[block.index(place - block.start)]
+                self.restore()
+                raise ValueError(
+                    "params must be finite to be differenced: "
+                    f"{brief(block.label(place - block.start))} is {value}"
+                )
+
     def _share(self, run: range, dtype: Any) -> None:
         """Copy the arrays of the blocks with these numbers into one piece of memory."""
         blocks = [self.blocks[position] for position in run]
-        own = [self.values[block.leaf].reshape(-1) for block in blocks]
+        own = [self.values[block.leaf].ravel() for block in blocks]
         memory = np.concatenate(own, dtype=dtype)
         saved, first = memory.copy(), blocks[0].start
         for position, block in zip(run, blocks, strict=True):
             part = slice(block.start - first, block.stop - first)
-            cell = memory[part]
-            self.theta[position], self._cells[position] = saved[part], cell
-            self.values[block.leaf] = cell.reshape(block.shape)
+            self.theta[position] = saved[part]
+            self.values[block.leaf] = memory[part].reshape(block.shape)
         self._windows.append((slice(first, blocks[-1].stop), saved, memory))
         self._shared.append((run, saved, memory))
 
@@ -102,7 +116,7 @@ class WorkCopy:
         if self._holds_its_values():
             return
         before, now = self.structure.leaves, flatten(self.params).leaves
-        if [leaf.name for leaf in now] != self._names or any(
+        if _names(now) != _names(before) or any(
             first.is_array and leaf.value is not value
             for leaf, first, value in zip(now, before, self.values, strict=True)
         ):
@@ -163,7 +177,8 @@ class WorkCopy:
 
     def cell(self, position: int) -> Any:
         """Return what ``cell[i] = value`` sets coordinate i of block number `position` through."""
-        return self._cells[position]
+        cell = self._cells[position]  # none of those that share memory
+        return self.values[self.blocks[position].leaf].ravel() if cell is None else cell
 
     def move(self, shift: Array, step: float) -> None:
         """Set every coordinate to θ + step·shift, a direction over all blocks, shape (n,)."""
@@ -171,7 +186,8 @@ class WorkCopy:
         for window, theta, cell in self._windows:
             along = shift[window]
             if not isinstance(cell, np.ndarray):
-                self._assign(window, cell, theta + step * along)
+                if window.start < window.stop:
+                    cell[:] = theta + step * along
                 continue
             for part in chunks(theta.size):  # of a million parameters no further vector is made
                 np.add(along[part] * step, theta[part], cell[part], casting="same_kind")
@@ -185,20 +201,17 @@ class WorkCopy:
 
     def set(self, vector: Array) -> None:
         """Set every coordinate, to a vector over all blocks, shape (n,)."""
-        self._waits = True
-        for window, _, cell in self._windows:
-            self._assign(window, cell, vector[window])
-        self._rebuild()
-
-    def _assign(self, window: slice, cell: Any, values: Array) -> None:
-        if window.start < window.stop:
-            cell[:] = values
+        self._set((window, cell, vector[window]) for window, _, cell in self._windows)
 
     def reset(self) -> None:
         """Set every coordinate to its saved value."""
+        self._set((window, cell, theta) for window, theta, cell in self._windows)
+
+    def _set(self, values: Iterable[tuple[slice, Any, Array]]) -> None:
         self._waits = True
-        for window, theta, cell in self._windows:
-            self._assign(window, cell, theta)
+        for window, cell, own in values:
+            if window.start < window.stop:
+                cell[:] = own
         self._rebuild()
 
     def restore(self) -> None:
@@ -226,9 +239,8 @@ class WorkCopy:
         before = self.structure.leaves
         if not self._holds_its_values():
             now = flatten(self.params).leaves
-            names = [leaf.name for leaf in now]
-            if names != self._names:
-                apart = {*names} ^ {*self._names}
+            if _names(now) != _names(before):
+                apart = {*_names(now)} ^ {*_names(before)}
                 return sorted(apart)[0] if apart else before[0].name
             for leaf, first, value in zip(now, before, self.values, strict=True):
                 kind = first.kind
@@ -241,8 +253,8 @@ class WorkCopy:
                 return before[k].name
         for run, saved, memory in self._shared:
             if not same_bits(memory, saved):
-                theta, cells = self.theta, self._cells
-                return self.blocks[next(k for k in run if not same_bits(cells[k], theta[k]))].name
+                own = next(k for k in run if not same_bits(self.cell(k), self.theta[k]))
+                return self.blocks[own].name
         return None
 
     def _written(self, k: int) -> bool:
@@ -260,6 +272,10 @@ class WorkCopy:
                 "copy what is to be changed, or pass copy=True for a fresh copy in each call (your "
                 "own arrays are as they were)"
             )
+
+
+def _names(leaves: Sequence[Leaf]) -> list[str]:
+    return [leaf.name for leaf in leaves]
 
 
 class _Chosen:
@@ -290,10 +306,11 @@ def _side_by_side(
     def copied_as(position: int) -> np.dtype[Any] | None:
         block = blocks[position]
         value = structure.leaves[block.leaf].value
-        plain = type(value) is np.ndarray and value.dtype.isnative and value.flags.c_contiguous
-        if not plain or value.dtype.kind != "f" or block.places is not None or block.size > CHUNK:
+        if type(value) is not np.ndarray or block.places is not None or value.size > CHUNK:
             return None
-        return _wanted(block, dtype) or value.dtype
+        own = value.dtype
+        plain = (own is DOUBLE or (own.isnative and own.kind == "f")) and value.flags.c_contiguous
+        return (_wanted(block, dtype) or own) if plain else None
 
     for own, run in groupby(range(len(blocks)), copied_as) if len(blocks) > FEWEST else ():
         numbers = list(run)
@@ -310,18 +327,10 @@ def _wanted(block: Block | None, dtype: Any) -> np.dtype[Any] | None:
 
 def _overlaps_itself(array: Array) -> bool:
     """Return whether two entries of an array share memory, as views by strides may."""
-    if not array.size:
-        return False
-    axes = [(abs(s), n) for s, n in zip(array.strides, array.shape, strict=True) if n > 1]
-    reach = array.itemsize
-    for step, count in sorted(axes):
-        if step < reach:
-            break
-        reach += step * (count - 1)
-    else:  # each axis steps over all that those below it reach
+    if not array.size or array.flags.forc:
         return False
     starts = np.zeros((), dtype=np.int64)
-    for step, count in axes:
+    for step, count in zip(array.strides, array.shape, strict=True):
         starts = np.add.outer(starts, step * np.arange(count))
     return bool((np.diff(np.sort(starts, axis=None)) < array.itemsize).any())
 

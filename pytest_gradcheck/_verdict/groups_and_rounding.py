@@ -71,7 +71,6 @@ from .._constants import (
     SLICE_SEEN,
     SLICE_SLICE,
     SLICE_SOUGHT,
-    SMALLEST_PART,
     STILL,
     TIE_SLOPE,
     TIE_WITHIN,
@@ -83,7 +82,7 @@ from .._difference.step_search_and_kinks import Policy, climb, enter, rise
 from .._evaluate.evaluator import BudgetExhausted
 from .._evaluate.problem import Analytic, Problem
 from .._params.arrays_and_structure import Array
-from .._params.layout import Block, middle
+from .._params.layout import Block
 from .further_steps import may_go_beyond, refine, spacing
 from .tolerance_and_comparison import (
     AGREE,
@@ -164,8 +163,8 @@ class Groups:
 
     def spread(self, position: int) -> Array:
         """Return by how much the coordinates of a block move along a direction; (size,)."""
-        scale: Array = self.problem.scale_of(position, slice(None))
-        return np.maximum(scale, SMALLEST_PART * middle(scale), out=scale)
+        scale: Array = self.problem.scale_of(position, slice(None), along=True)
+        return scale
 
     def weights(self, position: int, number: int) -> Array:
         """Return those of a random direction through a block, (size,)."""

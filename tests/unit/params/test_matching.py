@@ -17,13 +17,13 @@ from pytest_gradcheck._params.layout import (
     labels,
     middle,
     position_of,
-    require_finite,
     rounded,
     scale_of,
     selected,
     to_structure,
     vector_of,
 )
+from pytest_gradcheck._params.work_copy import WorkCopy
 
 PARAMS = {"W": np.arange(6.0).reshape(2, 3), "z": np.array([1 + 2j, 3j]), "b": 0.5}
 
@@ -200,6 +200,6 @@ def test_what_is_not_finite_is_named():
         params = {"z": np.array([1j, 2j])}
         params["z"][place] = complex(math.nan, 1.0)
         structure, (block,) = laid_out(params)
-        assert label in said(ValueError, require_finite, structure, (block,))
+        assert label in said(ValueError, WorkCopy(structure, (block,)).require_finite)
     structure, (block,) = laid_out({"z": np.array([math.nan, 1.0])}, entries=(("z", [1]),))
-    require_finite(structure, (block,))
+    WorkCopy(structure, (block,)).require_finite()

@@ -296,6 +296,10 @@ IN_CHECK = 1e-6
 DEMANDED_IN_BLOCK = 0.01
 """A given rtol is demanded of an entry, or so many times it of its block.  [accuracy]"""
 
+IN_ONE_OR_TWO = 10.0
+"""But what is off by so many times the third largest error of the block is an error of its own,
+and not a solver's, which many entries share.  [accuracy]"""
+
 STANDS_CLEAR = 10.0
 """What is so many error bars off is there, whatever they are worth: a numeric value beside zero, an
 error whose noise need not be measured once more, one of a direction or a block.  [accuracy]"""

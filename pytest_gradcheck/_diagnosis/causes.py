@@ -32,6 +32,8 @@ from .._verdict.tolerance_and_comparison import (
     Comparison,
     Evidence,
     common_size,
+    shared,
+    spread,
 )
 from .evidence_and_places import (
     CERTAIN,
@@ -129,7 +131,6 @@ def _part(block: BlockData, repair: Repair) -> tuple[Part, bool] | None:
     return (named(spared, block.asked), True) if few else (named(block.asked, spared), False)
 
 
-@np.errstate(all="ignore")
 def said_of(block: BlockData, name: str) -> str:
     """Return what the wrong entries of a block look like, whatever the others are; or ""."""
     only = block.only(block.asked)
@@ -202,7 +203,7 @@ def approximation(
         net = np.where(known, np.maximum(gap - bar, 0.0), 0.0)
         most = np.where(known, gap + bar, 0.0)
         size = limits.size(found.numeric)
-        unit = size + (_allowed_by_rtol(limits.rms, blocks) if atol is None else 0.0)
+        unit = size + (_allowed_by_rtol(net, limits.rms, blocks) if atol is None else 0.0)
         relative, part = (float((net / x)[wrong].max()) for x in (size, limits.rms))
         by_unit, by_block = (np.nan_to_num([net / x, most / x]) for x in (unit, limits.rms))
     advice, count = "", int(np.count_nonzero(wrong))
@@ -228,12 +229,10 @@ def approximation(
     return Approximation(hint, advice, bits)
 
 
-def _allowed_by_rtol(rms: Array, blocks: Sequence[Block]) -> Array:
-    """Return what a demanded rtol allows every entry of a block, over rtol; see `of_block`."""
-    allowed = np.zeros(rms.size)
-    for block in blocks:
-        allowed[block.window] = DEMANDED_IN_BLOCK * common_size(rms[block.window])
-    return allowed
+def _allowed_by_rtol(net: Array, rms: Array, blocks: Sequence[Block]) -> Array:
+    """Return what a demanded rtol allows entries that are off by `net`, over rtol, (n,)."""
+    allowed = DEMANDED_IN_BLOCK * spread([common_size(rms[b.window]) for b in blocks], blocks)
+    return np.where(net <= shared(net, rms, blocks), allowed, 0.0)
 
 
 def _one_factor(found: Comparison, wrong: Array) -> bool:
@@ -321,7 +320,6 @@ class Cause:
     told: str
 
 
-@np.errstate(all="ignore")  # 1e300, squared
 def causes(
     blocks: Sequence[BlockData],
     upstream: Upstream | None = None,
@@ -567,7 +565,8 @@ def diagnose(
         of = f"analytic of {brief(block.name)}" if len(blocks) > 1 else "analytic"
         told = text.replace("analytic", of, 1)
         found.append(Cause("not-finite", (block.name,), CERTAIN, 0.0, {block.name: text}, told))
-    found += causes(whole, upstream, approximate)
+    with np.errstate(all="ignore"):  # 1e300, squared
+        found += causes(whole, upstream, approximate)
     hints: dict[str, tuple[str, str]] = {}
     for cause in found:
         for name, text in cause.hints.items():

@@ -34,8 +34,8 @@ from .factors import NAMED, UNCHANGED, factor_words
 def term(block: BlockData) -> Iterator[Repair]:
     """Name a term that is missing or too much: λθ, λ·sign(θ), a constant; with a factor, too."""
     yield from _term(block, "constant", np.ones_like, 14.0, _constant_words)
-    yield from _term(block, "theta", np.asarray, 12.0, _decay_words)
-    yield from _term(block, "sign-theta", np.sign, 13.0, _lasso_words)
+    yield from _term(block, "theta", np.asarray, 12.0, DECAY)
+    yield from _term(block, "sign-theta", np.sign, 13.0, LASSO)
     if block.theta.size > 1 and np.ptp(block.theta):
         for words, function in FUNCTIONS:
             yield from _term(block, "theta", function, OTHER_TERM, words, simple_only=True)
@@ -194,26 +194,24 @@ def _multiple(block: BlockData, x: Array) -> bool:
     return bool(np.all(rest <= block.slack[where] + 3 * alone[0].spread * np.abs(x)))
 
 
-def _decay_words(amount: float, name: str, chosen: bool) -> tuple[str, str]:
-    called = "weight decay" if chosen else "weight decay, or the derivative of a norm"
-    return _penalty(amount, name, called, chosen)
-
-
-def _lasso_words(amount: float, name: str, chosen: bool) -> tuple[str, str]:
-    return _penalty(amount, f"sign({name})", "an L1 penalty", chosen)
-
-
-def _penalty(amount: float, what: str, called: str, chosen: bool) -> tuple[str, str]:
+def _penalty(
+    form: str, called: str, rather: str, amount: float, name: str, chosen: bool
+) -> tuple[str, str]:
     """Say what is missing or too much: in the whole block, and in a part of it."""
     # A number that nobody chooses may come from elsewhere: a norm's derivative is along θ, too.
+    what = form.format(name)
     begin = f"analytic - numeric = {number(amount)} x {what}: "
     whole = "missing from the gradient" if amount < 0 else "in the gradient once too often"
     part = "missing" if amount < 0 else "once too often"
     if not chosen:
         begin += f"a multiple of {what} is "
-        return f"{begin}{whole} ({called}?)", f"{begin}{part} ({called}?)"
+        return f"{begin}{whole} ({rather}?)", f"{begin}{part} ({rather}?)"
     begin += f"{called} with coefficient "
     return f"{begin}{number(abs(amount))} is {whole}", f"{begin}{abs(amount):.3g} is {part}"
+
+
+DECAY: Words = partial(_penalty, "{}", "weight decay", "weight decay, or the derivative of a norm")
+LASSO: Words = partial(_penalty, "sign({})", "an L1 penalty", "an L1 penalty")
 
 
 def _other_words(what: str, amount: float, name: str, chosen: bool) -> tuple[str, str]:
@@ -503,10 +501,8 @@ def exchanged(block: BlockData) -> Iterator[Repair]:
         moved = np.flatnonzero(order != np.arange(length))
         if not moved.size:  # alike but for a factor
             continue
-        runs = np.split(moved, np.flatnonzero(np.diff(order - np.arange(length))[moved[:-1]]) + 1)
-        runs = [
-            run for part in runs for run in np.split(part, np.flatnonzero(np.diff(part) > 1) + 1)
-        ]
+        ends = (np.diff((order - np.arange(length))[moved]) != 0) | (np.diff(moved) > 1)
+        runs = np.split(moved, np.flatnonzero(ends) + 1)
         two = len(runs) == 2 and len(runs[0]) == len(runs[1])
         if len(block.shape) == 1 and len(runs) > MOST_RUNS:
             continue  # entries in any order

@@ -219,7 +219,7 @@ class Evaluator:
     def inside(self, context: Callable[[], AbstractContextManager[Any]]) -> Evaluator:
         """Have func called in a context, each time; return self."""
         if context is not nullcontext:
-            self.context, self.quiet = context, partial(_both, context, self.quiet)
+            self.context, self.quiet = context, partial(contained, context)
         return self
 
     @property
@@ -395,17 +395,10 @@ class Evaluator:
 
 
 @contextmanager
-def _both(
-    first: Callable[[], AbstractContextManager[Any]],
-    second: Callable[[], AbstractContextManager[Any]],
+def contained(
+    context: Callable[[], AbstractContextManager[Any]] = nullcontext,
 ) -> Iterator[None]:
-    with first(), second():
-        yield
-
-
-@contextmanager
-def contained() -> Iterator[None]:
     """Keep func's warnings at probe points from the user's output: only those at θ are theirs."""
-    with warnings.catch_warnings(), np.errstate(all="ignore"):
+    with context(), warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
         yield

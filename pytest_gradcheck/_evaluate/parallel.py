@@ -20,6 +20,7 @@ import pickle
 import traceback
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from contextvars import copy_context
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -89,10 +90,8 @@ class Task:
         return {**vars(self), "structure": None, "idle": deque()}
 
     def _evaluator(self) -> Evaluator:
-        try:
+        with suppress(IndexError):
             return self.idle.pop()
-        except IndexError:
-            pass
         if self.structure is None:
             self.structure = self._taken_apart()
         here = os.getpid() == self.home
@@ -168,11 +167,9 @@ def _portable(error: Exception | None) -> Exception | None:
         return None
     text = "".join(traceback.format_tb(error.__traceback__)).rstrip()
     error.add_note(f"gradcheck: raised in a worker process:\n{text}")
-    try:
+    with suppress(Exception):  # its arguments may be anything
         if type(pickle.loads(pickle.dumps(error))) is type(error):
             return error
-    except Exception:  # its arguments may be anything
-        pass
     kind = type(error)
     stand_in = RuntimeError(f"{kind.__module__}.{kind.__qualname__}: {error}")
     for note in error.__notes__:

@@ -28,7 +28,6 @@ from .._params.arrays_and_structure import (
     chunks,
     eps_of,
     flatten,
-    same_bits,
 )
 from .._params.layout import (
     Block,
@@ -397,9 +396,7 @@ def repetition(
     what: str = "grad",
 ) -> tuple[Any, str]:
     """Return by how much two gradients differ, and the sentence when that is too much."""
-    if first is second or same_bits(first, second):
-        return 0.0, ""
-    if np.array_equal(first, second, equal_nan=True):  # -0.0 equals 0.0
+    if first is second or np.array_equal(first, second, equal_nan=True):
         return 0.0, ""
     with np.errstate(invalid="ignore"):
         gap = np.abs(first - second).astype(np.float64)
@@ -644,37 +641,32 @@ def in_float64(func: Any, deeper: int = DEEPEST) -> tuple[Any, tuple[str, ...]]:
         return (MethodType(twin, owner[0]) if names and not _assigns(func) else func), names
     if not isinstance(func, FunctionType) or _assigns(func):
         return func, ()
-    seen = dict(zip(func.__code__.co_freevars, func.__closure__ or (), strict=True))
-    own, copied = dict(seen), list[str]()
-    for name, cell in seen.items():
-        try:
-            value = cell.cell_contents
-        except ValueError:  # not assigned yet
-            continue
-        wide, found = _widened(value, name, func, deeper)
-        if found:
-            own[name] = CellType(wide)
-            copied += found
-    outside = dict[str, Any]()
+    cells = dict(zip(func.__code__.co_freevars, func.__closure__ or (), strict=True))
+    held = dict[str, Any]()
+    for name, cell in cells.items():
+        with suppress(ValueError):  # not assigned yet
+            held[name] = cell.cell_contents
+    own, copied = _each(held, func, deeper)
     read = {step.argval for step in _steps(func.__code__) if step.opname == "LOAD_GLOBAL"}
-    for name in read & set(func.__globals__):
-        wide, found = _widened(func.__globals__[name], name, func, deeper)
-        if found:
-            outside[name] = wide
-            copied += found
-    if not copied:
+    known = func.__globals__
+    outside, more = _each({name: known[name] for name in read & set(known)}, func, deeper)
+    if not (copied or more):
         return func, ()
-    everything = {**func.__globals__, **outside} if outside else func.__globals__
-    twin = FunctionType(
-        func.__code__, everything, func.__name__, func.__defaults__, tuple(own.values())
+    everything = {**known, **outside} if more else known
+    closure = tuple(
+        cell if own.get(name) is held.get(name) else CellType(own[name])
+        for name, cell in cells.items()
     )
+    twin = FunctionType(func.__code__, everything, func.__name__, func.__defaults__, closure)
     twin.__kwdefaults__, twin.__qualname__ = func.__kwdefaults__, func.__qualname__
-    return twin, tuple(dict.fromkeys(sorted(copied)))
+    return twin, tuple(sorted({*copied, *more}))
 
 
-def _each(values: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:
+def _each(
+    values: Mapping[str, Any], user: FunctionType | None = None, deeper: int = 0
+) -> tuple[dict[str, Any], tuple[str, ...]]:
     """Return values in float64, by their names, and the names of those that were copied."""
-    found = {name: _widened(value, name) for name, value in values.items()}
+    found = {name: _widened(value, name, user, deeper) for name, value in values.items()}
     names = [one for _, own in found.values() for one in own]
     return {name: value for name, (value, _) in found.items()}, tuple(names)
 

@@ -78,7 +78,7 @@ from .._verdict.tolerance_and_comparison import (
     of_block,
 )
 from .directional_residuals import Screen, Subset, calibrate, excuse, reexamine, screen_all
-from .localise import Findings, Pattern, Search, unit_of
+from .localise import Findings, Search, unit_of
 from .localise import entries_of as entries_with
 
 
@@ -129,7 +129,7 @@ class AtScale:
     def allowed(self) -> float:
         """What the tolerances of all parameters come to along a direction."""
         # Their errors add up as their squares do: of ``atol`` three times that, at most.
-        parts = np.maximum([dust_of(eps) for eps in self.analytic.precision], GROUP_RTOL)
+        parts = np.maximum(dust_of(np.array(self.analytic.precision)), GROUP_RTOL)
         relative = self.norm(self.options.rtol or parts, along=True)
         blocks = self.problem.blocks if self.options.atol else ()
         return math.hypot(relative, math.sqrt(sum(self.absolute(block) ** 2 for block in blocks)))
@@ -272,29 +272,63 @@ class AtScale:
         norms = self.sizes * np.sqrt(self.problem.counts)
         # What is like a zero is resolved against the whole gradient.
         clear = (norms > 0) & ((unseen <= COARSEST_RTOL * norms) | self.zero)
-        for position in np.flatnonzero((self.problem.counts > 0) & ~clear).tolist():
+        left = np.flatnonzero((self.problem.counts > 0) & ~clear)
+        if screen.whole is not None:
+            left = self.look_together(left, norms)
+        for position in left.tolist():
             block, norm = self.problem.blocks[position], float(norms[position])
-            shift = screen.shift(0, Subset((block,)))
             if not norm:
-                self.see_whether_it_moves(block, shift)
+                self.see_whether_they_move([position])
                 continue
-            told = float(np.dot(screen.analytic, shift))
-            rtol, dust = self.tolerance(position).rtol, DUST * EPS * norm
-            question = Tolerance(told, rtol, self.absolute(block), dust, COARSEST_RTOL / 4)
-            answer = refine(screen.line(shift), question, screen.step, 1.0, LEAST_ALONG)
+            question, answer = self.ask([position], norms)
             self.reached[block.name] = question.allowed(answer.value, answer.error) / norm
             known = CONFIDENCE * answer.error / norm <= COARSEST_RTOL and answer.verdict != DISAGREE
             if not known:
-                self.doubt(block, told, answer)
+                self.doubt(block, question.analytic, answer)
 
-    def see_whether_it_moves(self, block: Block, shift: Array) -> None:
-        """See whether func answers to a block of which the gradient is zero."""
+    def look_together(self, left: Array, norms: Array) -> Array:
+        """Give a direction to all these blocks, as often as it resolves half; return the others."""
+        # Of thousands of small ones each would take as many evaluations as the whole check.
+        zero, left = left[norms[left] == 0], left[norms[left] > 0]
+        if zero.size > 1 and not self.see_whether_they_move(zero.tolist()):
+            zero = zero[:0]
+        half = True
+        while half and left.size > 1:
+            question, answer = self.ask(left.tolist(), norms)
+            reach = question.allowed(answer.value, answer.error) / norms[left]
+            seen = (reach <= COARSEST_RTOL) & (answer.verdict != DISAGREE)
+            for position, own in zip(left[seen].tolist(), reach[seen].tolist(), strict=True):
+                self.reached[self.problem.blocks[position].name] = own
+            half, left = 2 * int(seen.sum()) >= left.size, left[~seen]
+        return np.sort(np.append(zero, left))
+
+    def ask(self, which: list[int], norms: Array) -> tuple[Tolerance, Answer]:
+        """Measure along a direction through some blocks, well enough for half of them."""
+        screen, blocks = self.screen, tuple(self.problem.blocks[k] for k in which)
+        shift = screen.shift(0, Subset(blocks))
+        coarsest = max(which, key=self.analytic.precision.__getitem__)
+        norm = math.hypot(*norms[which].tolist())
+        question = Tolerance(
+            float(np.dot(screen.analytic, shift)),
+            self.tolerance(coarsest).rtol,
+            math.hypot(*map(self.absolute, blocks)),
+            DUST * EPS * norm,
+            COARSEST_RTOL / 4 * (float(np.median(norms[which])) / norm),
+        )
+        return question, refine(screen.line(shift), question, screen.step, 1.0, LEAST_ALONG)
+
+    def see_whether_they_move(self, which: list[int]) -> bool:
+        """See whether func answers to blocks of which the gradient is zero."""
         screen, evaluator = self.screen, self.problem.evaluator
+        blocks = tuple(self.problem.blocks[k] for k in which)
+        shift = screen.shift(0, Subset(blocks))
         values = evaluator.along(shift, (screen.step, -screen.step))
-        if np.all(values == self.problem.center):
-            self.vacuous.add(block.name)
+        moved = bool(np.any(values != self.problem.center))
+        if not moved:
+            self.vacuous.update(block.name for block in blocks)
         change = np.abs(values - self.problem.center).max()
         self.responds |= bool(change > RESPONDS * screen.noise.at(values).max())
+        return moved
 
     def has_groups(self) -> bool:
         """Return whether func is float32, and its blocks few enough for directions of their own."""
@@ -313,10 +347,8 @@ class AtScale:
         for position, block in enumerate(problem.blocks):
             if not block.size:
                 continue
-            if not self.sizes[position]:
-                self.see_whether_it_moves(block, screen.shift(0, Subset((block,))))
-                if block.name in self.vacuous:
-                    continue
+            if not self.sizes[position] and not self.see_whether_they_move([position]):
+                continue
             known = groups.block(position)
             if known.wrong is not None:
                 self.accuse(known.wrong)
@@ -410,15 +442,12 @@ FEW_NAMED = 2
 """So many wrong entries are named as such."""
 
 
-def _code(pattern: Pattern) -> str:
-    """Return the stable code of a pattern."""
-    return "factor" if pattern.code == "gradient" else pattern.code
-
-
 def diagnoses_at_scale(check: AtScale, blocks: Sequence[BlockReport]) -> tuple[Diagnosis, ...]:
     """Return what a check along directions found, best first."""
-    groups = map(diagnosis_of, check.groups.values())
-    found = [*_not_finite(check), *_patterns(check), *groups]
+    every = check.problem.blocks
+    bad = tuple(every[position].name for position in sorted(by_block(every, check.bad)))
+    found = [Diagnosis("not-finite", "analytic is NaN or infinite", bad, CERTAIN)] if bad else []
+    found += [*_patterns(check), *map(diagnosis_of, check.groups.values())]
     named = {name for diagnosis in found for name in diagnosis.blocks}
     for block in blocks:
         if block.code in ("zero", "slice") and block.name not in named:
@@ -445,15 +474,8 @@ def _patterns(check: AtScale) -> list[Diagnosis]:
         sentence = pattern.sentence(amount, len(first.shape))
         if len(pattern.names) > 1 and pattern.code != "swapped":
             sentence += f", in {listing([shown(name) for name in pattern.names], 4)}"
-        found.append(Diagnosis(_code(pattern), sentence, pattern.names, _bits(check)))
+        found.append(Diagnosis(pattern.code, sentence, pattern.names, _bits(check)))
     return found
-
-
-def _not_finite(check: AtScale) -> list[Diagnosis]:
-    blocks = check.problem.blocks
-    names = tuple(blocks[position].name for position in sorted(by_block(blocks, check.bad)))
-    said = "analytic is NaN or infinite"
-    return [Diagnosis("not-finite", said, names, CERTAIN)] if names else []
 
 
 def _wrong_entries(check: AtScale, named: set[str]) -> list[Diagnosis]:
@@ -624,7 +646,7 @@ def _block(
     for (pattern, amount), names in zip(check.findings.patterns, members, strict=True):
         if block.name in names:
             count = max(count, int(entries_with(check.screen, pattern, block).size))
-            code = _code(pattern)
+            code = pattern.code
             hint = pattern.sentence(amount, len(block.shape)) if len(pattern.names) == 1 else ""
     for _, index, off, sampled, size in [x for x in check.findings.shares if x[0] == block.name]:
         count = max(count, round(size * off / sampled))

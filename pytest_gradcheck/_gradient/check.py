@@ -122,8 +122,8 @@ def run_check(
 
             subject, rows = _explained(problem, analytic, sweep, comparison, reasons, options)
             more = experiments(rows, grad, problem, analytic, options, subject.noise)
-            if more:
-                rows = replace(rows, diagnoses=(*more, *rows.diagnoses))
+            if more is not None:
+                rows = replace(rows, diagnoses=(more, *rows.diagnoses))
             if again is None:
                 rows = with_convergence(rows, problem, sweep, options)
         if rows.verdict == DISAGREE:

@@ -62,28 +62,23 @@ CACHE = "reads what an earlier call left behind (a stale cache)"
 
 def experiments(
     rows: Rows, grad: Any, problem: Problem, analytic: Analytic, options: Options, noise: float
-) -> tuple[Diagnosis, ...]:
+) -> Diagnosis | None:
     """Return a diagnosis if a check failed and grad depends on what was evaluated before."""
     # Only a grad that can be called can remember anything; `noise` is that of func.
     wrong = rows.verdict == DISAGREE
     if not callable(grad) or not (wrong or rows.reasons):
-        return ()
+        return None
     if not np.isfinite(analytic.vector).all():
-        return ()
+        return None
     if not wrong and problem.unrepeated:
-        return (_noise(problem.unrepeated),)
+        return Diagnosis("noise", problem.unrepeated, (), CERTAIN)
     if not wrong and not analytic.unrepeated:
-        return ()
+        return None
     known = any(diagnosis.code not in UNSURE for diagnosis in rows.diagnoses)
     try:
-        found = _experiment(known, problem, analytic, options, noise)
+        return _experiment(known, problem, analytic, options, noise)
     except Exception:  # grad may refuse elsewhere in any way it likes, and the check is done
-        return ()
-    return () if found is None else (found,)
-
-
-def _noise(sentence: str) -> Diagnosis:
-    return Diagnosis("noise", sentence, (), CERTAIN)
+        return None
 
 
 def _experiment(
@@ -119,7 +114,7 @@ def _repeats(third: Array, fourth: Array, analytic: Analytic) -> Diagnosis:
         return Diagnosis(
             "stale", f"{analytic.unrepeated}: it adds to what the call before left", (), CERTAIN
         )
-    return _noise(analytic.unrepeated)
+    return Diagnosis("noise", analytic.unrepeated, (), CERTAIN)
 
 
 def _unseen(

@@ -66,14 +66,6 @@ class Findings:
     unexplained: bool = False
 
 
-@dataclass(frozen=True)
-class Fit:
-    """A coordinate, and χ² of the residuals without its error."""
-
-    what: int
-    misfit: float
-
-
 def threshold(count: int) -> float:
     """Return the largest χ² of a fit with one free number to `count` residuals."""
     free = count - 1
@@ -112,8 +104,8 @@ def _best_two(y: Array, weights: Sequence[Array]) -> list[tuple[float, int]]:
 
 def match(
     screen: Screen, residuals: dict[int, float], subset: Subset | None = None, loud: float = 1.0
-) -> tuple[Fit, bool]:
-    """Return the single entry that explains the residuals best, and whether it alone does."""
+) -> tuple[int, bool, bool]:
+    """Return the single entry that explains the residuals best, whether it does, and it alone."""
     # `residuals` are by number of direction; the entry is in `subset`, where there is one, and is
     # told as a coordinate of the flat vector. `loud` is the residuals' variance in parts of a
     # direction's: they may be differences of others.
@@ -143,8 +135,8 @@ def match(
     misfit = max(total - best[0], 0.0) / variance
     runner_up = (total - second) / variance
     count = len(residuals)
-    alone = misfit <= threshold(count) and runner_up > DISTINCT * max(misfit, threshold(count))
-    return Fit(best[1], misfit), alone
+    fits = misfit <= threshold(count)
+    return best[1], fits, fits and runner_up > DISTINCT * max(misfit, threshold(count))
 
 
 def _error_of(screen: Screen, residuals: dict[int, float], i: int) -> float:
@@ -195,10 +187,9 @@ class Search:
                 residuals = {j: y for j, y in residuals.items() if abs(y) <= ACROSS_KINK * least}
             if not stand_out(residuals.values(), self.limit, entries_alone * screen.sigma):
                 return self.found
-            fit, alone = match(screen, residuals)
-            fits, last = fit.misfit <= threshold(len(residuals)), number + 1 >= MOST_DIRECTIONS
-            about = _error_of(screen, residuals, fit.what)
-            if (alone or (fits and last)) and self._named(fit.what, about):
+            i, fits, alone = match(screen, residuals)
+            last, about = number + 1 >= MOST_DIRECTIONS, _error_of(screen, residuals, i)
+            if (alone or (fits and last)) and self._named(i, about):
                 continue
             if not entries_alone and not screen.wrong and self._named_pattern(residuals):
                 return self.found
@@ -354,13 +345,13 @@ class Search:
     def _matched(self, part: Part) -> bool:
         """Name the one entry that explains a part, if there is one, and take its error out."""
         screen = self.screen
-        fit, alone = match(screen, part.residuals, part.subset, part.loud)
-        if not (alone or part.subset.size == 1) or not self._named(fit.what):
+        i, _, alone = match(screen, part.residuals, part.subset, part.loud)
+        if not (alone or part.subset.size == 1) or not self._named(i):
             return False
-        block = screen.problem.blocks[position_of(screen.problem.blocks, fit.what)]
+        block = screen.problem.blocks[position_of(screen.problem.blocks, i)]
         for number in part.residuals:
-            weight = screen.weight(number, block, fit.what - block.start)
-            part.residuals[number] -= screen.wrong[fit.what] * weight
+            weight = screen.weight(number, block, i - block.start)
+            part.residuals[number] -= screen.wrong[i] * weight
         return True
 
     def _is_slice(self, part: Part, block: Block) -> bool:
@@ -476,7 +467,7 @@ EXCHANGED = ("transposed", "rolled", "swapped")
 class Pattern:
     """What a bug makes of the gradient in some blocks, summed over directions 0 … count − 1.
 
-    `code` is "gradient", "theta", "sign-theta", "constant", "slice", or of `EXCHANGED`; `columns`,
+    `code` is "factor", "theta", "sign-theta", "constant", "slice", or of `EXCHANGED`; `columns`,
     shape (count,), are Σ p·vⱼ; `place` is the axis and position of a slice, or along which axis
     and how far entries are rolled.
     """
@@ -530,9 +521,7 @@ def patterns(screen: Screen, count: int) -> Iterator[Pattern]:
         if not block.size:
             continue
         signs = np.sign(theta)
-        columns = {
-            kind: np.zeros(count) for kind in ("gradient", "theta", "sign-theta", "constant")
-        }
+        columns = {kind: np.zeros(count) for kind in ("factor", "theta", "sign-theta", "constant")}
         slices: dict[int, Array] = {}
         for j in range(count):
             weights = screen.weights(j, block)
@@ -540,7 +529,7 @@ def patterns(screen: Screen, count: int) -> Iterator[Pattern]:
             columns["sign-theta"][j] = float(np.dot(weights, signs))
             columns["constant"][j] = float(weights.sum())
             weights *= screen.analytic[block.window]
-            columns["gradient"][j] = float(weights.sum())
+            columns["factor"][j] = float(weights.sum())
             if len(block.shape) >= 2 and not block.is_complex:
                 shaped = weights.reshape(block.shape)
                 for axis, length in enumerate(block.shape):
@@ -562,12 +551,12 @@ def patterns(screen: Screen, count: int) -> Iterator[Pattern]:
         some = (
             matrices if 1 < len(matrices) < len(names) else ()
         )  # weight decay leaves biases alone
-        for kind, which in product(("gradient", "theta"), filter(None, (names, some))):
+        for kind, which in product(("factor", "theta"), filter(None, (names, some))):
             yield Pattern(kind, which, np.sum([own[kind, name] for name in which], axis=0))
         # The gradient of all blocks up to one: an error that enters the backward pass there.
-        totals = np.cumsum([own["gradient", name] for name in names], axis=0)
+        totals = np.cumsum([own["factor", name] for name in names], axis=0)
         for position in range(2, len(names)):
-            yield Pattern("gradient", names[:position], totals[position - 1])
+            yield Pattern("factor", names[:position], totals[position - 1])
     yield from _exchanges(screen, count)
 
 

@@ -245,18 +245,18 @@ def report_of(
     # With `may_be_zero` a parameter that nothing depends on is no sign of a check of nothing;
     # `bias` is that of `judged_rows`, and `scheme` the formula in words, if not that of the rows.
     first, pairs = matrices[0], check.pairs
-    rows, reasons = judged_matrices(check, matrices, what, bias)
+    rows = judged_matrices(check, matrices, what, bias)
     found = stacked(check, rows, first.dense)
     report = reported(
-        check, pairs, check.in_pairs, found, rows, reasons, scheme, may_be_zero, first.precision
+        check, pairs, check.in_pairs, found, rows, scheme, may_be_zero, first.precision
     )
     return contradicted(report, first.remark) if first.remark else report
 
 
 def judged_matrices(
     check: Check, matrices: Sequence[Matrix], what: str = "jac", bias: Bias | None = None
-) -> tuple[JudgedRows, tuple[str, ...]]:
-    """Judge every row of a Jacobian; without any, return the sentences that say why."""
+) -> JudgedRows:
+    """Judge every row of a Jacobian, if there are no reasons not to."""
     options, pairs = check.options, check.pairs
     first, last = matrices[0], matrices[-1]
     m, n = first.dense.shape
@@ -264,7 +264,7 @@ def judged_matrices(
     _, repeats = repetition(*both, first.precision, pairs, options, what)
     reasons = tuple(text for text in (_unrepeated(check), repeats) if text)
     if reasons:
-        return JudgedRows([], [], []), reasons
+        return JudgedRows(reasons=reasons)
     with np.errstate(all="ignore"):  # infinity less infinity
         gaps = np.abs(first.dense - last.dense).astype(np.float64)
     gaps[~np.isfinite(gaps)] = 0.0
@@ -290,7 +290,7 @@ def judged_matrices(
             f"max_evals={options.max_evals} is too few for {n} parameters: a Jacobian takes "
             f"2 evaluations for each, and {OVERHEAD} more"
         ) from None
-    return (JudgedRows([], [], []), (told,)) if told else (rows, ())
+    return JudgedRows(reasons=(told,)) if told else rows
 
 
 def elsewhere(check: Check, make: Callable[[], Matrix]) -> Callable[[Array], Array]:
@@ -322,7 +322,6 @@ def reported(
     laid_out: Callable[[Array], Array],
     found: Comparison,
     rows: JudgedRows,
-    reasons: tuple[str, ...],
     scheme: str = "",
     may_be_zero: bool = False,
     precision: Sequence[float] = (),
@@ -334,6 +333,10 @@ def reported(
     scheme = scheme or (rows.sweeps[0].title if rows.sweeps else "")
     subject = Subject.of(problem, scheme, loud, float(problem.center[loudest]))
     subject = replace(subject, blocks=pairs, jacobian=True)
+    # Of a parameter that some other output answers to, or that nothing need depend on.
+    zero = found.flat & (found.analytic == 0)
+    answered = {p.param.name for p in pairs if p.size and not zero[p.window].all()}
+    by_nature = frozenset(p.name for p in pairs if may_be_zero or p.param.name in answered)
     compared = rows_of(
         subject,
         found,
@@ -341,8 +344,8 @@ def reported(
         scale=laid_out(problem.scale),
         theta=laid_out(problem.theta),
         precision=precision,
-        reasons=reasons,
-        may_be_zero=_zero_by_nature(pairs, found.flat & (found.analytic == 0), may_be_zero),
+        reasons=rows.reasons,
+        may_be_zero=by_nature,
     )
     seconds = time.perf_counter() - check.started
     evaluations, remarks = problem.evaluator.evaluations, remarks_of(problem)
@@ -460,12 +463,6 @@ def _settle_beside_block(
                 del reasons[i]
     limits = replace(found.tolerance, rms=rms)
     return replace(found, tolerance=limits, verdict=verdict, reasons=reasons)
-
-
-def _zero_by_nature(pairs: Sequence[PairBlock], zero: Array, may_be_zero: bool) -> frozenset[str]:
-    """Return the pairs that may be zero: those of a parameter that some other output answers to."""
-    answered = {p.param.name for p in pairs if p.size and not zero[p.window].all()}
-    return frozenset(p.name for p in pairs if may_be_zero or p.param.name in answered)
 
 
 # Rows of a Jacobian: each output judged as the engine judges a func of one number.
@@ -630,11 +627,12 @@ def row_of(points: Points, outputs: Outputs, k: int) -> Problem:
 
 @dataclass(frozen=True)
 class JudgedRows:
-    """Every row judged: a sweep, a comparison and the noise of each output."""
+    """Every row judged: a sweep, a comparison and the noise of each output; or why none was."""
 
-    sweeps: list[Sweep]
-    found: list[Comparison]
-    noise: list[Noise]
+    sweeps: list[Sweep] = field(default_factory=list)
+    found: list[Comparison] = field(default_factory=list)
+    noise: list[Noise] = field(default_factory=list)
+    reasons: tuple[str, ...] = ()
 
 
 def judged_rows(
@@ -658,7 +656,7 @@ def judged_rows(
         return sweep(problems[k], row, noise[k], options, 0.0, relative=relative * part)
 
     swept = cache(difference)
-    found = JudgedRows([], [], noise[: len(analytic)])
+    found = JudgedRows(noise=noise[: len(analytic)])
     suspicious = 0
     for k, own in enumerate(analytic):
         first = swept(k)

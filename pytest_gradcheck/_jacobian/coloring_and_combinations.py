@@ -154,11 +154,11 @@ def by_groups(check: Check, found: Sequence[Entries]) -> GradientReport | None:
         dense = np.zeros(slots.shape, dtype=each.dtype)
         dense[rows, group[columns]] = each * weights[columns]
         matrices.append(Matrix(dense, (found[0].eps,) * len(few.pairs)))
-    judged, reasons = judged_matrices(few, matrices)
+    judged = judged_matrices(few, matrices)
     search = Search(few, judged, matrices[0].dense, slots, group, weights)
-    if not reasons:
+    if not judged.reasons:
         search.run()
-        reasons = search.untold()
+        judged = replace(judged, reasons=search.untold())
     key = rows * problem.size + columns
     missing = np.array(list(search.forgotten), dtype=np.intp).reshape(-1, 2).T
     pairs, rows, columns = _laid_out(
@@ -172,7 +172,7 @@ def by_groups(check: Check, found: Sequence[Entries]) -> GradientReport | None:
             # Of one entry in parts of a mean over more of them, or fewer.
             part = math.sqrt(pair.size / max(own.size, 1))
             entries.seen[pair.start] = seen._replace(entry=seen.entry * part)
-    report = reported(check, pairs, lambda v: v[columns], entries, judged, reasons)
+    report = reported(check, pairs, lambda v: v[columns], entries, judged)
     if search.wrong and not report.wrong:
         report = contradicted(report, f"{search.wrong:,} outputs: {SHARED}")
     said = f"{key.size:,} entries in {sum(sizes):,} groups of columns that no output shares"

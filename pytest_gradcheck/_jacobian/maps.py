@@ -39,6 +39,7 @@ from .outputs_and_matrices import (
     is_operator,
     is_sparse,
     matrix_of,
+    of_basis,
     output_vector,
     precision_of,
 )
@@ -102,17 +103,17 @@ def maps_of(jac: Any, check: Check, what: str = "jac") -> list[LinearMap]:
     if is_called(jac):
         made = [check.called(jac) for _ in range(2)]
         at = elsewhere(check, lambda: matrix_of(check.called(jac), check.shape))
-    return [_map_of(one, check, at, what) for one in made]
 
+    def map_of(one: Any) -> LinearMap:
+        # `at` returns the matrix elsewhere; a sparse one stays sparse in combinations.
+        combined = _operator if is_operator(one) else _sparse if is_sparse(one) else _matrix
+        return LinearMap(
+            lambda: replace(matrix_of(one, check.shape, what), at=at),
+            partial(combined, one, check),
+            entries=partial(entries_of, one, check.shape, what) if is_sparse(one) else None,
+        )
 
-def _map_of(jac: Any, check: Check, at: Callable[[Array], Array] | None, what: str) -> LinearMap:
-    # `at` returns the matrix elsewhere; a sparse one stays sparse in combinations.
-    combined = _operator if is_operator(jac) else _sparse if is_sparse(jac) else _matrix
-    return LinearMap(
-        lambda: replace(matrix_of(jac, check.shape, what), at=at),
-        partial(combined, jac, check),
-        entries=partial(entries_of, jac, check.shape, what) if is_sparse(jac) else None,
-    )
+    return list(map(map_of, made))
 
 
 def structured(side: Problem | Outputs, vector: Array, strided: bool = False) -> Any:
@@ -242,21 +243,13 @@ class _Products:
 
     def _of_basis(self) -> Matrix:
         """Return the products with all basis vectors, with the precision of the last one."""
-        precision: tuple[float, ...] = ()
-        basis, found = np.zeros(self.own.size), []
-        for i in range(self.own.size):
-            basis[i] = 1.0
-            vector, precision = self._of(basis)
-            found.append(vector)
-            basis[i] = 0.0
-        matrix, outputs = (
-            np.array(found).reshape(self.own.size, self.other.size),
-            self.check.outputs,
-        )
+        found, outputs = of_basis(self._of, self.own.size), self.check.outputs
+        vectors = np.array([vector for vector, _ in found])
+        matrix = vectors.reshape(self.own.size, self.other.size)
+        precision = found[-1][1] if found else (EPS,) * len(outputs.blocks)
         if not self.forward:
             return Matrix(matrix, precision * len(outputs.blocks))
         each = range(len(self.check.shape.blocks))
-        precision = precision or (EPS,) * len(outputs.blocks)
         return Matrix(np.ascontiguousarray(matrix.T), tuple(x for x in precision for _ in each))
 
     def _vector(self) -> tuple[Array, tuple[float, ...]]:

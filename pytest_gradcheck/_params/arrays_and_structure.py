@@ -230,10 +230,7 @@ class _NumberKind(_OwnKind):
         return np.result_type(dtype, value.dtype).type(value)
 
     def cell(self, value: Any, publish: Callable[[Any], None]) -> Cell:
-        cell = _NumberCell(value, publish)
-        if type(value) is int:  # it stands for a float
-            cell[0] = value * 1.0
-        return cell
+        return _NumberCell(value, publish)
 
     def same_bits(self, a: Any, b: Any) -> bool:
         return a is b or bool(a == b)
@@ -241,7 +238,7 @@ class _NumberKind(_OwnKind):
 
 class _NumberCell:
     def __init__(self, value: Any, publish: Callable[[Any], None]) -> None:
-        self.kind: Any = float if type(value) is int else type(value)
+        self.kind: Any = type(value)
         array = np.asarray(value).reshape(1)
         self.parts: list[Any] = array.view(array.real.dtype).tolist()
         self.publish = publish
@@ -569,6 +566,8 @@ def flatten(value: Any, what: str = ROOT) -> Structure:
     # deeper than `DEEPEST`, or two leaves would have the same name; errors call the structure
     # `what`.
     if isinstance(value, _LEAVES):  # most often, and at every look at what func left behind
+        if type(value) is int:  # alone, it stands for the float
+            value = to_float(value)
         return Structure((Leaf(ROOT, value, kind_of(value)),), itemgetter(0), ())
     leaves: list[Leaf] = []
     rebuild, form = _visit(value, "", what, leaves, [], OWN if only_own() else {})

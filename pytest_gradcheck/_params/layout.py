@@ -36,7 +36,6 @@ from .arrays_and_structure import (
     kind_of,
     read,
     same_bits,
-    to_float,
 )
 
 SMALLEST_SCALE = 1e-3
@@ -314,10 +313,6 @@ def checked_value(
             "tuples and dataclasses"
         )
         raise TypeError("; ".join([said, *ways]))
-    if alone and type(value) is int:
-        if math.isinf(number := to_float(value)):
-            raise ValueError(f"params must be finite to be differenced: {name} is {quoted(value)}")
-        return np.array(number)
     array = leaf.array
     if array.dtype.kind not in "fc":
         change = f"{quoted(value)}.0" if type(value) is int else "x.astype(float)"
@@ -377,19 +372,9 @@ def _kind(value: Any) -> str:
 
 def vector_of(structure: Structure, blocks: Sequence[Block]) -> np.ndarray[Any, Any]:
     """Return the coordinates of all blocks as one vector: float64, or longdouble if any is."""
-    parts = [coordinates(checked_leaf(structure, block))[block.within] for block in blocks]
+    parts = [coordinates(structure.leaves[b.leaf].array)[b.within] for b in blocks]
     wide = np.result_type(np.float64, *{part.dtype for part in parts})
     return np.concatenate([part.astype(wide, copy=False) for part in parts] or [np.empty(0)])
-
-
-def checked_leaf(structure: Structure, block: Block) -> np.ndarray[Any, Any]:
-    """Return the array of a block, a lone Python int as the float that it stands for."""
-    return np.asarray(
-        structure.leaves[block.leaf].array,
-        dtype=None
-        if block.leaf_shape
-        else (np.result_type(block.dtype, np.complex64) if block.is_complex else block.dtype),
-    )
 
 
 def to_structure(
@@ -636,17 +621,14 @@ _INDEX = re.compile(r"(?:\[([0-9, ]*)\])?(\.real|\.imag)?")
 def coordinate_of(blocks: Sequence[Block], label: str) -> int | None:
     """Return the coordinate with a label, or None if there is none (any more)."""
     for block in blocks:
-        if not label.startswith(block.name):
-            continue
-        match = _INDEX.fullmatch(label, len(block.name))
+        match = _INDEX.fullmatch(label, len(block.name)) if label.startswith(block.name) else None
         if match is None:
             continue
         index = tuple(int(part) for part in (match[1] or "").replace(",", " ").split())
-        shape = block.leaf_shape
-        fits = len(index) == len(shape)
-        if not fits or any(i >= n for i, n in zip(index, shape, strict=True)):
+        try:
+            entry = int(np.ravel_multi_index(index, block.leaf_shape)) if index else 0
+        except (ValueError, TypeError):  # of another shape, or beyond all integers
             continue
-        entry = int(np.ravel_multi_index(index, shape)) if shape else 0
         offset = 2 * entry + (match[2] == ".imag") if block.is_complex else entry
         if block.places is not None:
             offset = int(np.searchsorted(block.places, offset))

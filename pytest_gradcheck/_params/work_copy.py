@@ -28,7 +28,7 @@ from .arrays_and_structure import (
     flatten,
     same_bits,
 )
-from .layout import Block, checked_leaf, position_of
+from .layout import Block, position_of
 
 Window = tuple[slice, Array, Any]
 """A window on the flat vector, θ there, and what sets it: of one block, or of many small ones."""
@@ -79,7 +79,8 @@ class WorkCopy:
         self._put_back = self.set_aside() if in_place else []
         for position, block in enumerate(blocks):
             if block.leaf not in shared:
-                self.theta[position] = self._saved_coordinates(block)
+                saved = self._kind(block.leaf).to_numpy(self._saved[block.leaf])
+                self.theta[position] = coordinates(saved)[block.within]
                 self._cells[position] = self._cell(block)
                 own = block.window, self.theta[position], self._cells[position]
                 self._windows.append(own)
@@ -91,7 +92,7 @@ class WorkCopy:
             if not finite.all():
                 place = window.start + int(np.argmin(finite))
                 block = self.blocks[position_of(self.blocks, place)]
-                value = checked_leaf(self.structure, block)[block.index(place - block.start)]
+                value = self.structure.leaves[block.leaf].array[block.index(place - block.start)]
                 self.restore()
                 raise ValueError(
                     "params must be finite to be differenced: "
@@ -161,14 +162,6 @@ class WorkCopy:
             return _Chosen(cell, block.places, whole)
         except Unreadable as error:
             raise TypeError(f"{brief(block.name)} {error}") from error
-
-    def _saved_coordinates(self, block: Block) -> Array:
-        saved = self._saved[block.leaf]
-        array = self._kind(block.leaf).to_numpy(saved)
-        # The float that a lone Python int stands for.
-        whole = coordinates(array.astype(float) if type(saved) is int else array)
-        chosen: Array = whole[block.within]
-        return chosen
 
     def set_aside(self) -> list[Callable[[], None]]:
         """Take off what the last call left beside the values; return what puts it back."""

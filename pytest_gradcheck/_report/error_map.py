@@ -52,6 +52,12 @@ class Grid:
     folded: str
 
     @property
+    def marks(self) -> list[list[str]]:
+        """A mark for each cell, row by row."""
+        rows = zip(self.kind.tolist(), self.ratio.tolist(), strict=True)
+        return [[_mark(*cell) for cell in zip(*row, strict=True)] for row in rows]
+
+    @property
     def pooled(self) -> str:
         """What a cell stands for; empty where it is one entry."""
         r, c = self.kind.shape
@@ -170,8 +176,7 @@ def _across(width: int) -> int:
 
 def _is_even(grid: Grid) -> bool:
     """Return whether a block is wrong everywhere alike, so that a map says nothing."""
-    cells = zip(grid.kind.flat, grid.ratio.flat, strict=True)
-    return len({_mark(kind, ratio) for kind, ratio in cells if kind != BLANK}) == 1
+    return len(set().union(*grid.marks) - {MARKS[BLANK]}) == 1
 
 
 def _mark(kind: int, ratio: float) -> str:
@@ -182,11 +187,7 @@ def _legend(
     grids: Sequence[Grid], width: int, title: str = "error over what would have passed:"
 ) -> list[str]:
     """Return what the marks mean that are in any of the grids."""
-    there = {
-        _mark(kind, ratio)
-        for grid in grids
-        for kind, ratio in zip(grid.kind.flat, grid.ratio.flat, strict=True)
-    }
+    there = set().union(*(row for grid in grids for row in grid.marks))
     over = ("> 1", *(f"> {10**power:,}" for power in DECADES))
     meaning = [(MARKS[AGREES], "agrees"), *zip(MARKS[WRONG], over, strict=True)]
     meaning += [(MARKS[OPEN], "can't be told"), (MARKS[NOT_FINITE], "not finite")]
@@ -211,11 +212,8 @@ def _map(evidence: Evidence, block: Block, grid: Grid, across: int) -> list[str]
     sides = _rows(grid.rows, height) if len(block.shape) > 1 else [""]
     margin = max(map(len, sides))
     lines.append(f"{'':{margin}}  {ends}")
-    for side, kinds, ratios in zip(sides, grid.kind, grid.ratio, strict=True):
-        cells = "".join(
-            _mark(int(kind), float(ratio)) * wide for kind, ratio in zip(kinds, ratios, strict=True)
-        )
-        lines.append(f"{side:>{margin}}  {cells}".rstrip())
+    for side, row in zip(sides, grid.marks, strict=True):
+        lines.append(f"{side:>{margin}}  {''.join(mark * wide for mark in row)}".rstrip())
     return lines
 
 

@@ -103,13 +103,9 @@ def title_of(report: GradientReport) -> str:
 
 def _map(evidence: Evidence, block: Block) -> dict[str, Any]:
     grid = grid_of(evidence, block, MOST_CELLS, MOST_CELLS)
-    powers = [
-        [
-            round(math.log10(ratio), 2) if kind == WRONG and math.isfinite(ratio) else None
-            for kind, ratio in zip(kinds, ratios, strict=True)
-        ]
-        for kinds, ratios in zip(grid.kind.tolist(), grid.ratio.tolist(), strict=True)
-    ]
+    known = (grid.kind == WRONG) & np.isfinite(grid.ratio)
+    powers = np.full(known.shape, None, dtype=object)
+    powers[known] = np.round(np.log10(grid.ratio[known]), 2)
     return {
         "name": shown(block.name),
         "shape": str(block.shape),
@@ -119,7 +115,7 @@ def _map(evidence: Evidence, block: Block) -> dict[str, Any]:
         "pooled": grid.pooled,
         "counts": counts_of(evidence, block),
         "kind": grid.kind.tolist(),
-        "power": powers,
+        "power": powers.tolist(),
     }
 
 
@@ -291,15 +287,11 @@ def _draw_map(axes: Axes, grid: dict[str, Any]) -> None:
 
 
 def _draw_bars(axes: Axes, bars: list[dict[str, Any]]) -> None:
-    from matplotlib.ticker import LogLocator, NullLocator
-
     places = range(len(bars))
     shares = [bar["wrong"] / max(bar["size"], 1) for bar in bars]
     axes.barh(places, shares, color=COLOURS["disagree"], height=0.6)
     axes.set_xscale("log")
-    axes.xaxis.set_major_locator(LogLocator(numticks=6))
-    axes.xaxis.set_major_formatter(_power)
-    axes.xaxis.set_minor_locator(NullLocator())
+    _by_powers(axes.xaxis, 6)
     axes.set_xlim(min(0.5 * min(shares), 0.1), 1.0)
     axes.invert_yaxis()
     axes.set_yticks(places, [bar["name"] for bar in bars], parse_math=False)
@@ -307,35 +299,24 @@ def _draw_bars(axes: Axes, bars: list[dict[str, Any]]) -> None:
 
 
 def _draw_points(axes: Axes, points: dict[str, list[Any]]) -> None:
-    largest = max(abs(v) for name in ("analytic", "numeric") for v in points[name]) or 1.0
+    values = np.array([points["numeric"], points["analytic"]])
+    largest = float(np.abs(values).max()) or 1.0
     # Scales of matplotlib overflow near the ends of what floats can be.
     power = math.floor(math.log10(largest))
     unit = 1.0 if abs(power) < 50 else 10.0 ** max(power, -307)
-    points = {
-        **points,
-        **{name: [v / unit for v in points[name]] for name in ("analytic", "numeric")},
-    }
-    largest /= unit
-    small = sorted(abs(v) for name in ("analytic", "numeric") for v in points[name] if v)
+    values, largest = values / unit, largest / unit
+    small = np.sort(np.abs(values[values != 0]))
     # Gradients that span many decades are shown by decades, zero among them.
-    if small and small[len(small) // 4] < 1e-3 * largest:
-        threshold = max(small[len(small) // 10], 1e-9 * largest)
-        for name in ("x", "y"):
-            getattr(axes, f"set_{name}scale")("symlog", linthresh=threshold)
+    if small.size and small[small.size // 4] < 1e-3 * largest:
+        threshold = max(float(small[small.size // 10]), 1e-9 * largest)
+        axes.set_xscale("symlog", linthresh=threshold)
+        axes.set_yscale("symlog", linthresh=threshold)
     axes.axline((0.0, 0.0), (largest, largest), color=FAINT, linewidth=0.8, linestyle="--")
     for verdict, colour in COLOURS.items():
-        mine = [i for i, said in enumerate(points["verdict"]) if said == verdict]
-        if mine:
-            axes.scatter(
-                [points["numeric"][i] for i in mine],
-                [points["analytic"][i] for i in mine],
-                s=16,
-                c=colour,
-                marker=MARKERS[verdict],
-                alpha=0.8,
-                linewidths=0,
-                label=verdict,
-            )
+        mine = np.array(points["verdict"]) == verdict
+        if mine.any():
+            look: dict[str, Any] = {"c": colour, "marker": MARKERS[verdict], "s": 16, "alpha": 0.8}
+            axes.scatter(*values[:, mine], linewidths=0, label=verdict, **look)
     times = f" / {_power(unit)}" if unit != 1 else ""
     axes.set_xlabel(f"numeric{times}")
     axes.set_ylabel(f"analytic{times}")
@@ -343,17 +324,23 @@ def _draw_points(axes: Axes, points: dict[str, list[Any]]) -> None:
     axes.legend(frameon=False, fontsize="small", handletextpad=0.2)
 
 
-def _few_ticks(axes: Axes) -> None:
-    from matplotlib.ticker import NullLocator
+def _by_powers(axis: Any, most: int = 0) -> None:
+    """Have ticks at powers of ten alone, at `most` so many, or as they are set."""
+    from matplotlib.ticker import LogLocator, NullLocator
 
+    if most:
+        axis.set_major_locator(LogLocator(numticks=most))
+    axis.set_major_formatter(_power)
+    axis.set_minor_locator(NullLocator())
+
+
+def _few_ticks(axes: Axes) -> None:
     for axis in (axes.xaxis, axes.yaxis):
         if axis.get_scale() == "symlog":
-            ticks = [tick for tick in axis.get_majorticklocs() if math.isfinite(tick)]
             low, high = sorted(axis.get_view_interval())
-            ticks = [tick for tick in ticks if low <= tick <= high]
+            ticks = [tick for tick in axis.get_majorticklocs() if low <= tick <= high]
             axis.set_ticks(ticks[:: max(-(-len(ticks) // 5), 1)])
-            axis.set_major_formatter(_power)
-            axis.set_minor_locator(NullLocator())
+            _by_powers(axis)
     axes.tick_params(labelsize="small")
 
 
@@ -378,8 +365,6 @@ def _errors(ladder: dict[str, Any]) -> list[float]:
 
 
 def _draw_ladders(axes: Axes, ladders: list[dict[str, Any]]) -> None:
-    from matplotlib.ticker import LogLocator, NullLocator
-
     handles: list[Any] = []
     # The numeric value itself has no logarithm: it is drawn where the least is that has one.
     errors = [_errors(ladder) for ladder in ladders]
@@ -393,11 +378,10 @@ def _draw_ladders(axes: Axes, ladders: list[dict[str, Any]]) -> None:
         handles += axes.plot(steps, gaps, color=colour, linewidth=width, marker="o", markersize=3)
         if wrong_by > 0:
             axes.axhline(wrong_by, color=colour, linewidth=0.9, linestyle=":")
-    for axis, name in ((axes.xaxis, "x"), (axes.yaxis, "y")):
-        getattr(axes, f"set_{name}scale")("log")
-        axis.set_major_locator(LogLocator(numticks=7))
-        axis.set_major_formatter(_power)
-        axis.set_minor_locator(NullLocator())
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    _by_powers(axes.xaxis, 7)
+    _by_powers(axes.yaxis, 7)
     axes.set_xlabel("step size h")
     axes.set_ylabel("relative error")
     axes.tick_params(labelsize="small")

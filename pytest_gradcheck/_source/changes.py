@@ -11,7 +11,7 @@ import builtins
 import copy
 import math
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
@@ -227,12 +227,16 @@ def more(statement: ast.stmt, sight: Sight) -> Iterator[Change]:
         if kind.what == "dict" or not _fits(kind.shape, made.shape):
             continue
         forms = ("{0}", *DERIVATIVES) if kind.what == "array" else ("{0}",)
-        for text in forms:
-            yield statement, "value", ast.BinOp(value, ast.Mult(), parsed(text.format(name)))
-        yield statement, "value", ast.BinOp(value, ast.Div(), parsed(name))
-        if kind == made:
-            yield statement, "value", ast.BinOp(value, ast.Add(), parsed(name))
-            yield statement, "value", ast.BinOp(value, ast.Sub(), parsed(name))
+        for new in _with(value, name, forms, kind == made):
+            yield statement, "value", new
+
+
+def _with(one: ast.expr, name: str, forms: Sequence[str], added: bool) -> Iterator[ast.expr]:
+    """Yield an expression times what has a name, in some forms, over it, plus and minus it."""
+    for form in forms:
+        yield ast.BinOp(one, ast.Mult(), parsed(form.format(name)))
+    for operator in (ast.Div, ast.Add, ast.Sub) if added else (ast.Div,):
+        yield ast.BinOp(one, operator(), parsed(name))
 
 
 def inner(statement: ast.stmt, sight: Sight) -> Iterator[Change]:
@@ -244,14 +248,9 @@ def inner(statement: ast.stmt, sight: Sight) -> Iterator[Change]:
         if not _has_array(one, sight):
             continue
         for name, kind in sight.names.items():
-            if kind.what == "dict":
-                continue
-            other = parsed(name)
-            yield _put(owner, field, index, ast.BinOp(one, ast.Mult(), other))
-            yield _put(owner, field, index, ast.BinOp(one, ast.Div(), other))
-            if kind.what == "array":
-                yield _put(owner, field, index, ast.BinOp(one, ast.Add(), other))
-                yield _put(owner, field, index, ast.BinOp(one, ast.Sub(), other))
+            if kind.what != "dict":
+                for new in _with(one, name, ("{0}",), kind.what == "array"):
+                    yield _put(owner, field, index, new)
 
 
 LIBRARIES = {"np", "numpy", "sp", "scipy", "math", *dir(builtins)}

@@ -252,16 +252,6 @@ class _Suspect:
     text: str
     rank: tuple[int, int]
 
-    @property
-    def file(self) -> str:
-        """As Python knows it."""
-        return self.function.code.co_filename
-
-    @property
-    def line(self) -> int:
-        """The first of the statement."""
-        return self.statement.lineno
-
 
 def _suspects(
     function: _Function, seen: Recorder, order: Sequence[tuple[str, int]]
@@ -376,7 +366,8 @@ class _Search:
             if right:
                 text = one.function.written(new)
                 text = text if "'" in one.text else text.replace("'", '"')
-                self.found.append(Repair(one.file, one.line, one.text, text, right))
+                place = one.function.code.co_filename, one.statement.lineno
+                self.found.append(Repair(*place, one.text, text, right))
                 if len(right) == len(self._wrong):
                     return True
         return False
@@ -668,9 +659,7 @@ _indoor: set[int] = set()
 @contextmanager
 def _indoors() -> Iterator[None]:
     """Have everything fail in this thread that changes something outside of the process."""
-    if _audited not in _hooks:
-        sys.addaudithook(_audited)
-        _hooks.append(_audited)
+    _listen()
     own = threading.get_ident()
     _indoor.add(own)
     try:
@@ -679,7 +668,9 @@ def _indoors() -> Iterator[None]:
         _indoor.discard(own)
 
 
-_hooks: list[Callable[..., None]] = []
+@functools.cache  # a hook stays for good
+def _listen() -> None:
+    sys.addaudithook(_audited)
 
 
 def _audited(event: str, given: tuple[Any, ...]) -> None:

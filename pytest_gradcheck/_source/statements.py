@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import ast
 import linecache
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from types import CodeType
 from typing import Any
 
@@ -72,7 +74,7 @@ class Plan:
 class Source:
     """A file, parsed: the statement of a line, and the definition of a function."""
 
-    def __init__(self, lines: list[str]) -> None:
+    def __init__(self, lines: Sequence[str]) -> None:
         self._lines = lines
         tree = ast.parse("".join(lines))
         self._at: dict[int, ast.stmt] = {}
@@ -177,23 +179,15 @@ class Source:
 def source_of(file: str, namespace: dict[str, Any]) -> Source | None:
     """Return a file's source, None where there is none or it is no Python."""
     lines = linecache.getlines(file, namespace)
-    # linecache hands out the same list until the file is another one.
-    known, source = _PARSED.get(file, (None, None))
-    if known is not lines:
-        try:
-            source = Source(lines) if lines else None
-        except (SyntaxError, ValueError):
-            source = None
-        if len(_PARSED) >= MOST_PARSED:
-            _PARSED.clear()
-        _PARSED[file] = lines, source
-    return source
+    return _parsed(tuple(lines)) if lines else None
 
 
-_PARSED: dict[str, tuple[list[str], Source | None]] = {}
-
-MOST_PARSED = 8
-"""Files that are kept parsed: to parse one takes longer than a failing check."""
+@lru_cache(maxsize=8)  # to parse a file takes longer than a failing check
+def _parsed(lines: tuple[str, ...]) -> Source | None:
+    try:
+        return Source(lines)
+    except (SyntaxError, ValueError):
+        return None
 
 
 Pair = tuple[ast.expr | None, ast.expr | None]
@@ -317,26 +311,24 @@ def _text(statement: ast.stmt, source: Source) -> str:
 
 def constant(key: ast.expr, names: Mapping[str, Any]) -> Any:
     """Return what an index is, None where that would take code of the user's to know."""
-    if isinstance(key, ast.Constant):
-        return key.value
-    if isinstance(key, ast.Name):
-        found = names.get(key.id)
-        return found if type(found) in (int, str) else None
-    if isinstance(key, ast.JoinedStr):
-        found = [constant(part, names) for part in key.values]
-        return None if None in found else "".join(map(str, found))
-    if isinstance(key, ast.FormattedValue) and key.conversion == -1 and key.format_spec is None:
-        return constant(key.value, names)
-    if isinstance(key, ast.UnaryOp) and isinstance(key.op, ast.USub):
-        found = constant(key.operand, names)
-        return -found if type(found) is int else None
-    if isinstance(key, ast.BinOp) and isinstance(key.op, (ast.Add, ast.Sub)):
-        left, right = constant(key.left, names), constant(key.right, names)
-        if type(left) is type(right) is int:
-            return left + right if isinstance(key.op, ast.Add) else left - right
-        both = type(left) is type(right) is str and isinstance(key.op, ast.Add)
-        return left + right if both else None
-    if isinstance(key, ast.Call) and isinstance(key.func, ast.Name) and key.func.id == "str":
-        found = constant(key.args[0], names) if len(key.args) == 1 else None
-        return None if found is None else str(found)
+    # Built-in numbers and texts alone: None of them, or a sum of two kinds, is a TypeError.
+    with suppress(TypeError):
+        match key:
+            case ast.Constant():
+                return key.value
+            case ast.Name() if type(found := names.get(key.id)) in (int, str):
+                return found
+            case ast.FormattedValue(conversion=-1, format_spec=None):
+                return constant(key.value, names)
+            case ast.UnaryOp(op=ast.USub()):
+                return -constant(key.operand, names)
+            case ast.BinOp(op=ast.Add()):
+                return constant(key.left, names) + constant(key.right, names)
+            case ast.BinOp(op=ast.Sub()):
+                return constant(key.left, names) - constant(key.right, names)
+            case ast.JoinedStr():
+                parts = [constant(part, names) for part in key.values]
+                return None if None in parts else "".join(map(str, parts))
+            case ast.Call(func=ast.Name(id="str"), args=[one]):
+                return None if (found := constant(one, names)) is None else str(found)
     return None

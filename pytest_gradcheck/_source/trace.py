@@ -114,6 +114,7 @@ class Running:
     what its targets were; `returned` gets what the functions that it calls have returned.
     """
 
+    scope: Scope
     plan: Plan
     writes: list[Write]
     touched: list[Any]
@@ -209,7 +210,9 @@ class Recorder:
         scope = Scope(self._step(), source, code, frame.f_locals, frame.f_globals, own)
         caller = self._caller(frame)
         if caller is not None and caller.running is not None:
-            self._pass(scope, caller, code.co_varnames[: code.co_argcount + code.co_kwonlyargcount])
+            self._pass(
+                scope, caller.running, code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+            )
         if own:
             function = source.function(code)
             if function is None:
@@ -246,8 +249,8 @@ class Recorder:
             return
         if not scope.is_lambda:
             self.sights[scope.code, running.plan.statement.lineno].made = kind_of(value)
-        node = self._node(scope, running, running.writes[0])
-        self._enter(scope, running, running.writes[0], (scope.number, "return"), value, node)
+        node = self._node(running, running.writes[0])
+        self._enter(running, running.writes[0], (scope.number, "return"), value, node)
         self._keep(value)
         if caller is None:
             self.result = node
@@ -279,7 +282,7 @@ class Recorder:
         parts = [each for piece in plan.pieces for each in piece.parts.items()]
         kinds = {key: self._kind(scope, part.combined) for key, part in parts if part.text}
         kinds[None] = self._kind_of(scope, plan.statement, plan.combined)
-        return Running(plan, writes, touched, arrays, kinds, self._targets(scope, plan))
+        return Running(scope, plan, writes, touched, arrays, kinds, self._targets(scope, plan))
 
     def _finish(self, scope: Scope) -> None:
         """Make the nodes of the statement that has been executed."""
@@ -290,13 +293,13 @@ class Recorder:
             return  # the condition on its line did not hold
         for write in running.writes:
             if write.piece.target is not None:
-                self._write(scope, running, write)
+                self._write(running, write)
         whole = _whole(running)
         for container in running.touched:
-            self._scan(scope, running, whole, container)
+            self._scan(running, whole, container)
         for array, was in running.arrays:
             if array.tobytes() != was:
-                self._change(array, self._node(scope, running, whole))
+                self._change(array, self._node(running, whole))
 
     def _targets(self, scope: Scope, plan: Plan) -> list[tuple[int, bytes]]:
         """Return what the targets are of a statement that is perhaps not executed at all."""
@@ -308,28 +311,26 @@ class Recorder:
                 found.append((id(value), value.tobytes() if digested else b""))
         return found
 
-    def _write(self, scope: Scope, running: Running, write: Write) -> None:
+    def _write(self, running: Running, write: Write) -> None:
         """Enter what one target has become."""
-        target = write.piece.target
+        target, scope = write.piece.target, running.scope
         assert target is not None
         place, value = self._value(scope, target)
         self.sights[scope.code, running.plan.statement.lineno].made = kind_of(value)
-        node = self._node(scope, running, write)
+        node = self._node(running, write)
         owner = self._value(scope, target.value)[1] if isinstance(target, ast.Subscript) else None
         if isinstance(owner, np.ndarray):
             self._change(owner, node)
         elif place is None and is_container(owner):  # the key is not known: see what has changed
-            self._scan(scope, running, write, owner)
+            self._scan(running, write, owner)
         elif isinstance(running.plan.statement, ast.AugAssign) and id(value) in self.made:
             self._change(value, node)
         elif place is not None:
-            self._enter(scope, running, write, place, value, node)
+            self._enter(running, write, place, value, node)
             if not isinstance(target, ast.Name):
                 self._shadows.setdefault(place[0], {})[place[1]] = id(value)
 
-    def _enter(
-        self, scope: Scope, running: Running, write: Write, place: Any, value: Any, node: Node
-    ) -> None:
+    def _enter(self, running: Running, write: Write, place: Any, value: Any, node: Node) -> None:
         """Enter a value in its place; one that is new was made by the node, with its elements."""
         node.replaced = place in self.places
         if value is None:  # a place that is yet to be filled
@@ -348,21 +349,20 @@ class Recorder:
             node.how, node.read = "placed", self.made[id(value)].union(*names)
         elif is_container(value):
             self._keep(value)
-            self._scan(scope, running, write, value)
+            self._scan(running, write, value)
         else:
             self._keep(value, node)
 
-    def _scan(self, scope: Scope, running: Running, write: Write, container: Any) -> None:
+    def _scan(self, running: Running, write: Write, container: Any) -> None:
         """Enter the elements of a container that are others than before."""
         shadow = self._shadows.setdefault(id(container), {})
         for key, value in items(container):
             if shadow.get(key) == id(value):
                 continue
             shadow[key] = id(value)
-            node = self._node(scope, running, write, key)
-            place = (id(container), key)
+            node = self._node(running, write, key)
             own = Write(NO_PIECE, write.parts.get(key, write.read), {})
-            self._enter(scope, running, own, place, value, node)
+            self._enter(running, own, (id(container), key), value, node)
 
     def _change(self, array: Any, node: Node) -> None:
         """Enter that an array was changed in place, and with it what it is a view of."""
@@ -372,7 +372,7 @@ class Recorder:
             self._keep(array, node)
             array = getattr(array, "base", None)
 
-    def _node(self, scope: Scope, running: Running, write: Write, key: Any = None) -> Node:
+    def _node(self, running: Running, write: Write, key: Any = None) -> Node:
         """Return a new node; of an element of a container that `write` makes, with its key."""
         plan, read = running.plan, write.parts.get(key, write.read)
         line, text = plan.statement.lineno, plan.text
@@ -382,11 +382,11 @@ class Recorder:
         found = {node for entry in read for node in self._expanded(*entry, key)}
         found |= running.returned
         return Node(
-            file=scope.code.co_filename,
+            file=running.scope.code.co_filename,
             line=line,
             text=text,
             order=self._step(),
-            code=scope.code,
+            code=running.scope.code,
             read=frozenset(found),
             header=plan.header,
             kind=running.kinds.get(key, running.kinds[None]),
@@ -506,16 +506,13 @@ class Recorder:
 
     # Calls.
 
-    def _pass(self, scope: Scope, caller: Scope, names: tuple[str, ...]) -> None:
+    def _pass(self, scope: Scope, running: Running, names: tuple[str, ...]) -> None:
         """Enter the arguments of a call: those that are new were made in it."""
-        running = caller.running
-        assert running is not None
         write = _whole(running)
         for name in names:
             if name in scope.names:
-                node = self._node(caller, running, write)
-                value = scope.names[name]
-                self._enter(caller, running, write, (scope.number, name), value, node)
+                node, value = self._node(running, write), scope.names[name]
+                self._enter(running, write, (scope.number, name), value, node)
 
     def _caller(self, frame: FrameType) -> Scope | None:
         """Return the nearest call of the user's that a call came from."""

@@ -187,7 +187,7 @@ class Groups:
             return 0.0
         block, eps = self.problem.blocks[position], self.analytic.precision[position]
         terms = max(LEAST_TERM * abs(float(self.problem.center)), self.whole)
-        most = dust_of(eps) * terms * math.sqrt(block.size)
+        most = float(dust_of(eps)) * terms * math.sqrt(block.size)
         if most < self.norm(position) or self.rounding is None:
             return most
         # Tiny parameters have a gradient that is as small, and that repeats itself beside θ.

@@ -17,6 +17,7 @@ from .._constants import (
     DUST,
     FINEST_RTOL,
     IN_CHECK,
+    IN_ONE_OR_TWO,
     LEAST_TERM,
     MOST_DUST,
     NARROW,
@@ -202,9 +203,18 @@ def common_size(rms: Any) -> float:
     return least / math.sqrt(float(np.mean((least / rms) ** 2)))
 
 
-def dust_of(eps: float) -> float:
+def shared(off: Array, rms: Array, blocks: Sequence[Block]) -> Array:
+    """Return the largest errors that may be shared by all of a block, shape (n,), by those seen."""
+    # The error of a solver is in many entries: what is far beyond the third largest is another.
+    with np.errstate(all="ignore"):
+        part = np.nan_to_num(off / rms)
+        third = [np.partition(part[b.window], -3)[-3] if b.size > 2 else 0.0 for b in blocks]
+        return IN_ONE_OR_TWO * spread(third, blocks) * rms
+
+
+def dust_of(eps: Any) -> Any:
     """Return by which part of a block's gradient rounding to a format of that ε may be off."""
-    return min(DUST * eps, MOST_DUST)
+    return np.minimum(DUST * eps, MOST_DUST)
 
 
 def of_block(
@@ -253,9 +263,11 @@ def tolerance(
     options: Options,
     fine: float = 1.0,
     value: float = 0.0,
+    error: Any = 0.0,
 ) -> Tolerance:
     """Return the tolerances of a gradient by each block's numeric gradient; see `of_block`."""
-    # Vectors are of shape (n,), and `precision` has the machine epsilon of each block.
+    # Vectors are of shape (n,); `precision` has the machine epsilon of each block, `error` the
+    # error bars of the numeric gradient.
     columns = np.empty((6, scale.size))
     own = spread(block_sizes(numeric, scale, blocks), blocks)
     for eps, run in groupby(zip(blocks, precision, strict=True), lambda pair: pair[1]):
@@ -269,6 +281,12 @@ def tolerance(
         made = of_block(analytic[w], own[w], scale[w], eps, options, fine, value, common)
         columns[0, w], columns[1, w], columns[2, w] = made.rtol, made.atol, made.dust
         columns[3, w], columns[4, w], columns[5, w] = made.goal_rtol, made.goal_atol, made.rms
+    if options.rtol is not None and options.atol is None:
+        with np.errstate(all="ignore"):
+            off = np.fmax(np.abs(analytic - numeric) - CONFIDENCE * error, 0.0)
+        rounding = dust_of(spread(precision, blocks)) * columns[5]
+        most = np.maximum(shared(off, columns[5], blocks), rounding)
+        np.minimum(columns[1], most, out=columns[1])
     return Tolerance(analytic, *columns)
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from .._api import jacobians
 from .._api.gradients import announced, compare_gradients
 from .._report.report import GradientReport
+from ..adapters.torch import KIND
 from . import LENIENT, TITLES, Real
 
 __all__ = ["gradcheck", "gradgradcheck"]
@@ -266,13 +267,10 @@ class _Check:
                     f"gradcheck: {name} is {one.dtype}, in which no step is small enough; check "
                     "the same function with float32 or float64"
                 )
-        self.here = Real(self.named, self._to_numpy, self._tensor)
+        self.here = Real(self.named, KIND.to_numpy, self._tensor)
         self.outputs = _required(func(*_apart(inputs)))
-        self.there = Real(list(self.outputs), self._to_numpy, self._tensor)
+        self.there = Real(list(self.outputs), KIND.to_numpy, self._tensor)
         self.name = getattr(func, "__name__", type(func).__name__)
-
-    def _to_numpy(self, tensor: Any) -> Any:
-        return tensor.detach().resolve_conj().resolve_neg().cpu().numpy()
 
     def _tensor(self, array: Any, like: Any) -> Any:
         # In the array's own type and with its strides: func may be evaluated in float64.

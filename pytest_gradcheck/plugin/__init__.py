@@ -21,7 +21,7 @@ from .fixtures import (
     gradcheck_rng,
     numerical_gradient,
 )
-from .progress_and_results import Interruption, LiveLine, Results, Shown, can_be_live, require_extra
+from .progress_and_results import LiveLine, Results, Shown, can_be_live, require_extra
 from .recorder_and_memory import NODEID, Keeper, Memory, Recorder, ResultHook
 
 # pytest finds the fixtures in this module because it is the one that the entry point names.
@@ -60,7 +60,6 @@ def pytest_configure(config: pytest.Config) -> None:
         config.pluginmanager.register(Results(settings), "gradcheck-results")
         config.pluginmanager.register(Shown(config), "gradcheck-shown")
         config.pluginmanager.register(Keeper(config), "gradcheck-keeper")
-        config.pluginmanager.register(Interruption(), "gradcheck-interruption")
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:

@@ -101,43 +101,16 @@ def can_be_live(config: pytest.Config) -> bool:
     if not (manager.has_plugin("terminalreporter") and manager.has_plugin("capturemanager")):
         return False
     # What tests print or log would go where the line is.
-    if config.getoption("capture") in ("no", "tee-sys") or _logs_live(config):
+    logs = manager.has_plugin("logging") and (
+        config.getini("log_cli") or config.getoption("log_cli_level") is not None
+    )
+    if config.getoption("capture") in ("no", "tee-sys") or logs:
         return False
-    return bool(config.get_terminal_writer().hasmarkup and sys.__stdout__ and _is_terminal())
-
-
-def _logs_live(config: pytest.Config) -> bool:
-    if not config.pluginmanager.has_plugin("logging"):
-        return False
-    return bool(config.getini("log_cli")) or config.getoption("log_cli_level") is not None
-
-
-def _is_terminal() -> bool:
     stream: Any = sys.__stdout__
     try:
-        return bool(stream.isatty())
-    except (AttributeError, ValueError):  # closed, or replaced by something that is no file
+        return bool(config.get_terminal_writer().hasmarkup and stream.isatty())
+    except (AttributeError, ValueError):  # None, closed, or replaced by something that is no file
         return False
-
-
-class Interruption:
-    """The plugin that repeats what is known of a check that was interrupted.
-
-    pytest shows the place of a KeyboardInterrupt and nothing of what is attached to it.
-    """
-
-    def __init__(self) -> None:
-        self._lines: list[str] = []
-
-    def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
-        """Keep what the engine attached."""
-        notes = getattr(excinfo.value, "__notes__", ())
-        self._lines = [note for note in notes if str(note).startswith("gradcheck: interrupted")]
-
-    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        """Show it, right above the place of the interruption."""
-        for line in self._lines:
-            terminalreporter.write_line(line, yellow=True)
 
 
 # What is shown of a session's checks: the summary, the JSON file, the page, failures.
@@ -173,6 +146,7 @@ class Results:
         self._checks: list[tuple[str, bool, Record]] = []
         self._problems: dict[str, None] = {}
         self._uncalled: list[str] = []
+        self._interrupted: list[str] = []
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Take the checks off a test's report."""
@@ -233,8 +207,15 @@ class Results:
         checks = [Checked(*each) for each in self._checks]
         return page(checks, datetime.now().astimezone().isoformat(timespec="seconds"))
 
+    def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
+        """Keep what the engine attached: pytest shows where it was, and no notes."""
+        notes = map(str, getattr(excinfo.value, "__notes__", ()))
+        self._interrupted = [note for note in notes if note.startswith("gradcheck: interrupted")]
+
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """List the checks that ``--gradcheck-summary`` asks for."""
+        for note in self._interrupted:
+            terminalreporter.write_line(note, yellow=True)
         if self._rows and self._settings.summary != "none":
             checks = "1 gradient check" if self._total == 1 else f"{self._total} gradient checks"
             terminalreporter.write_sep("=", f"{checks}, {self._failed} failed")

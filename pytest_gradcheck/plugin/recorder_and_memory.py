@@ -14,6 +14,7 @@ import threading
 from collections import Counter
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from hashlib import sha256
+from pathlib import Path
 from subprocess import list2cmdline
 from typing import TYPE_CHECKING, Any, ClassVar, NotRequired, TypedDict
 
@@ -120,7 +121,7 @@ class Kept:
         self._pictures = MOST_PICTURES if draws else 0
         self._folder = config.stash[SETTINGS].save
         self._attempts: Counter[str] = Counter()
-        self._number = 0
+        self._nodeid, self._number = "", 0
 
     @property
     def anything(self) -> bool:
@@ -129,33 +130,38 @@ class Kept:
 
     def begin(self, nodeid: str) -> None:
         """Count the attempts at a test, and its failing checks from 1."""
+        self._nodeid, self._number = nodeid, 0
         self._attempts[nodeid] += 1
-        self._number = 0
 
-    def keep(self, record: Record, report: GradientReport, nodeid: str) -> str:
-        """Add a failing check's picture to its record, save its vectors; return lines about it."""
-        if self._pictures:
-            from .._quoting import NARROWEST
-            from .._report.message import message
-            from .._report.pictures_and_page import picture_of
+    def keep(self, record: Record, report: GradientReport) -> str:
+        """Add the picture of a failing check, save its vectors; return lines about it."""
+        try:
+            if self._pictures:
+                from .._quoting import NARROWEST
+                from .._report.message import message
+                from .._report.pictures_and_page import picture_of
 
-            self._pictures -= 1
-            record["picture"] = picture_of(report)
-            record["message"], record["narrow"] = message(report), message(report, NARROWEST)
-        if self._folder is None:
-            return ""
+                self._pictures -= 1
+                record["picture"] = picture_of(report)
+                record["message"], record["narrow"] = message(report), message(report, NARROWEST)
+            return self._save(self._folder, report) if self._folder else ""
+        except OSError as error:
+            record["problem"] = f"gradcheck: vectors were not saved: {error}"
+            return f"not saved: {error}"
+        except Exception as error:  # no picture is worth the outcome of a test
+            said = f"not kept: {type(error).__name__}: {error}"
+            record["problem"] = f"gradcheck: a failing check was {said}"
+            return said
+
+    def _save(self, folder: Path, report: GradientReport) -> str:
         from .._report.report import save
 
         if report.evidence is None:
             return "not saved: parameters were checked along random directions"
         self._number += 1
-        path = self._folder / file_name(nodeid, self._attempts[nodeid] or 1, self._number)
-        try:
-            save(report, path, nodeid)
-        except OSError as error:
-            record["problem"] = f"gradcheck: vectors were not saved: {error}"
-            return f"not saved: {error}"
-        return f"saved: {path}\nagain: {again(nodeid, report.seed)}"
+        path = folder / file_name(self._nodeid, self._attempts[self._nodeid], self._number)
+        save(report, path, self._nodeid)
+        return f"saved: {path}\nagain: {again(self._nodeid, report.seed)}"
 
 
 def file_name(nodeid: str, attempt: int, number: int) -> str:
@@ -306,20 +312,9 @@ class Recorder:
 
                 printed = report is raised or report.message().partition("\n")[0] in above
                 texts.append(section(report, whole=self._details, printed=printed, room=room))
-            texts.append(self._keep(record, report))
+            texts.append(self._kept.keep(record, report))
             if text := "\n\n".join(filter(None, texts)):
                 yield text
-
-    def _keep(self, record: Record, report: GradientReport) -> str:
-        """Make a picture and a file, now that it is known that a check failed its test."""
-        if not self._kept.anything or self._item is None:
-            return ""
-        try:
-            return self._kept.keep(record, report, nodeid_of(self._item))
-        except Exception as error:  # no picture is worth the outcome of a test
-            said = f"not kept: {type(error).__name__}: {error}"
-            record["problem"] = f"gradcheck: a failing check was {said}"
-            return said
 
     @hookimpl
     def gradcheck_checked(self, report: GradientReport) -> None:

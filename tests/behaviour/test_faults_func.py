@@ -129,7 +129,7 @@ def test_an_integer_beyond_all_floats_is_infinite():
             check_gradients(lambda x, number=number: number, dq, vec())
     report = check_gradients(Acting(9, lambda x: 10**400), dq, vec())
     assert report.verdict == "agree"
-    with pytest.raises(ValueError, match="params must be finite to be differenced: params is 1000"):
+    with pytest.raises(ValueError, match="params must be finite to be differenced: params is inf"):
         check_gradients(lambda x: 0.0, lambda x: 0.0, 10**400)
 
 

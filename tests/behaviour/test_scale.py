@@ -1016,6 +1016,38 @@ def test_of_many_blocks_the_wrong_entries_are_named():
     assert doubled.wrong == 2700
 
 
+def of_growing_blocks(wrong=1.0):
+    """Return func, gradient and parameters of 500 blocks, of gradients over seven decades.
+
+    Every fifth is not used. One whose gradient is small is `wrong` by a factor.
+    """
+    sizes = np.logspace(-5, 2, 500)
+    sizes[::5] = 0.0
+    rng = np.random.default_rng(11)
+    params = {f"p{k}": rng.uniform(0.5, 2.0, size=6) for k in range(500)}
+
+    def func(p):
+        return sum(size * float(np.cosh(p[f"p{k}"]).sum()) for k, size in enumerate(sizes) if size)
+
+    def grad(p):
+        d = {f"p{k}": size * np.sinh(p[f"p{k}"]) for k, size in enumerate(sizes)}
+        return {**d, "p11": wrong * d["p11"]}
+
+    return func, grad, params
+
+
+def test_blocks_with_small_gradients_share_a_direction():
+    right = check_gradients(*of_growing_blocks(), vacuous="pass")
+    assert (right.verdict, right.ok) == ("agree", True)
+    assert right.vacuous == tuple(f"p{k}" for k in range(0, 500, 5))
+    assert right.evaluations <= 40  # each by itself: 526
+    assert right.resolution <= 0.01
+    for factor in (0.5, 0.97, 1.02):
+        report = check_gradients(*of_growing_blocks(factor), vacuous="pass")
+        assert report.verdict == "disagree"
+        assert "p11" in report.message()
+
+
 def test_directions_over_many_blocks_have_the_weights_that_single_entries_have():
     func, grad, params = of_many_blocks(90, 7)
     options = Options()

@@ -156,7 +156,7 @@ def test_rtol_allows_small_entries_what_it_allows_their_block():
     x = np.array([1.0, -0.7, 0.02, 0.4])
 
     def check(error, **options):
-        noise = error * np.array([0, 0, 1, 0])
+        noise = error * np.array([1, -0.5, 1, -1])
         return check_gradients(func_of_small, lambda x: small_gradient(x) + noise, x, **options)
 
     def func_of_small(x):
@@ -170,6 +170,30 @@ def test_rtol_allows_small_entries_what_it_allows_their_block():
     assert not check(1e-8, rtol=1e-8).ok
     assert not check(1e-8).ok
     assert not check(1e-8, rtol=1e-6, atol=0.0).ok
+
+
+@pytest.mark.parametrize("places", [[7], [2, 40]])
+@pytest.mark.parametrize(("size", "error"), [(1e-4, 2e-4), (3e-5, 1e-3), (2e-6, 9e-3)])
+def test_rtol_allows_one_or_two_small_entries_no_error_of_their_own(places, size, error):
+    x = np.linspace(0.4, 1.5, 60)
+    c = np.ones(60)
+    c[places] = size
+
+    def func(x):
+        return float(c @ np.sin(x))
+
+    def grad(x):
+        g = c * np.cos(x)
+        g[places] *= 1 + error
+        return g
+
+    report = check_gradients(func, grad, x, rtol=1e-5)
+    assert sorted(e.index for e in report.worst if e.verdict == "disagree") == [
+        (place,) for place in places
+    ]
+    # What a solver leaves is in all entries, and is no more than that.
+    noise = 2e-8 * np.random.default_rng(8).normal(size=60)
+    assert check_gradients(func, lambda x: c * np.cos(x) + noise, x, rtol=1e-5).ok
 
 
 @pytest.mark.parametrize("tiny", [1e-3, 1e-6, 1e-9])

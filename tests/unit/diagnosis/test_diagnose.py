@@ -563,7 +563,8 @@ def test_the_same_position_in_a_matrix_and_its_bias_is_one_place():
     w, b = drawn((6, 4), 1)[0], drawn((6, 1), 2)[0]
     wrong_w, wrong_b = w.copy(), b.copy()
     wrong_w[3], wrong_b[3] = drawn(4, 5)[0], 0.3
-    found = causes([block(wrong_w, w, name="W1"), block(wrong_b, b, name="b1")])
+    with np.errstate(all="ignore"):
+        found = causes([block(wrong_w, w, name="W1"), block(wrong_b, b, name="b1")])
     assert (found[0].code, found[0].names) == ("slice", ("W1", "b1"))
     assert found[0].told == "only row 3 of W1 and b1 is wrong"
 

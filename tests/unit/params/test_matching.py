@@ -184,7 +184,6 @@ def test_a_label_is_not_that_of_a_block_whose_name_it_begins_with():
 
 def test_what_is_no_parameter_says_why():
     for params, error, text in (
-        (10**400, ValueError, "params must be finite to be differenced: params is"),
         (np.array([1, 2]), TypeError, "no small steps to take; pass floating-point values"),
         ({"W": 3}, TypeError, "(3.0)"),
         ({"W": True}, TypeError, "W is bool, but a parameter is an array or a number"),

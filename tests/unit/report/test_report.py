@@ -750,23 +750,24 @@ def test_two_threads_may_read_one_report():
             assert len(set(pool.map(read, range(8)))) == 1
 
 
-def test_a_report_that_is_kept_keeps_neither_func_nor_the_arrays():
+@pytest.mark.parametrize(("count", "along"), [(2, 0), (80, 4)], ids=["each", "along directions"])
+def test_a_report_that_is_kept_keeps_neither_func_nor_the_arrays(count, along):
     class Array(np.ndarray):
         """One that can be referred to weakly."""
 
     def cost(x):
         return float(np.asarray(x) @ np.asarray(x))
 
-    x = np.array([1.0, 2.0]).view(Array)
-    gone = [weakref.ref(cost), weakref.ref(x)]
+    x, right = np.linspace(1.0, 2.0, count).view(Array), np.linspace(2.0, 4.0, count).view(Array)
+    gone = [weakref.ref(one) for one in (cost, x, right)]
     gc.disable()  # nothing waits for it, either
     try:
-        kept = check_gradients(cost, lambda x: 2 * np.asarray(x), x)
-        del cost, x
-        assert [one() for one in gone] == [None, None]
+        kept = check_gradients(cost, right, x, max_evals=100)
+        del cost, x, right
+        assert [one() for one in gone] == [None, None, None]
     finally:
         gc.enable()
-    assert kept.checked == 2
+    assert (kept.checked, kept.directions) == (count, along)
 
 
 # -- warnings -----------------------------------------------------------------------------------

@@ -242,7 +242,7 @@ def test_tolerances_that_are_asked_for():
     found = tolerances(rtol=1e-4, fine=0.5)
     assert found.rtol.tolist() == found.goal_rtol.tolist() == [1e-4] * 3
     common = 1e-6 * RMS / math.sqrt(2.5)  # by the scale of both coordinates, 1 and 2
-    assert found.atol.tolist() == each(common, common, 1e-6)
+    assert found.atol.tolist() == each(32 * EPS * RMS, 16 * EPS * RMS, 32 * EPS)
     assert found.goal_atol.tolist() == each(1e-6 * RMS, max(0.5e-6 * RMS, common), 1e-6)
     found = tolerances(rtol=1e-4, atol=2.0)
     assert found.atol.tolist() == found.goal_atol.tolist() == [2.0] * 3
@@ -252,6 +252,21 @@ def test_tolerances_that_are_asked_for():
     assert tolerances(rtol=0.0).rtol.tolist() == [0.0] * 3
     with pytest.raises(ValueError, match="shorter"):
         tolerance(np.ones(3), np.ones(3), np.ones(3), (W, B), (EPS,), Options(), 1e-6)
+
+
+@pytest.mark.parametrize("off", [[2, -3, 4, 0], [-400, 2, 5, 3]])
+@pytest.mark.parametrize("error", [0.0, 2.0**-30])
+def test_rtol_allows_a_block_ten_times_what_three_entries_are_off_by(off, error):
+    numeric, scale = np.array([8.0, 8.0, 8.0, 16.0]), np.array([1.0, 1.0, 1.0, 0.5])
+    gap = np.array(off) * 2.0**-30 / scale
+    bars, four = np.full(4, error) / scale, (block("x", 0, 4),)
+    rest = numeric, scale, four, (EPS,), Options(rtol=1e-4)
+    found = tolerance(numeric + gap, *rest, error=bars)
+    third = sorted(map(abs, off))[1] * 2.0**-30 - 1.5 * error
+    assert found.atol == approx(10 * third / scale)
+    # But no more than a hundredth of rtol of the block.
+    wide = tolerance(numeric + 1e4 * gap, *rest, error=bars)
+    assert wide.atol == approx(np.full(4, 1e-6 * 8 / math.sqrt((3 + 0.25) / 4)))
 
 
 # -- _compare: verdicts ----------------------------------------------------------------------------

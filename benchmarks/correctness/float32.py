@@ -331,7 +331,7 @@ def noisy(case: Case, size: float, count: int, seed: int) -> Case:
     def loss(params: Any) -> Any:
         value = float(case.loss(params))
         values = (value * (1 + size * rng.standard_normal(count))).astype(np.float32)
-        return values[0] if count == 1 else values.mean(dtype=np.float64)
+        return np.float32(values.mean(dtype=np.float64))  # in float64 its kinks can't be told
 
     return replace(case, loss=loss, nondet_tol=10 * size * abs(float(case.loss(case.params))))
 

@@ -49,7 +49,7 @@ from .evidence_and_places import (
     locate,
     named,
 )
-from .factors import REPAIRS, chain, factor, factor_per_slice
+from .factors import REPAIRS, UNCHANGED, chain, factor, factor_per_slice
 from .terms_and_permutations import INTERCEPT, REARRANGED, target_words, targets, term
 
 # Formulas that hold at some entries of a block alone, the others being rightly as they are.
@@ -165,7 +165,8 @@ SPREAD = 10.0
 """An error is relative while small entries have at most so much more of it than large ones."""
 
 SAME = 1e-2
-"""Errors that are one part of their entries to this are a factor, which no tolerance makes."""
+"""Errors that are one part of their entries to this are a factor, which no tolerance makes, unless
+it is 1 in five digits: two ways to solve an ill-conditioned system differ by one."""
 
 MARGIN = 1.1
 """By how much a tolerance is wider than what was seen: another step sees another error."""
@@ -195,7 +196,8 @@ def approximation(
     known = np.isfinite(found.analytic) & np.isfinite(found.numeric) & ~found.kinked
     if not wrong.any() or not found.evaluated.all() or not known[wrong].all():
         return None
-    if _one_factor(found, wrong):
+    excess = _one_factor(found, wrong)
+    if abs(excess) >= UNCHANGED:
         return None
     with np.errstate(all="ignore"):
         gap, bar = np.abs(found.analytic - found.numeric), CONFIDENCE * found.error
@@ -211,6 +213,7 @@ def approximation(
     alike = relative <= SPREAD * float(by_unit[0, wrong].max()) or part > SMALL
     if 0 < relative <= 10.0**-FEWEST_DIGITS and alike and not _stands_out(by_unit, wrong, blocks):
         hint = f"agrees to {round(-math.log10(relative))} digits everywhere"
+        hint += f" (all off by a factor of 1 {excess:+.1g})" if excess else ""
         advice = f"{hint}: if J or the gradient is approximate by design, rtol="
         # What agrees must be resolved to an rtol that is given, too.
         told = (found.verdict == AGREE) & (np.abs(found.analytic) > np.maximum(bar, limits.dust))
@@ -235,18 +238,22 @@ def _allowed_by_rtol(net: Array, rms: Array, blocks: Sequence[Block]) -> Array:
     return np.where(net <= shared(net, rms, blocks), allowed, 0.0)
 
 
-def _one_factor(found: Comparison, wrong: Array) -> bool:
-    """Return whether all that is wrong is so by one factor: of one entry, by one such as 1.001."""
+def _one_factor(found: Comparison, wrong: Array) -> float:
+    """Return by how much the one factor of all that is wrong is above 1, or 0.
+
+    Of one entry, a factor such as 1.001.
+    """
     a, n, bar = (x[wrong] for x in (found.analytic, found.numeric, found.error))
     if not n.all():
-        return False
+        return 0.0
     with np.errstate(all="ignore"):
         excess, same = float(np.median(a / n - 1)), SAME
         if n.size == 1:
             excess, same = float(f"{excess:.0e}"), SAME / 10
         close = same * abs(excess) * np.abs(n)
         told = np.count_nonzero(3 * bar <= close) >= min(n.size, 2)
-        return bool(told and np.all(np.abs(a - n - excess * n) <= close + 3 * bar))
+        told &= bool(np.all(np.abs(a - n - excess * n) <= close + 3 * bar))
+    return excess if told else 0.0
 
 
 def _stands_out(off: Array, wrong: Array, blocks: Sequence[Block]) -> bool:

@@ -229,10 +229,13 @@ def bent(line: Line, size: float) -> bool:
     rung = line.rungs[-1]
     if not rung.bends or abs(rung.bend) <= BEND_PART * max(size, 1e-300):
         return False
-    shown = [r.bend > 0 for r in line.rungs if r.bends][-KINK_RUNGS:]
-    if len(shown) == KINK_RUNGS and len(set(shown)) > 1:
+    shown = [r for r in line.rungs if r.bends][-KINK_RUNGS:]
+    if len(shown) == KINK_RUNGS and len({r.bend > 0 for r in shown}) > 1:
         return False  # of no sign of its own: noise beyond what was measured
-    return not bend_power(line.rungs) >= SMOOTH_POWER
+    if len(shown) < 2 or shown[-2].h == rung.h:
+        return True
+    smooth: float = abs(shown[-2].bend) * (rung.h / shown[-2].h) ** SMOOTH_POWER
+    return abs(rung.bend) > smooth + ROUNDING_FACTOR * rung.bend_noise
 
 
 def parabolic(line: Line) -> bool:

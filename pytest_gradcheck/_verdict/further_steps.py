@@ -444,7 +444,7 @@ def _trusted(line: Line, question: Tolerance, scale: float, estimate: Estimate) 
             return False
     slopes = [slope for _, slope, _ in line.series(line.sides())]
     near = any(abs(slope - question.analytic) <= NEAR_ANALYTIC * gap for slope in slopes)
-    return not (near and _all_noise(line)) and _smooth_enough(line, question)
+    return not (near and _all_noise(line)) and smooth_enough(line, question)
 
 
 def _plain(line: Line, question: Tolerance, estimate: Estimate) -> bool:
@@ -553,7 +553,7 @@ def _all_noise(line: Line) -> bool:
     return line.noise.sigma > ALL_NOISE * line.change > 0
 
 
-def _smooth_enough(line: Line, question: Tolerance) -> bool:
+def smooth_enough(line: Line, question: Tolerance) -> bool:
     """Return whether the two sides leave no room for the analytic value to be a subgradient."""
     both = [rung for rung in line.rungs if math.isfinite(rung.bend)]
     if not both:

@@ -53,6 +53,7 @@ from .._constants import (
     MOST_STILL,
     MOST_TIES,
     NARROW,
+    NEAR_ESTIMATE,
     NOISE_WIDER,
     QUIETER_LINE,
     RATIO,
@@ -783,30 +784,38 @@ def inner_format(found: Comparison, sweep: Sweep, problem: Problem) -> str:
     which = found.evaluated & np.isfinite(found.analytic) & ~found.kinked
     least = LOUD_INSIDE * value_size(problem, found.analytic)
     for _, i in _round_robin(which, found, problem)[:MOST_STILL]:
-        line = line_of(problem, i, sweep.noise)
-        told = abs(float(found.analytic[i])) * float(problem.scale[i])
-        if told * STILL > RESPONDS * sweep.noise.floor and _still(line, STILL, problem.scale[i]):
-            loud = line.table(0.0, float(problem.scale[i]) * NOISE_WIDER)
-            moves = _moves(line, problem.scale[i])
+        line, scale = line_of(problem, i, sweep.noise), float(problem.scale[i])
+        told = float(found.analytic[i]) * scale
+        if _within_stair(line, told, scale, STILL):
+            loud = line.table(0.0, scale * NOISE_WIDER)
+            if loud is not None and loud < least:
+                continue
+            moves = _moves(line, scale)
             size = max(abs(float(line.center)), line.noise.terms, moves)
             # What is louder than any format makes it is a structure of func.
             most = ROUNDING_SIGMA * COARSEST_JUMP * size
-            if not moves or (loud is not None and not least <= loud <= most):
+            if not moves or (loud is not None and not loud <= most):
                 continue
-            if _still(line, LINE_SPACING, problem.scale[i]):
+            if _within_stair(line, told, scale, LINE_SPACING):
                 return "a format of 16 bits"
             return "float32"
     return ""
 
 
-def _still(line: Line, part: float, scale: float) -> bool:
-    """Return whether most of the values at this distance are equal."""
-    values = line.values(0.0, part * float(scale)).tolist()
-    still = sum(bool(x == y) for x, y in itertools.pairwise(values))
-    return still >= len(values) / 2
+def _within_stair(line: Line, told: float, scale: float, part: float) -> bool:
+    """Return whether most values at this distance move alike, and not as `told` of a scale."""
+    # Within one stair func stands still, or moves as a smooth term beside it does: a weight decay.
+    noise, told = RESPONDS * line.noise.floor, told * part
+    moved = np.diff(line.values(0.0, part * scale))
+    if not abs(told) > noise or not moved.size:
+        return False
+    alike = max(noise, NEAR_ESTIMATE * abs(told))
+    usual = float(np.median(moved))
+    still = np.count_nonzero(np.abs(moved - usual) <= alike)
+    return bool(abs(usual - told) > alike and still >= moved.size / 2)
 
 
 def _moves(line: Line, scale: float) -> float:
     """Return by how much func moves on both sides, farther off: a hinge does on one alone."""
-    ends = [float(line.values(side * scale * 1e-2, side * scale * 1e-3)[0]) for side in (1, -1)]
-    return min(abs(end - float(line.center)) for end in ends)
+    ends = (line.values(side * scale * 1e-2, side * scale * 1e-3)[:1] for side in (1, -1))
+    return min(float(np.abs(end - line.center).max(initial=0.0)) for end in ends)

@@ -81,7 +81,7 @@ from .._evaluate.problem import Analytic, Problem
 from .._options import Options
 from .._params.arrays_and_structure import Array
 from .._params.layout import Block
-from .further_steps import refine
+from .further_steps import refine, smooth_enough
 from .groups_and_rounding import (
     Groups,
     inner_format,
@@ -369,7 +369,8 @@ def _rounded_inside(
         wide.atol[block.window] = np.maximum(limits.atol[block.window], off)
     near = wide.within(found.numeric, found.error) & (found.verdict == DISAGREE)
     near &= np.isfinite(found.analytic) & ~found.kinked
-    known = found.within() & (found.error <= COARSEST_RTOL * limits.size(found.numeric))
+    bar = CONFIDENCE * found.error
+    known = found.within() & (bar <= COARSEST_RTOL * limits.size(found.numeric))
     jumps = [
         i
         for i, reason in found.reasons.items()
@@ -407,7 +408,9 @@ def _by_larger_steps(i: int, found: Comparison, sweep: Sweep, problem: Problem) 
     if not best.error < found.error[i]:
         return
     found.numeric[i], found.error[i], found.reasons[i] = best.value, best.error, NOISY
-    if not found.tolerance.at(i).within(best.value, NARROW_PROOF * best.error):
+    question = found.tolerance.at(i)
+    clear = not question.within(best.value, NARROW_PROOF * best.error)
+    if clear and smooth_enough(line, question):  # all of these steps may cross a kink
         found.verdict[i] = DISAGREE
 
 
@@ -692,7 +695,11 @@ def _test_group(
         if deep:
             _refine_stubborn(members, found, sweep, problem)
     elif members.size == 1:
-        _refine_one(int(members[0]), found, sweep, problem)
+        # What a direction sees its own steps are to see, too.
+        i, told = int(members[0]), CONFIDENCE * error / abs(float(direction[0]))
+        size = float(limits.size(found.numeric)[i])
+        limits.goal_rtol[i] = min(limits.goal_rtol[i], told / max(size, 1e-300))
+        _refine_one(i, found, sweep, problem)
     elif math.isfinite(error):
         half = members.size // 2
         for part in (members[:half], members[half:]):

@@ -1044,3 +1044,59 @@ def test_a_kernel_in_float32_with_kinks_beside_decay_in_float64():
         wrong.append(check_gradients(func, lambda w, grad=grad: 1.5 * grad(w), w).verdict)
     assert "disagree" not in right
     assert wrong.count("disagree") >= 14
+
+
+def behind_a_cast_beside_a_decay(seed, block="", error=0.0):
+    """`gain` lies behind a kernel in float32; along `w`, before it, a decay moves J as well."""
+    rng = np.random.default_rng([37, seed])
+    x, y, decay = rng.normal(size=(7, 3)), rng.normal(size=7), rng.uniform(0.5, 2)
+
+    def leaky(p):
+        z = x @ p["w"]
+        return np.maximum(0.2 * z, z), np.where(z > 0, 1.0, 0.2)
+
+    def func(p):
+        h = leaky(p)[0].astype(np.float32).astype(np.float64)
+        return float(np.sum((p["gain"] * h - y) ** 2) + decay * np.sum(p["w"] ** 2))
+
+    def grad(p):
+        h, slope = leaky(p)
+        off = 2 * (p["gain"] * h - y)
+        slopes = {"w": x.T @ (off * p["gain"] * slope) + 2 * decay * p["w"], "gain": off * h}
+        if block:
+            slopes[block][np.argmax(np.abs(slopes[block]))] *= 1 + error
+        return slopes
+
+    return func, grad, {"w": rng.normal(size=3), "gain": rng.normal(size=7)}
+
+
+def test_what_lies_behind_a_cast_beside_a_decay():
+    """Within one stair func moves by the decay's slope, and yet it rounds on the way."""
+    right = [check_gradients(*behind_a_cast_beside_a_decay(seed)) for seed in range(14)]
+    assert "disagree" not in [report.verdict for report in right]
+    assert any("rounds to float32 on the way to J" in report.message() for report in right)
+    for block in ("w", "gain"):
+        wrong = verdicts(behind_a_cast_beside_a_decay(seed, block, 1e-2) for seed in range(4))
+        assert wrong.count("disagree") >= 3
+
+
+@pytest.mark.parametrize("size", [1e-10, 3e-9])
+def test_twice_the_resolution_of_a_tiny_block_is_seen(size):
+    rng = np.random.default_rng(39)
+    x, z = rng.normal(size=(9, 3)), rng.normal(size=(9, 3))
+    params = {"large": 2 * rng.normal(size=3), "tiny": size * rng.normal(size=3)}
+
+    def func(p):
+        return np.sum(np.arctan(x @ p["large"] + z @ p["tiny"]))
+
+    def grad(p, k=0, part=0.0):
+        slope = 1 / (1 + (x @ p["large"] + z @ p["tiny"]) ** 2)
+        tiny = z.T @ slope
+        tiny[k] *= 1 + part
+        return {"large": x.T @ slope, "tiny": tiny}
+
+    right = check_gradients(func, grad, params)
+    assert right.verdict == "agree"
+    part = 2 * max(1e-7, right.blocks[1].resolution)
+    for k in range(3):
+        assert check_gradients(func, lambda p, k=k: grad(p, k, part), params).wrong

@@ -263,6 +263,9 @@ def test_what_is_bent():
     assert not bent(bends((4.0, 1.0), (1.0, 1.0)), question(-10.0))
     # Nor within eight times its noise, 19.6·σ/h.
     assert not bent(bends((4.0, 1.0), (1.0, 8 * 2.45), sigma=1.0), zero)
+    # Nor within three times it of what falls with a power of 0.6: 50/2.297 + 7.35.
+    assert not bent(bends((4.0, 50.0), (1.0, 29.0), sigma=1.0), zero)
+    assert bent(bends((4.0, 50.0), (1.0, 29.2), sigma=1.0), zero)
     assert bent(bends((4.0, 1.0), (1.0, 19.7), sigma=1.0), zero)
     # Nor where it has no sign of its own over the last three that show it.
     assert not bent(bends((16.0, 1.0), (4.0, -1.0), (1.0, 1.0)), zero)
@@ -390,7 +393,7 @@ def test_the_flat_side_of_a_kink_has_the_slope_zero(analytic):
 
 
 def test_two_sides_leave_room_for_a_subgradient_or_not():
-    enough = _refine._smooth_enough
+    enough = _refine.smooth_enough
     kinked = bends((4.0, 1.0), (1.0, 1.0))
     assert not enough(kinked, question(0.3))
     assert not enough(kinked, question(-0.75))

@@ -489,7 +489,7 @@ def _limits(problem: Problem, analytic: Analytic, sweep: Sweep, options: Options
         options,
         fine_limit(sweep.noise.sigma, sweep.size or value_size(problem, analytic.vector)),
         max(abs(float(problem.center)), sweep.noise.terms),
-        sweep.error,
+        np.where(sweep.bent, np.inf, sweep.error),  # what truncation makes is no error of grad's
     )
     np.add(limits.atol, analytic.jitter, out=limits.atol)
     return limits

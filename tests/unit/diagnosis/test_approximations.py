@@ -217,6 +217,20 @@ def test_rtol_allows_one_or_two_small_entries_no_error_of_their_own(places, size
     assert check_gradients(func, lambda x: c * np.cos(x) + noise, x, rtol=1e-5).ok
 
 
+def test_what_the_first_step_is_off_by_excuses_no_error():
+    # The step of tiny parameters is far too large here, and their first slopes are off by half.
+    def func(x):
+        return float(np.sum(np.log(5 * x) ** 2 / 3))
+
+    x = np.logspace(-8, 8, 11)
+    right = 2 / 3 * np.log(5 * x) / x
+    assert check_gradients(func, right, x, rtol=1e-5).ok
+    wrong = right.copy()
+    wrong[-1] *= 1.003
+    report = check_gradients(func, wrong, x, rtol=1e-5)
+    assert [e.index for e in report.worst if e.verdict == "disagree"] == [(10,)]
+
+
 @pytest.mark.parametrize("tiny", [1e-3, 1e-6, 1e-9])
 @pytest.mark.parametrize("error", [1e-3, 5e-6])
 def test_rtol_allows_no_more_where_the_parameter_is_tiny(tiny, error):

@@ -809,10 +809,11 @@ def _within_stair(line: Line, told: float, scale: float, part: float) -> bool:
     moved = np.diff(line.values(0.0, part * scale))
     if not abs(told) > noise or not moved.size:
         return False
-    alike = max(noise, NEAR_ESTIMATE * abs(told))
     usual = float(np.median(moved))
-    still = np.count_nonzero(np.abs(moved - usual) <= alike)
-    return bool(abs(usual - told) > alike and still >= moved.size / 2)
+    # What moves by less than its noise does so by chance, unless it does not move at all.
+    alike = np.abs(moved - usual) <= (noise if abs(usual) > noise else 0.0)
+    other = abs(usual - told) > max(noise, NEAR_ESTIMATE * abs(told))
+    return bool(other and np.count_nonzero(alike) >= moved.size / 2)
 
 
 def _moves(line: Line, scale: float) -> float:

@@ -3,6 +3,8 @@
 What can't be told may be inconclusive; a gradient that is wrong by much is caught all the same.
 """
 
+import zlib
+
 import numpy as np
 import pytest
 from amounts import long
@@ -1078,6 +1080,23 @@ def test_what_lies_behind_a_cast_beside_a_decay():
     for block in ("w", "gain"):
         wrong = verdicts(behind_a_cast_beside_a_decay(seed, block, 1e-2) for seed in range(4))
         assert wrong.count("disagree") >= 3
+
+
+@pytest.mark.parametrize(("seed", "noise"), [(4, 1e-9), (7, 3e-10)])
+def test_what_noise_moves_by_is_no_smooth_term_within_a_stair(seed, noise):
+    x = np.random.default_rng(seed).uniform(0.3, 2, 3)
+
+    def func(x):
+        chance = zlib.crc32(x.tobytes()) / 2**32 - 0.5
+        return float(np.sum(np.exp(x) * np.sin(x)) + 5 * noise * chance)
+
+    def grad(x):
+        return np.exp(x) * (np.sin(x) + np.cos(x))
+
+    assert check_gradients(func, grad, x).ok
+    report = check_gradients(func, lambda x: grad(x) * (1 + 1e-5), x)
+    assert report.verdict == "disagree"
+    assert "float32" not in report.message()
 
 
 @pytest.mark.parametrize("size", [1e-10, 3e-9])

@@ -480,6 +480,12 @@ def unjudged(limits: Tolerance, sweep: Sweep) -> Comparison:
 
 def _limits(problem: Problem, analytic: Analytic, sweep: Sweep, options: Options) -> Tolerance:
     """Return the tolerances of a check whose parameters were differenced."""
+    error = sweep.error
+    if options.rtol is not None:
+        # Truncation, h²·f‴/6, is no error of grad's: of 1/x, (h·f″)²/4f′, and of powers less.
+        with np.errstate(all="ignore"):
+            bend = bends(sweep, problem.center, slice(None)) / sweep.step
+            error = error + bend**2 / (4 * np.abs(sweep.numeric))
     limits = tolerance(
         analytic.vector,
         sweep.numeric,
@@ -489,7 +495,7 @@ def _limits(problem: Problem, analytic: Analytic, sweep: Sweep, options: Options
         options,
         fine_limit(sweep.noise.sigma, sweep.size or value_size(problem, analytic.vector)),
         max(abs(float(problem.center)), sweep.noise.terms),
-        np.where(sweep.bent, np.inf, sweep.error),  # what truncation makes is no error of grad's
+        error,
     )
     np.add(limits.atol, analytic.jitter, out=limits.atol)
     return limits

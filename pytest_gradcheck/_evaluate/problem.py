@@ -275,8 +275,11 @@ def depends_on_the_past(
 
 def _require_combination(call: Call, structure: Structure, options: Options) -> None:
     """Raise ValueError for options that can't go together."""
-    foreign = any(leaf.kind not in (None, NUMPY, NUMBER) for leaf in structure.leaves)
     complex_step, beside = options.scheme == "complex", options.workers != 1
+    # Of thousands of leaves none is looked at where nothing depends on it.
+    foreign = complex_step and any(
+        leaf.kind not in (None, NUMPY, NUMBER) for leaf in structure.leaves
+    )
     refused = (
         (
             call.in_place and beside,
@@ -294,7 +297,7 @@ def _require_combination(call: Call, structure: Structure, options: Options) -> 
             "its own, which gets params without the batch axis",
         ),
         (
-            complex_step and foreign,
+            foreign,
             'scheme="complex" takes numpy arrays and numbers; use "central" for those of other '
             "libraries",
         ),

@@ -104,8 +104,8 @@ def unevaluated(
 def noise_of(problem: Problem, options: Options, shift: Array | None = None) -> Noise:
     """Measure func's noise along one random direction; by its format alone for a given step."""
     # `shift` is the direction where it is known already.
-    center = np.array([problem.center], dtype=problem.evaluator.kind)
     if options.eps is not None or problem.size == 0:
+        center = np.array([problem.center], dtype=problem.evaluator.kind)
         return from_values(center, problem.jitter, problem.evaluator.narrow)
     shift = noise_direction(problem, options.seed) if shift is None else shift
     noise, seen = measured(
@@ -273,13 +273,11 @@ def _record(result: Sweep, laid: _Laid, problem: Problem, row: Stencil) -> None:
         result.largest[here] = np.abs(values).max(axis=1)
         result.change[here] = change
     result.flat[here] = change == 0
-    if 1.0 in row.steps and -1.0 in row.steps:
+    if row.pair:
         wide = np.result_type(laid.theta.dtype, np.float64)
-        theta = laid.theta.astype(wide, copy=False)
-        for side, offset in enumerate((1.0, -1.0)):
-            column = row.steps.index(offset)
-            result.pairs[here, side] = values[:, column]
-            result.ends[here, side] = laid.points[:, column].astype(wide) - theta
+        ends = laid.points[:, row.pair].astype(wide, copy=False)
+        result.pairs[here] = values[:, row.pair]
+        result.ends[here] = ends - laid.theta.astype(wide, copy=False)[:, None]
 
 
 def bends(result: Sweep, center: Any, which: Any) -> Array:

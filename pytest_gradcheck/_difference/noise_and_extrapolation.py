@@ -163,11 +163,9 @@ def printed(values: Array) -> int:
     """Return with how many significant digits values are printed; 0 where not, or all are one."""
     # There are so few numbers of 12 digits that one float in some thousand is one of them by
     # chance.
-    if not digits_of(float(values[0])):
-        return 0
     seen = values[np.isfinite(values)].tolist()
-    digits = list(map(digits_of, seen))
-    return max(digits) if all(digits) and len(set(seen)) > 1 else 0
+    digits = list(itertools.takewhile(bool, map(digits_of, seen)))
+    return max(digits) if len(digits) == len(seen) and len(set(seen)) > 1 else 0
 
 
 def from_values(values: Array, jitter: float = 0.0, narrow: int | None = None) -> Noise:

@@ -56,6 +56,17 @@ class Stencil:
         return tuple(float(weight) for offset, weight in pairs if offset != 0)
 
     @cached_property
+    def pair(self) -> list[int]:
+        """Where +1 and −1 are among `steps`; nowhere, if one of them is not."""
+        return [self.steps.index(o) for o in (1.0, -1.0)] if {1.0, -1.0} <= {*self.steps} else []
+
+    @cached_property
+    def ends(self) -> tuple[int, int, float]:
+        """Where the largest and the smallest offset are in ``(*steps, 0)``, and their distance."""
+        at = (*self.steps, 0.0)
+        return at.index(max(at)), at.index(min(at)), max(at) - min(at)
+
+    @cached_property
     def symmetric(self) -> bool:
         """Whether only even powers of the step occur in the error."""
         return set(self.offsets) == {-offset for offset in self.offsets}
@@ -155,20 +166,18 @@ def points(theta: Array, step: Array, row: Stencil, *, exact: bool) -> tuple[Arr
     what was really taken.
     """
     wide = np.result_type(theta.dtype, np.float64)
-    base = theta.astype(wide)
-    h = step.astype(wide)
+    base, h = theta.astype(wide, copy=False), step.astype(wide, copy=False)
     if not exact:
-        reach = (np.abs(theta) + (row.reach * h).astype(theta.dtype)).astype(theta.dtype)
-        grain = np.spacing(reach).astype(wide)
-        h = np.maximum(np.round(h / grain), 1.0) * grain
-    values = (base[:, None] + h[:, None] * np.array(row.steps)[None, :]).astype(theta.dtype)
+        reach = np.abs(theta) + (row.reach * h).astype(theta.dtype, copy=False)
+        grain = np.spacing(reach).astype(wide, copy=False)
+        h = np.maximum(np.rint(h / grain), 1.0) * grain
+    at = base[:, None] + np.multiply.outer(h, row.steps)
+    values = at.astype(theta.dtype, copy=False)
     if exact:
         return values, h
-    columns = [*values.T.astype(wide), base]
-    at = (*row.steps, 0.0)
-    high, low = max(at), min(at)
-    taken = columns[at.index(high)] - columns[at.index(low)]
-    return values, taken / (high - low)
+    high, low, span = row.ends
+    columns = [*values.T.astype(wide, copy=False), base]
+    return values, (columns[high] - columns[low]) / span
 
 
 # Which directions to difference: every coordinate, a sample, random directions

@@ -736,14 +736,14 @@ def _passed_over(found: Comparison, sweep: Sweep) -> Array | None:
     wrong = found.verdict == DISAGREE
     if shift is None or not found.evaluated.all() or wrong.any():
         return None
-    smooth = np.flatnonzero(~found.kinked)
+    smooth = np.flatnonzero(~found.kinked) if found.slopes else slice(None)
     for i, (behind, ahead) in found.slopes.items():
         value -= (ahead if shift[i] > 0 else behind) * shift[i]
         error += abs((ahead - behind) * shift[i])
     return None if _add_up(smooth, shift, value, error, found) else shift
 
 
-def _add_up(members: Array, shift: Array, value: float, error: float, found: Comparison) -> bool:
+def _add_up(members: Any, shift: Array, value: float, error: float, found: Comparison) -> bool:
     """Return whether analytic entries add up to the slope along their part of a direction."""
     limits, along = found.tolerance, shift[members]
     a = found.analytic[members]

@@ -162,6 +162,7 @@ def _by_scale(problem: Problem, analytic: Array) -> Array:
     return product
 
 
+@np.errstate(all="ignore")
 def sweep(
     problem: Problem,
     row: Stencil,
@@ -268,10 +269,9 @@ def _record(result: Sweep, laid: _Laid, problem: Problem, row: Stencil) -> None:
     here, values, center = laid.here, laid.values, problem.center
     result.numeric[here] = derivatives(values, center, row, laid.taken)
     result.step[here] = laid.taken
-    with np.errstate(all="ignore"):
-        change = np.abs(values - center).max(axis=1)
-        result.largest[here] = np.abs(values).max(axis=1)
-        result.change[here] = change
+    change = np.abs(values - center).max(axis=1)
+    result.largest[here] = np.abs(values).max(axis=1)
+    result.change[here] = change
     result.flat[here] = change == 0
     if row.pair:
         wide = np.result_type(laid.theta.dtype, np.float64)
@@ -282,9 +282,8 @@ def _record(result: Sweep, laid: _Laid, problem: Problem, row: Stencil) -> None:
 
 def bends(result: Sweep, center: Any, which: Any) -> Array:
     """Return |f(θ + h) − 2f(θ) + f(θ − h)|: noise, and h²·f'' or a kink; NaN where unknown."""
-    with np.errstate(all="ignore"):
-        up, down = result.pairs[which, 0] - center, result.pairs[which, 1] - center
-        bend: Array = np.abs(up + down).astype(np.float64)
+    up, down = result.pairs[which, 0] - center, result.pairs[which, 1] - center
+    bend: Array = np.abs(up + down).astype(np.float64)
     return bend
 
 
@@ -309,21 +308,20 @@ def _set_error_bars(
 ) -> None:
     center = problem.center
     numeric, taken = result.numeric[which], result.step[which]
-    with np.errstate(all="ignore"):
-        largest = np.maximum(result.largest[which], abs(float(center)))
-        sigma = result.noise.at(largest)
-        error = ROUNDING_FACTOR * row.noise_gain * sigma / taken + LEAST_BAR * np.abs(numeric)
-        if fixed:
-            # Nothing but the given step may be evaluated, so truncation is guessed from its
-            # size, and so is the rounding of θ ± eps, which is divided by eps as given.
-            grain = np.spacing(np.abs(problem.theta[which]) + taken).astype(np.float64)
-            guess = (row.reach * taken / problem.scale[which]) ** row.order + grain / taken
-            error = error + guess * np.abs(numeric)
-        result.error[which] = np.where(np.isfinite(numeric), error, np.inf)
-        bend = bends(result, center, which)
-        result.bent[which] = (bend > BEND_CLEAR * BEND_GAIN * sigma) & (
-            bend > BEND_PART * np.abs(numeric) * taken
-        )
+    largest = np.maximum(result.largest[which], abs(float(center)))
+    sigma = result.noise.at(largest)
+    error = ROUNDING_FACTOR * row.noise_gain * sigma / taken + LEAST_BAR * np.abs(numeric)
+    if fixed:
+        # Nothing but the given step may be evaluated, so truncation is guessed from its
+        # size, and so is the rounding of θ ± eps, which is divided by eps as given.
+        grain = np.spacing(np.abs(problem.theta[which]) + taken).astype(np.float64)
+        guess = (row.reach * taken / problem.scale[which]) ** row.order + grain / taken
+        error = error + guess * np.abs(numeric)
+    result.error[which] = np.where(np.isfinite(numeric), error, np.inf)
+    bend = bends(result, center, which)
+    result.bent[which] = (bend > BEND_CLEAR * BEND_GAIN * sigma) & (
+        bend > BEND_PART * np.abs(numeric) * taken
+    )
 
 
 Steps = Sequence[float]

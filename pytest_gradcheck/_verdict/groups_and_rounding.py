@@ -729,8 +729,7 @@ def quieter_lines(
         return [], []  # where J vanishes, its noise is not of one size
     limits = found.tolerance
     fine = np.maximum(FINE, 2 * limits.rtol) * limits.size(found.numeric)
-    with np.errstate(all="ignore"):
-        coarse = members & (CONFIDENCE * found.error > fine)
+    coarse = members & (CONFIDENCE * found.error > fine)
     quiet: list[tuple[int, Line]] = []
     loud = Counter[int]()
     order = _round_robin(coarse, found, problem)
@@ -764,8 +763,7 @@ def may_be_quieter(noise: Noise) -> bool:
 
 def _round_robin(which: Array, found: Comparison, problem: Problem) -> list[tuple[int, int]]:
     """Return blocks and entries: the largest of each block first, then the second of each."""
-    with np.errstate(over="ignore"):
-        size = np.abs(found.analytic * problem.scale)
+    size = np.abs(found.analytic * problem.scale)
     ranked = []
     for position, block in enumerate(problem.blocks):
         mine = block.start + np.flatnonzero(which[block.window])

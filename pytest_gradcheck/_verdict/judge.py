@@ -114,6 +114,7 @@ from .tolerance_and_comparison import (
 from .tolerance_and_comparison import spread as each_of
 
 
+@np.errstate(all="ignore")
 def judge(
     problem: Problem,
     analytic: Analytic,
@@ -214,9 +215,8 @@ def _tell_by_groups(
 ) -> None:
     """Tell by directions through whole blocks what noise has left open entry by entry."""
     open_ = (found.verdict == OPEN) & np.isfinite(found.error) & ~found.kinked
-    with np.errstate(all="ignore"):
-        # No direction shows what moves nothing beside the rest of it.
-        open_ &= _claims_little(found.analytic, problem.scale, IN_CHECK * value)
+    # No direction shows what moves nothing beside the rest of it.
+    open_ &= _claims_little(found.analytic, problem.scale, IN_CHECK * value)
     # Kinks that can be told float64 tells by smaller steps, and of one entry there is no group.
     narrow = sweep.noise.unit > NARROW
     blurred = (NOISY, NOT_SMOOTH) if narrow else (NOISY,)
@@ -262,8 +262,7 @@ def _doubtful(found: Comparison, window: slice) -> Array:
     """Return the entries accused in a block of which as many are as far off and stay open."""
     # Those show that error bars are too small there: steps cross many kinks, of which some
     # differences agree by chance.
-    with np.errstate(all="ignore"):
-        gap = np.abs(found.analytic - found.numeric)[window]
+    gap = np.abs(found.analytic - found.numeric)[window]
     off = (found.verdict[window] == OPEN) & ~found.within()[window]
     accused = (found.verdict[window] == DISAGREE) & ~found.kinked[window]
     few = np.flatnonzero(accused & (gap <= GROUP_PROOF * gap[off].max(initial=0.0)))
@@ -280,10 +279,9 @@ def _pass_zeros(
     rounding leaves is another one beside θ (`narrow` is asked there, if it can be).
     """
     limits = found.tolerance
-    with np.errstate(all="ignore"):
-        zero = (np.abs(found.analytic) <= limits.dust + limits.atol) & found.within()
-        zero &= CONFIDENCE * found.reach * problem.scale <= IN_BLOCK * value
-        zero &= _claims_little(found.analytic, problem.scale, IN_CHECK * value)
+    zero = (np.abs(found.analytic) <= limits.dust + limits.atol) & found.within()
+    zero &= CONFIDENCE * found.reach * problem.scale <= IN_BLOCK * value
+    zero &= _claims_little(found.analytic, problem.scale, IN_CHECK * value)
     zero[[i for i, reason in found.reasons.items() if reason in (JUMP, NOT_SMOOTH)]] = False
     passing = [
         block.window
@@ -343,14 +341,13 @@ def _rounded(
         mine = shared[block.window]
         mine[:] = np.maximum(mine, np.median(mine)) if mine.size else mine
     limits, off = found.tolerance, np.zeros(problem.size)
-    with np.errstate(all="ignore"):
-        size = np.fmax(np.abs(found.analytic), np.abs(found.numeric))
-        everything = value_size(problem, found.analytic)
-        for spread in (GRAD_ROUNDINGS * own, GRAD_ROUNDINGS * shared):
-            # What is as large as the gradient itself is no rounding of it.
-            little = spread <= COARSEST_RTOL * size
-            little |= spread * problem.scale <= IN_CHECK * everything
-            off[little] = spread[little]
+    size = np.fmax(np.abs(found.analytic), np.abs(found.numeric))
+    everything = value_size(problem, found.analytic)
+    for spread in (GRAD_ROUNDINGS * own, GRAD_ROUNDINGS * shared):
+        # What is as large as the gradient itself is no rounding of it.
+        little = spread <= COARSEST_RTOL * size
+        little |= spread * problem.scale <= IN_CHECK * everything
+        off[little] = spread[little]
     return replace(found, tolerance=replace(limits, atol=limits.atol + off))
 
 
@@ -424,22 +421,18 @@ def _spread(problem: Problem, analytic: Analytic, seed: int) -> Array:
     vector, spread = analytic.vector, np.zeros(problem.size)
     pairs = _beside(problem, analytic, seed, BESIDE)
     for one, other in pairs:
-        with np.errstate(all="ignore"):
-            gap = np.abs(0.5 * one + 0.5 * other - vector).astype(np.float64)
+        gap = np.abs(0.5 * one + 0.5 * other - vector).astype(np.float64)
         spread = np.fmax(spread, np.where(np.isfinite(gap), gap, 0.0))
     if pairs and (np.array(pairs) == vector).all(axis=(0, 1)).any():
         pairs += _beside(problem, analytic, seed, FAR_STEP)  # that was one stair of it
     # All may round alike, but they lie on the grid of the terms that cancel in them: one coarser
     # than that of their own format.
     seen = np.sort(np.array([vector, *chain(*pairs)], dtype=np.float64), axis=0)
-    with np.errstate(all="ignore"):
-        single = (seen.astype(np.float32) == seen).all(axis=0)
-        eps = np.maximum(
-            each_of(analytic.precision, problem.blocks), np.where(single, FLOAT32, 0.0)
-        )
-        grid = last_bits(seen).min(axis=0)
-        coarse = (grid > 2 * eps * np.abs(vector)) & np.isfinite(seen).all(axis=0)
-        coarse &= np.count_nonzero(np.diff(seen, axis=0) > 0, axis=0) + 1 >= FEW_VALUES
+    single = (seen.astype(np.float32) == seen).all(axis=0)
+    eps = np.maximum(each_of(analytic.precision, problem.blocks), np.where(single, FLOAT32, 0.0))
+    grid = last_bits(seen).min(axis=0)
+    coarse = (grid > 2 * eps * np.abs(vector)) & np.isfinite(seen).all(axis=0)
+    coarse &= np.count_nonzero(np.diff(seen, axis=0) > 0, axis=0) + 1 >= FEW_VALUES
     return np.where(coarse, np.maximum(spread, grid), spread)
 
 
@@ -483,9 +476,8 @@ def _limits(problem: Problem, analytic: Analytic, sweep: Sweep, options: Options
     error = sweep.error
     if options.rtol is not None:
         # Truncation, h²·f‴/6, is no error of grad's: of 1/x, (h·f″)²/4f′, and of powers less.
-        with np.errstate(all="ignore"):
-            bend = bends(sweep, problem.center, slice(None)) / sweep.step
-            error = error + bend**2 / (4 * np.abs(sweep.numeric))
+        bend = bends(sweep, problem.center, slice(None)) / sweep.step
+        error = error + bend**2 / (4 * np.abs(sweep.numeric))
     limits = tolerance(
         analytic.vector,
         sweep.numeric,
@@ -531,9 +523,8 @@ def _left_beside_alike(left: Array, found: Comparison, sweep: Sweep, problem: Pr
     """Accuse what is as plainly wrong as others of its block that were asked again; bool, (n,)."""
     # Returned is what is still to be asked. Of hundreds that are wrong a few tell for all, unless
     # one of them turns out to be right, on a kink or too noisy: then each is asked.
-    with np.errstate(all="ignore"):
-        gap = np.abs(found.analytic - found.numeric)
-        excess = gap / found.tolerance.allowed(found.numeric, found.error)
+    gap = np.abs(found.analytic - found.numeric)
+    excess = gap / found.tolerance.allowed(found.numeric, found.error)
     plain = left & ~sweep.bent & (excess > 1 / PLAIN) & np.isfinite(excess)
     if np.count_nonzero(plain) <= MOST_STUBBORN:
         return left
@@ -648,8 +639,7 @@ def _refine_one(
 
 def _refine_each(members: Array, found: Comparison, sweep: Sweep, problem: Problem) -> None:
     """Climb for each entry, best resolved first, and give up when none of the first settles."""
-    with np.errstate(all="ignore"):
-        ease = (found.error / found.tolerance.goal(found.numeric))[members]
+    ease = (found.error / found.tolerance.goal(found.numeric))[members]
     order = members[np.argsort(ease, kind="stable")]
     verdicts: list[Verdict] = []
     for i in order.tolist():
@@ -675,8 +665,7 @@ def _test_group(
     direction = weights * problem.scale[members]
     shift = np.zeros(problem.size)
     shift[members] = direction
-    with np.errstate(over="ignore"):
-        terms = (a * direction).astype(np.float64)
+    terms = (a * direction).astype(np.float64)
     relative = float(np.median(sweep.step[members] / problem.scale[members]))
     noisy = found.error[members] > NOISY_BLOCK * limits.rms[members]
     tiny = (a != 0) & (np.abs(a) < TINY * limits.rms[members])
@@ -747,10 +736,9 @@ def _add_up(members: Any, shift: Array, value: float, error: float, found: Compa
     """Return whether analytic entries add up to the slope along their part of a direction."""
     limits, along = found.tolerance, shift[members]
     a = found.analytic[members]
-    with np.errstate(all="ignore"):
-        off = limits.atol + limits.dust + limits.rtol * limits.size(found.numeric)
-        gap = abs(float((a * along).sum()) - value)
-        allowed = float((off[members] * np.abs(along)).sum()) + GROUP_PROOF * error
+    off = limits.atol + limits.dust + limits.rtol * limits.size(found.numeric)
+    gap = abs(float((a * along).sum()) - value)
+    allowed = float((off[members] * np.abs(along)).sum()) + GROUP_PROOF * error
     return not gap > allowed
 
 

@@ -6,6 +6,7 @@ import os
 import re
 import sys
 import threading
+from collections import Counter
 from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 from time import perf_counter
@@ -118,6 +119,8 @@ def can_be_live(config: pytest.Config) -> bool:
 # Failures are shown as the place shows them where they are read: a terminal, or pytest-html's page.
 
 
+_PARAMETERS = re.compile(r"(::\w+)\[.*\]$", re.DOTALL)
+
 SCHEMA = "pytest-gradcheck/1"
 
 EXTRA = ("jinja2", "matplotlib")
@@ -145,13 +148,14 @@ class Results:
         self._rows: list[tuple[list[str], bool]] = []
         self._checks: list[tuple[str, bool, Record]] = []
         self._problems: dict[str, None] = {}
-        self._uncalled: list[str] = []
+        self._uncalled = Counter[tuple[str, str]]()
         self._interrupted: list[str] = []
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Take the checks off a test's report."""
         if fixture := getattr(report, "gradcheck_uncalled", ""):
-            self._uncalled.append(f"{report.nodeid} asks for {fixture} and never calls it")
+            # Of a function's many sets of parameters one line is enough.
+            self._uncalled[_PARAMETERS.sub(r"\1", report.nodeid), fixture] += 1
         for record in received(report):
             # A check that was meant to fail, in a test that passed, is no failure.
             failed = report.failed and not record["ok"]
@@ -222,8 +226,11 @@ class Results:
             self._table(terminalreporter)
         for problem in self._problems:
             terminalreporter.write_line(problem, red=True)
-        for remark in self._uncalled if self._settings.summary != "none" else ():
-            terminalreporter.write_line(f"gradcheck: {remark}", yellow=True)
+        for (test, fixture), count in self._uncalled.items():
+            if self._settings.summary != "none":
+                times = f", in {count:,} tests" if count > 1 else ""
+                said = f"gradcheck: {test} asks for {fixture} and never calls it{times}"
+                terminalreporter.write_line(said, yellow=True)
 
     def _table(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Write a line for each check, those that failed first; what a line lacks goes below it."""

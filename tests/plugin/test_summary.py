@@ -199,6 +199,9 @@ def test_a_fixture_that_is_never_called_is_said(suite):
 
         def test_forgotten(gradcheck): ...
 
+        @pytest.mark.parametrize("n", range(3))
+        def test_of_many(gradcheck, n): ...
+
         def test_numeric(numerical_gradient): ...
 
         def test_called(gradcheck):
@@ -211,9 +214,10 @@ def test_a_fixture_that_is_never_called_is_said(suite):
         """
     )
     result = suite.runpytest_inprocess()
-    result.assert_outcomes(passed=4, skipped=1)
+    result.assert_outcomes(passed=7, skipped=1)
     assert [line for line in result.outlines if line.startswith("gradcheck: ")] == [
         "gradcheck: test_quiet.py::test_forgotten asks for gradcheck and never calls it",
+        "gradcheck: test_quiet.py::test_of_many asks for gradcheck and never calls it, in 3 tests",
         "gradcheck: test_quiet.py::test_numeric asks for numerical_gradient and never calls it",
     ]
     silent = suite.runpytest_inprocess("--gradcheck-summary=none")

@@ -55,7 +55,7 @@ from .._params.layout import coordinate_of, labels
 from .._quoting import brief, quoted
 from .._report.assemble import Rows, Subject, agrees_plainly, assemble, rows_of
 from .._report.report import VERDICTS, GradientReport
-from .._verdict.judge import judge, unjudged
+from .._verdict.judge import judge, plainly_right, unjudged
 from .._verdict.tolerance_and_comparison import (
     AGREE,
     DISAGREE,
@@ -115,7 +115,9 @@ def run_check(
                 problem, analytic, options, reasons, noise
             )
             problem.evaluator.work.require_unchanged("func")
-            if not reasons and options.threshold is None and agrees_plainly(comparison):
+            if callable(comparison) or (
+                not reasons and options.threshold is None and agrees_plainly(comparison)
+            ):
                 right = _agreed(problem, analytic, sweep, comparison, options)
                 return _passed(problem, *right, options, started)
             from .follow_up_calls import experiments, with_convergence
@@ -186,7 +188,7 @@ def _one_by_one(
     options: Options,
     reasons: tuple[str, ...],
     noise: Noise | None = None,
-) -> tuple[Sweep, Comparison, tuple[str, ...]]:
+) -> tuple[Sweep, Comparison | Callable[[], Comparison], tuple[str, ...]]:
     """Difference every parameter and judge it, if there are no `reasons` not to."""
     # These are that func or grad does not repeat itself, and that J is another one after the sweep;
     # where it is so by little, that is the noise, and the sweep is made again.
@@ -209,10 +211,13 @@ def _one_by_one(
 
 def _judged(
     problem: Problem, analytic: Analytic, options: Options, noise: Noise | None = None
-) -> tuple[Sweep, Comparison, str]:
+) -> tuple[Sweep, Comparison | Callable[[], Comparison], str]:
     """Difference and judge; a sentence says why what a complex step found does not hold."""
+    # Where every parameter plainly agrees there is nothing to judge before a report is read.
     sweep, _ = differenced(problem, analytic, options, noise)
     told = not_analytic(problem, sweep, options) if options.scheme == "complex" else ""
+    if options.threshold is None and (right := plainly_right(problem, analytic, sweep, options)):
+        return sweep, right, told
     comparison = judge(problem, analytic, sweep, options)
     if NOT_FINITE in comparison.reasons.values():
         raise_domain_error(problem)
@@ -248,20 +253,18 @@ def _agreed(
     problem: Problem,
     analytic: Analytic,
     sweep: Sweep,
-    comparison: Comparison,
+    comparison: Comparison | Callable[[], Comparison],
     options: Options,
 ) -> tuple[Subject, Callable[[], Rows]]:
     """Return what was checked of a gradient that is right, and what makes its rows."""
     subject = Subject.of(problem, sweep.title, sweep.noise, float(problem.center), right=True)
-    return subject, partial(
-        rows_of,
-        subject,
-        comparison,
-        options,
-        scale=problem.scale,
-        theta=problem.theta,
-        precision=analytic.precision,
-    )
+    scale, theta, precision = problem.scale, problem.theta, analytic.precision
+
+    def rows() -> Rows:
+        found = comparison() if callable(comparison) else comparison
+        return rows_of(subject, found, options, scale=scale, theta=theta, precision=precision)
+
+    return subject, rows
 
 
 def _passed(

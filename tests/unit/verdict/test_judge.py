@@ -485,6 +485,90 @@ def test_right_entries_need_nothing_more():
     assert (found.reasons, found.slopes, found.ladders) == ({}, {}, {})
 
 
+def told_at_once(func, analytic, theta, direction=1.0, **given):
+    """Return what the error bars alone say, and what all of a verdict does, of the same sweep."""
+    problem, options = prepared(func, theta, **given)
+    made = Analytic(np.array(analytic, dtype=float), (EPS,) * len(problem.blocks))
+    found, _ = differenced(problem, made, options)
+    value, error = found.noise.slope
+    found = replace(found, noise=replace(found.noise, slope=(direction * value, error)))
+    plain, cost = _judge.plainly_right(problem, made, found, options), problem.evaluator.evaluations
+    comparison = _judge.judge(problem, made, found, options)
+    return plain and plain(), comparison, problem.evaluator.evaluations - cost
+
+
+FINE = np.linspace(-2.0, 3.0, 9)
+PLAIN = {
+    "exponentials": (exponentials, RIGHT, THETA),
+    "a quadratic": (lambda x: float(x @ x), 2 * FINE, FINE),
+    "tanh, a large constant": (
+        lambda x: float(np.tanh(x).sum() + 8),
+        1 - np.tanh(FINE / 2) ** 2,
+        FINE / 2,
+    ),
+    "one number": (lambda x: float(3.7 * x[0]), [3.7], np.array([0.3])),
+    "by 1e-10": (exponentials, RIGHT * (1 + 1e-13), THETA),
+}
+
+
+@pytest.mark.parametrize("name", PLAIN)
+@pytest.mark.parametrize(
+    "given", [{}, {"eps": 1e-5}, {"atol": 1e-9}, {"scheme": "central4"}], ids=str
+)
+def test_what_error_bars_alone_tell_is_what_judging_says(name, given):
+    plain, comparison, cost = told_at_once(*PLAIN[name], **given)
+    assert cost == 0
+    assert (
+        plain.verdict.tolist() == comparison.verdict.tolist() == [AGREE] * comparison.numeric.size
+    )
+    for one in ("numeric", "error", "evaluated", "flat", "bound", "answers"):
+        assert np.array_equal(getattr(plain, one), getattr(comparison, one)), one
+    for one in ("analytic", "rtol", "atol", "dust", "goal_rtol", "goal_atol", "rms"):
+        assert np.array_equal(getattr(plain.tolerance, one), getattr(comparison.tolerance, one)), (
+            one
+        )
+
+
+HINGE = np.array([0.4, 0.0, -0.7])
+
+
+@pytest.mark.parametrize(
+    ("why", "func", "analytic", "theta", "given"),
+    [
+        ("one is wrong", exponentials, RIGHT * [1, 1 + 1e-6, 1, 1], THETA, {}),
+        ("one is not finite", exponentials, RIGHT * [1, NAN, 1, 1], THETA, {}),
+        ("one does nothing", lambda x: float(x[0] ** 2), [0.8, 0, 0], HINGE, {}),
+        ("a kink", lambda x: float(np.abs(x).sum()), [1, 0, -1], HINGE, {}),
+        (
+            "what is small beside the rest",
+            lambda x: float(x[0] + 1e-9 * x[1] + 1e3),
+            [1, 1e-9],
+            THETA[:2],
+            {},
+        ),
+        ("rtol is given", exponentials, RIGHT, THETA, {"rtol": 1e-7}),
+        ("J is printed", lambda x: float(f"{np.exp(x).sum():.6g}"), RIGHT, THETA, {}),
+        (
+            "J is loud",
+            lambda x: exponentials(x) + 1e-7 * math.sin(1e15 * x.sum()),
+            RIGHT,
+            THETA,
+            {},
+        ),
+        ("not all could be evaluated", exponentials, RIGHT, THETA, {"max_evals": 12}),
+        ("there is nothing", lambda x: 1.0, [], np.zeros(0), {}),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_what_error_bars_alone_do_not_tell(why, func, analytic, theta, given):
+    assert told_at_once(func, analytic, theta, **given)[0] is None
+
+
+def test_entries_that_agree_must_add_up_to_what_the_tiny_steps_of_the_noise_tell():
+    assert told_at_once(exponentials, RIGHT, THETA, direction=1.0)[0] is not None
+    assert told_at_once(exponentials, RIGHT, THETA, direction=0.9)[0] is None
+
+
 def test_a_wrong_entry_is_asked_again_alone():
     for factor in (1.001, 0.0, -1.0):
         wrong = RIGHT * [1, factor, 1, 1]

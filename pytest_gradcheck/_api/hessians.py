@@ -23,7 +23,7 @@ from .._jacobian.check import (
     report_of,
     with_lines,
 )
-from .._jacobian.maps import maps_of, product_of
+from .._jacobian.maps import Products, calls_of, matrices_of
 from .._jacobian.outputs_and_matrices import Matrix
 from .._options import DerivativeOptions, Options, options_from, takes
 from .._params.arrays_and_structure import Array, Structure, flatten
@@ -76,7 +76,7 @@ def check_hessian(
 
     def at(point: Any) -> GradientReport:
         with _second_order(call, grad, point, judged) as check:
-            matrices = [one.dense() for one in maps_of(hess, check, "hess")]
+            matrices = matrices_of(hess, calls_of(hess, check), check, "hess")
             return with_lines(_report(check, matrices, "hess"), hess, check)
 
     return announced(at_points(at, params, points, hess, "hess"))
@@ -167,8 +167,8 @@ def check_hvp(
 
     def at(point: Any) -> GradientReport:
         with _second_order(call, grad, point, judged) as check:
-            hessian = product_of(check, hvp, "hvp", "v", strided=strided)
-            if grad is not None and not hessian.affordable(check):
+            hessian = Products(check, hvp, "hvp", "v", strided=strided)
+            if grad is not None and not hessian.affordable:
                 return hessian.combined()
             return _report(check, [hessian.dense()], "hvp")
 

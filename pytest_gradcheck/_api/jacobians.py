@@ -10,7 +10,7 @@ from .._evaluate.call import Call, as_tuple
 from .._evaluate.problem import require_callable
 from .._gradient.check import at_points
 from .._jacobian.check import checking, with_lines
-from .._jacobian.maps import judged, judged_modes, maps_of, product_of
+from .._jacobian.maps import Products, judged, judged_modes
 from .._options import JacobianOptions, Options, options_from, takes
 from .._report.report import GradientReport
 from .gradients import announced, asserting
@@ -48,7 +48,7 @@ def check_jacobian(
 
     def at(point: Any) -> GradientReport:
         with checking(call, point, chosen) as check:
-            return with_lines(judged(check, maps_of(jac, check)), jac, check)
+            return with_lines(judged(check, jac), jac, check)
 
     return announced(at_points(at, params, points, jac, "jac"))
 
@@ -153,7 +153,7 @@ def _of_modes(
         require_callable(one, form=f"{mode}(params, {VECTORS[mode]}, *args)")
     with checking(call, params, options) as check:
         maps = {
-            mode: product_of(check, one, mode, VECTORS[mode], strided=strided)
+            mode: Products(check, one, mode, VECTORS[mode], strided=strided)
             for mode, one in modes.items()
         }
         return judged_modes(check, maps)

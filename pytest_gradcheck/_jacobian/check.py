@@ -53,7 +53,7 @@ from .._gradient.check import worst_so_far
 from .._gradient.follow_up_calls import lines_behind
 from .._options import Options
 from .._params.arrays_and_structure import Array
-from .._params.layout import labels, position_of
+from .._params.layout import labels, position_of, to_structure
 from .._params.work_copy import WorkCopy
 from .._quoting import brief, listing, quoted
 from .._report.assemble import Subject, assemble, contradicted, rows_of
@@ -124,6 +124,10 @@ class Check:
     def own(self) -> WorkCopy:
         """The parameters in the user's own precision, to be copied."""
         return WorkCopy(self.problem.structure, self.problem.blocks)
+
+    def structured(self, vector: Array) -> Any:
+        """Return a vector over the parameters in their structure."""
+        return to_structure(self.problem.structure, self.problem.blocks, vector)
 
     def called(self, function: Callable[..., Any]) -> Any:
         """Return what the user's derivative is at the parameters."""

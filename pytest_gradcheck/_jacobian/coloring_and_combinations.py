@@ -53,7 +53,6 @@ from .._params.layout import (
     labels,
     position_of,
     rounded,
-    to_structure,
 )
 from .._params.work_copy import WorkCopy
 from .._report.assemble import contradicted
@@ -570,11 +569,10 @@ def along_tangents(check: Check, products: Callable[[Array], Any], what: str) ->
         def columns(which: Array) -> Matrix:
             return Matrix(dense[:, which], tuple(x for x in precision for _ in range(which.size)))
 
-        def rows(u: Array) -> Any:
-            return to_structure(few.problem.structure, few.problem.blocks, u @ dense)
-
         if dense.shape[0] > OUTPUTS_ONE_BY_ONE:
-            found = along_cotangents(few, rows, columns, max(precision, default=EPS))
+            found = along_cotangents(
+                few, lambda u: few.structured(u @ dense), columns, max(precision, default=EPS)
+            )
         else:
             found = report_of(few, [columns(np.arange(COMBINED))])
     said = f"{n:,} parameters along {COMBINED} random tangents, v1 to v3 (seed {seed})"

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import partial
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -26,13 +25,12 @@ from .._difference.stencils_and_steps import Stream, random_weights
 from .._evaluate.call import calling
 from .._evaluate.problem import Problem, repetition
 from .._params.arrays_and_structure import Array, eps_of, flatten
-from .._params.layout import beside, gradient_vector, labels, rounded, to_structure
+from .._params.layout import beside, gradient_vector, labels, rounded
 from .._quoting import brief
 from .._report.report import GradientReport
 from .check import Check, elsewhere, is_called, report_of
 from .coloring_and_combinations import along_cotangents, along_tangents, by_groups
 from .outputs_and_matrices import (
-    Entries,
     Matrix,
     Outputs,
     entries_of,
@@ -45,46 +43,41 @@ from .outputs_and_matrices import (
 )
 
 
-@dataclass(frozen=True)
-class LinearMap:
-    """An analytic Jacobian, in whatever form.
-
-    `dense` returns all of it, at so many `products` with basis vectors; `combined` checks random
-    combinations of its rows or columns; `against` says how products with a random vector differ
-    from those of a matrix, shape (m, n).
-    """
-
-    dense: Callable[[], Matrix]
-    combined: Callable[[], GradientReport]
-    products: int = 0
-    entries: Callable[[], Entries] | None = None
-    against: Callable[[Array], tuple[str, float]] | None = None
-
-    def affordable(self, check: Check) -> bool:
-        """Return whether it can be judged entry by entry."""
-        return self.products <= MOST_PRODUCTS and check.exhaustive
+def calls_of(jac: Any, check: Check) -> list[Any]:
+    """Return the user's Jacobian; of a function, what two calls give."""
+    return [check.called(jac) for _ in range(2)] if is_called(jac) else [jac]
 
 
-def judged(check: Check, maps: Sequence[LinearMap]) -> GradientReport:
-    """Check a Jacobian: one map, or what two calls gave."""
-    stored = [one.entries() for one in maps if one.entries is not None]
+def matrices_of(jac: Any, made: Sequence[Any], check: Check, what: str = "jac") -> list[Matrix]:
+    """Match what `calls_of` returned; of a function, with the matrix elsewhere."""
+    first, *others = (matrix_of(one, check.shape, what) for one in made)
+    if is_called(jac):
+        at = elsewhere(check, lambda: matrix_of(check.called(jac), check.shape))
+        first = replace(first, at=at)
+    return [first, *others]
+
+
+def judged(check: Check, jac: Any) -> GradientReport:
+    """Check the user's Jacobian."""
+    made = calls_of(jac, check)
+    stored = [entries_of(one, check.shape) for one in made if is_sparse(one)]
     if stored and (by_column := by_groups(check, stored)) is not None:
         return by_column
-    if maps[0].affordable(check):
-        return report_of(check, [one.dense() for one in maps])
-    return maps[0].combined()
+    if check.exhaustive:
+        return report_of(check, matrices_of(jac, made, check))
+    return _operator(made[0], check) if is_operator(made[0]) else _matrix(made[0], check)
 
 
-def judged_modes(check: Check, modes: Mapping[str, LinearMap]) -> tuple[str, GradientReport]:
-    """Check maps that should be one; return the first that fails, or the last, with its name."""
+def judged_modes(check: Check, modes: Mapping[str, Products]) -> tuple[str, GradientReport]:
+    """Check products that should be of one map; return the first that fails, or the last."""
     # Once one agrees with func in every entry, it is enough that another agrees with it. That is
     # seen along a random vector, which no difference but rounding is orthogonal to.
     known: Array | None = None
-    for name in sorted(modes, key=lambda name: modes[name].products):
+    for name in sorted(modes, key=lambda name: modes[name].own.size):
         one = modes[name]
-        if known is not None and one.against is not None and not one.against(known)[0]:
+        if known is not None and not one.against(known)[0]:
             continue
-        if one.affordable(check):
+        if one.affordable:
             matrix = one.dense()
             report = report_of(check, [matrix])
             tight = check.options.rtol is None and check.options.atol is None
@@ -94,26 +87,6 @@ def judged_modes(check: Check, modes: Mapping[str, LinearMap]) -> tuple[str, Gra
         if not report.ok:
             break
     return name, report
-
-
-def maps_of(jac: Any, check: Check, what: str = "jac") -> list[LinearMap]:
-    """Return the user's Jacobian as a map; of a function, what two calls give."""
-    made = [jac]
-    at: Callable[[Array], Array] | None = None
-    if is_called(jac):
-        made = [check.called(jac) for _ in range(2)]
-        at = elsewhere(check, lambda: matrix_of(check.called(jac), check.shape))
-
-    def map_of(one: Any) -> LinearMap:
-        # `at` returns the matrix elsewhere; a sparse one stays sparse in combinations.
-        combined = _operator if is_operator(one) else _sparse if is_sparse(one) else _matrix
-        return LinearMap(
-            lambda: replace(matrix_of(one, check.shape, what), at=at),
-            partial(combined, one, check),
-            entries=partial(entries_of, one, check.shape, what) if is_sparse(one) else None,
-        )
-
-    return list(map(map_of, made))
 
 
 def structured(side: Problem | Outputs, vector: Array, strided: bool = False) -> Any:
@@ -128,41 +101,24 @@ def structured(side: Problem | Outputs, vector: Array, strided: bool = False) ->
     )
 
 
-def _rows(check: Check, product: Callable[[Array], Any]) -> Callable[[Array], Any]:
-    """Return uᵀJ in the structure of the parameters, for a product that has all columns."""
-    chosen = check.shape.columns()
-
-    def rows(u: Array) -> Any:
-        structure, blocks = check.problem.structure, check.problem.blocks
-        return to_structure(structure, blocks, np.asarray(product(u)).reshape(-1)[chosen])
-
-    return rows
-
-
 def _columns(check: Check, dense: Array, eps: float) -> Matrix:
     return Matrix(dense, (eps,) * (len(check.outputs.blocks) * dense.shape[1]))
 
 
 def _matrix(jac: Any, check: Check) -> GradientReport:
-    matrix, problem = matrix_of(jac, check.shape), check.problem
-    return along_cotangents(
-        check,
-        lambda u: to_structure(problem.structure, problem.blocks, u @ matrix.dense),
-        lambda which: _columns(check, matrix.dense[:, which], matrix.precision[0]),
-        max(matrix.precision, default=EPS),
-    )
-
-
-def _sparse(jac: Any, check: Check) -> GradientReport:
-    if tuple(jac.shape) != check.shape.full:
-        matrix_of(np.broadcast_to(0.0, jac.shape), check.shape)  # says what is wrong
-    chosen, compressed = check.shape.columns(), jac.tocsc()
+    """Check random combinations of a matrix's rows; a sparse one, matched before, stays sparse."""
+    if is_sparse(jac):
+        whole, eps = jac.tocsc()[:, check.shape.columns()], eps_of(jac.dtype)
+    else:
+        matrix = matrix_of(jac, check.shape)
+        whole, eps = matrix.dense, max(matrix.precision, default=EPS)
 
     def columns(which: Array) -> Matrix:
-        dense = np.asarray(compressed[:, chosen[which]].toarray(), dtype=np.float64)
-        return _columns(check, dense, eps_of(jac.dtype))
+        part = whole[:, which]
+        dense = part.toarray().astype(np.float64) if is_sparse(part) else part
+        return _columns(check, dense, eps)
 
-    return along_cotangents(check, _rows(check, lambda u: jac.T @ u), columns, eps_of(jac.dtype))
+    return along_cotangents(check, lambda u: check.structured(u @ whole), columns, eps)
 
 
 def _operator(jac: Any, check: Check) -> GradientReport:
@@ -181,36 +137,35 @@ def _operator(jac: Any, check: Check) -> GradientReport:
             check, lambda v: structured(check.outputs, product(v, chosen)), "matvec"
         )
 
+    def rows(u: Array) -> Any:
+        return check.structured(np.asarray(jac.rmatvec(u)).reshape(-1)[chosen])
+
     def columns(which: Array) -> Matrix:
         parts = [product(np.ones(1), chosen[[i]]).astype(np.float64) for i in which]
         return _columns(check, np.stack(parts, axis=1), EPS)
 
-    return along_cotangents(check, _rows(check, jac.rmatvec), columns)
+    return along_cotangents(check, rows, columns)
 
 
-def product_of(
-    check: Check, function: Callable[..., Any], what: str, name: str, *, strided: bool = False
-) -> LinearMap:
-    """Return the map of a product with v, shape (n,), as outputs are, or with u, shape (m,)."""
-    # The user's function is called as ``jvp(params, v, *args)``; `name` is that of the vector, and
-    # an error calls the function `what`.
-    made = _Products(check, function, what, name, strided)
-    return LinearMap(made.dense, made.combined, made.own.size, against=made.against)
-
-
-class _Products:
+class Products:
     """Products with vectors called `name`: v over the parameters, or u over the outputs.
 
-    `own` is what the vectors are over, and `other` what the products are.
+    The user's `function` is called as ``jvp(params, v, *args)``, and `what` in errors; `own` is
+    what the vectors are over, and `other` what the products are.
     """
 
     def __init__(
-        self, check: Check, function: Callable[..., Any], what: str, name: str, strided: bool
+        self, check: Check, function: Callable[..., Any], what: str, name: str, *, strided: bool
     ) -> None:
         self.check, self.function, self.what, self.name = check, function, what, name
         self.strided, self.forward = strided, name == "v"
         self.own: Problem | Outputs = check.problem if self.forward else check.outputs
         self.other: Problem | Outputs = check.outputs if self.forward else check.problem
+
+    @property
+    def affordable(self) -> bool:
+        """Whether all of it can be judged entry by entry, by products with basis vectors."""
+        return self.own.size <= MOST_PRODUCTS and self.check.exhaustive
 
     def product(self, vector: Array) -> Any:
         """Return what the user's function makes of a vector, in the other's structure."""

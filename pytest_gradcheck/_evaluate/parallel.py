@@ -297,14 +297,14 @@ class Workers:
 
     def _result(self, job: Job, future: Any) -> Part:
         try:
-            return _part(future.result())
+            found = future.result()
         except Exception as error:
-            if not _lost(error):
-                self._raise(error, [job])
-            try:
-                return _part(self._submit(replace(job, number=-1 - job.number)).result())
-            except Exception as again:
-                self._raise(again, [job])
+            self._raise(error, [job])
+        if not isinstance(found, Part):
+            raise TypeError(
+                f"workers: the executor returned {type(found).__name__}, not what the task returned"
+            )
+        return found
 
     def _raise(self, error: Exception, jobs: list[Job]) -> NoReturn:
         """Raise what is not func's exception but the pool's, in words that help."""
@@ -312,8 +312,8 @@ class Workers:
             raise RuntimeError(
                 f"workers: a worker process died while func was evaluated, {self._where(jobs)} "
                 "(os._exit, a crash in compiled code, out of memory, or a script without "
-                f'if __name__ == "__main__"?): {type(error).__name__}: {error}; its work was '
-                "sent out once more, in vain; leave out workers to see what func does there"
+                f'if __name__ == "__main__"?): {type(error).__name__}: {error}; leave out '
+                "workers to see what func does there"
             ) from error
         said = str(error).lower()
         # From Python 3.13 on, an AttributeError says it of a local function.
@@ -348,14 +348,6 @@ class Workers:
             except Exception as why:
                 return f"workers: {said} can't be sent to another process: {why}; {advice}"
         return f"workers: {error}; {advice}"
-
-
-def _part(found: Any) -> Part:
-    if not isinstance(found, Part):
-        raise TypeError(
-            f"workers: the executor returned {type(found).__name__}, not what the task returned"
-        )
-    return found
 
 
 def _lost(error: Exception) -> bool:

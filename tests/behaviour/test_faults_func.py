@@ -1323,7 +1323,7 @@ def test_a_worker_process_that_ends_is_reported(end, monkeypatch):
         check_gradients(end, pooled.gradient, params, eps=1e-6, workers=executor)
     text = str(caught.value)
     assert text.startswith("workers: a worker process died while func was evaluated, with W[")
-    assert "its work was sent out once more, in vain; leave out workers to see what func" in text
+    assert text.endswith("; leave out workers to see what func does there")
     assert params["W"].tobytes() == pooled.params()["W"].tobytes()
 
 

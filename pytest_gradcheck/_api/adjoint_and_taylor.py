@@ -17,13 +17,21 @@ from typing import Any, Unpack
 
 import numpy as np
 
-from .._constants import DUST, ENTRY_ROUNDINGS, EPS
+from .._constants import DUST, ENTRY_ROUNDINGS
 from .._difference.every_coordinate import noise_of
 from .._difference.stencils_and_steps import Stream, random_weights
 from .._evaluate.call import Call, as_tuple, name_of
 from .._evaluate.problem import evaluate_gradient, prepare, require_callable
-from .._jacobian.outputs_and_matrices import in_pairs, output_name, pair_blocks
-from .._options import AdjointOptions, Options, SeedOptions, options_from, require_known, takes
+from .._jacobian.outputs_and_matrices import OUTPUT, in_pairs, output_name, pair_blocks
+from .._options import (
+    UNSET,
+    AdjointOptions,
+    Options,
+    SeedOptions,
+    options_from,
+    require_known,
+    takes,
+)
 from .._params.arrays_and_structure import Array, flatten
 from .._params.layout import Block, beside, blocks_of, gradient_vector, labels
 from .._quoting import brief, quoted
@@ -63,11 +71,17 @@ def check_adjoint(
     started = time.perf_counter()
     require_callable(forward, form="forward(x)")
     require_callable(adjoint, form="adjoint(y)")
-    pair = _Pair(forward, adjoint, x, y, options_from(check_adjoint, options))
-    remark = pair.not_linear()
-    subject, rows = pair.exhaustive() if pair.few else pair.by_blocks()
+    chosen = options_from(check_adjoint, options)
+    own = _Side(x, "x", "a sample of forward's argument, as np.zeros(3)", chosen)
+    given = y is not None
+    y = y if given else forward(own.value(np.zeros(own.size)))
+    other = _Side(y, "y" if given else "what forward returned", "a sample of what forward returns")
+    a, at = _Operator(forward, "forward", own, other), _Operator(adjoint, "adjoint", other, own)
+    remark = a.not_linear(chosen.seed) or at.not_linear(chosen.seed)
+    few = own.size + other.size <= min(chosen.max_evals or EXHAUSTIVE_CALLS, EXHAUSTIVE_CALLS)
+    subject, rows = (_by_entries if few else _by_blocks)(a, at, chosen)
     seconds = time.perf_counter() - started
-    report = assemble(subject, rows, pair.options, pair.evaluations, seconds)
+    report = assemble(subject, rows, chosen, a.calls + at.calls + (not given), seconds)
     return announced(contradicted(report, remark) if remark else report)
 
 
@@ -126,15 +140,22 @@ def assert_adjoint() -> None:
 class _Side:
     """One space: its structure, and vectors of real coordinates to and fro."""
 
-    def __init__(self, sample: Any, name: str, only: Sequence[str], skip: Sequence[str]) -> None:
+    def __init__(self, sample: Any, what: str, wanted: str, options: Options = UNSET) -> None:
+        if isinstance(sample, tuple) and all(type(size) is int for size in sample):
+            sample = np.zeros(sample)
+        name = "x" if what == "x" else OUTPUT
         self.structure = flatten(sample, name)
-        self.raw = blocks_of(self.structure, only, skip)
+        self.raw = blocks_of(self.structure, options.only, options.skip)
         self.size = self.raw[-1].stop if self.raw else 0
+        if not self.size:
+            raise ValueError(
+                f"{what} has no entries, so there is nothing to compare; it must be {wanted}"
+            )
         self.blocks = tuple(
             replace(block, name=output_name(block.name, name)) for block in self.raw
         )
         # The coarsest machine epsilon.
-        self.eps = max((self.structure.leaves[block.leaf].eps for block in self.raw), default=EPS)
+        self.eps = max(self.structure.leaves[block.leaf].eps for block in self.raw)
 
     def value(self, vector: Array) -> Any:
         """Return a vector in the structure, in the sample's dtypes; zeros where left out."""
@@ -145,135 +166,107 @@ class _Side:
         return gradient_vector(value, self.structure, self.raw, what)[0].astype(np.float64)
 
 
-def _require_entries(side: _Side, name: str, wanted: str) -> None:
-    if not side.size:
-        raise ValueError(
-            f"{name} has no entries, so there is nothing to compare; it must be {wanted}"
-        )
+class _Operator:
+    """One of the operators, on vectors: from `own` space to the `other`."""
 
+    def __init__(self, function: Callable[[Any], Any], what: str, own: _Side, other: _Side) -> None:
+        self.function, self.what, self.own, self.other = function, what, own, other
+        self.eps, self.calls = max(own.eps, other.eps), 0
 
-class _Pair:
-    def __init__(self, forward: Any, adjoint: Any, x: Any, y: Any, options: Options) -> None:
-        x, y = (
-            np.zeros(one)
-            if isinstance(one, tuple) and all(type(size) is int for size in one)
-            else one
-            for one in (x, y)
-        )
-        self.options = options
-        self.x = _Side(x, "x", options.only, options.skip)
-        self.forward, self.adjoint = forward, adjoint
-        self.evaluations = 0
-        _require_entries(self.x, "x", "a sample of forward's argument, as np.zeros(3)")
-        where = "y" if y is not None else "what forward returned"
-        if y is None:
-            self.evaluations += 1
-            y = forward(self.x.value(np.zeros(self.x.size)))
-        self.y = _Side(y, "output", (), ())
-        _require_entries(self.y, where, "a sample of what forward returns")
-        self.few = self.x.size + self.y.size <= min(
-            options.max_evals or EXHAUSTIVE_CALLS, EXHAUSTIVE_CALLS
-        )
-        self.eps = max(self.x.eps, self.y.eps)
+    def __call__(self, vector: Array) -> Array:
+        self.calls += 1
+        return self.other.vector(self.function(self.own.value(vector)), self.what)
 
-    def a(self, vector: Array) -> Array:
-        self.evaluations += 1
-        return self.y.vector(self.forward(self.x.value(vector)), "forward")
-
-    def at(self, vector: Array) -> Array:
-        self.evaluations += 1
-        return self.x.vector(self.adjoint(self.y.value(vector)), "adjoint")
-
-    def not_linear(self) -> str:
-        """Return the sentence that says that an operator is not linear, or nothing."""
-        for operate, side, back, what in (
-            (self.a, self.x, self.y, "forward"),
-            (self.at, self.y, self.x, "adjoint"),
-        ):
-            zero = operate(np.zeros(side.size))
-            if zero.any():
-                i = int(np.argmax(np.abs(zero)))
-                return (
-                    f"{what} is not linear: {brief(labels(back.blocks)(i))} of {what}(0) is "
-                    f"{zero[i]:.6g}, not 0"
-                )
-            one = random_weights(side.size, self.options.seed, Stream.FIRST_ADDEND)
-            other = random_weights(side.size, self.options.seed, Stream.SECOND_ADDEND)
+    def not_linear(self, seed: int) -> str:
+        """Return the sentence that says that it is not linear, or nothing."""
+        label, what = labels(self.other.blocks), self.what
+        zero = self(np.zeros(self.own.size))
+        if zero.any():
+            i = int(np.argmax(np.abs(zero)))
+            return f"{what} is not linear: {brief(label(i))} of {what}(0) is {zero[i]:.6g}, not 0"
+        one, other = (
             # In the sample's own precision, so that the sum is exact as it is passed on.
-            one, other = (side.vector(side.value(v), what) for v in (one, other))
-            parts = operate(one), operate(other)
-            gap = np.abs(operate(2 * one) - 2 * parts[0])
-            gap = np.maximum(gap, np.abs(operate(one + other) - parts[0] - parts[1]))
-            size = np.abs(parts[0]) + np.abs(parts[1])
-            allowed = 1e3 * self.eps * (size + np.max(size, initial=0.0))
-            if not (gap <= allowed).all():
-                i = int(np.argmax(np.where(np.isnan(gap), np.inf, gap)))
-                return (
-                    f"{what} is not linear: {brief(labels(back.blocks)(i))} of {what}(a + b) or "
-                    f"of {what}(2a) is off by {gap[i]:.3g}"
-                )
-        return ""
-
-    def exhaustive(self) -> tuple[Subject, Rows]:
-        """Compare the two matrices entry by entry."""
-        numeric = np.stack([self.a(row) for row in np.eye(self.x.size)], axis=1)
-        analytic = np.stack([self.at(row) for row in np.eye(self.y.size)], axis=0)
-        pairs = pair_blocks(self.y.blocks, self.x.blocks)
-        analytic, numeric = (
-            in_pairs(self.y.blocks, self.x.blocks, matrix) for matrix in (analytic, numeric)
+            self.own.vector(self.own.value(random_weights(self.own.size, seed, stream)), what)
+            for stream in (Stream.FIRST_ADDEND, Stream.SECOND_ADDEND)
         )
-        return self._compared(pairs, analytic, numeric, np.zeros(numeric.size))
+        parts = self(one), self(other)
+        gap = np.abs(self(2 * one) - 2 * parts[0])
+        gap = np.maximum(gap, np.abs(self(one + other) - parts[0] - parts[1]))
+        size = np.abs(parts[0]) + np.abs(parts[1])
+        allowed = 1e3 * self.eps * (size + np.max(size, initial=0.0))
+        if (gap <= allowed).all():
+            return ""
+        i = int(np.argmax(np.where(np.isnan(gap), np.inf, gap)))
+        return (
+            f"{what} is not linear: {brief(label(i))} of {what}(a + b) or of {what}(2a) is off by "
+            f"{gap[i]:.3g}"
+        )
 
-    def by_blocks(self) -> tuple[Subject, Rows]:
-        """Compare inner products for each pair of blocks."""
-        shape = (len(self.y.blocks), len(self.x.blocks), TRIALS)
-        analytic, numeric, size = np.zeros(shape), np.zeros(shape), np.zeros(shape)
-        for trial in range(TRIALS):
-            x = random_weights(self.x.size, self.options.seed, Stream.ADJOINT_X, trial)
-            y = random_weights(self.y.size, self.options.seed, Stream.ADJOINT_Y, trial)
-            x = self.x.vector(self.x.value(x), "x")
-            y = self.y.vector(self.y.value(y), "y")
-            for j, p in enumerate(self.x.blocks):
-                part = np.zeros_like(x)
-                part[p.window] = x[p.window]
-                image = self.a(part)
-                for i, o in enumerate(self.y.blocks):
-                    terms = image[o.window] * y[o.window]
-                    numeric[i, j, trial] = terms.sum()
-                    size[i, j, trial] = np.sqrt(np.sum(terms**2))
-            for i, o in enumerate(self.y.blocks):
-                part = np.zeros_like(y)
-                part[o.window] = y[o.window]
-                image = self.at(part)
-                for j, p in enumerate(self.x.blocks):
-                    terms = image[p.window] * x[p.window]
-                    analytic[i, j, trial] = terms.sum()
-                    size[i, j, trial] = max(size[i, j, trial], np.sqrt(np.sum(terms**2)))
-        pairs = [(f"{o.name} / {p.name}", p) for o in self.y.blocks for p in self.x.blocks]
-        laid = [
-            Block(name, (TRIALS,), p.dtype, False, TRIALS * k, TRIALS * (k + 1), 0)
-            for k, (name, p) in enumerate(pairs)
-        ]
-        length = float(np.sqrt(max(self.x.size, self.y.size)))
-        # A sum of N terms that cancel leaves √N roundings of their size.
-        bar = DUST * self.eps * length * size.ravel()
-        return self._compared(laid, analytic.ravel(), numeric.ravel(), bar)
+    def matrix(self) -> Array:
+        """Return its matrix, shape (other's, own)."""
+        return np.stack([self(row) for row in np.eye(self.own.size)], axis=1)
 
-    def _compared(
-        self, blocks: Sequence[Block], a: Array, numeric: Array, bar: Array
-    ) -> tuple[Subject, Rows]:
-        ones = np.ones(a.size)
-        precision = [self.eps] * len(blocks)
-        limits = tolerance(a, numeric, ones, blocks, precision, self.options)
-        if self.options.rtol is None:
-            limits = replace(limits, rtol=np.full(a.size, max(1e-12, ENTRY_ROUNDINGS * self.eps)))
-        if self.options.atol is None:
-            limits = replace(limits, atol=DUST * self.eps * limits.rms)
-        limits = replace(limits, dust=limits.atol)
-        found = Comparison.of_two(limits, numeric, bar)
-        subject = Subject(name_of(self.forward), blocks, "two operators")
-        zero = frozenset(block.name for block in blocks)
-        return subject, rows_of(subject, found, self.options, scale=ones, may_be_zero=zero)
+    def products(self, v: Array, w: Array) -> tuple[Array, Array]:
+        """Return the inner products of w with its image of v, and the sizes of their terms."""
+        # For each pair of blocks, shape (other's, own).
+        shape = len(self.other.blocks), len(self.own.blocks)
+        told, size = np.zeros(shape), np.zeros(shape)
+        for j, block in enumerate(self.own.blocks):
+            part = np.zeros_like(v)
+            part[block.window] = v[block.window]
+            image = self(part)
+            for i, other in enumerate(self.other.blocks):
+                terms = image[other.window] * w[other.window]
+                told[i, j], size[i, j] = terms.sum(), np.sqrt(np.sum(terms**2))
+        return told, size
+
+
+def _by_entries(a: _Operator, at: _Operator, options: Options) -> tuple[Subject, Rows]:
+    """Compare the two matrices."""
+    x, y = a.own.blocks, a.other.blocks
+    numeric, analytic = in_pairs(y, x, a.matrix()), in_pairs(y, x, at.matrix().T)
+    return _compared(a, pair_blocks(y, x), analytic, numeric, np.zeros(numeric.size), options)
+
+
+def _by_blocks(a: _Operator, at: _Operator, options: Options) -> tuple[Subject, Rows]:
+    """Compare inner products for each pair of blocks."""
+    x, y = a.own, a.other
+    numeric, analytic, size = (np.zeros((len(y.blocks), len(x.blocks), TRIALS)) for _ in range(3))
+    for trial in range(TRIALS):
+        v = random_weights(x.size, options.seed, Stream.ADJOINT_X, trial)
+        w = random_weights(y.size, options.seed, Stream.ADJOINT_Y, trial)
+        v, w = x.vector(x.value(v), "x"), y.vector(y.value(w), "y")
+        numeric[..., trial], terms = a.products(v, w)
+        back, others = at.products(w, v)
+        analytic[..., trial], size[..., trial] = back.T, np.maximum(terms, others.T)
+    laid = [
+        Block(f"{o.name} / {p.name}", (TRIALS,), p.dtype, False, TRIALS * k, TRIALS * (k + 1), 0)
+        for k, (o, p) in enumerate(itertools.product(y.blocks, x.blocks))
+    ]
+    # A sum of N terms that cancel leaves √N roundings of their size.
+    bar = DUST * a.eps * float(np.sqrt(max(x.size, y.size))) * size.ravel()
+    return _compared(a, laid, analytic.ravel(), numeric.ravel(), bar, options)
+
+
+def _compared(
+    forward: _Operator,
+    blocks: Sequence[Block],
+    a: Array,
+    numeric: Array,
+    bar: Array,
+    options: Options,
+) -> tuple[Subject, Rows]:
+    ones, eps = np.ones(a.size), forward.eps
+    limits = tolerance(a, numeric, ones, blocks, [eps] * len(blocks), options)
+    if options.rtol is None:
+        limits = replace(limits, rtol=np.full(a.size, max(1e-12, ENTRY_ROUNDINGS * eps)))
+    if options.atol is None:
+        limits = replace(limits, atol=DUST * eps * limits.rms)
+    limits = replace(limits, dust=limits.atol)
+    found = Comparison.of_two(limits, numeric, bar)
+    subject = Subject(name_of(forward.function), blocks, "two operators")
+    zero = frozenset(block.name for block in blocks)
+    return subject, rows_of(subject, found, options, scale=ones, may_be_zero=zero)
 
 
 # Taylor remainders: how fast func leaves its tangent, for those who report that.

@@ -18,8 +18,8 @@ class WrittenOut(griffe.Extension):
 
     def on_function_instance(self, *, func: griffe.Function, **_: Any) -> None:
         """Change a function that is marked with ``@takes(…)``; a fixture's method is not shown."""
-        marks = [str(one.value).partition("(")[0] for one in func.decorators]
-        if "takes" not in marks or not func.parent or func.parent.is_class:
+        marks = {str(one.value).partition("(")[0] for one in func.decorators}
+        if not marks & {"takes", "asserting"} or not func.parent or func.parent.is_class:
             return
         function = getattr(import_module(func.module.path), func.name)
         func.parameters = griffe.Parameters(

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+import re
 import time
 import warnings
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 from dataclasses import replace
 from functools import wraps
-from inspect import signature
+from inspect import cleandoc, signature
 from typing import TYPE_CHECKING, Any, Never, ParamSpec, Unpack
 
 import numpy as np
@@ -46,11 +47,17 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 
+_MISMATCH = re.compile(r"^GradientMismatch\n(?: {4}.*\n)+", re.M)
+"""In a docstring, what only an assertion raises."""
+
 
 def asserting(
-    check: Callable[P, GradientReport],
+    check: Callable[P, GradientReport], kind: type[Any]
 ) -> Callable[[Callable[[], None]], Callable[P, GradientReport]]:
-    """Make of a check, and of the name and docstring of a function, what raises if it fails."""
+    """Make of a check, and of the name and docstring of a function, what raises if it fails.
+
+    The check's own docstring is a sentence; what else the function's says holds for both.
+    """
 
     def made(named: Callable[[], None]) -> Callable[P, GradientReport]:
         @wraps(named)
@@ -66,6 +73,11 @@ def asserting(
             return report.raise_if_failed()
 
         assertion.__signature__ = signature(check)  # type: ignore[attr-defined]
+        takes(kind)(assertion)
+        if check.__doc__ and assertion.__doc__:  # none where Python runs without
+            shared = _MISMATCH.sub("", assertion.__doc__.partition("\n\n")[2])
+            shared = shared.replace(named.__name__, check.__name__)
+            check.__doc__ = f"{cleandoc(check.__doc__)}\n\n{shared}"
         return assertion
 
     return made
@@ -84,26 +96,14 @@ def check_gradients(
     copy: bool = False,
     **options: Unpack[CheckOptions],
 ) -> GradientReport:
-    """Check an analytic gradient against centred differences and return the report.
-
-    Takes what `assert_gradients_close` takes, returns the same `GradientReport` and raises the same
-    TypeError or ValueError for bad input, but never raises for a gradient that is wrong.
-
-    Examples
-    --------
-    >>> from pytest_gradcheck import check_gradients
-    >>> report = check_gradients(lambda x: x**3, lambda x: 2 * x**2, 2.0)
-    >>> report.verdict, report.worst[0].analytic, round(report.worst[0].numeric, 6)
-    ('disagree', 8.0, 12.0)
-    """
+    """Check a gradient as `assert_gradients_close` does, and always return a report."""
     chosen = options_from(check_gradients, options)
     require_arrays("check_gradients", func, grad, more)
     call = Call(func, as_tuple(args), has_aux, in_place, copy)
     return announced(at_points(lambda at: run_check(call, grad, at, chosen), params, points, grad))
 
 
-@takes(CheckOptions)
-@asserting(check_gradients)
+@asserting(check_gradients, CheckOptions)
 def assert_gradients_close() -> None:
     """Assert that an analytic gradient is that of func.
 

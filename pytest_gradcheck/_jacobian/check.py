@@ -115,10 +115,7 @@ class Check:
 
     def where(self) -> Array:
         """Return where among the entries of its pairs each of the matrix is, shape (m, n)."""
-        places = self.places()
-        found = np.empty_like(places)
-        found[places] = np.arange(places.size)
-        return found.reshape(self.outputs.size, self.problem.size)
+        return np.argsort(self.places()).reshape(self.outputs.size, self.problem.size)
 
     @cached_property
     def own(self) -> WorkCopy:
@@ -273,15 +270,14 @@ def judged_matrices(
         gaps = np.abs(first.dense - last.dense).astype(np.float64)
     gaps[~np.isfinite(gaps)] = 0.0
     gaps += first.jitter
-    per_row = len(check.shape.blocks)
-    eps = {
-        k: first.precision[b * per_row : (b + 1) * per_row]
-        for b, block in enumerate(check.shape.outputs.blocks)
-        for k in range(block.start, block.stop)
-    }
+    outputs = check.outputs.blocks
+    precision = np.reshape(first.precision, (len(outputs), -1))
     analytic = [
         Analytic(
-            first.dense[k], eps[k], gaps[k], at=partial(_row, first.at, k) if first.at else None
+            first.dense[k],
+            tuple(precision[position_of(outputs, k)].tolist()),
+            gaps[k],
+            at=partial(_row, first.at, k) if first.at else None,
         )
         for k in range(m)
     ]

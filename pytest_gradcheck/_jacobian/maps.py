@@ -33,11 +33,11 @@ from .coloring_and_combinations import along_cotangents, along_tangents, by_grou
 from .outputs_and_matrices import (
     Matrix,
     Outputs,
+    basis,
     entries_of,
     is_operator,
     is_sparse,
     matrix_of,
-    of_basis,
     output_vector,
     precision_of,
 )
@@ -198,7 +198,7 @@ class Products:
 
     def _of_basis(self) -> Matrix:
         """Return the products with all basis vectors, with the precision of the last one."""
-        found, outputs = of_basis(self._of, self.own.size), self.check.outputs
+        found, outputs = [self._of(v) for v in basis(self.own.size)], self.check.outputs
         vectors = np.array([vector for vector, _ in found])
         matrix = vectors.reshape(self.own.size, self.other.size)
         precision = found[-1][1] if found else (EPS,) * len(outputs.blocks)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -385,9 +385,6 @@ def matrix_of(jac: Any, shape: Shape, what: str = "jac") -> Matrix:
     if not isinstance(jac, (np.ndarray, np.generic, int, float)):
         return _of_structure(jac, shape, what)
     array = np.asarray(jac)
-    if (plain := native(array)) is not array:
-        found = matrix_of(plain, shape, what)
-        return replace(found, precision=(eps_of(array.dtype),) * len(found.precision))
     if array.shape == shape.whole:
         return _cut(array.reshape(shape.full), shape, what)
     if array.ndim == 2 or single:
@@ -419,13 +416,13 @@ def _require_shape(found: tuple[int, ...], shape: Shape, what: str) -> None:
     )
 
 
-def _cut(array: Array, shape: Shape, what: str) -> Matrix:
+def _cut(given: Array, shape: Shape, what: str) -> Matrix:
+    array = native(given)
     _require_real(array, what)
-    count = len(shape.outputs.blocks) * len(shape.blocks)
+    precision = (eps_of(given.dtype),) * (len(shape.outputs.blocks) * len(shape.blocks))
     columns = shape.columns()
     chosen = array if columns.size == array.shape[1] else array[:, columns]
-    wide = np.result_type(array.dtype, np.float64)
-    return Matrix(chosen.astype(wide), (eps_of(array.dtype),) * count)
+    return Matrix(chosen.astype(np.result_type(array.dtype, np.float64)), precision)
 
 
 def _require_real(array: Array, what: str) -> None:
@@ -473,47 +470,42 @@ def _of_structure(jac: Any, shape: Shape, what: str) -> Matrix:
     return Matrix(dense.astype(np.result_type(dense.dtype, np.float64)), tuple(precision))
 
 
-def of_basis(product: Callable[[Array], Any], count: int) -> list[Any]:
-    """Return the products with all basis vectors; none of them may be the vector itself."""
-    basis, found = np.zeros(count), []
+def basis(count: int) -> Iterator[Array]:
+    """Yield the unit vectors, each a new one: a product may return it, or write to it."""
     for i in range(count):
-        basis[i] = 1.0
-        found.append(product(basis))
-        basis[i] = 0.0
-    return found
+        vector = np.zeros(count)
+        vector[i] = 1.0
+        yield vector
 
 
 def _of_operator(jac: Any, shape: Shape, what: str) -> Matrix:
     """Multiply an operator out, and see that `rmatvec` is the adjoint of `matvec`."""
     _require_shape(tuple(jac.shape), shape, what)
     m, n = shape.full
-    columns = of_basis(lambda v: np.array(jac.matvec(v), dtype=np.float64).reshape(m), n)
+    columns = [np.array(jac.matvec(v), dtype=np.float64).reshape(m) for v in basis(n)]
     dense = np.ascontiguousarray(np.array(columns).reshape(n, m).T)
     dtype = getattr(jac, "dtype", None)
     dtype = dtype if isinstance(dtype, np.dtype) and dtype.kind == "f" else np.dtype(np.float64)
-    found = _cut(dense.astype(dtype), shape, what)
-    return Matrix(found.dense, found.precision, _adjoint_remark(jac, dense, shape))
+    remark = _adjoint_remark(jac, dense[:, shape.columns()], shape)
+    return replace(_cut(dense.astype(dtype), shape, what), remark=remark)
 
 
 def _adjoint_remark(jac: Any, dense: Array, shape: Shape) -> str:
     """Return the sentence that names an entry in which `rmatvec` contradicts `matvec`."""
-    m, n = dense.shape
+    m, n = shape.full
     try:
-        rows = of_basis(lambda u: np.array(jac.rmatvec(u)).reshape(n), m)
+        rows = np.array([np.array(jac.rmatvec(u)).reshape(n) for u in basis(m)])
     except (NotImplementedError, AttributeError, TypeError):
         return ""  # an operator need not have one
-    gap = np.abs(np.stack(rows) - dense)
+    rows = rows[:, shape.columns()]
+    gap = np.abs(rows - dense)
     largest = max(float(np.abs(dense).max(initial=0.0)), 1e-300)
     bad = ~(gap <= 1e-10 * largest + shape.nondet_tol)
     if not bad.any():
         return ""
-    k, i = divmod(int(np.argmax(np.where(np.isnan(gap), np.inf, gap))), n)
-    output = labels(shape.outputs.blocks)(k)
-    ends = np.cumsum([0, *(leaf.size for leaf in shape.structure.leaves)])
-    leaf = int(np.searchsorted(ends, i, side="right")) - 1
-    block = next((b for b in shape.blocks if b.leaf == leaf), None)
-    column = block.label(i - int(ends[leaf])) if block else output_name(f"params[{i}]")
+    k, i = divmod(int(np.argmax(np.where(np.isnan(gap), np.inf, gap))), dense.shape[1])
+    output, column = labels(shape.outputs.blocks)(k), labels(shape.blocks)(i)
     return (
         f"rmatvec is not the adjoint of matvec: {brief(output)} / "
-        f"{brief(column)} is {dense[k, i]:.6g} by matvec, {rows[k][i]:.6g} by rmatvec"
+        f"{brief(column)} is {dense[k, i]:.6g} by matvec, {rows[k, i]:.6g} by rmatvec"
     )

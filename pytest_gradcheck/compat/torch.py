@@ -111,28 +111,25 @@ def gradgradcheck(
     inputs: Any,
     grad_outputs: Any = None,
     *,
-    raise_exception: bool = True,
-    nondet_tol: float = 0.0,
-    atol: float | None = None,
-    rtol: float | None = None,
     check_fwd_over_rev: bool = False,
     check_rev_over_rev: bool = True,
-    check_batched_grad: bool = False,
-    gen_non_contig_grad_outputs: bool = False,
-    **others: Any,
+    **options: Any,
 ) -> bool:
     """Check torch's second derivatives of func, as ``torch.autograd.gradgradcheck`` does.
 
     Parameters
     ----------
-    func, inputs, raise_exception, nondet_tol, atol, rtol, **others
-        As in `gradcheck`, and so are check_batched_grad and gen_non_contig_grad_outputs.
+    func, inputs
+        As in `gradcheck`.
     grad_outputs : tensor or tuple, optional
         The cotangents; unset: random ones.
     check_fwd_over_rev : bool, optional
         Check forward mode over reverse mode, too.
     check_rev_over_rev : bool, optional
         False: do not check reverse mode over reverse mode.
+    **options
+        raise_exception, nondet_tol, atol, rtol, check_batched_grad, gen_non_contig_grad_outputs
+        and torch's others, as in `gradcheck`.
 
     Returns
     -------
@@ -153,8 +150,6 @@ def gradgradcheck(
     """
     __tracebackhide__ = True
     torch = import_module("torch")
-
-    _require_known(others)
     given = tuple(inputs) if isinstance(inputs, (tuple, list)) else (inputs,)
     outputs = _required(func(*_apart(given)))
     if grad_outputs is None:
@@ -175,14 +170,9 @@ def gradgradcheck(
     return gradcheck(
         gradient,
         (*given, *grad_outputs),
-        raise_exception=raise_exception,
-        nondet_tol=nondet_tol,
-        atol=atol,
-        rtol=rtol,
         check_forward_ad=check_fwd_over_rev,
         check_backward_ad=check_rev_over_rev,
-        check_batched_grad=check_batched_grad,
-        gen_non_contig_grad_outputs=gen_non_contig_grad_outputs,
+        **options,
     )
 
 

@@ -65,6 +65,7 @@ class Stopped(Exception):  # noqa: N818 - a signal from the calling thread, neve
     """The check is over: a thread need not go on."""
 
 
+@dataclass(eq=False)
 class Task:
     """Evaluates jobs, here or in another process, with params as the user passed them.
 
@@ -72,19 +73,14 @@ class Task:
     it holds functions made on the spot.  For `dtype` see `WorkCopy`.
     """
 
-    def __init__(
-        self,
-        call: Call,
-        params: Any,
-        blocks: Sequence[Block],
-        dtype: Any,
-        structure: Structure | None,
-    ) -> None:
-        self.call, self.params, self.blocks, self.dtype = call, params, blocks, dtype
-        self.structure = structure
-        self.home = os.getpid()
-        self.stopped = False
-        self.idle: deque[Evaluator] = deque()
+    call: Call
+    params: Any
+    blocks: Sequence[Block]
+    dtype: Any
+    structure: Structure | None
+    home: int = field(default_factory=os.getpid)
+    stopped: bool = False
+    idle: deque[Evaluator] = field(default_factory=deque)
 
     def __getstate__(self) -> dict[str, Any]:
         return {**vars(self), "structure": None, "idle": deque()}

@@ -136,13 +136,16 @@ class Check:
         other = problem.numeric is not problem.call
         return (problem.evaluator.work if other else self.own).fresh()
 
+    def affords(self, count: int) -> bool:
+        """Return whether the outputs may be differenced by so many parameters, or groups."""
+        most, m = self.options.max_evals or EXHAUSTIVE, self.problem.center.size
+        cost = self.problem.evaluator.evaluations + 2 * count + OVERHEAD
+        return cost <= most and m <= MOST_OUTPUTS and m * count <= MOST_CELLS
+
     @property
     def exhaustive(self) -> bool:
         """Whether two evaluations for every parameter are allowed."""
-        most = self.options.max_evals or EXHAUSTIVE
-        cost = self.problem.evaluator.evaluations + 2 * self.problem.size + OVERHEAD
-        m = self.problem.center.size
-        return cost <= most and m <= MOST_OUTPUTS and m * self.problem.size <= MOST_CELLS
+        return self.affords(self.problem.size)
 
 
 @contextmanager

@@ -17,7 +17,7 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import InitVar, dataclass, field, replace
 from functools import partial
 from types import SimpleNamespace
 from typing import Any
@@ -29,11 +29,8 @@ from .._constants import (
     COLUMNS_IN_GROUP,
     COMBINED,
     EPS,
-    EXHAUSTIVE,
     LEAST_LOCATED,
     LOCATED_WITHIN,
-    MOST_CELLS,
-    MOST_OUTPUTS,
     MOST_WHOLE,
     OUTPUT_GAPS,
     OUTPUT_STEP,
@@ -59,7 +56,6 @@ from .._report.assemble import contradicted
 from .._report.report import GradientReport
 from .._verdict.tolerance_and_comparison import AGREE, DISAGREE, OPEN, Comparison, Tolerance
 from .check import (
-    OVERHEAD,
     Check,
     JudgedRows,
     checking,
@@ -141,7 +137,10 @@ def by_groups(check: Check, found: Sequence[Entries]) -> GradientReport | None:
     if not rows.size:
         return None
     group, sizes = _grouped(problem.blocks, rows, columns)
-    if not _worthwhile(check, sum(sizes)):
+    # In float32 the weights would be lost in the rounding of the parameters.
+    wide = all(theta.dtype.itemsize >= 8 for theta in problem.evaluator.work.theta)
+    gain = COLUMNS_IN_GROUP * sum(sizes) <= problem.size
+    if not (wide and gain and check.affords(sum(sizes))):
         return None
     weights = np.abs(random_weights(problem.size, check.options.seed, Stream.COLUMNS))
     weights *= problem.scale
@@ -227,21 +226,6 @@ def _grouped(blocks: Sequence[Block], rows: Array, columns: Array) -> tuple[Arra
     return group, sizes
 
 
-def _worthwhile(check: Check, count: int) -> bool:
-    """Return whether so many groups gain something, and can be afforded."""
-    problem, m = check.problem, check.outputs.size
-    most = check.options.max_evals or EXHAUSTIVE
-    # In float32 the weights would be lost in the rounding of the parameters.
-    wide = all(theta.dtype.itemsize >= 8 for theta in problem.evaluator.work.theta)
-    return (
-        wide
-        and COLUMNS_IN_GROUP * count <= problem.size
-        and problem.evaluator.evaluations + 2 * count + OVERHEAD <= most
-        and m <= MOST_OUTPUTS
-        and m * count <= MOST_CELLS
-    )
-
-
 def _of_groups(
     check: Check, group: Array, weights: Array, sizes: Sequence[int], slots: Array
 ) -> Check:
@@ -267,6 +251,7 @@ def _of_groups(
     return few
 
 
+@dataclass
 class Search:
     """Which entries are wrong, where the sum over a group of columns is; see `judged_matrices`.
 
@@ -275,23 +260,20 @@ class Search:
     errors where there is no entry, by output and parameter, with their error bars.
     """
 
-    def __init__(
-        self,
-        few: Check,
-        judged: JudgedRows,
-        analytic: Array,
-        slots: Array,
-        group: Array,
-        weights: Array,
-    ) -> None:
-        self.few, self.analytic, self.slots = few, analytic, slots
-        self.group, self.weights = group, weights
-        self.place = few.where()
-        self.found = stacked(few, judged, analytic)
+    few: Check
+    judged: InitVar[JudgedRows]
+    analytic: Array
+    slots: Array
+    group: Array
+    weights: Array
+    forgotten: dict[tuple[int, int], tuple[float, float]] = field(default_factory=dict)
+    wrong: int = 0
+    _several: list[tuple[float, int, int]] = field(default_factory=list)
+
+    def __post_init__(self, judged: JudgedRows) -> None:
+        self.place = self.few.where()
+        self.found = stacked(self.few, judged, self.analytic)
         self.step = float(judged.sweeps[0].step[0]) if judged.sweeps else 0.0
-        self.forgotten: dict[tuple[int, int], tuple[float, float]] = {}
-        self.wrong = 0
-        self._several: list[tuple[float, int, int]] = []
 
     def run(self) -> None:
         """Locate every error that the groups show, as far as evaluations are allowed."""

@@ -93,7 +93,6 @@ def _norm(report: GradientReport) -> float:
     with np.errstate(all="ignore"):
         gap = np.abs(evidence.analytic - evidence.numeric).astype(np.float64)
         gap -= np.where(evidence.verdict == 0, evidence.allowed, CONFIDENCE * evidence.error_bar)
-    gap[(evidence.verdict != 1) & ~(gap > 0)] = 0.0
     gap[evidence.kinks & (evidence.verdict == 0)] = 0.0
     gap = np.where((evidence.verdict == 1) | (gap > 0), gap, 0.0)
     return float(np.linalg.norm(gap))

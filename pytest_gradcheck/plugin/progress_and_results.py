@@ -8,6 +8,7 @@ import sys
 import threading
 from collections import Counter
 from collections.abc import Callable, Generator, Sequence
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -239,15 +240,12 @@ class Results:
         rows = sorted(self._rows, key=lambda pair: not pair[1])
         width = terminalreporter.config.get_terminal_writer().fullwidth
         header, *lines = table_of_rows([row for row, _ in rows], width)
-        if not _is_unicode(terminalreporter.config):
-            from .._report.error_map import plain
-
-            lines = [plain(line) for line in lines]
+        drawable = _drawable(terminalreporter.config)
         terminalreporter.write_line(header, bold=True)
         number = -1
         for line in lines:
             number += not line.startswith(" ")
-            terminalreporter.write_line(line, red=rows[number][1])
+            terminalreporter.write_line(drawable(line), red=rows[number][1])
 
 
 _UNDRAWN = "█·…"
@@ -261,7 +259,6 @@ class Shown:
 
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
-        self._plain: bool | None = None
         self._drawn = 0
 
     @pytest.hookimpl(tryfirst=True)
@@ -270,14 +267,7 @@ class Shown:
         records = received(report)
         if not records:
             return
-        if self._plain is None:
-            self._plain = not _is_unicode(self._config)
-        if self._plain:
-            from .._report.error_map import plain
-
-            report.sections = [
-                (title, plain(text) if title == TITLE else text) for title, text in report.sections
-            ]
+        _change_ours(report, _drawable(self._config))
         if report.failed and page_of_pytest_html(self._config):
             self._add_extras(report, records)
 
@@ -288,13 +278,9 @@ class Shown:
         """Colour our sections before pytest prints them, and after all others have read them."""
         writer = self._config.get_terminal_writer()
         if writer.hasmarkup:
-            for report in [
-                r for kind in ("failed", "error") for r in terminalreporter.stats.get(kind, ())
-            ]:
-                report.sections = [
-                    (title, _coloured(text, writer.markup) if title == TITLE else text)
-                    for title, text in report.sections
-                ]
+            for kind in ("failed", "error"):
+                for report in terminalreporter.stats.get(kind, ()):
+                    _change_ours(report, partial(_coloured, markup=writer.markup))
         return (yield)
 
     def _add_extras(self, report: pytest.TestReport, records: Sequence[Record]) -> None:
@@ -313,6 +299,12 @@ class Shown:
             report.extras = found  # type: ignore[attr-defined]
 
 
+def _change_ours(report: pytest.TestReport, change: Callable[[str], str]) -> None:
+    report.sections = [
+        (title, change(text) if title == TITLE else text) for title, text in report.sections
+    ]
+
+
 def _coloured(text: str, markup: Callable[..., str]) -> str:
     """Return a section with the heads of its tables and what is wrong in its maps marked up."""
 
@@ -325,13 +317,15 @@ def _coloured(text: str, markup: Callable[..., str]) -> str:
     return "\n".join(map(line, text.split("\n")))
 
 
-def _is_unicode(config: pytest.Config) -> bool:
-    """Return whether the terminal has the marks of a map."""
+def _drawable(config: pytest.Config) -> Callable[[str], str]:
+    """Return what puts plain letters for the marks of a map where the terminal has none."""
     reporter: Any = config.pluginmanager.getplugin("terminalreporter")
     # pytest's writer keeps its stream to itself.
     stream = getattr(getattr(reporter, "_tw", None), "_file", None)
     try:
         _UNDRAWN.encode(getattr(stream, "encoding", None) or "utf-8")
     except (UnicodeEncodeError, LookupError):
-        return False
-    return True
+        from .._report.error_map import plain
+
+        return plain
+    return str

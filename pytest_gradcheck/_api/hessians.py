@@ -17,12 +17,7 @@ from .._evaluate.call import Call, ShapeError, as_tuple, name_of
 from .._evaluate.evaluator import Evaluator
 from .._evaluate.problem import require_callable
 from .._gradient.check import at_points
-from .._jacobian.check import (
-    Check,
-    checking,
-    report_of,
-    with_lines,
-)
+from .._jacobian.check import Check, checking, report_of, with_lines
 from .._jacobian.maps import Products, calls_of, matrices_of
 from .._jacobian.outputs_and_matrices import Matrix
 from .._options import DerivativeOptions, Options, options_from, takes
@@ -223,14 +218,9 @@ def _report(check: Check, matrices: Sequence[Matrix], what: str) -> GradientRepo
         gap = np.abs(swept(k).numeric - swept(k + m).numeric)
         return np.where(np.isfinite(gap), gap, 0.0)
 
-    report = report_of(
-        check,
-        matrices,
-        what=what,
-        may_be_zero=True,
-        bias=bias if beside else None,
-        scheme="second differences" if beside else "central differences of grad",
-    )
+    report = report_of(check, matrices, what=what, may_be_zero=True, bias=bias if beside else None)
+    scheme = "second differences" if beside else "central differences of grad"
+    report = replace(report, scheme=scheme)
     if isinstance(slopes := check.problem.call.func, Slopes):
         report = replace(report, evaluations=report.evaluations * slopes.each)
     if m != n:

@@ -243,17 +243,14 @@ def report_of(
     what: str = "jac",
     may_be_zero: bool = False,
     bias: Bias | None = None,
-    scheme: str = "",
 ) -> GradientReport:
     """Judge a Jacobian, one matrix or what two calls gave, entry by entry."""
     # With `may_be_zero` a parameter that nothing depends on is no sign of a check of nothing;
-    # `bias` is that of `judged_rows`, and `scheme` the formula in words, if not that of the rows.
-    first, pairs = matrices[0], check.pairs
+    # `bias` is that of `judged_rows`.
+    first = matrices[0]
     rows = judged_matrices(check, matrices, what, bias)
     found = stacked(check, rows, first.dense)
-    report = reported(
-        check, pairs, check.in_pairs, found, rows, scheme, may_be_zero, first.precision
-    )
+    report = reported(check, check.pairs, check.in_pairs, found, rows, may_be_zero, first.precision)
     return contradicted(report, first.remark) if first.remark else report
 
 
@@ -325,7 +322,6 @@ def reported(
     laid_out: Callable[[Array], Array],
     found: Comparison,
     rows: JudgedRows,
-    scheme: str = "",
     may_be_zero: bool = False,
     precision: Sequence[float] = (),
 ) -> GradientReport:
@@ -333,7 +329,7 @@ def reported(
     problem, options, noise = check.problem, check.options, rows.noise
     loudest = int(np.argmax([one.sigma for one in noise])) if noise else 0
     loud = noise[loudest] if noise else Noise(0.0, 0.0, "")
-    scheme = scheme or (rows.sweeps[0].title if rows.sweeps else "")
+    scheme = rows.sweeps[0].title if rows.sweeps else ""
     subject = Subject.of(problem, scheme, loud, float(problem.center[loudest]))
     subject = replace(subject, blocks=pairs, jacobian=True)
     # Of a parameter that some other output answers to, or that nothing need depend on.

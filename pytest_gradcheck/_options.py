@@ -325,7 +325,6 @@ class CheckOptions(JacobianOptions, total=False):
     eps: float | None
     scheme: str
     vectorized: bool | Literal["vmap"]
-    repairs: str
 
 
 F = TypeVar("F", bound=Callable[..., Any])

@@ -245,15 +245,15 @@ def _of_nothing(check: Check, report: GradientReport) -> str:
         largest = float(np.abs(numeric[known]).max(initial=0.0))
         allowed = STANDS_CLEAR * CONFIDENCE * (error + error.T) + SYMMETRIC_WITHIN * largest
         beyond = np.where(known, np.abs(numeric - numeric.T) - allowed, 0.0)
+    what = "grad is the gradient of nothing: its numeric derivative"
+    return _mirrored(what, numeric, beyond, check)
+
+
+def _mirrored(what: str, matrix: Array, beyond: Array, check: Check) -> str:
+    """Say that a matrix is not symmetric, by the mirrored entries farthest `beyond`; or nothing."""
     if not np.any(beyond > 0):
         return ""
-    what = "grad is the gradient of nothing: its numeric derivative"
-    return _mirrored(what, numeric, int(np.argmax(beyond)), check)
-
-
-def _mirrored(what: str, matrix: Array, flat: int, check: Check) -> str:
-    """Say that a matrix is not symmetric, and which two mirrored entries differ."""
-    i, j = divmod(flat, matrix.shape[1])
+    i, j = divmod(int(np.argmax(beyond)), matrix.shape[1])
     label = labels(check.shape.blocks)
     return (
         f"{what} is not symmetric: {brief(label(i))} / {brief(label(j))} is "
@@ -274,10 +274,7 @@ def _asymmetry(check: Check, matrix: Matrix, what: str) -> str:
         size = np.maximum(scaled, scaled.T)
         dust = np.maximum(size, np.minimum.outer(largest, largest))
         allowed = within * size + ENTRY_ROUNDINGS * eps * dust
-    bad = gap > allowed
-    if not bad.any():
-        return ""
-    return _mirrored(what, dense, int(np.argmax(np.where(bad, gap, 0.0))), check)
+    return _mirrored(what, dense, np.where(gap > allowed, gap, 0.0), check)
 
 
 INNER_STEP = 1e-2

@@ -274,9 +274,7 @@ class _Check:
         return _differentiable(self.func(*_apart(given)))
 
     def _leaves(self, arrays: Any) -> list[Any]:
-        return [
-            one.clone().detach().requires_grad_() for one in vars(self.here.value(arrays)).values()
-        ]
+        return list(vars(self.here.value(arrays)).values())
 
     def _pulled(self, leaves: Any, cotangents: Any, **how: Any) -> list[Any]:
         """Return the gradients of the leaves, dense, zeros where there is none."""
@@ -313,7 +311,7 @@ class _Check:
             return self._inputs(self._pulled(self._leaves(arrays), cotangents))
 
         def jvp(arrays: Any, v: Any) -> Any:
-            tangents = [one.detach() for one in vars(self.here.value(v)).values()]
+            tangents = [one.detach() for one in self._leaves(v)]
             return self.there.arrays(self._pushed(self._leaves(arrays), tangents))
 
         func.__qualname__ = self.name

@@ -23,7 +23,7 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from contextvars import copy_context
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, NoReturn
 
 import numpy as np
@@ -195,15 +195,22 @@ class Workers:
     given: Any
     task: Task
     own: Any = None
-    key: str = ""
-    pickled: bytes = b""
-    count: int = field(init=False)
 
-    def __post_init__(self) -> None:
+    @property
+    def count(self) -> int:
+        """How many there are, or an executor is taken to have."""
         if isinstance(self.given, int):
-            self.count = self.given if self.given > 0 else os.cpu_count() or 1
-        else:
-            self.count = int(getattr(self.given, "_max_workers", UNKNOWN))
+            return self.given if self.given > 0 else os.cpu_count() or 1
+        return int(getattr(self.given, "_max_workers", UNKNOWN))
+
+    @cached_property
+    def sent(self) -> Callable[[Job], Part]:
+        """The task as other processes get it: pickled once."""
+        try:
+            pickled = pickle.dumps(self.task)
+        except Exception as error:
+            self._raise(error, [])
+        return partial(run_pickled, f"{os.getpid()}-{next(_serial)}", pickled)
 
     def close(self) -> None:
         """Stop the threads that were started here; an executor of the user's is theirs."""
@@ -275,17 +282,9 @@ class Workers:
             self.own = self.own or ThreadPoolExecutor(self.count, "gradcheck")
             # func sees the caller's context variables, as it does without threads.
             return self.own.submit(copy_context().run, self.task, job)
-        in_processes = isinstance(executor, ProcessPoolExecutor)
-        if in_processes and not self.pickled:
-            try:
-                self.pickled = pickle.dumps(self.task)
-            except Exception as error:
-                self._raise(error, [])
-            self.key = f"{os.getpid()}-{next(_serial)}"
+        task = self.sent if isinstance(executor, ProcessPoolExecutor) else self.task
         try:
-            if not in_processes:
-                return executor.submit(self.task, job)
-            return executor.submit(run_pickled, self.key, self.pickled, job)
+            return executor.submit(task, job)
         except Exception as error:
             failed: Future[Part] = Future()
             failed.set_exception(error)

@@ -614,10 +614,8 @@ MARGINAL_STEPS = 3
 """So many further steps are taken for a direction whose error is not clear.  [scale]"""
 
 LEAST_ALONG = 1e-12
-"""The smallest step along a direction, in parts of the parameters,  [scale]"""
-
 FARTHEST_ALONG = 0.3
-"""and the largest.  [scale]"""
+"""The smallest step along a direction and the largest, in parts of the parameters.  [scale]"""
 
 CALIBRATION_DOWN = 9
 """Steps down of the calibrating direction, of `LONG_LADDER` at all.  [cost]"""
@@ -688,11 +686,9 @@ AWAY = 1e-2
 """How far blocks are moved, and grad is called elsewhere.  [planted]"""
 
 CHANGE_STEP = 1e-4
-"""Of a difference there, which need only show that the gradient changes  [planted]"""
-
 CHANGED = 1e-4
-"""by this part; two blocks act on each other when moving one changes by it what moving the other
-does.  [planted]"""
+"""Of a difference there, which need only show that the gradient changes by the second part; two
+blocks act on each other when moving one changes by it what moving the other does.  [planted]"""
 
 LOUD_CHANGE = 4.0
 """Noise may make a change of so many times itself; one of J, where it comes back to the parameters
@@ -764,7 +760,6 @@ OUTPUTS_ONE_BY_ONE = 300
 """Outputs that are judged one by one along tangents.  [cost]"""
 
 OUTPUT_STEP = 1e-5
-"""The step that tells which outputs those are,  [jacobian]"""
-
 OUTPUT_GAPS = 1e-3
-"""down to this part of the largest gap.  [jacobian]"""
+"""The step that tells which outputs those are, down to this part of the largest gap.
+[jacobian]"""

@@ -7,8 +7,7 @@ nothing but the order in which mappings are laid over each other.
 
 from __future__ import annotations
 
-import argparse
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -56,19 +55,16 @@ def add_options(parser: pytest.Parser) -> None:
     group = parser.getgroup("gradcheck", "gradient checks (every option is an ini key as well)")
 
     def add(name: str, text: str, kind: Any, default: Any = None, **said: Any) -> None:
-        flag = "--gradcheck-" + name.replace("_", "-")
-        group.addoption(flag, dest=_key(name), help=text, **said)
+        group.addoption(_flag(name), dest=_key(name), help=text, **said)
         parser.addini(_key(name), text, type=kind, default=default)
 
     for item in CLI_FIELDS:
         # "int | None" in the dataclass: an unset key is None for every type.
         kind = _INI_TYPES[str(item.type).removesuffix(" | None")]
-        convert = item.metadata["convert"]
         # As argparse shows choices; its own check would only say it in its own words.
-        metavar = item.name.upper().replace("_", "-")
-        if names := getattr(convert, "names", ()):
-            metavar = f"{{{','.join(names)}}}"
-        add(item.name, HELP.get(item.name, ""), kind, type=_argument(convert), metavar=metavar)
+        names = getattr(item.metadata["convert"], "names", ())
+        metavar = f"{{{','.join(names)}}}" if names else item.name.upper().replace("_", "-")
+        add(item.name, HELP.get(item.name, ""), kind, metavar=metavar)
     text = "skip every test that uses the fixtures gradcheck or numerical_gradient"
     add("skip", text, "bool", False, action="store_true")
     text = "do not look first at the parameters that were wrong in the last run"
@@ -83,30 +79,22 @@ def _key(name: str) -> str:
     return "gradcheck_" + name
 
 
-def _argument(convert: Callable[[Any], Any]) -> Callable[[str], Any]:
-    def converted(text: str) -> Any:
-        try:
-            return convert(text)
-        except (TypeError, ValueError) as error:
-            # argparse shows the text of no other exception; pytest makes it a UsageError.
-            raise argparse.ArgumentTypeError(str(error)) from None
-
-    return converted
+def _flag(name: str) -> str:
+    return "--gradcheck-" + name.replace("_", "-")
 
 
 def read_settings(config: pytest.Config) -> Settings:
-    """Read ini file and command line; UsageError for a bad value, by the name of its ini key."""
-    # argparse has checked the command line.
-    names = [item.name for item in CLI_FIELDS]
-    given = {name: _ini(config, _key(name)) for name in names}
-    given = {name: value for name, value in given.items() if value is not None}
-    for name, value in given.items():
-        try:
-            given[name] = validated({name: value}, _key(name))[name]
-        except (TypeError, ValueError) as error:
-            raise pytest.UsageError(f"{_place(config)}: {error}") from None
-    said = {name: config.getoption(_key(name)) for name in names}
-    given |= {name: value for name, value in said.items() if value is not None}
+    """Read ini file and command line; UsageError for a bad value, by where it stands."""
+    given: dict[str, Any] = {}
+    for name in (item.name for item in CLI_FIELDS):
+        for value, source in (
+            (_ini(config, _key(name)), f"{_place(config)}: {_key(name)}"),
+            (config.getoption(_key(name)), _flag(name)),
+        ):
+            try:
+                given |= {} if value is None else validated({name: value}, source)
+            except (TypeError, ValueError) as error:
+                raise pytest.UsageError(str(error)) from None
     where = "gradcheck_skip in the ini file" if _ini(config, _key("skip")) else ""
     where = "--gradcheck-skip" if config.getoption(_key("skip")) else where
     return Settings(

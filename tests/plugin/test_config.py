@@ -113,13 +113,21 @@ def test_nothing_is_set_by_default(options_of):
         ("max-report", "2.5", "must be a whole number, 0 or more, not '2.5'"),
         ("scheme", "centered", "must be one of 'central', *, not 'centered'"),
         ("kinks", "warn", "must be one of 'pass', 'fail', not 'warn'"),
-        ("summary", "some", "*choose from *failed*all*none*"),
     ],
 )
 def test_a_bad_value_on_the_command_line_is_a_usage_error(suite, option, value, why):
     result = suite.runpytest_inprocess(f"--gradcheck-{option}={value}")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines([f"*error: argument --gradcheck-{option}: {why}"])
+    name = option.replace("-", "_")
+    result.stderr.fnmatch_lines([f"ERROR: --gradcheck-{option}: {name} {why}"])
+
+
+def test_a_summary_of_another_name_on_the_command_line_is_a_usage_error(suite):
+    result = suite.runpytest_inprocess("--gradcheck-summary=some")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(
+        ["*error: argument --gradcheck-summary: *choose from *failed*all*none*"]
+    )
 
 
 @pytest.mark.parametrize(

@@ -66,8 +66,8 @@ def check_grad(
     if direction not in ("all", "random"):
         raise ValueError(f"direction must be 'all' or 'random', not {quoted(direction)}")
     start = np.asarray(x0)
-    x = np.atleast_1d(start).astype(np.result_type(start, np.float32) if start.dtype.kind == "f"
-                                    else np.float64)  # fmt: skip
+    dtype = np.result_type(start, np.float32) if start.dtype.kind == "f" else np.float64
+    x = np.atleast_1d(start).astype(dtype)
     value = np.asarray(func(x.copy(), *args))
 
     def analytic(x: Any, *args: Any) -> Any:

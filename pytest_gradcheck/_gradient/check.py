@@ -115,9 +115,7 @@ def run_check(
                 problem, analytic, options, reasons, noise
             )
             problem.evaluator.work.require_unchanged("func")
-            if callable(comparison) or (
-                not reasons and options.threshold is None and agrees_plainly(comparison)
-            ):
+            if callable(comparison):
                 right = _agreed(problem, analytic, sweep, comparison, options)
                 return _passed(problem, *right, options, started)
             from .follow_up_calls import experiments, with_convergence
@@ -213,7 +211,7 @@ def _judged(
     problem: Problem, analytic: Analytic, options: Options, noise: Noise | None = None
 ) -> tuple[Sweep, Comparison | Callable[[], Comparison], str]:
     """Difference and judge; a sentence says why what a complex step found does not hold."""
-    # Where every parameter plainly agrees there is nothing to judge before a report is read.
+    # Where all of it plainly agrees the comparison is one to be made when a report is read.
     sweep, _ = differenced(problem, analytic, options, noise)
     told = not_analytic(problem, sweep, options) if options.scheme == "complex" else ""
     if options.threshold is None and (right := plainly_right(problem, analytic, sweep, options)):
@@ -221,7 +219,8 @@ def _judged(
     comparison = judge(problem, analytic, sweep, options)
     if NOT_FINITE in comparison.reasons.values():
         raise_domain_error(problem)
-    return sweep, comparison, told
+    plain = options.threshold is None and agrees_plainly(comparison)
+    return sweep, (lambda: comparison) if plain else comparison, told
 
 
 def _explained(
@@ -253,18 +252,20 @@ def _agreed(
     problem: Problem,
     analytic: Analytic,
     sweep: Sweep,
-    comparison: Comparison | Callable[[], Comparison],
+    comparison: Callable[[], Comparison],
     options: Options,
 ) -> tuple[Subject, Callable[[], Rows]]:
     """Return what was checked of a gradient that is right, and what makes its rows."""
     subject = Subject.of(problem, sweep.title, sweep.noise, float(problem.center), right=True)
-    scale, theta, precision = problem.scale, problem.theta, analytic.precision
-
-    def rows() -> Rows:
-        found = comparison() if callable(comparison) else comparison
-        return rows_of(subject, found, options, scale=scale, theta=theta, precision=precision)
-
-    return subject, rows
+    known = partial(
+        rows_of,
+        subject,
+        options=options,
+        scale=problem.scale,
+        theta=problem.theta,
+        precision=analytic.precision,
+    )
+    return subject, lambda: known(comparison())
 
 
 def _passed(

@@ -208,8 +208,8 @@ class Options:
         "warn", "pass".
     repairs : {"try", "skip"}, optional
         Whether, after a failure, grad is called with one expression of its code changed at a time,
-        to name the line that was wrong and what it would be.  "try" (default) takes a second at
-        most, and changes nothing of yours; or "skip".
+        to name the line that was wrong and what it would be.  "try" (default) takes 1.5 seconds
+        of a processor, 5 on the clock, at most, and changes nothing of yours; or "skip".
     max_report : int, optional
         How many of the worst parameters a failure lists, default 5; 0: all.
     workers : int, executor, or map-like callable, optional

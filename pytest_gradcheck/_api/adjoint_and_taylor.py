@@ -433,10 +433,10 @@ def assert_taylor_rate(
 
     Parameters
     ----------
-    least : float, optional
-        The smallest rate that passes, default 1.9.
     func, grad, params, args, has_aux, step, count
         As in `taylor_rates`.
+    least : float, optional
+        The smallest rate that passes, default 1.9.
     **options
         As in `Options`.
 

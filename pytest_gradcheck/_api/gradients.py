@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import sys
 import time
 import warnings
 from collections.abc import Callable, Iterable, Sequence
@@ -332,8 +333,16 @@ def announced(report: GradientReport) -> GradientReport:
         report = _with_hints(report, hook.gradcheck_explain(report=report))
     hook.gradcheck_checked(report=report)
     if report.warning:
-        warnings.warn(report.warning, GradcheckWarning, stacklevel=3)
+        warnings.warn(report.warning, GradcheckWarning, stacklevel=_outside())
     return report
+
+
+def _outside() -> int:
+    """Return the `stacklevel` with which whoever calls this warns of the user's line."""
+    package, level, frame = __name__.partition(".")[0] + ".", 1, sys._getframe(1)
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith(package):
+        level, frame = level + 1, frame.f_back
+    return level
 
 
 LONGEST_HINT = 500
@@ -503,7 +512,7 @@ def _warn(problem: Problem, vague: Sequence[int]) -> None:
         f"numerical_gradient: the slope of func by {names}, at the edge of its domain, grows as "
         "the step falls: the derivative may be infinite there, and what is returned is no estimate",
         GradcheckWarning,
-        stacklevel=4,
+        stacklevel=_outside(),
     )
 
 

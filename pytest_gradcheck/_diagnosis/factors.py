@@ -543,7 +543,7 @@ def rounded(block: BlockData) -> Iterator[Repair]:
         def apply(other: BlockData, function: Callable[[Array], Array] = function) -> Predicted:
             return Predicted(function(other.numeric), of_analytic=True)
 
-        to = f"{k} decimals" if k else "whole numbers: an array of integers?"
+        to = f"{k} decimal{'s' * (k > 1)}" if k else "whole numbers: an array of integers?"
         hint = f"analytic = numeric {words} to {to}"
         yield Repair("rounded", ("rounded", words, k), hint, apply, NAMED + 5 + k)
 

@@ -25,7 +25,7 @@ from .._params.arrays_and_structure import (
     to_float,
 )
 from .._params.work_copy import WorkCopy
-from .._quoting import quoted
+from .._quoting import quoted, shown
 
 J = "J, what func returned,"
 
@@ -101,9 +101,8 @@ def scalar(value: Any) -> Any:
         )
     if array.dtype.kind not in "fiu":
         how = ": return float(J)" if _is_number(value) else ""
-        raise TypeError(
-            f"func returned {type(value).__name__} ({quoted(value):.60}); J must be a number{how}"
-        )
+        what = f"{type(value).__name__} ({shown(quoted(value), 60)})"
+        raise TypeError(f"func returned {what}; J must be a number{how}")
     if array.size != 1:
         raise ShapeError(
             f"func returned an array of shape {array.shape}; J must be one number: return its sum "

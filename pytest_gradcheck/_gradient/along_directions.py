@@ -218,7 +218,9 @@ class AtScale:
                 if self.verdict != DISAGREE and self.options.kinks == "fail":
                     self.look_for_kinks()
         except BudgetExhausted:
-            self.reasons.append("max_evals reached before all that is wrong was found")
+            wrong = self.verdict == DISAGREE
+            end = "all that is wrong was found" if wrong else "the check was done"
+            self.reasons.append(f"max_evals reached before {end}")
             self.verdict = OPEN if self.verdict == AGREE else self.verdict
         if self.verdict == AGREE and not self.resolved():
             self.verdict = OPEN

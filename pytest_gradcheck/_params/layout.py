@@ -561,9 +561,10 @@ def _kinds(missing: Sequence[str], extra: Sequence[str], known: set[str], of: st
         return f"it has names ({listing(extra)}) where {of} is one array or number: return that"
     listed = [all(_POSITION.match(name) for name in names) for names in (extra, known)]
     if listed == [True, False]:
-        plain = all(name.isidentifier() for name in missing)
-        names = list(missing) if plain and len(missing) == len(extra) else of
-        return f"it is a list or tuple where {of} has names: return dict(zip({names}, gradient))"
+        said = f"it is a list or tuple where {of} has names: return"
+        if len(missing) == len(extra) and all(name.isidentifier() for name in missing):
+            return f"{said} dict(zip({list(missing)}, gradient))"
+        return f"{said} each by name ({listing(missing)})"
     if listed == [False, True]:
         return f"it has names where {of} is a list or tuple: return a list in that order"
     return ""

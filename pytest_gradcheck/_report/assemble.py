@@ -581,8 +581,8 @@ def reasons_of(
     large = flat and bool((np.abs(found.analytic) > found.tolerance.dust).any())
     if large and not np.any(found.numeric):
         said.append(
-            f"{UNANSWERED}: does it read the arrays through a closure (in_place=True) or remember "
-            "results by identity (copy=True)?"
+            f"{UNANSWERED}: does it read other arrays (in_place=True) or remember results by "
+            "identity (copy=True)?"
         )
     elif unmoved:
         said.append(
@@ -603,7 +603,8 @@ def reasons_of(
             return ("nothing was checked: there is no parameter to difference",)
         if flat:
             return (
-                "nothing was checked: func is constant in every parameter, and the gradient zero",
+                "nothing was checked: func is constant in every parameter, and the gradient zero: "
+                "does it read other arrays (in_place=True)?",
             )
         return (
             "nothing was checked: func answers to no parameter beyond its rounding, and the "
@@ -614,6 +615,8 @@ def reasons_of(
     left = np.flatnonzero(found.verdict == OPEN).tolist()
     counts = Counter(found.reasons.get(i, "") for i in left if i not in found.slopes)
     reach = _reach(found) if NOISY in counts else math.inf
+    if options.rtol is not None and options.rtol < FINEST_RTOL:
+        reach = max(reach, FINEST_RTOL)  # beyond it another rtol takes other steps
     said += [_advice(reason, count, subject, reach) for reason, count in counts.most_common()]
     if counts.keys() & {NOISY, NOT_FINITE} and (ways := subject.ways(told, options)):
         said += to_settle(ways, math.inf if options.rtol is not None else reach)

@@ -10,6 +10,7 @@ import math
 import re
 import textwrap
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from .._diagnosis.causes import OF_THETA
 from .._diagnosis.evidence_and_places import Diagnosis
@@ -137,6 +138,9 @@ def _message(report: GradientReport, width: int) -> list[str]:
             listed = _block_lines(blocks, most, width, names, first)
             parts.append([*listed, *_agreeing(report, width, names)])
         if entries := [entry for entry in report.worst if entry.verdict != "agree"][:limit]:
+            # What is said of all that is open is not said again of each.
+            if any(reason.startswith(f"{report.open:,} undecided: ") for reason in report.reasons):
+                entries = [replace(entry, reason="") for entry in entries]
             parts.append(_entry_lines(entries, width, names))
         parts.append(source_table(report.lines, width) if report.lines else [])
     several = sum(block.wrong > 0 for block in report.blocks) > 1

@@ -469,7 +469,7 @@ MISMATCHES = [
     ({**NET, "W": NET["W"].astype(object)}, TypeError, "the gradient of W has dtype object"),
     (None, TypeError, "the gradient is None; it must have params' structure"),
     (np.ones(7), ValueError, "it is one array or number where params has W, bias, k: return each"),
-    ([1.0], ValueError, "it is a list or tuple where params has names: return dict"),
+    ([1.0], ValueError, "it is a list or tuple where params has names: return each by name"),
 ]
 
 

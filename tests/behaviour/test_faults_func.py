@@ -72,6 +72,12 @@ NO_NUMBERS = [
     ("a vector", lambda x: x, "func returned an array of shape (3,); J must be one number"),
     ("no entry", lambda x: x[:0], "func returned an array of shape (0,); J must be one number"),
     ("a dict", lambda x: {}, "func returned dict ({}); J must be a number"),
+    ("a long list", lambda x: [1] * 99, "func returned an array of shape (99,)"),
+    (
+        "a long dict",
+        lambda x: {"W": [1] * 99},
+        "func returned dict ({'W': [1, 1, 1, 1, 1, 1, 1, 1…1, 1, 1, 1, 1, 1, 1, 1, 1, 1]}); J must",
+    ),
     ("an object array", lambda x: np.array(q(x), object), "J must be a number"),
     ("a structure", lambda x: np.zeros((), [("J", float)]), "J must be a number"),
     ("a decimal", lambda x: decimal.Decimal(14), "func returned Decimal (Decimal('14'))"),

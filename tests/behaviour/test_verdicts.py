@@ -194,6 +194,10 @@ def test_an_explicit_rtol_is_a_demand():
     assert not tight.ok
     assert "rtol=" in tight.message()
     assert "could be concluded" in tight.message()
+    exact = check_gradients(math.sin, of(math.cos(0.7)), 0.7, rtol=1e-12)
+    assert exact.verdict == "inconclusive"
+    assert exact.reasons[0].endswith("; rtol=1e-07 could be concluded")
+    assert verdict(math.sin, of(math.cos(0.7)), 0.7, rtol=1e-7) == "agree"
     assert verdict(rounded32, of(math.cos(0.7)), 0.7, rtol=1e-2) == "agree"
     assert verdict(math.sin, of(math.cos(0.7) * 1.001), 0.7, rtol=1e-2) == "agree"
     assert verdict(math.sin, of(math.cos(0.7) * 1.001), 0.7, rtol=1e-4) == "disagree"

@@ -1085,6 +1085,7 @@ def test_values_in_few_decimals_are_named():
         "analytic = numeric rounded to whole numbers: an array of integers?"
     ]
     assert told(block(np.round(n, 3), n)) == ["analytic = numeric rounded to 3 decimals"]
+    assert told(block(np.round(n, 1), n)) == ["analytic = numeric rounded to 1 decimal"]
     for other in (np.round(n, 3) + 1e-3, np.sign(n), np.round(n, 3) * 1.1):
         assert "rounded" not in codes(block(other, n))
 

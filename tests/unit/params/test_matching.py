@@ -130,6 +130,7 @@ def test_a_tangent_is_of_the_types_of_the_values_and_zero_elsewhere():
         ({"W": 1.0, "b": 2.0}, np.ones(2), ValueError, "one array or number where params has"),
         (np.ones(2), {"W": np.ones(2)}, ValueError, "where params is one array or number"),
         ({"W": 1.0, "b": 2.0}, [1.0, 2.0], ValueError, "where params has names: return dict(zip("),
+        ({"a b": 1.0, "c": 2.0}, [1.0, 2.0], ValueError, "each by name (params['a b'], c)"),
         ([1.0, 2.0], {"W": 1.0, "b": 2.0}, ValueError, "return a list in that order"),
         ({"W": np.ones(2)}, {"W": "x"}, TypeError, "it must be an array of shape (2,)"),
         ({"W": 1.0}, {"W": True}, TypeError, "it must be a number"),

@@ -154,12 +154,25 @@ def test_an_inconclusive_check_line_by_line():
         "W2     (3, 5)  0 / 15  1.00e-09    1 can't be told",
         "b agrees",
         "",
-        "worst     analytic     numeric +- error bar",
-        "W2[1, 3]  +2.4120e-01  +1.2060e-01 +- 3e-03  func is too noisy here",
+        "worst     analytic     numeric +- error bar  error    x tolerance",
+        "W2[1, 3]  +2.4120e-01  +1.2060e-01 +- 3e-03  1.2e-01  4.0e-01",
         "",
         "difference 2.85e-01; rtol 1e-07 (unset), atol relative to block",
         "central differences; 95 evaluations of func",
     ]
+
+
+def test_reasons_that_differ_are_said_of_each_parameter():
+    unsure = entry("b", reason="func jumps here", verdict="inconclusive", error_bar=3e-3)
+    text = report(
+        verdict="inconclusive",
+        wrong=0,
+        open=2,
+        worst=(replace(unsure, reason="func is too noisy here"), unsure),
+        reasons=("1 undecided: func is noisy", "1 undecided: func jumps here"),
+    ).message()
+    ends = [line.rpartition("  ")[2] for line in lines(text) if "+-" in line and "[" not in line]
+    assert ends[-2:] == ["func is too noisy here", "func jumps here"]
 
 
 def test_a_wrong_value_at_a_kink_shows_both_slopes():
@@ -271,7 +284,8 @@ def test_hints_of_plugins_have_lines_of_their_own_above_the_tables():
 def test_a_func_that_is_constant_is_said_once():
     text = check_gradients(lambda x: 3.0, lambda x: 0 * x, np.ones(3)).message()
     assert lines(text)[:2] == [
-        "nothing was checked: func is constant in every parameter, and the gradient zero",
+        "nothing was checked: func is constant in every parameter, and the gradient zero: "
+        "does it read other arrays (in_place=True)?",
         "",
     ]
     assert text.count("nothing was checked") == 1
@@ -283,7 +297,7 @@ def test_a_func_that_answers_to_nothing_is_the_first_line_and_said_once():
     assert lines(text)[:3] == [
         "func answers to no parameter, while the gradient is not zero (2 of 2 wrong)",
         "",
-        "does it read the arrays through a closure (in_place=True) or remember",
+        "does it read other arrays (in_place=True) or remember results by",
     ]
     assert text.count("answers to no parameter") == 1
 
@@ -782,8 +796,15 @@ def test_warn_passes_with_a_warning_at_the_callers_line():
     assert value.ok
     assert value.verdict == "inconclusive"
     assert seen[0].filename == __file__
-    with pytest.warns(GradcheckWarning, match="nothing was checked"):
+    with pytest.warns(GradcheckWarning, match="nothing was checked") as seen:
         assert_gradients_close(lambda x: 1.0, lambda x: 0.0, 2.0, vacuous="warn")
+    assert seen[0].filename == __file__
+
+
+def test_the_fixture_warns_at_the_callers_line(gradcheck):
+    with pytest.warns(GradcheckWarning, match="nothing was checked") as seen:
+        gradcheck(lambda x: 1.0, lambda x: 0.0, 2.0, vacuous="warn")
+    assert seen[0].filename == __file__
 
 
 def test_pass_passes_in_silence():

@@ -213,7 +213,8 @@ def approximation(
     alike = relative <= SPREAD * float(by_unit[0, wrong].max()) or part > SMALL
     if 0 < relative <= 10.0**-FEWEST_DIGITS and alike and not _stands_out(by_unit, wrong, blocks):
         hint = f"agrees to {round(-math.log10(relative))} digits everywhere"
-        hint += f" (all off by a factor of 1 {excess:+.1g})" if excess else ""
+        sign = "-" if excess < 0 else "+"
+        hint += f" (all off by a factor of 1 {sign} {abs(excess):.1g})" if excess else ""
         advice = f"{hint}: if J or the gradient is approximate by design, rtol="
         # What agrees must be resolved to an rtol that is given, too.
         told = (found.verdict == AGREE) & (np.abs(found.analytic) > np.maximum(bar, limits.dust))

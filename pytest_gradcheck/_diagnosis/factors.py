@@ -406,7 +406,8 @@ def clipped(block: BlockData) -> Iterator[Repair]:
         bound = most if np.isfinite(most) else least
         if abs(bound) <= ENTRY_ROUNDINGS * block.eps * float(block.size.max()):
             continue  # without values of one sign, or nothing but rounding
-
+        if np.count_nonzero(np.abs(block.analytic[block.wrong]) == abs(bound)) < 2:
+            continue  # any entry that is too small, and still the largest, stands at a bound
         if not np.any((right > least) & (right < most) & (right != 0)):
             continue
 

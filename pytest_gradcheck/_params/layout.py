@@ -461,9 +461,7 @@ def gradient_vector(
     returned: there is no second one.
     """
     if blocks and gradient is None:
-        raise TypeError(
-            f"{what} is None; it must have params' structure (does grad lack a return?)"
-        )
+        raise TypeError(f"{what} is None; it must have params' structure (is a return missing?)")
     values = structure.values_of(gradient)
     if values is not None:
         own = [values[block.leaf] for block in blocks]

@@ -263,7 +263,7 @@ _OBVIOUS = re.compile(r", (everywhere in the block|everywhere|the rest is right)
 _PARTS = re.compile(r"[,:;] (?![^\[(]*[\])])|(?<!except) in (?=\[)")
 """Where a sentence can end: not inside an index or brackets, ``in [1, 0] and [1, 1]``."""
 _COUNTED = re.compile(r"\d of \d")
-_SENTENCE = re.compile(r" (is|are|=|agrees|enters) ")
+_SENTENCE = re.compile(r"(^| )(is|are|=|agrees|enters) ")
 
 
 def _short(said: str, width: int, least: int) -> str:

@@ -124,7 +124,7 @@ INPUTS = [
         "gradient None",
         lambda: check(q, None, vec()),
         TypeError,
-        "the gradient is None; it must have params' structure (does grad lack a return?)",
+        "the gradient is None; it must have params' structure (is a return missing?)",
     ),
     (
         "gradient a block None",
@@ -184,7 +184,7 @@ INPUTS = [
         "gradient callable returns None",
         lambda: check(q, lambda x: None, vec()),
         TypeError,
-        "the gradient is None; it must have params' structure (does grad lack a return?)",
+        "the gradient is None; it must have params' structure (is a return missing?)",
     ),
     (
         "gradient callable returns a tuple with J",

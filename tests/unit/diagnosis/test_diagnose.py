@@ -1383,6 +1383,9 @@ def test_entries_that_are_no_bound_are_not_clipped():
     a[np.unravel_index(np.argmin(np.abs(N)), N.shape)] = 0.5  # numeric is well within
     assert "clipped" not in codes(block(a, N))
     assert "clipped" not in codes(block(np.full(8, 0.3), np.abs(LONG) + 0.4))  # all of them
+    # One entry that is too small, and still the largest, stands at no bound but its own.
+    a, n = np.array([[12.0, 10.0], [-1.0, 0.0]]), np.array([[24.0, 10.0], [-1.0, 0.0]])
+    assert told(block(a, n)) == ["only the entry [0, 0] is wrong: analytic = 1/2 x numeric there"]
 
 
 @pytest.mark.parametrize(("norm", "added"), [(5.0, 0.0), (0.5, 1e-6)])

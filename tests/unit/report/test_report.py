@@ -368,6 +368,20 @@ def test_a_first_line_is_not_cut_within_a_list_of_names():
     assert lines(value.message())[0] == "the error enters between why and b1 (24 of 24 wrong)"
 
 
+@pytest.mark.parametrize(
+    ("error", "more"), [(1e-6, " (all off by a factor of 1 + 1e-06)"), (0, "")]
+)
+def test_a_first_line_is_not_cut_within_a_condition(error, more):
+    x = np.linspace(0.5, 1.0, 6)
+
+    def grad(x):
+        return np.exp(x) * (1 + (error or 1e-6 * np.cos(np.arange(6))))
+
+    text = check_gradients(lambda x: np.sum(np.exp(x)), grad, x).message()
+    first = lines(text)[0].removesuffix(" (6 of 6 wrong)")
+    assert first == f"agrees to 6 digits everywhere{more}"
+
+
 def test_names_that_would_look_alike_are_told_apart_in_the_first_line_too():
     names = [f"model.encoder.layers.{k}.attention.query.weight" for k in (3, 4)]
     theta = {name: np.linspace(0.5, 1.0, 4) for name in names}

@@ -419,7 +419,8 @@ def _together(report: GradientReport) -> list[str]:
         if one.code in ALWAYS_TOLD:
             told = one.code == "backward" and one.sentence.partition(":")[0] in first
             return told or (listed and one.sentence in {rows[name].hint for name in one.blocks})
-        return one is leading or len(one.blocks) < 2 or listed
+        # How many can't be told is in the first line.
+        return one is leading or one.code == "noise" or len(one.blocks) < 2 or listed
 
     said = [
         one.sentence

@@ -162,6 +162,21 @@ def test_an_inconclusive_check_line_by_line():
     ]
 
 
+def test_noise_in_several_blocks_is_said_once():
+    params = {"a": np.array([0.3, 0.7]), "b": np.array([1.1, 1.9])}
+    value = check_gradients(
+        lambda p: np.sum(np.sin(p["a"]) * np.exp(p["b"])),
+        lambda p: {"a": np.cos(p["a"]) * np.exp(p["b"]), "b": np.sin(p["a"]) * np.exp(p["b"])},
+        params,
+        rtol=1e-14,
+    )
+    assert [one.code for one in value.diagnoses] == ["noise"]
+    text = value.message()
+    assert text.count("func is") == 1
+    assert "looks like" not in text
+    assert len(lines(text)) <= MOST_LINES
+
+
 def test_reasons_that_differ_are_said_of_each_parameter():
     unsure = entry("b", reason="func jumps here", verdict="inconclusive", error_bar=3e-3)
     text = report(

@@ -307,16 +307,16 @@ def _arrays(a: Any, b: Any) -> tuple[Array, Array]:
         arrays = np.array(None), np.array(None)
     if all(array.dtype.kind in "fciub" for array in arrays):
         return arrays
-    structure = flatten(b, "b")
+    structure = flatten(_floating(b, "b"), "b")
     blocks = blocks_of(structure, (), ())
     first, _ = gradient_vector(a, structure, blocks, "a", "b")
     second, _ = gradient_vector(b, structure, blocks)
     return first, second
 
 
-def _floating(gradient: Any) -> Any:
+def _floating(gradient: Any, what: str = "reference") -> Any:
     """Return a gradient whose integers are floating point: exact ones are often written so."""
-    structure = flatten(gradient, "reference")
+    structure = flatten(gradient, what)
     values = [
         leaf.array.astype(float)[()]
         if leaf.numeric and leaf.array.dtype.kind in "iu"

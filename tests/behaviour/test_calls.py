@@ -969,6 +969,7 @@ def test_relative_difference_of_structures():
     one = {"W": np.array([[3.0]]), "b": [np.array([4.0, 0.0])]}
     other = {"W": np.array([[3.0]]), "b": [np.array([0.0, 0.0])]}
     assert relative_difference(one, other) == 0.5
+    assert relative_difference({"k": 0, "W": [3, 0]}, {"k": 0, "W": [1, 0]}) == 0.5
     with pytest.raises(ValueError, match="it has no b"):
         relative_difference({"W": np.ones(1)}, {"W": np.ones(1), "b": np.ones(2)})
 

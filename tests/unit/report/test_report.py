@@ -173,7 +173,7 @@ def test_noise_in_several_blocks_is_said_once():
     assert [one.code for one in value.diagnoses] == ["noise"]
     text = value.message()
     assert text.count("func is") == 1
-    assert "looks like" not in text
+    assert "looks like: " not in text
     assert len(lines(text)) <= MOST_LINES
 
 

@@ -108,7 +108,7 @@ def assert_adjoint() -> None:
 
     Notes
     -----
-    Where ``rtol`` is unset, it is 32 roundings of the dtypes, for each term.
+    Here an ``rtol`` that is unset is 32 roundings of the dtypes, for each term.
 
     Examples
     --------

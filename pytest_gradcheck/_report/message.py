@@ -534,8 +534,8 @@ COARSE = 1e-4
 
 
 def is_coarse(report: GradientReport) -> bool:
-    """Return whether errors of some size are not seen."""
-    return report.coarse or COARSE < report.resolution < math.inf
+    """Return whether errors of some size are not seen, beyond what an rtol that is given allows."""
+    return report.coarse or max(COARSE, 2 * (report.rtol or 0.0)) < report.resolution < math.inf
 
 
 def seen_at_most(report: GradientReport) -> list[str]:

@@ -266,6 +266,8 @@ def test_the_summary_is_one_line():
         "cost: 47 agree, 3 at a kink, difference 2.9e-01, resolution 2e-03 (coarse), "
         "95 evaluations, 0.01 s"
     )
+    assert "(coarse)" not in replace(right, rtol=1e-3).summary()  # as it was asked for
+    assert "(coarse)" in replace(right, rtol=1e-4).summary()
     empty = report(verdict="agree", ok=True, wrong=0, worst=(), vacuous=("b1", "b2"))
     assert "nothing checked in b1 and b2" in empty.summary()
     assert "\n" not in replace(empty, name="two\nlines").summary()

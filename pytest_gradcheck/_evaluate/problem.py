@@ -350,6 +350,10 @@ def evaluate_gradient(
                 except TypeError as error:
                     add_form(error, grad, call.form("grad"), work.params)
                     raise
+                except RuntimeError as error:
+                    if "does not require grad" in str(error):  # torch's words
+                        error.add_note(UNTRACKED)
+                    raise
                 known = found[-1][0] if found else None
                 found.append(gradient_vector(gradient, structure, blocks, known=known))
                 del gradient  # of a million parameters: before the next one is made
@@ -358,6 +362,12 @@ def evaluate_gradient(
     gap = repetition(vector, found[-1][0], precision, blocks, options)
     at = partial(_gradient_at, grad, problem, call) if callable(grad) else None
     return Analytic(vector, tuple(max(own, least) for own in precision), *gap, at)
+
+
+UNTRACKED = (
+    "gradcheck: grad gets tensors that require grad where yours do: call requires_grad_() on "
+    "yours, or pass grad=torch_gradients(func)"
+)
 
 
 def _gradient_at(grad: Any, problem: Problem, call: Call, shift: Array | None = None) -> Array:

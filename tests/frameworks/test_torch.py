@@ -90,6 +90,18 @@ class RightTanh(WrongTanh):
 # Tensors
 
 
+def test_a_grad_that_differentiates_is_told_of_tensors_that_require_none():
+    def grad(x):
+        return torch.autograd.grad(x.square().sum(), x)[0]
+
+    x = torch.tensor([1.0, 2.0], dtype=torch.float64)
+    with pytest.raises(RuntimeError, match="does not require grad") as caught:
+        check_gradients(lambda x: x.square().sum(), grad, x)
+    (note,) = caught.value.__notes__
+    assert note.startswith("gradcheck: grad gets tensors that require grad where yours do: ")
+    assert check_gradients(lambda x: x.square().sum(), grad, x.requires_grad_()).verdict == "agree"
+
+
 @pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("requires_grad", [False, True])
 def test_func_gets_detached_tensors_of_its_own_kind(device, requires_grad):

@@ -74,8 +74,7 @@ def run_check(
     call: Call, grad: Any, params: Any, options: Options, eps: float = EPS
 ) -> GradientReport:
     """Run a check from arguments to report; the gradient is no more precise than `eps`."""
-    started = time.perf_counter()
-    asked = remembered()
+    started, asked = time.perf_counter(), remembered()
     require_callable(call.func, grad)
     try:
         call = replace(call, returns_pair=True) if grad is True else call

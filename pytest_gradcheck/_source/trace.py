@@ -15,7 +15,6 @@ from __future__ import annotations
 import ast
 import sys
 import sysconfig
-import threading
 from collections import ChainMap
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -196,12 +195,11 @@ class Recorder:
         self._sources: dict[str, Source | None] = {}
         self._steps = self._bytes = 0
         self._until = thread_time() + SECONDS
-        self._thread = threading.get_ident()
 
     def called(self, frame: FrameType) -> bool:
         """Learn of a call of a Python function; return whether its lines are of interest."""
         code = frame.f_code
-        if threading.get_ident() != self._thread or code.co_name in WITHIN:
+        if code.co_name in WITHIN:
             return False
         source = self._source(frame)
         if source is None:
@@ -632,9 +630,29 @@ def is_users(file: str) -> bool:
 
 
 def traced(call: Callable[[], Any]) -> tuple[Any, Recorder]:
-    """Call grad; return the gradient, and what was seen meanwhile."""
+    """Call grad; return the gradient, and what this thread was seen to execute meanwhile."""
+    # A debugger's or coverage's trace function stands aside, and is put back whatever happens.
     recorder = Recorder()
-    return watched(call, recorder), recorder
+
+    def begin(frame: FrameType, event: str, _: Any) -> Any:
+        if recorder.over:
+            sys.settrace(None)
+            return None
+        return inside if recorder.called(frame) else None
+
+    def inside(frame: FrameType, event: str, value: Any) -> Any:
+        if event == "line":
+            recorder.line(frame, frame.f_lineno)
+        elif event == "return":
+            recorder.returned(frame, value)
+        return None if recorder.over else inside
+
+    before = sys.gettrace()
+    sys.settrace(begin)
+    try:
+        return call(), recorder
+    finally:
+        sys.settrace(before)
 
 
 def run_by(func: Callable[..., Any]) -> set[CodeType]:
@@ -654,81 +672,3 @@ def run_by(func: Callable[..., Any]) -> set[CodeType]:
         left += [getattr(cell, "cell_contents", None) for cell in one.__closure__ or ()]
         left += [one.__globals__.get(name) for name in code.co_names]
     return found
-
-
-# Python tells of calls, lines and returns, to whoever watches one function being called
-
-
-def watched(call: Callable[[], Any], watcher: Recorder) -> Any:
-    """Call a function while `watcher` is told what this thread executes; return its result."""
-    # Since 3.12 Python has a place for several tools side by side. Before, and where all places are
-    # taken, a debugger's or coverage's trace function stands aside, and is put back whatever
-    # happens.
-    monitoring = getattr(sys, "monitoring", None)
-    if monitoring is not None:
-        for tool in range(6):
-            if monitoring.get_tool(tool) is None:
-                return _monitored(call, watcher, monitoring, tool)
-    return _traced(call, watcher)
-
-
-def _traced(call: Callable[[], Any], watcher: Recorder) -> Any:
-    def begin(frame: FrameType, event: str, _: Any) -> Any:
-        if watcher.over:
-            sys.settrace(None)
-            return None
-        return inside if watcher.called(frame) else None
-
-    def inside(frame: FrameType, event: str, value: Any) -> Any:
-        if event == "line":
-            watcher.line(frame, frame.f_lineno)
-        elif event == "return":
-            watcher.returned(frame, value)
-        return None if watcher.over else inside
-
-    before = sys.gettrace()
-    sys.settrace(begin)
-    try:
-        return call()
-    finally:
-        sys.settrace(before)
-
-
-def _monitored(call: Callable[[], Any], watcher: Recorder, monitoring: Any, tool: int) -> Any:
-    events, seen = monitoring.events, set[CodeType]()
-
-    def begin(code: CodeType, _: int) -> None:
-        if not watcher.over and watcher.called(sys._getframe(1)) and code not in seen:
-            seen.add(code)
-            monitoring.set_local_events(tool, code, events.LINE)
-
-    def line(code: CodeType, number: int) -> None:
-        if not watcher.over:
-            watcher.line(sys._getframe(1), number)
-
-    def end(code: CodeType, _: int, value: Any) -> None:
-        if code in seen and not watcher.over:
-            watcher.returned(sys._getframe(1), value)
-
-    def unwound(code: CodeType, offset: int, _: BaseException) -> None:
-        end(code, offset, None)
-
-    told = {
-        events.PY_START: begin,
-        events.LINE: line,
-        events.PY_RETURN: end,
-        events.PY_UNWIND: unwound,
-    }
-    monitoring.use_tool_id(tool, "pytest-gradcheck")
-    try:
-        for event, listener in told.items():
-            monitoring.register_callback(tool, event, listener)
-        monitoring.set_events(tool, events.PY_START | events.PY_RETURN | events.PY_UNWIND)
-        return call()
-    finally:
-        monitoring.set_events(tool, 0)
-        for code in seen:
-            monitoring.set_local_events(tool, code, 0)
-        for event in told:
-            monitoring.register_callback(tool, event, None)
-        monitoring.free_tool_id(tool)

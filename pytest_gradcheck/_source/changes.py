@@ -315,7 +315,7 @@ PAIRS: dict[str, Callable[[float, float], float]] = {
 class Multiple:
     """A term with where it stands: `added` would be added to it, else it is what is multiplied.
 
-    Where that is behind the statement, `both` are the statement and what multiplies.
+    Where that is behind the statement, `behind` is what multiplies there.
     """
 
     owner: ast.AST
@@ -323,7 +323,7 @@ class Multiple:
     index: int | None
     term: ast.expr
     added: str = ""
-    both: ast.Module | None = None
+    behind: ast.stmt | None = None
 
     def factors(self, times: float, moved: int, sight: Sight) -> Iterator[tuple[float, str]]:
         """Yield what the factor may be, with how odd that is."""
@@ -348,7 +348,7 @@ class Multiple:
         """Return how unlikely it is that this of all terms lacks the factor; of which statement."""
         # Likeliest is one where its name stands, then one with other numbers for factors; that a
         # statement is missing, only where no other lacks it.
-        if self.both is not None:
+        if self.behind is not None:
             return 3
         names = NAMES.findall(factor)
         if _only_named(statement) is not None:
@@ -362,9 +362,8 @@ class Multiple:
         return (not numbers) + 0.5 * isinstance(self.term, ast.Name)
 
     @contextmanager
-    def tried(self, statement: ast.stmt, factor: object) -> Iterator[ast.stmt | ast.Module]:
+    def tried(self, statement: ast.stmt, factor: str) -> Iterator[list[ast.stmt]]:
         """Have the term multiplied in the statement meanwhile."""
-        factor = str(factor)
         if not self.added:
             new = parsed(_times(factor, f"({ast.unparse(self.term)})"))
         else:
@@ -375,7 +374,7 @@ class Multiple:
         was = getattr(owner, field)
         setattr(owner, field, other)
         try:
-            yield self.both or statement
+            yield [statement] if self.behind is None else [statement, self.behind]
         finally:
             setattr(owner, field, was)
 
@@ -403,7 +402,7 @@ def terms_of(statement: ast.stmt, sight: Sight) -> Iterator[Multiple]:
     array = target.value if isinstance(target, ast.Subscript) else None
     if isinstance(array, ast.Name) and _has_array(array, sight):
         again = ast.Assign([ast.Name(array.id, ast.Store())], array)
-        yield Multiple(again, "value", None, array, both=ast.Module([statement, again], []))
+        yield Multiple(again, "value", None, array, behind=again)
 
 
 def additions(statement: ast.stmt, sight: Sight) -> Iterator[Multiple]:

@@ -137,18 +137,15 @@ def _longest(seen: Recorder) -> int:
     return max((max(one.shape, default=0) for one in kinds if one.what == "array"), default=0)
 
 
-def _together(
-    found: Sequence[Repair], wrong: Collection[str], *, whole: bool = True
-) -> list[Repair]:
-    """Return the first repairs that make all wrong blocks right between them, or none."""
-    # If not the `whole` has to be, those that make some right.
+def _together(found: Sequence[Repair], wrong: Collection[str]) -> tuple[list[Repair], set[str]]:
+    """Return the repairs that make most wrong blocks right between them, and those left wrong."""
     chosen: list[Repair] = []
     left = set(wrong)
     for one in sorted(found, key=lambda each: -len(each.blocks)):
         if one.blocks <= left:
             chosen.append(one)
             left -= one.blocks
-    return [] if whole and left else chosen
+    return chosen, left
 
 
 def _debugged() -> bool:
@@ -167,20 +164,13 @@ def _debugged() -> bool:
 class _Function:
     """A function whose statements were executed, and objects that run it, or what it is in.
 
-    `module` defines that as it is now, in a function with the names that it takes from outside;
-    `here` is the expression that tells this thread.
+    `module` defines that as it is now, in a function with the names that it takes from outside.
     """
 
     code: CodeType
     tree: ast.FunctionDef
     objects: tuple[FunctionType, ...]
     module: ast.Module
-    here: ast.expr
-
-    def written(self, statement: ast.stmt | ast.Module) -> str:
-        """Return the source of one of its statements; a lambda returns without saying so."""
-        text = _text(statement)
-        return text.removeprefix("return ") if self.code.co_name == LAMBDA else text
 
     def compiled(self) -> CodeType:
         """Return the code of the objects; ValueError if they can't run it."""
@@ -207,7 +197,6 @@ def _functions(
     seen: Recorder, innocent: Collection[CodeType], reached: Sequence[Any]
 ) -> Iterator[_Function]:
     """Yield the functions that grad has run; one that it defines itself with what it is in."""
-    here = parsed(f"__import__('threading').get_ident() == {threading.get_ident()}")
     trees = {code: seen.source(code.co_filename).function(code) for code, _ in seen.sights}
     objects: dict[ast.FunctionDef, list[FunctionType]] = {}
     for one in reached:
@@ -221,7 +210,7 @@ def _functions(
             continue
         if not any(map(_may_not_end, ast.walk(around))) and STOPS.isdisjoint(code.co_names):
             own = tuple(objects[around])
-            yield _Function(code, tree, own, _module(around, own[0].__code__.co_freevars), here)
+            yield _Function(code, tree, own, _module(around, own[0].__code__.co_freevars))
 
 
 def _may_not_end(node: ast.AST) -> bool:
@@ -252,6 +241,17 @@ class _Suspect:
     text: str
     rank: tuple[int, int]
 
+    @property
+    def place(self) -> tuple[str, int]:
+        """Its file and line."""
+        return self.function.code.co_filename, self.statement.lineno
+
+    def written(self, new: Sequence[ast.stmt]) -> str:
+        """Return the source of what it would be; a lambda returns without saying so."""
+        text = "; ".join(map(_text, new))
+        text = text if "'" in self.text else text.replace("'", '"')
+        return text.removeprefix("return ") if self.function.code.co_name == LAMBDA else text
+
 
 def _suspects(
     function: _Function, seen: Recorder, order: Sequence[tuple[str, int]]
@@ -281,20 +281,18 @@ def _statements(tree: ast.AST) -> Iterator[tuple[list[ast.stmt], int, ast.stmt]]
 
 
 def _text(statement: Any) -> str:
-    """Return a statement's source, of one that holds others its head; of two, both."""
-    if isinstance(statement, ast.Module):
-        return "; ".join(map(ast.unparse, statement.body))
+    """Return a statement's source, of one that holds others its head."""
     if hasattr(statement, "body"):
         statement = copy.copy(statement)
         statement.body, statement.orelse = [ast.Pass()], []
     return ast.unparse(statement).partition(":\n")[0]
 
 
-def _tried(one: _Suspect, new: ast.stmt | ast.Module, call: Callable[[], Outcome]) -> Outcome:
-    """Return what another statement does; nothing where it can't be executed."""
-    body = new.body if isinstance(new, ast.Module) else [new]
-    switch = ast.copy_location(ast.If(one.function.here, body, [one.statement]), one.statement)
-    for node in ast.walk(new):
+def _tried(one: _Suspect, new: Sequence[ast.stmt], call: Callable[[], Outcome]) -> Outcome:
+    """Return what another statement does, in this thread; nothing where it can't be executed."""
+    here = parsed(f"__import__('threading').get_ident() == {threading.get_ident()}")
+    switch = ast.copy_location(ast.If(here, [*new], [one.statement]), one.statement)
+    for node in (node for part in new for node in ast.walk(part)):
         if not hasattr(node, "lineno") and "lineno" in node._attributes:
             ast.copy_location(node, one.statement)
     one.body[one.index] = switch
@@ -317,17 +315,16 @@ def _tried(one: _Suspect, new: ast.stmt | ast.Module, call: Callable[[], Outcome
             each.__code__ = was
 
 
-Tried = tuple[_Suspect, ast.stmt | ast.Module, frozenset[str]]
+Tried = tuple[_Suspect, Sequence[ast.stmt], frozenset[str]]
 """A statement, what else it was, and which blocks are right with that."""
 
 
 class _Search:
-    """Changes to statements that are tried one by one, and those `found` to do some good."""
+    """Changes to statements that are tried one by one."""
 
     def __init__(
         self, call: Callable[[], Outcome], restore: Callable[[], None], wrong: Collection[str]
     ) -> None:
-        self.found: list[Repair] = []
         self._call, self._restore, self._wrong = call, restore, wrong
         self._began, self._clock = thread_time(), perf_counter()
         self._tried, self._share = 0, 0.0
@@ -350,29 +347,21 @@ class _Search:
             (0.94, self._changed([*suspects, *innocent], more)),
             (1.0, self._changed([*suspects, *innocent], inner)),
         ]
-        for share, tried in stages:
+        found: list[Repair] = []
+        for self._share, tried in stages:
             with suppress(TimeoutError):
-                if self._any(tried, share):
-                    return _together(self.found, self._wrong)
-            if share > 0.88 and (chosen := _together(self.found, self._wrong)):
-                return chosen
-        return _together(self.found, self._wrong, whole=False)
+                for one, new, right in tried:
+                    if right:
+                        found.append(Repair(*one.place, one.text, one.written(new), right))
+                    if len(right) == len(self._wrong):
+                        break
+            chosen, left = _together(found, self._wrong)
+            if not left and (self._share > 0.88 or len(chosen) == 1):
+                break
+        return chosen
 
-    def _any(self, tried: Iterator[Tried], share: float) -> bool:
-        """Return whether one of these changes makes all wrong blocks right."""
-        # TimeoutError where a share of what may be tried is used up.
-        self._share = share
-        for one, new, right in tried:
-            if right:
-                text = one.function.written(new)
-                text = text if "'" in one.text else text.replace("'", '"')
-                place = one.function.code.co_filename, one.statement.lineno
-                self.found.append(Repair(*place, one.text, text, right))
-                if len(right) == len(self._wrong):
-                    return True
-        return False
-
-    def _outcome(self, one: _Suspect, new: ast.stmt | ast.Module) -> Outcome:
+    def _outcome(self, one: _Suspect, new: Sequence[ast.stmt]) -> Outcome:
+        """Return what another statement does; TimeoutError where a stage's share is used up."""
         tried = self._tried / MOST_TRIED, (thread_time() - self._began) / SECONDS
         if max(*tried, (perf_counter() - self._clock) / PATIENCE) >= self._share:
             raise TimeoutError
@@ -384,7 +373,7 @@ class _Search:
     def _changed(self, suspects: Sequence[_Suspect], changes: Changes) -> Iterator[Tried]:
         for one in suspects:
             for new in variants(one.statement, one.sight, changes):
-                yield one, new, self._outcome(one, new).right
+                yield one, [new], self._outcome(one, [new]).right
 
     def _probed(self, suspects: Sequence[_Suspect], multiples: Multiples) -> Iterator[Tried]:
         """Take each term once more, or a new one, for `_multiplied`: which factor would be right.
@@ -394,7 +383,7 @@ class _Search:
         for one in suspects:
             statement = copy.deepcopy(one.statement)
             for multiple in [*multiples(statement, one.sight)]:
-                with multiple.tried(statement, 1 + (not multiple.added)) as new:
+                with multiple.tried(statement, "1" if multiple.added else "2") as new:
                     outcome = self._outcome(one, new)
                     yield one, new, frozenset()
                 if not outcome.then:

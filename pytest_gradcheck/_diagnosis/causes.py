@@ -58,14 +58,12 @@ from .terms_and_permutations import INTERCEPT, REARRANGED, target_words, targets
 # formula of the wrong entries, and costs besides what it takes to say which those are.
 
 
+# Formulas that say something of each entry by itself.
 ENTRY_BY_ENTRY: tuple[Suggest, ...] = (factor, term, chain)
-"""Formulas that say something of each entry by itself."""
+PARTIAL = 8.0  # further bits when only some entries have the formula
 
-PARTIAL = 8.0
-"""Further bits when only some entries have the formula."""
-
+# Wrong entries of which a formula is a cause; one is a place, and its formula costs more bits.
 FEWEST, ALONE = 2, 4.0
-"""Wrong entries of which a formula is a cause; one is a place, and its formula costs more bits."""
 
 
 def in_part(block: BlockData) -> Iterator[Repair]:
@@ -150,29 +148,26 @@ def said_of(block: BlockData, name: str) -> str:
 # It is a cause only where nothing stands out: no formula holds, and no entry is far beyond the
 # others.  What is named is computed to pass.
 
-
+# Digits that all wrong entries have in common with the numeric ones, or are a bug.
 FEWEST_DIGITS = 3
-"""Digits that all wrong entries have in common with the numeric ones, or are a bug."""
 
+# Part of its block's gradient that an error is at most, where a solver's tolerance is absolute.
 SMALL = 1e-4
-"""Part of its block's gradient that an error is at most, where a solver's tolerance is absolute."""
 
+# Errors so many times as large as all right entries' are no part of the same spread; nor are one or
+# two that are so far beyond the other wrong ones.
 FAR, LONE = 30.0, 100.0
-"""Errors so many times as large as all right entries' are no part of the same spread; nor are one
-or two that are so far beyond the other wrong ones."""
 
+# An error is relative while small entries have at most so much more of it than large ones.
 SPREAD = 10.0
-"""An error is relative while small entries have at most so much more of it than large ones."""
 
+# Errors that are one part of their entries to this are a factor, which no tolerance makes, unless
+# it is 1 in five digits: two ways to solve an ill-conditioned system differ by one.
 SAME = 1e-2
-"""Errors that are one part of their entries to this are a factor, which no tolerance makes, unless
-it is 1 in five digits: two ways to solve an ill-conditioned system differ by one."""
+MARGIN = 1.1  # by how much a tolerance is wider than what was seen: another step sees another error
 
-MARGIN = 1.1
-"""By how much a tolerance is wider than what was seen: another step sees another error."""
-
+# So few wrong entries are compared with all right ones, not only with those of their blocks.
 FEW = 2
-"""So few wrong entries are compared with all right ones, not only with those of their blocks."""
 
 
 @dataclass(frozen=True)
@@ -284,32 +279,29 @@ def _power(value: float) -> str:
 
 # Hints of blocks, and what the whole check is told
 
-
+# All formulas that are tried.
 SUGGESTIONS: tuple[Suggest, ...] = (
     *(*REPAIRS, term, targets, factor_per_slice, chain),
     *REARRANGED,
     in_part,
 )
-"""All formulas that are tried."""
 
+# Codes whose sentences name parameters, not blocks of a gradient.
 OF_THETA = ("chain", "theta", "sign-theta")
-"""Codes whose sentences name parameters, not blocks of a gradient."""
 
+# Codes of entries in other places.
 MOVED = ("transposed", "reshaped", "rolled", "flipped", "swapped")
-"""Codes of entries in other places."""
+MOST = 8  # diagnoses kept
+TIE = 6.0  # bits within which the simpler of two stories is told first
+RIVAL = 10.0  # bits within which the second story is told as well
 
-TIE = 6.0
-"""Bits within which the simpler of two stories is told first."""
-
-RIVAL = 10.0
-"""Bits within which the second story is told as well."""
-
+# Bits that it costs to say that a block is another's: both ways, one way, or lacks it.
 EXCHANGED, COPIED, TIED = 12.0, 20.0, 16.0
-"""Bits that it costs to say that a block is another's: both ways, one way, or lacks it."""
+LEAST_TIED = 2  # entries of a block that may lack another's gradient
 
 
+# Says whether some blocks act on func through others; it asks func, where there is one.
 Upstream = Callable[[Sequence[str], Sequence[str]], bool]
-"""Says whether some blocks act on func through others; it asks func, where there is one."""
 
 
 @dataclass(frozen=True)
@@ -464,9 +456,6 @@ def _tied(one: BlockData, other: BlockData) -> Iterator[Cause]:
             yield Cause("shared", (one.name,), bits - TIED, TIED, {one.name: text}, text)
 
 
-LEAST_TIED = 2
-
-
 def _together(located: Sequence[tuple[BlockData, Located]]) -> list[Cause]:
     """Return places as causes: the same positions in several blocks are one."""
     groups: dict[tuple[object, ...], list[tuple[BlockData, Located]]] = {}
@@ -534,10 +523,6 @@ def _backward(
 
 def _said(blocks: Sequence[BlockData]) -> str:
     return f"{together([block.name for block in blocks])} {'are' if len(blocks) > 1 else 'is'}"
-
-
-MOST = 8
-"""Diagnoses kept."""
 
 
 @dataclass(frozen=True)

@@ -23,20 +23,17 @@ from .._constants import CONFIDENCE, ENTRY_ROUNDINGS, STANDS_CLEAR
 from .._params.arrays_and_structure import Array
 from .._quoting import shown
 
-OFFERED = 16.0
-"""Bits below which nothing is said."""
-
-CERTAIN = 60.0
-"""Bits given to what is seen and not inferred: NaN, a kink, noise, a cache."""
-
-MOST_PER_ENTRY = 40.0
-"""Bits of one entry at most: error bars are not known better than that."""
-
-CLOSE = 1e-6
-"""Of an entry: a repair leaves no larger gap than this, or than its error bar allows."""
-
-OF_THE_GAP = 1e-2
-"""Nor a larger part of the gap that it is to close."""
+OFFERED = 16.0  # bits below which nothing is said
+CERTAIN = 60.0  # bits given to what is seen and not inferred: NaN, a kink, noise, a cache
+MOST_PER_ENTRY = 40.0  # bits of one entry at most: error bars are not known better than that
+CLOSE = 1e-6  # of an entry: a repair leaves no larger gap than this, or than its error bar allows
+OF_THE_GAP = 1e-2  # nor a larger part of the gap that it is to close
+OF_ENTRIES = ("analytic", "numeric", "error", "theta", "wrong", "agrees", "known", "allowed")
+REPEATED = 4.0  # bits of an entry that repeats another of its group
+MOST_NUMERATOR = 12
+# 1/m is named up to such an m, where it is known to be whole, to a thousandth.
+MOST_SIZE, SMALL_SPREAD = 1_000_000, 1e-3
+LEAST_SIZE = 4
 
 
 @dataclass(frozen=True)
@@ -180,9 +177,6 @@ class BlockData:
         return bool(self.valid.all())
 
 
-OF_ENTRIES = ("analytic", "numeric", "error", "theta", "wrong", "agrees", "known", "allowed")
-
-
 @dataclass(frozen=True)
 class Repair:
     """A formula with its numbers filled in, `fitted` of them from the block; `prior` is its cost.
@@ -244,8 +238,8 @@ class Predicted:
     bar: Array | None = None
 
 
+# Yields the repairs that a block's numbers suggest, numbers filled in, not yet weighed.
 Suggest = Callable[[BlockData], Iterator[Repair]]
-"""Yields the repairs that a block's numbers suggest, numbers filled in, not yet weighed."""
 
 
 def gained(block: BlockData, predicted: Predicted, fitted: int) -> float | None:
@@ -272,10 +266,6 @@ def gained(block: BlockData, predicted: Predicted, fitted: int) -> float | None:
         gain = least + np.minimum(least, REPEATED) * (counts - 1)
     kept = np.sort(gain)[: max(gain.size - fitted, 0)]
     return float(kept.sum())
-
-
-REPEATED = 4.0
-"""Bits of an entry that repeats another of its group."""
 
 
 @dataclass(frozen=True)
@@ -345,12 +335,6 @@ def named_factor(ratio: Fitted, sizes: dict[int, str]) -> tuple[Fraction, float]
     return None
 
 
-MOST_NUMERATOR = 12
-
-MOST_SIZE, SMALL_SPREAD = 1_000_000, 1e-3
-"""1/m is named up to such an m, where it is known to be whole, to a thousandth."""
-
-
 def slice_word(shape: tuple[int, ...], axis: int) -> str:
     """Return what one position along an axis is called: an entry, a row, a column, a position."""
     if len(shape) < 3:
@@ -375,20 +359,15 @@ def number(value: float) -> str:
 # A place is no repair: it says nothing of what the values should be.  Its evidence is the entries
 # elsewhere, each of which would hardly be right by chance.
 
+RIGHT_BITS = 8.0  # what a right entry outside says
 
-RIGHT_BITS = 8.0
-"""What a right entry outside says."""
-
+# What it says that the wrong entries there are all zero, or have a formula of their own.
 EXPLAINED = 20.0
-"""What it says that the wrong entries there are all zero, or have a formula of their own."""
-
-ODD = 8.0
-"""What any place costs, besides the number of its like."""
-
+ODD = 8.0  # what any place costs, besides the number of its like
 MOST_ENTRIES = 2
 
+# Positions along an axis that are named one by one, and entries by all their indices.
 MOST_LISTED, MOST_SHOWN = 6, 4
-"""Positions along an axis that are named one by one, and entries by all their indices."""
 
 
 @dataclass(frozen=True)
@@ -610,9 +589,6 @@ def _places(block: BlockData) -> Iterator[Place]:
         yield from _edges(block, long)
     if len(block.shape) == 2 and min(block.shape) > 1:
         yield from _triangles(block)
-
-
-LEAST_SIZE = 4
 
 
 def _entries(block: BlockData, count: int) -> Place:

@@ -31,15 +31,27 @@ from .evidence_and_places import (
     slice_word,
 )
 
-PER_SLICE = 30.0
-"""Bits that it costs, besides one entry for each factor."""
+PER_SLICE = 30.0  # bits that it costs to give each slice a factor, besides one entry for each
+LEAST = 3  # entries in a slice that can contradict its factor, and one more
 
-LEAST = 3
-"""Entries in a slice that can contradict its factor, and one more."""
-
+# Below this the second singular value is none: then any error in one of two factors of an outer
+# product looks like a factor per row, and names nothing.
 RANK_ONE = 1e-6
-"""Below this the second singular value is none: then any error in one of two factors of an outer
-product looks like a factor per row, and names nothing."""
+MOST_OTHERS = 64  # so many other parameters are tried as factors, those next to the block
+OTHER = 2.0  # bits that it costs to name another parameter
+NAMED, FITTED = 7.0, 12.0  # bits that a formula costs when its number is a name or is fitted
+UNCHANGED = 5e-5  # a factor nearer to 1 is none: in five digits it is 1
+OF_PARAMETER = 6.0  # bits that it costs to name a factor after a parameter of one number
+# How near to a number of one digit a norm is that was clipped: 1e-6 is added to what divides.
+OF_A_CHOICE = 1e-5
+# Smaller numbers are factors for reasons enough; how near to another number one is that number.
+LEAST_SIZE, OF_ONE = 4, 1e-6
+SEVENTH = 4e-6  # what single precision leaves, relative to an entry and its block together
+# Entries that may be wrong beside others that are right to seven digits; those are more.
+MOST_FAR = 2
+NARROW = 24.0  # bits that values of float32 in a float64 are worth: one of 2^29 has so few digits
+SHORT = 12  # bits of a number such as 0.25, which is in float32 for no reason
+MOST_DECIMALS = 8  # decimals to which somebody rounds
 
 
 def factor_per_slice(block: BlockData) -> Iterator[Repair]:
@@ -118,6 +130,7 @@ def _sigmoid(t: Array) -> Array:
     return np.asarray(1 / (1 + np.exp(-t)))
 
 
+# Derivatives of parametrisations, and how much odder than the plainest each is, in bits.
 CHAINS: tuple[tuple[str, Callable[[Array], Array], float], ...] = (
     ("exp({})", np.exp, 0.0),
     ("{}", lambda t: t, 1.0),
@@ -138,19 +151,17 @@ CHAINS: tuple[tuple[str, Callable[[Array], Array], float], ...] = (
     ("log({})", np.log, 3.0),
     ("softplus({})", lambda t: np.logaddexp(0, t), 3.0),
 )
-"""Derivatives of parametrisations, and how much odder than the plainest each is, in bits."""
 
 CHAIN = 10.0
 
+# Words in a parameter's name, and the derivative that they make likely.
 TOLD_BY_NAME = (
     (("log", "ln_"), "exp"),
     (("logit", "raw", "unconstrained"), "sigmoid"),
     (("rho", "softplus"), "sigmoid({})"),
 )
-"""Words in a parameter's name, and the derivative that they make likely."""
 
-LIKELY = 5.0
-"""Bits that such a name is worth."""
+LIKELY = 5.0  # bits that such a name is worth
 
 
 def chain(block: BlockData) -> Iterator[Repair]:
@@ -188,16 +199,13 @@ def _chain_words(name: str, missing: bool, sign: float, each: str = "") -> str:
     return f"numeric = {minus}analytic {by}: that factor of the chain rule is {lacks}"
 
 
+# Functions of another parameter that the chain rule makes a factor, with their bits.
 POWERS: tuple[tuple[str, Callable[[Array], Array], float], ...] = (
     ("{}", lambda t: t, 0.0),
     ("{}^2", lambda t: t * t, 2.0),
     ("exp({})", np.exp, 2.0),
     ("exp(2 x {})", lambda t: np.exp(2 * t), 4.0),
 )
-"""Functions of another parameter that the chain rule makes a factor, with their bits."""
-
-MOST_OTHERS = 64
-"""So many other parameters are tried as factors, those next to the block."""
 
 
 def _of_others(block: BlockData) -> Iterator[Repair]:
@@ -233,10 +241,6 @@ def _along(theta: Array, axis: int | None, dimensions: int) -> Array:
     return np.moveaxis(theta.reshape(-1, *[1] * (dimensions - 1)), 0, axis)
 
 
-OTHER = 2.0
-"""Bits that it costs to name another parameter."""
-
-
 def _placements(shape: tuple[int, ...], of: tuple[int, ...]) -> list[tuple[int | None, str]]:
     """Return how an array fits another entry by entry, or one to each slice along an axis."""
     if shape == of:
@@ -265,13 +269,6 @@ def _softmax(block: BlockData) -> Iterator[Repair]:
             told="numeric = analytic through the derivative of softmax, which is missing, in "
             "{names}",
         )
-
-
-NAMED, FITTED = 7.0, 12.0
-"""Bits that a formula costs when its number is a name or is fitted."""
-
-UNCHANGED = 5e-5
-"""A factor nearer to 1 is none: in five digits it is 1."""
 
 
 def zero(block: BlockData) -> Iterator[Repair]:
@@ -315,10 +312,6 @@ def factor(block: BlockData) -> Iterator[Repair]:
     )
 
 
-OF_PARAMETER = 6.0
-"""Bits that it costs to name a factor after a parameter of one number."""
-
-
 def _named_by_parameter(ratio: Fitted, block: BlockData, most: float) -> tuple[float, str]:
     """Return the power of a one-number parameter that a ratio is, and how to say it, or ""."""
     if most <= OF_PARAMETER or ratio.spread > 1e-3 * abs(ratio.value):
@@ -347,10 +340,6 @@ def _clipped(block: BlockData) -> str:
         if norm and abs(norm / chosen - 1) < OF_A_CHOICE:
             return f": scaled to a norm of {number(chosen)}?"
     return ""
-
-
-OF_A_CHOICE = 1e-5
-"""How near to a number of one digit a norm is that was clipped: 1e-6 is added to what divides."""
 
 
 def _ratio(block: BlockData) -> Fitted | None:
@@ -384,10 +373,6 @@ def factor_words(named: Fraction | None, value: float, block: BlockData) -> str:
     notes = [f"{k:g} is {literal(what)}" for k, what in known.items() if what]
     text = f"{named if named is not None else number(value)} x numeric"
     return f"{text} ({'; '.join(notes)})" if notes else text
-
-
-LEAST_SIZE, OF_ONE = 4, 1e-6
-"""Smaller numbers are factors for reasons enough; how near to another number one is that number."""
 
 
 def clipped(block: BlockData) -> Iterator[Repair]:
@@ -494,10 +479,6 @@ def single(block: BlockData) -> Iterator[Repair]:
     yield Repair("entry", ("float32 but", entries), hint, apply, prior)
 
 
-MOST_FAR = 2
-"""Entries that may be wrong beside others that are right to seven digits; those are more."""
-
-
 def _beyond_seven(block: BlockData) -> Array:
     """Return which entries are farther off than single precision leaves them."""
     known = max(int(np.count_nonzero(block.valid)), 1)
@@ -515,17 +496,6 @@ def _narrow(written: Array) -> bool:
     narrow = written.astype(np.float32).astype(np.float64) == written
     short = np.ldexp(np.frexp(written)[0], SHORT) % 1 == 0
     return bool(narrow.all() and not short.all())
-
-
-NARROW = 24.0
-"""Bits that it is worth: one float64 of so few digits is one of 2^29."""
-
-SHORT = 12
-"""Bits of a number such as 0.25, which is in float32 for no reason."""
-
-
-SEVENTH = 4e-6
-"""What single precision leaves, relative to an entry and its block together."""
 
 
 def rounded(block: BlockData) -> Iterator[Repair]:
@@ -546,10 +516,6 @@ def rounded(block: BlockData) -> Iterator[Repair]:
         to = f"{k} decimals" if k else "whole numbers: an array of integers?"
         hint = f"analytic = numeric {words} to {to}"
         yield Repair("rounded", ("rounded", words, k), hint, apply, NAMED + 5 + k)
-
-
-MOST_DECIMALS = 8
-"""Decimals to which somebody rounds."""
 
 
 REPAIRS: tuple[Suggest, ...] = (zero, rounded, factor, multiples, clipped, reduction, single)

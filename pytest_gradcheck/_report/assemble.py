@@ -44,14 +44,14 @@ if TYPE_CHECKING:
     from .._diagnosis.evidence_and_places import Diagnosis
     from .._source.lines import SourceLine
 
-GIVEN = "given"
-"""The precision of two gradients that are compared: there are no parameters."""
+GIVEN = "given"  # the precision of two gradients that are compared: there are no parameters
+GROUP, NOISE = "group", "noise"  # codes of a part of a block that is wrong, and of noise
 
-GROUP, NOISE = "group", "noise"
-"""Codes of a part of a block that is wrong, and of noise."""
-
+# Entries of a report, unless more are to be shown: a million take many seconds to make.
 MOST_ENTRIES = 10_000
-"""Entries of a report, unless more are to be shown: a million take many seconds to make."""
+# Verdicts in the order of entries: what is wrong, what is open, what agrees.
+_RANK = np.array([2, 0, 1])
+MOST_LADDERS = 8  # so many ladders of a check are kept, the worst
 
 
 @dataclass(frozen=True)
@@ -459,10 +459,6 @@ def _all_zero(found: Comparison) -> bool:
     return bool((zero | (found.flat & (a == 0))).all())
 
 
-_RANK = np.array([2, 0, 1])
-"""Verdicts in the order of entries: what is wrong, what is open, what agrees."""
-
-
 def entries_of(
     found: Comparison,
     blocks: Sequence[Block],
@@ -519,10 +515,6 @@ def left_out(structure: Structure, blocks: Sequence[Block]) -> tuple[str, ...]:
     return tuple(names)
 
 
-MOST_LADDERS = 8
-"""So many ladders of a check are kept, the worst."""
-
-
 def worst_ladders(found: Comparison) -> dict[int, Ladder]:
     """Return the ladders of what is wrong, then of what is open, the worst first."""
     ladders, verdict = found.ladders, found.verdict
@@ -542,20 +534,16 @@ def contradicted(report: GradientReport, remark: str) -> GradientReport:
 
 # Why a check can't tell, or checked nothing, and what would settle it: in sentences
 
-
-LARGE = 0.01
-"""The resolution is that of entries at least this part of their block's gradient."""
-
-
+LARGE = 0.01  # the resolution is that of entries at least this part of their block's gradient
 STATIONARY = (
     "analytic and numeric are zero within the error bars, at a stationary point: a wrong factor "
     "would not be seen here"
 )
+# A remark, and where `vacuous` makes it a failure, what to do.
 NOT_STATIONARY = (
     "nothing was checked: analytic and numeric are zero within the error bars; check at a point "
     "that is not stationary"
 )
-"""A remark, and where `vacuous` makes it a failure, what to do."""
 
 
 UNANSWERED = "func answers to no parameter, while the gradient is not zero"
@@ -666,9 +654,7 @@ def _in_double(params: Mapping[str, Any]) -> str:
 
 
 MOVES_MORE = "a loss that moves more: (out * weights).sum() with random weights, not a mean"
+# Where J differs by chance: the best step leaves an error bar in proportion to σ^(2/3).
 AVERAGED = "reference=the mean of 64 evaluations of func, for error bars a quarter as large"
-"""Where J differs by chance: the best step leaves an error bar in proportion to σ^(2/3)."""
-
-FEW_TOLD = 3
-COARSEST_GIVEN = 0.3
-"""So many blocks are named, and no coarser rtol is."""
+FEW_TOLD = 3  # blocks that are named in `only`
+COARSEST_GIVEN = 0.3  # no coarser rtol is offered

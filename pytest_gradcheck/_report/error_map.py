@@ -18,22 +18,21 @@ from .._params.layout import Block
 from .._quoting import shown
 from .._verdict.tolerance_and_comparison import Evidence
 
+# What a cell is: the largest of its entries', so that nothing wrong is pooled away.
 BLANK, AGREES, OPEN, WRONG, NOT_FINITE = range(5)
-"""What a cell is: the largest of its entries', so that nothing wrong is pooled away."""
 
+# Powers of ten of the error over what would have passed at which the next mark begins. A gross
+# error is beyond the last whatever its entry's error bar, so that a block off by a factor is even.
 DECADES = (1, 2, 4)
-"""Powers of ten of the error over what would have passed at which the next mark begins.  A gross
-error is beyond the last whatever its entry's error bar, so that a block off by a factor is even."""
-
 MARKS = {BLANK: " ", AGREES: "·", OPEN: "?", WRONG: "░▒▓█", NOT_FINITE: "N"}
 
+# The marks, and what else our texts use, where a terminal has ASCII alone.
 ASCII = str.maketrans({"·": ".", "░": "-", "▒": "+", "▓": "*", "█": "#", "…": "..."})
-"""The marks, and what else our texts use, where a terminal has ASCII alone."""
-
 MOST_COLUMNS = 64
 MOST_ROWS = 16
 MOST_MAPS = 6
 SCREEN = 80
+LEAST_ROWS = 3  # rows below which the map of a matrix says little
 
 
 @dataclass(frozen=True)
@@ -157,10 +156,6 @@ def small_map(evidence: Evidence, names: Sequence[str], width: int, most: int) -
             if len(lines) <= most:
                 return lines
     return []
-
-
-LEAST_ROWS = 3
-"""Rows below which the map of a matrix says little."""
 
 
 def _with_a_map(evidence: Evidence, names: Sequence[str]) -> list[Block]:

@@ -21,15 +21,19 @@ from .error_map import error_maps, plain, small_map
 from .report import BlockReport, Entry, GradientReport
 
 MOST_BLOCKS = 6
-
-MARGIN = 8
-"""Columns that pytest puts before each line of an error."""
-
-HEADLINE = 60
-"""Characters of the first line that pytest's short summary shows, about."""
-
-LEAST_NAME = 10
-"""Characters that are left of a name in a table without room."""
+MARGIN = 8  # columns that pytest puts before each line of an error
+HEADLINE = 60  # characters of the first line that pytest's short summary shows, about
+LEAST_NAME = 10  # characters that are left of a name in a table without room
+# Codes whose sentence says less than the worst parameter does.
+NOT_LEADING = ("entry", "not-finite", "kink", "noise")
+BLOCK_COLUMNS = ("block", "shape", "wrong", "difference", "what it looks like")
+MOST_TOGETHER = 3
+# Codes whose sentence says more than the table of blocks.
+ALWAYS_TOLD = ("approximate", "backward", "stale", "swapped")
+# The columns of the table at the end of a session.
+ROW = ("check", "result", "difference", "resolution", "evals", "time", "")
+LEAST_CHECK = 26  # characters of a check's name in the table at the end of a session
+COARSE = 1e-4  # a resolution above this is marked in the summary: errors below it are not seen
 
 
 def label(entry: Entry, names: Mapping[str, str]) -> str:
@@ -214,10 +218,6 @@ def _of_point(report: GradientReport) -> str:
     return f"verdict {report.verdict}"
 
 
-NOT_LEADING = ("entry", "not-finite", "kink", "noise")
-"""Codes whose sentence says less than the worst parameter does."""
-
-
 def _leading(report: GradientReport) -> Diagnosis | None:
     """Return the diagnosis that the first line tells: the best that is about several entries."""
     wrong = {block.name: block.wrong for block in report.blocks}
@@ -256,8 +256,8 @@ def _looks(report: GradientReport, diagnosis: Diagnosis) -> str:
 
 
 _OBVIOUS = re.compile(r", (everywhere in the block|everywhere|the rest is right)")
+# Where a sentence can end: not inside an index or brackets, ``in [1, 0] and [1, 1]``.
 _PARTS = re.compile(r"[,:;] (?![^\[(]*[\])])|(?<!except) in (?=\[)")
-"""Where a sentence can end: not inside an index or brackets, ``in [1, 0] and [1, 1]``."""
 _COUNTED = re.compile(r"\d of \d")
 _SENTENCE = re.compile(r" (is|are|=|agrees|enters) ")
 
@@ -294,9 +294,6 @@ def _block_lines(
     rows = [[*row[:-1], "" if done else row[-1]] for done, row in each]
     lines = table([BLOCK_COLUMNS, *rows], width, drop=("difference", "shape"))
     return [*lines, f"and {more} more blocks"] if more else lines
-
-
-BLOCK_COLUMNS = ("block", "shape", "wrong", "difference", "what it looks like")
 
 
 def block_rows(blocks: Sequence[BlockReport], names: Mapping[str, str]) -> list[list[str]]:
@@ -401,9 +398,6 @@ def _percent(part: float | None) -> str:
     return f"{value:.0f} %" if value >= 10 else f"{value:.1g} %"
 
 
-MOST_TOGETHER = 3
-
-
 def _together(report: GradientReport) -> list[str]:
     """Return the diagnoses of several blocks that neither first line nor table of blocks shows."""
     first, leading = headline(report), _leading(report)
@@ -425,10 +419,6 @@ def _together(report: GradientReport) -> list[str]:
         and not shown_above(one)
     ]
     return [f"looks like: {sentence}" for sentence in said[:MOST_TOGETHER]]
-
-
-ALWAYS_TOLD = ("approximate", "backward", "stale", "swapped")
-"""Codes whose sentence says more than the table of blocks."""
 
 
 def tolerances(report: GradientReport) -> str:
@@ -492,10 +482,6 @@ def summary(report: GradientReport) -> str:
     return f"{shown(report.name, 40)}: {', '.join(said)}"
 
 
-ROW = ("check", "result", "difference", "resolution", "evals", "time", "")
-"""The columns of the table at the end of a session."""
-
-
 def row(report: GradientReport) -> list[str]:
     """Return a check as a row of the table at the end of a session; its test is not known here."""
     result, *remarks = told(report)
@@ -519,13 +505,6 @@ def table_of_rows(rows: Sequence[Sequence[str]], width: int) -> list[str]:
     header, *lines = table([ROW, *named], width, drop=("difference", "evals", "time"), right=right)
     remarks = [wrapped(f"  {cells[-1]}", width) if cells[-1] else [] for cells in rows]
     return [header, *(x for line, more in zip(lines, remarks, strict=True) for x in [line, *more])]
-
-
-LEAST_CHECK = 26
-"""Characters of a check's name in the table at the end of a session."""
-
-COARSE = 1e-4
-"""A resolution above this is marked in the summary: errors below it are not seen."""
 
 
 def is_coarse(report: GradientReport) -> bool:

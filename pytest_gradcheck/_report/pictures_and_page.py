@@ -42,16 +42,19 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-MOST_CELLS = 64
-"""Rows, and columns, of a map."""
-
+MOST_CELLS = 64  # rows, and columns, of a map
 MOST_POINTS = 500
+# Of the points, so many at most are wrong or open; the others show what right ones look like.
 MOST_TOLD = 300
-"""Of the points, so many at most are wrong or open; the others show what right ones look like."""
-
 MOST_BARS = 30
 MANY_STEPS = 6
 NAME_IN_LEGEND = 24
+TOP = 0.1  # inches above the axes
+LETTER = 0.078  # width of a letter of a name, in inches
+NEEDED = "matplotlib is not installed: pip install 'pytest-gradcheck[html]'"
+# Inches: of pictures beside each other, between them, of a line of text, of the colours' key.
+FIGURE_WIDTH, GAP, LINE, KEY_WIDTH, KEY_HEIGHT = 9.6, 0.25, 0.16, 6.5, 0.55
+TITLE_LETTER = 0.062  # width of a letter of a panel's title, in inches
 
 
 def picture_of(report: GradientReport) -> dict[str, Any]:
@@ -164,20 +167,19 @@ def _ladders(evidence: Evidence) -> list[dict[str, Any]]:
     return found
 
 
+# Of lines and text. No other colour has these values, so that a page can exchange them.
 INK, FAINT = "#111213", "#787776"
-"""Of lines and text.  No other colour has these values, so that a page can exchange them."""
-
 COLOURS = {"agree": "#8a93a0", "disagree": "#d1242f", "inconclusive": "#3c7dd9"}
 MARKERS = {"agree": "o", "disagree": "X", "inconclusive": "s"}
+# Colours of an error of 1, 1e2, 1e4, 1e6 times what would have passed, and between.
 WRONGEST = ((0.99, 0.78, 0.36), (0.96, 0.48, 0.18), (0.85, 0.13, 0.20), (0.58, 0.04, 0.42))
-"""Colours of an error of 1, 1e2, 1e4, 1e6 times what would have passed, and between."""
-
 AGREEING = (0.54, 0.60, 0.66, 0.28)
 UNTOLD = (0.24, 0.49, 0.85, 0.85)
 UNDEFINED = (0.05, 0.05, 0.06, 1.0)
 
 Colour = tuple[float, float, float] | tuple[float, float, float, float]
 
+# What a cell's colour means.
 COLOURS_OF_MAPS: tuple[tuple[str, Colour], ...] = (
     ("agrees", AGREEING),
     *((f"{power} x what passes", colour)
@@ -185,12 +187,11 @@ COLOURS_OF_MAPS: tuple[tuple[str, Colour], ...] = (
     ("can't be told", UNTOLD),
     ("not finite", UNDEFINED),
 )  # fmt: skip
-"""What a cell's colour means."""
 
+# Of the convergence of one parameter each, told apart on light and on dark ground.
 LINES = (
     "#3c7dd9", "#e0772f", "#2a9d6f", "#c4407f", "#8a6fd1", "#b08a1e", "#3fa3b5", "#d1242f",
 )  # fmt: skip
-"""Of the convergence of one parameter each, told apart on light and on dark ground."""
 
 MOST_MAPS_DRAWN = 6
 
@@ -217,13 +218,6 @@ class Panel:
         """Where the axes are: left, bottom, width and height in parts of the whole."""
         width, height = self.size
         return self.left / width, self.bottom / height, self.width / width, self.height / height
-
-
-TOP = 0.1
-"""Inches above the axes."""
-
-LETTER = 0.078
-"""Width of a letter of a name, in inches."""
 
 
 def panels(picture: dict[str, Any]) -> Iterator[Panel]:
@@ -400,8 +394,6 @@ def _draw_ladders(axes: Axes, ladders: list[dict[str, Any]]) -> None:
         text.set_text(ladder["label"])
 
 
-NEEDED = "matplotlib is not installed: pip install 'pytest-gradcheck[html]'"
-
 SETTINGS: dict[str, Any] = {
     "font.size": 9.0,
     "axes.linewidth": 0.7,
@@ -457,10 +449,6 @@ def figure_of(picture: dict[str, Any]) -> Figure:
     return figure
 
 
-FIGURE_WIDTH, GAP, LINE, KEY_WIDTH, KEY_HEIGHT = 9.6, 0.25, 0.16, 6.5, 0.55
-"""Inches: of pictures beside each other, between them, of a line of text, of the colours' key."""
-
-
 def _shelves(found: Sequence[Panel]) -> Iterator[list[tuple[Panel, list[str], float]]]:
     """Yield rows of panels that fit beside each other, with their titles' lines and widths."""
     # A panel keeps its size: a cell of a map is as large in a small block as in a large one.
@@ -476,10 +464,6 @@ def _shelves(found: Sequence[Panel]) -> Iterator[list[tuple[Panel, list[str], fl
         shelf.append((panel, title, wide))
     if shelf:
         yield shelf
-
-
-TITLE_LETTER = 0.062
-"""Width of a letter of a panel's title, in inches."""
 
 
 def _draw_key(figure: Figure) -> None:
@@ -539,12 +523,10 @@ def _matplotlib() -> tuple[type[Figure], Any]:
 
 # The page
 
-MOST_DETAILS = 50
-"""Failing checks with details and pictures."""
+MOST_DETAILS = 50  # failing checks with details and pictures
+NAME_WIDTH = 160  # characters of a test's name; the ends of a longer one are shown
 
-NAME_WIDTH = 160
-"""Characters of a test's name; the ends of a longer one are shown."""
-
+# Name, how it is sorted, and its look: what is "wide" is left out of a narrow page.
 COLUMNS = (
     ("Result", "number", ""),
     ("Test", "text", ""),
@@ -556,7 +538,6 @@ COLUMNS = (
     ("Evaluations", "number", "number wide"),
     ("Seconds", "number", "number wide"),
 )
-"""Name, how it is sorted, and its look: what is "wide" is left out of a narrow page."""
 
 RANKS = {"failed": 2, "expected": 1, "passed": 0}
 

@@ -22,6 +22,7 @@ import numpy as np
 
 from .trace import Kind, Sight
 
+# Operators, by those that they are taken for.
 OTHER = {
     ast.Add: ast.Sub,
     ast.Sub: ast.Add,
@@ -34,23 +35,26 @@ OTHER = {
     ast.Eq: ast.NotEq,
     ast.NotEq: ast.Eq,
 }
-"""Operators, by those that they are taken for."""
 
+# Functions that are taken for each other.
 ALIKE = (("sum", "mean"), ("sin", "cos"), ("sinh", "cosh"), ("max", "min"), ("maximum", "minimum"))
-"""Functions that are taken for each other."""
 
+# Of tanh, the logistic function and relu, by their values; and the other part of a whole.
 DERIVATIVES = ("(1 - {0} ** 2)", "{0} * (1 - {0})", "(1 - {0})", "({0} > 0)")
-"""Of tanh, the logistic function and relu, by their values; and the other part of a whole."""
+MOST_BESIDE = 6  # entries of a dict, list or call of which two are exchanged
+Change = tuple[ast.AST, str, Any]  # a node of a tree, a field of it, and what else may be there
 
-
-MOST_BESIDE = 6
-"""Entries of a dict, list or call of which two are exchanged."""
-
-Change = tuple[ast.AST, str, Any]
-"""A node of a tree, a field of it, and what else may be there."""
-
+# What yields the changes of one kind to a statement.
 Changes = Callable[[ast.stmt, Sight], Iterator[Change]]
-"""What yields the changes of one kind to a statement."""
+
+# Names of functions, or of what they are in, whose arguments are no terms.
+LIBRARIES = {"np", "numpy", "sp", "scipy", "math", *dir(builtins)}
+# Expressions that are no array, and no number.
+SEVERAL = (ast.Tuple, ast.List, ast.Dict, ast.ListComp, ast.GeneratorExp, ast.Starred)
+# In the text of an expression that is rather a number than an array.
+SIZES = re.compile(r"\blen\(|\brange\(|\.shape\b|\.size\b|\.ndim\b")
+# Of the text of a factor, the names and sizes.
+NAMES = re.compile(r"len\([^)]*\)|[^-+*/ ]*\.shape|(?![\d. ])[^-+*/ ]+")
 
 
 def variants(statement: ast.stmt, sight: Sight, changes: Changes) -> Iterator[ast.stmt]:
@@ -253,22 +257,10 @@ def inner(statement: ast.stmt, sight: Sight) -> Iterator[Change]:
                     yield _put(owner, field, index, new)
 
 
-LIBRARIES = {"np", "numpy", "sp", "scipy", "math", *dir(builtins)}
-"""Names of functions, or of what they are in, whose arguments are no terms."""
-
-
-SEVERAL = (ast.Tuple, ast.List, ast.Dict, ast.ListComp, ast.GeneratorExp, ast.Starred)
-"""Expressions that are no array, and no number."""
-
-
 def _is_library(function: ast.expr) -> bool:
     while isinstance(function, (ast.Attribute, ast.Subscript, ast.Call)):
         function = function.func if isinstance(function, ast.Call) else function.value
     return not isinstance(function, ast.Name) or function.id in LIBRARIES
-
-
-SIZES = re.compile(r"\blen\(|\brange\(|\.shape\b|\.size\b|\.ndim\b")
-"""In the text of an expression that is rather a number than an array."""
 
 
 def _has_array(one: ast.expr, sight: Sight) -> bool:
@@ -289,9 +281,9 @@ def _fits(shape: tuple[int, ...], made: tuple[int, ...]) -> bool:
 
 # What may stand in the place of a term is told by what happens to a multiple of it.
 
-NEAR = 1e-5
-"""By how much, relatively, a factor may be off from the number that it is taken for."""
+NEAR = 1e-5  # by how much, relatively, a factor may be off from the number that it is taken for
 
+# What a factor may be of one number that is at hand.
 FACTORS: dict[str, Callable[[float], float]] = {
     "{}": lambda a: a,
     "1 / {}": lambda a: 1 / a,
@@ -300,15 +292,14 @@ FACTORS: dict[str, Callable[[float], float]] = {
     "2 / {}": lambda a: 2 / a,
     "1 / {} ** 0.5": lambda a: a**-0.5 if a > 0 else math.nan,
 }
-"""What a factor may be of one number that is at hand."""
 
+# What it may be of two.
 PAIRS: dict[str, Callable[[float, float], float]] = {
     "{} * {}": lambda a, b: a * b,
     "{} / {}": lambda a, b: a / b,
     "2 * {} * {}": lambda a, b: 2 * a * b,
     "2 * {} / {}": lambda a, b: 2 * a / b,
 }
-"""What it may be of two."""
 
 
 @dataclass(frozen=True)
@@ -379,8 +370,8 @@ class Multiple:
             setattr(owner, field, was)
 
 
+# What yields the terms of one kind of a statement.
 Multiples = Callable[[ast.stmt, Sight], Iterator[Multiple]]
-"""What yields the terms of one kind of a statement."""
 
 
 def _times(factor: str, text: str) -> str:
@@ -436,10 +427,6 @@ def _terms(node: ast.AST) -> Iterator[tuple[ast.AST, str, int | None, ast.expr]]
         several = isinstance(one, (*SEVERAL, ast.Compare))
         if free and not several and not isinstance(getattr(one, "value", None), (bool, str)):
             yield owner, field, index, one
-
-
-NAMES = re.compile(r"len\([^)]*\)|[^-+*/ ]*\.shape|(?![\d. ])[^-+*/ ]+")
-"""Of the text of a factor, the names and sizes."""
 
 
 def _factors(term: ast.expr) -> Iterator[ast.expr]:

@@ -122,21 +122,16 @@ def behind(nodes: Collection[Node]) -> set[Node]:
     return found
 
 
-MOST_PARTS = 500
-"""Arrays, the last, that may be parts of a vector."""
+MOST_PARTS = 500  # arrays, the last, that may be parts of a vector
+MOST_SHARED = 4  # lines that are named of those that all wrong blocks, or the only one, come from
+MOST_BLOCKS = 20  # wrong blocks whose lines are named
 
-MOST_SHARED = 4
-"""Lines that are named of those that all wrong blocks, or the only one, come from."""
-
-MOST_BLOCKS = 20
-"""Wrong blocks whose lines are named."""
-
+# Codes of hints on a term or a factor that stands by itself: rather in a line before the last.
 TERMS = ("theta", "sign-theta", "chain")
-"""Codes of hints on a term or a factor that stands by itself: rather in a line before the last."""
 
 
+# Codes of blocks that are wrong as a whole: rather for one reason.
 VAGUE = ("", "backward", "factor")
-"""Codes of blocks that are wrong as a whole: rather for one reason."""
 
 
 def lines_of(
@@ -256,15 +251,12 @@ def with_repairs(
     return (*first, *rest)
 
 
+# Before the number of a line that is told behind another.
 WORDS = {"made": "made at", "from": "from", "shared": "from", "changed": "changed at"}
-"""Before the number of a line that is told behind another."""
 
+# Columns of a statement, however narrow the terminal is: rather fewer lines are told behind it.
 LEAST_SOURCE = 16
-"""Columns of a statement, however narrow the terminal is: rather fewer lines are told behind it."""
-
-
-MOST_BELOW = 3
-"""Lines of a statement as it would be."""
+MOST_BELOW = 3  # lines of a statement as it would be
 
 
 def source_table(lines: Sequence[SourceLine], width: int, most: int = 8) -> list[str]:

@@ -57,24 +57,28 @@ from .changes import (
 from .statements import FUNCTIONS, LAMBDA
 from .trace import PLAIN, Recorder, Sight, is_users
 
-MOST_TRIED = 3000
-"""Changes that are tried."""
+MOST_TRIED = 3000  # changes that are tried
+SECONDS = 1.5  # of this thread, in which they are: a grad that takes long is not called so often
+PATIENCE = 5.0  # on the clock, where grad waits, or the machine is busy
 
-SECONDS = 1.5
-"""Of this thread, in which they are: a grad that takes long is not called so often."""
-
-PATIENCE = 5.0
-"""On the clock, where grad waits, or the machine is busy."""
-
+# Of arrays; with a longer one nothing is tried: an outer product by mistake fills the memory.
 LONGEST = 10_000
-"""Of arrays; with a longer one nothing is tried: an outer product by mistake fills the memory."""
 
+# Objects within reach of the user's functions that are kept; with more, nothing is tried.
 MOST_OBJECTS = 10_000
-"""Objects within reach of the user's functions that are kept; with more, nothing is tried."""
+MOST_BYTES = 2**28  # of tensors within reach, of which copies are kept; with more, nothing is tried
+AROUND = "around"  # the function in which changed ones are defined
+STOPS = {"breakpoint", "set_trace", "input"}  # names of functions that wait for somebody
+ENDLESS = {"count", "cycle", "repeat", "iter"}  # names of functions whose iterators may have no end
 
-
-MOST_BYTES = 2**28
-"""Of tensors within reach, of which copies are kept; with more, nothing is tried."""
+# Containers that are put back by filling them again.
+FILLED: dict[Any, Callable[..., None]] = {
+    list: list.extend,
+    set: set.update,
+    deque: deque.extend,
+    bytearray: bytearray.extend,
+}
+MISSING = object()  # in the place of a variable without a value
 
 
 @dataclass(frozen=True)
@@ -182,15 +186,6 @@ class _Function:
         if code.co_freevars != own.co_freevars:
             raise ValueError(f"{own.co_name} takes other names")
         return code
-
-
-AROUND = "around"
-
-STOPS = {"breakpoint", "set_trace", "input"}
-"""Names of functions that wait for somebody."""
-
-ENDLESS = {"count", "cycle", "repeat", "iter"}
-"""Names of functions whose iterators may have no end."""
 
 
 def _functions(
@@ -315,8 +310,8 @@ def _tried(one: _Suspect, new: Sequence[ast.stmt], call: Callable[[], Outcome]) 
             each.__code__ = was
 
 
+# A statement, what else it was, and which blocks are right with that.
 Tried = tuple[_Suspect, Sequence[ast.stmt], frozenset[str]]
-"""A statement, what else it was, and which blocks are right with that."""
 
 
 class _Search:
@@ -403,9 +398,8 @@ class _Search:
 
 # What is the user's stays as it is.
 
-
+# What leads to nothing of the user's, or to far too much.
 OPAQUE = (*(kind for kind in PLAIN if kind is not type), CodeType, np.ufunc, logging.Logger)
-"""What leads to nothing of the user's, or to far too much."""
 
 
 def _reached(roots: Sequence[Any], files: Collection[str]) -> list[Any]:
@@ -554,18 +548,6 @@ def _generators(reached: Sequence[Any]) -> Iterator[tuple[Callable[[], Any], Cal
             yield partial(getattr, one, "state"), partial(setattr, one, "state")
 
 
-FILLED: dict[Any, Callable[..., None]] = {
-    list: list.extend,
-    set: set.update,
-    deque: deque.extend,
-    bytearray: bytearray.extend,
-}
-"""Containers that are put back by filling them again."""
-
-MISSING = object()
-"""In the place of a variable without a value."""
-
-
 def _held(one: Any) -> list[Any]:
     """Return what an object holds, in a row; no code of the user's runs for it."""
     if isinstance(one, tuple(FILLED)):
@@ -635,14 +617,14 @@ def _members(one: Any) -> list[MemberDescriptorType]:
     return [each for each in found if isinstance(each, MemberDescriptorType)]
 
 
+# Of Python's audit events, those that leave the world outside as it is.
 READS = ("os.listdir", "os.scandir", "os.walk", "os.fwalk", "os.getxattr", "os.listxattr")
-"""Of Python's audit events, those that leave the world outside as it is."""
 
+# Modules of audit events that may not.
 OUTSIDE = ("os", "shutil", "subprocess", "socket", "sqlite3", "tempfile", "mmap", "ctypes")
-"""Modules of audit events that may not."""
 
+# Threads in which nothing is written to files, and nothing is sent or started.
 _indoor: set[int] = set()
-"""Threads in which nothing is written to files, and nothing is sent or started."""
 
 
 @contextmanager

@@ -11,11 +11,11 @@ from functools import lru_cache
 from types import CodeType
 from typing import Any
 
-LAMBDA = "<lambda>"
-"""The name that Python gives to what has none."""
+LAMBDA = "<lambda>"  # the name that Python gives to what has none
 
+# Statements whose body is not executed with them.
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
-"""Statements whose body is not executed with them."""
+ELEMENTWISE = (ast.Add, ast.Sub, ast.Mult, ast.Div)
 
 
 @dataclass(frozen=True)
@@ -261,8 +261,8 @@ def _parts(value: ast.expr | None) -> dict[Any, tuple[ast.expr, ast.expr]]:
     return {}
 
 
+# What an expression adds or multiplies, and whether it is added.
 Combined = tuple[tuple[ast.expr, bool], ...]
-"""What an expression adds or multiplies, and whether it is added."""
 
 
 def _combined_by(statement: ast.stmt) -> Combined:
@@ -272,9 +272,6 @@ def _combined_by(statement: ast.stmt) -> Combined:
     if isinstance(getattr(statement, "target", None), ast.Subscript):
         return ()
     return combined(value)
-
-
-ELEMENTWISE = (ast.Add, ast.Sub, ast.Mult, ast.Div)
 
 
 def combined(value: ast.AST | None) -> Combined:

@@ -28,26 +28,21 @@ import numpy as np
 
 from .statements import LAMBDA, Combined, Piece, Plan, Source, constant, source_of
 
-SECONDS = 2.0
-"""So long statements are followed; what a slower grad does later is not known."""
+SECONDS = 2.0  # so long statements are followed; what a slower grad does later is not known
+MOST_STEPS = 100_000  # so many executed lines are followed, and as many nodes
 
-MOST_STEPS = 100_000
-"""So many executed lines are followed, and as many nodes."""
-
+# Of arrays that are kept while they are followed, so that no other gets their identity.
 MOST_BYTES = 2**29
-"""Of arrays that are kept while they are followed, so that no other gets their identity."""
 
+# Bytes of an array that is compared with what it was before a call that may have changed it.
 MOST_DIGESTED = 2**24
-"""Bytes of an array that is compared with what it was before a call that may have changed it."""
+MOST_ITEMS = 1000  # elements of a container that is looked into
 
-MOST_ITEMS = 1000
-"""Elements of a container that is looked into."""
-
+# Whole numbers, such as seeds, that stand for no other: a loop might run so often.
 LARGEST_COUNT = 10_000
-"""Whole numbers, such as seeds, that stand for no other: a loop might run so often."""
-
-MOST_WITHIN = 30
-"""Elements of a container that are names by themselves: `p["W"]`, `self.W`."""
+MOST_WITHIN = 30  # elements of a container that are names by themselves: `p["W"]`, `self.W`
+NOTHING: frozenset[Node] = frozenset()
+NO_PIECE = Piece(None, None, (), {})
 
 
 @dataclass(eq=False)
@@ -88,11 +83,9 @@ class Node:
         return not self.header and (self.how != "placed" or self.replaced or self.alias)
 
 
-NOTHING: frozenset[Node] = frozenset()
-
+# Nodes that an expression depends on, with the object that was read: where it is a container, it
+# depends on what is in it.
 Reads = list[tuple[frozenset[Node], Any]]
-"""Nodes that an expression depends on, with the object that was read: where it is a container, it
-depends on what is in it."""
 
 
 @dataclass
@@ -560,17 +553,13 @@ def _bases(one: ast.expr | None) -> Iterator[ast.expr]:
         one = getattr(one, "value", None)
 
 
-NO_PIECE = Piece(None, None, (), {})
-
-
 def _whole(running: Running) -> Write:
     """Return all that a statement reads."""
     return Write(NO_PIECE, [one for write in running.writes for one in write.read], {})
 
 
+# Code that belongs to the statement around it.
 WITHIN = ("<module>", "<listcomp>", "<dictcomp>", "<setcomp>", "<genexpr>")
-"""Code that belongs to the statement around it."""
-
 PLAIN = (bool, int, float, complex, str, bytes, np.generic, type(None), type, range, slice)
 CODE = (ModuleType, FunctionType, type(len), type(np.add))
 

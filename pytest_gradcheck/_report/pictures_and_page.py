@@ -52,8 +52,8 @@ NAME_IN_LEGEND = 24
 TOP = 0.1  # inches above the axes
 LETTER = 0.078  # width of a letter of a name, in inches
 NEEDED = "matplotlib is not installed: pip install 'pytest-gradcheck[html]'"
-# Inches: of pictures beside each other, between them, of a line of text, of the colours' key.
-FIGURE_WIDTH, GAP, LINE, KEY_WIDTH, KEY_HEIGHT = 9.6, 0.25, 0.16, 6.5, 0.55
+# Inches: between pictures, of a line of text, of the colours' key.
+GAP, LINE, KEY_WIDTH, KEY_HEIGHT = 0.25, 0.16, 6.5, 0.55
 TITLE_LETTER = 0.062  # width of a letter of a panel's title, in inches
 
 
@@ -419,51 +419,41 @@ def figure_of(picture: dict[str, Any]) -> Figure:
             "there is nothing to plot: no parameter was differenced, or none is known that is wrong"
         )
     maps = min(len(picture["maps"]), MOST_MAPS_DRAWN)
-    shelves = [*_shelves(found[:maps]), *_shelves(found[maps:])]
-    heights = [max(len(title) * LINE + panel.size[1] for panel, title, _ in shelf) + GAP
-               for shelf in shelves]  # fmt: skip
-    width = max(sum(wide for *_, wide in shelf) for shelf in shelves) + 2 * GAP
-    width = max(width, KEY_WIDTH if picture["maps"] else 0.0)
+    # A panel keeps its size: a cell of a map is as large in a small block as in a large one.
+    rows = [
+        some[k : k + 2] for some in (found[:maps], found[maps:]) for k in range(0, len(some), 2)
+    ]
+    column = max(panel.size[0] for panel in found) + GAP
+    titles = {
+        panel.title: textwrap.wrap(panel.title, int((column - GAP - panel.left) / TITLE_LETTER))
+        for panel in found
+    }
+    heights = [
+        max(panel.size[1] + LINE * len(titles[panel.title]) for panel in row) + GAP for row in rows
+    ]
+    width = max(column * max(map(len, rows)) + GAP, KEY_WIDTH if maps else 0.0)
     head = textwrap.wrap(picture["title"], int(width / (1.2 * LETTER)))
     top = len(head) * 1.2 * LINE + GAP
-    height = top + sum(heights) + (KEY_HEIGHT if picture["maps"] else 0.0)
+    height = top + sum(heights) + (KEY_HEIGHT if maps else 0.0)
     with settings({**SETTINGS, "svg.fonttype": "path"}):
         figure = figure_class(figsize=(width, height))
         figure.suptitle(
             "\n".join(head), x=GAP / width, y=1 - 0.5 * GAP / height, ha="left", va="top",
             fontsize="large", parse_math=False,
         )  # fmt: skip
-        for shelf, tall in zip(shelves, heights, strict=True):
-            left = GAP
-            for panel, title, wide in shelf:
+        for row, tall in zip(rows, heights, strict=True):
+            for place, panel in enumerate(row):
+                title, left = titles[panel.title], GAP + place * column + panel.left
                 bottom = height - top - len(title) * LINE - TOP - panel.height
-                x, w = (left + panel.left) / width, panel.width / width
+                x, w = left / width, panel.width / width
                 axes = figure.add_axes((x, bottom / height, w, panel.height / height))
                 panel.draw(axes)
                 axes.set_title("\n".join(title), fontsize="small", loc="left", parse_math=False)
-                left += wide
             top += tall
-        if picture["maps"]:
+        if maps:
             _draw_key(figure)
     figure.set_facecolor("white")
     return figure
-
-
-def _shelves(found: Sequence[Panel]) -> Iterator[list[tuple[Panel, list[str], float]]]:
-    """Yield rows of panels that fit beside each other, with their titles' lines and widths."""
-    # A panel keeps its size: a cell of a map is as large in a small block as in a large one.
-    shelf: list[tuple[Panel, list[str], float]] = []
-    for panel in found:
-        letters = int(max(panel.width + panel.right, 2.4) / TITLE_LETTER)
-        title = textwrap.wrap(panel.title, letters)
-        told = panel.left + TITLE_LETTER * max(map(len, title))
-        wide = max(panel.size[0], told) + GAP
-        if shelf and sum(other for *_, other in shelf) + wide > FIGURE_WIDTH:
-            yield shelf
-            shelf = []
-        shelf.append((panel, title, wide))
-    if shelf:
-        yield shelf
 
 
 def _draw_key(figure: Figure) -> None:

@@ -382,25 +382,19 @@ def _axes(shape: tuple[int, ...]) -> Iterator[Row]:
             move = partial(np.transpose, axes=order)
             yield "transposed", ("transposed", order), f"analytic = {what}", move, cost
             continue
-        # Written in one order of the axes and read in another.
-        back = tuple(int(k) for k in np.argsort(order))
         fortran = order == tuple(reversed(range(len(shape))))
         in_order, cost = ("Fortran", 2.0) if fortran else ("another", 6.0)
         hint = f"analytic has the values of numeric in {in_order} memory order (a wrong reshape)"
-        yield (
-            "reshaped",
-            ("reshaped", order),
-            hint,
-            lambda a, permuted=permuted, back=back: a.reshape(permuted).transpose(back),  # type: ignore[misc]
-            cost,
-        )
-        yield (
-            "reshaped",
-            ("reshaped back", order),
-            hint,
-            lambda a, order=order: a.transpose(order).reshape(a.shape),  # type: ignore[misc]
-            cost + 0.5,
-        )
+        yield "reshaped", ("reshaped", order), hint, partial(_read_in, order), cost
+        yield "reshaped", ("reshaped back", order), hint, partial(_written_in, order), cost + 0.5
+
+
+def _read_in(order: tuple[int, ...], a: Array) -> Array:
+    return a.reshape([a.shape[axis] for axis in order]).transpose(np.argsort(order))
+
+
+def _written_in(order: tuple[int, ...], a: Array) -> Array:
+    return a.transpose(order).reshape(a.shape)
 
 
 def _ends(shape: tuple[int, ...]) -> Iterator[Row]:

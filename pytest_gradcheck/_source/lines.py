@@ -308,12 +308,9 @@ def _below(text: str, indent: int, width: int) -> list[str]:
 
 def _named(groups: Sequence[Sequence[str]], width: int) -> list[str]:
     """Return the names of the blocks of each row, or how many they are."""
-    alone = distinct([names[0] for names in groups if len(names) == 1], width)
-    several = [", ".join(shown(name, width) for name in names) for names in groups]
-    return [
-        alone.pop(0) if len(names) == 1 else told if len(told) <= width else f"{len(names)} blocks"
-        for names, told in zip(groups, several, strict=True)
-    ]
+    listed = [(len(names), ", ".join(names)) for names in groups]
+    told = [f"{n} blocks" if n > 1 and len(text) > width else text for n, text in listed]
+    return distinct(told, width)
 
 
 def _cut(source: str, width: int) -> str:

@@ -41,7 +41,7 @@ from .evidence_and_places import (
     BlockData,
     Diagnosis,
     Located,
-    Part,
+    Place,
     Predicted,
     Repair,
     Suggest,
@@ -116,7 +116,7 @@ def _of(block: BlockData) -> Iterator[Repair]:
                 yield repair
 
 
-def _part(block: BlockData, repair: Repair) -> tuple[Part, bool] | None:
+def _part(block: BlockData, repair: Repair) -> tuple[Place, bool] | None:
     """Return the entries with the formula, or the fewer that it spares, and whether it is those."""
     predicted = repair.predicted(block)
     if predicted is None:

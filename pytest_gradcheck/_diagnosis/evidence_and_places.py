@@ -372,17 +372,19 @@ MOST_LISTED, MOST_SHOWN = 6, 4
 
 @dataclass(frozen=True)
 class Place:
-    """Part of a block, in words with their verb, and the bits to name it.
+    """Entries of a block (bool) in words ("column 0", "2 of 9 entries"), and the bits to name them.
 
-    `key` is equal for the same place in blocks of several shapes, along axis 0.
+    `key` is equal for the same place in blocks of several shapes, along axis 0; `verb` goes with
+    the words; `single`: it is one entry, or one of each row or column.
     """
 
-    code: str
-    key: tuple[object, ...]
     where: str
-    verb: str
-    inside: Array
     cost: float
+    key: tuple[object, ...]
+    inside: Array
+    code: str = "slice"
+    verb: str = "are"
+    single: bool = False
 
 
 @dataclass(frozen=True)
@@ -442,7 +444,7 @@ def _unwritten(block: BlockData, right: Array) -> Located | None:
     count, size = int(block.asked.sum()), block.asked.size
     if count <= MOST_ENTRIES:
         return None
-    place = replace(_entries(block, count), code="zero", where=f"{count} of {size} entries")
+    place = replace(_entries(block), code="zero", where=f"{count} of {size} entries")
     bits = RIGHT_BITS * int(right.sum()) + MOST_PER_ENTRY * count - place.cost - ODD
     return Located(place, bits, f"analytic is zero in {place.where}", ", the rest is right")
 
@@ -473,12 +475,12 @@ def _silent(block: BlockData) -> Iterator[Place]:
         inside = _chosen(wrong.shape, axis, hit)
         where = _positions(block.shape, axis, hit.tolist())
         cost = math.log2(math.comb(block.shape[axis], hit.size))
-        yield Place("mask", ("mask", axis, tuple(hit.tolist())), where, "are", inside, cost)
+        yield Place(where, cost, ("mask", axis, tuple(hit.tolist())), inside, "mask")
     if len(block.shape) == 2 and min(block.shape) > 1:
         for place in _triangles(block):
             if not np.any(wrong & ~place.inside):
                 yield replace(place, code="mask", key=("mask", *place.key))
-    alone = _entries(block, count)
+    alone = _entries(block)
     where = alone.where if count <= MOST_LISTED else f"{count} of {size} entries"
     key = ("mask", block.name, tuple(np.flatnonzero(wrong).tolist()))
     yield replace(alone, code="mask", key=key, where=where)
@@ -496,20 +498,7 @@ def _chosen(shape: tuple[int, ...], axis: int, positions: Array | int) -> Array:
     return chosen
 
 
-@dataclass(frozen=True)
-class Part:
-    """Some entries of a block in words ("column 0", "7 of 20 entries"), and the bits to name them.
-
-    `key` is as in `Place`; `single`: it is one entry, or one of each row or column.
-    """
-
-    where: str
-    cost: float
-    key: tuple[object, ...]
-    single: bool = False
-
-
-def named(inside: Array, outside: Array) -> Part:
+def named(inside: Array, outside: Array) -> Place:
     """Return entries in words, with the bits that it takes to name them among all."""
     # A row is named when none of it is `outside`; the first and the last are where a bias is.
     shape, count = inside.shape, int(inside.sum())
@@ -518,20 +507,22 @@ def named(inside: Array, outside: Array) -> Part:
         hit = _hit(inside, axis)
         if not np.any(_chosen(shape, axis, hit) & outside):
             where = _positions(shape, axis, hit.tolist())
-            return Part(where, _to_name(hit, shape[axis]), ("along", axis, tuple(hit.tolist())))
+            key: tuple[object, ...] = ("along", axis, tuple(hit.tolist()))
+            return Place(where, _to_name(hit, shape[axis]), key, inside)
     for axis in long if len(shape) == 2 and len(long) == 2 else ():
         if np.all(inside.sum(axis=1 - axis) == 1):
             each = slice_word(shape, axis)
             bits = shape[axis] * math.log2(shape[1 - axis])
-            return Part(f"one entry of each {each}", bits, ("each", each), single=True)
+            return Place(f"one entry of each {each}", bits, ("each", each), inside, single=True)
     hit = np.flatnonzero(inside)
     key = ("along", 0, tuple(hit.tolist())) if len(long) == 1 else ("entries", tuple(hit.tolist()))
     bits = _to_name(hit, inside.size)
     first = np.argwhere(inside)[: count if count <= MOST_SHOWN else MOST_SHOWN - 1]
     indices = list(map(str, first.tolist()))
+    where = joined(indices)
     if count > len(indices):
-        return Part(f"{count} of {inside.size} entries ({', '.join(indices)}, …)", bits, key)
-    return Part(joined(indices), bits, key, single=count == 1)
+        where = f"{count} of {inside.size} entries ({', '.join(indices)}, …)"
+    return Place(where, bits, key, inside, single=count == 1)
 
 
 def _to_name(hit: Array, length: int) -> float:
@@ -574,7 +565,7 @@ def _places(block: BlockData) -> Iterator[Place]:
     wrong = block.asked
     count, size = int(wrong.sum()), wrong.size
     if count <= MOST_ENTRIES:
-        yield _entries(block, count)
+        yield _entries(block)
     if size < LEAST_SIZE or count == 1:  # a row of zeros but for one entry is that entry
         return
     long = [axis for axis, length in enumerate(block.shape) if length > 1]
@@ -591,18 +582,15 @@ def _places(block: BlockData) -> Iterator[Place]:
         yield from _triangles(block)
 
 
-def _entries(block: BlockData, count: int) -> Place:
+def _entries(block: BlockData) -> Place:
     indices = np.argwhere(block.asked).tolist()
+    count = len(indices)
     key: tuple[object, ...] = ("entry", str(indices), block.name)
     if sum(length > 1 for length in block.shape) == 1:  # a bias: alike with rows of its matrix
         key = ("along", 0, tuple(np.flatnonzero(block.asked).tolist()))
     cost = math.log2(math.comb(block.asked.size, count))
     where = f"the entr{'y' if count == 1 else 'ies'} {joined(list(map(str, indices)))}"
-    return Place("entry", key, where, _verb(count), block.asked, cost)
-
-
-def _verb(count: int) -> str:
-    return "is" if count == 1 else "are"
+    return Place(where, cost, key, block.asked, "entry", "is" if count == 1 else "are")
 
 
 def _along(block: BlockData, axis: int, hit: Array) -> Place | None:
@@ -618,7 +606,8 @@ def _along(block: BlockData, axis: int, hit: Array) -> Place | None:
     cost += math.log2(len(block.shape)) + (2.0 if steps - {1} and count > MOST_ENTRIES else 0.0)
     where = _positions(block.shape, axis, hit.tolist(), MOST_ENTRIES)
     # The positions of a sum over rows are those of its rows: W[2, :] and b[2].
-    return Place("slice", ("along", axis, tuple(hit.tolist())), where, _verb(count), inside, cost)
+    key = ("along", axis, tuple(hit.tolist()))
+    return Place(where, cost, key, inside, verb="is" if count == 1 else "are")
 
 
 def _edges(block: BlockData, long: list[int]) -> Iterator[Place]:
@@ -631,10 +620,10 @@ def _edges(block: BlockData, long: list[int]) -> Iterator[Place]:
     )
     if all(shape[axis] > 2 for axis in long[-2:]):
         border = np.logical_or.reduce([inside for _, inside in (*one, *other)])
-        yield Place("slice", ("border",), "the border", "is", border, 3.0)
+        yield Place("the border", 3.0, ("border",), border, verb="is")
     for (first, these), (second, those) in product(one, other):
         where = f"the {first} and the {second}"
-        yield Place("slice", ("edges", first, second), where, "are", these | those, 4.0)
+        yield Place(where, 4.0, ("edges", first, second), these | those)
 
 
 def _triangles(block: BlockData) -> Iterator[Place]:
@@ -646,4 +635,4 @@ def _triangles(block: BlockData) -> Iterator[Place]:
         ("the upper triangle", rows <= columns),
         ("the lower triangle", rows >= columns),
     ):
-        yield Place("slice", ("triangle", name), name, "is", inside, 3.0)
+        yield Place(name, 3.0, ("triangle", name), inside, verb="is")

@@ -281,10 +281,7 @@ def rows_of(
     return Rows(
         verdict=DISAGREE if wrong else OPEN if left else AGREE,
         blocks=blocks,
-        worst=(
-            *map(entry_of, alone),
-            *entries_of(found, subject.blocks, options.max_report),
-        ),
+        worst=(*map(entry_of, alone), *entries_of(found, subject.blocks, options.max_report)),
         difference=relative_difference(found.analytic[seen], reference[seen]),
         rtol=float(found.tolerance.rtol.max(initial=options.rtol or 0.0)),
         checked=int(np.count_nonzero(seen)),
@@ -460,10 +457,7 @@ def _all_zero(found: Comparison) -> bool:
 
 
 def entries_of(
-    found: Comparison,
-    blocks: Sequence[Block],
-    most: int,
-    places: Array | None = None,
+    found: Comparison, blocks: Sequence[Block], most: int, places: Array | None = None
 ) -> tuple[Entry, ...]:
     """Return what is wrong, open or on a kink, worst first; else the entry that differs most."""
     # `places` are the coordinates that are compared, where they are not all.

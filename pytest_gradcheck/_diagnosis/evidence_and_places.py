@@ -242,6 +242,16 @@ class Predicted:
 Suggest = Callable[[BlockData], Iterator[Repair]]
 
 
+def makes_numeric(function: Callable[[Array], Array]) -> Callable[[BlockData], Predicted]:
+    """Return what says that numeric is a function of analytic."""
+    return lambda block: Predicted(function(block.analytic))
+
+
+def makes_analytic(function: Callable[[Array], Array]) -> Callable[[BlockData], Predicted]:
+    """Return what says that analytic is a function of numeric."""
+    return lambda block: Predicted(function(block.numeric), of_analytic=True)
+
+
 def gained(block: BlockData, predicted: Predicted, fitted: int) -> float | None:
     """Return the bits that a prediction explains, less the `fitted` loudest entries, or None."""
     target = block.analytic if predicted.of_analytic else block.numeric

@@ -25,6 +25,8 @@ from .evidence_and_places import (
     Repair,
     Suggest,
     fit,
+    makes_analytic,
+    makes_numeric,
     named_factor,
     number,
     rows_of,
@@ -304,7 +306,7 @@ def factor(block: BlockData) -> Iterator[Repair]:
         "factor",
         ("factor", value),
         f"analytic = {what}, everywhere in the block{note}",
-        lambda other: Predicted(other.analytic / value),
+        makes_numeric(lambda a: a / value),
         NAMED + OF_PARAMETER if words else NAMED + named[1] if named else FITTED,
         told=f"analytic = {what} in all of {{names}}{note}",
         fitted=0 if words or named else 1,
@@ -391,19 +393,14 @@ def clipped(block: BlockData) -> Iterator[Repair]:
         bound = most if np.isfinite(most) else least
         if abs(bound) <= ENTRY_ROUNDINGS * block.eps * float(block.size.max()):
             continue  # without values of one sign, or nothing but rounding
-
         if not np.any((right > least) & (right < most) & (right != 0)):
             continue
-
-        def apply(other: BlockData, least: float = least, most: float = most) -> Predicted:
-            return Predicted(np.clip(other.numeric, least, most), of_analytic=True)
-
         chosen = float(f"{bound:.2g}") == bound
         yield Repair(
             "clipped",
             ("clipped", least, most),
             f"analytic = numeric clipped to {words}",
-            apply,
+            makes_analytic(partial(np.clip, a_min=least, a_max=most)),
             (NAMED + 2 if chosen else FITTED) + odd,
             told=f"analytic = numeric clipped to {words} in {{names}}",
             fitted=0 if chosen else 1,
@@ -509,13 +506,10 @@ def rounded(block: BlockData) -> Iterator[Repair]:
     if not k:
         ways |= {"cut off": np.trunc, "rounded down": np.floor}
     for words, function in ways.items():
-
-        def apply(other: BlockData, function: Callable[[Array], Array] = function) -> Predicted:
-            return Predicted(function(other.numeric), of_analytic=True)
-
         to = f"{k} decimals" if k else "whole numbers: an array of integers?"
         hint = f"analytic = numeric {words} to {to}"
-        yield Repair("rounded", ("rounded", words, k), hint, apply, NAMED + 5 + k)
+        made = makes_analytic(function)
+        yield Repair("rounded", ("rounded", words, k), hint, made, NAMED + 5 + k)
 
 
 REPAIRS: tuple[Suggest, ...] = (zero, rounded, factor, multiples, clipped, reduction, single)

@@ -23,6 +23,8 @@ from .evidence_and_places import (
     at,
     fit,
     joined,
+    makes_analytic,
+    makes_numeric,
     named_factor,
     number,
     rows_of,
@@ -493,15 +495,11 @@ def exchanged(block: BlockData) -> Iterator[Repair]:
         if len(runs) <= MOST_RUNS:
             where = at(block.shape, axis, joined(listed), 2)
         how = "exchanged" if two else "in another order"
-
-        def apply(other: BlockData, axis: int = axis, order: Array = order) -> Predicted:
-            return Predicted(np.take(other.analytic, np.argsort(order), axis))
-
         yield Repair(
             "swapped",
             ("exchanged", axis, tuple(order.tolist())),
             f"analytic = numeric with {where} {how}",
-            apply,
+            makes_numeric(partial(np.take, indices=np.argsort(order), axis=axis)),
             PLAIN + ODD_ORDER + 2 * len(runs) * float(np.log2(length)),
         )
 
@@ -527,37 +525,28 @@ def shared(block: BlockData) -> Iterator[Repair]:
     if len(block.shape) != 2 or block.shape[0] != block.shape[1] or block.shape[0] < 2:
         return
     rows: tuple[tuple[str, Move], ...] = (
-        ("numeric = analytic + its transpose", lambda a: a + a.T),
-        ("numeric = (analytic + its transpose) / 2", lambda a: (a + a.T) / 2),
+        ("numeric = analytic + its transpose", lambda a: a + a.swapaxes(0, 1)),
+        ("numeric = (analytic + its transpose) / 2", lambda a: (a + a.swapaxes(0, 1)) / 2),
         (
             "numeric = analytic + its transpose, the diagonal once",
-            lambda a: a + a.T - np.diag(np.diag(a)),
+            lambda a: a + a.swapaxes(0, 1) - np.diag(np.diag(a)),
         ),
     )
     for cost, (words, move) in enumerate(rows):
-
-        def apply(other: BlockData, move: Move = move) -> Predicted | None:
-            return Predicted(move(other.analytic)) if other.analytic.ndim == 2 else None
-
         yield Repair(
             "shared",
             ("shared", words),
             f"{words}: one of two uses of it is not accumulated",
-            apply,
+            makes_numeric(move),
             PLAIN + 2 + cost,
             told=f"{words}, in {{names}}: one of two uses is not accumulated",
         )
-
-    def symmetric(other: BlockData) -> Predicted | None:
-        made = (other.numeric + other.numeric.T) / 2
-        return Predicted(made, of_analytic=True) if made.ndim == 2 else None
-
     begin, end = "analytic = (numeric + its transpose) / 2", "made symmetric, which numeric is not"
     yield Repair(
         "shared",
         ("shared", begin),
         f"{begin}: {end}",
-        symmetric,
+        makes_analytic(lambda n: (n + n.swapaxes(0, 1)) / 2),
         PLAIN + 4,
         told=f"{begin} in {{names}}: {end}",
     )

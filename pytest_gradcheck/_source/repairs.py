@@ -40,20 +40,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .changes import (
-    Changes,
-    Multiple,
-    Multiples,
-    additions,
-    derivatives,
-    inner,
-    more,
-    names_given,
-    others,
-    parsed,
-    terms_of,
-    variants,
-)
+from . import changes
 from .statements import FUNCTIONS, LAMBDA
 from .trace import PLAIN, Recorder, Sight, is_users
 
@@ -285,7 +272,7 @@ def _text(statement: Any) -> str:
 
 def _tried(one: _Suspect, new: Sequence[ast.stmt], call: Callable[[], Outcome]) -> Outcome:
     """Return what another statement does, in this thread; nothing where it can't be executed."""
-    here = parsed(f"__import__('threading').get_ident() == {threading.get_ident()}")
+    here = changes.parsed(f"__import__('threading').get_ident() == {threading.get_ident()}")
     switch = ast.copy_location(ast.If(here, [*new], [one.statement]), one.statement)
     for node in (node for part in new for node in ast.walk(part)):
         if not hasattr(node, "lineno") and "lineno" in node._attributes:
@@ -323,24 +310,24 @@ class _Search:
         self._call, self._restore, self._wrong = call, restore, wrong
         self._began, self._clock = thread_time(), perf_counter()
         self._tried, self._share = 0, 0.0
-        self._hits: list[tuple[Any, _Suspect, ast.stmt, Multiple, str]] = []
+        self._hits: list[tuple[Any, _Suspect, ast.stmt, changes.Multiple, str]] = []
 
     def through(self, suspects: Sequence[_Suspect], innocent: Sequence[_Suspect]) -> list[Repair]:
         """Return likely changes that make all wrong blocks right, one rather than several."""
         # What is there is likelier wrong than what is not; a name that was made for a thing is
         # likelier given to the wrong one than used wrongly.
         stages = [
-            (0.1, self._changed(suspects, names_given)),
-            (0.2, self._changed(suspects, derivatives)),
-            (0.3, self._probed(suspects, terms_of)),
-            (0.75, self._changed(suspects, others)),
-            (0.8, self._probed(suspects, additions)),
+            (0.1, self._changed(suspects, changes.names_given)),
+            (0.2, self._changed(suspects, changes.derivatives)),
+            (0.3, self._probed(suspects, changes.terms_of)),
+            (0.75, self._changed(suspects, changes.others)),
+            (0.8, self._probed(suspects, changes.additions)),
             (0.82, self._multiplied()),
-            (0.86, self._changed(innocent, others)),
-            (0.88, self._probed(innocent, terms_of)),
+            (0.86, self._changed(innocent, changes.others)),
+            (0.88, self._probed(innocent, changes.terms_of)),
             (0.9, self._multiplied()),
-            (0.94, self._changed([*suspects, *innocent], more)),
-            (1.0, self._changed([*suspects, *innocent], inner)),
+            (0.94, self._changed([*suspects, *innocent], changes.more)),
+            (1.0, self._changed([*suspects, *innocent], changes.inner)),
         ]
         found: list[Repair] = []
         for self._share, tried in stages:
@@ -365,12 +352,14 @@ class _Search:
         self._restore()
         return outcome
 
-    def _changed(self, suspects: Sequence[_Suspect], changes: Changes) -> Iterator[Tried]:
+    def _changed(self, suspects: Sequence[_Suspect], kind: changes.Changes) -> Iterator[Tried]:
         for one in suspects:
-            for new in variants(one.statement, one.sight, changes):
+            for new in changes.variants(one.statement, one.sight, kind):
                 yield one, [new], self._outcome(one, [new]).right
 
-    def _probed(self, suspects: Sequence[_Suspect], multiples: Multiples) -> Iterator[Tried]:
+    def _probed(
+        self, suspects: Sequence[_Suspect], multiples: changes.Multiples
+    ) -> Iterator[Tried]:
         """Take each term once more, or a new one, for `_multiplied`: which factor would be right.
 
         A gradient is linear in most of what it is made of, so that one call is enough.

@@ -14,7 +14,6 @@ import numpy as np
 
 from .._params.arrays_and_structure import ROOT, Array, joined, same_bits, taken_apart
 from .._quoting import distinct, shown
-from .repairs import Repair
 from .trace import Node, Recorder, items
 
 
@@ -189,8 +188,9 @@ def lines_of(
         shared = [(node, "shared") for node in last_first[:MOST_SHARED]]
         places = {node.place for node, _ in shared}
         rest = {n: each for n, each in made.items() if each[0][0].place not in places}
-        beside = [_line((after,), known[after][-1], "right")] if known.get(after) else []
-        return (*(_line(tuple(own), *each) for each in shared), *_rows(rest), *beside)
+        several = (SourceLine(tuple(own), *node.place, role) for node, role in shared)
+        beside = [SourceLine((after,), *node.place, "right") for node in known.get(after, ())[-1:]]
+        return (*several, *_rows(rest), *beside)
     for name, each in made.items():
         places = {node.place for node, _ in each}
         before = [(node, "from") for node in last_first if node.place not in places][:MOST_SHARED]
@@ -221,34 +221,25 @@ def _rows(made: Mapping[str, Sequence[tuple[Node, str]]]) -> list[SourceLine]:
     for name, each in made.items():
         alike.setdefault(tuple((node.place, role) for node, role in each), []).append(name)
     return [
-        _line(tuple(names), node, role) for names in alike.values() for node, role in made[names[0]]
+        SourceLine(tuple(names), *node.place, role)
+        for names in alike.values()
+        for node, role in made[names[0]]
     ]
-
-
-def _line(blocks: tuple[str, ...], node: Node, role: str) -> SourceLine:
-    return SourceLine(blocks, node.file, node.line, node.text, role)
 
 
 def with_repairs(
-    lines: Sequence[SourceLine], found: Sequence[Repair], wrong: Collection[str]
+    lines: Sequence[SourceLine], found: Sequence[SourceLine]
 ) -> tuple[SourceLine, ...]:
     """Return lines with those first that were found to be wrong, and no line twice for a block."""
-    first = [
-        SourceLine(
-            tuple(name for name in wrong if name in one.blocks),
-            *(one.file, one.line, one.source, "wrong", one.mended),
-        )
-        for one in found
-    ]
     told: dict[tuple[str, int], set[str]] = {}
-    for line in first:
+    for line in found:
         told.setdefault((line.file, line.line), set()).update(line.blocks)
     rest = []
     for line in lines:
         known = told.get((line.file, line.line), set())
         if left := tuple(name for name in line.blocks if name not in known):
             rest.append(replace(line, blocks=left))
-    return (*first, *rest)
+    return (*found, *rest)
 
 
 # Before the number of a line that is told behind another.

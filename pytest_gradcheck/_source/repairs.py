@@ -41,6 +41,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from . import changes
+from .lines import SourceLine
 from .statements import FUNCTIONS, LAMBDA
 from .trace import PLAIN, Recorder, Sight, is_users
 
@@ -68,17 +69,6 @@ FILLED: dict[Any, Callable[..., None]] = {
 MISSING = object()  # in the place of a variable without a value
 
 
-@dataclass(frozen=True)
-class Repair:
-    """A statement, and what it would be for some blocks to agree: "pass", left out."""
-
-    file: str
-    line: int
-    source: str
-    mended: str
-    blocks: frozenset[str]
-
-
 class Outcome(NamedTuple):
     """What a change to grad does: which of the wrong blocks are right with it.
 
@@ -99,7 +89,7 @@ def repairs(
     order: Sequence[tuple[str, int]],
     innocent: Collection[CodeType],
     roots: Sequence[Any],
-) -> list[Repair]:
+) -> list[SourceLine]:
     """Return the first change with which all wrong blocks agree, or some that do it together."""
     # `call` runs grad and tells what has become of the wrong blocks, no block being right if others
     # no longer are; `order` are lines, the likeliest first; `innocent` is code that func runs: the
@@ -128,14 +118,16 @@ def _longest(seen: Recorder) -> int:
     return max((max(one.shape, default=0) for one in kinds if one.what == "array"), default=0)
 
 
-def _together(found: Sequence[Repair], wrong: Collection[str]) -> tuple[list[Repair], set[str]]:
+def _together(
+    found: Sequence[SourceLine], wrong: Collection[str]
+) -> tuple[list[SourceLine], set[str]]:
     """Return the repairs that make most wrong blocks right between them, and those left wrong."""
-    chosen: list[Repair] = []
+    chosen: list[SourceLine] = []
     left = set(wrong)
     for one in sorted(found, key=lambda each: -len(each.blocks)):
-        if one.blocks <= left:
+        if left.issuperset(one.blocks):
             chosen.append(one)
-            left -= one.blocks
+            left.difference_update(one.blocks)
     return chosen, left
 
 
@@ -312,7 +304,9 @@ class _Search:
         self._tried, self._share = 0, 0.0
         self._hits: list[tuple[Any, _Suspect, ast.stmt, changes.Multiple, str]] = []
 
-    def through(self, suspects: Sequence[_Suspect], innocent: Sequence[_Suspect]) -> list[Repair]:
+    def through(
+        self, suspects: Sequence[_Suspect], innocent: Sequence[_Suspect]
+    ) -> list[SourceLine]:
         """Return likely changes that make all wrong blocks right, one rather than several."""
         # What is there is likelier wrong than what is not; a name that was made for a thing is
         # likelier given to the wrong one than used wrongly.
@@ -329,12 +323,14 @@ class _Search:
             (0.94, self._changed([*suspects, *innocent], changes.more)),
             (1.0, self._changed([*suspects, *innocent], changes.inner)),
         ]
-        found: list[Repair] = []
+        found: list[SourceLine] = []
         for self._share, tried in stages:
             with suppress(TimeoutError):
                 for one, new, right in tried:
                     if right:
-                        found.append(Repair(*one.place, one.text, one.written(new), right))
+                        names = tuple(name for name in self._wrong if name in right)
+                        known = (*one.place, one.text, "wrong", one.written(new))
+                        found.append(SourceLine(names, *known))
                     if len(right) == len(self._wrong):
                         break
             chosen, left = _together(found, self._wrong)

@@ -24,7 +24,7 @@ BLANK, AGREES, OPEN, WRONG, NOT_FINITE = range(5)
 # Powers of ten of the error over what would have passed at which the next mark begins. A gross
 # error is beyond the last whatever its entry's error bar, so that a block off by a factor is even.
 DECADES = (1, 2, 4)
-MARKS = {BLANK: " ", AGREES: "·", OPEN: "?", WRONG: "░▒▓█", NOT_FINITE: "N"}
+MARKS = " ·?░▒▓█N"  # of what is wrong, four
 
 # The marks, and what else our texts use, where a terminal has ASCII alone.
 ASCII = str.maketrans({"·": ".", "░": "-", "▒": "+", "▓": "*", "█": "#", "…": "..."})
@@ -53,8 +53,9 @@ class Grid:
     @property
     def marks(self) -> list[list[str]]:
         """A mark for each cell, row by row."""
-        rows = zip(self.kind.tolist(), self.ratio.tolist(), strict=True)
-        return [[_mark(*cell) for cell in zip(*row, strict=True)] for row in rows]
+        level = sum(self.ratio > 10.0**power for power in DECADES)
+        beyond = np.where(self.kind == WRONG, level, len(DECADES) * (self.kind > WRONG))
+        return [[MARKS[place] for place in row] for row in (self.kind + beyond).tolist()]
 
     @property
     def pooled(self) -> str:
@@ -118,11 +119,6 @@ def _worst(array: Array, most_rows: int, most_columns: int) -> Array:
     return array
 
 
-def level(ratio: float) -> int:
-    """Return how wrong an entry is: 0 to 3, by `DECADES`."""
-    return sum(ratio > 10.0**power for power in DECADES)
-
-
 def plain(text: str) -> str:
     """Return a text in ASCII: marks by others, and what else there is as escapes."""
     return text.translate(ASCII).encode("ascii", "backslashreplace").decode()
@@ -174,18 +170,14 @@ def _is_even(grid: Grid) -> bool:
     return len(set().union(*grid.marks) - {MARKS[BLANK]}) == 1
 
 
-def _mark(kind: int, ratio: float) -> str:
-    return MARKS[WRONG][level(ratio)] if kind == WRONG else MARKS[kind]
-
-
 def _legend(
     grids: Sequence[Grid], width: int, title: str = "error over what would have passed:"
 ) -> list[str]:
     """Return what the marks mean that are in any of the grids."""
     there = set().union(*(row for grid in grids for row in grid.marks))
     over = ("> 1", *(f"> {10**power:,}" for power in DECADES))
-    meaning = [(MARKS[AGREES], "agrees"), *zip(MARKS[WRONG], over, strict=True)]
-    meaning += [(MARKS[OPEN], "can't be told"), (MARKS[NOT_FINITE], "not finite")]
+    meaning = [(MARKS[AGREES], "agrees"), *zip(MARKS[WRONG:-1], over, strict=True)]
+    meaning += [(MARKS[OPEN], "can't be told"), (MARKS[-1], "not finite")]
     told = [f"{mark} {words}" for mark, words in meaning if mark in there]
     told += ["blank not differenced"] if MARKS[BLANK] in there else []
     marks = ", ".join(told)

@@ -278,29 +278,22 @@ def rows_of(
     groups = [diagnosis_of(one) for one in found.groups if one.block.name not in told]
     # Of groups, those count here in whose block no entry is known to be wrong.
     alone = [one for one in found.groups if not (found.verdict[one.block.window] == DISAGREE).any()]
-    return Rows(
+    rows = Rows(
         verdict=DISAGREE if wrong else OPEN if left else AGREE,
         blocks=blocks,
         worst=(*map(entry_of, alone), *entries_of(found, subject.blocks, options.max_report)),
         difference=relative_difference(found.analytic[seen], reference[seen]),
         rtol=float(found.tolerance.rtol.max(initial=options.rtol or 0.0)),
         checked=int(np.count_nonzero(seen)),
-        reasons=reasons_of(
-            found,
-            reasons,
-            subject,
-            options,
-            nothing=zero and not answers,
-            stationary=zero and answers,
-            unmoved=_unmoved(explained, subject),
-            told=[block.name for block in blocks if block.verdict == VERDICTS[AGREE]],
-        ),
+        reasons=reasons,
         nothing=zero and not answers,
         stationary=zero and answers,
         kinked=bool(found.slopes),
         diagnoses=(*groups, *explained.diagnoses),
         evidence=evidence,
     )
+    unmoved = _unmoved(explained, subject)
+    return replace(rows, reasons=reasons_of(found, rows, unmoved, subject, options))
 
 
 def _unmoved(explained: Explained, subject: Subject) -> str:
@@ -544,21 +537,12 @@ UNANSWERED = "func answers to no parameter, while the gradient is not zero"
 
 
 def reasons_of(
-    found: Comparison,
-    given: tuple[str, ...],
-    subject: Subject,
-    options: Options,
-    *,
-    nothing: bool,
-    stationary: bool,
-    unmoved: str,
-    told: Sequence[str],
+    found: Comparison, rows: Rows, unmoved: str, subject: Subject, options: Options
 ) -> tuple[str, ...]:
     """Return the sentences that say why a check can't tell, and what would settle it."""
-    # `given` are known already; `unmoved` names the parameters that func does not answer to, though
-    # their gradient is not zero; `nothing` is answered to, or the point is `stationary`; the blocks
-    # that are `told` agree.
-    said, flat = list(given), bool(found.flat.all())
+    # Some are known already; `unmoved` names the parameters that func does not answer to, though
+    # their gradient is not zero.
+    said, flat = list(rows.reasons), bool(found.flat.all())
     # What is small beside the rounding of J moves nothing.
     large = flat and bool((np.abs(found.analytic) > found.tolerance.dust).any())
     if large and not np.any(found.numeric):
@@ -580,7 +564,7 @@ def reasons_of(
         )
     if found.groups or (found.verdict == DISAGREE).any():
         return tuple(said)
-    if nothing and not said:
+    if rows.nothing and not said:
         if not found.analytic.size:
             return ("nothing was checked: there is no parameter to difference",)
         if flat:
@@ -591,12 +575,13 @@ def reasons_of(
             "nothing was checked: func answers to no parameter beyond its rounding, and the "
             "gradient is zero but for that",
         )
-    if stationary and not said:
+    if rows.stationary and not said:
         return (NOT_STATIONARY if options.vacuous == "fail" else STATIONARY,)
     left = np.flatnonzero(found.verdict == OPEN).tolist()
     counts = Counter(found.reasons.get(i, "") for i in left if i not in found.slopes)
     reach = _reach(found) if NOISY in counts else math.inf
     said += [_advice(reason, count, subject, reach) for reason, count in counts.most_common()]
+    told = [block.name for block in rows.blocks if block.verdict == VERDICTS[AGREE]]
     if counts.keys() & {NOISY, NOT_FINITE} and (ways := subject.ways(told, options)):
         said += to_settle(ways, math.inf if options.rtol is not None else reach)
     return tuple(text for text in said if text)

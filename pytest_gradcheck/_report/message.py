@@ -66,12 +66,9 @@ def table(
     # are left out, and those in `drop` one by one where there is no room. Those in `right` are
     # aligned to the right.
     header, *body = rows
-    last = len(header) - 1
     wide = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    there = [j for j in range(last) if not j or any(row[j] for row in body)]
-    texts = [row[last] for row in body]
-    if any(texts):
-        texts.append(header[last])
+    there = [j for j in range(len(header) - 1) if not j or any(row[j] for row in body)]
+    texts = [row[-1] for row in rows] if any(row[-1] for row in body) else [""] * len(rows)
 
     def left(columns: Sequence[int]) -> int:
         """Return what is left of the width beside these columns."""
@@ -83,14 +80,9 @@ def table(
     fewer = [columns for columns in fewer if left(columns) >= 0] or fewer[-1:]
     brief = [_OBVIOUS.sub("", text) for text in texts]
     ways = [(columns, texts) for columns in fewer[:2]] + [(columns, brief) for columns in fewer]
-    ways = [
-        (columns, said)
-        for columns, said in ways
-        if max((len(text) + 2 for text in said if text), default=0) <= left(columns)
-    ]
-    kept, texts = ways[0] if ways else (fewer[0], brief)
+    fits = (way for way in ways if max(map(len, way[1])) <= max(left(way[0]) - 2, 0))
+    kept, texts = next(fits, (fewer[0], brief))
     lines = []
-    texts = ["", *texts] if len(texts) == len(body) else [texts[-1], *texts[:-1]]
     for row, text in zip(rows, texts, strict=True):
         name = shown(row[0], wide[0])
         cells = [

@@ -375,6 +375,7 @@ RIGHT_BITS = 8.0  # what a right entry outside says
 EXPLAINED = 20.0
 ODD = 8.0  # what any place costs, besides the number of its like
 MOST_ENTRIES = 2
+MOST_EXACT = 10_000  # binomial coefficients of more take too long
 
 # Positions along an axis that are named one by one, and entries by all their indices.
 MOST_LISTED, MOST_SHOWN = 6, 4
@@ -390,7 +391,7 @@ class Place:
 
     where: str
     cost: float
-    key: tuple[object, ...]
+    key: tuple[Any, ...]
     inside: Array
     code: str = "slice"
     verb: str = "are"
@@ -481,11 +482,8 @@ def _silent(block: BlockData) -> Iterator[Place]:
     wrong = block.asked
     count, size = int(wrong.sum()), wrong.size
     for axis in (axis for axis, length in enumerate(block.shape) if length > 1):
-        hit = _hit(wrong, axis)
-        inside = _chosen(wrong.shape, axis, hit)
-        where = _positions(block.shape, axis, hit.tolist())
-        cost = math.log2(math.comb(block.shape[axis], hit.size))
-        yield Place(where, cost, ("mask", axis, tuple(hit.tolist())), inside, "mask")
+        place = _slices(wrong, axis)
+        yield replace(place, code="mask", key=("mask", *place.key[1:]))
     if len(block.shape) == 2 and min(block.shape) > 1:
         for place in _triangles(block):
             if not np.any(wrong & ~place.inside):
@@ -496,9 +494,14 @@ def _silent(block: BlockData) -> Iterator[Place]:
     yield replace(alone, code="mask", key=key, where=where)
 
 
-def _hit(which: Array, axis: int) -> Array:
-    """Return the positions along an axis at which something is chosen."""
-    return np.flatnonzero(which.any(axis=tuple(k for k in range(which.ndim) if k != axis)))
+def _slices(which: Array, axis: int, most: int = MOST_LISTED) -> Place:
+    """Return the positions along an axis at which something is chosen, with all that is there."""
+    hit = np.flatnonzero(which.any(axis=tuple(k for k in range(which.ndim) if k != axis)))
+    where = _positions(which.shape, axis, hit.tolist(), most)
+    cost = _bits_of_choice(hit.size, which.shape[axis])
+    # The positions of a sum over rows are those of its rows: W[2, :] and b[2].
+    key = ("along", axis, tuple(hit.tolist()))
+    return Place(where, cost, key, _chosen(which.shape, axis, hit))
 
 
 def _chosen(shape: tuple[int, ...], axis: int, positions: Array | int) -> Array:
@@ -514,18 +517,16 @@ def named(inside: Array, outside: Array) -> Place:
     shape, count = inside.shape, int(inside.sum())
     long = [axis for axis, length in enumerate(shape) if length > 1]
     for axis in long if len(long) > 1 or count > MOST_ENTRIES else ():
-        hit = _hit(inside, axis)
-        if not np.any(_chosen(shape, axis, hit) & outside):
-            where = _positions(shape, axis, hit.tolist())
-            key: tuple[object, ...] = ("along", axis, tuple(hit.tolist()))
-            return Place(where, _to_name(hit, shape[axis]), key, inside)
+        place = _slices(inside, axis)
+        if not np.any(place.inside & outside):
+            return replace(place, cost=_to_name(place.key[-1], shape[axis]))
     for axis in long if len(shape) == 2 and len(long) == 2 else ():
         if np.all(inside.sum(axis=1 - axis) == 1):
             each = slice_word(shape, axis)
             bits = shape[axis] * math.log2(shape[1 - axis])
             return Place(f"one entry of each {each}", bits, ("each", each), inside, single=True)
-    hit = np.flatnonzero(inside)
-    key = ("along", 0, tuple(hit.tolist())) if len(long) == 1 else ("entries", tuple(hit.tolist()))
+    hit = tuple(np.flatnonzero(inside).tolist())
+    key = ("along", 0, hit) if len(long) == 1 else ("entries", hit)
     bits = _to_name(hit, inside.size)
     first = np.argwhere(inside)[: count if count <= MOST_SHOWN else MOST_SHOWN - 1]
     indices = list(map(str, first.tolist()))
@@ -535,9 +536,16 @@ def named(inside: Array, outside: Array) -> Place:
     return Place(where, bits, key, inside, single=count == 1)
 
 
-def _to_name(hit: Array, length: int) -> float:
-    usual = hit.size == 1 and hit[0] in (0, length - 1)
-    return 0.0 if usual else math.log2(math.comb(length, hit.size))
+def _to_name(hit: tuple[int, ...], length: int) -> float:
+    return 0.0 if hit in ((0,), (length - 1,)) else _bits_of_choice(len(hit), length)
+
+
+def _bits_of_choice(count: int, length: int) -> float:
+    """Return log2 of a binomial coefficient, of a large one by Stirling's series."""
+    if length < MOST_EXACT:
+        return math.log2(math.comb(length, count))
+    whole, *parts = (math.lgamma(k + 1) for k in (length, count, length - count))
+    return (whole - sum(parts)) / math.log(2)
 
 
 def _positions(
@@ -580,11 +588,8 @@ def _places(block: BlockData) -> Iterator[Place]:
         return
     long = [axis for axis, length in enumerate(block.shape) if length > 1]
     for axis in long:
-        hit = _hit(wrong, axis)
-        if len(long) == 1 and hit.size <= MOST_ENTRIES:
-            continue
-        place = _along(block, axis, hit)
-        if place is not None:
+        place = _along(block, axis)
+        if place is not None and (len(long) > 1 or len(place.key[-1]) > MOST_ENTRIES):
             yield place
     if len(long) > 1:
         yield from _edges(block, long)
@@ -598,26 +603,24 @@ def _entries(block: BlockData) -> Place:
     key: tuple[object, ...] = ("entry", str(indices), block.name)
     if sum(length > 1 for length in block.shape) == 1:  # a bias: alike with rows of its matrix
         key = ("along", 0, tuple(np.flatnonzero(block.asked).tolist()))
-    cost = math.log2(math.comb(block.asked.size, count))
+    cost = _bits_of_choice(count, block.asked.size)
     where = f"the entr{'y' if count == 1 else 'ies'} {joined(list(map(str, indices)))}"
     return Place(where, cost, key, block.asked, "entry", "is" if count == 1 else "are")
 
 
-def _along(block: BlockData, axis: int, hit: Array) -> Place | None:
+def _along(block: BlockData, axis: int) -> Place | None:
     """Return a few positions along an axis, if they are few enough or evenly spaced."""
-    length, count = block.shape[axis], int(hit.size)
+    place = _slices(block.asked, axis, MOST_ENTRIES)
+    hit, length = place.key[-1], block.shape[axis]
+    count = len(hit)
     steps = set(np.diff(hit).tolist())
     even = len(steps) == 1
     most = MOST_LISTED if len(block.shape) > 1 else MOST_ENTRIES
     if count > length // 2 or (count > most and not even):
         return None
-    inside = _chosen(block.shape, axis, hit)
-    cost = 2 * math.log2(length) if even else math.log2(math.comb(length, count))
+    cost = 2 * math.log2(length) if even else place.cost
     cost += math.log2(len(block.shape)) + (2.0 if steps - {1} and count > MOST_ENTRIES else 0.0)
-    where = _positions(block.shape, axis, hit.tolist(), MOST_ENTRIES)
-    # The positions of a sum over rows are those of its rows: W[2, :] and b[2].
-    key = ("along", axis, tuple(hit.tolist()))
-    return Place(where, cost, key, inside, verb="is" if count == 1 else "are")
+    return replace(place, cost=cost, verb="is" if count == 1 else "are")
 
 
 def _edges(block: BlockData, long: list[int]) -> Iterator[Place]:

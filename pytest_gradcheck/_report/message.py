@@ -26,7 +26,6 @@ HEADLINE = 60  # characters of the first line that pytest's short summary shows,
 LEAST_NAME = 10  # characters that are left of a name in a table without room
 # Codes whose sentence says less than the worst parameter does.
 NOT_LEADING = ("entry", "not-finite", "kink", "noise")
-BLOCK_COLUMNS = ("block", "shape", "wrong", "difference", "what it looks like")
 MOST_TOGETHER = 3
 # Codes whose sentence says more than the table of blocks.
 ALWAYS_TOLD = ("approximate", "backward", "stale", "swapped")
@@ -275,31 +274,20 @@ def _block_lines(
     blocks: Sequence[BlockReport], most: int, width: int, names: Mapping[str, str], first: str
 ) -> list[str]:
     """Return the table of the first `most` blocks, those with a hint before the others."""
-    # Between which layers an error enters is not said again for each, where the `first` line has
-    # it.
     if len(blocks) <= most + 1:  # a line that says that there is one more takes as much room
         most = len(blocks)
+    rows = [["block", "shape", "wrong", "difference", "what it looks like"]]
+    for block in sorted(blocks, key=lambda block: not block.hint)[:most]:
+        # Between which layers an error enters is not said again where the `first` line has it.
+        said = "" if block.code == "backward" and block.hint in first else block.hint
+        if not block.hint and block.open:
+            said = f"{block.open} can't be told"
+        wrong = f"{block.wrong} / {block.checked or block.size}"
+        difference = "" if math.isnan(block.difference) else f"{block.difference:.2e}"
+        rows.append([names[block.name], str(block.shape), wrong, difference, said])
+    lines = table(rows, width, drop=("difference", "shape"))
     more = len(blocks) - most
-    blocks = sorted(blocks, key=lambda block: not block.hint)[:most]
-    said = [block.code == "backward" and block.hint in first for block in blocks]
-    each = zip(said, block_rows(blocks, names), strict=True)
-    rows = [[*row[:-1], "" if done else row[-1]] for done, row in each]
-    lines = table([BLOCK_COLUMNS, *rows], width, drop=("difference", "shape"))
     return [*lines, f"and {more} more blocks"] if more else lines
-
-
-def block_rows(blocks: Sequence[BlockReport], names: Mapping[str, str]) -> list[list[str]]:
-    """Return the cells of a table of blocks, below `BLOCK_COLUMNS`."""
-    return [
-        [
-            names[block.name],
-            str(block.shape),
-            f"{block.wrong} / {block.checked or block.size}",
-            "" if math.isnan(block.difference) else f"{block.difference:.2e}",
-            block.hint or (f"{block.open} can't be told" if block.open else ""),
-        ]
-        for block in blocks
-    ]
 
 
 def _agreeing(report: GradientReport, width: int, names: Mapping[str, str]) -> list[str]:

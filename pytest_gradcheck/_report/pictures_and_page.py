@@ -24,6 +24,7 @@ from dataclasses import dataclass
 from functools import partial
 from html import escape
 from importlib.resources import files
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -34,7 +35,7 @@ from .._params.layout import Block, labels, position_of
 from .._quoting import columns, listing, shown
 from .._verdict.tolerance_and_comparison import Evidence
 from .error_map import BLANK, MOST_MAPS, NOT_FINITE, OPEN, WRONG, counts_of, grid_of
-from .message import BLOCK_COLUMNS, block_rows, finding, maps_of, names_of
+from .message import finding, maps_of
 from .report import VERDICTS, GradientReport
 
 if TYPE_CHECKING:
@@ -631,33 +632,21 @@ def fragment(message: str, picture: dict[str, Any], prefix: str) -> str:
     parts = [f"<pre>{escape(printable(message))}</pre>"]
     try:
         parts += _figures(svgs_of(picture, prefix))
+        parts += [f"<p>{_key()}</p>"] if picture["maps"] else []
     except ImportError:
         parts.append(f"<p>no pictures: {escape(NEEDED)}</p>")
     return f'<div class="gradcheck">{"".join(parts)}</div>'
 
 
 def notebook(report: GradientReport) -> str:
-    """Return a check as a notebook shows it: what was found, every block, and pictures."""
-    # Without matplotlib the maps of the error are text.
-    rows = block_rows(report.blocks, names_of(report))
-    head = "".join(f"<th>{escape(cell)}</th>" for cell in BLOCK_COLUMNS)
-    body = "".join(
-        f"<tr>{''.join(f'<td>{escape(printable(cell))}</td>' for cell in cells)}</tr>"
-        for cells in rows
-    )
+    """Return a check as a notebook shows it: its text, and pictures, or maps as text."""
+    said = report.details() if report.ok else report.message()
+    if find_spec("matplotlib") is None:
+        said = "\n".join([said, "", *maps_of(report, columns())])
     picture = picture_of(report)
-    parts = [f"<p><b>{escape(printable(picture['title']))}</b></p>"]
-    if report.checked and rows:
-        parts.append(f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>")
     # The same check twice on a page has the same ids, and the same things behind them.
-    prefix = f"gradcheck-{hashlib.sha256(repr(picture).encode()).hexdigest()[:12]}"
-    try:
-        parts += _figures(svgs_of(picture, prefix))
-        parts += [f"<p>{_key()}</p>"] if picture["maps"] else []
-    except ImportError:
-        maps = "\n".join(maps_of(report, columns()))
-        parts.append(f"<pre>{escape(printable(maps))}</pre>")
-    return f'<div class="gradcheck">{"".join(parts)}</div>'
+    digest = hashlib.sha256(repr(picture).encode()).hexdigest()
+    return fragment(said, picture, f"gradcheck-{digest[:12]}")
 
 
 def _key() -> str:

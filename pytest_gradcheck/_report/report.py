@@ -318,7 +318,7 @@ class GradientReport:
         return figure_of(picture_of(self))
 
     def _repr_html_(self) -> str:
-        """Return what a notebook shows: the blocks, and the pictures of `plot` as SVG."""
+        """Return what a notebook shows: the text, and the pictures of `plot` as SVG."""
         from .pictures_and_page import notebook
 
         return notebook(self)

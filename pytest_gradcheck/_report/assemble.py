@@ -504,14 +504,10 @@ def left_out(structure: Structure, blocks: Sequence[Block]) -> tuple[str, ...]:
 
 def worst_ladders(found: Comparison) -> dict[int, Ladder]:
     """Return the ladders of what is wrong, then of what is open, the worst first."""
-    ladders, verdict = found.ladders, found.verdict
-    told = [i for i in ladders if verdict[i]]
-    if not told:
-        return {}
-    ratio, _ = _ratio(found)
+    ladders, verdict, ratio = found.ladders, found.verdict, _ratio(found)[0]
     # Verdicts are 1 for wrong and 2 for open.
-    order = sorted(told, key=lambda i: (int(verdict[i]), -float(ratio[i]), i))
-    return {i: ladders[i] for i in order[:MOST_LADDERS]}
+    told = sorted((int(verdict[i]), -float(ratio[i]), i) for i in ladders if verdict[i])
+    return {i: ladders[i] for *_, i in told[:MOST_LADDERS]}
 
 
 def contradicted(report: GradientReport, remark: str) -> GradientReport:

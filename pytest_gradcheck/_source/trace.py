@@ -58,7 +58,6 @@ class Node:
     computed before; "sets" where it gives a name to a whole number.
     """
 
-    file: str
     line: int
     text: str
     order: int
@@ -75,7 +74,7 @@ class Node:
     @property
     def place(self) -> tuple[str, int, str]:
         """Where it stands in the user's files."""
-        return self.file, self.line, self.text
+        return self.code.co_filename, self.line, self.text
 
     @property
     def tells(self) -> bool:
@@ -373,7 +372,6 @@ class Recorder:
         found = {node for entry in read for node in self._expanded(*entry, key)}
         found |= running.returned
         return Node(
-            file=running.scope.code.co_filename,
             line=line,
             text=text,
             order=self._step(),

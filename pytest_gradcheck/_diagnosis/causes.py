@@ -20,7 +20,7 @@ import numpy as np
 from .._constants import COARSEST_RTOL, CONFIDENCE, DEMANDED_IN_BLOCK
 from .._params.arrays_and_structure import Array
 from .._params.layout import Block
-from .._quoting import brief, layer_numbers, rounded_up, shown, together
+from .._quoting import brief, layer_numbers, one_digit, rounded_up, shown, together
 from .._verdict.tolerance_and_comparison import (
     AGREE,
     BENDS,
@@ -217,13 +217,13 @@ def approximation(
         needed, bits = max(least, by_unit[0, wrong].max()), -math.log2(relative) * count
     elif 0 < part <= SMALL and not _stands_out(by_block, wrong, blocks):
         largest = float(np.max(by_block[0], where=limits.rms > 0, initial=0.0))
-        hint = f"all errors are below {_power(rounded_up(largest))} of the block"
+        hint = f"all errors are below {one_digit(rounded_up(largest))} of the block"
         advice = f"{hint}: a solver's tolerance? atol="
         needed, bits = (net - limits.rtol * size).max(), -math.log2(part) * count
     if not advice:
         return None
     passes = "allows for that" if (found.verdict == OPEN).any() else "passes"
-    advice += f"{_power(rounded_up(MARGIN * float(needed)))} {passes}"
+    advice += f"{one_digit(rounded_up(MARGIN * float(needed)))} {passes}"
     return Approximation(hint, advice, bits)
 
 
@@ -270,11 +270,6 @@ def _stands_out(off: Array, wrong: Array, blocks: Sequence[Block]) -> bool:
         if np.any(first[:-1] > LONE * first[1:]):
             return True
     return False
-
-
-def _power(value: float) -> str:
-    """Return a number of one digit as people write it: 3e-5."""
-    return f"{value:.0e}".replace("e-0", "e-").replace("e+0", "e+")
 
 
 # Hints of blocks, and what the whole check is told

@@ -32,7 +32,7 @@ import numpy as np
 from .. import __version__
 from .._params.arrays_and_structure import Array
 from .._params.layout import Block, labels, position_of
-from .._quoting import columns, listing, shown
+from .._quoting import columns, listing, one_digit, printable, shown
 from .._verdict.tolerance_and_comparison import Evidence
 from .error_map import BLANK, MOST_MAPS, NOT_FINITE, OPEN, WRONG, counts_of, grid_of
 from .message import finding, maps_of
@@ -312,7 +312,7 @@ def _draw_points(axes: Axes, points: dict[str, list[Any]]) -> None:
         if mine.any():
             look: dict[str, Any] = {"c": colour, "marker": MARKERS[verdict], "s": 16, "alpha": 0.8}
             axes.scatter(*values[:, mine], linewidths=0, label=verdict, **look)
-    times = f" / {_power(unit)}" if unit != 1 else ""
+    times = f" / {one_digit(unit)}" if unit != 1 else ""
     axes.set_xlabel(f"numeric{times}")
     axes.set_ylabel(f"analytic{times}")
     _few_ticks(axes)
@@ -325,7 +325,7 @@ def _by_powers(axis: Any, most: int = 0) -> None:
 
     if most:
         axis.set_major_locator(LogLocator(numticks=most))
-    axis.set_major_formatter(_power)
+    axis.set_major_formatter(lambda value, _: one_digit(value) if value else "0")
     axis.set_minor_locator(NullLocator())
 
 
@@ -337,13 +337,6 @@ def _few_ticks(axes: Axes) -> None:
             axis.set_ticks(ticks[:: max(-(-len(ticks) // 5), 1)])
             _by_powers(axis)
     axes.tick_params(labelsize="small")
-
-
-def _power(value: float, _: object = None) -> str:
-    """Return a power of ten as the reports write it: 1e-5."""
-    return (
-        f"{value:.0e}".replace("e-0", "e-").replace("e+0", "e").replace("e+", "e") if value else "0"
-    )
 
 
 def _columns(ladders: list[dict[str, Any]]) -> int:
@@ -664,13 +657,6 @@ def _figures(found: Sequence[tuple[str, str]]) -> list[str]:
     return [
         f"<figure><figcaption>{escape(words)}</figcaption>{svg}</figure>" for words, svg in found
     ]
-
-
-def printable(text: str) -> str:
-    """Return a text in which what can't be printed is shown as an escape; lines stay."""
-    return "".join(
-        c if c == "\n" or c.isprintable() else c.encode("unicode_escape").decode() for c in text
-    )
 
 
 def number(value: Any, digits: int) -> str:

@@ -116,8 +116,7 @@ class BlockData:
     @cached_property
     def asked(self) -> Array:
         """Which entries a repair is to explain."""
-        asked: Array = self.wrong & self.valid
-        return asked
+        return np.asarray(self.wrong & self.valid)
 
     @cached_property
     def gap(self) -> Array:
@@ -134,8 +133,7 @@ class BlockData:
     def floor(self) -> Array:
         """A gap that means nothing: the error bar, and rounding in the analytic value."""
         largest = float(self.size.max(initial=0.0))
-        floor: Array = self.error + self.eps * (8 * self.size + largest)
-        return floor
+        return np.asarray(self.error + self.eps * (8 * self.size + largest))
 
     @cached_property
     def slack(self) -> Array:
@@ -144,20 +142,17 @@ class BlockData:
         near = np.where(self.wrong, np.minimum(CLOSE * self.size, OF_THE_GAP * self.gap), 0.0)
         right = np.where(self.wrong, 0.0, CLOSE * self.size + self.allowed)
         rounding = ENTRY_ROUNDINGS * self.eps * (self.size + largest / 2)
-        slack: Array = 3 * self.error + rounding + near + right
-        return slack
+        return np.asarray(3 * self.error + rounding + near + right)
 
     @cached_property
     def seen(self) -> Array:
         """Which entries stand well above their error bars."""
-        seen: Array = self.valid & (np.abs(self.numeric) > 100 * self.floor)
-        return seen
+        return np.asarray(self.valid & (np.abs(self.numeric) > 100 * self.floor))
 
     @cached_property
     def still(self) -> Array:
         """Which entries func does not answer to: numeric is zero within its error bar."""
-        still: Array = self.valid & (np.abs(self.numeric) <= CONFIDENCE * self.error)
-        return still
+        return np.asarray(self.valid & (np.abs(self.numeric) <= CONFIDENCE * self.error))
 
     @property
     def mostly_still(self) -> bool:

@@ -480,8 +480,7 @@ def _beyond_seven(block: BlockData) -> Array:
     """Return which entries are farther off than single precision leaves them."""
     known = max(int(np.count_nonzero(block.valid)), 1)
     size = block.size + float(np.linalg.norm(block.size)) / math.sqrt(known)
-    far: Array = block.valid & (block.gap > SEVENTH * size)
-    return far
+    return np.asarray(block.valid & (block.gap > SEVENTH * size))
 
 
 def _declared_or_narrow(block: BlockData, far: Array) -> bool:

@@ -23,21 +23,11 @@ import numpy as np
 from .trace import Kind, Sight
 
 # Operators, by those that they are taken for.
-OTHER = {
-    ast.Add: ast.Sub,
-    ast.Sub: ast.Add,
-    ast.Mult: ast.Div,
-    ast.Div: ast.Mult,
-    ast.Gt: ast.Lt,
-    ast.Lt: ast.Gt,
-    ast.GtE: ast.Gt,
-    ast.LtE: ast.Lt,
-    ast.Eq: ast.NotEq,
-    ast.NotEq: ast.Eq,
-}
+OTHER = {ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Div, ast.Div: ast.Mult}
 
 # Functions that are taken for each other.
-ALIKE = (("sum", "mean"), ("sin", "cos"), ("sinh", "cosh"), ("max", "min"), ("maximum", "minimum"))
+ALIKE = {"sum": "mean", "sin": "cos", "sinh": "cosh", "max": "min", "maximum": "minimum"}
+ALIKE |= {other: one for one, other in ALIKE.items()}
 
 # Of tanh, the logistic function and relu, by their values; and the other part of a whole.
 DERIVATIVES = ("(1 - {0} ** 2)", "{0} * (1 - {0})", "(1 - {0})", "({0} > 0)")
@@ -185,10 +175,8 @@ def _calls(one: ast.Call, names: Mapping[str, Kind]) -> Iterator[ast.expr]:
         owner = one.func.value
         if not isinstance(owner, ast.Name) or owner.id in names:  # else it is a module
             yield owner
-        for pair in ALIKE:
-            if one.func.attr in pair:
-                other = pair[one.func.attr == pair[0]]
-                yield ast.Call(ast.Attribute(owner, other, ast.Load()), one.args, one.keywords)
+        if other := ALIKE.get(one.func.attr):
+            yield ast.Call(ast.Attribute(owner, other, ast.Load()), one.args, one.keywords)
 
 
 def _numbers(value: Any) -> list[Any]:

@@ -170,16 +170,17 @@ class Scope:
 
 
 class Recorder:
-    """Makes nodes of the lines that are executed; `made` and `places` have what is known."""
+    """Makes nodes of the lines that are executed.
+
+    `made` has, by identity of an object, what made or changed it last; `places`, by owner and name
+    or key, what was written there last; `sights` are by code and first line of a statement.
+    """
 
     def __init__(self) -> None:
         self.over = False
         self.made: dict[int, frozenset[Node]] = {}
-        """By identity of an object: what made or changed it last."""
         self.places: dict[Any, Node] = {}
-        """By owner and name or key: what was written there last."""
         self.sights: dict[tuple[CodeType, int], Sight] = {}
-        """By code and first line of a statement."""
         self.kept: list[Any] = []
         self.result: Node | None = None
         self._shadows: dict[int, dict[Any, int]] = {}

@@ -57,11 +57,9 @@ from .terms_and_permutations import INTERCEPT, REARRANGED, target_words, targets
 # A term that an intercept lacks, a factor in a few rows, a target that is not subtracted: each is a
 # formula of the wrong entries, and costs besides what it takes to say which those are.
 
-
 # Formulas that say something of each entry by itself.
 ENTRY_BY_ENTRY: tuple[Suggest, ...] = (factor, term, chain)
 PARTIAL = 8.0  # further bits when only some entries have the formula
-
 # Wrong entries of which a formula is a cause; one is a place, and its formula costs more bits.
 FEWEST, ALONE = 2, 4.0
 
@@ -150,22 +148,17 @@ def said_of(block: BlockData, name: str) -> str:
 
 # Digits that all wrong entries have in common with the numeric ones, or are a bug.
 FEWEST_DIGITS = 3
-
 # Part of its block's gradient that an error is at most, where a solver's tolerance is absolute.
 SMALL = 1e-4
-
 # Errors so many times as large as all right entries' are no part of the same spread; nor are one or
 # two that are so far beyond the other wrong ones.
 FAR, LONE = 30.0, 100.0
-
 # An error is relative while small entries have at most so much more of it than large ones.
 SPREAD = 10.0
-
 # Errors that are one part of their entries to this are a factor, which no tolerance makes, unless
 # it is 1 in five digits: two ways to solve an ill-conditioned system differ by one.
 SAME = 1e-2
 MARGIN = 1.1  # by how much a tolerance is wider than what was seen: another step sees another error
-
 # So few wrong entries are compared with all right ones, not only with those of their blocks.
 FEW = 2
 
@@ -275,25 +268,18 @@ def _stands_out(off: Array, wrong: Array, blocks: Sequence[Block]) -> bool:
 # Hints of blocks, and what the whole check is told
 
 # All formulas that are tried.
-SUGGESTIONS: tuple[Suggest, ...] = (
-    *(*REPAIRS, term, targets, factor_per_slice, chain),
-    *REARRANGED,
-    in_part,
-)
+SUGGESTIONS = (*REPAIRS, term, targets, factor_per_slice, chain, *REARRANGED, in_part)
 
 # Codes whose sentences name parameters, not blocks of a gradient.
 OF_THETA = ("chain", "theta", "sign-theta")
-
 # Codes of entries in other places.
 MOVED = ("transposed", "reshaped", "rolled", "flipped", "swapped")
 MOST = 8  # diagnoses kept
 TIE = 6.0  # bits within which the simpler of two stories is told first
 RIVAL = 10.0  # bits within which the second story is told as well
-
 # Bits that it costs to say that a block is another's: both ways, one way, or lacks it.
 EXCHANGED, COPIED, TIED = 12.0, 20.0, 16.0
 LEAST_TIED = 2  # entries of a block that may lack another's gradient
-
 
 # Says whether some blocks act on func through others; it asks func, where there is one.
 Upstream = Callable[[Sequence[str], Sequence[str]], bool]

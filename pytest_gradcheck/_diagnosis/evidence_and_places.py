@@ -30,10 +30,10 @@ CLOSE = 1e-6  # of an entry: a repair leaves no larger gap than this, or than it
 OF_THE_GAP = 1e-2  # nor a larger part of the gap that it is to close
 OF_ENTRIES = ("analytic", "numeric", "error", "theta", "wrong", "agrees", "known", "allowed")
 REPEATED = 4.0  # bits of an entry that repeats another of its group
-MOST_NUMERATOR = 12
+MOST_NUMERATOR = 12  # of a fraction, if that is not n / (n - 1)
 # 1/m is named up to such an m, where it is known to be whole, to a thousandth.
 MOST_SIZE, SMALL_SPREAD = 1_000_000, 1e-3
-LEAST_SIZE = 4
+LEAST_SIZE = 4  # entries of a block in which a place is more than these
 
 
 @dataclass(frozen=True)
@@ -365,13 +365,11 @@ def number(value: float) -> str:
 # elsewhere, each of which would hardly be right by chance.
 
 RIGHT_BITS = 8.0  # what a right entry outside says
-
 # What it says that the wrong entries there are all zero, or have a formula of their own.
 EXPLAINED = 20.0
 ODD = 8.0  # what any place costs, besides the number of its like
 MOST_ENTRIES = 2
 MOST_EXACT = 10_000  # binomial coefficients of more take too long
-
 # Positions along an axis that are named one by one, and entries by all their indices.
 MOST_LISTED, MOST_SHOWN = 6, 4
 

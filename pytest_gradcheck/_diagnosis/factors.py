@@ -35,7 +35,6 @@ from .evidence_and_places import (
 
 PER_SLICE = 30.0  # bits that it costs to give each slice a factor, besides one entry for each
 LEAST = 3  # entries in a slice that can contradict its factor, and one more
-
 # Below this the second singular value is none: then any error in one of two factors of an outer
 # product looks like a factor per row, and names nothing.
 RANK_ONE = 1e-6

@@ -120,7 +120,6 @@ def _intercepts(shape: tuple[int, ...]) -> Iterator[Mask]:
 # entry.
 MOST_SIMPLE, NAMED_BY = 1000, 16.0
 UNIT = 6.0  # bits that a difference of 1, or 1/m, costs besides those of m
-
 # Where all parameters have one sign, λ·sign(θ) is a constant, and that is told first.
 ONE_SIGN = 3.0
 

@@ -46,7 +46,6 @@ if TYPE_CHECKING:
 
 GIVEN = "given"  # the precision of two gradients that are compared: there are no parameters
 GROUP, NOISE = "group", "noise"  # codes of a part of a block that is wrong, and of noise
-
 # Entries of a report, unless more are to be shown: a million take many seconds to make.
 MOST_ENTRIES = 10_000
 # Verdicts in the order of entries: what is wrong, what is open, what agrees.

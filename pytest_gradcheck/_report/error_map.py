@@ -20,12 +20,10 @@ from .._verdict.tolerance_and_comparison import Evidence
 
 # What a cell is: the largest of its entries', so that nothing wrong is pooled away.
 BLANK, AGREES, OPEN, WRONG, NOT_FINITE = range(5)
-
 # Powers of ten of the error over what would have passed at which the next mark begins. A gross
 # error is beyond the last whatever its entry's error bar, so that a block off by a factor is even.
 DECADES = (1, 2, 4)
 MARKS = " ·?░▒▓█N"  # of what is wrong, four
-
 # The marks, and what else our texts use, where a terminal has ASCII alone.
 ASCII = str.maketrans({"·": ".", "░": "-", "▒": "+", "▓": "*", "█": "#", "…": "..."})
 MOST_COLUMNS = 64

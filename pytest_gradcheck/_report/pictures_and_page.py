@@ -42,7 +42,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-
 MOST_CELLS = 64  # rows, and columns, of a map
 MOST_POINTS = 500
 # Of the points, so many at most are wrong or open; the others show what right ones look like.

@@ -23,7 +23,6 @@ if TYPE_CHECKING:  # a gradient that is right has neither, and their rooms are n
     from .._source.lines import SourceLine
 
 VERDICTS = ("agree", "disagree", "inconclusive")
-
 # Of `GradientReport.to_dict`; a change that breaks a reader changes the number.
 SCHEMA = "pytest-gradcheck/1"
 # What we raise for the user: the text says all. Another error of ours is a bug, shown in full.

@@ -24,7 +24,6 @@ from .trace import Kind, Sight
 
 # Operators, by those that they are taken for.
 OTHER = {ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Div, ast.Div: ast.Mult}
-
 # Functions that are taken for each other.
 ALIKE = {"sum": "mean", "sin": "cos", "sinh": "cosh", "max": "min", "maximum": "minimum"}
 ALIKE |= {other: one for one, other in ALIKE.items()}
@@ -33,10 +32,8 @@ ALIKE |= {other: one for one, other in ALIKE.items()}
 DERIVATIVES = ("(1 - {0} ** 2)", "{0} * (1 - {0})", "(1 - {0})", "({0} > 0)")
 MOST_BESIDE = 6  # entries of a dict, list or call of which two are exchanged
 Change = tuple[ast.AST, str, Any]  # a node of a tree, a field of it, and what else may be there
-
 # What yields the changes of one kind to a statement.
 Changes = Callable[[ast.stmt, Sight], Iterator[Change]]
-
 # Names of functions, or of what they are in, whose arguments are no terms.
 LIBRARIES = {"np", "numpy", "sp", "scipy", "math", *dir(builtins)}
 # Expressions that are no array, and no number.

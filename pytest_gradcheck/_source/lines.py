@@ -124,7 +124,6 @@ def behind(nodes: Collection[Node]) -> set[Node]:
 MOST_PARTS = 500  # arrays, the last, that may be parts of a vector
 MOST_SHARED = 4  # lines that are named of those that all wrong blocks, or the only one, come from
 MOST_BLOCKS = 20  # wrong blocks whose lines are named
-
 # Codes of hints on a term or a factor that stands by itself: rather in a line before the last.
 TERMS = ("theta", "sign-theta", "chain")
 
@@ -244,7 +243,6 @@ def with_repairs(
 
 # Before the number of a line that is told behind another.
 WORDS = {"made": "made at", "from": "from", "shared": "from", "changed": "changed at"}
-
 # Columns of a statement, however narrow the terminal is: rather fewer lines are told behind it.
 LEAST_SOURCE = 16
 MOST_BELOW = 3  # lines of a statement as it would be

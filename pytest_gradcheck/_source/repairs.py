@@ -48,10 +48,8 @@ from .trace import PLAIN, Recorder, Sight, is_users
 MOST_TRIED = 3000  # changes that are tried
 SECONDS = 1.5  # of this thread, in which they are: a grad that takes long is not called so often
 PATIENCE = 5.0  # on the clock, where grad waits, or the machine is busy
-
 # Of arrays; with a longer one nothing is tried: an outer product by mistake fills the memory.
 LONGEST = 10_000
-
 # Objects within reach of the user's functions that are kept; with more, nothing is tried.
 MOST_OBJECTS = 10_000
 MOST_BYTES = 2**28  # of tensors within reach, of which copies are kept; with more, nothing is tried
@@ -604,10 +602,8 @@ def _members(one: Any) -> list[MemberDescriptorType]:
 
 # Of Python's audit events, those that leave the world outside as it is.
 READS = ("os.listdir", "os.scandir", "os.walk", "os.fwalk", "os.getxattr", "os.listxattr")
-
 # Modules of audit events that may not.
 OUTSIDE = ("os", "shutil", "subprocess", "socket", "sqlite3", "tempfile", "mmap", "ctypes")
-
 # Threads in which nothing is written to files, and nothing is sent or started.
 _indoor: set[int] = set()
 

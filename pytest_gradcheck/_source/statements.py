@@ -12,7 +12,6 @@ from types import CodeType
 from typing import Any
 
 LAMBDA = "<lambda>"  # the name that Python gives to what has none
-
 # Statements whose body is not executed with them.
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 ELEMENTWISE = (ast.Add, ast.Sub, ast.Mult, ast.Div)

@@ -30,14 +30,11 @@ from .statements import LAMBDA, Combined, Piece, Plan, Source, constant, source_
 
 SECONDS = 2.0  # so long statements are followed; what a slower grad does later is not known
 MOST_STEPS = 100_000  # so many executed lines are followed, and as many nodes
-
 # Of arrays that are kept while they are followed, so that no other gets their identity.
 MOST_BYTES = 2**29
-
 # Bytes of an array that is compared with what it was before a call that may have changed it.
 MOST_DIGESTED = 2**24
 MOST_ITEMS = 1000  # elements of a container that is looked into
-
 # Whole numbers, such as seeds, that stand for no other: a loop might run so often.
 LARGEST_COUNT = 10_000
 MOST_WITHIN = 30  # elements of a container that are names by themselves: `p["W"]`, `self.W`

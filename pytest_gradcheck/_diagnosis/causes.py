@@ -390,14 +390,14 @@ def _fitted_to(shape: tuple[int, ...], other: BlockData) -> Iterator[tuple[str, 
         yield "", n.reshape(shape), bar.reshape(shape)
 
 
-def _copy(block: BlockData, other: BlockData) -> tuple[float, str] | None:
-    """Return the bits for one block's analytic being another's numeric, and what it is of that."""
-    if not other.whole:
-        return None
-    for how, values, bar in _fitted_to(block.shape, other):
-        bits = gained(block, Predicted(values, of_analytic=True, bar=bar), 0)
-        if bits is not None:
-            return bits, f"{how}the numeric gradient of "
+def _of_another(block: BlockData, other: BlockData, *, lacks: bool) -> tuple[float, str] | None:
+    """Return the bits for one block's analytic being another's numeric, or lacking it, and how."""
+    for how, values, bar in _fitted_to(block.shape, other) if other.whole else ():
+        made = Predicted(values, of_analytic=True, bar=bar)
+        if lacks:
+            made = Predicted(block.analytic + values, bar=bar)
+        if (bits := gained(block, made, 0)) is not None:
+            return bits, how
     return None
 
 
@@ -407,34 +407,28 @@ def _exchanged(blocks: Sequence[BlockData], left: dict[str, BlockData]) -> Itera
     for one, other in permutations(alike, 2):
         if one.name not in left or one.analytic.size != other.analytic.size:
             continue
-        there = _copy(one, other)
-        back = _copy(other, one) if other.name in left else None
+        there = _of_another(one, other, lacks=False)
+        back = _of_another(other, one, lacks=False) if other.name in left else None
         if there is not None and back is not None and one.name < other.name:
             names = tuple(b.name for b in blocks if b.name in (one.name, other.name))
             hints = {
-                one.name: f"analytic = {there[1]}{shown(other.name)}",
-                other.name: f"analytic = {back[1]}{shown(one.name)}",
+                one.name: f"analytic = {there[1]}the numeric gradient of {shown(other.name)}",
+                other.name: f"analytic = {back[1]}the numeric gradient of {shown(one.name)}",
             }
             told = f"the analytic gradients of {together(names)} are swapped"
             yield Cause("swapped", names, there[0] + back[0] - EXCHANGED, EXCHANGED, hints, told)
         elif there is not None and back is None and one.analytic.size > 1:
-            hints = {one.name: f"analytic = {there[1]}{shown(other.name)}"}
-            told = f"analytic of {shown(one.name)} = {there[1]}{shown(other.name)}"
+            what = f"{there[1]}the numeric gradient of {shown(other.name)}"
+            hints = {one.name: f"analytic = {what}"}
+            told = f"analytic of {shown(one.name)} = {what}"
             yield Cause("swapped", (one.name,), there[0] - COPIED, COPIED, hints, told)
-        yield from _tied(one, other)
-
-
-def _tied(one: BlockData, other: BlockData) -> Iterator[Cause]:
-    if not other.whole or one.analytic.size < LEAST_TIED:
-        return
-    for how, values, bar in _fitted_to(one.shape, other):
-        bits = gained(one, Predicted(one.analytic + values, bar=bar), 0)
-        if bits is not None:
+        tied = _of_another(one, other, lacks=True) if one.analytic.size >= LEAST_TIED else None
+        if tied is not None:
             text = (
-                f"numeric - analytic = {how}the gradient of {shown(other.name)}: a contribution "
-                "that the two share is missing"
+                f"numeric - analytic = {tied[1]}the gradient of {shown(other.name)}: a "
+                "contribution that the two share is missing"
             )
-            yield Cause("shared", (one.name,), bits - TIED, TIED, {one.name: text}, text)
+            yield Cause("shared", (one.name,), tied[0] - TIED, TIED, {one.name: text}, text)
 
 
 def _together(located: Sequence[tuple[BlockData, Located]]) -> list[Cause]:

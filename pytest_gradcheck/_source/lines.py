@@ -230,14 +230,12 @@ def with_repairs(
     lines: Sequence[SourceLine], found: Sequence[SourceLine]
 ) -> tuple[SourceLine, ...]:
     """Return lines with those first that were found to be wrong, and no line twice for a block."""
-    told: dict[tuple[str, int], set[str]] = {}
-    for line in found:
-        told.setdefault((line.file, line.line), set()).update(line.blocks)
+    told = {(one.file, one.line, name) for one in found for name in one.blocks}
     rest = []
     for line in lines:
-        known = told.get((line.file, line.line), set())
-        if left := tuple(name for name in line.blocks if name not in known):
-            rest.append(replace(line, blocks=left))
+        left = (name for name in line.blocks if (line.file, line.line, name) not in told)
+        if names := tuple(left):
+            rest.append(replace(line, blocks=names))
     return (*found, *rest)
 
 

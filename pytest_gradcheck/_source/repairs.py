@@ -97,10 +97,10 @@ def repairs(
         return []
     if _longest(seen) > LONGEST:
         return []
-    reached = _reached(roots, seen.files())
+    reached = _reached(roots, seen.sources)
     # What a cache of the standard library holds can't be put back: it has right values alone.
     caches = [one for one in reached if isinstance(one, functools._lru_cache_wrapper)]
-    cached = [one for one in _reached(caches, seen.files()) if isinstance(one, FunctionType)]
+    cached = [one for one in _reached(caches, seen.sources) if isinstance(one, FunctionType)]
     functions = [*_functions(seen, {one.__code__ for one in cached}, reached)]
     suspects = [each for function in functions for each in _suspects(function, seen, order)]
     suspects.sort(key=lambda one: one.rank)
@@ -169,7 +169,7 @@ def _functions(
     seen: Recorder, innocent: Collection[CodeType], reached: Sequence[Any]
 ) -> Iterator[_Function]:
     """Yield the functions that grad has run; one that it defines itself with what it is in."""
-    trees = {code: seen.source(code.co_filename).function(code) for code, _ in seen.sights}
+    trees = {code: seen.sources[code.co_filename].function(code) for code, _ in seen.sights}
     objects: dict[ast.FunctionDef, list[FunctionType]] = {}
     for one in reached:
         if isinstance(one, FunctionType) and (tree := trees.get(one.__code__)) is not None:
@@ -177,7 +177,7 @@ def _functions(
     for code, tree in trees.items():
         around = tree
         while around is not None and around not in objects:
-            around = seen.source(code.co_filename).outer(around)
+            around = seen.sources[code.co_filename].outer(around)
         if around is None or tree is None or code in innocent:
             continue
         if not any(map(_may_not_end, ast.walk(around))) and STOPS.isdisjoint(code.co_names):
@@ -230,7 +230,7 @@ def _suspects(
 ) -> Iterator[_Suspect]:
     """Yield the statements that were executed; the last one first, of those not in `order`."""
     file = function.code.co_filename
-    source = seen.source(file)
+    source = seen.sources[file]
     ranks = {line: rank for rank, (name, line) in reversed([*enumerate(order)]) if name == file}
     for body, index, one in _statements(function.tree):
         sight = seen.sights.get((function.code, one.lineno))

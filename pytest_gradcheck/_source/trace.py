@@ -170,7 +170,8 @@ class Recorder:
     """Makes nodes of the lines that are executed.
 
     `made` has, by identity of an object, what made or changed it last; `places`, by owner and name
-    or key, what was written there last; `sights` are by code and first line of a statement.
+    or key, what was written there last; `sights` are by code and first line of a statement;
+    `sources` are the user's files of which something was executed.
     """
 
     def __init__(self) -> None:
@@ -178,11 +179,11 @@ class Recorder:
         self.made: dict[int, frozenset[Node]] = {}
         self.places: dict[Any, Node] = {}
         self.sights: dict[tuple[CodeType, int], Sight] = {}
+        self.sources: dict[str, Source] = {}
         self.kept: list[Any] = []
         self.result: Node | None = None
         self._shadows: dict[int, dict[Any, int]] = {}
         self._scopes: dict[FrameType, Scope] = {}
-        self._sources: dict[str, Source | None] = {}
         self._steps = self._bytes = 0
         self._until = thread_time() + SECONDS
 
@@ -510,16 +511,6 @@ class Recorder:
             above = above.f_back
         return None
 
-    def source(self, file: str) -> Source:
-        """Return the source of a file of the user's of which something was executed."""
-        found = self._sources[file]
-        assert found is not None
-        return found
-
-    def files(self) -> set[str]:
-        """Return the files of the user's of which something was executed."""
-        return {file for file, source in self._sources.items() if source is not None}
-
     def written(self) -> set[int]:
         """Return the identities of arrays that were there before, and were changed in place."""
         changed = {key for key, made in self.made.items() if any(x.how == "changed" for x in made)}
@@ -528,10 +519,11 @@ class Recorder:
     def _source(self, frame: FrameType) -> Source | None:
         """Return the source of the user's code, None for anybody else's."""
         file = frame.f_code.co_filename
-        if file not in self._sources:
-            own = is_users(file)
-            self._sources[file] = source_of(file, frame.f_globals) if own else None
-        return self._sources[file]
+        if file not in self.sources and is_users(file):
+            if (found := source_of(file, frame.f_globals)) is None:
+                return None
+            self.sources[file] = found
+        return self.sources.get(file)
 
     def _step(self) -> int:
         self._steps += 1
@@ -606,6 +598,7 @@ def _library() -> set[Path]:
     return {Path(paths[name]).resolve() for name in ("stdlib", "platstdlib") if name in paths}
 
 
+@cache
 def is_users(file: str) -> bool:
     """Return whether a file is neither the standard library's nor installed, nor ours."""
     path = Path(file)

@@ -17,6 +17,7 @@ from .._params.arrays_and_structure import Array
 from .._params.layout import Block
 from .._quoting import shown
 from .._verdict.tolerance_and_comparison import Evidence
+from .report import GradientReport
 
 # What a cell is: the largest of its entries', so that nothing wrong is pooled away.
 BLANK, AGREES, OPEN, WRONG, NOT_FINITE = range(5)
@@ -122,13 +123,24 @@ def plain(text: str) -> str:
     return text.translate(ASCII).encode("ascii", "backslashreplace").decode()
 
 
-def error_maps(evidence: Evidence, names: Sequence[str], width: int = SCREEN) -> list[str]:
-    """Return lines with a map of each of some blocks with something wrong or open, in order."""
-    # A block of one entry gets no map, and at most `MOST_MAPS` do.
-    found = _with_a_map(evidence, names)
-    grids = [grid_of(evidence, block, MOST_ROWS, _across(width)) for block in found[:MOST_MAPS]]
-    if not grids:
+def drawn(report: GradientReport) -> list[Block]:
+    """Return the blocks that get a map: wrong or open, of several entries, the worst first."""
+    if report.evidence is None or not report.checked:
         return []
+    names = dict.fromkeys(entry.block for entry in report.worst if entry.verdict != "agree")
+    # Of a million that are wrong the report has the worst.
+    names |= dict.fromkeys(block.name for block in report.blocks if block.wrong or block.open)
+    by_name = {block.name: block for block in report.evidence.blocks}
+    # An entry of a complex block is two coordinates.
+    return [by_name[name] for name in names if math.prod(by_name[name].shape) > 1]
+
+
+def maps_of(report: GradientReport, width: int) -> list[str]:
+    """Return lines with maps of at most `MOST_MAPS` blocks; none where there is none."""
+    evidence, found = report.evidence, drawn(report)
+    if evidence is None or not found:
+        return []
+    grids = [grid_of(evidence, block, MOST_ROWS, _across(width)) for block in found[:MOST_MAPS]]
     lines = _legend(grids, width)
     for block, grid in zip(found, grids, strict=False):
         lines += ["", *_map(evidence, block, grid, _across(width))]
@@ -137,25 +149,21 @@ def error_maps(evidence: Evidence, names: Sequence[str], width: int = SCREEN) ->
     return lines
 
 
-def small_map(evidence: Evidence, names: Sequence[str], width: int, most: int) -> list[str]:
+def small_map(report: GradientReport, width: int, most: int) -> list[str]:
     """Return at most so many lines with the map of the first block that isn't even."""
-    for block in _with_a_map(evidence, names):
+    if (evidence := report.evidence) is None:
+        return []
+    for block in drawn(report):
         for rows in range(MOST_ROWS, 0, -1):
             grid = grid_of(evidence, block, rows, _across(width))
             if len(grid.kind) < min(LEAST_ROWS, grid.rows) or _is_even(grid):
                 break
             what = f"{shown(block.name)} {block.shape}, x tolerance:"  # as the column is called
-            _, *drawn = _map(evidence, block, grid, _across(width))
-            lines = [*_legend([grid], width, what), *drawn]
+            _, *rest = _map(evidence, block, grid, _across(width))
+            lines = [*_legend([grid], width, what), *rest]
             if len(lines) <= most:
                 return lines
     return []
-
-
-def _with_a_map(evidence: Evidence, names: Sequence[str]) -> list[Block]:
-    by_name = {block.name: block for block in evidence.blocks}
-    # An entry of a complex block is two coordinates.
-    return [by_name[name] for name in names if math.prod(by_name[name].shape) > 1]
 
 
 def _across(width: int) -> int:

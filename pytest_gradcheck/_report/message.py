@@ -17,7 +17,7 @@ from .._quoting import NAME_WIDTH, columns, distinct, listing, shown, together
 from .._source.lines import source_table
 from .._verdict.tolerance_and_comparison import TOGETHER
 from .assemble import STATIONARY, UNANSWERED
-from .error_map import error_maps, plain, small_map
+from .error_map import maps_of, plain, small_map
 from .report import BlockReport, Entry, GradientReport
 
 MOST_BLOCKS = 6
@@ -547,19 +547,4 @@ def section(report: GradientReport, *, whole: bool, printed: bool, room: int) ->
         return details(report)
     said = _message(report, columns() - MARGIN)
     lines = [] if printed else [f"{shown(report.name, 40)}: {said[0]}", *said[1:]]
-    if report.evidence is not None and report.checked:
-        room -= len(lines)
-        lines += small_map(report.evidence, _worst_blocks(report), columns(), room)
-    return "\n".join(lines)
-
-
-def maps_of(report: GradientReport, width: int) -> list[str]:
-    """Return the lines of maps of the error; none where there are none."""
-    if report.evidence is None or not report.checked:
-        return []
-    return error_maps(report.evidence, _worst_blocks(report), width)
-
-
-def _worst_blocks(report: GradientReport) -> list[str]:
-    """Return the names of what is wrong or open, the worst first, and each once."""
-    return list(dict.fromkeys(entry.block for entry in report.worst if entry.verdict != "agree"))
+    return "\n".join([*lines, *small_map(report, columns(), room - len(lines))])

@@ -34,8 +34,8 @@ from .._params.arrays_and_structure import Array
 from .._params.layout import Block, labels, position_of
 from .._quoting import columns, listing, one_digit, printable, shown
 from .._verdict.tolerance_and_comparison import Evidence
-from .error_map import BLANK, MOST_MAPS, NOT_FINITE, OPEN, WRONG, counts_of, grid_of
-from .message import finding, maps_of
+from .error_map import BLANK, MOST_MAPS, NOT_FINITE, OPEN, WRONG, counts_of, drawn, grid_of, maps_of
+from .message import finding
 from .report import VERDICTS, GradientReport
 
 if TYPE_CHECKING:
@@ -84,14 +84,9 @@ def picture_of(report: GradientReport) -> dict[str, Any]:
             if block.wrong
         ]
         return picture
-    if report.checked:
-        names = dict.fromkeys(entry.block for entry in report.worst if entry.verdict != "agree")
-        # Of a million that are wrong the report has the worst.
-        names |= dict.fromkeys(block.name for block in report.blocks if block.wrong or block.open)
-        by_name = {block.name: block for block in evidence.blocks}
-        found = [by_name[name] for name in names if math.prod(by_name[name].shape) > 1]
-        picture["maps"] = [_map(evidence, block) for block in found[:MOST_MAPS]]
-        picture["undrawn"] = max(len(found) - MOST_MAPS, 0)
+    found = drawn(report)
+    picture["maps"] = [_map(evidence, block) for block in found[:MOST_MAPS]]
+    picture["undrawn"] = max(len(found) - MOST_MAPS, 0)
     picture["points"] = _points(evidence)
     picture["ladders"] = _ladders(evidence)
     return picture

@@ -264,7 +264,7 @@ def _tried(one: _Suspect, new: Sequence[ast.stmt], call: Callable[[], Outcome]) 
     """Return what another statement does, in this thread; nothing where it can't be executed."""
     here = changes.parsed(f"__import__('threading').get_ident() == {threading.get_ident()}")
     switch = ast.copy_location(ast.If(here, [*new], [one.statement]), one.statement)
-    for node in (node for part in new for node in ast.walk(part)):
+    for node in ast.walk(ast.Module([*new], [])):
         if not hasattr(node, "lineno") and "lineno" in node._attributes:
             ast.copy_location(node, one.statement)
     one.body[one.index] = switch

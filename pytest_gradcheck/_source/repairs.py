@@ -262,7 +262,7 @@ def _text(statement: Any) -> str:
 
 def _tried(one: _Suspect, new: Sequence[ast.stmt], call: Callable[[], Outcome]) -> Outcome:
     """Return what another statement does, in this thread; nothing where it can't be executed."""
-    here = changes.parsed(f"__import__('threading').get_ident() == {threading.get_ident()}")
+    here = _is_thread(threading.get_ident())
     switch = ast.copy_location(ast.If(here, [*new], [one.statement]), one.statement)
     for node in ast.walk(ast.Module([*new], [])):
         if not hasattr(node, "lineno") and "lineno" in node._attributes:
@@ -285,6 +285,11 @@ def _tried(one: _Suspect, new: Sequence[ast.stmt], call: Callable[[], Outcome]) 
     finally:
         for each, was in zip(objects, own, strict=True):
             each.__code__ = was
+
+
+@functools.cache  # it stands in every change
+def _is_thread(own: int) -> ast.expr:
+    return changes.parsed(f"__import__('threading').get_ident() == {own}")
 
 
 # A statement, what else it was, and which blocks are right with that.

@@ -55,13 +55,23 @@ def shown(name: str, width: int = NAME_WIDTH) -> str:
     """Return a name as it can be printed: no control characters, at most `width` long."""
     # Of a name of a million characters, only the ends are looked at.
     ends = name if len(name) <= 2 * width else name[:width] + "\0" + name[-width:]
-    clean = ends
-    if not ends.isprintable():
-        clean = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in ends)
+    clean = ends if ends.isprintable() else printable(ends, "")
     if len(clean) <= width:
         return clean
     keep = width - 1
     return clean[: keep // 2] + "…" + clean[-(keep - keep // 2) :]
+
+
+def printable(text: str, kept: str = "\n") -> str:
+    """Return a text in which what can't be printed, and isn't kept, is shown as an escape."""
+    return "".join(
+        c if c.isprintable() or c in kept else c.encode("unicode_escape").decode() for c in text
+    )
+
+
+def one_digit(value: float) -> str:
+    """Return a number of one digit as people write it: 3e-5, 1e7."""
+    return f"{value:.0e}".replace("e-0", "e-").replace("e+0", "e").replace("e+", "e")
 
 
 def distinct(names: Sequence[str], width: int = NAME_WIDTH) -> list[str]:

@@ -20,7 +20,7 @@ import numpy as np
 from .._constants import COARSEST_RTOL, CONFIDENCE, DEMANDED_IN_BLOCK
 from .._params.arrays_and_structure import Array
 from .._params.layout import Block
-from .._quoting import brief, layer_numbers, rounded_up, shown, together
+from .._quoting import brief, layer_numbers, one_digit, rounded_up, shown, together
 from .._verdict.tolerance_and_comparison import (
     AGREE,
     BENDS,
@@ -41,7 +41,7 @@ from .evidence_and_places import (
     BlockData,
     Diagnosis,
     Located,
-    Part,
+    Place,
     Predicted,
     Repair,
     Suggest,
@@ -57,15 +57,11 @@ from .terms_and_permutations import INTERCEPT, REARRANGED, target_words, targets
 # A term that an intercept lacks, a factor in a few rows, a target that is not subtracted: each is a
 # formula of the wrong entries, and costs besides what it takes to say which those are.
 
-
+# Formulas that say something of each entry by itself.
 ENTRY_BY_ENTRY: tuple[Suggest, ...] = (factor, term, chain)
-"""Formulas that say something of each entry by itself."""
-
-PARTIAL = 8.0
-"""Further bits when only some entries have the formula."""
-
+PARTIAL = 8.0  # further bits when only some entries have the formula
+# Wrong entries of which a formula is a cause; one is a place, and its formula costs more bits.
 FEWEST, ALONE = 2, 4.0
-"""Wrong entries of which a formula is a cause; one is a place, and its formula costs more bits."""
 
 
 def in_part(block: BlockData) -> Iterator[Repair]:
@@ -118,7 +114,7 @@ def _of(block: BlockData) -> Iterator[Repair]:
                 yield repair
 
 
-def _part(block: BlockData, repair: Repair) -> tuple[Part, bool] | None:
+def _part(block: BlockData, repair: Repair) -> tuple[Place, bool] | None:
     """Return the entries with the formula, or the fewer that it spares, and whether it is those."""
     predicted = repair.predicted(block)
     if predicted is None:
@@ -150,29 +146,21 @@ def said_of(block: BlockData, name: str) -> str:
 # It is a cause only where nothing stands out: no formula holds, and no entry is far beyond the
 # others.  What is named is computed to pass.
 
-
+# Digits that all wrong entries have in common with the numeric ones, or are a bug.
 FEWEST_DIGITS = 3
-"""Digits that all wrong entries have in common with the numeric ones, or are a bug."""
-
+# Part of its block's gradient that an error is at most, where a solver's tolerance is absolute.
 SMALL = 1e-4
-"""Part of its block's gradient that an error is at most, where a solver's tolerance is absolute."""
-
+# Errors so many times as large as all right entries' are no part of the same spread; nor are one or
+# two that are so far beyond the other wrong ones.
 FAR, LONE = 30.0, 100.0
-"""Errors so many times as large as all right entries' are no part of the same spread; nor are one
-or two that are so far beyond the other wrong ones."""
-
+# An error is relative while small entries have at most so much more of it than large ones.
 SPREAD = 10.0
-"""An error is relative while small entries have at most so much more of it than large ones."""
-
+# Errors that are one part of their entries to this are a factor, which no tolerance makes, unless
+# it is 1 in five digits: two ways to solve an ill-conditioned system differ by one.
 SAME = 1e-2
-"""Errors that are one part of their entries to this are a factor, which no tolerance makes, unless
-it is 1 in five digits: two ways to solve an ill-conditioned system differ by one."""
-
-MARGIN = 1.1
-"""By how much a tolerance is wider than what was seen: another step sees another error."""
-
+MARGIN = 1.1  # by how much a tolerance is wider than what was seen: another step sees another error
+# So few wrong entries are compared with all right ones, not only with those of their blocks.
 FEW = 2
-"""So few wrong entries are compared with all right ones, not only with those of their blocks."""
 
 
 @dataclass(frozen=True)
@@ -223,13 +211,13 @@ def approximation(
         needed, bits = max(least, by_unit[0, wrong].max()), -math.log2(relative) * count
     elif 0 < part <= SMALL and not _stands_out(by_block, wrong, blocks):
         largest = float(np.max(by_block[0], where=limits.rms > 0, initial=0.0))
-        hint = f"all errors are below {_power(rounded_up(largest))} of the block"
+        hint = f"all errors are below {one_digit(rounded_up(largest))} of the block"
         advice = f"{hint}: a solver's tolerance? atol="
         needed, bits = (net - limits.rtol * size).max(), -math.log2(part) * count
     if not advice:
         return None
     passes = "allows for that" if (found.verdict == OPEN).any() else "passes"
-    advice += f"{_power(rounded_up(MARGIN * float(needed)))} {passes}"
+    advice += f"{one_digit(rounded_up(MARGIN * float(needed)))} {passes}"
     return Approximation(hint, advice, bits)
 
 
@@ -278,39 +266,24 @@ def _stands_out(off: Array, wrong: Array, blocks: Sequence[Block]) -> bool:
     return False
 
 
-def _power(value: float) -> str:
-    """Return a number of one digit as people write it: 3e-5."""
-    return f"{value:.0e}".replace("e-0", "e-").replace("e+0", "e+")
-
-
 # Hints of blocks, and what the whole check is told
 
+# All formulas that are tried.
+SUGGESTIONS = (*REPAIRS, term, targets, factor_per_slice, chain, *REARRANGED, in_part)
 
-SUGGESTIONS: tuple[Suggest, ...] = (
-    *(*REPAIRS, term, targets, factor_per_slice, chain),
-    *REARRANGED,
-    in_part,
-)
-"""All formulas that are tried."""
-
+# Codes whose sentences name parameters, not blocks of a gradient.
 OF_THETA = ("chain", "theta", "sign-theta")
-"""Codes whose sentences name parameters, not blocks of a gradient."""
-
+# Codes of entries in other places.
 MOVED = ("transposed", "reshaped", "rolled", "flipped", "swapped")
-"""Codes of entries in other places."""
-
-TIE = 6.0
-"""Bits within which the simpler of two stories is told first."""
-
-RIVAL = 10.0
-"""Bits within which the second story is told as well."""
-
+MOST = 8  # diagnoses kept
+TIE = 6.0  # bits within which the simpler of two stories is told first
+RIVAL = 10.0  # bits within which the second story is told as well
+# Bits that it costs to say that a block is another's: both ways, one way, or lacks it.
 EXCHANGED, COPIED, TIED = 12.0, 20.0, 16.0
-"""Bits that it costs to say that a block is another's: both ways, one way, or lacks it."""
+LEAST_TIED = 2  # entries of a block that may lack another's gradient
 
-
+# Says whether some blocks act on func through others; it asks func, where there is one.
 Upstream = Callable[[Sequence[str], Sequence[str]], bool]
-"""Says whether some blocks act on func through others; it asks func, where there is one."""
 
 
 @dataclass(frozen=True)
@@ -418,14 +391,14 @@ def _fitted_to(shape: tuple[int, ...], other: BlockData) -> Iterator[tuple[str, 
         yield "", n.reshape(shape), bar.reshape(shape)
 
 
-def _copy(block: BlockData, other: BlockData) -> tuple[float, str] | None:
-    """Return the bits for one block's analytic being another's numeric, and what it is of that."""
-    if not other.whole:
-        return None
-    for how, values, bar in _fitted_to(block.shape, other):
-        bits = gained(block, Predicted(values, of_analytic=True, bar=bar), 0)
-        if bits is not None:
-            return bits, f"{how}the numeric gradient of "
+def _of_another(block: BlockData, other: BlockData, *, lacks: bool) -> tuple[float, str] | None:
+    """Return the bits for one block's analytic being another's numeric, or lacking it, and how."""
+    for how, values, bar in _fitted_to(block.shape, other) if other.whole else ():
+        made = Predicted(values, of_analytic=True, bar=bar)
+        if lacks:
+            made = Predicted(block.analytic + values, bar=bar)
+        if (bits := gained(block, made, 0)) is not None:
+            return bits, how
     return None
 
 
@@ -435,37 +408,28 @@ def _exchanged(blocks: Sequence[BlockData], left: dict[str, BlockData]) -> Itera
     for one, other in permutations(alike, 2):
         if one.name not in left or one.analytic.size != other.analytic.size:
             continue
-        there = _copy(one, other)
-        back = _copy(other, one) if other.name in left else None
+        there = _of_another(one, other, lacks=False)
+        back = _of_another(other, one, lacks=False) if other.name in left else None
         if there is not None and back is not None and one.name < other.name:
             names = tuple(b.name for b in blocks if b.name in (one.name, other.name))
             hints = {
-                one.name: f"analytic = {there[1]}{shown(other.name)}",
-                other.name: f"analytic = {back[1]}{shown(one.name)}",
+                one.name: f"analytic = {there[1]}the numeric gradient of {shown(other.name)}",
+                other.name: f"analytic = {back[1]}the numeric gradient of {shown(one.name)}",
             }
             told = f"the analytic gradients of {together(names)} are swapped"
             yield Cause("swapped", names, there[0] + back[0] - EXCHANGED, EXCHANGED, hints, told)
         elif there is not None and back is None and one.analytic.size > 1:
-            hints = {one.name: f"analytic = {there[1]}{shown(other.name)}"}
-            told = f"analytic of {shown(one.name)} = {there[1]}{shown(other.name)}"
+            what = f"{there[1]}the numeric gradient of {shown(other.name)}"
+            hints = {one.name: f"analytic = {what}"}
+            told = f"analytic of {shown(one.name)} = {what}"
             yield Cause("swapped", (one.name,), there[0] - COPIED, COPIED, hints, told)
-        yield from _tied(one, other)
-
-
-def _tied(one: BlockData, other: BlockData) -> Iterator[Cause]:
-    if not other.whole or one.analytic.size < LEAST_TIED:
-        return
-    for how, values, bar in _fitted_to(one.shape, other):
-        bits = gained(one, Predicted(one.analytic + values, bar=bar), 0)
-        if bits is not None:
+        tied = _of_another(one, other, lacks=True) if one.analytic.size >= LEAST_TIED else None
+        if tied is not None:
             text = (
-                f"numeric - analytic = {how}the gradient of {shown(other.name)}: a contribution "
-                "that the two share is missing"
+                f"numeric - analytic = {tied[1]}the gradient of {shown(other.name)}: a "
+                "contribution that the two share is missing"
             )
-            yield Cause("shared", (one.name,), bits - TIED, TIED, {one.name: text}, text)
-
-
-LEAST_TIED = 2
+            yield Cause("shared", (one.name,), tied[0] - TIED, TIED, {one.name: text}, text)
 
 
 def _together(located: Sequence[tuple[BlockData, Located]]) -> list[Cause]:
@@ -535,10 +499,6 @@ def _backward(
 
 def _said(blocks: Sequence[BlockData]) -> str:
     return f"{together([block.name for block in blocks])} {'are' if len(blocks) > 1 else 'is'}"
-
-
-MOST = 8
-"""Diagnoses kept."""
 
 
 @dataclass(frozen=True)

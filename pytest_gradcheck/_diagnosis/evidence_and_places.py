@@ -23,20 +23,17 @@ from .._constants import CONFIDENCE, ENTRY_ROUNDINGS, STANDS_CLEAR
 from .._params.arrays_and_structure import Array
 from .._quoting import shown
 
-OFFERED = 16.0
-"""Bits below which nothing is said."""
-
-CERTAIN = 60.0
-"""Bits given to what is seen and not inferred: NaN, a kink, noise, a cache."""
-
-MOST_PER_ENTRY = 40.0
-"""Bits of one entry at most: error bars are not known better than that."""
-
-CLOSE = 1e-6
-"""Of an entry: a repair leaves no larger gap than this, or than its error bar allows."""
-
-OF_THE_GAP = 1e-2
-"""Nor a larger part of the gap that it is to close."""
+OFFERED = 16.0  # bits below which nothing is said
+CERTAIN = 60.0  # bits given to what is seen and not inferred: NaN, a kink, noise, a cache
+MOST_PER_ENTRY = 40.0  # bits of one entry at most: error bars are not known better than that
+CLOSE = 1e-6  # of an entry: a repair leaves no larger gap than this, or than its error bar allows
+OF_THE_GAP = 1e-2  # nor a larger part of the gap that it is to close
+OF_ENTRIES = ("analytic", "numeric", "error", "theta", "wrong", "agrees", "known", "allowed")
+REPEATED = 4.0  # bits of an entry that repeats another of its group
+MOST_NUMERATOR = 12  # of a fraction, if that is not n / (n - 1)
+# 1/m is named up to such an m, where it is known to be whole, to a thousandth.
+MOST_SIZE, SMALL_SPREAD = 1_000_000, 1e-3
+LEAST_SIZE = 4  # entries of a block in which a place is more than these
 
 
 @dataclass(frozen=True)
@@ -119,8 +116,7 @@ class BlockData:
     @cached_property
     def asked(self) -> Array:
         """Which entries a repair is to explain."""
-        asked: Array = self.wrong & self.valid
-        return asked
+        return np.asarray(self.wrong & self.valid)
 
     @cached_property
     def gap(self) -> Array:
@@ -137,8 +133,7 @@ class BlockData:
     def floor(self) -> Array:
         """A gap that means nothing: the error bar, and rounding in the analytic value."""
         largest = float(self.size.max(initial=0.0))
-        floor: Array = self.error + self.eps * (8 * self.size + largest)
-        return floor
+        return np.asarray(self.error + self.eps * (8 * self.size + largest))
 
     @cached_property
     def slack(self) -> Array:
@@ -147,20 +142,17 @@ class BlockData:
         near = np.where(self.wrong, np.minimum(CLOSE * self.size, OF_THE_GAP * self.gap), 0.0)
         right = np.where(self.wrong, 0.0, CLOSE * self.size + self.allowed)
         rounding = ENTRY_ROUNDINGS * self.eps * (self.size + largest / 2)
-        slack: Array = 3 * self.error + rounding + near + right
-        return slack
+        return np.asarray(3 * self.error + rounding + near + right)
 
     @cached_property
     def seen(self) -> Array:
         """Which entries stand well above their error bars."""
-        seen: Array = self.valid & (np.abs(self.numeric) > 100 * self.floor)
-        return seen
+        return np.asarray(self.valid & (np.abs(self.numeric) > 100 * self.floor))
 
     @cached_property
     def still(self) -> Array:
         """Which entries func does not answer to: numeric is zero within its error bar."""
-        still: Array = self.valid & (np.abs(self.numeric) <= CONFIDENCE * self.error)
-        return still
+        return np.asarray(self.valid & (np.abs(self.numeric) <= CONFIDENCE * self.error))
 
     @property
     def mostly_still(self) -> bool:
@@ -178,9 +170,6 @@ class BlockData:
     def whole(self) -> bool:
         """Whether every entry is known."""
         return bool(self.valid.all())
-
-
-OF_ENTRIES = ("analytic", "numeric", "error", "theta", "wrong", "agrees", "known", "allowed")
 
 
 @dataclass(frozen=True)
@@ -244,8 +233,18 @@ class Predicted:
     bar: Array | None = None
 
 
+# Yields the repairs that a block's numbers suggest, numbers filled in, not yet weighed.
 Suggest = Callable[[BlockData], Iterator[Repair]]
-"""Yields the repairs that a block's numbers suggest, numbers filled in, not yet weighed."""
+
+
+def makes_numeric(function: Callable[[Array], Array]) -> Callable[[BlockData], Predicted]:
+    """Return what says that numeric is a function of analytic."""
+    return lambda block: Predicted(function(block.analytic))
+
+
+def makes_analytic(function: Callable[[Array], Array]) -> Callable[[BlockData], Predicted]:
+    """Return what says that analytic is a function of numeric."""
+    return lambda block: Predicted(function(block.numeric), of_analytic=True)
 
 
 def gained(block: BlockData, predicted: Predicted, fitted: int) -> float | None:
@@ -272,10 +271,6 @@ def gained(block: BlockData, predicted: Predicted, fitted: int) -> float | None:
         gain = least + np.minimum(least, REPEATED) * (counts - 1)
     kept = np.sort(gain)[: max(gain.size - fitted, 0)]
     return float(kept.sum())
-
-
-REPEATED = 4.0
-"""Bits of an entry that repeats another of its group."""
 
 
 @dataclass(frozen=True)
@@ -345,12 +340,6 @@ def named_factor(ratio: Fitted, sizes: dict[int, str]) -> tuple[Fraction, float]
     return None
 
 
-MOST_NUMERATOR = 12
-
-MOST_SIZE, SMALL_SPREAD = 1_000_000, 1e-3
-"""1/m is named up to such an m, where it is known to be whole, to a thousandth."""
-
-
 def slice_word(shape: tuple[int, ...], axis: int) -> str:
     """Return what one position along an axis is called: an entry, a row, a column, a position."""
     if len(shape) < 3:
@@ -375,35 +364,31 @@ def number(value: float) -> str:
 # A place is no repair: it says nothing of what the values should be.  Its evidence is the entries
 # elsewhere, each of which would hardly be right by chance.
 
-
-RIGHT_BITS = 8.0
-"""What a right entry outside says."""
-
+RIGHT_BITS = 8.0  # what a right entry outside says
+# What it says that the wrong entries there are all zero, or have a formula of their own.
 EXPLAINED = 20.0
-"""What it says that the wrong entries there are all zero, or have a formula of their own."""
-
-ODD = 8.0
-"""What any place costs, besides the number of its like."""
-
+ODD = 8.0  # what any place costs, besides the number of its like
 MOST_ENTRIES = 2
-
+MOST_EXACT = 10_000  # binomial coefficients of more take too long
+# Positions along an axis that are named one by one, and entries by all their indices.
 MOST_LISTED, MOST_SHOWN = 6, 4
-"""Positions along an axis that are named one by one, and entries by all their indices."""
 
 
 @dataclass(frozen=True)
 class Place:
-    """Part of a block, in words with their verb, and the bits to name it.
+    """Entries of a block (bool) in words ("column 0", "2 of 9 entries"), and the bits to name them.
 
-    `key` is equal for the same place in blocks of several shapes, along axis 0.
+    `key` is equal for the same place in blocks of several shapes, along axis 0; `verb` goes with
+    the words; `single`: it is one entry, or one of each row or column.
     """
 
-    code: str
-    key: tuple[object, ...]
     where: str
-    verb: str
-    inside: Array
     cost: float
+    key: tuple[Any, ...]
+    inside: Array
+    code: str = "slice"
+    verb: str = "are"
+    single: bool = False
 
 
 @dataclass(frozen=True)
@@ -463,7 +448,7 @@ def _unwritten(block: BlockData, right: Array) -> Located | None:
     count, size = int(block.asked.sum()), block.asked.size
     if count <= MOST_ENTRIES:
         return None
-    place = replace(_entries(block, count), code="zero", where=f"{count} of {size} entries")
+    place = replace(_entries(block), code="zero", where=f"{count} of {size} entries")
     bits = RIGHT_BITS * int(right.sum()) + MOST_PER_ENTRY * count - place.cost - ODD
     return Located(place, bits, f"analytic is zero in {place.where}", ", the rest is right")
 
@@ -490,24 +475,26 @@ def _silent(block: BlockData) -> Iterator[Place]:
     wrong = block.asked
     count, size = int(wrong.sum()), wrong.size
     for axis in (axis for axis, length in enumerate(block.shape) if length > 1):
-        hit = _hit(wrong, axis)
-        inside = _chosen(wrong.shape, axis, hit)
-        where = _positions(block.shape, axis, hit.tolist())
-        cost = math.log2(math.comb(block.shape[axis], hit.size))
-        yield Place("mask", ("mask", axis, tuple(hit.tolist())), where, "are", inside, cost)
+        place = _slices(wrong, axis)
+        yield replace(place, code="mask", key=("mask", *place.key[1:]))
     if len(block.shape) == 2 and min(block.shape) > 1:
         for place in _triangles(block):
             if not np.any(wrong & ~place.inside):
                 yield replace(place, code="mask", key=("mask", *place.key))
-    alone = _entries(block, count)
+    alone = _entries(block)
     where = alone.where if count <= MOST_LISTED else f"{count} of {size} entries"
     key = ("mask", block.name, tuple(np.flatnonzero(wrong).tolist()))
     yield replace(alone, code="mask", key=key, where=where)
 
 
-def _hit(which: Array, axis: int) -> Array:
-    """Return the positions along an axis at which something is chosen."""
-    return np.flatnonzero(which.any(axis=tuple(k for k in range(which.ndim) if k != axis)))
+def _slices(which: Array, axis: int, most: int = MOST_LISTED) -> Place:
+    """Return the positions along an axis at which something is chosen, with all that is there."""
+    hit = np.flatnonzero(which.any(axis=tuple(k for k in range(which.ndim) if k != axis)))
+    where = _positions(which.shape, axis, hit.tolist(), most)
+    cost = _bits_of_choice(hit.size, which.shape[axis])
+    # The positions of a sum over rows are those of its rows: W[2, :] and b[2].
+    key = ("along", axis, tuple(hit.tolist()))
+    return Place(where, cost, key, _chosen(which.shape, axis, hit))
 
 
 def _chosen(shape: tuple[int, ...], axis: int, positions: Array | int) -> Array:
@@ -517,47 +504,41 @@ def _chosen(shape: tuple[int, ...], axis: int, positions: Array | int) -> Array:
     return chosen
 
 
-@dataclass(frozen=True)
-class Part:
-    """Some entries of a block in words ("column 0", "7 of 20 entries"), and the bits to name them.
-
-    `key` is as in `Place`; `single`: it is one entry, or one of each row or column.
-    """
-
-    where: str
-    cost: float
-    key: tuple[object, ...]
-    single: bool = False
-
-
-def named(inside: Array, outside: Array) -> Part:
+def named(inside: Array, outside: Array) -> Place:
     """Return entries in words, with the bits that it takes to name them among all."""
     # A row is named when none of it is `outside`; the first and the last are where a bias is.
     shape, count = inside.shape, int(inside.sum())
     long = [axis for axis, length in enumerate(shape) if length > 1]
     for axis in long if len(long) > 1 or count > MOST_ENTRIES else ():
-        hit = _hit(inside, axis)
-        if not np.any(_chosen(shape, axis, hit) & outside):
-            where = _positions(shape, axis, hit.tolist())
-            return Part(where, _to_name(hit, shape[axis]), ("along", axis, tuple(hit.tolist())))
+        place = _slices(inside, axis)
+        if not np.any(place.inside & outside):
+            return replace(place, cost=_to_name(place.key[-1], shape[axis]))
     for axis in long if len(shape) == 2 and len(long) == 2 else ():
         if np.all(inside.sum(axis=1 - axis) == 1):
             each = slice_word(shape, axis)
             bits = shape[axis] * math.log2(shape[1 - axis])
-            return Part(f"one entry of each {each}", bits, ("each", each), single=True)
-    hit = np.flatnonzero(inside)
-    key = ("along", 0, tuple(hit.tolist())) if len(long) == 1 else ("entries", tuple(hit.tolist()))
+            return Place(f"one entry of each {each}", bits, ("each", each), inside, single=True)
+    hit = tuple(np.flatnonzero(inside).tolist())
+    key = ("along", 0, hit) if len(long) == 1 else ("entries", hit)
     bits = _to_name(hit, inside.size)
     first = np.argwhere(inside)[: count if count <= MOST_SHOWN else MOST_SHOWN - 1]
     indices = list(map(str, first.tolist()))
+    where = joined(indices)
     if count > len(indices):
-        return Part(f"{count} of {inside.size} entries ({', '.join(indices)}, …)", bits, key)
-    return Part(joined(indices), bits, key, single=count == 1)
+        where = f"{count} of {inside.size} entries ({', '.join(indices)}, …)"
+    return Place(where, bits, key, inside, single=count == 1)
 
 
-def _to_name(hit: Array, length: int) -> float:
-    usual = hit.size == 1 and hit[0] in (0, length - 1)
-    return 0.0 if usual else math.log2(math.comb(length, hit.size))
+def _to_name(hit: tuple[int, ...], length: int) -> float:
+    return 0.0 if hit in ((0,), (length - 1,)) else _bits_of_choice(len(hit), length)
+
+
+def _bits_of_choice(count: int, length: int) -> float:
+    """Return log2 of a binomial coefficient, of a large one by Stirling's series."""
+    if length < MOST_EXACT:
+        return math.log2(math.comb(length, count))
+    whole, *parts = (math.lgamma(k + 1) for k in (length, count, length - count))
+    return (whole - sum(parts)) / math.log(2)
 
 
 def _positions(
@@ -595,16 +576,13 @@ def _places(block: BlockData) -> Iterator[Place]:
     wrong = block.asked
     count, size = int(wrong.sum()), wrong.size
     if count <= MOST_ENTRIES:
-        yield _entries(block, count)
+        yield _entries(block)
     if size < LEAST_SIZE or count == 1:  # a row of zeros but for one entry is that entry
         return
     long = [axis for axis, length in enumerate(block.shape) if length > 1]
     for axis in long:
-        hit = _hit(wrong, axis)
-        if len(long) == 1 and hit.size <= MOST_ENTRIES:
-            continue
-        place = _along(block, axis, hit)
-        if place is not None:
+        place = _along(block, axis)
+        if place is not None and (len(long) > 1 or len(place.key[-1]) > MOST_ENTRIES):
             yield place
     if len(long) > 1:
         yield from _edges(block, long)
@@ -612,37 +590,30 @@ def _places(block: BlockData) -> Iterator[Place]:
         yield from _triangles(block)
 
 
-LEAST_SIZE = 4
-
-
-def _entries(block: BlockData, count: int) -> Place:
+def _entries(block: BlockData) -> Place:
     indices = np.argwhere(block.asked).tolist()
+    count = len(indices)
     key: tuple[object, ...] = ("entry", str(indices), block.name)
     if sum(length > 1 for length in block.shape) == 1:  # a bias: alike with rows of its matrix
         key = ("along", 0, tuple(np.flatnonzero(block.asked).tolist()))
-    cost = math.log2(math.comb(block.asked.size, count))
+    cost = _bits_of_choice(count, block.asked.size)
     where = f"the entr{'y' if count == 1 else 'ies'} {joined(list(map(str, indices)))}"
-    return Place("entry", key, where, _verb(count), block.asked, cost)
+    return Place(where, cost, key, block.asked, "entry", "is" if count == 1 else "are")
 
 
-def _verb(count: int) -> str:
-    return "is" if count == 1 else "are"
-
-
-def _along(block: BlockData, axis: int, hit: Array) -> Place | None:
+def _along(block: BlockData, axis: int) -> Place | None:
     """Return a few positions along an axis, if they are few enough or evenly spaced."""
-    length, count = block.shape[axis], int(hit.size)
+    place = _slices(block.asked, axis, MOST_ENTRIES)
+    hit, length = place.key[-1], block.shape[axis]
+    count = len(hit)
     steps = set(np.diff(hit).tolist())
     even = len(steps) == 1
     most = MOST_LISTED if len(block.shape) > 1 else MOST_ENTRIES
     if count > length // 2 or (count > most and not even):
         return None
-    inside = _chosen(block.shape, axis, hit)
-    cost = 2 * math.log2(length) if even else math.log2(math.comb(length, count))
+    cost = 2 * math.log2(length) if even else place.cost
     cost += math.log2(len(block.shape)) + (2.0 if steps - {1} and count > MOST_ENTRIES else 0.0)
-    where = _positions(block.shape, axis, hit.tolist(), MOST_ENTRIES)
-    # The positions of a sum over rows are those of its rows: W[2, :] and b[2].
-    return Place("slice", ("along", axis, tuple(hit.tolist())), where, _verb(count), inside, cost)
+    return replace(place, cost=cost, verb="is" if count == 1 else "are")
 
 
 def _edges(block: BlockData, long: list[int]) -> Iterator[Place]:
@@ -655,10 +626,10 @@ def _edges(block: BlockData, long: list[int]) -> Iterator[Place]:
     )
     if all(shape[axis] > 2 for axis in long[-2:]):
         border = np.logical_or.reduce([inside for _, inside in (*one, *other)])
-        yield Place("slice", ("border",), "the border", "is", border, 3.0)
+        yield Place("the border", 3.0, ("border",), border, verb="is")
     for (first, these), (second, those) in product(one, other):
         where = f"the {first} and the {second}"
-        yield Place("slice", ("edges", first, second), where, "are", these | those, 4.0)
+        yield Place(where, 4.0, ("edges", first, second), these | those)
 
 
 def _triangles(block: BlockData) -> Iterator[Place]:
@@ -670,4 +641,4 @@ def _triangles(block: BlockData) -> Iterator[Place]:
         ("the upper triangle", rows <= columns),
         ("the lower triangle", rows >= columns),
     ):
-        yield Place("slice", ("triangle", name), name, "is", inside, 3.0)
+        yield Place(name, 3.0, ("triangle", name), inside, verb="is")

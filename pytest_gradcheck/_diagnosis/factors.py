@@ -25,21 +25,34 @@ from .evidence_and_places import (
     Repair,
     Suggest,
     fit,
+    makes_analytic,
+    makes_numeric,
     named_factor,
     number,
     rows_of,
     slice_word,
 )
 
-PER_SLICE = 30.0
-"""Bits that it costs, besides one entry for each factor."""
-
-LEAST = 3
-"""Entries in a slice that can contradict its factor, and one more."""
-
+PER_SLICE = 30.0  # bits that it costs to give each slice a factor, besides one entry for each
+LEAST = 3  # entries in a slice that can contradict its factor, and one more
+# Below this the second singular value is none: then any error in one of two factors of an outer
+# product looks like a factor per row, and names nothing.
 RANK_ONE = 1e-6
-"""Below this the second singular value is none: then any error in one of two factors of an outer
-product looks like a factor per row, and names nothing."""
+MOST_OTHERS = 64  # so many other parameters are tried as factors, those next to the block
+OTHER = 2.0  # bits that it costs to name another parameter
+NAMED, FITTED = 7.0, 12.0  # bits that a formula costs when its number is a name or is fitted
+UNCHANGED = 5e-5  # a factor nearer to 1 is none: in five digits it is 1
+OF_PARAMETER = 6.0  # bits that it costs to name a factor after a parameter of one number
+# How near to a number of one digit a norm is that was clipped: 1e-6 is added to what divides.
+OF_A_CHOICE = 1e-5
+# Smaller numbers are factors for reasons enough; how near to another number one is that number.
+LEAST_SIZE, OF_ONE = 4, 1e-6
+SEVENTH = 4e-6  # what single precision leaves, relative to an entry and its block together
+# Entries that may be wrong beside others that are right to seven digits; those are more.
+MOST_FAR = 2
+NARROW = 24.0  # bits that values of float32 in a float64 are worth: one of 2^29 has so few digits
+SHORT = 12  # bits of a number such as 0.25, which is in float32 for no reason
+MOST_DECIMALS = 8  # decimals to which somebody rounds
 
 
 def factor_per_slice(block: BlockData) -> Iterator[Repair]:
@@ -118,6 +131,7 @@ def _sigmoid(t: Array) -> Array:
     return np.asarray(1 / (1 + np.exp(-t)))
 
 
+# Derivatives of parametrisations, and how much odder than the plainest each is, in bits.
 CHAINS: tuple[tuple[str, Callable[[Array], Array], float], ...] = (
     ("exp({})", np.exp, 0.0),
     ("{}", lambda t: t, 1.0),
@@ -138,19 +152,17 @@ CHAINS: tuple[tuple[str, Callable[[Array], Array], float], ...] = (
     ("log({})", np.log, 3.0),
     ("softplus({})", lambda t: np.logaddexp(0, t), 3.0),
 )
-"""Derivatives of parametrisations, and how much odder than the plainest each is, in bits."""
 
 CHAIN = 10.0
 
+# Words in a parameter's name, and the derivative that they make likely.
 TOLD_BY_NAME = (
     (("log", "ln_"), "exp"),
     (("logit", "raw", "unconstrained"), "sigmoid"),
     (("rho", "softplus"), "sigmoid({})"),
 )
-"""Words in a parameter's name, and the derivative that they make likely."""
 
-LIKELY = 5.0
-"""Bits that such a name is worth."""
+LIKELY = 5.0  # bits that such a name is worth
 
 
 def chain(block: BlockData) -> Iterator[Repair]:
@@ -188,16 +200,13 @@ def _chain_words(name: str, missing: bool, sign: float, each: str = "") -> str:
     return f"numeric = {minus}analytic {by}: that factor of the chain rule is {lacks}"
 
 
+# Functions of another parameter that the chain rule makes a factor, with their bits.
 POWERS: tuple[tuple[str, Callable[[Array], Array], float], ...] = (
     ("{}", lambda t: t, 0.0),
     ("{}^2", lambda t: t * t, 2.0),
     ("exp({})", np.exp, 2.0),
     ("exp(2 x {})", lambda t: np.exp(2 * t), 4.0),
 )
-"""Functions of another parameter that the chain rule makes a factor, with their bits."""
-
-MOST_OTHERS = 64
-"""So many other parameters are tried as factors, those next to the block."""
 
 
 def _of_others(block: BlockData) -> Iterator[Repair]:
@@ -233,10 +242,6 @@ def _along(theta: Array, axis: int | None, dimensions: int) -> Array:
     return np.moveaxis(theta.reshape(-1, *[1] * (dimensions - 1)), 0, axis)
 
 
-OTHER = 2.0
-"""Bits that it costs to name another parameter."""
-
-
 def _placements(shape: tuple[int, ...], of: tuple[int, ...]) -> list[tuple[int | None, str]]:
     """Return how an array fits another entry by entry, or one to each slice along an axis."""
     if shape == of:
@@ -265,13 +270,6 @@ def _softmax(block: BlockData) -> Iterator[Repair]:
             told="numeric = analytic through the derivative of softmax, which is missing, in "
             "{names}",
         )
-
-
-NAMED, FITTED = 7.0, 12.0
-"""Bits that a formula costs when its number is a name or is fitted."""
-
-UNCHANGED = 5e-5
-"""A factor nearer to 1 is none: in five digits it is 1."""
 
 
 def zero(block: BlockData) -> Iterator[Repair]:
@@ -307,16 +305,12 @@ def factor(block: BlockData) -> Iterator[Repair]:
         "factor",
         ("factor", value),
         f"analytic = {what}, everywhere in the block{note}",
-        lambda other: Predicted(other.analytic / value),
+        makes_numeric(lambda a: a / value),
         NAMED + OF_PARAMETER if words else NAMED + named[1] if named else FITTED,
         told=f"analytic = {what} in all of {{names}}{note}",
         fitted=0 if words or named else 1,
         part=f"analytic = {what}{words}",
     )
-
-
-OF_PARAMETER = 6.0
-"""Bits that it costs to name a factor after a parameter of one number."""
 
 
 def _named_by_parameter(ratio: Fitted, block: BlockData, most: float) -> tuple[float, str]:
@@ -347,10 +341,6 @@ def _clipped(block: BlockData) -> str:
         if norm and abs(norm / chosen - 1) < OF_A_CHOICE:
             return f": scaled to a norm of {number(chosen)}?"
     return ""
-
-
-OF_A_CHOICE = 1e-5
-"""How near to a number of one digit a norm is that was clipped: 1e-6 is added to what divides."""
 
 
 def _ratio(block: BlockData) -> Fitted | None:
@@ -386,10 +376,6 @@ def factor_words(named: Fraction | None, value: float, block: BlockData) -> str:
     return f"{text} ({'; '.join(notes)})" if notes else text
 
 
-LEAST_SIZE, OF_ONE = 4, 1e-6
-"""Smaller numbers are factors for reasons enough; how near to another number one is that number."""
-
-
 def clipped(block: BlockData) -> Iterator[Repair]:
     """Name a bound at which all entries stand that are beyond it."""
     written = block.analytic[block.valid]
@@ -410,16 +396,12 @@ def clipped(block: BlockData) -> Iterator[Repair]:
             continue  # any entry that is too small, and still the largest, stands at a bound
         if not np.any((right > least) & (right < most) & (right != 0)):
             continue
-
-        def apply(other: BlockData, least: float = least, most: float = most) -> Predicted:
-            return Predicted(np.clip(other.numeric, least, most), of_analytic=True)
-
         chosen = float(f"{bound:.2g}") == bound
         yield Repair(
             "clipped",
             ("clipped", least, most),
             f"analytic = numeric clipped to {words}",
-            apply,
+            makes_analytic(partial(np.clip, a_min=least, a_max=most)),
             (NAMED + 2 if chosen else FITTED) + odd,
             told=f"analytic = numeric clipped to {words} in {{names}}",
             fitted=0 if chosen else 1,
@@ -495,16 +477,11 @@ def single(block: BlockData) -> Iterator[Repair]:
     yield Repair("entry", ("float32 but", entries), hint, apply, prior)
 
 
-MOST_FAR = 2
-"""Entries that may be wrong beside others that are right to seven digits; those are more."""
-
-
 def _beyond_seven(block: BlockData) -> Array:
     """Return which entries are farther off than single precision leaves them."""
     known = max(int(np.count_nonzero(block.valid)), 1)
     size = block.size + float(np.linalg.norm(block.size)) / math.sqrt(known)
-    far: Array = block.valid & (block.gap > SEVENTH * size)
-    return far
+    return np.asarray(block.valid & (block.gap > SEVENTH * size))
 
 
 def _declared_or_narrow(block: BlockData, far: Array) -> bool:
@@ -518,17 +495,6 @@ def _narrow(written: Array) -> bool:
     return bool(narrow.all() and not short.all())
 
 
-NARROW = 24.0
-"""Bits that it is worth: one float64 of so few digits is one of 2^29."""
-
-SHORT = 12
-"""Bits of a number such as 0.25, which is in float32 for no reason."""
-
-
-SEVENTH = 4e-6
-"""What single precision leaves, relative to an entry and its block together."""
-
-
 def rounded(block: BlockData) -> Iterator[Repair]:
     """Name values that are numeric's in few decimals, or without any: an array of integers."""
     written = block.analytic[block.valid & (block.analytic != 0)]
@@ -540,17 +506,10 @@ def rounded(block: BlockData) -> Iterator[Repair]:
     if not k:
         ways |= {"cut off": np.trunc, "rounded down": np.floor}
     for words, function in ways.items():
-
-        def apply(other: BlockData, function: Callable[[Array], Array] = function) -> Predicted:
-            return Predicted(function(other.numeric), of_analytic=True)
-
         to = f"{k} decimal{'s' * (k > 1)}" if k else "whole numbers: an array of integers?"
         hint = f"analytic = numeric {words} to {to}"
-        yield Repair("rounded", ("rounded", words, k), hint, apply, NAMED + 5 + k)
-
-
-MOST_DECIMALS = 8
-"""Decimals to which somebody rounds."""
+        made = makes_analytic(function)
+        yield Repair("rounded", ("rounded", words, k), hint, made, NAMED + 5 + k)
 
 
 REPAIRS: tuple[Suggest, ...] = (zero, rounded, factor, multiples, clipped, reduction, single)

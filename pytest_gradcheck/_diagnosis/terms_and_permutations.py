@@ -23,12 +23,22 @@ from .evidence_and_places import (
     at,
     fit,
     joined,
+    makes_analytic,
+    makes_numeric,
     named_factor,
     number,
     rows_of,
 )
 from .evidence_and_places import named as place_of
 from .factors import NAMED, UNCHANGED, factor_words
+
+OTHER_TERM = 18.0  # bits of a term in `FUNCTIONS`, whose coefficient must be a simple number
+INTERCEPT = 3.0  # bits that it costs to say which of the places of an intercept has no decay
+# Bits that a number of samples costs besides where func reads nothing of that length.
+UNKNOWN_SIZE = 4.0
+LEAST_PACKED = 3  # an index is off by less
+# Slices that are matched; runs of them that are named; and what another order costs, in bits.
+MOST_SLICES, MOST_RUNS, ODD_ORDER = 1024, 4, 3.0
 
 
 def term(block: BlockData) -> Iterator[Repair]:
@@ -41,12 +51,9 @@ def term(block: BlockData) -> Iterator[Repair]:
             yield from _term(block, "theta", function, OTHER_TERM, words, simple_only=True)
 
 
-OTHER_TERM = 18.0
-"""Bits that such a term costs; and its coefficient must be a simple number."""
-
+# Takes the amount, what stands for the parameters' name, and whether people choose such numbers;
+# returns the sentence, and what it is where the term is but in a part.
 Words = Callable[[float, str, bool], tuple[str, str]]
-"""Takes the amount, what stands for the parameters' name, and whether people choose such numbers;
-returns the sentence, and what it is where the term is but in a part."""
 
 
 def _term(
@@ -92,11 +99,8 @@ def _term(
             yield from _factor_and_decay(block, prior + INTERCEPT, spared)
 
 
+# Says of a shape which entries have the decay, and what to add to the sentence.
 Mask = Callable[[tuple[int, ...]], tuple[Array, str]]
-"""Says of a shape which entries have the decay, and what to add to the sentence."""
-
-INTERCEPT = 3.0
-"""Bits that it costs to say which of the places of an intercept has no decay."""
 
 
 def _intercepts(shape: tuple[int, ...]) -> Iterator[Mask]:
@@ -112,15 +116,12 @@ def _intercepts(shape: tuple[int, ...]) -> Iterator[Mask]:
             yield mask
 
 
+# A coefficient is named by a fraction of such numbers at most, and of so many bits, in place of one
+# entry.
 MOST_SIMPLE, NAMED_BY = 1000, 16.0
-"""A coefficient is named by a fraction of such numbers at most, and of so many bits, in place of
-one entry."""
-
-UNIT = 6.0
-"""Bits that a difference of 1, or 1/m, costs besides those of m."""
-
+UNIT = 6.0  # bits that a difference of 1, or 1/m, costs besides those of m
+# Where all parameters have one sign, λ·sign(θ) is a constant, and that is told first.
 ONE_SIGN = 3.0
-"""Where all parameters have one sign, λ·sign(θ) is a constant, and that is told first."""
 
 
 def _factor_and_decay(block: BlockData, prior: float, mask: Mask) -> Iterator[Repair]:
@@ -223,6 +224,8 @@ def _other_words(what: str, amount: float, name: str, chosen: bool) -> tuple[str
     return said, said
 
 
+# What the logarithm of a determinant, a barrier, a double well, a likelihood or the divergence of
+# two Gaussians adds to a gradient: the term, and how it is told.
 FUNCTIONS: tuple[tuple[Words, Callable[[Array], Array]], ...] = (
     (partial(_other_words, "{} / {}"), lambda t: 1 / t),
     (partial(_other_words, "{} x {}^2"), lambda t: t * t),
@@ -231,8 +234,6 @@ FUNCTIONS: tuple[tuple[Words, Callable[[Array], Array]], ...] = (
     (partial(_other_words, "{} x (exp({}) - 1)"), np.expm1),
     (partial(_other_words, "{} x exp(-{})"), lambda t: np.exp(-t)),
 )
-"""What the logarithm of a determinant, a barrier, a double well, a likelihood or the divergence of
-two Gaussians adds to a gradient: the term, and how it is told."""
 
 
 def _constant_words(amount: float, name: str, chosen: bool) -> tuple[str, str]:
@@ -252,10 +253,6 @@ def _size_bits(m: int, block: BlockData) -> float:
     """Return the bits of a number of samples: func reads so many, or it is rather none."""
     known = m == 1 or m in block.sizes or m in block.constants
     return math.log2(m) + (0.0 if known else UNKNOWN_SIZE)
-
-
-UNKNOWN_SIZE = 4.0
-"""Bits that a number of samples costs besides where func reads nothing of that length."""
 
 
 def targets(block: BlockData) -> Iterator[Repair]:
@@ -304,19 +301,15 @@ def targets(block: BlockData) -> Iterator[Repair]:
     )
 
 
+# Samples in a mean, and targets of one kind; how near to a whole number a count is seen to be; and
+# entries that are asked first.
 MOST_TARGETS, MOST_COUNTED, WHOLE, FEW = 1000, 1e6, 1e-3, 8
-"""Samples in a mean, and targets of one kind; how near to a whole number a count is seen to be; and
-entries that are asked first."""
 
 
 # The table of repairs that move entries: swapped axes, another order, shifts, reversals
 
-
-PLAIN = 8.0
-"""Bits that a rearrangement costs, besides the number of its like."""
-
-MOST_SHIFT = 16
-"""Shifts up to so many are tried to both sides; all of them along shorter axes."""
+PLAIN = 8.0  # bits that a rearrangement costs, besides the number of its like
+MOST_SHIFT = 16  # shifts up to so many are tried to both sides; all of them along shorter axes
 
 Move = Callable[[Array], Array]
 
@@ -338,8 +331,8 @@ def rearranged(block: BlockData) -> Iterator[Repair]:
         yield _moved(row, 1.0, free=int(np.isnan(row[3](block.analytic)).sum()))
 
 
+# Of a rearrangement the code, the key, the hint, what makes it, and what it costs in bits.
 Row = tuple[str, tuple[object, ...], str, Move, float]
-"""Of a rearrangement the code, the key, the hint, what makes it, and what it costs in bits."""
 
 
 def _scale(block: BlockData) -> float | None:
@@ -390,25 +383,19 @@ def _axes(shape: tuple[int, ...]) -> Iterator[Row]:
             move = partial(np.transpose, axes=order)
             yield "transposed", ("transposed", order), f"analytic = {what}", move, cost
             continue
-        # Written in one order of the axes and read in another.
-        back = tuple(int(k) for k in np.argsort(order))
         fortran = order == tuple(reversed(range(len(shape))))
         in_order, cost = ("Fortran", 2.0) if fortran else ("another", 6.0)
         hint = f"analytic has the values of numeric in {in_order} memory order (a wrong reshape)"
-        yield (
-            "reshaped",
-            ("reshaped", order),
-            hint,
-            lambda a, permuted=permuted, back=back: a.reshape(permuted).transpose(back),  # type: ignore[misc]
-            cost,
-        )
-        yield (
-            "reshaped",
-            ("reshaped back", order),
-            hint,
-            lambda a, order=order: a.transpose(order).reshape(a.shape),  # type: ignore[misc]
-            cost + 0.5,
-        )
+        yield "reshaped", ("reshaped", order), hint, partial(_read_in, order), cost
+        yield "reshaped", ("reshaped back", order), hint, partial(_written_in, order), cost + 0.5
+
+
+def _read_in(order: tuple[int, ...], a: Array) -> Array:
+    return a.reshape([a.shape[axis] for axis in order]).transpose(np.argsort(order))
+
+
+def _written_in(order: tuple[int, ...], a: Array) -> Array:
+    return a.transpose(order).reshape(a.shape)
 
 
 def _ends(shape: tuple[int, ...]) -> Iterator[Row]:
@@ -447,10 +434,6 @@ def _shifts(block: BlockData, scale: float) -> Iterator[Row]:
             hint = f"analytic = numeric rolled by {k} {along}{asks}"
             move = partial(np.roll, shift=-k, axis=axis)
             yield "rolled", ("rolled", axis, k), hint, move, cost + 2 * math.log2(abs(k))
-
-
-LEAST_PACKED = 3
-"""An index is off by less."""
 
 
 def _shifts_with_edges(shape: tuple[int, ...]) -> Iterator[Row]:
@@ -511,21 +494,13 @@ def exchanged(block: BlockData) -> Iterator[Repair]:
         if len(runs) <= MOST_RUNS:
             where = at(block.shape, axis, joined(listed), 2)
         how = "exchanged" if two else "in another order"
-
-        def apply(other: BlockData, axis: int = axis, order: Array = order) -> Predicted:
-            return Predicted(np.take(other.analytic, np.argsort(order), axis))
-
         yield Repair(
             "swapped",
             ("exchanged", axis, tuple(order.tolist())),
             f"analytic = numeric with {where} {how}",
-            apply,
+            makes_numeric(partial(np.take, indices=np.argsort(order), axis=axis)),
             PLAIN + ODD_ORDER + 2 * len(runs) * float(np.log2(length)),
         )
-
-
-MOST_SLICES, MOST_RUNS, ODD_ORDER = 1024, 4, 3.0
-"""Slices that are matched; runs of them that are named; and what another order costs, in bits."""
 
 
 def _matched(block: BlockData, axis: int) -> Array | None:
@@ -549,37 +524,28 @@ def shared(block: BlockData) -> Iterator[Repair]:
     if len(block.shape) != 2 or block.shape[0] != block.shape[1] or block.shape[0] < 2:
         return
     rows: tuple[tuple[str, Move], ...] = (
-        ("numeric = analytic + its transpose", lambda a: a + a.T),
-        ("numeric = (analytic + its transpose) / 2", lambda a: (a + a.T) / 2),
+        ("numeric = analytic + its transpose", lambda a: a + a.swapaxes(0, 1)),
+        ("numeric = (analytic + its transpose) / 2", lambda a: (a + a.swapaxes(0, 1)) / 2),
         (
             "numeric = analytic + its transpose, the diagonal once",
-            lambda a: a + a.T - np.diag(np.diag(a)),
+            lambda a: a + a.swapaxes(0, 1) - np.diag(np.diag(a)),
         ),
     )
     for cost, (words, move) in enumerate(rows):
-
-        def apply(other: BlockData, move: Move = move) -> Predicted | None:
-            return Predicted(move(other.analytic)) if other.analytic.ndim == 2 else None
-
         yield Repair(
             "shared",
             ("shared", words),
             f"{words}: one of two uses of it is not accumulated",
-            apply,
+            makes_numeric(move),
             PLAIN + 2 + cost,
             told=f"{words}, in {{names}}: one of two uses is not accumulated",
         )
-
-    def symmetric(other: BlockData) -> Predicted | None:
-        made = (other.numeric + other.numeric.T) / 2
-        return Predicted(made, of_analytic=True) if made.ndim == 2 else None
-
     begin, end = "analytic = (numeric + its transpose) / 2", "made symmetric, which numeric is not"
     yield Repair(
         "shared",
         ("shared", begin),
         f"{begin}: {end}",
-        symmetric,
+        makes_analytic(lambda n: (n + n.swapaxes(0, 1)) / 2),
         PLAIN + 4,
         told=f"{begin} in {{names}}: {end}",
     )

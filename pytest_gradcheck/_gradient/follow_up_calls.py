@@ -50,7 +50,7 @@ from .._quoting import layer_numbers, together
 from .._report.assemble import Rows
 from .._report.report import VERDICTS, BlockReport
 from .._source.lines import SourceLine, lines_of, with_repairs
-from .._source.repairs import Outcome, Repair, repairs
+from .._source.repairs import Outcome, repairs
 from .._source.trace import run_by, traced
 from .._verdict.tolerance_and_comparison import AGREE, DISAGREE, Evidence
 
@@ -328,7 +328,7 @@ def lines_behind(
             return ()
         where = evidence.verdict == DISAGREE if evidence is not None else None
         lines = lines_of(value, seen, wrong, right, innocent, after, where)
-        found: list[Repair] = []
+        found: list[SourceLine] = []
         # Where func answers to nothing, any factor of zero would agree.
         told = evidence is not None and (abs(evidence.numeric) > evidence.error_bar)[where].any()
         if evidence is not None and user is not None and told:
@@ -343,7 +343,7 @@ def lines_behind(
                 agrees = _agreeing(call, value, windows, evidence, vector)
                 order = [(line.file, line.line) for line in lines]
                 found = repairs(agrees, wrong, seen, order, innocent, roots)
-        return with_repairs(lines, found, wrong)
+        return with_repairs(lines, found)
     except Exception:
         return ()
 

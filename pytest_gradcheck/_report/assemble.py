@@ -44,14 +44,13 @@ if TYPE_CHECKING:
     from .._diagnosis.evidence_and_places import Diagnosis
     from .._source.lines import SourceLine
 
-GIVEN = "given"
-"""The precision of two gradients that are compared: there are no parameters."""
-
-GROUP, NOISE = "group", "noise"
-"""Codes of a part of a block that is wrong, and of noise."""
-
+GIVEN = "given"  # the precision of two gradients that are compared: there are no parameters
+GROUP, NOISE = "group", "noise"  # codes of a part of a block that is wrong, and of noise
+# Entries of a report, unless more are to be shown: a million take many seconds to make.
 MOST_ENTRIES = 10_000
-"""Entries of a report, unless more are to be shown: a million take many seconds to make."""
+# Verdicts in the order of entries: what is wrong, what is open, what agrees.
+_RANK = np.array([2, 0, 1])
+MOST_LADDERS = 8  # so many ladders of a check are kept, the worst
 
 
 @dataclass(frozen=True)
@@ -278,32 +277,22 @@ def rows_of(
     groups = [diagnosis_of(one) for one in found.groups if one.block.name not in told]
     # Of groups, those count here in whose block no entry is known to be wrong.
     alone = [one for one in found.groups if not (found.verdict[one.block.window] == DISAGREE).any()]
-    return Rows(
+    rows = Rows(
         verdict=DISAGREE if wrong else OPEN if left else AGREE,
         blocks=blocks,
-        worst=(
-            *map(entry_of, alone),
-            *entries_of(found, subject.blocks, options.max_report),
-        ),
+        worst=(*map(entry_of, alone), *entries_of(found, subject.blocks, options.max_report)),
         difference=relative_difference(found.analytic[seen], reference[seen]),
         rtol=float(found.tolerance.rtol.max(initial=options.rtol or 0.0)),
         checked=int(np.count_nonzero(seen)),
-        reasons=reasons_of(
-            found,
-            reasons,
-            subject,
-            options,
-            nothing=zero and not answers,
-            stationary=zero and answers,
-            unmoved=_unmoved(explained, subject),
-            told=[block.name for block in blocks if block.verdict == VERDICTS[AGREE]],
-        ),
+        reasons=reasons,
         nothing=zero and not answers,
         stationary=zero and answers,
         kinked=bool(found.slopes),
         diagnoses=(*groups, *explained.diagnoses),
         evidence=evidence,
     )
+    unmoved = _unmoved(explained, subject)
+    return replace(rows, reasons=reasons_of(found, rows, unmoved, subject, options))
 
 
 def _unmoved(explained: Explained, subject: Subject) -> str:
@@ -459,15 +448,8 @@ def _all_zero(found: Comparison) -> bool:
     return bool((zero | (found.flat & (a == 0))).all())
 
 
-_RANK = np.array([2, 0, 1])
-"""Verdicts in the order of entries: what is wrong, what is open, what agrees."""
-
-
 def entries_of(
-    found: Comparison,
-    blocks: Sequence[Block],
-    most: int,
-    places: Array | None = None,
+    found: Comparison, blocks: Sequence[Block], most: int, places: Array | None = None
 ) -> tuple[Entry, ...]:
     """Return what is wrong, open or on a kink, worst first; else the entry that differs most."""
     # `places` are the coordinates that are compared, where they are not all.
@@ -519,20 +501,12 @@ def left_out(structure: Structure, blocks: Sequence[Block]) -> tuple[str, ...]:
     return tuple(names)
 
 
-MOST_LADDERS = 8
-"""So many ladders of a check are kept, the worst."""
-
-
 def worst_ladders(found: Comparison) -> dict[int, Ladder]:
     """Return the ladders of what is wrong, then of what is open, the worst first."""
-    ladders, verdict = found.ladders, found.verdict
-    told = [i for i in ladders if verdict[i]]
-    if not told:
-        return {}
-    ratio, _ = _ratio(found)
+    ladders, verdict, ratio = found.ladders, found.verdict, _ratio(found)[0]
     # Verdicts are 1 for wrong and 2 for open.
-    order = sorted(told, key=lambda i: (int(verdict[i]), -float(ratio[i]), i))
-    return {i: ladders[i] for i in order[:MOST_LADDERS]}
+    told = sorted((int(verdict[i]), -float(ratio[i]), i) for i in ladders if verdict[i])
+    return {i: ladders[i] for *_, i in told[:MOST_LADDERS]}
 
 
 def contradicted(report: GradientReport, remark: str) -> GradientReport:
@@ -542,41 +516,28 @@ def contradicted(report: GradientReport, remark: str) -> GradientReport:
 
 # Why a check can't tell, or checked nothing, and what would settle it: in sentences
 
-
-LARGE = 0.01
-"""The resolution is that of entries at least this part of their block's gradient."""
-
-
+LARGE = 0.01  # the resolution is that of entries at least this part of their block's gradient
 STATIONARY = (
     "analytic and numeric are zero within the error bars, at a stationary point: a wrong factor "
     "would not be seen here"
 )
+# A remark, and where `vacuous` makes it a failure, what to do.
 NOT_STATIONARY = (
     "nothing was checked: analytic and numeric are zero within the error bars; check at a point "
     "that is not stationary"
 )
-"""A remark, and where `vacuous` makes it a failure, what to do."""
 
 
 UNANSWERED = "func answers to no parameter, while the gradient is not zero"
 
 
 def reasons_of(
-    found: Comparison,
-    given: tuple[str, ...],
-    subject: Subject,
-    options: Options,
-    *,
-    nothing: bool,
-    stationary: bool,
-    unmoved: str,
-    told: Sequence[str],
+    found: Comparison, rows: Rows, unmoved: str, subject: Subject, options: Options
 ) -> tuple[str, ...]:
     """Return the sentences that say why a check can't tell, and what would settle it."""
-    # `given` are known already; `unmoved` names the parameters that func does not answer to, though
-    # their gradient is not zero; `nothing` is answered to, or the point is `stationary`; the blocks
-    # that are `told` agree.
-    said, flat = list(given), bool(found.flat.all())
+    # Some are known already; `unmoved` names the parameters that func does not answer to, though
+    # their gradient is not zero.
+    said, flat = list(rows.reasons), bool(found.flat.all())
     # What is small beside the rounding of J moves nothing.
     large = flat and bool((np.abs(found.analytic) > found.tolerance.dust).any())
     if large and not np.any(found.numeric):
@@ -598,7 +559,7 @@ def reasons_of(
         )
     if found.groups or (found.verdict == DISAGREE).any():
         return tuple(said)
-    if nothing and not said:
+    if rows.nothing and not said:
         if not found.analytic.size:
             return ("nothing was checked: there is no parameter to difference",)
         if flat:
@@ -610,7 +571,7 @@ def reasons_of(
             "nothing was checked: func answers to no parameter beyond its rounding, and the "
             "gradient is zero but for that",
         )
-    if stationary and not said:
+    if rows.stationary and not said:
         return (NOT_STATIONARY if options.vacuous == "fail" else STATIONARY,)
     left = np.flatnonzero(found.verdict == OPEN).tolist()
     counts = Counter(found.reasons.get(i, "") for i in left if i not in found.slopes)
@@ -618,6 +579,7 @@ def reasons_of(
     if options.rtol is not None and options.rtol < FINEST_RTOL:
         reach = max(reach, FINEST_RTOL)  # beyond it another rtol takes other steps
     said += [_advice(reason, count, subject, reach) for reason, count in counts.most_common()]
+    told = [block.name for block in rows.blocks if block.verdict == VERDICTS[AGREE]]
     if counts.keys() & {NOISY, NOT_FINITE} and (ways := subject.ways(told, options)):
         said += to_settle(ways, math.inf if options.rtol is not None else reach)
     return tuple(text for text in said if text)
@@ -669,9 +631,7 @@ def _in_double(params: Mapping[str, Any]) -> str:
 
 
 MOVES_MORE = "a loss that moves more: (out * weights).sum() with random weights, not a mean"
+# Where J differs by chance: the best step leaves an error bar in proportion to σ^(2/3).
 AVERAGED = "reference=the mean of 64 evaluations of func, for error bars a quarter as large"
-"""Where J differs by chance: the best step leaves an error bar in proportion to σ^(2/3)."""
-
-FEW_TOLD = 3
-COARSEST_GIVEN = 0.3
-"""So many blocks are named, and no coarser rtol is."""
+FEW_TOLD = 3  # blocks that are named in `only`
+COARSEST_GIVEN = 0.3  # no coarser rtol is offered

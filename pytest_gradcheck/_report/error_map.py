@@ -17,23 +17,21 @@ from .._params.arrays_and_structure import Array
 from .._params.layout import Block
 from .._quoting import shown
 from .._verdict.tolerance_and_comparison import Evidence
+from .report import GradientReport
 
+# What a cell is: the largest of its entries', so that nothing wrong is pooled away.
 BLANK, AGREES, OPEN, WRONG, NOT_FINITE = range(5)
-"""What a cell is: the largest of its entries', so that nothing wrong is pooled away."""
-
+# Powers of ten of the error over what would have passed at which the next mark begins. A gross
+# error is beyond the last whatever its entry's error bar, so that a block off by a factor is even.
 DECADES = (1, 2, 4)
-"""Powers of ten of the error over what would have passed at which the next mark begins.  A gross
-error is beyond the last whatever its entry's error bar, so that a block off by a factor is even."""
-
-MARKS = {BLANK: " ", AGREES: "·", OPEN: "?", WRONG: "░▒▓█", NOT_FINITE: "N"}
-
+MARKS = " ·?░▒▓█N"  # of what is wrong, four
+# The marks, and what else our texts use, where a terminal has ASCII alone.
 ASCII = str.maketrans({"·": ".", "░": "-", "▒": "+", "▓": "*", "█": "#", "…": "..."})
-"""The marks, and what else our texts use, where a terminal has ASCII alone."""
-
 MOST_COLUMNS = 64
 MOST_ROWS = 16
 MOST_MAPS = 6
 SCREEN = 80
+LEAST_ROWS = 3  # rows below which the map of a matrix says little
 
 
 @dataclass(frozen=True)
@@ -54,8 +52,9 @@ class Grid:
     @property
     def marks(self) -> list[list[str]]:
         """A mark for each cell, row by row."""
-        rows = zip(self.kind.tolist(), self.ratio.tolist(), strict=True)
-        return [[_mark(*cell) for cell in zip(*row, strict=True)] for row in rows]
+        level = sum(self.ratio > 10.0**power for power in DECADES)
+        beyond = np.where(self.kind == WRONG, level, len(DECADES) * (self.kind > WRONG))
+        return [[MARKS[place] for place in row] for row in (self.kind + beyond).tolist()]
 
     @property
     def pooled(self) -> str:
@@ -119,23 +118,29 @@ def _worst(array: Array, most_rows: int, most_columns: int) -> Array:
     return array
 
 
-def level(ratio: float) -> int:
-    """Return how wrong an entry is: 0 to 3, by `DECADES`."""
-    return sum(ratio > 10.0**power for power in DECADES)
-
-
 def plain(text: str) -> str:
     """Return a text in ASCII: marks by others, and what else there is as escapes."""
     return text.translate(ASCII).encode("ascii", "backslashreplace").decode()
 
 
-def error_maps(evidence: Evidence, names: Sequence[str], width: int = SCREEN) -> list[str]:
-    """Return lines with a map of each of some blocks with something wrong or open, in order."""
-    # A block of one entry gets no map, and at most `MOST_MAPS` do.
-    found = _with_a_map(evidence, names)
-    grids = [grid_of(evidence, block, MOST_ROWS, _across(width)) for block in found[:MOST_MAPS]]
-    if not grids:
+def drawn(report: GradientReport) -> list[Block]:
+    """Return the blocks that get a map: wrong or open, of several entries, the worst first."""
+    if report.evidence is None or not report.checked:
         return []
+    names = dict.fromkeys(entry.block for entry in report.worst if entry.verdict != "agree")
+    # Of a million that are wrong the report has the worst.
+    names |= dict.fromkeys(block.name for block in report.blocks if block.wrong or block.open)
+    by_name = {block.name: block for block in report.evidence.blocks}
+    # An entry of a complex block is two coordinates.
+    return [by_name[name] for name in names if math.prod(by_name[name].shape) > 1]
+
+
+def maps_of(report: GradientReport, width: int) -> list[str]:
+    """Return lines with maps of at most `MOST_MAPS` blocks; none where there is none."""
+    evidence, found = report.evidence, drawn(report)
+    if evidence is None or not found:
+        return []
+    grids = [grid_of(evidence, block, MOST_ROWS, _across(width)) for block in found[:MOST_MAPS]]
     lines = _legend(grids, width)
     for block, grid in zip(found, grids, strict=False):
         lines += ["", *_map(evidence, block, grid, _across(width))]
@@ -144,29 +149,21 @@ def error_maps(evidence: Evidence, names: Sequence[str], width: int = SCREEN) ->
     return lines
 
 
-def small_map(evidence: Evidence, names: Sequence[str], width: int, most: int) -> list[str]:
+def small_map(report: GradientReport, width: int, most: int) -> list[str]:
     """Return at most so many lines with the map of the first block that isn't even."""
-    for block in _with_a_map(evidence, names):
+    if (evidence := report.evidence) is None:
+        return []
+    for block in drawn(report):
         for rows in range(MOST_ROWS, 0, -1):
             grid = grid_of(evidence, block, rows, _across(width))
             if len(grid.kind) < min(LEAST_ROWS, grid.rows) or _is_even(grid):
                 break
             what = f"{shown(block.name)} {block.shape}, x tolerance:"  # as the column is called
-            _, *drawn = _map(evidence, block, grid, _across(width))
-            lines = [*_legend([grid], width, what), *drawn]
+            _, *rest = _map(evidence, block, grid, _across(width))
+            lines = [*_legend([grid], width, what), *rest]
             if len(lines) <= most:
                 return lines
     return []
-
-
-LEAST_ROWS = 3
-"""Rows below which the map of a matrix says little."""
-
-
-def _with_a_map(evidence: Evidence, names: Sequence[str]) -> list[Block]:
-    by_name = {block.name: block for block in evidence.blocks}
-    # An entry of a complex block is two coordinates.
-    return [by_name[name] for name in names if math.prod(by_name[name].shape) > 1]
 
 
 def _across(width: int) -> int:
@@ -179,18 +176,14 @@ def _is_even(grid: Grid) -> bool:
     return len(set().union(*grid.marks) - {MARKS[BLANK]}) == 1
 
 
-def _mark(kind: int, ratio: float) -> str:
-    return MARKS[WRONG][level(ratio)] if kind == WRONG else MARKS[kind]
-
-
 def _legend(
     grids: Sequence[Grid], width: int, title: str = "error over what would have passed:"
 ) -> list[str]:
     """Return what the marks mean that are in any of the grids."""
     there = set().union(*(row for grid in grids for row in grid.marks))
     over = ("> 1", *(f"> {10**power:,}" for power in DECADES))
-    meaning = [(MARKS[AGREES], "agrees"), *zip(MARKS[WRONG], over, strict=True)]
-    meaning += [(MARKS[OPEN], "can't be told"), (MARKS[NOT_FINITE], "not finite")]
+    meaning = [(MARKS[AGREES], "agrees"), *zip(MARKS[WRONG:-1], over, strict=True)]
+    meaning += [(MARKS[OPEN], "can't be told"), (MARKS[-1], "not finite")]
     told = [f"{mark} {words}" for mark, words in meaning if mark in there]
     told += ["blank not differenced"] if MARKS[BLANK] in there else []
     marks = ", ".join(told)

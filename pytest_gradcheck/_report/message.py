@@ -18,19 +18,22 @@ from .._quoting import NAME_WIDTH, columns, distinct, listing, shown, together
 from .._source.lines import source_table
 from .._verdict.tolerance_and_comparison import TOGETHER
 from .assemble import STATIONARY, UNANSWERED
-from .error_map import error_maps, plain, small_map
+from .error_map import maps_of, plain, small_map
 from .report import BlockReport, Entry, GradientReport
 
 MOST_BLOCKS = 6
-
-MARGIN = 8
-"""Columns that pytest puts before each line of an error."""
-
-HEADLINE = 60
-"""Characters of the first line that pytest's short summary shows, about."""
-
-LEAST_NAME = 10
-"""Characters that are left of a name in a table without room."""
+MARGIN = 8  # columns that pytest puts before each line of an error
+HEADLINE = 60  # characters of the first line that pytest's short summary shows, about
+LEAST_NAME = 10  # characters that are left of a name in a table without room
+# Codes whose sentence says less than the worst parameter does.
+NOT_LEADING = ("entry", "not-finite", "kink", "noise")
+MOST_TOGETHER = 3
+# Codes whose sentence says more than the table of blocks.
+ALWAYS_TOLD = ("approximate", "backward", "stale", "swapped")
+# The columns of the table at the end of a session.
+ROW = ("check", "result", "difference", "resolution", "evals", "time", "")
+LEAST_CHECK = 26  # characters of a check's name in the table at the end of a session
+COARSE = 1e-4  # a resolution above this is marked in the summary: errors below it are not seen
 
 
 def label(entry: Entry, names: Mapping[str, str]) -> str:
@@ -63,12 +66,9 @@ def table(
     # are left out, and those in `drop` one by one where there is no room. Those in `right` are
     # aligned to the right.
     header, *body = rows
-    last = len(header) - 1
     wide = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    there = [j for j in range(last) if not j or any(row[j] for row in body)]
-    texts = [row[last] for row in body]
-    if any(texts):
-        texts.append(header[last])
+    there = [j for j in range(len(header) - 1) if not j or any(row[j] for row in body)]
+    texts = [row[-1] for row in rows] if any(row[-1] for row in body) else [""] * len(rows)
 
     def left(columns: Sequence[int]) -> int:
         """Return what is left of the width beside these columns."""
@@ -80,14 +80,9 @@ def table(
     fewer = [columns for columns in fewer if left(columns) >= 0] or fewer[-1:]
     brief = [_OBVIOUS.sub("", text) for text in texts]
     ways = [(columns, texts) for columns in fewer[:2]] + [(columns, brief) for columns in fewer]
-    ways = [
-        (columns, said)
-        for columns, said in ways
-        if max((len(text) + 2 for text in said if text), default=0) <= left(columns)
-    ]
-    kept, texts = ways[0] if ways else (fewer[0], brief)
+    fits = (way for way in ways if max(map(len, way[1])) <= max(left(way[0]) - 2, 0))
+    kept, texts = next(fits, (fewer[0], brief))
     lines = []
-    texts = ["", *texts] if len(texts) == len(body) else [texts[-1], *texts[:-1]]
     for row, text in zip(rows, texts, strict=True):
         name = shown(row[0], wide[0])
         cells = [
@@ -218,10 +213,6 @@ def _of_point(report: GradientReport) -> str:
     return f"verdict {report.verdict}"
 
 
-NOT_LEADING = ("entry", "not-finite", "kink", "noise")
-"""Codes whose sentence says less than the worst parameter does."""
-
-
 def _leading(report: GradientReport) -> Diagnosis | None:
     """Return the diagnosis that the first line tells: the best that is about several entries."""
     wrong = {block.name: block.wrong for block in report.blocks}
@@ -260,8 +251,8 @@ def _looks(report: GradientReport, diagnosis: Diagnosis) -> str:
 
 
 _OBVIOUS = re.compile(r", (everywhere in the block|everywhere|the rest is right)")
+# Where a sentence can end: not inside an index or brackets, ``in [1, 0] and [1, 1]``.
 _PARTS = re.compile(r"[,:;] (?![^\[(]*[\])])|(?<!except) in (?=\[)")
-"""Where a sentence can end: not inside an index or brackets, ``in [1, 0] and [1, 1]``."""
 _COUNTED = re.compile(r"\d of \d")
 _SENTENCE = re.compile(r"(^| )(is|are|=|agrees|enters) ")
 
@@ -287,34 +278,20 @@ def _block_lines(
     blocks: Sequence[BlockReport], most: int, width: int, names: Mapping[str, str], first: str
 ) -> list[str]:
     """Return the table of the first `most` blocks, those with a hint before the others."""
-    # Between which layers an error enters is not said again for each, where the `first` line has
-    # it.
     if len(blocks) <= most + 1:  # a line that says that there is one more takes as much room
         most = len(blocks)
+    rows = [["block", "shape", "wrong", "difference", "what it looks like"]]
+    for block in sorted(blocks, key=lambda block: not block.hint)[:most]:
+        # Between which layers an error enters is not said again where the `first` line has it.
+        said = "" if block.code == "backward" and block.hint in first else block.hint
+        if not block.hint and block.open:
+            said = f"{block.open} can't be told"
+        wrong = f"{block.wrong} / {block.checked or block.size}"
+        difference = "" if math.isnan(block.difference) else f"{block.difference:.2e}"
+        rows.append([names[block.name], str(block.shape), wrong, difference, said])
+    lines = table(rows, width, drop=("difference", "shape"))
     more = len(blocks) - most
-    blocks = sorted(blocks, key=lambda block: not block.hint)[:most]
-    said = [block.code == "backward" and block.hint in first for block in blocks]
-    each = zip(said, block_rows(blocks, names), strict=True)
-    rows = [[*row[:-1], "" if done else row[-1]] for done, row in each]
-    lines = table([BLOCK_COLUMNS, *rows], width, drop=("difference", "shape"))
     return [*lines, f"and {more} more blocks"] if more else lines
-
-
-BLOCK_COLUMNS = ("block", "shape", "wrong", "difference", "what it looks like")
-
-
-def block_rows(blocks: Sequence[BlockReport], names: Mapping[str, str]) -> list[list[str]]:
-    """Return the cells of a table of blocks, below `BLOCK_COLUMNS`."""
-    return [
-        [
-            names[block.name],
-            str(block.shape),
-            f"{block.wrong} / {block.checked or block.size}",
-            "" if math.isnan(block.difference) else f"{block.difference:.2e}",
-            block.hint or (f"{block.open} can't be told" if block.open else ""),
-        ]
-        for block in blocks
-    ]
 
 
 def _agreeing(report: GradientReport, width: int, names: Mapping[str, str]) -> list[str]:
@@ -405,9 +382,6 @@ def _percent(part: float | None) -> str:
     return f"{value:.0f} %" if value >= 10 else f"{value:.1g} %"
 
 
-MOST_TOGETHER = 3
-
-
 def _together(report: GradientReport) -> list[str]:
     """Return the diagnoses of several blocks that neither first line nor table of blocks shows."""
     first, leading = headline(report), _leading(report)
@@ -430,10 +404,6 @@ def _together(report: GradientReport) -> list[str]:
         and not shown_above(one)
     ]
     return [f"looks like: {sentence}" for sentence in said[:MOST_TOGETHER]]
-
-
-ALWAYS_TOLD = ("approximate", "backward", "stale", "swapped")
-"""Codes whose sentence says more than the table of blocks."""
 
 
 def tolerances(report: GradientReport) -> str:
@@ -497,10 +467,6 @@ def summary(report: GradientReport) -> str:
     return f"{shown(report.name, 40)}: {', '.join(said)}"
 
 
-ROW = ("check", "result", "difference", "resolution", "evals", "time", "")
-"""The columns of the table at the end of a session."""
-
-
 def row(report: GradientReport) -> list[str]:
     """Return a check as a row of the table at the end of a session; its test is not known here."""
     result, *remarks = told(report)
@@ -524,13 +490,6 @@ def table_of_rows(rows: Sequence[Sequence[str]], width: int) -> list[str]:
     header, *lines = table([ROW, *named], width, drop=("difference", "evals", "time"), right=right)
     remarks = [wrapped(f"  {cells[-1]}", width) if cells[-1] else [] for cells in rows]
     return [header, *(x for line, more in zip(lines, remarks, strict=True) for x in [line, *more])]
-
-
-LEAST_CHECK = 26
-"""Characters of a check's name in the table at the end of a session."""
-
-COARSE = 1e-4
-"""A resolution above this is marked in the summary: errors below it are not seen."""
 
 
 def is_coarse(report: GradientReport) -> bool:
@@ -593,19 +552,4 @@ def section(report: GradientReport, *, whole: bool, printed: bool, room: int) ->
         return details(report)
     said = _message(report, columns() - MARGIN)
     lines = [] if printed else [f"{shown(report.name, 40)}: {said[0]}", *said[1:]]
-    if report.evidence is not None and report.checked:
-        room -= len(lines)
-        lines += small_map(report.evidence, _worst_blocks(report), columns(), room)
-    return "\n".join(lines)
-
-
-def maps_of(report: GradientReport, width: int) -> list[str]:
-    """Return the lines of maps of the error; none where there are none."""
-    if report.evidence is None or not report.checked:
-        return []
-    return error_maps(report.evidence, _worst_blocks(report), width)
-
-
-def _worst_blocks(report: GradientReport) -> list[str]:
-    """Return the names of what is wrong or open, the worst first, and each once."""
-    return list(dict.fromkeys(entry.block for entry in report.worst if entry.verdict != "agree"))
+    return "\n".join([*lines, *small_map(report, columns(), room - len(lines))])

@@ -24,6 +24,7 @@ from dataclasses import dataclass
 from functools import partial
 from html import escape
 from importlib.resources import files
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -31,27 +32,29 @@ import numpy as np
 from .. import __version__
 from .._params.arrays_and_structure import Array
 from .._params.layout import Block, labels, position_of
-from .._quoting import columns, listing, shown
+from .._quoting import columns, listing, one_digit, printable, shown
 from .._verdict.tolerance_and_comparison import Evidence
-from .error_map import BLANK, MOST_MAPS, NOT_FINITE, OPEN, WRONG, counts_of, grid_of
-from .message import BLOCK_COLUMNS, block_rows, finding, maps_of, names_of
+from .error_map import BLANK, MOST_MAPS, NOT_FINITE, OPEN, WRONG, counts_of, drawn, grid_of, maps_of
+from .message import finding
 from .report import VERDICTS, GradientReport
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-
-MOST_CELLS = 64
-"""Rows, and columns, of a map."""
-
+MOST_CELLS = 64  # rows, and columns, of a map
 MOST_POINTS = 500
+# Of the points, so many at most are wrong or open; the others show what right ones look like.
 MOST_TOLD = 300
-"""Of the points, so many at most are wrong or open; the others show what right ones look like."""
-
 MOST_BARS = 30
 MANY_STEPS = 6
 NAME_IN_LEGEND = 24
+TOP = 0.1  # inches above the axes
+LETTER = 0.078  # width of a letter of a name, in inches
+NEEDED = "matplotlib is not installed: pip install 'pytest-gradcheck[html]'"
+# Inches: between pictures, of a line of text, of the colours' key.
+GAP, LINE, KEY_WIDTH, KEY_HEIGHT = 0.25, 0.16, 6.5, 0.55
+TITLE_LETTER = 0.062  # width of a letter of a panel's title, in inches
 
 
 def picture_of(report: GradientReport) -> dict[str, Any]:
@@ -81,14 +84,9 @@ def picture_of(report: GradientReport) -> dict[str, Any]:
             if block.wrong
         ]
         return picture
-    if report.checked:
-        names = dict.fromkeys(entry.block for entry in report.worst if entry.verdict != "agree")
-        # Of a million that are wrong the report has the worst.
-        names |= dict.fromkeys(block.name for block in report.blocks if block.wrong or block.open)
-        by_name = {block.name: block for block in evidence.blocks}
-        found = [by_name[name] for name in names if math.prod(by_name[name].shape) > 1]
-        picture["maps"] = [_map(evidence, block) for block in found[:MOST_MAPS]]
-        picture["undrawn"] = max(len(found) - MOST_MAPS, 0)
+    found = drawn(report)
+    picture["maps"] = [_map(evidence, block) for block in found[:MOST_MAPS]]
+    picture["undrawn"] = max(len(found) - MOST_MAPS, 0)
     picture["points"] = _points(evidence)
     picture["ladders"] = _ladders(evidence)
     return picture
@@ -164,20 +162,19 @@ def _ladders(evidence: Evidence) -> list[dict[str, Any]]:
     return found
 
 
+# Of lines and text. No other colour has these values, so that a page can exchange them.
 INK, FAINT = "#111213", "#787776"
-"""Of lines and text.  No other colour has these values, so that a page can exchange them."""
-
 COLOURS = {"agree": "#8a93a0", "disagree": "#d1242f", "inconclusive": "#3c7dd9"}
 MARKERS = {"agree": "o", "disagree": "X", "inconclusive": "s"}
+# Colours of an error of 1, 1e2, 1e4, 1e6 times what would have passed, and between.
 WRONGEST = ((0.99, 0.78, 0.36), (0.96, 0.48, 0.18), (0.85, 0.13, 0.20), (0.58, 0.04, 0.42))
-"""Colours of an error of 1, 1e2, 1e4, 1e6 times what would have passed, and between."""
-
 AGREEING = (0.54, 0.60, 0.66, 0.28)
 UNTOLD = (0.24, 0.49, 0.85, 0.85)
 UNDEFINED = (0.05, 0.05, 0.06, 1.0)
 
 Colour = tuple[float, float, float] | tuple[float, float, float, float]
 
+# What a cell's colour means.
 COLOURS_OF_MAPS: tuple[tuple[str, Colour], ...] = (
     ("agrees", AGREEING),
     *((f"{power} x what passes", colour)
@@ -185,12 +182,11 @@ COLOURS_OF_MAPS: tuple[tuple[str, Colour], ...] = (
     ("can't be told", UNTOLD),
     ("not finite", UNDEFINED),
 )  # fmt: skip
-"""What a cell's colour means."""
 
+# Of the convergence of one parameter each, told apart on light and on dark ground.
 LINES = (
     "#3c7dd9", "#e0772f", "#2a9d6f", "#c4407f", "#8a6fd1", "#b08a1e", "#3fa3b5", "#d1242f",
 )  # fmt: skip
-"""Of the convergence of one parameter each, told apart on light and on dark ground."""
 
 MOST_MAPS_DRAWN = 6
 
@@ -217,13 +213,6 @@ class Panel:
         """Where the axes are: left, bottom, width and height in parts of the whole."""
         width, height = self.size
         return self.left / width, self.bottom / height, self.width / width, self.height / height
-
-
-TOP = 0.1
-"""Inches above the axes."""
-
-LETTER = 0.078
-"""Width of a letter of a name, in inches."""
 
 
 def panels(picture: dict[str, Any]) -> Iterator[Panel]:
@@ -317,7 +306,7 @@ def _draw_points(axes: Axes, points: dict[str, list[Any]]) -> None:
         if mine.any():
             look: dict[str, Any] = {"c": colour, "marker": MARKERS[verdict], "s": 16, "alpha": 0.8}
             axes.scatter(*values[:, mine], linewidths=0, label=verdict, **look)
-    times = f" / {_power(unit)}" if unit != 1 else ""
+    times = f" / {one_digit(unit)}" if unit != 1 else ""
     axes.set_xlabel(f"numeric{times}")
     axes.set_ylabel(f"analytic{times}")
     _few_ticks(axes)
@@ -330,7 +319,7 @@ def _by_powers(axis: Any, most: int = 0) -> None:
 
     if most:
         axis.set_major_locator(LogLocator(numticks=most))
-    axis.set_major_formatter(_power)
+    axis.set_major_formatter(lambda value, _: one_digit(value) if value else "0")
     axis.set_minor_locator(NullLocator())
 
 
@@ -342,13 +331,6 @@ def _few_ticks(axes: Axes) -> None:
             axis.set_ticks(ticks[:: max(-(-len(ticks) // 5), 1)])
             _by_powers(axis)
     axes.tick_params(labelsize="small")
-
-
-def _power(value: float, _: object = None) -> str:
-    """Return a power of ten as the reports write it: 1e-5."""
-    return (
-        f"{value:.0e}".replace("e-0", "e-").replace("e+0", "e").replace("e+", "e") if value else "0"
-    )
 
 
 def _columns(ladders: list[dict[str, Any]]) -> int:
@@ -400,8 +382,6 @@ def _draw_ladders(axes: Axes, ladders: list[dict[str, Any]]) -> None:
         text.set_text(ladder["label"])
 
 
-NEEDED = "matplotlib is not installed: pip install 'pytest-gradcheck[html]'"
-
 SETTINGS: dict[str, Any] = {
     "font.size": 9.0,
     "axes.linewidth": 0.7,
@@ -427,59 +407,41 @@ def figure_of(picture: dict[str, Any]) -> Figure:
             "there is nothing to plot: no parameter was differenced, or none is known that is wrong"
         )
     maps = min(len(picture["maps"]), MOST_MAPS_DRAWN)
-    shelves = [*_shelves(found[:maps]), *_shelves(found[maps:])]
-    heights = [max(len(title) * LINE + panel.size[1] for panel, title, _ in shelf) + GAP
-               for shelf in shelves]  # fmt: skip
-    width = max(sum(wide for *_, wide in shelf) for shelf in shelves) + 2 * GAP
-    width = max(width, KEY_WIDTH if picture["maps"] else 0.0)
+    # A panel keeps its size: a cell of a map is as large in a small block as in a large one.
+    rows = [
+        some[k : k + 2] for some in (found[:maps], found[maps:]) for k in range(0, len(some), 2)
+    ]
+    column = max(panel.size[0] for panel in found) + GAP
+    titles = {
+        panel.title: textwrap.wrap(panel.title, int((column - GAP - panel.left) / TITLE_LETTER))
+        for panel in found
+    }
+    heights = [
+        max(panel.size[1] + LINE * len(titles[panel.title]) for panel in row) + GAP for row in rows
+    ]
+    width = max(column * max(map(len, rows)) + GAP, KEY_WIDTH if maps else 0.0)
     head = textwrap.wrap(picture["title"], int(width / (1.2 * LETTER)))
     top = len(head) * 1.2 * LINE + GAP
-    height = top + sum(heights) + (KEY_HEIGHT if picture["maps"] else 0.0)
+    height = top + sum(heights) + (KEY_HEIGHT if maps else 0.0)
     with settings({**SETTINGS, "svg.fonttype": "path"}):
         figure = figure_class(figsize=(width, height))
         figure.suptitle(
             "\n".join(head), x=GAP / width, y=1 - 0.5 * GAP / height, ha="left", va="top",
             fontsize="large", parse_math=False,
         )  # fmt: skip
-        for shelf, tall in zip(shelves, heights, strict=True):
-            left = GAP
-            for panel, title, wide in shelf:
+        for row, tall in zip(rows, heights, strict=True):
+            for place, panel in enumerate(row):
+                title, left = titles[panel.title], GAP + place * column + panel.left
                 bottom = height - top - len(title) * LINE - TOP - panel.height
-                x, w = (left + panel.left) / width, panel.width / width
+                x, w = left / width, panel.width / width
                 axes = figure.add_axes((x, bottom / height, w, panel.height / height))
                 panel.draw(axes)
                 axes.set_title("\n".join(title), fontsize="small", loc="left", parse_math=False)
-                left += wide
             top += tall
-        if picture["maps"]:
+        if maps:
             _draw_key(figure)
     figure.set_facecolor("white")
     return figure
-
-
-FIGURE_WIDTH, GAP, LINE, KEY_WIDTH, KEY_HEIGHT = 9.6, 0.25, 0.16, 6.5, 0.55
-"""Inches: of pictures beside each other, between them, of a line of text, of the colours' key."""
-
-
-def _shelves(found: Sequence[Panel]) -> Iterator[list[tuple[Panel, list[str], float]]]:
-    """Yield rows of panels that fit beside each other, with their titles' lines and widths."""
-    # A panel keeps its size: a cell of a map is as large in a small block as in a large one.
-    shelf: list[tuple[Panel, list[str], float]] = []
-    for panel in found:
-        letters = int(max(panel.width + panel.right, 2.4) / TITLE_LETTER)
-        title = textwrap.wrap(panel.title, letters)
-        told = panel.left + TITLE_LETTER * max(map(len, title))
-        wide = max(panel.size[0], told) + GAP
-        if shelf and sum(other for *_, other in shelf) + wide > FIGURE_WIDTH:
-            yield shelf
-            shelf = []
-        shelf.append((panel, title, wide))
-    if shelf:
-        yield shelf
-
-
-TITLE_LETTER = 0.062
-"""Width of a letter of a panel's title, in inches."""
 
 
 def _draw_key(figure: Figure) -> None:
@@ -539,12 +501,10 @@ def _matplotlib() -> tuple[type[Figure], Any]:
 
 # The page
 
-MOST_DETAILS = 50
-"""Failing checks with details and pictures."""
+MOST_DETAILS = 50  # failing checks with details and pictures
+NAME_WIDTH = 160  # characters of a test's name; the ends of a longer one are shown
 
-NAME_WIDTH = 160
-"""Characters of a test's name; the ends of a longer one are shown."""
-
+# Name, how it is sorted, and its look: what is "wide" is left out of a narrow page.
 COLUMNS = (
     ("Result", "number", ""),
     ("Test", "text", ""),
@@ -556,7 +516,6 @@ COLUMNS = (
     ("Evaluations", "number", "number wide"),
     ("Seconds", "number", "number wide"),
 )
-"""Name, how it is sorted, and its look: what is "wide" is left out of a narrow page."""
 
 RANKS = {"failed": 2, "expected": 1, "passed": 0}
 
@@ -660,33 +619,21 @@ def fragment(message: str, picture: dict[str, Any], prefix: str) -> str:
     parts = [f"<pre>{escape(printable(message))}</pre>"]
     try:
         parts += _figures(svgs_of(picture, prefix))
+        parts += [f"<p>{_key()}</p>"] if picture["maps"] else []
     except ImportError:
         parts.append(f"<p>no pictures: {escape(NEEDED)}</p>")
     return f'<div class="gradcheck">{"".join(parts)}</div>'
 
 
 def notebook(report: GradientReport) -> str:
-    """Return a check as a notebook shows it: what was found, every block, and pictures."""
-    # Without matplotlib the maps of the error are text.
-    rows = block_rows(report.blocks, names_of(report))
-    head = "".join(f"<th>{escape(cell)}</th>" for cell in BLOCK_COLUMNS)
-    body = "".join(
-        f"<tr>{''.join(f'<td>{escape(printable(cell))}</td>' for cell in cells)}</tr>"
-        for cells in rows
-    )
+    """Return a check as a notebook shows it: its text, and pictures, or maps as text."""
+    said = report.details() if report.ok else report.message()
+    if find_spec("matplotlib") is None:
+        said = "\n".join([said, "", *maps_of(report, columns())])
     picture = picture_of(report)
-    parts = [f"<p><b>{escape(printable(picture['title']))}</b></p>"]
-    if report.checked and rows:
-        parts.append(f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>")
     # The same check twice on a page has the same ids, and the same things behind them.
-    prefix = f"gradcheck-{hashlib.sha256(repr(picture).encode()).hexdigest()[:12]}"
-    try:
-        parts += _figures(svgs_of(picture, prefix))
-        parts += [f"<p>{_key()}</p>"] if picture["maps"] else []
-    except ImportError:
-        maps = "\n".join(maps_of(report, columns()))
-        parts.append(f"<pre>{escape(printable(maps))}</pre>")
-    return f'<div class="gradcheck">{"".join(parts)}</div>'
+    digest = hashlib.sha256(repr(picture).encode()).hexdigest()
+    return fragment(said, picture, f"gradcheck-{digest[:12]}")
 
 
 def _key() -> str:
@@ -704,13 +651,6 @@ def _figures(found: Sequence[tuple[str, str]]) -> list[str]:
     return [
         f"<figure><figcaption>{escape(words)}</figcaption>{svg}</figure>" for words, svg in found
     ]
-
-
-def printable(text: str) -> str:
-    """Return a text in which what can't be printed is shown as an escape; lines stay."""
-    return "".join(
-        c if c == "\n" or c.isprintable() else c.encode("unicode_escape").decode() for c in text
-    )
 
 
 def number(value: Any, digits: int) -> str:

@@ -23,9 +23,10 @@ if TYPE_CHECKING:  # a gradient that is right has neither, and their rooms are n
     from .._source.lines import SourceLine
 
 VERDICTS = ("agree", "disagree", "inconclusive")
-
+# Of `GradientReport.to_dict`; a change that breaks a reader changes the number.
 SCHEMA = "pytest-gradcheck/1"
-"""Of `GradientReport.to_dict`; a change that breaks a reader changes the number."""
+# What we raise for the user: the text says all. Another error of ours is a bug, shown in full.
+SAID = (AssertionError, ImportError, TypeError, ValueError)
 
 
 @dataclass(frozen=True)
@@ -316,7 +317,7 @@ class GradientReport:
         return figure_of(picture_of(self))
 
     def _repr_html_(self) -> str:
-        """Return what a notebook shows: the blocks, and the pictures of `plot` as SVG."""
+        """Return what a notebook shows: the text, and the pictures of `plot` as SVG."""
         from .pictures_and_page import notebook
 
         return notebook(self)
@@ -374,10 +375,6 @@ def _builtin(value: Any) -> Any:
     return None if value is None else str(value).encode("utf-8", "backslashreplace").decode()
 
 
-SAID = (AssertionError, ImportError, TypeError, ValueError)
-"""What we raise for the user: the text says all.  Another error of ours is a bug, shown in full."""
-
-
 def hide_frame(excinfo: Any) -> bool:
     """Tell pytest whether to leave our frames out; ``--full-trace`` shows them all."""
     tb = excinfo.value.__traceback__
@@ -421,9 +418,7 @@ GradientMismatch.__module__ = "builtins"
 
 # The vectors of a check as a file: numpy's .npz, read without pickle
 
-
 FORMAT = "pytest-gradcheck-saved/1"
-
 VECTORS = ("params", "analytic", "numeric", "error_bar", "verdict")
 
 

@@ -22,35 +22,26 @@ import numpy as np
 
 from .trace import Kind, Sight
 
-OTHER = {
-    ast.Add: ast.Sub,
-    ast.Sub: ast.Add,
-    ast.Mult: ast.Div,
-    ast.Div: ast.Mult,
-    ast.Gt: ast.Lt,
-    ast.Lt: ast.Gt,
-    ast.GtE: ast.Gt,
-    ast.LtE: ast.Lt,
-    ast.Eq: ast.NotEq,
-    ast.NotEq: ast.Eq,
-}
-"""Operators, by those that they are taken for."""
+# Operators, by those that they are taken for.
+OTHER = {ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Div, ast.Div: ast.Mult}
+# Functions that are taken for each other.
+ALIKE = {"sum": "mean", "sin": "cos", "sinh": "cosh", "max": "min", "maximum": "minimum"}
+ALIKE |= {other: one for one, other in ALIKE.items()}
 
-ALIKE = (("sum", "mean"), ("sin", "cos"), ("sinh", "cosh"), ("max", "min"), ("maximum", "minimum"))
-"""Functions that are taken for each other."""
-
+# Of tanh, the logistic function and relu, by their values; and the other part of a whole.
 DERIVATIVES = ("(1 - {0} ** 2)", "{0} * (1 - {0})", "(1 - {0})", "({0} > 0)")
-"""Of tanh, the logistic function and relu, by their values; and the other part of a whole."""
-
-
-MOST_BESIDE = 6
-"""Entries of a dict, list or call of which two are exchanged."""
-
-Change = tuple[ast.AST, str, Any]
-"""A node of a tree, a field of it, and what else may be there."""
-
+MOST_BESIDE = 6  # entries of a dict, list or call of which two are exchanged
+Change = tuple[ast.AST, str, Any]  # a node of a tree, a field of it, and what else may be there
+# What yields the changes of one kind to a statement.
 Changes = Callable[[ast.stmt, Sight], Iterator[Change]]
-"""What yields the changes of one kind to a statement."""
+# Names of functions, or of what they are in, whose arguments are no terms.
+LIBRARIES = {"np", "numpy", "sp", "scipy", "math", *dir(builtins)}
+# Expressions that are no array, and no number.
+SEVERAL = (ast.Tuple, ast.List, ast.Dict, ast.ListComp, ast.GeneratorExp, ast.Starred)
+# In the text of an expression that is rather a number than an array.
+SIZES = re.compile(r"\blen\(|\brange\(|\.shape\b|\.size\b|\.ndim\b")
+# Of the text of a factor, the names and sizes.
+NAMES = re.compile(r"len\([^)]*\)|[^-+*/ ]*\.shape|(?![\d. ])[^-+*/ ]+")
 
 
 def variants(statement: ast.stmt, sight: Sight, changes: Changes) -> Iterator[ast.stmt]:
@@ -181,10 +172,8 @@ def _calls(one: ast.Call, names: Mapping[str, Kind]) -> Iterator[ast.expr]:
         owner = one.func.value
         if not isinstance(owner, ast.Name) or owner.id in names:  # else it is a module
             yield owner
-        for pair in ALIKE:
-            if one.func.attr in pair:
-                other = pair[one.func.attr == pair[0]]
-                yield ast.Call(ast.Attribute(owner, other, ast.Load()), one.args, one.keywords)
+        if other := ALIKE.get(one.func.attr):
+            yield ast.Call(ast.Attribute(owner, other, ast.Load()), one.args, one.keywords)
 
 
 def _numbers(value: Any) -> list[Any]:
@@ -253,22 +242,10 @@ def inner(statement: ast.stmt, sight: Sight) -> Iterator[Change]:
                     yield _put(owner, field, index, new)
 
 
-LIBRARIES = {"np", "numpy", "sp", "scipy", "math", *dir(builtins)}
-"""Names of functions, or of what they are in, whose arguments are no terms."""
-
-
-SEVERAL = (ast.Tuple, ast.List, ast.Dict, ast.ListComp, ast.GeneratorExp, ast.Starred)
-"""Expressions that are no array, and no number."""
-
-
 def _is_library(function: ast.expr) -> bool:
     while isinstance(function, (ast.Attribute, ast.Subscript, ast.Call)):
         function = function.func if isinstance(function, ast.Call) else function.value
     return not isinstance(function, ast.Name) or function.id in LIBRARIES
-
-
-SIZES = re.compile(r"\blen\(|\brange\(|\.shape\b|\.size\b|\.ndim\b")
-"""In the text of an expression that is rather a number than an array."""
 
 
 def _has_array(one: ast.expr, sight: Sight) -> bool:
@@ -289,9 +266,9 @@ def _fits(shape: tuple[int, ...], made: tuple[int, ...]) -> bool:
 
 # What may stand in the place of a term is told by what happens to a multiple of it.
 
-NEAR = 1e-5
-"""By how much, relatively, a factor may be off from the number that it is taken for."""
+NEAR = 1e-5  # by how much, relatively, a factor may be off from the number that it is taken for
 
+# What a factor may be of one number that is at hand.
 FACTORS: dict[str, Callable[[float], float]] = {
     "{}": lambda a: a,
     "1 / {}": lambda a: 1 / a,
@@ -300,22 +277,21 @@ FACTORS: dict[str, Callable[[float], float]] = {
     "2 / {}": lambda a: 2 / a,
     "1 / {} ** 0.5": lambda a: a**-0.5 if a > 0 else math.nan,
 }
-"""What a factor may be of one number that is at hand."""
 
+# What it may be of two.
 PAIRS: dict[str, Callable[[float, float], float]] = {
     "{} * {}": lambda a, b: a * b,
     "{} / {}": lambda a, b: a / b,
     "2 * {} * {}": lambda a, b: 2 * a * b,
     "2 * {} / {}": lambda a, b: 2 * a / b,
 }
-"""What it may be of two."""
 
 
 @dataclass(frozen=True)
 class Multiple:
     """A term with where it stands: `added` would be added to it, else it is what is multiplied.
 
-    Where that is behind the statement, `both` are the statement and what multiplies.
+    Where that is behind the statement, `behind` is what multiplies there.
     """
 
     owner: ast.AST
@@ -323,7 +299,7 @@ class Multiple:
     index: int | None
     term: ast.expr
     added: str = ""
-    both: ast.Module | None = None
+    behind: ast.stmt | None = None
 
     def factors(self, times: float, moved: int, sight: Sight) -> Iterator[tuple[float, str]]:
         """Yield what the factor may be, with how odd that is."""
@@ -348,7 +324,7 @@ class Multiple:
         """Return how unlikely it is that this of all terms lacks the factor; of which statement."""
         # Likeliest is one where its name stands, then one with other numbers for factors; that a
         # statement is missing, only where no other lacks it.
-        if self.both is not None:
+        if self.behind is not None:
             return 3
         names = NAMES.findall(factor)
         if _only_named(statement) is not None:
@@ -362,9 +338,8 @@ class Multiple:
         return (not numbers) + 0.5 * isinstance(self.term, ast.Name)
 
     @contextmanager
-    def tried(self, statement: ast.stmt, factor: object) -> Iterator[ast.stmt | ast.Module]:
+    def tried(self, statement: ast.stmt, factor: str) -> Iterator[list[ast.stmt]]:
         """Have the term multiplied in the statement meanwhile."""
-        factor = str(factor)
         if not self.added:
             new = parsed(_times(factor, f"({ast.unparse(self.term)})"))
         else:
@@ -375,13 +350,13 @@ class Multiple:
         was = getattr(owner, field)
         setattr(owner, field, other)
         try:
-            yield self.both or statement
+            yield [statement] if self.behind is None else [statement, self.behind]
         finally:
             setattr(owner, field, was)
 
 
+# What yields the terms of one kind of a statement.
 Multiples = Callable[[ast.stmt, Sight], Iterator[Multiple]]
-"""What yields the terms of one kind of a statement."""
 
 
 def _times(factor: str, text: str) -> str:
@@ -403,7 +378,7 @@ def terms_of(statement: ast.stmt, sight: Sight) -> Iterator[Multiple]:
     array = target.value if isinstance(target, ast.Subscript) else None
     if isinstance(array, ast.Name) and _has_array(array, sight):
         again = ast.Assign([ast.Name(array.id, ast.Store())], array)
-        yield Multiple(again, "value", None, array, both=ast.Module([statement, again], []))
+        yield Multiple(again, "value", None, array, behind=again)
 
 
 def additions(statement: ast.stmt, sight: Sight) -> Iterator[Multiple]:
@@ -437,10 +412,6 @@ def _terms(node: ast.AST) -> Iterator[tuple[ast.AST, str, int | None, ast.expr]]
         several = isinstance(one, (*SEVERAL, ast.Compare))
         if free and not several and not isinstance(getattr(one, "value", None), (bool, str)):
             yield owner, field, index, one
-
-
-NAMES = re.compile(r"len\([^)]*\)|[^-+*/ ]*\.shape|(?![\d. ])[^-+*/ ]+")
-"""Of the text of a factor, the names and sizes."""
 
 
 def _factors(term: ast.expr) -> Iterator[ast.expr]:

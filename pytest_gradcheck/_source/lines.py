@@ -14,7 +14,6 @@ import numpy as np
 
 from .._params.arrays_and_structure import ROOT, Array, joined, same_bits, taken_apart
 from .._quoting import distinct, shown
-from .repairs import Repair
 from .trace import Node, Recorder, items
 
 
@@ -122,21 +121,15 @@ def behind(nodes: Collection[Node]) -> set[Node]:
     return found
 
 
-MOST_PARTS = 500
-"""Arrays, the last, that may be parts of a vector."""
-
-MOST_SHARED = 4
-"""Lines that are named of those that all wrong blocks, or the only one, come from."""
-
-MOST_BLOCKS = 20
-"""Wrong blocks whose lines are named."""
-
+MOST_PARTS = 500  # arrays, the last, that may be parts of a vector
+MOST_SHARED = 4  # lines that are named of those that all wrong blocks, or the only one, come from
+MOST_BLOCKS = 20  # wrong blocks whose lines are named
+# Codes of hints on a term or a factor that stands by itself: rather in a line before the last.
 TERMS = ("theta", "sign-theta", "chain")
-"""Codes of hints on a term or a factor that stands by itself: rather in a line before the last."""
 
 
+# Codes of blocks that are wrong as a whole: rather for one reason.
 VAGUE = ("", "backward", "factor")
-"""Codes of blocks that are wrong as a whole: rather for one reason."""
 
 
 def lines_of(
@@ -194,8 +187,9 @@ def lines_of(
         shared = [(node, "shared") for node in last_first[:MOST_SHARED]]
         places = {node.place for node, _ in shared}
         rest = {n: each for n, each in made.items() if each[0][0].place not in places}
-        beside = [_line((after,), known[after][-1], "right")] if known.get(after) else []
-        return (*(_line(tuple(own), *each) for each in shared), *_rows(rest), *beside)
+        several = (SourceLine(tuple(own), *node.place, role) for node, role in shared)
+        beside = [SourceLine((after,), *node.place, "right") for node in known.get(after, ())[-1:]]
+        return (*several, *_rows(rest), *beside)
     for name, each in made.items():
         places = {node.place for node, _ in each}
         before = [(node, "from") for node in last_first if node.place not in places][:MOST_SHARED]
@@ -226,45 +220,30 @@ def _rows(made: Mapping[str, Sequence[tuple[Node, str]]]) -> list[SourceLine]:
     for name, each in made.items():
         alike.setdefault(tuple((node.place, role) for node, role in each), []).append(name)
     return [
-        _line(tuple(names), node, role) for names in alike.values() for node, role in made[names[0]]
+        SourceLine(tuple(names), *node.place, role)
+        for names in alike.values()
+        for node, role in made[names[0]]
     ]
-
-
-def _line(blocks: tuple[str, ...], node: Node, role: str) -> SourceLine:
-    return SourceLine(blocks, node.file, node.line, node.text, role)
 
 
 def with_repairs(
-    lines: Sequence[SourceLine], found: Sequence[Repair], wrong: Collection[str]
+    lines: Sequence[SourceLine], found: Sequence[SourceLine]
 ) -> tuple[SourceLine, ...]:
     """Return lines with those first that were found to be wrong, and no line twice for a block."""
-    first = [
-        SourceLine(
-            tuple(name for name in wrong if name in one.blocks),
-            *(one.file, one.line, one.source, "wrong", one.mended),
-        )
-        for one in found
-    ]
-    told: dict[tuple[str, int], set[str]] = {}
-    for line in first:
-        told.setdefault((line.file, line.line), set()).update(line.blocks)
+    told = {(one.file, one.line, name) for one in found for name in one.blocks}
     rest = []
     for line in lines:
-        known = told.get((line.file, line.line), set())
-        if left := tuple(name for name in line.blocks if name not in known):
-            rest.append(replace(line, blocks=left))
-    return (*first, *rest)
+        left = (name for name in line.blocks if (line.file, line.line, name) not in told)
+        if names := tuple(left):
+            rest.append(replace(line, blocks=names))
+    return (*found, *rest)
 
 
+# Before the number of a line that is told behind another.
 WORDS = {"made": "made at", "from": "from", "shared": "from", "changed": "changed at"}
-"""Before the number of a line that is told behind another."""
-
+# Columns of a statement, however narrow the terminal is: rather fewer lines are told behind it.
 LEAST_SOURCE = 16
-"""Columns of a statement, however narrow the terminal is: rather fewer lines are told behind it."""
-
-
-MOST_BELOW = 3
-"""Lines of a statement as it would be."""
+MOST_BELOW = 3  # lines of a statement as it would be
 
 
 def source_table(lines: Sequence[SourceLine], width: int, most: int = 8) -> list[str]:
@@ -316,12 +295,9 @@ def _below(text: str, indent: int, width: int) -> list[str]:
 
 def _named(groups: Sequence[Sequence[str]], width: int) -> list[str]:
     """Return the names of the blocks of each row, or how many they are."""
-    alone = distinct([names[0] for names in groups if len(names) == 1], width)
-    several = [", ".join(shown(name, width) for name in names) for names in groups]
-    return [
-        alone.pop(0) if len(names) == 1 else told if len(told) <= width else f"{len(names)} blocks"
-        for names, told in zip(groups, several, strict=True)
-    ]
+    listed = [(len(names), ", ".join(names)) for names in groups]
+    told = [f"{n} blocks" if n > 1 and len(text) > width else text for n, text in listed]
+    return distinct(told, width)
 
 
 def _cut(source: str, width: int) -> str:

@@ -40,52 +40,31 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .changes import (
-    Changes,
-    Multiple,
-    Multiples,
-    additions,
-    derivatives,
-    inner,
-    more,
-    names_given,
-    others,
-    parsed,
-    terms_of,
-    variants,
-)
+from . import changes
+from .lines import SourceLine
 from .statements import FUNCTIONS, LAMBDA
 from .trace import PLAIN, Recorder, Sight, is_users
 
-MOST_TRIED = 3000
-"""Changes that are tried."""
-
-SECONDS = 1.5
-"""Of this thread, in which they are: a grad that takes long is not called so often."""
-
-PATIENCE = 5.0
-"""On the clock, where grad waits, or the machine is busy."""
-
+MOST_TRIED = 3000  # changes that are tried
+SECONDS = 1.5  # of this thread, in which they are: a grad that takes long is not called so often
+PATIENCE = 5.0  # on the clock, where grad waits, or the machine is busy
+# Of arrays; with a longer one nothing is tried: an outer product by mistake fills the memory.
 LONGEST = 10_000
-"""Of arrays; with a longer one nothing is tried: an outer product by mistake fills the memory."""
-
+# Objects within reach of the user's functions that are kept; with more, nothing is tried.
 MOST_OBJECTS = 10_000
-"""Objects within reach of the user's functions that are kept; with more, nothing is tried."""
+MOST_BYTES = 2**28  # of tensors within reach, of which copies are kept; with more, nothing is tried
+AROUND = "around"  # the function in which changed ones are defined
+STOPS = {"breakpoint", "set_trace", "input"}  # names of functions that wait for somebody
+ENDLESS = {"count", "cycle", "repeat", "iter"}  # names of functions whose iterators may have no end
 
-
-MOST_BYTES = 2**28
-"""Of tensors within reach, of which copies are kept; with more, nothing is tried."""
-
-
-@dataclass(frozen=True)
-class Repair:
-    """A statement, and what it would be for some blocks to agree: "pass", left out."""
-
-    file: str
-    line: int
-    source: str
-    mended: str
-    blocks: frozenset[str]
+# Containers that are put back by filling them again.
+FILLED: dict[Any, Callable[..., None]] = {
+    list: list.extend,
+    set: set.update,
+    deque: deque.extend,
+    bytearray: bytearray.extend,
+}
+MISSING = object()  # in the place of a variable without a value
 
 
 class Outcome(NamedTuple):
@@ -108,7 +87,7 @@ def repairs(
     order: Sequence[tuple[str, int]],
     innocent: Collection[CodeType],
     roots: Sequence[Any],
-) -> list[Repair]:
+) -> list[SourceLine]:
     """Return the first change with which all wrong blocks agree, or some that do it together."""
     # `call` runs grad and tells what has become of the wrong blocks, no block being right if others
     # no longer are; `order` are lines, the likeliest first; `innocent` is code that func runs: the
@@ -118,10 +97,10 @@ def repairs(
         return []
     if _longest(seen) > LONGEST:
         return []
-    reached = _reached(roots, seen.files())
+    reached = _reached(roots, seen.sources)
     # What a cache of the standard library holds can't be put back: it has right values alone.
     caches = [one for one in reached if isinstance(one, functools._lru_cache_wrapper)]
-    cached = [one for one in _reached(caches, seen.files()) if isinstance(one, FunctionType)]
+    cached = [one for one in _reached(caches, seen.sources) if isinstance(one, FunctionType)]
     functions = [*_functions(seen, {one.__code__ for one in cached}, reached)]
     suspects = [each for function in functions for each in _suspects(function, seen, order)]
     suspects.sort(key=lambda one: one.rank)
@@ -138,17 +117,16 @@ def _longest(seen: Recorder) -> int:
 
 
 def _together(
-    found: Sequence[Repair], wrong: Collection[str], *, whole: bool = True
-) -> list[Repair]:
-    """Return the first repairs that make all wrong blocks right between them, or none."""
-    # If not the `whole` has to be, those that make some right.
-    chosen: list[Repair] = []
+    found: Sequence[SourceLine], wrong: Collection[str]
+) -> tuple[list[SourceLine], set[str]]:
+    """Return the repairs that make most wrong blocks right between them, and those left wrong."""
+    chosen: list[SourceLine] = []
     left = set(wrong)
     for one in sorted(found, key=lambda each: -len(each.blocks)):
-        if one.blocks <= left:
+        if left.issuperset(one.blocks):
             chosen.append(one)
-            left -= one.blocks
-    return [] if whole and left else chosen
+            left.difference_update(one.blocks)
+    return chosen, left
 
 
 def _debugged() -> bool:
@@ -167,20 +145,13 @@ def _debugged() -> bool:
 class _Function:
     """A function whose statements were executed, and objects that run it, or what it is in.
 
-    `module` defines that as it is now, in a function with the names that it takes from outside;
-    `here` is the expression that tells this thread.
+    `module` defines that as it is now, in a function with the names that it takes from outside.
     """
 
     code: CodeType
     tree: ast.FunctionDef
     objects: tuple[FunctionType, ...]
     module: ast.Module
-    here: ast.expr
-
-    def written(self, statement: ast.stmt | ast.Module) -> str:
-        """Return the source of one of its statements; a lambda returns without saying so."""
-        text = _text(statement)
-        return text.removeprefix("return ") if self.code.co_name == LAMBDA else text
 
     def compiled(self) -> CodeType:
         """Return the code of the objects; ValueError if they can't run it."""
@@ -194,21 +165,11 @@ class _Function:
         return code
 
 
-AROUND = "around"
-
-STOPS = {"breakpoint", "set_trace", "input"}
-"""Names of functions that wait for somebody."""
-
-ENDLESS = {"count", "cycle", "repeat", "iter"}
-"""Names of functions whose iterators may have no end."""
-
-
 def _functions(
     seen: Recorder, innocent: Collection[CodeType], reached: Sequence[Any]
 ) -> Iterator[_Function]:
     """Yield the functions that grad has run; one that it defines itself with what it is in."""
-    here = parsed(f"__import__('threading').get_ident() == {threading.get_ident()}")
-    trees = {code: seen.source(code.co_filename).function(code) for code, _ in seen.sights}
+    trees = {code: seen.sources[code.co_filename].function(code) for code, _ in seen.sights}
     objects: dict[ast.FunctionDef, list[FunctionType]] = {}
     for one in reached:
         if isinstance(one, FunctionType) and (tree := trees.get(one.__code__)) is not None:
@@ -216,12 +177,12 @@ def _functions(
     for code, tree in trees.items():
         around = tree
         while around is not None and around not in objects:
-            around = seen.source(code.co_filename).outer(around)
+            around = seen.sources[code.co_filename].outer(around)
         if around is None or tree is None or code in innocent:
             continue
         if not any(map(_may_not_end, ast.walk(around))) and STOPS.isdisjoint(code.co_names):
             own = tuple(objects[around])
-            yield _Function(code, tree, own, _module(around, own[0].__code__.co_freevars), here)
+            yield _Function(code, tree, own, _module(around, own[0].__code__.co_freevars))
 
 
 def _may_not_end(node: ast.AST) -> bool:
@@ -252,13 +213,24 @@ class _Suspect:
     text: str
     rank: tuple[int, int]
 
+    @property
+    def place(self) -> tuple[str, int]:
+        """Its file and line."""
+        return self.function.code.co_filename, self.statement.lineno
+
+    def written(self, new: Sequence[ast.stmt]) -> str:
+        """Return the source of what it would be; a lambda returns without saying so."""
+        text = "; ".join(map(_text, new))
+        text = text if "'" in self.text else text.replace("'", '"')
+        return text.removeprefix("return ") if self.function.code.co_name == LAMBDA else text
+
 
 def _suspects(
     function: _Function, seen: Recorder, order: Sequence[tuple[str, int]]
 ) -> Iterator[_Suspect]:
     """Yield the statements that were executed; the last one first, of those not in `order`."""
     file = function.code.co_filename
-    source = seen.source(file)
+    source = seen.sources[file]
     ranks = {line: rank for rank, (name, line) in reversed([*enumerate(order)]) if name == file}
     for body, index, one in _statements(function.tree):
         sight = seen.sights.get((function.code, one.lineno))
@@ -281,20 +253,18 @@ def _statements(tree: ast.AST) -> Iterator[tuple[list[ast.stmt], int, ast.stmt]]
 
 
 def _text(statement: Any) -> str:
-    """Return a statement's source, of one that holds others its head; of two, both."""
-    if isinstance(statement, ast.Module):
-        return "; ".join(map(ast.unparse, statement.body))
+    """Return a statement's source, of one that holds others its head."""
     if hasattr(statement, "body"):
         statement = copy.copy(statement)
         statement.body, statement.orelse = [ast.Pass()], []
     return ast.unparse(statement).partition(":\n")[0]
 
 
-def _tried(one: _Suspect, new: ast.stmt | ast.Module, call: Callable[[], Outcome]) -> Outcome:
-    """Return what another statement does; nothing where it can't be executed."""
-    body = new.body if isinstance(new, ast.Module) else [new]
-    switch = ast.copy_location(ast.If(one.function.here, body, [one.statement]), one.statement)
-    for node in ast.walk(new):
+def _tried(one: _Suspect, new: Sequence[ast.stmt], call: Callable[[], Outcome]) -> Outcome:
+    """Return what another statement does, in this thread; nothing where it can't be executed."""
+    here = _is_thread(threading.get_ident())
+    switch = ast.copy_location(ast.If(here, [*new], [one.statement]), one.statement)
+    for node in ast.walk(ast.Module([*new], [])):
         if not hasattr(node, "lineno") and "lineno" in node._attributes:
             ast.copy_location(node, one.statement)
     one.body[one.index] = switch
@@ -317,62 +287,62 @@ def _tried(one: _Suspect, new: ast.stmt | ast.Module, call: Callable[[], Outcome
             each.__code__ = was
 
 
-Tried = tuple[_Suspect, ast.stmt | ast.Module, frozenset[str]]
-"""A statement, what else it was, and which blocks are right with that."""
+@functools.cache  # it stands in every change
+def _is_thread(own: int) -> ast.expr:
+    return changes.parsed(f"__import__('threading').get_ident() == {own}")
+
+
+# A statement, what else it was, and which blocks are right with that.
+Tried = tuple[_Suspect, Sequence[ast.stmt], frozenset[str]]
 
 
 class _Search:
-    """Changes to statements that are tried one by one, and those `found` to do some good."""
+    """Changes to statements that are tried one by one."""
 
     def __init__(
         self, call: Callable[[], Outcome], restore: Callable[[], None], wrong: Collection[str]
     ) -> None:
-        self.found: list[Repair] = []
         self._call, self._restore, self._wrong = call, restore, wrong
         self._began, self._clock = thread_time(), perf_counter()
         self._tried, self._share = 0, 0.0
-        self._hits: list[tuple[Any, _Suspect, ast.stmt, Multiple, str]] = []
+        self._hits: list[tuple[Any, _Suspect, ast.stmt, changes.Multiple, str]] = []
 
-    def through(self, suspects: Sequence[_Suspect], innocent: Sequence[_Suspect]) -> list[Repair]:
+    def through(
+        self, suspects: Sequence[_Suspect], innocent: Sequence[_Suspect]
+    ) -> list[SourceLine]:
         """Return likely changes that make all wrong blocks right, one rather than several."""
         # What is there is likelier wrong than what is not; a name that was made for a thing is
         # likelier given to the wrong one than used wrongly.
         stages = [
-            (0.1, self._changed(suspects, names_given)),
-            (0.2, self._changed(suspects, derivatives)),
-            (0.3, self._probed(suspects, terms_of)),
-            (0.75, self._changed(suspects, others)),
-            (0.8, self._probed(suspects, additions)),
+            (0.1, self._changed(suspects, changes.names_given)),
+            (0.2, self._changed(suspects, changes.derivatives)),
+            (0.3, self._probed(suspects, changes.terms_of)),
+            (0.75, self._changed(suspects, changes.others)),
+            (0.8, self._probed(suspects, changes.additions)),
             (0.82, self._multiplied()),
-            (0.86, self._changed(innocent, others)),
-            (0.88, self._probed(innocent, terms_of)),
+            (0.86, self._changed(innocent, changes.others)),
+            (0.88, self._probed(innocent, changes.terms_of)),
             (0.9, self._multiplied()),
-            (0.94, self._changed([*suspects, *innocent], more)),
-            (1.0, self._changed([*suspects, *innocent], inner)),
+            (0.94, self._changed([*suspects, *innocent], changes.more)),
+            (1.0, self._changed([*suspects, *innocent], changes.inner)),
         ]
-        for share, tried in stages:
+        found: list[SourceLine] = []
+        for self._share, tried in stages:
             with suppress(TimeoutError):
-                if self._any(tried, share):
-                    return _together(self.found, self._wrong)
-            if share > 0.88 and (chosen := _together(self.found, self._wrong)):
-                return chosen
-        return _together(self.found, self._wrong, whole=False)
+                for one, new, right in tried:
+                    if right:
+                        names = tuple(name for name in self._wrong if name in right)
+                        known = (*one.place, one.text, "wrong", one.written(new))
+                        found.append(SourceLine(names, *known))
+                    if len(right) == len(self._wrong):
+                        break
+            chosen, left = _together(found, self._wrong)
+            if not left and (self._share > 0.88 or len(chosen) == 1):
+                break
+        return chosen
 
-    def _any(self, tried: Iterator[Tried], share: float) -> bool:
-        """Return whether one of these changes makes all wrong blocks right."""
-        # TimeoutError where a share of what may be tried is used up.
-        self._share = share
-        for one, new, right in tried:
-            if right:
-                text = one.function.written(new)
-                text = text if "'" in one.text else text.replace("'", '"')
-                place = one.function.code.co_filename, one.statement.lineno
-                self.found.append(Repair(*place, one.text, text, right))
-                if len(right) == len(self._wrong):
-                    return True
-        return False
-
-    def _outcome(self, one: _Suspect, new: ast.stmt | ast.Module) -> Outcome:
+    def _outcome(self, one: _Suspect, new: Sequence[ast.stmt]) -> Outcome:
+        """Return what another statement does; TimeoutError where a stage's share is used up."""
         tried = self._tried / MOST_TRIED, (thread_time() - self._began) / SECONDS
         if max(*tried, (perf_counter() - self._clock) / PATIENCE) >= self._share:
             raise TimeoutError
@@ -381,12 +351,14 @@ class _Search:
         self._restore()
         return outcome
 
-    def _changed(self, suspects: Sequence[_Suspect], changes: Changes) -> Iterator[Tried]:
+    def _changed(self, suspects: Sequence[_Suspect], kind: changes.Changes) -> Iterator[Tried]:
         for one in suspects:
-            for new in variants(one.statement, one.sight, changes):
-                yield one, new, self._outcome(one, new).right
+            for new in changes.variants(one.statement, one.sight, kind):
+                yield one, [new], self._outcome(one, [new]).right
 
-    def _probed(self, suspects: Sequence[_Suspect], multiples: Multiples) -> Iterator[Tried]:
+    def _probed(
+        self, suspects: Sequence[_Suspect], multiples: changes.Multiples
+    ) -> Iterator[Tried]:
         """Take each term once more, or a new one, for `_multiplied`: which factor would be right.
 
         A gradient is linear in most of what it is made of, so that one call is enough.
@@ -394,7 +366,7 @@ class _Search:
         for one in suspects:
             statement = copy.deepcopy(one.statement)
             for multiple in [*multiples(statement, one.sight)]:
-                with multiple.tried(statement, 1 + (not multiple.added)) as new:
+                with multiple.tried(statement, "1" if multiple.added else "2") as new:
                     outcome = self._outcome(one, new)
                     yield one, new, frozenset()
                 if not outcome.then:
@@ -414,9 +386,8 @@ class _Search:
 
 # What is the user's stays as it is.
 
-
+# What leads to nothing of the user's, or to far too much.
 OPAQUE = (*(kind for kind in PLAIN if kind is not type), CodeType, np.ufunc, logging.Logger)
-"""What leads to nothing of the user's, or to far too much."""
 
 
 def _reached(roots: Sequence[Any], files: Collection[str]) -> list[Any]:
@@ -565,18 +536,6 @@ def _generators(reached: Sequence[Any]) -> Iterator[tuple[Callable[[], Any], Cal
             yield partial(getattr, one, "state"), partial(setattr, one, "state")
 
 
-FILLED: dict[Any, Callable[..., None]] = {
-    list: list.extend,
-    set: set.update,
-    deque: deque.extend,
-    bytearray: bytearray.extend,
-}
-"""Containers that are put back by filling them again."""
-
-MISSING = object()
-"""In the place of a variable without a value."""
-
-
 def _held(one: Any) -> list[Any]:
     """Return what an object holds, in a row; no code of the user's runs for it."""
     if isinstance(one, tuple(FILLED)):
@@ -646,14 +605,12 @@ def _members(one: Any) -> list[MemberDescriptorType]:
     return [each for each in found if isinstance(each, MemberDescriptorType)]
 
 
+# Of Python's audit events, those that leave the world outside as it is.
 READS = ("os.listdir", "os.scandir", "os.walk", "os.fwalk", "os.getxattr", "os.listxattr")
-"""Of Python's audit events, those that leave the world outside as it is."""
-
+# Modules of audit events that may not.
 OUTSIDE = ("os", "shutil", "subprocess", "socket", "sqlite3", "tempfile", "mmap", "ctypes")
-"""Modules of audit events that may not."""
-
+# Threads in which nothing is written to files, and nothing is sent or started.
 _indoor: set[int] = set()
-"""Threads in which nothing is written to files, and nothing is sent or started."""
 
 
 @contextmanager

@@ -11,11 +11,10 @@ from functools import lru_cache
 from types import CodeType
 from typing import Any
 
-LAMBDA = "<lambda>"
-"""The name that Python gives to what has none."""
-
+LAMBDA = "<lambda>"  # the name that Python gives to what has none
+# Statements whose body is not executed with them.
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
-"""Statements whose body is not executed with them."""
+ELEMENTWISE = (ast.Add, ast.Sub, ast.Mult, ast.Div)
 
 
 @dataclass(frozen=True)
@@ -47,18 +46,17 @@ class Plan:
     """A statement as it is executed: `text` is on one line, of a loop or a ``with`` its head.
 
     `may_write` are the names that it reads, if a call in it may change what they stand for: one
-    that stands alone, or has an argument ``out``.
+    that stands alone, or has an argument ``out``.  `combined`: if it only adds, multiplies or
+    divides what has names, that.  `beside`: it stands on the line of what holds it, as in ``if
+    decay: dW += decay * W``.
     """
 
     statement: ast.stmt
     text: str
     pieces: tuple[Piece, ...]
     may_write: tuple[ast.expr, ...]
-    combined: Combined = ()
-    """Of a statement that only adds, multiplies or divides what has names: that, else nothing."""
-
-    beside: bool = False
-    """Whether it stands on the line of what holds it: ``if decay: dW += decay * W``."""
+    combined: Combined
+    beside: bool
 
     @property
     def header(self) -> bool:
@@ -88,8 +86,7 @@ class Source:
                 self._beside.update(one for one in body if one.lineno == node.lineno)
         self._plans: dict[ast.stmt, Plan] = {}
         self._functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
-        self._lambdas = [node for node in ast.walk(tree) if isinstance(node, ast.Lambda)]
-        self._made: dict[ast.Lambda, ast.FunctionDef] = {}
+        self._lambdas = [_written_out(one) for one in ast.walk(tree) if isinstance(one, ast.Lambda)]
 
     def plan(self, line: int) -> Plan | None:
         """Return the innermost statement of a line."""
@@ -128,8 +125,7 @@ class Source:
     def function(self, code: CodeType) -> ast.FunctionDef | None:
         """Return the definition that a code was compiled from; of a lambda, one as it would be."""
         if code.co_name == LAMBDA:
-            found = self._lambda(code)
-            return None if found is None else self._written_out(found)
+            return self._lambda(code)
         for node in self._functions:
             first = min([node.lineno, *(one.lineno for one in node.decorator_list)])
             if (node.name, first) == (code.co_name, code.co_firstlineno):
@@ -143,27 +139,17 @@ class Source:
         ]
         return around[-1] if around else None
 
-    def _lambda(self, code: CodeType) -> ast.Lambda | None:
+    def _lambda(self, code: CodeType) -> ast.FunctionDef | None:
         """Return the lambda of a code, None where two begin in one place."""
         # The instructions around it, which it has in no place, stand in the column 0.
         columns = [column for _, _, column, _ in code.co_positions() if column]
         found = [node for node in self._lambdas if node.lineno == code.co_firstlineno]
         if len(found) > 1 and columns:
-            start, end = min(columns), max(columns)
-            inside = [(node.body.col_offset, node.body.end_col_offset or 0) for node in found]
-            around = [i for i, (low, high) in enumerate(inside) if low <= start and end <= high]
-            found = [found[i] for i in around[-1:]]  # the innermost
+            low, high = min(columns), max(columns)
+            inside = [(node, node.body[0]) for node in found if node.body[0].col_offset <= low]
+            around = [node for node, body in inside if high <= (body.end_col_offset or 0)]
+            found = around[-1:]  # the innermost
         return found[0] if len(found) == 1 else None
-
-    def _written_out(self, one: ast.Lambda) -> ast.FunctionDef:
-        """Return a lambda as a function that returns its expression, whose code is the same."""
-        if one not in self._made:
-            made = ast.parse("def it(): pass").body[0]
-            assert isinstance(made, ast.FunctionDef)
-            made.name, made.args = LAMBDA, one.args
-            made.body = [ast.copy_location(ast.Return(one.body), one.body)]
-            self._made[one] = made
-        return self._made[one]
 
     def text(self, node: ast.AST, end: ast.AST | None = None) -> str:
         """Return the source from one node to the end of another, on one line."""
@@ -174,6 +160,15 @@ class Source:
         lines[0] = lines[0][first.col_offset :]  # type: ignore[attr-defined]
         kept = " ".join(line.decode(errors="replace").strip() for line in lines)
         return kept if "#" not in kept or len(lines) == 1 else ast.unparse(node)
+
+
+def _written_out(one: ast.Lambda) -> ast.FunctionDef:
+    """Return a lambda as a function that returns its expression, whose code is the same."""
+    made = ast.parse("def it(): pass").body[0]
+    assert isinstance(made, ast.FunctionDef)
+    made.name, made.args = LAMBDA, one.args
+    made.body = [ast.copy_location(ast.Return(one.body), one.body)]
+    return ast.copy_location(made, one)
 
 
 def source_of(file: str, namespace: dict[str, Any]) -> Source | None:
@@ -261,8 +256,8 @@ def _parts(value: ast.expr | None) -> dict[Any, tuple[ast.expr, ast.expr]]:
     return {}
 
 
+# What an expression adds or multiplies, and whether it is added.
 Combined = tuple[tuple[ast.expr, bool], ...]
-"""What an expression adds or multiplies, and whether it is added."""
 
 
 def _combined_by(statement: ast.stmt) -> Combined:
@@ -272,9 +267,6 @@ def _combined_by(statement: ast.stmt) -> Combined:
     if isinstance(getattr(statement, "target", None), ast.Subscript):
         return ()
     return combined(value)
-
-
-ELEMENTWISE = (ast.Add, ast.Sub, ast.Mult, ast.Div)
 
 
 def combined(value: ast.AST | None) -> Combined:

@@ -15,7 +15,6 @@ from __future__ import annotations
 import ast
 import sys
 import sysconfig
-import threading
 from collections import ChainMap
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -29,26 +28,18 @@ import numpy as np
 
 from .statements import LAMBDA, Combined, Piece, Plan, Source, constant, source_of
 
-SECONDS = 2.0
-"""So long statements are followed; what a slower grad does later is not known."""
-
-MOST_STEPS = 100_000
-"""So many executed lines are followed, and as many nodes."""
-
+SECONDS = 2.0  # so long statements are followed; what a slower grad does later is not known
+MOST_STEPS = 100_000  # so many executed lines are followed, and as many nodes
+# Of arrays that are kept while they are followed, so that no other gets their identity.
 MOST_BYTES = 2**29
-"""Of arrays that are kept while they are followed, so that no other gets their identity."""
-
+# Bytes of an array that is compared with what it was before a call that may have changed it.
 MOST_DIGESTED = 2**24
-"""Bytes of an array that is compared with what it was before a call that may have changed it."""
-
-MOST_ITEMS = 1000
-"""Elements of a container that is looked into."""
-
+MOST_ITEMS = 1000  # elements of a container that is looked into
+# Whole numbers, such as seeds, that stand for no other: a loop might run so often.
 LARGEST_COUNT = 10_000
-"""Whole numbers, such as seeds, that stand for no other: a loop might run so often."""
-
-MOST_WITHIN = 30
-"""Elements of a container that are names by themselves: `p["W"]`, `self.W`."""
+MOST_WITHIN = 30  # elements of a container that are names by themselves: `p["W"]`, `self.W`
+NOTHING: frozenset[Node] = frozenset()
+NO_PIECE = Piece(None, None, (), {})
 
 
 @dataclass(eq=False)
@@ -64,7 +55,6 @@ class Node:
     computed before; "sets" where it gives a name to a whole number.
     """
 
-    file: str
     line: int
     text: str
     order: int
@@ -81,7 +71,7 @@ class Node:
     @property
     def place(self) -> tuple[str, int, str]:
         """Where it stands in the user's files."""
-        return self.file, self.line, self.text
+        return self.code.co_filename, self.line, self.text
 
     @property
     def tells(self) -> bool:
@@ -89,11 +79,9 @@ class Node:
         return not self.header and (self.how != "placed" or self.replaced or self.alias)
 
 
-NOTHING: frozenset[Node] = frozenset()
-
+# Nodes that an expression depends on, with the object that was read: where it is a container, it
+# depends on what is in it.
 Reads = list[tuple[frozenset[Node], Any]]
-"""Nodes that an expression depends on, with the object that was read: where it is a container, it
-depends on what is in it."""
 
 
 @dataclass
@@ -179,29 +167,30 @@ class Scope:
 
 
 class Recorder:
-    """Makes nodes of the lines that are executed; `made` and `places` have what is known."""
+    """Makes nodes of the lines that are executed.
+
+    `made` has, by identity of an object, what made or changed it last; `places`, by owner and name
+    or key, what was written there last; `sights` are by code and first line of a statement;
+    `sources` are the user's files of which something was executed.
+    """
 
     def __init__(self) -> None:
         self.over = False
         self.made: dict[int, frozenset[Node]] = {}
-        """By identity of an object: what made or changed it last."""
         self.places: dict[Any, Node] = {}
-        """By owner and name or key: what was written there last."""
         self.sights: dict[tuple[CodeType, int], Sight] = {}
-        """By code and first line of a statement."""
+        self.sources: dict[str, Source] = {}
         self.kept: list[Any] = []
         self.result: Node | None = None
         self._shadows: dict[int, dict[Any, int]] = {}
         self._scopes: dict[FrameType, Scope] = {}
-        self._sources: dict[str, Source | None] = {}
         self._steps = self._bytes = 0
         self._until = thread_time() + SECONDS
-        self._thread = threading.get_ident()
 
     def called(self, frame: FrameType) -> bool:
         """Learn of a call of a Python function; return whether its lines are of interest."""
         code = frame.f_code
-        if threading.get_ident() != self._thread or code.co_name in WITHIN:
+        if code.co_name in WITHIN:
             return False
         source = self._source(frame)
         if source is None:
@@ -382,7 +371,6 @@ class Recorder:
         found = {node for entry in read for node in self._expanded(*entry, key)}
         found |= running.returned
         return Node(
-            file=running.scope.code.co_filename,
             line=line,
             text=text,
             order=self._step(),
@@ -523,16 +511,6 @@ class Recorder:
             above = above.f_back
         return None
 
-    def source(self, file: str) -> Source:
-        """Return the source of a file of the user's of which something was executed."""
-        found = self._sources[file]
-        assert found is not None
-        return found
-
-    def files(self) -> set[str]:
-        """Return the files of the user's of which something was executed."""
-        return {file for file, source in self._sources.items() if source is not None}
-
     def written(self) -> set[int]:
         """Return the identities of arrays that were there before, and were changed in place."""
         changed = {key for key, made in self.made.items() if any(x.how == "changed" for x in made)}
@@ -541,10 +519,11 @@ class Recorder:
     def _source(self, frame: FrameType) -> Source | None:
         """Return the source of the user's code, None for anybody else's."""
         file = frame.f_code.co_filename
-        if file not in self._sources:
-            own = is_users(file)
-            self._sources[file] = source_of(file, frame.f_globals) if own else None
-        return self._sources[file]
+        if file not in self.sources and is_users(file):
+            if (found := source_of(file, frame.f_globals)) is None:
+                return None
+            self.sources[file] = found
+        return self.sources.get(file)
 
     def _step(self) -> int:
         self._steps += 1
@@ -562,17 +541,13 @@ def _bases(one: ast.expr | None) -> Iterator[ast.expr]:
         one = getattr(one, "value", None)
 
 
-NO_PIECE = Piece(None, None, (), {})
-
-
 def _whole(running: Running) -> Write:
     """Return all that a statement reads."""
     return Write(NO_PIECE, [one for write in running.writes for one in write.read], {})
 
 
+# Code that belongs to the statement around it.
 WITHIN = ("<module>", "<listcomp>", "<dictcomp>", "<setcomp>", "<genexpr>")
-"""Code that belongs to the statement around it."""
-
 PLAIN = (bool, int, float, complex, str, bytes, np.generic, type(None), type, range, slice)
 CODE = (ModuleType, FunctionType, type(len), type(np.add))
 
@@ -623,6 +598,7 @@ def _library() -> set[Path]:
     return {Path(paths[name]).resolve() for name in ("stdlib", "platstdlib") if name in paths}
 
 
+@cache
 def is_users(file: str) -> bool:
     """Return whether a file is neither the standard library's nor installed, nor ours."""
     path = Path(file)
@@ -632,9 +608,29 @@ def is_users(file: str) -> bool:
 
 
 def traced(call: Callable[[], Any]) -> tuple[Any, Recorder]:
-    """Call grad; return the gradient, and what was seen meanwhile."""
+    """Call grad; return the gradient, and what this thread was seen to execute meanwhile."""
+    # A debugger's or coverage's trace function stands aside, and is put back whatever happens.
     recorder = Recorder()
-    return watched(call, recorder), recorder
+
+    def begin(frame: FrameType, event: str, _: Any) -> Any:
+        if recorder.over:
+            sys.settrace(None)
+            return None
+        return inside if recorder.called(frame) else None
+
+    def inside(frame: FrameType, event: str, value: Any) -> Any:
+        if event == "line":
+            recorder.line(frame, frame.f_lineno)
+        elif event == "return":
+            recorder.returned(frame, value)
+        return None if recorder.over else inside
+
+    before = sys.gettrace()
+    sys.settrace(begin)
+    try:
+        return call(), recorder
+    finally:
+        sys.settrace(before)
 
 
 def run_by(func: Callable[..., Any]) -> set[CodeType]:
@@ -654,81 +650,3 @@ def run_by(func: Callable[..., Any]) -> set[CodeType]:
         left += [getattr(cell, "cell_contents", None) for cell in one.__closure__ or ()]
         left += [one.__globals__.get(name) for name in code.co_names]
     return found
-
-
-# Python tells of calls, lines and returns, to whoever watches one function being called
-
-
-def watched(call: Callable[[], Any], watcher: Recorder) -> Any:
-    """Call a function while `watcher` is told what this thread executes; return its result."""
-    # Since 3.12 Python has a place for several tools side by side. Before, and where all places are
-    # taken, a debugger's or coverage's trace function stands aside, and is put back whatever
-    # happens.
-    monitoring = getattr(sys, "monitoring", None)
-    if monitoring is not None:
-        for tool in range(6):
-            if monitoring.get_tool(tool) is None:
-                return _monitored(call, watcher, monitoring, tool)
-    return _traced(call, watcher)
-
-
-def _traced(call: Callable[[], Any], watcher: Recorder) -> Any:
-    def begin(frame: FrameType, event: str, _: Any) -> Any:
-        if watcher.over:
-            sys.settrace(None)
-            return None
-        return inside if watcher.called(frame) else None
-
-    def inside(frame: FrameType, event: str, value: Any) -> Any:
-        if event == "line":
-            watcher.line(frame, frame.f_lineno)
-        elif event == "return":
-            watcher.returned(frame, value)
-        return None if watcher.over else inside
-
-    before = sys.gettrace()
-    sys.settrace(begin)
-    try:
-        return call()
-    finally:
-        sys.settrace(before)
-
-
-def _monitored(call: Callable[[], Any], watcher: Recorder, monitoring: Any, tool: int) -> Any:
-    events, seen = monitoring.events, set[CodeType]()
-
-    def begin(code: CodeType, _: int) -> None:
-        if not watcher.over and watcher.called(sys._getframe(1)) and code not in seen:
-            seen.add(code)
-            monitoring.set_local_events(tool, code, events.LINE)
-
-    def line(code: CodeType, number: int) -> None:
-        if not watcher.over:
-            watcher.line(sys._getframe(1), number)
-
-    def end(code: CodeType, _: int, value: Any) -> None:
-        if code in seen and not watcher.over:
-            watcher.returned(sys._getframe(1), value)
-
-    def unwound(code: CodeType, offset: int, _: BaseException) -> None:
-        end(code, offset, None)
-
-    told = {
-        events.PY_START: begin,
-        events.LINE: line,
-        events.PY_RETURN: end,
-        events.PY_UNWIND: unwound,
-    }
-    monitoring.use_tool_id(tool, "pytest-gradcheck")
-    try:
-        for event, listener in told.items():
-            monitoring.register_callback(tool, event, listener)
-        monitoring.set_events(tool, events.PY_START | events.PY_RETURN | events.PY_UNWIND)
-        return call()
-    finally:
-        monitoring.set_events(tool, 0)
-        for code in seen:
-            monitoring.set_local_events(tool, code, 0)
-        for event in told:
-            monitoring.register_callback(tool, event, None)
-        monitoring.free_tool_id(tool)

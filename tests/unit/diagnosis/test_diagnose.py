@@ -1,5 +1,6 @@
 """Hints: each code on arrays with a planted bug, and what must not be said."""
 
+import math
 from functools import partial
 
 import numpy as np
@@ -20,6 +21,7 @@ from pytest_gradcheck._diagnosis.evidence_and_places import (
     BlockData,
     Fitted,
     locate,
+    named,
     named_factor,
 )
 
@@ -1593,3 +1595,9 @@ def test_what_func_reads_is_looked_at_and_not_called():
 
     report = check_gradients(cost, lambda w: 6 * w, WEIGHTS)
     assert report.diagnoses[0].sentence == "analytic = 3 x numeric, everywhere in the block"
+
+
+def test_to_name_some_of_very_many_entries_costs_as_many_bits_as_there_are_choices():
+    inside = np.zeros(20_000, dtype=bool)
+    inside[[3, 7_777, 12_000]] = True
+    assert named(inside, ~inside).cost == pytest.approx(math.log2(math.comb(20_000, 3)), rel=1e-9)

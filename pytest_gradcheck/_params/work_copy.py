@@ -294,21 +294,22 @@ def _side_by_side(
     structure: Structure, blocks: Sequence[Block], dtype: Any
 ) -> Iterator[tuple[range, np.dtype[Any]]]:
     """Yield the numbers of many small blocks of one type in a row, and the type of their copy."""
-    # They are numpy's plain arrays, as a copy in one piece of memory has them.
+    # They are numpy's plain arrays, as a copy in one piece of memory has them. Types are compared
+    # in tuples: that of float64 is equal to None.
 
-    def copied_as(position: int) -> np.dtype[Any] | None:
+    def copied_as(position: int) -> tuple[np.dtype[Any], ...]:
         block = blocks[position]
         value = structure.leaves[block.leaf].value
         if type(value) is not np.ndarray or block.places is not None or value.size > CHUNK:
-            return None
+            return ()
         own = value.dtype
         plain = (own is DOUBLE or (own.isnative and own.kind == "f")) and value.flags.c_contiguous
-        return (_wanted(block, dtype) or own) if plain else None
+        return (_wanted(block, dtype) or own,) if plain else ()
 
     for own, run in groupby(range(len(blocks)), copied_as) if len(blocks) > FEWEST else ():
         numbers = list(run)
-        if own is not None and len(numbers) > FEWEST:
-            yield range(numbers[0], numbers[-1] + 1), own
+        if own and len(numbers) > FEWEST:
+            yield range(numbers[0], numbers[-1] + 1), own[0]
 
 
 def _wanted(block: Block | None, dtype: Any) -> np.dtype[Any] | None:

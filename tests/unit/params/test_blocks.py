@@ -479,6 +479,39 @@ def test_one_wrong_entry_of_many_arrays_whatever_the_order_of_the_gradient():
         check_gradients(half_square, identity, given)
 
 
+def test_func_gets_many_arrays_in_their_own_shapes_and_orders():
+    shapes = [(), (3,), (2, 2), (0,), (1, 3, 1)]
+    each = {f"p{i}": np.full(shapes[i % 5], i + 1.0) for i in range(100)}
+    alike = {f"p{i}": np.full((2, 2), i + 1.0) for i in range(100)}
+    numbers = {f"p{i}": np.array(i + 1.0) for i in range(100)}
+    fortran = {"f": np.asfortranarray(np.ones((2, 3)))}
+    for params in (each, alike, numbers, {**alike, **fortran}, {**fortran, **alike}):
+        seen = []
+
+        def func(p: Any, seen: list[Any] = seen) -> float:
+            seen.append({name: (type(x), x.shape, x.size and x.strides) for name, x in p.items()})
+            return half_square(p)
+
+        assert check_gradients(func, identity, params).verdict == "agree"
+        told = {name: (np.ndarray, x.shape, x.size and x.strides) for name, x in params.items()}
+        assert all(one == told for one in seen)
+        assert params["p4"].tolist() == np.full(params["p4"].shape, 5.0).tolist()
+
+
+@pytest.mark.parametrize("where", [0, 50, 100])
+def test_a_number_beside_many_arrays_stays_one(where):
+    kinds = set()
+
+    def func(p: list[Any]) -> float:
+        kinds.add(type(p[where]))
+        return half_square(p)
+
+    params: list[Any] = [np.full(2, i + 1.0) for i in range(100)]
+    params.insert(where, 3.0)
+    assert check_gradients(func, identity, params).verdict == "agree"
+    assert kinds == {float}
+
+
 def test_an_array_that_never_changes_is_rebuilt_once_for_each_direction():
     rebuilt = []
 

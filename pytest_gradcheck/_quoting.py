@@ -39,6 +39,14 @@ def key_step(key: object) -> str:
     return f"[{_repr(key)}]"
 
 
+def are_plain(keys: Sequence[object]) -> bool:
+    """Return whether the step to each of these keys is a point and the key itself."""
+    # There may be tens of thousands, and no function is called for each.
+    if {*map(type, keys)} != {str} or "" in keys:
+        return False
+    return _PLAIN_KEY.fullmatch("".join(keys)) is not None  # type: ignore[arg-type]
+
+
 def quoted(value: object) -> str:
     """Return a value as an error quotes it: printable and not too long, whatever it is."""
     return shown(_repr(value), VALUE_WIDTH)

@@ -98,7 +98,7 @@ class Outputs:
         self.precision = precision_of(value)
 
 
-_NOTHING = Structure((), tuple)  # a lambda could not be pickled
+_NOTHING = Structure([], [], [], (tuple, 0, 0))
 
 
 def _real(leaf: Leaf, name: str) -> Array:

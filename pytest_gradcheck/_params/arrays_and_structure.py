@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cache
-from operator import itemgetter
+from itertools import islice
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -434,8 +434,11 @@ class Node:
     rebuild: Callable[[list[Any]], Any]
 
 
-OWN: dict[type, Callable[[Any], Node]] = {}
-"""What takes Python's own containers apart; filled by their adapter."""
+Taken = tuple[Any, list[str], list[Any]]
+"""A container of Python's own taken apart: its keys or length, the children's names, and these."""
+
+OWN: dict[type, Callable[[Any, str], Taken]] = {}
+"""What takes apart one that has a name; filled by their adapter."""
 
 
 def only_own() -> bool:
@@ -517,17 +520,42 @@ class Leaf(NamedTuple):
         return self.kind.eps(self.value)
 
 
+class Others(NamedTuple):
+    """The form of a container that is not Python's own: what rebuilds it, and the forms inside."""
+
+    rebuild: Callable[[list[Any]], Any]
+    inner: tuple[Any, ...]
+
+
 Form = tuple[Any, ...] | None
 """What containers a structure is made of: of a dict, list or tuple its type, its keys or length and
-the forms inside; of a leaf (); None where another's container or leaf is in it."""
+the forms inside, or how many leaves and nothing else; `Others` of another's; () of a leaf, None of
+one of which nothing is known."""
 
 
-class Structure(NamedTuple):
-    """A nested structure as leaves in order, and the way back."""
+class Structure:
+    """A nested structure as leaves in order, and the way back.
 
-    leaves: tuple[Leaf, ...]
-    rebuild: Callable[[Sequence[Any]], Any]
-    form: Form = None
+    There may be tens of thousands: their names, values and kinds are lists, and a `Leaf` is made of
+    each where any is asked for.
+    """
+
+    def __init__(
+        self, names: list[str], values: list[Any], kinds: list[ArrayKind | None], form: Form
+    ) -> None:
+        self.names, self.values, self.kinds, self.form = names, values, kinds, form
+        self._leaves: tuple[Leaf, ...] | None = None
+
+    @property
+    def leaves(self) -> tuple[Leaf, ...]:
+        """The leaves, with their names."""
+        if self._leaves is None:
+            self._leaves = tuple(map(Leaf, self.names, self.values, self.kinds))
+        return self._leaves
+
+    def rebuild(self, values: Iterable[Any]) -> Any:
+        """Return the structure with other values for its leaves."""
+        return _built(self.form, iter(values))
 
     def values_of(self, other: Any) -> list[Any] | None:
         """Return the leaves of what is made of the same containers; None where that isn't known."""
@@ -538,19 +566,31 @@ class Structure(NamedTuple):
 
 def _follow(form: Form, item: Any, found: list[Any]) -> bool:
     """Add the leaves of an item to `found`; return whether it has this form."""
-    if form is None:
-        return False
     if not form:
         found.append(item)
-        return type(item) in _SURE or type(item) in ASKED
+        return form is not None and (type(item) in _SURE or type(item) in ASKED)
+    if type(form) is Others:
+        return False
     kind, keys, inner = form
     if type(item) is not kind or keys != (list(item) if kind is dict else len(item)):
         return False
     children = list(item.values()) if kind is dict else item
-    if any(inner):
+    if type(inner) is not int:
         return all(_follow(one, child, found) for one, child in zip(inner, children, strict=True))
     found += children
-    return None not in inner and all(own in _SURE or own in ASKED for own in {*map(type, children)})
+    return all(own in _SURE or own in ASKED for own in {*map(type, children)})
+
+
+def _built(form: Form, values: Iterator[Any]) -> Any:
+    """Return what has this form, with the next values in it."""
+    if not form:
+        return next(values)
+    inner, alike = form[-1], type(form[-1]) is int
+    children = [*islice(values, inner)] if alike else [_built(one, values) for one in inner]
+    if type(form) is Others:
+        return form.rebuild(children)
+    kind, keys, _ = form
+    return dict(zip(keys, children, strict=True)) if kind is dict else kind(children)
 
 
 _SURE = frozenset((np.ndarray, np.float64, np.float32, float, int))
@@ -568,45 +608,43 @@ def flatten(value: Any, what: str = ROOT) -> Structure:
     if isinstance(value, _LEAVES):  # most often, and at every look at what func left behind
         if type(value) is int:  # alone, it stands for the float
             value = to_float(value)
-        return Structure((Leaf(ROOT, value, kind_of(value)),), itemgetter(0), ())
-    leaves: list[Leaf] = []
-    rebuild, form = _visit(value, "", what, leaves, [], OWN if only_own() else {})
-    names = [leaf.name for leaf in leaves]
+        return Structure([ROOT], [value], [kind_of(value)], ())
+    found = Structure([], [], [], None)
+    found.form = _visit(value, "", what, found, (), OWN if only_own() else {})
+    names = found.names
     if len(set(names)) < len(names):
         twice = next(name for name in names if names.count(name) > 1)
         raise ValueError(
             f"two parameters have the same name {quoted(twice)}: rename a key, so that a report "
             "can tell them apart"
         )
-    return Structure(tuple(leaves), rebuild, form)
+    return found
 
 
 def _visit(
     item: Any,
     name: str,
     what: str,
-    leaves: list[Leaf],
-    inside: list[int],
-    own: Mapping[type, Callable[[Any], Node]],
-) -> tuple[Callable[[Sequence[Any]], Any], Form]:
-    """Add the leaves of an item to `leaves`; return what rebuilds it of all values, and its form.
+    found: Structure,
+    inside: tuple[int, ...],
+    own: Mapping[type, Callable[[Any, str], Taken]],
+) -> Form:
+    """Add the leaves of an item to those that were found; return its form.
 
     `inside` are the ids of the containers that it is in, `own` takes apart by type what no adapter
     need be asked for. No closure that calls itself: the cycle would keep a gradient of a million
     entries alive.
     """
     if isinstance(item, _LEAVES) or type(item) in ASKED:
-        kind, node = kind_of(item), None
-    elif item is None:
-        kind, node = None, Node((), lambda _: None)
-    elif (ours := own.get(type(item))) is not None:
-        kind, node = None, ours(item)
+        return _add(found, name, item, kind_of(item))
+    node = None
+    if (ours := own.get(type(item))) is not None:
+        keys, names, children = ours(item, name)
+    elif (node := Node((), _nothing) if item is None else taken_apart(item)) is None:
+        return _add(found, name, item, foreign_kind(item))
     else:
-        node = taken_apart(item)
-        kind = foreign_kind(item) if node is None else None
-    if node is None:
-        leaves.append(Leaf(name or ROOT, item, kind))
-        return itemgetter(len(leaves) - 1), None if kind is None else ()
+        keys, children = None, [child for _, child in node.children]
+        names = [joined(name, step) for step, _ in node.children]
     if id(item) in inside:
         at = f" at {brief(name)}" if name else ""
         place = brief(name or ROOT) if what == ROOT else what + at
@@ -616,19 +654,33 @@ def _visit(
             f"{what} is nested too deeply to be taken apart, more than {DEEPEST} containers; "
             "pass its arrays in one dict"
         )
-    within = [*inside, id(item)]
-    inner: list[tuple[Callable[[Sequence[Any]], Any], Form]] = []
-    for step, child in node.children:
-        if type(child) is np.ndarray:  # nearly always, and there may be tens of thousands
-            inner.append((itemgetter(len(leaves)), ()))
-            leaves.append(Leaf(joined(name, step) or ROOT, child, NUMPY))
-        else:
-            inner.append(_visit(child, joined(name, step), what, leaves, within, own))
-    form = None
-    if type(item) in own:
-        keys = list(item) if isinstance(item, dict) else len(item)
-        form = type(item), keys, tuple(one for _, one in inner)
-    return lambda values: node.rebuild([build(values) for build, _ in inner]), form
+    if node is None and {*map(type, children)} == _ARRAYS:
+        # Nearly always, and there may be tens of thousands: no function is called for each.
+        found.names += names
+        found.values += children
+        found.kinds += [NUMPY] * len(children)
+        return type(item), keys, len(children)
+    within, forms = (*inside, id(item)), list[Form]()
+    for called, child in zip(names, children, strict=True):
+        forms.append(_visit(child, called, what, found, within, own))
+    if node is not None:
+        return Others(node.rebuild, tuple(forms))
+    return type(item), keys, tuple(forms) if any(form != () for form in forms) else len(forms)
+
+
+_ARRAYS = {np.ndarray}
+
+
+def _nothing(children: list[Any]) -> None:
+    """Rebuild None, an empty container."""
+
+
+def _add(found: Structure, name: str, value: Any, kind: ArrayKind | None) -> Form:
+    """Add a leaf to those that were found; return its form."""
+    found.names.append(name or ROOT)
+    found.values.append(value)
+    found.kinds.append(kind)
+    return None if kind is None else ()
 
 
 def joined(name: str, step: str) -> str:

@@ -17,16 +17,19 @@ import numpy as np
 
 from .._params.arrays_and_structure import (
     OWN,
+    ROOT,
     Array,
     ArrayKind,
     Cell,
     ItemCell,
     Node,
+    Taken,
     Unreadable,
     coordinates,
+    joined,
     window,
 )
-from .._quoting import key_step
+from .._quoting import are_plain, key_step
 from ..hookspecs import hookimpl
 
 
@@ -63,7 +66,21 @@ def _sequence(value: Any) -> Node:
     return Node(children, lambda items: type(value)(items))
 
 
-OWN.update({dict: _mapping, list: _sequence, tuple: _sequence})
+def _own_mapping(value: dict[Any, Any], name: str) -> Taken:
+    keys = list(value)
+    if not are_plain(keys):
+        names = [joined(name, key_step(key)) for key in keys]
+    else:
+        names = [f"{name}.{key}" for key in keys] if name else keys
+    return keys, names, list(value.values())
+
+
+def _own_sequence(value: Any, name: str) -> Taken:
+    begin, length = name or ROOT, len(value)
+    return length, [f"{begin}[{position}]" for position in range(length)], list(value)
+
+
+OWN.update({dict: _own_mapping, list: _own_sequence, tuple: _own_sequence})
 
 
 def _field_names(value: Any) -> list[str] | None:

@@ -37,7 +37,7 @@ from .._evaluate.evaluator import BudgetExhausted, Evaluator
 from .._evaluate.problem import Analytic, Problem
 from .._options import Options
 from .._params.arrays_and_structure import CHUNK, Array, flatten
-from .._params.layout import LEAST_SCALE, labels, middle, position_of
+from .._params.layout import LEAST_SCALE, labels, middle, narrow, position_of
 from .._params.work_copy import WorkCopy
 from .._quoting import brief
 from .noise_and_extrapolation import Line, Noise, best_entry, from_values, measured
@@ -114,7 +114,7 @@ def noise_of(problem: Problem, options: Options, shift: Array | None = None) -> 
         problem.jitter,
         problem.evaluator.narrow,
     )
-    if any(block.dtype.itemsize < 8 for block in problem.blocks):
+    if narrow(problem.blocks):
         return noise  # no parameter moves by so little
     first, *values = seen[:NOISE_SAMPLES].tolist()
     loud, steps = math.sqrt(2.0) * noise.sigma, range(NOISE_SAMPLES - 1, 0, -2)

@@ -33,9 +33,10 @@ from .._params.layout import (
     Block,
     Scale,
     blocks_of,
+    counts_of,
     gradient_vector,
-    joint,
     labels,
+    narrow,
     runs,
     scales_of,
     vector_of,
@@ -62,7 +63,7 @@ class Problem:
     call: Call
     numeric: Call
     structure: Structure
-    blocks: tuple[Block, ...]
+    blocks: Sequence[Block]
     evaluator: Evaluator
     center: Any
     jitter: Any
@@ -78,7 +79,12 @@ class Problem:
     @cached_property
     def counts(self) -> Array:
         """How many coordinates each block has, shape (blocks,)."""
-        return np.array([block.size for block in self.blocks], dtype=np.intp)
+        return np.array(counts_of(self.blocks), dtype=np.intp)
+
+    @cached_property
+    def runs(self) -> tuple[range, ...]:
+        """The numbers of small blocks in a row that are worked on together, and of large ones."""
+        return tuple(runs(self.blocks))
 
     @cached_property
     def theta(self) -> Array:
@@ -104,7 +110,8 @@ class Problem:
     @cached_property
     def scaling(self) -> Scale:
         """How each block is scaled."""
-        return scales_of(self.evaluator.work.theta)
+        parts = ((run, self.evaluator.work.joint(run)) for run in self.runs)
+        return scales_of(parts, self.counts.tolist())
 
     def scale_of(self, position: int, part: Any, *, along: bool = False) -> Any:
         """Return the scale of some coordinates of block number `position`, a new array.
@@ -119,10 +126,9 @@ class Problem:
 
         A window is part of a large block, or holds many small ones.
         """
-        thetas = self.evaluator.work.theta
-        for run in runs(self.blocks):
+        for run in self.runs:
             scaling = self.scaling.within(self.counts, run)
-            theta, start = joint(thetas[run.start : run.stop]), self.blocks[run.start].start
+            theta, start = self.evaluator.work.joint(run), self.blocks[run.start].start
             for part in chunks(theta.size):
                 yield slice(start + part.start, start + part.stop), theta[part], scaling
 
@@ -142,7 +148,7 @@ class Analytic:
     at: Callable[..., Array] | None = None
 
 
-def structure_of(params: Any, options: Options) -> tuple[Structure, tuple[Block, ...]]:
+def structure_of(params: Any, options: Options) -> tuple[Structure, Sequence[Block]]:
     """Flatten the parameters and choose the blocks."""
     if params is None:
         raise TypeError("params is None; pass the arrays or numbers at which to check the gradient")
@@ -277,9 +283,7 @@ def _require_combination(call: Call, structure: Structure, options: Options) -> 
     """Raise ValueError for options that can't go together."""
     complex_step, beside = options.scheme == "complex", options.workers != 1
     # Of thousands of leaves none is looked at where nothing depends on it.
-    foreign = complex_step and any(
-        leaf.kind not in (None, NUMPY, NUMBER) for leaf in structure.leaves
-    )
+    foreign = complex_step and not {None, NUMPY, NUMBER}.issuperset(structure.kinds)
     refused = (
         (
             call.in_place and beside,
@@ -321,7 +325,7 @@ def remarks_of(problem: Problem) -> tuple[str, ...]:
     seconds, func = problem.evaluator.seconds, problem.numeric.func
     if seconds < SLOW_SECONDS:
         return problem.remarks
-    kinds = [leaf.kind for leaf in problem.structure.leaves if leaf.kind is not None]
+    kinds = [kind for kind in problem.structure.kinds if kind is not None]
     slow = [kind for kind in kinds if not kind.compiled(func)]
     if not slow:
         return problem.remarks
@@ -361,7 +365,9 @@ def evaluate_gradient(
     vector, precision = found[0]
     gap = repetition(vector, found[-1][0], precision, blocks, options)
     at = partial(_gradient_at, grad, problem, call) if callable(grad) else None
-    return Analytic(vector, tuple(max(own, least) for own in precision), *gap, at)
+    if least > min(precision, default=least):
+        precision = tuple(max(own, least) for own in precision)
+    return Analytic(vector, precision, *gap, at)
 
 
 UNTRACKED = (
@@ -390,7 +396,7 @@ def _gradient_at(grad: Any, problem: Problem, call: Call, shift: Array | None = 
 def work_of_grad(problem: Problem) -> Iterator[WorkCopy]:
     """Make what grad sees: the user's own arrays or precision, where func sees perhaps float64."""
     work, blocks, in_place = problem.evaluator.work, problem.blocks, problem.call.in_place
-    if in_place == work.in_place and all(block.dtype.itemsize >= 8 for block in blocks):
+    if in_place == work.in_place and not narrow(blocks):
         yield work
         return
     own = WorkCopy(problem.structure, blocks, None, in_place)
@@ -453,7 +459,7 @@ def start_of(
     """Return the start of a check of func, or by a reference."""
     # `evaluator` makes one, of a precision and a call; `read` takes what func returned beside J.
     # With a reference, func itself is called for that, and for J to be compared.
-    narrow = any(block.dtype.itemsize < 8 for block in blocks)
+    short = narrow(blocks)
     if reference is not None:
         own = evaluator()
         try:
@@ -464,9 +470,9 @@ def start_of(
                 read(own)
         finally:
             own.work.restore()
-        return _by_reference(evaluator, call, reference, first, narrow, structure)
+        return _by_reference(evaluator, call, reference, first, short, structure)
     stepless = _without_steps(structure, blocks)
-    if narrow and not call.in_place:
+    if short and not call.in_place:
         return _promoted(evaluator, call, structure, stepless)
     if stepless:
         raise TypeError(f"{stepless}, and in_place=True leaves it as it is; {ELSEWHERE}")
@@ -522,9 +528,11 @@ ELSEWHERE = "pass reference=, the same formula as a function of float64 paramete
 
 def _without_steps(structure: Structure, blocks: Sequence[Block]) -> str:
     """Return which parameter is of a type in which no step can be taken, in words, or nothing."""
+    if {*structure.kinds} == {NUMPY} and not narrow(blocks):
+        return ""  # nearly always, and there may be tens of thousands
     for block in blocks:
         leaf = structure.leaves[block.leaf]
-        if leaf.kind is NUMPY and block.dtype.itemsize == 8:  # nearly always
+        if leaf.kind is NUMPY and block.dtype.itemsize == 8:  # most of them
             continue
         if leaf.eps > eps_of(block.dtype):
             kind = getattr(leaf.value, "dtype", type(leaf.value).__name__)
@@ -577,7 +585,7 @@ def _promoted(
 
 
 def _with_float64(structure: Structure) -> Float64 | None:
-    kinds = [leaf.kind for leaf in structure.leaves if leaf.kind is not None]
+    kinds = [kind for kind in structure.kinds if kind is not None]
     return next((found for kind in kinds if (found := kind.with_float64())), None)
 
 

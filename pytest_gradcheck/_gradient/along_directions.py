@@ -114,6 +114,11 @@ class AtScale:
         """Every block's gradient as one number, shape (blocks,)."""
         return self.screen.sizes()
 
+    @cached_property
+    def precision(self) -> Array:
+        """The machine epsilon of every block's gradient, shape (blocks,)."""
+        return np.array(self.analytic.precision)
+
     def tolerance(self, position: int, analytic: float = 0.0, scale: float = 1.0) -> Tolerance:
         """Return what an entry of block number `position` is judged by."""
         own, eps = float(self.sizes[position]), self.analytic.precision[position]
@@ -129,7 +134,7 @@ class AtScale:
     def allowed(self) -> float:
         """What the tolerances of all parameters come to along a direction."""
         # Their errors add up as their squares do: of ``atol`` three times that, at most.
-        parts = np.maximum(dust_of(np.array(self.analytic.precision)), GROUP_RTOL)
+        parts = np.maximum(dust_of(self.precision), GROUP_RTOL)
         relative = self.norm(self.options.rtol or parts, along=True)
         blocks = self.problem.blocks if self.options.atol else ()
         return math.hypot(relative, math.sqrt(sum(self.absolute(block) ** 2 for block in blocks)))
@@ -146,7 +151,7 @@ class AtScale:
     def zero(self) -> Array:
         """Of which blocks the gradient is zero, or what rounding leaves of a zero (bool)."""
         # So it is for a bias before a batch normalisation, and for one of the keys of attention.
-        own, eps = self.sizes, np.array(self.analytic.precision)
+        own, eps = self.sizes, self.precision
         value, found = abs(float(self.problem.center)), np.zeros(own.size, dtype=bool)
         for one in {*self.analytic.precision}:
             limits = of_block(0.0, own, 1.0, one, self.options, value=value)
@@ -161,7 +166,7 @@ class AtScale:
     def norm(self, parts: Array | float = 1.0, *, along: bool = False) -> float:
         """Return the norm of gradient times scale, each block's or a part of it."""
         # `along` a direction its weights count, whose mean square is 13/12.
-        unit = unit_of(self.sizes.tolist())
+        unit = unit_of((float(np.abs(self.sizes).max(initial=0.0)),))
         squares = parts**2 * (self.sizes / unit) ** 2 * self.problem.counts
         total = float(np.cumsum(squares)[-1]) if squares.size else 0.0
         return unit * math.sqrt(total * 13 / 12 if along else total)
@@ -549,13 +554,14 @@ def along_directions(
 def _rows(check: AtScale, blocks: tuple[BlockReport, ...], shown: dict[int, Answer]) -> Rows:
     problem, screen = check.problem, check.screen
     directions = len(screen.residuals)
-    alike = {eps: position for position, eps in enumerate(check.analytic.precision)}
+    last = check.analytic.precision[::-1]
+    alike = [problem.counts.size - 1 - last.index(eps) for eps in {*last}]
     return Rows(
         verdict=check.verdict,
         blocks=blocks,
         worst=(*map(entry_of, check.groups.values()), *_entries(check, shown)),
         difference=_difference(check),
-        rtol=max((check.tolerance(k).rtol for k in alike.values()), default=0.0),
+        rtol=max((check.tolerance(k).rtol for k in alike), default=0.0),
         checked=problem.size if directions >= SCREENED else len(check.answers),
         reasons=tuple(check.reasons),
         nothing=check.nothing,

@@ -222,7 +222,7 @@ class Screen:
 class Subset:
     """Some coordinates: whole blocks, or of one block those at the offsets `inside`, in order."""
 
-    blocks: tuple[Block, ...]
+    blocks: Sequence[Block]
     inside: Array | None = None
 
     @property

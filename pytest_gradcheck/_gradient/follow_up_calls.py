@@ -167,7 +167,7 @@ def _differs(vector: Array, analytic: Analytic) -> Array:
     return differs
 
 
-def _names(blocks: tuple[Block, ...], which: Array) -> tuple[str, ...]:
+def _names(blocks: Sequence[Block], which: Array) -> tuple[str, ...]:
     return tuple(block.name for block in blocks if which[block.window].any())
 
 

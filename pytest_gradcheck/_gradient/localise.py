@@ -301,7 +301,7 @@ class Search:
         return found, True
 
     def _parted(
-        self, groups: Sequence[tuple[Block, ...]], left: dict[int, float], loud: float
+        self, groups: Sequence[Sequence[Block]], left: dict[int, float], loud: float
     ) -> list[Part]:
         """Measure groups of blocks, the last by subtraction from what they come to together."""
         parts: list[Part] = []

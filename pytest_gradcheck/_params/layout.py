@@ -11,11 +11,13 @@ import math
 import re
 from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
+from itertools import accumulate, repeat
+from operator import attrgetter, eq, sub
 from types import FunctionType
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 
@@ -97,40 +99,70 @@ class Scale:
 
 def scale_of(theta: Array) -> Scale:
     """Return how the coordinates of a block, shape (n,), are scaled."""
-    found = scales_of([theta])
+    found = scales_of([(range(1), theta)], [theta.size])
     return Scale(found.floor[0], found.at_zero[0])
 
 
-def scales_of(thetas: Sequence[Array]) -> Scale:
-    """Return how the coordinates of several blocks are scaled, of each block shape (n,)."""
-    medians = middles(thetas)
+def scales_of(parts: Iterable[tuple[range, Array]], lengths: Sequence[int]) -> Scale:
+    """Return how the coordinates of blocks of some lengths are scaled (see `middles`)."""
+    medians = middles(parts, lengths)
     return Scale(SMALLEST_SCALE * np.minimum(medians, 1.0), np.minimum(medians, MOST_SCALE))
 
 
-def middles(parts: Sequence[Array]) -> Array:
-    """Return the median of the sizes above 0 in each of some vectors, 1 where there is none."""
+def middles(parts: Iterable[tuple[range, Array]], lengths: Sequence[int]) -> Array:
+    """Return the median of the sizes above 0 in blocks of some lengths, 1 where there is none.
+
+    `parts` are numbers of blocks in a row, each with the vector on which these are.
+    """
     # Short ones of one length are many as a rule, and are sorted together. Long ones are copied to
     # a vector as long as all: the memory of a shorter one would be of no use to those that follow.
-    every: Array = np.empty(sum(part.size for part in parts))
-    found, alike = np.ones(len(parts)), defaultdict[int, list[int]](list)
-    for k, part in enumerate(parts):
-        alike[part.size].append(k)
-    for length, which in alike.items():
-        if length > FEW_TO_SORT or len(which) == 1:
-            for k in which:
-                size = np.abs(parts[k], out=every[:length])
-                size = size if np.count_nonzero(size) == length else size[size > 0]
-                found[k] = middle(size) if size.size else 1.0
-        elif length:
-            rows = np.abs(np.concatenate([parts[k] for k in which])).astype(np.float64, copy=False)
-            rows = np.sort(rows.reshape(-1, length), axis=1)
-            zeros = length - np.count_nonzero(rows, axis=1)
-            row, half = np.arange(len(which)), (length - zeros) // 2
-            low = np.minimum(length - 1 - half, length - 1)
-            high = np.minimum(zeros + half, length - 1)
-            medians = 0.5 * rows[row, high] + 0.5 * rows[row, low]
-            found[which] = np.where(zeros < length, medians, 1.0)
+    every: Array = np.empty(sum(lengths))
+    found = np.ones(len(lengths))
+    for run, vector in parts:
+        alone: Iterable[tuple[int, Array]] = ((run.start, vector),)
+        if len(run) > 1:
+            own = lengths[run.start : run.stop]
+            if len({*own}) == 1 and own[0] <= FEW_TO_SORT:
+                found[run.start : run.stop] = _middles_of(vector.reshape(len(run), own[0]))
+                continue
+            alone = _grouped(run, vector, own, found)
+        for k, part in alone:
+            size = np.abs(part, out=every[: part.size])
+            size = size if np.count_nonzero(size) == size.size else size[size > 0]
+            found[k] = middle(size) if size.size else 1.0
     return found
+
+
+def _grouped(
+    run: range, vector: Array, lengths: Sequence[int], found: Array
+) -> list[tuple[int, Array]]:
+    """Put the medians of what is of one length into `found`; return the others, with numbers."""
+    alike, start = defaultdict[int, list[tuple[int, Array]]](list), 0
+    for k, length in zip(run, lengths, strict=True):
+        alike[length].append((k, vector[start : start + length]))
+        start += length
+    left: list[tuple[int, Array]] = []
+    for length, those in alike.items():
+        if len(those) == 1 or length > FEW_TO_SORT:
+            left += those
+        else:
+            rows = joint([part for _, part in those]).reshape(len(those), length)
+            found[[k for k, _ in those]] = _middles_of(rows)
+    return left
+
+
+def _middles_of(rows: Array) -> Array:
+    """Return the median of the sizes above 0 in every row, 1 where there is none."""
+    count, length = rows.shape
+    if not length:
+        return np.ones(count)
+    rows = np.sort(np.abs(rows).astype(np.float64, copy=False), axis=1)
+    zeros = length - np.count_nonzero(rows, axis=1)
+    row, half = np.arange(count), (length - zeros) // 2
+    low = np.minimum(length - 1 - half, length - 1)
+    high = np.minimum(zeros + half, length - 1)
+    medians = 0.5 * rows[row, high] + 0.5 * rows[row, low]
+    return np.where(zeros < length, medians, 1.0)
 
 
 FEW_TO_SORT = 4096
@@ -203,6 +235,90 @@ class Block:
         return self.name + (f"[{index}]" if self.shape else "") + part
 
 
+class Blocks(Sequence[Block]):
+    """Whole arrays of float64 as blocks: of each a `Block` is made where one is asked for.
+
+    `names`, `shapes` and `ends`, where each stops on the vector, are lists, `leaves` the numbers of
+    the blocks in the structure.
+    """
+
+    # There may be tens of thousands, and a check of a gradient that is right asks for none.
+
+    def __init__(
+        self,
+        names: list[str],
+        shapes: list[tuple[int, ...]],
+        ends: list[int],
+        leaves: Sequence[int],
+    ) -> None:
+        self.names, self.shapes, self.ends, self.leaves = names, shapes, ends, leaves
+        self._made: tuple[Block, ...] | None = None
+
+    def __len__(self) -> int:
+        return len(self.ends)
+
+    @overload
+    def __getitem__(self, key: int) -> Block: ...
+    @overload
+    def __getitem__(self, key: slice) -> tuple[Block, ...]: ...
+    def __getitem__(self, key: int | slice) -> Block | tuple[Block, ...]:
+        if self._made is not None or isinstance(key, slice):
+            return self._all()[key]
+        k = range(len(self))[key]
+        start, stop = self.ends[k - 1] if k else 0, self.ends[k]
+        return Block(self.names[k], self.shapes[k], DOUBLE, False, start, stop, self.leaves[k])
+
+    def __iter__(self) -> Iterator[Block]:
+        return iter(self._all())
+
+    def _all(self) -> tuple[Block, ...]:
+        if self._made is None:
+            starts = [0, *self.ends]
+            alike = repeat(DOUBLE), repeat(False)
+            self._made = tuple(
+                map(Block, self.names, self.shapes, *alike, starts, self.ends, self.leaves)
+            )
+        return self._made
+
+
+MANY = 64
+"""Of more blocks what is done is done for all at once where it can be."""
+
+
+def ends_of(blocks: Sequence[Block]) -> list[int]:
+    """Return where each block stops on the vector."""
+    return blocks.ends if type(blocks) is Blocks else [block.stop for block in blocks]
+
+
+def leaves_of(blocks: Sequence[Block]) -> Sequence[int]:
+    """Return the number of each block's leaf in the structure."""
+    return blocks.leaves if type(blocks) is Blocks else [block.leaf for block in blocks]
+
+
+def counts_of(blocks: Sequence[Block]) -> list[int]:
+    """Return how many coordinates each block has."""
+    if type(blocks) is Blocks:
+        return [*map(sub, blocks.ends, [0, *blocks.ends])]
+    return [block.stop - block.start for block in blocks]
+
+
+def names_of(blocks: Sequence[Block]) -> list[str]:
+    """Return the name of each block."""
+    return blocks.names if type(blocks) is Blocks else [block.name for block in blocks]
+
+
+def shapes_of(blocks: Sequence[Block]) -> list[tuple[int, ...]]:
+    """Return the shape of each block."""
+    return blocks.shapes if type(blocks) is Blocks else [block.shape for block in blocks]
+
+
+def are_plain(blocks: Sequence[Block]) -> bool:
+    """Return whether every block is the whole of a real array."""
+    if type(blocks) is Blocks:
+        return True
+    return not any(block.is_complex or block.places is not None for block in blocks)
+
+
 def selected(name: str, only: Sequence[str], skip: Sequence[str]) -> bool:
     """Return whether the patterns leave the block `name` in the check."""
     if not only and not skip:
@@ -220,13 +336,13 @@ def blocks_of(
     only: Sequence[str],
     skip: Sequence[str],
     entries: Sequence[tuple[str, Any]] = (),
-) -> tuple[Block, ...]:
+) -> Sequence[Block]:
     """Choose the leaves that are checked, by name or glob pattern, and lay them out in one vector.
 
     Of leaves that `entries` names, by pattern, what its mask or index chooses. TypeError for a
     chosen leaf that is not floating point, ValueError for a pattern that matches none.
     """
-    names = [leaf.name for leaf in structure.leaves]
+    names = structure.names
     of_entries = tuple(pattern for pattern, _ in entries)
     for option, patterns in (("only", only), ("skip", skip), ("entries", of_entries)):
         for pattern in patterns:
@@ -235,10 +351,20 @@ def blocks_of(
                     f"{option}: {quoted(pattern)} matches no block of params; they are "
                     f"{listing(names) or 'none'}"
                 )
+    which: Sequence[int] = range(len(names))
+    if only or skip:
+        which = [k for k in which if selected(names[k], only, skip)]
+    if len(which) > MANY and not entries:
+        named = names if len(which) == len(names) else [names[k] for k in which]
+        values = structure.values if named is names else [structure.values[k] for k in which]
+        if {*map(type, values)} == {np.ndarray} and all(v.dtype is DOUBLE for v in values):
+            # Of each shape one tuple is kept: each of them would be looked at by the collector.
+            shapes = dict[tuple[int, ...], tuple[int, ...]]()
+            own = [shapes.setdefault(shape, shape) for shape in map(_shape, values)]
+            return Blocks(named, own, [*accumulate([value.size for value in values])], which)
     blocks, start = list[Block](), 0
-    for position, leaf in enumerate(structure.leaves):
-        if (only or skip) and not selected(leaf.name, only, skip):
-            continue
+    for position in which:
+        leaf = structure.leaves[position]
         value = checked_value(leaf, structure.leaves, skip)
         is_complex = value.dtype.kind == "c"
         size = value.size * (2 if is_complex else 1)
@@ -333,18 +459,25 @@ def runs(blocks: Sequence[Block]) -> Iterator[range]:
 
     What is computed for small blocks is so for many at once, and of large ones no copy is made.
     """
+    ends = ends_of(blocks)
+    if len(ends) == 1:
+        yield range(1)
+        return
     first = start = 0
-    for position, block in enumerate(blocks):
-        if position > first and block.stop - start > CHUNK:
-            yield range(first, position)
-            first, start = position, block.start
-    if blocks:
-        yield range(first, len(blocks))
+    while first < len(ends):
+        position = max(bisect_right(ends, start + CHUNK, first), first + 1)
+        yield range(first, position)
+        first, start = position, ends[position - 1]
+
+
+def narrow(blocks: Sequence[Block]) -> bool:
+    """Return whether a block is of a type that is narrower than float64."""
+    return type(blocks) is not Blocks and any(block.dtype.itemsize < 8 for block in blocks)
 
 
 def joint(parts: Sequence[Array]) -> Array:
-    """Return some vectors as one, and a single one as it is."""
-    return parts[0] if len(parts) == 1 else np.concatenate(parts)
+    """Return some arrays as one vector, and a single vector as it is."""
+    return parts[0].ravel() if len(parts) == 1 else np.concatenate(parts, axis=None)
 
 
 def _as_array(value: Any) -> str:
@@ -430,6 +563,8 @@ def rounded(structure: Structure, blocks: Sequence[Block], vector: Array) -> Arr
 def position_of(blocks: Sequence[Block], coordinate: int) -> int:
     """Return the number of the block that a coordinate of the flat vector is in."""
     # Empty blocks share their start with the next one, which comes behind them.
+    if type(blocks) is Blocks:
+        return bisect_right(blocks.ends, coordinate, hi=len(blocks) - 1)
     return bisect_right(blocks, coordinate, key=lambda block: block.start) - 1
 
 
@@ -463,37 +598,71 @@ def gradient_vector(
     if blocks and gradient is None:
         raise TypeError(f"{what} is None; it must have params' structure (is a return missing?)")
     values = structure.values_of(gradient)
-    if values is not None:
-        own = [values[block.leaf] for block in blocks]
-    else:
-        found = {leaf.name: leaf for leaf in flatten(gradient, what).leaves}
+    if values is None:
+        other = flatten(gradient, what)
+        found = dict(zip(other.names, other.values, strict=True))
         _refuse_pair(gradient, found, blocks, what)
         _match_names(set(found), structure, blocks, what, of)
-        own = [found[block.name].value for block in blocks]
+        values = [found[name] for name in names_of(blocks)]
+    elif len(blocks) < len(values):
+        values = [values[k] for k in leaves_of(blocks)]
+    if len(blocks) > MANY and _plainly_match(values, blocks):
+        parts, precision, wide = values, (EPS,) * len(blocks), DOUBLE
+    else:
+        parts, precision = _one_by_one(values, blocks, what)
+        types = {part.dtype for part in parts}
+        wide = DOUBLE if types == {DOUBLE} else np.result_type(np.float64, *types)
+    if known is not None and _holds(known, parts, blocks, wide):
+        return known, precision
+    return np.concatenate(parts or [np.empty(0)], axis=None, dtype=wide), precision
+
+
+_shape = attrgetter("shape")
+
+
+def _plainly_match(values: Sequence[Any], blocks: Sequence[Block]) -> bool:
+    """Return whether all are arrays of numpy's, of float64 and of the blocks' own shapes."""
+    # Nearly always, and there may be tens of thousands: no function is called for each.
+    return (
+        {*map(type, values)} == {np.ndarray}
+        and {value.dtype for value in values} == {DOUBLE}
+        and all(map(eq, map(_shape, values), shapes_of(blocks)))
+        and are_plain(blocks)
+    )
+
+
+def _one_by_one(
+    values: Sequence[Any], blocks: Sequence[Block], what: str
+) -> tuple[list[Array], tuple[float, ...]]:
+    """Return the coordinates of a gradient in each block, and their precision."""
     parts, precision = [], []
-    for value, block in zip(own, blocks, strict=True):
+    for value, block in zip(values, blocks, strict=True):
         plain = type(value) is np.ndarray and value.dtype is DOUBLE and value.shape == block.shape
-        if plain and block.places is None and not block.is_complex:  # nearly always
+        if plain and block.places is None and not block.is_complex:  # most of them
             parts.append(value.ravel())
             precision.append(EPS)
         else:
             leaf = Leaf(block.name, value, kind_of(value))
             parts.append(coordinates(_matched(leaf, block, what))[block.within])
             precision.append(leaf.eps)
-    wide = np.result_type(np.float64, *{part.dtype for part in parts})
+    return parts, tuple(precision)
+
+
+def _holds(
+    known: Array, parts: Sequence[Array], blocks: Sequence[Block], wide: np.dtype[Any]
+) -> bool:
+    """Return whether a vector has the same bits as what is in its parts."""
+    ends = [0, *ends_of(blocks)]
 
     def equals(run: range) -> bool:
-        here = slice(blocks[run.start].start, blocks[run.stop - 1].stop)
         new = joint(parts[run.start : run.stop]).astype(wide, copy=False)
-        return known is not None and same_bits(known[here], new)
+        return same_bits(known[ends[run.start] : ends[run.stop]], new)
 
-    if known is None or not all(map(equals, runs(blocks))):
-        known = np.concatenate(parts or [np.empty(0)], dtype=wide)
-    return known, tuple(precision)
+    return all(map(equals, runs(blocks)))
 
 
 def _refuse_pair(
-    gradient: Any, found: Mapping[str, Leaf], blocks: Sequence[Block], what: str
+    gradient: Any, found: Mapping[str, Any], blocks: Sequence[Block], what: str
 ) -> None:
     """Raise TypeError for what looks like (J, gradient)."""
     if not (isinstance(gradient, tuple) and len(gradient) == 2):
@@ -501,7 +670,7 @@ def _refuse_pair(
     first = flatten(gradient[0], what).leaves
     if len(first) != 1 or not first[0].numeric or first[0].size != 1:
         return
-    if any(block.name not in found for block in blocks):
+    if any(name not in found for name in names_of(blocks)):
         raise TypeError(
             f"{what} is a tuple of a number and something else; if a function returns "
             "(J, gradient), pass it as func, with grad=True"
@@ -511,10 +680,10 @@ def _refuse_pair(
 def _match_names(
     found: set[str], structure: Structure, blocks: Sequence[Block], what: str, of: str
 ) -> None:
-    known = {leaf.name for leaf in structure.leaves}
+    known = {*structure.names}
     if found == known:
         return
-    wanted = [block.name for block in blocks]
+    wanted = names_of(blocks)
     missing = [name for name in wanted if name not in found]
     extra = sorted(found - known)
     if not missing and not extra:

@@ -6,8 +6,10 @@ assignment of the saved value, never an inverse operation, so it is exact whatev
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import groupby
+from functools import cached_property
+from itertools import accumulate, chain, groupby
 from operator import is_
 from typing import Any
 
@@ -20,7 +22,6 @@ from .arrays_and_structure import (
     NUMBER,
     Array,
     ArrayKind,
-    Leaf,
     Structure,
     Unreadable,
     chunks,
@@ -28,7 +29,7 @@ from .arrays_and_structure import (
     flatten,
     same_bits,
 )
-from .layout import Block, position_of
+from .layout import MANY, Block, Blocks, joint, leaves_of, position_of, shapes_of
 
 Window = tuple[slice, Array, Any]
 """A window on the flat vector, θ there, and what sets it: of one block, or of many small ones."""
@@ -54,18 +55,19 @@ class WorkCopy:
         self.in_place = in_place
         if in_place:
             _require_in_place(structure, blocks)
-        self.values: list[Any] = [leaf.value for leaf in structure.leaves]
-        self.theta: list[Array] = [np.empty(0)] * len(blocks)
+        self.values: list[Any] = list(structure.values)
         self._cells: list[Any] = [None] * len(blocks)
         self._windows: list[Window] = []
         self._shared: list[tuple[range, Array, Array]] = []
         self._waits = self._stale = False
-        shared: set[int] = set()
-        for run, kind in () if in_place else _side_by_side(structure, blocks, dtype):
-            self._share(run, kind)
-            shared.update(blocks[position].leaf for position in run)
-        checked = {block.leaf: block for block in blocks}
-        alone = [k for k, leaf in enumerate(structure.leaves) if leaf.kind and k not in shared]
+        alike = () if in_place else _side_by_side(structure, blocks, dtype)
+        shared = [self._share(run, kind) for run, kind in alike]
+        alone, own = list[int](), list[int]()
+        if sum(map(len, shared)) < len(structure.kinds):  # most often either all are, or none
+            done = {*chain(*shared)}
+            alone = [k for k, kind in enumerate(structure.kinds) if kind and k not in done]
+            own = [p for p, k in enumerate(leaves_of(blocks)) if k not in done]
+        checked = {blocks[position].leaf: blocks[position] for position in own}
         for k in () if in_place else alone:
             wanted = _wanted(checked.get(k), dtype)
             self.values[k] = self._kind(k).copy(self.values[k], wanted)
@@ -77,13 +79,34 @@ class WorkCopy:
         nothing = ArrayKind.set_aside
         self._leave_behind = [k for k in alone if type(self._kind(k)).set_aside is not nothing]
         self._put_back = self.set_aside() if in_place else []
-        for position, block in enumerate(blocks):
-            if block.leaf not in shared:
-                saved = self._kind(block.leaf).to_numpy(self._saved[block.leaf])
-                self.theta[position] = coordinates(saved)[block.within]
-                self._cells[position] = self._cell(block)
-                own = block.window, self.theta[position], self._cells[position]
-                self._windows.append(own)
+        self._theta: dict[int, Array] = {}
+        for position in own:
+            block = blocks[position]
+            saved = self._kind(block.leaf).to_numpy(self._saved[block.leaf])
+            self._theta[position] = theta = coordinates(saved)[block.within]
+            self._cells[position] = cell = self._cell(block)
+            self._windows.append((block.window, theta, cell))
+        if not shared:
+            self.theta = [*self._theta.values()]
+
+    @cached_property
+    def theta(self) -> Sequence[Array]:
+        """θ of every block."""
+        # Of many that share memory they are made where they are asked for.
+        found = dict(self._theta)
+        for run, saved, _ in self._shared:
+            sizes = [(math.prod(shape),) for shape in shapes_of(self.blocks)[run.start : run.stop]]
+            found.update(zip(run, _parts(saved, sizes), strict=True))
+        return [found[position] for position in range(len(self.blocks))]
+
+    def joint(self, run: range) -> Array:
+        """Return θ of blocks with some numbers in a row, as one vector."""
+        for own, saved, _ in self._shared:
+            if own.start <= run.start and run.stop <= own.stop:
+                first, last = self.blocks[run.start], self.blocks[run.stop - 1]
+                start = self.blocks[own.start].start
+                return saved[first.start - start : last.stop - start]
+        return joint(self.theta[run.start : run.stop])
 
     def require_finite(self) -> None:
         """Raise ValueError when a parameter is NaN or infinite."""
@@ -99,27 +122,31 @@ class WorkCopy:
                     f"{brief(block.label(place - block.start))} is {value}"
                 )
 
-    def _share(self, run: range, dtype: Any) -> None:
-        """Copy the arrays of the blocks with these numbers into one piece of memory."""
-        blocks = [self.blocks[position] for position in run]
-        own = [self.values[block.leaf].ravel() for block in blocks]
-        memory = np.concatenate(own, dtype=dtype)
-        saved, first = memory.copy(), blocks[0].start
-        for position, block in zip(run, blocks, strict=True):
-            part = slice(block.start - first, block.stop - first)
-            self.theta[position] = saved[part]
-            self.values[block.leaf] = memory[part].reshape(block.shape)
-        self._windows.append((slice(first, blocks[-1].stop), saved, memory))
+    def _share(self, run: range, dtype: Any) -> Sequence[int]:
+        """Copy the arrays of some blocks into one piece of memory; return the numbers of these."""
+        here = slice(run.start, run.stop)
+        which, shapes = leaves_of(self.blocks)[here], shapes_of(self.blocks)[here]
+        memory = np.concatenate([self.values[k] for k in which], axis=None, dtype=dtype)
+        saved = memory.copy()
+        parts = _parts(memory, shapes)
+        if isinstance(which, range):
+            self.values[which.start : which.stop] = parts
+        else:
+            for k, own in zip(which, parts, strict=True):
+                self.values[k] = own
+        first, last = self.blocks[run.start], self.blocks[run.stop - 1]
+        self._windows.append((slice(first.start, last.stop), saved, memory))
         self._shared.append((run, saved, memory))
+        return which
 
     def _require_rebuilt(self) -> None:
         """Raise TypeError when what takes params apart doesn't put it together again."""
         if self._holds_its_values():
             return
-        before, now = self.structure.leaves, flatten(self.params).leaves
-        if _names(now) != _names(before) or any(
-            first.is_array and leaf.value is not value
-            for leaf, first, value in zip(now, before, self.values, strict=True)
+        now, kinds = flatten(self.params), self.structure.kinds
+        if now.names != self.structure.names or any(
+            kind not in (None, NUMBER) and new is not value
+            for new, kind, value in zip(now.values, kinds, self.values, strict=True)
         ):
             raise TypeError(
                 f"params can't be rebuilt: the {type(self.params).__name__} that its rebuild made "
@@ -135,12 +162,12 @@ class WorkCopy:
         return held is not None and all(map(is_, held, self.values))
 
     def _kind(self, k: int) -> ArrayKind:
-        kind = self.structure.leaves[k].kind
+        kind = self.structure.kinds[k]
         assert kind is not None
         return kind
 
     def _kept(self, k: int) -> Any:
-        own, value = self.structure.leaves[k].value, self.values[k]
+        own, value = self.structure.values[k], self.values[k]
         if not self.in_place and isinstance(own, np.ndarray) and own.dtype == value.dtype:
             return own
         return self._kind(k).copy(value)
@@ -171,7 +198,7 @@ class WorkCopy:
     def cell(self, position: int) -> Any:
         """Return what ``cell[i] = value`` sets coordinate i of block number `position` through."""
         cell = self._cells[position]  # none of those that share memory
-        return self.values[self.blocks[position].leaf].ravel() if cell is None else cell
+        return self.values[leaves_of(self.blocks)[position]].ravel() if cell is None else cell
 
     def move(self, shift: Array, step: float) -> None:
         """Set every coordinate to θ + step·shift, a direction over all blocks, shape (n,)."""
@@ -221,29 +248,29 @@ class WorkCopy:
         """Return another copy of the parameters as they stand, for a func that scribbles."""
         return self.structure.rebuild(
             [
-                value if leaf.kind is None else leaf.kind.copy(value)
-                for leaf, value in zip(self.structure.leaves, self.values, strict=True)
+                value if kind is None else kind.copy(value)
+                for kind, value in zip(self.structure.kinds, self.values, strict=True)
             ]
         )
 
     def changed(self) -> str | None:
         """Return the name of a leaf that is not what it was, or None."""
         # Called while nothing is perturbed: what differs was written by func.
-        before = self.structure.leaves
+        names = self.structure.names
         if not self._holds_its_values():
-            now = flatten(self.params).leaves
-            if _names(now) != _names(before):
-                apart = {*_names(now)} ^ {*_names(before)}
-                return sorted(apart)[0] if apart else before[0].name
-            for leaf, first, value in zip(now, before, self.values, strict=True):
-                kind = first.kind
+            now = flatten(self.params)
+            if now.names != names:
+                apart = {*now.names} ^ {*names}
+                return sorted(apart)[0] if apart else names[0]
+            kinds = self.structure.kinds
+            for leaf, kind, value in zip(now.leaves, kinds, self.values, strict=True):
                 # A number can't be written to, only replaced.
                 same = kind.same_bits if kind is NUMBER else is_
                 if kind and not (leaf.kind is kind and same(leaf.value, value)):
                     return leaf.name
         for k in self._saved:
             if self._written(k):
-                return before[k].name
+                return names[k]
         for run, saved, memory in self._shared:
             if not same_bits(memory, saved):
                 own = next(k for k in run if not same_bits(self.cell(k), self.theta[k]))
@@ -267,10 +294,6 @@ class WorkCopy:
             )
 
 
-def _names(leaves: Sequence[Leaf]) -> list[str]:
-    return [leaf.name for leaf in leaves]
-
-
 class _Chosen:
     """Sets some coordinates of an array, those at `places`; the others stay as in `whole`."""
 
@@ -286,30 +309,46 @@ class _Chosen:
             self.cell[int(self.places[key])] = value
 
 
-FEWEST = 64
-"""Small blocks that follow each other and share memory: of fewer, each is copied by itself."""
-
-
 def _side_by_side(
     structure: Structure, blocks: Sequence[Block], dtype: Any
 ) -> Iterator[tuple[range, np.dtype[Any]]]:
     """Yield the numbers of many small blocks of one type in a row, and the type of their copy."""
-    # They are numpy's plain arrays, as a copy in one piece of memory has them. Types are compared
-    # in tuples: that of float64 is equal to None.
+    # They are numpy's plain arrays, as a copy in one piece of memory has them.
+    if len(blocks) <= MANY:
+        return
+    values = [structure.values[k] for k in leaves_of(blocks)]
+    wanted = None if dtype is None else np.dtype(dtype)
+    if type(blocks) is Blocks and all(v.flags.c_contiguous and v.size <= CHUNK for v in values):
+        yield range(len(blocks)), DOUBLE if wanted is None else wanted
+        return
+    # In tuples, for the dtype of float64 is equal to None.
+    types = [
+        (value.dtype if wanted is None else wanted,)
+        if type(value) is np.ndarray
+        and value.size <= CHUNK
+        and (value.dtype is DOUBLE or (value.dtype.isnative and value.dtype.kind == "f"))
+        and value.flags.c_contiguous
+        else ()
+        for value in values
+    ]
+    if type(blocks) is not Blocks:
+        pairs = zip(types, blocks, strict=True)
+        types = [own if block.places is None else () for own, block in pairs]
+    start = 0
+    for own, run in groupby(types):
+        numbers = range(start, start + len(list(run)))
+        if own and len(numbers) > MANY:
+            yield numbers, own[0]
+        start = numbers.stop
 
-    def copied_as(position: int) -> tuple[np.dtype[Any], ...]:
-        block = blocks[position]
-        value = structure.leaves[block.leaf].value
-        if type(value) is not np.ndarray or block.places is not None or value.size > CHUNK:
-            return ()
-        own = value.dtype
-        plain = (own is DOUBLE or (own.isnative and own.kind == "f")) and value.flags.c_contiguous
-        return (_wanted(block, dtype) or own,) if plain else ()
 
-    for own, run in groupby(range(len(blocks)), copied_as) if len(blocks) > FEWEST else ():
-        numbers = list(run)
-        if own and len(numbers) > FEWEST:
-            yield range(numbers[0], numbers[-1] + 1), own[0]
+def _parts(memory: Array, shapes: Sequence[tuple[int, ...]]) -> list[Array]:
+    """Return an array's memory in parts of some shapes."""
+    if len({*shapes}) == 1 and shapes[0]:  # of a number the parts would be no arrays
+        return list(memory.reshape(len(shapes), *shapes[0]))
+    ends = [*accumulate(map(math.prod, shapes), initial=0)]
+    edges = zip(ends[:-1], ends[1:], shapes, strict=True)
+    return [memory[start:stop].reshape(shape) for start, stop, shape in edges]
 
 
 def _wanted(block: Block | None, dtype: Any) -> np.dtype[Any] | None:

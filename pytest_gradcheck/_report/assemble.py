@@ -16,7 +16,7 @@ from .._evaluate.call import name_of
 from .._evaluate.problem import Problem
 from .._options import Options
 from .._params.arrays_and_structure import ROOT, Array, Structure
-from .._params.layout import Block, labels, position_of
+from .._params.layout import Block, are_plain, labels, leaves_of, position_of
 from .._quoting import brief, listing, rounded_up
 from .._verdict.tolerance_and_comparison import (
     AGREE,
@@ -80,17 +80,17 @@ class Subject:
         """Return what was checked of a func that was differenced."""
         # Where the gradient is `right` there is nothing to ask of the user's arrays, and a report
         # that is kept does not keep them.
-        leaves, blocks = problem.structure.leaves, problem.blocks
-        checked = [leaves[block.leaf] for block in blocks]
+        structure, blocks = problem.structure, problem.blocks
+        which = () if right else leaves_of(blocks)
         return cls(
             name_of(problem.call.func),
             blocks,
             scheme,
-            left_out(problem.structure, blocks),
+            left_out(structure, blocks),
             value,
             noise.sigma,
             noise.format,
-            params={} if right else {leaf.name: leaf.value for leaf in checked},
+            params={structure.names[k]: structure.values[k] for k in which},
         )
 
     @property
@@ -490,6 +490,8 @@ def entries_of(
 
 def left_out(structure: Structure, blocks: Sequence[Block]) -> tuple[str, ...]:
     """Return the names of the leaves that are not checked, and of how many entries of others."""
+    if len(blocks) == len(structure.names) and are_plain(blocks):
+        return ()  # nearly always, and there may be tens of thousands
     checked = {block.leaf: block for block in blocks}
     names = []
     for k, leaf in enumerate(structure.leaves):

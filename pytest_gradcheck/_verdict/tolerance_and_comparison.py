@@ -25,7 +25,7 @@ from .._constants import (
 )
 from .._options import Options
 from .._params.arrays_and_structure import Array
-from .._params.layout import Block
+from .._params.layout import Block, counts_of, ends_of
 from .._quoting import brief
 
 Verdict = int
@@ -182,16 +182,17 @@ def block_sizes(values: Array, scale: Array, blocks: Sequence[Block]) -> list[fl
 
 def largest_of(values: Array, blocks: Sequence[Block]) -> Array:
     """Return the largest value in each block, NaN if there is one, 0 of an empty one."""
-    starts = np.array([block.start for block in blocks if block.size], dtype=np.intp)
+    sizes = np.array(counts_of(blocks), dtype=np.intp)
+    starts, filled = np.array(ends_of(blocks), dtype=np.intp) - sizes, sizes > 0
     found = np.zeros(len(blocks))
-    if starts.size:
-        found[[block.size > 0 for block in blocks]] = np.maximum.reduceat(values, starts)
+    if filled.any():
+        found[filled] = np.maximum.reduceat(values, starts[filled])
     return found
 
 
 def spread(values: Any, blocks: Sequence[Block]) -> Array:
     """Return a number for each block as one for each coordinate, shape (n,)."""
-    return np.asarray(values).repeat([block.size for block in blocks])
+    return np.asarray(values).repeat(counts_of(blocks))
 
 
 def common_size(rms: Any) -> float:

@@ -512,6 +512,30 @@ def test_a_number_beside_many_arrays_stays_one(where):
     assert kinds == {float}
 
 
+@pytest.mark.parametrize("structure", [dict, list])
+def test_of_many_blocks_of_a_right_gradient_none_is_made(structure, monkeypatch):
+    made = []
+
+    class Counted(layout.Block):
+        def __init__(self, *given: Any, **named: Any) -> None:
+            made.append(given)
+            super().__init__(*given, **named)
+
+    monkeypatch.setattr(layout, "Block", Counted)
+    arrays = [np.linspace(0.1, 1.0, 3) + i for i in range(1000)]
+    params = arrays if structure is list else {f"p{i}": x for i, x in enumerate(arrays)}
+
+    def func(p: Any) -> float:
+        values = p if structure is list else p.values()
+        return float((np.concatenate(list(values)) ** 2).sum() / 2)
+
+    report = check_gradients(func, params, params, max_evals=100)
+    assert (report.ok, len(made) < 100) == (True, True)
+    assert report.directions > 0
+    first = "params[0]" if structure is list else "p0"
+    assert (len(report.blocks), report.blocks[0].name, len(made) >= 1000) == (1000, first, True)
+
+
 def test_an_array_that_never_changes_is_rebuilt_once_for_each_direction():
     rebuilt = []
 

@@ -1,25 +1,35 @@
 """Blocks on the flat vector, and gradients matched with them: what is said of each slip."""
 
 import math
+import pickle
 import re
 
 import numpy as np
 import pytest
 
-from pytest_gradcheck._params.arrays_and_structure import flatten
+from pytest_gradcheck._params.arrays_and_structure import CHUNK, flatten
 from pytest_gradcheck._params.layout import (
     LEAST_SCALE,
+    MANY,
     MOST_SCALE,
+    Block,
     beside,
     blocks_of,
     coordinate_of,
+    counts_of,
+    ends_of,
     gradient_vector,
     labels,
+    leaves_of,
     middle,
+    middles,
+    names_of,
     position_of,
     rounded,
+    runs,
     scale_of,
     selected,
+    shapes_of,
     to_structure,
     vector_of,
 )
@@ -203,3 +213,76 @@ def test_what_is_not_finite_is_named():
         assert label in said(ValueError, WorkCopy(structure, (block,)).require_finite)
     structure, (block,) = laid_out({"z": np.array([math.nan, 1.0])}, entries=(("z", [1]),))
     WorkCopy(structure, (block,)).require_finite()
+
+
+SIZES = [0, 3, 0, 0, *range(1, 68), 0, 2, 0]
+"""More blocks than are looked at one by one, empty ones first, last and between others."""
+
+
+def test_many_blocks_are_those_that_few_are():
+    params = {f"p{i}": np.full(size, i + 1.0) for i, size in enumerate(SIZES)}
+    structure, blocks = laid_out(params)
+    ends = np.cumsum(SIZES).tolist()
+    made = [
+        Block(f"p{i}", (size,), np.dtype(float), False, end - size, end, i)
+        for i, (size, end) in enumerate(zip(SIZES, ends, strict=True))
+    ]
+    assert len(blocks) == len(SIZES) > MANY
+    assert [blocks[k] for k in range(-3, 5)] == [made[k] for k in range(-3, 5)]
+    assert [position_of(blocks, i) for i in range(ends[-1] + 1)] == [
+        position_of(made, i) for i in range(ends[-1] + 1)
+    ]
+    assert (list(blocks), list(blocks[2:9])) == (made, made[2:9])
+    assert [blocks[k] for k in (0, -1)] == [made[0], made[-1]]
+    with pytest.raises(IndexError):
+        blocks[len(SIZES)]
+    for column in (names_of, shapes_of, counts_of, ends_of, leaves_of):
+        assert list(column(blocks)) == column(made), column
+    again = pickle.loads(pickle.dumps(blocks))
+    assert list(again) == made
+    some = laid_out(params, skip=["p1", "p70"])[1]
+    assert [(b.name, b.leaf) for b in some] == [
+        (f"p{i}", i) for i in range(len(SIZES)) if i not in (1, 70)
+    ]
+    reordered = {name: 2 * params[name] for name in reversed(params)}
+    for gradient in ({name: 2 * x for name, x in params.items()}, reordered):
+        vector, precision = gradient_vector(gradient, structure, blocks)
+        few, known = gradient_vector(gradient, structure, made)
+        assert (vector.tobytes(), precision) == (few.tobytes(), known)
+    assert gradient_vector(reordered, structure, blocks, known=vector)[0] is vector
+    with pytest.raises(ValueError, match=r"p40 has shape \(38,\), but params has \(37,\)"):
+        gradient_vector({**params, "p40": np.zeros(38)}, structure, blocks)
+
+
+def test_runs_of_blocks_are_as_long_as_a_part_of_a_vector_or_one_block():
+    half, whole = CHUNK // 2, CHUNK
+    sizes = [half, half, 0, 1, whole + 5, 0, 0, half, half - 1, 1, 1, whole]
+    ends = np.cumsum(sizes).tolist()
+    blocks = [
+        Block(f"p{i}", (size,), np.dtype(float), False, end - size, end, i)
+        for i, (size, end) in enumerate(zip(sizes, ends, strict=True))
+    ]
+    assert list(runs(blocks)) == [
+        range(3),
+        range(3, 4),
+        range(4, 5),
+        range(5, 10),
+        range(10, 11),
+        range(11, 12),
+    ]
+    assert (list(runs([])), list(runs(blocks[:1]))) == ([], [range(1)])
+
+
+def test_medians_of_many_blocks_are_those_of_each():
+    rng = np.random.default_rng(0)
+    sizes = [5, 5, 1, 0, 7, 5, 4_100, 4_100, 8, 8]
+    parts = [rng.normal(size=size) for size in sizes]
+    parts[1][:3] = 0.0
+    parts[5][:] = 0.0
+    vector = np.concatenate(parts)
+    expected = [np.median(np.abs(part[part != 0])) if np.any(part != 0) else 1.0 for part in parts]
+    found = middles([(range(10), vector)], sizes)
+    np.testing.assert_allclose(found, expected, rtol=1e-15)
+    alike = [(range(2), vector[:10]), (range(2, 3), vector[10:11]), (range(3, 10), vector[11:])]
+    assert middles(alike, sizes).tolist() == found.tolist()
+    assert middles([(range(3), np.empty(0))], [0, 0, 0]).tolist() == [1.0, 1.0, 1.0]

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Any
@@ -204,13 +205,14 @@ def sweep(
         which = [np.arange(theta[k].size) if chosen is None else chosen[k] for k in positions]
         laid = _laid_out(problem, positions, which, row, options, relative)
         now[:] = [laid]
-        for position, own in zip(positions, which, strict=True):
-            if own.size:
-                part = slice(laid.known, laid.known + own.size)
-                progress.whole = own.size
-                laid.values[part] = evaluator.sweep(position, own.tolist(), laid.points[part])
-                progress.whole = 0
-                laid.known = part.stop
+        with evaluator.quietly() if len(positions) > 1 else nullcontext():
+            for position, own in zip(positions, which, strict=True):
+                if own.size:
+                    part = slice(laid.known, laid.known + own.size)
+                    progress.whole = own.size
+                    laid.values[part] = evaluator.sweep(position, own.tolist(), laid.points[part])
+                    progress.whole = 0
+                    laid.known = part.stop
         now.clear()
         _record(result, laid, problem, row)
     every = slice(None) if chosen is None else np.flatnonzero(result.step > 0)

@@ -280,6 +280,16 @@ class Evaluator:
                 found = self._gathered(self.pool.evaluate(self, move))
         return np.array(found, dtype=self.kind).reshape(move.values.shape + self.shape)
 
+    @contextmanager
+    def quietly(self) -> Iterator[None]:
+        """Keep func's warnings from the user's output for several moves, and not for each."""
+        quiet, self.quiet = self.quiet, nullcontext
+        try:
+            with quiet():
+                yield
+        finally:
+            self.quiet = quiet
+
     def _gathered(self, parts: Parts) -> list[Any]:
         """Count what the pool evaluated and return J, in order; raise what func raised first."""
         found: list[Any] = []

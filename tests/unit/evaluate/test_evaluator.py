@@ -6,12 +6,20 @@ that floats are exact.
 
 import math
 import sys
+import warnings
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
 
 from pytest_gradcheck._evaluate.call import Call, ShapeError
-from pytest_gradcheck._evaluate.evaluator import BudgetExhausted, Evaluator, Part, Progress
+from pytest_gradcheck._evaluate.evaluator import (
+    BudgetExhausted,
+    Evaluator,
+    Part,
+    Progress,
+    contained,
+)
 from pytest_gradcheck._params.arrays_and_structure import flatten
 from pytest_gradcheck._params.layout import blocks_of
 from pytest_gradcheck._params.work_copy import WorkCopy
@@ -64,6 +72,37 @@ def test_func_at_theta():
     for bad in (NAN, INF):
         with pytest.raises(ValueError, match=f"^func returned {bad} at params; J must be finite"):
             evaluator(lambda p, bad=bad: bad).at_theta()
+
+
+def test_warnings_are_kept_in_once_for_several_moves_and_no_longer():
+    entered = []
+
+    @contextmanager
+    def counted():
+        entered.append(1)
+        with contained():
+            yield
+
+    def warning(params):
+        warnings.warn("at a probe", stacklevel=1)
+        return float(np.sqrt(-params["b"][0]))
+
+    made = evaluator(warning)
+    made.quiet = counted
+    with warnings.catch_warnings(record=True) as seen:
+        warnings.simplefilter("always")
+        with made.quietly():
+            for _ in range(3):
+                made.sweep(1, [0], np.array([[5.5]]))
+                made.along(np.zeros(6), (1.0,))
+        assert (len(entered), seen) == (1, [])
+        made.sweep(1, [0], np.array([[5.5]]))
+        assert (len(entered), seen) == (2, [])
+        with pytest.raises(ZeroDivisionError), made.quietly():
+            raise ZeroDivisionError
+        assert made.quiet is counted
+        warning(PARAMS)
+    assert str(seen[0].message) == "at a probe"
 
 
 def test_a_func_that_writes_to_its_parameters():

@@ -544,8 +544,13 @@ def along_directions(
         return check.subject(right=True), lambda: replace(rows, blocks=passing())
     mine, bad = by_block(problem.blocks, shown), by_block(problem.blocks, check.bad)
     members = [frozenset(pattern.names) for pattern, _ in check.findings.patterns]
+    named = {name for name, *_ in check.findings.shares}.union(
+        check.vacuous, check.groups, *members
+    )
     blocks = tuple(
         _block(check, problem.blocks[k], one, [shown[i] for i in mine[k]], len(bad[k]), members)
+        if k in mine or k in bad or one.name in named
+        else one
         for k, one in enumerate(passing())
     )
     return check.subject(), _rows(check, blocks, shown)

@@ -171,16 +171,18 @@ class _Operator:
         if zero.any():
             i = int(np.argmax(np.abs(zero)))
             return f"{what} is not linear: {brief(label(i))} of {what}(0) is {zero[i]:.6g}, not 0"
-        one, other = (
-            # In the sample's own precision, so that the sum is exact as it is passed on.
-            self.own.vector(self.own.value(random_weights(self.own.size, seed, stream)), what)
-            for stream in (Stream.FIRST_ADDEND, Stream.SECOND_ADDEND)
+        size = self.own.size
+        drawn = (
+            random_weights(size, seed, Stream.FIRST_ADDEND),
+            random_weights(size, seed, Stream.SECOND_ADDEND),
         )
+        # In the sample's own precision, so that the sum is exact as it is passed on.
+        one, other = (self.own.vector(self.own.value(vector), what) for vector in drawn)
         parts = self(one), self(other)
         gap = np.abs(self(2 * one) - 2 * parts[0])
         gap = np.maximum(gap, np.abs(self(one + other) - parts[0] - parts[1]))
-        size = np.abs(parts[0]) + np.abs(parts[1])
-        allowed = 1e3 * self.eps * (size + np.max(size, initial=0.0))
+        terms = np.abs(parts[0]) + np.abs(parts[1])
+        allowed = 1e3 * self.eps * (terms + np.max(terms, initial=0.0))
         if (gap <= allowed).all():
             return ""
         i = int(np.argmax(np.where(np.isnan(gap), np.inf, gap)))

@@ -85,7 +85,7 @@ class WorkCopy:
             saved = self._kind(block.leaf).to_numpy(self._saved[block.leaf])
             self._theta[position] = theta = coordinates(saved)[block.within]
             self._cells[position] = cell = self._cell(block)
-            self._windows.append((block.window, theta, cell))
+            self._see(block.start, theta, cell)
         if not shared:
             self.theta = [*self._theta.values()]
 
@@ -107,6 +107,15 @@ class WorkCopy:
                 start = self.blocks[own.start].start
                 return saved[first.start - start : last.stop - start]
         return joint(self.theta[run.start : run.stop])
+
+    def _see(self, start: int, theta: Array, cell: Any) -> None:
+        """Learn of θ from a place of the flat vector on, and of what sets it."""
+        # In parts where it can be: of a million parameters no further vector is made by a move.
+        parts = chunks(theta.size) if isinstance(cell, np.ndarray) else [slice(0, theta.size)]
+        for part in parts:
+            window = slice(start + part.start, start + part.stop)
+            whole = part.stop - part.start == theta.size
+            self._windows.append((window, theta[part], cell if whole else cell[part]))
 
     def require_finite(self) -> None:
         """Raise ValueError when a parameter is NaN or infinite."""
@@ -134,8 +143,7 @@ class WorkCopy:
         else:
             for k, own in zip(which, parts, strict=True):
                 self.values[k] = own
-        first, last = self.blocks[run.start], self.blocks[run.stop - 1]
-        self._windows.append((slice(first.start, last.stop), saved, memory))
+        self._see(self.blocks[run.start].start, saved, memory)
         self._shared.append((run, saved, memory))
         return which
 
@@ -204,13 +212,10 @@ class WorkCopy:
         """Set every coordinate to θ + step·shift, a direction over all blocks, shape (n,)."""
         self._waits = True
         for window, theta, cell in self._windows:
-            along = shift[window]
-            if not isinstance(cell, np.ndarray):
-                if window.start < window.stop:
-                    cell[:] = theta + step * along
-                continue
-            for part in chunks(theta.size):  # of a million parameters no further vector is made
-                np.add(along[part] * step, theta[part], cell[part], casting="same_kind")
+            if isinstance(cell, np.ndarray):
+                np.add(shift[window] * step, theta, cell, casting="same_kind")
+            elif window.start < window.stop:
+                cell[:] = theta + step * shift[window]
         self._rebuild()
 
     def _rebuild(self) -> None:

@@ -106,7 +106,7 @@ def test_numerical_gradient_restores_too(function, evaluation):
         (np.True_, TypeError, r"func returned bool"),
         (object(), TypeError, r"func returned object"),
         ((1.0, 2), TypeError, r"func returned a tuple of 2; pass has_aux=True"),
-        ("x" * 10_000, TypeError, r"^func returned str \('x{1,100}\)?; J must be a number"),
+        ("x" * 10_000, TypeError, r"^func returned str \('x{1,30}…x{1,30}'\); J must be a number"),
     ],
 )
 @pytest.mark.parametrize("evaluation", [1, 2, 7, MANY])

@@ -247,6 +247,10 @@ move, or farther, where it would not move by `RESPONDS` there; a rounded func mo
 GRAIN_ROUGH = 0.03
 """Noise there above this part of what func moves by is that of jumps.  [accuracy]"""
 
+GRAIN_STEEP = 256.0
+"""Values there that are farther apart than so many such jumps are those of a func that is steep:
+at twice the step θ⁸ is 256 times as large.  [tests/behaviour/test_rounding.py]"""
+
 UNLIMITED_SLOPES = 5
 """Of a slope without a limit, as √x has at 0: so many in a row must stay as far from the one
 before.  [tests/behaviour/test_calls.py]"""

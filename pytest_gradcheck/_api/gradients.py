@@ -569,6 +569,7 @@ def pulled_back(
     'agree'
     """
     require_callable(func)
+    require_callable(retract, form="retract(params, t) -> params")
     zero = flatten(tangent)
     if _vector(tangent).any():
         raise ValueError("tangent must be zeros: it gives the structure of t, and is its origin")

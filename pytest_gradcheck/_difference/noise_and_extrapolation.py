@@ -106,9 +106,10 @@ def grid(values: Array, least: float = 0.0) -> float:
         return 0.0
     seen = values[np.isfinite(values) & (values != 0)]
     # Some are nearly always enough, and sorting all takes longer than the rest.
-    if len(set(seen[:16].tolist())) < FEW_VALUES and np.unique(seen).size < FEW_VALUES:
-        return 0.0
-    return float(last_bits(seen).min())
+    few = len(set(seen[:16].tolist())) < FEW_VALUES and np.unique(seen).size < FEW_VALUES
+    common = float(last_bits(seen).min(initial=np.inf))
+    # A few multiples of so fine a grid are all that terms which cancel leave of a J near zero.
+    return common if common <= EPS * LARGEST_TERM or not few else 0.0
 
 
 def last_bits(values: Array) -> Array:

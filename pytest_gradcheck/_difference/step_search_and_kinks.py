@@ -19,6 +19,7 @@ from .._constants import (
     ENTRY_RUNGS,
     GRAIN_FINER,
     GRAIN_ROUGH,
+    GRAIN_STEEP,
     GROUP_PROOF,
     JUMP_HALVINGS,
     JUMP_LAST,
@@ -301,7 +302,11 @@ def tell_grain(line: Line) -> None:
     part = min(max(GRAIN_FINER, RESPONDS * noise / change), 1 / NOISE_SAMPLES)
     near = line.values(side * moved, side * moved * part)
     sigma = table_estimate(near)
-    line.grainy = sigma is None or sigma > GRAIN_ROUGH * float(np.ptp(near)) + LINE_LOUDER * noise
+    spread = float(np.ptp(near))
+    rough = sigma is None or sigma > GRAIN_ROUGH * spread + LINE_LOUDER * noise
+    # Within twice the step a rounded func makes a few more of these jumps; one that is steep there
+    # is rough because the values are too far from each other.
+    line.grainy = rough and spread <= GRAIN_STEEP * change
     if line.grainy:
         sigma = line.table(side * moved, side * moved / NOISE_SAMPLES)
         line.take_noise(ROUNDING_SIGMA * change if sigma is None else sigma)

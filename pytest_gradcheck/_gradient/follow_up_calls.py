@@ -18,6 +18,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -38,6 +39,7 @@ from .._constants import (
     MENDED,
     MOST_MOVED,
     PATIENCE,
+    RESPONDS,
 )
 from .._diagnosis.evidence_and_places import CERTAIN, Diagnosis
 from .._difference.every_coordinate import Sweep, least_step, line_of
@@ -342,10 +344,21 @@ def lines_behind(
                 }
                 agrees = _agreeing(call, value, windows, evidence, vector)
                 order = [(line.file, line.line) for line in lines]
-                found = repairs(agrees, wrong, seen, order, innocent, roots)
+                unchanged = partial(_func_repeats, problem)
+                found = repairs(agrees, wrong, seen, order, innocent, roots, unchanged)
         return with_repairs(lines, found)
     except Exception:
         return ()
+
+
+def _func_repeats(problem: Problem) -> bool:
+    """Return whether func is what it was: a change to code that it runs as well may change J."""
+    if problem.call.vectorized:
+        return True
+    evaluator = problem.evaluator
+    with evaluator.context():
+        value = evaluator.read(evaluator.call(evaluator.work.params))
+    return bool(np.all(np.abs(value - problem.center) <= RESPONDS * problem.jitter))
 
 
 def _agreeing(

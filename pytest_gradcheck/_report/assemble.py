@@ -540,8 +540,9 @@ def reasons_of(
     # Some are known already; `unmoved` names the parameters that func does not answer to, though
     # their gradient is not zero.
     said, flat = list(rows.reasons), bool(found.flat.all())
-    # What is small beside the rounding of J moves nothing.
-    large = flat and bool((np.abs(found.analytic) > found.tolerance.dust).any())
+    # What is small beside the rounding of J moves nothing, and larger steps may have told it.
+    untold = (np.abs(found.analytic) > found.tolerance.dust) & (found.verdict != AGREE)
+    large = flat and bool(untold.any())
     if large and not np.any(found.numeric):
         said.append(
             f"{UNANSWERED}: does it read other arrays (in_place=True) or remember results by "

@@ -54,6 +54,22 @@ def variants(statement: ast.stmt, sight: Sight, changes: Changes) -> Iterator[as
         setattr(owner, field, other)
         yield new
         setattr(owner, field, was)
+    if changes is others:
+        yield from _renamed(statement, sight.names)
+
+
+def _renamed(one: ast.stmt, names: Mapping[str, Kind]) -> Iterator[ast.stmt]:
+    """Yield a statement in which a name that it has several times is another one each time."""
+    value = getattr(one, "value", None)
+    loads = [each.id for each in ast.walk(value or ast.Pass()) if isinstance(each, ast.Name)]
+    for name in {each: None for each in loads if loads.count(each) > 1 and each in names}:
+        for other, kind in names.items():
+            if kind == names[name] and other != name and other.isidentifier():
+                new: Any = copy.deepcopy(one)
+                for each in ast.walk(new.value):
+                    if isinstance(each, ast.Name) and each.id == name:
+                        each.id = other
+                yield new
 
 
 def _as_a_whole(one: ast.stmt) -> Iterator[ast.stmt]:
@@ -63,11 +79,25 @@ def _as_a_whole(one: ast.stmt) -> Iterator[ast.stmt]:
     yield ast.Pass()
     if isinstance(one, ast.AugAssign):
         yield ast.Assign([one.target], one.value)
+        yield from _one_by_one(one)
     elif isinstance(one.targets[0], (ast.Name, ast.Subscript)):
         before = copy.copy(one.targets[0])
         before.ctx = ast.Load()
         # Never in place: the array may be one that was given.
         yield ast.Assign(one.targets, ast.BinOp(before, ast.Add(), one.value))
+
+
+def _one_by_one(one: ast.AugAssign) -> Iterator[ast.stmt]:
+    """Yield what adds each time where an index comes several times: `+=` does it once."""
+    name = {ast.Add: "add", ast.Sub: "subtract"}.get(type(one.op))
+    target = one.target
+    if name is None or not isinstance(target, ast.Subscript):
+        return
+    parts = getattr(target.slice, "elts", [target.slice])
+    if not any(isinstance(part, ast.Slice) for part in parts):
+        yield ast.Expr(
+            ast.Call(parsed(f"np.{name}.at"), [target.value, target.slice, one.value], [])
+        )
 
 
 def _slots(node: ast.AST, skip: str = "") -> Iterator[tuple[ast.AST, str, Any, ast.expr]]:

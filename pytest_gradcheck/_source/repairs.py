@@ -52,7 +52,7 @@ PATIENCE = 5.0  # on the clock, where grad waits, or the machine is busy
 LONGEST = 10_000
 # Objects within reach of the user's functions that are kept; with more, nothing is tried.
 MOST_OBJECTS = 10_000
-MOST_BYTES = 2**28  # of tensors within reach, of which copies are kept; with more, nothing is tried
+MOST_BYTES = 2**28  # of tensors, or of arrays, that are copied; with more, nothing is tried
 AROUND = "around"  # the function in which changed ones are defined
 STOPS = {"breakpoint", "set_trace", "input"}  # names of functions that wait for somebody
 ENDLESS = {"count", "cycle", "repeat", "iter"}  # names of functions whose iterators may have no end
@@ -87,12 +87,13 @@ def repairs(
     order: Sequence[tuple[str, int]],
     innocent: Collection[CodeType],
     roots: Sequence[Any],
+    unchanged: Callable[[], bool],
 ) -> list[SourceLine]:
     """Return the first change with which all wrong blocks agree, or some that do it together."""
     # `call` runs grad and tells what has become of the wrong blocks, no block being right if others
     # no longer are; `order` are lines, the likeliest first; `innocent` is code that func runs: the
-    # last in which something is looked for; and `roots` are what grad gets. Code in which someone
-    # may be stopping, or a loop may never end, is left alone.
+    # last in which something is looked for, if func is `unchanged`; and `roots` are what grad gets.
+    # Code in which someone may be stopping, or a loop may never end, is left alone.
     if _debugged() or threading.current_thread() is not threading.main_thread():
         return []
     if _longest(seen) > LONGEST:
@@ -105,8 +106,9 @@ def repairs(
     suspects = [each for function in functions for each in _suspects(function, seen, order)]
     suspects.sort(key=lambda one: one.rank)
     last = [one for one in suspects if one.function.code in innocent]
-    with _kept(reached, seen.written()) as restore:
-        search = _Search(call, restore, wrong)
+    at = any("at" in code.co_names for code, _ in seen.sights)
+    with _kept(reached, seen.written(), at=at) as restore:
+        search = _Search(call, restore, wrong, unchanged)
         return search.through([one for one in suspects if one not in last], last)
 
 
@@ -300,9 +302,14 @@ class _Search:
     """Changes to statements that are tried one by one."""
 
     def __init__(
-        self, call: Callable[[], Outcome], restore: Callable[[], None], wrong: Collection[str]
+        self,
+        call: Callable[[], Outcome],
+        restore: Callable[[], None],
+        wrong: Collection[str],
+        unchanged: Callable[[], bool],
     ) -> None:
         self._call, self._restore, self._wrong = call, restore, wrong
+        self._unchanged = unchanged
         self._began, self._clock = thread_time(), perf_counter()
         self._tried, self._share = 0, 0.0
         self._hits: list[tuple[Any, _Suspect, ast.stmt, changes.Multiple, str]] = []
@@ -347,9 +354,14 @@ class _Search:
         if max(*tried, (perf_counter() - self._clock) / PATIENCE) >= self._share:
             raise TimeoutError
         self._tried += 1
-        outcome = _tried(one, new, self._call)
+        outcome = _tried(one, new, self._judged)
         self._restore()
         return outcome
+
+    def _judged(self) -> Outcome:
+        """Return what a change does; nothing where J is another one with it: func runs it, too."""
+        outcome = self._call()
+        return outcome if not outcome.right or self._unchanged() else Outcome()
 
     def _changed(self, suspects: Sequence[_Suspect], kind: changes.Changes) -> Iterator[Tried]:
         for one in suspects:
@@ -466,11 +478,18 @@ class _OfOthers:
 
 
 @contextmanager
-def _kept(reached: Sequence[Any], written: Collection[int]) -> Iterator[Callable[[], None]]:
+def _kept(
+    reached: Sequence[Any], written: Collection[int], *, at: bool = False
+) -> Iterator[Callable[[], None]]:
     """Have all arrays among objects read-only, and yield what puts back what the others hold."""
-    # And what is in the arrays whose identity is among `written`: grad itself writes to them.
+    # And what is in the arrays whose identity is among `written`: grad itself writes to them; with
+    # `at` in all that can be: `np.add.at`, and any ufunc's, writes to a read-only array as well.
     arrays = [one for one in reached if isinstance(one, np.ndarray)]
-    buffers = [(one, one.copy()) for one in arrays if id(one) in written]
+    owners = [one for one in arrays if at and not isinstance(one.base, np.ndarray)]
+    if sum(one.nbytes for one in owners) > MOST_BYTES:
+        raise MemoryError("too many arrays that may be written to")
+    open_ = {id(one) for one in owners if one.flags.writeable or one.flags.owndata}
+    buffers = [(one, one.copy()) for one in arrays if id(one) in open_ | {*written}]
     closed = [one for one in arrays if one.flags.writeable and id(one) not in written]
     rest = [one for one in reached if not (isinstance(one, np.ndarray) or _is_tensor(one))]
     holding = [(one, _held(one)) for one in rest]
@@ -483,7 +502,12 @@ def _kept(reached: Sequence[Any], written: Collection[int]) -> Iterator[Callable
             if len(now) != len(was) or any(map(operator.is_not, now, was)):
                 _hold(one, was)
         for array, bits in buffers:
+            own = array.flags.writeable
+            if not own:
+                array.flags.writeable = True
             array[...] = bits
+            if not own:
+                array.flags.writeable = False
         restore_tensors()
 
     logs, depth = logging.root.manager.disable, sys.getrecursionlimit()

@@ -111,8 +111,11 @@ def until_it_moves(line: Line, question: Tolerance, scale: float) -> float | Non
     # Of a J that is zero nothing is a multiple: it may be rounded to any grain.
     value = abs(float(line.center)) or math.inf
     told = MOVES_TOLD * value / abs(question.analytic)
-    # One of few digits may be rounded to them.
-    flat = math.inf if line.center and digits_of(float(line.center)) else FLAT_AS_FAR_AS * scale
+    # One of few digits may be rounded to them, and where the slope changes it by less than noise it
+    # need not move either, up to the scale of zero.
+    shown = min(1.0, RESPONDS * line.noise.sigma / abs(question.analytic))
+    printed = line.center and digits_of(float(line.center))
+    flat = math.inf if printed else max(FLAT_AS_FAR_AS * scale, shown)
     most = min(max(scale, told), flat)
     return min(top * RATIO**2, most) if top < 0.9 * most else None
 
@@ -250,10 +253,10 @@ def _until_settled(
             if rounded is not None:
                 return rounded
         estimate = line.estimate()
+        if (wider := (yield from _moved(line, question, scale, estimate))) is not None:
+            scale = wider
+            continue
         if estimate.h:
-            if not line.change and (step := until_it_moves(line, question, scale)) is not None:
-                yield step
-                continue
             agrees = question.within(*estimate.known)
             accused = not agrees and confirmed and _trusted(line, question, scale, estimate)
             if accused:
@@ -291,6 +294,23 @@ def _until_settled(
             confirmed = False
             continue
         yield step
+
+
+def _moved(
+    line: Line, question: Tolerance, scale: float, estimate: Estimate
+) -> Policy[float | None]:
+    """Take a larger step where func has not changed; return the scale then, None where it has."""
+    step = None if line.change or not estimate.h else until_it_moves(line, question, scale)
+    if step is None:
+        return None
+    yield step
+    if line.change and scale < step <= 1.0:
+        # So small a parameter is zero to func, whose scale is 1, and the steps at which it stood
+        # still tell nothing.
+        line.rungs = line.rungs[:1]
+        size = abs(float(line.center)) or math.inf
+        return max(scale, min(1.0, size / abs(float(question.analytic))))
+    return scale
 
 
 def _best_known(line: Line, question: Tolerance, estimate: Estimate) -> Estimate:

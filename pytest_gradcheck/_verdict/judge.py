@@ -206,7 +206,7 @@ def judge(
     if options.rtol is None and not fixed:
         with suppress(BudgetExhausted):
             _tell_by_groups(found, problem, analytic, sweep, options.seed, variation)
-        _pass_zeros(found, problem, variation, analytic if narrow else None, options.seed)
+        _pass_zeros(found, problem, sweep, variation, analytic if narrow else None, options.seed)
         for i in [i for i in found.reasons if found.verdict[i] != OPEN and i not in found.slopes]:
             del found.reasons[i]
     if options.kinks == "fail":
@@ -300,7 +300,12 @@ def _doubtful(found: Comparison, window: slice) -> Array:
 
 
 def _pass_zeros(
-    found: Comparison, problem: Problem, value: float, narrow: Analytic | None, seed: int
+    found: Comparison,
+    problem: Problem,
+    sweep: Sweep,
+    value: float,
+    narrow: Analytic | None,
+    seed: int,
 ) -> None:
     """Pass blocks whose gradient is what rounding leaves of a zero, and is known so far as can be.
 
@@ -308,6 +313,8 @@ def _pass_zeros(
     the terms that cancel in it.  Beside a narrow J that is so of gradients that are none, too: what
     rounding leaves is another one beside θ (`narrow` is asked there, if it can be).
     """
+    if narrow is None:
+        _pass_stationary(found, problem, sweep)
     limits = found.tolerance
     zero = (np.abs(found.analytic) <= limits.dust + limits.atol) & found.within()
     zero &= CONFIDENCE * found.reach * problem.scale <= IN_BLOCK * value
@@ -331,6 +338,21 @@ def _pass_zeros(
         found.verdict[w] = AGREE
     if narrow is not None:
         _pass_coarse(found, problem.blocks)
+
+
+def _pass_stationary(found: Comparison, problem: Problem, sweep: Sweep) -> None:
+    """Pass what agrees at a point at which func bends by far more than it slopes.
+
+    Where a fit has ended, rounding hides what is left of the gradient: no J tells more of it, and
+    zero itself would pass.
+    """
+    left = np.flatnonzero((found.verdict == OPEN) & found.within() & (sweep.step > 0))
+    left = left[[found.reasons.get(i) == NOISY for i in left.tolist()]]
+    bend = bends(sweep, problem.center, left)
+    with np.errstate(all="ignore"):
+        over_scale = bend * (problem.scale[left] / sweep.step[left]) ** 2
+        far = CONFIDENCE * found.reach[left] * problem.scale[left] <= IN_CHECK * over_scale
+    found.verdict[left[far & (bend > RESPONDS * sweep.noise.sigma)]] = AGREE
 
 
 def _pass_coarse(found: Comparison, blocks: Sequence[Block]) -> None:

@@ -106,6 +106,8 @@ def test_what_is_across_the_constraint_does_not_count():
 
 
 def test_bad_retractions():
+    with pytest.raises(TypeError, match=r"retract must be callable, retract\(params, t\)"):
+        pulled_back(entropy, np.log, P, retract=P, tangent=np.zeros(2))
     with pytest.raises(ValueError, match="tangent must be zeros"):
         pulled_back(entropy, np.log, P, retract=softmax_step, tangent=np.ones(2))
     with pytest.raises(ValueError, match=r"retract\(params, tangent\) is not params"):

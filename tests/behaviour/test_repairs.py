@@ -737,6 +737,116 @@ def test_a_buffer_that_grad_writes_to_is_put_back():
     assert np.array_equal(buffer, grad(params())["W1"])
 
 
+ROWS = np.array([0, 2, 2, 3, 2])
+TABLE = np.random.default_rng(8).normal(size=(4, 7))
+LOOKED_UP = np.random.default_rng(9).normal(size=(5, 7))
+
+
+def looked_up(p):
+    return np.sum(np.sin(p["E"][ROWS]) * LOOKED_UP) + np.sum(p["E"] * TABLE)
+
+
+def added_once(p):
+    g = TABLE.copy()
+    g[ROWS] += np.cos(p["E"][ROWS]) * LOOKED_UP
+    return {"E": g}
+
+
+def subtracted_once(p):
+    g = TABLE.copy()
+    g[ROWS] -= -np.cos(p["E"][ROWS]) * LOOKED_UP
+    return {"E": g}
+
+
+@pytest.mark.parametrize(
+    ("grad", "mended"),
+    [
+        (added_once, 'np.add.at(g, ROWS, np.cos(p["E"][ROWS]) * LOOKED_UP)'),
+        (subtracted_once, 'np.subtract.at(g, ROWS, -np.cos(p["E"][ROWS]) * LOOKED_UP)'),
+    ],
+)
+def test_an_index_that_comes_twice_is_added_to_twice(grad, mended):
+    report = check_gradients(looked_up, grad, {"E": X.copy()})
+    assert (report.lines[0].role, report.lines[0].mended) == ("wrong", mended)
+
+
+def test_what_writes_to_read_only_arrays_is_put_back(monkeypatch):
+    """`np.add.at` writes to them, where its index leaves no axis: each name is tried for `g`."""
+    monkeypatch.setattr(repairs, "MOST_TRIED", 3000)
+    table, view, closed = X[0].copy(), X[1, ::-1].copy()[::-1], X[2].copy()
+    closed.flags.writeable = False
+    weights = {"e": X[3].copy()}
+    kept = [table, view, view.base, closed, weights["e"]]
+    before = [array.copy() for array in kept]
+
+    def func(p):
+        return np.sum(np.sin(p["e"][ROWS]) * Y[0, :5]) + np.sum(p["e"] * (table + view + closed))
+
+    def none_near(p):
+        g = table + view + closed
+        np.add.at(g, ROWS, np.tanh(p["e"][ROWS] + 0.3) ** 3)
+        return {"e": g}
+
+    def flipped(p):
+        g = table + view + closed
+        np.add.at(g, ROWS, np.cos(p["e"][ROWS]) * np.flip(Y[0, :5]))
+        return {"e": g}
+
+    assert check_gradients(func, none_near, weights).verdict == "disagree"
+    assert all(map(np.array_equal, kept, before))
+    line = check_gradients(func, flipped, weights).lines[0]
+    assert line.mended == 'np.add.at(g, ROWS, np.cos(p["e"][ROWS]) * Y[0, :5])'
+    assert all(map(np.array_equal, kept, before))
+    assert [array.flags.writeable for array in kept] == [True, True, True, False, True]
+
+
+def test_more_than_can_be_put_back_is_not_tried(monkeypatch):
+    monkeypatch.setattr(repairs, "MOST_BYTES", TABLE.nbytes)
+
+    def grad(p):
+        g = TABLE.copy()
+        np.add.at(g, ROWS, np.cos(p["E"][ROWS]) * 2 * LOOKED_UP)
+        return {"E": g}
+
+    report = check_gradients(looked_up, grad, {"E": X.copy()})
+    assert {line.role for line in report.lines} <= {"made", "changed", "from"}
+    monkeypatch.undo()
+    assert check_gradients(looked_up, grad, {"E": X.copy()}).lines[0].role == "wrong"
+
+
+def test_a_name_that_was_copied_with_its_line_is_another_one_each_time():
+    def grad(p):
+        a, out = forward(p)
+        dz2 = (out - Y) / Y.size
+        gate = np.exp(-a)
+        dz1 = p["W2"].T @ dz2 * (1 - gate * gate)
+        return all_of(dz1, dz2, a)
+
+    report = check_gradients(cost, grad, params())
+    assert report.lines[0].mended == 'dz1 = p["W2"].T @ dz2 * (1 - a * a)'
+
+
+class Wave:
+    """A layer whose backward pass runs its forward pass, and takes its output for its input."""
+
+    def forward(self, w):
+        z = 1.5 * w + X[0]
+        self.out = np.sin(z)
+        return np.sum(self.out)
+
+    def grad(self, w):
+        self.forward(w)
+        return 1.5 * np.cos(self.out)
+
+
+def test_what_func_runs_too_is_right_unless_J_stays_what_it_is():
+    """With `self.out = z` the gradient would be right, and J another one."""
+    layer = Wave()
+    report = check_gradients(layer.forward, layer.grad, Y[0])
+    assert report.lines
+    assert not any(line.mended for line in report.lines)
+
+
 def test_ctrl_c_puts_everything_back():
     calls = []
 

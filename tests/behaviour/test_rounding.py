@@ -242,6 +242,85 @@ def test_an_offset_before_a_softmax(offset):
         assert check_gradients(cost, wrong, params).verdict != "agree"
 
 
+def test_an_entry_that_is_nothing_beside_the_others_does_not_jump():
+    """J of 1e14 stands still, and at a step of θ's own size it is steep: that is no grain."""
+    for seed in range(40):
+        x = np.random.default_rng(seed).normal(size=4)
+        right = check_gradients(lambda x: np.sum(np.exp(50 * x)), lambda x: 50 * np.exp(50 * x), x)
+        assert right.verdict == "agree"
+    wrong = check_gradients(lambda x: np.sum(np.exp(50 * x)), lambda x: 50.01 * np.exp(50 * x), x)
+    assert wrong.verdict == "disagree"
+
+
+def test_a_few_multiples_of_a_fine_grid_are_left_of_terms_that_cancel():
+    """J = 11 · 2⁻⁴⁷, which is what logsumexp leaves of 50 - 50."""
+    for seed in range(40):
+        z = 30 * np.random.default_rng(seed).normal(size=5)
+
+        def cost(z):
+            return z.max() + np.log(np.sum(np.exp(z - z.max()))) - z[2]
+
+        def grad(z):
+            e = np.exp(z - z.max())
+            return e / e.sum() - np.eye(5)[2]
+
+        report = check_gradients(cost, grad, z)
+        assert report.verdict == "agree"
+        assert not report.remarks
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_where_a_fit_has_ended(seed):
+    """What is left of the gradient, 1e-9 of its terms, can't be told from half of it."""
+    rng = np.random.default_rng(seed)
+    x, y = rng.normal(size=(60, 3)), rng.integers(0, 2, 60)
+
+    def cost(w):
+        return np.sum(np.logaddexp(0, x @ w) - y * (x @ w))
+
+    def grad(w):
+        return x.T @ (1 / (1 + np.exp(-x @ w)) - y)
+
+    w = np.zeros(3)
+    for _ in range(12):
+        p = 1 / (1 + np.exp(-x @ w))
+        w = w - np.linalg.solve((x * (p * (1 - p))[:, None]).T @ x, grad(w))
+    near = w + 3e-11 * rng.normal(size=3)
+    assert check_gradients(cost, grad, near).verdict == "agree"
+    off = check_gradients(cost, lambda w: grad(w) + 1e-7, near)
+    assert off.verdict == "disagree"
+    # A constant that hides it as well is no curvature.
+    hidden = check_gradients(lambda w: 1e14 + cost(w + 1), lambda w: grad(w + 1), near)
+    assert hidden.verdict != "disagree"
+    assert check_gradients(cost, grad, near, rtol=1e-5).verdict == "inconclusive"
+
+
+@pytest.mark.parametrize("size", [1e-10, 1e-12, 1e-16, 1e-22, 1e-38, 1e-300, 5e-324])
+def test_a_parameter_that_is_zero_to_func(size):
+    """Its own size is no scale: func stands still there, as it does at any part of it."""
+    for func, slope in ((np.exp, np.exp), (lambda x: 5 + 3 * x, lambda x: 3 + 0 * x)):
+        for at in (size, np.array([size, -3 * size])):
+
+            def cost(x, func=func):
+                return np.sum(func(x))
+
+            right = check_gradients(cost, slope, at)
+            assert (right.verdict, right.reasons) == ("agree", ())
+            for factor in (1.001, -1.0, 3.0):
+                wrong = check_gradients(cost, lambda x, s=slope, k=factor: k * s(x), at)
+                assert wrong.verdict == "disagree"
+
+
+@pytest.mark.parametrize("unit", [1e-30, 1e-200])
+def test_a_parameter_in_a_tiny_unit_keeps_its_scale(unit):
+    x = unit * np.array([0.3, -1.2])
+    right = check_gradients(
+        lambda x: np.sum(np.sin(x / unit)), lambda x: np.cos(x / unit) / unit, x
+    )
+    assert right.verdict == "agree"
+    assert right.resolution < 1e-6
+
+
 def test_a_confident_loss_is_no_float32_and_does_not_jump():
     """Logsumexp(z) - z[0] is a small difference of large terms, and lies on their grid."""
     rng, open_, double = np.random.default_rng(12), 0, 0

@@ -202,7 +202,7 @@ class Screen:
         total = 0.0
         for i, error in self.wrong.items():
             block = self.problem.blocks[position_of(self.problem.blocks, i)]
-            if subset is None or (block in subset.blocks and subset.holds(i - block.start)):
+            if subset is None or subset.has(i):
                 total += error * self.weight(number, block, i - block.start)
         return total
 
@@ -250,8 +250,12 @@ class Subset:
         first, last = np.searchsorted(self.inside, ends)
         return self.inside[first:last]
 
-    def holds(self, offset: int) -> bool:
-        """Return whether a coordinate of the block is among these."""
+    def has(self, i: int) -> bool:
+        """Return whether a coordinate of the flat vector is among these."""
+        position = position_of(self.blocks, i)
+        if position < 0 or i >= self.blocks[position].stop:
+            return False
+        offset = i - self.blocks[position].start
         return bool(self.within(slice(offset, offset + 1)).size)
 
 

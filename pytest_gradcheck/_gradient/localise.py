@@ -21,6 +21,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import pairwise, product
 
 import numpy as np
@@ -44,7 +45,7 @@ from .._constants import (
     TRIED,
 )
 from .._difference.stencils_and_steps import Stream, generator
-from .._params.arrays_and_structure import Array
+from .._params.arrays_and_structure import CHUNK, Array, chunks
 from .._params.layout import Block, position_of
 from .directional_residuals import Screen, Subset, stand_out
 
@@ -212,51 +213,31 @@ class Search:
 
     def _named_pattern(self, residuals: dict[int, float]) -> bool:
         """Name the pattern that explains the residuals, if it alone does, and two further ones."""
-        screen, numbers = self.screen, sorted(residuals)
-        unit = unit_of(residuals.values())
-        y = np.array([residuals[j] for j in numbers]) / unit
-        variance = spread_of(screen, y.tolist(), unit=unit)
-        fits: list[tuple[float, float, Pattern]] = []
-        for pattern in patterns(screen, len(numbers)):
-            own = unit_of(pattern.columns.tolist())
-            columns = pattern.columns / own
-            square = float(columns @ columns)
-            amount = float(columns @ y) / square if square else 0.0
-            if square and pattern.holds(amount * (unit / own)):
-                misfit = float(np.sum((y - amount * columns) ** 2)) / variance
-                fits.append((misfit, amount * (unit / own), pattern))
-        order = {id(fit[2]): number for number, fit in enumerate(fits)}
-        fits.sort(key=lambda fit: fit[0])
-        if not fits or fits[0][0] > threshold(len(numbers)):
+        screen, fitted = self.screen, _fitted(self.screen, residuals)
+        if fitted is None:
             return False
-        # Two names for the same vector are no rivals: a matrix of one row is a row, and with all
-        # parameters equal θ is a constant.  What was tried first is the simplest.
-        alike = [fit for fit in fits if _proportional(fit[2].columns, fits[0][2].columns)]
-        misfit, amount, best = min(alike, key=lambda fit: order[id(fit[2])])
-        rivals = [fit for fit in fits if not _proportional(fit[2].columns, best.columns)]
-        if rivals and rivals[0][0] <= DISTINCT * max(misfit, threshold(len(numbers))):
-            return False
+        pattern, amount = fitted
         fresh = len(screen.residuals)
+        gap = largest = 0.0
         for number in (fresh, fresh + 1):
-            screen.measure(number)
-        predicted = next(p.columns for p in patterns(screen, fresh + 2) if p.same(best))
-        gap = max(abs(screen.residuals[j] - amount * predicted[j]) for j in (fresh, fresh + 1))
-        if gap > self.limit + SIX_DIGITS * abs(amount) * float(np.abs(predicted[fresh:]).max()):
+            predicted = _along(screen, pattern, number)
+            gap = max(gap, abs(screen.measure(number) - amount * predicted))
+            largest = max(largest, abs(predicted))
+        if gap > self.limit + SIX_DIGITS * abs(amount) * largest:
             return False
-        self.found.patterns.append((best, amount))
-        self._confirm_largest(best)
+        self.found.patterns.append((pattern, amount))
+        self._confirm_largest(pattern)
         return True
 
     def _confirm_largest(self, pattern: Pattern) -> None:
         """Difference the entry of a block that the pattern makes largest: a number to show."""
         screen = self.screen
-        for block in screen.problem.blocks:
-            if block.name not in pattern.names or screen.wrong:
-                continue
+        for block in _members(screen, pattern):
             entries = entries_of(screen, pattern, block)
             if entries.size:
                 size = np.abs(errors_of(screen, pattern, block)[entries - block.start])
-                self._named(int(entries[np.argmax(size)]))
+                if self._named(int(entries[np.argmax(size)])):
+                    return
 
     # Parts
 
@@ -448,12 +429,6 @@ def _axes(block: Block) -> tuple[int, ...]:
     return tuple(axis for axis, length in enumerate(block.shape) if length > 1)
 
 
-def _proportional(one: Array, other: Array) -> bool:
-    one, other = (x / unit_of(x.tolist()) for x in (one, other))
-    lengths = float(one @ one) * float(other @ other)
-    return abs(float(one @ other)) >= (1 - 1e-13) * math.sqrt(lengths)
-
-
 # The patterns that bugs make, as sums over random directions: Σ p·vⱼ, at no evaluation.
 #
 # A gradient in the wrong place is one of them: a square block transposed, two blocks exchanged.
@@ -465,25 +440,15 @@ EXCHANGED = ("transposed", "rolled", "swapped")
 
 @dataclass(frozen=True)
 class Pattern:
-    """What a bug makes of the gradient in some blocks, summed over directions 0 … count − 1.
+    """What a bug makes of the gradient in some blocks.
 
-    `code` is "factor", "theta", "sign-theta", "constant", "slice", or of `EXCHANGED`; `columns`,
-    shape (count,), are Σ p·vⱼ; `place` is the axis and position of a slice, or along which axis
-    and how far entries are rolled.
+    `code` is "factor", "theta", "sign-theta", "constant", "slice", or of `EXCHANGED`; `place` is
+    the axis and position of a slice, or along which axis and how far entries are rolled.
     """
 
     code: str
     names: tuple[str, ...]
-    columns: Array
     place: tuple[int, int] | None = None
-
-    def holds(self, amount: float) -> bool:
-        """Return whether a fitted number is one that the pattern can have."""
-        return self.code not in EXCHANGED or abs(amount - 1) < EXACT_PATTERN
-
-    def same(self, other: Pattern) -> bool:
-        """Return whether two patterns are one, whatever the number of directions."""
-        return (self.code, self.names, self.place) == (other.code, other.names, other.place)
 
     def sentence(self, amount: float, rank: int) -> str:
         """Return what it looks like, with the fitted number; `rank` is the block's."""
@@ -510,54 +475,135 @@ SENTENCES = {
 }
 """What patterns look like, but for multiples of the gradient."""
 
+EVERYWHERE = ("factor", "theta", "sign-theta", "constant")
+"""Codes of patterns with one number for a block, the simplest first."""
 
-def patterns(screen: Screen, count: int) -> Iterator[Pattern]:
-    """Yield what bugs make, for directions 0 … count − 1."""
-    problem = screen.problem
-    thetas = problem.evaluator.work.theta
-    own: dict[tuple[str, str], Array] = {}
-    names = tuple(block.name for block in problem.blocks if block.size)
-    for block, theta in zip(problem.blocks, thetas, strict=True):
-        if not block.size:
-            continue
-        signs = np.sign(theta)
-        columns = {kind: np.zeros(count) for kind in ("factor", "theta", "sign-theta", "constant")}
-        slices: dict[int, Array] = {}
-        for j in range(count):
-            weights = screen.weights(j, block)
-            columns["theta"][j] = float(np.dot(weights, theta))
-            columns["sign-theta"][j] = float(np.dot(weights, signs))
-            columns["constant"][j] = float(weights.sum())
-            weights *= screen.analytic[block.window]
-            columns["factor"][j] = float(weights.sum())
-            if len(block.shape) >= 2 and not block.is_complex:
-                shaped = weights.reshape(block.shape)
-                for axis, length in enumerate(block.shape):
-                    others = tuple(k for k in range(len(block.shape)) if k != axis)
-                    rows = slices.setdefault(axis, np.zeros((length, count)))
-                    rows[:, j] = shaped.sum(axis=others)
-        for kind, values in columns.items():
-            own[kind, block.name] = values
-            yield Pattern(kind, (block.name,), values)
-        for axis, rows in slices.items():
-            for position in range(rows.shape[0]):
-                yield Pattern("slice", (block.name,), rows[position], (axis, position))
+Moved = tuple[Pattern, tuple[Block, ...]]
+"""A pattern of `EXCHANGED` with its blocks."""
+
+
+@dataclass(frozen=True)
+class Family:
+    """Patterns of one kind: the sums of each over directions, shape (patterns, count).
+
+    `pattern` makes one, by its number: there may be a hundred thousand, of which one is named.
+    """
+
+    columns: Array
+    pattern: Callable[[int], Pattern]
+    exact: bool = False
+
+
+def _fitted(screen: Screen, residuals: dict[int, float]) -> tuple[Pattern, float] | None:
+    """Return the pattern that explains the residuals, if it alone does, and the fitted number."""
+    numbers = sorted(residuals)
+    unit = unit_of(residuals.values())
+    y = np.array([residuals[j] for j in numbers]) / unit
+    variance = spread_of(screen, y.tolist(), unit=unit)
+    families = [*patterns(screen, len(numbers))]
+    sizes = [len(family.columns) for family in families]
+    columns = np.concatenate([family.columns for family in families])
+    own = np.ldexp(1.0, np.frexp(np.abs(columns).max(axis=1))[1] - 1)
+    columns /= own[:, np.newaxis]
+    square = np.einsum("ij,ij->i", columns, columns)
+    amount = np.divide(columns @ y, square, out=np.zeros_like(square), where=square > 0)
+    number = amount * (unit / own)
+    exact = np.repeat([family.exact for family in families], sizes)
+    tried = (square > 0) & ~(exact & (np.abs(number - 1) >= EXACT_PATTERN))
+    misfit = np.sum((y - amount[:, np.newaxis] * columns) ** 2, axis=1) / variance
+    misfit[~tried | np.isnan(misfit)] = math.inf
+    if not tried.any() or misfit.min() > threshold(len(numbers)):
+        return None
+    # Two names for the same vector are no rivals: a matrix of one row is a row, and with all
+    # parameters equal θ is a constant.  What was tried first is the simplest.
+    like = int(np.argmin(misfit))
+    for _ in range(2):
+        lengths = np.sqrt(square * square[like])
+        alike = tried & (np.abs(columns @ columns[like]) >= (1 - 1e-13) * lengths)
+        like = int(np.argmax(alike))
+    rival = misfit[~alike].min(initial=math.inf)
+    if rival <= DISTINCT * max(misfit[like], threshold(len(numbers))):
+        return None
+    ends = np.cumsum(sizes)
+    which = int(np.searchsorted(ends, like, side="right"))
+    made = families[which].pattern(like - int(ends[which]) + sizes[which])
+    return made, float(number[like])
+
+
+def patterns(screen: Screen, count: int) -> Iterator[Family]:
+    """Yield what bugs make, for directions 0 … count − 1; of one block the simplest first."""
+    blocks = [block for block in screen.problem.blocks if block.size]
+    names = tuple(block.name for block in blocks)
+    moved = [*_exchanges(blocks)]
+    own, slices, columns = _sums(screen, blocks, moved, count)
+
+    def of_one(code: str, k: int) -> Pattern:
+        return Pattern(code, (names[k],))
+
+    def of_several(code: str, which: Sequence[int], _: int) -> Pattern:
+        return Pattern(code, tuple(names[k] for k in which))
+
+    def of_slice(alike: list[int], axis: int, length: int, k: int) -> Pattern:
+        return Pattern("slice", (names[alike[k // length]],), (axis, k % length))
+
+    for code, values in own.items():
+        yield Family(values, partial(of_one, code))
+    for (axis, _), (alike, rows) in slices.items():
+        values = rows.reshape(-1, count)
+        yield Family(values, partial(of_slice, alike, axis, rows.shape[1]))
     if len(names) > 1:
-        matrices = tuple(
-            block.name
-            for block in problem.blocks
-            if block.size and sum(length > 1 for length in block.shape) > 1
-        )
-        some = (
-            matrices if 1 < len(matrices) < len(names) else ()
-        )  # weight decay leaves biases alone
-        for kind, which in product(("factor", "theta"), filter(None, (names, some))):
-            yield Pattern(kind, which, np.sum([own[kind, name] for name in which], axis=0))
+        matrices = [k for k, b in enumerate(blocks) if sum(length > 1 for length in b.shape) > 1]
+        # weight decay leaves biases alone
+        some = [matrices] if 1 < len(matrices) < len(names) else []
+        for code, which in product(("factor", "theta"), ([*range(len(names))], *some)):
+            total = own[code][which].sum(axis=0, keepdims=True)
+            yield Family(total, partial(of_several, code, which))
         # The gradient of all blocks up to one: an error that enters the backward pass there.
-        totals = np.cumsum([own["factor", name] for name in names], axis=0)
-        for position in range(2, len(names)):
-            yield Pattern("factor", names[:position], totals[position - 1])
-    yield from _exchanges(screen, count)
+        totals = np.cumsum(own["factor"], axis=0)[1:-1]
+        yield Family(totals, lambda k: Pattern("factor", names[: k + 2]))
+    yield Family(columns, lambda k: moved[k][0], exact=True)
+
+
+def _sums(
+    screen: Screen, blocks: Sequence[Block], moved: Sequence[Moved], count: int
+) -> tuple[dict[str, Array], dict[tuple[int, tuple[int, ...]], tuple[list[int], Array]], Array]:
+    """Return Σ p·vⱼ of every block's patterns, of slices by axis and shape, and of what moved."""
+    # One direction at a time, over all blocks: for thousands of small ones to draw the weights of
+    # each alone takes most of the time.
+    thetas = [theta for theta in screen.problem.evaluator.work.theta if theta.size]
+    starts = [block.start for block in blocks]
+    own = {code: np.zeros((len(blocks), count)) for code in EVERYWHERE}
+    columns = np.zeros((len(moved), count))
+    shapes: dict[tuple[int, ...], list[int]] = {}
+    for k, block in enumerate(blocks):
+        if len(block.shape) >= 2 and not block.is_complex:
+            shapes.setdefault(block.shape, []).append(k)
+    slices = {
+        (axis, shape): (alike, np.zeros((len(alike), shape[axis], count)))
+        for shape, alike in shapes.items()
+        for axis in range(len(shape))
+    }
+    for j in range(count):
+        weights = screen.shift(j)
+        parts = [weights[block.window] for block in blocks]
+        pairs = [*zip(parts, thetas, strict=True)]
+        own["theta"][:, j] = [np.dot(w, theta) for w, theta in pairs]
+        own["sign-theta"][:, j] = [np.dot(w, np.sign(theta)) for w, theta in pairs]
+        own["constant"][:, j] = np.add.reduceat(weights, starts)
+        columns[:, j] = [
+            sum(weights[b.window] @ errors_of(screen, pattern, b) for b in where)
+            for pattern, where in moved
+        ]
+        weights *= screen.analytic
+        own["factor"][:, j] = np.add.reduceat(weights, starts)
+        for shape, alike in shapes.items():
+            for some in chunks(len(alike), max(CHUNK // math.prod(shape), 1)):
+                here = [parts[k].reshape(shape) for k in alike[some]]
+                stacked = np.stack(here) if len(here) > 1 else here[0][np.newaxis]
+                for axis in range(len(shape)):
+                    others = tuple(k + 1 for k in range(len(shape)) if k != axis)
+                    slices[axis, shape][1][some, :, j] = stacked.sum(axis=others)
+    return own, slices, columns
 
 
 def simple(value: float) -> str:
@@ -569,30 +615,43 @@ def simple(value: float) -> str:
     return f"{value:.5g}"
 
 
-def _exchanges(screen: Screen, count: int) -> Iterator[Pattern]:
-    """Yield what gradients in the wrong place make, for directions 0 … count − 1."""
-
-    def pattern(code: str, *where: Block, place: tuple[int, int] | None = None) -> Pattern:
-        made = Pattern(code, tuple(block.name for block in where), np.zeros(count), place)
-        for block in where:
-            error = errors_of(screen, made, block)
-            made.columns[:] += [screen.weights(j, block) @ error for j in range(count)]
-        return made
-
-    blocks = [b for b in screen.problem.blocks if b.size > 1 and not b.is_complex]
+def _exchanges(blocks: Sequence[Block]) -> Iterator[Moved]:
+    """Yield gradients in the wrong place, with the blocks that they are in."""
+    blocks = [b for b in blocks if b.size > 1 and not b.is_complex]
     for block in blocks:
         if len(block.shape) == 2 and block.shape[0] == block.shape[1]:
-            yield pattern("transposed", block)
+            yield Pattern("transposed", (block.name,)), (block,)
     for block in blocks[:MOST_PAIRS]:
         for axis, k in product(range(len(block.shape)), (1, -1)):
             if block.shape[axis] > 2:
-                yield pattern("rolled", block, place=(axis, k))
+                yield Pattern("rolled", (block.name,), (axis, k)), (block,)
     shapes: dict[tuple[int, ...], list[Block]] = {}
     for block in blocks:
         shapes.setdefault(block.shape, []).append(block)
     pairs = [pair for alike in shapes.values() for pair in pairwise(alike)]
     for one, other in pairs[:MOST_PAIRS]:
-        yield pattern("swapped", one, other)
+        yield Pattern("swapped", (one.name, other.name)), (one, other)
+
+
+def _members(screen: Screen, pattern: Pattern) -> list[Block]:
+    """Return the blocks that a pattern is of."""
+    names = frozenset(pattern.names)
+    return [block for block in screen.problem.blocks if block.name in names]
+
+
+def _along(screen: Screen, pattern: Pattern, number: int) -> float:
+    """Return what a pattern comes to along a direction: Σ p·vⱼ."""
+    blocks, total = _members(screen, pattern), 0.0
+    vector = screen.shift(number, Subset(blocks))
+    for block in blocks:
+        entries = entries_of(screen, pattern, block) - block.start
+        weights = vector[block.window][entries]
+        if pattern.code == "constant":
+            total += float(weights.sum())
+            continue
+        errors = errors_of(screen, pattern, block)[entries]
+        total += float(np.dot(weights, np.sign(errors) if pattern.code == "sign-theta" else errors))
+    return total
 
 
 def errors_of(screen: Screen, pattern: Pattern, block: Block) -> Array:

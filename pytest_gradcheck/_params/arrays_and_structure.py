@@ -404,10 +404,10 @@ CHUNK = 1 << 15
 second vector of a million parameters is ever needed."""
 
 
-def chunks(size: int) -> Iterator[slice]:
+def chunks(size: int, most: int = CHUNK) -> Iterator[slice]:
     """Yield the parts of a vector of so many numbers, in order."""
-    for start in range(0, size, CHUNK):
-        yield slice(start, min(start + CHUNK, size))
+    for start in range(0, size, most):
+        yield slice(start, min(start + most, size))
 
 
 # Any nested structure of parameters as named leaves, and the way back.

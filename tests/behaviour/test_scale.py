@@ -18,7 +18,9 @@ from pytest_gradcheck import (
 from pytest_gradcheck._difference.noise_and_extrapolation import Noise
 from pytest_gradcheck._evaluate.call import Call
 from pytest_gradcheck._evaluate.problem import evaluate_gradient, prepare
+from pytest_gradcheck._gradient import directional_residuals
 from pytest_gradcheck._gradient.directional_residuals import Screen, Subset
+from pytest_gradcheck._gradient.localise import _along, patterns
 
 
 def shapes(inputs, first, second):
@@ -1016,6 +1018,73 @@ def test_of_many_blocks_the_wrong_entries_are_named():
     assert doubled.wrong == 2700
 
 
+def screen_of(func, grad, params):
+    """Return a screen of which nothing is measured yet."""
+    options = Options()
+    problem = prepare(Call(func), params, options)
+    return Screen(problem, evaluate_gradient(grad, problem, options).vector, 5, Noise(0, 0, ""))
+
+
+@pytest.mark.parametrize("shapes", [[(3, 4)] * 70, [(3, 3), (5,)] * 40, [(2, 3), (4,), (3, 3)]])
+def test_patterns_are_sums_of_weights_over_their_entries(shapes):
+    rng = np.random.default_rng(3)
+    params = {f"p{k}": rng.normal(size=shape) for k, shape in enumerate(shapes)}
+    screen = screen_of(lambda p: 0.0, lambda p: {k: np.cos(v) for k, v in p.items()}, params)
+    blocks = {block.name: block for block in screen.problem.blocks}
+    made = {}
+    for family in patterns(screen, 2):
+        for k, row in enumerate(family.columns):
+            one = family.pattern(k)
+            made[one.code, one.names, one.place] = row[1]
+            assert _along(screen, one, 1) == pytest.approx(row[1], abs=1e-12)
+
+    def total(name, values):
+        weights = screen.weights(1, blocks[name]).reshape(values.shape)
+        return pytest.approx(float((weights * values).sum()), abs=1e-12)
+
+    for name, theta in params.items():
+        own = np.cos(theta)
+        assert made["factor", (name,), None] == total(name, own)
+        assert made["theta", (name,), None] == total(name, theta)
+        assert made["sign-theta", (name,), None] == total(name, np.sign(theta))
+        assert made["constant", (name,), None] == total(name, np.ones_like(theta))
+        for axis in range(theta.ndim) if theta.ndim > 1 else ():
+            for place in range(theta.shape[axis]):
+                inside = np.zeros_like(theta)
+                np.moveaxis(inside, axis, 0)[place] = 1.0
+                assert made["slice", (name,), (axis, place)] == total(name, own * inside)
+    names = tuple(params)
+    for last in range(2, len(names) + 1):
+        singles = sum(made["factor", (name,), None] for name in names[:last])
+        assert made["factor", names[:last], None] == pytest.approx(singles, abs=1e-12)
+
+
+def test_of_many_blocks_no_weights_are_drawn_for_each(monkeypatch):
+    drawn = []
+    make = directional_residuals.generator
+    monkeypatch.setattr(
+        directional_residuals, "generator", lambda *a, **k: drawn.append(a) or make(*a, **k)
+    )
+
+    def spoil(d):
+        d[18:27] *= 2
+        return d
+
+    report = check_gradients(*of_many_blocks(300, 9, spoil))
+    assert report.diagnoses[0].sentence == "analytic = 2 x numeric, everywhere"
+    assert len(drawn) < 100  # for each of 300 blocks and 4 directions: 1,200
+
+
+def test_a_part_of_blocks_has_their_coordinates_and_no_others():
+    func, grad, params = of_many_blocks(90, 7)
+    blocks = [b for b in screen_of(func, grad, params).problem.blocks if b.size]
+    some = Subset((*blocks[2:4], blocks[6]))
+    inside = [*range(14, 28), *range(42, 49)]
+    assert [i for i in range(630) if some.has(i)] == inside
+    few = Subset(blocks[3:4], np.array([1, 5]))
+    assert [i for i in range(630) if few.has(i)] == [22, 26]
+
+
 def of_growing_blocks(wrong=1.0):
     """Return func, gradient and parameters of 500 blocks, of gradients over seven decades.
 
@@ -1049,10 +1118,8 @@ def test_blocks_with_small_gradients_share_a_direction():
 
 
 def test_directions_over_many_blocks_have_the_weights_that_single_entries_have():
-    func, grad, params = of_many_blocks(90, 7)
-    options = Options()
-    problem = prepare(Call(func), params, options)
-    screen = Screen(problem, evaluate_gradient(grad, problem, options).vector, 5, Noise(0, 0, ""))
+    screen = screen_of(*of_many_blocks(90, 7))
+    problem = screen.problem
     direction = screen.shift(3)
     assert np.unique(np.abs(direction)).size == 630
     block = problem.blocks[41]

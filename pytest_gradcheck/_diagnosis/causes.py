@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import permutations
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -46,6 +46,7 @@ from .evidence_and_places import (
     Repair,
     Suggest,
     gained,
+    gains_of,
     locate,
     named,
 )
@@ -301,6 +302,14 @@ class Cause:
     told: str
 
 
+@dataclass(frozen=True)
+class Candidate:
+    """What tells a story of the blocks that are still left, or None; it is `about` no others."""
+
+    about: frozenset[str]
+    tell: Callable[[Collection[str]], Cause | None]
+
+
 def causes(
     blocks: Sequence[BlockData],
     upstream: Upstream | None = None,
@@ -315,9 +324,10 @@ def causes(
     proposals = [repair for block in left.values() for repair in proposed(block)]
     chosen: list[Cause] = []
     rivals: list[Cause] = []
+    candidates = [*_repaired(proposals, left), *_exchanged(blocks, left)]
+    told = [candidate.tell(left) for candidate in candidates]
     while left:
-        stories = [*_repaired(proposals, left), *_exchanged(blocks, left)]
-        stories = [story for story in stories if story.bits >= OFFERED]
+        stories = [story for story in told if story is not None and story.bits >= OFFERED]
         if not stories:
             break
         most = max(story.bits for story in stories)
@@ -331,6 +341,11 @@ def causes(
         rivals += sorted(others, key=lambda story: -story.bits)[:1]
         for name in best.names:
             del left[name]
+        # Of thousands of blocks with an error each, most stories are about others, and stay.
+        told = [
+            story if candidate.about.isdisjoint(best.names) else candidate.tell(left)
+            for candidate, story in zip(candidates, told, strict=True)
+        ]
     if approximate is not None and left and not chosen:
         hints = dict.fromkeys(left, approximate.told if len(left) == 1 else approximate.hint)
         bits = min(approximate.bits, CERTAIN)
@@ -355,29 +370,45 @@ def proposed(block: BlockData) -> Iterator[Repair]:
                 yield repair
 
 
-def _repaired(proposals: Sequence[Repair], left: dict[str, BlockData]) -> Iterator[Cause]:
+def _repaired(proposals: Sequence[Repair], left: dict[str, BlockData]) -> Iterator[Candidate]:
     """Yield each formula with all the blocks that it repairs."""
     done: set[tuple[object, ...]] = set()
     for repair in proposals:
         if repair.key in done:
             continue
         done.add(repair.key)
-        gains: dict[str, float] = {}
-        spent = 0.0
+        gains: dict[str, tuple[float, float]] = {}
         for name, block in left.items():
-            if (free := repair.bits(block, 0)) is not None:
-                gains[name] = free
-                spent = max(spent, free - (repair.bits(block) or 0.0))
-        if not gains:
-            continue
-        names = tuple(gains)
-        bits = sum(gains.values()) - spent - repair.prior
-        called = {name: left[name].parameter or name for name in names}
-        place = repair.place or (lambda block: "")
-        hints = {n: repair.hint.format(shown(called[n]), where=place(left[n])) for n in names}
-        meant = tuple(dict.fromkeys(called.values())) if repair.code in OF_THETA else names
-        told = hints[names[0]] if len(names) == 1 else repair.sentence(together(meant))
-        yield Cause(repair.code, names, bits, repair.prior, hints, told)
+            predicted = repair.predicted(block)
+            each = None if predicted is None else gains_of(block, predicted)
+            if each is not None:
+                free, kept = (
+                    float(each[: each.size - k].sum()) for k in (0, min(repair.fitted, each.size))
+                )
+                gains[name] = free, free - kept
+        if gains:
+            own = {name: left[name] for name in gains}
+            yield Candidate(frozenset(gains), partial(_of_repair, repair, own, gains))
+
+
+def _of_repair(
+    repair: Repair,
+    blocks: dict[str, BlockData],
+    gains: dict[str, tuple[float, float]],
+    left: Collection[str],
+) -> Cause | None:
+    """Tell a formula of the blocks that are left; `gains` are bits, and what fitting costs."""
+    names = tuple(name for name in gains if name in left)
+    if not names:
+        return None
+    spent = max(0.0, *(gains[name][1] for name in names))
+    bits = sum(gains[name][0] for name in names) - spent - repair.prior
+    called = {name: blocks[name].parameter or name for name in names}
+    place = repair.place or (lambda block: "")
+    hints = {n: repair.hint.format(shown(called[n]), where=place(blocks[n])) for n in names}
+    meant = tuple(dict.fromkeys(called.values())) if repair.code in OF_THETA else names
+    told = hints[names[0]] if len(names) == 1 else repair.sentence(together(meant))
+    return Cause(repair.code, names, bits, repair.prior, hints, told)
 
 
 def _fitted_to(shape: tuple[int, ...], other: BlockData) -> Iterator[tuple[str, Array, Array]]:
@@ -402,34 +433,85 @@ def _of_another(block: BlockData, other: BlockData, *, lacks: bool) -> tuple[flo
     return None
 
 
-def _exchanged(blocks: Sequence[BlockData], left: dict[str, BlockData]) -> Iterator[Cause]:
+def _exchanged(blocks: Sequence[BlockData], left: dict[str, BlockData]) -> Iterator[Candidate]:
     """Yield blocks whose analytic gradient is another's, and those that lack another's."""
-    alike = [block for block in blocks if block.analytic.size and np.isfinite(block.analytic).all()]
-    for one, other in permutations(alike, 2):
-        if one.name not in left or one.analytic.size != other.analytic.size:
-            continue
+    order = {block.name: k for k, block in enumerate(blocks)}
+    for one, other in _near(blocks, left):
         there = _of_another(one, other, lacks=False)
-        back = _of_another(other, one, lacks=False) if other.name in left else None
-        if there is not None and back is not None and one.name < other.name:
-            names = tuple(b.name for b in blocks if b.name in (one.name, other.name))
-            hints = {
-                one.name: f"analytic = {there[1]}the numeric gradient of {shown(other.name)}",
-                other.name: f"analytic = {back[1]}the numeric gradient of {shown(one.name)}",
-            }
-            told = f"the analytic gradients of {together(names)} are swapped"
-            yield Cause("swapped", names, there[0] + back[0] - EXCHANGED, EXCHANGED, hints, told)
-        elif there is not None and back is None and one.analytic.size > 1:
-            what = f"{there[1]}the numeric gradient of {shown(other.name)}"
-            hints = {one.name: f"analytic = {what}"}
-            told = f"analytic of {shown(one.name)} = {what}"
-            yield Cause("swapped", (one.name,), there[0] - COPIED, COPIED, hints, told)
+        if there is not None:
+            back = _of_another(other, one, lacks=False) if other.name in left else None
+            names = sorted((one.name, other.name), key=order.__getitem__)
+            about = frozenset((one.name,) if back is None else names)
+            yield Candidate(about, partial(_swapped, one, other, there, back, tuple(names)))
         tied = _of_another(one, other, lacks=True) if one.analytic.size >= LEAST_TIED else None
         if tied is not None:
-            text = (
-                f"numeric - analytic = {tied[1]}the gradient of {shown(other.name)}: a "
-                "contribution that the two share is missing"
-            )
-            yield Cause("shared", (one.name,), tied[0] - TIED, TIED, {one.name: text}, text)
+            yield Candidate(frozenset((one.name,)), partial(_tied, one, other, tied))
+
+
+def _near(
+    blocks: Sequence[BlockData], left: dict[str, BlockData]
+) -> Iterator[tuple[BlockData, BlockData]]:
+    """Yield each block that is left with every other that it may be, or lack."""
+    # Entries that are the same, in whatever order, have the same sum: of the pairs of a thousand
+    # blocks few are compared in full.
+    sizes: dict[int, list[BlockData]] = {}
+    for block in blocks:
+        if block.analytic.size and block.whole:
+            sizes.setdefault(block.analytic.size, []).append(block)
+    numeric = {size: np.array([b.numeric.sum() for b in some]) for size, some in sizes.items()}
+    bar = {size: np.array([b.floor.sum() for b in some]) for size, some in sizes.items()}
+    for one in left.values():
+        size = one.analytic.size
+        if size not in sizes or not np.isfinite(one.analytic).all():
+            continue
+        may = np.ones(len(sizes[size]), dtype=bool)
+        if one.whole:  # what is not known of it may be anything
+            spare = 2 * (one.slack.sum() + 3 * bar[size])  # twice, for the rounding of sums
+            own = (one.analytic.sum(), (one.numeric - one.analytic).sum())
+            may = ~np.all([np.abs(value - numeric[size]) > spare for value in own], axis=0)
+        near = [sizes[size][k] for k in np.flatnonzero(may).tolist()]
+        yield from ((one, other) for other in near if other is not one)
+
+
+def _swapped(
+    one: BlockData,
+    other: BlockData,
+    there: tuple[float, str],
+    back: tuple[float, str] | None,
+    names: tuple[str, ...],
+    left: Collection[str],
+) -> Cause | None:
+    """Tell that a block's analytic gradient is another's, and, while that is left, the reverse."""
+    if one.name not in left:
+        return None
+    if back is None or other.name not in left:
+        if one.analytic.size == 1:
+            return None
+        what = f"{there[1]}the numeric gradient of {shown(other.name)}"
+        told = f"analytic of {shown(one.name)} = {what}"
+        hints = {one.name: f"analytic = {what}"}
+        return Cause("swapped", (one.name,), there[0] - COPIED, COPIED, hints, told)
+    if one.name > other.name:
+        return None  # told as the other's
+    hints = {
+        one.name: f"analytic = {there[1]}the numeric gradient of {shown(other.name)}",
+        other.name: f"analytic = {back[1]}the numeric gradient of {shown(one.name)}",
+    }
+    told = f"the analytic gradients of {together(names)} are swapped"
+    return Cause("swapped", names, there[0] + back[0] - EXCHANGED, EXCHANGED, hints, told)
+
+
+def _tied(
+    one: BlockData, other: BlockData, tied: tuple[float, str], left: Collection[str]
+) -> Cause | None:
+    """Tell that a block lacks another's gradient."""
+    if one.name not in left:
+        return None
+    text = (
+        f"numeric - analytic = {tied[1]}the gradient of {shown(other.name)}: a "
+        "contribution that the two share is missing"
+    )
+    return Cause("shared", (one.name,), tied[0] - TIED, TIED, {one.name: text}, text)
 
 
 def _together(located: Sequence[tuple[BlockData, Located]]) -> list[Cause]:

@@ -249,6 +249,12 @@ def makes_analytic(function: Callable[[Array], Array]) -> Callable[[BlockData], 
 
 def gained(block: BlockData, predicted: Predicted, fitted: int) -> float | None:
     """Return the bits that a prediction explains, less the `fitted` loudest entries, or None."""
+    gains = gains_of(block, predicted)
+    return None if gains is None else float(gains[: max(gains.size - fitted, 0)].sum())
+
+
+def gains_of(block: BlockData, predicted: Predicted) -> Array | None:
+    """Return the bits that a prediction explains, entry by entry, the least first, or None."""
     target = block.analytic if predicted.of_analytic else block.numeric
     must = block.valid if predicted.loose is None else block.valid & ~predicted.loose
     asked = block.asked & must
@@ -261,7 +267,7 @@ def gained(block: BlockData, predicted: Predicted, fitted: int) -> float | None:
     if not np.all(miss[must] <= slack[must]):  # False for NaN, too
         return None
     gain = np.log2(block.gap[asked] / np.maximum(miss[asked], floor[asked]))
-    gain = np.clip(np.nan_to_num(gain, posinf=MOST_PER_ENTRY), 0.0, MOST_PER_ENTRY)
+    gain = np.fmin(np.fmax(gain, 0.0), MOST_PER_ENTRY)  # NaN: nothing
     if predicted.groups is not None:
         asked_of = predicted.groups[asked]
         _, each, counts = np.unique(asked_of, return_inverse=True, return_counts=True)
@@ -269,8 +275,7 @@ def gained(block: BlockData, predicted: Predicted, fitted: int) -> float | None:
         np.minimum.at(least, each.ravel(), gain)
         # An entry that only repeats another of its group says little more.
         gain = least + np.minimum(least, REPEATED) * (counts - 1)
-    kept = np.sort(gain)[: max(gain.size - fitted, 0)]
-    return float(kept.sum())
+    return np.sort(gain)
 
 
 @dataclass(frozen=True)

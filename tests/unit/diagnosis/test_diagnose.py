@@ -1,6 +1,7 @@
 """Hints: each code on arrays with a planted bug, and what must not be said."""
 
 import math
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -15,6 +16,7 @@ from pytest_gradcheck import (
     compare_gradients,
     numerical_gradient,
 )
+from pytest_gradcheck._diagnosis import causes as causes_module
 from pytest_gradcheck._diagnosis.causes import causes, diagnose, said_of
 from pytest_gradcheck._diagnosis.evidence_and_places import (
     OFFERED,
@@ -1601,3 +1603,60 @@ def test_to_name_some_of_very_many_entries_costs_as_many_bits_as_there_are_choic
     inside = np.zeros(20_000, dtype=bool)
     inside[[3, 7_777, 12_000]] = True
     assert named(inside, ~inside).cost == pytest.approx(math.log2(math.comb(20_000, 3)), rel=1e-9)
+
+
+def numbered(count, analytic_of):
+    """Return blocks of random numbers, the analytic one made from its number and all numeric."""
+    rng = np.random.default_rng(6)
+    numeric = [rng.normal(size=(3, 4)) for _ in range(count)]
+    return [
+        block(analytic_of(k, numeric), numeric[k], name=f"p{k:02}", eps=2.0**-52)
+        for k in range(count)
+    ]
+
+
+def causes_of(blocks):
+    with np.errstate(all="ignore"):
+        return causes(blocks)
+
+
+def counted(monkeypatch, name):
+    """Return a list that grows by one with every call of a function of the causes."""
+    calls, function = [], getattr(causes_module, name)
+    monkeypatch.setattr(
+        causes_module, name, lambda *args, **named: calls.append(args) or function(*args, **named)
+    )
+    return calls
+
+
+def test_only_blocks_that_can_be_exchanged_are_compared(monkeypatch):
+    compared = counted(monkeypatch, "_of_another")
+    many = numbered(60, lambda k, numeric: numeric[k ^ 1] if k < 40 else numeric[k])
+    found = causes_of(many)
+    assert {cause.names for cause in found} == {
+        (f"p{k:02}", f"p{k + 1:02}") for k in range(0, 40, 2)
+    }
+    assert len(compared) <= 3 * 40  # of all pairs: 40 x 59, thrice
+
+
+def test_a_block_that_lacks_the_gradient_of_another_is_found_among_many():
+    many = numbered(60, lambda k, numeric: numeric[k] - numeric[9] if k == 4 else numeric[k])
+    (found,) = causes_of(many)
+    assert (found.code, found.names) == ("shared", ("p04",))
+    assert "the gradient of p09" in found.told
+
+
+def test_a_block_of_which_an_entry_is_unknown_is_compared_with_all():
+    many = numbered(60, lambda k, numeric: numeric[7] if k == 4 else numeric[k])
+    known = np.ones((3, 4), dtype=bool)
+    known[0, 1] = False
+    many[4] = replace(many[4], known=known)
+    (found,) = causes_of(many)
+    assert found.told == "analytic of p04 = the numeric gradient of p07"
+
+
+def test_formulas_are_tried_once_however_many_causes_there_are(monkeypatch):
+    tried = counted(monkeypatch, "gains_of")
+    found = causes_of(numbered(20, lambda k, numeric: (1.37 + 0.1 * k) * numeric[k]))
+    assert [len(cause.names) for cause in found] == [1] * 20
+    assert len(tried) <= 20 * 20 * 4  # again for each cause that is chosen: ten times as many

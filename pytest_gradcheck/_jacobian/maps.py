@@ -33,6 +33,7 @@ from .coloring_and_combinations import along_cotangents, along_tangents, by_grou
 from .outputs_and_matrices import (
     Matrix,
     Outputs,
+    adjoint_of,
     basis,
     entries_of,
     is_operator,
@@ -130,15 +131,14 @@ def _operator(jac: Any, check: Check) -> GradientReport:
         whole[which] = v
         return np.asarray(jac.matvec(whole)).reshape(m)
 
-    try:
-        jac.rmatvec(np.zeros(m))
-    except (NotImplementedError, AttributeError, TypeError):
+    adjoint = adjoint_of(jac, m)
+    if adjoint is None:
         return along_tangents(
             check, lambda v: structured(check.outputs, product(v, chosen)), "matvec"
         )
 
     def rows(u: Array) -> Any:
-        return check.structured(np.asarray(jac.rmatvec(u)).reshape(-1)[chosen])
+        return check.structured(np.asarray(adjoint(u)).reshape(-1)[chosen])
 
     def columns(which: Array) -> Matrix:
         parts = [product(np.ones(1), chosen[[i]]).astype(np.float64) for i in which]

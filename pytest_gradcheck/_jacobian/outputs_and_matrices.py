@@ -478,6 +478,17 @@ def basis(count: int) -> Iterator[Array]:
         yield vector
 
 
+def adjoint_of(jac: Any, m: int) -> Callable[[Array], Any] | None:
+    """Return the `rmatvec` of an operator with m rows, None where it has none: it need not."""
+    # scipy's operators have the method in any case, and say so only when it is called.
+    try:
+        jac.rmatvec(np.zeros(m))
+    except (NotImplementedError, AttributeError, TypeError):
+        return None
+    adjoint: Callable[[Array], Any] = jac.rmatvec
+    return adjoint
+
+
 def _of_operator(jac: Any, shape: Shape, what: str) -> Matrix:
     """Multiply an operator out, and see that `rmatvec` is the adjoint of `matvec`."""
     _require_shape(tuple(jac.shape), shape, what)
@@ -493,11 +504,10 @@ def _of_operator(jac: Any, shape: Shape, what: str) -> Matrix:
 def _adjoint_remark(jac: Any, dense: Array, shape: Shape) -> str:
     """Return the sentence that names an entry in which `rmatvec` contradicts `matvec`."""
     m, n = shape.full
-    try:
-        rows = np.array([np.array(jac.rmatvec(u)).reshape(n) for u in basis(m)])
-    except (NotImplementedError, AttributeError, TypeError):
-        return ""  # an operator need not have one
-    rows = rows[:, shape.columns()]
+    adjoint = adjoint_of(jac, m)
+    if adjoint is None:
+        return ""
+    rows = np.array([np.array(adjoint(u)).reshape(n) for u in basis(m)])[:, shape.columns()]
     gap = np.abs(rows - dense)
     largest = max(float(np.abs(dense).max(initial=0.0)), 1e-300)
     bad = ~(gap <= 1e-10 * largest + shape.nondet_tol)

@@ -349,9 +349,8 @@ def _pass_stationary(found: Comparison, problem: Problem, sweep: Sweep) -> None:
     left = np.flatnonzero((found.verdict == OPEN) & found.within() & (sweep.step > 0))
     left = left[[found.reasons.get(i) == NOISY for i in left.tolist()]]
     bend = bends(sweep, problem.center, left)
-    with np.errstate(all="ignore"):
-        over_scale = bend * (problem.scale[left] / sweep.step[left]) ** 2
-        far = CONFIDENCE * found.reach[left] * problem.scale[left] <= IN_CHECK * over_scale
+    over_scale = bend * (problem.scale[left] / sweep.step[left]) ** 2
+    far = CONFIDENCE * found.reach[left] * problem.scale[left] <= IN_CHECK * over_scale
     found.verdict[left[far & (bend > RESPONDS * sweep.noise.sigma)]] = AGREE
 
 

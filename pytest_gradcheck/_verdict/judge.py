@@ -29,6 +29,7 @@ from .._constants import (
     FEW_VALUES,
     FINE,
     FINE_FACTOR,
+    FINEST_RTOL,
     FLOAT32,
     GRAD_ROUNDINGS,
     GROUP_PROOF,
@@ -119,21 +120,24 @@ def plainly_right(
     problem: Problem, analytic: Analytic, sweep: Sweep, options: Options
 ) -> Callable[[], Comparison] | None:
     """Return what makes the comparison `judge` would where every error bar alone says agree."""
-    # What is within bars that are small beside each entry is right by any tolerances. These are
-    # made where somebody reads them, of what is no longer the user's: in a small check they take
-    # longer than all else of a verdict.
+    # What is within bars that are small beside each entry, and the finest rtol, is right by any
+    # tolerances. These are made where somebody reads them, of what is no longer the user's: in a
+    # small check they take longer than all else of a verdict.
     noise, (value, error) = sweep.noise, sweep.noise.slope
     if options.rtol is not None or noise.digits or may_be_quieter(noise) or not problem.size:
         return None
     a, bar = analytic.vector, CONFIDENCE * sweep.error
     fine = fine_limit(noise.sigma, sweep.size or value_size(problem, a))
-    near = np.abs(a - sweep.numeric) <= bar
-    near &= bar < min(fine, COARSEST_RTOL) * np.abs(sweep.numeric)
+    size = np.abs(sweep.numeric)
+    near = np.abs(a - sweep.numeric) <= bar + FINEST_RTOL * size
+    near &= bar < min(fine, COARSEST_RTOL) * size
     if not near.all() or sweep.bent.any():
         return None
     shift = noise.direction  # see `_passed_over`
-    if shift is not None and not abs(float((a * shift).sum()) - value) <= GROUP_PROOF * error:
-        return None
+    if shift is not None:
+        allowed = FINEST_RTOL * float((size * np.abs(shift)).sum()) + GROUP_PROOF * error
+        if not abs(float((a * shift).sum()) - value) <= allowed:
+            return None
     limits = _limits(problem, analytic, sweep, options)
 
     def agreed() -> Comparison:

@@ -125,6 +125,20 @@ def noise_of(problem: Problem, options: Options, shift: Array | None = None) -> 
     return replace(noise, slope=slope.known, direction=shift)
 
 
+def noise_beside(problem: Problem, options: Options) -> Noise:
+    """Return func's noise by two values beside θ alone, and what it slopes by between them."""
+    # One second difference tells no more than the order of magnitude: what is believed by such
+    # noise must be confirmed by more than that.
+    shift = noise_direction(problem, options.seed)
+    h, center = NOISE_SPACING * (NOISE_SAMPLES - 1), problem.center
+    up, down = problem.evaluator.along(shift, (h, -h))
+    values = np.array([center, up, down], dtype=problem.evaluator.kind)
+    noise = from_values(values, problem.jitter, problem.evaluator.narrow)
+    sigma = max(noise.sigma, abs(float((up - center) + (down - center))) / BEND_GAIN)
+    slope = float(up - down) / (2 * h), ROUNDING_FACTOR * sigma / (math.sqrt(2.0) * h)
+    return replace(noise, sigma=sigma, slope=slope, direction=shift)
+
+
 def noise_direction(problem: Problem, seed: int) -> Array:
     """Return the direction along which the noise of func is measured, shape (n,)."""
     problem.scaling  # noqa: B018 - it takes a vector to find, so before the next one is made
@@ -263,7 +277,7 @@ def _laid_out(
             f"{theta[k]!s}, which does not change by it; pass a larger eps, or none: a step is "
             "then chosen for each parameter"
         )
-    return _Laid(place, here, theta, at, taken, np.full(at.shape, np.nan, problem.evaluator.kind))
+    return _Laid(place, here, theta, at, taken, np.empty(at.shape, problem.evaluator.kind))
 
 
 def _record(result: Sweep, laid: _Laid, problem: Problem, row: Stencil) -> None:

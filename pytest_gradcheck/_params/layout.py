@@ -53,7 +53,7 @@ def middle(values: Array) -> float:
         values.partition(half)
         below = values[half] if values.size % 2 else values[:half].max()
     else:
-        values = np.sort(values)
+        values.sort()
         below = values[~half]
     return 0.5 * float(values[half]) + 0.5 * float(below)
 

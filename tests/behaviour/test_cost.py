@@ -1,5 +1,6 @@
 """How many evaluations of func a check costs."""
 
+import math
 from itertools import count, pairwise
 from typing import ClassVar
 
@@ -125,6 +126,45 @@ def test_right_plain_functions_pass_within_2N_and_twenty(func, grad, count, seed
     report = check_gradients(func, grad, theta)
     assert report.verdict == "agree"
     assert report.evaluations <= 2 * count + ALLOWANCE
+
+
+@pytest.mark.parametrize(("count", "more"), [(1, 5), (2, 5), (3, 5), (4, 10)])
+def test_few_parameters_are_differenced_before_the_noise_is_measured(count, more):
+    theta = np.random.default_rng(count).normal(size=count)
+    report = check_gradients(lambda t: float(np.sum(np.exp(t))), np.exp, theta)
+    assert report.verdict == "agree"
+    assert report.evaluations == 2 * count + more
+
+
+@pytest.mark.parametrize(
+    "func",
+    [
+        lambda t: float(np.float32(np.exp(t).sum())),
+        lambda t: round(float(np.exp(t).sum()), 9),
+        lambda t: float(np.exp(t).sum()) + 1e-12 * math.sin(1e12 * float(t.sum())),
+        lambda t: float(np.exp(t).sum()) + 1e9,
+    ],
+    ids=["float32", "decimals", "loud", "a large constant"],
+)
+def test_few_parameters_of_a_func_that_is_noisier_than_its_format(func):
+    """What two values can't tell of the noise is measured before a verdict is reached."""
+    theta = np.array([0.3, -0.4, 1.1])
+    right = check_gradients(func, np.exp, theta)
+    wrong = check_gradients(func, lambda t: np.exp(t) * [1, 1, 1.5], theta)
+    assert (right.verdict, wrong.verdict) == ("agree", "disagree")
+    assert wrong.wrong == 1
+
+
+def test_two_values_beside_theta_see_what_the_steps_of_few_parameters_pass_over():
+    """A ramp that is narrower than a step: differences across it agree with the wrong slope."""
+    theta = np.array([0.5])
+
+    def func(t):
+        return float(2 * t[0] + 1e-6 * np.sin((t[0] - 0.5) * 1e6))
+
+    report = check_gradients(func, lambda t: np.array([2.0]), theta)
+    assert report.verdict != "agree"
+    assert check_gradients(func, lambda t: np.array([3.0]), theta).verdict != "disagree"
 
 
 class Counted:

@@ -8,7 +8,7 @@ import pytest
 
 from pytest_gradcheck import check_gradients, numerical_gradient, numerical_gradient_with_error
 
-START = np.array([1.5, -2.25, 3.125])
+START = np.array([1.5, -2.25, 3.125, 0.75])
 
 MANY = 9 + 2 * START.size
 """Evaluations of a right check: beyond this one nothing happens any more."""
@@ -71,6 +71,18 @@ def test_an_exception_in_any_evaluation(check, evaluation, error):
         assert len(notes) == 1
         assert notes[0].endswith("; the parameters are as they were")
         assert f"in evaluation {evaluation};" in notes[0]
+
+
+@pytest.mark.parametrize("evaluation", range(1, 12))
+@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
+def test_an_exception_in_any_evaluation_of_few_parameters(evaluation, error):
+    """Whose gradient is looked at before the noise is measured."""
+    theta = START[:3].copy()
+    func = Misbehaving(evaluation, raising(error("halfway")))
+    with pytest.raises(error, match="halfway"):
+        check_gradients(func, twice, theta)
+    assert func.calls == evaluation
+    assert theta.tobytes() == START[:3].tobytes()
 
 
 def test_the_note_names_the_parameter():
@@ -176,7 +188,7 @@ def test_the_edge_of_a_domain_in_every_way_that_func_can_say_it(check, name):
     func = Edged(EDGES[name])
     assert check(func).verdict == "agree"
     assert func.met
-    assert check(func, lambda theta: 2.002 * theta).wrong == 3
+    assert check(func, lambda theta: 2.002 * theta).wrong == START.size
 
 
 @pytest.mark.parametrize("name", sorted(set(EDGES) - {"nan", "infinity", "complex", "power"}))
@@ -322,7 +334,7 @@ def test_func_that_writes_only_when_perturbed_is_found_out_at_the_end():
 
     def func(p):
         calls[0] += 1
-        if calls[0] > 11:
+        if calls[0] > 6:
             p["V"][1] = 5.0
         return float(p["W"] @ p["W"])
 

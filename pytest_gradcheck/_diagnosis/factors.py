@@ -124,7 +124,7 @@ def multiples(block: BlockData) -> Iterator[Repair]:
 def _rank_one(block: BlockData, axis: int) -> bool:
     singular = np.linalg.svd(rows_of(block.numeric, axis), compute_uv=False)
     noise = float(np.linalg.norm(block.floor))
-    return bool(singular.size < 2 or singular[1] <= RANK_ONE * singular[0] + 3 * noise)
+    return bool(singular[1] <= RANK_ONE * singular[0] + 3 * noise)
 
 
 def _sigmoid(t: Array) -> Array:
@@ -169,7 +169,7 @@ def chain(block: BlockData) -> Iterator[Repair]:
     """Name the derivative of a parametrisation, in θ, that is missing or once too much."""
     for name, derivative, odd in CHAINS:
         slopes = derivative(block.theta[block.valid])
-        if not slopes.size or not np.isfinite(slopes).all():
+        if not np.isfinite(slopes).all():
             continue
         if slopes.size > 1 and np.ptp(slopes) <= 1e-6 * np.abs(slopes).max():
             continue  # the same everywhere: a factor
@@ -292,7 +292,7 @@ def zero(block: BlockData) -> Iterator[Repair]:
 def factor(block: BlockData) -> Iterator[Repair]:
     """Name a constant factor."""
     ratio = _ratio(block)
-    if ratio is None or abs(ratio.neat - 1) < UNCHANGED or not ratio.value:
+    if ratio is None or abs(ratio.neat - 1) < UNCHANGED:
         return
     named = named_factor(ratio, block.sizes)
     value, words = _named_by_parameter(ratio, block, named[1] if named else math.inf)
@@ -320,10 +320,9 @@ def _named_by_parameter(ratio: Fitted, block: BlockData, most: float) -> tuple[f
     for name, theta in block.others.items():
         if theta.size != 1 or name == block.name:
             continue
-        one = float(theta.ravel()[0])
         for power, words in ((1, "x {}"), (-1, "/ {}"), (2, "x {}^2"), (-2, "/ {}^2")):
-            value = one**power if one else 0.0
-            if value and ratio.is_(value):
+            value = float(theta.ravel()[0] ** power)
+            if 0 < abs(value) < math.inf and ratio.is_(value):
                 return value, f", which is numeric {words.format(literal(name))}"
     return ratio.value, ""
 
@@ -499,7 +498,7 @@ def rounded(block: BlockData) -> Iterator[Repair]:
     """Name values that are numeric's in few decimals, or without any: an array of integers."""
     written = block.analytic[block.valid & (block.analytic != 0)]
     whole = [k for k in range(MOST_DECIMALS + 1) if np.array_equal(np.round(written, k), written)]
-    if not whole or np.unique(np.abs(written)).size < 2 or not block.asked.any():
+    if not whole or np.unique(np.abs(written)).size < 2:
         return
     k = whole[0]
     ways: dict[str, Callable[[Array], Array]] = {"rounded": lambda n: np.round(n, k)}

@@ -1471,6 +1471,16 @@ def test_a_factor_that_is_nearly_another_parameter_is_not(by):
     assert not any(name in d.sentence for d in report.diagnoses for name in ("gain", "temperature"))
 
 
+@pytest.mark.parametrize("tiny_or_huge", [1e-200, 1e200])
+def test_a_parameter_whose_square_no_float_has_is_no_factor(tiny_or_huge):
+    report = check_gradients(
+        lambda p: np.sum(np.sin(p["a"])) + 0 * p["b"],
+        lambda p: {"a": 1.371 * np.cos(p["a"]), "b": 0.0},
+        {"a": N, "b": tiny_or_huge},
+    )
+    assert report.diagnoses[0].sentence == "analytic = 1.371 x numeric, everywhere in the block"
+
+
 def test_names_with_braces_are_printed_as_they_are():
     params = {"a": N, "{b}": np.array(1.371)}
     report = check_gradients(

@@ -72,8 +72,8 @@ def in_part(block: BlockData) -> Iterator[Repair]:
         return
     if not block.analytic[asked].any() or block.still[asked].all():
         return  # never written, or not masked: a place, and what is off there is one of the two
-    for repair in _of(block.only(asked)):
-        found = _part(block, repair)
+    for repair in holding(block.only(asked), ENTRY_BY_ENTRY):
+        found = _part(block, repair) if repair.part else None
         if found is None:
             continue
         where, spared = found
@@ -107,12 +107,10 @@ def in_part(block: BlockData) -> Iterator[Repair]:
         )
 
 
-def _of(block: BlockData) -> Iterator[Repair]:
-    """Yield the formulas that hold in a block, and can be said of a part."""
-    for suggest in ENTRY_BY_ENTRY:
-        for repair in suggest(block):
-            if repair.part and repair.bits(block) is not None:
-                yield repair
+def holding(block: BlockData, suggestions: Sequence[Suggest]) -> Iterator[Repair]:
+    """Yield the repairs that hold in a block, of all that are suggested."""
+    for suggest in suggestions:
+        yield from (repair for repair in suggest(block) if repair.bits(block) is not None)
 
 
 def _part(block: BlockData, repair: Repair) -> tuple[Place, bool] | None:
@@ -131,7 +129,8 @@ def _part(block: BlockData, repair: Repair) -> tuple[Place, bool] | None:
 def said_of(block: BlockData, name: str) -> str:
     """Return what the wrong entries of a block look like, whatever the others are; or ""."""
     only = block.only(block.asked)
-    weighed = [((repair.bits(only) or 0.0) - repair.prior, repair) for repair in _of(only)]
+    every = (repair for repair in holding(only, ENTRY_BY_ENTRY) if repair.part)
+    weighed = [((repair.bits(only) or 0.0) - repair.prior, repair) for repair in every]
     if not weighed:
         return ""
     bits, best = max(weighed, key=lambda pair: pair[0])
@@ -321,7 +320,7 @@ def causes(
     digits, is told where no formula holds, and then no place is.
     """
     left = {block.name: block for block in blocks if block.wrong.any() and not block.unmoved}
-    proposals = [repair for block in left.values() for repair in proposed(block)]
+    proposals = [repair for block in left.values() for repair in holding(block, SUGGESTIONS)]
     chosen: list[Cause] = []
     rivals: list[Cause] = []
     candidates = [*_repaired(proposals, left), *_exchanged(blocks, left)]
@@ -362,14 +361,6 @@ def causes(
     return [*chosen, *places, *rivals]
 
 
-def proposed(block: BlockData) -> Iterator[Repair]:
-    """Yield the repairs that hold in a block."""
-    for suggest in SUGGESTIONS:
-        for repair in suggest(block):
-            if repair.bits(block) is not None:
-                yield repair
-
-
 def _repaired(proposals: Sequence[Repair], left: dict[str, BlockData]) -> Iterator[Candidate]:
     """Yield each formula with all the blocks that it repairs."""
     done: set[tuple[object, ...]] = set()
@@ -386,9 +377,8 @@ def _repaired(proposals: Sequence[Repair], left: dict[str, BlockData]) -> Iterat
                     float(each[: each.size - k].sum()) for k in (0, min(repair.fitted, each.size))
                 )
                 gains[name] = free, free - kept
-        if gains:
-            own = {name: left[name] for name in gains}
-            yield Candidate(frozenset(gains), partial(_of_repair, repair, own, gains))
+        own = {name: left[name] for name in gains}
+        yield Candidate(frozenset(gains), partial(_of_repair, repair, own, gains))
 
 
 def _of_repair(
@@ -456,13 +446,13 @@ def _near(
     # blocks few are compared in full.
     sizes: dict[int, list[BlockData]] = {}
     for block in blocks:
-        if block.analytic.size and block.whole:
+        if block.whole:
             sizes.setdefault(block.analytic.size, []).append(block)
     numeric = {size: np.array([b.numeric.sum() for b in some]) for size, some in sizes.items()}
     bar = {size: np.array([b.floor.sum() for b in some]) for size, some in sizes.items()}
     for one in left.values():
         size = one.analytic.size
-        if size not in sizes or not np.isfinite(one.analytic).all():
+        if size not in sizes:
             continue
         may = np.ones(len(sizes[size]), dtype=bool)
         if one.whole:  # what is not known of it may be anything
@@ -553,14 +543,14 @@ def _backward(
     upstream: Upstream | None,
 ) -> Cause | None:
     """Return the layer at which the error enters, when just the blocks before one are wrong."""
-    telling = [b for b in blocks if b.analytic.size and (b.wrong.any() or b.seen.any())]
+    telling = [block for block in blocks if block.wrong.any() or block.seen.any()]
     layers = _layers(telling)
     bad = [[block.wrong.any() for block in layer] for layer in layers]
     depth = sum(any(layer) for layer in bad)
-    if not left or not 0 < depth < len(layers) or not all(all(layer) for layer in bad[:depth]):
+    if len(left) < 2 or not depth < len(layers) or not all(map(all, bad[:depth])):
         return None
     wrong = [block for layer in layers[:depth] for block in layer]
-    if len(wrong) < 2 or len(left) < 2 or not any(block.analytic.ndim > 1 for block in wrong):
+    if not any(block.analytic.ndim > 1 for block in wrong):
         return None
     right = [block for layer in layers[depth:] for block in layer]
     if not all(block.agrees.all() for block in right):
@@ -568,7 +558,7 @@ def _backward(
     entries = sum(int(block.seen.sum()) for block in right)
     bits = 8.0 * min(entries, 8) + 8.0 * len(wrong) - 8.0
     here = [[block.name for block in some] for some in (wrong, right)]
-    if bits < OFFERED or upstream is None or not upstream(*here):
+    if upstream is None or not upstream(*here):
         return None
     before, after = shown(layers[depth - 1][0].name), shown(layers[depth][0].name)
     names = tuple(block.name for block in wrong if block.name in left)
@@ -633,36 +623,35 @@ def not_finite(bad: int, size: int) -> str:
 
 def explain(
     evidence: Evidence,
-    precision: Sequence[float] = (),
+    precision: Sequence[float],
     *,
-    params_known: bool = True,
-    reasons: Mapping[int, str] | None = None,
-    upstream: Upstream | None = None,
-    constants: Callable[[], Mapping[float, str]] = dict,
-    approximate: Approximation | None = None,
+    params_known: bool,
+    reasons: Mapping[int, str],
+    upstream: Upstream | None,
+    constants: Callable[[], Mapping[float, str]],
+    approximate: Approximation | None,
 ) -> Explained:
     """Return what the errors of a check look like."""
     # `precision` is the machine epsilon of each block's gradient, unset float64's; `params_known`:
     # ``evidence.params`` are the parameters; `reasons` say by coordinate why it was left open;
     # `constants` says what of func's data has which value or length. The rest is as `causes` has
     # it.
-    if not (evidence.verdict != AGREE).any():
-        return Explained({}, ())
+    seen = _seen(evidence, reasons)
+    if not (evidence.verdict == DISAGREE).any():
+        return Explained({}, seen)
     sizes, others = _sizes(evidence.blocks), _parameters(evidence) if params_known else {}
     with np.errstate(all="ignore"):  # 1e300, squared
         norm = float(np.linalg.norm(np.nan_to_num(evidence.analytic, nan=np.inf)))
     norm = norm if np.isfinite(norm) else 0.0
     every = precision or [2.0**-52] * len(evidence.blocks)
-    found = Explained({}, ())
-    if (evidence.verdict == DISAGREE).any():
-        of_all = {"sizes": sizes, "others": others, "norm": norm, "constants": constants()}
-        data = [
-            _data(evidence, block, eps, params_known, **of_all)
-            for block, eps in zip(evidence.blocks, every, strict=True)
-            if block.size and not block.is_complex
-        ]
-        found = diagnose(data, upstream, approximate)
-    return replace(found, diagnoses=(*found.diagnoses, *_seen(evidence, reasons or {})))
+    of_all = {"sizes": sizes, "others": others, "norm": norm, "constants": constants()}
+    data = [
+        _data(evidence, block, eps, params_known, **of_all)
+        for block, eps in zip(evidence.blocks, every, strict=True)
+        if block.size and not block.is_complex
+    ]
+    found = diagnose(data, upstream, approximate)
+    return replace(found, diagnoses=(*found.diagnoses, *seen))
 
 
 def _data(

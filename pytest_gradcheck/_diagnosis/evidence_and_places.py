@@ -209,12 +209,10 @@ class Repair:
         fits = predicted is not None and predicted.values.shape == block.shape
         return predicted if fits else None
 
-    def bits(self, block: BlockData, fitted: int | None = None) -> float | None:
+    def bits(self, block: BlockData) -> float | None:
         """Return what a block says for the repair before its cost, or None: it does not hold."""
         predicted = self.predicted(block)
-        if predicted is None:
-            return None
-        return gained(block, predicted, self.fitted if fitted is None else fitted)
+        return None if predicted is None else gained(block, predicted, self.fitted)
 
 
 @dataclass(frozen=True)
@@ -306,7 +304,7 @@ def fit(y: Array, columns: tuple[Array, ...], bar: Array) -> tuple[Fitted, ...] 
     None: the columns can't be told apart.
     """
     largest = float(bar.max(initial=0.0))
-    if not y.size or not largest:
+    if not largest:  # or nothing is known
         return None
     # One entry far better known than all others would leave them no say in the fit.
     weight = np.minimum(largest / bar, float(np.median(largest / bar)) * 1e3)
@@ -421,7 +419,7 @@ def locate(block: BlockData, said: Callable[[BlockData, str], str]) -> Located |
     wrong = block.asked
     right = block.seen & block.agrees
     told = np.array_equal(wrong, block.wrong) and bool(np.all(wrong | block.agrees))
-    if not told or not wrong.any():
+    if not told:
         return None
     masked = _masked(block) if block.still[wrong].all() else None
     if masked is not None or not right.any():

@@ -115,12 +115,13 @@ def run_check(
                 problem, analytic, options, reasons, noise
             )
             problem.evaluator.work.require_unchanged("func")
+            right = callable(comparison)
+            subject, make = _explained(problem, analytic, sweep, reasons, options, right=right)
             if callable(comparison):
-                right = _agreed(problem, analytic, sweep, comparison, options)
-                return _passed(problem, *right, options, started)
+                return _passed(problem, subject, lambda: make(comparison()), options, started)
             from .follow_up_calls import experiments, with_convergence
 
-            subject, rows = _explained(problem, analytic, sweep, comparison, reasons, options)
+            rows = make(comparison)
             more = experiments(rows, grad, problem, analytic, options, subject.noise)
             if more is not None:
                 rows = replace(rows, diagnoses=(more, *rows.diagnoses))
@@ -247,45 +248,29 @@ def _explained(
     problem: Problem,
     analytic: Analytic,
     sweep: Sweep,
-    comparison: Comparison,
     reasons: tuple[str, ...],
     options: Options,
-) -> tuple[Subject, Rows]:
-    """Return what a report tells of parameters that were differenced, and what it looks like."""
-    from .follow_up_calls import acts_through
+    *,
+    right: bool,
+) -> tuple[Subject, Callable[[Comparison], Rows]]:
+    """Return what was checked, and what makes rows of a comparison; of a `right` one, any time."""
+    subject = Subject.of(problem, sweep.title, sweep.noise, float(problem.center), right=right)
+    asked: dict[str, Any] = {}
+    if not right:  # else neither func nor what it reads is kept with the report
+        from .follow_up_calls import acts_through
 
-    subject = Subject.of(problem, sweep.title, sweep.noise, float(problem.center))
-    subject = replace(subject, constants=problem.call.constants)
-    return subject, rows_of(
-        subject,
-        comparison,
-        options,
-        scale=problem.scale,
-        theta=problem.theta,
-        precision=analytic.precision,
-        reasons=reasons,
-        upstream=partial(acts_through, problem, options, sweep.noise.sigma),
-    )
-
-
-def _agreed(
-    problem: Problem,
-    analytic: Analytic,
-    sweep: Sweep,
-    comparison: Callable[[], Comparison],
-    options: Options,
-) -> tuple[Subject, Callable[[], Rows]]:
-    """Return what was checked of a gradient that is right, and what makes its rows."""
-    subject = Subject.of(problem, sweep.title, sweep.noise, float(problem.center), right=True)
-    known = partial(
+        subject = replace(subject, constants=problem.call.constants)
+        asked["upstream"] = partial(acts_through, problem, options, sweep.noise.sigma)
+    return subject, partial(
         rows_of,
         subject,
         options=options,
         scale=problem.scale,
         theta=problem.theta,
         precision=analytic.precision,
+        reasons=reasons,
+        **asked,
     )
-    return subject, lambda: known(comparison())
 
 
 def _passed(

@@ -145,12 +145,7 @@ class Scope:
     code: CodeType
     names: Mapping[str, Any]
     outside: Mapping[str, Any]
-    is_lambda: bool
     running: Running | None = None
-
-    def look(self, frame: FrameType) -> None:
-        """Read the names as they are."""
-        self.names = frame.f_locals
 
     def kinds(self) -> dict[str, Kind]:
         """Return of what kind names are, by how they are written."""
@@ -195,14 +190,13 @@ class Recorder:
         source = self._source(frame)
         if source is None:
             return False
-        own = code.co_name == LAMBDA
-        scope = Scope(self._step(), source, code, frame.f_locals, frame.f_globals, own)
+        scope = Scope(self._step(), source, code, frame.f_locals, frame.f_globals)
         caller = self._caller(frame)
         if caller is not None and caller.running is not None:
             self._pass(
                 scope, caller.running, code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
             )
-        if own:
+        if code.co_name == LAMBDA:
             function = source.function(code)
             if function is None:
                 return False
@@ -213,7 +207,7 @@ class Recorder:
     def line(self, frame: FrameType, number: int) -> None:
         """Learn of a line that is about to be executed."""
         scope = self._scopes.get(frame)
-        if scope is None or scope.is_lambda:
+        if scope is None or scope.code.co_name == LAMBDA:
             return
         if self._step() > MOST_STEPS or thread_time() > self._until or self._bytes > MOST_BYTES:
             self.over = True
@@ -222,7 +216,7 @@ class Recorder:
         # Another line of the same statement; where there is one line, it is executed once more.
         if plan is None or (running is not None and running.plan is plan and plan.several):
             return
-        scope.look(frame)
+        scope.names = frame.f_locals  # as they are now
         self._finish(scope)
         scope.running = self._begin(scope, plan)
 
@@ -231,12 +225,12 @@ class Recorder:
         scope = self._scopes.pop(frame, None)
         if scope is None:
             return
-        scope.look(frame)
+        scope.names = frame.f_locals  # as they are now
         running, caller = scope.running, self._caller(frame)
         if running is None or not isinstance(running.plan.statement, ast.Return):
             self._finish(scope)
             return
-        if not scope.is_lambda:
+        if scope.code.co_name != LAMBDA:
             self.sights[scope.code, running.plan.statement.lineno].made = kind_of(value)
         node = self._node(running, running.writes[0])
         self._enter(running, running.writes[0], (scope.number, "return"), value, node)

@@ -14,7 +14,7 @@ import pytest
 
 from .._options import CheckOptions, NumericOptions, require_arrays, require_known, takes
 from .config import SETTINGS, fixture_options
-from .recorder_and_memory import PERFORMED, nodeid_of, options_of_markers
+from .recorder_and_memory import OF_MARKERS, PERFORMED, nodeid_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -152,7 +152,7 @@ def _options_in_force(
     return {
         **request.config.stash[SETTINGS].options,
         **fixture_options(of_fixture),
-        **options_of_markers(request.node),
+        **request.node.stash.get(OF_MARKERS, {}),
     }
 
 

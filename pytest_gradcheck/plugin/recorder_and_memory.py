@@ -195,7 +195,8 @@ with a head of the session, which ``-q`` leaves out."""
 TITLE = "gradcheck"
 """Of the sections of a test's report."""
 
-_options = pytest.StashKey[dict[str, Any]]()
+OF_MARKERS = pytest.StashKey[dict[str, Any]]()
+"""The options that a test's markers give, while it is in progress."""
 PERFORMED = pytest.StashKey[bool]()
 """Whether a test made a check through a fixture, and so with its markers' options."""
 _uncalled = pytest.StashKey[str]()
@@ -255,7 +256,7 @@ class Recorder:
         item.stash[PERFORMED] = False
         if self._memory is not None:
             self._memory.begin(nodeid_of(item))
-        item.stash[_options] = marker_options(item)
+        item.stash[OF_MARKERS] = marker_options(item)
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, object, object]:
@@ -263,7 +264,7 @@ class Recorder:
         # Those of a class or a module are of no concern to a test that checks nothing.
         __tracebackhide__ = True  # an error in another plugin's hook is no matter of ours
         result = yield
-        options = item.stash.get(_options, {})
+        options = item.stash.get(OF_MARKERS, {})
         if item.stash.get(PERFORMED, False):
             return result
         own = any(mark.name == MARKER and mark.kwargs for mark in item.own_markers)
@@ -276,7 +277,7 @@ class Recorder:
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(
-        self, call: pytest.CallInfo[None]
+        self, item: pytest.Item, call: pytest.CallInfo[None]
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
         """Put what has been checked since the last report on this one."""
         if call.excinfo is not None:
@@ -291,9 +292,9 @@ class Recorder:
                     (TITLE, text) for text in self._texts(error, report.longreprtext)
                 ]
             report.gradcheck = self._records  # type: ignore[attr-defined]
-        if error is not None and _is_mismatch(error):
+        if _is_mismatch(error):
             _in_one_line(report)
-        fixture = self._item.stash.get(_uncalled, "") if self._item is not None else ""
+        fixture = item.stash.get(_uncalled, "")
         if fixture and report.when == "call" and report.passed:
             report.gradcheck_uncalled = fixture  # type: ignore[attr-defined]
         self._records, self._failing = [], []
@@ -303,7 +304,7 @@ class Recorder:
         """Yield what the sections say, now that it is known which checks failed a test."""
         # Where one was raised, the others were caught, or meant to fail. What pytest prints `above`
         # is not said again: the message of the one that was raised, in a doctest or a group too.
-        raised = getattr(error, "report", None) if error and _is_mismatch(error) else None
+        raised = getattr(error, "report", None) if _is_mismatch(error) else None
         room = self._room - len(above.splitlines())
         for number, (record, report) in enumerate(self._failing):
             texts = []
@@ -341,7 +342,7 @@ class Recorder:
         item.ihook.pytest_gradcheck_result(item=item, report=report)
 
 
-def _is_mismatch(error: BaseException) -> bool:
+def _is_mismatch(error: BaseException | None) -> bool:
     """Return whether an exception is our own; without an import, it is none."""
     module = sys.modules.get("pytest_gradcheck._report.report")
     return module is not None and isinstance(error, module.GradientMismatch)
@@ -382,11 +383,6 @@ def _asked_for(item: pytest.Item) -> str:
 
     named = getattr(getattr(item, "_fixtureinfo", None), "argnames", ())
     return next((name for name in named if name in CHECKING & fixtures_of_ours(item)), "")
-
-
-def options_of_markers(item: pytest.Item) -> dict[str, Any]:
-    """Return the options that the markers of a test in progress give."""
-    return item.stash.get(_options, {})
 
 
 # Remembers, in pytest's cache, which parameters a test failed for: the next run begins there.

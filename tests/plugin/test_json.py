@@ -97,6 +97,12 @@ def test_a_path_in_the_ini_file_is_relative_to_that_file(tests, monkeypatch):
     assert len(strict(below / "here.json")["checks"]) == 3
 
 
+def test_a_path_without_an_ini_file_is_relative_to_where_pytest_was_called(tests, monkeypatch):
+    monkeypatch.chdir(below := tests.mkdir("below"))
+    tests.runpytest_inprocess("..", "-o", "gradcheck_json=checks.json")
+    assert len(strict(below / "checks.json")["checks"]) == 3
+
+
 def test_nothing_is_written_when_it_is_not_asked_for(tests):
     tests.runpytest_inprocess()
     assert not list(tests.path.rglob("*.json"))

@@ -1,6 +1,7 @@
 """Parameters that a test failed for are differenced first in the next run, if that saves time."""
 
 import json
+from inspect import cleandoc
 
 import numpy as np
 import pytest
@@ -141,6 +142,42 @@ def test_what_was_repaired_is_checked_in_full_and_forgotten(project):
     assert count > 2 * 63
     assert stored(project) == {}
     project.runpytest_inprocess().assert_outcomes(passed=1)
+
+
+def test_what_can_not_be_told_by_now_is_remembered_as_it_was(suite, monkeypatch):
+    monkeypatch.setenv("PYTEST_ADDOPTS", "-p no:hypothesispytest")
+    suite.makepyfile(
+        test_nn="""
+        import zlib
+        from pathlib import Path
+        import numpy as np
+
+        noise = float(Path("noise.txt").read_text())
+
+        def cost(x):
+            return np.sum(x**3) + noise * zlib.crc32(x.tobytes()) / 2**32
+
+        def test_it(gradcheck):
+            gradcheck(cost, lambda x: 3.0001 * x**2, np.array([1.0, 2.0, 3.0]), rtol=1e-6)
+        """
+    )
+    said = []
+    for noise, line in (("0", "*3 of 3 wrong*"), ("1e-3", "*inconclusive*"), ("0", AGAIN)):
+        (suite.path / "noise.txt").write_text(noise)
+        result = suite.runpytest_inprocess()
+        result.assert_outcomes(failed=1)
+        result.stdout.fnmatch_lines([line])
+        said.append((stored(suite), stored(suite, TOLD)))
+    assert len(said[0][0]["test_nn.py::test_it"]["0"]) == 3
+    assert said[0] == said[1] == said[2]
+
+
+def test_a_mismatch_that_is_caught_by_now_is_forgotten(project):
+    project.runpytest_inprocess().assert_outcomes(failed=1)
+    caught = TEST.replace("gradcheck(cost", "with raises(AssertionError): gradcheck(cost")
+    project.makepyfile(test_nn="from pytest import raises\n" + cleandoc(caught))
+    project.runpytest_inprocess().assert_outcomes(passed=1)
+    assert (stored(project), stored(project, TOLD)) == ({}, {})
 
 
 def test_another_error_than_last_time_is_found(project):

@@ -106,6 +106,32 @@ def test_no_line_where_it_would_disturb(terminal, args):
     assert " evaluations, " not in terminal(*args).split("FAILURES")[0]
 
 
+def test_no_line_for_a_check_outside_of_tests_or_in_another_thread(suite, in_terminal):
+    suite.makeconftest(AT_ONCE)
+    suite.makepyfile(
+        test_nn="""
+        from threading import Thread
+
+        import numpy as np
+        from pytest_gradcheck import check_gradients
+
+        def check():
+            theta = np.linspace(1.0, 2.0, 40)
+            assert check_gradients(lambda x: np.sum(x**2), lambda x: 2 * x, theta)
+
+        check()
+
+        def test_in_a_thread():
+            thread = Thread(target=check)
+            thread.start()
+            thread.join()
+        """
+    )
+    written = in_terminal()
+    assert "1 passed" in written
+    assert " evaluations, " not in written
+
+
 def test_no_line_in_the_logs_of_ci(terminal, monkeypatch):
     monkeypatch.setenv("CI", "true")
     assert " of about " not in terminal()

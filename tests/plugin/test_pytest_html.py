@@ -57,6 +57,23 @@ def test_the_row_has_text_and_pictures(tests, workers):
     assert "··NN··" in html.unescape(row["log"])
 
 
+def test_a_right_check_of_a_failing_test_has_no_picture(suite):
+    suite.makepyfile(
+        test_nn="""
+        from quadratic import cost, right, theta, wrong
+
+        def test_two(gradcheck):
+            gradcheck(cost, right, theta)
+            gradcheck(cost, wrong, theta)
+        """
+    )
+    result = suite.runpytest_subprocess("--html=page.html", "--self-contained-html")
+    result.assert_outcomes(failed=1)
+    (row,) = rows(suite.path / "page.html")["test_nn.py::test_two"]
+    (extra,) = row["extras"]
+    assert "1 of 3 wrong" in html.unescape(extra["content"])
+
+
 def test_nothing_is_added_when_there_is_no_page(tests):
     reports = tests.inline_run().getreports("pytest_runtest_logreport")
     assert not any(getattr(report, "extras", []) for report in reports)

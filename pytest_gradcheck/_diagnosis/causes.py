@@ -76,15 +76,15 @@ def in_part(block: BlockData) -> Iterator[Repair]:
         found = _part(block, repair) if repair.part else None
         if found is None:
             continue
-        where, spared = found
+        where, spared, _ = found
 
         def apply(
             other: BlockData, repair: Repair = repair, key: tuple[object, ...] = (where.key, spared)
         ) -> Predicted | None:
-            theirs, predicted = _part(other, repair), repair.predicted(other)
-            if predicted is None or theirs is None or (theirs[0].key, theirs[1]) != key:
+            theirs = _part(other, repair)
+            if theirs is None or (theirs[0].key, theirs[1]) != key:
                 return None
-            return Predicted(np.where(other.wrong, predicted.values, other.analytic))
+            return Predicted(np.where(other.wrong, theirs[2], other.analytic))
 
         def place(other: BlockData, repair: Repair = repair) -> str:
             theirs = _part(other, repair)
@@ -113,17 +113,17 @@ def holding(block: BlockData, suggestions: Sequence[Suggest]) -> Iterator[Repair
         yield from (repair for repair in suggest(block) if repair.bits(block) is not None)
 
 
-def _part(block: BlockData, repair: Repair) -> tuple[Place, bool] | None:
-    """Return the entries with the formula, or the fewer that it spares, and whether it is those."""
-    predicted = repair.predicted(block)
-    if predicted is None:
-        return None
+def _part(block: BlockData, repair: Repair) -> tuple[Place, bool, Array] | None:
+    """Return the entries with the formula, or (True) the fewer that it spares, and its values."""
+    predicted = repair.apply(block)
+    assert predicted is not None  # a formula of each entry by itself
     due: Array = ~(np.abs(predicted.values - block.analytic) <= block.slack)
     spared = block.valid & ~block.wrong & due
     if not spared.any():
         return None
-    few = np.count_nonzero(spared) <= np.count_nonzero(block.asked)
-    return (named(spared, block.asked), True) if few else (named(block.asked, spared), False)
+    few = bool(np.count_nonzero(spared) <= np.count_nonzero(block.asked))
+    place = named(spared, block.asked) if few else named(block.asked, spared)
+    return place, few, predicted.values
 
 
 def said_of(block: BlockData, name: str) -> str:

@@ -189,8 +189,7 @@ def _multiple(block: BlockData, x: Array) -> bool:
     where = block.valid
     x, n = x[where], block.numeric[where]
     alone = fit(n, (x,), block.floor[where])
-    if alone is None:
-        return False
+    assert alone is not None  # x is none of zeros: something was fitted to it before
     rest = np.abs(n - alone[0].value * x)
     return bool(np.all(rest <= block.slack[where] + 3 * alone[0].spread * np.abs(x)))
 
@@ -454,9 +453,7 @@ def _shifts_with_edges(shape: tuple[int, ...]) -> Iterator[Row]:
 
 
 def _another_order(scale: float) -> Repair:
-    def apply(other: BlockData) -> Predicted | None:
-        if not other.whole:
-            return None
+    def apply(other: BlockData) -> Predicted:
         a, n = other.analytic.ravel(), other.numeric.ravel()
         values = np.empty(a.size)
         values[np.argsort(n, kind="stable")] = np.sort(scale * a)

@@ -269,9 +269,7 @@ def _short(said: str, width: int, least: int) -> str:
 
 
 def _slopes(entry: Entry) -> str:
-    if entry.slopes is None:
-        return ""
-    return f"{entry.slopes[0]:.4g} and {entry.slopes[1]:.4g}"
+    return " and ".join(f"{slope:.4g}" for slope in entry.slopes or ())
 
 
 def _block_lines(

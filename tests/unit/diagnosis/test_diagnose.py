@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from fractions import Fraction
 from functools import partial
 
 import numpy as np
@@ -439,6 +440,12 @@ def test_exchanged_blocks():
     assert one_way.diagnoses[0].sentence == "analytic of b1 = the numeric gradient of b2"
 
 
+def test_another_blocks_gradient_is_known_in_another_shape():
+    b = drawn(4, 2)[0]
+    found = diagnose([block(SQUARE[:2, :2].ravel(), b, name="b"), block(*[SQUARE[:2, :2]] * 2)])
+    assert found.diagnoses[0].sentence == "analytic of b = the numeric gradient of W"
+
+
 def test_a_contribution_of_a_tied_block():
     v = drawn((4, 5), 3)[0]
     found = diagnose([block(N, N + v.T, name="encode"), block(v, v, name="decode")])
@@ -507,6 +514,13 @@ def test_the_order_of_the_layers_is_in_their_names():
 @pytest.mark.parametrize("wrong", [{"W1"}, {"W2", "b2"}, {"W3", "b3"}, {"W1", "W2"}, {"W1", "b3"}])
 def test_other_blocks_wrong_are_not(wrong):
     assert codes(*layers(wrong), upstream=in_layers) == []
+
+
+def test_a_layer_that_can_not_all_be_told_is_not_right():
+    *others, last = layers({"W1", "b1"})
+    first = np.arange(last.agrees.size).reshape(last.shape) == 0
+    open_ = replace(last, agrees=~first, numeric=np.where(first, np.nan, last.numeric))
+    assert codes(*others, open_, upstream=in_layers) == []
 
 
 def test_nor_is_it_blamed_without_evidence_that_one_is_behind_the_other():
@@ -1387,6 +1401,8 @@ def test_entries_that_are_no_bound_are_not_clipped():
     a[np.unravel_index(np.argmin(np.abs(N)), N.shape)] = 0.5  # numeric is well within
     assert "clipped" not in codes(block(a, N))
     assert "clipped" not in codes(block(np.full(8, 0.3), np.abs(LONG) + 0.4))  # all of them
+    n = np.array([1.0, -1.0, 1.0, 2.3, -3.1, -1.7])
+    assert "clipped" not in codes(block(np.sign(n), n))  # none is right within the bounds
     # One entry that is too small, and still the largest, stands at no bound but its own.
     a, n = np.array([[12.0, 10.0], [-1.0, 0.0]]), np.array([[24.0, 10.0], [-1.0, 0.0]])
     assert told(block(a, n)) == ["only the entry [0, 0] is wrong: analytic = 1/2 x numeric there"]
@@ -1489,6 +1505,11 @@ def test_names_with_braces_are_printed_as_they_are():
         params,
     )
     assert report.diagnoses[0].sentence.endswith("numeric / params['{b}']")
+
+
+def test_a_ratio_of_two_sizes_has_a_name():
+    assert named_factor(Fitted(13 / 784, 1e-12), {13: "", 784: ""}) == (Fraction(13, 784), 4.0)
+    assert named_factor(Fitted(13 / 784, 1e-12), {784: ""}) is None
 
 
 @pytest.mark.parametrize("m", [1500, 60000])

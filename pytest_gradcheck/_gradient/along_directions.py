@@ -168,7 +168,7 @@ class AtScale:
         # `along` a direction its weights count, whose mean square is 13/12.
         unit = unit_of((float(np.abs(self.sizes).max(initial=0.0)),))
         squares = parts**2 * (self.sizes / unit) ** 2 * self.problem.counts
-        total = float(np.cumsum(squares)[-1]) if squares.size else 0.0
+        total = float(np.cumsum(squares)[-1])
         return unit * math.sqrt(total * 13 / 12 if along else total)
 
     def confirm(self, i: int, about: float = math.inf) -> float | None:
@@ -240,8 +240,9 @@ class AtScale:
     @property
     def agrees_plainly(self) -> bool:
         """Whether all agrees, and no option can make anything else of that."""
-        untold = self.reasons or self.vacuous or self.nothing or self.stationary or self.kinked
-        return self.verdict == AGREE and not untold and self.options.threshold is None
+        # What is stationary, nothing or on a kink has its reason.
+        untold = self.reasons or self.vacuous or self.options.threshold is not None
+        return self.verdict == AGREE and not untold
 
     def look_again(self, limit: int) -> None:
         """Judge the direction that stands out, then find what is wrong along it."""
@@ -466,8 +467,6 @@ def diagnoses_at_scale(check: AtScale, blocks: Sequence[BlockReport]) -> tuple[D
 def _bits(check: AtScale) -> float:
     """Return the evidence of the directions: what each residual stands above its noise."""
     screen = check.screen
-    if not screen.residuals or not screen.sigma < math.inf:
-        return 0.0
     least = screen.sigma or 1e-300
     each = [math.log2(max(abs(y) / least, 1.0)) for y in screen.residuals.values()]
     total = sum(min(bits, MOST_PER_ENTRY) for bits in sorted(each)[:-1])
@@ -559,14 +558,13 @@ def along_directions(
 def _rows(check: AtScale, blocks: tuple[BlockReport, ...], shown: dict[int, Answer]) -> Rows:
     problem, screen = check.problem, check.screen
     directions = len(screen.residuals)
-    last = check.analytic.precision[::-1]
-    alike = [problem.counts.size - 1 - last.index(eps) for eps in {*last}]
+    each = dict(zip(check.analytic.precision, range(len(problem.blocks)), strict=True))
     return Rows(
         verdict=check.verdict,
         blocks=blocks,
         worst=(*map(entry_of, check.groups.values()), *_entries(check, shown)),
         difference=_difference(check),
-        rtol=max((check.tolerance(k).rtol for k in alike), default=0.0),
+        rtol=max(check.tolerance(k).rtol for k in each.values()),
         checked=problem.size if directions >= SCREENED else len(check.answers),
         reasons=tuple(check.reasons),
         nothing=check.nothing,

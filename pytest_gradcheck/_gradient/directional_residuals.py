@@ -138,7 +138,7 @@ class Screen:
         """Return `size` of every block, 0 of an empty one; of many, all at once."""
         found = np.zeros(len(self.problem.blocks))
         if self.whole is None:
-            found[:] = [self.size(block) if block.size else 0.0 for block in self.problem.blocks]
+            found[:] = [*map(self.size, self.problem.blocks)]
             return found
         filled = self.problem.counts > 0
         counts = self.problem.counts[filled]

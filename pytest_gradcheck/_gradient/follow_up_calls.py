@@ -72,7 +72,7 @@ def experiments(
         return None
     if not np.isfinite(analytic.vector).all():
         return None
-    if not wrong and problem.unrepeated:
+    if problem.unrepeated:
         return Diagnosis("noise", problem.unrepeated, (), CERTAIN)
     if not wrong and not analytic.unrepeated:
         return None
@@ -155,8 +155,8 @@ def _changes(problem: Problem, along: Array, shift: Array, sigma: float) -> bool
     ]
     here, there = ends[0] - ends[1], ends[2] - ends[3]
     noise = max(ENTRY_ROUNDINGS * EPS * max(map(abs, ends)), problem.jitter, BEND_CLEAR * sigma)
-    changed = abs(here - there) > CHANGED * max(abs(here), abs(there)) + LOUD_CHANGE * noise
-    return math.isfinite(here - there) and changed
+    allowed = CHANGED * max(abs(here), abs(there)) + LOUD_CHANGE * noise
+    return bool(abs(here - there) > allowed)
 
 
 def _differs(vector: Array, analytic: Analytic) -> Array:

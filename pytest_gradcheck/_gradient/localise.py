@@ -118,8 +118,6 @@ def match(
     if screen.whole is not None:
         searched = searched.as_one()
     for block in searched.blocks:
-        if not block.size:
-            continue
         for part, weights in screen.columns(tuple(residuals), block):
             inside = None if searched.inside is None else searched.within(part)
             if inside is not None:
@@ -338,7 +336,7 @@ class Search:
     def _is_slice(self, part: Part, block: Block) -> bool:
         """Name a part that is one row or column, when several of its entries are wrong."""
         inside = _inside(part, block)
-        if part.depth == 0 or inside.size < SAMPLED_IN_SLICE or part.axis is None:
+        if inside.size < SAMPLED_IN_SLICE or part.axis is None:
             return False
         places = np.unique(_positions(inside, block, part.axis))
         if places.size > 1:
@@ -357,7 +355,7 @@ class Search:
     def _halves(self, part: Part, block: Block) -> list[Part]:
         """Halve a part along the axis on which one half is right, if there is one."""
         axes = _axes(block)
-        if part.axis is not None and part.depth:
+        if part.axis is not None:
             axes = (part.axis, *(axis for axis in axes if axis != part.axis))
         tries = []
         for axis in axes or (None,):
@@ -368,7 +366,7 @@ class Search:
             # Only a whole block is worth the evaluations of a second axis.
             if part.depth or sum(half.stands_out(self.limit) for half in halves) < 2:
                 return halves
-        return tries[0] if tries else self._halved(part, block, None) or []
+        return tries[0]
 
     def _halved(self, part: Part, block: Block, axis: int | None) -> list[Part] | None:
         inside = _inside(part, block)
@@ -512,7 +510,7 @@ def _fitted(screen: Screen, residuals: dict[int, float]) -> tuple[Pattern, float
     tried = (square > 0) & ~(exact & (np.abs(number - 1) >= EXACT_PATTERN))
     misfit = np.sum((y - amount[:, np.newaxis] * columns) ** 2, axis=1) / variance
     misfit[~tried | np.isnan(misfit)] = math.inf
-    if not tried.any() or misfit.min() > threshold(len(numbers)):
+    if misfit.min() > threshold(len(numbers)):
         return None
     # Two names for the same vector are no rivals: a matrix of one row is a row, and with all
     # parameters equal θ is a constant.  What was tried first is the simplest.

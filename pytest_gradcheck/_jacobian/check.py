@@ -334,7 +334,7 @@ def reported(
     subject = replace(subject, blocks=pairs, jacobian=True)
     # Of a parameter that some other output answers to, or that nothing need depend on.
     zero = found.flat & (found.analytic == 0)
-    answered = {p.param.name for p in pairs if p.size and not zero[p.window].all()}
+    answered = {p.param.name for p in pairs if not zero[p.window].all()}
     by_nature = frozenset(p.name for p in pairs if may_be_zero or p.param.name in answered)
     compared = rows_of(
         subject,

@@ -56,7 +56,7 @@ class Outputs:
     @property
     def size(self) -> int:
         """How many outputs."""
-        return self.blocks[-1].stop if self.blocks else 0
+        return self.blocks[-1].stop
 
     def read(self, value: Any) -> Array:
         """Return what func returned as a vector, shape (m,), and what is beside it."""
@@ -406,9 +406,7 @@ def _require_shape(found: tuple[int, ...], shape: Shape, what: str) -> None:
     m, n = shape.full
     if found == (m, n):
         return
-    wanted = f"({m}, {n})"
-    if shape.whole is not None:
-        wanted += "" if (whole := shape.whole) == (m, n) else f" or {whole}"
+    wanted = f"({m}, {n})" if shape.whole in (None, (m, n)) else f"({m}, {n}) or {shape.whole}"
     hint = ": return its transpose, .T" if found == (n, m) else "; nothing is broadcast"
     raise ValueError(
         f"{what} has shape {found}, but {m} outputs and {n} parameters need {wanted}, outputs "

@@ -359,7 +359,7 @@ def _blocks(
         if groups and code in ("", NOISE):
             code, said = GROUP, groups[0].sentence
         entry_seen, row_seen, block_seen = found.seen.get(block.start, UNSEEN)
-        vacuous = 0 < block.size == still and not wrong and block.name not in may_be_zero
+        vacuous = 0 < block.size == still and block.name not in may_be_zero
         made.append(
             BlockReport(
                 name=block.name,
@@ -456,7 +456,7 @@ def entries_of(
     a, verdicts = found.analytic, found.verdict
     ratio, gap = _ratio(found)
     chosen = np.flatnonzero((verdicts != AGREE) | found.kinked)
-    if not chosen.size and a.size and found.evaluated.any():
+    if not chosen.size and found.evaluated.any():
         chosen = np.array([int(np.argmax(np.where(found.evaluated, ratio, -1.0)))])
     if chosen.size > 1:
         # NaN before infinity before the rest.  Ratios within a tenth of a decade are equal: what is

@@ -207,7 +207,7 @@ def _made(nodes: Sequence[Node]) -> list[tuple[Node, str]]:
     placed, made = nodes[0], nodes[-1]
     found = [(placed, "replaced")] if placed.replaced and placed is not made else []
     found.append((made, "made" if made.how == "placed" else made.how))
-    while made.how == "changed" and made.before:
+    while made.before:
         made = max(made.before, key=lambda one: one.order)
     if made is not found[-1][0]:
         found.append((made, "made"))
@@ -244,19 +244,18 @@ WORDS = {"made": "made at", "from": "from", "shared": "from", "changed": "change
 # Columns of a statement, however narrow the terminal is: rather fewer lines are told behind it.
 LEAST_SOURCE = 16
 MOST_BELOW = 3  # lines of a statement as it would be
+MOST_ROWS = 8
 
 
-def source_table(lines: Sequence[SourceLine], width: int, most: int = 8) -> list[str]:
+def source_table(lines: Sequence[SourceLine], width: int) -> list[str]:
     """Return the lines as rows of text: the blocks, the first statement, and where all of them are.
 
-    Rows take `width` columns, if that leaves enough of the statement; `most` of them are shown.
+    Rows take `width` columns, if that leaves enough of the statement.
     """
     groups: dict[tuple[str, ...], list[SourceLine]] = {}
     for line in lines:
         groups.setdefault(line.blocks, []).append(line)
-    told = list(groups.items())[:most]
-    if not told:
-        return []
+    told = list(groups.items())[:MOST_ROWS]
     longest = max(len(own[0].source) for _, own in told)
     for count in range(MOST_SHARED + 1, 0, -1):
         places = ["at", *(_where(own[:count], width // 4) for _, own in told)]

@@ -453,7 +453,7 @@ class Pattern:
         if self.code in SENTENCES:
             said = SENTENCES[self.code]
             return said.format(amount=simple(amount), names=self.names, place=self.place)
-        if amount == 1:
+        if abs(amount - 1) <= SIX_DIGITS:  # as near as it is known
             return "numeric is zero where analytic is not"
         told = f"analytic = {simple(1 / (1 - amount))} x numeric"
         if self.place is None:

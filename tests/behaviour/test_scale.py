@@ -790,6 +790,27 @@ def test_a_block_that_func_never_reads_was_not_checked(network):
     assert not check_gradients(network.cost, gradient, params, vacuous="fail").ok
 
 
+def test_a_block_that_func_never_reads_has_no_gradient_but_zero(network):
+    params = network.params | {"unused": np.linspace(1, 2, 3000).reshape(60, 50)}
+    gradient = network.gradient(params) | {"unused": np.cos(params["unused"])}
+    report = check_gradients(network.cost, gradient, params)
+    (found,) = report.diagnoses
+    assert (found.code, found.blocks) == ("factor", ("unused",))
+    assert found.sentence == "numeric is zero where analytic is not"
+    assert report.message().startswith("unused: numeric is zero where analytic is not\n")
+
+
+def test_a_func_that_is_another_one_after_the_directions_is_said_to_be(network):
+    def wears_out(p):
+        return network.cost(p) + (1.0 if network.calls > 11 else 0.0)
+
+    network.calls = 0
+    report = check_gradients(wears_out, network.gradient(network.params), network.params)
+    assert report.verdict == "inconclusive"
+    assert report.reasons[0].startswith("func depends on what was evaluated before")
+    assert report.checked == 0
+
+
 def test_a_stationary_point_of_many_parameters_agrees_with_a_remark():
     theta = np.linspace(1, 2, 5000)
 
@@ -1081,8 +1102,22 @@ def test_a_part_of_blocks_has_their_coordinates_and_no_others():
     some = Subset((*blocks[2:4], blocks[6]))
     inside = [*range(14, 28), *range(42, 49)]
     assert [i for i in range(630) if some.has(i)] == inside
+    whole = some.as_one()
+    assert [i for i in range(630) if whole.has(i)] == inside
     few = Subset(blocks[3:4], np.array([1, 5]))
+    assert few.as_one() is few
     assert [i for i in range(630) if few.has(i)] == [22, 26]
+
+
+def test_what_the_evaluations_did_not_suffice_for_is_said():
+    rng = np.random.default_rng(0)
+    params = [rng.normal(size=20) for _ in range(300)]
+    gradient = [np.cos(part) for part in params]
+    for part in gradient[::10]:
+        part[:4] *= [1.5, 1.6, 1.7, 1.8]
+    report = check_gradients(lambda p: np.sum(np.sin(np.concatenate(p))), gradient, params)
+    assert report.patterns[-1] == "more is wrong than was found within the evaluations allowed"
+    assert not report.diagnoses
 
 
 def of_growing_blocks(wrong=1.0):

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ from pytest_gradcheck import (
     plugin_manager,
 )
 from pytest_gradcheck._evaluate import evaluator
+from pytest_gradcheck._gradient.check import worst_so_far
 
 pytest.importorskip("pty")
 
@@ -242,6 +244,14 @@ def test_part_of_a_block_is_not_taken_for_its_beginning(told):
     assert check_gradients(func, 3 * theta**2, theta, vectorized=True).ok
     assert len(told) > 10
     assert not any(text for _, _, text in told)
+
+
+def test_an_entry_that_is_not_finite_stands_out_most():
+    progress = SimpleNamespace(accused=lambda: {0: 1.0, 1: 2.0, 2: 3.0})
+    analytic = np.array([1e9, np.nan, 5.0])
+    assert worst_so_far(progress, analytic, "p[{}]".format) == (
+        "p[1]: analytic nan, numeric 2 (confirmed)"
+    )
 
 
 def test_nobody_listens_unless_asked():

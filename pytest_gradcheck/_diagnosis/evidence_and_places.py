@@ -480,10 +480,9 @@ def _silent(block: BlockData) -> Iterator[Place]:
     for axis in (axis for axis, length in enumerate(block.shape) if length > 1):
         place = _slices(wrong, axis)
         yield replace(place, code="mask", key=("mask", *place.key[1:]))
-    if len(block.shape) == 2 and min(block.shape) > 1:
-        for place in _triangles(block):
-            if not np.any(wrong & ~place.inside):
-                yield replace(place, code="mask", key=("mask", *place.key))
+    for place in _triangles(block):
+        if not np.any(wrong & ~place.inside):
+            yield replace(place, code="mask", key=("mask", *place.key))
     alone = _entries(block)
     where = alone.where if count <= MOST_LISTED else f"{count} of {size} entries"
     key = ("mask", block.name, tuple(np.flatnonzero(wrong).tolist()))
@@ -589,8 +588,7 @@ def _places(block: BlockData) -> Iterator[Place]:
             yield place
     if len(long) > 1:
         yield from _edges(block, long)
-    if len(block.shape) == 2 and min(block.shape) > 1:
-        yield from _triangles(block)
+    yield from _triangles(block)
 
 
 def _entries(block: BlockData) -> Place:
@@ -636,6 +634,8 @@ def _edges(block: BlockData, long: list[int]) -> Iterator[Place]:
 
 
 def _triangles(block: BlockData) -> Iterator[Place]:
+    if len(block.shape) != 2 or 1 in block.shape:
+        return
     rows, columns = np.indices(block.shape)
     for name, inside in (
         ("the diagonal", rows == columns),

@@ -447,7 +447,8 @@ def test_products_of_many_parameters_or_outputs():
          "(3, 2), outputs first: return its transpose, .T"),
         (np.ones(6), ValueError, "jac has shape (6,), but"),
         (np.ones((3, 2)) * 1j, TypeError, "jac has dtype complex128; it must be real"),
-        ({"a": np.ones((3, 2))}, ValueError, "jac does not match: it has no params"),
+        ({"a": np.ones((3, 2))}, ValueError, "jac does not match: it has no params and outputs "
+         "and params have no a; it has"),
         (lambda x: None, TypeError, "jac is None; it must be the matrix"),
     ],
 )  # fmt: skip
@@ -455,6 +456,25 @@ def test_a_jacobian_of_another_kind(jac, error, text):
     with pytest.raises(error) as caught:
         check_jacobian(lambda x: np.ones(3) * x[0], jac, np.ones(2))
     assert str(caught.value).startswith(text)
+
+
+@pytest.mark.parametrize(
+    ("names", "text"),
+    [("a", "it has no b.W;"), ("abc", "outputs and params have no c.W;")],
+)
+def test_what_a_jacobian_lacks_or_has_too_much_is_named(names, text):
+    jac = {name: {"W": np.eye(2)} for name in names}
+    with pytest.raises(ValueError, match=f"jac does not match: {text}"):
+        check_jacobian(lambda p: {"a": p["W"], "b": p["W"]}, jac, {"W": np.ones(2)})
+
+
+def test_lines_are_named_of_no_entries_that_were_chosen_along_combinations():
+    x = np.linspace(1, 2, 50)
+    right = np.diag(3 * x**2)
+    report = check_jacobian(lambda x: x**3, lambda x: right * 1.5, x, max_evals=60)
+    assert report.blocks[0].name.startswith("output[")
+    assert report.verdict == "disagree"
+    assert report.lines == ()
 
 
 def test_outputs_that_cannot_be_differenced():

@@ -112,6 +112,8 @@ def test_bad_retractions():
         pulled_back(entropy, np.log, P, retract=softmax_step, tangent=np.ones(2))
     with pytest.raises(ValueError, match=r"retract\(params, tangent\) is not params"):
         pulled_back(entropy, np.log, 2 * P, retract=softmax_step, tangent=np.zeros(2))
+    with pytest.raises(ValueError, match=r"retract\(params, tangent\) is not params"):
+        pulled_back(entropy, np.log, P, retract=lambda p, t: p[:2], tangent=np.zeros(2))
     made = pulled_back(entropy, np.ones(7), P, retract=softmax_step, tangent=np.zeros(2))
     with pytest.raises(ValueError, match="the gradient has shapes"):
         check_gradients(*made)

@@ -1,5 +1,7 @@
 """Hessians, products with them, adjoint pairs, Taylor remainders."""
 
+import math
+
 import numpy as np
 import pytest
 
@@ -171,6 +173,17 @@ def test_second_differences_cost_what_they_are_said_to():
         check_hessian(rosenbrock, np.eye(61), np.ones(61))
 
 
+def test_of_a_parameter_that_is_left_out_the_rows_are_checked():
+    report = check_hessian(logistic, logistic_hess, P, grad=logistic_grad, skip="b")
+    assert (report.verdict, report.checked) == ("agree", 12)
+    assert [block.name for block in report.blocks] == ["w / w", "b / w"]
+
+
+def test_a_hessian_by_fewer_evaluations_than_it_takes_is_an_error():
+    with pytest.raises(ValueError, match="max_evals=10 is too few for 4 parameters: a Jacobian"):
+        check_hessian(logistic, logistic_hess, P, grad=logistic_grad, max_evals=10)
+
+
 def test_products_with_a_hessian():
     def hvp(x, v):
         return rosenbrock_hess(x) @ v
@@ -324,8 +337,21 @@ def test_a_linear_func_has_no_remainder_and_passes():
         assert_taylor_rate(lambda x: np.sum(3 * x), lambda x: np.full(4, 3.1), np.ones(4))
 
 
-def test_bad_steps():
-    with pytest.raises(ValueError, match="step must be a positive finite number"):
-        taylor_rates(rosenbrock, rosenbrock_grad, X, step=0)
-    with pytest.raises(ValueError, match="count must be a whole number, 3 or more"):
-        taylor_rates(rosenbrock, rosenbrock_grad, X, count=2)
+@pytest.mark.parametrize(
+    ("given", "text"),
+    [
+        ({"step": 0}, "step must be a positive finite number, not 0"),
+        ({"step": math.inf}, "step must be a positive finite number, not inf"),
+        ({"count": 2}, "count must be a whole number, 3 or more, not 2"),
+        ({"count": 4.0}, "count must be a whole number, 3 or more, not 4.0"),
+    ],
+)
+def test_bad_steps(given, text):
+    with pytest.raises(ValueError, match=text):
+        taylor_rates(rosenbrock, rosenbrock_grad, X, **given)
+
+
+def test_a_func_that_does_not_repeat_itself_has_no_rates():
+    rng = np.random.default_rng(0)
+    with pytest.raises(ValueError, match="func does not repeat itself"):
+        taylor_rates(lambda x: rosenbrock(x) + rng.normal(), rosenbrock_grad, X)

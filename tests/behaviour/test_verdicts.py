@@ -794,6 +794,12 @@ def test_a_constant_func_checks_nothing():
     assert verdict(lambda t: 3.0, lambda t: 0 * t + 1e-9, THETA) == "disagree"
 
 
+def test_where_all_was_checked_vacuous_says_nothing():
+    options = {"vacuous": "fail", "threshold": 1e-3}
+    report = check_gradients(lambda t: float(t @ t), lambda t: 2 * t, np.ones(3), **options)
+    assert (report.verdict, report.ok) == ("agree", True)
+
+
 def test_a_stationary_point_agrees_with_a_remark():
     value = check_gradients(lambda t: float(t @ t), lambda t: 2 * t, np.zeros(3))
     assert (value.verdict, value.ok) == ("agree", True)

@@ -444,6 +444,9 @@ def test_another_blocks_gradient_is_known_in_another_shape():
     b = drawn(4, 2)[0]
     found = diagnose([block(SQUARE[:2, :2].ravel(), b, name="b"), block(*[SQUARE[:2, :2]] * 2)])
     assert found.diagnoses[0].sentence == "analytic of b = the numeric gradient of W"
+    row, b = drawn((1, 4), 2)
+    found = diagnose([block(row, b, name="b"), block(row.T, row.T)])  # is no transpose to speak of
+    assert found.diagnoses[0].sentence == "analytic of b = the numeric gradient of W"
 
 
 def test_a_contribution_of_a_tied_block():
@@ -571,6 +574,28 @@ def test_func_is_asked_what_is_behind_what(cost, names, given):
     assert [one.code for one in report.diagnoses] == given
     between = f"the error enters between {names[2]} and {'W1' if 'W1' in names else 'shift'}"
     assert {block.hint for block in report.blocks} == ({"", between} if given else {""})
+
+
+def network_of_a_list(p):
+    return network_with_decay(dict(enumerate(p)))
+
+
+def test_positions_in_a_list_are_no_layers():
+    params = [drawn(shape, k)[0] for k, shape in enumerate([(4, 3), (4, 1), (2, 4)])]
+    wrong = numerical_gradient(network_of_a_list, params)
+    for k in range(2):
+        wrong[k] = wrong[k] * drawn(wrong[k].shape, 9)[0]
+    report = check_gradients(network_of_a_list, wrong, params)
+    assert (report.wrong, report.diagnoses) == (16, ())
+
+
+def test_where_evaluations_are_promised_func_is_not_asked_what_is_behind_what():
+    params = {"W1": drawn((4, 3), 0)[0], "b1": drawn((4, 1), 1)[0], "W2": drawn((2, 4), 2)[0]}
+    right = numerical_gradient(network, params)
+    wrong = right | {name: right[name] * drawn(right[name].shape, 9)[0] for name in ("W1", "b1")}
+    spent = [check_gradients(network, g, params, scheme="complex") for g in (right, wrong)]
+    assert [report.wrong for report in spent] == [0, 16]
+    assert spent[0].evaluations == spent[1].evaluations
 
 
 def test_all_blocks_wrong_are_not_either():
@@ -1505,6 +1530,19 @@ def test_names_with_braces_are_printed_as_they_are():
         params,
     )
     assert report.diagnoses[0].sentence.endswith("numeric / params['{b}']")
+
+
+def test_of_two_blocks_one_alone_may_be_in_single_precision():
+    near = N * (1 + 3e-7 * np.sign(T))
+    found = diagnose([block(near.astype(np.float32), N), block(near, N, name="V")])
+    assert [d.blocks for d in found.diagnoses if d.code == "float32"] == [("W",)]
+
+
+def test_a_row_has_no_diagonal():
+    n = np.where(np.arange(20) == 0, 2.0, 0.0).reshape(1, 20)
+    assert told(block(np.arange(2.0, 22.0).reshape(1, 20), n, error=1e-12)) == [
+        "columns 1 to 19: numeric is zero, analytic is not: a mask?"
+    ]
 
 
 def test_a_ratio_of_two_sizes_has_a_name():

@@ -26,6 +26,7 @@ from pytest_gradcheck import (
     check_gradients,
     compare_gradients,
 )
+from pytest_gradcheck._report.message import finding
 
 MOST_LINES = 20
 KINK = "not differentiable here"
@@ -908,6 +909,27 @@ def test_rows_with_a_hint_come_first():
     assert [line[0] for line in lines[start + 1 : start + 7]] == list("habcde")
     assert lines[start + 1].endswith("the same in every entry")
     assert lines[start + 7] == "and 2 more blocks"
+
+
+def test_what_is_over_the_threshold_is_found_though_all_agrees():
+    report = check_gradients(
+        lambda x: np.sum(x**3), lambda x: 3 * x**2, np.ones(3), threshold=1e-30
+    )
+    assert (report.ok, report.verdict) == (False, "agree")
+    label, said = finding(report)
+    assert label == ""
+    assert said == report.message().partition("\n")[0]
+    assert "is not below threshold 1e-30" in said
+
+
+@pytest.mark.parametrize(("count", "listed"), [(7, 7), (8, 6)])
+def test_of_many_blocks_told_by_directions_six_are_listed(count, listed):
+    seen = {"entry_seen": 0.5, "row_seen": 0.2, "block_seen": 0.1}
+    report = check_gradients(lambda x: np.sum(x**3), lambda x: 3 * x**2, np.ones(3))
+    blocks = tuple(block(f"w{k}", (3,), **seen) for k in range(count))
+    text = replace(report, blocks=blocks).details()
+    assert text.count("told by directions through w") == listed
+    assert ("and through 2 more blocks" in text) == (count == 8)
 
 
 def test_no_line_says_that_there_is_one_more():

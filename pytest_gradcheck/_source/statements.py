@@ -118,9 +118,16 @@ class Source:
         inside = {}
         for key, (begin, part) in _parts(value).items():
             own = isinstance(value, ast.Dict) or begin.lineno != statement.lineno
-            text = self.text(begin, part) if own else ""
+            text = self._entry(begin, part) if own else ""
             inside[key] = Part(begin.lineno, text, tuple(reads(part)), combined(part))
         return Piece(target, value, found, inside)
+
+    def _entry(self, begin: ast.expr | ast.keyword, value: ast.expr) -> str:
+        """Return the source of an entry; parentheses around its value are not its own."""
+        if begin is value:
+            return self.text(value)
+        lead = f"{begin.arg}=" if isinstance(begin, ast.keyword) else f"{self.text(begin)}: "
+        return lead + self.text(value)
 
     def function(self, code: CodeType) -> ast.FunctionDef | None:
         """Return the definition that a code was compiled from; of a lambda, one as it would be."""
@@ -237,7 +244,7 @@ def reads(expression: ast.AST) -> Iterator[ast.expr]:
             yield from reads(child)
 
 
-def _parts(value: ast.expr | None) -> dict[Any, tuple[ast.expr, ast.expr]]:
+def _parts(value: ast.expr | None) -> dict[Any, tuple[ast.expr | ast.keyword, ast.expr]]:
     """Return by key or position what a display is made of: where it begins, and its value."""
     # Empty for anything else than a dict, ``dict(...)``, list or tuple that is written out.
     if isinstance(value, ast.Dict):
@@ -246,9 +253,8 @@ def _parts(value: ast.expr | None) -> dict[Any, tuple[ast.expr, ast.expr]]:
             for key, item in zip(value.keys, value.values, strict=True)
             if isinstance(key, ast.Constant)
         }
-    if isinstance(value, ast.Call):
-        named = {word.arg: (word, word.value) for word in value.keywords if word.arg}
-        return named if not value.args else {}  # type: ignore[return-value]
+    if isinstance(value, ast.Call) and not value.args:
+        return {word.arg: (word, word.value) for word in value.keywords if word.arg}
     if isinstance(value, (ast.Tuple, ast.List)):
         if any(isinstance(item, ast.Starred) for item in value.elts):
             return {}

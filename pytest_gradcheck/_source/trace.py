@@ -227,7 +227,8 @@ class Recorder:
             return
         scope.names = frame.f_locals  # as they are now
         running, caller = scope.running, self._caller(frame)
-        if running is None or not isinstance(running.plan.statement, ast.Return):
+        returns = running is not None and isinstance(running.plan.statement, ast.Return)
+        if running is None or not returns or value is None:  # None is no part of a gradient
             self._finish(scope)
             return
         if scope.code.co_name != LAMBDA:

@@ -104,6 +104,57 @@ def test_a_statement_on_the_line_of_its_condition_is_named_only_if_it_is_execute
     assert (first.blocks, first.line) == (("b2",), line_of(where))
 
 
+def doubled_and_no_more(array):
+    array *= 2  # in a function that returns nothing
+    return
+
+
+def changed_by_a_function(p):
+    right = upstream(p)
+    right["W1"], right["b1"] = first_layer(p)
+    doubled_and_no_more(right["W2"])  # by a call
+    return right
+
+
+def first_layer(p):
+    a, out = forward(p)
+    dz1 = p["W2"].T @ (2 * (out - Y)) * (1 - a**2)
+    return dz1 @ X.T, dz1.sum(axis=1, keepdims=True)
+
+
+def test_a_return_of_nothing_makes_nothing():
+    report = check_gradients(cost, changed_by_a_function, params())
+    assert [(line.line, line.role) for line in report.lines] == [
+        (line_of("# by a call"), "changed"),
+        (line_of('"W2": dz2 @ a.T,'), "made"),
+        (line_of("# in a function that returns nothing"), "from"),
+    ]
+
+
+def in_forms(p):
+    a, out = forward(p)
+    dz2 = 2 * (out - Y)
+    size = np.abs(dW2 := 2 * dz2 @ a.T).max()  # named on the way
+    dW1, *biases = *first_layer(p), 3 * dz2.sum(axis=1, keepdims=True), size  # starred
+    rest = {
+        "b1": biases[0],
+        "b2": (  # in parentheses
+            biases[1] / 2
+        ),
+    }
+    return dict(W1=dW1, W2=dW2, **rest)
+
+
+def test_statements_of_all_forms_are_read():
+    (weights, *_), (bias, before, *_) = (
+        check_gradients(cost, in_forms, params(), only=name).lines for name in ("W2", "b2")
+    )
+    assert (weights.line, weights.role) == (line_of("# named on the way"), "made")
+    assert (bias.line, bias.role) == (line_of('"b2": (  # in parentheses'), "made")
+    assert bias.source == '"b2": biases[1] / 2'
+    assert (before.line, before.role) == (line_of("# starred"), "from")
+
+
 def upstream(p):
     a, out = forward(p)
     dz2 = 2 * (out - Y)

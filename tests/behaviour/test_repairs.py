@@ -185,6 +185,16 @@ def half_of_a_term(p):
     return all_of(da1 * (1 - a**2), dz2, a)
 
 
+def words_exchanged(p):
+    a, out = forward(p)
+    dz2 = (out - Y) / Y.size
+    dz1 = p["W2"].T @ dz2 * (1 - a**2)
+    weights = {"W1": dz1 @ X.T, "W2": dz2 @ a.T}
+    return dict(  # wrong: return dict(weights, b1=dz1
+        weights, b1=dz2.sum(1)[:, None], b2=dz1.sum(1)[:, None]
+    )
+
+
 def entries_exchanged(p):
     a, out = forward(p)
     dz2 = (out - Y) / Y.size
@@ -282,6 +292,7 @@ BUGS = [
     in_a_function_of_its_own,
     not_divided,
     half_of_a_term,
+    words_exchanged,
     entries_exchanged,
     factor_forgotten_within,
     layers,

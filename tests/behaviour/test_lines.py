@@ -167,6 +167,19 @@ def upstream(p):
     }
 
 
+def test_what_a_library_copies_is_known_by_its_bits():
+    text = "def copied(grad):\n    return lambda p: {k: v.copy() for k, v in grad(p).items()}"
+    names = {}
+    exec(compile(text, "/lib/site-packages/library.py", "exec"), names)
+    plain, through = (
+        check_gradients(cost, grad, params()).lines
+        for grad in (upstream, names["copied"](upstream))
+    )
+    made = [line for line in plain if line.role == "made"]
+    assert [line.blocks for line in made] == [("W1",), ("b1",)]
+    assert [line for line in through if line.role == "made"] == made
+
+
 def test_what_two_wrong_blocks_come_from_and_no_right_one_is_named_first():
     report = check_gradients(cost, upstream, params())
     assert told(report) == [

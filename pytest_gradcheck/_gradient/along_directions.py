@@ -158,11 +158,6 @@ class AtScale:
             found |= (eps == one) & (own <= limits.dust)
         return found
 
-    @cached_property
-    def total(self) -> float:
-        """The norm of gradient times scale."""
-        return self.norm()
-
     def norm(self, parts: Array | float = 1.0, *, along: bool = False) -> float:
         """Return the norm of gradient times scale, each block's or a part of it."""
         # `along` a direction its weights count, whose mean square is 13/12.
@@ -410,7 +405,7 @@ class AtScale:
     def resolved(self) -> bool:
         """Return whether the directions could see what was demanded of them; if not, say so."""
         screen = self.screen
-        total = self.total
+        total = self.norm()
         reach = ACCUSED * screen.sigma / total if total else math.inf
         demanded = self.options.rtol or COARSEST_RTOL
         if reach <= demanded or self.seen:
@@ -605,7 +600,7 @@ def _resolutions(check: AtScale) -> list[float]:
     """Return how large an error of each block would have been seen, in parts of its gradient."""
     # One that is zero is resolved against the whole gradient.
     norms = check.sizes * np.sqrt(check.problem.counts)
-    norm = np.where(check.zero, check.total, norms)
+    norm = np.where(check.zero, check.norm(), norms)
     with np.errstate(all="ignore"):
         found = np.where(norm, (ACCUSED * check.screen.sigma + check.allowed) / norm, math.inf)
     resolutions: list[float] = found.tolist()

@@ -86,15 +86,9 @@ class Screen:
         rng = generator(self.seed, Stream.SCREEN, number, home, skip=offset // 4)
         return rng, offset % 4
 
-    def weights(self, number: int, block: Block) -> Array:
-        """Return a direction's weights in a block, (size,): ±uniform[½, 3/2], times the scale."""
-        drawn: Array = np.empty(block.size)
-        for part, (weights,) in self.columns((number,), block):
-            drawn[part] = weights
-        return drawn
-
     def columns(self, numbers: Sequence[int], block: Block) -> Iterator[tuple[slice, list[Array]]]:
         """Yield parts of a block, each with several directions' weights in it, side by side."""
+        # They are ±uniform[½, 3/2], times the scale.
         drawing = []
         for number in numbers:
             rng, before = self.drawing(number, block)
@@ -207,7 +201,7 @@ class Screen:
         return total
 
     def weight(self, number: int, block: Block, offset: int) -> float:
-        """Return one entry of `weights`, at a cost that does not depend on where it is."""
+        """Return one weight of a direction, at a cost that does not depend on where it is."""
         rng, before = self.drawing(number, block, offset)
         few = np.empty(before + 1)
         fill_with_weights(few, rng)

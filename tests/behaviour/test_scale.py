@@ -1060,7 +1060,7 @@ def test_patterns_are_sums_of_weights_over_their_entries(shapes):
             assert _along(screen, one, 1) == pytest.approx(row[1], abs=1e-12)
 
     def total(name, values):
-        weights = screen.weights(1, blocks[name]).reshape(values.shape)
+        weights = screen.shift(1)[blocks[name].window].reshape(values.shape)
         return pytest.approx(float((weights * values).sum()), abs=1e-12)
 
     for name, theta in params.items():
@@ -1158,7 +1158,8 @@ def test_directions_over_many_blocks_have_the_weights_that_single_entries_have()
     direction = screen.shift(3)
     assert np.unique(np.abs(direction)).size == 630
     block = problem.blocks[41]
-    assert np.array_equal(screen.weights(3, block), direction[block.window])
+    alone = screen.shift(3, Subset((block,)))
+    assert np.array_equal(alone[block.window], direction[block.window])
     assert [screen.weight(3, block, i) for i in range(7)] == direction[block.window].tolist()
     some = screen.shift(3, Subset(problem.blocks[11:14]))
     first, last = problem.blocks[11].start, problem.blocks[13].stop

@@ -99,7 +99,7 @@ def test_numbers_left_out_are_left_out_by_four(skip):
 def test_one_weight_is_that_of_the_whole_direction():
     screen = screened()
     block = screen.problem.blocks[0]
-    weights = screen.weights(2, block)
+    weights = screen.shift(2)[block.window]
     for offset in (0, 1, 2, 3, 4, CHUNK - 1, CHUNK, CHUNK + 1, N - 1):
         assert screen.weight(2, block, offset) == weights[offset]
 
@@ -111,7 +111,7 @@ def test_columns_are_the_weights_of_each_direction():
     for part, columns in screen.columns((0, 4, 1), block):
         made[:, part] = columns
     for row, number in zip(made, (0, 4, 1), strict=True):
-        np.testing.assert_array_equal(row, screen.weights(number, block))
+        np.testing.assert_array_equal(row, screen.shift(number)[block.window])
 
 
 @pytest.mark.parametrize("wrong", [None, 12345])

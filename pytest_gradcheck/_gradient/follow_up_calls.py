@@ -47,7 +47,7 @@ from .._difference.stencils_and_steps import Stream, at_one_step, random_weights
 from .._evaluate.problem import Analytic, Problem, work_of_grad
 from .._options import Options
 from .._params.arrays_and_structure import Array
-from .._params.layout import Block, gradient_vector, labels
+from .._params.layout import Block, coordinate_of, gradient_vector
 from .._quoting import layer_numbers, together
 from .._report.assemble import Rows
 from .._report.report import VERDICTS, BlockReport
@@ -249,10 +249,9 @@ def with_convergence(rows: Rows, problem: Problem, sweep: Sweep, options: Option
     evidence = rows.evidence
     if evidence is None or not evidence.ladders or rows.verdict != DISAGREE or asked or lasts:
         return rows
-    wrong = np.flatnonzero((evidence.verdict == DISAGREE) & np.isfinite(evidence.analytic))
-    label, first = labels(problem.blocks), rows.worst[0].label if rows.worst else ""
-    worst = next((i for i in wrong.tolist() if label(i) == first), None)
-    if worst is None:
+    wrong = (evidence.verdict == DISAGREE) & np.isfinite(evidence.analytic)
+    worst = coordinate_of(problem.blocks, rows.worst[0].label)
+    if worst is None or not wrong[worst]:
         return rows
     line, least = line_of(problem, worst, sweep.noise), least_step(problem, worst)
     for k in range(DRAWN_STEPS):

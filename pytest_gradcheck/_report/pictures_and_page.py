@@ -66,30 +66,25 @@ def picture_of(report: GradientReport) -> dict[str, Any]:
     # "analytic", "numeric" and "steps", pairs of step and difference. "bars": "name", "wrong" and
     # "size" of blocks, where parameters were checked along directions and so have no map. "title":
     # func's name and what was found.
-    picture: dict[str, Any] = {
-        "title": title_of(report),
-        "maps": [],
-        "undrawn": 0,
-        "points": {},
-        "ladders": [],
-        "bars": [],
-        "size": int(report.size),
-    }
     evidence = report.evidence
+    picture = {"title": title_of(report), "size": int(report.size)}
     if evidence is None:
-        picture["points"] = _points_of_entries(report)
-        picture["bars"] = [
+        bars = [
             {"name": shown(block.name), "wrong": int(block.wrong), "size": int(block.size)}
             for block in sorted(report.blocks, key=lambda block: -block.wrong)[:MOST_BARS]
             if block.wrong
         ]
-        return picture
+        points = _points_of_entries(report)
+        return {**picture, "maps": [], "undrawn": 0, "points": points, "ladders": [], "bars": bars}
     found = drawn(report)
-    picture["maps"] = [_map(evidence, block) for block in found[:MOST_MAPS]]
-    picture["undrawn"] = max(len(found) - MOST_MAPS, 0)
-    picture["points"] = _points(evidence)
-    picture["ladders"] = _ladders(evidence)
-    return picture
+    return {
+        **picture,
+        "maps": [_map(evidence, block) for block in found[:MOST_MAPS]],
+        "undrawn": max(len(found) - MOST_MAPS, 0),
+        "points": _points(evidence),
+        "ladders": _ladders(evidence),
+        "bars": [],
+    }
 
 
 def title_of(report: GradientReport) -> str:
@@ -277,7 +272,7 @@ def _draw_map(axes: Axes, grid: dict[str, Any]) -> None:
 
 def _draw_bars(axes: Axes, bars: list[dict[str, Any]]) -> None:
     places = range(len(bars))
-    shares = [bar["wrong"] / max(bar["size"], 1) for bar in bars]
+    shares = [bar["wrong"] / bar["size"] for bar in bars]
     axes.barh(places, shares, color=COLOURS["disagree"], height=0.6)
     axes.set_xscale("log")
     _by_powers(axes.xaxis, 6)

@@ -477,7 +477,30 @@ def test_lines_are_named_of_no_entries_that_were_chosen_along_combinations():
     assert report.lines == ()
 
 
+class Boxed:
+    """What only numpy knows how to read."""
+
+    def __init__(self, array):
+        self.inside = array
+
+    def __array__(self, dtype=None, copy=None):
+        return np.asarray(self.inside, dtype)
+
+
+def test_outputs_and_entries_may_be_what_numpy_can_read():
+    def func(p):
+        return {"a": Boxed(2 * p["W"]), "b": p["W"] ** 2}
+
+    jac = {"a": {"W": Boxed(2 * np.eye(2))}, "b": {"W": 2 * np.eye(2)}}
+    assert check_jacobian(func, jac, {"W": np.ones(2)}).verdict == "agree"
+    jac["a"]["W"] = "two"
+    with pytest.raises(ValueError, match=r"jac of a by W has shape \(\), but must have \(2, 2\)"):
+        check_jacobian(func, jac, {"W": np.ones(2)})
+
+
 def test_outputs_that_cannot_be_differenced():
+    with pytest.raises(TypeError, match="func returned a of type str; an output is an array"):
+        check_jacobian(lambda p: {"a": "x", "b": p}, {}, np.ones(2))
     with pytest.raises(TypeError, match="outputs must be real"):
         check_jacobian(lambda x: x * 1j, np.eye(2), np.ones(2))
     with pytest.raises(ValueError, match=r"func returned output\[1\] = nan at params"):

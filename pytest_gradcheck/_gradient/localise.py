@@ -453,14 +453,14 @@ class Pattern:
         if self.code in SENTENCES:
             said = SENTENCES[self.code]
             return said.format(amount=simple(amount), names=self.names, place=self.place)
-        if abs(amount - 1) <= SIX_DIGITS:  # as near as it is known
-            return "numeric is zero where analytic is not"
-        told = f"analytic = {simple(1 / (1 - amount))} x numeric"
+        zero = abs(amount - 1) <= SIX_DIGITS  # as near as it is known
+        told = "numeric is zero where analytic is not"
+        told = told if zero else f"analytic = {simple(1 / (1 - amount))} x numeric"
         if self.place is None:
-            return f"{told}, everywhere"
+            return told if zero else f"{told}, everywhere"
         index = [":"] * rank
         index[self.place[0]] = str(self.place[1])
-        return f"{told} in [{', '.join(index)}] alone"
+        return f"{told}{',' * zero} in [{', '.join(index)}] alone"
 
 
 SENTENCES = {

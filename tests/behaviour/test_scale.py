@@ -800,6 +800,23 @@ def test_a_block_that_func_never_reads_has_no_gradient_but_zero(network):
     assert report.message().startswith("unused: numeric is zero where analytic is not\n")
 
 
+def test_a_row_that_func_never_reads_has_none_either(network):
+    params = network.params | {"W1": network.params["W1"].copy()}
+    used = np.ones((SHAPES["W1"][0], 1))
+    used[3] = 0.0
+
+    def masked(p):
+        return p | {"W1": p["W1"] * used}
+
+    gradient = network.gradient(masked(params))
+    gradient["W1"] = np.where(used, gradient["W1"], np.cos(params["W1"]))
+    report = check_gradients(lambda p: network.cost(masked(p)), gradient, params)
+    (found,) = report.diagnoses
+    assert found.code == "slice"
+    assert found.sentence == "numeric is zero where analytic is not, in [3, :] alone"
+    assert report.message().startswith("W1: numeric is zero where analytic is not, in [3, :] alone")
+
+
 def test_a_func_that_is_another_one_after_the_directions_is_said_to_be(network):
     def wears_out(p):
         return network.cost(p) + (1.0 if network.calls > 11 else 0.0)

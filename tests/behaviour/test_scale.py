@@ -790,6 +790,13 @@ def test_a_block_that_func_never_reads_was_not_checked(network):
     assert not check_gradients(network.cost, gradient, params, vacuous="fail").ok
 
 
+def test_a_block_whose_gradient_is_zero_was_checked_where_func_answers_to_it(network):
+    params = network.params | {"even": np.zeros((5, 3))}
+    gradient = network.gradient(params) | {"even": np.zeros((5, 3))}
+    report = check_gradients(lambda p: network.cost(p) + np.sum(p["even"] ** 2), gradient, params)
+    assert (report.verdict, report.vacuous) == ("agree", ())
+
+
 def test_a_block_that_func_never_reads_has_no_gradient_but_zero(network):
     params = network.params | {"unused": np.linspace(1, 2, 3000).reshape(60, 50)}
     gradient = network.gradient(params) | {"unused": np.cos(params["unused"])}

@@ -334,6 +334,7 @@ def test_a_linear_func_has_no_remainder_and_passes():
     rates = assert_taylor_rate(lambda x: np.sum(3 * x), lambda x: np.full(4, 3.0), np.ones(4))
     assert rates.exact
     assert np.isnan(rates.rate1)
+    assert [line[-1] for line in str(rates).splitlines()[2:-1]] == ["-"] * (len(rates.steps) - 1)
     with pytest.raises(AssertionError):
         assert_taylor_rate(lambda x: np.sum(3 * x), lambda x: np.full(4, 3.1), np.ones(4))
 

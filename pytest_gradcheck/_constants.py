@@ -474,6 +474,10 @@ LONGEST_CHAIN = 4
 """Outputs each of which shares a parameter with the next.  In longer chains parameters are not
 known to be apart, and each is asked alone whether an output is zero along it.  [cost]"""
 
+ALONE_FOR_EACH = 8
+"""Evaluations for an output that some parameters do not move at a small step, and together do at a
+large one: where it takes more to move each alone, a direction of the output's own tells.  [cost]"""
+
 GROUP_RUNGS = 4
 DEEP_GROUP_RUNGS = 10
 """Rungs of a direction through entries that are small beside their error bars; for badly scaled

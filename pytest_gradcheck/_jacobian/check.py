@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from .._constants import (
+    ALONE_FOR_EACH,
     CONFIDENCE,
     DEAD_STEP,
     DEAD_STEP_NARROW,
@@ -543,29 +544,41 @@ class Points:
     @cached_property
     def still(self) -> Array:
         """Which outputs do not answer to a large step of which parameter; (m, n), bool."""
-        center, narrow = self.problem.center[:, None], any(self.problem.evaluator.narrow)
+        narrow = any(self.problem.evaluator.narrow)
         step = (DEAD_STEP_NARROW if narrow else DEAD_STEP) * self.problem.scale
         with np.errstate(invalid="ignore"):
             flat = self.differences([])[0] == 0
-        asked = flat.any(axis=0)
+        asked = np.count_nonzero(flat.any(axis=0))
         found = np.zeros(flat.shape, dtype=bool)
         # What other outputs answer to is moved together: half of it, and the other half, for each
-        # bit of its number.
+        # bit of its number. Then what one output does not answer to, where outputs are few.
         number = _apart(~flat)
         bits = int(number.max(initial=0)).bit_length()
-        if 2 * bits < np.count_nonzero(asked):
-            for bit, side in product(range(bits), (0, 1)):
-                moved = (number >> bit & 1) == side
-                found |= moved & (self.evaluate(Move(np.ones(1), shift=step * moved)) == center)
-        left = np.flatnonzero((flat & ~found).any(axis=0))
+        halves = [(number >> bit & 1) == side for bit, side in product(range(bits), (0, 1))]
+        for moved in halves if len(halves) < asked else []:
+            found |= moved & self._unmoved(step * moved)
+        left = flat & ~found
+        together = np.unique(left[left.any(axis=1)], axis=0)
+        for moved in together if len(together) < np.count_nonzero(left.any(axis=0)) else []:
+            found |= moved & self._unmoved(step * moved)
+        left = flat & ~found
+        alone = np.flatnonzero(left.any(axis=0))
+        if alone.size > ALONE_FOR_EACH * np.count_nonzero(left.any(axis=1)):
+            return found
         for position, block in enumerate(self.problem.blocks):
-            which = left[(left >= block.start) & (left < block.stop)] - block.start
+            which = alone[(alone >= block.start) & (alone < block.stop)] - block.start
             if which.size:
                 theta = self.problem.evaluator.work.theta[position][which]
                 to = (theta + step[block.window][which]).astype(theta.dtype)[:, None]
                 values = self.evaluate(Move(to, position, which.tolist()))[:, :, 0]
-                found[:, block.start + which] = values == center
+                found[:, block.start + which] = values == self.problem.center[:, None]
         return found
+
+    def _unmoved(self, shift: Array) -> Array:
+        """Return which outputs a shift leaves as they are, shape (m, 1), bool."""
+        values = self.evaluate(Move(np.ones(1), shift=shift))
+        unmoved: Array = values == self.problem.center[:, None]
+        return unmoved
 
     def still_of(self, k: int, zero: Array) -> Array:
         """Return `still` of one output, where `zero` says which entries ask; shapes (n,)."""

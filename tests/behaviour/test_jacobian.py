@@ -619,6 +619,12 @@ def test_nothing_compared_at_all_is_no_pass():
         (np.sin, lambda x: np.diag(np.cos(x)), 2 * 6),
         (lambda x: x[:9] * x[31], lambda x: x[31] * np.eye(9, 40) + _column(x[:9], 31), 40),
         (lambda x: 3 * x[:2], lambda x: 3 * np.eye(2, 40), 2 * 2),
+        # One that answers to all, and one that answers to the first alone.
+        (
+            lambda x: np.array([(x**2).sum(), x[0] ** 3]),
+            lambda x: np.stack([2 * x, 3 * x[0] ** 2 * np.eye(40)[0]]),
+            2,
+        ),
     ],
 )
 def test_what_hangs_apart_is_asked_together_whether_it_is_still(func, jac, most):
@@ -630,6 +636,17 @@ def test_what_hangs_apart_is_asked_together_whether_it_is_still(func, jac, most)
     wrong[1, 17] += 1e-9  # func does not answer to it at all
     report = check_jacobian(func, wrong, x)
     assert [entry.label for entry in report.worst] == ["output[1] / params[17]"]
+
+
+def test_what_a_large_step_moves_is_not_asked_one_by_one():
+    x = np.where(np.arange(400) % 2, np.linspace(0.5, 1.5, 400), -1e-4)  # -1e-4 + 1e-3 > 0
+
+    def func(x):
+        return np.array([np.sin(x).sum(), (np.maximum(x, 0.0) ** 2).sum()])
+
+    report = check_jacobian(func, lambda x: np.stack([np.cos(x), 2 * np.maximum(x, 0.0)]), x)
+    assert report.verdict == "agree"
+    assert report.evaluations <= 2 * 400 + 12 + 20
 
 
 def _column(values, number):

@@ -13,7 +13,7 @@ import numpy as np
 from .._constants import CONFIDENCE, ENTRY_ROUNDINGS, EPS, STANDS_CLEAR
 from .._difference.every_coordinate import Sweep
 from .._difference.stencils_and_steps import STENCILS, derivatives, points
-from .._evaluate.call import Call, ShapeError, as_tuple, name_of
+from .._evaluate.call import Call, ShapeError, as_tuple, name_of, scalar
 from .._evaluate.evaluator import Evaluator
 from .._evaluate.problem import require_callable
 from .._gradient.check import at_points
@@ -24,7 +24,7 @@ from .._options import DerivativeOptions, Options, options_from, takes
 from .._params.arrays_and_structure import Array, Structure, flatten
 from .._params.layout import Block, blocks_of, labels, scale_of, to_structure
 from .._params.work_copy import WorkCopy
-from .._quoting import brief
+from .._quoting import brief, listing
 from .._report.assemble import contradicted
 from .._report.report import GradientReport
 from .gradients import announced, asserting
@@ -187,7 +187,9 @@ def _second_order(
     """Prepare the check of a gradient's Jacobian; without a gradient, of differences of func."""
     require_callable(call.func)
     if grad is not None:
+        require_callable(grad, form="grad(params, *args)")
         with checking(replace(call, func=grad, has_aux=False), params, options, "params") as check:
+            _require_gradient(check)
             yield check
         return
     structure = flatten(params)
@@ -200,13 +202,47 @@ def _second_order(
             f"second differences of func would take {12 * n * n:,} evaluations for {n} parameters; "
             "pass grad=, which is checked with assert_gradients_close, and is differenced once"
         )
-    slopes = replace(call, func=Slopes(call, structure, blocks), has_aux=False)
+    func = Slopes(replace(call, read=_number), structure, blocks)
     try:
-        with checking(slopes, params, options, "params", beside=True) as check:
+        with checking(
+            replace(call, func=func, has_aux=False), params, options, "params", beside=True
+        ) as check:
             yield check
-    except ShapeError as error:
-        error.add_note("gradcheck: func is to return J; its gradient is passed as grad=")
-        raise
+    except ShapeError as error:  # at whatever parameters
+        raise ShapeError(*error.args) from None
+
+
+def _number(value: Any) -> Any:
+    """Return J, or say that func is J where it returns several numbers, as its gradient does."""
+    try:
+        return scalar(value)
+    except (TypeError, ShapeError) as error:
+        several = isinstance(error, ShapeError) or isinstance(value, (tuple, list, dict))
+        if not several:
+            raise
+        said = str(error).partition("; J must")[0].partition(", or grad=True")[0]
+        raise ShapeError(
+            f"{said}; func is J here, one number: pass its gradient as grad=, or call "
+            "assert_jacobian_close(func, hess, params) or assert_jvp_close(func, hvp, params), "
+            "where func may return any number of them"
+        ) from None
+
+
+def _require_gradient(check: Check) -> None:
+    """Raise ValueError where what grad returns is like params neither in whole nor in part."""
+    outputs, whole = check.outputs, check.shape.structure.leaves
+    known = {(leaf.name, np.shape(leaf.value)) for leaf in whole}
+    if outputs.size in (check.problem.size, check.shape.full[1]) or known.issuperset(
+        outputs.leaves
+    ):
+        return
+    found = listing([f"{brief(block.name)} of shape {block.shape}" for block in outputs.blocks])
+    wanted = listing([f"{brief(one.name)} of shape {np.shape(one.value)}" for one in whole])
+    advice = "is it J?" if outputs.size == 1 else "of (J, gradient) pass lambda p: f(p)[1]"
+    raise ValueError(
+        f"grad returned {found}, but params has {wanted}: grad is the gradient of J, in params' "
+        f"structure ({advice})"
+    )
 
 
 def _report(check: Check, matrices: Sequence[Matrix], what: str) -> GradientReport:

@@ -131,9 +131,12 @@ def output_vector(value: Any, outputs: Outputs, what: str = "func") -> Array:
     leaves = _in_order(value, outputs)
     shapes = [(leaf.name, np.shape(leaf.value)) for leaf in leaves]
     if shapes != outputs.leaves:
+        # The outputs of a gradient have the names of params.
+        those = "func's outputs are" if outputs.called == OUTPUT else "the gradient is"
         raise TypeError(
-            f"{what} returned {_told(shapes)}, but func's outputs are {_told(outputs.leaves)} at "
-            "the parameters; names and shapes must be equal"
+            f"{what} returned {_told(shapes, outputs.called)}, but {those} "
+            f"{_told(outputs.leaves, outputs.called)} at the parameters; names and shapes must be "
+            "equal"
         )
     parts = [
         _real(leaf, block.name).reshape(-1)
@@ -154,8 +157,9 @@ def _in_order(value: Any, outputs: Outputs) -> Sequence[Leaf]:
     return leaves
 
 
-def _told(shapes: Sequence[tuple[str, tuple[int, ...]]]) -> str:
-    return listing([f"{output_name(name)} of shape {shape}" for name, shape in shapes]) or "nothing"
+def _told(shapes: Sequence[tuple[str, tuple[int, ...]]], called: str) -> str:
+    told = listing([f"{output_name(name, called)} of shape {shape}" for name, shape in shapes])
+    return told or "nothing"
 
 
 def precision_of(value: Any, outputs: Outputs | None = None) -> tuple[float, ...]:

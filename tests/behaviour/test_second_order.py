@@ -308,6 +308,43 @@ def test_operators_between_nothing_are_an_error(x, y, text):
         check_adjoint(lambda x: np.zeros(0), lambda y: np.zeros(2), x, y)
 
 
+@pytest.mark.parametrize(("func", "params"), [(rosenbrock_grad, X), (logistic_grad, P)])
+def test_a_gradient_in_place_of_j_is_told_where_it_belongs(func, params):
+    for check in (check_hessian, check_hvp):
+        with pytest.raises(ValueError, match="func is J here, one number: pass its grad") as caught:
+            check(func, lambda *_: None, params)
+        assert "assert_jvp_close(func, hvp, params)" in str(caught.value)
+        assert not hasattr(caught.value, "__notes__")  # it is so at whatever parameters
+
+
+@pytest.mark.parametrize(
+    ("grad", "text"),
+    [
+        (logistic, r"grad returned params of shape \(\), but params has w .* \(is it J\?\)$"),
+        (
+            lambda p: (logistic(p), logistic_grad(p)),
+            r"of \(J, gradient\) pass lambda p: f\(p\)\[1\]",
+        ),
+    ],
+)
+def test_j_in_place_of_a_gradient_is_told_to_be_it(grad, text):
+    for check in (check_hessian, check_hvp):
+        with pytest.raises(ValueError, match=text):
+            check(logistic, lambda *_: None, P, grad=grad)
+
+
+def test_the_gradient_of_some_of_the_parameters_is_one():
+    def hvp(p, v):
+        return {"w": logistic_hess(p)["w"]["w"] @ v["w"]}
+
+    def grad(p):
+        return {"w": logistic_grad(p)["w"]}
+
+    assert check_hvp(logistic, hvp, P, grad=grad, skip="b").verdict == "agree"
+    with pytest.raises(TypeError, match=r"hvp returned w of shape \(\), but the gradient is w of"):
+        check_hvp(logistic, lambda p, v: {"w": 1.0}, P, grad=grad, skip="b")
+
+
 def test_a_hessian_by_nothing_is_an_error():
     with pytest.raises(ValueError, match="there is no parameter to differentiate by"):
         check_hessian(np.sum, np.zeros((0, 0)), np.zeros(0))

@@ -67,6 +67,7 @@ from .._verdict.groups_and_rounding import Groups, seen_in
 from .._verdict.tolerance_and_comparison import (
     AGREE,
     DISAGREE,
+    EXHAUSTED,
     OPEN,
     UNSEEN,
     Answer,
@@ -220,7 +221,7 @@ class AtScale:
         except BudgetExhausted:
             wrong = self.verdict == DISAGREE
             end = "all that is wrong was found" if wrong else "the check was done"
-            self.reasons.append(f"max_evals reached before {end}")
+            self.reasons.append(f"{EXHAUSTED} before {end}")
             self.verdict = OPEN if self.verdict == AGREE else self.verdict
         if self.verdict == AGREE and not self.resolved():
             self.verdict = OPEN
@@ -245,7 +246,9 @@ class AtScale:
         answer = reexamine(screen, self.allowed)
         if answer.verdict == DISAGREE:
             self.verdict = DISAGREE
-            self.findings = Search(screen, self.confirm, self.allowed, limit).run()
+            search = Search(screen, self.confirm, self.allowed, limit)
+            self.findings = search.found  # what it holds by then, where `max_evals` ends it
+            search.run()
         elif screen.noise.unit < NARROW:
             # Kinks may leave no steps to prove it by; an entry that explains it has its own.
             with suppress(BudgetExhausted):
@@ -537,13 +540,14 @@ def along_directions(
         rows = _rows(check, (), shown)
         return check.subject(right=True), lambda: replace(rows, blocks=passing())
     mine, bad = by_block(problem.blocks, shown), by_block(problem.blocks, check.bad)
-    members = [frozenset(pattern.names) for pattern, _ in check.findings.patterns]
-    named = {name for name, *_ in check.findings.shares}.union(
-        check.vacuous, check.groups, *members
-    )
+    found = check.findings.by_name()
+    named = {*found, *check.vacuous, *check.groups}
+    left, cleared = check.findings.unexplained, check.findings.cleared
     blocks = tuple(
-        _block(check, problem.blocks[k], one, [shown[i] for i in mine[k]], len(bad[k]), members)
+        _block(check, problem.blocks[k], one, [shown[i] for i in mine[k]], len(bad[k]), found)
         if k in mine or k in bad or one.name in named
+        else replace(one, verdict=VERDICTS[OPEN])
+        if left and one.size and one.name not in cleared
         else one
         for k, one in enumerate(passing())
     )
@@ -583,7 +587,8 @@ def _sentences(check: AtScale) -> tuple[str, ...]:
         said.append(
             f"{brief(name)}{index}: {wrong} of {count} sampled entries are wrong, by no pattern"
         )
-    if check.findings.unexplained and check.screen.wrong:
+    ended = any(reason.startswith(EXHAUSTED) for reason in check.reasons)
+    if check.findings.unexplained and check.screen.wrong and not ended:
         said.append("more is wrong than was found within the evaluations allowed")
     return tuple(said)
 
@@ -641,20 +646,20 @@ def _block(
     passing: BlockReport,
     mine: list[Answer],
     bad: int,
-    members: list[frozenset[str]],
+    found: Mapping[str, Findings],
 ) -> BlockReport:
     """Return one block's report, `mine` its entries that are shown, `bad` how many are not finite.
 
-    `passing` is what it were if all agreed, `members` the names of each pattern's blocks.
+    `passing` is what it were if all agreed, `found` what the search says of each block.
     """
     wrong = sum(answer.verdict == DISAGREE for answer in mine)
     count, hint, code = max(wrong, bad), "", ""
-    for (pattern, amount), names in zip(check.findings.patterns, members, strict=True):
-        if block.name in names:
-            count = max(count, int(entries_with(check.screen, pattern, block).size))
-            code = pattern.code
-            hint = pattern.sentence(amount, len(block.shape)) if len(pattern.names) == 1 else ""
-    for _, index, off, sampled, size in [x for x in check.findings.shares if x[0] == block.name]:
+    own = found.get(block.name, Findings())
+    for pattern, amount in own.patterns:
+        count = max(count, int(entries_with(check.screen, pattern, block).size))
+        code = pattern.code
+        hint = pattern.sentence(amount, len(block.shape)) if len(pattern.names) == 1 else ""
+    for _, index, off, sampled, size in own.shares:
         count = max(count, round(size * off / sampled))
         if index:
             hint, code = f"only {index} is wrong", "slice"

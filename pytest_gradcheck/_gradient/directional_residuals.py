@@ -80,6 +80,11 @@ class Screen:
         few = np.count_nonzero(self.problem.counts) <= EACH_ALONE
         return None if few else self.problem.scales(along=True)
 
+    @cached_property
+    def by_name(self) -> dict[str, Block]:
+        """The blocks by their names."""
+        return {block.name: block for block in self.problem.blocks}
+
     def drawing(self, number: int, block: Block, start: int = 0) -> tuple[np.random.Generator, int]:
         """Return what draws a direction's weights from `start` in a block on, behind a few."""
         home, offset = (0, block.start + start) if self.whole is not None else (block.start, start)

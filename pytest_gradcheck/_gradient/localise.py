@@ -19,8 +19,9 @@ together while everything beside it is found clean;
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import pairwise, product
 
@@ -37,6 +38,7 @@ from .._constants import (
     MISFIT_SIGMAS,
     MISFIT_SPARE,
     MOST_DIRECTIONS,
+    MOST_EXTRA,
     MOST_NAMED,
     MOST_PAIRS,
     PARTED_DIRECTIONS,
@@ -59,12 +61,23 @@ class Findings:
 
     `shares` are blocks, rows and columns with errors by no pattern: block, index (empty of a whole
     block), wrong and sampled entries, size. `unexplained`: something is wrong that was not found
-    within the evaluations allowed.
+    within the evaluations allowed; it is in none of the blocks that are `cleared`.
     """
 
     patterns: list[tuple[Pattern, float]] = field(default_factory=list)
     shares: list[tuple[str, str, int, int, int]] = field(default_factory=list)
     unexplained: bool = False
+    cleared: set[str] = field(default_factory=set)
+
+    def by_name(self) -> dict[str, Findings]:
+        """Return what was found in each block in which anything was."""
+        found: dict[str, Findings] = defaultdict(Findings)
+        for pattern, amount in self.patterns:
+            for name in pattern.names:
+                found[name].patterns.append((pattern, amount))
+        for share in self.shares:
+            found[share[0]].shares.append(share)
+        return dict(found)
 
 
 def threshold(count: int) -> float:
@@ -173,11 +186,31 @@ class Search:
         self.limit = allowed + ACCUSED * screen.sigma
         self.found = Findings()
 
+    @property
+    def spent(self) -> int:
+        """Evaluations beyond the budget; at `MOST_EXTRA` nothing more is looked for."""
+        return self.screen.problem.evaluator.evaluations - self.budget
+
     def run(self, *, entries_alone: bool = False) -> Findings:
         """Name entries and patterns while they explain what is left, then divide it.
 
         With `entries_alone` nothing is looked for but entries that explain the residuals.
         """
+        found = self.found
+        found.unexplained = not entries_alone  # where `max_evals` ends the search, too
+        try:
+            found.unexplained = not self._explained(entries_alone) and not entries_alone
+        finally:  # they were found from the last block on
+            order = {block.name: k for k, block in enumerate(self.screen.problem.blocks)}
+            found.patterns[:] = [
+                (replace(pattern, names=tuple(sorted(pattern.names, key=order.__getitem__))), own)
+                for pattern, own in found.patterns
+            ]
+            found.patterns.sort(key=lambda pair: order[pair[0].names[0]])
+        return found
+
+    def _explained(self, entries_alone: bool) -> bool:
+        """Name what explains the residuals; return whether it explains all."""
         screen, number = self.screen, len(self.screen.residuals) - 1
         while len(screen.wrong) < MOST_NAMED:
             residuals = screen.unexplained(screen.residuals)
@@ -185,20 +218,19 @@ class Search:
                 least = max(min(map(abs, residuals.values())), screen.sigma)
                 residuals = {j: y for j, y in residuals.items() if abs(y) <= ACROSS_KINK * least}
             if not stand_out(residuals.values(), self.limit, entries_alone * screen.sigma):
-                return self.found
+                return True
             i, fits, alone = match(screen, residuals)
             last, about = number + 1 >= MOST_DIRECTIONS, _error_of(screen, residuals, i)
             if (alone or (fits and last)) and self._named(i, about):
                 continue
             if not entries_alone and not screen.wrong and self._named_pattern(residuals):
-                return self.found
+                return True
             # The best entry may fit, and only not be distinct yet.
             if last or alone or not fits:
                 break
             number += 1
             screen.measure(number)
-        self.found.unexplained = not entries_alone and not self._divided()
-        return self.found
+        return not entries_alone and self._divided()
 
     # Entries and patterns
 
@@ -209,17 +241,27 @@ class Search:
             self.screen.wrong[i] = error
         return error is not None
 
-    def _named_pattern(self, residuals: dict[int, float]) -> bool:
+    def _named_pattern(self, residuals: dict[int, float], part: Part | None = None) -> bool:
         """Name the pattern that explains the residuals, if it alone does, and two further ones."""
-        screen, fitted = self.screen, _fitted(self.screen, residuals)
+        # Of a part the pattern is one of its block's. A number that was fitted to another block
+        # needs no further ones: there was none to fit.
+        screen, subset = self.screen, part.subset if part else None
+        fitted = _fitted(screen, residuals, part)
         if fitted is None:
             return False
         pattern, amount = fitted
-        fresh = len(screen.residuals)
+        for known, (other, own) in enumerate(self.found.patterns):
+            if other.like(pattern) and abs(own - amount) <= SIX_DIGITS * abs(own):
+                same = replace(other, names=other.names + pattern.names)
+                self.found.patterns[known] = same, own
+                return True
+        if part and self.spent >= MOST_EXTRA:
+            return False
+        fresh = len(residuals)
         gap = largest = 0.0
         for number in (fresh, fresh + 1):
             predicted = _along(screen, pattern, number)
-            gap = max(gap, abs(screen.measure(number) - amount * predicted))
+            gap = max(gap, abs(screen.measure(number, subset) - amount * predicted))
             largest = max(largest, abs(predicted))
         if gap > self.limit + SIX_DIGITS * abs(amount) * largest:
             return False
@@ -246,38 +288,33 @@ class Search:
         large = [b for b in blocks if b.size >= LARGE_BLOCK * screen.problem.size]
         small = tuple(b for b in blocks if b not in large)
         groups = [*((b,) for b in large), *([small] if small else [])]
+        parts = self._parted(groups, screen.unexplained(range(PARTED_DIRECTIONS)), 1.0)
         explained = True
-        for part in self._parted(groups, screen.unexplained(range(PARTED_DIRECTIONS)), 1.0):
-            parts = [part]
-            if len(part.subset.blocks) > 1:
-                parts, all_of_it = self._one_by_one(part)
-                explained &= all_of_it
-            for each_part in parts:
-                explained &= self._searched(each_part)
+        for part in parts:
+            explained &= self._one_by_one(part)
         return explained
 
-    def _one_by_one(self, whole: Part) -> tuple[list[Part], bool]:
-        """Part a group of blocks into one for each, in halves while they are many."""
-        # Returned is, too, whether the evaluations sufficed.
-        found: list[Part] = []
-        queue = [whole]
+    def _one_by_one(self, whole: Part) -> bool:
+        """Search the blocks of a group, parted in halves while they are many."""
+        # Returned is whether all is explained, and the evaluations sufficed.
+        queue, explained = [whole], True
         while queue:
             part = queue.pop()
+            blocks = part.subset.blocks
+            if len(blocks) == 1:
+                explained &= self._searched(part)
+                continue
             while part.stands_out(self.limit) and self._matched(part):
                 pass
             if not part.stands_out(self.limit):
+                self.found.cleared.update(block.name for block in blocks)
                 continue
-            if self.screen.problem.evaluator.evaluations >= self.budget:
-                return found, False
-            blocks = part.subset.blocks
+            if self.spent >= 0:
+                return False
             few, half = len(blocks) <= EACH_ALONE, len(blocks) // 2
             groups = [(b,) for b in blocks] if few else [blocks[:half], blocks[half:]]
-            parts = self._parted(groups, part.residuals, part.loud)
-            if few:
-                found += parts
-            else:
-                queue += parts
-        return found, True
+            queue += self._parted(groups, part.residuals, part.loud)
+        return explained
 
     def _parted(
         self, groups: Sequence[Sequence[Block]], left: dict[int, float], loud: float
@@ -299,13 +336,24 @@ class Search:
     def _searched(self, whole: Part) -> bool:
         """Search one block: match, and halve what does not match."""
         screen, block = self.screen, whole.subset.blocks[0]
+        if not whole.stands_out(self.limit):
+            self.found.cleared.add(block.name)
+            return True
+        few = len(screen.wrong) < MOST_NAMED and self.spent < MOST_EXTRA
+        while few and whole.stands_out(self.limit) and self._matched(whole):
+            pass
+        # Of all there are none was found.
+        one_of_several = block.size < screen.problem.size and whole.stands_out(self.limit)
+        if one_of_several and self._named_pattern(whole.residuals, whole):
+            return True
         queue = [whole]
         while queue:
             part = queue.pop()
             if not part.stands_out(self.limit):
                 continue
-            spent = screen.problem.evaluator.evaluations >= self.budget
-            if spent or len(screen.wrong) >= MOST_NAMED:
+            if self.spent >= MOST_EXTRA:
+                return False
+            if self.spent >= 0 or len(screen.wrong) >= MOST_NAMED:
                 return self._sampled(block)
             if self._matched(part):
                 queue.append(part)
@@ -448,6 +496,10 @@ class Pattern:
     names: tuple[str, ...]
     place: tuple[int, int] | None = None
 
+    def like(self, other: Pattern) -> bool:
+        """Return whether another block may have the same pattern, with the same number."""
+        return self.code == other.code and self.code in EVERYWHERE
+
     def sentence(self, amount: float, rank: int) -> str:
         """Return what it looks like, with the fitted number; `rank` is the block's."""
         if self.code in SENTENCES:
@@ -492,13 +544,17 @@ class Family:
     exact: bool = False
 
 
-def _fitted(screen: Screen, residuals: dict[int, float]) -> tuple[Pattern, float] | None:
+def _fitted(
+    screen: Screen, residuals: dict[int, float], part: Part | None = None
+) -> tuple[Pattern, float] | None:
     """Return the pattern that explains the residuals, if it alone does, and the fitted number."""
+    # Of a part, which is one block, a pattern of that block.
     numbers = sorted(residuals)
     unit = unit_of(residuals.values())
     y = np.array([residuals[j] for j in numbers]) / unit
-    variance = spread_of(screen, y.tolist(), unit=unit)
-    families = [*patterns(screen, len(numbers))]
+    subset, loud = (part.subset, part.loud) if part else (Subset(screen.problem.blocks), 1.0)
+    variance = spread_of(screen, y.tolist(), loud, unit)
+    families = [*patterns(screen, len(numbers), subset.blocks)]
     sizes = [len(family.columns) for family in families]
     columns = np.concatenate([family.columns for family in families])
     own = np.ldexp(1.0, np.frexp(np.abs(columns).max(axis=1))[1] - 1)
@@ -528,9 +584,9 @@ def _fitted(screen: Screen, residuals: dict[int, float]) -> tuple[Pattern, float
     return made, float(number[like])
 
 
-def patterns(screen: Screen, count: int) -> Iterator[Family]:
-    """Yield what bugs make, for directions 0 … count − 1; of one block the simplest first."""
-    blocks = [block for block in screen.problem.blocks if block.size]
+def patterns(screen: Screen, count: int, among: Sequence[Block]) -> Iterator[Family]:
+    """Yield what bugs make of some blocks, for directions 0 … count − 1, the simplest first."""
+    blocks = [block for block in among if block.size]
     names = tuple(block.name for block in blocks)
     moved = [*_exchanges(blocks)]
     own, slices, columns = _sums(screen, blocks, moved, count)
@@ -568,8 +624,12 @@ def _sums(
     """Return Σ p·vⱼ of every block's patterns, of slices by axis and shape, and of what moved."""
     # One direction at a time, over all blocks: for thousands of small ones to draw the weights of
     # each alone takes most of the time.
-    thetas = [theta for theta in screen.problem.evaluator.work.theta if theta.size]
-    starts = [block.start for block in blocks]
+    first, last = blocks[0].start, blocks[-1].stop
+    windows = [slice(block.start - first, block.stop - first) for block in blocks]
+    starts = [window.start for window in windows]
+    alone = Subset(blocks) if len(blocks) == 1 else None
+    work = screen.problem.evaluator.work
+    thetas = [work.theta[position_of(work.blocks, block.start)] for block in blocks]
     own = {code: np.zeros((len(blocks), count)) for code in EVERYWHERE}
     columns = np.zeros((len(moved), count))
     shapes: dict[tuple[int, ...], list[int]] = {}
@@ -582,17 +642,20 @@ def _sums(
         for axis in range(len(shape))
     }
     for j in range(count):
-        weights = screen.shift(j)
-        parts = [weights[block.window] for block in blocks]
+        weights = screen.shift(j, alone)[first:last]
+        parts = [weights[window] for window in windows]
         pairs = [*zip(parts, thetas, strict=True)]
         own["theta"][:, j] = [np.dot(w, theta) for w, theta in pairs]
         own["sign-theta"][:, j] = [np.dot(w, np.sign(theta)) for w, theta in pairs]
         own["constant"][:, j] = np.add.reduceat(weights, starts)
         columns[:, j] = [
-            sum(weights[b.window] @ errors_of(screen, pattern, b) for b in where)
+            sum(
+                weights[b.start - first : b.stop - first] @ errors_of(screen, pattern, b)
+                for b in where
+            )
             for pattern, where in moved
         ]
-        weights *= screen.analytic
+        weights *= screen.analytic[first:last]
         own["factor"][:, j] = np.add.reduceat(weights, starts)
         for shape, alike in shapes.items():
             for some in chunks(len(alike), max(CHUNK // math.prod(shape), 1)):
@@ -633,8 +696,7 @@ def _exchanges(blocks: Sequence[Block]) -> Iterator[Moved]:
 
 def _members(screen: Screen, pattern: Pattern) -> list[Block]:
     """Return the blocks that a pattern is of."""
-    names = frozenset(pattern.names)
-    return [block for block in screen.problem.blocks if block.name in names]
+    return [screen.by_name[name] for name in pattern.names]
 
 
 def _along(screen: Screen, pattern: Pattern, number: int) -> float:
@@ -664,8 +726,7 @@ def errors_of(screen: Screen, pattern: Pattern, block: Block) -> Array:
         return np.asarray(whole - np.roll(whole, -k, axis)).ravel()
     if pattern.code == "swapped":
         name = next(name for name in pattern.names if name != block.name)
-        other = next(b for b in screen.problem.blocks if b.name == name)
-        return np.asarray(own - screen.analytic[other.window])
+        return np.asarray(own - screen.analytic[screen.by_name[name].window])
     if pattern.code not in ("theta", "sign-theta"):
         return own
     work = screen.problem.evaluator.work

@@ -1063,6 +1063,53 @@ def test_of_many_blocks_the_wrong_entries_are_named():
     assert doubled.wrong == 2700
 
 
+def half_of(count, factors):
+    """Return what multiplies every other one of `count` blocks of 20 by a factor of its own."""
+
+    def spoil(d):
+        d.reshape(count, 20)[1::2] *= factors(count // 2)[:, None]
+        return d
+
+    return spoil
+
+
+def test_one_factor_of_many_blocks_is_told_once_and_asked_for_once():
+    report = check_gradients(*of_many_blocks(200, 20, half_of(200, lambda k: np.full(k, 2.0))))
+    (told,) = report.diagnoses
+    assert told.sentence == "analytic = 2 x numeric, everywhere, in p1, p3, p5, p7 and 96 more"
+    assert report.wrong == 2000
+    assert report.evaluations <= 200 * 6 + 100  # three directions of each, and those that part
+
+
+def test_each_of_many_blocks_with_a_factor_of_its_own_is_explained():
+    factors = half_of(150, lambda k: 2 + np.arange(k) / 10)
+    report = check_gradients(*of_many_blocks(150, 20, factors))
+    told = {one.blocks: one.sentence for one in report.diagnoses}
+    assert len(told) == 75
+    assert told["p3",] == "analytic = 21/10 x numeric, everywhere"
+    assert told["p149",] == "analytic = 47/5 x numeric, everywhere"
+
+
+def test_of_blocks_that_were_not_looked_at_it_is_not_said_that_they_agree():
+    func, grad, params = of_many_blocks(300, 20, half_of(300, lambda k: np.full(k, 2.0)))
+    report = check_gradients(func, grad, params, max_evals=600)
+    assert report.diagnoses[0].sentence.startswith("analytic = 2 x numeric, everywhere, in p")
+    assert report.reasons == ("max_evals reached before all that is wrong was found",)
+    wrong = {f"p{k}" for k in range(1, 300, 2)}
+    assert wrong.isdisjoint(block.name for block in report.blocks if block.verdict == "agree")
+    assert {block.verdict for block in report.blocks} == {"agree", "disagree", "inconclusive"}
+
+
+def test_what_is_wrong_by_no_pattern_is_looked_for_to_an_end():
+    def spoil(d):
+        d += np.random.default_rng(0).normal(size=d.size)
+        return d
+
+    report = check_gradients(*of_many_blocks(400, 20, spoil))
+    assert report.patterns[-1] == "more is wrong than was found within the evaluations allowed"
+    assert report.evaluations < 2 * 2000 + 100
+
+
 def screen_of(func, grad, params):
     """Return a screen of which nothing is measured yet."""
     options = Options()
@@ -1077,7 +1124,7 @@ def test_patterns_are_sums_of_weights_over_their_entries(shapes):
     screen = screen_of(lambda p: 0.0, lambda p: {k: np.cos(v) for k, v in p.items()}, params)
     blocks = {block.name: block for block in screen.problem.blocks}
     made = {}
-    for family in patterns(screen, 2):
+    for family in patterns(screen, 2, screen.problem.blocks):
         for k, row in enumerate(family.columns):
             one = family.pattern(k)
             made[one.code, one.names, one.place] = row[1]

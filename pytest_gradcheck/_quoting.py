@@ -24,7 +24,7 @@ VALUE_WIDTH = 160
 NARROWEST = 50
 """Columns of a terminal that texts are fitted to at least."""
 
-_told_columns: list[int] = []
+_told: list[tuple[int, bool]] = []
 
 _NUMBERS = re.compile(r"\d+")
 _PLAIN_KEY = re.compile(r"[\w.\-/:]+")
@@ -66,8 +66,8 @@ def shown(name: str, width: int = NAME_WIDTH) -> str:
     clean = ends if ends.isprintable() else printable(ends, "")
     if len(clean) <= width:
         return clean
-    keep = width - 1
-    return clean[: keep // 2] + "…" + clean[-(keep - keep // 2) :]
+    keep = width - len(mark := ellipsis())
+    return clean[: keep // 2] + mark + clean[-(keep - keep // 2) :]
 
 
 def printable(text: str, kept: str = "\n") -> str:
@@ -90,7 +90,7 @@ def distinct(names: Sequence[str], width: int = NAME_WIDTH) -> list[str]:
         alike = next(k for k, (a, b) in enumerate(zip_longest(first, last)) if a != b)
         ends = (max(first.rfind(mark, 0, alike) for mark in marks) + 1 for marks in ("./ ", "_["))
         end = next(filter(None, ends), 0)
-        short = [shown(f"…{name[end:]}" if end else name, width) for name in names]
+        short = [shown(f"{ellipsis()}{name[end:]}" if end else name, width) for name in names]
     return short
 
 
@@ -119,15 +119,20 @@ def together(names: Iterable[str], most: int = 4) -> str:
 
 def columns() -> int:
     """Return how many columns the terminal has in which a text will be read."""
-    found = _told_columns[-1] if _told_columns else shutil.get_terminal_size().columns
+    found = _told[-1][0] if _told else shutil.get_terminal_size().columns
     return max(found, NARROWEST)
 
 
-def tell_columns(width: int) -> Callable[[], None]:
-    """Say how wide the terminal is, until what is returned is called."""
+def ellipsis() -> str:
+    """Return what stands for what was left out, in letters that the terminal has."""
+    return "..." if _told and _told[-1][1] else "…"
+
+
+def tell_terminal(width: int, ascii_alone: bool = False) -> Callable[[], None]:
+    """Say how wide the terminal is, and what letters it has, until what is returned is called."""
     # While pytest captures what a test prints, no file of the process is the terminal's.
-    _told_columns.append(width)
-    return partial(_told_columns.remove, width)
+    _told.append((width, ascii_alone))
+    return partial(_told.remove, (width, ascii_alone))
 
 
 # Files that are there whole or not at all

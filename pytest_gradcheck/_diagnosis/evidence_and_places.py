@@ -21,7 +21,7 @@ import numpy as np
 
 from .._constants import CONFIDENCE, ENTRY_ROUNDINGS, STANDS_CLEAR
 from .._params.arrays_and_structure import Array
-from .._quoting import shown
+from .._quoting import ellipsis, shown
 
 OFFERED = 16.0  # bits below which nothing is said
 CERTAIN = 60.0  # bits given to what is seen and not inferred: NaN, a kink, noise, a cache
@@ -527,7 +527,7 @@ def named(inside: Array, outside: Array) -> Place:
     indices = list(map(str, first.tolist()))
     where = joined(indices)
     if count > len(indices):
-        where = f"{count} of {inside.size} entries ({', '.join(indices)}, …)"
+        where = f"{count} of {inside.size} entries ({', '.join(indices)}, {ellipsis()})"
     return Place(where, bits, key, inside, single=count == 1)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from .. import hookspecs
-from .._quoting import tell_columns
+from .._quoting import tell_terminal
 from .config import MARKER, SETTINGS, add_options, read_settings
 from .fixtures import (
     CHECKING,
@@ -21,7 +21,7 @@ from .fixtures import (
     gradcheck_rng,
     numerical_gradient,
 )
-from .progress_and_results import LiveLine, Results, Shown, can_be_live, require_extra
+from .progress_and_results import LiveLine, Results, Shown, can_be_live, drawable, require_extra
 from .recorder_and_memory import NODEID, Keeper, Memory, Recorder, ResultHook
 
 # pytest finds the fixtures in this module because it is the one that the entry point names.
@@ -63,27 +63,36 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
-    """Learn of the terminal, once pytest has it: its width, and whether progress can be shown."""
+    """Learn of the terminal, once pytest has it: width, letters, whether progress can be shown."""
     if width := _width(session.config):
-        session.config.add_cleanup(tell_columns(width))
+        session.config.add_cleanup(tell_terminal(width, _ascii_alone(session.config)))
     if can_be_live(session.config):
         session.config.pluginmanager.register(LiveLine(session.config), "gradcheck-live-line")
 
 
 def _width(config: pytest.Config) -> int:
     """Return the columns of the terminal, 0 without one; a worker of pytest-xdist was told them."""
-    if config.pluginmanager.has_plugin("terminalreporter"):
-        return config.get_terminal_writer().fullwidth
-    return int(getattr(config, "workerinput", {}).get(WIDTH, 0))
+    if hasattr(config, "workerinput"):  # it has a terminal reporter, but of its own
+        return int(config.workerinput.get(WIDTH, 0))
+    has_one = config.pluginmanager.has_plugin("terminalreporter")
+    return config.get_terminal_writer().fullwidth if has_one else 0
+
+
+def _ascii_alone(config: pytest.Config) -> bool:
+    """Return whether the terminal lacks our marks; a worker of pytest-xdist was told."""
+    if hasattr(config, "workerinput"):
+        return bool(config.workerinput.get(ASCII_ALONE))
+    return drawable(config) is not str
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: Any) -> None:
-    """Tell a worker of pytest-xdist how wide the terminal is."""
+    """Tell a worker of pytest-xdist how wide the terminal is, and what letters it has."""
     node.workerinput[WIDTH] = _width(node.config)
+    node.workerinput[ASCII_ALONE] = _ascii_alone(node.config)
 
 
-WIDTH = "gradcheck_width"
+WIDTH, ASCII_ALONE = "gradcheck_width", "gradcheck_ascii_alone"
 
 
 def pytest_report_header(config: pytest.Config) -> list[str]:

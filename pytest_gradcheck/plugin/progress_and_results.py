@@ -41,7 +41,7 @@ class LiveLine:
     """The plugin that shows how far a check is, below the line that pytest is writing."""
 
     def __init__(self, config: pytest.Config) -> None:
-        self._writer = config.get_terminal_writer()
+        self._writer, self._letters = config.get_terminal_writer(), drawable(config)
         self._capture = config.pluginmanager.getplugin("capturemanager")
         self._since = self._drawn = 0.0
         self._first = 0
@@ -81,7 +81,9 @@ class LiveLine:
         width = self._writer.fullwidth
         back = self._writer.width_of_current_line % width
         column = f"\x1b[{back}C" if back else ""
-        shown = text if len(text) < width else text[: width - 2] + "…"
+        text = self._letters(text)
+        mark = self._letters("…")
+        shown = text if len(text) < width else text[: width - 1 - len(mark)] + mark
         with self._capture.global_and_fixture_disabled():
             # Not through pytest's writer: to it, this would be part of its own line.
             sys.stdout.write(f"{_BELOW}{shown}{_TO_THE_END}{_UP}{column}")
@@ -240,12 +242,12 @@ class Results:
         rows = sorted(self._rows, key=lambda pair: not pair[1])
         width = terminalreporter.config.get_terminal_writer().fullwidth
         header, *lines = table_of_rows([row for row, _ in rows], width)
-        drawable = _drawable(terminalreporter.config)
+        letters = drawable(terminalreporter.config)
         terminalreporter.write_line(header, bold=True)
         number = -1
         for line in lines:
             number += not line.startswith(" ")
-            terminalreporter.write_line(drawable(line), red=rows[number][1])
+            terminalreporter.write_line(letters(line), red=rows[number][1])
 
 
 _UNDRAWN = "█·…"
@@ -267,7 +269,7 @@ class Shown:
         records = received(report)
         if not records:
             return
-        _change_ours(report, _drawable(self._config))
+        _change_ours(report, drawable(self._config))
         if report.failed and page_of_pytest_html(self._config):
             self._add_extras(report, records)
 
@@ -317,7 +319,7 @@ def _coloured(text: str, markup: Callable[..., str]) -> str:
     return "\n".join(map(line, text.split("\n")))
 
 
-def _drawable(config: pytest.Config) -> Callable[[str], str]:
+def drawable(config: pytest.Config) -> Callable[[str], str]:
     """Return what puts plain letters for the marks of a map where the terminal has none."""
     reporter: Any = config.pluginmanager.getplugin("terminalreporter")
     # pytest's writer keeps its stream to itself.

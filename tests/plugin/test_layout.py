@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from pytest_gradcheck import check_gradients
-from pytest_gradcheck._quoting import tell_columns
+from pytest_gradcheck._quoting import tell_terminal
 
 NETWORK = """
     import numpy as np
@@ -122,7 +122,7 @@ def test_a_check_that_is_not_raised_is_told_in_the_section(suite):
 def terminal():
     """Say how wide the terminal is."""
     undo = []
-    yield lambda width: undo.append(tell_columns(width))
+    yield lambda width: undo.append(tell_terminal(width))
     for one in undo:
         one()
 

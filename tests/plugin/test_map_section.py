@@ -74,6 +74,33 @@ def test_a_terminal_that_has_ascii_alone(suite, monkeypatch, workers):
     assert section(result.outlines)[-len(MAP) :] == [line.translate(marks) for line in MAP]
 
 
+@pytest.mark.parametrize("workers", [(), ("-n1",)], ids=["in process", "-n1"])
+def test_long_names_where_there_is_ascii_alone(suite, monkeypatch, workers):
+    if workers:
+        pytest.importorskip("xdist")
+    monkeypatch.setenv("PYTHONIOENCODING", "ascii")
+    suite.makepyfile(
+        """
+        import numpy as np
+
+        def test_(gradcheck):
+            params = {"layers.%d.%s.weight" % (k, 9 * "deeper."): np.ones(3) for k in range(2)}
+            def grad(params):
+                return {name: (2 + k) * w for k, (name, w) in enumerate(params.items())}
+            gradcheck(lambda p: sum(np.sum(w**2) for w in p.values()), grad, params)
+        """
+    )
+    result = suite.run(sys.executable, "-m", "pytest", *workers)
+    result.assert_outcomes(failed=1)
+    assert result.stdout.str().isascii()
+    lines = [line.removeprefix("E").strip() for line in result.outlines]
+    (head,) = [line for line in lines if line.startswith("block ") and "shape" in line]
+    (row,) = [line for line in lines if "3 / 3" in line]
+    assert re.match(r"layers\.1\.\S*\.\.\.\S*weight *\(3,\)", row)
+    assert row.index("(3,)") == head.index("shape")
+    assert not any("u2026" in line for line in lines)
+
+
 def test_without_a_head_there_is_more_room(suite):
     suite.makepyfile(ROW.replace("MOST", "5"))
     result = suite.runpytest_inprocess("-q")

@@ -59,6 +59,16 @@ def terminal(suite, in_terminal):
     return in_terminal
 
 
+def test_the_line_is_live_where_there_is_ascii_alone(suite, in_terminal, monkeypatch):
+    monkeypatch.setenv("PYTHONIOENCODING", "ascii")
+    suite.makeconftest(AT_ONCE)
+    suite.makepyfile(test_nn=TESTS)
+    written = in_terminal()
+    assert "test_nn.py .F." in " ".join(screen(written))
+    assert "evaluations" in written
+    assert "UnicodeEncodeError" not in written
+
+
 def test_the_line_is_live_in_a_terminal_and_gone_afterwards(terminal):
     written = terminal()
     drawn = re.findall(r"gradcheck: ([\d,]+)(?: of about ([\d,]+))? evaluations, \S+/s", written)

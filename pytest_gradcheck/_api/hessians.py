@@ -188,7 +188,10 @@ def _second_order(
     require_callable(call.func)
     if grad is not None:
         require_callable(grad, form="grad(params, *args)")
-        with checking(replace(call, func=grad, has_aux=False), params, options, "params") as check:
+        # A framework may sort the keys of a dict, and rows are to be in the order of the columns.
+        order = [leaf.name for leaf in flatten(params).leaves]
+        gradient = replace(call, func=grad, has_aux=False)
+        with checking(gradient, params, options, "params", order=order) as check:
             _require_gradient(check)
             yield check
         return

@@ -254,7 +254,7 @@ class Evaluator:
                 raise ValueError(
                     f"func returned {bad} at params; J must be finite to be differenced"
                 )
-        self.work.require_unchanged("func")
+        self.work.require_unchanged("func", self.read is scalar)
         return value
 
     def sweep(self, position: int, coordinates: Sequence[int], values: Array) -> Array:

@@ -41,7 +41,7 @@ from .._params.arrays_and_structure import (
 from .._params.layout import Block
 from .._params.work_copy import WorkCopy
 from .._quoting import brief
-from .call import Call, ComplexValueError, J, ShapeError, name_of
+from .call import Call, ComplexValueError, J, ShapeError, name_of, scalar
 from .evaluator import Evaluator, Move, Part, Parts, Pool, Progress, contained
 
 
@@ -127,7 +127,7 @@ class Task:
         try:
             values = evaluator.evaluate(job.move)
             if not self.call.vectorized:
-                evaluator.work.require_unchanged("func")
+                evaluator.work.require_unchanged("func", evaluator.read is scalar)
             self.idle.append(evaluator)
         except Exception as error:
             failed = error

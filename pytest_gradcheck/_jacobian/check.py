@@ -151,11 +151,17 @@ class Check:
 
 @contextmanager
 def checking(
-    call: Call, params: Any, options: Options, called: str = OUTPUT, *, beside: bool = False
+    call: Call,
+    params: Any,
+    options: Options,
+    called: str = OUTPUT,
+    *,
+    beside: bool = False,
+    order: Sequence[str] = (),
 ) -> Iterator[Check]:
     """Prepare the check of a Jacobian, and put everything back in the end (see `Outputs`)."""
     started = time.perf_counter()
-    outputs = Outputs(called, beside=beside)
+    outputs = Outputs(called, beside=beside, order=order)
     call = replace(call, read=outputs.read, bits=outputs.bits)
     problem = prepare(call, params, options)
     evaluator = problem.evaluator
@@ -167,7 +173,7 @@ def checking(
                     f"parameters, or leave it out with skip={quoted(block.name)}"
                 )
         yield Check(outputs, problem, options, started)
-        evaluator.work.require_unchanged("func")
+        evaluator.work.require_unchanged("func", takes_copy=False)
 
 
 def is_called(function: Any) -> bool:
@@ -559,7 +565,8 @@ class Points:
             found |= moved & self._unmoved(step * moved)
         left = flat & ~found
         together = np.unique(left[left.any(axis=1)], axis=0)
-        for moved in together if len(together) < np.count_nonzero(left.any(axis=0)) else []:
+        many = ALONE_FOR_EACH * len(together) <= np.count_nonzero(left.any(axis=0))
+        for moved in together if many else []:
             found |= moved & self._unmoved(step * moved)
         left = flat & ~found
         alone = np.flatnonzero(left.any(axis=0))

@@ -39,12 +39,15 @@ class Outputs:
     """What func returns, as one vector: its layout is learnt from the first value that is read.
 
     An output without a name is called `called`; with `beside`, func returns its outputs and a
-    vector that goes behind them.  The structure holds functions made on the spot, and stays at
-    home when this is pickled.
+    vector that goes behind them.  Those whose names are in `order` come in this one.  The structure
+    holds functions made on the spot, and stays at home when this is pickled.
     """
 
-    def __init__(self, called: str = OUTPUT, *, beside: bool = False) -> None:
+    def __init__(
+        self, called: str = OUTPUT, *, beside: bool = False, order: Sequence[str] = ()
+    ) -> None:
         self.called, self.beside = called, beside
+        self.order = {name: k for k, name in enumerate(order)}
         self.structure = _NOTHING
         self.leaves: list[tuple[str, tuple[int, ...]]] = []
         self.blocks: tuple[Block, ...] = ()
@@ -76,12 +79,15 @@ class Outputs:
 
     def bits(self, value: Any) -> list[int | None]:
         """Return the bits of precision of each block of outputs that is narrower than float64."""
-        return [bits_of(eps) for eps in precision_of(value[0] if self.beside else value)]
+        return [bits_of(eps) for eps in precision_of(value[0] if self.beside else value, self)]
 
     def _learn(self, value: Any) -> None:
         structure = flatten(value, "what func returned")
         blocks, start = list[Block](), 0
-        for position, leaf in enumerate(structure.leaves):
+        last = len(self.order)
+        for position, leaf in sorted(
+            enumerate(structure.leaves), key=lambda pair: self.order.get(pair[1].name, last)
+        ):
             name = output_name(leaf.name, self.called)
             array = _real(leaf, name)
             dtype = array.dtype if array.dtype.kind == "f" else np.dtype(np.float64)
@@ -95,7 +101,7 @@ class Outputs:
             )
         self.leaves = [(structure.leaves[block.leaf].name, block.shape) for block in blocks]
         self.structure, self.blocks = structure, tuple(blocks)
-        self.precision = precision_of(value)
+        self.precision = precision_of(value, self)
 
 
 _NOTHING = Structure([], [], [], (tuple, 0, 0))
@@ -117,6 +123,10 @@ def _real(leaf: Leaf, name: str) -> Array:
             "and imaginary parts, numpy.stack([z.real, z.imag])"
         )
     if array.dtype.kind not in "fiu":
+        if isinstance(value, np.ndarray) and array.dtype.kind != "O":
+            raise TypeError(
+                f"func returned {name} of dtype {array.dtype}; it must be real and numeric"
+            )
         raise TypeError(
             f"func returned {name} of type {type(value).__name__}; an output is an array or a "
             "number, in dicts, lists, tuples and dataclasses (pass has_aux=True if func returns "
@@ -451,10 +461,10 @@ def _of_structure(jac: Any, shape: Shape, what: str) -> Matrix:
             "place of each output params' structure; of a list of rows pass np.array(rows)"
         )
     rows, precision = [], list[float]()
-    for k, output in enumerate(outputs.blocks):
+    for output in outputs.blocks:
         row = []
         for block in shape.blocks:
-            name = names[k * len(params.leaves) + block.leaf]
+            name = names[output.leaf * len(params.leaves) + block.leaf]
             leaf, wanted = found[name], output.shape + block.leaf_shape
             array = leaf.array if leaf.numeric else np.asarray(leaf.value)
             if array.shape != wanted:

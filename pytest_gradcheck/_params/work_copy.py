@@ -287,15 +287,16 @@ class WorkCopy:
         kind = self._kind(k)
         return kind is not NUMBER and not kind.same_bits(self.values[k], self._saved[k])
 
-    def require_unchanged(self, who: str) -> None:
+    def require_unchanged(self, who: str, takes_copy: bool = True) -> None:
         """Raise ValueError when the work copy is not what it was: `who` wrote to it."""
+        # `takes_copy`: the check has the option.
         name = self.changed()
         if name is not None:
             self.restore()
+            option = ", or pass copy=True for a fresh copy in each call" if takes_copy else ""
             raise ValueError(
                 f"{who} changed its parameters: {brief(name)} is not what it was before the call; "
-                "copy what is to be changed, or pass copy=True for a fresh copy in each call (your "
-                "own arrays are as they were)"
+                f"copy what is to be changed{option} (your own arrays are as they were)"
             )
 
 

@@ -541,17 +541,20 @@ def reasons_of(
     # their gradient is not zero.
     said, flat = list(rows.reasons), bool(found.flat.all())
     # What is small beside the rounding of J moves nothing, and larger steps may have told it.
+    what, in_place = "the gradient", " (in_place=True)"
+    if subject.jacobian:  # whose checks take no such options
+        what, in_place = "its derivative", ""
     untold = (np.abs(found.analytic) > found.tolerance.dust) & (found.verdict != AGREE)
     large = flat and bool(untold.any())
     if large and not np.any(found.numeric):
         said.append(
-            f"{UNANSWERED}: does it read other arrays (in_place=True) or remember results by "
-            "identity (copy=True)?"
+            f"{UNANSWERED}: does it read other arrays{in_place} or remember results by "
+            f"identity{'' if subject.jacobian else ' (copy=True)'}?"
         )
     elif unmoved:
         said.append(
             f"func does not move with {unmoved}, while the gradient there is not zero: does it "
-            "round on the way (a straight-through estimator), or read other arrays (in_place=True)?"
+            f"round on the way (a straight-through estimator), or read other arrays{in_place}?"
         )
     if found.inner:
         said.append(f"func rounds to {found.inner} on the way to J")
@@ -567,8 +570,8 @@ def reasons_of(
             return ("nothing was checked: there is no parameter to difference",)
         if flat:
             return (
-                "nothing was checked: func is constant in every parameter, and the gradient zero: "
-                "does it read other arrays (in_place=True)?",
+                f"nothing was checked: func is constant in every parameter, and {what} zero: "
+                f"does it read other arrays{in_place}?",
             )
         return (
             "nothing was checked: func answers to no parameter beyond its rounding, and the "

@@ -649,6 +649,20 @@ def test_what_a_large_step_moves_is_not_asked_one_by_one():
     assert report.evaluations <= 2 * 400 + 12 + 20
 
 
+def test_no_option_is_advised_that_a_jacobian_does_not_take():
+    with pytest.raises(ValueError, match=r"copy what is to be changed \(your own arrays are as"):
+        check_jacobian(lambda x: x.__imul__(2).copy(), 2 * np.eye(3), np.ones(3))
+    told = check_jacobian(lambda x: np.ones(2), np.zeros((2, 3)), np.ones(3)).message()
+    assert "and its derivative zero: does it read other arrays?" in " ".join(told.split())
+    told = check_jacobian(lambda x: np.ones(2), np.ones((2, 3)), np.ones(3)).message()
+    assert "read other arrays or remember results by identity?" in " ".join(told.split())
+
+
+def test_a_boolean_output_is_told_by_its_type():
+    with pytest.raises(TypeError, match="func returned output of dtype bool; it must be real"):
+        check_jacobian(lambda x: x > 0, np.zeros((3, 3)), np.ones(3))
+
+
 def _column(values, number):
     made = np.zeros((9, 40))
     made[:, number] = values

@@ -1100,6 +1100,21 @@ def test_of_blocks_that_were_not_looked_at_it_is_not_said_that_they_agree():
     assert {block.verdict for block in report.blocks} == {"agree", "disagree", "inconclusive"}
 
 
+def test_a_block_that_func_does_not_read_is_no_multiple_of_nothing():
+    # Beside it another is wrong, so that no pattern of all blocks is the one.
+    params = {"W": np.linspace(0.1, 1.0, 600).reshape(20, 30), "b": np.linspace(0.5, 1.5, 20)}
+
+    def grad(p):
+        gradient = {"W": 3 * p["W"] ** 2, "b": np.cos(p["b"])}
+        gradient["W"][:, 5] *= 1.01
+        return gradient
+
+    report = check_gradients(lambda p: np.sum(p["W"] ** 3), grad, params, max_evals=1000)
+    told = {one.blocks: one.sentence for one in report.diagnoses}
+    assert told["b",] == "numeric is zero where analytic is not"
+    assert told["W",] == "analytic = 1.01 x numeric in [:, 5] alone"
+
+
 def test_what_is_wrong_by_no_pattern_is_looked_for_to_an_end():
     def spoil(d):
         d += np.random.default_rng(0).normal(size=d.size)

@@ -345,6 +345,26 @@ def test_the_gradient_of_some_of_the_parameters_is_one():
         check_hvp(logistic, lambda p, v: {"w": 1.0}, P, grad=grad, skip="b")
 
 
+def test_the_keys_of_a_gradient_come_in_any_order():
+    def turned(tree):  # JAX sorts them
+        return {key: tree[key] for key in sorted(tree)}
+
+    def hess(p):
+        return {row: turned(logistic_hess(p)[row]) for row in "bw"}
+
+    def hvp(p, v):
+        made = logistic_hess(p)
+        return {row: sum(np.dot(made[row][by], v[by]) for by in "bw") for row in "bw"}
+
+    grad = lambda p: turned(logistic_grad(p))  # noqa: E731
+    report = check_hessian(logistic, hess, P, grad=grad)
+    assert report.verdict == "agree"
+    assert [block.name for block in report.blocks] == ["w / w", "w / b", "b / w", "b / b"]
+    assert check_hvp(logistic, hvp, P, grad=grad).verdict == "agree"
+    wrong = check_hvp(logistic, lambda p, v: {**hvp(p, v), "b": 1.5 * hvp(p, v)["b"]}, P, grad=grad)
+    assert {entry.block for entry in wrong.worst} == {"b / w", "b / b"}
+
+
 def test_a_hessian_by_nothing_is_an_error():
     with pytest.raises(ValueError, match="there is no parameter to differentiate by"):
         check_hessian(np.sum, np.zeros((0, 0)), np.zeros(0))

@@ -395,7 +395,12 @@ def matrix_of(jac: Any, shape: Shape, what: str = "jac") -> Matrix:
         return replace(found, precision=tuple(max(own, eps) for eps in found.precision))
     single = shape.whole is not None
     if isinstance(jac, (list, tuple)) and single:
-        jac = _array(jac)
+        array = _array(jac)
+        fits = np.shape(array) in (shape.whole, shape.full)
+        # Of params that are a list or tuple of one array, it may be one, too.
+        if not fits and [leaf.name for leaf in flatten(jac, what).leaves] == _names(shape):
+            return _of_structure(jac, shape, what)
+        jac = array
     if not isinstance(jac, (np.ndarray, np.generic, int, float)):
         return _of_structure(jac, shape, what)
     array = np.asarray(jac)
@@ -442,13 +447,19 @@ def _require_real(array: Array, what: str) -> None:
         raise TypeError(f"{what} has dtype {array.dtype}; it must be real and numeric")
 
 
-def _of_structure(jac: Any, shape: Shape, what: str) -> Matrix:
-    """Match a Jacobian in the outputs' structure of the parameters' structure."""
+def _names(shape: Shape) -> list[str]:
+    """Return the names of the leaves of a Jacobian in the outputs' structure of params'."""
     params, outputs = shape.structure, shape.outputs
     numbers = [0.0] * len(params.leaves)
     template = flatten(outputs.structure.rebuild([params.rebuild(numbers)] * len(outputs.blocks)))
+    return [leaf.name for leaf in template.leaves]
+
+
+def _of_structure(jac: Any, shape: Shape, what: str) -> Matrix:
+    """Match a Jacobian in the outputs' structure of the parameters' structure."""
+    params, outputs = shape.structure, shape.outputs
     found = {leaf.name: leaf for leaf in flatten(jac, what).leaves}
-    names = [leaf.name for leaf in template.leaves]
+    names = _names(shape)
     checked = {block.leaf for block in shape.blocks}
     needed = [name for j, name in enumerate(names) if j % len(params.leaves) in checked]
     missing = [name for name in needed if name not in found]

@@ -658,6 +658,23 @@ def test_no_option_is_advised_that_a_jacobian_does_not_take():
     assert "read other arrays or remember results by identity?" in " ".join(told.split())
 
 
+@pytest.mark.parametrize("wrap", [lambda x: [x], lambda x: (x,), lambda x: [[x]]])
+@pytest.mark.parametrize("each", [lambda y: y, lambda y: (y,)])
+def test_a_jacobian_of_one_array_in_a_list_may_be_in_one(wrap, each):
+    # As torch.autograd.functional.jacobian(f, (x,)) and jax.jacobian(f, argnums=(0,)) return it.
+    x, matrix = np.linspace(0.1, 1.0, 4), np.arange(12.0).reshape(3, 4)
+
+    def func(p):
+        while not isinstance(p, np.ndarray):
+            (p,) = p
+        return each(matrix @ p)
+
+    assert check_jacobian(func, each(wrap(matrix)), wrap(x)).verdict == "agree"
+    assert check_jacobian(func, matrix.tolist(), wrap(x)).verdict == "agree"
+    with pytest.raises(ValueError, match=r"jac has shape \(4, 3\), but 3 outputs and 4 parameters"):
+        check_jacobian(func, matrix.T.tolist(), wrap(x))
+
+
 def test_a_boolean_output_is_told_by_its_type():
     with pytest.raises(TypeError, match="func returned output of dtype bool; it must be real"):
         check_jacobian(lambda x: x > 0, np.zeros((3, 3)), np.ones(3))

@@ -75,7 +75,7 @@ def assert_hessian_close() -> None:
         As in `assert_jacobian_close`.
     grad : callable, optional
         The gradient, which is then differenced: 2 n evaluations of it.  Check it first.  Unset:
-        second differences of func, 12 n² evaluations, for at most 60 parameters.
+        second differences of func, at least 12 n² evaluations, for at most 60 parameters.
     has_aux : bool, optional
         func returns ``(J, anything)``.
     **options

@@ -360,21 +360,27 @@ def _stair(line: Line, question: Tolerance, scale: float, estimate: Estimate) ->
     if line.grainy or line.sides() != "both":
         return 0.0
     gap, step = abs(question.analytic - estimate.value), FAR_STEP * scale
+    pairs = list(itertools.pairwise(line.rungs))
     if line.rungs[0].h < step:
         try:
             steps, values = line.evaluate((step, -step))
         except Exception:  # no evaluation is left, or func fails so far away: nothing is known
             return 0.0
-        slope = float((values[0] - values[1]) / (steps[0] - steps[1]))
-        if abs(slope - question.analytic) <= NEAR_ESTIMATE * gap:
-            line.record(steps, values)
+        far = line.record(steps, values)
+        pairs.insert(0, (far, line.rungs[1]))
+        if not abs(far.central - question.analytic) <= NEAR_ESTIMATE * gap:
+            line.rungs.remove(far)  # it knows less than the nearer ones
     allowed = any(abs(r.central - question.analytic) <= NEAR_ESTIMATE * gap for r in line.rungs)
-    for far, near in reversed(list(itertools.pairwise(line.rungs))):
+    for far, near in reversed(pairs):
         if not abs(far.central - estimate.value) <= NEAR_ESTIMATE * gap:
-            # At the end of a stair func bends by as much, and below by nothing. By far more it
-            # does at a jump that stands alone: a stair many steps wide seldom ends within this one.
-            ends = far.bends and LIMITING * gap <= abs(far.bend) <= RATIO**3 * gap
-            ends &= abs(near.bend) < abs(far.bend) * (near.h / far.h) ** 2
+            # At the end of a stair func bends by as much, or slopes otherwise where it ends to both
+            # sides, and below by nothing. By far more it does at a jump that stands alone: a stair
+            # many steps wide seldom ends within this one.
+            above, below = (max(abs(r.bend), abs(r.central - estimate.value)) for r in (far, near))
+            ends = (
+                LIMITING * gap <= above <= RATIO**3 * gap and below < above * (near.h / far.h) ** 2
+            )
+            ends &= above > BEND_CLEAR * far.bend_noise
             return jump_between(line, near, far) if allowed or ends else 0.0
     return 0.0
 

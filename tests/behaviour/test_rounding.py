@@ -1198,3 +1198,45 @@ def test_twice_the_resolution_of_a_tiny_block_is_seen(size):
     part = 2 * max(1e-7, right.blocks[1].resolution)
     for k in range(3):
         assert check_gradients(func, lambda p, k=k: grad(p, k, part), params).wrong
+
+
+def gelu(x):
+    return 0.5 * x * (1 + np.tanh(0.8 * (x + 0.045 * x**3)))
+
+
+def gelu_slope(x):
+    t = np.tanh(0.8 * (x + 0.045 * x**3))
+    return 0.5 * (1 + t) + 0.5 * x * (1 - t * t) * 0.8 * (1 + 0.135 * x * x)
+
+
+SATURATED = {
+    "gelu": (gelu, gelu_slope, -7.2, -5.5),
+    "x (1 - tanh x)": (
+        lambda x: x * (1 - np.tanh(x)),
+        lambda x: 1 - np.tanh(x) - x / np.cosh(x) ** 2,
+        10.0,
+        18.0,
+    ),
+    "x (1 - cos x)": (
+        lambda x: x * (1 - np.cos(x)),
+        lambda x: 1 - np.cos(x) + x * np.sin(x),
+        1e-8,
+        1e-6,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SATURATED)
+def test_a_factor_that_is_a_few_roundings_of_one(name):
+    """A product with it is exact within a stair, and small steps agree on the slope of that."""
+    func, slope, first, last = SATURATED[name]
+    found = {"right": [], "twice": []}
+    for x in np.linspace(first, last, 25):
+        for what, factor in (("right", 1.0), ("twice", 2.0)):
+            report = check_gradients(
+                lambda t: float(func(t[0])), lambda t, f=factor: f * slope(t), np.array([x])
+            )
+            found[what].append(report.verdict)
+    assert "disagree" not in found["right"]
+    assert found["right"].count("agree") >= 8
+    assert found["twice"].count("disagree") >= 12

@@ -387,14 +387,20 @@ QUIETER_LINE = 8.0
 [tests/behaviour/test_rounding.py]"""
 
 STILL = 2.0**-31
+STILL_IN_16_BITS = 2.0**-19
 LOUD_INSIDE = 2.0**-40
 MOST_STILL = 8
 MOST_DIGITS = 12
 """A func in float64 moves at the first distance, and one that rounds to float32 on the way stands
-still there; at `LINE_SPACING` one in 16 bits does.  What is rounded beside a constant in float64
-may stand still, too, but J's noise is below the second part of it then.  So many entries are
-asked, unless J itself is printed with at most so many digits.
+still there; at the second one in 16 bits does, and a sum of some dozens.  What is rounded beside a
+constant in float64 may stand still, too, but J's noise is below the third part of it then.  So many
+entries are asked, unless J itself is printed with at most so many digits.
 [derived: between 2⁻⁵³, 2⁻²⁴ and 2⁻¹¹]"""
+
+STAIR_BENDS = 2.0**-10
+"""Within one stair what a smooth term beside it moves by may change by this part from value to
+value.  [derived: over seven of 2⁻¹⁹ it does by 2⁻¹⁶ of itself; one of 32 jumps that are not there
+is 2⁻⁵]"""
 
 FAR_STEP = 2.0**-5
 """No error is one that this step denies, if func jumps below it: all others may lie within one

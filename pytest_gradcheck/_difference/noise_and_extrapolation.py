@@ -151,6 +151,11 @@ def precision(values: Array) -> int:
     return widest
 
 
+def _exact(values: Array, unit: float) -> bool:
+    """Return whether values are exact in the format of which half the spacing is `unit`."""
+    return bool(np.all(last_bits(values) >= unit * np.exp2(np.frexp(values)[1])))
+
+
 def digits_of(value: float) -> int:
     """Return how many significant digits a value has, 0 where more than `MOST_DIGITS`."""
     # Below 1e-300 floats have few digits themselves.
@@ -169,11 +174,13 @@ def printed(values: Array) -> int:
     return max(digits) if len(digits) == len(seen) and len(set(seen)) > 1 else 0
 
 
-def from_values(values: Array, jitter: float = 0.0, narrow: int | None = None) -> Noise:
+def from_values(
+    values: Array, jitter: float = 0.0, narrow: int | None = None, bits: int = 0
+) -> Noise:
     """Return the noise that a set of values of func implies by its format alone."""
     # `jitter` is known noise beside rounding (what two calls differed by); `narrow` the bits of the
-    # type that func returns, if that is known to be narrow.
-    bits = min(precision(values), narrow or 64)
+    # type that func returns, if that is known to be narrow; `bits` those of the format, if known.
+    bits = bits or min(precision(values), narrow or 64)
     unit = 2.0**-bits
     finite = np.abs(values[np.isfinite(values)]).astype(np.float64)
     largest = float(finite.max()) if finite.size else 0.0
@@ -265,6 +272,12 @@ def measured(
     seen = np.concatenate(everything)
     near = seen if len(everything) <= 3 else np.concatenate(everything[:3])
     floor = from_values(near, jitter, narrow)
+    if narrow is None and floor.unit > NARROW:
+        # Values of one size on a grid, that of terms which cancel, look like those of a narrow
+        # format. Larger ones have more bits then, and in a format they have not.
+        wide = table(NOISE_FARTHEST) if spacing < NOISE_FARTHEST else seen
+        if not _exact(wide[np.isfinite(wide)], floor.unit):
+            floor = from_values(near, jitter, bits=precision(np.concatenate([seen, wide])))
     if sigma and floor.unit < NARROW and (digits := printed(seen)):
         floor = replace(floor, digits=digits)
         floor = replace(floor, floor=float(floor.at(at_theta)[0]))

@@ -52,6 +52,7 @@ from .noise_and_extrapolation import (
     Line,
     Rung,
     best_entry,
+    grid,
     slope_of,
     table_estimate,
 )
@@ -310,6 +311,10 @@ def tell_grain(line: Line) -> None:
     if line.grainy:
         sigma = line.table(side * moved, side * moved / NOISE_SAMPLES)
         line.take_noise(ROUNDING_SIGMA * change if sigma is None else sigma)
+    else:
+        # Of a J that is zero, flat as far as a kink, nothing but the grid of its terms is known: it
+        # may move by less than that.
+        line.take_noise(max(noise, ROUNDING_SIGMA * grid(near)))
 
 
 def jump_between(line: Line, near: Rung, far: Rung) -> float:

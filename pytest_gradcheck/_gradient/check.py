@@ -18,6 +18,7 @@ from .._constants import (
     EXHAUSTIVE,
     LOOKED_AHEAD,
     LOUD_CHANGE,
+    NARROW,
     NOISE_SAMPLES,
     PATIENCE,
     SUSPECT_ERROR,
@@ -239,6 +240,8 @@ def _first_look(
     size = value_size(problem, analytic.vector)
     with problem.evaluator.quietly():
         noise = noise_beside(problem, options)
+        if noise.unit > NARROW and problem.evaluator.narrow is None:
+            return None  # three values don't tell a narrow format from the grid of terms
         found = sweep(problem, central_row(options), noise, options, size)
     right = plainly_right(problem, analytic, found, options)
     return (found, right) if right else None

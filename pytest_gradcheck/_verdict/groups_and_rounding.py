@@ -31,6 +31,7 @@ from .._constants import (
     COARSEST_JUMP,
     CONFIDENCE,
     EXHAUSTIVE,
+    FAR_STEP,
     FARTHEST,
     FARTHEST_ALONG,
     FINE,
@@ -45,7 +46,6 @@ from .._constants import (
     LEAST_ALONG,
     LEAST_TERM,
     LIMITING,
-    LINE_SPACING,
     LOUD_ALONG_OTHERS,
     LOUD_INSIDE,
     MOST_LOUD,
@@ -54,6 +54,9 @@ from .._constants import (
     MOST_TIES,
     NARROW,
     NEAR_ESTIMATE,
+    NEAR_LIMIT,
+    NOISE_FARTHER,
+    NOISE_FARTHEST,
     NOISE_WIDER,
     QUIETER_LINE,
     RATIO,
@@ -72,7 +75,9 @@ from .._constants import (
     SLICE_SEEN,
     SLICE_SLICE,
     SLICE_SOUGHT,
+    STAIR_BENDS,
     STILL,
+    STILL_IN_16_BITS,
     TIE_SLOPE,
     TIE_WITHIN,
 )
@@ -83,7 +88,7 @@ from .._difference.step_search_and_kinks import Policy, climb, enter, rise
 from .._evaluate.evaluator import BudgetExhausted
 from .._evaluate.problem import Analytic, Problem
 from .._params.arrays_and_structure import Array
-from .._params.layout import Block
+from .._params.layout import Block, position_of
 from .further_steps import may_go_beyond, refine, spacing
 from .tolerance_and_comparison import (
     AGREE,
@@ -144,7 +149,8 @@ class Known:
 class Groups:
     """Directions through parts of blocks, as many as `EXHAUSTIVE` evaluations allow.
 
-    `rounding` returns by how much each analytic entry is rounded, (n,).
+    `rounding` returns by how much each analytic entry is rounded, (n,); `inner` is the format that
+    func rounds to on the way to J, "" if to none.
     """
 
     def __init__(
@@ -154,11 +160,13 @@ class Groups:
         noise: Noise,
         seed: int,
         rounding: Callable[[], Array] | None = None,
+        inner: str = "",
     ) -> None:
+        self.inner = inner
         self.rounding = cache(rounding) if rounding and analytic.at else None
         self.problem, self.analytic, self.noise, self.seed = problem, analytic, noise, seed
-        size = value_size(problem, analytic.vector)
-        self.first = relative_step(STENCILS["central"], noise.sigma, size)
+        self.size = value_size(problem, analytic.vector)
+        self.first = relative_step(STENCILS["central"], noise.sigma, self.size)
         self.most = problem.evaluator.evaluations + EXHAUSTIVE
         self.whole = math.sqrt(sum(self.norm(k) ** 2 for k in range(len(problem.blocks))))
 
@@ -222,11 +230,16 @@ class Groups:
         theta = self.problem.evaluator.work.theta[position][inside]
         apart = ROUNDING_SIGMA * float(np.linalg.norm(a * np.spacing(np.abs(theta))))
         noise = replace(self.noise, sigma=max(self.noise.sigma, apart))
-        line = line_along(self.problem, shift, noise)
+        line, first = line_along(self.problem, shift, noise), self.first
+        if self.inner:  # small steps stay within one stair of it
+            sigma = line.table(0.0, loud_at(self.inner)) or 0.0
+            line.take_noise(max(sigma, noise.sigma))
+            line.sounded = True
+            first = relative_step(STENCILS["central"], line.noise.sigma, self.size)
         told = float(terms.sum())
         goal = max(goal, GROUP_GOAL * abs(told)) if number == 0 else goal
         needed = math.inf if self.zero(position) else GROUP_RESOLVED * abs(told)
-        estimate = climb(line, _measured(line, self.first, goal, needed))
+        estimate = climb(line, _measured(line, first, goal, needed))
         return Along(number == 0, line, weights, told, atol, estimate)
 
     def judged(self, asked: Sequence[Along]) -> tuple[Verdict, list[Estimate]]:
@@ -317,8 +330,8 @@ class Groups:
         block, step = found.block, min(step, FARTHEST_ALONG)
         left = self.most - self.problem.evaluator.evaluations
         left -= 2 * GROUP_DIRECTIONS * GROUP_STEPS * (len(self.problem.blocks) - position)
-        if left < 4 * SLICE_MOST:
-            return
+        if left < 4 * SLICE_MOST or not step:
+            return  # at no step at all may nothing be known
         many = self.many(position, np.arange(block.size), block.coordinate_shape, step)
         many.take(SLICE_DIRECTIONS)
         if not many.answers:
@@ -772,6 +785,14 @@ def _round_robin(which: Array, found: Comparison, problem: Problem) -> list[tupl
     return [(position, i) for _, position, i in sorted(ranked)]
 
 
+BITS_16 = "a format of 16 bits"
+
+
+def loud_at(inner: str) -> float:
+    """Return at which distances, in parts of a scale, func is noisy that rounds to this format."""
+    return NOISE_FARTHER if inner == BITS_16 else NOISE_WIDER
+
+
 def inner_format(found: Comparison, sweep: Sweep, problem: Problem) -> str:
     """Return the format that func rounds to on the way to J; "" if to none."""
     # A func in float64 moves when a parameter does by 2⁻³¹ of itself. One that rounds on the way
@@ -784,7 +805,7 @@ def inner_format(found: Comparison, sweep: Sweep, problem: Problem) -> str:
     for _, i in _round_robin(which, found, problem)[:MOST_STILL]:
         line, scale = line_of(problem, i, sweep.noise), float(problem.scale[i])
         told = float(found.analytic[i]) * scale
-        if _within_stair(line, told, scale, STILL):
+        if in_one_stair(i, found, line, problem):
             loud = line.table(0.0, scale * NOISE_WIDER)
             if loud is not None and loud < least:
                 continue
@@ -794,23 +815,48 @@ def inner_format(found: Comparison, sweep: Sweep, problem: Problem) -> str:
             most = ROUNDING_SIGMA * COARSEST_JUMP * size
             if not moves or (loud is not None and not loud <= most):
                 continue
-            if _within_stair(line, told, scale, LINE_SPACING):
-                return "a format of 16 bits"
+            if _within_stair(line, told, scale, STILL_IN_16_BITS, abs(told)):
+                return BITS_16
             return "float32"
     return ""
 
 
-def _within_stair(line: Line, told: float, scale: float, part: float) -> bool:
+def reach_of(i: int, problem: Problem) -> float:
+    """Return how far a coordinate may move: by its scale, or that of its block where smaller."""
+    block = problem.scaling.at_zero[position_of(problem.blocks, i)]
+    return max(float(problem.scale[i]), float(block))
+
+
+def in_one_stair(i: int, found: Comparison, line: Line, problem: Problem) -> bool:
+    """Return whether the smallest steps stay within one stair, of which what denies an entry is."""
+    scale, told, known = (float(x[i]) for x in (problem.scale, found.analytic, found.numeric))
+    accused, gap = found.verdict[i] == DISAGREE, abs(told - known)
+    # Before it is known that func is rounded, little that is wrong says nothing of it.
+    shown = gap if accused and found.inner else abs(told)
+    within = _within_stair(line, told * scale, scale, STILL, shown * scale)
+    if not (within and accused):
+        return within
+    # A smooth func whose gradient is wrong moves farther off as it does nearby.
+    step = (NOISE_FARTHEST if found.inner == BITS_16 else FAR_STEP) * reach_of(i, problem)
+    steps, values = line.evaluate((step, -step))
+    far = float((values[0] - values[1]) / (steps[0] - steps[1]))
+    return not abs(far - known) <= NEAR_LIMIT * gap
+
+
+def _within_stair(line: Line, told: float, scale: float, part: float, gap: float) -> bool:
     """Return whether most values at this distance move alike, and not as `told` of a scale."""
     # Within one stair func stands still, or moves as a smooth term beside it does: a weight decay.
+    # `gap` is by how much that is another slope, of a scale.
     noise, told = RESPONDS * line.noise.floor, told * part
     moved = np.diff(line.values(0.0, part * scale))
     if not abs(told) > noise or not moved.size:
         return False
     usual = float(np.median(moved))
-    # What moves by less than its noise does so by chance, unless it does not move at all.
-    alike = np.abs(moved - usual) <= (noise if abs(usual) > noise else 0.0)
-    other = abs(usual - told) > max(noise, NEAR_ESTIMATE * abs(told))
+    # What moves by less than its noise does so by chance, unless it does not move at all; beside
+    # more, a smooth term may bend.
+    allowed = max(noise, STAIR_BENDS * abs(usual)) if abs(usual) > noise else 0.0
+    alike = np.abs(moved - usual) <= allowed
+    other = abs(usual - told) > max(noise, NEAR_ESTIMATE * gap * part)
     return bool(other and np.count_nonzero(alike) >= moved.size / 2)
 
 

@@ -45,7 +45,6 @@ from .._constants import (
     NARROW_PROOF,
     NEAR_ESTIMATE,
     NOISE_SPACING,
-    NOISE_WIDER,
     NOISY_BLOCK,
     PLAIN,
     RATIO,
@@ -85,10 +84,13 @@ from .._params.layout import Block
 from .further_steps import refine, smooth_enough
 from .groups_and_rounding import (
     Groups,
+    in_one_stair,
     inner_format,
     judge_ties,
+    loud_at,
     may_be_quieter,
     quieter_lines,
+    reach_of,
     seen_in,
 )
 from .tolerance_and_comparison import (
@@ -257,7 +259,8 @@ def _tell_by_groups(
     open_[[i for i, reason in found.reasons.items() if reason not in blurred]] = False
     if not open_.any():
         return
-    groups = Groups(problem, analytic, sweep.noise, seed, partial(_spread, problem, analytic, seed))
+    rounding = partial(_spread, problem, analytic, seed)
+    groups = Groups(problem, analytic, sweep.noise, seed, rounding, found.inner)
     doubted = np.zeros_like(open_)
     for position, block in enumerate(problem.blocks):
         left = np.flatnonzero(open_[block.window])
@@ -426,7 +429,7 @@ def _rounded_inside(
     jumps = [
         i
         for i, reason in found.reasons.items()
-        if reason in (ROUNDED, JUMP, NOISY, NOT_SMOOTH) and not known[i]
+        if reason in (JUMP, NOT_SMOOTH) or (reason in (ROUNDED, NOISY) and not known[i])
     ]
     if not near.any() and not jumps:
         return found
@@ -437,18 +440,37 @@ def _rounded_inside(
     if not inner:
         return found
     found = replace(found, tolerance=wide, inner=inner)
+    jumps = [*_accused_in_a_stair(found, sweep, problem), *jumps]
     for i in jumps[:MOST_STUBBORN]:
-        _by_larger_steps(i, found, sweep, problem)
+        if known[i]:
+            found.reasons[i] = NOISY  # its jumps are that rounding
+        else:
+            _by_larger_steps(i, found, sweep, problem)
     return found
+
+
+def _accused_in_a_stair(found: Comparison, sweep: Sweep, problem: Problem) -> list[int]:
+    """Leave open what steps deny that stay within one stair of a rounded func, and return it."""
+    # There a smooth term slopes alone, a weight decay.
+    accused = (found.verdict == DISAGREE) & np.isfinite(found.analytic) & found.evaluated
+    left = []
+    with suppress(BudgetExhausted):
+        for i in np.flatnonzero(accused & ~found.kinked).tolist():
+            line = line_of(problem, i, sweep.noise)
+            if in_one_stair(i, found, line, problem):
+                left.append(i)
+    found.error[left] = np.inf
+    _leave_open(np.array(left, dtype=np.intp), found, ROUNDED)
+    return left
 
 
 def _by_larger_steps(i: int, found: Comparison, sweep: Sweep, problem: Problem) -> None:
     """Judge an open entry, along a line rounded to float32 on the way, by steps that suit that."""
-    scale, size = float(problem.scale[i]), value_size(problem, found.analytic)
-    line = line_of(problem, i, sweep.noise)
+    scale, size = reach_of(i, problem), value_size(problem, found.analytic)
+    line, loud = line_of(problem, i, sweep.noise), loud_at(found.inner)
     try:
         # Eight values may move by the same few roundings each, and then they look smooth.
-        tables = [line.table(0.0, part * scale * NOISE_WIDER) for part in (1.0, -math.sqrt(0.5))]
+        tables = [line.table(0.0, part * scale * loud) for part in (1.0, -math.sqrt(0.5))]
         known = [sigma for sigma in tables if sigma is not None]
         if len(known) < len(tables):
             return

@@ -1240,3 +1240,133 @@ def test_a_factor_that_is_a_few_roundings_of_one(name):
     assert "disagree" not in found["right"]
     assert found["right"].count("agree") >= 8
     assert found["twice"].count("disagree") >= 12
+
+
+def sixteen_bits_beside_a_decay(seed, dtype, decay, factor=1.0):
+    """A kernel's output in 16 bits; the weights before it have a decay in float64 beside it."""
+    rng = np.random.default_rng([41, seed])
+    x, y = rng.normal(size=(20, 4)), rng.normal(size=20)
+
+    def kernel(p):
+        h = np.tanh(x @ p["w"])
+        if dtype == "bfloat16":  # 8 of float32's bits
+            mantissa, exponent = np.frexp(h)
+            return np.ldexp(np.round(mantissa * 2**8), exponent - 8), h
+        return h.astype(dtype).astype(np.float64), h
+
+    def func(p):
+        return float(np.mean((kernel(p)[0] + p["b"] - y) ** 2) + decay * np.sum(p["w"] ** 2))
+
+    def grad(p):
+        rounded, h = kernel(p)
+        off = 2 * (rounded + p["b"] - y) / 20
+        slope = x.T @ (off * (1 - h**2)) + 2 * decay * p["w"]
+        return {"w": slope, "b": off.sum() * factor}
+
+    return func, grad, {"w": 0.5 * rng.normal(size=4), "b": 0.5 * rng.normal()}
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+@pytest.mark.parametrize("decay", [1e-3, 5e-2, 1.0])
+def test_sixteen_bits_on_the_way_beside_a_decay(dtype, decay):
+    """Within one stair, which is much wider than float32's, the decay's slope is no accusation."""
+    right = [check_gradients(*sixteen_bits_beside_a_decay(seed, dtype, decay)) for seed in range(8)]
+    assert "disagree" not in [report.verdict for report in right]
+    said = [report for report in right if "a format of 16 bits on the way" in report.message()]
+    assert len(said) >= 6
+    wrong = verdicts(sixteen_bits_beside_a_decay(seed, dtype, decay, -1.0) for seed in range(4))
+    assert wrong.count("disagree") == 4
+
+
+def confident(seed, sign=1.0):
+    """A softmax loss of which nearly all is cancelled: J is far below its terms."""
+    z = np.random.default_rng(seed).uniform(-1, 1, 5)
+
+    def loss(z):
+        top = 30 * z.max()
+        return float(top + np.log(np.sum(np.exp(30 * z - top))) - top)
+
+    def grad(z):
+        weights = np.exp(30 * (z - z.max()))
+        slope = 30 * (weights / weights.sum() - (z == z.max()))
+        slope[np.argmax(z)] *= sign
+        return slope
+
+    return loss, grad, z
+
+
+def test_a_zero_is_not_known_beyond_the_grid_of_its_terms():
+    """J is exactly 0 as far as 0.06 of the parameters, and moves by 4e-15 at once beyond."""
+    assert check_gradients(*confident(12)).verdict != "disagree"
+
+
+def test_a_smooth_loss_with_a_wrong_gradient_is_not_called_rounded():
+    """Close by, it moves by another slope than the analytic one; so it does farther off."""
+    wrong = [check_gradients(*confident(seed, sign=-1.0)) for seed in range(20)]
+    called = [report for report in wrong if "on the way" in report.message()]
+    assert len(called) <= 2  # a change by e within the step that tells is too much for it
+
+
+@pytest.mark.parametrize(("offset", "size"), [(1e2, 1e-6), (1e4, 1e-6), (1e8, 1.0)])
+def test_the_grid_of_terms_that_cancel_is_no_narrow_format(offset, size):
+    """Few bits are left where J is as small as here; a larger J has more, and float32 has not."""
+
+    def cost(x):
+        return (offset + size * np.sum(np.sin(x))) - offset
+
+    called = []
+    for seed in range(12):
+        x = np.random.default_rng(seed).uniform(-1, 1, 3)
+        called.append(check_gradients(cost, lambda x: size * np.cos(x), x).precision)
+    assert called.count("float64") >= 10
+
+
+def test_a_narrow_format_is_told_by_values_of_any_size():
+    for seed in range(10):
+        x = np.random.default_rng(seed).uniform(-1, 1, 3)
+        report = check_gradients(
+            lambda x: float(np.exp(5 * x.astype(np.float32).sum())),
+            lambda x: np.full(3, 5 * np.exp(5 * x.sum())),
+            x,
+        )
+        assert report.precision == "float32"
+
+
+def test_parameters_rounded_to_float32_on_the_way_are_told():
+    """Steps that are rounded bend by whole floats, and yet J is known to five digits."""
+
+    def model(seed):
+        rng = np.random.default_rng(seed)
+        p = {"w": 0.5 * rng.normal(size=4), "b": rng.normal() * 0.5}
+        x, y = rng.normal(size=(20, 4)), rng.normal(size=20)
+
+        def hidden(p):
+            return np.tanh(x @ p["w"].astype(np.float32).astype(np.float64) + p["b"])
+
+        def cost(p):
+            return np.mean((hidden(p) - y) ** 2)
+
+        def grad(p):
+            h = hidden(p)
+            off = 2 * (h - y) * (1 - h * h) / 20
+            return {"w": x.T @ off, "b": off.sum()}
+
+        return cost, grad, p
+
+    assert set(verdicts(map(model, range(25)))) == {"agree"}
+
+
+def test_a_float32_loss_at_an_edge_of_which_no_step_tells_anything_is_left_open():
+    """No direction has a step at which func answers: there is nothing to look closer at."""
+    x = 1 - 10 ** np.random.default_rng(23).uniform(-6, -2, 2)
+    x = np.minimum(x.astype(np.float32), np.float32(1) - np.float32(1e-6))
+
+    def cost(x):
+        return np.float32(np.sum((1 - x.astype(np.float64)) ** 1.3))
+
+    def grad(x):
+        slope = -1.3 * (1 - x.astype(np.float64)) ** 0.3
+        slope[0] *= 1.5
+        return slope
+
+    assert check_gradients(cost, grad, x).verdict != "agree"

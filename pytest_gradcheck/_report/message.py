@@ -195,9 +195,12 @@ def _of_point(report: GradientReport) -> str:
                 f"{called}: not differentiable here (slopes {_slopes(entry)}), analytic {a}; "
                 f'{report.kinks:,} of {report.checked:,} on a kink, and kinks="fail"'
             )
+        # What ``max_evals`` left no evaluation for is open, and was not checked.
+        left = report.size - report.checked
+        of = report.size if 0 < left <= report.open else report.checked
         return (
-            f"{called}: inconclusive ({report.open:,} of {report.checked:,} can't be told), "
-            f"analytic {a}, numeric {n} +- {entry.error_bar:.0e}"
+            f"{called}: inconclusive ({report.open:,} of {of:,} can't be told), "
+            f"analytic {a}, numeric {_beside(n, entry)}"
         )
     if report.threshold is not None and not report.difference < report.threshold:
         worst = report.worst[0] if report.worst else None
@@ -225,7 +228,8 @@ def _leading(report: GradientReport) -> Diagnosis | None:
 
 def _looks(report: GradientReport, diagnosis: Diagnosis) -> str:
     """Return what the error looks like, where, and of how many parameters, in one short line."""
-    about = [block for block in report.blocks if block.name in diagnosis.blocks]
+    mine = set(diagnosis.blocks)
+    about = [block for block in report.blocks if block.name in mine]
     said = _OBVIOUS.sub("", diagnosis.sentence)
     one, name, names = about[0], "", names_of(report)
     # Along directions there is one sentence for all, and their names behind it.
@@ -244,7 +248,7 @@ def _looks(report: GradientReport, diagnosis: Diagnosis) -> str:
     texts = [said + count, said, _short(said, HEADLINE - len(count), least) + count]
     texts.append(_short(said, HEADLINE, least))
     text = next((text for text in texts if len(text) <= HEADLINE), texts[-1])
-    others = [names[block.name] for block in report.blocks if block.wrong and block not in about]
+    others = [names[b.name] for b in report.blocks if b.wrong and b.name not in mine]
     more = f"{len(others)} more blocks" if len(others) > 1 else "".join(others)
     tail = f"; {more} wrong too" if more else ""
     return text + tail if len(text + tail) <= HEADLINE else text
@@ -312,11 +316,19 @@ def _entry_lines(entries: Sequence[Entry], width: int, names: Mapping[str, str])
         a, n = told_apart(entry.analytic, entry.numeric, form)
         tie = f"; {TOGETHER}" if entry.reason == TOGETHER else ""
         said = f"kink, slopes {_slopes(entry)}{tie}" if entry.slopes is not None else entry.reason
-        sizes = f"{n} +- {entry.error_bar:.0e}", f"{entry.error:.1e}", f"{entry.ratio:.1e}"
-        rows.append([name, a, *sizes, said])
+        sizes = [f"{entry.error:.1e}", f"{entry.ratio:.1e}"]
+        if math.isnan(entry.numeric) and entry.ratio == 0:  # there is nothing to be off by
+            sizes = ["", ""]
+        rows.append([name, a, _beside(n, entry), *sizes, said])
     if sum(max(map(len, column)) + 2 for column in list(zip(*rows, strict=True))[:3]) > width + 2:
         return _stacked(rows, width)
     return table(rows, width, drop=("error", "x tolerance"))
+
+
+def _beside(numeric: str, entry: Entry) -> str:
+    """Return a numeric value with its error bar, or that there is none."""
+    known = not math.isnan(entry.numeric)
+    return f"{numeric} +- {entry.error_bar:.0e}" if known else "not known"
 
 
 def _stacked(rows: Sequence[Sequence[str]], width: int) -> list[str]:

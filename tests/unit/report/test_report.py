@@ -520,6 +520,33 @@ def test_the_message_is_short_at_a_hundred_thousand_parameters():
     assert len(json.dumps(value.to_dict())) < 500_000
 
 
+def test_what_was_not_differenced_has_no_numbers():
+    found = check_gradients(
+        lambda x: np.sum(np.sin(x)), np.cos, np.linspace(0.1, 1.0, 100), eps=1e-6, max_evals=50
+    )
+    text = lines(found.message())
+    assert text[0] == (
+        "params[0]: inconclusive (81 of 100 can't be told), analytic 0.995, numeric not known"
+    )
+    assert "params[0]  +9.9500e-01  not known" in text
+    assert "nan" not in found.message()
+    assert "nan" not in found.details()
+
+
+def test_blocks_are_not_compared_with_each_other_for_a_message(monkeypatch):
+    """Of thousands that would be millions of comparisons."""
+    params = {f"p{i}": np.ones(1) for i in range(60)}
+    found = check_gradients(
+        lambda p: sum(float(np.sum(x**2)) for x in p.values()),
+        {name: -2 * np.ones(1) for name in params},
+        params,
+    )
+    asked = []
+    monkeypatch.setattr(BlockReport, "__eq__", lambda one, other: asked.append(one) or one is other)
+    assert "p0 and 59 more" in found.message()
+    assert not asked
+
+
 def test_everything_undecided_at_many_parameters_is_short():
     theta = np.linspace(0.5, 1.5, 2000)
     value = check_gradients(

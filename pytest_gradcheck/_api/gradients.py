@@ -596,8 +596,16 @@ def pulled_back(
                 f"the gradient has shapes {shapes}; they must be tangent's, {_shapes(tangent)}, or "
                 f"params', {_shapes(params)}"
             )
-        weights = _vector(found)
-        return numerical_gradient(lambda s: float(weights @ _vector(retract(params, s))), t)
+        weights, at = _vector(found), flatten(t).leaves
+
+        def moved(s: Any) -> float:
+            pairs = zip(at, flatten(s).leaves, strict=True)
+            to = zero.rebuild([here.value + by.value for here, by in pairs])
+            return float(weights @ _vector(retract(params, to)))
+
+        # Steps are those of a tangent of zeros, whatever t is: beside 0 a t of 1e-9 would have
+        # steps of its own size, and what rounding makes of such differences is no error of grad's.
+        return numerical_gradient(moved, tangent)
 
     along.__qualname__ = str(getattr(func, "__qualname__", type(func).__name__))
     return along, gradient, zero.rebuild([leaf.value for leaf in zero.leaves])

@@ -117,3 +117,30 @@ def test_bad_retractions():
     made = pulled_back(entropy, np.ones(7), P, retract=softmax_step, tangent=np.zeros(2))
     with pytest.raises(ValueError, match="the gradient has shapes"):
         check_gradients(*made)
+
+
+@pytest.mark.parametrize("factor", [1 + 1e-4, 1 - 1e-3, -1.0])
+def test_an_ambient_gradient_that_is_wrong_by_a_little(factor):
+    """Near t = 0 it is pulled back by steps of a whole tangent, and so not a noisy one."""
+    for seed in range(12):
+        rng = np.random.default_rng(seed)
+        a, x = rng.normal(size=(5, 5)), rng.normal(size=5)
+        a, x = a + a.T, x / np.linalg.norm(x)
+        basis = np.linalg.svd(x[None])[2][1:].T
+
+        def stepped(x, t, basis=basis):
+            y = x + basis @ t
+            return y / np.linalg.norm(y)
+
+        def check(factor, a=a, x=x, stepped=stepped):
+            made = pulled_back(
+                lambda x: x @ a @ x,
+                lambda x: factor * 2 * a @ x,
+                x,
+                retract=stepped,
+                tangent=np.zeros(4),
+            )
+            return check_gradients(*made).verdict
+
+        assert check(1.0) == "agree"
+        assert check(factor) == "disagree"

@@ -401,12 +401,15 @@ class Line:
             sigma = max(closer, self.table(0.0, spacing / LINE_CLOSER) or 0.0)
         if sigma is None:
             return
-        known = self.noise.sigma
-        if LINE_LOUDER * sigma < known:
-            # Eight values know it to a half, and may lie in one stair, or on its like of others.
-            other = self.table(0.0, -spacing * math.sqrt(0.5)) or 0.0
-            sigma = max(sigma, min(other, known))
+        if LINE_LOUDER * sigma < self.noise.sigma:
+            sigma = self.as_quiet(sigma, spacing)
         self.take_noise(sigma)
+
+    def as_quiet(self, sigma: float, spacing: float) -> float:
+        """Return a noise that is less than was known, as values on the other side tell it."""
+        # Eight values know it to a half, and may lie in one stair, or on its like of others.
+        other = self.table(0.0, -spacing * math.sqrt(0.5)) or 0.0
+        return max(sigma, min(other, self.noise.sigma))
 
     def table(self, start: float, spacing: float) -> float | None:
         """Return the noise of func at equal distances from `start` on."""

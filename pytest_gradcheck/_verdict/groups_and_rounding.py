@@ -682,10 +682,17 @@ class _Ties:
 
     def wrong(self, members: Array) -> Iterator[Array]:
         """Yield the smallest groups of entries that are no subgradient together."""
-        if members.size < 2 or not self.left:
+        if members.size < 2:
             return
-        self.left -= 1
-        separate, outside = self._along(members)
+        separate, outside = True, False
+        for sides in self._sides(members):
+            if not self.left:
+                return
+            self.left -= 1
+            apart, outside = self._along(members, sides)
+            separate &= apart
+            if outside:
+                break
         if separate:
             return
         parts: list[Array] = []
@@ -694,13 +701,27 @@ class _Ties:
             parts = [one for part in (members[:half], members[half:]) for one in self.wrong(part)]
         yield from parts or ([members] if outside else [])
 
-    def _along(self, members: Array) -> tuple[bool, bool]:
+    def _sides(self, members: Array) -> Iterator[Array]:
+        """Yield to which side each entry goes: 1 or -1, and no two ways that are opposite."""
+        # To that to which each is farther from the middle of its slopes: what is right by itself is
+        # then farthest from being so together. But two that are tied may look separate that way, as
+        # max(x, y) does where x rises and y falls, so every other one goes to its other side; and
+        # all go to one, along which those at a tie of equals stay there.
+        slopes = np.array([self.found.slopes[i] for i in members.tolist()])
+        farther = np.where(self.found.analytic[members] >= slopes.mean(axis=1), 1.0, -1.0)
+        other = farther * (-1.0) ** np.arange(members.size)
+        seen: set[tuple[float, ...]] = set()
+        for sides in (farther, other, np.ones(members.size)):
+            way = tuple((sides * sides[0]).tolist())
+            if way not in seen:
+                seen.add(way)
+                yield sides
+
+    def _along(self, members: Array, sides: Array) -> tuple[bool, bool]:
         """Return whether the kinks are separate, and whether g·d is outside its two bounds."""
         slopes = np.array([self.found.slopes[i] for i in members.tolist()])
         g, low, high = self.found.analytic[members], slopes.min(axis=1), slopes.max(axis=1)
-        # To the side to which each entry is farther from the middle of its slopes, as far as makes
-        # all kinks alike: what is right by itself is then farthest from being so together.
-        d = np.where(g >= 0.5 * (low + high), 1.0, -1.0) / (high - low)
+        d = sides / (high - low)  # as far as makes all kinks alike
         step = float(np.min(self.sweep.step[members] / np.abs(d)))
         shift = np.zeros(self.problem.size)
         shift[members] = d
@@ -752,7 +773,10 @@ def quieter_lines(
             continue
         asked += 1
         line = line_of(problem, i, noise, sweep)
-        sigma = line.table(0.0, spacing(line, limits.at(i), float(problem.scale[i])))
+        within = spacing(line, limits.at(i), float(problem.scale[i]))
+        sigma = line.table(0.0, within)
+        if sigma is not None and sigma * QUIETER_LINE < noise.sigma:
+            sigma = line.as_quiet(sigma, within)
         if sigma is not None and sigma * QUIETER_LINE < noise.sigma:
             line.sounded = True
             line.take_noise(sigma)

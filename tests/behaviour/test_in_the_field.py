@@ -411,6 +411,22 @@ class TestTies:
         assert check(first(top) * 1.0) == "agree"
         assert check(0 * top) == "disagree"
 
+    @pytest.mark.parametrize("shares", [(0.9, 0.4), (0.6, 0.0), (0.5, 0.4), (0.8, 0.6)])
+    def test_shares_of_a_tie_that_do_not_add_up_to_one(self, shares: tuple[float, float]) -> None:
+        """Where one rises as the other falls they look right, and where both rise they don't."""
+        z, g = np.ones(2), np.array(shares)
+        assert check_gradients(np.max, g, z).verdict == "disagree"
+        assert check_gradients(np.max, g / g.sum(), z).verdict == "agree"
+
+    @pytest.mark.parametrize("sign", [1.0, -1.0])
+    def test_a_sum_that_is_zero_has_one_share_for_all(self, sign: float) -> None:
+        """relu(x ± y) at zero: what is right by itself need not be so together."""
+        a = np.array([1.0, sign])
+        for shares, verdict in (((0.6, 0.6), "agree"), ((0.8, 0.6), "disagree")):
+            g = a * shares
+            report = check_gradients(lambda z: max(float(a @ z), 0.0), g, np.array([1.0, -sign]))
+            assert report.verdict == verdict
+
     def test_ties_among_many_pools(self) -> None:
         """The pool that is wrong is found."""
         z = np.array([0.4, 0.4, 0.1, -1, 2, 2, 2, 0.5, 0.3, -0.3, 0.3, 0.0])

@@ -17,6 +17,7 @@ from .._constants import (
     BEND_CLEAR,
     COARSEST_JUMP,
     CONFIDENCE,
+    FAR_ABOVE_NOISE,
     FAR_STEP,
     FARTHEST,
     FINER,
@@ -261,7 +262,7 @@ def _until_settled(
             accused = not agrees and confirmed and _trusted(line, question, scale, estimate)
             if accused:
                 accused = _converged(line, question, estimate)
-                if _doubted(line, question, scale, estimate, accused):
+                if _doubted(line, question, scale, estimate, accused, least):
                     confirmed = False
                     continue
             if accused and _stands_still(line, question):
@@ -336,7 +337,7 @@ def _jumps_or_kink(line: Line, least: float) -> Policy[Answer | None]:
 
 
 def _doubted(
-    line: Line, question: Tolerance, scale: float, estimate: Estimate, accused: bool
+    line: Line, question: Tolerance, scale: float, estimate: Estimate, accused: bool, least: float
 ) -> bool:
     """Measure the noise along a line that is to be accused; return whether to look once more."""
     if not line.sounded and not (accused and _plain(line, question, estimate)):
@@ -347,8 +348,35 @@ def _doubted(
         line.grainy = line.sounded = True
         line.take_noise(max(ROUNDING_SIGMA * stair, line.noise.sigma))
         return True
+    if accused and _shows_nearer(line, question, estimate, least):
+        return True
     beneath = accused and _beneath(line, estimate) > 0
     return beneath and _news(line, question, scale, estimate)
+
+
+def _shows_nearer(line: Line, question: Tolerance, estimate: Estimate, least: float) -> bool:
+    """Take steps at which the analytic slope shows, if it does, below what looks like noise."""
+    # A ripple that is narrower than the distance of the values that tell noise looks like it, and
+    # so do its slopes, down to steps at which only the noise that func's format implies is left.
+    gap, floor = abs(question.analytic - estimate.value), line.noise.floor
+    step = RATIO ** (NEAR_RUNGS - 1) * max(floor / max(SENTINEL_GAP * gap, 1e-300), least)
+    known = line.noise.sigma <= LOUD * floor or line.sides() != "both"
+    if known or step * RATIO > line.rungs[-1].h:
+        return False
+    seen = []
+    for _ in range(NEAR_RUNGS):
+        try:
+            steps, values = line.evaluate((step, -step))
+        except Exception:  # no evaluation is left: nothing is known
+            return False
+        slope = float((values[0] - values[1]) / (steps[0] - steps[1]))
+        if not abs(slope - question.analytic) <= NEAR_ESTIMATE * gap:
+            return False
+        seen.append((steps, values))
+        step /= RATIO
+    for steps, values in seen:
+        line.record(steps, values)
+    return True
 
 
 def _stair(line: Line, question: Tolerance, scale: float, estimate: Estimate) -> float:
@@ -531,9 +559,18 @@ def _limit(
     small = bend <= NEAR_LIMIT * gap and not bends < -KINK_POWER
     smooth = small or bends >= SMOOTH_POWER
     still = not (two.forward or two.backward) or not (last.forward or last.backward)
-    moved = line.change > RESPONDS * line.noise.sigma
-    stairs = still and line.grainy is not False and moved
+    stairs = still and line.grainy is not False and _may_be_stairs(line, gap)
     return near and falls and smooth and not stairs
+
+
+def _may_be_stairs(line: Line, gap: float) -> bool:
+    """Return whether steps at which func stands still may lie within one stair of it."""
+    # A step at which what is wrong would come to far more than the least by which func was seen to
+    # move is within none: it moves by rounding alone, of terms that larger steps made.
+    moved = [change for _, change in line.moves if change]
+    flat = max(h for h, slope, _ in line.series("both") if not slope)
+    shown = line.change > RESPONDS * line.noise.sigma
+    return shown and gap * flat <= FAR_ABOVE_NOISE * min(moved)
 
 
 def _stands_still(line: Line, question: Tolerance) -> bool:

@@ -193,6 +193,7 @@ def judge(
             _ask_again(found, sweep, problem, options, asked, agrees)
             _look_between(found, sweep, problem)
             judge_ties(found, sweep, problem)
+            _leave_standing(found)
         except BudgetExhausted:
             left = (found.verdict == OPEN) & ~agrees
             between = _passed_over(found, sweep) is not None
@@ -202,8 +203,7 @@ def judge(
     if not rounded and (asked & (~found.within() | (found.verdict == DISAGREE))).any():
         found = _rounded(found, problem, analytic, options)
     found = found if fixed else _rounded_inside(found, problem, sweep, options)
-    spared = asked & (found.verdict == DISAGREE) & found.within() & ~found.kinked
-    found.verdict[spared] = AGREE
+    found.verdict[asked & (found.verdict == DISAGREE) & found.within() & ~found.kinked] = AGREE
     values = max(abs(float(problem.center)), sweep.noise.terms)
     variation = max(values, curvature(problem, sweep, found))
     # Beside a narrow J no error bar shows that anything is small: it is J's rounding itself.
@@ -244,6 +244,19 @@ def _jumps(found: Comparison, sweep: Sweep, problem: Problem) -> Array:
     found.error[jumps] = np.inf
     _leave_open(np.flatnonzero(jumps), found, ROUNDED)
     return jumps
+
+
+def _leave_standing(found: Comparison) -> None:
+    """Leave open what func never answered to, where the jumps that others show are as large."""
+    # One parameter alone may move a score of whole numbers by none of them, however far it goes.
+    rounded = [i for i, reason in found.reasons.items() if reason == ROUNDED]
+    jumps = [2 * h * abs(slope) for i in rounded for h, slope in found.ladders.get(i, ()) if slope]
+    if not jumps:
+        return
+    for i in np.flatnonzero(found.verdict == DISAGREE).tolist():
+        steps, slopes = zip(*found.ladders.get(i, ((0.0, 1.0),)), strict=True)
+        if not any(slopes) and abs(found.analytic[i]) * max(steps) <= RESPONDS * min(jumps):
+            _leave_open(np.array([i]), found, ROUNDED)
 
 
 def _tell_by_groups(
@@ -320,8 +333,7 @@ def _pass_zeros(
     the terms that cancel in it.  Beside a narrow J that is so of gradients that are none, too: what
     rounding leaves is another one beside θ (`narrow` is asked there, if it can be).
     """
-    if narrow is None:
-        _pass_stationary(found, problem, sweep)
+    _pass_stationary(found, problem, sweep)
     limits = found.tolerance
     zero = (np.abs(found.analytic) <= limits.dust + limits.atol) & found.within()
     zero &= CONFIDENCE * found.reach * problem.scale <= IN_BLOCK * value
@@ -354,7 +366,7 @@ def _pass_stationary(found: Comparison, problem: Problem, sweep: Sweep) -> None:
     zero itself would pass.
     """
     left = np.flatnonzero((found.verdict == OPEN) & found.within() & (sweep.step > 0))
-    left = left[[found.reasons.get(i) == NOISY for i in left.tolist()]]
+    left = left[[found.reasons.get(i, NOISY) == NOISY for i in left.tolist()]]
     bend = bends(sweep, problem.center, left)
     over_scale = bend * (problem.scale[left] / sweep.step[left]) ** 2
     far = CONFIDENCE * found.reach[left] * problem.scale[left] <= IN_CHECK * over_scale
@@ -402,9 +414,10 @@ def _rounded(
     size = np.fmax(np.abs(found.analytic), np.abs(found.numeric))
     everything = value_size(problem, found.analytic)
     for spread in (GRAD_ROUNDINGS * own, GRAD_ROUNDINGS * shared):
-        # What is as large as the gradient itself is no rounding of it.
+        # What is as large as the gradient itself is no rounding of it. Terms that cancel in that by
+        # a large parameter are no smaller for its size: see `of_block`.
         little = spread <= COARSEST_RTOL * size
-        little |= spread * problem.scale <= IN_CHECK * everything
+        little |= spread * np.minimum(problem.scale, 1.0) <= IN_CHECK * everything
         off[little] = spread[little]
     return replace(found, tolerance=replace(limits, atol=limits.atol + off))
 

@@ -607,6 +607,61 @@ def test_a_ripple_that_leaves_no_trace_in_large_steps(width):
     assert check_gradients(func, np.cos(x), x).verdict != "agree"
 
 
+@pytest.mark.parametrize("width", [1e-9, 1e-10, 1e-11])
+@pytest.mark.parametrize("part", [0.1, 1.0])
+def test_a_ripple_that_looks_like_noise(width, part):
+    """Its slope is seen at steps that noise of that size would make worthless."""
+
+    def made(factor):
+        def func(x):
+            return float(x**2 + part * width * np.sin(x / width))
+
+        for x in np.random.default_rng(1).uniform(0.5, 2, size=12):
+            yield func, lambda x: factor * (2 * x + part * np.cos(x / width)), x
+
+    # Where the ripple's own slope nearly vanishes there is next to nothing to be seen.
+    assert verdicts(made(1.0)).count("disagree") <= 1
+    assert "agree" not in verdicts(made(2.0))
+
+
+@pytest.mark.parametrize("seed", [1, 2, 4])
+def test_noise_that_values_on_one_side_do_not_show(seed):
+    """Beside a constant of ten million eight equally spaced values may all round alike."""
+    rng = np.random.default_rng(seed)
+    others = ~np.eye(6, dtype=bool)
+    _ = rng.normal(size=(6, 2))
+
+    def distances(p):
+        gaps = (p["x"] + p["t"])[:, None] - (p["x"] + p["t"])
+        return gaps, (gaps**2).sum(-1) + np.eye(6)
+
+    def cost(p):
+        q = distances(p)[1]
+        return float((1 / q + 0.1 * q)[others].sum())
+
+    def grad(p):
+        gaps, q = distances(p)
+        pull = 4 * (((0.1 - 1 / q**2) * others)[:, :, None] * gaps).sum(1)
+        return {"x": pull, "t": pull.sum(0)}
+
+    params = {"x": rng.normal(size=(6, 2)), "t": 1e7 * rng.normal(size=2)}
+    assert check_gradients(cost, grad, params).verdict != "disagree"
+
+
+@pytest.mark.parametrize("seed", [4, 7])
+def test_a_score_of_whole_numbers_that_one_parameter_never_moves(seed):
+    """The jumps that others show are larger than all that its slope comes to."""
+    rng = np.random.default_rng(seed)
+    w, c = rng.normal(size=4), rng.normal(size=4)
+    if seed == 4:
+        report = check_gradients(lambda w: float(np.round(c @ w / 3)), lambda w: c / 3, w)
+    else:
+        report = check_gradients(
+            lambda w: float(np.floor(np.exp(c @ w / 3))), lambda w: np.exp(c @ w / 3) * c / 3, w
+        )
+    assert report.verdict == "inconclusive"
+
+
 @pytest.mark.parametrize("make", [spike, cusp, pole])
 def test_the_numerical_gradient_is_that_of_what_lies_within_its_first_steps(make):
     func, grad, x = make(2e-7, 3.0)

@@ -912,11 +912,13 @@ def test_a_given_step_beside_a_kink():
     assert verdict(abs, of(-1.0), 1e-3, eps=1e-5, rtol=1e-3) == "disagree"
 
 
+@pytest.mark.parametrize("size", [1.0, 1e6])
 @pytest.mark.parametrize("seed", range(8))
-def test_a_bias_before_a_normalisation_has_no_gradient_but_rounding(seed):
+def test_a_bias_before_a_normalisation_has_no_gradient_but_rounding(seed, size):
+    """A bias of a million makes that rounding a million times larger, and the gradient no less."""
     rng = np.random.default_rng(seed)
     x, t = rng.normal(size=(20, 3)), rng.normal(size=20)
-    params = {"W": rng.normal(size=(3, 4)), "b": rng.normal(size=4), "v": rng.normal(size=4)}
+    params = {"W": rng.normal(size=(3, 4)), "b": size * rng.normal(size=4), "v": rng.normal(size=4)}
 
     def forward(p):
         z = x @ p["W"] + p["b"]
@@ -934,11 +936,47 @@ def test_a_bias_before_a_normalisation_has_no_gradient_but_rounding(seed):
         dz = (dh - dh.mean(axis=0) - h * (dh * h).mean(axis=0)) / deviation
         return {"W": x.T @ dz, "b": dz.sum(axis=0), "v": h.T @ do}
 
-    assert 0 < np.abs(grad(params)["b"]).max() < 1e-12
+    assert 0 < np.abs(grad(params)["b"]).max() < 1e-12 * size * 100
     report = check_gradients(cost, grad, params)
     assert report.verdict == "agree", report
-    off = check_gradients(cost, lambda p: grad(p) | {"b": 1e-8 * np.ones(4)}, params)
+    off = check_gradients(cost, lambda p: grad(p) | {"b": 1e-8 * size * np.ones(4)}, params)
     assert off.verdict == "disagree"
+
+
+@pytest.mark.parametrize("wrong", [1e-8, 1e-4])
+def test_what_moves_by_rounding_alone_denies_a_slope(wrong):
+    """At steps of hundreds a softmax rounds its logits more coarsely: that is no stair of it."""
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        x, y = rng.normal(size=(20, 2)), np.eye(3)[rng.integers(0, 3, 20)]
+
+        def chances(p, x=x):
+            z = x @ p["W"] + p["offset"]
+            e = np.exp(z - z.max(1, keepdims=True))
+            return e / e.sum(1, keepdims=True)
+
+        def cost(p, y=y, chances=chances):
+            return -np.mean(np.log(np.sum(chances(p) * y, 1)))
+
+        def grad(p, x=x, y=y, chances=chances):
+            gap = (chances(p) - y) / 20
+            return {"W": x.T @ gap, "offset": gap.sum() + wrong}
+
+        params = {"W": rng.normal(size=(2, 3)), "offset": 1.0}
+        assert check_gradients(cost, grad, params).verdict == "disagree"
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("power", [2, 4])
+def test_zero_at_the_bottom_of_a_bowl_without_an_offset(power, dtype):
+    """J and its noise are zero there in float32, too: nothing hides a slope."""
+
+    def check(off):
+        x = np.zeros(4, dtype)
+        return verdict(lambda x: np.sum(x**power), lambda x: power * x ** (power - 1) + off, x)
+
+    assert check(dtype(0)) == "agree"
+    assert check(dtype(1e-6)) == "disagree"
 
 
 @pytest.mark.parametrize(

@@ -158,14 +158,32 @@ class Screen:
             return self._of_many(number, None if subset is None else subset.blocks)
         vector = (np.empty if subset is None else np.zeros)(self.problem.size)
         for block in self.problem.blocks if subset is None else subset.blocks:
-            own = vector[block.window]
-            for part, (weights,) in self.columns((number,), block):
-                if subset is None or subset.inside is None:
-                    own[part] = weights
-                else:
-                    inside = subset.within(part)
-                    own[inside] = weights[inside - part.start]
+            inside = None if subset is None or subset.inside is None else subset.within
+            self._fill(vector[block.window], number, block, inside)
         return vector
+
+    def shift_in(self, number: int, block: Block) -> Array:
+        """Return what a direction is in one block, with no vector of all parameters."""
+        if self.whole is not None:
+            return self._of_many(number, (block,))[block.window]
+        own: Array = np.empty(block.size)
+        self._fill(own, number, block)
+        return own
+
+    def _fill(
+        self,
+        own: Array,
+        number: int,
+        block: Block,
+        within: Callable[[slice], Array] | None = None,
+    ) -> None:
+        """Write a direction's weights to `own`, a block's, or to the offsets `within` its parts."""
+        for part, (weights,) in self.columns((number,), block):
+            if within is None:
+                own[part] = weights
+            else:
+                inside = within(part)
+                own[inside] = weights[inside - part.start]
 
     def _of_many(self, number: int, blocks: Sequence[Block] | None) -> Array:
         """Return a direction over all parameters, or zero outside some blocks."""

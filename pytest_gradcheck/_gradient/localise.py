@@ -627,7 +627,7 @@ def _sums(
     first, last = blocks[0].start, blocks[-1].stop
     windows = [slice(block.start - first, block.stop - first) for block in blocks]
     starts = [window.start for window in windows]
-    alone = Subset(blocks) if len(blocks) == 1 else None
+    alone = blocks[0] if len(blocks) == 1 else None
     work = screen.problem.evaluator.work
     thetas = [work.theta[position_of(work.blocks, block.start)] for block in blocks]
     own = {code: np.zeros((len(blocks), count)) for code in EVERYWHERE}
@@ -642,7 +642,7 @@ def _sums(
         for axis in range(len(shape))
     }
     for j in range(count):
-        weights = screen.shift(j, alone)[first:last]
+        weights = screen.shift_in(j, alone) if alone else screen.shift(j)[first:last]
         parts = [weights[window] for window in windows]
         pairs = [*zip(parts, thetas, strict=True)]
         own["theta"][:, j] = [np.dot(w, theta) for w, theta in pairs]
@@ -723,7 +723,8 @@ def errors_of(screen: Screen, pattern: Pattern, block: Block) -> Array:
     if pattern.code == "rolled" and pattern.place is not None:
         axis, k = pattern.place
         whole = own.reshape(block.shape)
-        return np.asarray(whole - np.roll(whole, -k, axis)).ravel()
+        moved = np.roll(whole, -k, axis)
+        return np.subtract(whole, moved, out=moved).ravel()
     if pattern.code == "swapped":
         name = next(name for name in pattern.names if name != block.name)
         return np.asarray(own - screen.analytic[screen.by_name[name].window])

@@ -1380,7 +1380,7 @@ def test_a_narrow_format_is_told_by_values_of_any_size():
     for seed in range(10):
         x = np.random.default_rng(seed).uniform(-1, 1, 3)
         report = check_gradients(
-            lambda x: float(np.exp(5 * x.astype(np.float32).sum())),
+            lambda x: float(np.exp(np.float32(5) * x.astype(np.float32).sum())),
             lambda x: np.full(3, 5 * np.exp(5 * x.sum())),
             x,
         )

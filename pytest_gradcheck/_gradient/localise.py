@@ -339,9 +339,9 @@ class Search:
         if not whole.stands_out(self.limit):
             self.found.cleared.add(block.name)
             return True
-        few = len(screen.wrong) < MOST_NAMED and self.spent < MOST_EXTRA
-        while few and whole.stands_out(self.limit) and self._matched(whole):
-            pass
+        while len(screen.wrong) < MOST_NAMED and self.spent < MOST_EXTRA:
+            if not (whole.stands_out(self.limit) and self._matched(whole)):
+                break
         # Of all there are none was found.
         one_of_several = block.size < screen.problem.size and whole.stands_out(self.limit)
         if one_of_several and self._named_pattern(whole.residuals, whole):

@@ -1,5 +1,6 @@
 """What the tests of the plugin share: a little suite of a user's, in a directory of its own."""
 
+import gc
 import os
 import signal
 import sys
@@ -42,6 +43,14 @@ with suppress(ImportError):
         "unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow]
     )
     settings.load_profile("unhurried")
+
+
+def pytest_collection_finish():
+    """Leave what is here before the first test out of all later collections of garbage.
+
+    Every session of pytest ends with one (with five up to pytest 8.4), those inside a test too.
+    """
+    gc.freeze()
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -487,6 +487,15 @@ def test_at_scale_a_row_off_by_a_tenth_and_a_block_by_little_stand_out_of_kinks(
     assert {entry.block for entry in report.worst if entry.verdict == "disagree"} == {"W"}
 
 
+@pytest.mark.parametrize("seed", [0, 3])
+def test_a_block_off_by_three_thousandths_is_denied_by_many_directions(seed):
+    # Four directions through it are off by less than their bars, with kinks in each.
+    net = Net(seed, inputs=48, hidden=48, relu=True)
+    assert check_gradients(net.loss, net.grad, net.params).verdict == "agree"
+    report = check_gradients(net.loss, net.wrong("W", slice(None), 1.003), net.params)
+    assert (report.verdict, [entry.label for entry in report.worst]) == ("disagree", ["W"])
+
+
 @pytest.mark.parametrize("seed", first_quick(range(8), 2))
 def test_at_scale_a_few_entries_that_cross_many_kinks_are_not_taken_for_a_wrong_block(seed):
     # 900 values go through four biases: directions through those all cross the same kinks.

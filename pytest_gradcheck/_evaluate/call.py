@@ -294,6 +294,12 @@ class Call:
             if not self.returns_pair:
                 return out[0]
             gradients[:] = out[1:2]
+            if self.has_aux and not (isinstance(out[0], tuple) and out[0]):
+                raise TypeError(
+                    f"func returned {type(out[0]).__name__} before the gradient, but has_aux=True "
+                    "with grad=True says that it returns ((J, anything), gradient); leave out "
+                    "has_aux for (J, gradient)"
+                )
             return scalar(out[0][0]) if self.has_aux else out[0]
 
         return first

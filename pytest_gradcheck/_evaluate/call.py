@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager, suppress
 from copy import deepcopy
 from dataclasses import dataclass
@@ -101,6 +101,9 @@ def scalar(value: Any) -> Any:
         )
     if array.dtype.kind not in "fiu":
         how = ": return float(J)" if _is_number(value) else ""
+        if isinstance(value, Coroutine):
+            value.close()  # or Python warns that nobody awaited it
+            how = ": func is async; pass lambda params: asyncio.run(func(params))"
         what = f"{type(value).__name__} ({shown(quoted(value), 60)})"
         raise TypeError(f"func returned {what}; J must be a number{how}")
     if array.size != 1:

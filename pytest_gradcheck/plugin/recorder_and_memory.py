@@ -186,7 +186,7 @@ to assert_gradients_close itself.  To select tests, leave the marker without opt
 options for a directory, a module or a class, override the fixture gradcheck_options there."""
 
 MOST_SECTIONS = 10
-"""Failing checks of one phase of a test that are shown in full; a line of the summary has each."""
+"""Failing checks of one phase of a test that are shown in full."""
 
 SCREEN, AROUND, HEAD = 45, 18, 6
 """Lines that one failure takes at most with a map, and those around its text and in its summary,

@@ -373,3 +373,12 @@ def test_the_order_of_arguments_is_the_function_s_own():
 def test_what_is_no_number_or_no_function_is_refused_by_name(call, said):
     with pytest.raises((TypeError, ValueError), match=said):
         call()
+
+
+@pytest.mark.filterwarnings("error")
+def test_an_async_func_is_named():
+    async def cost(x):
+        return np.sum(x**2)
+
+    with pytest.raises(TypeError, match=r"func is async; pass lambda params: asyncio\.run\(func"):
+        check_gradients(cost, slope, X)

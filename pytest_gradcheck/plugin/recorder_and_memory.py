@@ -348,11 +348,25 @@ def _is_mismatch(error: BaseException | None) -> bool:
     return module is not None and isinstance(error, module.GradientMismatch)
 
 
-def _hide_our_frames(error: BaseException | None) -> None:
+def _all_of(error: BaseException) -> Iterator[BaseException]:
+    """Yield an error, what it came of, and what it is a group of, each once."""
+    rest: list[BaseException | None] = [error]
+    seen: set[int] = set()  # `raise error from error` is its own cause
+    while rest:
+        one = rest.pop()
+        if one is None or id(one) in seen:
+            continue
+        seen.add(id(one))
+        yield one
+        members = one.exceptions if isinstance(one, BaseExceptionGroup) else ()
+        rest += [one.__cause__, one.__context__, *members]
+
+
+def _hide_our_frames(raised: BaseException) -> None:
     """Mark our modules in the tracebacks of an error and its causes, where pytest looks for it."""
     # What contextlib runs between two of our frames is taken out.
     package = __name__.partition(".")[0]
-    while error is not None:
+    for error in _all_of(raised):
         tb, ours = error.__traceback__, None
         while tb is not None:
             names = tb.tb_frame.f_globals
@@ -367,7 +381,6 @@ def _hide_our_frames(error: BaseException | None) -> None:
             elif home != "contextlib":
                 ours = None
             tb = tb.tb_next
-        error = error.__cause__ or error.__context__
 
 
 def _in_one_line(report: pytest.TestReport) -> None:

@@ -283,16 +283,16 @@ class Recorder:
         if call.excinfo is not None:
             _hide_our_frames(call.excinfo.value)
         report = yield
-        error = call.excinfo.value if call.excinfo and report.failed else None
+        raised = _raised(call) if report.failed else None
         if self._memory is not None:
-            self._memory.settle(error)
+            self._memory.settle(raised)
         if self._records:
             if report.failed:
                 report.sections += [
-                    (TITLE, text) for text in self._texts(error, report.longreprtext)
+                    (TITLE, text) for text in self._texts(raised, report.longreprtext)
                 ]
             report.gradcheck = self._records  # type: ignore[attr-defined]
-        if _is_mismatch(error):
+        if raised is not None:
             _in_one_line(report)
         fixture = item.stash.get(_uncalled, "")
         if fixture and report.when == "call" and report.passed:
@@ -300,11 +300,10 @@ class Recorder:
         self._records, self._failing = [], []
         return report
 
-    def _texts(self, error: BaseException | None, above: str) -> Iterator[str]:
+    def _texts(self, raised: GradientReport | None, above: str) -> Iterator[str]:
         """Yield what the sections say, now that it is known which checks failed a test."""
         # Where one was raised, the others were caught, or meant to fail. What pytest prints `above`
         # is not said again: the message of the one that was raised, in a doctest or a group too.
-        raised = getattr(error, "report", None) if _is_mismatch(error) else None
         room = self._room - len(above.splitlines())
         for number, (record, report) in enumerate(self._failing):
             texts = []
@@ -342,10 +341,13 @@ class Recorder:
         item.ihook.pytest_gradcheck_result(item=item, report=report)
 
 
-def _is_mismatch(error: BaseException | None) -> bool:
-    """Return whether an exception is our own; without an import, it is none."""
-    module = sys.modules.get("pytest_gradcheck._report.report")
-    return module is not None and isinstance(error, module.GradientMismatch)
+def _raised(call: pytest.CallInfo[None]) -> GradientReport | None:
+    """Return the report of the `GradientMismatch` that ended a phase of a test, if one did."""
+    module = sys.modules.get("pytest_gradcheck._report.report")  # without an import, there is none
+    if module is None or call.excinfo is None:
+        return None
+    error = call.excinfo.value
+    return error.report if isinstance(error, module.GradientMismatch) else None
 
 
 def _all_of(error: BaseException) -> Iterator[BaseException]:
@@ -498,9 +500,8 @@ class Memory:
             self._open.append((record, report, number))
             self._here.number = None
 
-    def settle(self, error: BaseException | None) -> None:
-        """Say on the records what is to be remembered, now that it is known why a test failed."""
-        failed = getattr(error, "report", None)
+    def settle(self, failed: GradientReport | None) -> None:
+        """Say on the records what is to be remembered, now that it is known what failed a test."""
         for record, report, number in self._open:
             labels: list[str] = []
             if report is failed:

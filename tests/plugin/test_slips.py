@@ -139,6 +139,23 @@ def test_exceptions_that_are_their_own_cause_or_in_a_group(suite):
     result.stdout.fnmatch_lines(["*| KeyError: 'absent'"])
 
 
+def test_an_attribute_report_of_another_exception_is_left_alone(suite):
+    suite.makepyfile(
+        """
+        class Closed(Exception):
+            @property
+            def report(self):
+                raise RuntimeError("it was closed")
+
+        def test_closed():
+            raise Closed
+        """
+    )
+    result = suite.runpytest_inprocess()
+    result.assert_outcomes(failed=1)
+    result.stdout.no_fnmatch_line("*INTERNALERROR*")
+
+
 def test_an_exception_without_its_module_s_name_is_pickled_with_its_notes():
     with pytest.raises(ValueError, match="of shape") as caught:
         check_gradients(lambda w: 2 * w, np.ones(3), W, has_aux=False)

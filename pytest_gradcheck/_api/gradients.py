@@ -451,7 +451,8 @@ def numerical_gradient_with_error(
 ) -> tuple[Any, Any]:
     """Return the gradient of func by extrapolated differences, and its error bars.
 
-    Every parameter is differenced at several steps, 6 to 30 evaluations each.
+    Every parameter is differenced at several steps: 6 to 30 evaluations each, up to 50 where func
+    is flat or at the edge of its domain.
 
     Parameters
     ----------

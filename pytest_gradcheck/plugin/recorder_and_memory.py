@@ -239,6 +239,19 @@ class Recorder:
             self._item = previous
             Recorder.hearing = outer
 
+    @pytest.hookimpl(wrapper=True)
+    def pytest_make_collect_report(
+        self, collector: pytest.Collector
+    ) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+        """Hide our frames in what is raised by a check that a module makes while it is imported."""
+        report = yield
+        call = getattr(report, "call", None)
+        if report.failed and call is not None and REPORTS in sys.modules:
+            _hide_our_frames(call.excinfo.value)
+            told = collector.repr_failure(call.excinfo)
+            report.longrepr = told if hasattr(told, "toterminal") else report.longrepr
+        return report
+
     @hookimpl
     def gradcheck_suspects(self) -> Sequence[str] | None:
         """Say what was wrong in the last run of the check that begins."""
@@ -341,9 +354,13 @@ class Recorder:
         item.ihook.pytest_gradcheck_result(item=item, report=report)
 
 
+REPORTS = "pytest_gradcheck._report.report"
+"""The module that every check imports."""
+
+
 def _raised(call: pytest.CallInfo[None]) -> GradientReport | None:
     """Return the report of the `GradientMismatch` that ended a phase of a test, if one did."""
-    module = sys.modules.get("pytest_gradcheck._report.report")  # without an import, there is none
+    module = sys.modules.get(REPORTS)  # without an import, there is none
     if module is None or call.excinfo is None:
         return None
     error = call.excinfo.value

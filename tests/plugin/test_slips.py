@@ -78,6 +78,34 @@ def test_no_frame_of_ours_is_shown(suite):
     whole.stdout.fnmatch_lines(["*pytest_gradcheck*"])
 
 
+def test_nor_of_a_check_that_a_module_makes_while_it_is_imported(suite):
+    suite.makepyfile(
+        test_import="""
+        import numpy as np
+        from pytest_gradcheck import check_gradients
+
+        def cost(w):
+            return w["absent"]
+
+        check_gradients(cost, lambda w: w, np.ones(3))
+        """,
+        test_skip="import pytest; pytest.skip('not here', allow_module_level=True)",
+        test_syntax="def test_it(: ...",
+    )
+    result = suite.runpytest_inprocess()
+    result.assert_outcomes(errors=2, skipped=1)
+    result.stdout.no_fnmatch_line("*pytest_gradcheck?_*")
+    result.stdout.fnmatch_lines(
+        [
+            "test_import.py:*: in <module>",
+            "*check_gradients(cost, lambda w: w, np.ones(3))*",
+            "test_import.py:*: in cost",
+            "E   IndexError: *",
+            "E   SyntaxError: *",
+        ]
+    )
+
+
 BETWEEN = """
     import numpy as np
     from pytest_gradcheck import assert_jacobian_close, check_hessian

@@ -11,7 +11,7 @@ import math
 import re
 from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, ValuesView
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from fnmatch import fnmatchcase
@@ -492,16 +492,18 @@ def _as_array(value: Any, of: str) -> str:
         return f"pass its .{method}()"
     if isinstance(value, FunctionType) and of == ROOT:
         return "the order is func, grad, params"
-    if isinstance(value, (Iterator, ValuesView, range)):
-        return f"pass list({of}), or dict({of}) of names with arrays"
     if isinstance(value, (Number, Decimal)):
         return "pass float(x)"
+    if isinstance(value, Mapping):
+        return f"pass dict({of})"
     held = getattr(value, "__dict__", {})
     if isinstance(held, dict) and any(isinstance(item, np.ndarray) for item in held.values()):
         return (
             "of an object that holds arrays, a layer, pass vars(layer), with in_place=True and "
             "functions without params"
         )
+    if isinstance(value, Iterable) and not isinstance(value, (str, bytes, set, frozenset)):
+        return f"pass list({of}), or dict({of}) of names with arrays"
     return ""
 
 

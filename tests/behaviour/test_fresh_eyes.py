@@ -1,5 +1,6 @@
 """What a new user ran into: products that are linear, sentences that were false, odd inputs."""
 
+from collections import UserDict, deque
 from decimal import Decimal
 from fractions import Fraction
 
@@ -327,7 +328,9 @@ def slope(x):
         (slope, Fraction(1, 3), "dataclasses; pass float(x)"),
         (slope, Decimal("0.5"), "dataclasses; pass float(x)"),
         (slope, range(3), "pass list(params), or dict(params) of names with arrays"),
-        (slope, {"W": X}.values(), "pass list(params), or dict(params) of names with arrays"),
+        (slope, {"W": X}.items(), "pass list(params), or dict(params) of names with arrays"),
+        (slope, deque([X]), "pass list(params), or dict(params) of names with arrays"),
+        (slope, UserDict(W=X), "dataclasses; pass dict(params)"),
         (slope, np.array([X, X[:2]], dtype=object), "or list(x) of an array of arrays)"),
     ],
 )

@@ -385,3 +385,10 @@ def test_an_async_func_is_named():
 
     with pytest.raises(TypeError, match=r"func is async; pass lambda params: asyncio\.run\(func"):
         check_gradients(cost, slope, X)
+
+
+def test_where_nothing_is_differenced_no_tolerance_is_said_to_apply():
+    message = check_gradients(cube, slope, X, skip="*").message()
+    assert message.startswith("nothing was checked: there is no parameter to difference")
+    assert "rtol unset" in message
+    assert "rtol 0" not in message

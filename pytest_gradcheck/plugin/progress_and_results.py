@@ -157,6 +157,7 @@ class Results:
         self._left_out = Counter[str]()
         self._checks: list[tuple[str, bool, Record]] = []
         self._problems: dict[str, None] = {}
+        self._written: list[str] = []
         self._uncalled = Counter[tuple[str, str]]()
         self._interrupted: list[str] = []
 
@@ -199,6 +200,7 @@ class Results:
             path.parent.mkdir(parents=True, exist_ok=True)
             with replacing(path) as stream:
                 stream.write(text.encode("utf-8", "backslashreplace"))
+            self._written.append(f"gradcheck: the {what} is {path}")
         # Other people's libraries draw the page, and no error of theirs may cost the results.
         except Exception as error:
             said = str(error) if isinstance(error, OSError) else f"{type(error).__name__}: {error}"
@@ -237,6 +239,8 @@ class Results:
             checks = "1 gradient check" if self._total == 1 else f"{self._total} gradient checks"
             terminalreporter.write_sep("=", f"{checks}, {self._failed} failed")
             self._table(terminalreporter)
+        for written in self._written:
+            terminalreporter.write_line(written)
         for problem in self._problems:
             terminalreporter.write_line(problem, red=True)
         for (test, fixture), count in self._uncalled.items():

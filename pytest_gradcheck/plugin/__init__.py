@@ -29,7 +29,7 @@ from .recorder_and_memory import NODEID, Keeper, Memory, Recorder, ResultHook
 __all__ = ["gradcheck", "gradcheck_options", "gradcheck_rng", "numerical_gradient"]
 
 # The names of the engine's hooks: what is marked as a specification there.
-_ENGINE_HOOKS = tuple(
+_ENGINE_HOOKS = frozenset(
     name for name, value in vars(hookspecs).items() if hasattr(value, f"{hookspecs.PROJECT}_spec")
 )
 
@@ -132,7 +132,8 @@ class EngineHooks:
     def pytest_plugin_registered(self, plugin: object) -> None:
         """Register a plugin with the engine, until the session ends, if it has hooks for it."""
         marked = f"{hookspecs.PROJECT}_impl"
-        named = [getattr(plugin, name, None) for name in _ENGINE_HOOKS]
+        # Of what it has alone, as pluggy does: a `__getattr__` of its own may raise anything.
+        named = [getattr(plugin, name, None) for name in sorted(_ENGINE_HOOKS & {*dir(plugin)})]
         found = [one for one in named if isinstance(getattr(one, marked, None), dict)]
         if isinstance(plugin, ModuleType):
             for one in named:

@@ -143,6 +143,21 @@ def test_a_function_with_a_hook_s_name_and_no_mark_is_named(suite, registered):
     assert registered() == before
 
 
+def test_a_plugin_that_answers_to_no_other_name_is_left_alone(suite):
+    suite.makeconftest(
+        """
+        class Proxy:
+            def __getattr__(self, name):
+                raise LookupError(name)
+
+        def pytest_configure(config):
+            config.pluginmanager.register(Proxy(), "proxy")
+        """
+    )
+    suite.makepyfile("def test_it(): ...")
+    suite.runpytest_inprocess().assert_outcomes(passed=1)
+
+
 def test_engine_hooks_in_a_conftest_that_is_found_late(suite, registered):
     before = registered()
     suite.makepyfile(boxes=FLATTENS_BOXES, **{"deep/down/test_boxes": CHECKS_BOXES})

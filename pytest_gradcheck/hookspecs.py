@@ -74,7 +74,7 @@ def gradcheck_explain(report: GradientReport) -> str | Diagnosis | Sequence[str 
     Parameters
     ----------
     report : GradientReport
-        A finished check that did not agree.
+        A finished check that does not pass.
 
     Returns
     -------

@@ -132,7 +132,7 @@ class _Side:
             sample = np.zeros(sample)
         name = "x" if what == "x" else OUTPUT
         self.structure = flatten(sample, name)
-        self.raw = blocks_of(self.structure, options.only, options.skip)
+        self.what, self.raw = what, blocks_of(self.structure, options.only, options.skip, of=what)
         self.size = self.raw[-1].stop if self.raw else 0
         if not self.size:
             raise ValueError(
@@ -150,7 +150,8 @@ class _Side:
 
     def vector(self, value: Any, what: str) -> Array:
         """Return a value of this space as a vector; its names and shapes must match."""
-        return gradient_vector(value, self.structure, self.raw, what)[0].astype(np.float64)
+        found, _ = gradient_vector(value, self.structure, self.raw, what, self.what)
+        return found.astype(np.float64)
 
 
 class _Operator:
@@ -367,7 +368,7 @@ def taylor_rates(
     >>> print(str(rates).splitlines()[0])
     step      zeroth    rate  first     rate
     """
-    if not (step > 0 and math.isfinite(step)):
+    if not (isinstance(step, (int, float)) and 0 < step < math.inf):
         raise ValueError(f"step must be a positive finite number, not {quoted(step)}")
     if type(count) is not int or count < 3:
         raise ValueError(f"count must be a whole number, 3 or more, not {quoted(count)}")
@@ -462,6 +463,8 @@ def assert_taylor_rate(
     """
     __tracebackhide__ = True
     require_known(assert_taylor_rate, options)
+    if not isinstance(least, (int, float)):
+        raise TypeError(f"least must be a number, not {quoted(least)}")
     rates = taylor_rates(
         func, grad, params, args=args, has_aux=has_aux, step=step, count=count, **options
     )

@@ -228,7 +228,7 @@ def compare_gradients(
     """
     started = time.perf_counter()
     chosen = options_from(compare_gradients, options)
-    structure, blocks = structure_of(_floating(reference), chosen)
+    structure, blocks = structure_of(_floating(reference), chosen, "reference")
     numeric, narrow = gradient_vector(reference, structure, blocks, "reference")
     a, own = gradient_vector(analytic, structure, blocks, "analytic", "reference")
     precision = [max(both) for both in zip(own, narrow, strict=True)]
@@ -308,7 +308,7 @@ def _arrays(a: Any, b: Any) -> tuple[Array, Array]:
     if all(array.dtype.kind in "fciub" for array in arrays):
         return arrays
     structure = flatten(_floating(b, "b"), "b")
-    blocks = blocks_of(structure, (), ())
+    blocks = blocks_of(structure, (), (), of="b")
     first, _ = gradient_vector(a, structure, blocks, "a", "b")
     second, _ = gradient_vector(b, structure, blocks)
     return first, second
@@ -451,7 +451,8 @@ def numerical_gradient_with_error(
 ) -> tuple[Any, Any]:
     """Return the gradient of func by extrapolated differences, and its error bars.
 
-    Every parameter is differenced at several steps, 6 to 30 evaluations each.
+    Every parameter is differenced at several steps: 6 to 30 evaluations each, up to 50 where func
+    is flat or at the edge of its domain.
 
     Parameters
     ----------

@@ -30,7 +30,7 @@ from .._report.report import GradientReport
 from .gradients import announced, asserting
 
 MOST_WITHOUT_GRADIENT = 60
-"""Parameters of a Hessian without a gradient: it takes 12 n² evaluations of func."""
+"""Parameters of a Hessian without a gradient: it takes at least 12 n² evaluations of func."""
 
 SYMMETRIC_WITHIN = 1e-7
 """Relative difference of mirrored entries that rounding may leave."""
@@ -202,8 +202,9 @@ def _second_order(
         raise ValueError("there is no parameter to differentiate by: params has no entries")
     if n > MOST_WITHOUT_GRADIENT:
         raise ValueError(
-            f"second differences of func would take {12 * n * n:,} evaluations for {n} parameters; "
-            "pass grad=, which is checked with assert_gradients_close, and is differenced once"
+            f"second differences of func would take {12 * n * n:,} evaluations or more for {n} "
+            "parameters; pass grad=, which is checked with assert_gradients_close, and is "
+            "differenced once"
         )
     func = Slopes(replace(call, read=_number), structure, blocks)
     try:

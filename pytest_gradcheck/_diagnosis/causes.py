@@ -651,7 +651,31 @@ def explain(
         if block.size and not block.is_complex
     ]
     found = diagnose(data, upstream, approximate)
-    return replace(found, diagnoses=(*found.diagnoses, *seen))
+    told = _conjugates(evidence)
+    hints = {name: (one.code, CONJUGATE) for one in told for name in one.blocks}
+    return replace(
+        found, hints={**found.hints, **hints}, diagnoses=(*told, *found.diagnoses, *seen)
+    )
+
+
+CONJUGATE = "analytic = the conjugate of numeric: pass numpy.conj of it"
+
+
+def _conjugates(evidence: Evidence) -> tuple[Diagnosis, ...]:
+    """Name the complex blocks of which the gradient has the other sign in imaginary parts."""
+    # No other formula is tried on them, and one entry that is right to its tolerance but for its
+    # sign is no chance.
+    names = []
+    for block in evidence.blocks:
+        part = evidence.arrays(block)
+        known = np.isfinite(part["numeric"]) & ~part["kinks"]
+        if not block.is_complex or not (part["verdict"] == DISAGREE)[known].any():
+            continue
+        gap = np.abs(part["analytic"] * [1, -1] - part["numeric"])
+        if np.all((gap <= part["allowed"])[known]):
+            names.append(block.name)
+    where = f", in {together(names)}" if len(evidence.blocks) > 1 else ""
+    return (Diagnosis("conjugate", CONJUGATE + where, tuple(names), CERTAIN),) if names else ()
 
 
 def _data(

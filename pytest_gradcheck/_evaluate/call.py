@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager, suppress
 from copy import deepcopy
 from dataclasses import dataclass
@@ -101,6 +101,9 @@ def scalar(value: Any) -> Any:
         )
     if array.dtype.kind not in "fiu":
         how = ": return float(J)" if _is_number(value) else ""
+        if isinstance(value, Coroutine):
+            value.close()  # or Python warns that nobody awaited it
+            how = ": func is async; pass lambda params: asyncio.run(func(params))"
         what = f"{type(value).__name__} ({shown(quoted(value), 60)})"
         raise TypeError(f"func returned {what}; J must be a number{how}")
     if array.size != 1:
@@ -294,6 +297,12 @@ class Call:
             if not self.returns_pair:
                 return out[0]
             gradients[:] = out[1:2]
+            if self.has_aux and not (isinstance(out[0], tuple) and out[0]):
+                raise TypeError(
+                    f"func returned {type(out[0]).__name__} before the gradient, but has_aux=True "
+                    "with grad=True says that it returns ((J, anything), gradient); leave out "
+                    "has_aux for (J, gradient)"
+                )
             return scalar(out[0][0]) if self.has_aux else out[0]
 
         return first

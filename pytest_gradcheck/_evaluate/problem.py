@@ -22,6 +22,7 @@ from .._options import Options
 from .._params.arrays_and_structure import (
     NUMBER,
     NUMPY,
+    ROOT,
     Array,
     Float64,
     Structure,
@@ -148,12 +149,15 @@ class Analytic:
     at: Callable[..., Array] | None = None
 
 
-def structure_of(params: Any, options: Options) -> tuple[Structure, Sequence[Block]]:
-    """Flatten the parameters and choose the blocks."""
+def structure_of(
+    params: Any, options: Options, of: str = ROOT
+) -> tuple[Structure, Sequence[Block]]:
+    """Flatten the parameters, or what errors call `of`, and choose the blocks."""
     if params is None:
-        raise TypeError("params is None; pass the arrays or numbers at which to check the gradient")
-    structure = flatten(params)
-    return structure, blocks_of(structure, options.only, options.skip, options.entries)
+        told = "; pass the arrays or numbers at which to check the gradient" if of == ROOT else ""
+        raise TypeError(f"{of} is None{told}")
+    structure = flatten(params, of)
+    return structure, blocks_of(structure, options.only, options.skip, options.entries, of)
 
 
 def require_callable(func: Any, grad: Any = None, form: str = "func(params, *args) -> J") -> None:

@@ -328,7 +328,8 @@ def at_points(
     # points the analytic derivative, which errors call `what`, must be a function.
     if points is None:
         if params is None:
-            order = "" if grad is True or callable(grad) else "; the order is func, grad, params"
+            given = grad is True or callable(grad)
+            order = "" if given else f"; the order is func, {what}, params"
             raise TypeError(f"params is missing: pass params, or points=[params, ...]{order}")
         return check(params)
     if params is not None:

@@ -13,8 +13,10 @@ from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from decimal import Decimal
 from fnmatch import fnmatchcase
 from itertools import accumulate, repeat
+from numbers import Number
 from operator import attrgetter, eq, sub
 from types import FunctionType
 from typing import Any, overload
@@ -336,11 +338,13 @@ def blocks_of(
     only: Sequence[str],
     skip: Sequence[str],
     entries: Sequence[tuple[str, Any]] = (),
+    of: str = ROOT,
 ) -> Sequence[Block]:
     """Choose the leaves that are checked, by name or glob pattern, and lay them out in one vector.
 
     Of leaves that `entries` names, by pattern, what its mask or index chooses. TypeError for a
-    chosen leaf that is not floating point, ValueError for a pattern that matches none.
+    chosen leaf that is not floating point, ValueError for a pattern that matches none; both call
+    the structure `of`.
     """
     names = structure.names
     of_entries = tuple(pattern for pattern, _ in entries)
@@ -348,7 +352,7 @@ def blocks_of(
         for pattern in patterns:
             if not any(selected(name, (pattern,), ()) for name in names):
                 raise ValueError(
-                    f"{option}: {quoted(pattern)} matches no block of params; they are "
+                    f"{option}: {quoted(pattern)} matches no block of {of}; they are "
                     f"{listing(names) or 'none'}"
                 )
     which: Sequence[int] = range(len(names))
@@ -365,7 +369,7 @@ def blocks_of(
     blocks, start = list[Block](), 0
     for position in which:
         leaf = structure.leaves[position]
-        value = checked_value(leaf, structure.leaves, skip)
+        value = checked_value(leaf, structure.leaves, skip, of)
         is_complex = value.dtype.kind == "c"
         size = value.size * (2 if is_complex else 1)
         dtype = value.real.dtype
@@ -409,15 +413,16 @@ def _chosen(block: Block, index: Any) -> Block:
 
 
 def checked_value(
-    leaf: Leaf, leaves: Sequence[Leaf], skip: Sequence[str] = ()
+    leaf: Leaf, leaves: Sequence[Leaf], skip: Sequence[str] = (), of: str = ROOT
 ) -> np.ndarray[Any, Any]:
     """Return a parameter as an array of a floating-point type, or say why it can't be one."""
-    # Of `leaves`, those of the whole structure, an error names all that `skip` would have to name.
+    # Of `leaves`, those of the whole structure, which is called `of`, an error names all that
+    # `skip` would have to name.
     value = leaf.value
     if type(value) is np.ndarray and value.dtype.kind in "fc":  # nearly always
         return leaf.array
-    name = brief(leaf.name)
     alone = len(leaves) == 1 and leaf.name == ROOT
+    name = of if alone else brief(leaf.name)
     without = "" if alone else f", or leave the block out with skip={name!r}"
     if is_masked(value):
         raise TypeError(
@@ -431,7 +436,7 @@ def checked_value(
             if not _is_parameter(other) and selected(other.name, (), skip)
         ]
         left_out = [*skip, *others] if skip or len(others) > 1 else name
-        ways = [_as_array(value)] if _as_array(value) else []
+        ways = [way] if (way := _as_array(value, of)) else []
         if not alone:
             ways.append(f"pass other things in args=, or leave them out with skip={left_out!r}")
         said = (
@@ -442,6 +447,7 @@ def checked_value(
     array = leaf.array
     if array.dtype.kind not in "fc":
         change = f"{quoted(value)}.0" if type(value) is int else "x.astype(float)"
+        change += ", or list(x) of an array of arrays" if array.dtype.kind == "O" else ""
         change = "a float64 copy" if leaf.is_array and type(array) is not type(value) else change
         raise TypeError(
             f"{name} is {_kind(value)}, which has no small steps to take; pass floating-point "
@@ -480,21 +486,30 @@ def joint(parts: Sequence[Array]) -> Array:
     return parts[0].ravel() if len(parts) == 1 else np.concatenate(parts, axis=None)
 
 
-def _as_array(value: Any) -> str:
+def _as_array(value: Any, of: str) -> str:
     """Return how to make arrays of a value that is none; nothing where that is not known."""
-    if callable(getattr(value, "to_numpy", None)):  # a Series or a DataFrame
-        return "pass its .to_numpy()"
-    if isinstance(value, FunctionType):
+    if method := _own_way(value):
+        return f"pass its .{method}()"
+    if isinstance(value, FunctionType) and of == ROOT:
         return "the order is func, grad, params"
-    if isinstance(value, Iterator):
-        return "pass list(params)"
+    if isinstance(value, (Number, Decimal)):
+        return "pass float(x)"
+    if isinstance(value, Mapping):
+        return f"pass dict({of})"
     held = getattr(value, "__dict__", {})
     if isinstance(held, dict) and any(isinstance(item, np.ndarray) for item in held.values()):
         return (
             "of an object that holds arrays, a layer, pass vars(layer), with in_place=True and "
             "functions without params"
         )
+    if isinstance(value, Iterable) and not isinstance(value, (str, bytes, set, frozenset)):
+        return f"pass list({of}), or dict({of}) of names with arrays"
     return ""
+
+
+def _own_way(value: Any) -> str:
+    """Return the method by which a table or a sparse matrix makes an array of itself."""
+    return next((way for way in ("to_numpy", "toarray") if callable(getattr(value, way, None))), "")
 
 
 def _kind(value: Any) -> str:
@@ -596,7 +611,9 @@ def gradient_vector(
     returned: there is no second one.
     """
     if blocks and gradient is None:
-        raise TypeError(f"{what} is None; it must have params' structure (is a return missing?)")
+        wanted = f"the structure of {of}"
+        wanted = "params' structure (is a return missing?)" if of == ROOT else wanted
+        raise TypeError(f"{what} is None; it must have {wanted}")
     values = structure.values_of(gradient)
     if values is None:
         other = flatten(gradient, what)
@@ -609,7 +626,7 @@ def gradient_vector(
     if len(blocks) > MANY and _plainly_match(values, blocks):
         parts, precision, wide = values, (EPS,) * len(blocks), DOUBLE
     else:
-        parts, precision = _one_by_one(values, blocks, what)
+        parts, precision = _one_by_one(values, blocks, what, of)
         types = {part.dtype for part in parts}
         wide = DOUBLE if types == {DOUBLE} else np.result_type(np.float64, *types)
     if known is not None and _holds(known, parts, blocks, wide):
@@ -632,7 +649,7 @@ def _plainly_match(values: Sequence[Any], blocks: Sequence[Block]) -> bool:
 
 
 def _one_by_one(
-    values: Sequence[Any], blocks: Sequence[Block], what: str
+    values: Sequence[Any], blocks: Sequence[Block], what: str, of: str
 ) -> tuple[list[Array], tuple[float, ...]]:
     """Return the coordinates of a gradient in each block, and their precision."""
     parts, precision = [], []
@@ -643,7 +660,7 @@ def _one_by_one(
             precision.append(EPS)
         else:
             leaf = Leaf(block.name, value, kind_of(value))
-            parts.append(coordinates(_matched(leaf, block, what))[block.within])
+            parts.append(coordinates(_matched(leaf, block, what, of))[block.within])
             precision.append(leaf.eps)
     return parts, tuple(precision)
 
@@ -706,6 +723,8 @@ def _match_names(
             f"out with skip={brief(missing[0])!r}"
         )
     hint = hint or f"; return the structure of {of}"
+    if not known:
+        said, hint = [f"{of} holds no array and no number"], ""
     raise ValueError(f"{what} does not match {of}: {' and '.join(said)}{hint}")
 
 
@@ -715,7 +734,8 @@ def _kinds(missing: Sequence[str], extra: Sequence[str], known: set[str], of: st
         return ""
     if known == {missing[0]} and all(name.startswith(f"{missing[0]}[") for name in extra):
         name = of if missing[0] == ROOT else brief(missing[0])
-        return f"it is a list or tuple where {name} is an array or a number: return an array"
+        how = "the one in it" if len(extra) == 1 else "an array"
+        return f"it is a list or tuple where {name} is an array or a number: return {how}"
     if len(extra) == 1 and all(name.startswith(f"{extra[0]}[") for name in missing):
         name = of if extra[0] == ROOT else brief(extra[0])
         return (
@@ -740,25 +760,27 @@ def _kinds(missing: Sequence[str], extra: Sequence[str], known: set[str], of: st
 _POSITION = re.compile(re.escape(ROOT) + r"\[\d+\]")
 
 
-def _matched(leaf: Leaf, block: Block, what: str) -> Array:
+def _matched(leaf: Leaf, block: Block, what: str, of: str) -> Array:
     """Return a leaf of a gradient as an array that has a block's shape, and is real if it is."""
     plain = type(leaf.value) is np.ndarray
-    if not plain and (not _is_parameter(leaf) or is_masked(leaf.value)):
-        ways = [way for way in ("to_numpy", "toarray") if hasattr(leaf.value, way)]
-        how = f": return its .{ways[0]}()" if ways else ""
+    # Of a single array the block has the name of all parameters, whatever it is matched with.
+    named = what if block.name == ROOT != of else f"{what} of {brief(block.name)}"
+    masked = is_masked(leaf.value)
+    if not plain and (not _is_parameter(leaf) or masked):
+        method = "filled" if masked else _own_way(leaf.value)
+        how = f": return its .{method}({'0' if masked else ''})" if method else ""
         raise TypeError(
-            f"{what} of {brief(block.name)} is {type(leaf.value).__name__}; it must be "
+            f"{named} is {type(leaf.value).__name__}; it must be "
             f"{'an array of shape ' + str(block.leaf_shape) if block.leaf_shape else 'a number'}"
             f"{how}"
         )
-    value = leaf.array if plain else read(leaf.kind, leaf.value, f"{what} of {block.name}")
+    value = leaf.array if plain else read(leaf.kind, leaf.value, named)
     if value.dtype.kind not in "fciu":
-        raise TypeError(
-            f"{what} of {brief(block.name)} has dtype {value.dtype}; it must be numeric"
-        )
+        how = ": return it .astype(float)" if value.dtype.kind in "Ob" else ""
+        raise TypeError(f"{named} has dtype {value.dtype}; it must be numeric{how}")
     if value.shape != block.leaf_shape:
         raise ValueError(
-            f"{what} of {brief(block.name)} has shape {value.shape}, but params has "
+            f"{named} has shape {value.shape}, but {of} has "
             f"{block.leaf_shape}; shapes must be equal, nothing is broadcast or transposed"
             f"{_shape_hint(value.shape, block.leaf_shape)}"
         )
@@ -766,7 +788,7 @@ def _matched(leaf: Leaf, block: Block, what: str) -> Array:
         return value.astype(np.result_type(value.dtype, np.complex64))
     if value.dtype.kind == "c":
         raise TypeError(
-            f"{what} of {brief(block.name)} is complex ({value.dtype}), but the parameter is real; "
+            f"{named} is complex ({value.dtype}), but the parameter is real; "
             "pass its real part if that is the gradient"
         )
     return value

@@ -203,11 +203,13 @@ def _passes(
     kinked = options.kinks == "fail" and rows.kinked
     open_ = rows.verdict == OPEN or kinked
     untold = rows.nothing or rows.stationary or bool(vacuous)
-    ways = {"inconclusive": options.inconclusive} if open_ else {}
+    why = ", ".join(["inconclusive", *rows.reasons[:1]])
+    ways = {why: options.inconclusive} if open_ else {}
+    of = f" of {listing(vacuous)}" if vacuous and not rows.nothing else ""
     if options.vacuous == "note":
         ways |= {"nothing was checked": "fail"} if rows.nothing else {}
     elif untold:
-        ways["nothing was checked"] = options.vacuous
+        ways[f"nothing was checked{of}"] = options.vacuous
     left = open_ or rows.nothing or (untold and options.vacuous == "fail")
     over = options.threshold is not None and not rows.difference < options.threshold
     ok = not (over or kinked or "fail" in ways.values())

@@ -418,8 +418,8 @@ def _together(report: GradientReport) -> list[str]:
 
 def tolerances(report: GradientReport) -> str:
     """Return what was demanded and what was applied."""
-    unset = report.rtol is None
-    rtol = f"rtol {report.rtol_used:.2g} (unset)" if unset else f"rtol {report.rtol:g}"
+    used = f"rtol {report.rtol_used:.2g} (unset)" if report.rtol_used else "rtol unset"
+    rtol = used if report.rtol is None else f"rtol {report.rtol:g}"
     atol = f"atol {report.atol:g}" if report.atol is not None else "atol relative to block"
     extra = f", threshold {report.threshold:g}" if report.threshold is not None else ""
     return f"{rtol}, {atol}{extra}"

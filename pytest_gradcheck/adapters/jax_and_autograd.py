@@ -252,6 +252,8 @@ def _gradients_by(
 
     `found` takes a function of a list of those that are `smooth`, and their values.
     """
+    if not callable(loss):
+        raise TypeError(f"loss must be a function of the parameters, but is {type(loss).__name__}")
 
     def gradients(params: Any, *args: Any) -> Any:
         structure = flatten(params)

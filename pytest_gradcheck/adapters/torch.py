@@ -268,6 +268,8 @@ def torch_gradients(
     >>> assert_gradients_close(grad.loss, grad, net).verdict
     'agree'
     """
+    if not callable(loss):
+        raise TypeError(f"loss must be a function of the parameters, but is {type(loss).__name__}")
     loss = _weighted(loss, has_aux) if weighted else loss
 
     def gradients(*args: Any) -> Any:

@@ -6,6 +6,7 @@ Nothing here imports numpy or the engine before a test makes its first check; a 
 from __future__ import annotations
 
 from functools import partial
+from types import FunctionType, ModuleType
 from typing import Any
 
 import pytest
@@ -28,7 +29,7 @@ from .recorder_and_memory import NODEID, Keeper, Memory, Recorder, ResultHook
 __all__ = ["gradcheck", "gradcheck_options", "gradcheck_rng", "numerical_gradient"]
 
 # The names of the engine's hooks: what is marked as a specification there.
-_ENGINE_HOOKS = tuple(
+_ENGINE_HOOKS = frozenset(
     name for name, value in vars(hookspecs).items() if hasattr(value, f"{hookspecs.PROJECT}_spec")
 )
 
@@ -131,8 +132,14 @@ class EngineHooks:
     def pytest_plugin_registered(self, plugin: object) -> None:
         """Register a plugin with the engine, until the session ends, if it has hooks for it."""
         marked = f"{hookspecs.PROJECT}_impl"
-        found = (getattr(getattr(plugin, name, None), marked, None) for name in _ENGINE_HOOKS)
-        if not any(isinstance(options, dict) for options in found):
+        # Of what it has alone, as pluggy does: a `__getattr__` of its own may raise anything.
+        named = [getattr(plugin, name, None) for name in sorted(_ENGINE_HOOKS & {*dir(plugin)})]
+        found = [one for one in named if isinstance(getattr(one, marked, None), dict)]
+        if isinstance(plugin, ModuleType):
+            for one in named:
+                if isinstance(one, FunctionType) and one not in found:
+                    self._warn_of_unmarked(one)
+        if not found:
             return
         if isinstance(plugin, (Recorder, LiveLine)):  # for them alone no manager is made
             self._config.add_cleanup(hookspecs.register_lazily(plugin))
@@ -142,3 +149,15 @@ class EngineHooks:
         if not manager.is_registered(plugin):
             manager.register(plugin)
             self._config.add_cleanup(partial(manager.unregister, plugin))
+
+    def _warn_of_unmarked(self, function: FunctionType) -> None:
+        """Say that a function with the name of a hook is none."""
+        code = function.__code__
+        said = (
+            f"{code.co_filename}:{code.co_firstlineno}: {function.__name__} lacks the decorator "
+            "pytest_gradcheck.hookimpl, so it is never called"
+        )
+        try:
+            self._config.issue_config_time_warning(pytest.PytestWarning(said), stacklevel=3)
+        except pytest.PytestWarning:  # an error by -W error
+            raise pytest.UsageError(said) from None

@@ -46,7 +46,18 @@ def _reaches_ours(name: str, definitions: Any) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class Gradcheck:
+class _OfATest:
+    """What a fixture that checks knows of its test; `_note` is called before a check."""
+
+    options: dict[str, Any]
+    _note: Callable[[], None] = field(repr=False)
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        """Print the repr where IPython's protocol is asked for, as hypothesis does for examples."""
+        printer.text(repr(self))
+
+
+class Gradcheck(_OfATest):
     """`assert_gradients_close` with the options of one test; the fixture ``gradcheck``.
 
     Attributes
@@ -61,8 +72,7 @@ class Gradcheck:
     ...     gradcheck(lambda x: x**2, lambda x: 2 * x, 3.0)
     """
 
-    options: dict[str, Any]
-    _note: Callable[[], None] = field(repr=False)
+    __slots__ = ()
 
     @takes(CheckOptions)
     def __call__(
@@ -98,8 +108,7 @@ class Gradcheck:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class NumericalGradient:
+class NumericalGradient(_OfATest):
     """`numerical_gradient` with the options of one test; the fixture of that name.
 
     Attributes
@@ -114,8 +123,7 @@ class NumericalGradient:
     ...     assert abs(numerical_gradient(lambda x: x**2, 3.0) - 6) < 1e-9
     """
 
-    options: dict[str, Any]
-    _note: Callable[[], None] = field(repr=False)
+    __slots__ = ()
 
     @takes(NumericOptions)
     def __call__(

@@ -9,6 +9,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Generator, Sequence
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -126,6 +127,10 @@ _PARAMETERS = re.compile(r"(::\w+)\[.*\]$", re.DOTALL)
 
 SCHEMA = "pytest-gradcheck/1"
 
+MOST_ROWS = 10
+"""Failing checks of one test that the summary lists, unless it is to list all: hypothesis, for one,
+makes a hundred of them while it shrinks what it found."""
+
 EXTRA = ("jinja2", "matplotlib")
 """What ``--gradcheck-html`` needs; the extra ``html`` brings it."""
 
@@ -148,9 +153,11 @@ class Results:
         self._settings = settings
         self._total = 0
         self._failed = 0
-        self._rows: list[tuple[list[str], bool]] = []
+        self._rows: dict[str, list[tuple[list[str], bool]]] = {}
+        self._left_out = Counter[str]()
         self._checks: list[tuple[str, bool, Record]] = []
         self._problems: dict[str, None] = {}
+        self._written: list[str] = []
         self._uncalled = Counter[tuple[str, str]]()
         self._interrupted: list[str] = []
 
@@ -168,7 +175,11 @@ class Results:
                 func, *cells, remark = record["row"]
                 if not (failed or record["ok"]):
                     remark = ", ".join(filter(None, ("its test does not fail", remark)))
-                self._rows.append(([f"{report.nodeid} {func}".rstrip(), *cells, remark], failed))
+                rows = self._rows.setdefault(report.nodeid, [])
+                rows.append(([f"{report.nodeid} {func}".rstrip(), *cells, remark], failed))
+                if len(rows) > MOST_ROWS and self._settings.summary != "all":
+                    del rows[-2]  # the last may be the one that is raised
+                    self._left_out[report.nodeid] += 1
             if "check" in record:
                 self._checks.append((report.nodeid, failed, record))
             if problem := record.get("problem"):
@@ -189,6 +200,7 @@ class Results:
             path.parent.mkdir(parents=True, exist_ok=True)
             with replacing(path) as stream:
                 stream.write(text.encode("utf-8", "backslashreplace"))
+            self._written.append(f"gradcheck: the {what} is {path}")
         # Other people's libraries draw the page, and no error of theirs may cost the results.
         except Exception as error:
             said = str(error) if isinstance(error, OSError) else f"{type(error).__name__}: {error}"
@@ -227,6 +239,8 @@ class Results:
             checks = "1 gradient check" if self._total == 1 else f"{self._total} gradient checks"
             terminalreporter.write_sep("=", f"{checks}, {self._failed} failed")
             self._table(terminalreporter)
+        for written in self._written:
+            terminalreporter.write_line(written)
         for problem in self._problems:
             terminalreporter.write_line(problem, red=True)
         for (test, fixture), count in self._uncalled.items():
@@ -239,7 +253,10 @@ class Results:
         """Write a line for each check, those that failed first; what a line lacks goes below it."""
         from .._report.message import table_of_rows
 
-        rows = sorted(self._rows, key=lambda pair: not pair[1])
+        for nodeid, count in self._left_out.items():
+            cells = self._rows[nodeid][-1][0]
+            cells[-1] = ", ".join(filter(None, (cells[-1], f"and {count:,} more of this test")))
+        rows = sorted(chain(*self._rows.values()), key=lambda pair: not pair[1])
         width = terminalreporter.config.get_terminal_writer().fullwidth
         header, *lines = table_of_rows([row for row, _ in rows], width)
         letters = drawable(terminalreporter.config)

@@ -186,7 +186,7 @@ to assert_gradients_close itself.  To select tests, leave the marker without opt
 options for a directory, a module or a class, override the fixture gradcheck_options there."""
 
 MOST_SECTIONS = 10
-"""Failing checks of one phase of a test that are shown in full; a line of the summary has each."""
+"""Failing checks of one phase of a test that are shown in full."""
 
 SCREEN, AROUND, HEAD = 45, 18, 6
 """Lines that one failure takes at most with a map, and those around its text and in its summary,
@@ -239,6 +239,19 @@ class Recorder:
             self._item = previous
             Recorder.hearing = outer
 
+    @pytest.hookimpl(wrapper=True)
+    def pytest_make_collect_report(
+        self, collector: pytest.Collector
+    ) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+        """Hide our frames in what is raised by a check that a module makes while it is imported."""
+        report = yield
+        call = getattr(report, "call", None)
+        if report.failed and call is not None and REPORTS in sys.modules:
+            _hide_our_frames(call.excinfo.value)
+            told = collector.repr_failure(call.excinfo)
+            report.longrepr = told if hasattr(told, "toterminal") else report.longrepr
+        return report
+
     @hookimpl
     def gradcheck_suspects(self) -> Sequence[str] | None:
         """Say what was wrong in the last run of the check that begins."""
@@ -283,16 +296,16 @@ class Recorder:
         if call.excinfo is not None:
             _hide_our_frames(call.excinfo.value)
         report = yield
-        error = call.excinfo.value if call.excinfo and report.failed else None
+        raised = _raised(call) if report.failed else None
         if self._memory is not None:
-            self._memory.settle(error)
+            self._memory.settle(raised)
         if self._records:
             if report.failed:
                 report.sections += [
-                    (TITLE, text) for text in self._texts(error, report.longreprtext)
+                    (TITLE, text) for text in self._texts(raised, report.longreprtext)
                 ]
             report.gradcheck = self._records  # type: ignore[attr-defined]
-        if _is_mismatch(error):
+        if raised is not None:
             _in_one_line(report)
         fixture = item.stash.get(_uncalled, "")
         if fixture and report.when == "call" and report.passed:
@@ -300,11 +313,10 @@ class Recorder:
         self._records, self._failing = [], []
         return report
 
-    def _texts(self, error: BaseException | None, above: str) -> Iterator[str]:
+    def _texts(self, raised: GradientReport | None, above: str) -> Iterator[str]:
         """Yield what the sections say, now that it is known which checks failed a test."""
         # Where one was raised, the others were caught, or meant to fail. What pytest prints `above`
         # is not said again: the message of the one that was raised, in a doctest or a group too.
-        raised = getattr(error, "report", None) if _is_mismatch(error) else None
         room = self._room - len(above.splitlines())
         for number, (record, report) in enumerate(self._failing):
             texts = []
@@ -342,17 +354,38 @@ class Recorder:
         item.ihook.pytest_gradcheck_result(item=item, report=report)
 
 
-def _is_mismatch(error: BaseException | None) -> bool:
-    """Return whether an exception is our own; without an import, it is none."""
-    module = sys.modules.get("pytest_gradcheck._report.report")
-    return module is not None and isinstance(error, module.GradientMismatch)
+REPORTS = "pytest_gradcheck._report.report"
+"""The module that every check imports."""
 
 
-def _hide_our_frames(error: BaseException | None) -> None:
+def _raised(call: pytest.CallInfo[None]) -> GradientReport | None:
+    """Return the report of the `GradientMismatch` that ended a phase of a test, if one did."""
+    module = sys.modules.get(REPORTS)  # without an import, there is none
+    if module is None or call.excinfo is None:
+        return None
+    error = call.excinfo.value
+    return error.report if isinstance(error, module.GradientMismatch) else None
+
+
+def _all_of(error: BaseException) -> Iterator[BaseException]:
+    """Yield an error, what it came of, and what it is a group of, each once."""
+    rest: list[BaseException | None] = [error]
+    seen: set[int] = set()  # `raise error from error` is its own cause
+    while rest:
+        one = rest.pop()
+        if one is None or id(one) in seen:
+            continue
+        seen.add(id(one))
+        yield one
+        members = one.exceptions if isinstance(one, BaseExceptionGroup) else ()
+        rest += [one.__cause__, one.__context__, *members]
+
+
+def _hide_our_frames(raised: BaseException) -> None:
     """Mark our modules in the tracebacks of an error and its causes, where pytest looks for it."""
     # What contextlib runs between two of our frames is taken out.
     package = __name__.partition(".")[0]
-    while error is not None:
+    for error in _all_of(raised):
         tb, ours = error.__traceback__, None
         while tb is not None:
             names = tb.tb_frame.f_globals
@@ -367,7 +400,6 @@ def _hide_our_frames(error: BaseException | None) -> None:
             elif home != "contextlib":
                 ours = None
             tb = tb.tb_next
-        error = error.__cause__ or error.__context__
 
 
 def _in_one_line(report: pytest.TestReport) -> None:
@@ -485,9 +517,8 @@ class Memory:
             self._open.append((record, report, number))
             self._here.number = None
 
-    def settle(self, error: BaseException | None) -> None:
-        """Say on the records what is to be remembered, now that it is known why a test failed."""
-        failed = getattr(error, "report", None)
+    def settle(self, failed: GradientReport | None) -> None:
+        """Say on the records what is to be remembered, now that it is known what failed a test."""
         for record, report, number in self._open:
             labels: list[str] = []
             if report is failed:

@@ -287,7 +287,7 @@ INPUTS = [
         "params objects",
         lambda: check(q, dq, np.array([1.0, 2.0], dtype=object)),
         TypeError,
-        "params is ndarray of dtype object, which has no small steps to take; pass floating-point values (x.astype(float))",
+        "params is ndarray of dtype object, which has no small steps to take; pass floating-point values (x.astype(float), or list(x) of an array of arrays)",
     ),
     (
         "params masked",

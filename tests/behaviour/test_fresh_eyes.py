@@ -1,15 +1,26 @@
 """What a new user ran into: products that are linear, sentences that were false, odd inputs."""
 
+from collections import UserDict, deque
+from decimal import Decimal
+from fractions import Fraction
+
 import numpy as np
 import pytest
 
 from pytest_gradcheck import (
+    assert_taylor_rate,
+    autograd_gradients,
+    check_adjoint,
     check_gradients,
     check_jacobian,
     check_jvp,
     check_vjp,
     compare_gradients,
+    jax_gradients,
     load_saved,
+    relative_difference,
+    taylor_rates,
+    torch_gradients,
 )
 from pytest_gradcheck._gradient import check as gradient_check
 
@@ -250,3 +261,134 @@ def test_a_saved_check_is_whole_though_the_last_run_failed(suite, monkeypatch):
     assert saved.verdict["b"] == 0
     again = suite.runpytest()
     again.stdout.fnmatch_lines(["*wrong in the last run still are*"])
+
+
+# What is told of a slip
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "said"),
+    [
+        (lambda: compare_gradients(X, None), TypeError, "reference is None"),
+        (
+            lambda: compare_gradients(None, X),
+            TypeError,
+            "analytic is None; it must have the structure of reference",
+        ),
+        (lambda: compare_gradients(X[:2], X), ValueError, "analytic has shape (2,), but reference"),
+        (
+            lambda: compare_gradients(X, np.sin),
+            TypeError,
+            "reference is ufunc, but a parameter is an array or a number",
+        ),
+        (
+            lambda: compare_gradients(X, X, only="W"),
+            ValueError,
+            "only: 'W' matches no block of reference",
+        ),
+        (lambda: relative_difference("a", "b"), TypeError, "b is str, but"),
+        (
+            lambda: relative_difference(X, None),
+            ValueError,
+            "a does not match b: b holds no array and no number",
+        ),
+        (
+            lambda: check_adjoint(lambda x: A @ x, lambda y: y, X),
+            ValueError,
+            "adjoint has shape (2,), but x has (3,)",
+        ),
+        (
+            lambda: check_adjoint(lambda x: A @ x, lambda y: A.T @ y, np.array([1, 2, 3])),
+            TypeError,
+            "x is ndarray of dtype int64, which has no small steps to take",
+        ),
+    ],
+)
+def test_what_is_compared_is_called_by_its_own_name(call, error, said):
+    with pytest.raises(error) as caught:
+        call()
+    assert str(caught.value).startswith(said)
+
+
+def cube(x):
+    return np.sum(x**3)
+
+
+def slope(x):
+    return 3 * x**2
+
+
+@pytest.mark.parametrize(
+    ("grad", "params", "said"),
+    [
+        (lambda x: (slope(x),), X, "params is an array or a number: return the one in it"),
+        (np.ma.masked_array(X, [0, 1, 0]), X, "an array of shape (3,): return its .filled(0)"),
+        (X.astype(object), X, "it must be numeric: return it .astype(float)"),
+        (np.zeros(0), [], "params holds no array and no number"),
+        (slope, Fraction(1, 3), "dataclasses; pass float(x)"),
+        (slope, Decimal("0.5"), "dataclasses; pass float(x)"),
+        (slope, range(3), "pass list(params), or dict(params) of names with arrays"),
+        (slope, {"W": X}.items(), "pass list(params), or dict(params) of names with arrays"),
+        (slope, deque([X]), "pass list(params), or dict(params) of names with arrays"),
+        (slope, UserDict(W=X), "dataclasses; pass dict(params)"),
+        (slope, np.array([X, X[:2]], dtype=object), "or list(x) of an array of arrays)"),
+    ],
+)
+def test_a_slip_is_told_what_to_write(grad, params, said):
+    with pytest.raises((TypeError, ValueError)) as caught:
+        check_gradients(lambda x: 1.0 if isinstance(x, list) else cube(x), grad, params)
+    assert str(caught.value).endswith(said)
+
+
+def test_a_sparse_matrix_among_params_says_toarray():
+    class Sparse:
+        def __init__(self):
+            self.data = np.ones(3)
+
+        def toarray(self):
+            return np.diag(self.data)
+
+    with pytest.raises(TypeError, match=r"dataclasses; pass its \.toarray\(\)$"):
+        check_gradients(cube, slope, Sparse())
+
+
+def test_grad_true_beside_has_aux_needs_both():
+    """Of (J, gradient) the J was indexed, and numpy's error told of that."""
+    with pytest.raises(TypeError, match=r"says that it returns \(\(J, anything\), gradient\)"):
+        check_gradients(lambda x: (cube(x), slope(x)), True, X, has_aux=True)
+
+
+def test_the_order_of_arguments_is_the_function_s_own():
+    with pytest.raises(TypeError, match=r"the order is func, jac, params$"):
+        check_jacobian(residual, jacobian(X))
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (lambda: taylor_rates(cube, slope, X, step="small"), "step must be a positive finite"),
+        (lambda: assert_taylor_rate(cube, slope, X, least="two"), "least must be a number"),
+        (lambda: torch_gradients(3.0), "loss must be a function of the parameters, but is float"),
+        (lambda: jax_gradients(3.0), "loss must be a function of the parameters, but is float"),
+        (lambda: autograd_gradients(X), "loss must be a function of the parameters, but is nd"),
+    ],
+)
+def test_what_is_no_number_or_no_function_is_refused_by_name(call, said):
+    with pytest.raises((TypeError, ValueError), match=said):
+        call()
+
+
+@pytest.mark.filterwarnings("error")
+def test_an_async_func_is_named():
+    async def cost(x):
+        return np.sum(x**2)
+
+    with pytest.raises(TypeError, match=r"func is async; pass lambda params: asyncio\.run\(func"):
+        check_gradients(cost, slope, X)
+
+
+def test_where_nothing_is_differenced_no_tolerance_is_said_to_apply():
+    message = check_gradients(cube, slope, X, skip="*").message()
+    assert message.startswith("nothing was checked: there is no parameter to difference")
+    assert "rtol unset" in message
+    assert "rtol 0" not in message

@@ -904,7 +904,7 @@ def unused(network):
 
 def test_a_block_that_was_not_checked_warns_where_it_is_asked_to(network):
     params, gradient = unused(network)
-    with pytest.warns(GradcheckWarning, match=r"^gradcheck of .*: nothing was checked$"):
+    with pytest.warns(GradcheckWarning, match=r"^gradcheck of .*: nothing was checked of unused$"):
         report = check_gradients(network.cost, gradient, params, vacuous="warn")
     assert (report.verdict, report.ok, report.vacuous) == ("agree", True, ("unused",))
     # That it can't be told whether the others are right is no excuse.

@@ -289,7 +289,7 @@ def test_operators_that_are_not_linear_are_said_to_be_so():
 
 
 def test_an_adjoint_of_another_shape():
-    with pytest.raises(ValueError, match=r"adjoint of params has shape \(3,\)"):
+    with pytest.raises(ValueError, match=r"adjoint has shape \(3,\), but x has \(4,\)"):
         check_adjoint(lambda x: x[:3], lambda y: y, np.zeros(4))
 
 

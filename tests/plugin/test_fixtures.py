@@ -366,3 +366,11 @@ def test_a_fixture_that_outlives_its_test_still_checks(suite):
     # There is no test left that it could belong to.
     result.stdout.no_fnmatch_line("*heard of*")
     result.stdout.no_fnmatch_line("*gradient check*")
+
+
+@pytest.mark.parametrize("name", ["gradcheck", "numerical_gradient"])
+def test_a_fixture_is_printed_without_what_it_keeps_for_itself(name, request):
+    """hypothesis prints the fields of a dataclass, addresses and all, in its failing examples."""
+    pretty = pytest.importorskip("hypothesis.vendor.pretty").pretty
+    fixture = request.getfixturevalue(name)
+    assert pretty(fixture) == repr(fixture) == f"{type(fixture).__name__}(options={{}})"

@@ -127,6 +127,37 @@ def test_engine_hooks_in_a_conftest(suite, registered):
     assert registered() == before
 
 
+def test_a_function_with_a_hook_s_name_and_no_mark_is_named(suite, registered):
+    before = registered()
+    suite.makeconftest("def gradcheck_explain(report):\n    return 'never heard'")
+    suite.makepyfile("def test_it(gradcheck): gradcheck(lambda x: x**2, lambda x: x, 2.0)")
+    result = suite.runpytest_subprocess()
+    result.assert_outcomes(failed=1, warnings=1)
+    result.stdout.fnmatch_lines(
+        ["*conftest.py:1: gradcheck_explain lacks the decorator pytest_gradcheck.hookimpl, so it *"]
+    )
+    result.stdout.no_fnmatch_line("*never heard*")
+    strict = suite.runpytest_subprocess("-W", "error")
+    assert strict.ret == pytest.ExitCode.USAGE_ERROR
+    strict.stderr.fnmatch_lines(["ERROR: *conftest.py:1: gradcheck_explain lacks the decorator*"])
+    assert registered() == before
+
+
+def test_a_plugin_that_answers_to_no_other_name_is_left_alone(suite):
+    suite.makeconftest(
+        """
+        class Proxy:
+            def __getattr__(self, name):
+                raise LookupError(name)
+
+        def pytest_configure(config):
+            config.pluginmanager.register(Proxy(), "proxy")
+        """
+    )
+    suite.makepyfile("def test_it(): ...")
+    suite.runpytest_inprocess().assert_outcomes(passed=1)
+
+
 def test_engine_hooks_in_a_conftest_that_is_found_late(suite, registered):
     before = registered()
     suite.makepyfile(boxes=FLATTENS_BOXES, **{"deep/down/test_boxes": CHECKS_BOXES})

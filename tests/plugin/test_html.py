@@ -42,6 +42,7 @@ def page_of_a_run(tests, text):
     if not text:
         result = tests.runpytest_inprocess("--gradcheck-html=out/page.html")
         result.assert_outcomes(passed=4, failed=FAILED)
+        result.stdout.fnmatch_lines(["gradcheck: the HTML file is */out/page.html"])
         text.append(read(tests, "out/page.html"))
     return text[0], Reader(text[0])
 
@@ -226,6 +227,7 @@ def test_a_path_that_can_not_be_written_is_no_success(tests):
     result = tests.runpytest_inprocess(*args)
     result.assert_outcomes(passed=3, deselected=7)
     assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stdout.no_fnmatch_line("gradcheck: the HTML file is *")
     result = tests.runpytest_inprocess("-p", "no:terminal", *args)
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(["gradcheck: the HTML file was not written: *"])

@@ -57,6 +57,7 @@ def test_its_schema_is_that_of_a_report():
 def test_every_check_is_written(tests):
     result = tests.runpytest_inprocess("--gradcheck-json=out/checks.json")
     result.assert_outcomes(passed=1, failed=2)
+    result.stdout.fnmatch_lines(["gradcheck: the JSON file is */out/checks.json"])
     content = strict(tests.path / "out" / "checks.json")
     assert list(content) == ["schema", "version", "checks"]
     assert content["schema"] == "pytest-gradcheck/1"

@@ -78,6 +78,34 @@ def test_no_frame_of_ours_is_shown(suite):
     whole.stdout.fnmatch_lines(["*pytest_gradcheck*"])
 
 
+def test_nor_of_a_check_that_a_module_makes_while_it_is_imported(suite):
+    suite.makepyfile(
+        test_import="""
+        import numpy as np
+        from pytest_gradcheck import check_gradients
+
+        def cost(w):
+            return w["absent"]
+
+        check_gradients(cost, lambda w: w, np.ones(3))
+        """,
+        test_skip="import pytest; pytest.skip('not here', allow_module_level=True)",
+        test_syntax="def test_it(: ...",
+    )
+    result = suite.runpytest_inprocess()
+    result.assert_outcomes(errors=2, skipped=1)
+    result.stdout.no_fnmatch_line("*pytest_gradcheck?_*")
+    result.stdout.fnmatch_lines(
+        [
+            "test_import.py:*: in <module>",
+            "*check_gradients(cost, lambda w: w, np.ones(3))*",
+            "test_import.py:*: in cost",
+            "E   IndexError: *",
+            "E   SyntaxError: *",
+        ]
+    )
+
+
 BETWEEN = """
     import numpy as np
     from pytest_gradcheck import assert_jacobian_close, check_hessian
@@ -97,6 +125,63 @@ def test_nor_what_the_standard_library_runs_between_them(suite):
     result.stdout.no_fnmatch_line("*contextlib*")
     result.stdout.no_fnmatch_line("*pytest_gradcheck?_*")
     result.stdout.fnmatch_lines(["E * ShapeError: func returned an array of shape (3,)*"])
+
+
+LINKED = """
+    import numpy as np
+    import pytest
+
+    def grad(w):
+        raise KeyError("absent")
+
+    def test_its_own_cause():
+        error = ValueError("of nothing of ours")
+        raise error from error
+
+    def test_a_circle():
+        first, second = ValueError(1), ValueError(2)
+        first.__cause__, second.__cause__ = second, first
+        raise first
+
+    def test_both_cause_and_context(gradcheck):
+        try:
+            gradcheck(np.sum, grad, np.ones(3))
+        except KeyError:
+            raise ValueError("later") from OSError("other")
+
+    def test_a_group(gradcheck):
+        with pytest.raises(KeyError) as caught:
+            gradcheck(np.sum, grad, np.ones(3))
+        raise ExceptionGroup("all", [caught.value, ExceptionGroup("more", [OSError(3)])])
+"""
+
+
+def test_exceptions_that_are_their_own_cause_or_in_a_group(suite):
+    """The first two made pytest hang, whether or not a gradient is checked."""
+    suite.makepyfile(test_nn=LINKED)
+    result = suite.runpytest_subprocess(timeout=60)
+    result.assert_outcomes(failed=4)
+    if pytest.version_tuple < (9,):
+        return  # it shows the frames of a group's members whatever they say
+    result.stdout.no_fnmatch_line("*pytest_gradcheck?_*")
+    result.stdout.fnmatch_lines(["*| KeyError: 'absent'"])
+
+
+def test_an_attribute_report_of_another_exception_is_left_alone(suite):
+    suite.makepyfile(
+        """
+        class Closed(Exception):
+            @property
+            def report(self):
+                raise RuntimeError("it was closed")
+
+        def test_closed():
+            raise Closed
+        """
+    )
+    result = suite.runpytest_inprocess()
+    result.assert_outcomes(failed=1)
+    result.stdout.no_fnmatch_line("*INTERNALERROR*")
 
 
 def test_an_exception_without_its_module_s_name_is_pickled_with_its_notes():

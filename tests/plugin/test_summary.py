@@ -75,6 +75,31 @@ def test_in_the_ini_file(tests):
     assert section(tests.runpytest_inprocess("--gradcheck-summary=none")) == (None, [])
 
 
+def test_of_one_test_with_many_failing_checks_ten_are_listed_and_the_rest_counted(suite):
+    suite.makepyfile(
+        test_many="""
+        from quadratic import cost, right, theta
+        from pytest_gradcheck import check_gradients
+
+        def test_many():
+            reports = [check_gradients(cost, k * right(theta), theta) for k in range(2, 30)]
+            assert all(report.ok for report in reports)
+
+        def test_other(gradcheck):
+            gradcheck(cost, 2 * right(theta), theta)
+        """
+    )
+    title, lines = section(suite.runpytest_inprocess())
+    assert title == "29 gradient checks, 29 failed"
+    assert [line.split("  ")[0] for line in lines[1:11]] == ["test_many cost"] * 10
+    assert lines[11] == "  and 18 more of this test"
+    assert lines[12].startswith("test_other cost  ")
+    assert len(lines) == 13
+    title, lines = section(suite.runpytest_inprocess("--gradcheck-summary=all"))
+    assert title == "29 gradient checks, 29 failed"
+    assert len(lines) == 30
+
+
 def test_silent_when_all_is_fine(tests):
     result = tests.runpytest_inprocess("--deselect=test_nn.py::test_two")
     result.assert_outcomes(passed=3, deselected=1)

@@ -805,6 +805,46 @@ def test_complex_blocks_have_none():
     assert (report.verdict, report.diagnoses) == ("disagree", ())
 
 
+Z, WAVES = np.array([[1 + 2j, 0.5 - 1j], [-0.3 + 0.1j, 2j]]), np.array([1 - 1j, 0.3 + 2j])
+"""Parameters and constants; JAX and autograd return the conjugate of the direction of ascent."""
+
+
+def holomorphic(p):
+    return np.sum((WAVES * np.sin(p["a"]) * p["b"]).real)
+
+
+def ascent(p):
+    by_a, by_b = WAVES * np.cos(p["a"]) * p["b"], (WAVES * np.sin(p["a"])).sum(axis=0)
+    return {"a": by_a.conj(), "b": by_b.conj()}
+
+
+@pytest.mark.parametrize("wrong", [["a"], ["b"], ["a", "b"]])
+def test_a_conjugate_is_named(wrong):
+    def grad(p):
+        return {name: g.conj() if name in wrong else g for name, g in ascent(p).items()}
+
+    params = {"a": Z, "b": np.array([0.2 + 1j, -1 + 0.5j])}
+    report = check_gradients(holomorphic, grad, params)
+    (told,) = report.diagnoses
+    assert (told.code, told.blocks) == ("conjugate", tuple(wrong))
+    assert [block.name for block in report.blocks if block.code == "conjugate"] == wrong
+    verb = "are" if len(wrong) > 1 else "is"
+    first = f"{' and '.join(wrong)} {verb} the conjugate of numeric"
+    assert report.message().startswith(first)
+    assert "pass numpy.conj of it" in report.message()
+
+
+def test_a_conjugate_with_one_more_error_is_none():
+    def grad(p):
+        found = {name: g.conj() for name, g in ascent(p).items()}
+        found["a"][0, 0] *= 1.001
+        found["b"] = -ascent(p)["b"]
+        return found
+
+    params = {"a": Z, "b": np.array([0.2 + 1j, -1 + 0.5j])}
+    assert check_gradients(holomorphic, grad, params).diagnoses == ()
+
+
 def test_two_given_gradients_have_no_parameters():
     report = compare_gradients(N - 0.1 * T, N)
     assert report.diagnoses == ()

@@ -850,7 +850,8 @@ def test_warn_passes_with_a_warning_at_the_callers_line():
     def noisy(x):
         return float(np.float32(math.sin(x)))
 
-    with pytest.warns(GradcheckWarning, match=r"^gradcheck of .*noisy: inconclusive$") as seen:
+    said = r"^gradcheck of .*noisy: inconclusive, 1 undecided: func is float32, .* could be"
+    with pytest.warns(GradcheckWarning, match=said) as seen:
         value = check_gradients(noisy, math.cos, 0.7, rtol=1e-9, inconclusive="warn")
     assert value.ok
     assert value.verdict == "inconclusive"
@@ -858,6 +859,10 @@ def test_warn_passes_with_a_warning_at_the_callers_line():
     with pytest.warns(GradcheckWarning, match="nothing was checked") as seen:
         assert_gradients_close(lambda x: 1.0, lambda x: 0.0, 2.0, vacuous="warn")
     assert seen[0].filename == __file__
+    with pytest.warns(GradcheckWarning, match=r"<lambda>: nothing was checked of b$"):
+        check_gradients(
+            lambda p: p["a"] ** 2, {"a": 4.0, "b": 0.0}, {"a": 2.0, "b": 1.0}, vacuous="warn"
+        )
 
 
 def test_the_fixture_warns_at_the_callers_line(gradcheck):

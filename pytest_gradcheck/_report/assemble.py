@@ -293,13 +293,15 @@ def rows_of(
         diagnoses=(*groups, *explained.diagnoses),
         evidence=evidence,
     )
-    unmoved = _unmoved(explained, subject)
+    unmoved = _unmoved(explained, subject, found)
     return replace(rows, reasons=reasons_of(found, rows, unmoved, subject, options))
 
 
-def _unmoved(explained: Explained, subject: Subject) -> str:
+def _unmoved(explained: Explained, subject: Subject, found: Comparison) -> str:
     """Return in words which parameters func does not answer to, though their gradient is wrong."""
-    names = explained.unmoved
+    # At a stationary point func moves, and does not slope.
+    moved = {b.name for b in subject.blocks if b.size and found.answers[b.window].any()}
+    names = tuple(name for name in explained.unmoved if name not in moved)
     if not names or subject.precision == GIVEN:  # there is no func
         return ""
     every = len(names) == sum(block.size > 0 for block in subject.blocks)

@@ -1000,6 +1000,14 @@ def test_what_func_does_not_move_with_is_said(names):
     assert "looks like" not in report.message()
 
 
+def test_func_moves_at_a_stationary_point():
+    report = check_gradients(
+        lambda x: np.sum((x - 1) ** 2), lambda x: 2 * (x - 1) + 1e-3, np.ones(3)
+    )
+    assert report.verdict == "disagree"
+    assert "does not move" not in report.message()
+
+
 def test_a_func_that_rounds_has_no_value_hint():
     rng = np.random.default_rng(0)
     X, y, W = rng.normal(size=(20, 5)), rng.normal(size=(20, 4)), rng.normal(size=(4, 5))

@@ -38,6 +38,7 @@ from .._constants import (
     GROUP_RUNGS,
     IN_BLOCK,
     IN_CHECK,
+    LIMITING,
     LINE_CHANGE,
     LINE_SPACING,
     MOST_STUBBORN,
@@ -98,6 +99,7 @@ from .tolerance_and_comparison import (
     BENDS,
     DISAGREE,
     EXHAUSTED,
+    GRAD_ROUNDED,
     JUMP,
     KINK,
     NOISY,
@@ -215,6 +217,7 @@ def judge(
         _pass_zeros(found, problem, sweep, variation, analytic if narrow else None, options.seed)
         for i in [i for i in found.reasons if found.verdict[i] != OPEN and i not in found.slopes]:
             del found.reasons[i]
+    _leave_rounded(found)
     if options.kinks == "fail":
         found.verdict[found.kinked & (found.verdict != DISAGREE)] = OPEN
     for i in np.flatnonzero(found.verdict == OPEN).tolist():
@@ -404,7 +407,7 @@ def _rounded(
     """Return the comparison with the rounding of the analytic gradient in its tolerances."""
     if analytic.at is None:  # a gradient, or a row of a Jacobian, that can't be asked for elsewhere
         return found
-    own = _spread(problem, analytic, options.seed)
+    own, moved, varies = _rounding(problem, analytic, options.seed)
     shared = own.copy()
     for block in problem.blocks:
         # A few neighbours may all round alike: then the block's others tell.
@@ -413,13 +416,26 @@ def _rounded(
     limits, off = found.tolerance, np.zeros(problem.size)
     size = np.fmax(np.abs(found.analytic), np.abs(found.numeric))
     everything = value_size(problem, found.analytic)
+    doubt = np.zeros(problem.size)
     for spread in (GRAD_ROUNDINGS * own, GRAD_ROUNDINGS * shared):
         # What is as large as the gradient itself is no rounding of it. Terms that cancel in that by
         # a large parameter are no smaller for its size: see `of_block`.
         little = spread <= COARSEST_RTOL * size
         little |= spread * np.minimum(problem.scale, 1.0) <= IN_CHECK * everything
+        # Where a fit has ended there is no gradient: it is little beside what it moves by.
+        little |= spread <= LIMITING * moved
         off[little] = spread[little]
-    return replace(found, tolerance=replace(limits, atol=limits.atol + off))
+        doubt[~little] = np.minimum(spread, GRAD_ROUNDINGS * varies)[~little]
+    limits = replace(limits, atol=limits.atol + off)
+    return replace(found, tolerance=limits, doubt=doubt)
+
+
+def _leave_rounded(found: Comparison) -> None:
+    """Leave open what is off by no more than rounding moves grad by, though that is no little."""
+    if found.doubt.any():
+        within = replace(found.tolerance, atol=found.tolerance.atol + found.doubt)
+        doubted = (found.verdict == DISAGREE) & within.within(found.numeric, found.error)
+        _leave_open(np.flatnonzero(doubted & ~found.kinked), found, GRAD_ROUNDED)
 
 
 def _rounded_inside(
@@ -502,17 +518,25 @@ def _by_larger_steps(i: int, found: Comparison, sweep: Sweep, problem: Problem) 
 
 
 def _spread(problem: Problem, analytic: Analytic, seed: int) -> Array:
-    """Return by how much rounding moves each analytic entry, shape (n,): grad at points beside θ.
+    """Return by how much rounding moves each analytic entry, shape (n,)."""
+    return _rounding(problem, analytic, seed)[0]
+
+
+def _rounding(problem: Problem, analytic: Analytic, seed: int) -> tuple[Array, Array, Array]:
+    """Return that, and by how much each moves at all, and by rounding from point to point; (n,).
 
     What cancels in a zero gradient need not be as large as the gradient, or as J over θ: a bias of
-    1,000 before a softmax has terms as large as the probabilities.  Of two points opposite each
-    other the mean is taken, so that curvature is not in it.
+    1,000 before a softmax has terms as large as the probabilities.  Of grad at two points beside θ
+    that are opposite each other the mean is taken, so that curvature is not in it.
     """
-    vector, spread = analytic.vector, np.zeros(problem.size)
+    vector, spread, moved = analytic.vector, np.zeros(problem.size), np.zeros(problem.size)
     pairs = _beside(problem, analytic, seed, BESIDE)
     for one, other in pairs:
         gap = np.abs(0.5 * one + 0.5 * other - vector).astype(np.float64)
         spread = np.fmax(spread, np.where(np.isfinite(gap), gap, 0.0))
+        moved = np.fmax(moved, np.abs(0.5 * one - 0.5 * other).astype(np.float64))
+    means = np.array([0.5 * one + 0.5 * other for one, other in pairs] or [vector])
+    varies = np.ptp(means, axis=0).astype(np.float64)
     if pairs and (np.array(pairs) == vector).all(axis=(0, 1)).any():
         pairs += _beside(problem, analytic, seed, FAR_STEP)  # that was one stair of it
     # All may round alike, but they lie on the grid of the terms that cancel in them: one coarser
@@ -523,7 +547,7 @@ def _spread(problem: Problem, analytic: Analytic, seed: int) -> Array:
     grid = last_bits(seen).min(axis=0)
     coarse = (grid > 2 * eps * np.abs(vector)) & np.isfinite(seen).all(axis=0)
     coarse &= np.count_nonzero(np.diff(seen, axis=0) > 0, axis=0) + 1 >= FEW_VALUES
-    return np.where(coarse, np.maximum(spread, grid), spread)
+    return np.where(coarse, np.maximum(spread, grid), spread), moved, varies
 
 
 def _beside(

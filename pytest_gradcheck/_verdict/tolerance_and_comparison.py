@@ -38,6 +38,7 @@ JUMP = "func jumps here"
 NOT_SMOOTH = "func is not smooth at any step that its noise allows"
 BENDS = "func bends, or is noisy, by as much within eps: leave eps out, and steps are chosen"
 ROUNDED = "func is rounded, and moves in jumps here"
+GRAD_ROUNDED = "rounding moves the gradient itself by as much as it is off here"
 NOT_FINITE = "func is not finite near here"
 EXHAUSTED = "max_evals reached"
 KINK = "not differentiable here"
@@ -345,7 +346,8 @@ class Comparison:
     that tell another slope lie within one stair of a rounded func. `answers`: func was seen to
     answer to a step, by more than its noise. `groups` are parts of blocks that are wrong, though no
     entry of theirs is known to be; `seen`, by a block's start, what would have been. `inner` is the
-    format that func rounds to on the way.
+    format that func rounds to on the way. `doubt` is by how much rounding moves an analytic entry
+    where that is no little.
     """
 
     tolerance: Tolerance
@@ -363,6 +365,7 @@ class Comparison:
     groups: list[Group] = field(default_factory=list)
     seen: dict[int, Seen] = field(default_factory=dict)
     inner: str = ""
+    doubt: Array = field(default_factory=lambda: np.zeros(0))
 
     @classmethod
     def unjudged(

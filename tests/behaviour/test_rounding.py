@@ -295,6 +295,69 @@ def test_where_a_fit_has_ended(seed):
     assert check_gradients(cost, grad, near, rtol=1e-5).verdict == "inconclusive"
 
 
+def exact_fit(seed, dtype, error=0.0):
+    """J and gradient are 0 at a float32 θ, to the last bit, and not where they are in float64."""
+    rng = np.random.default_rng([9, seed])
+    x = rng.normal(size=(14, 4)).astype(dtype)
+    p = {"w": rng.normal(size=(4, 3)).astype(dtype), "b": np.zeros(3, dtype)}
+
+    def out(p):
+        return np.tanh(x @ p["w"] + p["b"])
+
+    y = out(p)
+
+    def cost(p):
+        return np.mean((out(p) - y) ** 2)
+
+    def grad(p):
+        h = out(p)
+        d = 2 * (h - y) * (1 - h**2) / dtype(y.size)
+        return {"w": x.T @ d + dtype(error), "b": d.sum(axis=0)}
+
+    return cost, grad, p
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_perfect_fit(dtype):
+    assert verdicts(exact_fit(seed, dtype) for seed in range(8)) == ["agree"] * 8
+    for error in (1e-1, 1e-3):
+        wrong = verdicts(exact_fit(seed, dtype, error) for seed in range(4))
+        assert wrong == ["disagree"] * 4
+
+
+def before_a_normalisation(seed, size, factor=1.0):
+    rng = np.random.default_rng([11, seed])
+    x, t = rng.normal(size=(18, 3)), rng.normal(size=(18, 4))
+    p = {"w": rng.normal(size=(3, 4)), "b": size * rng.uniform(0.5, 2, size=4)}
+
+    def normal(p):
+        z = x @ p["w"] + p["b"]
+        z = z - z.mean(axis=0)
+        spread = np.sqrt((z * z).mean(axis=0) + 1e-5)
+        return z / spread, spread
+
+    def cost(p):
+        return np.mean((np.sin(normal(p)[0]) - t) ** 2)
+
+    def grad(p):
+        n, spread = normal(p)
+        d = 2 * (np.sin(n) - t) * np.cos(n) / t.size
+        d = (d - d.mean(axis=0) - n * (d * n).mean(axis=0)) / spread
+        return {"w": factor * x.T @ d, "b": d.sum(axis=0)}
+
+    return cost, grad, p
+
+
+def test_a_gradient_that_rounding_moves_by_as_much_as_it_is_off_is_left_open():
+    cases = [before_a_normalisation(seed, 1e10) for seed in range(8)]
+    reports = [check_gradients(*case) for case in cases]
+    assert {report.verdict for report in reports} == {"agree", "inconclusive"}
+    said = [report.message() for report in reports if report.verdict == "inconclusive"]
+    assert all("rounding moves the gradient itself by as much" in text for text in said)
+    wrong = verdicts(before_a_normalisation(seed, 1e10, 1.1) for seed in range(4))
+    assert wrong == ["disagree"] * 4
+
+
 @pytest.mark.parametrize(
     "size", first_quick([1e-10, 1e-38, 5e-324, 1e-12, 1e-16, 1e-22, 1e-300], 3)
 )

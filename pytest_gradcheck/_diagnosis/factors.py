@@ -433,7 +433,9 @@ def _reduced(block: BlockData, axes: tuple[int, ...]) -> Iterator[Repair]:
 
         told = f"numeric is the {what} over {place} of analytic, broadcast"
         key, hint = ("reduction", what, axes), f"analytic is the {what} over {place} of numeric"
-        yield Repair("reduction", key, f"{hint}, broadcast", of_numeric, 11.0)
+        # Of a single entry that is not zero there is no sum: a mask was left out.
+        if np.sum(~block.still, axis=axes).max() > 1:
+            yield Repair("reduction", key, f"{hint}, broadcast", of_numeric, 11.0)
         key, hint = ("not reduced", what, axes), f"{told}: not reduced over it"
         yield Repair("reduction", key, hint, of_analytic, 13.0, told=f"{told}, in {{names}}")
 

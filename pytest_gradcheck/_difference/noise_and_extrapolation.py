@@ -32,6 +32,7 @@ from .._constants import (
     LINE_LOOKS,
     LINE_LOUDER,
     LINE_WIDER,
+    LOUD,
     MOST_DIGITS,
     NARROW,
     NOISE_FARTHER,
@@ -44,6 +45,7 @@ from .._constants import (
     NOISE_WIDER,
     OUTLYING,
     QUIETER,
+    RATIO,
     RESPONDS,
     ROUNDING_FACTOR,
     ROUNDING_SIGMA,
@@ -523,7 +525,31 @@ class Line:
         if side == "both" and self.edge:  # steps into the domain alone may be larger
             inner = best_entry(self.series(SIDES[self.edge > 0]), even=False, cover=cover)
             best = min(best, inner, key=lambda one: one.error)
+        if self.grainy and best.h and not self.noise.digits:
+            best = replace(best, error=best.error + self.within_stair)
         return best
+
+    @property
+    def within_stair(self) -> float:
+        """By how much the slope changes within the stair that θ is in: half of it tells no θ."""
+        # Where func rounds its parameters, its slope is that at the middle of a stair; where it
+        # rounds J, as J's own format does, that at θ.
+        curved = [abs(rung.bend) / rung.h for rung in self.rungs if rung.bends]
+        ends = [self.bounds(side) for side in (1, -1)]
+        jump = min(change for *_, change in ends)
+        if not curved or not LOUD * self.noise.floor < jump < math.inf:
+            return 0.0
+        least, most = (sum(end[k] for end in ends if math.isfinite(end[2])) for k in (0, 1))
+        width = math.sqrt(least * most) if most < RATIO**2 * least else most
+        return 0.5 * width * min(curved)
+
+    def bounds(self, side: int) -> tuple[float, float, float]:
+        """Return the largest step that changes nothing and the smallest that does, its change."""
+        moved = [(abs(t), c) for t, c in self.moves if t * side > 0 and c]
+        flat = [abs(t) for t, c in self.moves if t * side > 0 and not c]
+        if not moved or not flat:
+            return 0.0, math.inf, math.inf
+        return max(flat), *min(moved)
 
     def noisier_estimate(self) -> Estimate:
         """Return the estimate when what small steps disagree by is called noise."""

@@ -32,6 +32,7 @@ from .._constants import (
     LIMITING,
     LINE_LOUDER,
     LONG_LADDER,
+    LOUD,
     NOISE_SAMPLES,
     NOISE_SPACING,
     PARABOLA,
@@ -289,7 +290,7 @@ def kink_slopes(line: Line) -> tuple[Estimate, Estimate]:
 
 def may_be_grainy(line: Line) -> bool:
     """Return whether a side has steps that change nothing, and larger ones that do."""
-    return bool(line.grain) and any(_bounds(line, side)[0] > 0 for side in (1, -1))
+    return bool(line.grain) and any(line.bounds(side)[0] > 0 for side in (1, -1))
 
 
 def tell_grain(line: Line) -> None:
@@ -297,14 +298,18 @@ def tell_grain(line: Line) -> None:
     if line.noise.digits:
         line.grainy = True
         return
-    side = 1 if _bounds(line, 1)[2] <= _bounds(line, -1)[2] else -1
-    _, moved, change = _bounds(line, side)
+    side = 1 if line.bounds(1)[2] <= line.bounds(-1)[2] else -1
+    _, moved, change = line.bounds(side)
     noise = line.noise.sigma
     part = min(max(GRAIN_FINER, RESPONDS * noise / change), 1 / NOISE_SAMPLES)
     near = line.values(side * moved, side * moved * part)
     sigma = table_estimate(near)
     spread = float(np.ptp(near))
     rough = sigma is None or sigma > GRAIN_ROUGH * spread + LINE_LOUDER * noise
+    if not spread or not (rough or noise <= LOUD * line.noise.floor):
+        # These are beyond all that func moves by, as a clipped value does, or farther from each
+        # other than stairs of which the noise is that was known.
+        rough = _jumps(line, side)
     # Within twice the step a rounded func makes a few more of these jumps; one that is steep there
     # is rough because the values are too far from each other.
     line.grainy = rough and spread <= GRAIN_STEEP * change
@@ -335,10 +340,16 @@ def jump_between(line: Line, near: Rung, far: Rung) -> float:
     return seen[-1] if stays and seen[-1] > RESPONDS * line.noise.sigma else 0.0
 
 
-def _bounds(line: Line, side: int) -> tuple[float, float, float]:
-    """Return the largest step that changes nothing, and the smallest that does, with its change."""
-    moved = [(abs(t), c) for t, c in line.moves if t * side > 0 and c]
-    flat = [abs(t) for t, c in line.moves if t * side > 0 and not c]
-    if not moved or not flat:
-        return 0.0, math.inf, math.inf
-    return max(flat), *min(moved)
+def _jumps(line: Line, side: int) -> bool:
+    """Return whether func jumps where it first moves, and is not at the kink of a smooth one."""
+    # Half by half, to where it changes most: that of a jump stays.
+    flat, moved, change = line.bounds(side)
+    low, high = (flat, 0.0), (moved, change)
+    seen = []
+    for _ in range(JUMP_HALVINGS):
+        (step,), (value,) = line.evaluate((side * 0.5 * (low[0] + high[0]),))
+        middle = abs(step), abs(float(value - line.center))
+        parts = (low, middle), (middle, high)
+        low, high = max(parts, key=lambda part: abs(part[1][1] - part[0][1]))
+        seen.append(abs(high[1] - low[1]))
+    return seen[-1] * JUMP_STAYS > seen[-1 - JUMP_LAST]

@@ -44,6 +44,7 @@ from .._constants import (
     NEAR_RUNGS,
     NOISE_LOUD,
     NOISE_SAMPLES,
+    NOISE_SPACING,
     QUIETER,
     RATIO,
     RESPONDS,
@@ -343,6 +344,8 @@ def _doubted(
     if not line.sounded and not (accused and _plain(line, question, estimate)):
         line.sound(spacing(line, question, scale))
         return True
+    if accused and _stays_nearer(line, max(NOISE_SPACING * scale, least)):
+        return True
     stair = _stair(line, question, scale, estimate) if accused else 0.0
     if stair:
         line.grainy = line.sounded = True
@@ -352,6 +355,22 @@ def _doubted(
         return True
     beneath = accused and _beneath(line, estimate) > 0
     return beneath and _news(line, question, scale, estimate)
+
+
+def _stays_nearer(line: Line, step: float) -> bool:
+    """Take a tiny step if func does not move by it: what was taken for noise are stairs then."""
+    # Theirs grows with the slope, and no step so far may have been within one.
+    loud = line.noise.sigma > LOUD * line.noise.floor and not line.noise.digits
+    if not loud or line.sides() != "both" or line.rungs[-1].h <= STEPS_APART * step:
+        return False
+    try:
+        steps, values = line.evaluate((step, -step))
+    except Exception:  # no evaluation is left: nothing is known
+        return False
+    stays = all(value == line.center for value in values)
+    if stays:
+        line.record(steps, values)
+    return stays
 
 
 def _shows_nearer(line: Line, question: Tolerance, estimate: Estimate, least: float) -> bool:

@@ -222,6 +222,9 @@ def judge(
         found.verdict[found.kinked & (found.verdict != DISAGREE)] = OPEN
     for i in np.flatnonzero(found.verdict == OPEN).tolist():
         found.reasons.setdefault(i, _unsettled(i, found, options))
+        useful = CONFIDENCE * found.error[i] <= COARSEST_RTOL * abs(found.numeric[i])
+        if i in found.stairs and found.reasons[i] == NOISY and not (useful or found.inner):
+            found.reasons[i] = ROUNDED
     return found
 
 

@@ -358,6 +358,35 @@ def test_a_gradient_that_rounding_moves_by_as_much_as_it_is_off_is_left_open():
     assert wrong == ["disagree"] * 4
 
 
+def straight_through(seed, levels):
+    rng = np.random.default_rng([13, seed])
+    x, y = rng.normal(size=(15, 4)), rng.normal(size=(15, 3))
+
+    def rounded(w):
+        return np.round(w * levels) / levels
+
+    return (
+        lambda w: np.mean((x @ rounded(w) - y) ** 2),
+        lambda w: 2 * x.T @ (x @ rounded(w) - y) / y.size,
+        rng.normal(size=(4, 3)),
+    )
+
+
+@pytest.mark.parametrize("levels", [4, 8, 32])
+def test_a_straight_through_estimator_is_not_accused_by_slopes_across_stairs(levels):
+    reports = [check_gradients(*straight_through(seed, levels)) for seed in range(10)]
+    assert {report.verdict for report in reports} == {"inconclusive"}
+    assert all("func is rounded, and moves in jumps here" in str(r.reasons) for r in reports)
+
+
+def test_what_a_clip_cuts_off_is_wrong_however_far_a_step_goes():
+    for seed in range(6):
+        w = np.random.default_rng([17, seed]).normal(size=(5, 4))
+        report = check_gradients(lambda w: np.sum(np.clip(w, -0.4, 0.4)), np.ones_like, w)
+        assert (report.wrong, report.open) == (np.count_nonzero(np.abs(w) > 0.4), 0)
+        assert any("numeric is zero, analytic is not" in d.sentence for d in report.diagnoses)
+
+
 @pytest.mark.parametrize(
     "size", first_quick([1e-10, 1e-38, 5e-324, 1e-12, 1e-16, 1e-22, 1e-300], 3)
 )

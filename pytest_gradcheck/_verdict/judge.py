@@ -220,12 +220,18 @@ def judge(
     _leave_rounded(found)
     if options.kinks == "fail":
         found.verdict[found.kinked & (found.verdict != DISAGREE)] = OPEN
+    _give_reasons(found, options)
+    return found
+
+
+def _give_reasons(found: Comparison, options: Options) -> None:
+    """Say of each coordinate that was left open why, where nothing else did."""
     for i in np.flatnonzero(found.verdict == OPEN).tolist():
         found.reasons.setdefault(i, _unsettled(i, found, options))
+        # What a straight-through estimator jumps by is no noise that a tolerance could be given.
         useful = CONFIDENCE * found.error[i] <= COARSEST_RTOL * abs(found.numeric[i])
         if i in found.stairs and found.reasons[i] == NOISY and not (useful or found.inner):
             found.reasons[i] = ROUNDED
-    return found
 
 
 def _unsettled(i: int, found: Comparison, options: Options) -> str:

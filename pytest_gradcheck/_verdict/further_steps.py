@@ -44,7 +44,6 @@ from .._constants import (
     NEAR_RUNGS,
     NOISE_LOUD,
     NOISE_SAMPLES,
-    NOISE_SPACING,
     QUIETER,
     RATIO,
     RESPONDS,
@@ -344,7 +343,7 @@ def _doubted(
     if not line.sounded and not (accused and _plain(line, question, estimate)):
         line.sound(spacing(line, question, scale))
         return True
-    if accused and _stays_nearer(line, max(NOISE_SPACING * scale, least)):
+    if accused and _stays_nearer(line, question, estimate, least):
         return True
     stair = _stair(line, question, scale, estimate) if accused else 0.0
     if stair:
@@ -357,9 +356,12 @@ def _doubted(
     return beneath and _news(line, question, scale, estimate)
 
 
-def _stays_nearer(line: Line, step: float) -> bool:
-    """Take a tiny step if func does not move by it: what was taken for noise are stairs then."""
-    # Theirs grows with the slope, and no step so far may have been within one.
+def _stays_nearer(line: Line, question: Tolerance, estimate: Estimate, least: float) -> bool:
+    """Take a smaller step if it shows stairs, within one of which the slope changes by the gap."""
+    # Where func rounds a parameter, what was taken for noise grows with the slope, and no step so
+    # far may have been within a stair. By noise func would move at this one.
+    slope = question.size(estimate.value)
+    step = max(line.noise.sigma / max(RESPONDS**2 * slope, 1e-300), least)
     loud = line.noise.sigma > LOUD * line.noise.floor and not line.noise.digits
     if not loud or line.sides() != "both" or line.rungs[-1].h <= STEPS_APART * step:
         return False
@@ -367,10 +369,15 @@ def _stays_nearer(line: Line, step: float) -> bool:
         steps, values = line.evaluate((step, -step))
     except Exception:  # no evaluation is left: nothing is known
         return False
-    stays = all(value == line.center for value in values)
-    if stays:
-        line.record(steps, values)
-    return stays
+    if any(value != line.center for value in values):
+        return False
+    before = list(line.moves)
+    near = line.record(steps, values)
+    if question.within(estimate.value, estimate.error + line.within_stair):
+        return True
+    line.rungs.remove(near)
+    line.moves[:] = before
+    return False
 
 
 def _shows_nearer(line: Line, question: Tolerance, estimate: Estimate, least: float) -> bool:

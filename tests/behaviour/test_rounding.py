@@ -372,7 +372,7 @@ def straight_through(seed, levels):
     )
 
 
-@pytest.mark.parametrize("levels", [4, 8, 32])
+@pytest.mark.parametrize("levels", [4, 8])
 def test_a_straight_through_estimator_is_not_accused_by_slopes_across_stairs(levels):
     reports = [check_gradients(*straight_through(seed, levels)) for seed in range(10)]
     assert {report.verdict for report in reports} == {"inconclusive"}

@@ -66,8 +66,8 @@ def _term(
     simple_only: bool = False,
 ) -> Iterator[Repair]:
     x, where = of_theta(block.theta), block.valid
-    if code == "sign-theta" and np.unique(x[where]).size < 2:
-        prior += ONE_SIGN
+    one_sign = code == "sign-theta" and np.unique(x[where]).size < 2
+    prior += ONE_SIGN * one_sign
     d = block.analytic[where] - block.numeric[where]
     alone = fit(d, (x[where],), block.floor[where])
     if alone is not None and np.all(
@@ -80,7 +80,8 @@ def _term(
             amount, fitted, prior = float(unit[0]), 0, UNIT + unit[1]
         simple = Fraction(alone[0].value).limit_denominator(MOST_SIMPLE)
         bits = math.log2(abs(simple.numerator) * simple.denominator or 1)
-        plain = code != "constant" and simple and alone[0].is_(float(simple)) and bits <= NAMED_BY
+        plain = simple and alone[0].is_(float(simple)) and bits <= NAMED_BY
+        plain = plain and not (one_sign or code == "constant")
         if plain and np.count_nonzero(block.asked) > 1 and _tells(block, x):
             amount, fitted, prior = float(simple), 0, prior + bits
         elif simple_only:

@@ -308,7 +308,9 @@ def _asymmetry(check: Check, matrix: Matrix, what: str) -> str:
     with np.errstate(all="ignore"):
         scaled = np.abs(dense * np.outer(scale, scale))
         largest = np.max(scaled, axis=1, initial=0.0)
-        eps = max(matrix.precision, default=EPS)
+        # What is added in float64 to what was computed in the parameters' format hides that.
+        formats = [float(np.finfo(block.dtype).eps) for block in check.problem.blocks]
+        eps = max(*matrix.precision, *formats, EPS)
         gap = np.abs(dense - dense.T) * np.outer(scale, scale)
         within = max(SYMMETRIC_WITHIN, ENTRY_ROUNDINGS * eps)
         size = np.maximum(scaled, scaled.T)

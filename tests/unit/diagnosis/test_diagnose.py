@@ -1106,6 +1106,33 @@ def test_a_gradient_of_another_size_by_far_is_no_multiple_of_numeric():
     assert codes(block(1e10 * n, n, error=1e-9)) == ["factor"]
 
 
+def test_to_a_jacobian_nobody_adds_a_penalty():
+    assert told(block(N + 0.02 * T, N, T, parameter="w")) == [
+        "analytic - numeric = 0.02 x w: a multiple of w is too much"
+    ]
+    assert told(block(N - 0.02 * np.sign(T), N, T, parameter="w")) == [
+        "analytic - numeric = -0.02 x sign(w): a multiple of sign(w) is missing"
+    ]
+
+
+def test_a_constant_diagonal_is_not_clipped():
+    """Of u'' - exp(u) without its exponential: -2 / h² stands in all of the diagonal."""
+    second = 100.0 * (np.eye(6, k=1) - 2 * np.eye(6) + np.eye(6, k=-1))
+    n = second - np.diag(np.exp(np.linspace(-1.0, 1.0, 6)))
+    assert codes(block(second, n, parameter="u")) == ["slice"]
+    h = 1 / 13
+    assert codes(block(second / (100 * h**2), n + second * (1 / (100 * h**2) - 1))) == ["slice"]
+    assert codes(block(np.clip(LONG, -1, 1), LONG, parameter="u")) == ["clipped"]
+
+
+def test_one_side_of_a_diagonal_is_not_filled():
+    n = SQUARE + SQUARE.T
+    assert told(block(np.triu(n), n)) == [
+        "numeric = analytic + its transpose, the diagonal once: one side of the diagonal is not "
+        "filled"
+    ]
+
+
 def test_signs_that_sum_to_zero_are_a_penalty_before_they_are_targets():
     n, t = np.array([0.71, -1.3, 0.44]), np.array([0.2, 1.7, -0.9])
     assert codes(block(n[:2] - 0.05 * np.array([1, -1]), n[:2], np.array([0.2, -0.9])))[0] == (

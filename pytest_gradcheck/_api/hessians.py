@@ -294,11 +294,12 @@ def _mirrored(what: str, matrix: Array, beyond: Array, check: Check) -> str:
     if not np.any(beyond > 0):
         return ""
     i, j = divmod(int(np.argmax(beyond)), matrix.shape[1])
-    label = labels(check.shape.blocks)
+    from .._report.message import told_apart
+
+    label, (one, other) = labels(check.shape.blocks), told_apart(matrix[i, j], matrix[j, i])
     return (
-        f"{what} is not symmetric: {brief(label(i))} / {brief(label(j))} is "
-        f"{float(matrix[i, j]):.6g}, {brief(label(j))} / {brief(label(i))} is "
-        f"{float(matrix[j, i]):.6g}"
+        f"{what} is not symmetric: {brief(label(i))} / {brief(label(j))} is {one}, "
+        f"{brief(label(j))} / {brief(label(i))} is {other}"
     )
 
 

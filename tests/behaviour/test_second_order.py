@@ -1,6 +1,7 @@
 """Hessians, products with them, adjoint pairs, Taylor remainders."""
 
 import math
+import re
 
 import numpy as np
 import pytest
@@ -117,6 +118,15 @@ def test_a_hessian_in_float32_is_symmetric_but_for_its_rounding(seed):
     lean = 1e-3 * np.triu(np.ones((4, 4)), 1)
     wrong = check_hessian(cost, lambda w: hess(w) + lean, w)
     assert wrong.verdict == "disagree"
+
+
+def test_two_entries_are_told_with_the_digits_in_which_they_differ():
+    def hess(x):
+        return rosenbrock_hess(x) + 1e-8 * np.triu(np.ones((6, 6)), 1)
+
+    said = check_hessian(rosenbrock, hess, X, grad=rosenbrock_grad).reasons[0]
+    one, other = re.findall(r" is (-?[\d.e-]+)", said)
+    assert float(one) != float(other)
 
 
 def test_a_gradient_of_no_func_has_a_hessian_that_is_not_symmetric():

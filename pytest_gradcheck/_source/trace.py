@@ -592,12 +592,12 @@ def kind_of(value: Any) -> Kind | None:
 def _part_of(owner: Any, target: Any, names: Mapping[str, Any]) -> Kind | None:
     """Return of what kind the entries of an array are that a statement writes to, None if unknown.
 
-    Nothing is taken from the array itself, of which a class may be the user's.
+    Nothing is taken from the array itself, which may be a large one.
     """
-    if not isinstance(owner, np.ndarray):
+    if type(owner) is not np.ndarray:  # else its shape may be code of the user's
         return None
     try:
-        shape = np.broadcast_to(np.empty(()), owner.shape)[_index(target.slice, names)].shape
+        shape = np.broadcast_to(np.False_, owner.shape)[_index(target.slice, names)].shape
     except (LookupError, TypeError, ValueError):
         return None
     return Kind("array", shape) if shape else Kind("number")

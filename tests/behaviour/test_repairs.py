@@ -1,5 +1,6 @@
 """The statement that was wrong, and what it would be: one expression of grad changed at a time."""
 
+import ast
 import itertools
 import logging
 import math
@@ -20,6 +21,7 @@ import pytest
 from pytest_gradcheck import check_gradients, check_hessian, check_jacobian
 from pytest_gradcheck._report.message import message
 from pytest_gradcheck._source import repairs
+from pytest_gradcheck._source.trace import Kind, _part_of
 
 X = np.random.default_rng(3).normal(size=(4, 7))
 Y = np.random.default_rng(4).normal(size=(4, 7))
@@ -955,6 +957,28 @@ def test_a_slip_by_one_step_is_named_with_what_was_meant(func, grad):
     first = report.lines[0]
     assert (first.line, first.role) == (number, "wrong")
     assert any(first.mended.startswith(text) for text in mended), first.mended
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ("g[k]", Kind("array", (3, 4))),
+        ("g[-1, k:, ::2]", Kind("array", (2, 2))),
+        ("g[..., 0]", Kind("array", (5, 3))),
+        ("g[rows]", Kind("array", (2, 3, 4))),
+        ("g[k + 1, None, :2]", Kind("array", (1, 2, 4))),
+        ("g[k, 2, k - 1]", Kind("number")),
+        ("g[unknown]", None),
+        ("g[rows[0]]", None),
+        ("g[k, k, k, k]", None),
+        ("g[7]", None),
+    ],
+)
+def test_what_is_written_to_entries_has_their_shape(text, kind):
+    names = {"k": 1, "rows": np.array([0, 2]), "unknown": np.int64(1)}
+    target = ast.parse(text).body[0].value
+    assert _part_of(np.zeros((5, 3, 4)), target, names) == kind
+    assert _part_of([np.zeros((3, 4))], target, names) is None
 
 
 def test_a_change_is_no_repair_because_the_gradient_was_far_too_large():

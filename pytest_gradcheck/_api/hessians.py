@@ -294,11 +294,12 @@ def _mirrored(what: str, matrix: Array, beyond: Array, check: Check) -> str:
     if not np.any(beyond > 0):
         return ""
     i, j = divmod(int(np.argmax(beyond)), matrix.shape[1])
-    label = labels(check.shape.blocks)
+    from .._report.message import told_apart
+
+    label, (one, other) = labels(check.shape.blocks), told_apart(matrix[i, j], matrix[j, i])
     return (
-        f"{what} is not symmetric: {brief(label(i))} / {brief(label(j))} is "
-        f"{float(matrix[i, j]):.6g}, {brief(label(j))} / {brief(label(i))} is "
-        f"{float(matrix[j, i]):.6g}"
+        f"{what} is not symmetric: {brief(label(i))} / {brief(label(j))} is {one}, "
+        f"{brief(label(j))} / {brief(label(i))} is {other}"
     )
 
 
@@ -308,7 +309,9 @@ def _asymmetry(check: Check, matrix: Matrix, what: str) -> str:
     with np.errstate(all="ignore"):
         scaled = np.abs(dense * np.outer(scale, scale))
         largest = np.max(scaled, axis=1, initial=0.0)
-        eps = max(matrix.precision, default=EPS)
+        # What is added in float64 to what was computed in the parameters' format hides that.
+        formats = [float(np.finfo(block.dtype).eps) for block in check.problem.blocks]
+        eps = max(*matrix.precision, *formats, EPS)
         gap = np.abs(dense - dense.T) * np.outer(scale, scale)
         within = max(SYMMETRIC_WITHIN, ENTRY_ROUNDINGS * eps)
         size = np.maximum(scaled, scaled.T)

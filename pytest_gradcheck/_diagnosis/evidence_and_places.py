@@ -138,8 +138,12 @@ class BlockData:
     @cached_property
     def slack(self) -> Array:
         """The gap that a repair may leave."""
+        return self.slack_of(self.size)
+
+    def slack_of(self, size: Array) -> Array:
+        """Return the gap that a repair may leave which makes entries of this size of others."""
         largest = float(self.size.max(initial=0.0))
-        near = np.where(self.wrong, np.minimum(CLOSE * self.size, OF_THE_GAP * self.gap), 0.0)
+        near = np.where(self.wrong, np.minimum(CLOSE * size, OF_THE_GAP * self.gap), 0.0)
         right = np.where(self.wrong, 0.0, CLOSE * self.size + self.allowed)
         rounding = ENTRY_ROUNDINGS * self.eps * (self.size + largest / 2)
         return np.asarray(3 * self.error + rounding + near + right)
@@ -259,7 +263,8 @@ def gains_of(block: BlockData, predicted: Predicted) -> Array | None:
     if not asked.any():
         return None
     miss = np.abs(target - predicted.values)
-    slack, floor = block.slack, block.floor
+    # Of a gradient that is 1e10 too large a millionth is more than all of the right one.
+    slack, floor = block.slack_of(np.fmax(np.abs(target), np.abs(predicted.values))), block.floor
     if predicted.bar is not None:
         slack, floor = slack + 3 * predicted.bar, floor + predicted.bar
     if not np.all(miss[must] <= slack[must]):  # False for NaN, too

@@ -391,11 +391,14 @@ def clipped(block: BlockData) -> Iterator[Repair]:
         bound = most if np.isfinite(most) else least
         if abs(bound) <= ENTRY_ROUNDINGS * block.eps * float(block.size.max()):
             continue  # without values of one sign, or nothing but rounding
-        if np.count_nonzero(np.abs(block.analytic[block.wrong]) == abs(bound)) < 2:
+        stands = block.analytic[block.wrong & (np.abs(block.analytic) == abs(bound))]
+        if stands.size < 2:
             continue  # any entry that is too small, and still the largest, stands at a bound
+        chosen = float(f"{bound:.2g}") == bound
+        if np.ptp(stands) == 0 and (block.parameter or not chosen):
+            continue  # 1/h² on the diagonal of a Jacobian, without another term
         if not np.any((right > least) & (right < most) & (right != 0)):
             continue
-        chosen = float(f"{bound:.2g}") == bound
         yield Repair(
             "clipped",
             ("clipped", least, most),

@@ -44,8 +44,9 @@ MOST_SLICES, MOST_RUNS, ODD_ORDER = 1024, 4, 3.0
 def term(block: BlockData) -> Iterator[Repair]:
     """Name a term that is missing or too much: λθ, λ·sign(θ), a constant; with a factor, too."""
     yield from _term(block, "constant", np.ones_like, 14.0, _constant_words)
-    yield from _term(block, "theta", np.asarray, 12.0, DECAY)
-    yield from _term(block, "sign-theta", np.sign, 13.0, LASSO)
+    of_jacobian = bool(block.parameter)
+    yield from _term(block, "theta", np.asarray, 12.0, MULTIPLE if of_jacobian else DECAY)
+    yield from _term(block, "sign-theta", np.sign, 13.0, SIGNS if of_jacobian else LASSO)
     if block.theta.size > 1 and np.ptp(block.theta):
         for words, function in FUNCTIONS:
             yield from _term(block, "theta", function, OTHER_TERM, words, simple_only=True)
@@ -66,8 +67,8 @@ def _term(
     simple_only: bool = False,
 ) -> Iterator[Repair]:
     x, where = of_theta(block.theta), block.valid
-    if code == "sign-theta" and np.unique(x[where]).size < 2:
-        prior += ONE_SIGN
+    one_sign = code == "sign-theta" and np.unique(x[where]).size < 2
+    prior += ONE_SIGN * one_sign
     d = block.analytic[where] - block.numeric[where]
     alone = fit(d, (x[where],), block.floor[where])
     if alone is not None and np.all(
@@ -80,7 +81,8 @@ def _term(
             amount, fitted, prior = float(unit[0]), 0, UNIT + unit[1]
         simple = Fraction(alone[0].value).limit_denominator(MOST_SIMPLE)
         bits = math.log2(abs(simple.numerator) * simple.denominator or 1)
-        plain = code != "constant" and simple and alone[0].is_(float(simple)) and bits <= NAMED_BY
+        plain = simple and alone[0].is_(float(simple)) and bits <= NAMED_BY
+        plain = plain and not (one_sign or code == "constant")
         if plain and np.count_nonzero(block.asked) > 1 and _tells(block, x):
             amount, fitted, prior = float(simple), 0, prior + bits
         elif simple_only:
@@ -203,6 +205,8 @@ def _penalty(
     begin = f"analytic - numeric = {number(amount)} x {what}: "
     whole = "missing from the gradient" if amount < 0 else "in the gradient once too often"
     part = "missing" if amount < 0 else "once too often"
+    if not called:
+        return (f"{begin}a multiple of {what} is {'missing' if amount < 0 else 'too much'}",) * 2
     if not chosen:
         begin += f"a multiple of {what} is "
         return f"{begin}{whole} ({rather}?)", f"{begin}{part} ({rather}?)"
@@ -212,6 +216,9 @@ def _penalty(
 
 DECAY: Words = partial(_penalty, "{}", "weight decay", "weight decay, or the derivative of a norm")
 LASSO: Words = partial(_penalty, "sign({})", "an L1 penalty", "an L1 penalty")
+# Of a Jacobian, to which nobody adds a penalty.
+MULTIPLE: Words = partial(_penalty, "{}", "", "")
+SIGNS: Words = partial(_penalty, "sign({})", "", "")
 
 
 def _other_words(what: str, amount: float, name: str, chosen: bool) -> tuple[str, str]:
@@ -527,14 +534,21 @@ def shared(block: BlockData) -> Iterator[Repair]:
             lambda a: a + a.swapaxes(0, 1) - np.diag(np.diag(a)),
         ),
     )
+    a = block.analytic
+    one_side = not (np.triu(a, 1).any() and np.tril(a, -1).any())
+    why = (
+        "one side of the diagonal is not filled"
+        if one_side
+        else "one of two uses{} is not accumulated"
+    )
     for cost, (words, move) in enumerate(rows):
         yield Repair(
             "shared",
             ("shared", words),
-            f"{words}: one of two uses of it is not accumulated",
+            f"{words}: {why.format(' of it')}",
             makes_numeric(move),
             PLAIN + 2 + cost,
-            told=f"{words}, in {{names}}: one of two uses is not accumulated",
+            told=f"{words}, in {{names}}: {why.format('')}",
         )
     begin, end = "analytic = (numeric + its transpose) / 2", "made symmetric, which numeric is not"
     yield Repair(

@@ -29,6 +29,7 @@ from .._constants import (
     BEND_CLEAR,
     CHANGE_STEP,
     CHANGED,
+    CONFIDENCE,
     DRAWN_STEPS,
     ENTRY_ROUNDINGS,
     EPS,
@@ -374,6 +375,15 @@ def _agreeing(
     bad = evidence.verdict == DISAGREE
     known = evidence.evaluated & np.isfinite(evidence.numeric)
     lack = evidence.numeric - evidence.analytic
+    # Of a gradient that is 1e10 too large what would have passed is more than all of the right one.
+    least = CONFIDENCE * evidence.error_bar + ENTRY_ROUNDINGS * EPS * np.abs(lack)
+    left = {
+        name: min(
+            MENDED * norm(lack[window]),
+            MENDED * norm(evidence.numeric[window]) + norm(least[window]),
+        )
+        for name, window in windows.items()
+    }
 
     def right(change: Array) -> frozenset[str]:
         gap = np.abs(change - lack)
@@ -383,7 +393,7 @@ def _agreeing(
         return frozenset(
             name
             for name, window in windows.items()
-            if near[window].all() and norm(gap[window]) <= MENDED * norm(lack[window])
+            if near[window].all() and norm(gap[window]) <= left[name]
         )
 
     def outcome() -> Outcome:

@@ -1,7 +1,8 @@
 """What may stand in the place of a statement: changes of one expression, and factors of a term.
 
-Another number, operator, or name of an array of the same shape; a term, a factor or a call left
-out; a transposition; a derivative, a factor, a divisor or a term put in; the statement left out.
+Another number, operator, or name of an array of the same shape; an index or an exponent that is one
+off, the edge of a comparison, a sign; a term, a factor or a call left out; a transposition; a
+derivative, a factor, a divisor or a term put in; the statement left out.
 """
 
 from __future__ import annotations
@@ -24,6 +25,15 @@ from .trace import Kind, Sight
 
 # Operators, by those that they are taken for.
 OTHER = {ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Div, ast.Div: ast.Mult}
+# Comparisons: at the edge, and the other way round.
+EDGES: dict[type[ast.cmpop], tuple[type[ast.cmpop], ...]] = {
+    ast.Lt: (ast.LtE, ast.Gt),
+    ast.LtE: (ast.Lt, ast.GtE),
+    ast.Gt: (ast.GtE, ast.Lt),
+    ast.GtE: (ast.Gt, ast.LtE),
+    ast.Eq: (ast.NotEq,),
+    ast.NotEq: (ast.Eq,),
+}
 # Functions that are taken for each other.
 ALIKE = {"sum": "mean", "sin": "cos", "sinh": "cosh", "max": "min", "maximum": "minimum"}
 ALIKE |= {other: one for one, other in ALIKE.items()}
@@ -141,6 +151,80 @@ def names_given(statement: ast.stmt, sight: Sight) -> Iterator[Change]:
             yield statement, "value", other
 
 
+def slips(statement: ast.stmt, sight: Sight) -> Iterator[Change]:
+    """Yield changes by one step: of an index, an exponent, the edge of a comparison."""
+    for one in _expressions(statement):
+        if isinstance(one, ast.Subscript):
+            yield from _shifted(one, sight.names)
+        elif isinstance(one, ast.Compare) and len(one.ops) == 1:
+            yield from ((one, "ops", [other()]) for other in EDGES.get(type(one.ops[0]), ()))
+        elif isinstance(one, ast.BinOp) and isinstance(one.op, ast.Pow):
+            less = ast.BinOp(one.right, ast.Sub(), ast.Constant(1))
+            # Of a number others are tried anyway.
+            yield from [(one, "right", less)] * (not isinstance(one.right, ast.Constant))
+
+
+def turned(statement: ast.stmt, sight: Sight) -> Iterator[Change]:
+    """Yield other signs of terms, which in a recursion no factor tells, and what is transposed.
+
+    Of what is written to that is the order of its indices.
+    """
+    augmented = isinstance(statement, ast.AugAssign) and type(statement.op) in OTHER
+    if augmented:
+        yield statement, "op", OTHER[type(statement.op)]()  # type: ignore[attr-defined]
+    for owner, field, index, term in _terms(statement):
+        # What stands behind an operator has another one instead.
+        behind = (augmented and owner is statement) or (
+            isinstance(owner, ast.BinOp) and field == "right"
+        )
+        if not behind and not isinstance(term, ast.UnaryOp):
+            yield _put(owner, field, index, ast.UnaryOp(ast.USub(), term))
+    value, made = getattr(statement, "value", None), sight.made
+    square = made is not None and len(made.shape) == 2 and made.shape[0] == made.shape[1]
+    if square and isinstance(value, (ast.BinOp, ast.Call)):  # else it is tried with other names
+        yield statement, "value", ast.Attribute(value, "T", ast.Load())
+    for one in _expressions(statement):
+        if isinstance(one, ast.Subscript) and isinstance(one.ctx, ast.Store):
+            yield from _exchanged(one.slice, "elts")
+
+
+def _expressions(statement: ast.stmt) -> Iterator[ast.expr]:
+    """Yield what a statement evaluates or writes to, not what is in statements that it holds."""
+    for one in ast.iter_child_nodes(statement):
+        if isinstance(one, ast.expr):
+            yield from (each for each in ast.walk(one) if isinstance(each, ast.expr))
+
+
+def _shifted(one: ast.Subscript, names: Mapping[str, Kind]) -> Iterator[Change]:
+    """Yield changes of an index by one; where it is written to, other names for it, too.
+
+    A number in it, and names in what is read, are changed as they are anywhere.
+    """
+    several = isinstance(one.slice, ast.Tuple)
+    parts = one.slice.elts if several else [one.slice]  # type: ignore[attr-defined]
+    whole = [name for name, kind in names.items() if kind.what == "number" and kind.value % 1 == 0]
+    owner, field = (one.slice, "elts") if several else (one, "slice")
+    writes = isinstance(one.ctx, ast.Store)
+    for index, part in enumerate(parts):
+        found: list[ast.expr] = []
+        if isinstance(part, ast.Name) and part.id in whole:
+            steps = (ast.Add(), ast.Sub())
+            found = [ast.BinOp(part, step, ast.Constant(1)) for step in steps]
+            found += [parsed(name) for name in whole if writes and name != part.id]
+        elif isinstance(part, ast.Slice):
+            found = [*_other_end(part)]
+        yield from (_put(owner, field, index if several else None, other) for other in found)
+
+
+def _other_end(one: ast.Slice) -> Iterator[ast.expr]:
+    """Yield the slice that leaves out as many at the other end."""
+    low, high = one.lower, one.upper
+    if high is None and isinstance(low, ast.Constant) and isinstance(low.value, int):
+        yield ast.Slice(None, ast.UnaryOp(ast.USub(), low), one.step)
+    elif low is None and isinstance(high, ast.UnaryOp) and isinstance(high.op, ast.USub):
+        yield ast.Slice(high.operand, None, one.step)
+
+
 def others(statement: ast.stmt, sight: Sight) -> Iterator[Change]:
     """Yield changes of what is there: for a part of it, for another of its kind, for less."""
     for owner, field, index, one in _slots(statement):
@@ -189,8 +273,12 @@ def _instead(one: ast.expr, names: Mapping[str, Kind]) -> Iterator[ast.expr]:
                 yield parsed(name)
         if kind is not None and kind.what != "dict":
             yield ast.BinOp(one, ast.Pow(), ast.Constant(2))
-        if isinstance(one, ast.Subscript) or (kind is not None and len(kind.shape) == 2):
+        axes = len(kind.shape) if kind is not None and kind.what == "array" else 0
+        if isinstance(one, ast.Subscript) or axes == 2:
             yield ast.Attribute(one, "T", ast.Load())
+        if axes > 2:
+            swap = ast.Attribute(one, "swapaxes", ast.Load())
+            yield ast.Call(swap, [ast.Constant(-1), ast.Constant(-2)], [])
 
 
 def _calls(one: ast.Call, names: Mapping[str, Kind]) -> Iterator[ast.expr]:

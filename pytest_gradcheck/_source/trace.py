@@ -13,6 +13,7 @@ ours. Of what is not seen there (a compiled function, a framework's backward pas
 from __future__ import annotations
 
 import ast
+import builtins
 import sys
 import sysconfig
 from collections import ChainMap
@@ -300,9 +301,11 @@ class Recorder:
         target, scope = write.piece.target, running.scope
         assert target is not None
         place, value = self._value(scope, target)
-        self.sights[scope.code, running.plan.statement.lineno].made = kind_of(value)
-        node = self._node(running, write)
         owner = self._value(scope, target.value)[1] if isinstance(target, ast.Subscript) else None
+        sight = self.sights[scope.code, running.plan.statement.lineno]
+        if sight.made is None or not isinstance(owner, np.ndarray):
+            sight.made = kind_of(value) or _part_of(owner, target, self._names(scope))
+        node = self._node(running, write)
         if isinstance(owner, np.ndarray):
             self._change(owner, node)
         elif place is None and is_container(owner):  # the key is not known: see what has changed
@@ -481,11 +484,14 @@ class Recorder:
             fields = getattr(type(owner), "_fields", ()) if isinstance(owner, tuple) else ()
             key = fields.index(expression.attr) if expression.attr in fields else expression.attr
         else:
-            key = constant(expression.slice, ChainMap(scope.names, scope.outside))  # type: ignore[arg-type]
+            key = constant(expression.slice, self._names(scope))
             if isinstance(owner, (list, tuple)) and type(key) is int and key < 0:
                 key += len(owner)
         found = [value for name, value in items(owner) if name == key]
         return ((id(owner), key), found[0]) if found else (None, None)
+
+    def _names(self, scope: Scope) -> Mapping[str, Any]:
+        return ChainMap(scope.names, scope.outside)  # type: ignore[arg-type]
 
     # Calls.
 
@@ -581,6 +587,37 @@ def kind_of(value: Any) -> Kind | None:
         small = abs(int(value)) <= LARGEST_COUNT
         return Kind("number", value=float(value)) if small else None
     return Kind("dict", tuple(value)) if isinstance(value, dict) else None
+
+
+def _part_of(owner: Any, target: Any, names: Mapping[str, Any]) -> Kind | None:
+    """Return of what kind the entries of an array are that a statement writes to, None if unknown.
+
+    Nothing is taken from the array itself, which may be a large one.
+    """
+    if type(owner) is not np.ndarray:  # else its shape may be code of the user's
+        return None
+    try:
+        shape = np.broadcast_to(np.False_, owner.shape)[_index(target.slice, names)].shape
+    except (LookupError, TypeError, ValueError):
+        return None
+    return Kind("array", shape) if shape else Kind("number")
+
+
+def _index(node: ast.expr, names: Mapping[str, Any]) -> Any:
+    """Return what an index into an array is; LookupError where that is not known."""
+    match node:
+        case ast.Tuple():
+            return tuple(_index(one, names) for one in node.elts)
+        case ast.Slice():
+            parts = (node.lower, node.upper, node.step)
+            return slice(*(None if one is None else _index(one, names) for one in parts))
+        case ast.Constant(value=None) | ast.Constant(value=builtins.Ellipsis):
+            return node.value
+        case ast.Name() if type(found := names.get(node.id)) is np.ndarray:
+            return found
+    if not isinstance(found := constant(node, names), int):
+        raise LookupError
+    return found
 
 
 OURS = Path(__file__).parents[1]

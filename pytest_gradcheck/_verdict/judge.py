@@ -568,12 +568,16 @@ def _beside(
     if at is None:
         return found
     # The gradient of an ill-conditioned func is another one so far away: as near as J tells.
-    told = float(np.nansum(np.abs(analytic.vector) * step))
-    if distance == BESIDE and told > LINE_CHANGE * abs(float(problem.center)) > 0:
-        step *= LINE_CHANGE * abs(float(problem.center)) / told
+    told, most = _told(analytic, step), LINE_CHANGE * abs(float(problem.center))
+    if distance == BESIDE and told > most > 0:
+        step *= most / told
+    common = step.copy()
     for block in problem.blocks:
-        ulp = float(np.finfo(block.dtype).eps) * np.abs(problem.theta[block.window])
-        step[block.window] = np.maximum(step[block.window], BESIDE_ULPS * ulp)
+        size, ulps = np.abs(problem.theta[block.window]), BESIDE_ULPS * np.finfo(block.dtype).eps
+        step[block.window] = np.maximum(step[block.window], ulps * size)
+        common[block.window] = np.maximum(step[block.window], ulps * _root_mean_square(size))
+    # What is added to a constant is rounded alike within floats of its own, if it is a small one.
+    step = common if _told(analytic, common) <= most else step
     for pair in range(BESIDE_PAIRS):
         shift = random_weights(problem.size, seed, Stream.BESIDE, pair) * step
         try:
@@ -581,6 +585,15 @@ def _beside(
         except Exception:  # outside its domain, or no longer what it was: nothing is learnt
             return []
     return found
+
+
+def _root_mean_square(values: Array) -> float:
+    return float(np.linalg.norm(values)) / math.sqrt(max(values.size, 1))
+
+
+def _told(analytic: Analytic, step: Array) -> float:
+    """Return by how much J changes, at most, where every coordinate takes a step."""
+    return float(np.nansum(np.abs(analytic.vector) * step))
 
 
 def unjudged(limits: Tolerance, sweep: Sweep) -> Comparison:

@@ -1,5 +1,6 @@
 """The statement that was wrong, and what it would be: one expression of grad changed at a time."""
 
+import ast
 import itertools
 import logging
 import math
@@ -20,6 +21,7 @@ import pytest
 from pytest_gradcheck import check_gradients, check_hessian, check_jacobian
 from pytest_gradcheck._report.message import message
 from pytest_gradcheck._source import repairs
+from pytest_gradcheck._source.trace import Kind, _part_of
 
 X = np.random.default_rng(3).normal(size=(4, 7))
 Y = np.random.default_rng(4).normal(size=(4, 7))
@@ -779,6 +781,212 @@ def subtracted_once(p):
 def test_an_index_that_comes_twice_is_added_to_twice(grad, mended):
     report = check_gradients(looked_up, grad, {"E": X.copy()})
     assert (report.lines[0].role, report.lines[0].mended) == ("wrong", mended)
+
+
+AT = 2 * np.random.default_rng(11).normal(size=(5, 3))
+PAIRS = [(i, j) for i in range(5) for j in range(i)]
+
+
+def repulsion(p):
+    return sum(1 / np.linalg.norm(p["x"][i] - p["x"][j]) for i, j in PAIRS)
+
+
+def a_divisor_of_entries_forgotten(p):
+    g = np.zeros_like(p["x"])
+    for i, j in PAIRS:
+        d = p["x"][i] - p["x"][j]
+        r = np.linalg.norm(d)
+        unit = d / r**2
+        g[i] -= unit / r
+        g[j] += unit  # wrong: g[j] += unit / r
+    return {"x": g}
+
+
+def a_term_of_entries_forgotten(p):
+    g = np.zeros_like(p["x"])
+    for i, j in PAIRS:
+        d = p["x"][i] - p["x"][j]
+        part = d * [1, 0, 0] / np.linalg.norm(d) ** 3
+        rest = d * [0, 1, 1] / np.linalg.norm(d) ** 3
+        g[i] -= part + rest
+        g[j] += part  # wrong: g[j] += part + rest
+    return {"x": g}
+
+
+def written_to_another_entry(p):
+    g = np.zeros_like(p["x"])
+    for i, j in PAIRS:
+        d = p["x"][i] - p["x"][j]
+        push = d / np.linalg.norm(d) ** 3
+        g[i] -= push
+        g[i] += push  # wrong: g[j] += push
+    return {"x": g}
+
+
+STEPS = np.random.default_rng(12).normal(size=(6, 4))
+
+
+def states(p):
+    found = [p["u"]]
+    for t in range(len(STEPS)):
+        found.append(np.tanh(STEPS[t] - p["w"] * found[t]))
+    return found
+
+
+def through_time(p):
+    u = states(p)
+    return sum(np.sum((u[t + 1] - STEPS[t]) ** 2) for t in range(len(STEPS)))
+
+
+def one_step_too_early(p):
+    u, g, dw = states(p), np.zeros(4), np.zeros(4)
+    for t in reversed(range(len(STEPS))):
+        g = g + 2 * (u[t] - STEPS[t])  # wrong: g = g + 2 * (u[t + 1] - STEPS[t])
+        dz = g * (1 - u[t + 1] ** 2)
+        dw -= dz * u[t]
+        g = -dz * p["w"]
+    return {"u": g, "w": dw}
+
+
+def a_sign_in_each_step(p):
+    u, g, dw = states(p), np.zeros(4), np.zeros(4)
+    for t in reversed(range(len(STEPS))):
+        g = g + 2 * (u[t + 1] - STEPS[t])
+        dz = g * (1 - u[t + 1] ** 2)
+        dw -= dz * u[t]
+        g = dz * p["w"]  # wrong: g = -(dz * p["w"])
+    return {"u": g, "w": dw}
+
+
+def added_in_each_step(p):
+    u, dw = states(p), np.zeros(4)
+    g = np.zeros((len(STEPS) + 1, 4))
+    for t in reversed(range(len(STEPS))):
+        dz = (g[t + 1] + 2 * (u[t + 1] - STEPS[t])) * (1 - u[t + 1] ** 2)
+        dw -= dz * u[t]
+        g[t] += dz * p["w"]  # wrong: g[t] -= dz * p["w"]
+    return {"u": g[0], "w": dw}
+
+
+LATER = np.array([0, 1, 1, 2, 3, 3, 4])  # with ties
+
+
+def risk_after(p, when=LATER):
+    s = p["s"]
+    return sum(np.log(np.exp(s[when >= t]).sum()) for t in range(5))
+
+
+def not_at_the_edge(p, when=LATER):
+    g, e = np.zeros_like(p["s"]), np.exp(p["s"])
+    for t in range(5):
+        there = when > t  # wrong: there = when >= t
+        g += e * there / e[when >= t].sum()
+    return {"s": g}
+
+
+def powers(p, k=4):
+    return np.sum(np.tanh(p["s"]) ** k)
+
+
+def one_power_too_high(p, k=4):
+    a = np.tanh(p["s"])
+    return {"s": k * a**k * (1 - a**2)}  # wrong: return {"s": k * a ** (k - 1) * (1 - a ** 2)}
+
+
+def differences(p):
+    return np.sum(np.diff(p["s"]) ** 4)
+
+
+def the_other_end_of_a_slice(p):
+    d = 4 * (p["s"][1:] - p["s"][:-1]) ** 3
+    g = np.zeros_like(p["s"])
+    g[1:] += d
+    g[1:] -= d  # wrong: g[:-1] -= d
+    return {"s": g}
+
+
+def of_a_product(p):
+    return np.sum(np.sin((p["A"] * X[:, :4] + p["C"] * Y[:, :4]) @ (X @ X.T)))
+
+
+def a_product_transposed(p):
+    slope = np.cos((p["A"] * X[:, :4] + p["C"] * Y[:, :4]) @ (X @ X.T))
+    g = X @ X.T @ slope.T  # wrong: g = (X @ X.T @ slope.T).T
+    return {"A": g * X[:, :4], "C": g * Y[:, :4]}
+
+
+BATCH = np.random.default_rng(13).normal(size=(2, 3, 3))
+
+
+def of_a_batch(p):
+    return np.sum(np.sin(BATCH @ p["A"]))
+
+
+def the_last_axes_as_they_are(p):
+    slope = np.cos(BATCH @ p["A"])
+    return {"A": BATCH @ slope}  # wrong: return {"A": BATCH.swapaxes(-1, -2) @ slope}
+
+
+SLIPS = {
+    repulsion: (
+        {"x": AT},
+        [a_divisor_of_entries_forgotten, a_term_of_entries_forgotten, written_to_another_entry],
+    ),
+    through_time: (
+        {"u": np.array([0.3, -0.2, 0.5, 1.0]), "w": np.array([0.7, 1.1, -0.4, 0.9])},
+        [one_step_too_early, a_sign_in_each_step, added_in_each_step],
+    ),
+    powers: ({"s": X[0]}, [one_power_too_high]),
+    differences: ({"s": X[0]}, [the_other_end_of_a_slice]),
+    of_a_product: ({"A": X[:, :4], "C": Y[:, :4]}, [a_product_transposed]),
+    of_a_batch: (
+        {"A": np.random.default_rng(14).normal(size=(2, 3, 3))},
+        [the_last_axes_as_they_are],
+    ),
+    risk_after: ({"s": X[0]}, [not_at_the_edge]),
+}
+
+
+@pytest.mark.parametrize(
+    ("func", "grad"),
+    [pytest.param(f, g, id=g.__name__) for f, (_, grads) in SLIPS.items() for g in grads],
+)
+def test_a_slip_by_one_step_is_named_with_what_was_meant(func, grad):
+    report = check_gradients(func, grad, SLIPS[func][0])
+    number, mended = wrong_line(grad)
+    first = report.lines[0]
+    assert (first.line, first.role) == (number, "wrong")
+    assert any(first.mended.startswith(text) for text in mended), first.mended
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ("g[k]", Kind("array", (3, 4))),
+        ("g[-1, k:, ::2]", Kind("array", (2, 2))),
+        ("g[..., 0]", Kind("array", (5, 3))),
+        ("g[rows]", Kind("array", (2, 3, 4))),
+        ("g[k + 1, None, :2]", Kind("array", (1, 2, 4))),
+        ("g[k, 2, k - 1]", Kind("number")),
+        ("g[unknown]", None),
+        ("g[rows[0]]", None),
+        ("g[k, k, k, k]", None),
+        ("g[7]", None),
+    ],
+)
+def test_what_is_written_to_entries_has_their_shape(text, kind):
+    names = {"k": 1, "rows": np.array([0, 2]), "unknown": np.int64(1)}
+    target = ast.parse(text).body[0].value
+    assert _part_of(np.zeros((5, 3, 4)), target, names) == kind
+    assert _part_of([np.zeros((3, 4))], target, names) is None
+
+
+def test_a_change_is_no_repair_because_the_gradient_was_far_too_large():
+    def grad(p):
+        return {"E": 1e10 * np.exp(p["E"])}
+
+    report = check_gradients(looked_up, grad, {"E": X.copy()})
+    assert all(line.role != "wrong" for line in report.lines)
 
 
 def test_what_writes_to_read_only_arrays_is_put_back(monkeypatch):

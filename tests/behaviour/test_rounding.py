@@ -23,6 +23,23 @@ def verdicts(cases):
     return [check_gradients(func, grad, at).verdict for func, grad, at in cases]
 
 
+def offsets_in_float32(seed, wrong=0.0, n=40):
+    """Offsets in float32 that grad adds to positions in float32, and then goes on in float64."""
+    places, weights = np.arange(n, dtype=np.float32), np.cos(np.arange(float(n)))
+
+    def grad(x):
+        return -weights * np.sin(places + x) * (1 + wrong * (np.arange(n) == seed))
+
+    theta = np.random.default_rng(seed).normal(size=n).astype(np.float32)
+    return lambda x: np.sum(weights * np.cos(places + x)), grad, theta
+
+
+def test_small_offsets_are_rounded_as_what_they_are_added_to():
+    assert verdicts(map(offsets_in_float32, range(20))).count("agree") == 20
+    wrong = verdicts(offsets_in_float32(seed, wrong=1e-4) for seed in range(10))
+    assert wrong.count("disagree") == 10
+
+
 def terms_in_float32(seed, factor=1.0, n=40):
     rng = np.random.default_rng([5, seed])
     x, y, w = rng.normal(size=(n, 3)), rng.normal(size=n), 0.5 * rng.normal(size=3)

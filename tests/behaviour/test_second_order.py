@@ -1,6 +1,7 @@
 """Hessians, products with them, adjoint pairs, Taylor remainders."""
 
 import math
+import re
 
 import numpy as np
 import pytest
@@ -96,6 +97,36 @@ def test_a_hessian_that_is_not_symmetric_is_said_to_be_so():
     report = check_hessian(rosenbrock, hess, X, grad=rosenbrock_grad)
     assert report.reasons[0].startswith("hess is not symmetric: params[")
     assert report.wrong == 5
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_hessian_in_float32_is_symmetric_but_for_its_rounding(seed):
+    """X.T @ (q[:, None] * X) rounds the two sides otherwise, and an eye in float64 hides it."""
+    rng = np.random.default_rng(seed)
+    x, w = rng.normal(size=(20, 4)).astype(np.float32), rng.normal(size=4).astype(np.float32)
+
+    def cost(w):
+        return np.mean(np.logaddexp(0, x @ w)) + 0.05 * w @ w
+
+    def hess(w):
+        p = 1 / (1 + np.exp(-(x @ w)))
+        return x.T @ ((p * (1 - p))[:, None] * x) / 20 + 0.1 * np.eye(4)
+
+    assert hess(w).dtype == np.float64
+    assert np.any(hess(w) != hess(w).T)
+    assert check_hessian(cost, hess, w).verdict == "agree"
+    lean = 1e-3 * np.triu(np.ones((4, 4)), 1)
+    wrong = check_hessian(cost, lambda w: hess(w) + lean, w)
+    assert wrong.verdict == "disagree"
+
+
+def test_two_entries_are_told_with_the_digits_in_which_they_differ():
+    def hess(x):
+        return rosenbrock_hess(x) + 1e-8 * np.triu(np.ones((6, 6)), 1)
+
+    said = check_hessian(rosenbrock, hess, X, grad=rosenbrock_grad).reasons[0]
+    one, other = re.findall(r" is (-?[\d.e-]+)", said)
+    assert float(one) != float(other)
 
 
 def test_a_gradient_of_no_func_has_a_hessian_that_is_not_symmetric():

@@ -1085,6 +1085,54 @@ def test_whole_numbers_prove_no_coefficient():
     assert found == ["chain"]
 
 
+def test_a_constant_is_no_penalty_where_all_parameters_have_one_sign():
+    """Ratings about 1500 whose decay towards 1500 is one towards zero."""
+    n, t = (
+        np.array([0.71, -1.3, 0.44, 0.2, -0.6]),
+        1500 + np.array([90.0, -210.0, 33.0, 7.0, -80.0]),
+    )
+    assert told(block(n + 0.003, n, t))[0] == (
+        "analytic - numeric = 0.003, the same in every entry"
+    )
+    assert codes(block(n + 0.003 * np.sign(t - 1500), n, t - 1500)) == ["sign-theta"]
+
+
+def test_a_gradient_of_another_size_by_far_is_no_multiple_of_numeric():
+    """What is a millionth of such an entry is more than all of numeric."""
+    n = np.random.default_rng(6).normal(size=8)
+    other = 1e10 * np.random.default_rng(7).normal(size=8)
+    assert codes(block(other, n, error=1e-9)) == []
+    assert codes(block(n, other, error=1e-2)) == []
+    assert codes(block(1e10 * n, n, error=1e-9)) == ["factor"]
+
+
+def test_to_a_jacobian_nobody_adds_a_penalty():
+    assert told(block(N + 0.02 * T, N, T, parameter="w")) == [
+        "analytic - numeric = 0.02 x w: a multiple of w is too much"
+    ]
+    assert told(block(N - 0.02 * np.sign(T), N, T, parameter="w")) == [
+        "analytic - numeric = -0.02 x sign(w): a multiple of sign(w) is missing"
+    ]
+
+
+def test_a_constant_diagonal_is_not_clipped():
+    """Of u'' - exp(u) without its exponential: -2 / h² stands in all of the diagonal."""
+    second = 100.0 * (np.eye(6, k=1) - 2 * np.eye(6) + np.eye(6, k=-1))
+    n = second - np.diag(np.exp(np.linspace(-1.0, 1.0, 6)))
+    assert codes(block(second, n, parameter="u")) == ["slice"]
+    h = 1 / 13
+    assert codes(block(second / (100 * h**2), n + second * (1 / (100 * h**2) - 1))) == ["slice"]
+    assert codes(block(np.clip(LONG, -1, 1), LONG, parameter="u")) == ["clipped"]
+
+
+def test_one_side_of_a_diagonal_is_not_filled():
+    n = SQUARE + SQUARE.T
+    assert told(block(np.triu(n), n)) == [
+        "numeric = analytic + its transpose, the diagonal once: one side of the diagonal is not "
+        "filled"
+    ]
+
+
 def test_signs_that_sum_to_zero_are_a_penalty_before_they_are_targets():
     n, t = np.array([0.71, -1.3, 0.44]), np.array([0.2, 1.7, -0.9])
     assert codes(block(n[:2] - 0.05 * np.array([1, -1]), n[:2], np.array([0.2, -0.9])))[0] == (

@@ -534,14 +534,18 @@ class Line:
         """By how much the slope changes within the stair that θ is in: half of it tells no θ."""
         # Where func rounds its parameters, its slope is that at the middle of a stair; where it
         # rounds J, as J's own format does, that at θ.
-        curved = [abs(rung.bend) / rung.h for rung in self.rungs if rung.bends]
-        ends = [self.bounds(side) for side in (1, -1)]
+        curvature, ends = self.curvature, [self.bounds(side) for side in (1, -1)]
         jump = min(change for *_, change in ends)
-        if not curved or not LOUD * self.noise.floor < jump < math.inf:
+        if not curvature or not LOUD * self.noise.floor < jump < math.inf:
             return 0.0
         least, most = (sum(end[k] for end in ends if math.isfinite(end[2])) for k in (0, 1))
         width = math.sqrt(least * most) if most < RATIO**2 * least else most
-        return 0.5 * width * min(curved)
+        return 0.5 * width * curvature
+
+    @property
+    def curvature(self) -> float:
+        """By how much the slope changes over a distance, the least that steps show; 0 if none."""
+        return min((abs(rung.bend) / rung.h for rung in self.rungs if rung.bends), default=0.0)
 
     def bounds(self, side: int) -> tuple[float, float, float]:
         """Return the largest step that changes nothing and the smallest that does, its change."""

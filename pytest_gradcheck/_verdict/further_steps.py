@@ -365,6 +365,9 @@ def _stays_nearer(line: Line, question: Tolerance, estimate: Estimate, least: fl
     loud = line.noise.sigma > LOUD * line.noise.floor and not line.noise.digits
     if not loud or line.sides() != "both" or line.rungs[-1].h <= STEPS_APART * step:
         return False
+    most = estimate.error + line.rungs[-1].h * line.curvature  # of a stair as wide as can be
+    if not question.within(estimate.value, most):
+        return False
     try:
         steps, values = line.evaluate((step, -step))
     except Exception:  # no evaluation is left: nothing is known

@@ -324,7 +324,7 @@ scalars = st.one_of(
             np.array(1e-5),
             np.array([1e-5, 1.0]),
             np.array("central"),
-            np.datetime64("NaT"),
+            np.datetime64("NaT", "s"),
             np.ma.masked,
             10**400,
             "1e-5",

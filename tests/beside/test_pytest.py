@@ -120,7 +120,7 @@ def test_our_keys_in_the_native_table_of_pytest_9_in_strict_mode(user, beside):
 
 def test_doctests(suite, beside):
     suite.makepyfile(
-        code='''
+        documented='''
         """
         >>> from quadratic import cost, right, theta, wrong
         >>> from pytest_gradcheck import assert_gradients_close, check_gradients
@@ -154,9 +154,9 @@ def test_doctests(suite, beside):
     result = beside("--doctest-modules", "--doctest-glob=*.txt", "--ignore=quadratic.py")
     result.assert_outcomes(passed=3, failed=1)
     assert sorted(verdicts(suite)) == [
-        ("code", "agree"),
-        ("code.fails", "disagree"),
-        ("code.fixture", "agree"),
+        ("documented", "agree"),
+        ("documented.fails", "disagree"),
+        ("documented.fixture", "agree"),
         ("text.txt", "agree"),
     ]
     result.stdout.fnmatch_lines_random(

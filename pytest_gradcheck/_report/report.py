@@ -507,15 +507,22 @@ def load_saved(path: str | os.PathLike[str]) -> SavedCheck:
 
     Examples
     --------
+    >>> import subprocess
+    >>> import sys
     >>> import tempfile
     >>> from pathlib import Path
-    >>> from pytest_gradcheck import check_gradients, compare_gradients, load_saved
-    >>> from pytest_gradcheck._report.report import save
-    >>> report = check_gradients(lambda x: x**3, lambda x: 2 * x**2, 2.0)
+    >>> from pytest_gradcheck import compare_gradients, load_saved
+    >>> test = '''
+    ... from pytest_gradcheck import assert_gradients_close
+    ...
+    ... def test_cube():
+    ...     assert_gradients_close(lambda x: x**3, lambda x: 2 * x**2, 2.0)
+    ... '''
+    >>> pytest = [sys.executable, "-m", "pytest", "--gradcheck-save=saved"]
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     path = Path(folder, "bug.npz")
-    ...     save(report, path)
-    ...     saved = load_saved(path)
+    ...     written = Path(folder, "test_cube.py").write_text(test)
+    ...     run = subprocess.run(pytest, cwd=folder, capture_output=True)
+    ...     saved = load_saved(next(Path(folder, "saved").iterdir()))
     >>> print(saved.analytic["params"], round(float(saved.numeric["params"]), 6))
     8.0 12.0
     >>> compare_gradients(saved.analytic, saved.numeric, rtol=0.5).ok

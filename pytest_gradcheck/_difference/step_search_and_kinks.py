@@ -329,27 +329,34 @@ def jump_between(line: Line, near: Rung, far: Rung) -> float:
     slope = near.central
     side = 1 if abs(far.forward - slope) >= abs(far.backward - slope) else -1
     low, high = ((r.h, r.h * (slope_of(r, SIDES[side < 0]) - slope)) for r in (near, far))
-    seen = []
-    for _ in range(JUMP_HALVINGS):
-        (step,), (value,) = line.evaluate((side * 0.5 * (low[0] + high[0]),))
-        middle = abs(step), side * (float(value - line.center) - slope * step)
-        parts = (low, middle), (middle, high)
-        low, high = max(parts, key=lambda part: abs(part[1][1] - part[0][1]))
-        seen.append(abs(high[1] - low[1]))
-    stays = 1 / JUMP_STAYS < seen[-1] / (seen[-1 - JUMP_LAST] or math.inf) < JUMP_STAYS
-    return seen[-1] if stays and seen[-1] > RESPONDS * line.noise.sigma else 0.0
+    before, last = _halved(line, side, low, high, lambda t, change: side * (change - slope * t))
+    stays = 1 / JUMP_STAYS < last / (before or math.inf) < JUMP_STAYS
+    return last if stays and last > RESPONDS * line.noise.sigma else 0.0
 
 
 def _jumps(line: Line, side: int) -> bool:
     """Return whether func jumps where it first moves, and is not at the kink of a smooth one."""
-    # Half by half, to where it changes most: that of a jump stays.
     flat, moved, change = line.bounds(side)
-    low, high = (flat, 0.0), (moved, change)
+    before, last = _halved(line, side, (flat, 0.0), (moved, change), lambda t, change: abs(change))
+    return last * JUMP_STAYS > before
+
+
+def _halved(
+    line: Line,
+    side: int,
+    low: tuple[float, float],
+    high: tuple[float, float],
+    excess: Callable[[float, float], float],
+) -> tuple[float, float]:
+    """Go half by half to where func changes most between two steps, each with its `excess`.
+
+    Returned is what it changes by there, `JUMP_LAST` halvings before the last and at the last.
+    """
     seen = []
     for _ in range(JUMP_HALVINGS):
         (step,), (value,) = line.evaluate((side * 0.5 * (low[0] + high[0]),))
-        middle = abs(step), abs(float(value - line.center))
+        middle = abs(step), excess(step, float(value - line.center))
         parts = (low, middle), (middle, high)
         low, high = max(parts, key=lambda part: abs(part[1][1] - part[0][1]))
         seen.append(abs(high[1] - low[1]))
-    return seen[-1] * JUMP_STAYS > seen[-1 - JUMP_LAST]
+    return seen[-1 - JUMP_LAST], seen[-1]

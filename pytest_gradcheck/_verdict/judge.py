@@ -540,12 +540,12 @@ def _rounding(problem: Problem, analytic: Analytic, seed: int) -> tuple[Array, A
     """
     vector, spread, moved = analytic.vector, np.zeros(problem.size), np.zeros(problem.size)
     pairs = _beside(problem, analytic, seed, BESIDE)
-    for one, other in pairs:
-        gap = np.abs(0.5 * one + 0.5 * other - vector).astype(np.float64)
+    means = [0.5 * one + 0.5 * other for one, other in pairs]
+    for mean, (one, other) in zip(means, pairs, strict=True):
+        gap = np.abs(mean - vector).astype(np.float64)
         spread = np.fmax(spread, np.where(np.isfinite(gap), gap, 0.0))
         moved = np.fmax(moved, np.abs(0.5 * one - 0.5 * other).astype(np.float64))
-    means = np.array([0.5 * one + 0.5 * other for one, other in pairs] or [vector])
-    varies = np.ptp(means, axis=0).astype(np.float64)
+    varies = np.ptp(means or [vector], axis=0).astype(np.float64)
     if pairs and (np.array(pairs) == vector).all(axis=(0, 1)).any():
         pairs += _beside(problem, analytic, seed, FAR_STEP)  # that was one stair of it
     # All may round alike, but they lie on the grid of the terms that cancel in them: one coarser

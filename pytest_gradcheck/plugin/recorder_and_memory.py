@@ -246,8 +246,7 @@ class Recorder:
         """Hide our frames in what is raised by a check that a module makes while it is imported."""
         report = yield
         call = getattr(report, "call", None)
-        if report.failed and call is not None and REPORTS in sys.modules:
-            _hide_our_frames(call.excinfo.value)
+        if report.failed and call is not None and _hide_our_frames(call.excinfo.value):
             told = collector.repr_failure(call.excinfo)
             report.longrepr = told if hasattr(told, "toterminal") else report.longrepr
         return report
@@ -354,13 +353,9 @@ class Recorder:
         item.ihook.pytest_gradcheck_result(item=item, report=report)
 
 
-REPORTS = "pytest_gradcheck._report.report"
-"""The module that every check imports."""
-
-
 def _raised(call: pytest.CallInfo[None]) -> GradientReport | None:
     """Return the report of the `GradientMismatch` that ended a phase of a test, if one did."""
-    module = sys.modules.get(REPORTS)  # without an import, there is none
+    module = sys.modules.get("pytest_gradcheck._report.report")  # unless it is imported, none did
     if module is None or call.excinfo is None:
         return None
     error = call.excinfo.value
@@ -381,10 +376,13 @@ def _all_of(error: BaseException) -> Iterator[BaseException]:
         rest += [one.__cause__, one.__context__, *members]
 
 
-def _hide_our_frames(raised: BaseException) -> None:
-    """Mark our modules in the tracebacks of an error and its causes, where pytest looks for it."""
+def _hide_our_frames(raised: BaseException) -> bool:
+    """Mark our modules in the tracebacks of an error and its causes; return whether any is there.
+
+    pytest looks for the mark.
+    """
     # What contextlib runs between two of our frames is taken out.
-    package = __name__.partition(".")[0]
+    package, found = __name__.partition(".")[0], False
     for error in _all_of(raised):
         tb, ours = error.__traceback__, None
         while tb is not None:
@@ -393,13 +391,14 @@ def _hide_our_frames(raised: BaseException) -> None:
             if home == package:
                 from .._report.report import hide_frame
 
-                names["__tracebackhide__"] = hide_frame
+                names["__tracebackhide__"], found = hide_frame, True
                 if ours is not None:
                     ours.tb_next = tb
                 ours = tb
             elif home != "contextlib":
                 ours = None
             tb = tb.tb_next
+    return found
 
 
 def _in_one_line(report: pytest.TestReport) -> None:

@@ -283,9 +283,10 @@ class Evaluator:
     @contextmanager
     def quietly(self) -> Iterator[None]:
         """Keep func's warnings from the user's output for several moves, and not for each."""
-        quiet, self.quiet = self.quiet, nullcontext
+        # Not in func's context: grad may be called between the moves.
+        quiet, self.quiet = self.quiet, self.context
         try:
-            with quiet():
+            with contained():
                 yield
         finally:
             self.quiet = quiet
@@ -409,6 +410,5 @@ def contained(
     context: Callable[[], AbstractContextManager[Any]] = nullcontext,
 ) -> Iterator[None]:
     """Keep func's warnings at probe points from the user's output: only those at θ are theirs."""
-    with context(), warnings.catch_warnings(), np.errstate(all="ignore"):
-        warnings.simplefilter("ignore")
+    with context(), warnings.catch_warnings(action="ignore"), np.errstate(all="ignore"):
         yield

@@ -194,11 +194,12 @@ def _one_by_one(
     # where it is so by little, that is the noise, and the sweep is made again.
     gap = 0.0
     if not reasons:
-        sweep, comparison, told = _judged(problem, analytic, options, noise)
-        if not told and not at_one_step(options):
-            gap, told = depends_on_the_past(problem, options)
-        if not told and gap > max(LOUD_CHANGE * sweep.noise.sigma, problem.jitter):
-            sweep, comparison, _ = _judged(replace(problem, jitter=gap), analytic, options)
+        with problem.evaluator.quietly():
+            sweep, comparison, told = _judged(problem, analytic, options, noise)
+            if not told and not at_one_step(options):
+                gap, told = depends_on_the_past(problem, options)
+            if not told and gap > max(LOUD_CHANGE * sweep.noise.sigma, problem.jitter):
+                sweep, comparison, _ = _judged(replace(problem, jitter=gap), analytic, options)
         if not told:
             return sweep, comparison, ()
         reasons = (told,)
@@ -238,11 +239,10 @@ def _first_look(
     if not few or chosen or options.max_evals is not None or narrow(problem.blocks):
         return None
     size = value_size(problem, analytic.vector)
-    with problem.evaluator.quietly():
-        noise = noise_beside(problem, options)
-        if noise.unit > NARROW and problem.evaluator.narrow is None:
-            return None  # three values don't tell a narrow format from the grid of terms
-        found = sweep(problem, central_row(options), noise, options, size)
+    noise = noise_beside(problem, options)
+    if noise.unit > NARROW and problem.evaluator.narrow is None:
+        return None  # three values don't tell a narrow format from the grid of terms
+    found = sweep(problem, central_row(options), noise, options, size)
     right = plainly_right(problem, analytic, found, options)
     return (found, right) if right else None
 

@@ -95,14 +95,30 @@ def test_warnings_are_kept_in_once_for_several_moves_and_no_longer():
             for _ in range(3):
                 made.sweep(1, [0], np.array([[5.5]]))
                 made.along(np.zeros(6), (1.0,))
-        assert (len(entered), seen) == (1, [])
+        assert (entered, seen) == ([], [])
         made.sweep(1, [0], np.array([[5.5]]))
-        assert (len(entered), seen) == (2, [])
+        assert (len(entered), seen) == (1, [])
         with pytest.raises(ZeroDivisionError), made.quietly():
             raise ZeroDivisionError
         assert made.quiet is counted
         warning(PARAMS)
     assert str(seen[0].message) == "at a probe"
+
+
+def test_between_moves_that_are_kept_quiet_together_funcs_context_is_left():
+    inside = []
+
+    @contextmanager
+    def context():
+        inside.append(True)
+        yield
+        inside.append(False)
+
+    made = evaluator(lambda params: float(params["b"] @ params["b"])).inside(context)
+    with made.quietly():
+        assert inside == []
+        made.along(np.zeros(6), (1.0, 2.0))
+        assert inside == [True, False]
 
 
 def test_a_func_that_writes_to_its_parameters():

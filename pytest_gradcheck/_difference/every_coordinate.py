@@ -122,7 +122,7 @@ def noise_of(problem: Problem, options: Options, shift: Array | None = None) -> 
     apart = [(NOISE_SPACING * k, float(values[k - 1] - first)) for k in steps]
     rungs = [(h, change / h, loud / h) for h, change in apart]
     slope = best_entry(rungs, even=False)
-    return replace(noise, slope=slope.known, direction=shift)
+    return noise.sloping(noise.sigma, slope.known, shift)
 
 
 def noise_beside(problem: Problem, options: Options) -> Noise:
@@ -136,7 +136,7 @@ def noise_beside(problem: Problem, options: Options) -> Noise:
     noise = from_values(values, problem.jitter, problem.evaluator.narrow)
     sigma = max(noise.sigma, abs(float((up - center) + (down - center))) / BEND_GAIN)
     slope = float(up - down) / (2 * h), ROUNDING_FACTOR * sigma / (math.sqrt(2.0) * h)
-    return replace(noise, sigma=sigma, slope=slope, direction=shift)
+    return noise.sloping(sigma, slope, shift)
 
 
 def noise_direction(problem: Problem, seed: int) -> Array:
@@ -146,8 +146,9 @@ def noise_direction(problem: Problem, seed: int) -> Array:
     for here, theta, scaling in problem.windows():
         # By their own size, where steps go by scales: a parameter of 1e-12 has a domain of its own.
         own = np.abs(theta).astype(np.float64, copy=False)
-        np.copyto(own, scaling.at_zero, where=own == 0)
-        shift[here] *= own.clip(LEAST_SCALE, 1e300)
+        if np.count_nonzero(own) < own.size:
+            np.copyto(own, scaling.at_zero, where=own == 0)
+        shift[here] *= np.minimum(np.maximum(own, LEAST_SCALE), 1e300)
     return shift
 
 
@@ -159,7 +160,7 @@ def value_size(problem: Problem, analytic: Array | None) -> float:
     if analytic is not None:
         product = _by_scale(problem, analytic)
         counts = (product > 0) & (product < math.inf)
-        product = product if counts.all() else product[counts]
+        product = product if np.count_nonzero(counts) == product.size else product[counts]
         if product.size:
             sizes.append(middle(product))
     return max(sizes)
@@ -193,24 +194,24 @@ def sweep(
     fixed = options.eps is not None
     if relative is None:
         relative = relative_step(row, noise.sigma, size)
-    result = unevaluated(problem, noise, row.title, size)
     evaluator, center, each = problem.evaluator, problem.center, len(row.steps)
     progress, theta = evaluator.progress, evaluator.work.theta
     count = problem.size if chosen is None else sum(which.size for which in chosen)
     gain = ROUNDING_FACTOR * row.noise_gain * noise.sigma
-    now: list[_Laid] = []
+    every: list[_Laid] = []
 
     def so_far(found: Sequence[Any] | Array) -> tuple[Array, Array, Array]:
-        place = np.flatnonzero(result.step > 0)
-        numeric, step = result.numeric[place], result.step[place]
-        for one in now:
-            known = one.known + len(found) // each
-            more = found[: each * (known - one.known)]
-            one.values[one.known : known] = np.reshape(more, (-1, each))
-            partly = derivatives(one.values[:known], center, row, one.taken[:known])
-            place, numeric = np.append(place, one.place[:known]), np.append(numeric, partly)
-            step = np.append(step, one.taken[:known])
-        return place, numeric, gain / step
+        places, slopes, steps = [np.empty(0, dtype=np.intp)], [np.empty(0)], [np.empty(0)]
+        for one in every:
+            known = one.known
+            if one is every[-1] and len(found) >= each:
+                known += len(found) // each
+                more = np.reshape(found[: each * (known - one.known)], (-1, each))
+                one.values[one.known : known] = more
+            places.append(one.place[:known])
+            steps.append(one.taken[:known])
+            slopes.append(derivatives(one.values[:known], center, row, one.taken[:known]))
+        return np.concatenate(places), np.concatenate(slopes), gain / np.concatenate(steps)
 
     progress.plan(each * count, so_far)
     # Small blocks are many: what is computed is so for all of one type at once.
@@ -218,7 +219,7 @@ def sweep(
         positions = list(same)
         which = [np.arange(theta[k].size) if chosen is None else chosen[k] for k in positions]
         laid = _laid_out(problem, positions, which, row, options, relative)
-        now[:] = [laid]
+        every.append(laid)
         with evaluator.quietly() if len(positions) > 1 else nullcontext():
             for position, own in zip(positions, which, strict=True):
                 if own.size:
@@ -227,12 +228,11 @@ def sweep(
                     laid.values[part] = evaluator.sweep(position, own.tolist(), laid.points[part])
                     progress.whole = 0
                     laid.known = part.stop
-        now.clear()
-        _record(result, laid, problem, row)
-    every = slice(None) if chosen is None else np.flatnonzero(result.step > 0)
+    result = _recorded(every, problem, noise, row, size)
+    known = slice(None) if chosen is None else np.flatnonzero(result.step > 0)
     if fixed:
         result = replace(result, noise=_noise_at_fixed_step(result, problem))
-    _set_error_bars(result, every, problem, row, fixed=fixed)
+    _set_error_bars(result, known, problem, row, fixed=fixed)
     return result
 
 
@@ -280,20 +280,44 @@ def _laid_out(
     return _Laid(place, here, theta, at, taken, np.empty(at.shape, problem.evaluator.kind))
 
 
-def _record(result: Sweep, laid: _Laid, problem: Problem, row: Stencil) -> None:
-    """Turn values into derivatives, and keep what their error bars are made from."""
-    here, values, center = laid.here, laid.values, problem.center
-    result.numeric[here] = derivatives(values, center, row, laid.taken)
-    result.step[here] = laid.taken
-    change = np.abs(values - center).max(axis=1)
-    result.largest[here] = np.abs(values).max(axis=1)
-    result.change[here] = change
-    result.flat[here] = change == 0
-    if row.pair:
-        wide = np.result_type(laid.theta.dtype, np.float64)
-        ends = laid.points[:, row.pair].astype(wide, copy=False)
-        result.pairs[here] = values[:, row.pair]
-        result.ends[here] = ends - laid.theta.astype(wide, copy=False)[:, None]
+def _recorded(
+    every: Sequence[_Laid], problem: Problem, noise: Noise, row: Stencil, size: float
+) -> Sweep:
+    """Return a sweep of what was evaluated, whose error bars are still to be set."""
+    made = [_columns(laid, problem.center, row) for laid in every]
+    n, doubles = problem.size, {np.dtype(np.float64)}
+    if len(every) == 1 and every[0].taken.size == n:
+        laid = every[0]
+        if {laid.values.dtype, laid.taken.dtype} == doubles:  # nearly always: nothing is copied
+            bent, still = np.zeros(n, dtype=bool), np.zeros(n, dtype=bool)
+            beside = {"error": np.empty(n), "bent": bent, "still": still}
+            return Sweep(noise=noise, title=row.title, size=size, **beside, **made[0])
+    result = unevaluated(problem, noise, row.title, size)
+    for laid, columns in zip(every, made, strict=True):
+        for name, column in columns.items():
+            getattr(result, name)[laid.here] = column
+    return result
+
+
+def _columns(laid: _Laid, center: Any, row: Stencil) -> dict[str, Array]:
+    """Turn values into derivatives, and what their error bars are made from, by `Sweep`'s names."""
+    values, change = laid.values, np.abs(laid.values - center)
+    change = np.maximum.reduce(change, axis=1)
+    if row.pair is None:
+        pairs, ends = np.full((len(values), 2), np.nan), np.zeros((len(values), 2))
+    else:
+        wide = np.promote_types(laid.theta.dtype, np.float64)
+        pairs, ends = values[:, row.pair], laid.points[:, row.pair].astype(wide, copy=False)
+        ends = ends - laid.theta.astype(wide, copy=False)[:, None]
+    return {
+        "numeric": derivatives(values, center, row, laid.taken),
+        "step": laid.taken,
+        "flat": change == 0,
+        "pairs": pairs,
+        "ends": ends,
+        "largest": np.maximum.reduce(np.abs(values), axis=1),
+        "change": change,
+    }
 
 
 def bends(result: Sweep, center: Any, which: Any) -> Array:
@@ -324,20 +348,18 @@ def _set_error_bars(
 ) -> None:
     center = problem.center
     numeric, taken = result.numeric[which], result.step[which]
-    largest = np.maximum(result.largest[which], abs(float(center)))
+    largest, size = np.maximum(result.largest[which], abs(float(center))), np.abs(numeric)
     sigma = result.noise.at(largest)
-    error = ROUNDING_FACTOR * row.noise_gain * sigma / taken + LEAST_BAR * np.abs(numeric)
+    error = ROUNDING_FACTOR * row.noise_gain * sigma / taken + LEAST_BAR * size
     if fixed:
         # Nothing but the given step may be evaluated, so truncation is guessed from its
         # size, and so is the rounding of θ ± eps, which is divided by eps as given.
         grain = np.spacing(np.abs(problem.theta[which]) + taken).astype(np.float64)
         guess = (row.reach * taken / problem.scale[which]) ** row.order + grain / taken
-        error = error + guess * np.abs(numeric)
+        error = error + guess * size
     result.error[which] = np.where(np.isfinite(numeric), error, np.inf)
-    bend = bends(result, center, which)
-    result.bent[which] = (bend > BEND_CLEAR * BEND_GAIN * sigma) & (
-        bend > BEND_PART * np.abs(numeric) * taken
-    )
+    bent = np.maximum(BEND_CLEAR * BEND_GAIN * sigma, BEND_PART * size * taken)
+    result.bent[which] = bends(result, center, which) > bent
 
 
 Steps = Sequence[float]

@@ -87,13 +87,18 @@ class Noise:
 
     def at(self, values: Array) -> Array:
         """Return σ for `values`, which may be much larger than J at θ; shape of `values`."""
-        size = np.abs(values).astype(np.float64)
-        spacing: Array = 2 * self.unit * size
+        size = np.abs(values).astype(np.float64, copy=False)
+        sigma: Array = 2 * self.unit * ROUNDING_SIGMA * size
         if self.digits:
             with np.errstate(divide="ignore"):
                 last = np.floor(np.log10(size)) + 1
-            spacing = 10.0 ** (last - max(self.digits, *map(digits_of, size.ravel().tolist())))
-        return np.maximum(self.sigma, ROUNDING_SIGMA * spacing)
+            digits = max(self.digits, *map(digits_of, size.ravel().tolist()))
+            sigma = ROUNDING_SIGMA * 10.0 ** (last - digits)
+        return np.maximum(self.sigma, sigma)
+
+    def sloping(self, sigma: float, slope: tuple[float, float], direction: Array) -> Noise:
+        """Return this with another σ, and a slope along a direction."""
+        return Noise(sigma, self.unit, self.format, self.floor, self.digits, slope, direction)
 
 
 def grid(values: Array, least: float = 0.0) -> float:
@@ -103,15 +108,25 @@ def grid(values: Array, least: float = 0.0) -> float:
     # larger than `least` may be 0, too.
     if values.dtype.itemsize > 8:
         return 0.0
-    coarser = 2.0 ** math.frexp(least)[1]
-    if least and any(math.isfinite(x) and x % coarser for x in values[:16].tolist()):
+    coarser, first = 2.0 ** math.frexp(least)[1], values[:16].tolist()
+    if least and any(math.isfinite(x) and x % coarser for x in first):
         return 0.0
-    seen = values[np.isfinite(values) & (values != 0)]
-    # Some are nearly always enough, and sorting all takes longer than the rest.
-    few = len(set(seen[:16].tolist())) < FEW_VALUES and np.unique(seen).size < FEW_VALUES
-    common = float(last_bits(seen).min(initial=np.inf))
+    if len(first) == len(values):
+        some = {x for x in first if math.isfinite(x) and x}
+        few, common = len(some) < FEW_VALUES, min(map(last_bit, some), default=math.inf)
+    else:
+        seen = values[np.isfinite(values) & (values != 0)]
+        # Some are nearly always enough, and sorting all takes longer than the rest.
+        few = len(set(seen[:16].tolist())) < FEW_VALUES and np.unique(seen).size < FEW_VALUES
+        common = float(last_bits(seen).min(initial=np.inf))
     # A few multiples of so fine a grid are all that terms which cancel leave of a J near zero.
     return common if common <= EPS * LARGEST_TERM or not few else 0.0
+
+
+def last_bit(value: float) -> float:
+    """Return the largest power of two of which a value is a multiple; it is not 0."""
+    numerator, denominator = value.as_integer_ratio()
+    return (numerator & -numerator) / denominator
 
 
 def last_bits(values: Array) -> Array:
@@ -184,8 +199,7 @@ def from_values(
     # type that func returns, if that is known to be narrow; `bits` those of the format, if known.
     bits = bits or min(precision(values), narrow or 64)
     unit = 2.0**-bits
-    finite = np.abs(values[np.isfinite(values)]).astype(np.float64)
-    largest = float(finite.max()) if finite.size else 0.0
+    largest = float(max((abs(x) for x in values.tolist() if math.isfinite(x)), default=0.0))
     spacing = 2 * unit * largest
     rounding = ROUNDING_SIGMA * max(spacing, grid(values, spacing))
     floor = max(rounding, jitter, SUBNORMAL if largest else 0.0)

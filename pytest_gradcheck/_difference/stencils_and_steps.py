@@ -50,15 +50,23 @@ class Stencil:
         return tuple(float(offset) for offset in self.offsets if offset != 0)
 
     @cached_property
+    def as_row(self) -> Array:
+        """These, shape (1, k)."""
+        return np.array([self.steps])
+
+    @cached_property
     def factors(self) -> tuple[float, ...]:
         """The weights of these."""
         pairs = zip(self.offsets, self.weights, strict=True)
         return tuple(float(weight) for offset, weight in pairs if offset != 0)
 
     @cached_property
-    def pair(self) -> list[int]:
-        """Where +1 and −1 are among `steps`; nowhere, if one of them is not."""
-        return [self.steps.index(o) for o in (1.0, -1.0)] if {1.0, -1.0} <= {*self.steps} else []
+    def pair(self) -> slice | None:
+        """Where +1 and −1 are among `steps`, side by side; None, if one of them is not."""
+        if not {1.0, -1.0} <= {*self.steps}:
+            return None
+        ahead = self.steps.index(1.0)
+        return slice(ahead, ahead + 2)
 
     @cached_property
     def ends(self) -> tuple[int, int, float]:
@@ -165,19 +173,21 @@ def points(theta: Array, step: Array, row: Stencil, *, exact: bool) -> tuple[Arr
     the step is changed so that it is exactly representable next to θ, and what is divided by is
     what was really taken.
     """
-    wide = np.result_type(theta.dtype, np.float64)
+    wide = np.promote_types(theta.dtype, np.float64)
     base, h = theta.astype(wide, copy=False), step.astype(wide, copy=False)
     if not exact:
         reach = np.abs(theta) + (row.reach * h).astype(theta.dtype, copy=False)
         grain = np.spacing(reach).astype(wide, copy=False)
         h = np.maximum(np.rint(h / grain), 1.0) * grain
-    at = base[:, None] + np.multiply.outer(h, row.steps)
+    at = base[:, None] + h[:, None] * row.as_row
     values = at.astype(theta.dtype, copy=False)
     if exact:
         return values, h
     high, low, span = row.ends
-    columns = [*values.T.astype(wide, copy=False), base]
-    return values, (columns[high] - columns[low]) / span
+    top, bottom = (
+        base if j == len(row.steps) else values[:, j].astype(wide, copy=False) for j in (high, low)
+    )
+    return values, (top - bottom) / span
 
 
 # Which directions to difference: every coordinate, a sample, random directions

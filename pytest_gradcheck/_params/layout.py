@@ -75,9 +75,10 @@ class Scale:
     def of(self, theta: Array) -> Array:
         """Return the scale of each coordinate, of the shape of `theta`, float64."""
         size = np.abs(theta).astype(np.float64, copy=False)
-        zero = size == 0
+        zero = size == 0 if np.count_nonzero(size) < size.size else None
         np.maximum(size, self.floor, out=size)
-        np.copyto(size, self.at_zero, where=zero)
+        if zero is not None:
+            np.copyto(size, self.at_zero, where=zero)
         np.maximum(size, LEAST_SCALE, out=size)
         return np.minimum(size, MOST_SCALE, out=size)
 

@@ -121,7 +121,7 @@ class WorkCopy:
         """Raise ValueError when a parameter is NaN or infinite."""
         for window, theta, _ in self._windows:
             finite = np.isfinite(theta)
-            if not finite.all():
+            if np.count_nonzero(finite) < finite.size:
                 place = window.start + int(np.argmin(finite))
                 block = self.blocks[position_of(self.blocks, place)]
                 value = self.structure.leaves[block.leaf].array[block.index(place - block.start)]

@@ -135,7 +135,7 @@ def plainly_right(
     size = np.abs(sweep.numeric)
     near = np.abs(a - sweep.numeric) <= bar + FINEST_RTOL * size
     near &= bar < min(fine, COARSEST_RTOL) * size
-    if not near.all() or sweep.bent.any():
+    if np.count_nonzero(near) < near.size or np.count_nonzero(sweep.bent):
         return None
     shift = noise.direction  # see `_passed_over`
     if shift is not None:

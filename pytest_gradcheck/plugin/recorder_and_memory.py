@@ -413,7 +413,8 @@ def _asked_for(item: pytest.Item) -> str:
     from .fixtures import CHECKING, fixtures_of_ours
 
     named = getattr(getattr(item, "_fixtureinfo", None), "argnames", ())
-    return next((name for name in named if name in CHECKING & fixtures_of_ours(item)), "")
+    ours = CHECKING & fixtures_of_ours(item)
+    return next((name for name in named if name in ours), "")
 
 
 # Remembers, in pytest's cache, which parameters a test failed for: the next run begins there.

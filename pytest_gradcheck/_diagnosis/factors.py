@@ -415,32 +415,34 @@ def reduction(block: BlockData) -> Iterator[Repair]:
     axes = [axis for axis, length in enumerate(block.shape) if length > 1]
     for count in range(1, len(axes) + 1):
         for chosen in itertools.combinations(axes, count):
-            yield from _reduced(block, chosen)
+            yield from _reduced(block, chosen, np.sum)
+            yield from _reduced(block, chosen, np.mean)
 
 
-def _reduced(block: BlockData, axes: tuple[int, ...]) -> Iterator[Repair]:
+def _reduced(
+    block: BlockData, axes: tuple[int, ...], kind: Callable[..., Array]
+) -> Iterator[Repair]:
+    def spread(values: Array) -> Array:
+        return np.broadcast_to(kind(values, axis=axes, keepdims=True), values.shape)
+
+    def of_numeric(other: BlockData) -> Predicted:
+        # Where func does not answer at all, no step was small enough to say how well: it is 0.
+        bar = spread(np.where(other.numeric == 0, 0.0, other.floor))
+        groups = _groups(other.shape, axes)
+        return Predicted(spread(other.numeric), of_analytic=True, groups=groups, bar=bar)
+
+    def of_analytic(other: BlockData) -> Predicted:
+        return Predicted(spread(other.analytic), groups=_groups(other.shape, axes))
+
     place = f"axis {axes[0]}" if len(axes) == 1 else f"axes {', '.join(map(str, axes))}"
-    for kind, what in ((np.sum, "sum"), (np.mean, "mean")):
-
-        def spread(values: Array, kind: Callable[..., Array] = kind) -> Array:
-            return np.broadcast_to(kind(values, axis=axes, keepdims=True), values.shape)
-
-        def of_numeric(other: BlockData, spread: Callable[[Array], Array] = spread) -> Predicted:
-            # Where func does not answer at all, no step was small enough to say how well: it is 0.
-            bar = spread(np.where(other.numeric == 0, 0.0, other.floor))
-            groups = _groups(other.shape, axes)
-            return Predicted(spread(other.numeric), of_analytic=True, groups=groups, bar=bar)
-
-        def of_analytic(other: BlockData, spread: Callable[[Array], Array] = spread) -> Predicted:
-            return Predicted(spread(other.analytic), groups=_groups(other.shape, axes))
-
-        told = f"numeric is the {what} over {place} of analytic, broadcast"
-        key, hint = ("reduction", what, axes), f"analytic is the {what} over {place} of numeric"
-        # Of a single entry that is not zero there is no sum: a mask was left out.
-        if np.sum(~block.still, axis=axes).max() > 1:
-            yield Repair("reduction", key, f"{hint}, broadcast", of_numeric, 11.0)
-        key, hint = ("not reduced", what, axes), f"{told}: not reduced over it"
-        yield Repair("reduction", key, hint, of_analytic, 13.0, told=f"{told}, in {{names}}")
+    what = f"the {kind.__name__} over {place} of"
+    # Of a single entry that is not zero there is no sum: a mask was left out.
+    if np.sum(~block.still, axis=axes).max() > 1:
+        hint = f"analytic is {what} numeric, broadcast"
+        yield Repair("reduction", ("reduction", kind, axes), hint, of_numeric, 11.0)
+    hint, key = f"numeric is {what} analytic, broadcast", ("not reduced", kind, axes)
+    told = f"{hint}, in {{names}}"
+    yield Repair("reduction", key, f"{hint}: not reduced over it", of_analytic, 13.0, told)
 
 
 def _groups(shape: tuple[int, ...], axes: tuple[int, ...]) -> Array:
@@ -459,15 +461,14 @@ def single(block: BlockData) -> Iterator[Repair]:
         return
     # Beside much larger ones an entry may be off by all of itself, which no digit of it survives.
     off = float(np.median(block.gap[near] / np.maximum(block.size[near], 1e-300)))
-    if off > 10 * SEVENTH or not _declared_or_narrow(block, far):
+    if off > 10 * SEVENTH or not _in_single(block, far):
         return
 
     def apply(other: BlockData) -> Predicted | None:
         theirs = _beyond_seven(other)
         known = np.array_equal(theirs, far) if few else not theirs.any()
-        plain = known and _declared_or_narrow(other, theirs)
         values = np.where(other.wrong & ~theirs, other.numeric, other.analytic)
-        return Predicted(values, loose=theirs) if plain else None
+        return Predicted(values, loose=theirs) if known and _in_single(other, theirs) else None
 
     prior = 8.0 if block.eps > 1e-10 else 8.0 - NARROW
     if not few:
@@ -488,15 +489,12 @@ def _beyond_seven(block: BlockData) -> Array:
     return np.asarray(block.valid & (block.gap > SEVENTH * size))
 
 
-def _declared_or_narrow(block: BlockData, far: Array) -> bool:
-    return block.eps > 1e-10 or _narrow(block.analytic[block.valid & ~far])
-
-
-def _narrow(written: Array) -> bool:
-    """Return whether all values of a float64 gradient have the 24 bits of float32, not fewer."""
+def _in_single(block: BlockData, far: Array) -> bool:
+    """Return whether a gradient is float32, or all its near values have the 24 bits of one."""
+    written = block.analytic[block.valid & ~far]
     narrow = written.astype(np.float32).astype(np.float64) == written
-    short = np.ldexp(np.frexp(written)[0], SHORT) % 1 == 0
-    return bool(narrow.all() and not short.all())
+    short = np.ldexp(np.frexp(written)[0], SHORT) % 1 == 0  # 0.25 has fewer
+    return block.eps > 1e-10 or bool(narrow.all() and not short.all())
 
 
 def rounded(block: BlockData) -> Iterator[Repair]:

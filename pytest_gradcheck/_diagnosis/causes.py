@@ -47,6 +47,7 @@ from .evidence_and_places import (
     Suggest,
     gained,
     gains_of,
+    is_named_in,
     locate,
     named,
 )
@@ -91,9 +92,8 @@ def in_part(block: BlockData) -> Iterator[Repair]:
             return theirs[0].where if theirs else ""
 
         target = target_words(repair) if where.single and not block.parameter else ""
-        names = "" if "{" in repair.part.replace("{{", "") else " of {names}"
+        names = "" if is_named_in(repair.part) else " of {names}"
         begin, end = (", except in ", "") if spared else (" in ", ", the rest is right")
-        told = f"{repair.part}{begin}{where.where}{names}{end}{target}"
         usual = spared and not where.cost and not repair.fitted
         yield Repair(
             "target" if target else repair.code,
@@ -101,7 +101,7 @@ def in_part(block: BlockData) -> Iterator[Repair]:
             f"{repair.part}{begin}{{where}}{end}{target}",
             apply,
             repair.prior + (INTERCEPT if usual else PARTIAL + where.cost),
-            told=told.replace("{0}", "{names}").replace("{}", "{names}"),
+            told=f"{repair.part}{begin}{where.where}{names}{end}{target}",
             fitted=repair.fitted,
             place=place,
         )

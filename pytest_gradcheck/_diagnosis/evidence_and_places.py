@@ -182,9 +182,9 @@ class Repair:
 
     `key` is equal for the same formula with the same numbers, in whatever block.  `apply` says what
     a block should be; None, or an error of a block of another shape, where that is not defined (see
-    `predicted`).  In `hint`, for one block, ``{}`` stands for
-    its name and ``{where}`` for what `place` says; in `told`, for several, ``{names}`` for theirs,
-    unset: the hint, "in" these.
+    `predicted`).  In `hint`, for one block, ``{0}`` stands for its name and ``{where}`` for what
+    `place` says; in `told`, for several, ``{names}`` for theirs; unset: the hint with these names,
+    or "in" them.
     `part` is the sentence where the formula holds at some entries alone; empty: it can't.
     """
 
@@ -200,9 +200,10 @@ class Repair:
 
     def sentence(self, names: str) -> str:
         """Return what is told of several blocks."""
-        asks = "?" * self.hint.endswith("?")
-        told = self.told or f"{self.hint.removesuffix('?')}, in {{names}}{asks}"
-        return told.format(names=names)
+        asks, told = "?" * self.hint.endswith("?"), self.told or self.hint
+        if not (self.told or is_named_in(self.hint)):
+            told = f"{told.removesuffix('?')}, in {{names}}{asks}"
+        return told.format(names, names=names)
 
     def predicted(self, block: BlockData) -> Predicted | None:
         """Return what a block should be; None where the formula is none of its shape."""
@@ -233,6 +234,11 @@ class Predicted:
     groups: Array | None = None
     loose: Array | None = None
     bar: Array | None = None
+
+
+def is_named_in(words: str) -> bool:
+    """Return whether words that are still to be formatted have a place for a parameter's name."""
+    return "{" in words.replace("{{", "")
 
 
 # Yields the repairs that a block's numbers suggest, numbers filled in, not yet weighed.

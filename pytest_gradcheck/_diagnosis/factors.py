@@ -133,24 +133,24 @@ def _sigmoid(t: Array) -> Array:
 
 # Derivatives of parametrisations, and how much odder than the plainest each is, in bits.
 CHAINS: tuple[tuple[str, Callable[[Array], Array], float], ...] = (
-    ("exp({})", np.exp, 0.0),
-    ("{}", lambda t: t, 1.0),
-    ("2 x {}", lambda t: 2 * t, 1.0),
-    ("{}^2", lambda t: t * t, 1.0),
-    ("3 x {}^2", lambda t: 3 * t * t, 3.0),
-    ("-1 / {}^2", lambda t: -1 / (t * t), 1.0),
-    ("sigmoid({})", _sigmoid, 0.0),
-    ("(1 - sigmoid({}))", lambda t: _sigmoid(-t), 2.0),
-    ("sigmoid({}) x (1 - sigmoid({}))", lambda t: _sigmoid(t) * _sigmoid(-t), 0.0),
-    ("(1 - tanh({})^2)", lambda t: 1 - np.tanh(t) ** 2, 1.0),
-    ("2 exp(2 x {})", lambda t: 2 * np.exp(2 * t), 1.0),
-    ("exp(2 x {})", lambda t: np.exp(2 * t), 2.0),
-    ("exp({} / 2) / 2", lambda t: np.exp(t / 2) / 2, 2.0),
-    ("sqrt({})", lambda t: np.sqrt(t), 2.0),
-    ("1 / (2 sqrt({}))", lambda t: 1 / (2 * np.sqrt(t)), 2.0),
-    ("ln(10) x 10^{}", lambda t: np.log(10) * 10**t, 2.0),
-    ("log({})", np.log, 3.0),
-    ("softplus({})", lambda t: np.logaddexp(0, t), 3.0),
+    ("exp({0})", np.exp, 0.0),
+    ("{0}", lambda t: t, 1.0),
+    ("2 x {0}", lambda t: 2 * t, 1.0),
+    ("{0}^2", lambda t: t * t, 1.0),
+    ("3 x {0}^2", lambda t: 3 * t * t, 3.0),
+    ("-1 / {0}^2", lambda t: -1 / (t * t), 1.0),
+    ("sigmoid({0})", _sigmoid, 0.0),
+    ("(1 - sigmoid({0}))", lambda t: _sigmoid(-t), 2.0),
+    ("sigmoid({0}) x (1 - sigmoid({0}))", lambda t: _sigmoid(t) * _sigmoid(-t), 0.0),
+    ("(1 - tanh({0})^2)", lambda t: 1 - np.tanh(t) ** 2, 1.0),
+    ("2 exp(2 x {0})", lambda t: 2 * np.exp(2 * t), 1.0),
+    ("exp(2 x {0})", lambda t: np.exp(2 * t), 2.0),
+    ("exp({0} / 2) / 2", lambda t: np.exp(t / 2) / 2, 2.0),
+    ("sqrt({0})", lambda t: np.sqrt(t), 2.0),
+    ("1 / (2 sqrt({0}))", lambda t: 1 / (2 * np.sqrt(t)), 2.0),
+    ("ln(10) x 10^{0}", lambda t: np.log(10) * 10**t, 2.0),
+    ("log({0})", np.log, 3.0),
+    ("softplus({0})", lambda t: np.logaddexp(0, t), 3.0),
 )
 
 CHAIN = 10.0
@@ -159,7 +159,7 @@ CHAIN = 10.0
 TOLD_BY_NAME = (
     (("log", "ln_"), "exp"),
     (("logit", "raw", "unconstrained"), "sigmoid"),
-    (("rho", "softplus"), "sigmoid({})"),
+    (("rho", "softplus"), "sigmoid({0})"),
 )
 
 LIKELY = 5.0  # bits that such a name is worth
@@ -180,14 +180,13 @@ def chain(block: BlockData) -> Iterator[Repair]:
             for words, begin in TOLD_BY_NAME
         )
         for missing, sign in itertools.product((True, False), (1.0, -1.0)):
-            hint = _chain_words(name.replace("{}", "{0}"), missing, sign)
+            hint = _chain_words(name, missing, sign)
             yield Repair(
                 "chain",
                 ("chain", name, missing, sign),
                 hint,
                 partial(_scaled, function=derivative, missing=missing, sign=sign),
                 CHAIN + odd + (0.0 if sign > 0 else 2.0) - LIKELY * likely,
-                told=hint.replace("{0}", "{names}"),
                 part=hint,
             )
     yield from _softmax(block)

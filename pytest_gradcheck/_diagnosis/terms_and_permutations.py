@@ -52,9 +52,9 @@ def term(block: BlockData) -> Iterator[Repair]:
             yield from _term(block, "theta", function, OTHER_TERM, words, simple_only=True)
 
 
-# Takes the amount, what stands for the parameters' name, and whether people choose such numbers;
-# returns the sentence, and what it is where the term is but in a part.
-Words = Callable[[float, str, bool], tuple[str, str]]
+# Takes the amount, and whether people choose such numbers; returns the sentence, what it is where
+# the term is but in a part, and what is told of several blocks, or "" (see `Repair`).
+Words = Callable[[float, bool], tuple[str, str, str]]
 
 
 def _term(
@@ -92,8 +92,7 @@ def _term(
             return Predicted(other.analytic - amount * of_theta(other.theta))
 
         chosen = float(f"{amount:.3g}") == amount or named_factor(alone[0], block.sizes) is not None
-        hint, part = words(amount, "{0}", chosen)
-        told = words(amount, "{names}", chosen)[0] if "{0}" in hint else ""
+        hint, part, told = words(amount, chosen)
         yield Repair(code, (code, amount, words), hint, apply, prior, told, fitted, part)
     elif of_theta is np.asarray:
         yield from _factor_and_decay(block, prior, lambda shape: (np.ones(shape, bool), ""))
@@ -160,17 +159,13 @@ def _factor_and_decay(block: BlockData, prior: float, mask: Mask) -> Iterator[Re
     if amount == 1:
         note = ": the parameters after a step of gradient descent?"
 
-    def words(name: str) -> str:
-        return f"analytic = {what} {sign} {number(abs(amount))} x {name}{spared}{note}"
-
     yield Repair(
         "theta",
         ("factor and theta", value, amount, spared),
-        words("{}"),
+        f"analytic = {what} {sign} {number(abs(amount))} x {{0}}{spared}{note}",
         apply,
         prior + (named[1] + 4 if named else 8),
         fitted=1 if named else 2,
-        told=words("{names}"),
     )
 
 
@@ -197,37 +192,36 @@ def _multiple(block: BlockData, x: Array) -> bool:
 
 
 def _penalty(
-    form: str, called: str, rather: str, amount: float, name: str, chosen: bool
-) -> tuple[str, str]:
+    what: str, called: str, rather: str, amount: float, chosen: bool
+) -> tuple[str, str, str]:
     """Say what is missing or too much: in the whole block, and in a part of it."""
     # A number that nobody chooses may come from elsewhere: a norm's derivative is along θ, too.
-    what = form.format(name)
     begin = f"analytic - numeric = {number(amount)} x {what}: "
     whole = "missing from the gradient" if amount < 0 else "in the gradient once too often"
     part = "missing" if amount < 0 else "once too often"
     if not called:
-        return (f"{begin}a multiple of {what} is {'missing' if amount < 0 else 'too much'}",) * 2
+        said = f"{begin}a multiple of {what} is {'missing' if amount < 0 else 'too much'}"
+        return said, said, ""
     if not chosen:
         begin += f"a multiple of {what} is "
-        return f"{begin}{whole} ({rather}?)", f"{begin}{part} ({rather}?)"
+        return f"{begin}{whole} ({rather}?)", f"{begin}{part} ({rather}?)", ""
     begin += f"{called} with coefficient "
-    return f"{begin}{number(abs(amount))} is {whole}", f"{begin}{abs(amount):.3g} is {part}"
+    return f"{begin}{number(abs(amount))} is {whole}", f"{begin}{abs(amount):.3g} is {part}", ""
 
 
-DECAY: Words = partial(_penalty, "{}", "weight decay", "weight decay, or the derivative of a norm")
-LASSO: Words = partial(_penalty, "sign({})", "an L1 penalty", "an L1 penalty")
+DECAY: Words = partial(_penalty, "{0}", "weight decay", "weight decay, or the derivative of a norm")
+LASSO: Words = partial(_penalty, "sign({0})", "an L1 penalty", "an L1 penalty")
 # Of a Jacobian, to which nobody adds a penalty.
-MULTIPLE: Words = partial(_penalty, "{}", "", "")
-SIGNS: Words = partial(_penalty, "sign({})", "", "")
+MULTIPLE: Words = partial(_penalty, "{0}", "", "")
+SIGNS: Words = partial(_penalty, "sign({0})", "", "")
 
 
-def _other_words(what: str, amount: float, name: str, chosen: bool) -> tuple[str, str]:
+def _other_words(form: str, amount: float, chosen: bool) -> tuple[str, str, str]:
     del chosen
+    term = f"analytic - numeric = {form.format(number(amount), '{0}')}"
+    ends = f": a term that is {'missing' if amount < 0 else 'too much'}"
     # Of several blocks: exp(-p) for p in W and b, as it is no function of "W and b".
-    term = what.format(number(amount), "p" if name == "{names}" else name)
-    term += f" for p in {name}" if name == "{names}" else ""
-    said = f"analytic - numeric = {term}: a term that is {'missing' if amount < 0 else 'too much'}"
-    return said, said
+    return term + ends, term + ends, f"{term.format('p')} for p in {{names}}{ends}"
 
 
 # What the logarithm of a determinant, a barrier, a double well, a likelihood or the divergence of
@@ -242,10 +236,10 @@ FUNCTIONS: tuple[tuple[Words, Callable[[Array], Array]], ...] = (
 )
 
 
-def _constant_words(amount: float, name: str, chosen: bool) -> tuple[str, str]:
-    del name, chosen
+def _constant_words(amount: float, chosen: bool) -> tuple[str, str, str]:
+    del chosen
     part = f"analytic - numeric = {number(amount)}"
-    return f"{part}, the same in every entry", part
+    return f"{part}, the same in every entry", part, ""
 
 
 def target_words(repair: Repair) -> str:

@@ -319,11 +319,11 @@ def causes(
     `upstream` is asked before the backward pass is blamed; `approximate`, that all is right to some
     digits, is told where no formula holds, and then no place is.
     """
-    left = {block.name: block for block in blocks if block.wrong.any() and not block.unmoved}
-    proposals = [repair for block in left.values() for repair in holding(block, SUGGESTIONS)]
+    wrong = {block.name: block for block in blocks if block.wrong.any() and not block.unmoved}
     chosen: list[Cause] = []
     rivals: list[Cause] = []
-    candidates = [*_repaired(proposals, left), *_exchanged(blocks, left)]
+    candidates = [*_repaired(wrong), *_exchanged(blocks, wrong)]
+    left = dict(wrong)
     told = [candidate.tell(left) for candidate in candidates]
     while left:
         stories = [story for story in told if story is not None and story.bits >= OFFERED]
@@ -361,24 +361,21 @@ def causes(
     return [*chosen, *places, *rivals]
 
 
-def _repaired(proposals: Sequence[Repair], left: dict[str, BlockData]) -> Iterator[Candidate]:
-    """Yield each formula with all the blocks that it repairs."""
-    done: set[tuple[object, ...]] = set()
-    for repair in proposals:
-        if repair.key in done:
-            continue
-        done.add(repair.key)
+def _repaired(wrong: dict[str, BlockData]) -> Iterator[Candidate]:
+    """Yield each formula that holds in a block with all the blocks that it repairs."""
+    holds: dict[tuple[object, ...], Repair] = {}
+    for block in wrong.values():
+        for repair in holding(block, SUGGESTIONS):
+            holds.setdefault(repair.key, repair)
+    for repair in holds.values():
         gains: dict[str, tuple[float, float]] = {}
-        for name, block in left.items():
+        for name, block in wrong.items():
             predicted = repair.predicted(block)
             each = None if predicted is None else gains_of(block, predicted)
             if each is not None:
-                free, kept = (
-                    float(each[: each.size - k].sum()) for k in (0, min(repair.fitted, each.size))
-                )
-                gains[name] = free, free - kept
-        own = {name: left[name] for name in gains}
-        yield Candidate(frozenset(gains), partial(_of_repair, repair, own, gains))
+                loudest = each[max(each.size - repair.fitted, 0) :]
+                gains[name] = float(each.sum()), float(loudest.sum())
+        yield Candidate(frozenset(gains), partial(_of_repair, repair, wrong, gains))
 
 
 def _of_repair(
@@ -429,13 +426,31 @@ def _exchanged(blocks: Sequence[BlockData], left: dict[str, BlockData]) -> Itera
     for one, other in _near(blocks, left):
         there = _of_another(one, other, lacks=False)
         if there is not None:
+            what = f"{there[1]}the numeric gradient of {shown(other.name)}"
+            told = f"analytic of {shown(one.name)} = {what}"
+            hints = {one.name: f"analytic = {what}"}
+            if one.analytic.size > 1:
+                yield _of_others("swapped", there[0], COPIED, hints, told)
             back = _of_another(other, one, lacks=False) if other.name in left else None
-            names = sorted((one.name, other.name), key=order.__getitem__)
-            about = frozenset((one.name,) if back is None else names)
-            yield Candidate(about, partial(_swapped, one, other, there, back, tuple(names)))
+            if back is not None and one.name < other.name:  # else told as the other's
+                hints[other.name] = f"analytic = {back[1]}the numeric gradient of {shown(one.name)}"
+                hints = {name: hints[name] for name in sorted(hints, key=order.__getitem__)}
+                told = f"the analytic gradients of {together(hints)} are swapped"
+                yield _of_others("swapped", there[0] + back[0], EXCHANGED, hints, told)
         tied = _of_another(one, other, lacks=True) if one.analytic.size >= LEAST_TIED else None
         if tied is not None:
-            yield Candidate(frozenset((one.name,)), partial(_tied, one, other, tied))
+            text = (
+                f"numeric - analytic = {tied[1]}the gradient of {shown(other.name)}: a "
+                "contribution that the two share is missing"
+            )
+            yield _of_others("shared", tied[0], TIED, {one.name: text}, text)
+
+
+def _of_others(code: str, bits: float, prior: float, hints: dict[str, str], told: str) -> Candidate:
+    """Return a story that is told of all its blocks or not at all."""
+    cause = Cause(code, tuple(hints), bits - prior, prior, hints, told)
+    about = frozenset(hints)
+    return Candidate(about, lambda left: cause if about.issubset(left) else None)
 
 
 def _near(
@@ -461,47 +476,6 @@ def _near(
             may = ~np.all([np.abs(value - numeric[size]) > spare for value in own], axis=0)
         near = [sizes[size][k] for k in np.flatnonzero(may).tolist()]
         yield from ((one, other) for other in near if other is not one)
-
-
-def _swapped(
-    one: BlockData,
-    other: BlockData,
-    there: tuple[float, str],
-    back: tuple[float, str] | None,
-    names: tuple[str, ...],
-    left: Collection[str],
-) -> Cause | None:
-    """Tell that a block's analytic gradient is another's, and, while that is left, the reverse."""
-    if one.name not in left:
-        return None
-    if back is None or other.name not in left:
-        if one.analytic.size == 1:
-            return None
-        what = f"{there[1]}the numeric gradient of {shown(other.name)}"
-        told = f"analytic of {shown(one.name)} = {what}"
-        hints = {one.name: f"analytic = {what}"}
-        return Cause("swapped", (one.name,), there[0] - COPIED, COPIED, hints, told)
-    if one.name > other.name:
-        return None  # told as the other's
-    hints = {
-        one.name: f"analytic = {there[1]}the numeric gradient of {shown(other.name)}",
-        other.name: f"analytic = {back[1]}the numeric gradient of {shown(one.name)}",
-    }
-    told = f"the analytic gradients of {together(names)} are swapped"
-    return Cause("swapped", names, there[0] + back[0] - EXCHANGED, EXCHANGED, hints, told)
-
-
-def _tied(
-    one: BlockData, other: BlockData, tied: tuple[float, str], left: Collection[str]
-) -> Cause | None:
-    """Tell that a block lacks another's gradient."""
-    if one.name not in left:
-        return None
-    text = (
-        f"numeric - analytic = {tied[1]}the gradient of {shown(other.name)}: a "
-        "contribution that the two share is missing"
-    )
-    return Cause("shared", (one.name,), tied[0] - TIED, TIED, {one.name: text}, text)
 
 
 def _together(located: Sequence[tuple[BlockData, Located]]) -> list[Cause]:

@@ -395,12 +395,12 @@ def matrix_of(jac: Any, shape: Shape, what: str = "jac") -> Matrix:
         return replace(found, precision=tuple(max(own, eps) for eps in found.precision))
     single = shape.whole is not None
     if isinstance(jac, (list, tuple)) and single:
-        array = _array(jac)
-        fits = np.shape(array) in (shape.whole, shape.full)
+        array = _spelt(jac)
         # Of params that are a list or tuple of one array, it may be one, too.
-        if not fits and [leaf.name for leaf in flatten(jac, what).leaves] == _names(shape):
+        own = array is None or array.shape not in (shape.whole, shape.full)
+        if own and [leaf.name for leaf in flatten(jac, what).leaves] == _names(shape):
             return _of_structure(jac, shape, what)
-        jac = array
+        jac = jac if array is None else array
     if not isinstance(jac, (np.ndarray, np.generic, int, float)):
         return _of_structure(jac, shape, what)
     array = np.asarray(jac)
@@ -412,13 +412,13 @@ def matrix_of(jac: Any, shape: Shape, what: str = "jac") -> Matrix:
     return _of_structure(jac, shape, what)
 
 
-def _array(value: Any) -> Any:
-    """Return a list of numbers as the array that it spells; anything else as it is."""
+def _spelt(value: Any) -> Array | None:
+    """Return the array that a list of numbers spells, None where it spells none."""
     try:
         array = np.asarray(value)
-    except ValueError:
-        return value
-    return array if array.dtype.kind in "fiu" else value
+    except Exception:  # of rows of several lengths, or a tensor that refuses
+        return None
+    return array if array.dtype.kind in "fiu" else None
 
 
 def _require_shape(found: tuple[int, ...], shape: Shape, what: str) -> None:
@@ -516,8 +516,9 @@ def _of_operator(jac: Any, shape: Shape, what: str) -> Matrix:
     """Multiply an operator out, and see that `rmatvec` is the adjoint of `matvec`."""
     _require_shape(tuple(jac.shape), shape, what)
     m, n = shape.full
-    columns = [np.array(jac.matvec(v), dtype=np.float64).reshape(m) for v in basis(n)]
+    columns = [np.array(jac.matvec(v)).reshape(m) for v in basis(n)]
     dense = np.ascontiguousarray(np.array(columns).reshape(n, m).T)
+    _require_real(dense, what)
     dtype = getattr(jac, "dtype", None)
     dtype = dtype if isinstance(dtype, np.dtype) and dtype.kind == "f" else np.dtype(np.float64)
     remark = _adjoint_remark(jac, dense[:, shape.columns()], shape)

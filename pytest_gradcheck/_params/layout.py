@@ -799,7 +799,7 @@ def _shape_hint(given: tuple[int, ...], wanted: tuple[int, ...]) -> str:
     """Say by what two shapes differ: an order of axes, axes of length 1, samples not summed."""
     if given == wanted[::-1]:
         return "; return its transpose, .T"
-    if [n for n in given if n > 1] == [n for n in wanted if n > 1]:
+    if [n for n in given if n != 1] == [n for n in wanted if n != 1]:
         return f"; return it with .reshape({wanted})"
     if len(given) == len(wanted) + 1 and given[1:] == wanted:
         return "; is there one for each sample? sum them over axis 0"

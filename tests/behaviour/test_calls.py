@@ -836,6 +836,10 @@ def test_args_that_only_func_takes_and_a_func_that_reads_a_closure():
             r"with \.reshape\(\(3,\)\)",
         ),
         (
+            lambda f, g, w: check_gradients(f, lambda w: np.ones((0, 3)), w),
+            r"is there one for each sample\? sum",
+        ),
+        (
             lambda f, g, w: check_gradients(f, lambda w: np.ones((3, 2)), np.ones((2, 3))),
             r"return its transpose, \.T",
         ),

@@ -2,6 +2,7 @@
 
 import math
 import re
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -161,6 +162,18 @@ def test_a_jacobian_that_is_none_asks_for_the_return():
 
 def test_a_jacobian_may_be_lists():
     assert check_jacobian(sines, lambda x: np.diag(np.cos(x)).tolist(), X).ok
+
+
+def test_rows_of_several_lengths_are_no_matrix():
+    said = "it has no params and outputs and params have no params[0][0], "
+    with pytest.raises(ValueError, match=re.escape(said)):
+        check_jacobian(sines, [[1.0, 2.0], [3.0]], X)
+
+
+def test_an_operator_is_real():
+    operator = SimpleNamespace(shape=(len(X), len(X)), matvec=lambda v: np.cos(X) * v + 1j)
+    with pytest.raises(TypeError, match="jac has dtype complex128; it must be real and numeric"):
+        check_jacobian(sines, operator, X)
 
 
 def pair(params):

@@ -499,7 +499,7 @@ class Points:
     def __init__(self, problem: Problem) -> None:
         self.problem = problem
         self.left = math.inf
-        self.empty: Array | None = None
+        self.empty: Array = np.broadcast_to(np.False_, (problem.center.size, problem.size))
         self.moves: list[Move] = []
         self._kept: dict[Any, Array] = {}
 
@@ -589,10 +589,7 @@ class Points:
 
     def still_of(self, k: int, zero: Array) -> Array:
         """Return `still` of one output, where `zero` says which entries ask; shapes (n,)."""
-        if self.empty is not None and not (zero & ~self.empty[k]).any():
-            empty: Array = self.empty[k]
-            return empty
-        found: Array = self.still[k]
+        found: Array = (self.still if (zero & ~self.empty[k]).any() else self.empty)[k]
         return found
 
 

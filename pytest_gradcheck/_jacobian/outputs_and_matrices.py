@@ -29,7 +29,7 @@ OUTPUT = "output"
 """What an output without a name is called."""
 
 
-def output_name(name: str, called: str = OUTPUT) -> str:
+def output_name(name: str, called: str) -> str:
     """Return the name of a leaf of what func returned: ``output``, ``output[1]``, ``residual``."""
     rest = name[len(ROOT) :]
     return called + rest if name.startswith(ROOT) and rest[:1] in ("", "[") else name
@@ -158,13 +158,8 @@ def output_vector(value: Any, outputs: Outputs, what: str = "func") -> Array:
 
 def _in_order(value: Any, outputs: Outputs) -> Sequence[Leaf]:
     """Return the leaves of a value in the order of the outputs: JAX sorts the keys of a dict."""
-    leaves = flatten(value).leaves
-    if len(leaves) > 1 and any(
-        leaf.name != name for leaf, (name, _) in zip(leaves, outputs.leaves, strict=False)
-    ):
-        order = {name: k for k, (name, _) in enumerate(outputs.leaves)}
-        return sorted(leaves, key=lambda leaf: order.get(leaf.name, len(order)))
-    return leaves
+    order = {name: k for k, (name, _) in enumerate(outputs.leaves)}
+    return sorted(flatten(value).leaves, key=lambda leaf: order.get(leaf.name, len(order)))
 
 
 def _told(shapes: Sequence[tuple[str, tuple[int, ...]]], called: str) -> str:
@@ -172,12 +167,11 @@ def _told(shapes: Sequence[tuple[str, tuple[int, ...]]], called: str) -> str:
     return told or "nothing"
 
 
-def precision_of(value: Any, outputs: Outputs | None = None) -> tuple[float, ...]:
-    """Return the machine epsilon of each leaf of a derivative: float64's for integers."""
-    # In the order of the outputs, if they are known.
+def precision_of(value: Any, outputs: Outputs) -> tuple[float, ...]:
+    """Return the machine epsilon of each output of a derivative: float64's for integers."""
     return tuple(
         leaf.eps if leaf.numeric else eps_of(np.asarray(leaf.value).dtype)
-        for leaf in (_in_order(value, outputs) if outputs else flatten(value).leaves)
+        for leaf in _in_order(value, outputs)
     )
 
 
@@ -188,10 +182,14 @@ class PairBlock(Block):
     output: Block
     param: Block
 
+    def place(self, coordinate: int) -> tuple[int, int]:
+        """Return an entry's row and column, in the blocks of outputs and of parameters."""
+        return divmod(coordinate, max(self.param.size, 1))
+
     def label(self, coordinate: int) -> str:
-        """Return the name of an entry of the block."""
-        k, i = divmod(coordinate, max(self.param.size, 1))
-        return f"{self.output.label(k)} / {self.param.label(i)}"
+        """Return the name of an entry."""
+        k, i = self.place(coordinate)
+        return f"{self.output.label(k)} / {self.param.label(i) if i >= 0 else self.param.name}"
 
 
 @dataclass(eq=False, kw_only=True)
@@ -204,15 +202,14 @@ class SparsePair(PairBlock):
     rows: Array
     columns: Array
 
+    def place(self, coordinate: int) -> tuple[int, int]:
+        """Return an entry's row and column."""
+        return int(self.rows[coordinate]), int(self.columns[coordinate])
+
     def index(self, coordinate: int) -> tuple[int, ...]:
         """Return the multi-index of an entry in the whole pair."""
-        k, i = int(self.rows[coordinate]), int(self.columns[coordinate])
+        k, i = self.place(coordinate)
         return self.output.index(k) + self.param.index(i)
-
-    def label(self, coordinate: int) -> str:
-        """Return the name of an entry."""
-        k, i = int(self.rows[coordinate]), int(self.columns[coordinate])
-        return f"{self.output.label(k)} / {self.param.label(i) if i >= 0 else self.param.name}"
 
 
 def sparse_pair(
@@ -388,7 +385,7 @@ def matrix_of(jac: Any, shape: Shape, what: str = "jac") -> Matrix:
         return _of_operator(jac, shape, what)
     if is_sparse(jac):
         _require_shape(tuple(jac.shape), shape, what)
-        return _cut(np.asarray(jac.toarray()), shape, what)
+        jac = jac.toarray()
     if not isinstance(jac, np.ndarray) and (kind := foreign_kind(jac)) is not None:
         own = kind.eps(jac)
         found = matrix_of(read(kind, jac, what), shape, what)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .. import __version__
-from .._params.arrays_and_structure import Array
+from .._params.arrays_and_structure import Array, complex_of
 from .._quoting import quoted, replacing, shown
 from .._verdict.tolerance_and_comparison import Evidence
 
@@ -481,8 +481,7 @@ def _entries(evidence: Evidence, position: int) -> dict[str, Array]:
     parts = evidence.arrays(block)
     if block.is_complex:
         for name in ("params", "analytic", "numeric", "error_bar"):
-            pairs = np.ascontiguousarray(parts[name])
-            parts[name] = pairs.view(np.result_type(pairs.dtype, np.complex64))[..., 0]
+            parts[name] = complex_of(np.ascontiguousarray(parts[name]))[..., 0]
         parts["verdict"] = parts["verdict"].max(axis=-1, initial=0)
     return parts
 

@@ -120,7 +120,7 @@ def message(report: GradientReport, width: int | None = None) -> str:
 
 def _message(report: GradientReport, width: int) -> list[str]:
     limit = report.max_report or len(report.worst)
-    also = [line for text in _together(report) for line in wrapped(text, width)]
+    also = _paragraph(_together(report), width)
     most = max(MOST_BLOCKS - len(also), 3) if report.max_report else len(report.blocks)
     first = headline(report)
     said = [left for reason in report.reasons if (left := _beyond(_of_point(report), reason))]

@@ -162,15 +162,16 @@ INK, FAINT = "#111213", "#787776"
 COLOURS = {"agree": "#8a93a0", "disagree": "#d1242f", "inconclusive": "#3c7dd9"}
 MARKERS = {"agree": "o", "disagree": "X", "inconclusive": "s"}
 # Colours of an error of 1, 1e2, 1e4, 1e6 times what would have passed, and between.
-WRONGEST = ((0.99, 0.78, 0.36), (0.96, 0.48, 0.18), (0.85, 0.13, 0.20), (0.58, 0.04, 0.42))
+WRONGEST = (
+    (0.99, 0.78, 0.36, 1.0), (0.96, 0.48, 0.18, 1.0), (0.85, 0.13, 0.20, 1.0),
+    (0.58, 0.04, 0.42, 1.0),
+)  # fmt: skip
 AGREEING = (0.54, 0.60, 0.66, 0.28)
 UNTOLD = (0.24, 0.49, 0.85, 0.85)
 UNDEFINED = (0.05, 0.05, 0.06, 1.0)
 
-Colour = tuple[float, float, float] | tuple[float, float, float, float]
-
 # What a cell's colour means.
-COLOURS_OF_MAPS: tuple[tuple[str, Colour], ...] = (
+COLOURS_OF_MAPS = (
     ("agrees", AGREEING),
     *((f"{power} x what passes", colour)
       for power, colour in zip(("1", "1e2", "1e4", "1e6"), WRONGEST, strict=True)),
@@ -182,8 +183,6 @@ COLOURS_OF_MAPS: tuple[tuple[str, Colour], ...] = (
 LINES = (
     "#3c7dd9", "#e0772f", "#2a9d6f", "#c4407f", "#8a6fd1", "#b08a1e", "#3fa3b5", "#d1242f",
 )  # fmt: skip
-
-MOST_MAPS_DRAWN = 6
 
 
 @dataclass(frozen=True)
@@ -212,7 +211,7 @@ class Panel:
 
 def panels(picture: dict[str, Any]) -> Iterator[Panel]:
     """Yield the pictures of a check, each to be drawn on axes of its own."""
-    for grid in picture["maps"][:MOST_MAPS_DRAWN]:
+    for grid in picture["maps"]:
         rows, columns = len(grid["kind"]), len(grid["kind"][0])
         cell = min(3.6 / columns, 2.6 / rows, 0.32)
         # Not too small to be seen.
@@ -254,10 +253,8 @@ def _draw_map(axes: Axes, grid: dict[str, Any]) -> None:
     colours[kind == NOT_FINITE] = UNDEFINED
     powers = np.array([[6.0 if p is None else p for p in row] for row in grid["power"]])
     wrong = kind == WRONG
-    for channel in range(3):
-        shades = np.interp(powers, (0, 2, 4, 6), [colour[channel] for colour in WRONGEST])
-        colours[wrong, channel] = shades[wrong]
-    colours[wrong, 3] = 1.0
+    for channel, ends in enumerate(zip(*WRONGEST, strict=True)):
+        colours[wrong, channel] = np.interp(powers, (0, 2, 4, 6), ends)[wrong]
     extent = (-0.5, grid["columns"] - 0.5, grid["rows"] - 0.5, -0.5)
     axes.imshow(colours, interpolation="none", aspect="auto", extent=extent)
     axes.xaxis.set_major_locator(MaxNLocator(6, integer=True, min_n_ticks=1))
@@ -401,7 +398,7 @@ def figure_of(picture: dict[str, Any]) -> Figure:
         raise ValueError(
             "there is nothing to plot: no parameter was differenced, or none is known that is wrong"
         )
-    maps = min(len(picture["maps"]), MOST_MAPS_DRAWN)
+    maps = len(picture["maps"])
     # A panel keeps its size: a cell of a map is as large in a small block as in a large one.
     rows = [
         some[k : k + 2] for some in (found[:maps], found[maps:]) for k in range(0, len(some), 2)
@@ -634,9 +631,8 @@ def notebook(report: GradientReport) -> str:
 def _key() -> str:
     """Return what the colours of maps mean."""
     told = []
-    for words, colour in COLOURS_OF_MAPS:
-        red, green, blue = (round(255 * part) for part in colour[:3])
-        alpha = [*colour, 1.0][3]
+    for words, (*colour, alpha) in COLOURS_OF_MAPS:
+        red, green, blue = (round(255 * part) for part in colour)
         style = f"color:rgba({red},{green},{blue},{alpha})"
         told.append(f'<span style="{style}">\u25a0</span> {escape(words)}')
     return " &nbsp; ".join(told)

@@ -23,7 +23,7 @@ from .fixtures import (
     numerical_gradient,
 )
 from .progress_and_results import LiveLine, Results, Shown, can_be_live, drawable, require_extra
-from .recorder_and_memory import NODEID, Keeper, Memory, Recorder, ResultHook
+from .recorder_and_memory import NODEID, Memory, Recorder, ResultHook
 
 # pytest finds the fixtures in this module because it is the one that the entry point names.
 __all__ = ["gradcheck", "gradcheck_options", "gradcheck_rng", "numerical_gradient"]
@@ -60,40 +60,34 @@ def pytest_configure(config: pytest.Config) -> None:
             require_extra()
         config.pluginmanager.register(Results(settings), "gradcheck-results")
         config.pluginmanager.register(Shown(config), "gradcheck-shown")
-        config.pluginmanager.register(Keeper(config), "gradcheck-keeper")
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
     """Learn of the terminal, once pytest has it: width, letters, whether progress can be shown."""
-    if width := _width(session.config):
-        session.config.add_cleanup(tell_terminal(width, _ascii_alone(session.config)))
+    width, ascii_alone = _terminal(session.config)
+    if width:
+        session.config.add_cleanup(tell_terminal(width, ascii_alone))
     if can_be_live(session.config):
         session.config.pluginmanager.register(LiveLine(session.config), "gradcheck-live-line")
 
 
-def _width(config: pytest.Config) -> int:
-    """Return the columns of the terminal, 0 without one; a worker of pytest-xdist was told them."""
+def _terminal(config: pytest.Config) -> tuple[int, bool]:
+    """Return the columns of the terminal, 0 without one, and whether it lacks our marks."""
     if hasattr(config, "workerinput"):  # it has a terminal reporter, but of its own
-        return int(config.workerinput.get(WIDTH, 0))
+        width, ascii_alone = config.workerinput.get(TERMINAL, (0, False))
+        return width, ascii_alone
     has_one = config.pluginmanager.has_plugin("terminalreporter")
-    return config.get_terminal_writer().fullwidth if has_one else 0
-
-
-def _ascii_alone(config: pytest.Config) -> bool:
-    """Return whether the terminal lacks our marks; a worker of pytest-xdist was told."""
-    if hasattr(config, "workerinput"):
-        return bool(config.workerinput.get(ASCII_ALONE))
-    return drawable(config) is not str
+    width = config.get_terminal_writer().fullwidth if has_one else 0
+    return width, drawable(config) is not str
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: Any) -> None:
-    """Tell a worker of pytest-xdist how wide the terminal is, and what letters it has."""
-    node.workerinput[WIDTH] = _width(node.config)
-    node.workerinput[ASCII_ALONE] = _ascii_alone(node.config)
+    """Tell a worker of pytest-xdist of the terminal."""
+    node.workerinput[TERMINAL] = _terminal(node.config)
 
 
-WIDTH, ASCII_ALONE = "gradcheck_width", "gradcheck_ascii_alone"
+TERMINAL = "gradcheck_terminal"
 
 
 def pytest_report_header(config: pytest.Config) -> list[str]:

@@ -24,8 +24,10 @@ from .recorder_and_memory import (
     MOST_PICTURES,
     TITLE,
     Record,
+    ToRemember,
     page_of_pytest_html,
     received,
+    remember,
 )
 
 SHOWN_AFTER = 2.0
@@ -157,6 +159,7 @@ class Results:
         self._left_out = Counter[str]()
         self._checks: list[tuple[str, bool, Record]] = []
         self._problems: dict[str, None] = {}
+        self._news: list[ToRemember] = []
         self._written: list[str] = []
         self._uncalled = Counter[tuple[str, str]]()
         self._interrupted: list[str] = []
@@ -184,9 +187,13 @@ class Results:
                 self._checks.append((report.nodeid, failed, record))
             if problem := record.get("problem"):
                 self._problems[problem] = None
+            if news := record.get("wrong"):
+                self._news.append(news)
 
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        """Write the JSON file and the page."""
+        """Write the JSON file, the page, and what the next run is to look at first."""
+        if problem := remember(session.config, self._news):
+            self._problems[problem] = None
         self._try(session, "JSON file", self._settings.json, self._json)
         self._try(session, "HTML file", self._settings.html, self._html)
 

@@ -536,45 +536,29 @@ class Memory:
         self._open = []
 
 
-class Keeper:
-    """The plugin that writes the cache; it is not on pytest-xdist's workers."""
+def remember(config: pytest.Config, news: Sequence[ToRemember]) -> str:
+    """Write to the cache what is to be remembered; return a line that says why it was not."""
+    cache = getattr(config, "cache", None)
+    if cache is None or not news:
+        return ""
+    changed: dict[str, Wrong] = {KEY: {}, TOLD: {}}
+    for one in news:
+        changed[KEY].setdefault(one["nodeid"], {})[one["check"]] = one["labels"]
+        if "told" in one:
+            changed[TOLD].setdefault(one["nodeid"], {})[one["check"]] = one["told"]
+    try:
+        for key, some in changed.items():
+            cache.set(key, _merged(config, key, some))
+    except Warning as warning:  # an error by -W error, which is not to cost the results
+        return f"gradcheck: what was wrong is not remembered: {warning}"
+    return ""
 
-    def __init__(self, config: pytest.Config) -> None:
-        self._config = config
-        self._news: Wrong = {}
-        self._told: Wrong = {}
-        self._problem = ""
 
-    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Take what is to be remembered off a test's report."""
-        for record in received(report):
-            if news := record.get("wrong"):
-                self._news.setdefault(news["nodeid"], {})[news["check"]] = news["labels"]
-                if "told" in news:
-                    self._told.setdefault(news["nodeid"], {})[news["check"]] = news["told"]
-
-    def pytest_sessionfinish(self) -> None:
-        """Write what has changed."""
-        cache = getattr(self._config, "cache", None)
-        if cache is None or not self._news:
-            return
-        try:
-            cache.set(KEY, self._merged(KEY, self._news))
-            cache.set(TOLD, self._merged(TOLD, self._told))
-        except Warning as warning:  # an error by -W error, which is not to cost the results
-            self._problem = f"gradcheck: what was wrong is not remembered: {warning}"
-
-    def _merged(self, key: str, news: Wrong) -> Wrong:
-        """Return what is stored with what is new, of files that are still there."""
-        stored = read(self._config, key)
-        for nodeid, changed in news.items():
-            checks = {**stored.pop(nodeid, {}), **changed}
-            if left := {number: texts for number, texts in checks.items() if texts}:
-                stored[nodeid] = left
-        root = self._config.rootpath
-        return {n: c for n, c in stored.items() if (root / n.split("::")[0]).exists()}
-
-    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        """Say why nothing was written."""
-        if self._problem:
-            terminalreporter.write_line(self._problem, red=True)
+def _merged(config: pytest.Config, key: str, news: Wrong) -> Wrong:
+    """Return what is stored with what is new, of files that are still there."""
+    stored = read(config, key)
+    for nodeid, changed in news.items():
+        checks = {**stored.pop(nodeid, {}), **changed}
+        if left := {number: texts for number, texts in checks.items() if texts}:
+            stored[nodeid] = left
+    return {n: c for n, c in stored.items() if (config.rootpath / n.split("::")[0]).exists()}

@@ -153,6 +153,8 @@ def lines_of(
     bad_parts, right_parts = parts_of(gradient, where, seen)
     of_right = behind([*right_parts, *(node for name in right for node in known.get(name, ()))])
     own = {name: behind(known[name]) - of_right for name in wrong if known.get(name)}
+    if not own:
+        return ()
     by_line = [
         {
             node.place: node
@@ -161,10 +163,10 @@ def lines_of(
         }
         for nodes in own.values()
     ]
-    common = set.intersection(*map(set, by_line)) if by_line else set()
+    common = set.intersection(*map(set, by_line))
     elsewhere = {node.place for node in of_right}
     codes = set(wrong.values())
-    data = set.intersection(*own.values()) if own else set()
+    data = set.intersection(*own.values())
     times = Counter(node.place for node in set().union(*own.values()))
     unseen = codes.isdisjoint(("factor", *TERMS))  # a wrong factor, or term, would have been seen
 
@@ -191,12 +193,11 @@ def lines_of(
         beside = [SourceLine((after,), *node.place, "right") for node in known.get(after, ())[-1:]]
         return (*several, *_rows(rest), *beside)
     for name, each in made.items():
-        places = {node.place for node, _ in each}
-        before = [(node, "from") for node in last_first if node.place not in places][:MOST_SHARED]
         # What is put in the place of what it was computed from was likely meant to mend it.
         last = any(node.replaced or node.how == "changed" for node, _ in each)
         each = [*((node, node.how) for node in bad_parts if node.how != "placed"), *each]
-        before = [one for one in before if one[0].place not in {node.place for node, _ in each}]
+        places = {node.place for node, _ in each}
+        before = [(node, "from") for node in last_first if node.place not in places][:MOST_SHARED]
         early = wrong[name] in TERMS or each[0][0].kind == "combines"
         made[name] = [*before, *each] if early and not last else [*each, *before]
     return tuple(_rows(made))

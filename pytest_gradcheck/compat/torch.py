@@ -101,8 +101,8 @@ def gradcheck(
         return False
     error = import_module("torch.autograd.gradcheck").GradcheckError(f"{mode}: {report.message()}")
     error.report = report
-    if check.here.remark or check.there.remark:
-        error.add_note(f"gradcheck: {check.here.remark or check.there.remark}")
+    if remark := check.here.remark or check.there.remark:
+        error.add_note(f"gradcheck: {remark}")
     raise error
 
 
@@ -202,9 +202,7 @@ def _require_known(others: dict[str, Any]) -> None:
 
 
 def _checked(value: Any) -> bool:
-    torch = import_module("torch")
-
-    if not isinstance(value, torch.Tensor) or not value.requires_grad:
+    if not isinstance(value, import_module("torch").Tensor) or not value.requires_grad:
         return False
     return bool(value.is_floating_point() or value.is_complex())
 

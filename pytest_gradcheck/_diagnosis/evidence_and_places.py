@@ -99,7 +99,7 @@ class BlockData:
 
     def only(self, which: Array) -> BlockData:
         """Return the entries chosen, in one row, as a block of its own."""
-        own = {name: values[which] for name, values in vars(self).items() if name in OF_ENTRIES}
+        own = {name: getattr(self, name)[which] for name in OF_ENTRIES}
         return replace(self, **own, norm=0.0, part=True)
 
     @property
@@ -472,12 +472,10 @@ def _masked(block: BlockData) -> Located | None:
     wrong = block.asked
     gain = np.log2(block.gap[wrong] / np.maximum(block.floor[wrong], 1e-300))
     explained = float(np.clip(gain, 0.0, MOST_PER_ENTRY).sum())
-    silent = [
-        place
-        for place in _silent(block)
-        if block.still[place.inside].all() and 2 * wrong.sum() >= place.inside.sum()
-    ]
-    place = min(silent, key=lambda place: place.cost)
+    silent = (place for place in _silent(block) if block.still[place.inside].all())
+    most = [place for place in silent if 2 * wrong.sum() >= place.inside.sum()]
+    found = min(most, key=lambda place: place.cost)
+    place = replace(found, code="mask", key=("mask", *found.key))
     bits = explained - place.cost - ODD
     if bits < OFFERED:
         return None
@@ -487,17 +485,12 @@ def _masked(block: BlockData) -> Located | None:
 def _silent(block: BlockData) -> Iterator[Place]:
     """Yield the places that hold all wrong entries: positions along an axis, or each by itself."""
     wrong = block.asked
-    count, size = int(wrong.sum()), wrong.size
     for axis in (axis for axis, length in enumerate(block.shape) if length > 1):
-        place = _slices(wrong, axis)
-        yield replace(place, code="mask", key=("mask", *place.key[1:]))
-    for place in _triangles(block):
-        if not np.any(wrong & ~place.inside):
-            yield replace(place, code="mask", key=("mask", *place.key))
-    alone = _entries(block)
-    where = alone.where if count <= MOST_LISTED else f"{count} of {size} entries"
-    key = ("mask", block.name, tuple(np.flatnonzero(wrong).tolist()))
-    yield replace(alone, code="mask", key=key, where=where)
+        yield _slices(wrong, axis)
+    yield from (place for place in _triangles(block) if not np.any(wrong & ~place.inside))
+    alone, count = _entries(block), int(wrong.sum())
+    where = alone.where if count <= MOST_LISTED else f"{count} of {wrong.size} entries"
+    yield replace(alone, key=(block.name, tuple(np.flatnonzero(wrong).tolist())), where=where)
 
 
 def _slices(which: Array, axis: int, most: int = MOST_LISTED) -> Place:
@@ -554,9 +547,7 @@ def _bits_of_choice(count: int, length: int) -> float:
     return (whole - sum(parts)) / math.log(2)
 
 
-def _positions(
-    shape: tuple[int, ...], axis: int, positions: list[int], most: int = MOST_LISTED
-) -> str:
+def _positions(shape: tuple[int, ...], axis: int, positions: list[int], most: int) -> str:
     """Return positions along an axis in words: all, from where to where, or else how many."""
     # Of more than `most`, those that are evenly spaced are told by their ends.
     steps = set(np.diff(positions).tolist())

@@ -86,7 +86,7 @@ def scalar(value: Any) -> Any:
         )
     if value is None:
         raise TypeError("func returned None; it must return the number J (is a return missing?)")
-    kind = None if isinstance(value, (np.ndarray, np.generic)) else foreign_kind(value)
+    kind = foreign_kind(value)
     try:
         array = native(np.asarray(value)) if kind is None else kind.to_numpy(value)
     except Unreadable as error:

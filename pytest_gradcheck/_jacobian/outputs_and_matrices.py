@@ -386,7 +386,7 @@ def matrix_of(jac: Any, shape: Shape, what: str = "jac") -> Matrix:
     if is_sparse(jac):
         _require_shape(tuple(jac.shape), shape, what)
         jac = jac.toarray()
-    if not isinstance(jac, np.ndarray) and (kind := foreign_kind(jac)) is not None:
+    if (kind := foreign_kind(jac)) is not None:
         own = kind.eps(jac)
         found = matrix_of(read(kind, jac, what), shape, what)
         return replace(found, precision=tuple(max(own, eps) for eps in found.precision))

@@ -298,10 +298,13 @@ def kind_of(value: Any) -> ArrayKind | None:
     return foreign_kind(value)
 
 
+_NOT_FOREIGN = (np.ndarray, np.generic, str, bytes)
+
+
 def foreign_kind(value: Any) -> ArrayKind | None:
     """Return how to handle another library's array, or None for what is none."""
     known = ASKED.get(type(value))
-    if known is None and value is not None and not isinstance(value, (str, bytes)):
+    if known is None and value is not None and not isinstance(value, _NOT_FOREIGN):
         known = plugin_manager().hook.gradcheck_array(value=value)
         if known is not None:
             _require_kind(known, value)

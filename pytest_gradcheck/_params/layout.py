@@ -385,7 +385,7 @@ def blocks_of(
 
 def _chosen(block: Block, index: Any) -> Block:
     """Return a block of the entries that a mask or an index chooses."""
-    kind = None if isinstance(index, (slice, tuple, list)) else foreign_kind(index)
+    kind = foreign_kind(index)
     own = read(kind, index, "entries") if kind else index
     own = np.asarray(own, dtype=None if own else int) if isinstance(own, list) else own
     shape = getattr(own, "shape", ())

@@ -123,6 +123,12 @@ def test_jacobians_products_and_comparisons_leave_entries_out():
     assert compare_gradients(bad[0], np.diag(np.cos(x))[0], entries=kept).ok
 
 
+def test_an_index_of_another_byte_order_is_numpy_s_all_the_same():
+    index = np.array([0, 2], dtype=">i8" if np.little_endian else "<i8")
+    x = np.array([1.0, 2.0, 3.0])
+    assert check_gradients(lambda x: x @ x, lambda x: 2 * x, x, entries={"params": index}).ok
+
+
 @pytest.mark.parametrize(
     ("entries", "error"),
     [

@@ -399,13 +399,13 @@ def _of_repair(
 
 
 def _fitted_to(shape: tuple[int, ...], other: BlockData) -> Iterator[tuple[str, Array, Array]]:
-    """Yield a block's numeric values and what is no gap, in a shape: as they are, or moved."""
+    """Yield a block's numeric values and what is no gap, in a shape of as many entries."""
     n, bar = other.numeric, other.floor
     if n.shape == shape:
         yield "", n, bar
     if len(shape) == 2 and n.T.shape == shape and 1 not in shape:
         yield "the transpose of ", n.T, bar.T
-    elif n.shape != shape and n.size == math.prod(shape):
+    elif n.shape != shape:
         yield "", n.reshape(shape), bar.reshape(shape)
 
 

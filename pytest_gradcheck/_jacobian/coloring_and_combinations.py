@@ -217,7 +217,7 @@ def _together(found: Sequence[Entries], count: int) -> tuple[Array, Array, list[
 def _grouped(blocks: Sequence[Block], rows: Array, columns: Array) -> tuple[Array, list[int]]:
     """Return the group of each column, shape (n,), and how many groups each block has."""
     # A group is within a block: tolerances are a block's.
-    group, sizes = np.empty(blocks[-1].stop if blocks else 0, dtype=np.intp), list[int]()
+    group, sizes = np.empty(blocks[-1].stop, dtype=np.intp), list[int]()
     for block in blocks:
         mine = (columns >= block.start) & (columns < block.stop)
         own = column_groups(rows[mine], columns[mine] - block.start, block.size)

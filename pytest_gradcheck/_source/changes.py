@@ -386,14 +386,14 @@ def _fits(shape: tuple[int, ...], made: tuple[int, ...]) -> bool:
 
 NEAR = 1e-5  # by how much, relatively, a factor may be off from the number that it is taken for
 
-# What a factor may be of one number that is at hand.
+# What a factor may be of one number above 0 that is at hand.
 FACTORS: dict[str, Callable[[float], float]] = {
     "{}": lambda a: a,
     "1 / {}": lambda a: 1 / a,
     "2 * {}": lambda a: 2 * a,
     "{} / 2": lambda a: a / 2,
     "2 / {}": lambda a: 2 / a,
-    "1 / {} ** 0.5": lambda a: a**-0.5 if a > 0 else math.nan,
+    "1 / {} ** 0.5": lambda a: a**-0.5,
 }
 
 # What it may be of two.

@@ -192,10 +192,10 @@ class Results:
 
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """Write the JSON file, the page, and what the next run is to look at first."""
-        if problem := remember(session.config, self._news):
-            self._problems[problem] = None
         self._try(session, "JSON file", self._settings.json, self._json)
         self._try(session, "HTML file", self._settings.html, self._html)
+        if problem := remember(session.config, self._news):
+            self._problems[problem] = None
 
     def _try(
         self, session: pytest.Session, what: str, path: Path | None, content: Callable[[], str]

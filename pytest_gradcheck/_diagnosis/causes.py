@@ -433,8 +433,9 @@ def _exchanged(blocks: Sequence[BlockData], left: dict[str, BlockData]) -> Itera
                 yield _of_others("swapped", there[0], COPIED, hints, told)
             back = _of_another(other, one, lacks=False) if other.name in left else None
             if back is not None and one.name < other.name:  # else told as the other's
-                hints[other.name] = f"analytic = {back[1]}the numeric gradient of {shown(one.name)}"
-                hints = {name: hints[name] for name in sorted(hints, key=order.__getitem__)}
+                reverse = f"analytic = {back[1]}the numeric gradient of {shown(one.name)}"
+                both = [(one.name, hints[one.name]), (other.name, reverse)]
+                hints = dict(sorted(both, key=lambda pair: order[pair[0]]))
                 told = f"the analytic gradients of {together(hints)} are swapped"
                 yield _of_others("swapped", there[0] + back[0], EXCHANGED, hints, told)
         tied = _of_another(one, other, lacks=True) if one.analytic.size >= LEAST_TIED else None

@@ -19,7 +19,7 @@ from .._constants import (
     LEAST_TERM,
     MOST_PRODUCTS,
     PRODUCT_JITTERS,
-    REPEATS_WITHIN,
+    PRODUCT_ROUNDING,
 )
 from .._difference.stencils_and_steps import Stream, random_weights
 from .._evaluate.call import calling
@@ -252,7 +252,7 @@ class Products:
             if bad.any():  # if that is not all: a multiple of the vector rounds differently
                 gap = np.abs(self._of(3 * vector)[0] / 3 - first)
                 rounding = float(gap.max()) if np.isfinite(gap).all() else math.inf
-                if rounding <= REPEATS_WITHIN * float(size.max()):
+                if rounding <= PRODUCT_ROUNDING * float(size.max()):
                     bad &= ~(off <= PRODUCT_JITTERS * rounding)
         if not bad.any():
             return "", jitter

@@ -117,6 +117,7 @@ from .tolerance_and_comparison import (
     tolerance,
 )
 from .tolerance_and_comparison import spread as each_of
+from .wider_gradient import with_wider_grad
 
 
 @np.errstate(all="ignore")
@@ -217,6 +218,7 @@ def judge(
         _pass_zeros(found, problem, sweep, variation, analytic if narrow else None, options.seed)
         for i in [i for i in found.reasons if found.verdict[i] != OPEN and i not in found.slopes]:
             del found.reasons[i]
+    found = with_wider_grad(found, problem, analytic, options)
     _leave_rounded(found)
     if options.kinks == "fail":
         found.verdict[found.kinked & (found.verdict != DISAGREE)] = OPEN

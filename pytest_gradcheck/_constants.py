@@ -348,6 +348,10 @@ WIDER_DISTANCES = (2.0**-5, 2.0**-8, 2.0**-11, 2.0**-14, 2.0**-17)
 rounds alike within a few floats, and one of unscaled data saturates otherwise farther off.
 [tests/frameworks/test_torch.py]"""
 
+WIDER_ROUNDINGS = 8.0
+"""It is off by at most so many times what that varies by there.  [derived: of ten values one in
+50,000 is off by as much by chance]"""
+
 LINE_SPACING = 2.0**-16
 """Distance of the values that tell the noise along one line: wide enough for float32 inside func
 to round each of them otherwise.  [derived: 2⁻²⁴ is its spacing]"""

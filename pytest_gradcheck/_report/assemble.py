@@ -598,6 +598,17 @@ def reasons_of(
     return tuple(text for text in said if text)
 
 
+def with_rounded(rows: Rows, subject: Subject, rounded: Array) -> Rows:
+    """Return rows in which these entries are open: rounding alone puts grad off; bool, (n,)."""
+    open_ = [int(np.count_nonzero(rounded[block.window])) for block in subject.blocks]
+    blocks = tuple(
+        replace(one, verdict=VERDICTS[OPEN], open=count) if count else one
+        for one, count in zip(rows.blocks, open_, strict=True)
+    )
+    said = f"{sum(open_):,} undecided: {GRAD_ROUNDED}", *to_settle([_in_double(subject.params)])
+    return replace(rows, verdict=OPEN, blocks=blocks, reasons=(*rows.reasons, *said))
+
+
 def _advice(reason: str, count: int, subject: Subject, reach: float) -> str:
     if reason != NOISY:
         return f"{count:,} undecided: {reason}" if reason else ""

@@ -315,6 +315,8 @@ def _tell_by_groups(
             doubted[i] = verdict == OPEN or not better
         if known.wrong is not None:
             _accuse(found, known.wrong)
+        if known.verdict == OPEN and not known.norm:
+            found.answers[w] = True  # or too little is known of it to pass a zero
         if known.verdict == AGREE:
             told = (found.verdict == OPEN) & open_ & ~doubted
             found.bound[w] = np.minimum(found.bound[w], known.bound)

@@ -11,64 +11,133 @@ from dataclasses import replace
 
 import numpy as np
 
-from .._constants import COARSEST_RTOL, GRAD_ROUNDINGS, IN_BLOCK, IN_CHECK, WIDER_DISTANCES
+from .._constants import (
+    COARSEST_RTOL,
+    GRAD_ROUNDINGS,
+    IN_BLOCK,
+    IN_CHECK,
+    WIDER_DISTANCES,
+    WIDER_ROUNDINGS,
+)
 from .._difference.every_coordinate import value_size
 from .._difference.stencils_and_steps import Stream, random_weights
 from .._evaluate.problem import Analytic, Problem
 from .._options import Options
 from .._params.arrays_and_structure import Array
-from .tolerance_and_comparison import AGREE, DISAGREE, GRAD_ROUNDED, OPEN, Comparison
+from .tolerance_and_comparison import (
+    AGREE,
+    DISAGREE,
+    GRAD_ROUNDED,
+    OPEN,
+    Comparison,
+    Tolerance,
+    tolerance,
+)
 
 
 def with_wider_grad(
     found: Comparison, problem: Problem, analytic: Analytic, options: Options
 ) -> Comparison:
     """Return the comparison in which nothing is called wrong that grad has right in float64."""
-    # It passes where it is little beside its entry, its block or everything seen, as error bars do
-    # that are as large; more is left open, and so is what misses a tolerance that was given.
-    limits, off = found.tolerance, _off(found, problem, analytic, options.seed)
-    if not off.any():
+    wrong = (found.verdict == DISAGREE) & np.isfinite(found.analytic) & ~found.kinked
+    here = _wider(analytic) if wrong.any() else None
+    if here is None:
         return found
-    little = off <= COARSEST_RTOL * np.abs(found.numeric)
-    everything = value_size(problem, found.analytic)
-    little |= off * np.minimum(problem.scale, 1.0) <= IN_CHECK * everything
-    for block in problem.blocks:
-        known = found.numeric[block.window]
-        known = known[np.isfinite(known)]
-        size = float(np.linalg.norm(known)) / max(known.size, 1) ** 0.5
-        little[block.window] |= off[block.window] <= IN_BLOCK * size
-    if options.rtol is not None or options.atol is not None:
-        little[:] = False
-    passes, stays = little & (off > 0), ~little & (off > 0)
-    found = replace(found, tolerance=replace(limits, atol=limits.atol + np.where(passes, off, 0.0)))
-    found.verdict[passes], found.verdict[stays] = AGREE, OPEN
-    found.reasons.update(dict.fromkeys(np.flatnonzero(stays).tolist(), GRAD_ROUNDED))
+    limits = found.tolerance
+    wrong &= replace(limits, analytic=here).within(found.numeric, found.error) & np.isfinite(here)
+    if not wrong.any():
+        return found  # a formula that is wrong is so at any precision
+    allowed = limits.allowed(found.numeric, found.error)
+    wrong &= _rounds_alone(here, allowed, problem, analytic, options.seed)
+    off = np.where(wrong, np.abs(found.analytic - found.numeric), 0.0)
+    little = _little(off, found.numeric, problem, options)
+    found = replace(found, tolerance=replace(limits, atol=limits.atol + np.where(little, off, 0.0)))
+    found.verdict[wrong & little], found.verdict[wrong & ~little] = AGREE, OPEN
+    left = np.flatnonzero(wrong & ~little).tolist()
+    found.reasons.update(dict.fromkeys(left, GRAD_ROUNDED))
     return found
 
 
-def _off(found: Comparison, problem: Problem, analytic: Analytic, seed: int) -> Array:
-    """Return by how much rounding alone puts off what is called wrong, else zero; shape (n,)."""
-    off, wider = np.zeros(problem.size), analytic.wider
-    wrong = (found.verdict == DISAGREE) & np.isfinite(found.analytic) & ~found.kinked
-    if wider is None or analytic.at is None or not wrong.any():
-        return off
+def told_by_wider_grad(
+    problem: Problem, analytic: Analytic, options: Options
+) -> tuple[Array, Array] | None:
+    """Return grad in float64, and where it is another one by rounding that is not little; (n,).
+
+    None where it is another one by more than rounding, or can't be asked.
+    """
+    here = _wider(analytic)
+    if here is None or not np.isfinite(here).all():
+        return None
+    vector, precision = analytic.vector, analytic.precision
+    known = problem.scale, problem.blocks, precision, options, 0.0, abs(float(problem.center))
+    limits: Tolerance = tolerance(vector, here, *known)
+    beyond = ~limits.within(here, 0.0)
+    if beyond.any():
+        rounded = _rounds_alone(here, limits.allowed(here, 0.0), problem, analytic, options.seed)
+        if (beyond & ~rounded).any():
+            return None
+        beyond &= ~_little(np.abs(vector - here), here, problem, options)
+    return here, beyond
+
+
+def _wider(analytic: Analytic) -> Array | None:
+    """Return grad in float64, if it can be asked there."""
+    if analytic.wider is None or analytic.at is None:
+        return None
     try:
-        here = wider(None)
-        right = replace(found.tolerance, analytic=here).within(found.numeric, found.error)
-        wrong &= right & np.isfinite(here)
-        if not wrong.any():
-            return off  # a formula that is wrong is so at any precision
-        shifts = [s for pair in range(len(WIDER_DISTANCES)) for s in _beside(problem, seed, pair)]
-        beside = [(analytic.at(shift), wider(shift)) for shift in shifts]
-    except Exception:  # grad may refuse float64, or its domain end nearby: nothing is learnt
-        return off
-    # What a kernel for narrow types does wrong is a part of the gradient, or the same nearby.
-    own = found.analytic - here
-    errors = np.array([narrow - wide for narrow, wide in beside])
-    parts = errors / np.array([wide for _, wide in beside])
-    rounds = np.abs(own) <= GRAD_ROUNDINGS * np.std(errors, axis=0)
-    rounds &= ~(np.abs(own / here) > GRAD_ROUNDINGS * np.std(parts, axis=0))
-    return np.where(wrong & rounds, np.abs(found.analytic - found.numeric), off)
+        return analytic.wider(None)
+    except Exception:  # grad may refuse float64 in any way it likes
+        return None
+
+
+def _little(off: Array, numeric: Array, problem: Problem, options: Options) -> Array:
+    """Return where rounding by so much passes (bool, (n,))."""
+    # Where it is little beside its entry, its block or everything seen, as error bars pass that are
+    # as large. More is left open, and so is what misses a tolerance that was given.
+    if options.rtol is not None or options.atol is not None:
+        return np.zeros(problem.size, dtype=bool)
+    little = (off <= COARSEST_RTOL * np.abs(numeric)) | _is_dust(off, problem, numeric)
+    for block in problem.blocks:
+        known = numeric[block.window]
+        known = known[np.isfinite(known)]
+        size = float(np.linalg.norm(known)) / max(known.size, 1) ** 0.5
+        little[block.window] |= off[block.window] <= IN_BLOCK * size
+    return little
+
+
+def _is_dust(off: Array, problem: Problem, numeric: Array) -> Array:
+    """Return where so much is little beside everything that func was seen to be (bool, (n,))."""
+    dust: Array = off * np.minimum(problem.scale, 1.0) <= IN_CHECK * value_size(problem, numeric)
+    return dust
+
+
+@np.errstate(all="ignore")
+def _rounds_alone(
+    here: Array, allowed: Array, problem: Problem, analytic: Analytic, seed: int
+) -> Array:
+    """Return where grad is another one in float64, `here`, by rounding alone (bool, (n,))."""
+    # What a kernel for narrow types does wrong is a part of the gradient, or the same, wherever it
+    # is asked; rounding is another one beside θ. That of constant data need not be, but comes to no
+    # more than a few tolerances; what is dust no kernel shows.
+    own = analytic.vector - here
+    small = (np.abs(own) <= GRAD_ROUNDINGS * allowed) | _is_dust(np.abs(own), problem, here)
+    if small.all():
+        return small
+    sums = np.zeros((4, problem.size))
+    try:
+        for pair in range(len(WIDER_DISTANCES)):
+            for shift in _beside(problem, seed, pair):
+                wide = analytic.wider(shift)  # type: ignore[misc]
+                error = analytic.at(shift) - wide  # type: ignore[misc]
+                sums += (error, error**2, error * wide, wide**2)
+    except Exception:  # outside its domain: nothing is learnt
+        return small
+    mean, square, both, wide = sums / (2 * len(WIDER_DISTANCES))
+    part = own / here
+    apart = square - 2 * part * both + part**2 * wide  # of what the same part makes there
+    rounds: Array = own**2 <= WIDER_ROUNDINGS**2 * (square - mean**2)
+    rounds &= ~(WIDER_ROUNDINGS**2 * apart < square)
+    return rounds | small
 
 
 def _beside(problem: Problem, seed: int, pair: int) -> tuple[Array, Array]:

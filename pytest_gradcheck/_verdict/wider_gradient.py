@@ -96,7 +96,7 @@ def _little(off: Array, numeric: Array, problem: Problem, options: Options) -> A
     # as large. More is left open, and so is what misses a tolerance that was given.
     if options.rtol is not None or options.atol is not None:
         return np.zeros(problem.size, dtype=bool)
-    little = (off <= COARSEST_RTOL * np.abs(numeric)) | _is_dust(off, problem, numeric)
+    little: Array = (off <= COARSEST_RTOL * np.abs(numeric)) | _is_dust(off, problem, numeric)
     for block in problem.blocks:
         known = numeric[block.window]
         known = known[np.isfinite(known)]
@@ -120,7 +120,7 @@ def _rounds_alone(
     # is asked; rounding is another one beside θ. That of constant data need not be, but comes to no
     # more than a few tolerances; what is dust no kernel shows.
     own = analytic.vector - here
-    small = (np.abs(own) <= GRAD_ROUNDINGS * allowed) | _is_dust(np.abs(own), problem, here)
+    small: Array = (np.abs(own) <= GRAD_ROUNDINGS * allowed) | _is_dust(np.abs(own), problem, here)
     if small.all():
         return small
     sums = np.zeros((4, problem.size))

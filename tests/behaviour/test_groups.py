@@ -562,3 +562,23 @@ def test_what_is_hidden_within_the_scale_is_not_judged_by_steps_beyond_it(seed, 
         return ((1.5e-8 * (1 - np.tanh(z) ** 2) + 4e-9) / size).astype(F)
 
     assert check_gradients(loss, grad, x).verdict != "disagree"
+
+
+@pytest.mark.parametrize("offset", [1e2, 1e3, 3e3])
+def test_exact_zeros_do_not_pass_where_rounding_hides_what_func_answers(offset):
+    """A gradient that nobody wrote is no rounding of a zero, however small it is beside others."""
+    rng = np.random.default_rng(1)
+    x, weights = rng.normal(size=(6, 20)) + 1, rng.normal(size=(6, 3))
+
+    def loss(p):
+        return np.float32(np.sum(weights * (offset * x @ p["W"] + p["b"])))
+
+    def missing(p):
+        return {"W": offset * x.T @ weights, "b": np.zeros(3)}
+
+    def right(p):
+        return {**missing(p), "b": weights.sum(axis=0)}
+
+    p = {"W": rng.normal(size=(20, 3)).astype(F), "b": rng.normal(size=3).astype(F)}
+    assert check_gradients(loss, right, p).verdict != "disagree"
+    assert check_gradients(loss, missing, p).verdict != "agree"

@@ -343,10 +343,10 @@ GRAD_ROUNDINGS = 4.0
 """An analytic entry may be off by so many times what it moves by there.  [derived: of ten values
 one in ten thousand has moved by less than a quarter of it]"""
 
-WIDER_DISTANCES = (2.0**-5, 2.0**-8, 2.0**-11, 2.0**-14, 2.0**-17)
-"""And where grad is asked in float64 beside what it is in a narrow type, at these: a saturated unit
-rounds alike within a few floats, and one of unscaled data saturates otherwise farther off.
-[tests/frameworks/test_torch.py]"""
+WIDER_RATIO = 8.0
+"""Grad in float64 is asked beside what it is in a narrow type at pairs so many times nearer each,
+from `FAR_STEP` on: a saturated unit rounds alike within a few floats, and one of unscaled data
+saturates otherwise farther off.  [tests/frameworks/test_torch.py]"""
 
 WIDER_ROUNDINGS = 8.0
 """It is off by at most so many times what that varies by there.  [derived: of ten values one in

@@ -12,11 +12,13 @@ from dataclasses import replace
 import numpy as np
 
 from .._constants import (
+    BESIDE_PAIRS,
     COARSEST_RTOL,
+    FAR_STEP,
     GRAD_ROUNDINGS,
     IN_BLOCK,
     IN_CHECK,
-    WIDER_DISTANCES,
+    WIDER_RATIO,
     WIDER_ROUNDINGS,
 )
 from .._difference.every_coordinate import value_size
@@ -125,14 +127,14 @@ def _rounds_alone(
         return small
     sums = np.zeros((4, problem.size))
     try:
-        for pair in range(len(WIDER_DISTANCES)):
+        for pair in range(BESIDE_PAIRS):
             for shift in _beside(problem, seed, pair):
                 wide = analytic.wider(shift)  # type: ignore[misc]
                 error = analytic.at(shift) - wide  # type: ignore[misc]
                 sums += (error, error**2, error * wide, wide**2)
     except Exception:  # outside its domain: nothing is learnt
         return small
-    mean, square, both, wide = sums / (2 * len(WIDER_DISTANCES))
+    mean, square, both, wide = sums / (2 * BESIDE_PAIRS)
     part = own / here
     apart = square - 2 * part * both + part**2 * wide  # of what the same part makes there
     rounds: Array = own**2 <= WIDER_ROUNDINGS**2 * (square - mean**2)
@@ -142,7 +144,7 @@ def _rounds_alone(
 
 def _beside(problem: Problem, seed: int, pair: int) -> tuple[Array, Array]:
     """Return two opposite shifts to points that the parameters' own types hold."""
-    step = WIDER_DISTANCES[pair] * problem.scale
+    step = FAR_STEP / WIDER_RATIO**pair * problem.scale
     step *= random_weights(problem.size, seed, Stream.BESIDE, pair)
     both = (step, -step)
     for shift in both:

@@ -743,7 +743,7 @@ times what two with it were seen to differ by.  [tests/behaviour/test_in_the_fie
 
 PRODUCT_ROUNDING = 4 * FLOAT32
 """Two such products, one with three times the vector, round otherwise by at most this part of
-their terms where they compute in float32 on the way; what is not linear differs by more, or by
+their terms where their values are those of float32; what is not linear differs by more, or by
 nothing.  [tests/frameworks/test_compat.py]"""
 
 MANY_SUSPICIOUS = 300

@@ -53,8 +53,7 @@ LARGEST_TERM = 2.0**10
 cancellation of terms.  [derived: float32 has a grid 2²⁹ times as coarse as float64's]"""
 
 REPEATS_WITHIN = 1e-8
-"""Two calls may differ by this part of J, products with a vector and a multiple of it by this part
-of their terms, or by `ENTRY_ROUNDINGS` of a narrow type: a sum in
+"""Two calls may differ by this part of J, or by `ENTRY_ROUNDINGS` of a narrow type: a sum in
 another order, an iteration that goes on from where it was.  It is func's noise then, where dropout
 and shuffling are refused.  [tests/behaviour/test_in_the_field.py]"""
 
@@ -343,6 +342,15 @@ alike: of 25,560 float32 entries 15 are off by twice what they move by, at 16 on
 GRAD_ROUNDINGS = 4.0
 """An analytic entry may be off by so many times what it moves by there.  [derived: of ten values
 one in ten thousand has moved by less than a quarter of it]"""
+
+WIDER_RATIO = 8.0
+"""Grad in float64 is asked beside what it is in a narrow type at pairs so many times nearer each,
+from `FAR_STEP` on: a saturated unit rounds alike within a few floats, and one of unscaled data
+saturates otherwise farther off.  [tests/frameworks/test_torch.py]"""
+
+WIDER_ROUNDINGS = 8.0
+"""It is off by at most so many times what that varies by there.  [derived: of ten values one in
+50,000 is off by as much by chance]"""
 
 LINE_SPACING = 2.0**-16
 """Distance of the values that tell the noise along one line: wide enough for float32 inside func
@@ -732,6 +740,11 @@ MOST_PRODUCTS = 2000
 PRODUCT_JITTERS = 8.0
 """A product with a random vector misses the sum of those with basis vectors by at most so many
 times what two with it were seen to differ by.  [tests/behaviour/test_in_the_field.py]"""
+
+PRODUCT_ROUNDING = 4 * FLOAT32
+"""Two such products, one with three times the vector, round otherwise by at most this part of
+their terms where their values are those of float32; what is not linear differs by more, or by
+nothing.  [tests/frameworks/test_compat.py]"""
 
 MANY_SUSPICIOUS = 300
 """Suspicious entries beyond which a second step accuses what is plainly wrong.  [cost]"""

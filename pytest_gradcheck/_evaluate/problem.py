@@ -139,7 +139,8 @@ class Analytic:
     """The analytic gradient, shape (n,), and the machine epsilon of each of its blocks.
 
     `jitter`, shape (n,) or a number, is by how much two calls of grad differ; `unrepeated` says so
-    where that is too much. `at` returns it elsewhere, at θ and a shift, if grad can be called.
+    where that is too much. `at` returns it elsewhere, at θ and a shift, if grad can be called, and
+    `wider` the same in float64, where func is differenced there and the parameters are narrower.
     """
 
     vector: Array
@@ -147,6 +148,7 @@ class Analytic:
     jitter: Any = 0.0
     unrepeated: str = ""
     at: Callable[..., Array] | None = None
+    wider: Callable[..., Array] | None = None
 
 
 def structure_of(
@@ -371,7 +373,8 @@ def evaluate_gradient(
     at = partial(_gradient_at, grad, problem, call) if callable(grad) else None
     if least > min(precision, default=least):
         precision = tuple(max(own, least) for own in precision)
-    return Analytic(vector, precision, *gap, at)
+    wider = partial(_wider_at, grad, problem) if at and _is_wider(problem) else None
+    return Analytic(vector, precision, *gap, at, wider)
 
 
 UNTRACKED = (
@@ -394,6 +397,34 @@ def _gradient_at(grad: Any, problem: Problem, call: Call, shift: Array | None = 
         if shift is None:
             work.require_unchanged("grad")
     return vector
+
+
+def _is_wider(problem: Problem) -> bool:
+    """Return whether func is differenced in float64, and some of its parameters are narrower."""
+    if problem.call.in_place or not narrow(problem.blocks):
+        return False
+    return all(part.dtype.itemsize >= 8 for part in problem.evaluator.work.theta)
+
+
+def _wider_at(grad: Any, problem: Problem, shift: Array | None) -> Array:
+    """Return the analytic gradient at θ + shift, computed in float64; shapes (n,)."""
+    # As func is: in the library's own way, or by a copy that reads wide copies of its data.
+    call, within = problem.call, _with_float64(problem.structure)
+    with within.context() if within else nullcontext():
+        try:
+            return _gradient_of(grad, problem, call, shift)
+        except Exception:
+            twin, args, names = all_in_float64(grad, call.args)
+            if not names:
+                raise
+            return _gradient_of(twin, problem, replace(call, args=args), shift)
+
+
+def _gradient_of(grad: Any, problem: Problem, call: Call, shift: Array | None) -> Array:
+    work = WorkCopy(problem.structure, problem.blocks, np.float64)
+    if shift is not None:
+        work.move(shift, 1.0)
+    return gradient_vector(call.asked(grad, work), problem.structure, problem.blocks)[0]
 
 
 @contextmanager

@@ -18,6 +18,7 @@ from .._constants import (
     EXHAUSTIVE,
     LOOKED_AHEAD,
     LOUD_CHANGE,
+    MOST_EXTRA,
     NARROW,
     NOISE_SAMPLES,
     PATIENCE,
@@ -55,7 +56,7 @@ from .._options import Options
 from .._params.arrays_and_structure import Array
 from .._params.layout import coordinate_of, labels, narrow
 from .._quoting import brief, quoted
-from .._report.assemble import Rows, Subject, agrees_plainly, assemble, rows_of
+from .._report.assemble import Rows, Subject, agrees_plainly, assemble, rows_of, with_rounded
 from .._report.report import VERDICTS, GradientReport
 from .._verdict.judge import judge, plainly_right, unjudged
 from .._verdict.tolerance_and_comparison import (
@@ -142,9 +143,7 @@ def _looked(
 ) -> tuple[Noise | None, tuple[Subject, Rows | Callable[[], Rows]] | None]:
     """Look along directions where that is asked for, or lasts less; return the noise if known."""
     if along:
-        from .along_directions import along_directions
-
-        return None, along_directions(problem, analytic, options)
+        return None, _along(problem, analytic, options)
     return _ahead(problem, analytic, options) if _lasts(problem, options) else (None, None)
 
 
@@ -167,12 +166,12 @@ def _ahead(
     """Look along a direction first; return what is wrong if anything plainly is, and the noise."""
     # An entry must have been differenced alone and found wrong: nothing is accused along directions
     # that would not be accused without.
-    from .along_directions import along_directions, plainly_wrong
+    from .along_directions import plainly_wrong
 
     noise = noise_of(problem, options)
     if not plainly_wrong(problem, analytic, options, noise):
         return noise, None
-    subject, rows = along_directions(problem, analytic, options, AHEAD_EXTRA)
+    subject, rows = _along(problem, analytic, options, AHEAD_EXTRA)
     if callable(rows) or not any(entry.verdict == VERDICTS[DISAGREE] for entry in rows.worst):
         return noise, None
     said = (
@@ -180,6 +179,27 @@ def _ahead(
         f"max_evals={3 * problem.size + AHEAD_EXTRA} differences every parameter"
     )
     return noise, (subject, replace(rows, patterns=(*rows.patterns, said)))
+
+
+def _along(
+    problem: Problem, analytic: Analytic, options: Options, extra: int = MOST_EXTRA
+) -> tuple[Subject, Rows | Callable[[], Rows]]:
+    """Check along directions; of a narrow gradient that is wrong, also what it is in float64."""
+    from .along_directions import along_directions
+
+    subject, rows = along_directions(problem, analytic, options, extra)
+    if callable(rows) or rows.verdict != DISAGREE or analytic.wider is None:
+        return subject, rows
+    from .._verdict.wider_gradient import told_by_wider_grad
+
+    if (told := told_by_wider_grad(problem, analytic, options)) is None:
+        return subject, rows
+    wide, rounded = told
+    right = along_directions(problem, replace(analytic, vector=wide), options, extra)
+    found = right[1]() if callable(right[1]) else right[1]
+    if found.verdict == DISAGREE:
+        return subject, rows
+    return (right[0], with_rounded(found, subject, rounded)) if rounded.any() else right
 
 
 def _one_by_one(

@@ -19,6 +19,7 @@ from .._constants import (
     LEAST_TERM,
     MOST_PRODUCTS,
     PRODUCT_JITTERS,
+    PRODUCT_ROUNDING,
     REPEATS_WITHIN,
 )
 from .._difference.stencils_and_steps import Stream, random_weights
@@ -252,7 +253,9 @@ class Products:
             if bad.any():  # if that is not all: a multiple of the vector rounds differently
                 gap = np.abs(self._of(3 * vector)[0] / 3 - first)
                 rounding = float(gap.max()) if np.isfinite(gap).all() else math.inf
-                if rounding <= REPEATS_WITHIN * float(size.max()):
+                single = bool((first.astype(np.float32) == first).all())
+                most = PRODUCT_ROUNDING if single else REPEATS_WITHIN
+                if rounding <= most * float(size.max()):
                     bad &= ~(off <= PRODUCT_JITTERS * rounding)
         if not bad.any():
             return "", jitter

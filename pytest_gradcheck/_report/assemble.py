@@ -21,6 +21,7 @@ from .._quoting import brief, listing, rounded_up
 from .._verdict.tolerance_and_comparison import (
     AGREE,
     DISAGREE,
+    GRAD_ROUNDED,
     KINK,
     NOISY,
     NOT_FINITE,
@@ -590,9 +591,22 @@ def reasons_of(
         reach = max(reach, FINEST_RTOL)  # beyond it another rtol takes other steps
     said += [_advice(reason, count, subject, reach) for reason, count in counts.most_common()]
     told = [block.name for block in rows.blocks if block.verdict == VERDICTS[AGREE]]
+    if set(counts) == {GRAD_ROUNDED} and not _are_double(subject.params):
+        said += to_settle([_in_double(subject.params)])
     if counts.keys() & {NOISY, NOT_FINITE} and (ways := subject.ways(told, options)):
         said += to_settle(ways, math.inf if options.rtol is not None else reach)
     return tuple(text for text in said if text)
+
+
+def with_rounded(rows: Rows, subject: Subject, rounded: Array) -> Rows:
+    """Return rows in which these entries are open: rounding alone puts grad off; bool, (n,)."""
+    open_ = [int(np.count_nonzero(rounded[block.window])) for block in subject.blocks]
+    blocks = tuple(
+        replace(one, verdict=VERDICTS[OPEN], open=count) if count else one
+        for one, count in zip(rows.blocks, open_, strict=True)
+    )
+    said = f"{sum(open_):,} undecided: {GRAD_ROUNDED}", *to_settle([_in_double(subject.params)])
+    return replace(rows, verdict=OPEN, blocks=blocks, reasons=(*rows.reasons, *said))
 
 
 def _advice(reason: str, count: int, subject: Subject, reach: float) -> str:
@@ -624,9 +638,13 @@ def to_settle(ways: Sequence[str], reach: float = math.inf) -> list[str]:
     return [f"{'or' if k else 'to settle it'}: {way}" for k, way in enumerate([*ways, *coarser])]
 
 
+def _are_double(params: Mapping[str, Any]) -> bool:
+    return all("64" in str(getattr(value, "dtype", "64")) for value in params.values())
+
+
 def _in_double(params: Mapping[str, Any]) -> str:
     """Return the line that makes a check one in double precision."""
-    if all("64" in str(getattr(value, "dtype", "64")) for value in params.values()):
+    if _are_double(params):
         return "compute in float64 inside func"
     library = type(next(iter(params.values()))).__module__.partition(".")[0]
     if library == "torch":

@@ -238,7 +238,9 @@ class Groups:
             first = relative_step(STENCILS["central"], line.noise.sigma, self.size)
         told = float(terms.sum())
         goal = max(goal, GROUP_GOAL * abs(told)) if number == 0 else goal
-        needed = math.inf if self.zero(position) else GROUP_RESOLVED * abs(told)
+        # Whether func answers to exact zeros is asked as far as its noise allows.
+        blank = not self.norm(position)
+        needed = GROUP_RESOLVED * abs(told) if blank or not self.zero(position) else math.inf
         estimate = climb(line, _measured(line, first, goal, needed))
         return Along(number == 0, line, weights, told, atol, estimate)
 
@@ -291,7 +293,7 @@ class Groups:
         size = self.whole if self.zero(position) else norm
         every = np.arange(block.size)
         asked = [
-            self.ask(position, number, every, GROUP_GOAL * size)
+            self.ask(position, number, every, GROUP_GOAL * size if norm else 0.0)
             for number in range(min(GROUP_DIRECTIONS, block.size))
         ]
         verdict, estimates = self.judged(asked)
@@ -318,7 +320,11 @@ class Groups:
             hidden = found.verdict == OPEN or found.reach > sought * norm
             if vague or (not found.wrong and hidden):
                 self.look_closer(position, max(one.estimate.h for one in asked[1:]), found)
-        if found.verdict == AGREE and not found.reach <= GROUP_RESOLVED * size:
+        # Exact zeros are a gradient that nobody wrote, where func moves by more than its noise.
+        moves = not norm and any(
+            one.gap(one.estimate) > CONFIDENCE * _bar(one.line) for one in asked
+        )
+        if found.verdict == AGREE and (moves or not found.reach <= GROUP_RESOLVED * size):
             found.verdict = OPEN
         return found
 

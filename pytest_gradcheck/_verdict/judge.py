@@ -117,6 +117,7 @@ from .tolerance_and_comparison import (
     tolerance,
 )
 from .tolerance_and_comparison import spread as each_of
+from .wider_gradient import with_wider_grad
 
 
 @np.errstate(all="ignore")
@@ -217,7 +218,7 @@ def judge(
         _pass_zeros(found, problem, sweep, variation, analytic if narrow else None, options.seed)
         for i in [i for i in found.reasons if found.verdict[i] != OPEN and i not in found.slopes]:
             del found.reasons[i]
-    _leave_rounded(found)
+    found = _leave_rounded(found, problem, analytic, options)
     if options.kinks == "fail":
         found.verdict[found.kinked & (found.verdict != DISAGREE)] = OPEN
     _give_reasons(found, options)
@@ -313,6 +314,8 @@ def _tell_by_groups(
             doubted[i] = verdict == OPEN or not better
         if known.wrong is not None:
             _accuse(found, known.wrong)
+        if known.verdict == OPEN and not known.norm:
+            found.answers[w] = True  # or too little is known of it to pass a zero
         if known.verdict == AGREE:
             told = (found.verdict == OPEN) & open_ & ~doubted
             found.bound[w] = np.minimum(found.bound[w], known.bound)
@@ -439,12 +442,16 @@ def _rounded(
     return replace(found, tolerance=limits, doubt=doubt)
 
 
-def _leave_rounded(found: Comparison) -> None:
+def _leave_rounded(
+    found: Comparison, problem: Problem, analytic: Analytic, options: Options
+) -> Comparison:
     """Leave open what is off by no more than rounding moves grad by, though that is no little."""
+    found = with_wider_grad(found, problem, analytic, options)
     if found.doubt.any():
         within = replace(found.tolerance, atol=found.tolerance.atol + found.doubt)
         doubted = (found.verdict == DISAGREE) & within.within(found.numeric, found.error)
         _leave_open(np.flatnonzero(doubted & ~found.kinked), found, GRAD_ROUNDED)
+    return found
 
 
 def _rounded_inside(

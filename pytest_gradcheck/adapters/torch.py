@@ -11,7 +11,7 @@ import sys
 from collections import OrderedDict
 from collections.abc import Callable
 from contextlib import suppress
-from functools import reduce
+from functools import partial, reduce
 from typing import Any
 
 import numpy as np
@@ -49,6 +49,8 @@ class TorchKind(ArrayKind):
         try:
             if dense.layout is not torch.strided:
                 dense = dense.to_dense()
+            if dense._is_zerotensor():  # a tangent that forward mode never wrote
+                dense = torch.zeros_like(dense)
             if _low(dense):  # exact
                 dense = dense.float()
             array: Array = dense.cpu().resolve_conj().resolve_neg().numpy()
@@ -280,7 +282,8 @@ def torch_gradients(
         point = copies.rebuild(own)
         return _gradients(lambda: loss(point, *args[1:]), point, has_aux)
 
-    gradients.loss = loss  # type: ignore[attr-defined]
+    again = partial(torch_gradients, params=params, has_aux=has_aux)
+    vars(gradients).update(loss=loss, wrapped=loss, wrapping=again)
     return gradients
 
 
@@ -305,6 +308,8 @@ def _weighted(func: Callable[..., Any], has_aux: bool) -> Callable[..., Any]:
         return (total, *out[1:]) if has_aux else total
 
     loss.__name__ = loss.__qualname__ = getattr(func, "__qualname__", type(func).__name__)
+    # So a copy of func that reads its data in float64 can be put in its place.
+    vars(loss).update(wrapped=func, wrapping=partial(_weighted, has_aux=has_aux))
     return loss
 
 

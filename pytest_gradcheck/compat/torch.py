@@ -323,14 +323,17 @@ class _Check:
     def _inputs(self, values: Sequence[Any]) -> Any:
         return self.here.arrays(SimpleNamespace(**dict(zip(vars(self.named), values, strict=True))))
 
-    def batched(self) -> GradientReport:
-        """Compare the gradients of a batch of cotangents with those of each."""
+    def batched(self) -> GradientReport | None:
+        """Compare the gradients of a batch of cotangents with those of each; None if all are 0."""
         leaves, some = [one.detach().requires_grad_() for one in vars(self.named).values()], BATCH
         rng = self.torch.Generator().manual_seed(0)
         batches = [_random(out, rng, some) for out in self.outputs]
-        alone = [self._pulled(leaves, [batch[i] for batch in batches]) for i in range(some)]
+        # Copies: what a backward does to its grad_output would be done to the batch.
+        alone = [self._pulled(leaves, [batch[i].clone() for batch in batches]) for i in range(some)]
         together = self._pulled(leaves, batches, is_grads_batched=True)
         stacked = [self.torch.stack(parts) for parts in zip(*alone, strict=True)]
+        if not any(one.any() for one in (*together, *stacked)):
+            return None
         return compare_gradients(self._inputs(together), self._inputs(stacked))
 
 

@@ -562,3 +562,26 @@ def test_what_is_hidden_within_the_scale_is_not_judged_by_steps_beyond_it(seed, 
         return ((1.5e-8 * (1 - np.tanh(z) ** 2) + 4e-9) / size).astype(F)
 
     assert check_gradients(loss, grad, x).verdict != "disagree"
+
+
+@pytest.mark.parametrize(("offset", "seed"), [(60, 2), (100, 1), (100, 3), (200, 4), (300, 1)])
+def test_exact_zeros_do_not_pass_where_rounding_hides_what_func_answers(offset, seed):
+    """A gradient that nobody wrote is no rounding of a zero, however small it is beside others."""
+    rng = np.random.default_rng(seed)
+    a, b = rng.normal(size=(6, 4)) + offset, rng.normal(size=(6, 5)) + offset
+    a, b, weights = (x.astype(F) for x in (a, b, rng.normal(size=(6, 3))))
+
+    def loss(p):
+        bilinear = np.einsum("ni,oij,nj->no", a, p["W"].astype(F), b)
+        return np.sum(weights * (bilinear + p["b"].astype(F)))
+
+    def missing(p):
+        return {"W": np.einsum("no,ni,nj->oij", weights, a, b), "b": np.zeros(3)}
+
+    def right(p):
+        return {**missing(p), "b": weights.sum(axis=0)}
+
+    p = {"W": rng.uniform(-0.5, 0.5, (3, 4, 5)), "b": rng.uniform(-0.5, 0.5, 3)}
+    p = {name: value.astype(F) for name, value in p.items()}
+    assert check_gradients(loss, right, p).verdict != "disagree"
+    assert check_gradients(loss, missing, p).verdict != "agree"

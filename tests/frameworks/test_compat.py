@@ -373,6 +373,50 @@ def test_torch_outputs_may_be_sparse():
     assert gradcheck(cut, (x,), raise_exception=False) is False
 
 
+@pytest.mark.filterwarnings("ignore:`torch.jit.script")
+@pytest.mark.extra("torch")
+def test_torch_products_that_are_zero_or_computed_in_float32():
+    import torch
+
+    from pytest_gradcheck.compat.torch import gradcheck, gradgradcheck
+
+    zero = torch.zeros(2, dtype=torch.float64, requires_grad=True)
+    # The second derivative of abs is a tensor that torch never writes, and a batch of zeros is
+    # what each of them is.
+    assert gradgradcheck(torch.abs, (zero,))
+    assert gradcheck(lambda x: x**2, (zero,), check_batched_grad=True)
+
+    x = torch.tensor([0.5, -1.0, 2.0], dtype=torch.float64, requires_grad=True)
+    for name, forward in (("jvp", True), ("vjp", False)):
+        on_the_way = {"check_forward_ad": forward, "check_backward_ad": not forward}
+        assert gradcheck(lambda x: x.float().sin().double(), (x,), **on_the_way), name
+
+    class Single(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            ctx.save_for_backward(x)
+            return x**2
+
+        @staticmethod
+        def backward(ctx, dy):
+            return (2 * ctx.saved_tensors[0] * dy).float()
+
+    class Absolute(Single):
+        @staticmethod
+        def backward(ctx, dy):
+            return 2 * ctx.saved_tensors[0] * dy.abs()
+
+    class Nearly(Single):
+        @staticmethod
+        def backward(ctx, dy):
+            return 2 * ctx.saved_tensors[0] * (dy + 1e-5 * dy**2)
+
+    assert gradcheck(Single.apply, (x,))
+    for wrong in (Absolute, Nearly):
+        with pytest.raises(RuntimeError, match="vjp is not linear in u"):
+            gradcheck(wrong.apply, (x,))
+
+
 @pytest.mark.extra("jax")
 def test_jax_in_bfloat16():
     import jax.numpy as jnp

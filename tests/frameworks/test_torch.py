@@ -651,6 +651,88 @@ def test_rounding_of_a_gradient_is_another_one_beside_theta():
         assert (off <= allowed + 2 * np.maximum(near, np.median(near))).all(), block.name
 
 
+def unscaled(kind, seed=0):
+    """Return a float32 module that saturates, as inputs far from zero make it, and its J."""
+    torch.manual_seed(seed)
+    x = torch.randn(3, 6, 8)
+    if kind == "attention":
+        net, x = nn.MultiheadAttention(8, 2, batch_first=True), x + 100
+        with torch.no_grad():
+            target = torch.randn_like(net(x, x, x)[0])
+        return net, lambda net: (net(x, x, x)[0] - target).square().mean()
+    if kind == "large attention":
+        net, x = nn.MultiheadAttention(40, 4, batch_first=True), 30 * torch.randn(3, 9, 40)
+        with torch.no_grad():
+            target = torch.randn_like(net(x, x, x)[0])
+        return net, lambda net: (net(x, x, x)[0] - target).square().mean()
+    net, x = nn.RNNCell(8, 6), x[0] + 100
+    target = torch.randn(6, 6)
+    return net, lambda net: (net(x) - target).square().mean()
+
+
+UNSCALED = ("attention", "large attention", "recurrent")
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("kind", UNSCALED)
+def test_a_float32_gradient_is_not_called_wrong_for_its_own_rounding(kind, seed):
+    net, loss = unscaled(kind, seed)
+    report = check_gradients(loss, torch_gradients(loss), net)
+    assert report.verdict != "disagree"
+    assert not report.wrong
+    assert report.verdict == "agree" or "to settle it: model.double(), and double data" in (
+        report.reasons
+    )
+
+
+@pytest.mark.parametrize("kind", UNSCALED)
+@pytest.mark.parametrize("factor", [-1.0, 1.1, 1.01])
+def test_nor_is_one_right_that_is_wrong_at_any_precision(kind, factor):
+    net, loss = unscaled(kind)
+    right = torch_gradients(loss)
+    name = max(right(net), key=lambda name: right(net)[name].square().sum())
+
+    def wrong(net):
+        found = right(net)
+        return {**found, name: factor * found[name]}
+
+    report = check_gradients(loss, wrong, net)
+    assert report.verdict == "disagree"
+
+
+@pytest.mark.parametrize("kind", UNSCALED)
+@pytest.mark.parametrize("how", [lambda g: 1.01 * g, lambda g: g + 0.1 * g.abs().max()])
+def test_a_kernel_that_is_wrong_in_float32_alone_is_wrong(kind, how):
+    net, loss = unscaled(kind)
+    right = torch_gradients(loss)
+    name = max(right(net), key=lambda name: right(net)[name].square().sum())
+    still = how(right(net)[name]) - right(net)[name]
+
+    def wrong(net):
+        found = right(net)
+        if found[name].dtype == torch.float32:
+            found[name] = found[name] + still
+        return found
+
+    def scaled(net):
+        found = right(net)
+        if found[name].dtype == torch.float32:
+            found[name] = how(found[name])
+        return found
+
+    assert check_gradients(loss, wrong, net).verdict == "disagree"
+    assert check_gradients(loss, scaled, net).verdict == "disagree"
+
+
+def test_a_weighted_loss_of_a_float32_module_is_differenced_in_float64():
+    net, x = network(torch.float32), X.float()
+    grad = torch_gradients(lambda net: net(x), weighted=True)
+    report = check_gradients(grad.loss, grad, net)
+    assert report.verdict == "agree"
+    assert report.precision == "float64"
+    assert report.remarks == ("func was evaluated in float64, with float64 copies of x",)
+
+
 def test_gradients_of_what_is_unused_or_untouched():
     params = {"used": normal(2), "unused": normal(3), "n": torch.arange(2), "other": [1.0, None]}
     found = torch_gradients(lambda p: (p["used"] ** 2).sum())(params)

@@ -58,6 +58,7 @@ from .._params.layout import coordinate_of, labels, narrow
 from .._quoting import brief, quoted
 from .._report.assemble import Rows, Subject, agrees_plainly, assemble, rows_of, with_rounded
 from .._report.report import VERDICTS, GradientReport
+from .._verdict.groups_and_rounding import told_by_wider_grad
 from .._verdict.judge import judge, plainly_right, unjudged
 from .._verdict.tolerance_and_comparison import (
     AGREE,
@@ -190,8 +191,6 @@ def _along(
     subject, rows = along_directions(problem, analytic, options, extra)
     if callable(rows) or rows.verdict != DISAGREE or analytic.wider is None:
         return subject, rows
-    from .._verdict.wider_gradient import told_by_wider_grad
-
     if (told := told_by_wider_grad(problem, analytic, options)) is None:
         return subject, rows
     wide, rounded = told

@@ -93,6 +93,7 @@ from .groups_and_rounding import (
     quieter_lines,
     reach_of,
     seen_in,
+    with_wider_grad,
 )
 from .tolerance_and_comparison import (
     AGREE,
@@ -117,7 +118,6 @@ from .tolerance_and_comparison import (
     tolerance,
 )
 from .tolerance_and_comparison import spread as each_of
-from .wider_gradient import with_wider_grad
 
 
 @np.errstate(all="ignore")

@@ -27,6 +27,7 @@ from .._params.work_copy import WorkCopy
 from .._quoting import brief, listing
 from .._report.assemble import contradicted
 from .._report.report import GradientReport
+from .._verdict.tolerance_and_comparison import DISAGREE
 from .gradients import announced, asserting
 
 MOST_WITHOUT_GRADIENT = 60
@@ -284,6 +285,10 @@ def _of_nothing(check: Check, report: GradientReport) -> str:
     with np.errstate(all="ignore"):
         largest = float(np.abs(numeric[known]).max(initial=0.0))
         allowed = STANDS_CLEAR * CONFIDENCE * (error + error.T) + SYMMETRIC_WITHIN * largest
+        # In float32 bars may be too small. By what passes, or can't be told, an entry is off.
+        off = np.abs(evidence.analytic - evidence.numeric)[where]
+        off = np.where(evidence.verdict[where] == DISAGREE, 0.0, off)
+        allowed += off + off.T
         beyond = np.where(known, np.abs(numeric - numeric.T) - allowed, 0.0)
     what = "grad is the gradient of nothing: its numeric derivative"
     return _mirrored(what, numeric, beyond, check)

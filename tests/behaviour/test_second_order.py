@@ -445,3 +445,27 @@ def test_a_func_that_does_not_repeat_itself_has_no_rates():
     rng = np.random.default_rng(0)
     with pytest.raises(ValueError, match="func does not repeat itself"):
         taylor_rates(lambda x: rosenbrock(x) + rng.normal(), rosenbrock_grad, X)
+
+
+@pytest.mark.parametrize("seed", [1, 2, 8])
+def test_a_gradient_that_is_float32_inside_is_not_accused_by_mirrored_entries(seed):
+    # Beside a weight decay in float64, of columns of 1e-3 to 1e3: what rounds in one row of the
+    # derivative stands still in another, and error bars are too small there.
+    rng = np.random.default_rng(seed)
+    columns = rng.normal(size=(30, 5)) * [1e-3, 1, 1e3, 1, 10] + [0, 100, 0, 0, 5]
+    data = columns.astype(np.float32)
+    w = (rng.normal(size=5) / np.abs(data).max(axis=0)).astype(np.float32)
+    y = (rng.random(30) < 0.5).astype(np.float32)
+
+    def loss(w):
+        return float(np.mean(0.5 * (data @ w - y) ** 2)) + 0.5 * float(w @ w)
+
+    def grad(w):
+        return data.T @ ((data @ w - y).astype(np.float32) / np.float32(30)) + w
+
+    def hess(w):
+        return data.T @ data / np.float32(30) + np.eye(5, dtype=np.float32)
+
+    assert check_hessian(loss, hess, w, grad=grad).verdict == "agree"
+    wrong = check_hessian(loss, lambda w: hess(w) - np.eye(5, dtype=np.float32), w, grad=grad)
+    assert wrong.verdict == "disagree"

@@ -373,7 +373,7 @@ def evaluate_gradient(
     at = partial(_gradient_at, grad, problem, call) if callable(grad) else None
     if least > min(precision, default=least):
         precision = tuple(max(own, least) for own in precision)
-    wider = partial(_wider_at, grad, problem) if at and _is_wider(problem) else None
+    wider = partial(_wider_at, grad, problem) if at and is_wider(problem) else None
     return Analytic(vector, precision, *gap, at, wider)
 
 
@@ -399,32 +399,36 @@ def _gradient_at(grad: Any, problem: Problem, call: Call, shift: Array | None = 
     return vector
 
 
-def _is_wider(problem: Problem) -> bool:
+def is_wider(problem: Problem) -> bool:
     """Return whether func is differenced in float64, and some of its parameters are narrower."""
     if problem.call.in_place or not narrow(problem.blocks):
         return False
     return all(part.dtype.itemsize >= 8 for part in problem.evaluator.work.theta)
 
 
+@contextmanager
+def wide_work(problem: Problem, shift: Array | None) -> Iterator[WorkCopy]:
+    """Make what grad sees at θ + shift in float64, in the library's own way where it has one."""
+    within = _with_float64(problem.structure)
+    with within.context() if within else nullcontext():
+        work = WorkCopy(problem.structure, problem.blocks, np.float64)
+        if shift is not None:
+            work.move(shift, 1.0)
+        yield work
+
+
 def _wider_at(grad: Any, problem: Problem, shift: Array | None) -> Array:
     """Return the analytic gradient at θ + shift, computed in float64; shapes (n,)."""
-    # As func is: in the library's own way, or by a copy that reads wide copies of its data.
-    call, within = problem.call, _with_float64(problem.structure)
-    with within.context() if within else nullcontext():
+    call = problem.call
+    with wide_work(problem, shift) as work:
         try:
-            return _gradient_of(grad, problem, call, shift)
-        except Exception:
+            found = call.asked(grad, work)
+        except Exception:  # as func may be: by a copy that reads wide copies of its data
             twin, args, names = all_in_float64(grad, call.args)
             if not names:
                 raise
-            return _gradient_of(twin, problem, replace(call, args=args), shift)
-
-
-def _gradient_of(grad: Any, problem: Problem, call: Call, shift: Array | None) -> Array:
-    work = WorkCopy(problem.structure, problem.blocks, np.float64)
-    if shift is not None:
-        work.move(shift, 1.0)
-    return gradient_vector(call.asked(grad, work), problem.structure, problem.blocks)[0]
+            found = replace(call, args=args).asked(twin, work)
+        return gradient_vector(found, problem.structure, problem.blocks)[0]
 
 
 @contextmanager

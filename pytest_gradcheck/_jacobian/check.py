@@ -45,10 +45,12 @@ from .._evaluate.problem import (
     PAST,
     Analytic,
     Problem,
+    is_wider,
     may_differ_by,
     prepare,
     remarks_of,
     repetition,
+    wide_work,
 )
 from .._gradient.check import worst_so_far
 from .._gradient.follow_up_calls import lines_behind
@@ -285,6 +287,7 @@ def judged_matrices(
             tuple(precision[position_of(outputs, k)].tolist()),
             gaps[k],
             at=partial(_row, first.at, k) if first.at else None,
+            wider=partial(_row, first.wider, k) if first.wider else None,
         )
         for k in range(m)
     ]
@@ -300,10 +303,11 @@ def judged_matrices(
     return JudgedRows(reasons=(told,)) if told else rows
 
 
-def elsewhere(check: Check, make: Callable[[], Matrix]) -> Callable[[Array], Array]:
-    """Return what makes a matrix of the check's own parameters at θ and a shift."""
+def asked_again(found: Matrix, check: Check, make: Callable[[], Matrix]) -> Matrix:
+    """Return a matrix with what makes it at θ and a shift, and in float64."""
     # Every row asks for the same few, so they are kept.
     known: dict[bytes, Array] = {}
+    wide: dict[bytes, Array] = {}
 
     def at(shift: Array) -> Array:
         key = shift.tobytes()
@@ -315,11 +319,22 @@ def elsewhere(check: Check, make: Callable[[], Matrix]) -> Callable[[Array], Arr
                 check.own.reset()
         return known[key]
 
-    return at
+    def wider(shift: Array | None) -> Array:
+        key = b"" if shift is None else shift.tobytes()
+        if key not in wide:
+            own = check.own
+            with wide_work(check.problem, shift) as check.own:
+                try:
+                    wide[key] = make().dense
+                finally:
+                    check.own = own
+        return wide[key]
+
+    return replace(found, at=at, wider=wider if is_wider(check.problem) else None)
 
 
-def _row(at: Callable[[Array], Array], k: int, shift: Array) -> Array:
-    row: Array = at(shift)[k]
+def _row(of: Callable[[Any], Array], k: int, shift: Array | None) -> Array:
+    row: Array = of(shift)[k]
     return row
 
 

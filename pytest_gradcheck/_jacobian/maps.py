@@ -29,7 +29,7 @@ from .._params.arrays_and_structure import Array, eps_of, flatten
 from .._params.layout import beside, gradient_vector, labels, rounded
 from .._quoting import brief
 from .._report.report import GradientReport
-from .check import Check, elsewhere, is_called, report_of
+from .check import Check, asked_again, is_called, report_of
 from .coloring_and_combinations import along_cotangents, along_tangents, by_groups
 from .outputs_and_matrices import (
     Matrix,
@@ -54,8 +54,7 @@ def matrices_of(jac: Any, made: Sequence[Any], check: Check, what: str = "jac") 
     """Match what `calls_of` returned; of a function, with the matrix elsewhere."""
     first, *others = (matrix_of(one, check.shape, what) for one in made)
     if is_called(jac):
-        at = elsewhere(check, lambda: matrix_of(check.called(jac), check.shape))
-        first = replace(first, at=at)
+        first = asked_again(first, check, lambda: matrix_of(check.called(jac), check.shape))
     return [first, *others]
 
 
@@ -194,8 +193,8 @@ class Products:
         # Each of `BESIDE_PAIRS` asks for two more.
         few = 2 * BESIDE_PAIRS * self.own.size <= MOST_PRODUCTS
         remark, jitter = self.against(found.dense)
-        at = elsewhere(self.check, self._of_basis) if few else None
-        return replace(found, remark=remark, jitter=jitter, at=at)
+        found = replace(found, remark=remark, jitter=jitter)
+        return asked_again(found, self.check, self._of_basis) if few else found
 
     def _of_basis(self) -> Matrix:
         """Return the products with all basis vectors, with the precision of the last one."""

@@ -326,7 +326,7 @@ class Matrix:
     `dense`, shape (m, n), is float64, or longdouble if it was; `precision` has the machine epsilon
     of each pair of blocks, outputs outermost; `remark` says how the Jacobian contradicts itself, if
     it does; `jitter` is by how much two products with one vector were seen to differ. `at` returns
-    `dense` elsewhere, at θ and a shift, if what made it can be called.
+    `dense` elsewhere, at θ and a shift, if what made it can be called, and `wider` as `Analytic`.
     """
 
     dense: Array
@@ -334,6 +334,7 @@ class Matrix:
     remark: str = ""
     jitter: float = 0.0
     at: Callable[[Array], Array] | None = None
+    wider: Callable[[Array | None], Array] | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -1536,3 +1536,39 @@ def test_a_float32_loss_at_an_edge_of_which_no_step_tells_anything_is_left_open(
         return slope
 
     assert check_gradients(cost, grad, x).verdict != "agree"
+
+
+def saturated(seed, form, wrong=0.0):
+    """Verdict on outputs in float32 that have come near their bounds, 1 - y² lost in rounding."""
+    rng = np.random.default_rng(seed)
+    x, w = 6 * rng.normal(size=20).astype(np.float32), rng.normal(size=20).astype(np.float32)
+    lacks = np.zeros(20, dtype=np.float32)
+    lacks[np.argmin(np.abs(x))] = wrong
+
+    def slope(x):
+        return w * (1 - np.tanh(x) ** 2) * (1 - lacks)
+
+    if form == "gradient":
+        return check_gradients(lambda x: np.sum(w * np.tanh(x)), slope, x).verdict
+    if form == "jacobian":
+        return check_jacobian(lambda x: w * np.tanh(x), lambda x: np.diag(slope(x)), x).verdict
+    return check_vjp(lambda x: w * np.tanh(x), lambda x, u: u * slope(x), x).verdict
+
+
+@pytest.mark.parametrize("form", ["gradient", "jacobian", "vjp"])
+def test_what_float32_lost_in_the_gradient_is_told_by_the_same_code_in_float64(form):
+    assert [saturated(seed, form) for seed in range(6)] == ["agree"] * 6
+    assert [saturated(seed, form, wrong=1e-3) for seed in range(6)] == ["disagree"] * 6
+
+
+def test_a_gradient_that_refuses_float64_is_judged_as_before():
+    x = np.linspace(-1, 1, 7, dtype=np.float32)
+
+    def slope(x, factor):
+        assert x.dtype == np.float32
+        return factor * np.cos(x)
+
+    def verdict(factor):
+        return check_gradients(lambda x: np.sum(np.sin(x)), lambda x: slope(x, factor), x).verdict
+
+    assert (verdict(1), verdict(1.01)) == ("agree", "disagree")

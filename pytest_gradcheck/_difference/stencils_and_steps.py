@@ -223,6 +223,7 @@ class Stream(IntEnum):
     COLUMNS = 25
     BLOCK = 26
     ALONG = 27
+    WIDER = 28
 
 
 def generator(seed: int, stream: Stream, *which: int, skip: int = 0) -> np.random.Generator:

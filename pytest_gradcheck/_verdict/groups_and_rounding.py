@@ -1020,7 +1020,7 @@ def _rounds_alone(
 def _beside(problem: Problem, seed: int, pair: int) -> tuple[Array, Array]:
     """Return two opposite shifts to points that the parameters' own types hold."""
     step = FAR_STEP / WIDER_RATIO**pair * problem.scale
-    step *= random_weights(problem.size, seed, Stream.BESIDE, pair)
+    step *= random_weights(problem.size, seed, Stream.WIDER, pair)
     both = (step, -step)
     for shift in both:
         for block in problem.blocks:

@@ -4,6 +4,7 @@ import gc
 import os
 import signal
 import sys
+import time
 from contextlib import suppress
 from functools import partial
 from importlib import import_module
@@ -77,6 +78,21 @@ QUADRATIC = """
         gradient[1] *= 1.5
         return gradient
 """
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch):
+    """Let func seem to take no time: on a loaded machine other evaluations would be asked for.
+
+    A test of what is done where func is slow sets a clock of its own, or takes the real one.
+    """
+    monkeypatch.setattr("pytest_gradcheck._evaluate.evaluator.perf_counter", lambda: 0.0)
+
+
+@pytest.fixture
+def real_clock(monkeypatch):
+    """Let func take the time that it takes."""
+    monkeypatch.setattr("pytest_gradcheck._evaluate.evaluator.perf_counter", time.perf_counter)
 
 
 @pytest.fixture

@@ -108,6 +108,7 @@ def test_hessians_are_the_same_wherever_they_are_evaluated(everybody, grad):
         assert known(report) == known(serial)
 
 
+@pytest.mark.usefixtures("real_clock")
 def test_a_jacobian_is_evaluated_side_by_side():
     threads = set()
 

@@ -54,6 +54,7 @@ def test_a_new_evaluator_knows_nothing():
     assert made.progress.so_far() is None
 
 
+@pytest.mark.usefixtures("real_clock")
 def test_func_at_theta():
     made = evaluator(weighed)
     assert made.at_theta() == AT

@@ -94,6 +94,7 @@ def test_where_evaluations_are_promised_none_is_made_for_a_picture(options):
     assert all(len(steps) < 8 for steps in report.evidence.ladders.values())
 
 
+@pytest.mark.usefixtures("real_clock")
 def test_a_slow_func_is_not_asked_for_a_picture():
     def slow(params):
         time.sleep(0.05)

@@ -927,7 +927,7 @@ def with_wider_grad(
     allowed = limits.allowed(found.numeric, found.error)
     wrong &= _rounds_alone(here, allowed, problem, analytic, options.seed)
     off = np.where(wrong, np.abs(found.analytic - found.numeric), 0.0)
-    little = _little(off, found.numeric, problem, options)
+    little = _little(off, found.numeric, limits, problem, options)
     found = replace(found, tolerance=replace(limits, atol=limits.atol + np.where(little, off, 0.0)))
     found.verdict[wrong & little], found.verdict[wrong & ~little] = AGREE, OPEN
     left = np.flatnonzero(wrong & ~little).tolist()
@@ -953,7 +953,7 @@ def told_by_wider_grad(
         rounded = _rounds_alone(here, limits.allowed(here, 0.0), problem, analytic, options.seed)
         if (beyond & ~rounded).any():
             return None
-        beyond &= ~_little(np.abs(vector - here), here, problem, options)
+        beyond &= ~_little(np.abs(vector - here), here, limits, problem, options)
     return here, beyond
 
 
@@ -967,24 +967,23 @@ def _wider(analytic: Analytic) -> Array | None:
         return None
 
 
-def _little(off: Array, numeric: Array, problem: Problem, options: Options) -> Array:
+def _little(
+    off: Array, numeric: Array, limits: Tolerance, problem: Problem, options: Options
+) -> Array:
     """Return where rounding by so much passes (bool, (n,))."""
     # Where it is little beside its entry, its block or everything seen, as error bars pass that are
     # as large. More is left open, and so is what misses a tolerance that was given.
     if options.rtol is not None or options.atol is not None:
         return np.zeros(problem.size, dtype=bool)
-    little: Array = (off <= COARSEST_RTOL * np.abs(numeric)) | _is_dust(off, problem, numeric)
-    for block in problem.blocks:
-        known = numeric[block.window]
-        known = known[np.isfinite(known)]
-        size = float(np.linalg.norm(known)) / max(known.size, 1) ** 0.5
-        little[block.window] |= off[block.window] <= IN_BLOCK * size
+    size = np.maximum(COARSEST_RTOL * np.abs(numeric), IN_BLOCK * limits.rms)
+    little: Array = (off <= size) | is_dust(off, problem, numeric)
     return little
 
 
-def _is_dust(off: Array, problem: Problem, numeric: Array) -> Array:
+def is_dust(off: Array, problem: Problem, gradient: Array) -> Array:
     """Return where so much is little beside everything that func was seen to be (bool, (n,))."""
-    dust: Array = off * np.minimum(problem.scale, 1.0) <= IN_CHECK * value_size(problem, numeric)
+    # Terms that cancel in it by a large parameter are no smaller for its size: see `of_block`.
+    dust: Array = off * np.minimum(problem.scale, 1.0) <= IN_CHECK * value_size(problem, gradient)
     return dust
 
 
@@ -997,15 +996,17 @@ def _rounds_alone(
     # is asked; rounding is another one beside θ. That of constant data need not be, but comes to no
     # more than a few tolerances; what is dust no kernel shows.
     own = analytic.vector - here
-    small: Array = (np.abs(own) <= GRAD_ROUNDINGS * allowed) | _is_dust(np.abs(own), problem, here)
+    small: Array = (np.abs(own) <= GRAD_ROUNDINGS * allowed) | is_dust(np.abs(own), problem, here)
     if small.all():
         return small
     sums = np.zeros((4, problem.size))
+    assert analytic.at is not None  # see `_wider`
+    assert analytic.wider is not None
     try:
         for pair in range(BESIDE_PAIRS):
             for shift in _beside(problem, seed, pair):
-                wide = analytic.wider(shift)  # type: ignore[misc]
-                error = analytic.at(shift) - wide  # type: ignore[misc]
+                wide = analytic.wider(shift)
+                error = analytic.at(shift) - wide
                 sums += (error, error**2, error * wide, wide**2)
     except Exception:  # outside its domain: nothing is learnt
         return small

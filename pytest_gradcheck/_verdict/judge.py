@@ -87,6 +87,7 @@ from .groups_and_rounding import (
     Groups,
     in_one_stair,
     inner_format,
+    is_dust,
     judge_ties,
     loud_at,
     may_be_quieter,
@@ -427,13 +428,10 @@ def _rounded(
         mine[:] = np.maximum(mine, np.median(mine)) if mine.size else mine
     limits, off = found.tolerance, np.zeros(problem.size)
     size = np.fmax(np.abs(found.analytic), np.abs(found.numeric))
-    everything = value_size(problem, found.analytic)
     doubt = np.zeros(problem.size)
     for spread in (GRAD_ROUNDINGS * own, GRAD_ROUNDINGS * shared):
-        # What is as large as the gradient itself is no rounding of it. Terms that cancel in that by
-        # a large parameter are no smaller for its size: see `of_block`.
-        little = spread <= COARSEST_RTOL * size
-        little |= spread * np.minimum(problem.scale, 1.0) <= IN_CHECK * everything
+        # What is as large as the gradient itself is no rounding of it.
+        little = (spread <= COARSEST_RTOL * size) | is_dust(spread, problem, found.analytic)
         # Where a fit has ended there is no gradient: it is little beside what it moves by.
         little |= spread <= LIMITING * moved
         off[little] = spread[little]

@@ -204,6 +204,15 @@ def test_the_grid_of_values():
     assert from_values(values).format == "float64"
 
 
+@pytest.mark.parametrize("size", [5e-324, 3e-310, 1.0, 7e300])
+def test_the_grid_of_a_few_values_is_that_of_the_same_ones_many_times(size):
+    few = size * np.array([3.0, -1.0, 5.0, 7.25, 2.0**-20])
+    few = few[few != 0]
+    exact = map(Fraction, few.tolist())
+    least = min(Fraction(x.numerator & -x.numerator, x.denominator) for x in exact)
+    assert grid(few) == grid(np.tile(few, 7)) == least
+
+
 def test_below_the_smallest_normal_number_values_are_coarse():
     assert from_values(np.array([1e-315, 3e-315, 7e-315])).sigma >= 2.0**-1074
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .._constants import COARSEST_RTOL, CONFIDENCE, FINEST_RTOL
+from .._constants import COARSEST_RTOL, CONFIDENCE, FINEST_RTOL, STANDS_CLEAR
 from .._difference.noise_and_extrapolation import Noise
 from .._evaluate.call import name_of
 from .._evaluate.problem import Problem
@@ -390,14 +390,22 @@ def _blocks(
 
 def _by_about(group: Group) -> str:
     """Return in words by how much a group is wrong, and what of it is not known."""
-    return f"by about {100 * group.part:.2g} %; its {group.places.size:,} entries can't all be told"
+    digits = 2 if group.alike else 1  # of three directions the rest is chance
+    much = f"about {float(f'{100 * group.part:.{digits}g}'):g} %"
+    if not group.part < STANDS_CLEAR:
+        much = "many times its size"
+    size = f"{group.places.size:,}"
+    if group.alike:
+        return f"by {much}; its {size} entries can't all be told"
+    return f"by {much} in all; in which of its {size} entries can't be told"
 
 
 def diagnosis_of(group: Group) -> Diagnosis:
     """Return what is known of a wrong group as a hint."""
     from .._diagnosis.evidence_and_places import CERTAIN, Diagnosis
 
-    name = group.label if group.label != group.block.name else "all of it"
+    whole = "all of it" if group.alike else "it"
+    name = group.label if group.label != group.block.name else whole
     return Diagnosis(GROUP, f"{name} is wrong, {_by_about(group)}", (group.block.name,), CERTAIN)
 
 

@@ -68,6 +68,7 @@ from .._constants import (
     ROUNDING_FACTOR,
     ROUNDING_SIGMA,
     SEEN,
+    SHOWN_BY,
     SLICE_ALONE,
     SLICE_ASKED,
     SLICE_CLEAR,
@@ -322,6 +323,10 @@ class Groups:
             number = len(estimates) - 1
             whole = tuple(slice(0, n) for n in block.coordinate_shape)
             found.wrong = self.split(position, number, whole, asked[number], estimates[number])
+            if found.wrong.label == block.name and norm and not _by_one_part(asked):
+                gaps = [one.told - one.estimate.value for one in asked if not one.aligned]
+                size = float(np.sqrt(np.mean(np.square(gaps)))) / norm
+                found.wrong = replace(found.wrong, alike=False, part=size)
         if self.noise.unit > NARROW and block.size > 1 and not self.zero(position):
             slices = [block.size // n for n in block.coordinate_shape if n > 1]
             vague = found.wrong is not None and found.wrong.places.size > max(slices)
@@ -373,7 +378,8 @@ class Groups:
             found.verdict, gap = DISAGREE, many.noise * many.bar
             places = block.start + np.arange(block.size)
             along = found.norm, found.norm - gap, many.bar, gap / found.norm
-            found.wrong = Group(block, block.name, places, *along)
+            alike = bool(many.explained(-1)[0] > SLICE_MOST_OF)
+            found.wrong = Group(block, block.name, places, *along, alike=alike)
         elif many.noise <= 1:
             found.verdict = AGREE  # steps of other directions may have been too large
 
@@ -426,7 +432,8 @@ class Groups:
         norm = float(np.linalg.norm(along.weights * self.analytic.vector[block.window][inside]))
         gap = abs(along.told - estimate.value)
         # Along the gradient, what is wrong by a part of itself is wrong by that part.
-        size = norm if number else abs(estimate.value)
+        # Of none, it is wrong by all that it should be.
+        size = (norm if number else 0.0) or abs(estimate.value)
         return Group(
             block,
             _label(block, window),
@@ -626,6 +633,19 @@ def _half_jump(line: Line) -> float:
             noise = math.hypot((1 + part) * near.bend_noise, part * wide.bend_noise)
             jumps.append(abs(jump) + noise)
     return 0.5 * min(jumps, default=0.0)
+
+
+def _by_one_part(asked: Sequence[Along]) -> bool:
+    """Return whether directions through a block may all be off by the same part of what is told."""
+    # The first is along the gradient, where such an error shows most; that of one row is along
+    # another direction as large, and of another sign.
+    first, *others = asked
+    right = first.estimate.value / first.told
+    return all(
+        abs(one.estimate.value - right * one.told)
+        <= SHOWN_BY * (one.estimate.error + abs(one.told / first.told) * first.estimate.error)
+        for one in others
+    )
 
 
 def _halves(window: Window) -> Iterator[tuple[Window, Window]]:

@@ -305,7 +305,8 @@ class Group:
 
     `label` names it, `places` are its coordinates; `told` and `value` are what grad and func say
     along a direction through it, `error` the latter's error bar, `part` what they differ by, in
-    parts of its gradient; `weight` that of the only coordinate, where there is but one.
+    parts of its gradient; `weight` that of the only coordinate, where there is but one. `alike`:
+    all of it may be wrong by that part.
     """
 
     block: Block
@@ -316,6 +317,7 @@ class Group:
     error: float
     part: float
     weight: float = 1.0
+    alike: bool = True
 
 
 class Seen(NamedTuple):

@@ -691,6 +691,10 @@ GLANCED_AT = 3
 """Entries looked at when both halves of a block are wrong: most of them are, if errors are
 everywhere.  [cost]"""
 
+MOST_EXPLAINED = 2**20
+"""Entries of a block whose sample is explained: formulas of whole blocks take two seconds for so
+many.  [cost]"""
+
 MOST_DIRECTIONS = 24
 """Over all parameters; more directions tell columns apart whose weights are alike.  [scale]"""
 

@@ -37,6 +37,7 @@ from .._verdict.tolerance_and_comparison import (
 )
 from .evidence_and_places import (
     CERTAIN,
+    ODD,
     OFFERED,
     BlockData,
     Diagnosis,
@@ -45,6 +46,7 @@ from .evidence_and_places import (
     Predicted,
     Repair,
     Suggest,
+    all_of,
     gained,
     gains_of,
     is_named_in,
@@ -69,7 +71,7 @@ FEWEST, ALONE = 2, 4.0
 def in_part(block: BlockData) -> Iterator[Repair]:
     """Name a formula of the wrong entries, and where those are or which it spares."""
     asked = block.asked
-    if np.count_nonzero(asked) < FEWEST or not np.any(block.valid & ~asked):
+    if np.count_nonzero(asked) < FEWEST or not np.any(block.valid & ~asked) or block.sampled:
         return
     if not block.analytic[asked].any() or block.still[asked].all():
         return  # never written, or not masked: a place, and what is off there is one of the two
@@ -129,16 +131,50 @@ def _part(block: BlockData, repair: Repair) -> tuple[Place, bool, Array] | None:
 def said_of(block: BlockData, name: str) -> str:
     """Return what the wrong entries of a block look like, whatever the others are; or ""."""
     only = block.only(block.asked)
-    every = (repair for repair in holding(only, ENTRY_BY_ENTRY) if repair.part)
-    weighed = [((repair.bits(only) or 0.0) - repair.prior, repair) for repair in every]
-    if not weighed:
-        return ""
-    bits, best = max(weighed, key=lambda pair: pair[0])
-    if bits < OFFERED + (ALONE if only.analytic.size < FEWEST else 0.0):
+    _, best = _formula_of(only)
+    if best is None:
         return ""
     alone = only.analytic.size == 1 and not block.parameter  # of a Jacobian there are no targets
     target = target_words(best) if alone else ""
     return f": {best.part.format(name)} there{target}"
+
+
+def _formula_of(only: BlockData) -> tuple[float, Repair | None]:
+    """Return the best formula of entries that are all wrong, and its bits, if it is offered."""
+    every = (repair for repair in holding(only, ENTRY_BY_ENTRY) if repair.part)
+    weighed = [((repair.bits(only) or 0.0) - repair.prior, repair) for repair in every]
+    bits, best = max(weighed, key=lambda pair: pair[0], default=(0.0, None))
+    enough = bits >= OFFERED + (ALONE if only.analytic.size < FEWEST else 0.0)
+    return (bits, best) if enough else (0.0, None)
+
+
+def in_sample(block: BlockData) -> Cause | None:
+    """Return what the wrong ones of a sample have in common, wherever they are."""
+    asked, seen = block.asked, int(np.count_nonzero(block.known))
+    count = int(np.count_nonzero(asked))
+    if not block.sampled or count < FEWEST:
+        return None
+    which = f"all {count} wrong ones of {seen}" if count < seen else f"all {count}"
+    zero = block.analytic == 0
+    if zero[asked].all():
+        # Those that are wrong are zero by chance as often as all are; what is said is no more than
+        # what is seen.
+        part, right = float(zero.mean()), block.valid & ~asked
+        bits = -count * math.log2(part)
+        text = f"analytic is zero in {which} sampled entries"
+        if not zero[right].any() and part < 1:
+            bits -= int(np.count_nonzero(right)) * math.log2(1 - part)
+            there = int(np.count_nonzero(block.known & zero))
+            much = f"all {there}" if count == there else f"{count} of {there}"
+            sampled = f"wrong in {much} sampled there, in none elsewhere"
+            text = f"analytic is zero in {all_of(zero)}: {sampled}"
+        said = {block.name: text} if bits >= ODD else {}
+        return Cause("zero", (block.name,), CERTAIN, 0.0, said, text) if said else None
+    bits, best = _formula_of(block.only(asked))
+    if best is None:
+        return None
+    text = f"{best.part.format(shown(block.parameter or block.name))} in {which} sampled entries"
+    return Cause(best.code, (block.name,), bits, best.prior, {block.name: text}, text)
 
 
 # Right to some digits: an error that all entries share, as a solver that stops early leaves it.
@@ -349,7 +385,8 @@ def causes(
         hints = dict.fromkeys(left, approximate.told if len(left) == 1 else approximate.hint)
         bits = min(approximate.bits, CERTAIN)
         return [Cause("approximate", tuple(left), bits, 0.0, hints, approximate.told)]
-    chosen.sort(key=lambda story: -story.bits)
+    samples = [story for block in left.values() if (story := in_sample(block)) is not None]
+    chosen = sorted([*chosen, *samples], key=lambda story: -story.bits)
     found = {name: locate(block, said_of) for name, block in left.items()}
     located = [(left[name], place) for name, place in found.items() if place is not None]
     places = _together(located)
@@ -365,7 +402,10 @@ def _repaired(wrong: dict[str, BlockData]) -> Iterator[Candidate]:
     """Yield each formula that holds in a block with all the blocks that it repairs."""
     holds: dict[tuple[object, ...], Repair] = {}
     for block in wrong.values():
-        for repair in holding(block, SUGGESTIONS):
+        # What holds in each entry that is told to be wrong need not hold in the others.
+        some = block.sampled and np.any(block.known & ~block.asked)
+        every = [one for one in SUGGESTIONS if not (some and one in ENTRY_BY_ENTRY)]
+        for repair in holding(block, every):
             holds.setdefault(repair.key, repair)
     for repair in holds.values():
         gains: dict[str, tuple[float, float]] = {}

@@ -175,6 +175,11 @@ class BlockData:
         """Whether every entry is known."""
         return bool(self.valid.all())
 
+    @cached_property
+    def sampled(self) -> bool:
+        """Whether most entries are not known: then nothing is said of where it is right."""
+        return 2 * int(np.count_nonzero(self.valid)) < self.valid.size
+
 
 @dataclass(frozen=True)
 class Repair:
@@ -533,6 +538,13 @@ def named(inside: Array, outside: Array) -> Place:
     if count > len(indices):
         where = f"{count} of {inside.size} entries ({', '.join(indices)}, {ellipsis()})"
     return Place(where, bits, key, inside, single=count == 1)
+
+
+def all_of(inside: Array) -> str:
+    """Return the rows or columns that entries are all of in words, else how many entries."""
+    place = named(inside, ~inside)
+    rows = place.key[0] == "along"
+    return place.where if rows else f"{np.count_nonzero(inside):,} of {inside.size:,} entries"
 
 
 def _to_name(hit: tuple[int, ...], length: int) -> float:

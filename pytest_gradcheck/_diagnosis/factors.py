@@ -173,6 +173,8 @@ def chain(block: BlockData) -> Iterator[Repair]:
             continue
         if slopes.size > 1 and np.ptp(slopes) <= 1e-6 * np.abs(slopes).max():
             continue  # the same everywhere: a factor
+        if slopes.size > 1 and _constant_will_do(block, float(np.median(slopes))):
+            continue  # as far as the error bars tell
         if slopes.size == 1 and named_factor(Fitted(float(slopes[0]), 0.0), {}) is not None:
             continue  # 1, 2 or 1/4: a factor, too
         likely = any(
@@ -191,6 +193,15 @@ def chain(block: BlockData) -> Iterator[Repair]:
             )
     yield from _softmax(block)
     yield from _of_others(block)
+
+
+def _constant_will_do(block: BlockData, slope: float) -> bool:
+    """Return whether one number in place of slopes explains a block as well, but for signs."""
+    a, n = np.abs(block.analytic), np.abs(block.numeric)
+    return any(
+        bool(np.all((np.abs(target - slope * other) <= block.slack)[block.asked]))
+        for target, other in ((a, n), (n, a))
+    )
 
 
 def _chain_words(name: str, missing: bool, sign: float, each: str = "") -> str:

@@ -24,8 +24,10 @@ from .._constants import (
     GROUP_RESOLVED,
     GROUP_RTOL,
     GROUP_STEPS,
+    KINKS_SPREAD,
     LEAST_ALONG,
     MISSED,
+    MOST_EXPLAINED,
     MOST_EXTRA,
     NARROW,
     PROVEN,
@@ -38,8 +40,8 @@ from .._constants import (
     STANDS_CLEAR,
     STRAIGHT,
 )
-from .._diagnosis.causes import not_finite
-from .._diagnosis.evidence_and_places import CERTAIN, MOST_PER_ENTRY, Diagnosis
+from .._diagnosis.causes import Explained, explain, not_finite
+from .._diagnosis.evidence_and_places import CERTAIN, MOST_PER_ENTRY, Diagnosis, all_of
 from .._difference.every_coordinate import least_step, line_of, value_size
 from .._difference.noise_and_extrapolation import Noise
 from .._difference.stencils_and_steps import STENCILS, relative_step
@@ -49,7 +51,7 @@ from .._evaluate.problem import Analytic, Problem
 from .._options import Options
 from .._params.arrays_and_structure import Array, chunks
 from .._params.layout import Block, position_of
-from .._quoting import brief, listing, shown
+from .._quoting import brief, listing, shown, together
 from .._report.assemble import (
     GROUP,
     NOT_STATIONARY,
@@ -72,6 +74,7 @@ from .._verdict.tolerance_and_comparison import (
     UNSEEN,
     Answer,
     Comparison,
+    Evidence,
     Group,
     Seen,
     Tolerance,
@@ -79,7 +82,7 @@ from .._verdict.tolerance_and_comparison import (
     of_block,
 )
 from .directional_residuals import Screen, Subset, calibrate, excuse, reexamine, screen_all
-from .localise import Findings, Search, unit_of
+from .localise import Findings, Search, Share, unit_of
 from .localise import entries_of as entries_with
 
 
@@ -132,6 +135,11 @@ class AtScale:
         return self.tolerance(position_of(self.problem.blocks, i), a, self.scale_at(i))
 
     @cached_property
+    def sampled(self) -> Explained:
+        """What the samples look like of blocks that are wrong by no pattern."""
+        return in_samples(self)
+
+    @cached_property
     def allowed(self) -> float:
         """What the tolerances of all parameters come to along a direction."""
         # Their errors add up as their squares do: of ``atol`` three times that, at most.
@@ -168,10 +176,10 @@ class AtScale:
         return unit * math.sqrt(total * 13 / 12 if along else total)
 
     def confirm(self, i: int, about: float = math.inf) -> float | None:
-        """Difference a parameter that may be wrong by `about`; return its error, or None."""
+        """Difference a parameter that may be wrong by `about`; return its error, None if untold."""
         problem, screen = self.problem, self.screen
         if i in self.bad:
-            return None
+            return 0.0
         s, limits = self.scale_at(i), self.tolerance_at(i)
         ladder = line_of(problem, i, screen.noise)
         part = abs(about / (SHOWN_BY * limits.analytic)) if limits.analytic else math.inf
@@ -182,10 +190,13 @@ class AtScale:
         smooth = abs(rung.bend) < STRAIGHT * abs(limits.analytic)
         shown = not part < GROUP_GOAL or question.settled(rung.central, bar)
         if smooth and shown and question.within(rung.central, bar):
-            return None
+            self.answers[i] = Answer(rung.central, bar, AGREE)
+            return 0.0
         answer = refine(ladder, question, rung.h, s, least)
         self.answers[i] = answer
-        return limits.analytic - answer.value if answer.verdict == DISAGREE else None
+        if answer.verdict == OPEN:
+            return None
+        return limits.analytic - answer.value if answer.verdict == DISAGREE else 0.0
 
     def accused(self) -> dict[int, float]:
         """Return the numeric derivative of each parameter that is known to be wrong."""
@@ -395,7 +406,7 @@ class AtScale:
         denied = answer.verdict == DISAGREE and self.screen.noise.unit < NARROW
         gross = gap > bar and (gap > GROUP_RESOLVED * abs(told) or gap > STANDS_CLEAR * bar)
         few = range(block.start, block.stop) if block.size <= EACH_ALONE else ()
-        wrong = [i for i in few if self.confirm(i) is not None] if denied else []
+        wrong = [i for i in few if self.confirm(i)] if denied else []
         if wrong or (denied and gross):
             self.verdict = DISAGREE
             self.reasons.append(
@@ -454,6 +465,7 @@ def diagnoses_at_scale(check: AtScale, blocks: Sequence[BlockReport]) -> tuple[D
     bad = tuple(every[position].name for position in sorted(by_block(every, check.bad)))
     found = [Diagnosis("not-finite", "analytic is NaN or infinite", bad, CERTAIN)] if bad else []
     found += [*_patterns(check), *map(diagnosis_of, check.groups.values())]
+    found += check.sampled.diagnoses
     named = {name for diagnosis in found for name in diagnosis.blocks}
     for block in blocks:
         if block.code in ("zero", "slice") and block.name not in named:
@@ -485,7 +497,7 @@ def _patterns(check: AtScale) -> list[Diagnosis]:
 def _wrong_entries(check: AtScale, named: set[str]) -> list[Diagnosis]:
     """Name one or two entries that alone are wrong."""
     screen = check.screen
-    if check.findings.unexplained or not all(index for _, index, *_ in check.findings.shares):
+    if check.findings.unexplained or not all(share.index for share in check.findings.shares):
         return []
     found = []
     for position, mine in sorted(by_block(check.problem.blocks, sorted(screen.wrong)).items()):
@@ -583,10 +595,10 @@ def _sentences(check: AtScale) -> tuple[str, ...]:
         if len(pattern.names) > 1:
             names = "every block" if len(pattern.names) == filled else listing(pattern.names)
             said.append(f"{names}: {pattern.sentence(amount, 0)}")
-    for name, index, wrong, count, _ in sorted(check.findings.shares, key=lambda one: bool(one[1])):
-        said.append(
-            f"{brief(name)}{index}: {wrong} of {count} sampled entries are wrong, by no pattern"
-        )
+    for share in sorted(check.findings.shares, key=lambda one: bool(one.index)):
+        of = f"{share.wrong} of {share.sampled} sampled entries"
+        unlike = ", by no pattern" if share.name not in check.sampled.hints else ""
+        said.append(f"{brief(share.name)}{share.index}: {of} are wrong{unlike}")
     ended = any(reason.startswith(EXHAUSTED) for reason in check.reasons)
     if check.findings.unexplained and check.screen.wrong and not ended:
         said.append("more is wrong than was found within the evaluations allowed")
@@ -659,12 +671,15 @@ def _block(
         count = max(count, int(entries_with(check.screen, pattern, block).size))
         code = pattern.code
         hint = pattern.sentence(amount, len(block.shape)) if len(pattern.names) == 1 else ""
-    for _, index, off, sampled, size in own.shares:
-        count = max(count, round(size * off / sampled))
-        if index:
-            hint, code = f"only {index} is wrong", "slice"
-        elif not np.any(check.analytic.vector[block.window]):
-            hint, code = ZERO, "zero"
+    slices = [share for share in own.shares if share.index]
+    whole = [share for share in own.shares if not share.index]
+    count = max(count, sum(share.count for share in slices), *(share.count for share in whole))
+    if whole and not np.any(check.analytic.vector[block.window]):
+        hint, code = ZERO, "zero"
+    elif whole:
+        code, hint = check.sampled.hints.get(block.name, ("", ""))
+    elif slices:
+        hint, code = _of_slices(check, block, slices), "slice"
     if bad:
         hint, code = not_finite(bad, block.size), "not-finite"
     group = check.groups.get(block.name)
@@ -678,6 +693,75 @@ def _block(
         verdict=VERDICTS[DISAGREE if count or group else AGREE],
         hint=hint,
         code=code,
+    )
+
+
+def _of_slices(check: AtScale, block: Block, slices: Sequence[Share]) -> str:
+    """Say which rows or columns are wrong, and that no others are, where those would show."""
+    alone = all(share.alone for share in slices)
+    verb, blank = "is" if len(slices) == 1 else "are", all(share.blank for share in slices)
+    where = together([share.index for share in slices[::-1]])  # found from the last on
+    zero = "there"
+    if blank and not alone:
+        every = check.analytic.vector[block.window].reshape(block.coordinate_shape) == 0
+        zero = f"in {all_of(every)}"
+    why = f": analytic is zero {zero}" * blank
+    return f"{'only ' * alone}{where} {verb} wrong{why}"
+
+
+def in_samples(check: AtScale) -> Explained:
+    """Return what is seen in the samples of blocks that are wrong by no pattern."""
+    # As if these blocks were all there is, and no other entries known.
+    names = {share.name for share in check.findings.shares if not share.index}
+    if not names:
+        return Explained({}, ())
+    every, bad = check.problem.blocks, by_block(check.problem.blocks, check.bad)
+    which = [
+        k
+        for k, one in enumerate(every)
+        if one.name in names and k not in bad and one.size <= MOST_EXPLAINED
+    ]
+    if not which:
+        return Explained({}, ())
+    work, stop, blocks, params = check.problem.evaluator.work, 0, [], []
+    for k in which:
+        start, stop = stop, stop + every[k].size
+        blocks.append(replace(every[k], start=start, stop=stop))
+        params.append(work.theta[position_of(work.blocks, every[k].start)])
+    numeric, error = np.full(stop, math.nan), np.full(stop, math.inf)
+    allowed, verdict, kinks = np.zeros(stop), np.full(stop, OPEN), np.zeros(stop, dtype=bool)
+    mine = by_block(every, check.answers)
+    # Beside kinks that noise hides, one bar of fifty is too short.
+    spread = KINKS_SPREAD if check.screen.noise.unit > NARROW else 1.0
+    for k, block in zip(which, blocks, strict=True):
+        for i in mine[k]:
+            answer, here = check.answers[i], i - every[k].start + block.start
+            # What can't be told from zero would speak for any formula that makes little of it.
+            drowned = abs(answer.value) <= SHOWN_BY * answer.error and answer.verdict == DISAGREE
+            told = answer.verdict != OPEN and not drowned
+            numeric[here], verdict[here] = answer.value, answer.verdict
+            error[here] = spread * answer.error if told else math.inf
+            allowed[here] = check.tolerance_at(i).allowed(answer.value, answer.error)
+            kinks[here] = answer.slopes is not None
+    evidence = Evidence(
+        blocks=blocks,
+        params=np.concatenate(params),
+        analytic=np.concatenate([check.analytic.vector[every[k].window] for k in which]),
+        numeric=numeric,
+        error_bar=error,
+        allowed=allowed,
+        verdict=verdict,
+        kinks=kinks,
+        evaluated=np.isfinite(numeric),
+    )
+    return explain(
+        evidence,
+        [check.analytic.precision[k] for k in which],
+        params_known=True,
+        reasons={},
+        upstream=None,
+        constants=check.problem.call.constants,
+        approximate=None,
     )
 
 

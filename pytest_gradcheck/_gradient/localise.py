@@ -43,6 +43,7 @@ from .._constants import (
     MOST_PAIRS,
     PARTED_DIRECTIONS,
     SAMPLED_IN_SLICE,
+    SHOWN_BY,
     SIX_DIGITS,
     TRIED,
 )
@@ -52,20 +53,42 @@ from .._params.layout import Block, position_of
 from .directional_residuals import Screen, Subset, stand_out
 
 Confirm = Callable[[int, float], float | None]
-"""Differences a coordinate that may be wrong about so much; its error, or None if it is not."""
+"""Differences a coordinate that may be wrong about so much; its error, or None if it is open."""
+
+
+@dataclass(frozen=True)
+class Share:
+    """How many entries are wrong of those sampled that can be told, in a block or a row of it.
+
+    `index` is empty of a whole block. `alone`: the rest of the block would have shown such errors;
+    `blank`: the gradient is zero there.
+    """
+
+    name: str
+    index: str
+    wrong: int
+    sampled: int
+    size: int
+    alone: bool = False
+    blank: bool = False
+
+    @property
+    def count(self) -> int:
+        """How many are wrong of all, as the sample tells."""
+        return round(self.size * self.wrong / max(self.sampled, 1))
 
 
 @dataclass
 class Findings:
     """What was found: patterns, each with the number that was fitted, and what none explains.
 
-    `shares` are blocks, rows and columns with errors by no pattern: block, index (empty of a whole
-    block), wrong and sampled entries, size. `unexplained`: something is wrong that was not found
-    within the evaluations allowed; it is in none of the blocks that are `cleared`.
+    `shares` are blocks, rows and columns with errors by no pattern. `unexplained`: something is
+    wrong that was not found within the evaluations allowed; it is in none of the blocks that are
+    `cleared`.
     """
 
     patterns: list[tuple[Pattern, float]] = field(default_factory=list)
-    shares: list[tuple[str, str, int, int, int]] = field(default_factory=list)
+    shares: list[Share] = field(default_factory=list)
     unexplained: bool = False
     cleared: set[str] = field(default_factory=set)
 
@@ -76,7 +99,7 @@ class Findings:
             for name in pattern.names:
                 found[name].patterns.append((pattern, amount))
         for share in self.shares:
-            found[share[0]].shares.append(share)
+            found[share.name].shares.append(share)
         return dict(found)
 
 
@@ -185,6 +208,7 @@ class Search:
         self.screen, self.confirm, self.budget = screen, confirm, budget
         self.limit = allowed + ACCUSED * screen.sigma
         self.found = Findings()
+        self.open: set[int] = set()
 
     @property
     def spent(self) -> int:
@@ -236,10 +260,12 @@ class Search:
 
     def _named(self, i: int, about: float = math.inf) -> bool:
         """Difference an entry that was not differenced yet; return whether it is wrong."""
-        error = None if i in self.screen.wrong else self.confirm(i, about)
-        if error is not None:
+        error = 0.0 if i in self.screen.wrong else self.confirm(i, about)
+        if error:
             self.screen.wrong[i] = error
-        return error is not None
+        elif error is None:
+            self.open.add(i)
+        return bool(error)
 
     def _named_pattern(self, residuals: dict[int, float], part: Part | None = None) -> bool:
         """Name the pattern that explains the residuals, if it alone does, and two further ones."""
@@ -364,8 +390,8 @@ class Search:
             queue += halves
             if part.depth == 0 and all(half.stands_out(self.limit) for half in halves):
                 rng = generator(screen.seed, Stream.GLANCE, block.start)
-                glance = np.unique(rng.choice(block.size, GLANCED_AT))
-                if 2 * self._count(block, glance) > GLANCED_AT:
+                wrong, told = self._count(block, np.unique(rng.choice(block.size, GLANCED_AT)))
+                if 2 * wrong > told:
                     return self._sampled(block)
         return True
 
@@ -390,15 +416,39 @@ class Search:
         if places.size > 1:
             return False
         rng = generator(self.screen.seed, Stream.SLICE, int(inside[0]), inside.size)
-        wrong = self._count(block, rng.choice(inside, SAMPLED_IN_SLICE, replace=False))
-        if wrong < SAMPLED_IN_SLICE // 2:
+        wrong, told = self._count(block, rng.choice(inside, SAMPLED_IN_SLICE, replace=False))
+        if wrong < SAMPLED_IN_SLICE // 2 or 2 * wrong < told:
             return False
         index = [":"] * len(block.shape)
         index[part.axis] = str(int(places[0]))
         self.found.shares.append(
-            (block.name, f"[{', '.join(index)}]", wrong, SAMPLED_IN_SLICE, int(inside.size))
+            Share(
+                block.name,
+                f"[{', '.join(index)}]",
+                wrong,
+                told,
+                int(inside.size),
+                self._alone(part, block, int(places[0]), part.axis),
+                not np.any(self.screen.analytic[block.window][inside]),
+            )
         )
         return True
+
+    def _alone(self, part: Part, block: Block, place: int, axis: int) -> bool:
+        """Return whether errors as large as a row's would have shown in the rest of its block."""
+        # In parts of the gradient, that is, and at most as large as it; of a row of zeros, if most
+        # others would be missed.
+        squares = np.zeros(block.shape[axis])
+        for window in chunks(block.size):
+            own = self.screen.analytic[block.window][window] * self.screen.spread(block, window)
+            places = _positions(np.arange(window.start, window.stop), block, axis)
+            squares += np.bincount(places, own * own, squares.size)
+        mine, others = float(squares[place]), np.delete(squares, place)
+        others, shown = others[others > 0], SHOWN_BY * self.limit
+        if not mine:
+            return bool(others.size and np.median(others) > shown * shown)
+        off = sum(y * y for y in part.residuals.values()) / len(part.residuals)
+        return bool(others.sum() * min(off / mine, 1.0) > shown * shown)
 
     def _halves(self, part: Part, block: Block) -> list[Part]:
         """Halve a part along the axis on which one half is right, if there is one."""
@@ -441,16 +491,18 @@ class Search:
             Part(other, rest, part.loud + 1.0, axis, part.depth + 1),
         ]
 
-    def _count(self, block: Block, offsets: Array) -> int:
+    def _count(self, block: Block, offsets: Array) -> tuple[int, int]:
+        """Return how many of some entries are wrong, and how many can be told."""
         entries = (block.start + np.sort(offsets)).tolist()
-        return sum(i in self.screen.wrong or self._named(i) for i in entries)
+        wrong = sum(i in self.screen.wrong or self._named(i) for i in entries)
+        return wrong, len(entries) - len(self.open.intersection(entries))
 
     def _sampled(self, block: Block) -> bool:
         """Count wrong entries among some of a block's; return whether any was found."""
         count = min(TRIED, block.size)
         rng = generator(self.screen.seed, Stream.WRONG_SHARE, block.start)
-        wrong = self._count(block, rng.choice(block.size, count, replace=False))
-        self.found.shares.append((block.name, "", wrong, count, block.size))
+        wrong, told = self._count(block, rng.choice(block.size, count, replace=False))
+        self.found.shares.append(Share(block.name, "", wrong, told, block.size))
         return wrong > 0
 
 

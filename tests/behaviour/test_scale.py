@@ -352,6 +352,92 @@ def test_errors_everywhere_without_a_pattern_are_counted_on_a_sample(network):
         assert entry.error == abs(entry.analytic - entry.numeric) > 0
 
 
+def rows_among(g, rows):
+    return np.isin(np.arange(len(g)), rows)[:, np.newaxis]
+
+
+SAMPLED = {
+    # what is done to a block's gradient, the code, and what is said of the block
+    "clipped": (lambda g: np.clip(g, -0.05, 0.05), "analytic = numeric clipped to [-0.05, 0.05]"),
+    "flipped": (lambda g: g[::-1], "analytic = numeric reversed along axis 0"),
+    "reshaped": (
+        lambda g: g.T.reshape(g.shape),
+        "analytic has the values of numeric in Fortran memory order (a wrong reshape)",
+    ),
+    "factor": (
+        lambda g: np.where(g < 0, -g, g),
+        "analytic = -numeric in all {} wrong ones of {} sampled entries",
+    ),
+    "zero": (
+        lambda g: np.where(rows_among(g, range(20)), 0, g),
+        "analytic is zero in rows 0 to 19: wrong in all {} sampled there, in none elsewhere",
+    ),
+    "slice": (
+        lambda g: np.where(rows_among(g, (3, 9)), 0, g),
+        "only [3, :] and [9, :] are wrong: analytic is zero there",
+    ),
+    "": (lambda g: np.sign(g), ""),
+}
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("code", SAMPLED)
+def test_what_a_sample_has_in_common_is_said_of_a_block_without_a_pattern(dtype, code):
+    network = Network(dtype=dtype)
+    gradient, (change, text) = network.gradient(network.params), SAMPLED[code]
+    gradient["W2"] = change(gradient["W2"]).astype(dtype)
+    report = check(network, gradient)
+    (block,) = (block for block in report.blocks if block.wrong)
+    assert (block.name, block.code) == ("W2", code)
+    assert (
+        re.sub(r"all \d+|of \d+", lambda m: m[0][:4].rstrip("0123456789") + "{}", block.hint)
+        == text
+    )
+    assert [(one.code, one.blocks) for one in report.diagnoses] == [(code, ("W2",))] * bool(code)
+    assert any("by no pattern" in line for line in report.patterns) == (code in ("", "slice"))
+
+
+def with_signs_turned(seed, offset, loud):
+    """Return a float32 func whose row 5 is loud, and a gradient with most signs turned."""
+    rng = np.random.default_rng(seed)
+    a = rng.normal(size=(64, 64))
+    a[5] *= loud
+    wrong = np.where(rng.random(a.shape) < 0.7, -a, a)
+
+    def func(p):
+        return np.float32(np.sum(a * np.sin(p.astype(np.float64))) + offset)
+
+    def gradient(p):
+        return (wrong * np.cos(p.astype(np.float64))).astype(np.float32)
+
+    return check_gradients(func, gradient, np.ones((64, 64), np.float32))
+
+
+@pytest.mark.parametrize("loud", [100, 300])
+def test_a_row_is_not_said_to_be_wrong_alone_where_others_would_not_show(loud):
+    # Entries are wrong everywhere; in float32 those of the loud row are all that can be seen.
+    (block,) = with_signs_turned(1, 3e6, loud).blocks
+    assert (block.hint, block.code) == ("[5, :] is wrong", "slice")
+
+
+def test_not_all_of_a_block_is_said_to_be_wrong_by_one_part_of_it():
+    (block,) = with_signs_turned(0, 3e5, 30).blocks
+    text = "it is wrong, by about 300 % in all; in which of its 4,096 entries can't be told"
+    assert (block.hint, block.code) == (text, "group")
+
+
+def test_rows_of_zeros_are_told_of_that_would_not_show():
+    rng = np.random.default_rng(0)
+    a = rng.normal(size=(64, 64)) * np.geomspace(1e5, 1e-30, 64)[:, np.newaxis]
+    gradient = np.where(rows_among(a, (3, 60)), 0, a)
+
+    def func(p):
+        return np.sum(a * p) + 1e7
+
+    (block,) = check_gradients(func, gradient, np.ones((64, 64))).blocks
+    assert block.hint == "[3, :] is wrong: analytic is zero in rows 3 and 60"
+
+
 def test_what_the_entries_say_is_what_coordinates_say(network):
     gradient = network.gradient(network.params)
     gradient["b3"][4, 0] *= 1.5

@@ -214,6 +214,32 @@ def _dense(network: Network, rng: np.random.Generator) -> Planted:
     return Planted(gradient, lambda report: _blocks(report) == {"W2"})
 
 
+def _changed(
+    change: Callable[[np.ndarray, float], np.ndarray], *texts: str
+) -> Callable[..., Planted]:
+    """Plant a change of all of W2, given the root mean square of it; `texts` are said of it."""
+
+    def plant(network: Network, rng: np.random.Generator) -> Planted:
+        gradient = network.gradient(network.params)
+        size = float(np.sqrt(np.mean(gradient["W2"] ** 2)))
+        gradient["W2"] = change(gradient["W2"], size)
+        return Planted(gradient, lambda r: _said(r, "W2:", *texts) and _blocks(r) == {"W2"})
+
+    return plant
+
+
+def _first_half_zero(g: np.ndarray, _: float) -> np.ndarray:
+    return np.where(np.arange(len(g))[:, np.newaxis] < len(g) // 2, 0.0, g)
+
+
+def _two_rows(network: Network, rng: np.random.Generator) -> Planted:
+    gradient = network.gradient(network.params)
+    alive = np.flatnonzero(np.abs(gradient["W2"]).max(axis=1))
+    rows = sorted(rng.choice(alive, 2, replace=False).tolist())
+    gradient["W2"][rows] = 0.0
+    return Planted(gradient, lambda r: _said(r, "W2:", *(f"[{row}, :]" for row in rows)))
+
+
 PLANTED: dict[str, Callable[[Network, np.random.Generator], Planted]] = {
     "right": _right,
     "one entry doubled": _entries(1, lambda g, median: 2 * g),
@@ -227,4 +253,10 @@ PLANTED: dict[str, Callable[[Network, np.random.Generator], Planted]] = {
     "weight decay, weights only": _decay(everywhere=False),
     "last column never written": _column,
     "dense block, no pattern": _dense,
+    "two rows never written": _two_rows,
+    "block clipped": _changed(lambda g, size: np.clip(g, -size, size), "numeric clipped to"),
+    "block reversed": _changed(lambda g, _: g[::-1].copy(), "reversed along axis 0"),
+    "block, signs lost": _changed(lambda g, _: np.abs(g), "= -numeric in all"),
+    "first half of rows zero": _changed(_first_half_zero, "analytic is zero in"),
+    "negative entries zero": _changed(lambda g, _: np.maximum(g, 0), "analytic is zero in"),
 }

@@ -1817,3 +1817,76 @@ def test_formulas_are_tried_once_however_many_causes_there_are(monkeypatch):
     found = causes_of(numbered(20, lambda k, numeric: (1.37 + 0.1 * k) * numeric[k]))
     assert [len(cause.names) for cause in found] == [1] * 20
     assert len(tried) <= 20 * 20 * 4  # again for each cause that is chosen: ten times as many
+
+
+def sample(analytic, numeric, count=12, known=(), **other):
+    """Return a block of which `count` entries were drawn, and others as asked; no more is known."""
+    n = np.asarray(numeric, dtype=float)
+    chosen = np.zeros(n.shape, dtype=bool)
+    chosen.ravel()[np.random.default_rng(7).choice(n.size, count, replace=False)] = True
+    chosen.ravel()[list(known)] = True
+    whole = block(analytic, n, **other)
+    return replace(
+        whole,
+        numeric=np.where(chosen, n, np.nan),
+        error=np.where(chosen, whole.error, np.inf),
+        known=chosen,
+        wrong=whole.wrong & chosen,
+        agrees=whole.agrees & chosen,
+    )
+
+
+NUMERIC, OTHER = drawn((20, 30), seed=5)
+
+
+@pytest.mark.parametrize(
+    ("analytic", "sentence"),
+    [
+        (np.clip(NUMERIC, -0.5, 0.5), "analytic = numeric clipped to [-0.5, 0.5]"),
+        (NUMERIC[:, ::-1], "analytic = numeric reversed along axis 1"),
+        (2 * NUMERIC, "analytic = 2 x numeric, everywhere in the block"),
+        (np.abs(NUMERIC), "analytic = -numeric in all 5 wrong ones of 12 sampled entries"),
+        (
+            np.where(np.arange(20)[:, np.newaxis] < 10, 0, NUMERIC),
+            "analytic is zero in rows 0 to 9: wrong in all 4 sampled there, in none elsewhere",
+        ),
+        (
+            np.where(NUMERIC > 0, 0, NUMERIC),
+            "analytic is zero in 291 of 600 entries: wrong in all 7 sampled there, in none "
+            "elsewhere",
+        ),
+        (np.sign(NUMERIC), ""),
+        (NUMERIC + OTHER, ""),
+    ],
+)
+def test_a_sample_says_what_holds_of_all_of_it_or_of_the_wrong_ones(analytic, sentence):
+    assert told(sample(analytic, NUMERIC)) == [sentence] * bool(sentence)
+
+
+def test_a_sample_says_of_zeros_how_many_of_those_it_has_can_be_told():
+    analytic = np.where(np.arange(20)[:, np.newaxis] < 10, 0, NUMERIC)
+    whole = sample(analytic, NUMERIC)
+    i = int(np.flatnonzero(whole.wrong)[0])
+    error = whole.error.copy()
+    error.ravel()[i] = np.inf
+    assert "wrong in 3 of 4 sampled there" in told(replace(whole, error=error))[0]
+
+
+def test_zeros_that_are_right_elsewhere_are_told_of_as_the_wrong_ones_alone():
+    numeric = np.where(np.arange(30) < 3, 0, NUMERIC)  # func does not read these columns
+    analytic = np.where(np.arange(20)[:, np.newaxis] < 3, 0, numeric)
+    whole = sample(analytic, numeric, known=(0, *range(61, 65), *range(90, 93), *range(5, 9)))
+    (sentence,) = told(whole)
+    assert sentence.startswith("analytic is zero in all ")
+    assert sentence.endswith(" sampled entries")
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_a_chain_that_error_bars_do_not_tell_from_a_factor_is_none(whole):
+    theta, error = 0.03 * OTHER, 0.05 * np.abs(NUMERIC)
+    made = block if whole else sample
+    numeric = NUMERIC * (1 + 0.02 * OTHER.T.reshape(20, 30))
+    blocks = made(-NUMERIC, numeric, theta=theta, error=error)
+    assert {diagnosis.code for diagnosis in diagnose([blocks]).diagnoses} == {"factor"}
+    chain = made(NUMERIC * np.exp(theta), NUMERIC, theta=theta)
+    assert {diagnosis.code for diagnosis in diagnose([chain]).diagnoses} == {"chain"}

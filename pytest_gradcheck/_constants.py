@@ -343,6 +343,11 @@ GRAD_ROUNDINGS = 4.0
 """An analytic entry may be off by so many times what it moves by there.  [derived: of ten values
 one in ten thousand has moved by less than a quarter of it]"""
 
+NEARER_PAIRS = 0.125
+"""Where grad moves by a percent of itself, it is asked at this part of the way to each pair, too: a
+gradient that bends moves by that part of it, and rounding by as much.
+[tests/behaviour/test_rounding.py]"""
+
 WIDER_RATIO = 8.0
 """Grad in float64 is asked beside what it is in a narrow type at pairs so many times nearer each,
 from `FAR_STEP` on: a saturated unit rounds alike within a few floats, and one of unscaled data

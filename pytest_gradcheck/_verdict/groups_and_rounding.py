@@ -121,8 +121,8 @@ class Along:
     """One direction through a part of a block: what grad tells, and what func does.
 
     `weights` (k,) are those of the part's coordinates, in order; `atol` is by how much the analytic
-    derivative may be rounded, `doubt` that where it is no little. `aligned`: it is the direction of the gradient, by signs, along
-    which func changes most, and its slope by the most.
+    derivative may be rounded, `doubt` that where it is no little. `aligned`: it is the direction of
+    the gradient, by signs, along which func changes most, and its slope by the most.
     """
 
     aligned: bool
@@ -159,8 +159,8 @@ class Known:
 class Groups:
     """Directions through parts of blocks, as many as `EXHAUSTIVE` evaluations allow.
 
-    `rounding` returns by how much each analytic entry is rounded, (n,), and `doubt` is that where it
-    is no little; `inner` is the format that func rounds to on the way to J, "" if to none.
+    `rounding` returns by how much each analytic entry is rounded, (n,), and `doubt` is that where
+    it is no little; `inner` is the format that func rounds to on the way to J, "" if to none.
     """
 
     def __init__(

@@ -574,8 +574,8 @@ def _rounding(problem: Problem, analytic: Analytic, seed: int) -> tuple[Array, .
     bent = np.where(much & np.isfinite(bent), bent, 0.0)
     varies = np.fmax(np.ptp(means or [vector], axis=0).astype(np.float64), bent)
     spread = np.fmax(spread, bent)
-    stairs, still = np.zeros(problem.size), (np.array(pairs) == vector).all(axis=(0, 1))
-    if pairs and still.any():
+    stairs = np.zeros(problem.size)
+    if pairs and (still := (np.array(pairs) == vector).all(axis=(0, 1))).any():
         far = _beside(problem, analytic, seed, FAR_STEP)  # that was one stair of it
         pairs += far
         if far:

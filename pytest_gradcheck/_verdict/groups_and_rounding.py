@@ -173,8 +173,9 @@ class Groups:
         inner: str = "",
         doubt: Array | None = None,
     ) -> None:
-        self.inner, known = inner, doubt is not None and doubt.size
-        self.doubt = doubt if known else np.zeros(problem.size)
+        self.inner = inner
+        unknown = doubt is None or not doubt.size
+        self.doubt: Array = np.zeros(problem.size) if unknown else doubt
         self.rounding = cache(rounding) if rounding and analytic.at else None
         self.problem, self.analytic, self.noise, self.seed = problem, analytic, noise, seed
         self.size = value_size(problem, analytic.vector)

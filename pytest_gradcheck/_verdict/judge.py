@@ -1010,7 +1010,9 @@ def _judge_fixed(
     # A value between the two slopes of a bend is a subgradient when the step is small; when it is
     # large, one step can't tell a kink, curvature or noise from a wrong gradient.
     a = found.analytic
-    found.verdict[asked] = np.where(agrees[asked], AGREE, DISAGREE)
+    # The complex step knows what rounding leaves nothing of: 1 - tanh(θ)² of a saturated unit.
+    lost = (a == 0) & (np.abs(found.numeric) <= found.tolerance.dust)
+    found.verdict[asked] = np.where((agrees | lost)[asked], AGREE, DISAGREE)
     found.verdict[asked & ~np.isfinite(found.error)] = OPEN
     allowed = found.tolerance.allowed(found.numeric, 0.0)
     small = sweep.step <= SMALL_FIXED_STEP * problem.scale

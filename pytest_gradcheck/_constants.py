@@ -157,8 +157,8 @@ ANALYTIC_WITHIN = 1e-5
 ANALYTIC_LEAST = 1e-8
 ANALYTIC_BEND = 0.01
 """The complex step is denied by two real differences that are off by more than the first part of
-the slope, or the second and alike, and by more than the third of what func bends by within the
-step.  [tests/behaviour/test_in_the_field.py]"""
+the slope, or the second and alike, and by the third of what func bends by within the step.
+[tests/behaviour/test_in_the_field.py]"""
 
 TIE_WITHIN = 0.05
 TIE_SLOPE = 1e-4

@@ -487,7 +487,7 @@ def not_analytic(problem: Problem, found: Sweep, options: Options) -> str:
     told, size = float(terms.sum()), float(np.abs(terms).sum())
     sigma, center = found.noise.sigma, problem.center
     h = relative_step(STENCILS["central"], sigma, max(abs(float(center)), size))
-    missing: list[float] = []
+    missing, plain = list[float](), True
     for step in (h, RATIO**3 * h):
         try:
             up, down = problem.evaluator.along(shift, (step, -step))
@@ -497,12 +497,12 @@ def not_analytic(problem: Problem, found: Sweep, options: Options) -> str:
         if change > RESPONDS * sigma:
             found.change[seen] = np.inf
         missing.append(float((up - down) / (2 * step)) - told)
-        allowed = ANALYTIC_LEAST * size + (ROUNDING_FACTOR * sigma + ANALYTIC_BEND * bend) / step
-        if not abs(missing[-1]) > allowed:  # of a step outside func's domain nothing is known
+        beyond = abs(missing[-1]) - (ROUNDING_FACTOR * sigma + ANALYTIC_BEND * bend) / step
+        if not beyond > ANALYTIC_LEAST * size:  # of a step outside func's domain nothing is known
             return ""
+        plain = plain and beyond > ANALYTIC_WITHIN * size
     first, last = missing
     alike = abs(first - last) <= NEAR_ESTIMATE * abs(first)
-    plain = min(abs(first), abs(last)) > ANALYTIC_WITHIN * size
     return NOT_ANALYTIC if alike or plain else ""
 
 

@@ -121,8 +121,8 @@ class Along:
     """One direction through a part of a block: what grad tells, and what func does.
 
     `weights` (k,) are those of the part's coordinates, in order; `atol` is by how much the analytic
-    derivative may be rounded, `doubt` that where it is no little. `aligned`: it is the direction of
-    the gradient, by signs, along which func changes most, and its slope by the most.
+    derivative may be rounded, `doubt` by how much it was seen to be. `aligned`: it is the direction
+    of the gradient, by signs, along which func changes most, and its slope by the most.
     """
 
     aligned: bool
@@ -160,7 +160,7 @@ class Groups:
     """Directions through parts of blocks, as many as `EXHAUSTIVE` evaluations allow.
 
     `rounding` returns by how much each analytic entry is rounded, (n,), and `doubt` is that where
-    it is no little; `inner` is the format that func rounds to on the way to J, "" if to none.
+    it was asked; `inner` is the format that func rounds to on the way to J, "" if to none.
     """
 
     def __init__(
@@ -174,8 +174,9 @@ class Groups:
         doubt: Array | None = None,
     ) -> None:
         self.inner = inner
-        unknown = doubt is None or not doubt.size
-        self.doubt: Array = np.zeros(problem.size) if unknown else doubt
+        self.doubt = np.zeros(problem.size)
+        if doubt is not None and doubt.size:
+            self.doubt = doubt
         self.rounding = cache(rounding) if rounding and analytic.at else None
         self.problem, self.analytic, self.noise, self.seed = problem, analytic, noise, seed
         self.size = value_size(problem, analytic.vector)

@@ -289,7 +289,8 @@ def _tell_by_groups(
     if not open_.any():
         return
     rounding = partial(_spread, problem, analytic, seed)
-    groups = Groups(problem, analytic, sweep.noise, seed, rounding, found.inner, found.doubt)
+    doubt = np.maximum(found.rounded, found.doubt)
+    groups = Groups(problem, analytic, sweep.noise, seed, rounding, found.inner, doubt)
     doubted = np.zeros_like(open_)
     for position, block in enumerate(problem.blocks):
         left = np.flatnonzero(open_[block.window])
@@ -441,7 +442,7 @@ def _rounded(
     zero = np.abs(found.numeric) <= CONFIDENCE * found.error
     doubt[zero] = np.maximum(doubt, GRAD_ROUNDINGS * stairs)[zero]
     limits = replace(limits, atol=limits.atol + off)
-    return replace(found, tolerance=limits, doubt=doubt)
+    return replace(found, tolerance=limits, rounded=off, doubt=doubt)
 
 
 def _leave_rounded(

@@ -154,9 +154,11 @@ MOST_FIXED_NOISE = 1000.0
 [accuracy]"""
 
 ANALYTIC_WITHIN = 1e-5
+ANALYTIC_LEAST = 1e-8
 ANALYTIC_BEND = 0.01
-"""The complex step is denied by a real difference that is off by more than this part of the slope,
-and of what func bends by within the step.  [tests/behaviour/test_in_the_field.py]"""
+"""The complex step is denied by two real differences that are off by more than the first part of
+the slope, or the second and alike, and by the third of what func bends by within the step.
+[tests/behaviour/test_in_the_field.py]"""
 
 TIE_WITHIN = 0.05
 TIE_SLOPE = 1e-4
@@ -342,6 +344,11 @@ alike: of 25,560 float32 entries 15 are off by twice what they move by, at 16 on
 GRAD_ROUNDINGS = 4.0
 """An analytic entry may be off by so many times what it moves by there.  [derived: of ten values
 one in ten thousand has moved by less than a quarter of it]"""
+
+NEARER_PAIRS = 0.125
+"""Where grad moves by a percent of itself, it is asked at this part of the way to each pair, too: a
+gradient that bends moves by that part of it, and rounding by as much.
+[tests/behaviour/test_rounding.py]"""
 
 WIDER_RATIO = 8.0
 """Grad in float64 is asked beside what it is in a narrow type at pairs so many times nearer each,

@@ -10,7 +10,7 @@ from typing import Any, Unpack
 
 import numpy as np
 
-from .._constants import CONFIDENCE, ENTRY_ROUNDINGS, EPS, STANDS_CLEAR
+from .._constants import CONFIDENCE, ENTRY_ROUNDINGS, EPS, LEAST_TERM, STANDS_CLEAR
 from .._difference.every_coordinate import Sweep
 from .._difference.stencils_and_steps import STENCILS, derivatives, points
 from .._evaluate.call import Call, ShapeError, as_tuple, name_of, scalar
@@ -268,7 +268,7 @@ def _report(check: Check, matrices: Sequence[Matrix], what: str) -> GradientRepo
         return report
     if not beside and (remark := _of_nothing(check, report)):
         report = contradicted(report, remark)
-    remark = _asymmetry(check, matrices[0], what)
+    remark = _asymmetry(check, matrices[0], what, report)
     return contradicted(report, remark) if remark else report
 
 
@@ -308,7 +308,7 @@ def _mirrored(what: str, matrix: Array, beyond: Array, check: Check) -> str:
     )
 
 
-def _asymmetry(check: Check, matrix: Matrix, what: str) -> str:
+def _asymmetry(check: Check, matrix: Matrix, what: str, report: GradientReport) -> str:
     """Return the sentence that names two mirrored entries that differ, or nothing."""
     scale, dense = check.problem.scale, matrix.dense
     with np.errstate(all="ignore"):
@@ -321,8 +321,21 @@ def _asymmetry(check: Check, matrix: Matrix, what: str) -> str:
         within = max(SYMMETRIC_WITHIN, ENTRY_ROUNDINGS * eps)
         size = np.maximum(scaled, scaled.T)
         dust = np.maximum(size, np.minimum.outer(largest, largest))
+        dust = np.where(_zero(check, report), np.maximum(dust, LEAST_TERM), dust)
         allowed = within * size + ENTRY_ROUNDINGS * eps * dust
     return _mirrored(what, dense, np.where(gap > allowed, gap, 0.0), check)
+
+
+def _zero(check: Check, report: GradientReport) -> Array:
+    """Return where a Hessian and its mirror are zero, as far as their error bars tell (bool)."""
+    # What cancels in them is of no size that they show.
+    evidence = report.evidence
+    if evidence is None:
+        return np.zeros((), dtype=bool)
+    where = check.where()
+    zero = np.abs(evidence.numeric[where]) <= CONFIDENCE * evidence.error_bar[where]
+    both: Array = zero & zero.T
+    return both
 
 
 INNER_STEP = 1e-2

@@ -19,6 +19,7 @@ import numpy as np
 
 from .._constants import (
     ANALYTIC_BEND,
+    ANALYTIC_LEAST,
     ANALYTIC_WITHIN,
     BEND_CLEAR,
     BEND_GAIN,
@@ -27,6 +28,7 @@ from .._constants import (
     LEAST_BAR,
     LEAST_STEP_ULPS,
     MOST_FIXED_NOISE,
+    NEAR_ESTIMATE,
     NOISE_SAMPLES,
     NOISE_SPACING,
     RATIO,
@@ -475,8 +477,8 @@ NOT_ANALYTIC = (
 
 def not_analytic(problem: Problem, found: Sweep, options: Options) -> str:
     """Return the sentence that says that the complex step does not hold for func, or nothing."""
-    # One real difference along a random direction tells; one that denies is asked for once more, at
-    # a larger step, before it is believed.
+    # A real difference along a random direction tells. One that denies is asked for once more, at
+    # a larger step, before it is believed: what is missing is there, too, and just as large.
     seen = found.step > 0
     shift = np.where(seen, random_weights(problem.size, options.seed, Stream.ANALYTIC), 0.0)
     shift *= problem.scale
@@ -485,6 +487,7 @@ def not_analytic(problem: Problem, found: Sweep, options: Options) -> str:
     told, size = float(terms.sum()), float(np.abs(terms).sum())
     sigma, center = found.noise.sigma, problem.center
     h = relative_step(STENCILS["central"], sigma, max(abs(float(center)), size))
+    missing, plain = list[float](), True
     for step in (h, RATIO**3 * h):
         try:
             up, down = problem.evaluator.along(shift, (step, -step))
@@ -493,11 +496,14 @@ def not_analytic(problem: Problem, found: Sweep, options: Options) -> str:
         change, bend = max(abs(up - center), abs(down - center)), abs(up - center + (down - center))
         if change > RESPONDS * sigma:
             found.change[seen] = np.inf
-        gap = abs(float((up - down) / (2 * step)) - told)
-        allowed = ANALYTIC_WITHIN * size + (ROUNDING_FACTOR * sigma + ANALYTIC_BEND * bend) / step
-        if not gap > allowed:  # of a step outside func's domain nothing is known
+        missing.append(float((up - down) / (2 * step)) - told)
+        beyond = abs(missing[-1]) - (ROUNDING_FACTOR * sigma + ANALYTIC_BEND * bend) / step
+        if not beyond > ANALYTIC_LEAST * size:  # of a step outside func's domain nothing is known
             return ""
-    return NOT_ANALYTIC
+        plain = plain and beyond > ANALYTIC_WITHIN * size
+    first, last = missing
+    alike = abs(first - last) <= NEAR_ESTIMATE * abs(first)
+    return NOT_ANALYTIC if alike or plain else ""
 
 
 def _imaginary(problem: Problem) -> Evaluator:

@@ -42,6 +42,7 @@ from .outputs_and_matrices import (
     matrix_of,
     output_vector,
     precision_of,
+    product_of,
 )
 
 
@@ -129,7 +130,7 @@ def _operator(jac: Any, check: Check) -> GradientReport:
     def product(v: Array, which: Array) -> Array:
         whole = np.zeros(n)
         whole[which] = v
-        return np.asarray(jac.matvec(whole)).reshape(m)
+        return product_of(jac.matvec, whole, m)
 
     adjoint = adjoint_of(jac, m)
     if adjoint is None:
@@ -138,7 +139,7 @@ def _operator(jac: Any, check: Check) -> GradientReport:
         )
 
     def rows(u: Array) -> Any:
-        return check.structured(np.asarray(adjoint(u)).reshape(-1)[chosen])
+        return check.structured(product_of(adjoint, u, n)[chosen])
 
     def columns(which: Array) -> Matrix:
         parts = [product(np.ones(1), chosen[[i]]).astype(np.float64) for i in which]

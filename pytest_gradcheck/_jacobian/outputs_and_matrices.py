@@ -19,6 +19,7 @@ from .._params.arrays_and_structure import (
     eps_of,
     flatten,
     foreign_kind,
+    is_masked,
     native,
     read,
 )
@@ -382,6 +383,7 @@ def matrix_of(jac: Any, shape: Shape, what: str = "jac") -> Matrix:
             f"{what} is None; it must be the matrix, or have outputs' structure of params' "
             f"(does {what} lack a return?)"
         )
+    _require_unmasked(jac, what)
     if is_operator(jac):
         return _of_operator(jac, shape, what)
     if is_sparse(jac):
@@ -445,6 +447,11 @@ def _require_real(array: Array, what: str) -> None:
         raise TypeError(f"{what} has dtype {array.dtype}; it must be real and numeric")
 
 
+def _require_unmasked(value: Any, what: str) -> None:
+    if is_masked(value) and np.any(value.mask):
+        raise TypeError(f"{what} is a masked array; it must be an array: return its .filled(0)")
+
+
 def _names(shape: Shape) -> list[str]:
     """Return the names of the leaves of a Jacobian in the outputs' structure of params'."""
     params, outputs = shape.structure, shape.outputs
@@ -475,6 +482,7 @@ def _of_structure(jac: Any, shape: Shape, what: str) -> Matrix:
         for block in shape.blocks:
             name = names[output.leaf * len(params.leaves) + block.leaf]
             leaf, wanted = found[name], output.shape + block.leaf_shape
+            _require_unmasked(leaf.value, f"{what} of {brief(output.name)} by {brief(block.name)}")
             array = leaf.array if leaf.numeric else np.asarray(leaf.value)
             if array.shape != wanted:
                 raise ValueError(
@@ -499,6 +507,22 @@ def basis(count: int) -> Iterator[Array]:
         yield vector
 
 
+def product_of(method: Callable[[Array], Any], v: Array, size: int) -> Array:
+    """Return an operator's product as a new vector; ValueError if it is not of this size."""
+    name = getattr(method, "__name__", "product")
+    try:
+        vector = np.array(method(v))
+    except Exception as error:
+        error.add_note(f"gradcheck: raised by the operator's {name}")
+        raise
+    if vector.size != size:  # it may be a column
+        raise ValueError(
+            f"the operator's {name} returned an array of shape {vector.shape}; it must return "
+            f"{size} numbers"
+        )
+    return vector.reshape(size)
+
+
 def adjoint_of(jac: Any, m: int) -> Callable[[Array], Any] | None:
     """Return the `rmatvec` of an operator with m rows, None where it has none: it need not."""
     # scipy's operators have the method in any case, and say so only when it is called.
@@ -514,7 +538,7 @@ def _of_operator(jac: Any, shape: Shape, what: str) -> Matrix:
     """Multiply an operator out, and see that `rmatvec` is the adjoint of `matvec`."""
     _require_shape(tuple(jac.shape), shape, what)
     m, n = shape.full
-    columns = [np.array(jac.matvec(v)).reshape(m) for v in basis(n)]
+    columns = [product_of(jac.matvec, v, m) for v in basis(n)]
     dense = np.ascontiguousarray(np.array(columns).reshape(n, m).T)
     _require_real(dense, what)
     dtype = getattr(jac, "dtype", None)
@@ -529,7 +553,8 @@ def _adjoint_remark(jac: Any, dense: Array, shape: Shape) -> str:
     adjoint = adjoint_of(jac, m)
     if adjoint is None:
         return ""
-    rows = np.array([np.array(adjoint(u)).reshape(n) for u in basis(m)])[:, shape.columns()]
+    products = [product_of(adjoint, u, n) for u in basis(m)]
+    rows = np.array(products)[:, shape.columns()]
     gap = np.abs(rows - dense)
     largest = max(float(np.abs(dense).max(initial=0.0)), 1e-300)
     bad = ~(gap <= 1e-10 * largest + shape.nondet_tol)

@@ -389,8 +389,9 @@ def _shows_nearer(line: Line, question: Tolerance, estimate: Estimate, least: fl
     # so do its slopes, down to steps at which only the noise that func's format implies is left.
     gap, floor = abs(question.analytic - estimate.value), line.noise.floor
     step = RATIO ** (NEAR_RUNGS - 1) * max(floor / max(SENTINEL_GAP * gap, 1e-300), least)
-    known = line.noise.sigma <= LOUD * floor or line.sides() != "both"
-    if known or step * RATIO > line.rungs[-1].h:
+    least = step / RATIO ** (NEAR_RUNGS - 1) / STEPS_APART
+    asked = sum(least <= rung.h <= step * STEPS_APART for rung in line.rungs) >= NEAR_RUNGS
+    if asked or line.noise.sigma <= LOUD * floor or line.sides() != "both":
         return False
     seen = []
     for _ in range(NEAR_RUNGS):

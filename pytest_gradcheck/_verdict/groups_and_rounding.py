@@ -122,8 +122,8 @@ class Along:
     """One direction through a part of a block: what grad tells, and what func does.
 
     `weights` (k,) are those of the part's coordinates, in order; `atol` is by how much the analytic
-    derivative may be rounded. `aligned`: it is the direction of the gradient, by signs, along
-    which func changes most, and its slope by the most.
+    derivative may be rounded, `doubt` by how much it was seen to be. `aligned`: it is the direction
+    of the gradient, by signs, along which func changes most, and its slope by the most.
     """
 
     aligned: bool
@@ -132,6 +132,7 @@ class Along:
     told: float
     atol: float
     estimate: Estimate
+    doubt: float = 0.0
 
     def gap(self, estimate: Estimate) -> float:
         """Return by how much analytic and numeric differ beyond the rounding of the former."""
@@ -159,8 +160,8 @@ class Known:
 class Groups:
     """Directions through parts of blocks, as many as `EXHAUSTIVE` evaluations allow.
 
-    `rounding` returns by how much each analytic entry is rounded, (n,); `inner` is the format that
-    func rounds to on the way to J, "" if to none.
+    `rounding` returns by how much each analytic entry is rounded, (n,), and `doubt` is that where
+    it was asked; `inner` is the format that func rounds to on the way to J, "" if to none.
     """
 
     def __init__(
@@ -171,8 +172,12 @@ class Groups:
         seed: int,
         rounding: Callable[[], Array] | None = None,
         inner: str = "",
+        doubt: Array | None = None,
     ) -> None:
         self.inner = inner
+        self.doubt = np.zeros(problem.size)
+        if doubt is not None and doubt.size:
+            self.doubt = doubt
         self.rounding = cache(rounding) if rounding and analytic.at else None
         self.problem, self.analytic, self.noise, self.seed = problem, analytic, noise, seed
         self.size = value_size(problem, analytic.vector)
@@ -252,7 +257,8 @@ class Groups:
         blank = not self.norm(position)
         needed = GROUP_RESOLVED * abs(told) if blank or not self.zero(position) else math.inf
         estimate = climb(line, _measured(line, first, goal, needed))
-        return Along(number == 0, line, weights, told, atol, estimate)
+        doubt = float((self.doubt[block.start + inside] * np.abs(weights)).sum())
+        return Along(number == 0, line, weights, told, atol, estimate, doubt)
 
     def judged(self, asked: Sequence[Along]) -> tuple[Verdict, list[Estimate]]:
         """Return the verdict on directions through one part, and what they are known to be."""
@@ -277,7 +283,7 @@ class Groups:
             known.append(estimate)
             if near:
                 continue
-            if gap > proof * CONFIDENCE * bar and self._denied(one):
+            if gap > one.doubt + proof * CONFIDENCE * bar and self._denied(one):
                 return DISAGREE, known
             verdict = OPEN
         return verdict, known

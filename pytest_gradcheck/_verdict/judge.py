@@ -45,6 +45,7 @@ from .._constants import (
     NARROW,
     NARROW_PROOF,
     NEAR_ESTIMATE,
+    NEARER_PAIRS,
     NOISE_SPACING,
     NOISY_BLOCK,
     PLAIN,
@@ -115,6 +116,7 @@ from .tolerance_and_comparison import (
     Verdict,
     block_sizes,
     common_size,
+    dust_of,
     largest_of,
     tolerance,
 )
@@ -287,7 +289,8 @@ def _tell_by_groups(
     if not open_.any():
         return
     rounding = partial(_spread, problem, analytic, seed)
-    groups = Groups(problem, analytic, sweep.noise, seed, rounding, found.inner)
+    doubt = np.maximum(found.rounded, found.doubt)
+    groups = Groups(problem, analytic, sweep.noise, seed, rounding, found.inner, doubt)
     doubted = np.zeros_like(open_)
     for position, block in enumerate(problem.blocks):
         left = np.flatnonzero(open_[block.window])
@@ -420,7 +423,7 @@ def _rounded(
     """Return the comparison with the rounding of the analytic gradient in its tolerances."""
     if analytic.at is None:  # a gradient, or a row of a Jacobian, that can't be asked for elsewhere
         return found
-    own, moved, varies = _rounding(problem, analytic, options.seed)
+    own, moved, varies, stairs = _rounding(problem, analytic, options.seed)
     shared = own.copy()
     for block in problem.blocks:
         # A few neighbours may all round alike: then the block's others tell.
@@ -436,8 +439,10 @@ def _rounded(
         little |= spread <= LIMITING * moved
         off[little] = spread[little]
         doubt[~little] = np.minimum(spread, GRAD_ROUNDINGS * varies)[~little]
+    zero = np.abs(found.numeric) <= CONFIDENCE * found.error
+    doubt[zero] = np.maximum(doubt, GRAD_ROUNDINGS * stairs)[zero]
     limits = replace(limits, atol=limits.atol + off)
-    return replace(found, tolerance=limits, doubt=doubt)
+    return replace(found, tolerance=limits, rounded=off, doubt=doubt)
 
 
 def _leave_rounded(
@@ -449,6 +454,9 @@ def _leave_rounded(
         within = replace(found.tolerance, atol=found.tolerance.atol + found.doubt)
         doubted = (found.verdict == DISAGREE) & within.within(found.numeric, found.error)
         _leave_open(np.flatnonzero(doubted & ~found.kinked), found, GRAD_ROUNDED)
+        beyond = ~found.within() & within.within(found.numeric, found.error)
+        noisy = [i for i, reason in found.reasons.items() if reason == NOISY and beyond[i]]
+        found.reasons.update(dict.fromkeys(noisy, GRAD_ROUNDED))
     return found
 
 
@@ -536,8 +544,10 @@ def _spread(problem: Problem, analytic: Analytic, seed: int) -> Array:
     return _rounding(problem, analytic, seed)[0]
 
 
-def _rounding(problem: Problem, analytic: Analytic, seed: int) -> tuple[Array, Array, Array]:
+def _rounding(problem: Problem, analytic: Analytic, seed: int) -> tuple[Array, ...]:
     """Return that, and by how much each moves at all, and by rounding from point to point; (n,).
+
+    And by how much far away, at most as rounding can, where it stands still nearby.
 
     What cancels in a zero gradient need not be as large as the gradient, or as J over θ: a bias of
     1,000 before a softmax has terms as large as the probabilities.  Of grad at two points beside θ
@@ -550,9 +560,30 @@ def _rounding(problem: Problem, analytic: Analytic, seed: int) -> tuple[Array, A
         gap = np.abs(mean - vector).astype(np.float64)
         spread = np.fmax(spread, np.where(np.isfinite(gap), gap, 0.0))
         moved = np.fmax(moved, np.abs(0.5 * one - 0.5 * other).astype(np.float64))
-    varies = np.ptp(means or [vector], axis=0).astype(np.float64)
-    if pairs and (np.array(pairs) == vector).all(axis=(0, 1)).any():
-        pairs += _beside(problem, analytic, seed, FAR_STEP)  # that was one stair of it
+    most = np.fmax(spread, moved)
+    much = (most > COARSEST_RTOL * np.abs(vector)) & ~is_dust(
+        GRAD_ROUNDINGS * most, problem, vector
+    )
+    bent = np.zeros(problem.size)
+    if much.any():
+        # Some sums round to three values, of which a mean may be the same at every pair.
+        near = _beside(problem, analytic, seed, BESIDE, NEARER_PAIRS)
+        for (one, other), (ahead, behind) in zip(pairs, near, strict=False):
+            means.append(0.5 * ahead + 0.5 * behind)
+            odd = 0.5 * ahead - 0.5 * behind - NEARER_PAIRS * (0.5 * one - 0.5 * other)
+            bent = np.fmax(bent, np.abs(odd).astype(np.float64))
+    bent = np.where(much & np.isfinite(bent), bent, 0.0)
+    varies = np.fmax(np.ptp(means or [vector], axis=0).astype(np.float64), bent)
+    spread = np.fmax(spread, bent)
+    stairs = np.zeros(problem.size)
+    if pairs and (still := (np.array(pairs) == vector).all(axis=(0, 1))).any():
+        far = _beside(problem, analytic, seed, FAR_STEP)  # that was one stair of it
+        pairs += far
+        if far:
+            # A parameter of 1e8 is rounded by as many ε where it is added to something of size 1.
+            most = dust_of(EPS * np.maximum(problem.scale, 1.0)) * value_size(problem, vector)
+            apart = np.ptp([one for both in far for one in both], axis=0).astype(np.float64)
+            stairs = np.where(still & (apart <= most), apart, 0.0)
     # All may round alike, but they lie on the grid of the terms that cancel in them: one coarser
     # than that of their own format.
     seen = np.sort(np.array([vector, *chain(*pairs)], dtype=np.float64), axis=0)
@@ -561,13 +592,14 @@ def _rounding(problem: Problem, analytic: Analytic, seed: int) -> tuple[Array, A
     grid = last_bits(seen).min(axis=0)
     coarse = (grid > 2 * eps * np.abs(vector)) & np.isfinite(seen).all(axis=0)
     coarse &= np.count_nonzero(np.diff(seen, axis=0) > 0, axis=0) + 1 >= FEW_VALUES
-    return np.where(coarse, np.maximum(spread, grid), spread), moved, varies
+    return np.where(coarse, np.maximum(spread, grid), spread), moved, varies, stairs
 
 
 def _beside(
-    problem: Problem, analytic: Analytic, seed: int, distance: float
+    problem: Problem, analytic: Analytic, seed: int, distance: float, part: float = 1.0
 ) -> list[tuple[Array, Array]]:
     """Return grad at pairs of opposite points, so far from θ in parts of the scales."""
+    # Or at this part of the way to each of them.
     found: list[tuple[Array, Array]] = []
     at, step = analytic.at, distance * problem.scale
     if at is None:
@@ -584,7 +616,7 @@ def _beside(
     # What is added to a constant is rounded alike within floats of its own, if it is a small one.
     step = common if _told(analytic, common) <= most else step
     for pair in range(BESIDE_PAIRS):
-        shift = random_weights(problem.size, seed, Stream.BESIDE, pair) * step
+        shift = random_weights(problem.size, seed, Stream.BESIDE, pair) * (part * step)
         try:
             found.append((at(shift), at(-shift)))
         except Exception:  # outside its domain, or no longer what it was: nothing is learnt
@@ -979,7 +1011,9 @@ def _judge_fixed(
     # A value between the two slopes of a bend is a subgradient when the step is small; when it is
     # large, one step can't tell a kink, curvature or noise from a wrong gradient.
     a = found.analytic
-    found.verdict[asked] = np.where(agrees[asked], AGREE, DISAGREE)
+    # The complex step knows what rounding leaves nothing of: 1 - tanh(θ)² of a saturated unit.
+    lost = (a == 0) & (np.abs(found.numeric) <= found.tolerance.dust)
+    found.verdict[asked] = np.where((agrees | lost)[asked], AGREE, DISAGREE)
     found.verdict[asked & ~np.isfinite(found.error)] = OPEN
     allowed = found.tolerance.allowed(found.numeric, 0.0)
     small = sweep.step <= SMALL_FIXED_STEP * problem.scale

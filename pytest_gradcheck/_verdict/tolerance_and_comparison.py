@@ -348,8 +348,8 @@ class Comparison:
     that tell another slope lie within one stair of a rounded func. `answers`: func was seen to
     answer to a step, by more than its noise. `groups` are parts of blocks that are wrong, though no
     entry of theirs is known to be; `seen`, by a block's start, what would have been. `inner` is the
-    format that func rounds to on the way. `doubt` is by how much rounding moves an analytic entry
-    where that is no little.
+    format that func rounds to on the way. `rounded` is by how much rounding moves an analytic entry
+    where that is little, and in its tolerance, and `doubt` where it is not.
     """
 
     tolerance: Tolerance
@@ -367,6 +367,7 @@ class Comparison:
     groups: list[Group] = field(default_factory=list)
     seen: dict[int, Seen] = field(default_factory=dict)
     inner: str = ""
+    rounded: Array = field(default_factory=lambda: np.zeros(0))
     doubt: Array = field(default_factory=lambda: np.zeros(0))
 
     @classmethod

@@ -348,6 +348,34 @@ class TestComplexStep:
             assert 'scheme="central"' in report.message()
         assert check_gradients(func, grad, x).verdict == "agree"
 
+    @pytest.mark.parametrize("seed", range(12))
+    def test_what_two_steps_miss_alike_is_named_though_it_is_little(self, seed: int) -> None:
+        """A millionth of the slope, beside terms that hardly bend."""
+        x = 1e-3 * np.random.default_rng(seed).normal(size=3)
+
+        def func(x: Array) -> Any:
+            return np.sum(np.real(x) ** 3) + np.sum(x)
+
+        for grad in (lambda x: 3 * x**2 + 1, np.ones_like):
+            report = check_gradients(func, grad, x, scheme="complex")
+            assert report.verdict == "inconclusive"
+            assert "not analytic" in report.message()
+
+    def test_a_saturated_unit_has_a_gradient_of_zero(self) -> None:
+        """Beside one of 1e-43, which the complex step knows and no float64 sum of terms shows."""
+        x = np.array([50.0, -300.0, 0.4])
+
+        def grad(x: Array) -> Array:
+            return 2 * np.tanh(x) * (1 - np.tanh(x) ** 2)
+
+        def func(x: Array) -> Any:
+            return np.sum(np.tanh(x) ** 2)
+
+        assert grad(x)[0] == 0
+        assert check_gradients(func, grad, x, scheme="complex").verdict == "agree"
+        wrong = check_gradients(func, lambda x: 0 * x, x, scheme="complex")
+        assert wrong.wrong == 1
+
     @pytest.mark.parametrize("seed", range(20))
     def test_func_that_is_analytic_is_believed(self, seed: int) -> None:
         """At two evaluations more than it takes."""

@@ -285,6 +285,56 @@ def test_an_operator_and_its_adjoint():
     assert check_jacobian(broyden, late, x).wrong == 28
 
 
+class Short:
+    """An operator of three rows and columns whose products have another length."""
+
+    shape = (3, 3)
+
+    def __init__(self, matvec, rmatvec):
+        self.lengths = matvec, rmatvec
+
+    def matvec(self, v):
+        return np.cos(THREE)[: self.lengths[0]] * v[: self.lengths[0]]
+
+    def rmatvec(self, u):
+        return np.cos(THREE)[: self.lengths[1]] * u[: self.lengths[1]]
+
+
+THREE = np.array([0.1, 0.2, 0.3])
+
+
+def test_a_product_of_another_length_is_named_with_its_method():
+    assert_jacobian_close(np.sin, lambda p: Short(3, 3), THREE)
+    with pytest.raises(ValueError, match=r"operator's matvec returned .* \(2,\).* 3 numbers"):
+        check_jacobian(np.sin, lambda p: Short(2, 3), THREE)
+    with pytest.raises(ValueError, match=r"operator's rmatvec returned .* \(1,\).* 3 numbers"):
+        check_jacobian(np.sin, lambda p: Short(3, 1), THREE)
+
+
+def test_what_a_product_raises_is_noted_to_be_its_own():
+    class Fails(Short):
+        def matvec(self, v):
+            return (v[:2]).reshape(3)
+
+    with pytest.raises(ValueError, match="cannot reshape") as caught:
+        check_jacobian(np.sin, lambda p: Fails(3, 3), THREE)
+    assert caught.value.__notes__ == ["gradcheck: raised by the operator's matvec"]
+
+
+def test_a_masked_jacobian_is_refused_and_not_read_below_its_mask():
+    mask = [[0, 0, 0], [0, 1, 0], [0, 0, 0]]
+    with pytest.raises(TypeError, match=r"jac is a masked array.*filled\(0\)"):
+        check_jacobian(np.sin, lambda p: np.ma.array(np.diag(np.cos(p)), mask=mask), THREE)
+    parted = {"x": THREE}
+    with pytest.raises(TypeError, match=r"jac of output by x is a masked array"):
+        check_jacobian(
+            lambda p: np.sin(p["x"]),
+            lambda p: {"x": np.ma.array(np.diag(np.cos(p["x"])), mask=mask)},
+            parted,
+        )
+    assert_jacobian_close(np.sin, lambda p: np.ma.array(np.diag(np.cos(p))), THREE)
+
+
 # More than can be judged one by one
 
 

@@ -1572,3 +1572,91 @@ def test_a_gradient_that_refuses_float64_is_judged_as_before():
         return check_gradients(lambda x: np.sum(np.sin(x)), lambda x: slope(x, factor), x).verdict
 
     assert (verdict(1), verdict(1.01)) == ("agree", "disagree")
+
+
+def batch_normalised(seed, offset):
+    """A bias far from 0 before a batch normalisation: its gradient is rounding, of few values."""
+    rng = np.random.default_rng(seed)
+    x, c = rng.normal(size=(12, 3)), rng.normal(size=(12, 4))
+    params = {"W": rng.normal(size=(3, 4)), "b": offset * (1 + rng.random(4))}
+
+    def parts(p):
+        z = x @ p["W"] + p["b"]
+        away = z - z.mean(0)
+        spread = np.sqrt((away**2).mean(0) + 1e-5)
+        return away / spread, spread
+
+    def cost(p):
+        return float(np.sum(c * np.tanh(parts(p)[0])))
+
+    def grad(p):
+        h, spread = parts(p)
+        up = c * (1 - np.tanh(h) ** 2)
+        down = (up - up.mean(0) - h * (up * h).mean(0)) / spread
+        return {"W": x.T @ down, "b": down.sum(0)}
+
+    return cost, grad, params
+
+
+@pytest.mark.parametrize("offset", [1e10, 1e11])
+@pytest.mark.parametrize("seed", first_quick(range(20), 8))
+def test_rounding_of_few_values_accuses_no_entry_and_no_direction(seed, offset):
+    cost, grad, params = batch_normalised(seed, offset)
+    assert check_gradients(cost, grad, params).verdict != "disagree"
+
+
+@pytest.mark.parametrize("error", [1e-4, 1e-5])
+def test_what_rounding_does_not_explain_is_still_wrong(error):
+    cost, grad, params = batch_normalised(0, 1e6)
+    wrong = check_gradients(cost, lambda p: {**grad(p), "b": grad(p)["b"] + error}, params)
+    assert wrong.verdict == "disagree"
+    assert wrong.blocks[1].wrong == 4
+
+
+def shifted(seed, offset):
+    """A correlation of values to which a constant is added: all sums near it round alike."""
+    rng = np.random.default_rng(seed)
+    y = rng.normal(size=10)
+    beside = y - y.mean()
+
+    def parts(p):
+        away = p["x"] + p["o"]
+        away = away - away.mean()
+        return away, np.sqrt(away @ away), np.sqrt(beside @ beside)
+
+    def cost(p):
+        away, one, other = parts(p)
+        return float(away @ beside / one / other)
+
+    def grad(p):
+        away, one, other = parts(p)
+        g = beside / one / other - away @ beside / one / other * away / one**2
+        return {"x": g - g.mean(), "o": g.sum()}
+
+    return cost, grad, {"x": rng.normal(size=10), "o": offset}
+
+
+@pytest.mark.parametrize("offset", [1e8, 1e10])
+@pytest.mark.parametrize("seed", first_quick(range(40), 8))
+def test_rounding_that_is_alike_nearby_is_seen_far_away(seed, offset):
+    cost, grad, params = shifted(seed, offset)
+    assert check_gradients(cost, grad, params).verdict != "disagree"
+
+
+@pytest.mark.parametrize(("width", "height"), [(1e-9, 1), (1e-10, 30), (1e-11, 1), (1e-11, 30)])
+def test_a_ripple_is_not_accused_along_directions(width, height):
+    """t + height * width * sin(t / width) of three numbers, of which each alone stays open."""
+    right, wrong = [], []
+    for seed in range(8):
+        t = np.random.default_rng(seed).uniform(0.5, 2, 3)
+
+        def func(t):
+            return float(np.sum(t + height * width * np.sin(t / width)))
+
+        def slope(t):
+            return 1 + height * np.cos(t / width)
+
+        right.append(check_gradients(func, slope, t).verdict)
+        wrong.append(check_gradients(func, lambda t: 1.1 * slope(t), t).verdict)
+    assert "disagree" not in right
+    assert "agree" not in wrong

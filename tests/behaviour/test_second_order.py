@@ -120,6 +120,29 @@ def test_a_hessian_in_float32_is_symmetric_but_for_its_rounding(seed):
     assert wrong.verdict == "disagree"
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_a_hessian_that_is_rounding_alone_is_symmetric(seed):
+    """Of |p / |p||**2, which is 1 wherever p is, its terms cancel: 4e-16 beside 3e-16."""
+
+    def cost(p):
+        return float(np.linalg.norm(p / np.linalg.norm(p)) ** 2)
+
+    def hvp(p, v):
+        size = np.linalg.norm(p)
+        u = p / size
+        along = (v - u * (u @ v)) / size
+        change = along - along * (u @ u) - u * (2 * (u @ along))
+        return 2 * (change / size - (u - u * (u @ u)) * (u @ v) / size**2)
+
+    p = np.random.default_rng(seed).normal(size=3)
+    matrix = np.array([hvp(p, v) for v in np.eye(3)])
+    assert np.any(matrix != matrix.T)
+    assert check_hvp(cost, hvp, p).verdict == "agree"
+    assert check_hessian(cost, lambda p: matrix, p).verdict == "agree"
+    lean = 1e-12 * np.triu(np.ones((3, 3)), 1)
+    assert check_hessian(cost, lambda p: matrix + lean, p).verdict == "disagree"
+
+
 def test_two_entries_are_told_with_the_digits_in_which_they_differ():
     def hess(x):
         return rosenbrock_hess(x) + 1e-8 * np.triu(np.ones((6, 6)), 1)

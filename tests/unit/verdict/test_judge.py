@@ -632,9 +632,11 @@ def test_grad_is_asked_at_ten_points_beside_its_own_where_an_entry_disagrees():
     assert np.all(near > 2.0**-36)
     assert np.all(near < 2.0**-33)
     assert [one.tolist() for one in shifts[1:10:2]] == [(-one).tolist() for one in shifts[:10:2]]
+    # By a percent of itself it is another one there, and so it is asked nearer, as well.
+    assert [(8 * one).tolist() for one in shifts[10:20]] == [one.tolist() for one in shifts[:10]]
     # Grad has the same values there, and further away, too: no rounding of it is to be seen.
-    assert len(shifts) == 20
-    assert np.all(np.abs(shifts[10:]) / theta > 2.0**-7)
+    assert len(shifts) == 30
+    assert np.all(np.abs(shifts[20:]) / theta > 2.0**-7)
 
 
 def test_what_grad_itself_does_not_repeat_is_tolerated():

@@ -436,8 +436,8 @@ class Search:
 
     def _alone(self, part: Part, block: Block, place: int, axis: int) -> bool:
         """Return whether errors as large as a row's would have shown in the rest of its block."""
-        # In parts of the gradient, that is, and at most as large as it; of a row of zeros, if most
-        # others would be missed.
+        # As large as such, and in parts of the gradient, at most as large as it; of a row of zeros,
+        # if most others were missed.
         squares = np.zeros(block.shape[axis])
         for window in chunks(block.size):
             own = self.screen.analytic[block.window][window] * self.screen.spread(block, window)
@@ -445,10 +445,10 @@ class Search:
             squares += np.bincount(places, own * own, squares.size)
         mine, others = float(squares[place]), np.delete(squares, place)
         others, shown = others[others > 0], SHOWN_BY * self.limit
-        if not mine:
-            return bool(others.size and np.median(others) > shown * shown)
         off = sum(y * y for y in part.residuals.values()) / len(part.residuals)
-        return bool(others.sum() * min(off / mine, 1.0) > shown * shown)
+        alike = np.median(others) if not mine and others.size else others.sum()
+        least = min(off, alike * (min(off / mine, 1.0) if mine else 1.0))
+        return bool(least > shown * shown)
 
     def _halves(self, part: Part, block: Block) -> list[Part]:
         """Halve a part along the axis on which one half is right, if there is one."""

@@ -394,6 +394,7 @@ def line_of(problem: Problem, coordinate: int, noise: Noise, seeded: Sweep | Non
         return [float(t) for t in to.astype(wide) - theta.astype(wide)], tuple(values)
 
     new = Line(evaluate, problem.center, noise, float(np.spacing(np.abs(theta))))
+    new.reach = float(problem.scaling.at_zero[position])
     if seeded is not None and seeded.ends[coordinate].all():
         up, down = seeded.ends[coordinate].tolist()
         new.record((up, down), tuple(seeded.pairs[coordinate]))

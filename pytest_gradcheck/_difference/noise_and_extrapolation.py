@@ -384,7 +384,8 @@ class Line:
     `evaluate` takes steps, to be rounded to what is representable, and returns those taken and func
     there; `center` is func at θ, `ulp` the spacing of floats at the coordinate: what func makes of
     it is rounded as coarsely. `grainy` says whether a func that some steps do not change was seen
-    to move in jumps (`step_search_and_kinks`), `sounded` whether its noise was measured along it.
+    to move in jumps (`step_search_and_kinks`), `sounded` whether its noise was measured along it;
+    `reach` is the size of most parameters of its block.
     """
 
     evaluate: Callable[[Sequence[float]], tuple[Sequence[float], Sequence[Any]]]
@@ -395,6 +396,7 @@ class Line:
     moves: list[tuple[float, float]] = field(default_factory=list)
     grainy: bool | None = None
     sounded: bool = False
+    reach: float = 0.0
 
     def sound(self, spacing: float) -> None:
         """Measure the noise of func along this very line."""

@@ -323,13 +323,18 @@ def tell_grain(line: Line) -> None:
 
 
 def jump_between(line: Line, near: Rung, far: Rung) -> float:
-    """Return the size of a jump of func between two steps to one side; 0 where it has none."""
+    """Return the size of a jump of func as far as a step to one side; 0 where it has none."""
     # Half by half, nearer to where func changes most by what the slope of the nearer step does not
-    # explain: that of a jump stays, and that of a pole grows.
-    slope = near.central
+    # explain: that of a jump stays, and that of a pole grows. A weight decay, which bends as much
+    # to both sides, would hide it.
+    slope, curve = near.central, far.bend / (2 * far.h)
     side = 1 if abs(far.forward - slope) >= abs(far.backward - slope) else -1
-    low, high = ((r.h, r.h * (slope_of(r, SIDES[side < 0]) - slope)) for r in (near, far))
-    before, last = _halved(line, side, low, high, lambda t, change: side * (change - slope * t))
+
+    def excess(t: float, change: float) -> float:
+        return side * (change - slope * t - curve * t * t)
+
+    end = far.h, excess(side * far.h, side * far.h * slope_of(far, SIDES[side < 0]))
+    before, last = _halved(line, side, (0.0, 0.0), end, excess)
     stays = 1 / JUMP_STAYS < last / (before or math.inf) < JUMP_STAYS
     return last if stays and last > RESPONDS * line.noise.sigma else 0.0
 

@@ -23,6 +23,7 @@ from .._constants import (
     FINER,
     FINEST,
     FLAT_AS_FAR_AS,
+    FLOAT32,
     GROUP_RUNGS,
     JUMP_POWER,
     KINK_BESIDE,
@@ -42,6 +43,7 @@ from .._constants import (
     NEAR_ESTIMATE,
     NEAR_LIMIT,
     NEAR_RUNGS,
+    NOISE_FARTHEST,
     NOISE_LOUD,
     NOISE_SAMPLES,
     QUIETER,
@@ -417,30 +419,72 @@ def _stair(line: Line, question: Tolerance, scale: float, estimate: Estimate) ->
     """
     if line.grainy or line.sides() != "both":
         return 0.0
-    gap, step = abs(question.analytic - estimate.value), FAR_STEP * scale
-    pairs = list(itertools.pairwise(line.rungs))
-    if line.rungs[0].h < step:
+    gap = abs(question.analytic - estimate.value)
+    least = NEAR_ESTIMATE * gap
+    # By so much float32 may round func: far off, a jump may leave no more of the gap than that.
+    rounding = FLOAT32 * max(abs(float(line.center)), line.noise.terms)
+    top = _beyond(line, estimate.value, least, scale, rounding)
+    off = abs(top.central - question.analytic)
+    if top not in line.rungs and off <= least:
+        line.rungs.insert(0, top)  # else it knows less than the nearer ones
+    steps = line.rungs if top in line.rungs else [top, *line.rungs]
+    allowed = any(abs(r.central - question.analytic) <= least for r in line.rungs)
+    rounded = off * top.h <= least * top.h + rounding
+    for far, near in reversed(list(itertools.pairwise(steps))):
+        if abs(far.central - estimate.value) <= least and not _bends_anew(far, near, least):
+            continue
+        # At the end of a stair func bends by as much, or slopes otherwise where it ends to both
+        # sides, and below by nothing. By far more it does at a jump that stands alone: a stair many
+        # steps wide seldom ends within this one.
+        above, below = (max(abs(r.bend), abs(r.central - estimate.value)) for r in (far, near))
+        ends = LIMITING * gap <= above <= RATIO**3 * gap and below < above * (near.h / far.h) ** 2
+        ends &= above > BEND_CLEAR * far.bend_noise
+        if not (allowed or ends or (rounded and _unlike_smooth(line, far, estimate.value))):
+            return 0.0
+        jump = jump_between(line, near, far)
+        return jump if allowed or ends or jump <= RATIO * rounding else 0.0
+    return 0.0
+
+
+def _beyond(line: Line, value: float, least: float, scale: float, rounding: float) -> Rung:
+    """Return a step far beyond those that accuse, or the largest if there is none."""
+    top = line.rungs[0]
+    for part in (FAR_STEP, NOISE_FARTHEST):
+        step = part * max(scale, line.reach)
+        if top.h >= step:
+            continue
         try:
             steps, values = line.evaluate((step, -step))
         except Exception:  # no evaluation is left, or func fails so far away: nothing is known
-            return 0.0
-        far = line.record(steps, values)
-        pairs.insert(0, (far, line.rungs[1]))
-        if not abs(far.central - question.analytic) <= NEAR_ESTIMATE * gap:
-            line.rungs.remove(far)  # it knows less than the nearer ones
-    allowed = any(abs(r.central - question.analytic) <= NEAR_ESTIMATE * gap for r in line.rungs)
-    for far, near in reversed(pairs):
-        if not abs(far.central - estimate.value) <= NEAR_ESTIMATE * gap:
-            # At the end of a stair func bends by as much, or slopes otherwise where it ends to both
-            # sides, and below by nothing. By far more it does at a jump that stands alone: a stair
-            # many steps wide seldom ends within this one.
-            above, below = (max(abs(r.bend), abs(r.central - estimate.value)) for r in (far, near))
-            ends = (
-                LIMITING * gap <= above <= RATIO**3 * gap and below < above * (near.h / far.h) ** 2
-            )
-            ends &= above > BEND_CLEAR * far.bend_noise
-            return jump_between(line, near, far) if allowed or ends else 0.0
-    return 0.0
+            break
+        top = line.record(steps, values)
+        line.rungs.remove(top)
+        # It may be within a stair of float32, too, where it shows nothing else than the others.
+        same = abs(top.central - value) <= least and not _bends_anew(top, line.rungs[0], least)
+        if not same or RATIO * least * top.h > rounding:
+            break
+    return top
+
+
+def _unlike_smooth(line: Line, far: Rung, value: float) -> bool:
+    """Return whether func is not off as a smooth one, of third order, is a step nearer."""
+    try:
+        steps, values = line.evaluate((far.h / RATIO, -far.h / RATIO))
+    except Exception:  # no evaluation is left: nothing is known
+        return False
+    nearer = line.record(steps, values)
+    line.rungs.remove(nearer)
+    # A jump beyond the nearer one leaves nothing there.
+    falls = RATIO * abs(nearer.central - value) <= abs(far.central - value)
+    falls &= abs(far.central - value) <= RATIO**3 * abs(nearer.central - value)
+    return not falls or _bends_anew(far, nearer, 0.0)
+
+
+def _bends_anew(far: Rung, near: Rung, least: float) -> bool:
+    """Return whether func bends at a step by what it does not as it is smooth at a nearer one."""
+    # Where a fit has ended stairs are alike to both sides.
+    smooth = max(abs(near.bend), BEND_CLEAR * near.bend_noise) * (far.h / near.h) ** 2
+    return abs(far.bend) > max(smooth, BEND_CLEAR * far.bend_noise, least)
 
 
 def _news(line: Line, question: Tolerance, scale: float, estimate: Estimate) -> bool:

@@ -37,6 +37,7 @@ from .._constants import (
     FARTHEST,
     FARTHEST_ALONG,
     FINE,
+    FLOAT32,
     GRAD_ROUNDINGS,
     GROUP_DIRECTIONS,
     GROUP_GOAL,
@@ -850,12 +851,12 @@ def _round_robin(which: Array, found: Comparison, problem: Problem) -> list[tupl
     return [(position, i) for _, position, i in sorted(ranked)]
 
 
-BITS_16 = "a format of 16 bits"
+BITS_32, BITS_16, FEW_BITS = "float32", "a format of 16 bits", "a narrow format"
 
 
 def loud_at(inner: str) -> float:
     """Return at which distances, in parts of a scale, func is noisy that rounds to this format."""
-    return NOISE_FARTHER if inner == BITS_16 else NOISE_WIDER
+    return NOISE_WIDER if inner == BITS_32 else NOISE_FARTHER
 
 
 def inner_format(found: Comparison, sweep: Sweep, problem: Problem) -> str:
@@ -880,9 +881,11 @@ def inner_format(found: Comparison, sweep: Sweep, problem: Problem) -> str:
             most = ROUNDING_SIGMA * COARSEST_JUMP * size
             if not moves or (loud is not None and not loud <= most):
                 continue
-            if _within_stair(line, told, scale, STILL_IN_16_BITS, abs(told)):
-                return BITS_16
-            return "float32"
+            if not _within_stair(line, told, scale, STILL_IN_16_BITS, abs(told)):
+                return BITS_32
+            # Where func hardly slopes float32 stands still as far; but its stairs are low.
+            far = line.table(0.0, scale * NOISE_FARTHER)
+            return BITS_16 if far is None or far > FLOAT32 * RESPONDS * size else FEW_BITS
     return ""
 
 
@@ -902,7 +905,7 @@ def in_one_stair(i: int, found: Comparison, line: Line, problem: Problem) -> boo
     if not (within and accused):
         return within
     # A smooth func whose gradient is wrong moves farther off as it does nearby.
-    step = (NOISE_FARTHEST if found.inner == BITS_16 else FAR_STEP) * reach_of(i, problem)
+    step = (FAR_STEP if found.inner in ("", BITS_32) else NOISE_FARTHEST) * reach_of(i, problem)
     steps, values = line.evaluate((step, -step))
     far = float((values[0] - values[1]) / (steps[0] - steps[1]))
     return not abs(far - known) <= NEAR_LIMIT * gap

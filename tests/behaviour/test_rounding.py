@@ -4,6 +4,7 @@ What can't be told may be inconclusive; a gradient that is wrong by much is caug
 """
 
 import zlib
+from functools import partial
 
 import numpy as np
 import pytest
@@ -1660,3 +1661,70 @@ def test_a_ripple_is_not_accused_along_directions(width, height):
         wrong.append(check_gradients(func, lambda t: 1.1 * slope(t), t).verdict)
     assert "disagree" not in right
     assert "agree" not in wrong
+
+
+def fit_in_float32(seed, penalty, *, ended=True, wrong=0.0):
+    """A mean of losses in float32 beside a penalty in float64, where a fit has (nearly) ended."""
+    rng = np.random.default_rng([43, seed])
+    x, y = rng.normal(size=(2000, 4)).astype(np.float32), rng.gamma(2, 1, 2000).astype(np.float32)
+
+    def slope(w):
+        off = 1 - y * np.exp(-x.astype(float) @ w)
+        return x.T.astype(float) @ off / 2000 + penalty * w
+
+    def func(w):
+        z = (x @ w).astype(np.float32)
+        return float((z + y * np.exp(-z)).sum() / 2000) + 0.5 * penalty * float(w @ w)
+
+    w = np.zeros(4)
+    for _ in range(40):  # Newton's
+        curvature = (x.T.astype(float) * (y * np.exp(-x.astype(float) @ w))) @ x / 2000
+        w = w - np.linalg.solve(curvature + penalty * np.eye(4), slope(w))
+    if not ended:
+        w = w * (1 + 1e-3 * rng.normal(size=4))
+    return func, lambda w: slope(w) + wrong, w
+
+
+@pytest.mark.parametrize("penalty", [0.01, 0.1, 1.0])
+@pytest.mark.parametrize("ended", [True, False], ids=["ended", "nearly ended"])
+def test_a_penalty_beside_float32_where_a_fit_has_ended(penalty, ended):
+    """Within a stair, a thousandth of the parameters wide, the penalty slopes alone."""
+    seeds = range(4)
+    right = [check_gradients(*fit_in_float32(seed, penalty, ended=ended)) for seed in seeds]
+    assert "disagree" not in [report.verdict for report in right]
+    assert not any("16 bits" in report.message() for report in right)
+    wrong = verdicts(fit_in_float32(seed, penalty, ended=ended, wrong=0.05) for seed in seeds)
+    assert wrong == ["disagree"] * 4
+
+
+@pytest.mark.parametrize("scale", [3.0, 30.0, 100.0])
+def test_a_penalty_that_bends_more_than_the_jumps_beside_it(scale):
+    """A large parameter of tiny data: the stairs are found beside what the penalty bends by."""
+    right, wrong = [], []
+    for seed in (0, 1, 19):
+        rng = np.random.default_rng([44, seed])
+        x = (rng.normal(size=(50, 3)) * [1e-3, 1.0, 3.0]).astype(np.float32)
+        y = rng.poisson(2, 50).astype(np.float32)
+        w = rng.normal(size=3) * [scale, 0.3, 0.1]
+
+        def func(w, x=x, y=y):
+            z = (x @ w).astype(np.float32)
+            return float((np.exp(z) - y * z).sum() / 50) + 0.005 * float(w @ w)
+
+        def grad(w, x=x, y=y, factor=1.0):
+            slope = x.T.astype(float) @ (np.exp(x.astype(float) @ w) - y) / 50
+            return factor * slope + 0.01 * w
+
+        right.append(check_gradients(func, grad, w).verdict)
+        wrong.append(check_gradients(func, partial(grad, factor=1.01), w).verdict)
+    assert right == ["agree"] * 3
+    assert wrong == ["disagree"] * 3
+
+
+def test_what_float32_hides_is_not_said_to_be_left_unread():
+    """J stands still as far as its rounding goes, and the gradient is far below that."""
+    func, grad, w = fit_in_float32(3, 0.0, ended=False)
+    report = check_gradients(lambda w: np.float32(func(w)), grad, w)
+    assert report.verdict == "inconclusive"
+    assert "answers to no parameter" not in report.message()
+    assert "func is float32" in report.message()

@@ -542,12 +542,11 @@ def _imaginary_part(value: Any) -> float:
 
 def differenced(
     problem: Problem, analytic: Analytic | None, options: Options, noise: Noise | None = None
-) -> tuple[Sweep, Noise]:
+) -> Sweep:
     """Difference every coordinate, or, when max_evals allows no more, a sample of them."""
     # `noise` is func's, where it was measured before.
     if options.scheme == "complex":
-        found = complex_sweep(problem, options)
-        return found, found.noise
+        return complex_sweep(problem, options)
     row = central_row(options)
     try:
         noise = noise or noise_of(problem, options)
@@ -570,7 +569,7 @@ def differenced(
         told = value_size(problem, found.numeric)
         if size < VANISHES * told:
             found = sweep(problem, row, noise, options, told, chosen)
-    return found, noise
+    return found
 
 
 def raise_domain_error(problem: Problem) -> None:

@@ -236,7 +236,7 @@ def _judged(
     # Where all of it plainly agrees the comparison is one to be made when a report is read.
     if noise is None and (seen := _first_look(problem, analytic, options)):
         return *seen, ""
-    sweep, _ = differenced(problem, analytic, options, noise)
+    sweep = differenced(problem, analytic, options, noise)
     told = not_analytic(problem, sweep, options) if options.scheme == "complex" else ""
     if options.threshold is None and (right := plainly_right(problem, analytic, sweep, options)):
         return sweep, right, told

@@ -465,7 +465,7 @@ def judged(func, analytic, params, denied=None, jitter=0.0, at=None, **given):
     """Return what a check comes to, and what it cost beyond the first differences."""
     problem, options = prepared(func, params, **given)
     made = Analytic(np.array(analytic, dtype=float), (EPS,) * len(problem.blocks), jitter, "", at)
-    found, _ = differenced(problem, made, options)
+    found = differenced(problem, made, options)
     before = problem.evaluator.evaluations
     comparison = _judge.judge(problem, made, found, options, denied)
     return comparison, problem.evaluator.evaluations - before
@@ -494,7 +494,7 @@ def told_at_once(func, analytic, theta, direction=1.0, **given):
     """Return what the error bars alone say, and what all of a verdict does, of the same sweep."""
     problem, options = prepared(func, theta, **given)
     made = Analytic(np.array(analytic, dtype=float), (EPS,) * len(problem.blocks))
-    found, _ = differenced(problem, made, options)
+    found = differenced(problem, made, options)
     value, error = found.noise.slope
     found = replace(found, noise=replace(found.noise, slope=(direction * value, error)))
     plain, cost = _judge.plainly_right(problem, made, found, options), problem.evaluator.evaluations
@@ -889,7 +889,7 @@ def climbed(n, rank, wrong=(), goal_atol=0.0, func=None):
     theta = np.linspace(0.3, 1.3, n)
     problem, options = prepared(lambda x: 1e4 + float(np.sum(np.sin(x))), theta, rtol=1e-13)
     right = np.cos(theta)
-    sweep, _ = differenced(problem, Analytic(right, (EPS,)), options)
+    sweep = differenced(problem, Analytic(right, (EPS,)), options)
     made = limits(n, rtol=1e-13, goal_rtol=1e-13, goal_atol=goal_atol)
     found = of_sweep(sweep, right * np.where(np.isin(np.arange(n), wrong), 1.5, 1.0), made)
     size = np.maximum(found.analytic, found.numeric)
@@ -918,7 +918,7 @@ def test_the_largest_that_a_direction_does_not_resolve_are_asked_one_by_one():
     theta = np.ones(n)
     theta[::2] = 4.0
     problem, options = prepared(lambda x: float(slopes @ x), theta)
-    sweep, _ = differenced(problem, Analytic(slopes, (EPS,)), options)
+    sweep = differenced(problem, Analytic(slopes, (EPS,)), options)
     found = of_sweep(sweep, slopes, limits(n, rtol=1e-7, goal_rtol=3e-6))
 
     def asked(members, bound):

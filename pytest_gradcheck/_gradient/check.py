@@ -54,7 +54,7 @@ from .._evaluate.problem import (
 )
 from .._options import Options
 from .._params.arrays_and_structure import Array
-from .._params.layout import coordinate_of, labels, narrow
+from .._params.layout import coordinate_of, labels, narrow, offsets_in
 from .._quoting import brief, quoted
 from .._report.assemble import Rows, Subject, agrees_plainly, assemble, rows_of, with_rounded
 from .._report.report import VERDICTS, GradientReport
@@ -470,9 +470,8 @@ def look_again(
     try:
         noise = noise_of(problem, options)
         size = value_size(problem, analytic.vector)
-        chosen = [which[(which >= b.start) & (which < b.stop)] - b.start for b in problem.blocks]
-        row = central_row(options)
-        found = sweep(problem, row, noise, options, size, chosen)
+        chosen = offsets_in(problem.blocks, which)
+        found = sweep(problem, central_row(options), noise, options, size, chosen)
     except BudgetExhausted:
         return None
     # Tolerances are relative to the block: the analytic gradient stands in for what was not

@@ -56,7 +56,7 @@ from .._gradient.check import worst_so_far
 from .._gradient.follow_up_calls import lines_behind
 from .._options import Options
 from .._params.arrays_and_structure import Array
-from .._params.layout import labels, position_of, to_structure
+from .._params.layout import labels, offsets_in, position_of, to_structure
 from .._params.work_copy import WorkCopy
 from .._quoting import brief, listing, quoted
 from .._report.assemble import Subject, assemble, contradicted, rows_of
@@ -587,13 +587,13 @@ class Points:
         alone = np.flatnonzero(left.any(axis=0))
         if alone.size > ALONE_FOR_EACH * np.count_nonzero(left.any(axis=1)):
             return found
-        for position, block in enumerate(self.problem.blocks):
-            which = alone[(alone >= block.start) & (alone < block.stop)] - block.start
+        for position, which in enumerate(offsets_in(self.problem.blocks, alone)):
             if which.size:
                 theta = self.problem.evaluator.work.theta[position][which]
-                to = (theta + step[block.window][which]).astype(theta.dtype)[:, None]
+                place = self.problem.blocks[position].start + which
+                to = (theta + step[place]).astype(theta.dtype)[:, None]
                 values = self.evaluate(Move(to, position, which.tolist()))[:, :, 0]
-                found[:, block.start + which] = values == self.problem.center[:, None]
+                found[:, place] = values == self.problem.center[:, None]
         return found
 
     def _unmoved(self, shift: Array) -> Array:

@@ -267,7 +267,7 @@ def _jumps(found: Comparison, case: Case) -> Array:
 def _leave_standing(found: Comparison) -> None:
     """Leave open what func never answered to, where the jumps that others show are as large."""
     # One parameter alone may move a score of whole numbers by none of them, however far it goes.
-    rounded = [i for i, reason in found.reasons.items() if reason == ROUNDED]
+    rounded = found.reasoned(ROUNDED)
     jumps = [2 * h * abs(slope) for i in rounded for h, slope in found.ladders.get(i, ()) if slope]
     if not jumps:
         return
@@ -279,7 +279,8 @@ def _leave_standing(found: Comparison) -> None:
 
 def _tell_by_groups(found: Comparison, case: Case, value: float) -> None:
     """Tell by directions through whole blocks what noise has left open entry by entry."""
-    problem, analytic, sweep, seed = *case[:3], case.options.seed
+    problem, analytic, sweep, options = case
+    seed = options.seed
     open_ = (found.verdict == OPEN) & np.isfinite(found.error) & ~found.kinked
     # No direction shows what moves nothing beside the rest of it.
     open_ &= _claims_little(found.analytic, problem.scale, IN_CHECK * value)
@@ -352,7 +353,7 @@ def _pass_zeros(found: Comparison, case: Case, value: float) -> None:
     zero = (np.abs(found.analytic) <= limits.dust + limits.atol) & found.within()
     zero &= CONFIDENCE * found.reach * problem.scale <= IN_BLOCK * value
     zero &= _claims_little(found.analytic, problem.scale, IN_CHECK * value)
-    zero[[i for i, reason in found.reasons.items() if reason in (JUMP, NOT_SMOOTH)]] = False
+    zero[found.reasoned(JUMP, NOT_SMOOTH)] = False
     passing = [
         block.window
         for block in problem.blocks
@@ -728,7 +729,7 @@ def curvature(problem: Problem, sweep: Sweep, found: Comparison) -> float:
         sizes = bends(sweep, problem.center, seen) * (problem.scale[seen] / sweep.step[seen]) ** 2
     smooth = _smooth(found, sweep)
     # At a stationary point every smooth func bends by more than it slopes.
-    smooth[[i for i, reason in found.reasons.items() if reason == NOISY]] = True
+    smooth[found.reasoned(NOISY)] = True
     sizes = sizes[np.isfinite(sizes) & smooth[seen]]
     return float(sizes.max(initial=0.0))
 
@@ -1016,7 +1017,7 @@ def _doubt_fixed(found: Comparison, case: Case) -> None:
     # the given step is right about keeps the value that it has there.
     problem, options = case.problem, case.options
     asked = (found.verdict == DISAGREE) & np.isfinite(found.error) & np.isfinite(found.analytic)
-    asked[[i for i, reason in found.reasons.items() if reason == BENDS]] = True
+    asked[found.reasoned(BENDS)] = True
     if options.scheme == "complex" or not asked.any():
         return
     known = found.numeric.copy(), found.error.copy()
@@ -1079,8 +1080,7 @@ def conclude(
             resolved |= _claims_little(analytic, scale, own, largest) & (bar * scale <= own)
     resolved |= zero
     unjudged = (found.verdict != DISAGREE) & np.isfinite(found.error)
-    stays = (BENDS, EXHAUSTED, JUMP, NOT_SMOOTH)
-    unjudged[[i for i, reason in found.reasons.items() if reason in stays]] = False
+    unjudged[found.reasoned(BENDS, EXHAUSTED, JUMP, NOT_SMOOTH)] = False
     change = unjudged & found.within() & ~found.kinked
     found.verdict[change & resolved] = AGREE
     found.verdict[change & ~resolved] = OPEN

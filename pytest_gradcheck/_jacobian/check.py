@@ -11,9 +11,10 @@ import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import cache, cached_property, partial
 from itertools import product
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -402,24 +403,21 @@ def _leeway(check: Check, matrix: Matrix, bias: Bias | None) -> Callable[..., Ar
 
 def stacked(check: Check, rows: JudgedRows, dense: Array) -> Comparison:
     """Return the comparisons of all rows as one, pair of blocks by pair of blocks."""
-    m, n = dense.shape
 
-    def vector(each: Sequence[Any], name: str, empty: float) -> Array:
-        own = [getattr(one, name) for one in each]
-        return check.in_pairs(np.stack(own) if own else np.full((m, n), empty))
+    def vector(name: str, empty: Any) -> Array:
+        own = [*map(attrgetter(name), rows.found)]
+        return check.in_pairs(np.stack(own) if own else np.full(dense.shape, empty))
 
-    where = check.where()
-    limits = [own.tolerance for own in rows.found]
-    names = ("rtol", "atol", "dust", "goal_rtol", "goal_atol", "rms")
+    where, (_, *columns) = check.where(), (item.name for item in fields(Tolerance))
     found = Comparison(
-        Tolerance(check.in_pairs(dense), *(vector(limits, name, 0.0) for name in names)),
-        vector(rows.found, "numeric", np.nan),
-        vector(rows.found, "error", np.inf),
-        vector(rows.found, "evaluated", False).astype(bool),
-        vector(rows.found, "flat", False).astype(bool),
-        vector(rows.found, "bound", np.inf),
-        vector(rows.found, "verdict", OPEN).astype(np.int8),
-        answers=vector(rows.found, "answers", False).astype(bool),
+        Tolerance(check.in_pairs(dense), *(vector(f"tolerance.{name}", 0.0) for name in columns)),
+        vector("numeric", np.nan),
+        vector("error", np.inf),
+        vector("evaluated", False),
+        vector("flat", False),
+        vector("bound", np.inf),
+        vector("verdict", np.int8(OPEN)),
+        answers=vector("answers", False),
     )
     for k, own in enumerate(rows.found):
         found.reasons.update({int(where[k, i]): x for i, x in own.reasons.items()})

@@ -495,7 +495,7 @@ def _engine(call: Call, params: Any, options: Options, *, accurate: bool) -> tup
     with closing(problem.evaluator), problem.evaluator.progress.interruptible():
         if problem.unrepeated:
             raise ValueError(problem.unrepeated)
-        found, _ = differenced(problem, None, options)
+        found = differenced(problem, None, options)
         if accurate or not np.isfinite(found.numeric).all():
             vague = climb_all(problem, found, only_missing=not accurate)
             if vague and not accurate:

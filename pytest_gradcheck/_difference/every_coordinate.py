@@ -40,7 +40,7 @@ from .._evaluate.evaluator import BudgetExhausted, Evaluator
 from .._evaluate.problem import Analytic, Problem
 from .._options import Options
 from .._params.arrays_and_structure import CHUNK, Array, flatten
-from .._params.layout import LEAST_SCALE, labels, middle, narrow, position_of
+from .._params.layout import LEAST_SCALE, labels, middle, narrow, offsets_in, position_of
 from .._params.work_copy import WorkCopy
 from .._quoting import brief
 from .noise_and_extrapolation import Line, Noise, best_entry, from_values, measured
@@ -449,13 +449,11 @@ def complex_sweep(problem: Problem, options: Options) -> Sweep:
         return done, found.numeric[done], 0.0
 
     evaluator.progress.plan(picked.size, so_far)
-    for position, block in enumerate(problem.blocks):
-        place = picked[(picked >= block.start) & (picked < block.stop)]
-        scale = problem.scale[place]
-        h = STEP * scale if options.eps is None else np.full(place.size, options.eps)
-        odd = (2 * (place - block.start) + 1).tolist()
+    for position, own in enumerate(offsets_in(problem.blocks, picked)):
+        place = problem.blocks[position].start + own
+        h = STEP * problem.scale[place] if options.eps is None else np.full(own.size, options.eps)
         try:
-            out = evaluator.sweep(position, odd, h[:, None])[:, 0]
+            out = evaluator.sweep(position, (2 * own + 1).tolist(), h[:, None])[:, 0]
             if evaluator.domain_error is not None:
                 raise evaluator.domain_error  # no step is so small that it leaves a domain
         except Exception as error:
@@ -543,12 +541,11 @@ def _imaginary_part(value: Any) -> float:
 
 def differenced(
     problem: Problem, analytic: Analytic | None, options: Options, noise: Noise | None = None
-) -> tuple[Sweep, Noise]:
+) -> Sweep:
     """Difference every coordinate, or, when max_evals allows no more, a sample of them."""
     # `noise` is func's, where it was measured before.
     if options.scheme == "complex":
-        found = complex_sweep(problem, options)
-        return found, found.noise
+        return complex_sweep(problem, options)
     row = central_row(options)
     try:
         noise = noise or noise_of(problem, options)
@@ -561,9 +558,7 @@ def differenced(
         if left < each * problem.size:
             # Some are kept for asking again, or what looks wrong could never be confirmed.
             picked = sample(problem.size, int((1 - KEPT_TO_ASK) * left) // each, options.seed)
-            chosen = [
-                picked[(picked >= b.start) & (picked < b.stop)] - b.start for b in problem.blocks
-            ]
+            chosen = offsets_in(problem.blocks, picked)
     size = value_size(problem, analytic.vector if analytic else None)
     found = sweep(problem, row, noise, options, size, chosen)
     if analytic is None and options.eps is None and size:
@@ -571,7 +566,7 @@ def differenced(
         told = value_size(problem, found.numeric)
         if size < VANISHES * told:
             found = sweep(problem, row, noise, options, told, chosen)
-    return found, noise
+    return found
 
 
 def raise_domain_error(problem: Problem) -> None:

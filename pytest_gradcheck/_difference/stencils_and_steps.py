@@ -132,6 +132,12 @@ def at_one_step(options: Options) -> bool:
     return options.eps is not None or options.scheme == "complex"
 
 
+def by_another_formula(options: Options) -> bool:
+    """Return whether a step, or another formula than the usual one, was asked for."""
+    # It is for every parameter by itself, at as many evaluations as it promises.
+    return options.eps is not None or options.scheme != "central"
+
+
 def derivatives(values: Array, center: Any, row: Stencil, taken: Array) -> Array:
     """Apply a formula to func's values (n, k) at the offsets that are not 0; float64, shape (n,).
 

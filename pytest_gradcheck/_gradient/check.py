@@ -40,7 +40,7 @@ from .._difference.every_coordinate import (
     value_size,
 )
 from .._difference.noise_and_extrapolation import Noise
-from .._difference.stencils_and_steps import at_one_step
+from .._difference.stencils_and_steps import at_one_step, by_another_formula
 from .._evaluate.call import Call, ShapeError, exchanged
 from .._evaluate.evaluator import BudgetExhausted, Progress
 from .._evaluate.problem import (
@@ -54,7 +54,7 @@ from .._evaluate.problem import (
 )
 from .._options import Options
 from .._params.arrays_and_structure import Array
-from .._params.layout import coordinate_of, labels, narrow
+from .._params.layout import coordinate_of, labels, narrow, offsets_in
 from .._quoting import brief, quoted
 from .._report.assemble import Rows, Subject, agrees_plainly, assemble, rows_of, with_rounded
 from .._report.report import VERDICTS, GradientReport
@@ -151,14 +151,10 @@ def _looked(
 def _lasts(problem: Problem, options: Options) -> bool:
     """Return whether differencing every parameter lasts, by what func takes at the parameters."""
     # With ``max_evals`` or a formula given every parameter is asked for.
-    chosen = options.eps is not None or options.scheme != "central" or options.vectorized
+    if problem.size < LOOKED_AHEAD or options.max_evals is not None or options.vectorized:
+        return False
     seconds = 2 * problem.size * problem.evaluator.seconds
-    return (
-        options.max_evals is None
-        and not chosen
-        and problem.size >= LOOKED_AHEAD
-        and seconds > PATIENCE
-    )
+    return seconds > PATIENCE and not by_another_formula(options)
 
 
 def _ahead(
@@ -236,7 +232,7 @@ def _judged(
     # Where all of it plainly agrees the comparison is one to be made when a report is read.
     if noise is None and (seen := _first_look(problem, analytic, options)):
         return *seen, ""
-    sweep, _ = differenced(problem, analytic, options, noise)
+    sweep = differenced(problem, analytic, options, noise)
     told = not_analytic(problem, sweep, options) if options.scheme == "complex" else ""
     if options.threshold is None and (right := plainly_right(problem, analytic, sweep, options)):
         return sweep, right, told
@@ -254,8 +250,8 @@ def _first_look(
     # To measure the noise takes as many evaluations as this. That all entries agree within bars of
     # too little noise does not happen by chance; where one does not, nothing of this is used.
     few = 0 < 2 * problem.size + 2 <= NOISE_SAMPLES
-    chosen = options.eps is not None or options.scheme != "central" or options.threshold is not None
-    if not few or chosen or options.max_evals is not None or narrow(problem.blocks):
+    asked = options.max_evals is not None or options.threshold is not None
+    if not few or asked or by_another_formula(options) or narrow(problem.blocks):
         return None
     size = value_size(problem, analytic.vector)
     noise = noise_beside(problem, options)
@@ -315,8 +311,7 @@ def _passed(
 
 def goes_along_directions(problem: Problem, options: Options) -> bool:
     """Return whether differencing every parameter takes more evaluations than are allowed."""
-    # A given step, or another formula, is for parameters one by one, and so is never screened.
-    if options.eps is not None or options.scheme != "central":
+    if by_another_formula(options):
         return False
     most = EXHAUSTIVE if options.max_evals is None else options.max_evals
     noise = NOISE_SAMPLES - 1  # J at the parameters is known
@@ -470,9 +465,8 @@ def look_again(
     try:
         noise = noise_of(problem, options)
         size = value_size(problem, analytic.vector)
-        chosen = [which[(which >= b.start) & (which < b.stop)] - b.start for b in problem.blocks]
-        row = central_row(options)
-        found = sweep(problem, row, noise, options, size, chosen)
+        chosen = offsets_in(problem.blocks, which)
+        found = sweep(problem, central_row(options), noise, options, size, chosen)
     except BudgetExhausted:
         return None
     # Tolerances are relative to the block: the analytic gradient stands in for what was not

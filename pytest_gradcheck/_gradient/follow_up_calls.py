@@ -44,7 +44,7 @@ from .._constants import (
 )
 from .._diagnosis.evidence_and_places import CERTAIN, Diagnosis
 from .._difference.every_coordinate import Sweep, least_step, line_of
-from .._difference.stencils_and_steps import Stream, at_one_step, random_weights
+from .._difference.stencils_and_steps import Stream, at_one_step, by_another_formula, random_weights
 from .._evaluate.problem import Analytic, Problem, work_of_grad
 from .._options import Options
 from .._params.arrays_and_structure import Array
@@ -244,8 +244,7 @@ def with_convergence(rows: Rows, problem: Problem, sweep: Sweep, options: Option
     # Two or three steps were enough to judge it: too few for a picture in which truncation and
     # rounding leave a valley between them. No verdict comes of it, and a func that is slow, or
     # whose evaluations are promised, is not asked.
-    promised = options.eps is not None or options.scheme != "central"
-    asked = promised or options.max_evals is not None
+    asked = by_another_formula(options) or options.max_evals is not None
     lasts = 2 * DRAWN_STEPS * problem.evaluator.seconds > PATIENCE
     evidence = rows.evidence
     if evidence is None or not evidence.ladders or rows.verdict != DISAGREE or asked or lasts:

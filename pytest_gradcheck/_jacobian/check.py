@@ -11,9 +11,10 @@ import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import cache, cached_property, partial
 from itertools import product
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -56,7 +57,7 @@ from .._gradient.check import worst_so_far
 from .._gradient.follow_up_calls import lines_behind
 from .._options import Options
 from .._params.arrays_and_structure import Array
-from .._params.layout import labels, position_of, to_structure
+from .._params.layout import labels, offsets_in, position_of, to_structure
 from .._params.work_copy import WorkCopy
 from .._quoting import brief, listing, quoted
 from .._report.assemble import Subject, assemble, contradicted, rows_of
@@ -402,24 +403,21 @@ def _leeway(check: Check, matrix: Matrix, bias: Bias | None) -> Callable[..., Ar
 
 def stacked(check: Check, rows: JudgedRows, dense: Array) -> Comparison:
     """Return the comparisons of all rows as one, pair of blocks by pair of blocks."""
-    m, n = dense.shape
 
-    def vector(each: Sequence[Any], name: str, empty: float) -> Array:
-        own = [getattr(one, name) for one in each]
-        return check.in_pairs(np.stack(own) if own else np.full((m, n), empty))
+    def vector(name: str, empty: Any) -> Array:
+        own = [*map(attrgetter(name), rows.found)]
+        return check.in_pairs(np.stack(own) if own else np.full(dense.shape, empty))
 
-    where = check.where()
-    limits = [own.tolerance for own in rows.found]
-    names = ("rtol", "atol", "dust", "goal_rtol", "goal_atol", "rms")
+    where, (_, *columns) = check.where(), (item.name for item in fields(Tolerance))
     found = Comparison(
-        Tolerance(check.in_pairs(dense), *(vector(limits, name, 0.0) for name in names)),
-        vector(rows.found, "numeric", np.nan),
-        vector(rows.found, "error", np.inf),
-        vector(rows.found, "evaluated", False).astype(bool),
-        vector(rows.found, "flat", False).astype(bool),
-        vector(rows.found, "bound", np.inf),
-        vector(rows.found, "verdict", OPEN).astype(np.int8),
-        answers=vector(rows.found, "answers", False).astype(bool),
+        Tolerance(check.in_pairs(dense), *(vector(f"tolerance.{name}", 0.0) for name in columns)),
+        vector("numeric", np.nan),
+        vector("error", np.inf),
+        vector("evaluated", False),
+        vector("flat", False),
+        vector("bound", np.inf),
+        vector("verdict", np.int8(OPEN)),
+        answers=vector("answers", False),
     )
     for k, own in enumerate(rows.found):
         found.reasons.update({int(where[k, i]): x for i, x in own.reasons.items()})
@@ -587,13 +585,13 @@ class Points:
         alone = np.flatnonzero(left.any(axis=0))
         if alone.size > ALONE_FOR_EACH * np.count_nonzero(left.any(axis=1)):
             return found
-        for position, block in enumerate(self.problem.blocks):
-            which = alone[(alone >= block.start) & (alone < block.stop)] - block.start
+        for position, which in enumerate(offsets_in(self.problem.blocks, alone)):
             if which.size:
                 theta = self.problem.evaluator.work.theta[position][which]
-                to = (theta + step[block.window][which]).astype(theta.dtype)[:, None]
+                place = self.problem.blocks[position].start + which
+                to = (theta + step[place]).astype(theta.dtype)[:, None]
                 values = self.evaluate(Move(to, position, which.tolist()))[:, :, 0]
-                found[:, block.start + which] = values == self.problem.center[:, None]
+                found[:, place] = values == self.problem.center[:, None]
         return found
 
     def _unmoved(self, shift: Array) -> Array:

@@ -584,6 +584,11 @@ def position_of(blocks: Sequence[Block], coordinate: int) -> int:
     return bisect_right(blocks, coordinate, key=lambda block: block.start) - 1
 
 
+def offsets_in(blocks: Sequence[Block], places: Array) -> list[Array]:
+    """Return which of some coordinates of the flat vector each block has, from its start on."""
+    return [places[(places >= b.start) & (places < b.stop)] - b.start for b in blocks]
+
+
 def labels(blocks: Sequence[Block]) -> Callable[[int], str]:
     """Return the function from a coordinate of the flat vector to its label."""
 

@@ -573,7 +573,7 @@ def reasons_of(
         )
     if found.inner:
         said.append(f"func rounds to {found.inner} on the way to J")
-    if together := sum(reason == TOGETHER for reason in found.reasons.values()):
+    if together := len(found.reasoned(TOGETHER)):
         said.append(
             f"{together:,} entries, each between its own two slopes, are no subgradient together: "
             "those of a max at a tie add up to 1"

@@ -24,6 +24,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
+from typing import NamedTuple
 
 import numpy as np
 
@@ -113,6 +114,16 @@ from .tolerance_and_comparison import (
     dust_of,
     tolerance,
 )
+
+
+class Case(NamedTuple):
+    """What verdicts are reached on: a problem, its analytic gradient, and what the sweep saw."""
+
+    problem: Problem
+    analytic: Analytic
+    sweep: Sweep
+    options: Options
+
 
 Window = tuple[slice, ...]
 """A part of a block: a range along each of its axes."""
@@ -703,9 +714,9 @@ def seen_in(known: Known, reach: Array, spread: Array) -> Seen:
     return Seen(entry, min(row, entry), block)
 
 
-def judge_ties(found: Comparison, sweep: Sweep, problem: Problem) -> None:
+def judge_ties(found: Comparison, case: Case) -> None:
     """Accuse entries on a kink that agree one by one and not together."""
-    ties = _Ties(found, sweep, problem)
+    ties = _Ties(found, case)
     members = [i for i in sorted(found.slopes) if found.verdict[i] == AGREE]
     # What bends upwards and what bends downwards apart: of their sum there are no such bounds.
     for sign in (1, -1):
@@ -718,8 +729,8 @@ def judge_ties(found: Comparison, sweep: Sweep, problem: Problem) -> None:
 class _Ties:
     """Directions through some entries, in which the kink of each is of size 1."""
 
-    def __init__(self, found: Comparison, sweep: Sweep, problem: Problem) -> None:
-        self.found, self.sweep, self.problem = found, sweep, problem
+    def __init__(self, found: Comparison, case: Case) -> None:
+        self.found, self.sweep, self.problem = found, case.sweep, case.problem
         self.left = MOST_TIES
 
     def wrong(self, members: Array) -> Iterator[Array]:
@@ -793,13 +804,13 @@ class _Ties:
 
 
 def quieter_lines(
-    members: Array, found: Comparison, sweep: Sweep, problem: Problem
+    members: Array, found: Comparison, case: Case
 ) -> tuple[list[tuple[int, Line]], list[tuple[Array, Noise]]]:
     """Return the coarse entries along which J is quieter than along all, with that measured."""
     # And, with their noise, those that were too many to ask, by blocks of which all others were
     # quieter. `members` (bool) may be asked. Noise is known along one direction through all
     # parameters: an ill-conditioned one makes it loud, and others are smooth to the last digit.
-    noise = sweep.noise
+    problem, sweep, noise = case.problem, case.sweep, case.sweep.noise
     change = sweep.change[np.isfinite(sweep.change)].max(initial=0.0)
     if not abs(problem.center) > change:
         return [], []  # where J vanishes, its noise is not of one size
@@ -859,17 +870,18 @@ def loud_at(inner: str) -> float:
     return NOISE_WIDER if inner == BITS_32 else NOISE_FARTHER
 
 
-def inner_format(found: Comparison, sweep: Sweep, problem: Problem) -> str:
+def inner_format(found: Comparison, case: Case) -> str:
     """Return the format that func rounds to on the way to J; "" if to none."""
     # A func in float64 moves when a parameter does by 2⁻³¹ of itself. One that rounds on the way
     # stands still there along what lies before, whatever it does along the others, and is noisier
     # at larger distances than a constant makes it that is added in float64.
-    if sweep.noise.unit > NARROW or digits_of(float(problem.center)):
+    problem, noise = case.problem, case.sweep.noise
+    if noise.unit > NARROW or digits_of(float(problem.center)):
         return ""
     which = found.evaluated & np.isfinite(found.analytic) & ~found.kinked
     least = LOUD_INSIDE * value_size(problem, found.analytic)
     for _, i in _round_robin(which, found, problem)[:MOST_STILL]:
-        line, scale = line_of(problem, i, sweep.noise), float(problem.scale[i])
+        line, scale = line_of(problem, i, noise), float(problem.scale[i])
         told = float(found.analytic[i]) * scale
         if in_one_stair(i, found, line, problem):
             loud = line.table(0.0, scale * NOISE_WIDER)
@@ -941,10 +953,9 @@ def _moves(line: Line, scale: float) -> float:
 # too: a formula that is wrong is wrong in float64 as well.
 
 
-def with_wider_grad(
-    found: Comparison, problem: Problem, analytic: Analytic, options: Options
-) -> Comparison:
+def with_wider_grad(found: Comparison, case: Case) -> Comparison:
     """Return the comparison in which nothing is called wrong that grad has right in float64."""
+    problem, analytic, _, options = case
     wrong = (found.verdict == DISAGREE) & np.isfinite(found.analytic) & ~found.kinked
     here = _wider(analytic) if wrong.any() else None
     if here is None:

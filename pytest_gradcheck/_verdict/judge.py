@@ -85,6 +85,7 @@ from .._params.arrays_and_structure import Array
 from .._params.layout import Block
 from .further_steps import refine, smooth_enough
 from .groups_and_rounding import (
+    Case,
     Groups,
     in_one_stair,
     inner_format,
@@ -146,7 +147,7 @@ def plainly_right(
         allowed = FINEST_RTOL * float((size * np.abs(shift)).sum()) + GROUP_PROOF * error
         if not abs(float((a * shift).sum()) - value) <= allowed:
             return None
-    limits = _limits(problem, analytic, sweep, options)
+    limits = _limits(Case(problem, analytic, sweep, options))
 
     def agreed() -> Comparison:
         found = unjudged(limits(), sweep)
@@ -166,14 +167,14 @@ def judge(
 ) -> Comparison:
     """Reach a verdict on every coordinate, with as few further evaluations as that needs."""
     # `denied` says what else is known to be wrong by these tolerances: it is asked no more.
-    a = analytic.vector
-    limits = _limits(problem, analytic, sweep, options)()
+    a, case = analytic.vector, Case(problem, analytic, sweep, options)
+    limits = _limits(case)()
     found = unjudged(limits, sweep)
     problem.evaluator.progress.conclude(found.numeric, found.accused)
     bad = ~np.isfinite(a)
     found.verdict[bad] = DISAGREE
     asked = found.evaluated & ~bad
-    asked &= ~_jumps(found, sweep, problem)
+    asked &= ~_jumps(found, case)
     agrees = found.within()
     fixed = at_one_step(options)
     if (fixed or options.rtol is None) and not may_be_quieter(sweep.noise):
@@ -189,16 +190,16 @@ def judge(
         asked &= ~plain
     rounded = bool((asked & ~agrees).any())
     if rounded:
-        found = _rounded(found, problem, analytic, options)
+        found = _rounded(found, case)
         agrees = found.within()
     if fixed:
-        _judge_fixed(found, sweep, problem, asked, agrees)
-        _doubt_fixed(found, problem, options)
+        _judge_fixed(found, case, asked, agrees)
+        _doubt_fixed(found, case)
     else:
         try:
-            _ask_again(found, sweep, problem, options, asked, agrees)
-            _look_between(found, sweep, problem)
-            judge_ties(found, sweep, problem)
+            _ask_again(found, case, asked, agrees)
+            _look_between(found, case)
+            judge_ties(found, case)
             _leave_standing(found)
         except BudgetExhausted:
             left = (found.verdict == OPEN) & ~agrees
@@ -207,8 +208,8 @@ def judge(
                 left = ~found.kinked  # it is one of them, and nothing may be asked to tell which
             _leave_open(np.flatnonzero(left), found, EXHAUSTED)
     if not rounded and (asked & (~found.within() | (found.verdict == DISAGREE))).any():
-        found = _rounded(found, problem, analytic, options)
-    found = found if fixed else _rounded_inside(found, problem, sweep, options)
+        found = _rounded(found, case)
+    found = found if fixed else _rounded_inside(found, case)
     found.verdict[asked & (found.verdict == DISAGREE) & found.within() & ~found.kinked] = AGREE
     values = max(abs(float(problem.center)), sweep.noise.terms)
     variation = max(values, curvature(problem, sweep, found))
@@ -217,11 +218,11 @@ def judge(
     conclude(found, problem.scale, problem.blocks, options, 0.0 if narrow else variation)
     if options.rtol is None and not fixed:
         with suppress(BudgetExhausted):
-            _tell_by_groups(found, problem, analytic, sweep, options.seed, variation)
-        _pass_zeros(found, problem, sweep, variation, analytic if narrow else None, options.seed)
+            _tell_by_groups(found, case, variation)
+        _pass_zeros(found, case, variation)
         for i in [i for i in found.reasons if found.verdict[i] != OPEN and i not in found.slopes]:
             del found.reasons[i]
-    found = _leave_rounded(found, problem, analytic, options)
+    found = _leave_rounded(found, case)
     if options.kinks == "fail":
         found.verdict[found.kinked & (found.verdict != DISAGREE)] = OPEN
     _give_reasons(found, options)
@@ -247,9 +248,10 @@ def _unsettled(i: int, found: Comparison, options: Options) -> str:
     return BENDS if math.isfinite(found.error[i]) else NOT_FINITE
 
 
-def _jumps(found: Comparison, sweep: Sweep, problem: Problem) -> Array:
+def _jumps(found: Comparison, case: Case) -> Array:
     """Leave open where a J that is printed with a digit or two moves (bool, (n,))."""
     # Whether the slope that its jumps add up to is meant, or that between them, can't be told.
+    problem, sweep = case.problem, case.sweep
     jumps: Array = np.zeros(problem.size, dtype=bool)
     if not sweep.noise.digits:
         return jumps
@@ -265,7 +267,7 @@ def _jumps(found: Comparison, sweep: Sweep, problem: Problem) -> Array:
 def _leave_standing(found: Comparison) -> None:
     """Leave open what func never answered to, where the jumps that others show are as large."""
     # One parameter alone may move a score of whole numbers by none of them, however far it goes.
-    rounded = [i for i, reason in found.reasons.items() if reason == ROUNDED]
+    rounded = found.reasoned(ROUNDED)
     jumps = [2 * h * abs(slope) for i in rounded for h, slope in found.ladders.get(i, ()) if slope]
     if not jumps:
         return
@@ -275,10 +277,10 @@ def _leave_standing(found: Comparison) -> None:
             _leave_open(np.array([i]), found, ROUNDED)
 
 
-def _tell_by_groups(
-    found: Comparison, problem: Problem, analytic: Analytic, sweep: Sweep, seed: int, value: float
-) -> None:
+def _tell_by_groups(found: Comparison, case: Case, value: float) -> None:
     """Tell by directions through whole blocks what noise has left open entry by entry."""
+    problem, analytic, sweep, options = case
+    seed = options.seed
     open_ = (found.verdict == OPEN) & np.isfinite(found.error) & ~found.kinked
     # No direction shows what moves nothing beside the rest of it.
     open_ &= _claims_little(found.analytic, problem.scale, IN_CHECK * value)
@@ -338,33 +340,27 @@ def _doubtful(found: Comparison, window: slice) -> Array:
     return few if few.size <= np.count_nonzero(off) else few[:0]
 
 
-def _pass_zeros(
-    found: Comparison,
-    problem: Problem,
-    sweep: Sweep,
-    value: float,
-    narrow: Analytic | None,
-    seed: int,
-) -> None:
+def _pass_zeros(found: Comparison, case: Case, value: float) -> None:
     """Pass blocks whose gradient is what rounding leaves of a zero, and is known so far as can be.
 
     A direction through all of it has not denied it, and each error bar is small beside J, or beside
     the terms that cancel in it.  Beside a narrow J that is so of gradients that are none, too: what
-    rounding leaves is another one beside θ (`narrow` is asked there, if it can be).
+    rounding leaves is another one beside θ (grad is asked there, if it can be).
     """
-    _pass_stationary(found, problem, sweep)
-    limits = found.tolerance
+    _pass_stationary(found, case)
+    problem, limits = case.problem, found.tolerance
+    narrow = case.sweep.noise.unit > NARROW
     zero = (np.abs(found.analytic) <= limits.dust + limits.atol) & found.within()
     zero &= CONFIDENCE * found.reach * problem.scale <= IN_BLOCK * value
     zero &= _claims_little(found.analytic, problem.scale, IN_CHECK * value)
-    zero[[i for i, reason in found.reasons.items() if reason in (JUMP, NOT_SMOOTH)]] = False
+    zero[found.reasoned(JUMP, NOT_SMOOTH)] = False
     passing = [
         block.window
         for block in problem.blocks
         if zero[block.window].all() and (found.verdict[block.window] == OPEN).any()
     ]
-    if narrow is not None and passing:
-        off = GRAD_ROUNDINGS * _spread(problem, narrow, seed)
+    if narrow and passing:
+        off = GRAD_ROUNDINGS * _spread(problem, case.analytic, case.options.seed)
         passing = [
             w
             for w in passing
@@ -374,16 +370,17 @@ def _pass_zeros(
         ]
     for w in passing:
         found.verdict[w] = AGREE
-    if narrow is not None:
+    if narrow:
         _pass_coarse(found, problem.blocks)
 
 
-def _pass_stationary(found: Comparison, problem: Problem, sweep: Sweep) -> None:
+def _pass_stationary(found: Comparison, case: Case) -> None:
     """Pass what agrees at a point at which func bends by far more than it slopes.
 
     Where a fit has ended, rounding hides what is left of the gradient: no J tells more of it, and
     zero itself would pass.
     """
+    problem, sweep = case.problem, case.sweep
     left = np.flatnonzero((found.verdict == OPEN) & found.within() & (sweep.step > 0))
     left = left[[found.reasons.get(i, NOISY) == NOISY for i in left.tolist()]]
     bend = bends(sweep, problem.center, left)
@@ -417,13 +414,12 @@ def _accuse(found: Comparison, group: Group) -> None:
     found.verdict[i] = DISAGREE
 
 
-def _rounded(
-    found: Comparison, problem: Problem, analytic: Analytic, options: Options
-) -> Comparison:
+def _rounded(found: Comparison, case: Case) -> Comparison:
     """Return the comparison with the rounding of the analytic gradient in its tolerances."""
+    problem, analytic = case.problem, case.analytic
     if analytic.at is None:  # a gradient, or a row of a Jacobian, that can't be asked for elsewhere
         return found
-    own, moved, varies, stairs = _rounding(problem, analytic, options.seed)
+    own, moved, varies, stairs = _rounding(problem, analytic, case.options.seed)
     shared = own.copy()
     for block in problem.blocks:
         # A few neighbours may all round alike: then the block's others tell.
@@ -445,11 +441,9 @@ def _rounded(
     return replace(found, tolerance=limits, rounded=off, doubt=doubt)
 
 
-def _leave_rounded(
-    found: Comparison, problem: Problem, analytic: Analytic, options: Options
-) -> Comparison:
+def _leave_rounded(found: Comparison, case: Case) -> Comparison:
     """Leave open what is off by no more than rounding moves grad by, though that is no little."""
-    found = with_wider_grad(found, problem, analytic, options)
+    found = with_wider_grad(found, case)
     if found.doubt.any():
         within = replace(found.tolerance, atol=found.tolerance.atol + found.doubt)
         doubted = (found.verdict == DISAGREE) & within.within(found.numeric, found.error)
@@ -460,17 +454,15 @@ def _leave_rounded(
     return found
 
 
-def _rounded_inside(
-    found: Comparison, problem: Problem, sweep: Sweep, options: Options
-) -> Comparison:
+def _rounded_inside(found: Comparison, case: Case) -> Comparison:
     """Return the comparison with tolerances of the format that func rounds to on the way to J."""
     # A gradient by the same formulas without that rounding, or with other, is off by that much.
-    limits = found.tolerance
+    limits, options = found.tolerance, case.options
     if not found.reasons and not (found.verdict == DISAGREE).any():
         return found
     rtol = limits.rtol if options.rtol is not None else np.maximum(limits.rtol, FLOAT32 ** (2 / 3))
     wide = replace(limits, rtol=rtol, atol=limits.atol.copy())
-    for block in problem.blocks if options.atol is None else ():
+    for block in case.problem.blocks if options.atol is None else ():
         off = GRAD_ROUNDINGS * FLOAT32 * common_size(limits.rms[block.window])
         wide.atol[block.window] = np.maximum(limits.atol[block.window], off)
     near = wide.within(found.numeric, found.error) & (found.verdict == DISAGREE)
@@ -485,38 +477,39 @@ def _rounded_inside(
     if not near.any() and not jumps:
         return found
     try:
-        inner = inner_format(found, sweep, problem)
+        inner = inner_format(found, case)
     except BudgetExhausted:
         inner = ""
     if not inner:
         return found
     found = replace(found, tolerance=wide, inner=inner)
-    jumps = [*_accused_in_a_stair(found, sweep, problem), *jumps]
+    jumps = [*_accused_in_a_stair(found, case), *jumps]
     for i in jumps[:MOST_STUBBORN]:
         if known[i]:
             found.reasons[i] = NOISY  # its jumps are that rounding
         else:
-            _by_larger_steps(i, found, sweep, problem)
+            _by_larger_steps(i, found, case)
     return found
 
 
-def _accused_in_a_stair(found: Comparison, sweep: Sweep, problem: Problem) -> list[int]:
+def _accused_in_a_stair(found: Comparison, case: Case) -> list[int]:
     """Leave open what steps deny that stay within one stair of a rounded func, and return it."""
     # There a smooth term slopes alone, a weight decay.
     accused = (found.verdict == DISAGREE) & np.isfinite(found.analytic) & found.evaluated
     left = []
     with suppress(BudgetExhausted):
         for i in np.flatnonzero(accused & ~found.kinked).tolist():
-            line = line_of(problem, i, sweep.noise)
-            if in_one_stair(i, found, line, problem):
+            line = line_of(case.problem, i, case.sweep.noise)
+            if in_one_stair(i, found, line, case.problem):
                 left.append(i)
     found.error[left] = np.inf
     _leave_open(np.array(left, dtype=np.intp), found, ROUNDED)
     return left
 
 
-def _by_larger_steps(i: int, found: Comparison, sweep: Sweep, problem: Problem) -> None:
+def _by_larger_steps(i: int, found: Comparison, case: Case) -> None:
     """Judge an open entry, along a line rounded to float32 on the way, by steps that suit that."""
+    problem, sweep = case.problem, case.sweep
     scale, size = reach_of(i, problem), value_size(problem, found.analytic)
     line, loud = line_of(problem, i, sweep.noise), loud_at(found.inner)
     try:
@@ -644,10 +637,9 @@ def unjudged(limits: Tolerance, sweep: Sweep) -> Comparison:
     )
 
 
-def _limits(
-    problem: Problem, analytic: Analytic, sweep: Sweep, options: Options
-) -> Callable[[], Tolerance]:
+def _limits(case: Case) -> Callable[[], Tolerance]:
     """Return what makes the tolerances of a check whose parameters were differenced."""
+    problem, analytic, sweep, options = case
     error, jitter = sweep.error, analytic.jitter
     if options.rtol is not None:
         # Truncation, h²·f‴/6, is no error of grad's: of 1/x, (h·f″)²/4f′, and of powers less.
@@ -674,43 +666,42 @@ def _limits(
     return limits
 
 
-def _ask_again(
-    found: Comparison, sweep: Sweep, problem: Problem, options: Options, asked: Array, agrees: Array
-) -> None:
+def _ask_again(found: Comparison, case: Case, asked: Array, agrees: Array) -> None:
     """Take further steps for what the sweep did not settle."""
-    left = _left_beside_alike(asked & (~agrees | sweep.bent), found, sweep, problem)
+    sweep = case.sweep
+    left = _left_beside_alike(asked & (~agrees | sweep.bent), found, case)
     for i in np.flatnonzero(left).tolist():
         # One that agrees is asked only whether it is on a kink.
-        _refine_one(i, found, sweep, problem, kink_alone=bool(agrees[i]))
+        _refine_one(i, found, case, kink_alone=bool(agrees[i]))
     smooth = _smooth(found, sweep)
     done = found.tolerance.settled(found.numeric, found.error)
     dead = sweep.flat & (found.analytic == 0)
-    if options.rtol is None:
+    if case.options.rtol is None:
         quiet = asked & agrees & smooth & ~dead
-        done[_refine_quiet(quiet, found, sweep, problem, options.seed)] = True
+        done[_refine_quiet(quiet, found, case)] = True
     coarse = np.flatnonzero(asked & agrees & smooth & ~done & ~dead)
     still = np.flatnonzero(asked & agrees & dead & ~sweep.bent)
-    _test_dead(still, found, sweep, problem, options.seed)
-    if options.rtol is not None:
-        _refine_each(coarse, found, sweep, problem)
+    _test_dead(still, found, case)
+    if case.options.rtol is not None:
+        _refine_each(coarse, found, case)
         # What meets the absolute goal alone.
         blunt = ~replace(found.tolerance, goal_atol=0.0).settled(found.numeric, found.error)
         coarse = np.flatnonzero(asked & agrees & smooth & done & ~dead & blunt)
     if coarse.size and sweep.noise.unit <= NARROW:  # else blocks tell, at larger steps
-        _test_group(coarse, found, sweep, problem, options.seed)
+        _test_group(coarse, found, case)
 
 
-def _left_beside_alike(left: Array, found: Comparison, sweep: Sweep, problem: Problem) -> Array:
+def _left_beside_alike(left: Array, found: Comparison, case: Case) -> Array:
     """Accuse what is as plainly wrong as others of its block that were asked again; bool, (n,)."""
     # Returned is what is still to be asked. Of hundreds that are wrong a few tell for all, unless
     # one of them turns out to be right, on a kink or too noisy: then each is asked.
     gap = np.abs(found.analytic - found.numeric)
     excess = gap / found.tolerance.allowed(found.numeric, found.error)
-    plain = left & ~sweep.bent & (excess > 1 / PLAIN) & np.isfinite(excess)
+    plain = left & ~case.sweep.bent & (excess > 1 / PLAIN) & np.isfinite(excess)
     if np.count_nonzero(plain) <= MOST_STUBBORN:
         return left
     left = left.copy()
-    for block in problem.blocks:
+    for block in case.problem.blocks:
         members = block.start + np.flatnonzero(plain[block.window])
         members = members[np.argsort(-excess[members], kind="stable")]
         if members.size <= TRIED:
@@ -718,7 +709,7 @@ def _left_beside_alike(left: Array, found: Comparison, sweep: Sweep, problem: Pr
         spread = np.linspace(0, members.size - 1, TRIED).astype(np.intp)
         few = members[spread].tolist()
         left[few] = False
-        verdicts = [_refine_one(i, found, sweep, problem) for i in few]
+        verdicts = [_refine_one(i, found, case) for i in few]
         if all(one == DISAGREE for one in verdicts) and not found.slopes.keys() & set(few):
             found.verdict[members] = DISAGREE
             left[members] = False
@@ -738,7 +729,7 @@ def curvature(problem: Problem, sweep: Sweep, found: Comparison) -> float:
         sizes = bends(sweep, problem.center, seen) * (problem.scale[seen] / sweep.step[seen]) ** 2
     smooth = _smooth(found, sweep)
     # At a stationary point every smooth func bends by more than it slopes.
-    smooth[[i for i, reason in found.reasons.items() if reason == NOISY]] = True
+    smooth[found.reasoned(NOISY)] = True
     sizes = sizes[np.isfinite(sizes) & smooth[seen]]
     return float(sizes.max(initial=0.0))
 
@@ -749,22 +740,21 @@ def fine_limit(sigma: float, size: float) -> float:
     return max(FINE, balanced)
 
 
-def _refine_quiet(
-    members: Array, found: Comparison, sweep: Sweep, problem: Problem, seed: int
-) -> list[int]:
+def _refine_quiet(members: Array, found: Comparison, case: Case) -> list[int]:
     """Climb for entries that are coarse only because J is loud along others; return which told."""
-    if not may_be_quieter(sweep.noise):
+    if not may_be_quieter(case.sweep.noise):
         return []
-    size = value_size(problem, found.analytic)
-    quiet, rest = quieter_lines(members, found, sweep, problem)
+    size = value_size(case.problem, found.analytic)
+    quiet, rest = quieter_lines(members, found, case)
     told = [i for alike, _ in rest for i in alike.tolist()]
     for alike, noise in rest:
-        _test_group(alike, found, replace(sweep, noise=noise), problem, seed, sound=True)
+        other = case._replace(sweep=replace(case.sweep, noise=noise))
+        _test_group(alike, found, other, sound=True)
     for i, line in quiet:
         goal = found.tolerance.goal_rtol[i]
         own = max(fine_limit(line.noise.sigma, size), 2 * found.tolerance.rtol[i])
         found.tolerance.goal_rtol[i] = own
-        if _refine_better(i, found, sweep, problem, line):
+        if _refine_better(i, found, case, line):
             told.append(i)
         else:
             found.tolerance.goal_rtol[i] = goal
@@ -772,13 +762,13 @@ def _refine_quiet(
 
 
 def _refine_better(
-    i: int, found: Comparison, sweep: Sweep, problem: Problem, line: Line, *, to_agree: bool = False
+    i: int, found: Comparison, case: Case, line: Line, *, to_agree: bool = False
 ) -> bool:
     """Climb a line; return whether it told more than what was known before, which else is kept."""
     # `to_agree`: a smaller error bar alone does not tell more where it leaves open what agreed.
     numeric, error, verdict = found.numeric[i], found.error[i], found.verdict[i]
     agreed = to_agree and bool(found.within()[i])
-    wrong = _refine_one(i, found, sweep, problem, line=line) == DISAGREE
+    wrong = _refine_one(i, found, case, line) == DISAGREE
     if wrong or (found.error[i] < error and (not agreed or found.within()[i])):
         return True
     found.numeric[i], found.error[i], found.verdict[i] = numeric, error, verdict
@@ -787,14 +777,10 @@ def _refine_better(
 
 
 def _refine_one(
-    i: int,
-    found: Comparison,
-    sweep: Sweep,
-    problem: Problem,
-    *,
-    kink_alone: bool = False,
-    line: Line | None = None,
+    i: int, found: Comparison, case: Case, line: Line | None = None, *, kink_alone: bool = False
 ) -> Verdict:
+    """Climb for an entry, along a line that is known if any; return what came of it."""
+    problem, sweep = case.problem, case.sweep
     ladder = line_of(problem, i, sweep.noise, sweep) if line is None else line
     limits = found.tolerance.at(i)
     answer = refine(
@@ -818,7 +804,7 @@ def _refine_one(
     return answer.verdict
 
 
-def _refine_each(members: Array, found: Comparison, sweep: Sweep, problem: Problem) -> None:
+def _refine_each(members: Array, found: Comparison, case: Case) -> None:
     """Climb for each entry, best resolved first, and give up when none of the first settles."""
     ease = (found.error / found.tolerance.goal(found.numeric))[members]
     order = members[np.argsort(ease, kind="stable")]
@@ -826,23 +812,16 @@ def _refine_each(members: Array, found: Comparison, sweep: Sweep, problem: Probl
     for i in order.tolist():
         if len(verdicts) == TRIED and AGREE not in verdicts and DISAGREE not in verdicts:
             return
-        verdicts.append(_refine_one(i, found, sweep, problem))
+        verdicts.append(_refine_one(i, found, case))
 
 
-def _test_group(
-    members: Array,
-    found: Comparison,
-    sweep: Sweep,
-    problem: Problem,
-    seed: int,
-    *,
-    sound: bool = False,
-) -> None:
+def _test_group(members: Array, found: Comparison, case: Case, *, sound: bool = False) -> None:
     """Judge entries that are small beside their error bars together."""
     # Their error bars at the sweep's step are rounding, and a direction may take larger steps: one
     # ladder tells for all of them at once whether any is wrong. If so the group is halved.
-    a, limits = found.analytic[members], found.tolerance
-    weights = random_weights(members.size, seed, Stream.GROUP, members.size, int(members[0]))
+    problem, _, sweep, options = case
+    a, limits, count = found.analytic[members], found.tolerance, members.size
+    weights = random_weights(count, options.seed, Stream.GROUP, count, int(members[0]))
     direction = weights * problem.scale[members]
     shift = np.zeros(problem.size)
     shift[members] = direction
@@ -869,17 +848,17 @@ def _test_group(
         found.bound[members] = np.minimum(found.bound[members], bound)
         found.verdict[members] = AGREE
         if deep:
-            _refine_stubborn(members, found, sweep, problem)
+            _refine_stubborn(members, found, case)
     elif members.size == 1:
         # What a direction sees its own steps are to see, too.
         i, told = int(members[0]), CONFIDENCE * error / abs(float(direction[0]))
         size = float(limits.size(found.numeric)[i])
         limits.goal_rtol[i] = min(limits.goal_rtol[i], told / max(size, 1e-300))
-        _refine_one(i, found, sweep, problem)
+        _refine_one(i, found, case)
     elif math.isfinite(error):
         half = members.size // 2
         for part in (members[:half], members[half:]):
-            _test_group(part, found, sweep, problem, seed, sound=sound)
+            _test_group(part, found, case, sound=sound)
 
 
 def _length(vector: Array) -> float:
@@ -888,14 +867,14 @@ def _length(vector: Array) -> float:
     return unit * float(np.linalg.norm(vector / unit))
 
 
-def _refine_stubborn(members: Array, found: Comparison, sweep: Sweep, problem: Problem) -> None:
+def _refine_stubborn(members: Array, found: Comparison, case: Case) -> None:
     """Ask those entries of an agreeing direction one by one that it does not resolve well."""
     reached = CONFIDENCE * found.bound[members]
     size = np.abs(found.analytic[members])
     poor = members[(size > 0) & (reached > SHARP * size)]
-    order = np.argsort(-np.abs(found.analytic[poor] * problem.scale[poor]), kind="stable")
+    order = np.argsort(-np.abs(found.analytic[poor] * case.problem.scale[poor]), kind="stable")
     for i in poor[order][:MOST_STUBBORN].tolist():
-        _refine_one(i, found, sweep, problem)
+        _refine_one(i, found, case)
 
 
 def _passed_over(found: Comparison, sweep: Sweep) -> Array | None:
@@ -923,11 +902,12 @@ def _add_up(members: Any, shift: Array, value: float, error: float, found: Compa
     return not gap > allowed
 
 
-def _look_between(found: Comparison, sweep: Sweep, problem: Problem) -> None:
+def _look_between(found: Comparison, case: Case) -> None:
     """Ask once more, at tiny steps, for what agrees with steps that passed over what func does."""
     # Entries are halved until those are found that do not add up. That may take as many evaluations
     # as the sweep did. What was not cleared then stays open, unless one that was asked agreed: so
     # tiny steps may all lie in one stair of a rounded func.
+    problem, sweep = case.problem, case.sweep
     shift = _passed_over(found, sweep)
     if shift is None:
         return
@@ -957,10 +937,10 @@ def _look_between(found: Comparison, sweep: Sweep, problem: Problem) -> None:
             left += [members[half:], members[:half]]
         elif min((h for h, _ in found.ladders.get(first, ())), default=math.inf) < least:
             # One that was asked at nearer steps is known as well as by these, at least.
-            _refine_better(first, found, sweep, problem, line, to_agree=True)
+            _refine_better(first, found, case, line, to_agree=True)
         else:
             shown = any(rung.bends and abs(rung.bend) >= gap for rung in line.rungs)
-            if _refine_one(first, found, sweep, problem, line=line) == DISAGREE and not shown:
+            if _refine_one(first, found, case, line) == DISAGREE and not shown:
                 # It may be one stair of a func that is rounded on the way, which does not bend.
                 _leave_open(members, found, NOT_SMOOTH)
         stairs |= members.size == 1 and bool(found.within()[first])
@@ -973,24 +953,23 @@ def _leave_open(members: Array, found: Comparison, reason: str) -> None:
     found.reasons.update(dict.fromkeys(members.tolist(), reason))
 
 
-def _test_dead(
-    members: Array, found: Comparison, sweep: Sweep, problem: Problem, seed: int
-) -> None:
+def _test_dead(members: Array, found: Comparison, case: Case) -> None:
     """See that func does not respond to larger steps either where it was flat, all at once."""
-    known = sweep.still[members]
+    problem = case.problem
+    known = case.sweep.still[members]
     found.bound[members[known]] = 0.0
     members = members[~known]
     if not members.size:
         return
     shift = np.zeros(problem.size)
-    weights = random_weights(members.size, seed, Stream.DEAD)
+    weights = random_weights(members.size, case.options.seed, Stream.DEAD)
     shift[members] = weights * problem.scale[members]
     step = DEAD_STEP if problem.evaluator.narrow is None else DEAD_STEP_NARROW
     values = problem.evaluator.along(shift, (step, -step))
     if np.all(values == problem.center) or not np.isfinite(values).all():
         found.bound[members] = 0.0
         return
-    _test_group(members, found, sweep, problem, seed)
+    _test_group(members, found, case)
 
 
 def _group_derivative(line: Line, relative: float, *, deep: bool) -> tuple[float, float]:
@@ -1004,12 +983,11 @@ def _group_derivative(line: Line, relative: float, *, deep: bool) -> tuple[float
     return climb(line, rise(line, relative * RATIO**2, most, further, ratio, patience=2)).known
 
 
-def _judge_fixed(
-    found: Comparison, sweep: Sweep, problem: Problem, asked: Array, agrees: Array
-) -> None:
+def _judge_fixed(found: Comparison, case: Case, asked: Array, agrees: Array) -> None:
     """Judge by one step alone."""
     # A value between the two slopes of a bend is a subgradient when the step is small; when it is
     # large, one step can't tell a kink, curvature or noise from a wrong gradient.
+    problem, sweep = case.problem, case.sweep
     a = found.analytic
     # The complex step knows what rounding leaves nothing of: 1 - tanh(θ)² of a saturated unit.
     lost = (a == 0) & (np.abs(found.numeric) <= found.tolerance.dust)
@@ -1033,12 +1011,13 @@ def _judge_fixed(
             found.reasons[i] = BENDS
 
 
-def _doubt_fixed(found: Comparison, problem: Problem, options: Options) -> None:
+def _doubt_fixed(found: Comparison, case: Case) -> None:
     """Ask what does not agree at the given step by other steps, too."""
     # They tell its truncation and its noise: where these explain what is wrong it can't tell. What
     # the given step is right about keeps the value that it has there.
+    problem, options = case.problem, case.options
     asked = (found.verdict == DISAGREE) & np.isfinite(found.error) & np.isfinite(found.analytic)
-    asked[[i for i, reason in found.reasons.items() if reason == BENDS]] = True
+    asked[found.reasoned(BENDS)] = True
     if options.scheme == "complex" or not asked.any():
         return
     known = found.numeric.copy(), found.error.copy()
@@ -1048,8 +1027,9 @@ def _doubt_fixed(found: Comparison, problem: Problem, options: Options) -> None:
         size = value_size(problem, found.analytic)
         steps = unevaluated(problem, noise, size=size)
         steps.step[:] = relative_step(STENCILS["central"], noise.sigma, size) * problem.scale
-        for i in np.flatnonzero(_left_beside_alike(asked, own, steps, problem)).tolist():
-            _refine_one(i, own, steps, problem)
+        other = case._replace(sweep=steps)
+        for i in np.flatnonzero(_left_beside_alike(asked, own, other)).tolist():
+            _refine_one(i, own, other)
     bar = np.fmax(found.error, np.abs(found.numeric - own.numeric) + own.error)
     can_not_tell = asked & found.tolerance.within(found.numeric, bar)
     for i in np.flatnonzero(asked & (can_not_tell | (own.verdict != OPEN))).tolist():
@@ -1100,8 +1080,7 @@ def conclude(
             resolved |= _claims_little(analytic, scale, own, largest) & (bar * scale <= own)
     resolved |= zero
     unjudged = (found.verdict != DISAGREE) & np.isfinite(found.error)
-    stays = (BENDS, EXHAUSTED, JUMP, NOT_SMOOTH)
-    unjudged[[i for i, reason in found.reasons.items() if reason in stays]] = False
+    unjudged[found.reasoned(BENDS, EXHAUSTED, JUMP, NOT_SMOOTH)] = False
     change = unjudged & found.within() & ~found.kinked
     found.verdict[change & resolved] = AGREE
     found.verdict[change & ~resolved] = OPEN

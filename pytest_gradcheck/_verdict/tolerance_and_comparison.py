@@ -409,6 +409,10 @@ class Comparison:
             kinked[list(self.slopes)] = True
         return kinked
 
+    def reasoned(self, *reasons: str) -> list[int]:
+        """Return the coordinates for which one of these reasons stands."""
+        return [i for i, reason in self.reasons.items() if reason in reasons]
+
     def within(self) -> Array:
         """Return where analytic and numeric are equal as far as the error bar tells (bool)."""
         near: Array = self.tolerance.within(self.numeric, self.error)

@@ -153,7 +153,7 @@ class TestClimbNearer:
 
         problem, options = prepared(func, {"x": np.array([1.0, 0.0, 2.0])})
         analytic = Analytic(np.array([2.0, 0.0, 4.0]), np.full(3, 2.0**-53), None)
-        sweep, _ = differenced(problem, analytic, options)
+        sweep = differenced(problem, analytic, options)
         before = sweep.numeric.copy()
         climb_nearer(problem, sweep)
         return before, sweep

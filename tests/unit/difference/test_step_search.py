@@ -98,7 +98,7 @@ def test_only_what_a_sweep_is_missing_is_climbed_for():
         return p[1] ** 3 + (3 * p[0] if p[0] >= 0 else NAN)
 
     problem, given = prepared(func, np.array([0.0, 2.0]))
-    found, _ = differenced(problem, None, given)
+    found = differenced(problem, None, given)
     before = found.numeric.tolist()
     assert climb_all(problem, found, only_missing=True) == []
     assert math.isnan(before[0])

@@ -21,7 +21,7 @@ from pytest_gradcheck._difference.every_coordinate import differenced
 from pytest_gradcheck._difference.noise_and_extrapolation import Noise
 from pytest_gradcheck._difference.stencils_and_steps import STENCILS
 from pytest_gradcheck._evaluate.problem import Analytic
-from pytest_gradcheck._options import Options
+from pytest_gradcheck._options import UNSET, Options
 from pytest_gradcheck._params.layout import Block
 from pytest_gradcheck._verdict import judge as _judge
 from pytest_gradcheck._verdict.judge import _claims_little, conclude, curvature
@@ -75,6 +75,11 @@ def of_sweep(found, analytic, made=None):
     analytic = np.array(analytic, dtype=float)
     made = replace(made or limits(analytic.size), analytic=analytic)
     return _judge.unjudged(made, found)
+
+
+def case_of(problem, sweep, options=UNSET):
+    """Return what the steps of a verdict are given, of which they ask for no analytic gradient."""
+    return _judge.Case(problem, None, sweep, options)
 
 
 # -- _compare: the difference of the course --------------------------------------------------------
@@ -460,7 +465,7 @@ def judged(func, analytic, params, denied=None, jitter=0.0, at=None, **given):
     """Return what a check comes to, and what it cost beyond the first differences."""
     problem, options = prepared(func, params, **given)
     made = Analytic(np.array(analytic, dtype=float), (EPS,) * len(problem.blocks), jitter, "", at)
-    found, _ = differenced(problem, made, options)
+    found = differenced(problem, made, options)
     before = problem.evaluator.evaluations
     comparison = _judge.judge(problem, made, found, options, denied)
     return comparison, problem.evaluator.evaluations - before
@@ -489,7 +494,7 @@ def told_at_once(func, analytic, theta, direction=1.0, **given):
     """Return what the error bars alone say, and what all of a verdict does, of the same sweep."""
     problem, options = prepared(func, theta, **given)
     made = Analytic(np.array(analytic, dtype=float), (EPS,) * len(problem.blocks))
-    found, _ = differenced(problem, made, options)
+    found = differenced(problem, made, options)
     value, error = found.noise.slope
     found = replace(found, noise=replace(found.noise, slope=(direction * value, error)))
     plain, cost = _judge.plainly_right(problem, made, found, options), problem.evaluator.evaluations
@@ -884,12 +889,12 @@ def climbed(n, rank, wrong=(), goal_atol=0.0, func=None):
     theta = np.linspace(0.3, 1.3, n)
     problem, options = prepared(lambda x: 1e4 + float(np.sum(np.sin(x))), theta, rtol=1e-13)
     right = np.cos(theta)
-    sweep, _ = differenced(problem, Analytic(right, (EPS,)), options)
+    sweep = differenced(problem, Analytic(right, (EPS,)), options)
     made = limits(n, rtol=1e-13, goal_rtol=1e-13, goal_atol=goal_atol)
     found = of_sweep(sweep, right * np.where(np.isin(np.arange(n), wrong), 1.5, 1.0), made)
     size = np.maximum(found.analytic, found.numeric)
     found.error[:] = rank * (made.goal_atol + 1e-13 * size)
-    _judge._refine_each(np.arange(n), found, sweep, problem)
+    _judge._refine_each(np.arange(n), found, case_of(problem, sweep, options))
     return list(found.ladders)
 
 
@@ -913,13 +918,13 @@ def test_the_largest_that_a_direction_does_not_resolve_are_asked_one_by_one():
     theta = np.ones(n)
     theta[::2] = 4.0
     problem, options = prepared(lambda x: float(slopes @ x), theta)
-    sweep, _ = differenced(problem, Analytic(slopes, (EPS,)), options)
+    sweep = differenced(problem, Analytic(slopes, (EPS,)), options)
     found = of_sweep(sweep, slopes, limits(n, rtol=1e-7, goal_rtol=3e-6))
 
     def asked(members, bound):
         found.error[:] = 123.0
         found.bound[:] = bound
-        _judge._refine_stubborn(members, found, sweep, problem)
+        _judge._refine_stubborn(members, found, case_of(problem, sweep, options))
         return np.flatnonzero(found.error != 123.0).tolist()
 
     # Resolved is what is known to 10⁻⁵ of it, 1.5 times its bound.
@@ -965,7 +970,7 @@ class Grouped:
         analytic = self.slopes if analytic is None else np.array(analytic, dtype=float)
         # The same vectors are filled.
         found = replace(self.found, tolerance=replace(self.limits, analytic=analytic))
-        _judge._test_group(members, found, self.sweep, self.problem, 0)
+        _judge._test_group(members, found, case_of(self.problem, self.sweep))
         moved = [tuple(np.flatnonzero(move).tolist()) for move in self.moves]
         return [(len(list(run)), who) for who, run in groupby(moved)]
 
@@ -1076,12 +1081,12 @@ def test_what_is_known_to_be_still_is_not_asked():
     found = of_sweep(sweep, np.zeros(3))
     known = replace(sweep, still=np.array([True, True, True]))
     before = problem.evaluator.evaluations
-    _judge._test_dead(np.array([0, 2]), found, known, problem, 0)
+    _judge._test_dead(np.array([0, 2]), found, case_of(problem, known))
     assert problem.evaluator.evaluations == before
     assert found.bound.tolist() == [0.0, INF, 0.0]
     made = Grouped(np.zeros(4), theta=[1.0, 1.0, 4.0, 0.25])
     known = replace(made.sweep, still=np.arange(4) == 1)
-    _judge._test_dead(np.arange(1, 4), made.found, known, made.problem, 0)
+    _judge._test_dead(np.arange(1, 4), made.found, case_of(made.problem, known))
     assert made.found.bound.tolist() == [INF, 0.0, 0.0, 0.0]
     # The others move by ½ to 3/2 thousandths of their scales, to both sides.
     up, down = made.moves
@@ -1091,7 +1096,7 @@ def test_what_is_known_to_be_still_is_not_asked():
     assert down.tolist() == pytest.approx((-up).tolist())
     problem, _ = prepared(exponentials, np.zeros(3))
     before = problem.evaluator.evaluations
-    _judge._test_dead(np.empty(0, int), found, sweep, problem, 0)
+    _judge._test_dead(np.empty(0, int), found, case_of(problem, sweep))
     assert problem.evaluator.evaluations == before
 
 
@@ -1103,7 +1108,7 @@ def test_what_is_not_finite_a_thousandth_away_counts_as_still():
     sweep = coordinates.unevaluated(problem)
     found = of_sweep(sweep, np.zeros(1))
     before = problem.evaluator.evaluations
-    _judge._test_dead(np.array([0]), found, sweep, problem, 0)
+    _judge._test_dead(np.array([0]), found, case_of(problem, sweep))
     assert problem.evaluator.evaluations == before + 2
     assert found.bound.tolist() == [0.0]
 
@@ -1183,7 +1188,7 @@ def at_a_given_step(case, **change):
     sweep.bent[0] = bent
     asked = np.array([change.get("asked", True)])
     made = of_sweep(sweep, [analytic], limits(1, atol=0.125))
-    _judge._judge_fixed(made, sweep, problem, asked, np.array([agrees]))
+    _judge._judge_fixed(made, case_of(problem, sweep), asked, np.array([agrees]))
     return int(made.verdict[0]), made.reasons.get(0), made.slopes.get(0)
 
 

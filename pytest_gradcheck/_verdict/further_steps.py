@@ -16,6 +16,7 @@ from .._constants import (
     ALL_NOISE,
     BEND_CLEAR,
     COARSEST_JUMP,
+    COARSEST_RTOL,
     CONFIDENCE,
     FAR_ABOVE_NOISE,
     FAR_STEP,
@@ -421,8 +422,10 @@ def _stair(line: Line, question: Tolerance, scale: float, estimate: Estimate) ->
         return 0.0
     gap = abs(question.analytic - estimate.value)
     least = NEAR_ESTIMATE * gap
-    # By so much float32 may round func: far off, a jump may leave no more of the gap than that.
-    rounding = FLOAT32 * max(abs(float(line.center)), line.noise.terms)
+    # By so much float32 may round func: far off, a jump may leave no more of the gap than that. It
+    # is looked for where it hides more than a percent of the slope.
+    hidden = gap > COARSEST_RTOL * max(abs(question.analytic), abs(estimate.value))
+    rounding = hidden * FLOAT32 * max(abs(float(line.center)), line.noise.terms)
     top = _beyond(line, estimate.value, least, scale, rounding)
     off = abs(top.central - question.analytic)
     if top not in line.rungs and off <= least:
@@ -439,7 +442,8 @@ def _stair(line: Line, question: Tolerance, scale: float, estimate: Estimate) ->
         above, below = (max(abs(r.bend), abs(r.central - estimate.value)) for r in (far, near))
         ends = LIMITING * gap <= above <= RATIO**3 * gap and below < above * (near.h / far.h) ** 2
         ends &= above > BEND_CLEAR * far.bend_noise
-        if not (allowed or ends or (rounded and _unlike_smooth(line, far, estimate.value))):
+        # Two evaluations tell most smooth funcs, before the many that look for a jump.
+        if not (allowed or ends or rounded) or not _unlike_smooth(line, far, estimate.value):
             return 0.0
         jump = jump_between(line, near, far)
         return jump if allowed or ends or jump <= RATIO * rounding else 0.0

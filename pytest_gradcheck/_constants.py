@@ -435,9 +435,10 @@ ALL_NOISE = 0.1
 """Noise above this part of what func changes by is as large as func.  [accuracy]"""
 
 SHOWN_BY = 4.0
-"""An oscillation of so many times what is wrong would show at a step; and an entry that directions
-name is differenced until its error bar is this part of what they show.
-[tests/behaviour/test_seldom.py]"""
+"""What is so many times what would be seen shows: an oscillation at a step, a row in its block, a
+number beside zero, directions that are off by another part than the first.  An entry that they name
+is differenced until its error bar is this part of what they show.
+[tests/behaviour/test_seldom.py, tests/behaviour/test_scale.py]"""
 
 FINER = 8.0
 FINEST = 100.0

@@ -168,8 +168,9 @@ def in_sample(block: BlockData) -> Cause | None:
             much = f"all {there}" if count == there else f"{count} of {there}"
             sampled = f"wrong in {much} sampled there, in none elsewhere"
             text = f"analytic is zero in {all_of(zero)}: {sampled}"
-        said = {block.name: text} if bits >= ODD else {}
-        return Cause("zero", (block.name,), CERTAIN, 0.0, said, text) if said else None
+        if bits < ODD:
+            return None
+        return Cause("zero", (block.name,), CERTAIN, 0.0, {block.name: text}, text)
     bits, best = _formula_of(block.only(asked))
     if best is None:
         return None

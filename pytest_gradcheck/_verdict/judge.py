@@ -574,9 +574,9 @@ def _rounding(problem: Problem, analytic: Analytic, seed: int) -> tuple[Array, .
         pairs += far
         if far:
             # A parameter of 1e8 is rounded by as many ε where it is added to something of size 1.
-            most = dust_of(EPS * np.maximum(problem.scale, 1.0)) * value_size(problem, vector)
+            rounding = dust_of(EPS * np.maximum(problem.scale, 1.0)) * value_size(problem, vector)
             apart = np.ptp([one for both in far for one in both], axis=0).astype(np.float64)
-            stairs = np.where(still & (apart <= most), apart, 0.0)
+            stairs = np.where(still & (apart <= rounding), apart, 0.0)
     # All may round alike, but they lie on the grid of the terms that cancel in them: one coarser
     # than that of their own format.
     seen = np.sort(np.array([vector, *chain(*pairs)], dtype=np.float64), axis=0)

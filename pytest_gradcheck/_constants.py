@@ -462,8 +462,9 @@ NEAR_ANALYTIC = 0.3
 
 TRIED = 12
 """Entries that tell for all others of their kind: of those that a demanded rtol leaves open, when
-not one can be settled; of more than `MOST_STUBBORN` that are plainly wrong in a block, from the
-worst to the least, when all stay so; of a block whose wrong ones are counted.  [cost]"""
+not one can be settled; of more than `MOST_STUBBORN` of a check that do not agree, from a block's
+worst to its least, when all stay so; of a block whose wrong ones are counted; of all, where each
+may be off by what shows.  [cost]"""
 
 NOISY_BLOCK = 1e-7
 """An error bar above this part of the block's gradient: the block is badly scaled.  [accuracy]"""
@@ -482,6 +483,10 @@ SHARP = 1e-5
 MOST_STUBBORN = 32
 """Badly scaled entries that a direction does not resolve to this part of them are asked one by
 one, the largest first, at most so many.  [accuracy]"""
+
+TOLD_APART = 640
+"""Evaluations, or as many as the sweep took if that is more, after which nothing more is told apart
+of a gradient that is known to be wrong.  [cost]"""
 
 DEAD_STEP = 1e-3
 DEAD_STEP_NARROW = 0.1
@@ -685,6 +690,10 @@ are of like size, within a factor of three.  [derived]"""
 
 PARTED_DIRECTIONS = 3
 """The directions that are restricted to parts.  [scale]"""
+
+PARTS = 8
+"""Of the parameters: where all of them but one are off by what stands out, no few entries are what
+is wrong.  [derived: seven are in as many parts in one of 50 cases]"""
 
 SAMPLED_IN_SLICE = 4
 """Entries of one row or column that are differenced to count the wrong ones.  [cost]"""

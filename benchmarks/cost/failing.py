@@ -4,7 +4,8 @@
 
 A sum of tanh² and a cubic over N parameters, by size and kind of error: of a func that takes no
 time, and of one that takes 5 ms by the clock that the check reads, for which a direction is looked
-along first.  Below it sparse Jacobians, bands of n columns.  Nothing here depends on the machine.
+along first.  Below it a func whose slopes are spread over twelve decades, most of them below its
+noise, and sparse Jacobians, bands of n columns.  Nothing here depends on the machine.
 """
 
 from __future__ import annotations
@@ -30,8 +31,10 @@ KINDS = {
     "one entry x 1.5": lambda g: np.where(np.arange(g.size) == g.size // 3, 1.5 * g, g),
 }
 
+OFF = {"off by 1e-6": lambda g: g * (1 + 1e-6 * np.random.default_rng(1).normal(size=g.size))}
 
-def evaluations(size: int, spoil, clock) -> int:
+
+def bowl(size: int):
     rng = np.random.default_rng(0)
     slope, theta = rng.normal(size=size), rng.normal(size=size)
 
@@ -40,14 +43,26 @@ def evaluations(size: int, spoil, clock) -> int:
 
     def grad(p):
         t = np.tanh(slope * p)
-        return spoil(2 * t * (1 - t**2) * slope + 0.3 * p**2)
+        return 2 * t * (1 - t**2) * slope + 0.3 * p**2
 
+    return func, grad, theta
+
+
+def decades(size: int):
+    rng = np.random.default_rng(0)
+    slope, theta = 10.0 ** (-12 * rng.uniform(size=size)), rng.normal(size=size)
+    return lambda p: float(np.sum(slope * np.sin(p))), lambda p: slope * np.cos(p), theta
+
+
+def evaluations(made, spoil, clock, **options) -> int:
+    func, grad, theta = made
     kept, evaluator.perf_counter = evaluator.perf_counter, clock
     try:
-        report = check_gradients(func, grad, theta)
+        report = check_gradients(func, lambda p: spoil(grad(p)), theta, **options)
     finally:
         evaluator.perf_counter = kept
-    assert report.verdict == ("agree" if spoil is KINDS["right"] else "disagree")
+    right = spoil is KINDS["right"] or options
+    assert report.verdict == ("agree" if right else "disagree")
     return report.evaluations
 
 
@@ -85,8 +100,17 @@ def main() -> None:
         for n in sizes:
             ticks = count()
             still, slow = (lambda: 0.0), (lambda ticks=ticks: 0.005 * next(ticks))
-            cells += [f"{evaluations(n, spoil, still):12,}", f"{evaluations(n, spoil, slow):9,}"]
+            cells += [
+                f"{evaluations(bowl(n), spoil, clock):{w},}"
+                for clock, w in ((still, 12), (slow, 9))
+            ]
         print(f"{name:18}" + "".join(cells), flush=True)
+    print("\nslopes over twelve decades")
+    for name, spoil in {**KINDS, **OFF}.items():
+        cells = [f"{evaluations(decades(n), spoil, lambda: 0.0):12,}{'':9}" for n in sizes]
+        print(f"{name:18}" + "".join(cells), flush=True)
+    allowed = [evaluations(decades(n), *OFF.values(), lambda: 0.0, rtol=1e-5) for n in sizes]
+    print(f"{'with rtol=1e-5':18}" + "".join(f"{n:12,}{'':9}" for n in allowed))
     try:
         import scipy  # noqa: F401
     except ModuleNotFoundError:

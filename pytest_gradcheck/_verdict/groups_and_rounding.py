@@ -117,12 +117,16 @@ from .tolerance_and_comparison import (
 
 
 class Case(NamedTuple):
-    """What verdicts are reached on: a problem, its analytic gradient, and what the sweep saw."""
+    """What verdicts are reached on: a problem, its analytic gradient, and what the sweep saw.
+
+    Beyond `most` evaluations nothing more is told apart of a gradient that is known to be wrong.
+    """
 
     problem: Problem
     analytic: Analytic
     sweep: Sweep
     options: Options
+    most: float = math.inf
 
 
 Window = tuple[slice, ...]
@@ -955,7 +959,7 @@ def _moves(line: Line, scale: float) -> float:
 
 def with_wider_grad(found: Comparison, case: Case) -> Comparison:
     """Return the comparison in which nothing is called wrong that grad has right in float64."""
-    problem, analytic, _, options = case
+    problem, analytic, _, options, _ = case
     wrong = (found.verdict == DISAGREE) & np.isfinite(found.analytic) & ~found.kinked
     here = _wider(analytic) if wrong.any() else None
     if here is None:

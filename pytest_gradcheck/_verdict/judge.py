@@ -48,15 +48,16 @@ from .._constants import (
     NEARER_PAIRS,
     NOISE_SPACING,
     NOISY_BLOCK,
-    PLAIN,
     RATIO,
     RESPONDS,
+    ROUNDING_FACTOR,
     ROUNDING_SIGMA,
     SHARP,
     SMALL_FIXED_STEP,
     STANDS_CLEAR,
     TAIL,
     TINY,
+    TOLD_APART,
     TRIED,
 )
 from .._difference.every_coordinate import (
@@ -167,14 +168,14 @@ def judge(
 ) -> Comparison:
     """Reach a verdict on every coordinate, with as few further evaluations as that needs."""
     # `denied` says what else is known to be wrong by these tolerances: it is asked no more.
-    a, case = analytic.vector, Case(problem, analytic, sweep, options)
+    most = problem.evaluator.evaluations + max(2 * problem.size, TOLD_APART)
+    a, case = analytic.vector, Case(problem, analytic, sweep, options, most)
     limits = _limits(case)()
     found = unjudged(limits, sweep)
     problem.evaluator.progress.conclude(found.numeric, found.accused)
     bad = ~np.isfinite(a)
     found.verdict[bad] = DISAGREE
-    asked = found.evaluated & ~bad
-    asked &= ~_jumps(found, case)
+    asked = found.evaluated & ~bad & ~_jumps(found, case)
     agrees = found.within()
     fixed = at_one_step(options)
     if (fixed or options.rtol is None) and not may_be_quieter(sweep.noise):
@@ -279,7 +280,7 @@ def _leave_standing(found: Comparison) -> None:
 
 def _tell_by_groups(found: Comparison, case: Case, value: float) -> None:
     """Tell by directions through whole blocks what noise has left open entry by entry."""
-    problem, analytic, sweep, options = case
+    problem, analytic, sweep, options, _ = case
     seed = options.seed
     open_ = (found.verdict == OPEN) & np.isfinite(found.error) & ~found.kinked
     # No direction shows what moves nothing beside the rest of it.
@@ -288,7 +289,7 @@ def _tell_by_groups(found: Comparison, case: Case, value: float) -> None:
     narrow = sweep.noise.unit > NARROW
     blurred = (NOISY, NOT_SMOOTH) if narrow else (NOISY,)
     open_[[i for i, reason in found.reasons.items() if reason not in blurred]] = False
-    if not open_.any():
+    if not open_.any() or (not narrow and _enough(found, case)):
         return
     rounding = partial(_spread, problem, analytic, seed)
     doubt = np.maximum(found.rounded, found.doubt)
@@ -639,7 +640,7 @@ def unjudged(limits: Tolerance, sweep: Sweep) -> Comparison:
 
 def _limits(case: Case) -> Callable[[], Tolerance]:
     """Return what makes the tolerances of a check whose parameters were differenced."""
-    problem, analytic, sweep, options = case
+    problem, analytic, sweep, options, _ = case
     error, jitter = sweep.error, analytic.jitter
     if options.rtol is not None:
         # Truncation, h²·f‴/6, is no error of grad's: of 1/x, (h·f″)²/4f′, and of powers less.
@@ -691,28 +692,38 @@ def _ask_again(found: Comparison, case: Case, asked: Array, agrees: Array) -> No
         _test_group(coarse, found, case)
 
 
+def _enough(found: Comparison, case: Case) -> bool:
+    """Return whether enough was asked of a gradient that is known to be wrong."""
+    spent = case.problem.evaluator.evaluations >= case.most
+    return spent and bool((found.verdict == DISAGREE).any())
+
+
 def _left_beside_alike(left: Array, found: Comparison, case: Case) -> Array:
     """Accuse what is as plainly wrong as others of its block that were asked again; bool, (n,)."""
     # Returned is what is still to be asked. Of hundreds that are wrong a few tell for all, unless
-    # one of them turns out to be right, on a kink or too noisy: then each is asked.
+    # one of them turns out to be right, on a kink or too noisy: then a few are asked of those that
+    # are off by more of their tolerance than that one.
     gap = np.abs(found.analytic - found.numeric)
     excess = gap / found.tolerance.allowed(found.numeric, found.error)
-    plain = left & ~case.sweep.bent & (excess > 1 / PLAIN) & np.isfinite(excess)
+    plain = left & ~case.sweep.bent & (excess > 1) & np.isfinite(excess)
     if np.count_nonzero(plain) <= MOST_STUBBORN:
         return left
     left = left.copy()
     for block in case.problem.blocks:
         members = block.start + np.flatnonzero(plain[block.window])
         members = members[np.argsort(-excess[members], kind="stable")]
-        if members.size <= TRIED:
-            continue
-        spread = np.linspace(0, members.size - 1, TRIED).astype(np.intp)
-        few = members[spread].tolist()
-        left[few] = False
-        verdicts = [_refine_one(i, found, case) for i in few]
-        if all(one == DISAGREE for one in verdicts) and not found.slopes.keys() & set(few):
-            found.verdict[members] = DISAGREE
-            left[members] = False
+        while members.size > TRIED:
+            spread = np.linspace(0, members.size - 1, TRIED).astype(np.intp)
+            for i in members[spread][left[members[spread]]].tolist():
+                _refine_one(i, found, case)
+                left[i] = False
+            wrong = found.verdict[members[spread]] == DISAGREE
+            wrong &= ~found.kinked[members[spread]]
+            if wrong.all():
+                found.verdict[members] = DISAGREE
+                left[members] = False
+                break
+            members = members[: spread[np.argmin(wrong)]]
     return left
 
 
@@ -817,9 +828,26 @@ def _refine_each(members: Array, found: Comparison, case: Case) -> None:
 
 def _test_group(members: Array, found: Comparison, case: Case, *, sound: bool = False) -> None:
     """Judge entries that are small beside their error bars together."""
+    _halve(members, found, case, sound=sound)
+    if _badly_scaled(members, found, case):
+        _refine_stubborn(members[found.verdict[members] == AGREE], found, case)
+
+
+def _badly_scaled(members: Array, found: Comparison, case: Case) -> bool:
+    """Return whether these are more than the tail of any network's gradient."""
+    rms = found.tolerance.rms[members]
+    noisy = found.error[members] > NOISY_BLOCK * rms
+    tiny = (found.analytic[members] != 0) & (np.abs(found.analytic[members]) < TINY * rms)
+    return bool(np.count_nonzero(noisy | tiny) >= TAIL * case.problem.size)
+
+
+def _halve(members: Array, found: Comparison, case: Case, *, sound: bool) -> None:
+    """Ask one direction of these entries, and each half of them if it denies that all are right."""
     # Their error bars at the sweep's step are rounding, and a direction may take larger steps: one
     # ladder tells for all of them at once whether any is wrong. If so the group is halved.
-    problem, _, sweep, options = case
+    problem, _, sweep, options, _ = case
+    if _enough(found, case):
+        return
     a, limits, count = found.analytic[members], found.tolerance, members.size
     weights = random_weights(count, options.seed, Stream.GROUP, count, int(members[0]))
     direction = weights * problem.scale[members]
@@ -827,9 +855,7 @@ def _test_group(members: Array, found: Comparison, case: Case, *, sound: bool = 
     shift[members] = direction
     terms = (a * direction).astype(np.float64)
     relative = float(np.median(sweep.step[members] / problem.scale[members]))
-    noisy = found.error[members] > NOISY_BLOCK * limits.rms[members]
-    tiny = (a != 0) & (np.abs(a) < TINY * limits.rms[members])
-    deep = bool(np.count_nonzero(noisy | tiny) >= TAIL * problem.size)
+    deep = _badly_scaled(members, found, case)
     line = line_along(problem, shift, sweep.noise)
     if sound:
         line.sound(LINE_SPACING)
@@ -837,7 +863,8 @@ def _test_group(members: Array, found: Comparison, case: Case, *, sound: bool = 
     if line.change > RESPONDS * max(rung.sigma for rung in line.rungs):
         found.answers[members] = True
     told = float(terms.sum())
-    allowed = GROUP_RTOL * _length(terms)
+    allowed = max(GROUP_RTOL, options.rtol or 0.0) * _length(terms)
+    allowed += ROUNDING_FACTOR * _length(limits.atol[members] * direction)
     if abs(value) <= STANDS_CLEAR * CONFIDENCE * error:
         allowed += _length(limits.dust[members] * direction)
     if not math.isfinite(allowed):
@@ -847,8 +874,6 @@ def _test_group(members: Array, found: Comparison, case: Case, *, sound: bool = 
         bound = (gap / CONFIDENCE + error) / np.abs(direction)
         found.bound[members] = np.minimum(found.bound[members], bound)
         found.verdict[members] = AGREE
-        if deep:
-            _refine_stubborn(members, found, case)
     elif members.size == 1:
         # What a direction sees its own steps are to see, too.
         i, told = int(members[0]), CONFIDENCE * error / abs(float(direction[0]))
@@ -858,7 +883,7 @@ def _test_group(members: Array, found: Comparison, case: Case, *, sound: bool = 
     elif math.isfinite(error):
         half = members.size // 2
         for part in (members[:half], members[half:]):
-            _test_group(part, found, case, sound=sound)
+            _halve(part, found, case, sound=sound)
 
 
 def _length(vector: Array) -> float:
@@ -869,12 +894,13 @@ def _length(vector: Array) -> float:
 
 def _refine_stubborn(members: Array, found: Comparison, case: Case) -> None:
     """Ask those entries of an agreeing direction one by one that it does not resolve well."""
-    reached = CONFIDENCE * found.bound[members]
+    reached = CONFIDENCE * found.reach[members]
     size = np.abs(found.analytic[members])
     poor = members[(size > 0) & (reached > SHARP * size)]
     order = np.argsort(-np.abs(found.analytic[poor] * case.problem.scale[poor]), kind="stable")
     for i in poor[order][:MOST_STUBBORN].tolist():
-        _refine_one(i, found, case)
+        if not _enough(found, case):
+            _refine_one(i, found, case)
 
 
 def _passed_over(found: Comparison, sweep: Sweep) -> Array | None:

@@ -396,6 +396,48 @@ def test_where_one_of_the_few_is_right_each_is_asked():
     assert accused[~rough].all()
 
 
+DECADES = 10.0 ** (-12 * np.random.default_rng(6).uniform(size=MANY))
+"""Slopes of which noise hides most of each other, as those of a boundary's far side are."""
+
+OFF_BY_LITTLE = {
+    "a millionth": lambda g: g * (1 + 1e-6 * np.random.default_rng(7).normal(size=MANY)),
+    "3e-9 of the largest": lambda g: g + 3e-9 * np.random.default_rng(7).normal(size=MANY),
+}
+
+
+def far(p):
+    return float(np.sum(DECADES * np.sin(p)))
+
+
+def d_far(p):
+    return DECADES * np.cos(p)
+
+
+@pytest.mark.parametrize("name", [*SPOILT, *OFF_BY_LITTLE])
+def test_what_noise_hides_of_a_wrong_gradient_is_not_told_apart_at_any_cost(name):
+    spoil = {**SPOILT, **OFF_BY_LITTLE}[name]
+    report = check_gradients(far, lambda p: spoil(d_far(p)), POINT)
+    assert report.verdict == "disagree"
+    assert report.evaluations <= 2.3 * (2 * MANY)
+    right = np.isclose(spoil(d_far(POINT)), d_far(POINT), rtol=1e-7, atol=0)
+    assert not (right & (report.evidence.verdict == 1)).any()
+
+
+@pytest.mark.parametrize("name", OFF_BY_LITTLE)
+def test_what_a_demanded_rtol_allows_is_not_told_apart(name):
+    report = check_gradients(far, lambda p: OFF_BY_LITTLE[name](d_far(p)), POINT, rtol=3e-5)
+    assert report.verdict == "agree"
+    assert report.evaluations <= 1.5 * (2 * MANY)
+
+
+def test_of_many_that_are_wrong_by_little_a_few_tell_for_those_wrong_by_more():
+    report = check_gradients(bowl, lambda p: OFF_BY_LITTLE["a millionth"](d_bowl(p)), POINT)
+    off = np.abs(np.random.default_rng(7).normal(size=MANY)) * 1e-6
+    assert report.wrong > 500
+    assert (report.evidence.verdict[off < 5e-8] == 0).all()
+    assert report.evaluations <= 2.2 * (2 * MANY)
+
+
 @pytest.fixture
 def slow(monkeypatch):
     """Let func seem to take 5 ms."""

@@ -239,7 +239,8 @@ def _until_settled(
     line: Line, question: Tolerance, first: float, scale: float, least: float
 ) -> Policy[Answer]:
     least = yield from _enter(line, question, first, scale, least)
-    if _all_noise(line) and abs(question.analytic) * least > line.noise.sigma:
+    loud = line.noise.sigma > LOUD * line.noise.floor
+    if _all_noise(line) and loud and abs(question.analytic) * least > line.noise.sigma:
         # sin(1e30·θ): J changes by more than itself between neighbouring floats.
         return Answer(line.rungs[-1].central, math.inf, OPEN, NOISY)
     confirmed = farther = False

@@ -57,6 +57,24 @@ def test_right_gradients_agree_and_errors_of_a_thousandth_are_found(name, factor
     assert verdict(lambda t: factor * func(t), of(0.0), x) == "disagree"
 
 
+@pytest.mark.parametrize("claim", [1e-3, 0.1, 1.0, 1e3])
+@pytest.mark.parametrize("slope", [1e-14, 1e-12, 1e-11, 1e-10, 1e-9])
+def test_a_claim_where_func_moves_by_little_more_than_its_rounding_is_denied(slope, claim):
+    for seed in range(4):
+        rng = np.random.default_rng(seed)
+        theta, weights = rng.uniform(0.5, 1.5, 6), rng.normal(size=6)
+        weights[3] = slope
+
+        def gradient(x, weights=weights):
+            found = weights * np.cos(x)
+            found[3] = claim
+            return found
+
+        report = check_gradients(lambda x, w=weights: float(w @ np.sin(x)), gradient, theta)
+        assert report.verdict == "disagree"
+        assert [entry.index for entry in report.worst] == [(3,)]
+
+
 @pytest.mark.parametrize("name", sorted(set(SMOOTH) - {"large offset", "tanh, saturated"}))
 @pytest.mark.parametrize("off", [1e-2, 1e-4, 1e-5])
 def test_what_float64_can_resolve_is_resolved(name, off):

@@ -213,10 +213,11 @@ class Approximation:
 
 
 def approximation(
-    found: Comparison, blocks: Sequence[Block], atol: float | None
+    found: Comparison, blocks: Sequence[Block], atol: float | None, *, sampled: bool = False
 ) -> Approximation | None:
     """Return to how many digits, or to what part of their blocks, all entries are right."""
     # `atol` is what was demanded. None: some are plainly wrong, stand out, or were not looked at.
+    # `sampled`: there are others that were not.
     limits, wrong = found.tolerance, found.verdict == DISAGREE
     known = np.isfinite(found.analytic) & np.isfinite(found.numeric) & ~found.kinked
     if not wrong.any() or not found.evaluated.all() or not known[wrong].all():
@@ -237,7 +238,8 @@ def approximation(
     # One absolute error for all is a large relative one of small entries alone.
     alike = relative <= SPREAD * float(by_unit[0, wrong].max()) or part > SMALL
     if 0 < relative <= 10.0**-FEWEST_DIGITS and alike and not _stands_out(by_unit, wrong, blocks):
-        hint = f"agrees to {round(-math.log10(relative))} digits everywhere"
+        where = f"in all {wrong.size} sampled entries" if sampled else "everywhere"
+        hint = f"agrees to {round(-math.log10(relative))} digits {where}"
         sign = "-" if excess < 0 else "+"
         hint += f" (all off by a factor of 1 {sign} {abs(excess):.1g})" if excess else ""
         advice = f"{hint}: if J or the gradient is approximate by design, rtol="
@@ -248,12 +250,13 @@ def approximation(
         needed, bits = max(least, by_unit[0, wrong].max()), -math.log2(relative) * count
     elif 0 < part <= SMALL and not _stands_out(by_block, wrong, blocks):
         largest = float(np.max(by_block[0], where=limits.rms > 0, initial=0.0))
-        hint = f"all errors are below {one_digit(rounded_up(largest))} of the block"
+        errors = "sampled errors" if sampled else "errors"
+        hint = f"all {errors} are below {one_digit(rounded_up(largest))} of the block"
         advice = f"{hint}: a solver's tolerance? atol="
         needed, bits = (net - limits.rtol * size).max(), -math.log2(part) * count
     if not advice:
         return None
-    passes = "allows for that" if (found.verdict == OPEN).any() else "passes"
+    passes = "allows for that" if sampled or (found.verdict == OPEN).any() else "passes"
     advice += f"{one_digit(rounded_up(MARGIN * float(needed)))} {passes}"
     return Approximation(hint, advice, bits)
 

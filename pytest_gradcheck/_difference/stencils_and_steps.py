@@ -230,6 +230,7 @@ class Stream(IntEnum):
     BLOCK = 26
     ALONG = 27
     WIDER = 28
+    ALL_SMALL = 29
 
 
 def generator(seed: int, stream: Stream, *which: int, skip: int = 0) -> np.random.Generator:

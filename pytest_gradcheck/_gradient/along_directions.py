@@ -30,6 +30,7 @@ from .._constants import (
     MOST_EXPLAINED,
     MOST_EXTRA,
     NARROW,
+    PARTS,
     PROVEN,
     RATIO,
     RESPONDS,
@@ -39,12 +40,13 @@ from .._constants import (
     SHOWN_BY,
     STANDS_CLEAR,
     STRAIGHT,
+    TRIED,
 )
-from .._diagnosis.causes import Explained, explain, not_finite
+from .._diagnosis.causes import Explained, approximation, explain, not_finite
 from .._diagnosis.evidence_and_places import CERTAIN, MOST_PER_ENTRY, Diagnosis, all_of
 from .._difference.every_coordinate import least_step, line_of, value_size
 from .._difference.noise_and_extrapolation import Noise
-from .._difference.stencils_and_steps import STENCILS, relative_step
+from .._difference.stencils_and_steps import STENCILS, Stream, generator, relative_step
 from .._difference.step_search_and_kinks import climb, follow_bend
 from .._evaluate.evaluator import BudgetExhausted
 from .._evaluate.problem import Analytic, Problem
@@ -112,6 +114,7 @@ class AtScale:
         self.groups: dict[str, Group] = {}
         self.seen: dict[str, Seen] = {}
         self.nothing = self.stationary = self.responds = self.kinked = False
+        self.small_in_all: bool | None = None  # not asked yet: see `small`
 
     @cached_property
     def sizes(self) -> Array:
@@ -230,6 +233,8 @@ class AtScale:
                 if self.verdict != DISAGREE and self.options.kinks == "fail":
                     self.look_for_kinks()
         except BudgetExhausted:
+            if not self.screen.wrong and self.small_in_all:
+                self.verdict, self.findings = AGREE, Findings()
             wrong = self.verdict == DISAGREE
             end = "all that is wrong was found" if wrong else "the check was done"
             self.reasons.append(f"{EXHAUSTED} before {end}")
@@ -255,16 +260,18 @@ class AtScale:
         """Judge the direction that stands out, then find what is wrong along it."""
         screen = self.screen
         answer = reexamine(screen, self.allowed)
+        search = Search(screen, self.confirm, self.allowed, limit, self.small_everywhere)
         if answer.verdict == DISAGREE:
             self.verdict = DISAGREE
-            search = Search(screen, self.confirm, self.allowed, limit)
             self.findings = search.found  # what it holds by then, where `max_evals` ends it
             search.run()
+            if not screen.wrong and self.small():
+                self.verdict, self.findings = AGREE, Findings()
         elif screen.noise.unit < NARROW:
             # Kinks may leave no steps to prove it by; an entry that explains it has its own.
             with suppress(BudgetExhausted):
-                Search(screen, self.confirm, self.allowed, limit).run(entries_alone=True)
-        if answer.verdict != DISAGREE and not screen.wrong:
+                search.run(entries_alone=True)
+        if not screen.wrong and (answer.verdict != DISAGREE or self.verdict == AGREE):
             excuse(screen, answer)
             return
         self.verdict = DISAGREE
@@ -281,6 +288,37 @@ class AtScale:
             self.reasons.append(
                 "the gradient is wrong along random directions, by no pattern that was recognised"
             )
+
+    def small(self) -> bool:
+        """Return whether rtol allows all what the directions show, and some that are asked."""
+        # To be seen, one of a million must be wrong by far more than all may be.
+        each = dict(zip(self.analytic.precision, range(len(self.precision)), strict=True))
+        rtol = {eps: self.tolerance(k).rtol for eps, k in each.items()}
+        most = self.norm(np.array([rtol[eps] for eps in self.analytic.precision]), along=True)
+        if self.bad or max(map(abs, self.screen.residuals.values())) > most:
+            return False
+        if self.small_in_all is None:
+            rng = generator(self.options.seed, Stream.ALL_SMALL)
+            few = np.unique(rng.integers(self.problem.size, size=TRIED)).tolist()
+            told = [self.confirm(i) for i in few]
+            self.small_in_all = not any(told) and 2 * told.count(0.0) > len(told)
+        return self.small_in_all
+
+    def small_everywhere(self) -> bool:
+        """Return whether all parts of the parameters are off, by what rtol allows them."""
+        # Else few may be, by more, and are to be found.
+        if not self.small():
+            return False
+        screen, shown = self.screen, np.zeros(PARTS, dtype=bool)
+        least = self.allowed / math.sqrt(PARTS) + ACCUSED * screen.sigma
+        for number in range(2):
+            vector = screen.shift(number)
+            edges = np.linspace(0, vector.size, PARTS + 1).astype(np.intp)
+            for part in np.flatnonzero(~shown).tolist():
+                own, w = np.zeros_like(vector), slice(edges[part], edges[part + 1])
+                own[w] = vector[w]
+                shown[part] = abs(screen.residual(own)) > least
+        return int(np.count_nonzero(shown)) >= PARTS - 1
 
     def look_at_blocks(self) -> None:
         """Give a direction of its own to each block that those over all do not resolve."""
@@ -724,13 +762,15 @@ def in_samples(check: AtScale) -> Explained:
     if not which:
         return Explained({}, ())
     work, stop, blocks, params = check.problem.evaluator.work, 0, [], []
+    mine, last, samples = by_block(every, check.answers), 0, []
     for k in which:
         start, stop = stop, stop + every[k].size
+        first, last = last, last + len(mine[k])
         blocks.append(replace(every[k], start=start, stop=stop))
+        samples.append(replace(every[k], start=first, stop=last))
         params.append(work.theta[position_of(work.blocks, every[k].start)])
     numeric, error = np.full(stop, math.nan), np.full(stop, math.inf)
     allowed, verdict, kinks = np.zeros(stop), np.full(stop, OPEN), np.zeros(stop, dtype=bool)
-    mine = by_block(every, check.answers)
     # Beside kinks that noise hides, one bar of fifty is too short.
     spread = KINKS_SPREAD if check.screen.noise.unit > NARROW else 1.0
     for k, block in zip(which, blocks, strict=True):
@@ -761,7 +801,12 @@ def in_samples(check: AtScale) -> Explained:
         reasons={},
         upstream=None,
         constants=check.problem.call.constants,
-        approximate=None,
+        approximate=approximation(
+            _compared(check, {i: check.answers[i] for k in which for i in mine[k]}),
+            samples,
+            check.options.atol,
+            sampled=True,
+        ),
     )
 
 
@@ -779,21 +824,26 @@ def _difference(check: AtScale) -> float:
 
 def _entries(check: AtScale, shown: dict[int, Answer]) -> tuple[Entry, ...]:
     """Return the parameters that were found wrong, or on a kink, as those of any check."""
-    places = np.array(list(shown), dtype=np.intp)
-    limits = [check.tolerance_at(i) for i in shown]
+    places, found = np.array(list(shown), dtype=np.intp), _compared(check, shown)
+    return entries_of(found, check.problem.blocks, check.options.max_report, places)
+
+
+def _compared(check: AtScale, answers: Mapping[int, Answer]) -> Comparison:
+    """Return the comparison of these parameters alone, in their order."""
+    limits = [check.tolerance_at(i) for i in answers]
     columns = ([getattr(one, item.name) for one in limits] for item in fields(Tolerance))
-    every = np.ones(places.size, dtype=bool)
+    every = np.ones(len(limits), dtype=bool)
     found = Comparison.unjudged(
         Tolerance(*map(np.array, columns)),
-        np.array([answer.value for answer in shown.values()]),
-        np.array([answer.error for answer in shown.values()]),
+        np.array([answer.value for answer in answers.values()]),
+        np.array([answer.error for answer in answers.values()]),
         every,
         ~every,
     )
-    for k, answer in enumerate(shown.values()):
+    for k, answer in enumerate(answers.values()):
         found.verdict[k] = answer.verdict
         if answer.reason:
             found.reasons[k] = answer.reason
         if answer.slopes is not None:
             found.slopes[k] = answer.slopes
-    return entries_of(found, check.problem.blocks, check.options.max_report, places)
+    return found

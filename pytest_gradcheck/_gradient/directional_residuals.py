@@ -202,13 +202,16 @@ class Screen:
 
     def measure(self, number: int, subset: Subset | None = None) -> float:
         """Return the residual along a direction, at two evaluations."""
-        vector = self.shift(number, subset)
-        told = float(np.dot(self.analytic, vector))
-        up, down = self.problem.evaluator.along(vector, (self.step, -self.step))
-        residual = told - float((up - down) / (2 * self.step))
+        residual = self.residual(self.shift(number, subset))
         if subset is None:
             self.residuals[number] = residual
         return residual
+
+    def residual(self, vector: Array) -> float:
+        """Return by how much the analytic slope along a vector, shape (n,), is above func's."""
+        told = float(np.dot(self.analytic, vector))
+        up, down = self.problem.evaluator.along(vector, (self.step, -self.step))
+        return told - float((up - down) / (2 * self.step))
 
     def line(self, vector: Array) -> Line:
         """Return func along a direction as a function of one variable."""

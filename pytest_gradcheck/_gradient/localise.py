@@ -201,11 +201,20 @@ class Search:
     """One search for what is wrong along the directions of a screen.
 
     `allowed` is what tolerances add up to along a direction; at `budget` evaluations of the whole
-    check the search stops.  Wrong entries that were confirmed are in the screen's ``wrong``.
+    check the search stops.  What no entry explains is looked for no more where it `may_be_right`.
+    Wrong entries that were confirmed are in the screen's ``wrong``.
     """
 
-    def __init__(self, screen: Screen, confirm: Confirm, allowed: float, budget: int) -> None:
+    def __init__(
+        self,
+        screen: Screen,
+        confirm: Confirm,
+        allowed: float,
+        budget: int,
+        may_be_right: Callable[[], bool],
+    ) -> None:
         self.screen, self.confirm, self.budget = screen, confirm, budget
+        self.may_be_right = may_be_right
         self.limit = allowed + ACCUSED * screen.sigma
         self.found = Findings()
         self.open: set[int] = set()
@@ -247,8 +256,11 @@ class Search:
             last, about = number + 1 >= MOST_DIRECTIONS, _error_of(screen, residuals, i)
             if (alone or (fits and last)) and self._named(i, about):
                 continue
-            if not entries_alone and not screen.wrong and self._named_pattern(residuals):
-                return True
+            if not entries_alone and not screen.wrong:
+                if not fits and self.may_be_right():
+                    return True
+                if self._named_pattern(residuals):
+                    return True
             # The best entry may fit, and only not be distinct yet.
             if last or alone or not fits:
                 break
@@ -721,9 +733,11 @@ def _sums(
 
 def simple(value: float) -> str:
     """Return a number as a small fraction where it is one, else with five digits."""
+    if 0 < abs(value - 1) < 1e-5:
+        return f"(1 {'-' if value < 1 else '+'} {abs(value - 1):.1g})"
     for denominator in range(1, 13):
-        if abs(value * denominator - round(value * denominator)) < 1e-5 * denominator:
-            whole = round(value * denominator)
+        whole = round(value * denominator)
+        if abs(value * denominator - whole) < 1e-5 * abs(whole):
             return f"{whole}" if denominator == 1 else f"{whole}/{denominator}"
     return f"{value:.5g}"
 

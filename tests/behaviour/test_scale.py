@@ -317,6 +317,14 @@ def test_weight_decay_forgotten_is_named(network, names):
     assert any("-0.01 x the parameters" in line for line in said(report))
 
 
+def test_a_weight_decay_that_is_small_is_named_with_its_number(network):
+    gradient = network.gradient(network.params)
+    gradient["W2"] += 3e-6 * network.params["W2"]
+    report = check(network, gradient)
+    (block,) = (block for block in report.blocks if block.wrong)
+    assert block.hint.startswith("error = 3e-06 x the parameters: weight decay")
+
+
 def test_a_constant_factor_on_everything_is_named(network):
     gradient = {name: value / 16 for name, value in network.gradient(network.params).items()}
     report = check(network, gradient)
@@ -392,6 +400,74 @@ def test_what_a_sample_has_in_common_is_said_of_a_block_without_a_pattern(dtype,
     assert re.sub(r"(all|of) \d+", r"\1 {}", block.hint) == text
     assert [(one.code, one.blocks) for one in report.diagnoses] == [(code, ("W2",))] * bool(code)
     assert any("by no pattern" in line for line in report.patterns) == (code in ("", "slice"))
+
+
+def off_everywhere(network, by):
+    """Return the gradient with every entry off by so much of itself, at random."""
+    rng = np.random.default_rng(1)
+    right = network.gradient(network.params)
+    return {name: g * (1 + by * rng.normal(size=g.shape)) for name, g in right.items()}
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("by", [3e-8, 1e-8, 3e-9])
+def test_what_rtol_allows_every_entry_is_not_accused_along_directions(seed, by):
+    network = Network(seed)
+    report = check(network, off_everywhere(network, by), seed=seed)
+    assert report.verdict == "agree"
+    assert by / 3 < report.difference < 3 * by
+    assert report.resolution > 3 * report.difference
+    assert report.evaluations < 500
+    # As a factor of all, too.
+    right = network.gradient(network.params)
+    report = check(network, {name: (1 + by) * g for name, g in right.items()}, seed=seed)
+    assert report.verdict == "agree"
+    assert report.evaluations < 150
+
+
+def test_what_rtol_allows_is_not_accused_where_max_evals_ends_the_search():
+    report = check(Network(), off_everywhere(Network(), 1e-8), max_evals=75)
+    assert report.verdict == "inconclusive"
+    assert report.reasons[0] == "max_evals reached before the check was done"
+    assert not report.diagnoses
+
+
+@pytest.mark.parametrize("by", [1e-6, 1e-4])
+def test_what_it_does_not_allow_is(network, by):
+    report = check(network, off_everywhere(network, by))
+    assert report.verdict == "disagree"
+    right = network.gradient(network.params)
+    report = check(network, {name: (1 + by) * g for name, g in right.items()})
+    assert report.verdict == "disagree"
+    assert report.wrong == SIZE
+    factor = {1e-6: "(1 + 1e-06)", 1e-4: "1.0001"}[by]
+    assert report.patterns == (f"every block: analytic = {factor} x numeric, everywhere",)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_few_entries_are_found_whose_error_all_together_might_have(network, seed):
+    """Five that are off by 1e-5 of themselves move a direction by less than 1e-7 of all would."""
+    right = network.gradient(network.params)
+    places = np.random.default_rng(seed).choice(SHAPES["W1"][0] * 80, 5, replace=False)
+    right["W1"].ravel()[places] += 1e-5 * np.abs(right["W1"]).mean()
+    report = check(network, right, seed=seed)
+    assert 2e-9 < report.difference < 1e-7
+    assert {entry.index for entry in report.worst} == {
+        (int(place) // 80, int(place) % 80) for place in places
+    }
+
+
+def test_a_sample_says_to_how_many_digits_a_gradient_is_right(network):
+    gradient = network.gradient(network.params)
+    gradient["W2"] *= 1 + 1e-4 * np.random.default_rng(0).normal(size=SHAPES["W2"])
+    report = check(network, gradient)
+    (block,) = (block for block in report.blocks if block.wrong)
+    assert (block.name, block.code) == ("W2", "approximate")
+    text = r"agrees to 4 digits in all \d+ sampled entries: if J or the gradient is approximate by "
+    assert re.fullmatch(text + r"design, rtol=\de-4 allows for that", block.hint)
+    (told,) = re.findall(r"rtol=(\S+)", block.hint)
+    # Of an entry in thousands the error is further out than of those in the sample.
+    assert check(network, gradient, rtol=2 * float(told)).verdict == "agree"
 
 
 def with_signs_turned(seed, offset, loud):

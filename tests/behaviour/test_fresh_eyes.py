@@ -371,6 +371,10 @@ def test_the_order_of_arguments_is_the_function_s_own():
         (lambda: torch_gradients(3.0), "loss must be a function of the parameters, but is float"),
         (lambda: jax_gradients(3.0), "loss must be a function of the parameters, but is float"),
         (lambda: autograd_gradients(X), "loss must be a function of the parameters, but is nd"),
+        (
+            lambda: check_jvp(residual, lambda x, v: v, X, strided="yes"),
+            "strided must be True or False, not 'yes'",
+        ),
     ],
 )
 def test_what_is_no_number_or_no_function_is_refused_by_name(call, said):

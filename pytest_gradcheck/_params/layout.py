@@ -42,8 +42,7 @@ from .arrays_and_structure import (
     same_bits,
 )
 
-SMALLEST_SCALE = 1e-3
-"""A parameter near zero is stepped as one of this part of its block's median."""
+SMALLEST_SCALE = 1e-3  # a parameter near zero is stepped as one of this part of its block's median
 
 
 def middle(values: Array) -> float:
@@ -168,8 +167,7 @@ def _middles_of(rows: Array) -> Array:
     return np.where(zeros < length, medians, 1.0)
 
 
-FEW_TO_SORT = 4096
-"""Up to so many numbers sorting is faster than partitioning."""
+FEW_TO_SORT = 4096  # up to so many numbers sorting is faster than partitioning
 
 LEAST_SCALE = float(np.finfo(np.float64).tiny) * 1e6
 """Room for a step below a scale that is itself subnormal."""
@@ -284,8 +282,7 @@ class Blocks(Sequence[Block]):
         return self._made
 
 
-MANY = 64
-"""Of more blocks what is done is done for all at once where it can be."""
+MANY = 64  # of more blocks what is done is done for all at once where it can be
 
 
 def ends_of(blocks: Sequence[Block]) -> list[int]:

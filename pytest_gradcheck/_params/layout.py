@@ -447,6 +447,7 @@ def checked_value(
         change = f"{quoted(value)}.0" if type(value) is int else "x.astype(float)"
         change += ", or list(x) of an array of arrays" if array.dtype.kind == "O" else ""
         change = "a float64 copy" if leaf.is_array and type(array) is not type(value) else change
+        change = "{name: x[name] for name in x.dtype.names}" if array.dtype.names else change
         raise TypeError(
             f"{name} is {_kind(value)}, which has no small steps to take; pass floating-point "
             f"values ({change}){without}"

@@ -137,12 +137,8 @@ class WorkCopy:
         which, shapes = leaves_of(self.blocks)[here], shapes_of(self.blocks)[here]
         memory = np.concatenate([self.values[k] for k in which], axis=None, dtype=dtype)
         saved = memory.copy()
-        parts = _parts(memory, shapes)
-        if isinstance(which, range):
-            self.values[which.start : which.stop] = parts
-        else:
-            for k, own in zip(which, parts, strict=True):
-                self.values[k] = own
+        for k, own in zip(which, _parts(memory, shapes), strict=True):
+            self.values[k] = own
         self._see(self.blocks[run.start].start, saved, memory)
         self._shared.append((run, saved, memory))
         return which

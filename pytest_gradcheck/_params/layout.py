@@ -321,8 +321,6 @@ def are_plain(blocks: Sequence[Block]) -> bool:
 
 def selected(name: str, only: Sequence[str], skip: Sequence[str]) -> bool:
     """Return whether the patterns leave the block `name` in the check."""
-    if not only and not skip:
-        return True
 
     def matches(patterns: Sequence[str]) -> bool:
         # Equality first: in a glob, the [3] of "layers[3].bias" means the letter 3.
@@ -465,9 +463,6 @@ def runs(blocks: Sequence[Block]) -> Iterator[range]:
     What is computed for small blocks is so for many at once, and of large ones no copy is made.
     """
     ends = ends_of(blocks)
-    if len(ends) == 1:
-        yield range(1)
-        return
     first = start = 0
     while first < len(ends):
         position = max(bisect_right(ends, start + CHUNK, first), first + 1)
@@ -701,10 +696,7 @@ def _refuse_pair(
 def _match_names(
     found: set[str], structure: Structure, blocks: Sequence[Block], what: str, of: str
 ) -> None:
-    known = {*structure.names}
-    if found == known:
-        return
-    wanted = names_of(blocks)
+    known, wanted = {*structure.names}, names_of(blocks)
     missing = [name for name in wanted if name not in found]
     extra = sorted(found - known)
     if not missing and not extra:

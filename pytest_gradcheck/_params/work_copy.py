@@ -362,7 +362,7 @@ def _wanted(block: Block | None, dtype: Any) -> np.dtype[Any] | None:
 
 def _overlaps_itself(array: Array) -> bool:
     """Return whether two entries of an array share memory, as views by strides may."""
-    if not array.size or array.flags.forc:
+    if array.flags.forc:
         return False
     starts = np.zeros((), dtype=np.int64)
     for step, count in zip(array.strides, array.shape, strict=True):

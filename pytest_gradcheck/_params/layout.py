@@ -463,6 +463,9 @@ def runs(blocks: Sequence[Block]) -> Iterator[range]:
     What is computed for small blocks is so for many at once, and of large ones no copy is made.
     """
     ends = ends_of(blocks)
+    if len(ends) == 1:
+        yield range(1)
+        return
     first = start = 0
     while first < len(ends):
         position = max(bisect_right(ends, start + CHUNK, first), first + 1)

@@ -280,8 +280,10 @@ class WorkCopy:
 
     def _written(self, k: int) -> bool:
         """Return whether something was written to the array that is leaf k, of its own memory."""
-        kind = self._kind(k)
-        return kind is not NUMBER and not kind.same_bits(self.values[k], self._saved[k])
+        kind = self.structure.kinds[k]
+        return not (
+            kind is NUMBER or kind is None or kind.same_bits(self.values[k], self._saved[k])
+        )
 
     def require_unchanged(self, who: str, takes_copy: bool = True) -> None:
         """Raise ValueError when the work copy is not what it was: `who` wrote to it."""

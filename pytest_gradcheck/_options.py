@@ -123,8 +123,22 @@ def _function(value: Any) -> Callable[..., Any]:
     return found
 
 
-VMAP = "vmap"
-"""The value of `vectorized` that has a func of one point batched by its library."""
+VMAP = "vmap"  # the value of `vectorized` that has a func of one point batched by its library
+
+
+def flag(value: Any) -> bool:
+    """Return a yes or no, Python's own or numpy's, as a bool."""
+    if type(value).__name__ not in ("bool", "bool_"):
+        raise TypeError(f"must be True or False, not {quoted(value)}")
+    return bool(value)
+
+
+def converted(name: str, value: Any, convert: Callable[[Any], Any]) -> Any:
+    """Return what a converter makes of an argument; its errors begin with the argument's name."""
+    try:
+        return convert(value)
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"{name} {error}") from None
 
 
 def _vectorized(value: Any) -> bool | str:
@@ -328,9 +342,7 @@ class CheckOptions(JacobianOptions, total=False):
 
 
 F = TypeVar("F", bound=Callable[..., Any])
-
-MISSING: Any = object()
-"""In the place of func, or grad, where a call has none."""
+MISSING: Any = object()  # in the place of func, or grad, where a call has none
 
 
 def takes(kind: type[Any]) -> Callable[[F], F]:
@@ -476,13 +488,11 @@ def validated(given: Mapping[str, Any], source: str) -> dict[str, Any]:
     converters = {item.name: item.metadata["convert"] for item in fields(Options)}
     checked: dict[str, Any] = {}
     for name, value in given.items():
-        if value is None:
-            checked[name] = DEFAULTS[name]
-            continue
-        try:
-            checked[name] = converters[name](value)
-        except (TypeError, ValueError) as error:
-            raise type(error)(f"{source}: {name} {error}") from None
+        checked[name] = (
+            DEFAULTS[name]
+            if value is None
+            else converted(f"{source}: {name}", value, converters[name])
+        )
     return checked
 
 

@@ -13,17 +13,10 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import BinaryIO
 
-NAME_WIDTH = 28
-"""Characters of a name in a table."""
-
+NAME_WIDTH = 28  # characters of a name in a table
 NAME_WIDTH_IN_ERRORS = 80
-
-VALUE_WIDTH = 160
-"""Characters of a value that an error quotes."""
-
-NARROWEST = 50
-"""Columns of a terminal that texts are fitted to at least."""
-
+VALUE_WIDTH = 160  # characters of a value that an error quotes
+NARROWEST = 50  # columns of a terminal that texts are fitted to at least
 _told: list[tuple[int, bool]] = []
 
 _NUMBERS = re.compile(r"\d+")

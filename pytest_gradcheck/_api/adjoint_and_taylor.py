@@ -40,11 +40,8 @@ from .._report.report import GradientReport
 from .._verdict.tolerance_and_comparison import Comparison, tolerance
 from .gradients import announced, asserting
 
-EXHAUSTIVE_CALLS = 400
-"""Calls of both operators together up to which every entry is compared."""
-
-TRIALS = 3
-"""Random pairs of vectors for each pair of blocks."""
+EXHAUSTIVE_CALLS = 400  # calls of both operators together up to which every entry is compared
+TRIALS = 3  # random pairs of vectors for each pair of blocks
 
 
 @takes(AdjointOptions)
@@ -264,16 +261,13 @@ def _compared(
 # |J(θ + h v) − J(θ)| falls as h, and |J(θ + h v) − J(θ) − h g·v| as h² when g is the gradient.
 
 
-LEAST_RATE = 1.9
-"""A remainder of second order falls by at least this power of the step."""
-
+LEAST_RATE = 1.9  # a remainder of second order falls by at least this power of the step
 FIRST_STEP = 1e-2
 HALVINGS = 8
 """The largest step, in parts of the parameters' scales, and how many there are, each half of the
 one before."""
 
-SHOWN = 8.0
-"""A remainder below this many times func's noise says nothing of a rate."""
+SHOWN = 8.0  # a remainder below this many times func's noise says nothing of a rate
 
 
 @dataclass(frozen=True)

@@ -345,8 +345,7 @@ def _outside() -> int:
     return level
 
 
-LONGEST_HINT = 500
-"""Characters of a plugin's sentence."""
+LONGEST_HINT = 500  # characters of a plugin's sentence
 
 
 def _clean(one: Any) -> str | Diagnosis:

@@ -33,8 +33,7 @@ from .gradients import announced, asserting
 MOST_WITHOUT_GRADIENT = 60
 """Parameters of a Hessian without a gradient: it takes at least 12 n² evaluations of func."""
 
-SYMMETRIC_WITHIN = 1e-7
-"""Relative difference of mirrored entries that rounding may leave."""
+SYMMETRIC_WITHIN = 1e-7  # relative difference of mirrored entries that rounding may leave
 
 
 @takes(DerivativeOptions)

@@ -142,6 +142,17 @@ def _of_modes(
         return judged_modes(check, maps)
 
 
+def _checked(
+    mode: str, product: Any, call: Call, params: Any, points: Any, options: Options, strided: bool
+) -> GradientReport:
+    """Check one product, ``jvp`` or ``vjp``, at one point or several."""
+
+    def at(point: Any) -> GradientReport:
+        return _of_modes(call, {mode: product}, point, options, strided)[1]
+
+    return announced(at_points(at, params, points, product, mode))
+
+
 VECTORS = {"jvp": "v", "vjp": "u"}
 """What the vector of each mode is called: over the parameters, or over the outputs."""
 
@@ -160,12 +171,7 @@ def check_jvp(
 ) -> GradientReport:
     """Check a Jacobian-vector product as `assert_jvp_close` does, and always return a report."""
     call, chosen = Call(func, as_tuple(args), has_aux), options_from(check_jvp, options)
-    modes = {"jvp": jvp}
-    return announced(
-        at_points(
-            lambda at: _of_modes(call, modes, at, chosen, strided)[1], params, points, jvp, "jvp"
-        )
-    )
+    return _checked("jvp", jvp, call, params, points, chosen, strided)
 
 
 @asserting(check_jvp, JacobianOptions)
@@ -224,12 +230,7 @@ def check_vjp(
 ) -> GradientReport:
     """Check a vector-Jacobian product as `assert_vjp_close` does, and always return a report."""
     call, chosen = Call(func, as_tuple(args), has_aux), options_from(check_vjp, options)
-    modes = {"vjp": vjp}
-    return announced(
-        at_points(
-            lambda at: _of_modes(call, modes, at, chosen, strided)[1], params, points, vjp, "vjp"
-        )
-    )
+    return _checked("vjp", vjp, call, params, points, chosen, strided)
 
 
 @asserting(check_vjp, JacobianOptions)

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from .._constants import EPS
+from .._options import converted, flag
 from .._params.arrays_and_structure import (
     ASKED,
     Unreadable,
@@ -190,8 +191,7 @@ def bits_of(eps: float) -> int | None:
     return None if eps <= EPS else round(1 - math.log2(eps))
 
 
-MOST_READ = 64
-"""Functions, func and those that it calls, whose names are looked at."""
+MOST_READ = 64  # functions, func and those that it calls, whose names are looked at
 
 
 def _read_beside(call: Call) -> Iterator[tuple[str, Any]]:
@@ -250,9 +250,8 @@ class Call:
 
     def __post_init__(self) -> None:
         for name in ("has_aux", "in_place", "copy"):
-            given = getattr(self, name)
-            if not isinstance(given, (bool, np.bool_)):
-                raise TypeError(f"{name} must be True or False, not {quoted(given)}")
+            if type(given := getattr(self, name)) is not bool:
+                converted(name, given, flag)
 
     def constants(self) -> dict[float, str]:
         """Return in words what has which value or length of all that func reads beside params."""

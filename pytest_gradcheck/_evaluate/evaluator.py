@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import threading
 import warnings
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -405,10 +406,32 @@ class Evaluator:
             self.pool.close()
 
 
+_silent: set[int] = set()  # the threads that evaluate, in which nothing warns
+_lock, _filters = threading.Lock(), list[Any]()
+
+
 @contextmanager
 def contained(
     context: Callable[[], AbstractContextManager[Any]] = nullcontext,
 ) -> Iterator[None]:
     """Keep func's warnings at probe points from the user's output: only those at θ are theirs."""
-    with context(), warnings.catch_warnings(action="ignore"), np.errstate(all="ignore"):
-        yield
+    # The process has one list of filters. The first thread that evaluates changes it, and the last
+    # one puts it back: in another order, what one check had set would stay after all of them.
+    me, ignored = threading.get_ident(), warnings.catch_warnings(action="ignore")
+    if me in _silent:  # a check in func
+        with context(), ignored, np.errstate(all="ignore"):
+            yield
+        return
+    try:
+        with _lock:
+            if not _silent:
+                ignored.__enter__()
+                _filters.append(ignored)
+            _silent.add(me)
+        with context(), np.errstate(all="ignore"):
+            yield
+    finally:
+        with _lock:
+            _silent.discard(me)
+            if not _silent and _filters:
+                _filters.pop().__exit__()

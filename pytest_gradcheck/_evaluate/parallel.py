@@ -173,18 +173,10 @@ def _portable(error: Exception | None) -> Exception | None:
     return stand_in
 
 
-SHORTEST = 2e-3
-"""Seconds that a part is to last at least."""
-
-LONGEST = 0.5
-"""Seconds that a part is to last at most, if it is more than one coordinate."""
-
-AHEAD = 4
-"""Parts for each worker: the last ones to finish are then small."""
-
-UNKNOWN = 16
-"""Workers that an executor is taken for that does not say how many it has."""
-
+SHORTEST = 2e-3  # seconds that a part is to last at least
+LONGEST = 0.5  # seconds that a part is to last at most, if it is more than one coordinate
+AHEAD = 4  # parts for each worker: the last ones to finish are then small
+UNKNOWN = 16  # workers that an executor is taken for that does not say how many it has
 _serial = itertools.count()
 
 
@@ -357,8 +349,7 @@ def _lost(error: Exception) -> bool:
 # ``vectorized=True``: func takes many points at once, along a leading axis
 
 
-BATCH_BYTES = 64 * 2**20
-"""Memory that the parameters of one batch may take."""
+BATCH_BYTES = 64 * 2**20  # memory that the parameters of one batch may take
 
 NUDGE = 1e-4
 """By this part of itself (of 1 for a zero) every parameter is moved to see whether entries mix."""

@@ -322,8 +322,7 @@ def _require_combination(call: Call, structure: Structure, options: Options) -> 
             raise ValueError(said)
 
 
-SLOW_SECONDS = 0.1
-"""An evaluation of a framework's func that takes as long is told to be compiled."""
+SLOW_SECONDS = 0.1  # an evaluation of a framework's func that takes as long is told to be compiled
 
 
 def remarks_of(problem: Problem) -> tuple[str, ...]:

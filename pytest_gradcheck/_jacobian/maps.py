@@ -25,6 +25,7 @@ from .._constants import (
 from .._difference.stencils_and_steps import Stream, random_weights
 from .._evaluate.call import calling
 from .._evaluate.problem import Problem, repetition
+from .._options import converted, flag
 from .._params.arrays_and_structure import Array, eps_of, flatten
 from .._params.layout import beside, gradient_vector, labels, rounded
 from .._quoting import brief
@@ -159,7 +160,7 @@ class Products:
         self, check: Check, function: Callable[..., Any], what: str, name: str, *, strided: bool
     ) -> None:
         self.check, self.function, self.what, self.name = check, function, what, name
-        self.strided, self.forward = strided, name == "v"
+        self.strided, self.forward = converted("strided", strided, flag), name == "v"
         self.own: Problem | Outputs = check.problem if self.forward else check.outputs
         self.other: Problem | Outputs = check.outputs if self.forward else check.problem
 

@@ -48,6 +48,8 @@ class Outputs:
         self, called: str = OUTPUT, *, beside: bool = False, order: Sequence[str] = ()
     ) -> None:
         self.called, self.beside = called, beside
+        # The outputs of a gradient have the names of params.
+        self.who = "func" if called == OUTPUT else "grad"
         self.order = {name: k for k, name in enumerate(order)}
         self.structure = _NOTHING
         self.leaves: list[tuple[str, tuple[int, ...]]] = []
@@ -73,8 +75,8 @@ class Outputs:
             k = int(np.argmin(np.isfinite(vector)))
             self.blocks, label = (), labels(self.blocks)(k)
             raise ValueError(
-                f"func returned {brief(label)} = {vector[k]} at params; outputs must be finite "
-                "to be differenced"
+                f"{self.who} returned {brief(label)} = {vector[k]} at params; outputs must be "
+                "finite to be differenced"
             )
         return np.concatenate([vector, *rest])
 
@@ -90,15 +92,15 @@ class Outputs:
             enumerate(structure.leaves), key=lambda pair: self.order.get(pair[1].name, last)
         ):
             name = output_name(leaf.name, self.called)
-            array = _real(leaf, name)
+            array = _real(leaf, name, self.who)
             dtype = array.dtype if array.dtype.kind == "f" else np.dtype(np.float64)
             stop = start + array.size
             blocks.append(Block(name, array.shape, dtype, False, start, stop, position))
             start = stop
         if not start:
             raise ValueError(
-                "func returned nothing to differentiate; it must return an array or a number, or "
-                "containers of them (is a return missing?)"
+                f"{self.who} returned nothing to differentiate; it must return an array or a "
+                "number, or containers of them (is a return missing?)"
             )
         self.leaves = [(structure.leaves[block.leaf].name, block.shape) for block in blocks]
         self.structure, self.blocks = structure, tuple(blocks)
@@ -108,53 +110,50 @@ class Outputs:
 _NOTHING = Structure([], [], [], (tuple, 0, 0))
 
 
-def _real(leaf: Leaf, name: str) -> Array:
+def _real(leaf: Leaf, name: str, who: str) -> Array:
+    """Return an output that `who` returned as a real array; TypeError for what is none."""
     value, name = leaf.value, brief(name)
     try:
         array = leaf.array if leaf.numeric else np.asarray(value)
     except TypeError as error:  # a tensor of a type that numpy can't take is told so
         if leaf.numeric:
-            raise TypeError(f"func returned {name}: {error}") from error
+            raise TypeError(f"{who} returned {name}: {error}") from error
         array = np.asarray(None)
     except Exception:  # what a foreign object's conversion raises is its own business
         array = np.asarray(None)
     if array.dtype.kind == "c":
         raise ComplexValueError(
-            f"func returned a complex {name} ({array.dtype}); outputs must be real: return real "
+            f"{who} returned a complex {name} ({array.dtype}); outputs must be real: return real "
             "and imaginary parts, numpy.stack([z.real, z.imag])"
         )
     if array.dtype.kind not in "fiu":
         if isinstance(value, np.ndarray) and array.dtype.kind != "O":
             raise TypeError(
-                f"func returned {name} of dtype {array.dtype}; it must be real and numeric"
+                f"{who} returned {name} of dtype {array.dtype}; it must be real and numeric"
             )
+        advice = " (pass has_aux=True if func returns (outputs, anything))" if who == "func" else ""
         raise TypeError(
-            f"func returned {name} of type {type(value).__name__}; an output is an array or a "
-            "number, in dicts, lists, tuples and dataclasses (pass has_aux=True if func returns "
-            "(outputs, anything))"
+            f"{who} returned {name} of type {type(value).__name__}; an output is an array or a "
+            f"number, in dicts, lists, tuples and dataclasses{advice}"
         )
     return array
 
 
-def output_vector(value: Any, outputs: Outputs, what: str = "func") -> Array:
+def output_vector(value: Any, outputs: Outputs, what: str = "") -> Array:
     """Return what `what` returned as one vector, shape (m,), in the layout of `outputs`."""
     # TypeError is raised when names or shapes are not those of the outputs at the parameters.
-    leaves = _in_order(value, outputs)
-    shapes = [(leaf.name, np.shape(leaf.value)) for leaf in leaves]
+    what, leaves = what or outputs.who, _in_order(value, outputs)
+    parts = [_real(leaf, output_name(leaf.name, outputs.called), what) for leaf in leaves]
+    shapes = [(leaf.name, part.shape) for leaf, part in zip(leaves, parts, strict=True)]
     if shapes != outputs.leaves:
-        # The outputs of a gradient have the names of params.
-        those = "func's outputs are" if outputs.called == OUTPUT else "the gradient is"
+        those = "func's outputs are" if outputs.who == "func" else "the gradient is"
         raise TypeError(
             f"{what} returned {_told(shapes, outputs.called)}, but {those} "
             f"{_told(outputs.leaves, outputs.called)} at the parameters; names and shapes must be "
             "equal"
         )
-    parts = [
-        _real(leaf, block.name).reshape(-1)
-        for leaf, block in zip(leaves, outputs.blocks, strict=True)
-    ]
     wide = np.result_type(np.float64, *{part.dtype for part in parts})
-    return np.concatenate([part.astype(wide) for part in parts])
+    return np.concatenate([part.astype(wide).reshape(-1) for part in parts])
 
 
 def _in_order(value: Any, outputs: Outputs) -> Sequence[Leaf]:
@@ -484,13 +483,13 @@ def _of_structure(jac: Any, shape: Shape, what: str) -> Matrix:
             leaf, wanted = found[name], output.shape + block.leaf_shape
             _require_unmasked(leaf.value, f"{what} of {brief(output.name)} by {brief(block.name)}")
             array = leaf.array if leaf.numeric else np.asarray(leaf.value)
+            _require_real(array, f"{what} of {brief(output.name)} by {brief(block.name)}")
             if array.shape != wanted:
                 raise ValueError(
                     f"{what} of {brief(output.name)} by {brief(block.name)} has shape "
                     f"{array.shape}, but must have {wanted}: the output's, then the parameter's; "
                     "nothing is broadcast or transposed"
                 )
-            _require_real(array, f"{what} of {brief(output.name)} by {brief(block.name)}")
             whole = array.reshape(output.size, math.prod(block.leaf_shape))
             row.append(whole[:, block.within])
             precision.append(leaf.eps if leaf.numeric else EPS)

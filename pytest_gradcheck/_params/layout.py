@@ -42,8 +42,7 @@ from .arrays_and_structure import (
     same_bits,
 )
 
-SMALLEST_SCALE = 1e-3
-"""A parameter near zero is stepped as one of this part of its block's median."""
+SMALLEST_SCALE = 1e-3  # a parameter near zero is stepped as one of this part of its block's median
 
 
 def middle(values: Array) -> float:
@@ -168,8 +167,7 @@ def _middles_of(rows: Array) -> Array:
     return np.where(zeros < length, medians, 1.0)
 
 
-FEW_TO_SORT = 4096
-"""Up to so many numbers sorting is faster than partitioning."""
+FEW_TO_SORT = 4096  # up to so many numbers sorting is faster than partitioning
 
 LEAST_SCALE = float(np.finfo(np.float64).tiny) * 1e6
 """Room for a step below a scale that is itself subnormal."""
@@ -284,8 +282,7 @@ class Blocks(Sequence[Block]):
         return self._made
 
 
-MANY = 64
-"""Of more blocks what is done is done for all at once where it can be."""
+MANY = 64  # of more blocks what is done is done for all at once where it can be
 
 
 def ends_of(blocks: Sequence[Block]) -> list[int]:
@@ -324,8 +321,6 @@ def are_plain(blocks: Sequence[Block]) -> bool:
 
 def selected(name: str, only: Sequence[str], skip: Sequence[str]) -> bool:
     """Return whether the patterns leave the block `name` in the check."""
-    if not only and not skip:
-        return True
 
     def matches(patterns: Sequence[str]) -> bool:
         # Equality first: in a glob, the [3] of "layers[3].bias" means the letter 3.
@@ -450,6 +445,7 @@ def checked_value(
         change = f"{quoted(value)}.0" if type(value) is int else "x.astype(float)"
         change += ", or list(x) of an array of arrays" if array.dtype.kind == "O" else ""
         change = "a float64 copy" if leaf.is_array and type(array) is not type(value) else change
+        change = "{name: x[name] for name in x.dtype.names}" if array.dtype.names else change
         raise TypeError(
             f"{name} is {_kind(value)}, which has no small steps to take; pass floating-point "
             f"values ({change}){without}"
@@ -703,10 +699,7 @@ def _refuse_pair(
 def _match_names(
     found: set[str], structure: Structure, blocks: Sequence[Block], what: str, of: str
 ) -> None:
-    known = {*structure.names}
-    if found == known:
-        return
-    wanted = names_of(blocks)
+    known, wanted = {*structure.names}, names_of(blocks)
     missing = [name for name in wanted if name not in found]
     extra = sorted(found - known)
     if not missing and not extra:

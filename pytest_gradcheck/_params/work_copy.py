@@ -137,12 +137,8 @@ class WorkCopy:
         which, shapes = leaves_of(self.blocks)[here], shapes_of(self.blocks)[here]
         memory = np.concatenate([self.values[k] for k in which], axis=None, dtype=dtype)
         saved = memory.copy()
-        parts = _parts(memory, shapes)
-        if isinstance(which, range):
-            self.values[which.start : which.stop] = parts
-        else:
-            for k, own in zip(which, parts, strict=True):
-                self.values[k] = own
+        for k, own in zip(which, _parts(memory, shapes), strict=True):
+            self.values[k] = own
         self._see(self.blocks[run.start].start, saved, memory)
         self._shared.append((run, saved, memory))
         return which
@@ -284,8 +280,10 @@ class WorkCopy:
 
     def _written(self, k: int) -> bool:
         """Return whether something was written to the array that is leaf k, of its own memory."""
-        kind = self._kind(k)
-        return kind is not NUMBER and not kind.same_bits(self.values[k], self._saved[k])
+        kind = self.structure.kinds[k]
+        return not (
+            kind is NUMBER or kind is None or kind.same_bits(self.values[k], self._saved[k])
+        )
 
     def require_unchanged(self, who: str, takes_copy: bool = True) -> None:
         """Raise ValueError when the work copy is not what it was: `who` wrote to it."""
@@ -366,7 +364,7 @@ def _wanted(block: Block | None, dtype: Any) -> np.dtype[Any] | None:
 
 def _overlaps_itself(array: Array) -> bool:
     """Return whether two entries of an array share memory, as views by strides may."""
-    if not array.size or array.flags.forc:
+    if array.flags.forc:
         return False
     starts = np.zeros((), dtype=np.int64)
     for step, count in zip(array.strides, array.shape, strict=True):

@@ -51,6 +51,8 @@ def _mapping(value: Any) -> Node:
         if type(value) in (dict, MappingProxyType):
             return type(value)(dict(zip(keys, children, strict=True)))
         new = copy.copy(value)  # keeps an OrderedDict's order and a defaultdict's factory
+        if getattr(value, "__dict__", None) is value:  # its entries are its attributes, too
+            new.__dict__ = new
         for key, child in zip(keys, children, strict=True):
             new[key] = child  # not update, which adds the counts of a Counter
         return new
@@ -59,11 +61,24 @@ def _mapping(value: Any) -> Node:
 
 
 def _sequence(value: Any) -> Node:
-    if names := getattr(value, "_fields", None):  # a named tuple
-        steps = [f".{name}" for name in names]
-        return Node(list(zip(steps, value, strict=True)), lambda items: type(value)(*items))
-    children = [(f"[{position}]", item) for position, item in enumerate(value)]
-    return Node(children, lambda items: type(value)(items))
+    names = getattr(value, "_fields", ())  # of a named tuple
+    steps = [f".{name}" for name in names] or [f"[{k}]" for k in range(len(value))]
+
+    def rebuild(items: list[Any]) -> Any:
+        # No class is called: what it makes of its arguments is its own business.
+        if isinstance(value, list):
+            new = copy.copy(value)
+            new[:] = items
+            return new
+        try:
+            twin = tuple.__new__(type(value), items)
+        except TypeError:  # a struct sequence, as torch.return_types has them
+            return type(value)(items)
+        if hasattr(value, "__dict__"):
+            vars(twin).update(vars(value))
+        return twin
+
+    return Node(list(zip(steps, value, strict=True)), rebuild)
 
 
 def _own_mapping(value: dict[Any, Any], name: str) -> Taken:

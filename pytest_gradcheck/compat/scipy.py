@@ -10,6 +10,7 @@ import numpy as np
 
 from .._api import gradients, jacobians
 from .._constants import CONFIDENCE
+from .._evaluate.problem import require_callable
 from .._quoting import quoted
 from .._report.report import GradientReport
 from . import LENIENT
@@ -65,6 +66,8 @@ def check_grad(
     """
     if direction not in ("all", "random"):
         raise ValueError(f"direction must be 'all' or 'random', not {quoted(direction)}")
+    require_callable(func, form="func(x0, *args)")
+    require_callable(grad, form="grad(x0, *args)")
     start = np.asarray(x0)
     dtype = np.result_type(start, np.float32) if start.dtype.kind == "f" else np.float64
     x = np.atleast_1d(start).astype(dtype)

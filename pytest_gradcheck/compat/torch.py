@@ -343,5 +343,4 @@ def _random(like: Any, rng: Any, *batch: int) -> Any:
     return made.to(like.device)
 
 
-BATCH = 2
-"""Cotangents in a batch: two tell whether one is taken for the other."""
+BATCH = 2  # cotangents in a batch: two tell whether one is taken for the other

@@ -21,16 +21,6 @@ SUMMARIES = ("failed", "all", "none")
 MARKER = "gradcheck"
 KNOWN = f"the options are {', '.join(NAMES)}"
 
-PATHS = (
-    ("json", "PATH", "write every check of the session to this file"),
-    (
-        "html",
-        "PATH",
-        "write a page with every check of the session, and pictures of those that fail",
-    ),
-    ("save", "DIR", "write the vectors of every failing check to a .npz file in this folder"),
-)
-
 _INI_TYPES = {"float": "float", "int": "int", "str": "string"}
 
 
@@ -71,8 +61,11 @@ def add_options(parser: pytest.Parser) -> None:
     add("no_cache", text, "bool", False, action="store_true")
     text = "checks listed at the end: those of failed tests (default), all or none"
     add("summary", text, "string", "failed", choices=SUMMARIES)
-    for name, metavar, text in PATHS:
-        add(name, text, "string", metavar=metavar)
+    add("json", "write every check of the session to this file", "string", metavar="PATH")
+    text = "write a page with every check of the session, and pictures of those that fail"
+    add("html", text, "string", metavar="PATH")
+    text = "write the vectors of every failing check to a .npz file in this folder"
+    add("save", text, "string", metavar="DIR")
 
 
 def _key(name: str) -> str:

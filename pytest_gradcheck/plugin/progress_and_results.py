@@ -30,9 +30,7 @@ from .recorder_and_memory import (
     remember,
 )
 
-SHOWN_AFTER = 2.0
-"""Seconds that a check lasts before there is a live line."""
-
+SHOWN_AFTER = 2.0  # seconds that a check lasts before there is a live line
 SECONDS_BETWEEN = 0.2
 
 # The line is below the one that pytest is writing: the cursor goes there and comes back, so that
@@ -133,8 +131,7 @@ MOST_ROWS = 10
 """Failing checks of one test that the summary lists, unless it is to list all: hypothesis, for one,
 makes a hundred of them while it shrinks what it found."""
 
-EXTRA = ("jinja2", "matplotlib")
-"""What ``--gradcheck-html`` needs; the extra ``html`` brings it."""
+EXTRA = ("jinja2", "matplotlib")  # what ``--gradcheck-html`` needs; the extra ``html`` brings it
 
 
 def require_extra() -> None:
@@ -163,6 +160,12 @@ class Results:
         self._written: list[str] = []
         self._uncalled = Counter[tuple[str, str]]()
         self._interrupted: list[str] = []
+        self._runs = False
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtestloop(self, session: pytest.Session) -> None:
+        """Learn that tests are run: an editor that only collects them is to overwrite no file."""
+        self._runs = not session.config.option.collectonly
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Take the checks off a test's report."""
@@ -192,6 +195,8 @@ class Results:
 
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """Write the JSON file, the page, and what the next run is to look at first."""
+        if not self._runs:
+            return
         self._try(session, "JSON file", self._settings.json, self._json)
         self._try(session, "HTML file", self._settings.html, self._html)
         if problem := remember(session.config, self._news):

@@ -100,11 +100,8 @@ class ResultHook:
         """
 
 
-MOST_PICTURES = 50
-"""Failing checks with pictures: of a page, and of what a worker sends for it."""
-
-LONGEST_STEM = 100
-"""Characters of a test's name in the name of a file."""
+MOST_PICTURES = 50  # failing checks with pictures: of a page, and of what a worker sends for it
+LONGEST_STEM = 100  # characters of a test's name in the name of a file
 
 
 def page_of_pytest_html(config: pytest.Config) -> bool:
@@ -185,15 +182,13 @@ numerical_gradient, and this test made none.  Request a fixture and call it, or 
 to assert_gradients_close itself.  To select tests, leave the marker without options; to set
 options for a directory, a module or a class, override the fixture gradcheck_options there."""
 
-MOST_SECTIONS = 10
-"""Failing checks of one phase of a test that are shown in full."""
+MOST_SECTIONS = 10  # failing checks of one phase of a test that are shown in full
 
 SCREEN, AROUND, HEAD = 45, 18, 6
 """Lines that one failure takes at most with a map, and those around its text and in its summary,
 with a head of the session, which ``-q`` leaves out."""
 
-TITLE = "gradcheck"
-"""Of the sections of a test's report."""
+TITLE = "gradcheck"  # of the sections of a test's report
 
 OF_MARKERS = pytest.StashKey[dict[str, Any]]()
 """The options that a test's markers give, while it is in progress."""
@@ -428,15 +423,9 @@ def _asked_for(item: pytest.Item) -> str:
 
 KEY = "gradcheck/wrong"
 TOLD = "gradcheck/told"
-
-MOST = 20
-"""Parameters of one check that are remembered, the worst."""
-
-LONGEST = 200
-"""Characters of a label that is remembered."""
-
-LONGEST_TOLD = 400
-"""And of a sentence."""
+MOST = 20  # parameters of one check that are remembered, the worst
+LONGEST = 200  # characters of a label that is remembered
+LONGEST_TOLD = 400  # and of a sentence
 
 MOST_TOLD = 8
 """Sentences of a check that are remembered, each no longer than the longest hint of a plugin."""

@@ -311,7 +311,7 @@ INPUTS = [
         "params structured array",
         lambda: check(q, dq, np.zeros(2, dtype=[("a", float)])),
         TypeError,
-        "params is ndarray of dtype [('a', '<f8')], which has no small steps to take; pass floating-point values (x.astype(float))",
+        "params is ndarray of dtype [('a', '<f8')], which has no small steps to take; pass floating-point values ({name: x[name] for name in x.dtype.names})",
     ),
     (
         "params a set",

@@ -12,6 +12,7 @@ from pytest_gradcheck import (
     autograd_gradients,
     check_adjoint,
     check_gradients,
+    check_hessian,
     check_jacobian,
     check_jvp,
     check_vjp,
@@ -23,6 +24,7 @@ from pytest_gradcheck import (
     torch_gradients,
 )
 from pytest_gradcheck._gradient import check as gradient_check
+from pytest_gradcheck.compat.scipy import check_grad
 
 A = np.array([[1.0, 2.0, 3.0], [0.0, 1.0, -1.0]])
 X = np.array([0.3, -0.7, 1.2])
@@ -371,6 +373,20 @@ def test_the_order_of_arguments_is_the_function_s_own():
         (lambda: torch_gradients(3.0), "loss must be a function of the parameters, but is float"),
         (lambda: jax_gradients(3.0), "loss must be a function of the parameters, but is float"),
         (lambda: autograd_gradients(X), "loss must be a function of the parameters, but is nd"),
+        (
+            lambda: check_jvp(residual, lambda x, v: v, X, strided="yes"),
+            "strided must be True or False, not 'yes'",
+        ),
+        (
+            lambda: check_hessian(cube, np.eye(2), X, grad=lambda x: None),
+            "^grad returned nothing to differentiate",
+        ),
+        (
+            lambda: check_jacobian(residual, lambda x: "J", X),
+            "^jac of output by params has dtype <U1; it must be real and numeric",
+        ),
+        (lambda: check_jvp(residual, lambda x, v: "Jv", X), "^jvp returned output of type str"),
+        (lambda: check_grad(cube, None, X), r"^grad must be callable, grad\(x0, \*args\), but"),
     ],
 )
 def test_what_is_no_number_or_no_function_is_refused_by_name(call, said):

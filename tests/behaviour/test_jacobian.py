@@ -544,6 +544,9 @@ def test_outputs_and_entries_may_be_what_numpy_can_read():
     jac = {"a": {"W": Boxed(2 * np.eye(2))}, "b": {"W": 2 * np.eye(2)}}
     assert check_jacobian(func, jac, {"W": np.ones(2)}).verdict == "agree"
     jac["a"]["W"] = "two"
+    with pytest.raises(TypeError, match=r"jac of a by W has dtype <U3; it must be real and num"):
+        check_jacobian(func, jac, {"W": np.ones(2)})
+    jac["a"]["W"] = 2.0
     with pytest.raises(ValueError, match=r"jac of a by W has shape \(\), but must have \(2, 2\)"):
         check_jacobian(func, jac, {"W": np.ones(2)})
 

@@ -1,6 +1,7 @@
 """Whatever func and grad do, the user's arrays are bit for bit what they were."""
 
 import math
+import threading
 import warnings
 
 import numpy as np
@@ -414,6 +415,54 @@ def test_no_warning_is_ours(filters):
         )
         assert report.ok
         assert warnings.filters == before
+
+
+def test_checks_in_two_threads_leave_the_filters_of_warnings_as_they_were():
+    """There is one list for all threads: restored out of order, that of one check stayed."""
+    inside, left = threading.Event(), threading.Event()
+
+    def waits(theta):  # inside a probe, until the check that began before it has ended
+        inside.set()
+        assert left.wait(60)
+        return square(theta)
+
+    def first(theta):  # in a probe, too, when the other begins
+        if not threads[1].ident:
+            threads[1].start()
+            assert inside.wait(60)
+        return square(theta)
+
+    def run(act):
+        found.append(check_gradients(Misbehaving(4, act), twice, START).ok)
+
+    found = []
+    threads = [threading.Thread(target=run, args=(act,)) for act in (first, waits)]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        before = list(warnings.filters)
+        threads[0].start()
+        threads[0].join()
+        left.set()
+        threads[1].join()
+        assert warnings.filters == before
+    assert found == [True, True]
+
+
+def test_a_check_in_func_is_quiet_whatever_func_does_with_warnings():
+    def inner(theta):
+        if theta[0] != START[0]:
+            warnings.warn("beside params", stacklevel=1)
+        return square(theta)
+
+    def func(theta):
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            before = list(warnings.filters)
+            assert check_gradients(inner, twice, START).ok
+            assert warnings.filters == before
+        return square(theta)
+
+    assert check_gradients(func, twice, START).ok
 
 
 def test_func_that_does_not_see_its_argument_is_told_of_in_place():

@@ -54,6 +54,18 @@ def test_its_schema_is_that_of_a_report():
     assert report.to_dict()["schema"] == report_module.SCHEMA == progress_and_results.SCHEMA
 
 
+@pytest.mark.parametrize("option", ["--collect-only", "--fixtures", "--help", "absent.py"])
+def test_where_no_test_is_run_the_last_run_s_file_stays(tests, option):
+    """Editors collect in the background, and an ini key holds for that run too."""
+    tests.makeini("[pytest]\ngradcheck_json = checks.json")
+    tests.runpytest_inprocess()
+    before = Path("checks.json").read_bytes()
+    assert b"test_nn.py::test_right" in before
+    result = tests.runpytest_inprocess(option)
+    assert Path("checks.json").read_bytes() == before
+    result.stdout.no_fnmatch_line("*JSON file*")
+
+
 def test_every_check_is_written(tests):
     result = tests.runpytest_inprocess("--gradcheck-json=out/checks.json")
     result.assert_outcomes(passed=1, failed=2)

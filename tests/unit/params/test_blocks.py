@@ -76,8 +76,36 @@ class AttributeDict(dict):
     __getattr__ = dict.__getitem__
 
 
+class Attributes(dict):
+    """A well-known recipe: its entries are its attributes, and the other way round."""
+
+    def __init__(self, *given, **entries):
+        super().__init__(*given, **entries)
+        self.__dict__ = self
+
+
 class TaggedList(list):
-    pass
+    def __init__(self, items, tag=""):
+        super().__init__(items)
+        self.tag = tag
+
+
+class TaggedTuple(tuple):
+    def tagged(self, tag):
+        self.tag = tag
+        return self
+
+
+class Pair(tuple):
+    def __new__(cls, first, second):
+        return super().__new__(cls, (first, second))
+
+
+class Named(Layer):
+    """A named tuple that does something to what it is made of."""
+
+    def __new__(cls, W, bias):
+        return super().__new__(cls, 2 * W, bias)
 
 
 W = np.array([[0.5, -1.5, 2.5], [3.5, -4.5, 5.5]])
@@ -106,7 +134,10 @@ STRUCTURES = {
     "default dict": (collections.defaultdict(list, b=B), {"b[0]", "b[1]"}),
     "counter": (collections.Counter(a=2.5, b=1.5), {"a", "b"}),
     "attribute dict": (AttributeDict(b=B), {"b[0]", "b[1]"}),
+    "attributes": (Attributes(b=B), {"b[0]", "b[1]"}),
     "list subclass": (TaggedList([2.5]), {"params[0]"}),
+    "tuple subclass": (Pair(B, 2.5), {"params[0][0]", "params[0][1]", "params[1]"}),
+    "named tuple's subclass": (Named(B, 2.5), {"W[0]", "W[1]", "bias"}),
     "layers": (
         {"layers": [{"W": W[:, :1], "bias": B[:1]}, Layer(W[:1, :1], 2.5)]},
         {
@@ -356,7 +387,7 @@ def test_one_container_or_array_in_two_places_is_two_blocks():
         ({"W": np.array([1.0, None])}, r"W is ndarray of dtype object"),
         (np.array(["a"]), r"dtype <U1"),
         (np.zeros(1, "M8[s]"), r"dtype datetime64"),
-        (np.zeros(1, [("x", float)]), r"dtype \["),
+        (np.zeros(1, [("x", float)]), r"dtype \[.*\({name: x\[name\] for name in x\.dtype\."),
         (np.ma.array([1.0, 2.0], mask=[False, True]), r"params is a masked array"),
         ({"f": len}, r"f is builtin_function_or_method"),
     ],
@@ -403,6 +434,30 @@ def test_containers_keep_their_kind_for_func():
 
     assert check_gradients(func, lambda p: {"b": 2 * p["b"]}, made).ok
     assert seen == {(collections.defaultdict, True)}
+
+
+def test_entries_that_are_attributes_too_are_perturbed_as_both():
+    """A copy kept the old ones as attributes: func got the user's own arrays, and J stood still."""
+    params = Attributes(W=np.array([1.0, 2.0]))
+
+    def func(params):
+        params.new = params.W @ params.W
+        return float(params.new)
+
+    assert check_gradients(lambda p: float(p.W @ p.W), lambda p: {"W": 2 * p.W}, params).ok
+    with pytest.raises(ValueError, match=r"^func changed its parameters: new is not what it was"):
+        check_gradients(func, lambda p: {"W": 2 * p.W}, params)
+    assert list(params) == ["W"]
+
+
+@pytest.mark.parametrize("make", [TaggedList, lambda items, tag: TaggedTuple(items).tagged(tag)])
+def test_what_a_sequence_holds_beside_its_items_stays_with_it(make):
+    params = make([2.0, np.array([3.0])], "square")
+
+    def func(params):
+        return params[0] ** 2 + float(params[1] @ params[1]) if params.tag == "square" else 0.0
+
+    assert check_gradients(func, lambda p: [2 * p[0], 2 * p[1]], params).ok
 
 
 def test_an_array_subclass_stays_one_for_func():

@@ -120,6 +120,7 @@ def _intercepts(shape: tuple[int, ...]) -> Iterator[Mask]:
 # A coefficient is named by a fraction of such numbers at most, and of so many bits, in place of one
 # entry.
 MOST_SIMPLE, NAMED_BY = 1000, 16.0
+MOST_CHOSEN = 2  # digits of a decay that people choose, beside a factor that has no name
 UNIT = 6.0  # bits that a difference of 1, or 1/m, costs besides those of m
 # Where all parameters have one sign, λ·sign(θ) is a constant, and that is told first.
 ONE_SIGN = 3.0
@@ -153,8 +154,8 @@ def _factor_and_decay(block: BlockData, prior: float, mask: Mask) -> Iterator[Re
     beside, within = (
         Fitted(amount / by, scaled.spread / abs(by)).neat for by in (1 - value, -value)
     )
-    note = ""
-    if named and beside > 0 and (within < 0 or _digits(beside) < _digits(within)):
+    note, chosen = "", named or _digits(beside) <= MOST_CHOSEN
+    if chosen and beside > 0 and (within < 0 or _digits(beside) < _digits(within)):
         note = f": all but weight decay of {number(beside)} has the factor"
     if amount == 1:
         note = ": the parameters after a step of gradient descent?"

@@ -52,7 +52,7 @@ from .._params.layout import Block, coordinate_of, gradient_vector
 from .._quoting import layer_numbers, together
 from .._report.assemble import Rows
 from .._report.report import VERDICTS, BlockReport
-from .._source.lines import SourceLine, lines_of, with_repairs
+from .._source.lines import SourceLine, lines_of, placed_by, with_repairs
 from .._source.repairs import Outcome, repairs
 from .._source.trace import run_by, traced
 from .._verdict.tolerance_and_comparison import AGREE, DISAGREE, Evidence
@@ -324,14 +324,19 @@ def lines_behind(
         names = [block.name for block in blocks]
         last = max(map(names.index, wrong), default=0)
         after = next((name for name in right if names.index(name) > last), "") if enters else ""
-        innocent = run_by(func) if func is not None else set()
+        innocent = run_by(func) - placed_by(value, seen) if func is not None else set()
         if seen.over:
             return ()
-        where = evidence.verdict == DISAGREE if evidence is not None else None
+        where: dict[str, Array] = {}
+        if evidence is not None:
+            parts = map(evidence.arrays, evidence.blocks)
+            where = {n: part["verdict"] == DISAGREE for n, part in zip(names, parts, strict=True)}
         lines = lines_of(value, seen, wrong, right, innocent, after, where)
         found: list[SourceLine] = []
         # Where func answers to nothing, any factor of zero would agree.
-        told = evidence is not None and (abs(evidence.numeric) > evidence.error_bar)[where].any()
+        told = evidence is not None and np.any(
+            (evidence.verdict == DISAGREE) & (abs(evidence.numeric) > evidence.error_bar)
+        )
         if evidence is not None and user is not None and told:
             work = problem.evaluator.work
             roots = [user, problem.call.func, work.params, work.values, problem.call.args]
@@ -403,7 +408,8 @@ def _agreeing(
             return Outcome(right(change))
         times = float(moved @ np.where(moved, lack, 0.0)) / size
         then = right(times * change)
-        return Outcome(right(change), times, then, int(np.count_nonzero(moved)))
+        count = sum(int(np.count_nonzero(moved[windows[name]])) for name in then)
+        return Outcome(right(change), times, then, count)
 
     if not np.array_equal(vector(gradient), evidence.analytic):
         raise ValueError("grad does not repeat itself")

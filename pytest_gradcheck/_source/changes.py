@@ -217,12 +217,16 @@ def _shifted(one: ast.Subscript, names: Mapping[str, Kind]) -> Iterator[Change]:
 
 
 def _other_end(one: ast.Slice) -> Iterator[ast.expr]:
-    """Yield the slice that leaves out as many at the other end."""
+    """Yield the slice of as many at the other end, of the other part, and that without a bound."""
     low, high = one.lower, one.upper
-    if high is None and isinstance(low, ast.Constant) and isinstance(low.value, int):
-        yield ast.Slice(None, ast.UnaryOp(ast.USub(), low), one.step)
-    elif low is None and isinstance(high, ast.UnaryOp) and isinstance(high.op, ast.USub):
-        yield ast.Slice(high.operand, None, one.step)
+    if (bound := low or high) is not None and not (low and high):
+        less = bound.operand if isinstance(bound, ast.UnaryOp) else ast.UnaryOp(ast.USub(), bound)
+        for end in (less, bound):
+            yield ast.Slice(high and end, low and end, one.step)
+    if high is not None:
+        yield ast.Slice(low, None, one.step)
+    if low is not None:
+        yield ast.Slice(None, high, one.step)
 
 
 def others(statement: ast.stmt, sight: Sight) -> Iterator[Change]:
@@ -230,6 +234,10 @@ def others(statement: ast.stmt, sight: Sight) -> Iterator[Change]:
     for owner, field, index, one in _slots(statement):
         for new in _instead(one, sight.names):
             yield _put(owner, field, index, new)
+        if _is_blank(one):  # in the place of an array
+            for name, kind in sight.names.items():
+                if kind == sight.made and kind.what == "array":
+                    yield _put(owner, field, index, parsed(name))
         if isinstance(one, ast.BinOp) and type(one.op) in OTHER:
             yield one, "op", OTHER[type(one.op)]()
         for name in ("elts", "values", "keywords"):
@@ -253,7 +261,7 @@ def _instead(one: ast.expr, names: Mapping[str, Kind]) -> Iterator[ast.expr]:
     """Yield what may stand for an expression."""
     if isinstance(one, ast.Constant):
         yield from map(ast.Constant, _numbers(one.value))
-        if one.value == 1:  # of a factor that is none
+        if _is_blank(one):  # of a factor that is none, or a position
             yield from (parsed(name) for name, kind in names.items() if kind.what == "number")
     elif isinstance(one, ast.UnaryOp):
         yield one.operand
@@ -292,6 +300,12 @@ def _calls(one: ast.Call, names: Mapping[str, Kind]) -> Iterator[ast.expr]:
             yield owner
         if other := ALIKE.get(one.func.attr):
             yield ast.Call(ast.Attribute(owner, other, ast.Load()), one.args, one.keywords)
+
+
+def _is_blank(one: ast.expr) -> bool:
+    """Return whether an expression is 0 or 1, which may stand for something that has a name."""
+    value = getattr(one, "value", None)
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and value in (0, 1)
 
 
 def _numbers(value: Any) -> list[Any]:

@@ -7,8 +7,8 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import PurePath
-from types import CodeType
-from typing import Any
+from types import CodeType, MappingProxyType
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -56,22 +56,50 @@ class SourceLine:
     mended: str = ""
 
 
-def leaves(value: Any, seen: Recorder, name: str = "", place: Any = None) -> dict[str, list[Node]]:
-    """Return by name, for each leaf of a gradient, the nodes that put it there and made it."""
+class Leaf(NamedTuple):
+    """An array of a gradient, with the nodes that put it there and made it, the last one last."""
+
+    value: Any = None
+    nodes: Sequence[Node] = ()
+
+    def spared(self, wrong: Array | None) -> set[Node]:
+        """Return what changed none of the wrong entries (bool), of all that changed the array."""
+        chain: set[Node] = set()
+        left = [*self.nodes]
+        while left:
+            node = left.pop()
+            if node not in chain:
+                chain.add(node)
+                left += node.before
+        own = [node for node in chain if node.array == id(self.value)]
+        known = {node: hits for node in own if (hits := node.hits(wrong)) is not None}
+        # Where no other writes to all that is wrong, one of these may have to reach farther.
+        others = any(hits.all() for hits in known.values())
+        return {node for node, hits in known.items() if others and not hits.any()}
+
+
+def leaves(value: Any, seen: Recorder, name: str = "", place: Any = None) -> dict[str, Leaf]:
+    """Return the leaves of a gradient by name."""
     node = None
     if not isinstance(value, (np.ndarray, np.generic, int, float, complex)) and value is not None:
         node = taken_apart(value)
     if node is None:
         known = [seen.places[place]] if place in seen.places else []
         made = seen.made.get(id(value), ()) or (() if known else _copied(value, seen))
-        return {name or ROOT: [*known, *sorted(made, key=lambda one: one.order)]}
-    found: dict[str, list[Node]] = {}
+        nodes = [*known, *sorted(made, key=lambda one: one.order)]
+        return {name or ROOT: Leaf(value, nodes)}
+    found: dict[str, Leaf] = {}
     inside = items(value)
     for step, child in node.children:
         key = next((key for key, item in inside if item is child and str(key) in step), None)
         key = next((key for key, item in inside if item is child), None) if key is None else key
         found |= leaves(child, seen, joined(name, step), (id(value), key))
     return found
+
+
+def placed_by(gradient: Any, seen: Recorder) -> set[CodeType]:
+    """Return the code that puts the leaves in a gradient: where func runs it, it does both."""
+    return {leaf.nodes[0].code for leaf in leaves(gradient, seen).values() if leaf.nodes}
 
 
 def _copied(value: Any, seen: Recorder) -> frozenset[Node]:
@@ -92,7 +120,7 @@ def parts_of(
     # It holds `dW.ravel()` and `db` one behind the other, bit for bit; it is `wrong` there (bool).
     bad: list[Node] = []
     good: list[Node] = []
-    if wrong is None or not isinstance(value, np.ndarray) or value.shape != wrong.shape:
+    if wrong is None or not isinstance(value, np.ndarray) or value.shape != (wrong.size,):
         return bad, good
     left = np.ones(wrong.size, dtype=bool)
     for other in reversed(seen.kept[-MOST_PARTS:]):
@@ -105,20 +133,22 @@ def parts_of(
             if left[here].all() and np.array_equal(value[here], part) and part.any():
                 left[here] = False
                 (bad if wrong[here].any() else good).extend(made)
-    # Where no part is right, the vector as a whole is as good a name for what is wrong.
-    return (bad, good) if bad and good else ((), ())
+    # Where no part is right, the vector as a whole is as good a name for what is wrong; numbers
+    # are no parts, and what of it is none is right where nothing else is wrong.
+    known = bad and (good or (left.any() and not wrong[left].any()))
+    return (bad, good) if known else ((), ())
 
 
-def behind(nodes: Collection[Node]) -> set[Node]:
-    """Return nodes with all that they depend on."""
+def behind(nodes: Collection[Node], spared: Collection[Node] = ()) -> set[Node]:
+    """Return nodes with all that they depend on, but for changes to an array that are spared."""
     found: set[Node] = set()
     open_ = list(nodes)
     while open_:
         node = open_.pop()
         if node not in found:
             found.add(node)
-            open_ += node.read
-    return found
+            open_ += node.before if node in spared else node.read
+    return found - set(spared)
 
 
 MOST_PARTS = 500  # arrays, the last, that may be parts of a vector
@@ -139,20 +169,32 @@ def lines_of(
     right: Sequence[str],
     innocent: Collection[CodeType] = (),
     after: str = "",
-    where: Array | None = None,
+    where: Mapping[str, Array] = MappingProxyType({}),
 ) -> tuple[SourceLine, ...]:
     """Return the lines that the wrong blocks of a gradient come from, the likeliest first."""
     # `wrong` has the code of each block's hint, or an empty text; `innocent` are functions that
     # func itself runs. A statement that a right block comes from as well is not named, but for what
-    # made the block `after`, between which and the wrong ones the error enters a backward pass. Of
-    # a gradient that is one vector, `where` says which entries are wrong (bool).
+    # made the block `after`, between which and the wrong ones the error enters a backward pass.
+    # `where` says which entries of a block are wrong (bool); what made its right ones is right.
     known = leaves(gradient, seen)
     if set(known) == {ROOT}:  # one array, whatever the only block is called
-        nodes = known[ROOT] or ([seen.result] if seen.result else [])
-        known = dict.fromkeys([*wrong, *right], nodes) if len(wrong) + len(right) == 1 else {}
-    bad_parts, right_parts = parts_of(gradient, where, seen)
-    of_right = behind([*right_parts, *(node for name in right for node in known.get(name, ()))])
-    own = {name: behind(known[name]) - of_right for name in wrong if known.get(name)}
+        nodes = known[ROOT].nodes or ([seen.result] if seen.result else [])
+        leaf = Leaf(gradient, nodes)
+        known = dict.fromkeys([*wrong, *right], leaf) if len(wrong) + len(right) == 1 else {}
+    bad_parts, right_parts = parts_of(gradient, where.get(next(iter(wrong), "")), seen)
+    spared = {name: known[name].spared(where.get(name)) for name in wrong if name in known}
+    beside = [
+        node for name in spared for node in spared[name] if known[name].value[node.where].any()
+    ]
+    of_right = behind(
+        [*right_parts, *(node for name in right if name in known for node in known[name].nodes)]
+    )
+    of_right |= behind([node for each in beside for node in each.read - each.before])
+    own = {
+        name: behind(known[name].nodes, spared[name]) - of_right
+        for name in spared
+        if known[name].nodes
+    }
     if not own:
         return ()
     by_line = [
@@ -184,14 +226,17 @@ def lines_of(
         return node.place in elsewhere, scales, apart, last, not renames, -node.order
 
     last_first = sorted((by_line[0][place] for place in common), key=doubt)
-    made = {name: _made(known[name]) for name in list(own)[:MOST_BLOCKS]}
+    made = {
+        name: _made(known[name], spared[name], where.get(name)) for name in list(own)[:MOST_BLOCKS]
+    }
     if len(own) > 1:
         shared = [(node, "shared") for node in last_first[:MOST_SHARED]]
         places = {node.place for node, _ in shared}
         rest = {n: each for n, each in made.items() if each[0][0].place not in places}
         several = (SourceLine(tuple(own), *node.place, role) for node, role in shared)
-        beside = [SourceLine((after,), *node.place, "right") for node in known.get(after, ())[-1:]]
-        return (*several, *_rows(rest), *beside)
+        there = known[after].nodes[-1:] if after in known else ()
+        next_to = [SourceLine((after,), *node.place, "right") for node in there]
+        return (*several, *_rows(rest), *next_to)
     for name, each in made.items():
         # What is put in the place of what it was computed from was likely meant to mend it.
         last = any(node.replaced or node.how == "changed" for node, _ in each)
@@ -203,15 +248,21 @@ def lines_of(
     return tuple(_rows(made))
 
 
-def _made(nodes: Sequence[Node]) -> list[tuple[Node, str]]:
+def _made(leaf: Leaf, spared: Collection[Node], wrong: Array | None) -> list[tuple[Node, str]]:
     """Return what put a leaf in another's place, last changed it, and made it."""
-    placed, made = nodes[0], nodes[-1]
+    # What has changed only some of the wrong entries comes behind what has computed all of them.
+    placed, made = leaf.nodes[0], leaf.nodes[-1]
+    while made in spared and made.before:
+        made = max(made.before, key=lambda one: one.order)
     found = [(placed, "replaced")] if placed.replaced and placed is not made else []
     found.append((made, "made" if made.how == "placed" else made.how))
     while made.before:
         made = max(made.before, key=lambda one: one.order)
-    if made is not found[-1][0]:
-        found.append((made, "made"))
+    last = found[-1][0]
+    if made is not last:
+        hits = last.hits(wrong)
+        first = made.read and hits is not None and not hits.all()
+        found.insert(len(found) - bool(first), (made, "made"))
     return found
 
 

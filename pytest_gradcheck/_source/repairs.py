@@ -34,6 +34,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 from time import perf_counter, thread_time
 from types import CellType, CodeType, FunctionType, MemberDescriptorType, ModuleType
 from typing import Any, NamedTuple
@@ -43,7 +44,7 @@ import numpy as np
 from . import changes
 from .lines import SourceLine
 from .statements import FUNCTIONS, LAMBDA
-from .trace import PLAIN, Recorder, Sight, is_users
+from .trace import PLAIN, Recorder, Sight, is_users, names_in
 
 MOST_TRIED = 3000  # changes that are tried
 SECONDS = 1.5  # of this thread, in which they are: a grad that takes long is not called so often
@@ -106,7 +107,7 @@ def repairs(
     suspects = [each for function in functions for each in _suspects(function, seen, order)]
     suspects.sort(key=lambda one: one.rank)
     last = [one for one in suspects if one.function.code in innocent]
-    at = any("at" in code.co_names for code, _ in seen.sights)
+    at = any("at" in names_in(code) for code, _ in seen.sights)
     with _kept(reached, seen.written(), at=at) as restore:
         search = _Search(call, restore, wrong, unchanged)
         return search.through([one for one in suspects if one not in last], last)
@@ -182,7 +183,7 @@ def _functions(
             around = seen.sources[code.co_filename].outer(around)
         if around is None or tree is None or code in innocent:
             continue
-        if not any(map(_may_not_end, ast.walk(around))) and STOPS.isdisjoint(code.co_names):
+        if not any(map(_may_not_end, ast.walk(around))) and STOPS.isdisjoint(names_in(code)):
             own = tuple(objects[around])
             yield _Function(code, tree, own, _module(around, own[0].__code__.co_freevars))
 
@@ -449,7 +450,7 @@ def _within(one: Any) -> list[Any]:
         elements = one.ravel().tolist() if one.dtype.hasobject else ()
         return [one.base, *getattr(one, "__dict__", {}).values(), *elements]
     if isinstance(one, FunctionType):
-        names = one.__code__.co_names
+        names = names_in(one.__code__)
         used = [one.__globals__[name] for name in names if name in one.__globals__]
         modules = [vars(each) for each in used if isinstance(each, ModuleType)]
         used += [known[name] for known in modules for name in names if name in known]
@@ -494,13 +495,13 @@ def _kept(
     buffers = [(one, one.copy()) for one in arrays if id(one) in open_ | {*written}]
     closed = [one for one in arrays if one.flags.writeable and id(one) not in written]
     rest = [one for one in reached if not (isinstance(one, np.ndarray) or _is_tensor(one))]
-    holding = [(one, _held(one)) for one in rest]
+    holding = [(one, read, read()) for one in rest if (read := _reader(one)) is not None]
     restore_tensors = _tensors_kept([one for one in reached if _is_tensor(one)])
     random_states = [(put, read()) for read, put in _generators(reached)]
 
     def restore() -> None:
-        for one, was in holding:
-            now = _held(one)
+        for one, read, was in holding:
+            now = read()
             if len(now) != len(was) or any(map(operator.is_not, now, was)):
                 _hold(one, was)
         for array, bits in buffers:
@@ -562,25 +563,35 @@ def _generators(reached: Sequence[Any]) -> Iterator[tuple[Callable[[], Any], Cal
             yield partial(getattr, one, "state"), partial(setattr, one, "state")
 
 
-def _held(one: Any) -> list[Any]:
-    """Return what an object holds, in a row; no code of the user's runs for it."""
+def _reader(one: Any) -> Callable[[], list[Any]] | None:
+    """Return what reads all that an object holds, in a row; None where it never holds anything."""
+    # No code of the user's runs for it, and what kind it is isn't asked a thousand times.
     if isinstance(one, tuple(FILLED)):
-        return [*_kind(one).__iter__(one)]
-    if isinstance(one, dict):
-        return [each for item in _kind(one).items(one) for each in item]
-    if isinstance(one, (type, ModuleType)):
-        return [each for item in vars(one).items() for each in item]
+        iterated = _kind(one).__iter__
+        return lambda: [*iterated(one)]
+    if isinstance(one, (dict, type, ModuleType)):
+        known = one if isinstance(one, dict) else vars(one)
+        pairs = _kind(one).items if isinstance(one, dict) else type(known).items
+        return lambda: [*chain.from_iterable(pairs(known))]
     if isinstance(one, CellType):
-        return gc.get_referents(one)  # a variable of the function around; nothing where it has none
+        return partial(
+            gc.get_referents, one
+        )  # a variable of the function around, if it has a value
     if isinstance(one, FunctionType):
-        return [one.__globals__.get(name, MISSING) for name in one.__code__.co_names]
-    found = []
-    for member in _members(one):
-        try:
-            found.append(member.__get__(one))
-        except AttributeError:
-            found.append(MISSING)
-    return found
+        value, names = one.__globals__.get, names_in(one.__code__)
+        return lambda: [value(name, MISSING) for name in names]
+    members = _members(one)
+
+    def attributes() -> list[Any]:
+        found = []
+        for member in members:
+            try:
+                found.append(member.__get__(one))
+            except AttributeError:
+                found.append(MISSING)
+        return found
+
+    return attributes if members else None
 
 
 def _hold(one: Any, was: list[Any]) -> None:
@@ -605,7 +616,7 @@ def _hold(one: Any, was: list[Any]) -> None:
         else:
             del one.cell_contents
     elif isinstance(one, FunctionType):
-        for name, value in zip(one.__code__.co_names, was, strict=True):
+        for name, value in zip(names_in(one.__code__), was, strict=True):
             if value is MISSING:
                 one.__globals__.pop(name, None)
             else:

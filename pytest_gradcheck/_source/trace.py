@@ -17,7 +17,7 @@ import builtins
 import sys
 import sysconfig
 from collections import ChainMap
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -49,9 +49,10 @@ class Node:
 
     `how` is "made", "changed" (in place) or "placed": made before, it got a name or a place in a
     container. `replaced`: something else had that place. `read` are the nodes it depends on,
-    `before` those of an array before it was changed. `alias`: the statement only gives a name to
-    what has one; `header`: it is the head of a loop, or of a ``with``; `apart`: it has one of
-    several expressions of its statement. `kind` is "scales" where it only multiplies what was
+    `before` those of an array before it was changed, `array` its identity, and `where` the entries
+    that the statement writes to, any time (bool), if known. `alias`: the statement only gives a
+    name to what has one; `header`: it is the head of a loop, or of a ``with``; `apart`: it has one
+    of several expressions of its statement. `kind` is "scales" where it only multiplies what was
     given, or one array by numbers; "combines" where it only adds or multiplies arrays that were
     computed before; "sets" where it gives a name to a whole number.
     """
@@ -68,11 +69,20 @@ class Node:
     replaced: bool = False
     alias: bool = False
     before: frozenset[Node] = frozenset()
+    array: int = 0
+    where: np.ndarray[Any, Any] | None = None
 
     @property
     def place(self) -> tuple[str, int, str]:
         """Where it stands in the user's files."""
         return self.code.co_filename, self.line, self.text
+
+    def hits(self, entries: np.ndarray[Any, Any] | None) -> np.ndarray[Any, Any] | None:
+        """Return which of some entries (bool) the statement writes to, None if it is not known."""
+        known = self.where
+        if known is None or entries is None or known.shape != entries.shape:
+            return None
+        return np.asarray(known[entries])
 
     @property
     def tells(self) -> bool:
@@ -150,15 +160,13 @@ class Scope:
 
     def kinds(self) -> dict[str, Kind]:
         """Return of what kind names are, by how they are written."""
-        used = {name: self.outside[name] for name in self.code.co_names if name in self.outside}
+        read = names_in(self.code)
+        used = {name: self.outside[name] for name in read if name in self.outside}
         found: dict[str, Kind] = {}
         for name, value in {**used, **self.names}.items():
-            inside = [] if isinstance(value, (list, tuple)) else items(value)[:MOST_WITHIN]
-            form = "{}[{!r}]" if isinstance(value, dict) else "{}.{}"
-            named = {form.format(name, key): one for key, one in inside if isinstance(key, str)}
-            for text, one in {name: value, **named}.items():
-                if (kind := kind_of(one)) is not None:
-                    found[text] = kind
+            if (kind := kind_of(value)) is not None:
+                found[name] = kind
+            found |= kinds_in(name, value)
         return found
 
 
@@ -179,6 +187,7 @@ class Recorder:
         self.kept: list[Any] = []
         self.result: Node | None = None
         self._shadows: dict[int, dict[Any, int]] = {}
+        self._touched: dict[Any, np.ndarray[Any, Any]] = {}
         self._scopes: dict[FrameType, Scope] = {}
         self._steps = self._bytes = 0
         self._until = thread_time() + SECONDS
@@ -248,7 +257,7 @@ class Recorder:
         """Note what a statement is about to read."""
         place = scope.code, plan.statement.lineno
         if place not in self.sights:
-            self.sights[place] = Sight(self._step(), scope.kinds())
+            self.sights[place] = Sight(self._step(), scope.kinds() | self._elements(scope, plan))
         writes = [
             Write(
                 piece,
@@ -258,8 +267,12 @@ class Recorder:
             for piece in plan.pieces
         ]
         touched, arrays = [], []
-        for base in (base for one in plan.may_write for base in _bases(one)):
-            value = self._value(scope, base)[1]
+        near = [self._value(scope, base)[1] for one in plan.may_write for base in _bases(one)]
+        target = plan.statement.target if isinstance(plan.statement, ast.AugAssign) else None
+        if isinstance(target, ast.Subscript) and self._value(scope, target)[0] is None:
+            # Of an element whose key is not known it may be any.
+            near += [value for _, value in items(self._value(scope, target.value)[1])]
+        for value in near:
             if isinstance(value, np.ndarray) and value.nbytes <= MOST_DIGESTED:
                 arrays.append((value, value.tobytes()))
             elif id(value) in self._shadows:
@@ -268,6 +281,18 @@ class Recorder:
         kinds = {key: self._kind(scope, part.combined) for key, part in parts if part.text}
         kinds[None] = self._kind_of(scope, plan.statement, plan.combined)
         return Running(scope, plan, writes, touched, arrays, kinds, self._targets(scope, plan))
+
+    def _elements(self, scope: Scope, plan: Plan) -> dict[str, Kind]:
+        """Return of what kind elements are that a statement reads, and those beside them."""
+        found: dict[str, Kind] = {}
+        for one in (base for piece in plan.pieces for read in piece.reads for base in _bases(read)):
+            if not isinstance(one, (ast.Subscript, ast.Attribute)):
+                continue
+            own, owner = self._value(scope, one)[1], self._value(scope, one.value)[1]
+            found |= kinds_in(ast.unparse(one.value), owner)
+            if own is not None and (kind := kind_of(own)) is not None:
+                found[ast.unparse(one)] = kind
+        return found
 
     def _finish(self, scope: Scope) -> None:
         """Make the nodes of the statement that has been executed."""
@@ -308,6 +333,7 @@ class Recorder:
         node = self._node(running, write)
         if isinstance(owner, np.ndarray):
             self._change(owner, node)
+            self._touch(owner, node, target, self._names(scope))
         elif place is None and is_container(owner):  # the key is not known: see what has changed
             self._scan(running, write, owner)
         elif isinstance(running.plan.statement, ast.AugAssign) and id(value) in self.made:
@@ -354,10 +380,23 @@ class Recorder:
     def _change(self, array: Any, node: Node) -> None:
         """Enter that an array was changed in place, and with it what it is a view of."""
         node.how, node.before = "changed", self.made.get(id(array), NOTHING)
+        node.array = id(array)
         node.read |= node.before
         while is_object(array):
             self._keep(array, node)
             array = getattr(array, "base", None)
+
+    def _touch(self, array: Any, node: Node, target: Any, names: Mapping[str, Any]) -> None:
+        """Enter which entries of an array a statement writes to, with those of other times."""
+        if type(array) is np.ndarray and array.size <= MOST_DIGESTED // 8:
+            place = id(array), node.place
+            if place not in self._touched:
+                self._touched[place] = np.zeros(array.shape, dtype=bool)
+            node.where = self._touched[place]
+            try:
+                node.where[_index(target.slice, names)] = True
+            except (LookupError, TypeError, ValueError):
+                node.where[...] = True
 
     def _node(self, running: Running, write: Write, key: Any = None) -> Node:
         """Return a new node; of an element of a container that `write` makes, with its key."""
@@ -589,6 +628,14 @@ def kind_of(value: Any) -> Kind | None:
     return Kind("dict", tuple(value)) if isinstance(value, dict) else None
 
 
+def kinds_in(name: str, value: Any) -> dict[str, Kind]:
+    """Return of what kind the elements with names are of what has a name itself."""
+    inside = [] if isinstance(value, (list, tuple)) else items(value)[:MOST_WITHIN]
+    form = "{}[{!r}]" if isinstance(value, dict) else "{}.{}"
+    kinds = {form.format(name, key): kind_of(one) for key, one in inside if isinstance(key, str)}
+    return {text: kind for text, kind in kinds.items() if kind is not None}
+
+
 def _part_of(owner: Any, target: Any, names: Mapping[str, Any]) -> Kind | None:
     """Return of what kind the entries of an array are that a statement writes to, None if unknown.
 
@@ -613,7 +660,7 @@ def _index(node: ast.expr, names: Mapping[str, Any]) -> Any:
             return slice(*(None if one is None else _index(one, names) for one in parts))
         case ast.Constant(value=None) | ast.Constant(value=builtins.Ellipsis):
             return node.value
-        case ast.Name() if type(found := names.get(node.id)) is np.ndarray:
+        case ast.Name() if type(found := names.get(node.id)) in (np.ndarray, slice):
             return found
     if not isinstance(found := constant(node, names), int):
         raise LookupError
@@ -665,20 +712,41 @@ def traced(call: Callable[[], Any]) -> tuple[Any, Recorder]:
         sys.settrace(before)
 
 
+def names_in(code: CodeType) -> tuple[str, ...]:
+    """Return the names of globals and attributes in a code, and in what it defines."""
+    within = [one for one in code.co_consts if isinstance(one, CodeType)]
+    return (*code.co_names, *(name for one in within for name in names_in(one)))
+
+
 def run_by(func: Callable[..., Any]) -> set[CodeType]:
-    """Return the code of func and of the functions that it names: what they do is right."""
-    # Those that are found in its closure and among its globals count, those in objects don't.
+    """Return the code of func and of what it names: what they do is right."""
+    # Functions in closures and among globals count, and of classes, objects and modules that are
+    # found so what has a name in such code: `forward`, but not `backward`.
     found: set[CodeType] = set()
+    names, known = {"__init__", "__call__"}, dict[int, Any]()
+    inside: list[Mapping[str, Any]] = []
+
+    def new(some: Iterable[Any]) -> list[Any]:
+        return [one for one in some if id(one) not in known]
+
     left: list[Any] = [func]
-    while left:
+    while left := new(left) or new(each[name] for each in inside for name in names & each.keys()):
         one = left.pop()
+        known[id(one)] = one
         one = getattr(one, "__func__", one)
-        if not isinstance(one, FunctionType):
-            continue
-        code = one.__code__
-        if code in found or not is_users(code.co_filename):
-            continue
-        found.add(code)
-        left += [getattr(cell, "cell_contents", None) for cell in one.__closure__ or ()]
-        left += [one.__globals__.get(name) for name in code.co_names]
+        if isinstance(one, FunctionType):
+            if is_users(one.__code__.co_filename):
+                own = names_in(one.__code__)
+                found.add(one.__code__)
+                names.update(own)
+                left += [getattr(cell, "cell_contents", None) for cell in one.__closure__ or ()]
+                left += [one.__globals__.get(name) for name in own]
+        elif isinstance(one, (ModuleType, type)):
+            inside.append(vars(one))
+            left += getattr(one, "__bases__", ())
+        elif isinstance(one, (list, tuple)):
+            left += [value for _, value in items(one)]
+        elif is_container(one):
+            left.append(type(one))
+            inside.append(one if isinstance(one, dict) else vars(one))
     return found

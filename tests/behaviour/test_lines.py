@@ -698,3 +698,67 @@ def test_the_part_of_a_vector_that_is_wrong_is_named():
         (("params",), line_of("# without its 2"), "made"),
         (("params",), line_of("return np.concatenate([dW.ravel(), db])"), "made"),
     ]
+
+
+def slope_and_intercept(theta):
+    residual = X.T @ theta[:-1] + theta[-1] - Y[0]
+    found = np.empty_like(theta)
+    found[:-1] = np.abs(X) @ residual  # of other data
+    found[-1] = residual.sum()
+    return found
+
+
+def test_what_wrote_right_entries_alone_is_not_named():
+    def cost(theta):
+        return 0.5 * np.sum((X.T @ theta[:-1] + theta[-1] - Y[0]) ** 2)
+
+    report = check_gradients(cost, slope_and_intercept, np.linspace(-1.0, 1.0, 5))
+    assert told(report)[0] == (("params",), line_of("# of other data"), "changed")
+    assert not [line for line in report.lines if "residual.sum" in line.source]
+    assert not [line for line in report.lines if line.source.startswith("residual")]
+
+
+class Scaled:
+    def __init__(self, name):
+        self.name = name
+
+    def forward(self, p, x):
+        self.x = x
+        return p[self.name] * x
+
+    def backward(self, p, d, grads):
+        grads[self.name] += d * np.abs(self.x)  # the absolute value
+        return d * p[self.name]
+
+
+def through(p):
+    stack = [Scaled(name) for name in ("s", "t")]
+    value = X[0]
+    for one in stack:
+        value = one.forward(p, value)
+    return stack, value
+
+
+def by_names_of_layers(p):
+    stack, value = through(p)
+    grads = {name: np.zeros_like(one) for name, one in p.items()}
+    d = np.cos(value)
+    for one in reversed(stack):
+        d = one.backward(p, d, grads)
+    return grads
+
+
+def test_a_change_is_seen_whatever_names_the_entry():
+    report = check_gradients(
+        lambda p: np.sum(np.sin(through(p)[1])),
+        by_names_of_layers,
+        {"s": np.linspace(0.5, 1.0, 6), "t": np.linspace(-1.0, -0.4, 6)},
+    )
+    assert (("s", "t"), line_of("# the absolute value"), "shared") in told(report)
+
+
+def test_methods_that_func_names_and_functions_in_comprehensions_are_run_by_it():
+    run = trace.run_by(lambda p: np.sum(through(p)[1]))
+    assert Scaled.forward.__code__ in run
+    assert Scaled.backward.__code__ not in run
+    assert cost.__code__ not in run

@@ -927,7 +927,76 @@ def the_last_axes_as_they_are(p):
     return {"A": BATCH @ slope}  # wrong: return {"A": BATCH.swapaxes(-1, -2) @ slope}
 
 
+GROUPS = [slice(0, 2), slice(2, 5), slice(5, 7)]
+SEEN = np.array([1.0, 0.0, 1.0, 1.0, 0.0, 1.0, 0.0])
+
+
+def of_groups(p):
+    return sum(np.exp(p["s"][g]).sum() ** 2 for g in GROUPS) + SEEN @ p["s"] - np.exp(p["s"]).sum()
+
+
+def the_last_group_left_out(p):
+    g = SEEN - np.exp(p["s"])
+    for k in GROUPS[:-1]:  # wrong: for k in GROUPS[:] | for k in GROUPS
+        g[k] += 2 * np.exp(p["s"][k]).sum() * np.exp(p["s"][k])
+    return {"s": g}
+
+
+def one_for_all_that_are_seen(p, seen=SEEN):
+    g = 1 - np.exp(p["s"])  # wrong: g = seen - np.exp(p["s"])
+    for k in GROUPS:
+        g[k] += 2 * np.exp(p["s"][k]).sum() * np.exp(p["s"][k])
+    return {"s": g}
+
+
+def of_halves(p):
+    return np.sum(np.sin(p["s"][:H]) * p["s"][H:] ** 3)
+
+
+def the_other_half(p):
+    first, last = p["s"][:H], p["s"][:H]  # wrong: first, last = (p["s"][:H], p["s"][-H:]) | first
+    return {"s": np.concatenate([np.cos(first) * last**3, 3 * np.sin(first) * last**2])}
+
+
+H = 3
+
+
+class Gated:
+    def __init__(self, own):
+        self.own = own
+
+    def forward(self, x):
+        self.x = x
+        return np.tanh(self.own["w"] * x) * self.own["v"]
+
+    def backward(self):
+        t = np.tanh(self.own["w"] * self.x)
+        return {
+            "w": (1 - t**2) * self.x * self.own["w"],
+            "v": t,
+        }
+
+
+def gated(p):
+    return sum(np.sum(one.forward(X[0])) for one in [Gated(p)])
+
+
+def an_entry_of_an_attribute(p):
+    (one,) = [Gated(p) for _ in range(1)]
+    one.forward(X[0])
+    return one.backward()
+
+
+def test_an_entry_of_an_attribute_and_a_class_in_a_comprehension_are_changed():
+    values = {"w": X[1], "v": X[2]}
+    first = check_gradients(gated, an_entry_of_an_attribute, values).lines[0]
+    assert (first.role, first.blocks) == ("wrong", ("w",))
+    assert '(1 - t ** 2) * self.x * self.own["v"]' in first.mended
+
+
 SLIPS = {
+    of_groups: ({"s": X[0]}, [the_last_group_left_out, one_for_all_that_are_seen]),
+    of_halves: ({"s": X[0, :6]}, [the_other_half]),
     repulsion: (
         {"x": AT},
         [a_divisor_of_entries_forgotten, a_term_of_entries_forgotten, written_to_another_entry],

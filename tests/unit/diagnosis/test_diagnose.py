@@ -250,6 +250,11 @@ WITH_PARAMETERS = [
     ("theta", 2 * N - 0.1 * T, "analytic = 2 x numeric - 0.1 x W"),
     (
         "theta",
+        0.7788007 * N + 0.2211993 * 0.3 * T,  # exp(-1/4), which has no name
+        "analytic = 0.7788 x numeric + 0.06636 x W: all but weight decay of 0.3 has the factor",
+    ),
+    (
+        "theta",
         N / 8 + 0.0875 * T,
         "analytic = 1/8 x numeric + 0.0875 x W: all but weight decay of 0.1 has the factor",
     ),

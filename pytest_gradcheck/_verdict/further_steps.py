@@ -239,8 +239,7 @@ def _until_settled(
     line: Line, question: Tolerance, first: float, scale: float, least: float
 ) -> Policy[Answer]:
     least = yield from _enter(line, question, first, scale, least)
-    loud = line.noise.sigma > LOUD * line.noise.floor
-    if _all_noise(line) and loud and abs(question.analytic) * least > line.noise.sigma:
+    if _all_noise(line) and _loud(line) and abs(question.analytic) * least > line.noise.sigma:
         # sin(1e30·θ): J changes by more than itself between neighbouring floats.
         return Answer(line.rungs[-1].central, math.inf, OPEN, NOISY)
     confirmed = farther = False
@@ -366,7 +365,7 @@ def _stays_nearer(line: Line, question: Tolerance, estimate: Estimate, least: fl
     # far may have been within a stair. By noise func would move at this one.
     slope = question.size(estimate.value)
     step = max(line.noise.sigma / max(RESPONDS**2 * slope, 1e-300), least)
-    loud = line.noise.sigma > LOUD * line.noise.floor and not line.noise.digits
+    loud = _loud(line) and not line.noise.digits
     if not loud or line.sides() != "both" or line.rungs[-1].h <= STEPS_APART * step:
         return False
     most = estimate.error + line.rungs[-1].h * line.curvature  # of a stair as wide as can be
@@ -395,7 +394,7 @@ def _shows_nearer(line: Line, question: Tolerance, estimate: Estimate, least: fl
     step = RATIO ** (NEAR_RUNGS - 1) * max(floor / max(SENTINEL_GAP * gap, 1e-300), least)
     least = step / RATIO ** (NEAR_RUNGS - 1) / STEPS_APART
     asked = sum(least <= rung.h <= step * STEPS_APART for rung in line.rungs) >= NEAR_RUNGS
-    if asked or line.noise.sigma <= LOUD * floor or line.sides() != "both":
+    if asked or not _loud(line) or line.sides() != "both":
         return False
     seen = []
     for _ in range(NEAR_RUNGS):
@@ -693,6 +692,11 @@ def _step_that_shows(line: Line, question: Tolerance, estimate: Estimate) -> flo
 def _all_noise(line: Line) -> bool:
     """Return whether what func changes by is no more than its noise."""
     return line.noise.sigma > ALL_NOISE * line.change > 0
+
+
+def _loud(line: Line) -> bool:
+    """Return whether the noise is more than what its format implies."""
+    return line.noise.sigma > LOUD * line.noise.floor
 
 
 def smooth_enough(line: Line, question: Tolerance) -> bool:

@@ -176,25 +176,14 @@ def lines_of(
     # func itself runs. A statement that a right block comes from as well is not named, but for what
     # made the block `after`, between which and the wrong ones the error enters a backward pass.
     # `where` says which entries of a block are wrong (bool); what made its right ones is right.
-    known = leaves(gradient, seen)
-    if set(known) == {ROOT}:  # one array, whatever the only block is called
-        nodes = known[ROOT].nodes or ([seen.result] if seen.result else [])
-        leaf = Leaf(gradient, nodes)
-        known = dict.fromkeys([*wrong, *right], leaf) if len(wrong) + len(right) == 1 else {}
+    known = _known(gradient, seen, [*wrong, *right])
     bad_parts, right_parts = parts_of(gradient, where.get(next(iter(wrong), "")), seen)
     spared = {name: known[name].spared(where.get(name)) for name in wrong if name in known}
-    beside = [
-        node for name in spared for node in spared[name] if known[name].value[node.where].any()
-    ]
-    of_right = behind(
-        [*right_parts, *(node for name in right if name in known for node in known[name].nodes)]
-    )
-    of_right |= behind([node for each in beside for node in each.read - each.before])
-    own = {
-        name: behind(known[name].nodes, spared[name]) - of_right
-        for name in spared
-        if known[name].nodes
-    }
+    beside = [known[name] for name in right if name in known]
+    of_right = behind([*right_parts, *(node for leaf in beside for node in leaf.nodes)])
+    of_right |= _beside_wrong(known, spared)
+    told = [name for name in spared if known[name].nodes]
+    own = {name: behind(known[name].nodes, spared[name]) - of_right for name in told}
     if not own:
         return ()
     by_line = [
@@ -246,6 +235,24 @@ def lines_of(
         early = wrong[name] in TERMS or each[0][0].kind == "combines"
         made[name] = [*before, *each] if early and not last else [*each, *before]
     return tuple(_rows(made))
+
+
+def _known(gradient: Any, seen: Recorder, names: Sequence[str]) -> Mapping[str, Leaf]:
+    """Return the leaves of a gradient by the names of its blocks."""
+    known = leaves(gradient, seen)
+    if set(known) != {ROOT}:
+        return known
+    # It is one array, whatever the only block is called.
+    leaf = Leaf(gradient, known[ROOT].nodes or ([seen.result] if seen.result else []))
+    return dict.fromkeys(names, leaf) if len(names) == 1 else {}
+
+
+def _beside_wrong(known: Mapping[str, Leaf], spared: Mapping[str, Collection[Node]]) -> set[Node]:
+    """Return what was computed for the right entries of wrong arrays, zeros aside."""
+    written = [
+        node for name in spared for node in spared[name] if known[name].value[node.where].any()
+    ]
+    return behind([node for each in written for node in each.read - each.before])
 
 
 def _made(leaf: Leaf, spared: Collection[Node], wrong: Array | None) -> list[tuple[Node, str]]:

@@ -126,6 +126,12 @@ class AtScale:
         """The machine epsilon of every block's gradient, shape (blocks,)."""
         return np.array(self.analytic.precision)
 
+    @cached_property
+    def rtol(self) -> dict[float, float]:
+        """What entries are judged by, by the machine epsilon of their block's gradient."""
+        every = self.analytic.precision
+        return {eps: self.tolerance(every.index(eps)).rtol for eps in {*every}}
+
     def tolerance(self, position: int, analytic: float = 0.0, scale: float = 1.0) -> Tolerance:
         """Return what an entry of block number `position` is judged by."""
         own, eps = float(self.sizes[position]), self.analytic.precision[position]
@@ -292,9 +298,8 @@ class AtScale:
     def small(self) -> bool:
         """Return whether rtol allows all what the directions show, and some that are asked."""
         # To be seen, one of a million must be wrong by far more than all may be.
-        each = dict(zip(self.analytic.precision, range(len(self.precision)), strict=True))
-        rtol = {eps: self.tolerance(k).rtol for eps, k in each.items()}
-        most = self.norm(np.array([rtol[eps] for eps in self.analytic.precision]), along=True)
+        rtol = np.array([self.rtol[eps] for eps in self.analytic.precision])
+        most = self.norm(rtol, along=True)
         if self.bad or max(map(abs, self.screen.residuals.values())) > most:
             return False
         if self.small_in_all is None:
@@ -607,13 +612,12 @@ def along_directions(
 def _rows(check: AtScale, blocks: tuple[BlockReport, ...], shown: dict[int, Answer]) -> Rows:
     problem, screen = check.problem, check.screen
     directions = len(screen.residuals)
-    each = dict(zip(check.analytic.precision, range(len(problem.blocks)), strict=True))
     return Rows(
         verdict=check.verdict,
         blocks=blocks,
         worst=(*map(entry_of, check.groups.values()), *_entries(check, shown)),
         difference=_difference(check),
-        rtol=max(check.tolerance(k).rtol for k in each.values()),
+        rtol=max(check.rtol.values()),
         checked=problem.size if directions >= SCREENED else len(check.answers),
         reasons=tuple(check.reasons),
         nothing=check.nothing,

@@ -574,9 +574,8 @@ def _reader(one: Any) -> Callable[[], list[Any]] | None:
         pairs = _kind(one).items if isinstance(one, dict) else type(known).items
         return lambda: [*chain.from_iterable(pairs(known))]
     if isinstance(one, CellType):
-        return partial(
-            gc.get_referents, one
-        )  # a variable of the function around, if it has a value
+        # A variable of the function around, if it has a value.
+        return partial(gc.get_referents, one)
     if isinstance(one, FunctionType):
         value, names = one.__globals__.get, names_in(one.__code__)
         return lambda: [value(name, MISSING) for name in names]
